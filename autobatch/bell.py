@@ -1,0 +1,38 @@
+"""Wait for something to happen, but not for longer than so many seconds."""
+
+import asyncio
+
+
+class Bell:
+    """An event for one waiter: a ring while nobody waits is kept. `asyncio.wait_for` would cost a task each time."""
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._waiter: asyncio.Future[bool] | None = None
+
+    def ring(self) -> None:
+        """Wake the waiter, or the next one."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+        else:
+            self._rung = True
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Return True once rung, False after `timeout_s` seconds."""
+        if self._rung or timeout_s <= 0:
+            rung, self._rung = self._rung, False
+            return rung
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiter = waiter
+        timer = loop.call_later(timeout_s, _give_up, waiter)
+        try:
+            return await waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+
+def _give_up(waiter: asyncio.Future[bool]) -> None:
+    if not waiter.done():
+        waiter.set_result(False)

@@ -1,0 +1,19 @@
+"""Redis's clock, as each process sees it. All times on the wire are unix milliseconds of that one clock."""
+
+import time
+
+
+class RedisClock:
+    """Monotonic time plus the measured offset to Redis's clock, so that a step of this host's clock changes nothing."""
+
+    def __init__(self) -> None:
+        # Until the first sync the host's clock is the best guess.
+        self._offset_ms = (time.time() - time.monotonic()) * 1000
+
+    def sync(self, redis_ms: float) -> None:
+        """Take note of what Redis's clock shows now."""
+        self._offset_ms = redis_ms - time.monotonic() * 1000
+
+    def now_ms(self) -> int:
+        """Unix milliseconds on Redis's clock."""
+        return int(time.monotonic() * 1000 + self._offset_ms)

@@ -1,0 +1,111 @@
+"""Every error that crosses a module or a process, as one tree.
+
+    AutobatchError
+    ├── Rejected                  we refuse, nothing was computed
+    │   ├── InvalidRequest        the client's body or headers
+    │   ├── QueueFull             too much is waiting
+    │   └── DeadlineExceeded      no answer within the request's time
+    ├── QueueUnavailable          Redis is away, or refuses
+    ├── UpstreamError             the upstream's fault
+    │   ├── UpstreamUnavailable   cannot be reached, or says so
+    │   ├── UpstreamOverloaded    answers 429, again and again
+    │   ├── UpstreamTimeout       did not answer in time
+    │   └── UpstreamProtocolError answered something that is no answer
+    ├── JobPoisonous              two batchers died while they had it
+    └── MalformedFrame            bytes in Redis that are not one of our frames
+
+A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
+sees is decided once, in `proxy/statuses.py`.
+"""
+
+
+class AutobatchError(Exception):
+    """Something went wrong in a way that we foresaw. The docstring's first line, less its stop, is the default message."""
+
+    code = "internal"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0].rstrip("."))
+
+
+class Rejected(AutobatchError):
+    """The request was refused."""
+
+
+class InvalidRequest(Rejected):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class QueueFull(Rejected):
+    """Model is overloaded."""
+
+    code = "queue_full"
+
+
+class DeadlineExceeded(Rejected):
+    """The request's time is over."""
+
+    code = "deadline_exceeded"
+
+
+class QueueUnavailable(AutobatchError):
+    """The queue cannot be reached."""
+
+    code = "queue_unavailable"
+
+
+class UpstreamError(AutobatchError):
+    """The upstream failed."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The upstream cannot be reached."""
+
+    code = "upstream_unavailable"
+
+
+class UpstreamOverloaded(UpstreamError):
+    """The upstream is overloaded."""
+
+    code = "upstream_overloaded"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not answer in time."""
+
+    code = "upstream_timeout"
+
+
+class UpstreamProtocolError(UpstreamError):
+    """The upstream's answer does not have the shape of an answer."""
+
+    code = "upstream_protocol"
+
+
+class JobPoisonous(AutobatchError):
+    """The request was given up after two batchers died while working on it."""
+
+    code = "job_poisonous"
+
+
+class MalformedFrame(AutobatchError):
+    """The bytes are not a frame of this version."""
+
+    code = "malformed_frame"
+
+
+FAULTS: dict[str, type[AutobatchError]] = {
+    cls.code: cls
+    for cls in (
+        QueueFull,
+        DeadlineExceeded,
+        QueueUnavailable,
+        UpstreamUnavailable,
+        UpstreamOverloaded,
+        UpstreamTimeout,
+        UpstreamProtocolError,
+        JobPoisonous,
+    )
+}

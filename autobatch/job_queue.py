@@ -1,0 +1,188 @@
+"""The queue between workers and batchers: every Redis command of the data plane is issued here.
+
+A worker pushes jobs and reads its inbox; a batcher watches, claims, replies and keeps its lease. Frames pass through
+unread. Each operation is one round trip; those that must not be half done are scripts.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from autobatch.keys import Keys
+from autobatch.redis_link import Command, Commands
+from autobatch.scripts import Args, Script
+
+INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
+GONE_TTL_MS = 600_000  # as long as the longest request may wait
+EPOCH_TTL_MS = 86_400_000
+ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
+
+Frames = Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim brought.
+
+    Attributes:
+        redis_ms: Redis's clock at the claim.
+        queued: Jobs still in the queue.
+        dropped: Jobs that were not worth claiming, because their client had gone.
+        retried: Frames of batchers that died.
+        fresh: Frames in the order of their arrival.
+    """
+
+    redis_ms: int
+    queued: int
+    dropped: int
+    retried: Frames
+    fresh: Frames
+
+
+class WorkerQueue:
+    """The worker's end.
+
+    Args:
+        link: For commands that return at once.
+        inbox_link: For the one blocking read.
+        keys: Of the namespace.
+        worker: This worker's id, letters and digits only.
+    """
+
+    def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
+        self._link = link
+        self._inbox_link = inbox_link
+        self._keys = keys
+        self._inbox = keys.inbox(worker)
+        self._push = Script("push")
+
+    async def push(self, requests: Sequence[tuple[int, Frames]], waiting_max: int) -> set[int]:
+        """Append the frames of several requests, each given as (inputs, frames).
+
+        Returns:
+            The indices of the requests that were refused because more than `waiting_max` inputs would wait.
+        """
+        args: list[str | bytes | int] = [waiting_max]
+        for inputs, frames in requests:
+            args += (inputs, len(frames), *frames)
+        refused = await self._push.run(self._link, (self._keys.jobs, self._keys.waiting), tuple(args))
+        return {place - 1 for place in refused}
+
+    async def pop_inbox(self, block_s: float) -> list[str]:
+        """Take the ids whose replies are ready; wait up to `block_s` seconds for the first."""
+        popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
+        return [job.decode() for job in popped[1]] if popped else []
+
+    async def take_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
+        """Read and delete replies; None for a job that has none."""
+        names = [self._keys.reply(job) for job in jobs]
+        reading = self._link.execute("MGET", *names)
+        deleting = self._link.execute("UNLINK", *names)
+        frames: list[bytes | None] = await reading
+        await deleting
+        return frames
+
+    async def forget(self, jobs: Sequence[str]) -> None:
+        """Mark jobs whose client has gone, so that nobody claims them."""
+        marking = self._link.execute("SADD", self._keys.gone, *jobs)
+        expiring = self._link.execute("PEXPIRE", self._keys.gone, GONE_TTL_MS)
+        await marking
+        await expiring
+
+    async def epoch(self) -> bytes:
+        """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
+        mark = secrets.token_hex(8)
+        earlier: bytes | None = await self._link.execute("SET", self._keys.epoch, mark, "NX", "GET", "PX", EPOCH_TTL_MS)
+        return earlier or mark.encode()
+
+    async def redis_ms(self) -> float:
+        """Redis's clock, unix milliseconds."""
+        return await _redis_ms(self._link)
+
+
+class BatcherQueue:
+    """The batcher's end.
+
+    Args:
+        link: For commands that return at once.
+        watch_link: For the one blocking read.
+        keys: Of the namespace.
+        batcher: This batcher's id.
+        lease_ms: How long the others wait before they take a silent batcher's jobs.
+        reply_ttl_ms: How long a reply waits to be read.
+    """
+
+    def __init__(
+        self, link: Commands, watch_link: Commands, keys: Keys, batcher: str, *, lease_ms: int, reply_ttl_ms: int
+    ) -> None:
+        self._link = link
+        self._watch_link = watch_link
+        self._keys = keys
+        self._batcher = batcher
+        self._claimed = keys.claimed(batcher)
+        self._lease_ms = lease_ms
+        self._reply_ttl_ms = reply_ttl_ms
+        self._scripts = {name: Script(name) for name in ("claim", "announce", "renew", "reap")}
+
+    async def watch(self, block_s: float) -> bool:
+        """Wait until there are jobs, up to `block_s` seconds, and leave them where they are.
+
+        BLMOVE of the first element onto itself: it blocks while the list is empty and changes nothing when it is not,
+        so a batcher that dies here has lost nothing.
+        """
+        jobs = self._keys.jobs
+        return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
+
+    async def claim(self, inputs: int, retried: int) -> Claim:
+        """Take the oldest jobs into this batcher's record until `inputs` inputs are held or the queue is empty."""
+        keys = self._keys
+        names = (keys.jobs, keys.retry, keys.waiting, keys.gone, self._claimed, keys.leases, keys.dead)
+        redis_ms, queued, dropped, again, *frames = await self._run(
+            "claim", names, self._batcher, self._lease_ms, inputs, retried
+        )
+        return Claim(redis_ms, queued, dropped, frames[:again], frames[again:])
+
+    async def reply(self, replies: Sequence[tuple[str, bytes]], dropped: Sequence[str] = ()) -> int:
+        """Store (job, reply frame) pairs, announce them, and give up the claims; of `dropped` jobs only the claims.
+
+        The frames do not go through the script: Lua would copy and hash each (4.5 us a frame of 4 kB). The first
+        stored reply of a job stands, whoever announces it, so doing this twice changes nothing.
+
+        Returns:
+            How many came too late: their jobs had been given to another batcher.
+        """
+        ttl_ms = self._reply_ttl_ms
+        reply = self._keys.reply
+        stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
+        args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *dropped)
+        late: int = await self._scripts["announce"].run_after(self._link, stores, (self._claimed,), args)
+        return late
+
+    async def renew(self) -> bool:
+        """Prolong the lease; False when it had ended, and with it the claims."""
+        names = (self._keys.leases, self._claimed, self._keys.epoch)
+        return bool(await self._run("renew", names, self._batcher, self._lease_ms))
+
+    async def reap(self) -> tuple[int, Frames]:
+        """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us."""
+        keys = self._keys
+        names = (keys.leases, keys.retry, self._claimed, keys.dead, keys.batchers)
+        given_back, *doomed = await self._run("reap", names, keys.prefix, self._batcher, self._lease_ms, ATTEMPTS_MAX)
+        return given_back, doomed
+
+    async def sign_off(self) -> None:
+        """End the lease at once, so that whatever is still claimed goes to the others without delay."""
+        await self._link.execute("ZADD", self._keys.leases, "XX", 0, self._batcher)
+
+    async def redis_ms(self) -> float:
+        """Redis's clock, unix milliseconds."""
+        return await _redis_ms(self._link)
+
+    async def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
+        return await self._scripts[script].run(self._link, keys, args)
+
+
+async def _redis_ms(link: Commands) -> float:
+    seconds, micros = await link.execute("TIME")
+    return int(seconds) * 1000 + int(micros) / 1000

@@ -1,0 +1,68 @@
+-- Move jobs from the queue into a batcher's own record, under its lease, in one step.
+-- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone, 5 claimed:<batcher>, 6 leases, 7 dead
+-- ARGV  1 batcher, 2 lease in ms, 3 inputs wanted (the last job may exceed it), 4 retried jobs wanted
+-- Returns { Redis's clock in unix ms, jobs still queued, jobs dropped because their client had gone,
+--           how many of the frames are retried ones (these come first), frame, ... }
+local TTL_MS = 3600000
+local DEAD_MAX = 1000
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local some_gone = redis.call('EXISTS', KEYS[4]) == 1
+local result = { now, 0, 0, 0 }
+local claimed = {}
+
+-- Returns the job's inputs, or nil when it is not to be worked on.
+local function take(frame)
+  local id, inputs = string.match(frame, '^{"v":1,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
+  if not id then -- not ours: kept where a person can look at it
+    redis.call('LPUSH', KEYS[7], frame)
+    redis.call('LTRIM', KEYS[7], 0, DEAD_MAX - 1)
+    redis.call('PEXPIRE', KEYS[7], 604800000)
+    return 0, false
+  end
+  if some_gone and redis.call('SREM', KEYS[4], id) == 1 then
+    result[3] = result[3] + 1
+    return tonumber(inputs), false
+  end
+  claimed[#claimed + 1] = id
+  claimed[#claimed + 1] = frame
+  result[#result + 1] = frame
+  return tonumber(inputs), true
+end
+
+for _ = 1, tonumber(ARGV[4]) do
+  local frame = redis.call('LPOP', KEYS[2])
+  if not frame then break end
+  local _, is_taken = take(frame)
+  if is_taken then result[4] = result[4] + 1 end
+end
+
+local wanted, removed = tonumber(ARGV[3]), 0
+while wanted > 0 do
+  local frame = redis.call('LPOP', KEYS[1])
+  if not frame then break end
+  local inputs, is_taken = take(frame)
+  removed = removed + inputs
+  if is_taken then wanted = wanted - inputs end
+end
+
+result[2] = redis.call('LLEN', KEYS[1])
+if removed > 0 then
+  -- An empty queue has nothing waiting, whatever was counted: so the count heals by itself.
+  local waiting = tonumber(redis.call('GET', KEYS[3]) or 0) - removed
+  if result[2] == 0 or waiting <= 0 then
+    redis.call('DEL', KEYS[3])
+  else
+    redis.call('SET', KEYS[3], waiting, 'KEEPTTL')
+  end
+end
+if #claimed > 0 then
+  for i = 1, #claimed, 4000 do
+    redis.call('HSET', KEYS[5], unpack(claimed, i, math.min(i + 3999, #claimed)))
+  end
+  redis.call('PEXPIRE', KEYS[5], TTL_MS)
+  redis.call('ZADD', KEYS[6], now + tonumber(ARGV[2]), ARGV[1])
+  redis.call('PEXPIRE', KEYS[6], TTL_MS)
+end
+return result

@@ -1,0 +1,49 @@
+"""How much one upstream call may carry, from our settings and what the upstream says of itself."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one upstream.
+
+    Attributes:
+        inputs_max: Inputs in one call.
+        body_bytes_max: Bytes of inputs in one call.
+        in_flight_inputs_max: Inputs in all calls that run at the same time.
+    """
+
+    inputs_max: int
+    body_bytes_max: int
+    in_flight_inputs_max: int
+
+
+class _Info(msgspec.Struct):
+    """What counts here of TEI's `/info`."""
+
+    max_client_batch_size: int | None = None
+    max_concurrent_requests: int | None = None  # permits, one an input, not one a call
+
+
+_decode = msgspec.json.Decoder(_Info).decode
+
+UNKNOWN_IN_FLIGHT_INPUTS_MAX = 1_000_000  # an upstream that names no limit
+
+
+def configured(inputs_max: int, body_bytes_max: int) -> Limits:
+    """The limits before the upstream has said anything."""
+    return Limits(inputs_max, body_bytes_max, UNKNOWN_IN_FLIGHT_INPUTS_MAX)
+
+
+def lowered(limits: Limits, info: bytes) -> Limits:
+    """The configured limits, lowered to what the upstream's `/info` allows; unchanged when it is no such object."""
+    try:
+        said = _decode(info)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return limits
+    in_flight = min(limits.in_flight_inputs_max, max(1, said.max_concurrent_requests or UNKNOWN_IN_FLIGHT_INPUTS_MAX))
+    # A list longer than the permits can never succeed.
+    inputs = min(limits.inputs_max, in_flight, max(1, said.max_client_batch_size or limits.inputs_max))
+    return Limits(inputs, limits.body_bytes_max, in_flight)

@@ -1,0 +1,55 @@
+"""Every metric of the batcher. One process, one registry."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from autobatch.buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S
+
+
+class Metrics:
+    """Made once, at start."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.batches = Counter("autobatch_batches", "Batches sent, by why they left.", ["reason"], registry=registry)
+        self.batch_inputs = Histogram(
+            "autobatch_batch_inputs", "Inputs in a batch.", buckets=BATCH_INPUTS_BUCKETS, registry=registry
+        )
+        self.batch_jobs = Histogram(
+            "autobatch_batch_jobs", "Jobs in a batch.", buckets=BATCH_INPUTS_BUCKETS, registry=registry
+        )
+        self.queue_wait = Histogram(
+            "autobatch_queue_wait_seconds",
+            "From the arrival of a batch's oldest job to its call.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.upstream_calls = Counter(
+            "autobatch_upstream_calls",
+            "Calls to the upstream, retries and splits included; code 0 is no answer.",
+            ["code"],
+            registry=registry,
+        )
+        self.upstream_seconds = Histogram(
+            "autobatch_upstream_call_seconds", "Duration of one call.", buckets=LATENCY_BUCKETS_S, registry=registry
+        )
+        self.retries = Counter("autobatch_upstream_retries", "Calls repeated after an outage.", registry=registry)
+        self.splits = Counter("autobatch_batch_splits", "Batches halved after an input error.", registry=registry)
+        self.jobs_dropped = Counter(
+            "autobatch_jobs_dropped",
+            "Jobs not worked on: client gone, deadline passed, frame malformed.",
+            ["reason"],
+            registry=registry,
+        )
+        self.jobs_reclaimed = Counter(
+            "autobatch_jobs_reclaimed", "Jobs of dead batchers given back to the queue.", registry=registry
+        )
+        self.jobs_dead = Counter("autobatch_jobs_dead", "Jobs given up after two batchers died.", registry=registry)
+        self.late_replies = Counter(
+            "autobatch_late_replies", "Replies dropped because the lease had ended.", registry=registry
+        )
+        self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
+        self.in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", registry=registry)
+
+    def render(self) -> bytes:
+        """Prometheus text."""
+        return generate_latest(self.registry)

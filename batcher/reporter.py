@@ -1,0 +1,97 @@
+"""Once a second: probe the upstreams that need it, and publish what this batcher is doing."""
+
+import asyncio
+import logging
+
+from autobatch.bell import Bell
+from autobatch.clock import RedisClock
+from autobatch.control import Control
+from autobatch.errors import QueueUnavailable
+from autobatch.status import BatcherStatus
+from batcher.forming import Lanes
+from batcher.loop import WorkingLoop
+from batcher.upstream import Pool, Upstream
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY_S = 1.0
+PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
+LOOP_STALL_MAX_S = 5.0
+
+
+class Reporter:
+    """The batcher's view of itself, for `/health` here and at the proxy."""
+
+    def __init__(
+        self, batcher: str, control: Control, pool: Pool, lanes: Lanes, loop: WorkingLoop, clock: RedisClock
+    ) -> None:
+        self._batcher = batcher
+        self._control = control
+        self._pool = pool
+        self._lanes = lanes
+        self._loop = loop
+        self._clock = clock
+        self._probed_mono_s: dict[str, float] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
+        self.reaches_redis = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether Redis answers, the working loop moves and an upstream is well."""
+        return self.reaches_redis and self.loop_moves and any(u.is_healthy for u in self._pool.upstreams)
+
+    @property
+    def loop_moves(self) -> bool:
+        """Whether the working loop made a turn lately."""
+        return asyncio.get_running_loop().time() - self._loop.moved_mono_s < LOOP_STALL_MAX_S
+
+    async def run(self) -> None:
+        """Report until cancelled, then sign off."""
+        pause = Bell()
+        try:
+            while True:
+                try:
+                    self._probe()
+                    await self._report()
+                except Exception:  # a reporter that died would make a healthy batcher look dead
+                    log.exception("report_failed")
+                await pause.wait(REPORT_EVERY_S)
+        finally:
+            for probe in self._probes.values():
+                probe.cancel()
+
+    async def sign_off(self) -> None:
+        """Take this batcher out of the reports."""
+        try:
+            await self._control.sign_off(self._batcher)
+        except QueueUnavailable:
+            log.info("sign_off_failed")  # the report is stale in a moment anyway
+        await self._control.close()
+
+    def _probe(self) -> None:
+        """Start a probe of each upstream whose turn it is, one in flight to each."""
+        now_mono_s = asyncio.get_running_loop().time()
+        for upstream in self._pool.upstreams:
+            every_s = PROBE_HEALTHY_EVERY_S if upstream.is_healthy else REPORT_EVERY_S
+            running = self._probes.get(upstream.url)
+            if running is not None and not running.done():
+                continue
+            if now_mono_s - self._probed_mono_s.get(upstream.url, float("-inf")) >= every_s:
+                self._probed_mono_s[upstream.url] = now_mono_s
+                self._probes[upstream.url] = asyncio.create_task(self._probe_one(upstream), name="probe")
+
+    async def _probe_one(self, upstream: Upstream) -> None:
+        was_healthy = upstream.is_healthy
+        await upstream.probe()
+        if upstream.is_healthy != was_healthy:
+            await self._report()  # at once: somebody may be waiting for readiness
+
+    async def _report(self) -> None:
+        upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
+        try:
+            await self._control.report(
+                self._batcher, BatcherStatus(self._clock.now_ms(), self._lanes.inputs, upstreams)
+            )
+            self.reaches_redis = True
+        except QueueUnavailable:
+            self.reaches_redis = False

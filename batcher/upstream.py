@@ -1,0 +1,164 @@
+"""One upstream over HTTP: calls and probes. aiohttp's exceptions end here."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from autobatch.errors import UpstreamTimeout, UpstreamUnavailable
+from autobatch.status import UpstreamStatus, raw_json
+from batcher import limits
+from batcher.limits import Limits
+
+log = logging.getLogger(__name__)
+
+PROBE_TIMEOUT_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the upstream said."""
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str | None
+
+
+class Upstream:
+    """One replica, what it allows, and what it is doing for this batcher.
+
+    Args:
+        session: Shared by all upstreams of this process.
+        url: Without trailing slash.
+        configured: Limits that `/info` may only lower.
+        api_key: Sent as a bearer token.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, configured: Limits, api_key: str | None) -> None:
+        self.url = url
+        self.limits = configured
+        self.is_healthy = False
+        self.calls_in_flight = 0
+        self.inputs_in_flight = 0
+        self._session = session
+        self._configured = configured
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._info = b"null"
+
+    @property
+    def inputs_room(self) -> int:
+        """Inputs that may be sent now."""
+        return self.limits.in_flight_inputs_max - self.inputs_in_flight
+
+    def status(self) -> UpstreamStatus:
+        """What to publish of it."""
+        return UpstreamStatus(
+            self.url, self.is_healthy, self.limits.inputs_max, self.inputs_in_flight, raw_json(self._info)
+        )
+
+    @contextmanager
+    def occupied(self, inputs: int) -> Iterator[None]:
+        """Count a batch as in flight."""
+        self.calls_in_flight += 1
+        self.inputs_in_flight += inputs
+        try:
+            yield
+        finally:
+            self.calls_in_flight -= 1
+            self.inputs_in_flight -= inputs
+
+    async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
+        """Make one call.
+
+        Raises:
+            UpstreamUnavailable: It could not be reached, or hung up.
+            UpstreamTimeout: No whole answer within `timeout_s` seconds.
+        """
+        headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
+        try:
+            async with asyncio.timeout(timeout_s):
+                request = self._session.post(
+                    self.url + route,
+                    data=body,
+                    headers=headers,
+                    skip_auto_headers=() if content_type is not None else ("Content-Type",),
+                )
+                async with request as response:
+                    answer = Answer(
+                        response.status,
+                        response.headers.get("Content-Type", ""),
+                        await response.read(),
+                        response.headers.get("Retry-After"),
+                    )
+        except TimeoutError as exc:
+            raise UpstreamTimeout from exc
+        except (aiohttp.ClientError, OSError) as exc:
+            self._set_health(healthy=False, why=type(exc).__name__)
+            raise UpstreamUnavailable from exc
+        if answer.status == 200:
+            self._set_health(healthy=True, why="answered")
+        return answer
+
+    async def probe(self) -> None:
+        """Ask for its health, and for its limits where it has not told them since it was last away."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                async with self._session.get(f"{self.url}/health", headers=self._headers) as response:
+                    healthy = response.status == 200
+                if healthy and not self.is_healthy:
+                    await self._learn()
+        except (TimeoutError, aiohttp.ClientError, OSError) as exc:
+            self._set_health(healthy=False, why=type(exc).__name__)
+        else:
+            self._set_health(healthy=healthy, why="probed")
+
+    async def _learn(self) -> None:
+        """Read `/info`; an upstream without one keeps the configured limits."""
+        async with self._session.get(f"{self.url}/info", headers=self._headers) as response:
+            info = await response.read() if response.status == 200 else b""
+        learnt = limits.lowered(self._configured, info)
+        self._info = info or b"null"
+        if learnt != self.limits:
+            log.info("upstream_limits", extra={"upstream": self.url, "inputs_max": learnt.inputs_max})
+        self.limits = learnt
+
+    def _set_health(self, *, healthy: bool, why: str) -> None:
+        if healthy != self.is_healthy:
+            log.log(
+                logging.INFO if healthy else logging.WARNING,
+                "upstream_health_changed",
+                extra={"upstream": self.url, "is_healthy": healthy, "why": why},
+            )
+        self.is_healthy = healthy
+
+
+class Pool:
+    """All replicas. A call goes to the one with the least outstanding work.
+
+    Args:
+        upstreams: In the order of INFERENCE_URL.
+        calls_max: Calls in flight to one upstream.
+    """
+
+    def __init__(self, upstreams: list[Upstream], calls_max: int) -> None:
+        self.upstreams = upstreams
+        self._calls_max = calls_max
+
+    @property
+    def calls_in_flight(self) -> int:
+        """To all of them."""
+        return sum(upstream.calls_in_flight for upstream in self.upstreams)
+
+    def free(self) -> Upstream | None:
+        """Return where a call may go now, healthy ones first; None while every slot is taken."""
+        with_room = [u for u in self.upstreams if u.calls_in_flight < self._calls_max and u.inputs_room > 0]
+        return min(with_room, key=lambda u: (not u.is_healthy, u.inputs_in_flight), default=None)
+
+    def other_than(self, upstream: Upstream) -> Upstream:
+        """Return where to try again after a failure: another one with room, or the same."""
+        others = [u for u in self.upstreams if u is not upstream and u.is_healthy and u.inputs_room > 0]
+        return min(others, key=lambda u: u.inputs_in_flight, default=upstream)

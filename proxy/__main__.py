@@ -1,0 +1,91 @@
+"""`python -m proxy`: a gunicorn master and its aiohttp workers."""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from autobatch import logs
+from autobatch.settings import ProxySettings
+from autobatch.settings_load import load
+
+STOP_MARGIN_S = 5  # beyond the longest request, for closing connections
+
+
+class PlainLogger(Logger):  # type: ignore[misc]
+    """Gunicorn's events through our logging, in our format."""
+
+    def setup(self, _cfg: object) -> None:
+        """Leave handlers and levels to the root logger."""
+        self.error_log = logging.getLogger("gunicorn")
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn, configured from our settings and from nowhere else."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what gunicorn needs to know."""
+        settings = self._settings
+        options: dict[str, Any] = {
+            "bind": f"unix:{settings.uds_path}" if settings.uds_path else f"{settings.host}:{settings.port}",
+            "workers": settings.web_concurrency or os.cpu_count() or 1,
+            "worker_class": "aiohttp.worker.GunicornUVLoopWebWorker",
+            "graceful_timeout": settings.request_timeout_ms // 1000 + STOP_MARGIN_S,
+            "backlog": 4096,
+            "control_socket_disable": True,  # its default path collides between instances
+            "logger_class": PlainLogger,
+            "proc_name": "autobatch-proxy",
+            "child_exit": forget_worker,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[[], Awaitable[web.AppRunner]]:
+        """Return the factory that each worker calls after the fork."""
+        settings = self._settings
+
+        async def factory() -> web.AppRunner:
+            # Imported here, so that the master stays small and no metric exists before the fork.
+            from proxy.app import make_runner  # noqa: PLC0415
+
+            return await make_runner(settings)
+
+        return factory
+
+
+def forget_worker(_server: object, worker: Any) -> None:
+    """Take a dead worker's gauges out of the sums."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - not before the folder is set
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Read the settings and serve until told to stop."""
+    settings = load(ProxySettings)
+    logs.configure(settings, "proxy")
+    if settings.uds_path:
+        Path(settings.uds_path).parent.mkdir(parents=True, exist_ok=True)
+    shared = tempfile.mkdtemp(prefix="autobatch-metrics-")
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # read by prometheus_client when it is imported
+    master = os.getpid()
+    try:
+        Server(settings).run()
+    finally:
+        if os.getpid() == master:  # not in a worker that ends
+            shutil.rmtree(shared, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The HTTP edge: routes, and what each does with a body. Every collaborator is made here and passed in."""
+
+import gc
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from autobatch.control import Control, connect
+from autobatch.errors import FAULTS, AutobatchError, InvalidRequest
+from autobatch.job_queue import WorkerQueue
+from autobatch.keys import Keys
+from autobatch.redis_link import Address, RedisLink
+from autobatch.settings import ProxySettings
+from proxy.desk import Desk, Reply, new_worker_id
+from proxy.joining import join_arrays
+from proxy.metrics import CONTENT_TYPE, Metrics
+from proxy.parsing import plan_embed
+from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, tei_error
+from proxy.watcher import FleetWatcher
+
+JSON = {"Content-Type": "application/json"}
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+TIMEOUT_HEADER = "x-request-timeout-ms"
+
+
+class Edge:
+    """The handlers of one worker."""
+
+    def __init__(self, settings: ProxySettings, desk: Desk, watcher: FleetWatcher, metrics: Metrics) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._watcher = watcher
+        self._metrics = metrics
+
+    async def embed(self, request: web.Request) -> web.Response:
+        """`POST /embed`: everyone's own vectors, in TEI's shape."""
+        started = time.perf_counter()
+        try:
+            response = await self._embed(request)
+        except AutobatchError as error:
+            response = error_response(error)
+        except web.HTTPRequestEntityTooLarge:
+            body = b"Failed to buffer the request body: length limit exceeded"
+            response = web.Response(status=413, body=body, headers=TEXT)
+        self._metrics.answered("/embed", response.status, time.perf_counter() - started)
+        return response
+
+    async def _embed(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        pieces = plan_embed(
+            body,
+            request.headers.get("Content-Type"),
+            job_inputs_max=self._watcher.fleet.batch_inputs_max(self._settings.max_batch_size),
+            request_inputs_max=self._settings.max_client_batch_size,
+        )
+        replies = await self._desk.ask(pieces, "/embed", self._timeout_s(request))
+        return answer(replies)
+
+    def _timeout_s(self, request: web.Request) -> float:
+        """The request's time: the configured one, or less where the client asks for less."""
+        asked = request.headers.get(TIMEOUT_HEADER)
+        longest = self._settings.request_timeout_ms
+        if asked is None:
+            return longest / 1000
+        if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
+            raise InvalidRequest(f"`{TIMEOUT_HEADER}` must be a positive number of milliseconds")
+        return min(int(asked), longest) / 1000
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """`GET /health`: 200 when Redis, a batcher and its upstream are well."""
+        if self._watcher.fleet.is_healthy:
+            return web.Response()
+        return web.Response(status=503, body=b'{"error":"unhealthy","error_type":"Unhealthy"}', headers=JSON)
+
+    async def info(self, _request: web.Request) -> web.Response:
+        """`GET /info`: the upstream's own."""
+        info = self._watcher.fleet.info
+        if info is None:
+            body = b'{"error":"no upstream has told its /info yet","error_type":"Unhealthy"}'
+            return web.Response(status=503, body=body, headers=JSON)
+        return web.Response(body=info, headers=JSON)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """`GET /metrics` of all workers of this gunicorn."""
+        self._metrics.take(self._desk)
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def answer(replies: Sequence[Reply]) -> web.Response:
+    """Join the replies of one request; the first that failed speaks for all, as in a list sent to the upstream."""
+    for header, body in replies:
+        if header.fault:
+            return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode()))
+        if header.status != 200 or len(replies) == 1:
+            return web.Response(status=header.status, body=body, headers={"Content-Type": header.content_type})
+    return web.Response(body=join_arrays([body for _, body in replies]), headers=JSON)
+
+
+def error_response(error: AutobatchError) -> web.Response:
+    """Answer with the error in TEI's shape."""
+    status, body = tei_error(error)
+    headers = JSON | {"Retry-After": str(RETRY_AFTER_S)} if status in RETRY_LATER else JSON
+    return web.Response(status=status, body=body, headers=headers)
+
+
+async def not_found(_request: web.Request) -> web.Response:
+    """An unknown path, answered as TEI does."""
+    return web.Response(status=404)
+
+
+def make_app(settings: ProxySettings) -> web.Application:
+    """Build one worker's application. Connections open when it starts and close when it stops."""
+    url = settings.redis_url.get_secret_value()
+    keys, worker = Keys(settings.namespace), new_worker_id()
+    link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
+    desk = Desk(WorkerQueue(link, inbox_link, keys, worker), link, inbox_link, worker, settings.max_queue_size)
+    watcher = FleetWatcher(Control(connect(url), keys))
+    edge = Edge(settings, desk, watcher, Metrics())
+
+    async def lifespan(_app: web.Application) -> AsyncIterator[None]:
+        spare_the_collector()
+        desk.open()
+        watcher.open()
+        yield
+        await watcher.close()
+        await desk.close()
+
+    app = web.Application(client_max_size=settings.payload_limit)
+    app.cleanup_ctx.append(lifespan)
+    for method, path, handler in (
+        ("POST", "/embed", edge.embed),
+        ("GET", "/health", edge.health),
+        ("GET", "/info", edge.info),
+        ("GET", "/metrics", edge.metrics),
+    ):
+        app.router.add_route(method, path, handler)
+        app.router.add_route("*", path, method_not_allowed("GET,HEAD" if method == "GET" else method))
+    app.router.add_route("*", "/{path:.*}", not_found)
+    return app
+
+
+def spare_the_collector() -> None:
+    """Keep what lives for ever out of garbage collections, and make them rare: at c=512 they took 18 % of a worker."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def method_not_allowed(allowed: str) -> Handler:
+    """Return a handler that answers 405 as TEI does."""
+
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(status=405, headers={"Allow": allowed})
+
+    return handler
+
+
+async def make_runner(settings: ProxySettings) -> web.AppRunner:
+    """Return what aiohttp's gunicorn worker runs."""
+    return web.AppRunner(
+        make_app(settings),
+        handler_cancellation=True,  # a client that leaves must free its place in the queue
+        keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
+        access_log=None,  # nginx writes the only one
+        shutdown_timeout=settings.request_timeout_ms / 1000,
+    )

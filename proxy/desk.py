@@ -1,0 +1,249 @@
+"""Where handlers leave jobs and wait: pushes go out once per event-loop tick, replies come in through one reader.
+
+1. Every accepted job has one future in `_waiting`; whoever leaves takes it out. Late and unknown replies are counted.
+2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
+3. A connection may break at any time. Replies that were missed meanwhile are fetched by name after it is back.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from autobatch import frames
+from autobatch.clock import RedisClock
+from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, QueueFull, QueueUnavailable
+from autobatch.frames import JobHeader, ReplyHeader
+from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
+from autobatch.redis_link import RedisLink
+from proxy.parsing import Piece
+
+log = logging.getLogger(__name__)
+
+INBOX_BLOCK_S = 1.0  # below the link's silence limit; also how soon a stop or a lost reply is noticed
+OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts quickly loses nobody's request
+CLOCK_SYNC_S = 10.0
+
+Reply = tuple[ReplyHeader, bytes]
+
+
+@dataclass(slots=True)
+class DeskCounts:
+    """What happened at this desk since it opened."""
+
+    late_replies: int = 0
+    broken_replies: int = 0
+    departures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What one handler pushes together."""
+
+    inputs: int
+    frames: list[bytes]
+    futures: list["asyncio.Future[Reply]"]
+
+
+def new_worker_id() -> str:
+    """Return an id that no other worker has or had."""
+    return "w" + secrets.token_hex(5)
+
+
+class Desk:
+    """One worker's desk. Call `open` inside the loop, `close` when no handler waits any more.
+
+    Args:
+        queue: The worker's end of the queue, over `link` and `inbox_link`.
+        link: Watched for outages.
+        inbox_link: Watched for outages.
+        worker: This worker's id.
+        inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused.
+    """
+
+    def __init__(
+        self, queue: WorkerQueue, link: RedisLink, inbox_link: RedisLink, worker: str, inputs_max: int
+    ) -> None:
+        self.counts = DeskCounts()
+        self.inputs_in_flight = 0
+        self._queue = queue
+        self._link = link
+        self._inbox_link = inbox_link
+        self._worker = worker
+        self._inputs_max = inputs_max
+        self._clock = RedisClock()
+        self._clock_synced_mono_s = float("-inf")
+        self._jobs_made = 0
+        self._waiting: dict[str, asyncio.Future[Reply]] = {}
+        self._outbox: list[_Request] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reader: asyncio.Task[None] | None = None
+        self._epoch: bytes | None = None
+        self._must_recover = True
+
+    def open(self) -> None:
+        """Begin to read the inbox."""
+        self._link.start()
+        self._inbox_link.start()
+        self._reader = asyncio.create_task(self._read_for_ever(), name="inbox-reader")
+
+    async def close(self) -> None:
+        """Stop reading and drop the connections."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, *self._tasks, return_exceptions=True)
+        await self._link.close()
+        await self._inbox_link.close()
+
+    async def ask(self, pieces: Sequence[Piece], route: str, timeout_s: float) -> list[Reply]:
+        """Push one request's jobs and return their replies in the same order.
+
+        Raises:
+            QueueFull: Refused, nothing was pushed.
+            QueueUnavailable: Redis is away, or lost the jobs.
+            DeadlineExceeded: After `timeout_s` seconds.
+        """
+        inputs = sum(piece.n for piece in pieces)
+        if self.inputs_in_flight + inputs > self._inputs_max:
+            raise QueueFull
+        loop = asyncio.get_running_loop()
+        ids = [self._new_id() for _ in pieces]
+        futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in pieces]
+        self._waiting.update(zip(ids, futures, strict=True))
+        self.inputs_in_flight += inputs
+        timer = loop.call_later(timeout_s, _fail, futures, DeadlineExceeded)
+        try:
+            self._post(_Request(inputs, self._frames(pieces, ids, route, timeout_s), futures))
+            return [await future for future in futures]
+        finally:
+            timer.cancel()
+            self.inputs_in_flight -= inputs
+            self._leave(ids, futures)
+
+    def _new_id(self) -> str:
+        self._jobs_made += 1
+        return f"{self._worker}.{self._jobs_made}"
+
+    def _frames(self, pieces: Sequence[Piece], ids: Sequence[str], route: str, timeout_s: float) -> list[bytes]:
+        at = self._clock.now_ms()
+        deadline = at + int(timeout_s * 1000)
+        return [
+            frames.encode(
+                JobHeader(job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type), piece.body
+            )
+            for job, piece in zip(ids, pieces, strict=True)
+        ]
+
+    def _post(self, request: _Request) -> None:
+        """Put the request into this tick's push."""
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._send_outbox)
+        self._outbox.append(request)
+
+    def _send_outbox(self) -> None:
+        requests, self._outbox = self._outbox, []
+        self._spawn(self._push(requests))
+
+    async def _push(self, requests: list[_Request]) -> None:
+        """Push a tick's requests; whoever was refused hears it now, the others when their replies come."""
+        try:
+            refused = await self._queue.push([(r.inputs, r.frames) for r in requests], self._inputs_max)
+        except QueueUnavailable as error:
+            for request in requests:
+                _fail(request.futures, type(error), str(error))
+            return
+        for place in refused:
+            _fail(requests[place].futures, QueueFull)
+
+    def _leave(self, ids: Sequence[str], futures: Sequence["asyncio.Future[Reply]"]) -> None:
+        """Take a request out of the books; what has no reply yet need not be worked on."""
+        unanswered = []
+        for job, future in zip(ids, futures, strict=True):
+            del self._waiting[job]
+            if not future.done():
+                future.cancel()
+            # Asking a future for its exception also tells the loop that somebody has seen it.
+            if future.cancelled() or isinstance(future.exception(), DeadlineExceeded):
+                unanswered.append(job)
+        if unanswered:
+            self.counts.departures += 1
+            self._spawn(self._forget(unanswered))
+
+    async def _forget(self, jobs: list[str]) -> None:
+        with suppress(QueueUnavailable):  # then nobody can claim them either, or they are done in vain
+            await self._queue.forget(jobs)
+
+    async def _read_for_ever(self) -> None:
+        """Supervise the reader: nothing that happens in it ends it."""
+        while True:
+            try:
+                if self._must_recover:
+                    await self._recover()
+                await self._sync_clock()
+                if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
+                    self._spawn(self._deliver(jobs))
+            except QueueUnavailable:
+                await self._wait_out()
+            except Exception:  # whatever it was, the next reply must still be read
+                log.exception("inbox_reader_failed")
+                await self._wait_out()
+
+    async def _wait_out(self) -> None:
+        """Wait for the connections; give everybody up when that takes too long."""
+        self._must_recover = True
+        back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
+            OUTAGE_PATIENCE_S
+        )
+        if not back:
+            _fail(list(self._waiting.values()), QueueUnavailable)
+
+    async def _recover(self) -> None:
+        """After a new connection: learn whether Redis still has our jobs, and fetch what was missed."""
+        epoch = await self._queue.epoch()
+        if self._epoch is not None and epoch != self._epoch:
+            log.error("redis_lost_its_data", extra={"requests_failed": len(self._waiting)})
+            _fail(list(self._waiting.values()), QueueUnavailable, "The queue lost its data")
+        self._epoch = epoch
+        self._must_recover = False
+        waiting = list(self._waiting)
+        for start in range(0, len(waiting), INBOX_IDS_MAX):
+            await self._deliver(waiting[start : start + INBOX_IDS_MAX], missing_is_fine=True)
+
+    async def _sync_clock(self) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        if now_mono_s - self._clock_synced_mono_s > CLOCK_SYNC_S:
+            self._clock.sync(await self._queue.redis_ms())
+            self._clock_synced_mono_s = now_mono_s
+
+    async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
+        """Fetch replies and wake their handlers."""
+        try:
+            found = await self._queue.take_replies(jobs)
+        except QueueUnavailable:
+            self._must_recover = True
+            return
+        for job, frame in zip(jobs, found, strict=True):
+            future = self._waiting.get(job)
+            if frame is None and missing_is_fine:
+                continue
+            if future is None or future.done() or frame is None:
+                self.counts.late_replies += 1
+                continue
+            try:
+                future.set_result(frames.decode_reply(frame))
+            except MalformedFrame as error:
+                self.counts.broken_replies += 1
+                future.set_exception(error)
+
+    def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _fail(futures: Sequence["asyncio.Future[Reply]"], error: type[AutobatchError], message: str = "") -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error(message))

@@ -1,0 +1,128 @@
+"""Decide what a request body becomes: jobs that may share a call, or the bytes as they came.
+
+Only what is plainly a request for vectors is taken apart. Whatever is not, down to a repeated key or a stray byte,
+goes to the upstream verbatim and alone, so its answer, errors included, is the upstream's own.
+
+Source: `POST /embed` of text-embeddings-inference 1.9.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+from autobatch.errors import InvalidRequest
+
+_TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
+_Inputs = str | list[str | list[_TokenId] | _TokenId]
+
+
+class _EmbedBody(msgspec.Struct):
+    """The fields of `POST /embed`; null is valid where None is. Unknown fields are ignored."""
+
+    inputs: msgspec.Raw
+    truncate: bool | None = None
+    truncation_direction: Literal["right", "left", "Right", "Left"] = "right"
+    prompt_name: str | None = None
+    normalize: bool = True
+    dimensions: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+_FIELDS = tuple(f'"{name}"'.encode() for name in _EmbedBody.__struct_fields__)
+_decode_body = msgspec.json.Decoder(_EmbedBody).decode
+_decode_inputs: Callable[[msgspec.Raw], str | list[str | list[int] | int]] = msgspec.json.Decoder(_Inputs).decode
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode_text = msgspec.json.Encoder().encode
+
+_NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One job to be: the fields mean what they mean in `autobatch.frames.JobHeader`."""
+
+    n: int
+    kind: Literal["merge", "solo", "verbatim"]
+    body: bytes
+    options: str = ""
+    content_type: str | None = None
+
+
+def plan_embed(body: bytes, content_type: str | None, *, job_inputs_max: int, request_inputs_max: int) -> list[Piece]:
+    """Cut one `/embed` request into jobs of at most `job_inputs_max` inputs, in the order of its inputs.
+
+    Raises:
+        InvalidRequest: More than `request_inputs_max` inputs.
+    """
+    verbatim = [Piece(1, "verbatim", body, content_type=content_type)]
+    if not is_json(content_type):
+        return verbatim
+    try:
+        request = _decode_body(body)
+        inputs = _decode_inputs(request.inputs)
+    except _NOT_PLAIN:
+        return verbatim
+    raw = bytes(request.inputs)
+    if _may_repeat_a_key(body, raw):
+        return verbatim
+    options = _options(request)
+    if isinstance(inputs, str):
+        return [Piece(1, "merge", b"[%b]" % raw, options)] if inputs else verbatim
+    return _plan_list(inputs, raw, options, job_inputs_max, request_inputs_max) or verbatim
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether the upstream would read a body of this type as JSON: `application/json` or `application/*+json`."""
+    if content_type == "application/json":  # nearly always
+        return True
+    essence = (content_type or "").partition(";")[0].strip().lower()
+    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+
+
+def _plan_list(
+    inputs: Sequence[str | list[int] | int], raw: bytes, options: str, job_inputs_max: int, request_inputs_max: int
+) -> list[Piece]:
+    """The jobs of a list; none when the list is not plainly valid."""
+    kinds = set(map(type, inputs))
+    if not inputs or kinds == {int, str} or (int in kinds and len(kinds) > 1):
+        return []  # `[]` and mixtures with bare ids are the upstream's to judge
+    if kinds == {int}:  # `[1, 2]` is one sequence of token ids, not two inputs
+        return [Piece(1, "solo", b"[%b]" % raw, options)]
+    if len(inputs) > request_inputs_max:
+        raise InvalidRequest(f"batch size {len(inputs)} > maximum allowed batch size {request_inputs_max}")
+    # Token ids of a foreign vocabulary can make the upstream fail, and an empty text always does: no neighbours.
+    kind: Literal["merge", "solo"] = "merge" if kinds == {str} and "" not in inputs else "solo"
+    if len(inputs) <= job_inputs_max:
+        return [Piece(len(inputs), kind, raw, options)]
+    items = _decode_items(raw)
+    runs = [items[start : start + job_inputs_max] for start in range(0, len(items), job_inputs_max)]
+    return [Piece(len(run), kind, b"[%b]" % b",".join(run), options) for run in runs]
+
+
+def _may_repeat_a_key(body: bytes, raw_inputs: bytes) -> bool:
+    """Whether a known key might be there twice, which the upstream refuses and our decoder does not notice.
+
+    Looks at the body without the inputs. A backslash there could spell a key in another way.
+    """
+    before, _, after = body.partition(raw_inputs)
+    rest = before + after
+    if rest == b'{"inputs":}':  # nearly always
+        return False
+    return b"\\" in rest or any(rest.count(field) > 1 for field in _FIELDS)
+
+
+def _options(request: _EmbedBody) -> str:
+    """The options that are not defaults as JSON members in a fixed order: equal options are equal strings."""
+    members = []
+    if request.truncate is not None:
+        members.append('"truncate":' + ("true" if request.truncate else "false"))
+    if request.truncation_direction in ("left", "Left"):
+        members.append('"truncation_direction":"Left"')  # the spelling that all versions know
+    if request.prompt_name is not None:
+        members.append('"prompt_name":' + _encode_text(request.prompt_name).decode())
+    if not request.normalize:
+        members.append('"normalize":false')
+    if request.dimensions is not None:
+        members.append(f'"dimensions":{request.dimensions}')
+    return ",".join(members)
