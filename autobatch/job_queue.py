@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autobatch.keys import Keys
-from autobatch.redis_link import Command, Commands
+from autobatch.redis_link import Command, Commands, in_one_step
 from autobatch.scripts import Args, Script
 
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
@@ -77,24 +77,21 @@ class WorkerQueue:
     async def take_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
         """Read and delete replies; None for a job that has none."""
         names = [self._keys.reply(job) for job in jobs]
-        reading = self._link.execute("MGET", *names)
-        deleting = self._link.execute("UNLINK", *names)
-        frames: list[bytes | None] = await reading
-        await deleting
+        frames: list[bytes | None]
+        frames, _ = await in_one_step(self._link, ("MGET", *names), ("UNLINK", *names))
         return frames
 
     async def forget(self, jobs: Sequence[str]) -> None:
         """Mark jobs whose client has gone, so that nobody claims them."""
-        marking = self._link.execute("SADD", self._keys.gone, *jobs)
-        expiring = self._link.execute("PEXPIRE", self._keys.gone, GONE_TTL_MS)
-        await marking
-        await expiring
+        gone = self._keys.gone
+        await in_one_step(self._link, ("SADD", gone, *jobs), ("PEXPIRE", gone, GONE_TTL_MS))
 
     async def epoch(self) -> bytes:
         """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
-        mark = secrets.token_hex(8)
-        earlier: bytes | None = await self._link.execute("SET", self._keys.epoch, mark, "NX", "GET", "PX", EPOCH_TTL_MS)
-        return earlier or mark.encode()
+        new_mark = ("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
+        mark: bytes
+        _, mark = await in_one_step(self._link, new_mark, ("GET", self._keys.epoch))
+        return mark
 
     async def redis_ms(self) -> float:
         """Redis's clock, unix milliseconds."""

@@ -48,6 +48,19 @@ class ReplyError(QueueUnavailable):
     """Redis answered with an error."""
 
 
+async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
+    """Execute several commands as one and return their replies.
+
+    Raises:
+        ReplyError: One of them failed; the others were applied.
+    """
+    replies = await link.transaction(commands)
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise ReplyError(str(reply))
+    return replies
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """Where Redis is and how to get in. Its repr shows no secret."""

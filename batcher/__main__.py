@@ -1,96 +1,29 @@
 """`python -m batcher`: one batcher, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
 
 import asyncio
-import logging
-import secrets
 import signal
 
-import aiohttp
 import uvloop
 
 from autobatch import logs
-from autobatch.clock import RedisClock
-from autobatch.control import Control, connect
-from autobatch.job_queue import BatcherQueue
-from autobatch.keys import Keys
-from autobatch.redis_link import Address, RedisLink
 from autobatch.settings import BatcherSettings
 from autobatch.settings_load import load
-from batcher import limits
-from batcher.calling import Caller
-from batcher.forming import Lanes
-from batcher.loop import WorkingLoop
-from batcher.metrics import Metrics
-from batcher.reporter import Reporter
-from batcher.side_port import open_side_port
-from batcher.upstream import Pool, Upstream
-
-log = logging.getLogger(__name__)
-
-REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
-UPSTREAM_KEEPALIVE_S = 15  # below what servers usually keep an idle connection
+from batcher.app import serve
 
 
-async def serve(settings: BatcherSettings) -> None:
-    """Build everything, work until told to stop, drain."""
-    batcher = "b" + secrets.token_hex(5)
-    url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
-    link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
-    queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    lanes = Lanes(settings.max_wait_time_ms, is_adaptive=settings.batch_policy == "adaptive")
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S)
-    # No timeout here: every call has its own.
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
-        key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
-        allowed = limits.configured(settings.max_batch_size, settings.payload_limit)
-        upstreams = [Upstream(session, each, allowed, key) for each in settings.inference_urls]
-        pool = Pool(upstreams, settings.max_concurrent_batches)
-        caller = Caller(
-            pool,
-            clock,
-            metrics,
-            timeout_max_s=settings.upstream_timeout_ms / 1000,
-            attempts_max=settings.upstream_attempts,
-        )
-        loop = WorkingLoop(queue, link, pool, caller, lanes, clock, metrics, settings.lease_ms)
-        reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
-        side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
-        link.start()
-        watch_link.start()
-        log.info("started", extra={"batcher": batcher, "side_port": side.addresses[0][1]})
-        reporting = asyncio.create_task(reporter.run(), name="reporter")
-        await work_until_stopped(loop, settings.drain_timeout_ms / 1000)
-        reporting.cancel()
-        await asyncio.gather(reporting, return_exceptions=True)
-        await reporter.sign_off()
-        if link.is_connected:
-            await queue.sign_off()
-        await side.cleanup()
-        await watch_link.close()
-        await link.close()
-    log.info("stopped", extra={"batcher": batcher})
-
-
-async def work_until_stopped(loop: WorkingLoop, drain_timeout_s: float) -> None:
-    """Run the working loop; after a signal, let it finish what it has, for so many seconds."""
+async def serve_until_signalled(settings: BatcherSettings) -> None:
+    """Work until a signal says otherwise."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    working = asyncio.create_task(loop.run(), name="working-loop")
-    await stopped.wait()
-    log.info("draining")
-    loop.stop()
-    _, unfinished = await asyncio.wait({working}, timeout=drain_timeout_s)
-    if unfinished:
-        log.warning("drain_timed_out")  # the lease ends, and the others take the jobs
-        working.cancel()
+    await serve(settings, stopped)
 
 
 def main() -> None:
     """Read the settings and serve."""
     settings = load(BatcherSettings)
     logs.configure(settings, "batcher")
-    uvloop.run(serve(settings))
+    uvloop.run(serve_until_signalled(settings))
 
 
 if __name__ == "__main__":

@@ -135,8 +135,10 @@ def make_app(settings: ProxySettings) -> web.Application:
         ("GET", "/info", edge.info),
         ("GET", "/metrics", edge.metrics),
     ):
-        app.router.add_route(method, path, handler)
-        app.router.add_route("*", path, method_not_allowed("GET,HEAD" if method == "GET" else method))
+        methods = ("GET", "HEAD") if method == "GET" else (method,)
+        for each in methods:
+            app.router.add_route(each, path, handler)
+        app.router.add_route("*", path, method_not_allowed(",".join(methods)))
     app.router.add_route("*", "/{path:.*}", not_found)
     return app
 

@@ -12,6 +12,7 @@ from autobatch.status import Fleet
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 1.0
+LOOK_EVERY_UNHEALTHY_S = 0.1  # somebody may be waiting for readiness
 EMPTY = Fleet((), 0)
 
 
@@ -48,4 +49,4 @@ class FleetWatcher:
                 self.fleet = EMPTY
             if self.fleet.is_healthy != was_healthy:
                 log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
-            await pause.wait(LOOK_EVERY_S)
+            await pause.wait(LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S)

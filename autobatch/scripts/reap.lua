@@ -42,6 +42,7 @@ for _, job in ipairs(jobs) do -- youngest first: each LPUSH puts an older one be
     redis.call('HSET', KEYS[3], job.id, job.frame)
     redis.call('PEXPIRE', KEYS[3], TTL_MS)
     redis.call('ZADD', KEYS[1], now + tonumber(ARGV[3]), ARGV[2])
+    redis.call('PEXPIRE', KEYS[1], TTL_MS)
     redis.call('LPUSH', KEYS[4], job.frame)
     redis.call('LTRIM', KEYS[4], 0, DEAD_MAX - 1)
     redis.call('PEXPIRE', KEYS[4], DEAD_TTL_MS)

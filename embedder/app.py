@@ -1,0 +1,97 @@
+"""The server: routes, error answers and headers wired to an engine, and its life from start to SIGTERM."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import orjson
+from aiohttp import web
+
+from autobatch.settings import EmbedderSettings
+from embedder.engine import Engine, Limits
+from embedder.errors import BodyError, TeiError
+from embedder.metrics import Metrics
+from embedder.model import Model
+from embedder.routes import Routes
+
+log = logging.getLogger(__name__)
+
+METHODS = ("POST", "GET", "HEAD")  # in the order of TEI's `allow`
+CORS = {
+    "vary": "origin, access-control-request-method, access-control-request-headers",
+    "access-control-allow-origin": "*",
+}
+PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-headers": "content-type"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def serve(settings: EmbedderSettings, model: Model) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with serving(settings, model) as port:
+        log.info("started", extra={"host": settings.embedder_host, "port": port, "model": model.folder.model_id})
+        await stopped.wait()
+        log.info("draining")
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int]:
+    """Listen, and yield the port. On leaving, accept no more and wait for the requests in flight."""
+    metrics = Metrics()
+    limits = Limits(
+        batch_inputs_max=settings.embedder_max_client_batch_size,
+        inputs_max=settings.embedder_max_concurrent_requests,
+        truncate=settings.embedder_auto_truncate,
+    )
+    engine = Engine(model, limits, metrics)
+    runner = web.AppRunner(
+        build(Routes(engine, metrics), metrics, settings.payload_limit),
+        handler_cancellation=True,  # a client that left must not cost a forward pass
+        auto_decompress=False,  # TEI does not, so a compressed body is a body that is not JSON
+        access_log=None,
+    )
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.embedder_host, settings.embedder_port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+        engine.close()
+
+
+def build(routes: Routes, metrics: Metrics, payload_limit: int) -> web.Application:
+    """The application, without a socket."""
+
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return web.Response(headers=PREFLIGHT)
+        try:
+            return await handler(request)
+        except TeiError as error:
+            metrics.failures.labels(error.cause).inc()
+            body = orjson.dumps({"error": error.message, "error_type": error.error_type})
+            return web.Response(status=error.status, body=body, content_type="application/json")
+        except BodyError as error:
+            return web.Response(status=error.status, text=error.text)
+        except web.HTTPMethodNotAllowed as error:
+            allow = ",".join(method for method in METHODS if method in error.allowed_methods)
+            return web.Response(status=405, headers={"allow": allow})
+        except web.HTTPNotFound:
+            return web.Response(status=404)
+
+    app = web.Application(middlewares=[answer_errors], client_max_size=payload_limit)
+    app.add_routes(routes.table())
+    app.on_response_prepare.append(_set_headers)
+    return app
+
+
+async def _set_headers(_http: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall("server", None)
+    response.headers.update(CORS)

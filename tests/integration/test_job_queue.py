@@ -1,0 +1,283 @@
+"""The queue operations on a real server, and the same on fakeredis."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+from fakeredis import FakeAsyncRedis
+from redis.asyncio import Redis
+
+from autobatch.frames import JobHeader, encode
+from autobatch.job_queue import BatcherQueue, Claim, WorkerQueue
+from autobatch.keys import Keys
+from autobatch.redis_link import Address, Commands, RedisLink
+from tests.conftest import used_cleanly
+from tests.integration.fake_commands import FakeCommands
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+KEYS = Keys("test")
+LEASE_MS = 200  # short, so that its end can be waited for
+NO_LIMIT = 1_000_000
+LATER_MS = 4_000_000_000_000
+
+
+@dataclass
+class Bench:
+    """A worker's end and any number of batchers' ends of one queue."""
+
+    link: Commands
+    blocking: Commands
+    redis: "Redis | FakeAsyncRedis"
+
+    @property
+    def worker(self) -> WorkerQueue:
+        return WorkerQueue(self.link, self.blocking, KEYS, "w1")
+
+    def batcher(self, name: str, lease_ms: int = 60_000) -> BatcherQueue:
+        return BatcherQueue(self.link, self.blocking, KEYS, name, lease_ms=lease_ms, reply_ttl_ms=60_000)
+
+
+@pytest.fixture(params=["real", "fake"])
+async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
+    if request.param == "fake":
+        fake = FakeAsyncRedis(version=(7, 0))
+        yield Bench(FakeCommands(fake), FakeCommands(fake), fake)
+        await fake.aclose()
+        return
+    async with used_cleanly(shared_redis) as url, AsyncExitStack() as stack:
+        links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
+        for link in links:
+            link.start()
+            stack.push_async_callback(link.close)
+            assert await link.wait_connected(5)
+        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(url)))
+
+
+def job(number: int, n: int = 1, at: int = 1) -> bytes:
+    return encode(JobHeader(f"w1.{number}", n, at, LATER_MS, "/embed"), b'["text"]')
+
+
+def everything(claim: Claim) -> list[bytes]:
+    return [*claim.retried, *claim.fresh]
+
+
+async def push(bench: Bench, *numbers: int) -> None:
+    assert await bench.worker.push([(1, [job(number)]) for number in numbers], NO_LIMIT) == set()
+
+
+async def lose(bench: Bench, name: str, jobs: int = 100) -> None:
+    """Let a batcher claim jobs and then fall silent until its lease has ended."""
+    await bench.batcher(name, LEASE_MS).claim(jobs, jobs)
+    ends = await bench.redis.zscore(KEYS.leases, name)
+    await wait_until(lambda: is_past(bench, ends))
+
+
+async def is_past(bench: Bench, redis_ms: float | None) -> bool:
+    seconds, micros = await bench.redis.time()
+    return redis_ms is not None and seconds * 1000 + micros / 1000 > redis_ms + 1
+
+
+async def test_a_thousand_jobs_come_out_in_push_order(bench: Bench) -> None:
+    await push(bench, *range(1000))
+    batcher = bench.batcher("b1")
+    frames: list[bytes] = []
+    while len(frames) < 1000:
+        frames += (await batcher.claim(32, 4)).fresh
+    assert [job(number) for number in range(1000)] == frames
+
+
+async def test_a_claim_stops_at_the_inputs_that_were_wanted(bench: Bench) -> None:
+    await bench.worker.push([(10, [job(number, n=10)]) for number in range(5)], NO_LIMIT)
+    claim = await bench.batcher("b1").claim(25, 0)
+    assert [job(number, n=10) for number in range(3)] == claim.fresh
+    assert claim.queued == 2
+
+
+async def test_an_empty_queue_gives_an_empty_claim(bench: Bench) -> None:
+    claim = await bench.batcher("b1").claim(32, 4)
+    assert ([], 0, 0) == (everything(claim), claim.queued, claim.dropped)
+    assert claim.redis_ms > 1_700_000_000_000
+
+
+async def test_a_full_queue_refuses_without_pushing(bench: Bench) -> None:
+    """Each request wholly or not at all; a smaller one behind a refused one may still fit."""
+    requests = [(6, [job(1, n=3), job(2, n=3)]), (5, [job(3, n=5)]), (4, [job(4, n=4)])]
+    assert {1} == await bench.worker.push(requests, 10)
+    claim = await bench.batcher("b1").claim(100, 0)
+    assert [job(1, n=3), job(2, n=3), job(4, n=4)] == claim.fresh
+
+
+async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
+    await bench.worker.push([(8, [job(1, n=8)])], 10)
+    assert {0} == await bench.worker.push([(8, [job(2, n=8)])], 10)
+    await bench.batcher("b1").claim(8, 0)
+    assert set() == await bench.worker.push([(8, [job(3, n=8)])], 10)
+
+
+async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
+    """Whoever deletes the list by hand must not leave a queue that refuses for ever."""
+    await bench.worker.push([(10, [job(1, n=10)])], 10)
+    await bench.redis.delete(KEYS.jobs)
+    await bench.batcher("b1").claim(1, 0)
+    await push(bench, 2)
+    await bench.batcher("b1").claim(1, 0)
+    assert set() == await bench.worker.push([(10, [job(3, n=10)])], 10)
+
+
+async def test_a_push_of_more_frames_than_lua_can_unpack(bench: Bench) -> None:
+    await push(bench, *range(9000))
+    assert await bench.redis.llen(KEYS.jobs) == 9000
+
+
+async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.reply([("w1.1", b"one"), ("w1.2", b"two")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1", "w1.2"]
+    assert await bench.worker.take_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
+    assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.reply("w1.2"), KEYS.jobs) == 0
+    assert await bench.redis.llen(KEYS.inbox("w1")) == 0
+
+
+async def test_an_empty_inbox_is_waited_for_and_then_empty(bench: Bench) -> None:
+    assert await bench.worker.pop_inbox(0.01) == []
+
+
+async def test_a_dropped_job_is_given_up_without_an_answer(bench: Bench) -> None:
+    await push(bench, 1)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.reply([], ["w1.1"]) == 0
+    assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.inbox("w1")) == 0
+
+
+async def test_a_reply_after_the_lease_ended_is_not_announced(bench: Bench) -> None:
+    """A batcher that was paused comes back when its jobs are another's: one job, one answer."""
+    await push(bench, 1)
+    await lose(bench, "paused")
+    other = bench.batcher("other")
+    assert (await other.reap())[0] == 1
+    assert everything(await other.claim(32, 4)) == [job(1)]
+    assert await bench.batcher("paused", LEASE_MS).reply([("w1.1", b"late")]) == 1
+    assert await bench.worker.pop_inbox(0.01) == []
+    assert await other.reply([("w1.1", b"in time")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]
+
+
+async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: Bench) -> None:
+    await bench.worker.push([(1, [job(number, at=number // 4)]) for number in range(12)], NO_LIMIT)
+    await lose(bench, "dead")
+    await push(bench, 99)
+    alive = bench.batcher("alive")
+    assert (await alive.reap()) == (12, [])
+    claim = await alive.claim(32, 100)
+    assert [job(number, at=number // 4) for number in range(12)] == list(claim.retried)
+    assert [job(99)] == list(claim.fresh)
+
+
+async def test_a_live_batcher_is_not_reaped(bench: Bench) -> None:
+    await push(bench, 1)
+    alive = bench.batcher("alive")
+    await alive.claim(32, 0)
+    assert await bench.batcher("other").reap() == (0, [])
+    assert await alive.reply([("w1.1", b"mine")]) == 0
+
+
+async def test_a_lease_that_is_renewed_does_not_end(bench: Bench) -> None:
+    await push(bench, 1)
+    batcher = bench.batcher("b1", LEASE_MS)
+    await batcher.claim(32, 0)
+    first_end = await bench.redis.zscore(KEYS.leases, "b1")
+
+    async def renewed_beyond_the_first_end() -> bool:
+        assert await batcher.renew()
+        return await is_past(bench, first_end)
+
+    await wait_until(renewed_beyond_the_first_end)
+    assert await bench.batcher("other").reap() == (0, [])
+
+
+async def test_renewing_tells_when_the_lease_was_taken(bench: Bench) -> None:
+    await push(bench, 1)
+    await lose(bench, "paused")
+    await bench.batcher("other").reap()
+    assert not await bench.batcher("paused").renew()
+    assert await bench.batcher("paused").renew()
+
+
+async def test_a_job_that_two_batchers_died_with_is_given_up(bench: Bench) -> None:
+    await push(bench, 1)
+    await lose(bench, "first")
+    reaper = bench.batcher("reaper")
+    assert await reaper.reap() == (1, [])
+    await lose(bench, "second")
+    assert await reaper.reap() == (0, [job(1)])
+    assert await bench.redis.lrange(KEYS.dead, 0, -1) == [job(1)]
+    assert await reaper.reply([("w1.1", b"sorry")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]
+
+
+async def test_signing_off_gives_the_rest_to_the_others_at_once(bench: Bench) -> None:
+    await push(bench, 1)
+    leaving = bench.batcher("leaving")
+    await leaving.claim(32, 0)
+    await leaving.sign_off()
+    assert (await bench.batcher("other").reap())[0] == 1
+
+
+async def test_jobs_whose_client_has_gone_are_not_claimed(bench: Bench) -> None:
+    await push(bench, 1, 2, 3)
+    await bench.worker.forget(["w1.2"])
+    claim = await bench.batcher("b1").claim(32, 0)
+    assert ([job(1), job(3)], 1) == (claim.fresh, claim.dropped)
+    assert await bench.redis.exists(KEYS.gone) == 0
+
+
+async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
+    await bench.redis.rpush(KEYS.jobs, b"rubbish")
+    await push(bench, 1)
+    assert (await bench.batcher("b1").claim(32, 0)).fresh == [job(1)]
+    assert await bench.redis.lrange(KEYS.dead, 0, -1) == [b"rubbish"]
+
+
+async def test_watching_leaves_the_jobs_where_they_are(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    assert await bench.batcher("b1").watch(1)
+    assert await bench.redis.lrange(KEYS.jobs, 0, -1) == [job(1), job(2)]
+
+
+async def test_watching_an_empty_queue_ends_with_its_time(bench: Bench) -> None:
+    assert not await bench.batcher("b1").watch(0.01)
+
+
+async def test_watching_wakes_when_a_job_comes(bench: Bench, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["bench"] == "fake":
+        pytest.skip("fakeredis does not wake a BLMOVE from within a script")
+    watch = asyncio.create_task(bench.batcher("b1").watch(10))
+    await push(bench, 1)
+    assert await watch
+
+
+async def test_the_epoch_stays_until_the_data_is_lost(bench: Bench) -> None:
+    first = await bench.worker.epoch()
+    assert await bench.worker.epoch() == first
+    await bench.redis.flushall()
+    assert await bench.worker.epoch() != first
+
+
+async def test_redis_tells_the_time(bench: Bench) -> None:
+    assert await bench.worker.redis_ms() == pytest.approx(await bench.batcher("b1").redis_ms(), abs=5000)
+
+
+async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None:
+    """A restarted server knows no script; whoever comes first teaches it, in a transaction too."""
+    await push(bench, 1)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    await bench.redis.script_flush()
+    assert await batcher.reply([("w1.1", b"one")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]

@@ -1,0 +1,122 @@
+"""A whole house in the test's own loop: worker, batchers, a real Redis, a fake upstream. For branches, not for deaths."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from pydantic import SecretStr
+
+from autobatch.settings import BatcherSettings, ProxySettings
+from batcher.app import serve
+from proxy.app import make_runner
+from tests.support.waiting import wait_until
+
+Json = Any
+
+
+@dataclass
+class Reply:
+    """What a client saw."""
+
+    status: int
+    headers: "aiohttp.typedefs.LooseHeaders"
+    body: bytes
+
+
+class House:
+    """One worker and its batchers.
+
+    Attributes:
+        url: Of the worker.
+        http: A client without limits.
+    """
+
+    def __init__(self, url: str, http: aiohttp.ClientSession, redis_url: str, stack: AsyncExitStack) -> None:
+        self.url = url
+        self.http = http
+        self._redis_url = redis_url
+        self._stack = stack
+
+    async def add_batcher(self, inference_url: str, **settings: Any) -> "Batcher":
+        """Start a batcher; it is stopped with the house unless it was before."""
+        values = {"lease_ms": 400, "upstream_attempts": 2, "batcher_host": "127.0.0.1", "batcher_port": 0} | settings
+        batcher = Batcher(
+            BatcherSettings.model_construct(
+                **_defaults(BatcherSettings)
+                | {"redis_url": SecretStr(self._redis_url), "inference_url": inference_url, "namespace": "house"}
+                | values
+            )
+        )
+        self._stack.push_async_callback(batcher.stop)
+        return batcher
+
+    async def embed(self, inputs: Json, headers: dict[str, str] | None = None, **options: Json) -> tuple[int, Json]:
+        """POST /embed; return status and decoded body."""
+        async with self.http.post(
+            f"{self.url}/embed", json={"inputs": inputs} | options, headers=headers or {}
+        ) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    async def embed_each(self, texts: Sequence[str]) -> list[tuple[int, Json]]:
+        """POST each text at once, on its own."""
+        return await asyncio.gather(*(self.embed(text) for text in texts))
+
+    async def is_healthy(self) -> bool:
+        """Whether /health is green."""
+        async with self.http.get(f"{self.url}/health") as answer:
+            return answer.status == 200
+
+    async def metrics(self) -> str:
+        """The worker's metrics."""
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            return await answer.text()
+
+
+class Batcher:
+    """One batcher as a task."""
+
+    def __init__(self, settings: BatcherSettings) -> None:
+        self._stopped = asyncio.Event()
+        self._task = asyncio.create_task(serve(settings, self._stopped))
+
+    async def stop(self) -> None:
+        """Drain and end."""
+        self._stopped.set()
+        await self._task
+
+
+@asynccontextmanager
+async def open_house(redis_url: str, **settings: Any) -> AsyncIterator[House]:
+    """Start a worker on a free port; batchers are added by the test."""
+    proxy = ProxySettings.model_construct(
+        **_defaults(ProxySettings) | {"redis_url": SecretStr(redis_url), "namespace": "house"} | settings
+    )
+    async with AsyncExitStack() as stack:
+        runner: web.AppRunner = await make_runner(proxy)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=20))
+        )
+        yield House(f"http://127.0.0.1:{port}", http, redis_url, stack)
+
+
+@asynccontextmanager
+async def ready_house(
+    redis_url: str, inference_url: str, *, proxy: dict[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[House]:
+    """A house with one batcher, once it is healthy."""
+    async with open_house(redis_url, **proxy or {}) as house:
+        await house.add_batcher(inference_url, **settings)
+        await wait_until(house.is_healthy)
+        yield house
+
+
+def _defaults(cls: type[BatcherSettings] | type[ProxySettings]) -> dict[str, Any]:
+    return {name: field.default for name, field in cls.model_fields.items()}

@@ -1,0 +1,23 @@
+"""After a test, every key but the queues themselves must be about to end."""
+
+from redis.asyncio import Redis
+
+QUEUES = (b"jobs", b"retry")
+
+
+async def keys_without_ttl(url: str) -> list[str]:
+    """Return the keys that would stay for ever."""
+    async with Redis.from_url(url) as redis:
+        names = [name async for name in redis.scan_iter()]
+        return [
+            name.decode()
+            for name in names
+            if await redis.pttl(name) == -1 and not name.endswith(tuple(b":" + queue for queue in QUEUES))
+        ]
+
+
+async def keys_left(url: str) -> list[str]:
+    """Return the keys of requests: none may be left when all have been answered."""
+    async with Redis.from_url(url) as redis:
+        names = [name.decode() async for name in redis.scan_iter()]
+        return [n for n in names if any(part in n for part in (":reply:", ":inbox:", ":claimed:", ":jobs", ":retry"))]

@@ -1,0 +1,47 @@
+"""A real Redis of the tests' own, on a unix socket: nothing of the machine's is touched."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from console.programs import find_redis, search_path
+
+
+class RedisServer:
+    """One server process; `kill` is `kill -9`, and `start` after it is a restart with an empty memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "redis.sock"
+        self.url = f"unix://{self.socket}"
+        self._program = find_redis(search_path()).argv
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *options: str) -> None:
+        """Start, and return when it answers."""
+        self._process = subprocess.Popen(
+            [*self._program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", *options],
+            stdout=subprocess.DEVNULL,
+            cwd=self.socket.parent,
+        )
+        deadline = time.monotonic() + 10
+        while not self._answers():
+            assert self._process.poll() is None, "redis did not start"
+            assert time.monotonic() < deadline, "redis does not answer"
+            time.sleep(0.005)
+
+    def kill(self) -> None:
+        """End it without a chance to say goodbye."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+        self.socket.unlink(missing_ok=True)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.socket))
+            client.sendall(b"PING\r\n")
+            return client.recv(64).startswith((b"+PONG", b"-NOAUTH"))
+        return False

@@ -1,0 +1,20 @@
+"""Wait for a condition instead of for a time: fast when it is fast, and patient on a slow machine."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+
+POLL_S = 0.01
+
+
+async def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Return once `condition()`, awaited where it is a coroutine, is truthy; fail after `timeout_s` seconds."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        outcome = condition()
+        value = await outcome if inspect.isawaitable(outcome) else outcome
+        if value:
+            return
+        assert time.monotonic() < deadline, f"still {value!r} after {timeout_s} s"
+        await asyncio.sleep(POLL_S)
