@@ -13,7 +13,7 @@ import asyncio
 import logging
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -160,20 +160,25 @@ class RedisLink:
             try:
                 session = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT_S)
                 pause_s = 0.0
-                self._session = session
-                self._connected.set()
+                if not session.ended.done():
+                    self._session = session
+                    self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(self._address)})
                 await session.ended
             except (OSError, TimeoutError, QueueUnavailable) as error:
                 if pause_s == 0.0:  # once an outage, not once a try
                     log.warning("redis_unreachable", extra={"link": self._name, "error": repr(error)})
             finally:
-                self._connected.clear()
-                self._session = None
+                self._disconnected()
                 if session is not None:
                     session.abort()
             pause_s = min(max(0.02, pause_s * 2), RECONNECT_PAUSE_MAX_S)
             await asyncio.sleep(pause_s)  # noqa: TID251 - the growing pause between two tries to connect
+
+    def _disconnected(self) -> None:
+        """Be known as away before any waiter hears of it, or it would try again at once, and again."""
+        self._connected.clear()
+        self._session = None
 
     async def _connect(self) -> "_Session":
         """Open the socket, authenticate, choose the database."""
@@ -181,7 +186,7 @@ class RedisLink:
         address = self._address
 
         def session() -> _Session:
-            return _Session(loop, self._silence_max_s)
+            return _Session(loop, self._silence_max_s, self._disconnected)
 
         if address.path:
             _, opened = await loop.create_unix_connection(session, address.path)
@@ -210,10 +215,11 @@ def _unavailable() -> asyncio.Future[Any]:
 class _Session(asyncio.Protocol):
     """One connection from its opening to its end."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, silence_max_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, silence_max_s: float, on_lost: Callable[[], None]) -> None:
         self.ended: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._silence_max_s = silence_max_s
+        self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any]] = deque()
@@ -289,6 +295,7 @@ class _Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
+        self._on_lost()
         self._out.clear()
         for future in self._waiting:
             if not future.done():

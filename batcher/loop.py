@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 HELD_BATCHES_MAX = 4  # of many lanes with few jobs each; more would be hoarding
 RETRIED_JOBS_PER_CLAIM = 4
+RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 WATCH_BLOCK_S = 1.0  # below the link's silence limit
 
 
@@ -81,11 +82,13 @@ class WorkingLoop:
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
-            except QueueUnavailable:
+            except QueueUnavailable as error:
+                log.warning("queue_unavailable", extra={"error": str(error)})
+                await Bell().wait(RETRY_PAUSE_S)
                 await self._link.wait_connected(self._beat_s)
             except Exception:
                 log.exception("turn_failed")
-                await self._bell.wait(self._beat_s)
+                await Bell().wait(self._beat_s)
         if self._watch is not None:
             self._watch.cancel()  # it only looks at the queue: nothing can be lost
 
@@ -129,7 +132,7 @@ class WorkingLoop:
             if await self._queue.watch(WATCH_BLOCK_S):
                 self._may_have_jobs = True
         except QueueUnavailable:
-            await self._link.wait_connected(self._beat_s)
+            await Bell().wait(self._beat_s)  # the next turn's claim tells what is wrong
         finally:
             self._watch = None
             self._bell.ring()

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from autobatch import frames
+from autobatch.bell import Bell
 from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, QueueFull, QueueUnavailable
 from autobatch.frames import JobHeader, ReplyHeader
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 INBOX_BLOCK_S = 1.0  # below the link's silence limit; also how soon a stop or a lost reply is noticed
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts quickly loses nobody's request
+RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 CLOCK_SYNC_S = 10.0
 
 Reply = tuple[ReplyHeader, bytes]
@@ -184,7 +186,8 @@ class Desk:
                 await self._sync_clock()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
-            except QueueUnavailable:
+            except QueueUnavailable as error:
+                log.warning("inbox_unavailable", extra={"error": str(error)})
                 await self._wait_out()
             except Exception:  # whatever it was, the next reply must still be read
                 log.exception("inbox_reader_failed")
@@ -193,6 +196,7 @@ class Desk:
     async def _wait_out(self) -> None:
         """Wait for the connections; give everybody up when that takes too long."""
         self._must_recover = True
+        await Bell().wait(RETRY_PAUSE_S)
         back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
             OUTAGE_PATIENCE_S
         )

@@ -99,7 +99,7 @@ async def open_house(redis_url: str, **settings: Any) -> AsyncIterator[House]:
         runner: web.AppRunner = await make_runner(proxy)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
         port = runner.addresses[0][1]
         http = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=20))
