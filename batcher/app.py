@@ -54,11 +54,9 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         link.start()
         watch_link.start()
         log.info("started", extra={"batcher": batcher, "side_port": side.addresses[0][1]})
-        reporting = asyncio.create_task(reporter.run(), name="reporter")
+        reporter.start()
         await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
-        reporting.cancel()
-        await asyncio.gather(reporting, return_exceptions=True)
-        await reporter.sign_off()
+        await reporter.close()
         if link.is_connected:
             await queue.sign_off()
         await side.cleanup()

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 
-from autobatch.bell import Bell
 from autobatch.clock import RedisClock
 from autobatch.control import Control
 from autobatch.errors import QueueUnavailable
+from autobatch.periodic import Periodic
 from autobatch.status import BatcherStatus
 from batcher.forming import Lanes
 from batcher.loop import WorkingLoop
@@ -33,6 +33,7 @@ class Reporter:
         self._clock = clock
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        self._reporting = Periodic("reporter", self._round)
         self.reaches_redis = False
 
     @property
@@ -45,28 +46,24 @@ class Reporter:
         """Whether the working loop made a turn lately."""
         return asyncio.get_running_loop().time() - self._loop.moved_mono_s < LOOP_STALL_MAX_S
 
-    async def run(self) -> None:
-        """Report until cancelled, then sign off."""
-        pause = Bell()
-        try:
-            while True:
-                try:
-                    self._probe()
-                    await self._report()
-                except Exception:  # a reporter that died would make a healthy batcher look dead
-                    log.exception("report_failed")
-                await pause.wait(REPORT_EVERY_S)
-        finally:
-            for probe in self._probes.values():
-                probe.cancel()
+    def start(self) -> None:
+        """Begin to report."""
+        self._reporting.start()
 
-    async def sign_off(self) -> None:
-        """Take this batcher out of the reports."""
+    async def close(self) -> None:
+        """Stop, and take this batcher out of the reports."""
+        await self._reporting.close()
+        await asyncio.gather(*self._probes.values(), return_exceptions=True)
         try:
             await self._control.sign_off(self._batcher)
         except QueueUnavailable:
             log.info("sign_off_failed")  # the report is stale in a moment anyway
         await self._control.close()
+
+    async def _round(self) -> float:
+        self._probe()
+        await self._report()
+        return REPORT_EVERY_S
 
     def _probe(self) -> None:
         """Start a probe of each upstream whose turn it is, one in flight to each."""

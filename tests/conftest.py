@@ -1,6 +1,5 @@
 """Fixtures for all tests: a Redis of our own, and an upstream that names its texts."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from redis.asyncio import Redis
 
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.leaks import keys_without_ttl
+from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
 
 
@@ -62,7 +62,4 @@ async def upstream() -> AsyncIterator[FakeUpstream]:
 @pytest.fixture
 def unused_port() -> int:
     """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_port()

@@ -1,0 +1,270 @@
+"""The whole as processes: gunicorn workers, batchers, a real Redis; only the upstream is a fake that names its texts."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from tests.support.fake_upstream import FakeUpstream, Gate, vector
+from tests.support.leaks import keys_left, keys_without_ttl
+from tests.support.processes import Process, free_port
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(60)
+
+START_S = 20.0  # for processes to start on a busy machine
+
+
+@dataclass
+class System:
+    """One gunicorn and any number of batchers on one Redis."""
+
+    folder: Path
+    redis: RedisServer
+    upstream: FakeUpstream
+    http: aiohttp.ClientSession
+    port: int = field(default_factory=free_port)
+    processes: list[Process] = field(default_factory=list)
+
+    def start_proxy(self, workers: int = 2, **settings: object) -> Process:
+        return self._start(
+            "proxy", host="127.0.0.1", port=self.port, web_concurrency=workers, redis_url=self.redis.url, **settings
+        )
+
+    def start_batcher(self, **settings: object) -> Process:
+        defaults = {"batcher_port": 0, "batcher_host": "127.0.0.1", "lease_ms": 500, "inference_url": self.upstream.url}
+        return self._start("batcher", redis_url=self.redis.url, **defaults | settings)
+
+    def _start(self, module: str, **settings: object) -> Process:
+        process = Process(self.folder, module, **settings)
+        self.processes.append(process)
+        return process
+
+    async def is_healthy(self) -> bool:
+        try:
+            async with self.http.get(f"http://127.0.0.1:{self.port}/health") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+    async def is_unhealthy(self) -> bool:
+        async with self.http.get(f"http://127.0.0.1:{self.port}/health") as answer:
+            return answer.status == 503
+
+    async def embed(self, inputs: str | list[str]) -> tuple[int, Any]:
+        async with self.http.post(f"http://127.0.0.1:{self.port}/embed", json={"inputs": inputs}) as answer:
+            return answer.status, orjson.loads(await answer.read())
+
+    async def embed_each(self, texts: list[str]) -> list[tuple[int, Any]]:
+        return await asyncio.gather(*map(self.embed, texts))
+
+    async def assert_nothing_is_left(self) -> None:
+        assert await keys_without_ttl(self.redis.url) == []
+        assert await keys_left(self.redis.url) == []
+
+
+@pytest.fixture
+async def system(upstream: FakeUpstream) -> AsyncIterator[System]:
+    with TemporaryDirectory(prefix="ab-") as name:
+        folder = Path(name)
+        redis = RedisServer(folder)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=50)) as http:
+            started = System(folder, redis, upstream, http)
+            try:
+                yield started
+            finally:
+                for process in reversed(started.processes):
+                    process.signal(signal.SIGCONT)
+                    process.close()
+                redis.kill()
+
+
+def own(texts: list[str]) -> list[tuple[int, Any]]:
+    """Return what each sender must get."""
+    return [(200, [vector(text)]) for text in texts]
+
+
+def numbered(count: int) -> list[str]:
+    return [f"text number {number}" for number in range(count)]
+
+
+async def start(system: System, batchers: int = 2, **settings: object) -> list[Process]:
+    system.redis.start()
+    system.start_proxy()
+    started = [system.start_batcher(**settings) for _ in range(batchers)]
+    await wait_until(system.is_healthy, START_S)
+    return started
+
+
+async def test_two_thousand_at_once_each_get_their_own(system: System) -> None:
+    await start(system)
+    texts = numbered(2000)
+    assert own(texts) == await system.embed_each(texts)
+    assert len(system.upstream.calls) < len(texts) / 8
+    assert max(map(len, system.upstream.calls)) <= 32
+    assert system.upstream.in_flight_max <= 512
+    assert sorted(texts) == sorted(text for call in system.upstream.calls for text in call)
+    await system.assert_nothing_is_left()
+
+
+async def test_a_batcher_killed_in_mid_batch_costs_nobody_an_answer(system: System) -> None:
+    first, _ = await start(system)
+    gate = Gate()
+    system.upstream.behave = gate
+    texts = numbered(300)
+    asking = asyncio.create_task(system.embed_each(texts))
+    await wait_until(lambda: len(system.upstream.calls) >= 3)
+    first.signal(signal.SIGKILL)
+    first.wait()
+    gate.opened.set()
+    assert own(texts) == await asking
+    await system.assert_nothing_is_left()
+
+
+async def test_all_batchers_killed_and_replaced(system: System) -> None:
+    killed = await start(system)
+    gate = Gate()
+    system.upstream.behave = gate
+    texts = numbered(100)
+    asking = asyncio.create_task(system.embed_each(texts))
+    await wait_until(lambda: len(system.upstream.calls) >= 2)
+    for batcher in killed:
+        batcher.signal(signal.SIGKILL)
+    gate.opened.set()
+    system.start_batcher()
+    assert own(texts) == await asking
+
+
+async def test_a_batcher_paused_beyond_its_lease_answers_nobody_twice(system: System) -> None:
+    paused, _ = await start(system)
+    gate = Gate()
+    system.upstream.behave = gate
+    texts = numbered(60)
+    asking = asyncio.create_task(system.embed_each(texts))
+    await wait_until(lambda: len(system.upstream.calls) >= 3)
+    paused.signal(signal.SIGSTOP)
+    gate.opened.set()
+    assert own(texts) == await asking
+    paused.signal(signal.SIGCONT)
+    assert own(texts) == await system.embed_each(texts)
+
+
+async def test_a_poison_among_good_ones_fails_alone(system: System) -> None:
+    await start(system)
+    texts = numbered(200)
+    texts[77] = "poison 77"
+    answers = await system.embed_each(texts)
+    assert answers.pop(77) == (422, {"error": "Input validation error: poison 77", "error_type": "Validation"})
+    del texts[77]
+    assert own(texts) == answers
+
+
+async def test_clients_that_leave_do_not_disturb_the_others(system: System) -> None:
+    await start(system)
+    gate = Gate()
+    system.upstream.behave = gate
+    texts = numbered(200)
+    asking = [asyncio.create_task(system.embed(text)) for text in texts]
+    await wait_until(lambda: len(system.upstream.calls) >= 2)
+    for leaving in asking[::3]:
+        leaving.cancel()
+    await asyncio.wait(asking[::3])
+    gate.opened.set()
+    staying = [place for place in range(200) if place % 3]
+    assert own([texts[place] for place in staying]) == await asyncio.gather(*(asking[place] for place in staying))
+    await system.assert_nothing_is_left()
+
+
+async def test_redis_away_at_the_start_and_in_flight(system: System) -> None:
+    """503, then recovery without a restart of anything."""
+    proxy, batcher = system.start_proxy(), system.start_batcher()
+    await wait_until(lambda: answers_503(system), START_S)
+    system.redis.start()
+    await wait_until(system.is_healthy, START_S)
+    assert await system.embed("hello") == own(["hello"])[0]
+    gate = Gate()
+    system.upstream.behave = gate
+    asking = asyncio.create_task(system.embed_each(numbered(50)))
+    await wait_until(lambda: len(system.upstream.calls) >= 2)
+    system.redis.kill()
+    assert {status for status, _ in await asking} == {503}
+    assert (await system.embed("while away"))[0] == 503
+    gate.opened.set()
+    system.redis.start()
+    await wait_until(system.is_healthy, START_S)
+    assert own(numbered(50)) == await system.embed_each(numbered(50))
+    assert proxy.is_running
+    assert batcher.is_running
+
+
+async def answers_503(system: System) -> bool:
+    try:
+        return (await system.embed("too early"))[0] == 503
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_an_upstream_that_dies_and_comes_back(system: System) -> None:
+    await start(system)
+    await system.upstream.stop()
+    assert {status for status, _ in await system.embed_each(numbered(20))} == {503}
+    await wait_until(system.is_unhealthy)
+    await system.upstream.start()
+    await wait_until(system.is_healthy)
+    assert own(numbered(20)) == await system.embed_each(numbered(20))
+
+
+async def test_a_killed_worker_is_replaced_and_the_others_go_on(system: System) -> None:
+    await start(system)
+    os.kill(system.processes[0].children()[0], signal.SIGKILL)
+    await wait_until(lambda: all_right(system), START_S)
+
+
+async def all_right(system: System) -> bool:
+    try:
+        return await system.embed_each(numbered(20)) == own(numbered(20))
+    except aiohttp.ClientError:
+        return False
+
+
+async def test_stopping_finishes_what_was_begun(system: System) -> None:
+    (batcher,) = await start(system, batchers=1)
+    gate = Gate()
+    system.upstream.behave = gate
+    texts = numbered(30)  # no more than two calls can carry
+    asking = asyncio.create_task(system.embed_each(texts))
+    await wait_until(lambda: sum(map(len, system.upstream.calls)) >= len(texts))
+    proxy = system.processes[0]
+    proxy.signal(signal.SIGTERM)
+    batcher.signal(signal.SIGTERM)
+    gate.opened.set()
+    assert own(texts) == await asking
+    assert (await asyncio.to_thread(proxy.wait), await asyncio.to_thread(batcher.wait)) == (0, 0)
+    await system.assert_nothing_is_left()
+
+
+def test_wrong_settings_stop_the_start_with_every_fault(tmp_path: Path) -> None:
+    with running(tmp_path, "batcher", max_batch_size=0, batch_policy="never") as batcher:
+        assert batcher.wait() == 2
+        assert "MAX_BATCH_SIZE" in batcher.output
+        assert "BATCH_POLICY" in batcher.output
+
+
+@contextmanager
+def running(folder: Path, module: str, **settings: object) -> Iterator[Process]:
+    process = Process(folder, module, **settings)
+    try:
+        yield process
+    finally:
+        process.close()
