@@ -16,6 +16,7 @@ from zlib import crc32
 
 import msgspec
 
+from autobatch.decoding import NOT_AS_ASKED
 from autobatch.errors import MalformedFrame
 
 _HEAD = b'{"v":1,"crc":"'
@@ -59,7 +60,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    status: int = 200
+    status: int
     fault: str = ""
     content_type: str = "application/json"
 
@@ -71,7 +72,10 @@ _decode_reply = msgspec.json.Decoder(ReplyHeader).decode
 
 def encode(header: JobHeader | ReplyHeader, body: bytes) -> bytes:
     """Return the frame."""
-    rest = b"%b\n" % _encode(header)[1:]
+    try:
+        rest = b"%b\n" % _encode(header)[1:]
+    except UnicodeEncodeError:  # a header of a client or an upstream that was no UTF-8: aiohttp keeps its bytes apart
+        rest = b"%b\n" % _encode(_in_ascii(header))[1:]
     return b'%b%08x",%b%b' % (_HEAD, crc32(body, crc32(rest)), rest, body)
 
 
@@ -84,7 +88,7 @@ def decode_job(frame: bytes) -> tuple[JobHeader, bytes]:
     line, body = _split(frame)
     try:
         return _decode_job(line), body
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except NOT_AS_ASKED as exc:
         raise MalformedFrame(f"job header: {exc}") from exc
 
 
@@ -97,8 +101,12 @@ def decode_reply(frame: bytes) -> tuple[ReplyHeader, bytes]:
     line, body = _split(frame)
     try:
         return _decode_reply(line), body
-    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
+    except NOT_AS_ASKED as exc:
         raise MalformedFrame(f"reply header: {exc}") from exc
+
+
+def _in_ascii(header: JobHeader | ReplyHeader) -> JobHeader | ReplyHeader:
+    return msgspec.structs.replace(header, content_type=(header.content_type or "").encode("ascii", "replace").decode())
 
 
 def _split(frame: bytes) -> tuple[bytes, bytes]:

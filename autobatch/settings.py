@@ -7,15 +7,17 @@ can be told from another process's setting, and because `.env.example` and the R
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if urlsplit(value.get_secret_value()).scheme not in REDIS_SCHEMES:
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in REDIS_SCHEMES:
         raise ValueError("must start with redis://, rediss:// or unix://")
+    _ = parts.port  # raises ValueError when it is none
     return value
 
 
@@ -24,6 +26,7 @@ def _http_urls(value: str) -> str:
         parts = urlsplit(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
+        _ = parts.port  # raises ValueError when it is none
     return value
 
 
@@ -38,6 +41,13 @@ class CommonSettings(BaseSettings):
         cli_kebab_case=True,
         cli_implicit_flags=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
 
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
     log_format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for a terminal")
@@ -95,7 +105,9 @@ class BatcherSettings(QueueSettings):
         "adaptive", description="`adaptive`: never wait when it cannot pay; `full`: wait out the time unless full"
     )
     inference_url: Annotated[str, NoDecode, AfterValidator(_http_urls)] = Field(
-        "http://127.0.0.1:8080", description="the upstream; a comma list is a list of replicas"
+        "http://127.0.0.1:8080",
+        repr=False,  # it may hold a password
+        description="the upstream; a comma list is a list of replicas",
     )
     inference_api_key: SecretStr | None = Field(None, description="sent to the upstream as a bearer token")
     max_concurrent_batches: int = Field(

@@ -46,20 +46,22 @@ def load(cls: type[S], argv: Sequence[str] | None = None) -> S:
 
 
 def read(cls: type[S], argv: Sequence[str]) -> S:
-    """Return the settings of one process from all sources in the working folder.
+    """Return the settings of one process from all sources, files from the working folder.
 
     Raises:
         SettingsError: With every fault of every source.
-        SystemExit: For `--help`, and for flags that no setting has.
+        SystemExit: For `--help`, and for a flag without its value.
     """
     from_file, faults = _config_file(cls)
+    flags, unknown = _known_flags(cls, argv)
+    faults += [f"{flag}: no such flag" for flag in unknown]
 
     # pydantic-settings takes its sources from this hook only; the class itself stays free of I/O.
     class Sourced(cls):  # type: ignore[valid-type, misc]
         @classmethod
         def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> tuple[Any, ...]:
             return (
-                CliSettingsSource(settings_cls, cli_prog_name="autobatch", cli_parse_args=list(argv)),
+                CliSettingsSource(settings_cls, cli_prog_name="autobatch", cli_parse_args=flags),
                 EnvSettingsSource(settings_cls),
                 DotEnvSettingsSource(settings_cls, env_file=ENV_FILE),
                 InitSettingsSource(settings_cls, init_kwargs=from_file),
@@ -69,6 +71,8 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         values = Sourced()
     except ValidationError as error:
         raise SettingsError([*faults, *_describe(error)]) from None
+    except UnicodeDecodeError as error:
+        raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
     if faults:
         raise SettingsError(faults)
     return cls.model_construct(**{name: getattr(values, name) for name in cls.model_fields})
@@ -78,6 +82,35 @@ def names_of(name: str, field: FieldInfo) -> tuple[str, ...]:
     """All lower-case names that a setting answers to, its own first."""
     alias = field.validation_alias
     return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (name,)
+
+
+def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the flags that this process knows, with their values, from the names of the others.
+
+    argparse would refuse the others too, but not together with other faults, and it prints their values.
+    """
+    known = {"--help"}
+    for name, field in cls.model_fields.items():
+        flags = [each.replace("_", "-") for each in names_of(name, field)]
+        known.update(f"--{flag}" for flag in flags)
+        if field.annotation is bool:
+            known.update(f"--no-{flag}" for flag in flags)
+    kept: list[str] = []
+    unknown: list[str] = []
+    is_value = is_known = False
+    for word in argv:
+        is_flag = word.startswith("--") or word == "-h"
+        if is_flag or not is_value:
+            flag, equals, _ = word.partition("=")
+            is_known = flag in known or word == "-h"
+            is_value = is_flag and not equals
+            if not is_known:
+                unknown.append(flag)
+        else:
+            is_value = False
+        if is_known:
+            kept.append(word)
+    return kept, unknown
 
 
 def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:

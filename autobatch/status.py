@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from autobatch.decoding import NOT_AS_ASKED
+
+UNKNOWN_MAX = 1_000_000  # while no upstream has named a limit
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too
 
 
@@ -47,7 +50,7 @@ def raw_json(text: bytes) -> msgspec.Raw:
     """Return the bytes as JSON to be embedded as they are, or as null when they are no JSON."""
     try:
         msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except NOT_AS_ASKED:
         return msgspec.Raw(b"null")
     return msgspec.Raw(text)
 
@@ -60,26 +63,23 @@ class Fleet:
         for report in reports:
             try:
                 status = _decoder.decode(report)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except NOT_AS_ASKED:
                 continue  # of another version, or not ours
             if now_ms - status.at < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
-
-    @property
-    def upstreams(self) -> list[UpstreamStatus]:
-        """Of all batchers, the healthy ones first."""
-        every = [upstream for batcher in self.batchers for upstream in batcher.upstreams]
-        return sorted(every, key=lambda upstream: not upstream.is_healthy)
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether there is a live batcher with a healthy upstream."""
-        return any(upstream.is_healthy for upstream in self.upstreams)
+        #: Of all batchers, the healthy ones first.
+        self.upstreams = sorted(
+            (upstream for batcher in fresh for upstream in batcher.upstreams), key=lambda u: not u.is_healthy
+        )
+        #: Whether there is a live batcher with a healthy upstream.
+        self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)
+        allowed = (upstream.batch_inputs_max for upstream in self.upstreams)
+        self._batch_inputs_max = max(1, min(allowed, default=UNKNOWN_MAX))
 
     def batch_inputs_max(self, configured: int) -> int:
         """Inputs that a job may have, so that every upstream takes it."""
-        return min([configured, *(upstream.batch_inputs_max for upstream in self.upstreams)])
+        return min(configured, self._batch_inputs_max)
 
     @property
     def info(self) -> bytes | None:

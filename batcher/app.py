@@ -7,6 +7,7 @@ import secrets
 import aiohttp
 
 from autobatch.clock import RedisClock
+from autobatch.collector import spare_the_collector
 from autobatch.control import Control, connect
 from autobatch.job_queue import BatcherQueue
 from autobatch.keys import Keys
@@ -51,6 +52,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         loop = WorkingLoop(queue, link, pool, caller, lanes, clock, metrics, settings.lease_ms)
         reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
+        spare_the_collector()
         link.start()
         watch_link.start()
         log.info("started", extra={"batcher": batcher, "side_port": side.addresses[0][1]})

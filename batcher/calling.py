@@ -56,7 +56,8 @@ class Caller:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
             return [failure(job.header.id, error) for job in jobs]
         return [
-            (job.header.id, encode(ReplyHeader(job.header.id), part)) for job, part in zip(jobs, parts, strict=True)
+            (job.header.id, encode(ReplyHeader(job.header.id, 200), part))
+            for job, part in zip(jobs, parts, strict=True)
         ]
 
     async def _call(self, jobs: Sequence[Job], upstream: Upstream) -> tuple[Verdict, Answer]:

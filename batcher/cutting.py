@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from autobatch.decoding import NOT_AS_ASKED
 from autobatch.errors import UpstreamProtocolError
 
 _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -40,7 +41,7 @@ def cut(answer: bytes, counts: Sequence[int]) -> list[bytes]:
     """
     try:
         rows = [bytes(row) for row in _decode_rows(answer)]
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+    except NOT_AS_ASKED as exc:
         raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
     if len(rows) != sum(counts):
         raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {sum(counts)} inputs")

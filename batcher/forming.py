@@ -7,11 +7,13 @@
    the oldest is always taken, so nobody starves.
 """
 
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from autobatch.frames import JobHeader
+from batcher.cutting import splice
 from batcher.limits import Limits
 
 
@@ -94,8 +96,8 @@ class Lanes:
             yield from jobs
 
     def add(self, job: Job) -> None:
-        """Put a job behind the others of its lane."""
-        self._lanes.setdefault(job.lane, []).append(job)
+        """Put a job among the others of its lane, in the order of arrival; workers may push a little out of it."""
+        insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
         self.inputs += job.header.n
 
     def has_full(self, limits: Limits) -> bool:
@@ -148,9 +150,10 @@ class Lanes:
         """Take the oldest job of the lane and whatever fits beside it."""
         taken: list[Job] = []
         left: list[Job] = []
-        inputs = body_bytes = 0
+        inputs = 0
+        body_bytes = len(splice((), self._lanes[lane][0].header.options))
         for job in self._lanes[lane]:
-            n, size = job.header.n, len(job.body)
+            n, size = job.header.n, len(job.body) - 1  # less two brackets, and a comma more
             if taken and (inputs + n > limits.inputs_max or body_bytes + size > limits.body_bytes_max):
                 left.append(job)
                 continue
@@ -166,6 +169,10 @@ class Lanes:
             self._lanes[lane] = jobs
         else:
             self._lanes.pop(lane, None)
+
+
+def _arrival(job: Job) -> int:
+    return job.header.at
 
 
 def _is_full(jobs: list[Job], limits: Limits) -> bool:

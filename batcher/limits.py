@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from autobatch.decoding import NOT_AS_ASKED
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -41,7 +43,7 @@ def lowered(limits: Limits, info: bytes) -> Limits:
     """The configured limits, lowered to what the upstream's `/info` allows; unchanged when it is no such object."""
     try:
         said = _decode(info)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except NOT_AS_ASKED:
         return limits
     in_flight = min(limits.in_flight_inputs_max, max(1, said.max_concurrent_requests or UNKNOWN_IN_FLIGHT_INPUTS_MAX))
     # A list longer than the permits can never succeed.

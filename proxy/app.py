@@ -1,12 +1,12 @@
 """The HTTP edge: routes, and what each does with a body. Every collaborator is made here and passed in."""
 
-import gc
 import time
 from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from autobatch.collector import spare_the_collector
 from autobatch.control import Control, connect
 from autobatch.errors import FAULTS, AutobatchError, InvalidRequest
 from autobatch.job_queue import WorkerQueue
@@ -29,7 +29,9 @@ class Edge:
     """The handlers of one worker."""
 
     def __init__(self, settings: ProxySettings, desk: Desk, watcher: FleetWatcher, metrics: Metrics) -> None:
-        self._settings = settings
+        self._max_batch_size = settings.max_batch_size
+        self._max_client_batch_size = settings.max_client_batch_size
+        self._timeout_max_ms = settings.request_timeout_ms
         self._desk = desk
         self._watcher = watcher
         self._metrics = metrics
@@ -52,8 +54,8 @@ class Edge:
         pieces = plan_embed(
             body,
             request.headers.get("Content-Type"),
-            job_inputs_max=self._watcher.fleet.batch_inputs_max(self._settings.max_batch_size),
-            request_inputs_max=self._settings.max_client_batch_size,
+            job_inputs_max=self._watcher.fleet.batch_inputs_max(self._max_batch_size),
+            request_inputs_max=self._max_client_batch_size,
         )
         replies = await self._desk.ask(pieces, "/embed", self._timeout_s(request))
         return answer(replies)
@@ -61,12 +63,11 @@ class Edge:
     def _timeout_s(self, request: web.Request) -> float:
         """The request's time: the configured one, or less where the client asks for less."""
         asked = request.headers.get(TIMEOUT_HEADER)
-        longest = self._settings.request_timeout_ms
         if asked is None:
-            return longest / 1000
+            return self._timeout_max_ms / 1000
         if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
             raise InvalidRequest(f"`{TIMEOUT_HEADER}` must be a positive number of milliseconds")
-        return min(int(asked), longest) / 1000
+        return min(int(asked), self._timeout_max_ms) / 1000
 
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /health`: 200 when Redis, a batcher and its upstream are well."""
@@ -121,7 +122,7 @@ def make_app(settings: ProxySettings) -> web.Application:
 
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
         spare_the_collector()
-        desk.open()
+        await desk.open()
         watcher.open()
         yield
         await watcher.close()
@@ -141,13 +142,6 @@ def make_app(settings: ProxySettings) -> web.Application:
         app.router.add_route("*", path, method_not_allowed(",".join(methods)))
     app.router.add_route("*", "/{path:.*}", not_found)
     return app
-
-
-def spare_the_collector() -> None:
-    """Keep what lives for ever out of garbage collections, and make them rare: at c=512 they took 18 % of a worker."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
 
 
 def method_not_allowed(allowed: str) -> Handler:

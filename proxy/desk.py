@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 INBOX_BLOCK_S = 1.0  # below the link's silence limit; also how soon a stop or a lost reply is noticed
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts quickly loses nobody's request
 RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
+FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
 
 Reply = tuple[ReplyHeader, bytes]
@@ -55,7 +56,7 @@ def new_worker_id() -> str:
 
 
 class Desk:
-    """One worker's desk. Call `open` inside the loop, `close` when no handler waits any more.
+    """One worker's desk. Call `open` first and `close` when no handler waits any more.
 
     Args:
         queue: The worker's end of the queue, over `link` and `inbox_link`.
@@ -85,10 +86,13 @@ class Desk:
         self._epoch: bytes | None = None
         self._must_recover = True
 
-    def open(self) -> None:
-        """Begin to read the inbox."""
+    async def open(self) -> None:
+        """Connect, for as long as that is quick, and begin to read the inbox."""
         self._link.start()
         self._inbox_link.start()
+        # So that a worker which starts beside others refuses nothing; without Redis it starts all the same.
+        await self._link.wait_connected(FIRST_CONNECTION_S)
+        await self._inbox_link.wait_connected(FIRST_CONNECTION_S)
         self._reader = asyncio.create_task(self._read_for_ever(), name="inbox-reader")
 
     async def close(self) -> None:

@@ -6,12 +6,14 @@ goes to the upstream verbatim and alone, so its answer, errors included, is the 
 Source: `POST /embed` of text-embeddings-inference 1.9.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
 
+from autobatch.decoding import NOT_AS_ASKED
 from autobatch.errors import InvalidRequest
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
@@ -26,7 +28,7 @@ class _EmbedBody(msgspec.Struct):
     truncation_direction: Literal["right", "left", "Right", "Left"] = "right"
     prompt_name: str | None = None
     normalize: bool = True
-    dimensions: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 _FIELDS = tuple(f'"{name}"'.encode() for name in _EmbedBody.__struct_fields__)
@@ -35,7 +37,13 @@ _decode_inputs: Callable[[msgspec.Raw], str | list[str | list[int] | int]] = msg
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode_text = msgspec.json.Encoder().encode
 
-_NOT_PLAIN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+# `application/json` or `application/*+json`, and parameters, by the rules for media types.
+_NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_is_json = re.compile(
+    rf'application/(?:json|[!#$&^_.+0-9a-z-]+\+json)(?:;\s*{_NAME}=(?:{_NAME}|"[^"\\]*"))*',
+    re.IGNORECASE | re.ASCII,
+).fullmatch
+_ONLY_INPUTS_BYTES = len('{"inputs": }')  # and no room for another key, or for another spelling of this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +69,10 @@ def plan_embed(body: bytes, content_type: str | None, *, job_inputs_max: int, re
     try:
         request = _decode_body(body)
         inputs = _decode_inputs(request.inputs)
-    except _NOT_PLAIN:
+    except NOT_AS_ASKED:
         return verbatim
     raw = bytes(request.inputs)
-    if _may_repeat_a_key(body, raw):
+    if _is_odd(body, raw, request.dimensions):
         return verbatim
     options = _options(request)
     if isinstance(inputs, str):
@@ -73,11 +81,8 @@ def plan_embed(body: bytes, content_type: str | None, *, job_inputs_max: int, re
 
 
 def is_json(content_type: str | None) -> bool:
-    """Whether the upstream would read a body of this type as JSON: `application/json` or `application/*+json`."""
-    if content_type == "application/json":  # nearly always
-        return True
-    essence = (content_type or "").partition(";")[0].strip().lower()
-    return essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+    """Whether the upstream would read a body of this type as JSON."""
+    return content_type == "application/json" or (content_type is not None and _is_json(content_type) is not None)
 
 
 def _plan_list(
@@ -85,8 +90,8 @@ def _plan_list(
 ) -> list[Piece]:
     """The jobs of a list; none when the list is not plainly valid."""
     kinds = set(map(type, inputs))
-    if not inputs or kinds == {int, str} or (int in kinds and len(kinds) > 1):
-        return []  # `[]` and mixtures with bare ids are the upstream's to judge
+    if not inputs or (int in kinds and len(kinds) > 1) or (kinds != {str} and b"-" in raw):
+        return []  # `[]`, mixtures with bare ids, and an id that may be `-0` are the upstream's to judge
     if kinds == {int}:  # `[1, 2]` is one sequence of token ids, not two inputs
         return [Piece(1, "solo", b"[%b]" % raw, options)]
     if len(inputs) > request_inputs_max:
@@ -100,16 +105,30 @@ def _plan_list(
     return [Piece(len(run), kind, b"[%b]" % b",".join(run), options) for run in runs]
 
 
-def _may_repeat_a_key(body: bytes, raw_inputs: bytes) -> bool:
-    """Whether a known key might be there twice, which the upstream refuses and our decoder does not notice.
+def _is_odd(body: bytes, raw_inputs: bytes, dimensions: int | None) -> bool:
+    """Whether the upstream may see in the body something else than our decoder, which is laxer in some corners.
 
-    Looks at the body without the inputs. A backslash there could spell a key in another way.
+    It takes the last of repeated keys, which a backslash could spell in another way; it reads `-0` as 0; and it does
+    not look into strings that it skips.
     """
-    before, _, after = body.partition(raw_inputs)
-    rest = before + after
-    if rest == b'{"inputs":}':  # nearly always
+    if not body.isascii() and not _is_utf8(body):
+        return True
+    if dimensions == 0:
+        return True
+    if len(body) - len(raw_inputs) <= _ONLY_INPUTS_BYTES:  # nearly always
         return False
-    return b"\\" in rest or any(rest.count(field) > 1 for field in _FIELDS)
+    # No key can lie partly in the inputs, so what is not in them is counted by subtraction.
+    return body.count(b"\\") > raw_inputs.count(b"\\") or any(
+        body.count(field) - raw_inputs.count(field) > 1 for field in _FIELDS
+    )
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _options(request: _EmbedBody) -> str:
