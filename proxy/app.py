@@ -70,8 +70,8 @@ class Edge:
         return min(int(asked), self._timeout_max_ms) / 1000
 
     async def health(self, _request: web.Request) -> web.Response:
-        """`GET /health`: 200 when Redis, a batcher and its upstream are well."""
-        if self._watcher.fleet.is_healthy:
+        """`GET /health`: 200 when this worker reaches Redis, and a batcher and its upstream are well."""
+        if self._desk.is_connected and self._watcher.fleet.is_healthy:
             return web.Response()
         return web.Response(status=503, body=b'{"error":"unhealthy","error_type":"Unhealthy"}', headers=JSON)
 

@@ -86,6 +86,11 @@ class Desk:
         self._epoch: bytes | None = None
         self._must_recover = True
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a request would be pushed and its reply be read now."""
+        return self._link.is_connected and self._inbox_link.is_connected
+
     async def open(self) -> None:
         """Connect, for as long as that is quick, and begin to read the inbox."""
         self._link.start()
