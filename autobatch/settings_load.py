@@ -75,7 +75,8 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
     if faults:
         raise SettingsError(faults)
-    return cls.model_construct(**{name: getattr(values, name) for name in cls.model_fields})
+    read_values = {name: getattr(values, name) for name in cls.model_fields}
+    return cls.model_construct(_fields_set=values.model_fields_set, **read_values)
 
 
 def names_of(name: str, field: FieldInfo) -> tuple[str, ...]:

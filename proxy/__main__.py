@@ -16,6 +16,7 @@ from autobatch import logs
 from autobatch.settings import ProxySettings
 from autobatch.settings_load import load
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 STOP_MARGIN_S = 5  # beyond the longest request, for closing connections
 
 
@@ -77,14 +78,22 @@ def main() -> None:
     logs.configure(settings, "proxy")
     if settings.uds_path:
         Path(settings.uds_path).parent.mkdir(parents=True, exist_ok=True)
-    shared = tempfile.mkdtemp(prefix="autobatch-metrics-")
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = shared  # read by prometheus_client when it is imported
+    if METRICS_FOLDER in os.environ:  # several gunicorns share one, so that any worker speaks for all
+        Server(settings).run()
+    else:
+        serve_with_own_metrics(settings)
+
+
+def serve_with_own_metrics(settings: ProxySettings) -> None:
+    """Serve, with a folder for the numbers of this gunicorn's workers that goes when it goes."""
+    folder = tempfile.mkdtemp(prefix="autobatch-metrics-")
+    os.environ[METRICS_FOLDER] = folder
     master = os.getpid()
     try:
         Server(settings).run()
     finally:
         if os.getpid() == master:  # not in a worker that ends
-            shutil.rmtree(shared, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,5 @@
+"""`python -m console` is `autobatch`."""
+
+from console.main import run
+
+run()

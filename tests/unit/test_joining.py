@@ -1,0 +1,36 @@
+"""Answers of one request's jobs, put together again."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batcher.cutting import cut
+from proxy.joining import join_arrays
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+ARRAYS = st.lists(VALUES, min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(ARRAYS, st.sampled_from([None, 2])), min_size=1, max_size=5))
+def test_a_join_holds_all_elements_in_order(arrays: list[tuple[list[object], int | None]]) -> None:
+    joined = join_arrays([json.dumps(array, indent=indent).encode() for array, indent in arrays])
+
+    assert json.loads(joined) == [value for array, _ in arrays for value in array]
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=5))
+def test_what_was_cut_apart_joins_to_the_same_bytes(counts: list[int]) -> None:
+    answer = b"[%b]" % b",".join(b"[%d.5e-7,0.10]" % number for number in range(sum(counts)))
+
+    assert join_arrays(cut(answer, counts)) == answer
+
+
+def test_one_answer_is_not_copied() -> None:
+    body = b"[[1, 2]]"
+
+    assert join_arrays([body]) is body
