@@ -9,8 +9,9 @@
 
 from bisect import insort
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from autobatch.frames import JobHeader
 from batcher.cutting import splice
@@ -26,8 +27,7 @@ class Reason(StrEnum):
     DRAIN = "drain"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True):
     """A claimed job.
 
     Attributes:
@@ -49,8 +49,7 @@ class Job:
         return header.id
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Jobs of one lane, in order of arrival."""
 
     jobs: tuple[Job, ...]
@@ -62,8 +61,7 @@ class Batch:
         return sum(job.header.n for job in self.jobs)
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """What the decision depends on besides the jobs.
 
     Attributes:

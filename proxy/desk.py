@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import msgspec
+
 from autobatch import frames
 from autobatch.bell import Bell
 from autobatch.clock import RedisClock
@@ -41,11 +43,11 @@ class DeskCounts:
     departures: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """What one handler pushes together."""
+class _Request(msgspec.Struct):
+    """What one handler pushes together: one id, frame and future a job."""
 
     inputs: int
+    ids: list[str]
     frames: list[bytes]
     futures: list["asyncio.Future[Reply]"]
 
@@ -116,36 +118,31 @@ class Desk:
             QueueUnavailable: Redis is away, or lost the jobs.
             DeadlineExceeded: After `timeout_s` seconds.
         """
-        inputs = sum(piece.n for piece in pieces)
+        inputs = sum([piece.n for piece in pieces])
         if self.inputs_in_flight + inputs > self._inputs_max:
             raise QueueFull
         loop = asyncio.get_running_loop()
-        ids = [self._new_id() for _ in pieces]
-        futures: list[asyncio.Future[Reply]] = [loop.create_future() for _ in pieces]
-        self._waiting.update(zip(ids, futures, strict=True))
+        at = self._clock.now_ms()
+        deadline = at + int(timeout_s * 1000)
+        request = _Request(inputs, [], [], [])
+        for piece in pieces:
+            self._jobs_made += 1
+            job = f"{self._worker}.{self._jobs_made}"
+            header = JobHeader(job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type)
+            request.frames.append(frames.encode(header, piece.body))
+            future: asyncio.Future[Reply] = loop.create_future()
+            self._waiting[job] = future
+            request.ids.append(job)
+            request.futures.append(future)
         self.inputs_in_flight += inputs
-        timer = loop.call_later(timeout_s, _fail, futures, DeadlineExceeded)
+        timer = loop.call_later(timeout_s, _fail, request.futures, DeadlineExceeded)
         try:
-            self._post(_Request(inputs, self._frames(pieces, ids, route, timeout_s), futures))
-            return [await future for future in futures]
+            self._post(request)
+            return [await future for future in request.futures]
         finally:
             timer.cancel()
             self.inputs_in_flight -= inputs
-            self._leave(ids, futures)
-
-    def _new_id(self) -> str:
-        self._jobs_made += 1
-        return f"{self._worker}.{self._jobs_made}"
-
-    def _frames(self, pieces: Sequence[Piece], ids: Sequence[str], route: str, timeout_s: float) -> list[bytes]:
-        at = self._clock.now_ms()
-        deadline = at + int(timeout_s * 1000)
-        return [
-            frames.encode(
-                JobHeader(job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type), piece.body
-            )
-            for job, piece in zip(ids, pieces, strict=True)
-        ]
+            self._leave(request)
 
     def _post(self, request: _Request) -> None:
         """Put the request into this tick's push."""
@@ -168,10 +165,10 @@ class Desk:
         for place in refused:
             _fail(requests[place].futures, QueueFull)
 
-    def _leave(self, ids: Sequence[str], futures: Sequence["asyncio.Future[Reply]"]) -> None:
+    def _leave(self, request: _Request) -> None:
         """Take a request out of the books; what has no reply yet need not be worked on."""
         unanswered = []
-        for job, future in zip(ids, futures, strict=True):
+        for job, future in zip(request.ids, request.futures, strict=True):
             del self._waiting[job]
             if not future.done():
                 future.cancel()

@@ -8,7 +8,6 @@ Source: `POST /embed` of text-embeddings-inference 1.9.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -46,8 +45,7 @@ _is_json = re.compile(
 _ONLY_INPUTS_BYTES = len('{"inputs": }')  # and no room for another key, or for another spelling of this one
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """One job to be: the fields mean what they mean in `autobatch.frames.JobHeader`."""
 
     n: int

@@ -218,7 +218,10 @@ PLAIN_INPUTS = st.one_of(
     st.lists(st.text(max_size=8), min_size=1, max_size=12),
     st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4),
     st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=3), min_size=1, max_size=8),
-    st.lists(st.text(max_size=4) | st.lists(st.integers(0, 2**32 - 1), max_size=3), min_size=1, max_size=8),
+    # No minus: among ids it may be `-0`, which is no id.
+    st.lists(
+        st.text(alphabet='aé",', max_size=4) | st.lists(st.integers(0, 2**32 - 1), max_size=3), min_size=1, max_size=8
+    ),
 )
 # Without the texts that need an escape: one in an option may be anything, and goes as it came.
 PLAIN_OPTIONS = st.fixed_dictionaries(
@@ -467,6 +470,7 @@ def test_bodies_of_json_types_are_read(content_type: str) -> None:
         "text/json",
         "application/x-www-form-urlencoded",
         "application/jsonp",
+        "application/j\u017fon",
         "application/json+x",
         "application",
         "json",

@@ -193,7 +193,7 @@ def test_all_faults_of_all_sources_are_told_at_once(
     sources.give("config.toml", "payload_limit", 1)
     sources.give(".env", "max_queue_size", "many")
     sources.give("environment", "redis_url", f"http://:{SECRET}@h")
-    monkeypatch.setattr("sys.argv", ["proxy", "--port", "70000"])
+    monkeypatch.setattr("sys.argv", ["proxy", "--prot", "3001", "--port", "70000"])
 
     with pytest.raises(SystemExit) as caught:
         load(ProxySettings)
@@ -201,6 +201,7 @@ def test_all_faults_of_all_sources_are_told_at_once(
     lines = capsys.readouterr().err.splitlines()
     assert caught.value.code == 2
     assert sorted(line.split(": ", 2)[1] for line in lines) == [
+        "--prot",
         "MAX_QUEUE_SIZE",
         "PAYLOAD_LIMIT",
         "PORT",
@@ -364,7 +365,16 @@ def test_a_secret_of_the_wrong_type_is_not_told(text: str) -> None:
     assert SECRET not in "".join(faults_of(BatcherSettings))
 
 
-@pytest.mark.parametrize("argv", [["--redis-ulr", f"redis://:{SECRET}@h"], ["--inference-api-key", SECRET]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--redis-ulr", f"redis://:{SECRET}@h"],
+        [f"--redis-ulr=redis://:{SECRET}@h"],
+        ["-redis-url", f"redis://:{SECRET}@h"],
+        ["--inference-api-key", SECRET],
+        [f"--inference-api-key={SECRET}"],
+    ],
+)
 def test_the_value_of_a_flag_that_no_setting_has_is_not_told(
     argv: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
