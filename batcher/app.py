@@ -49,7 +49,17 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             timeout_max_s=settings.upstream_timeout_ms / 1000,
             attempts_max=settings.upstream_attempts,
         )
-        loop = WorkingLoop(queue, link, pool, caller, lanes, clock, metrics, settings.lease_ms)
+        loop = WorkingLoop(
+            queue,
+            link,
+            pool,
+            caller,
+            lanes,
+            clock,
+            metrics,
+            lease_ms=settings.lease_ms,
+            wait_max_ms=settings.max_wait_time_ms,
+        )
         reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()

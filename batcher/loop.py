@@ -20,6 +20,7 @@ from batcher.calling import Caller, Reply, failure
 from batcher.forming import Batch, Job, Lanes, Moment
 from batcher.limits import Limits
 from batcher.metrics import Metrics
+from batcher.pace import Pace
 from batcher.upstream import Pool, Upstream
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class WorkingLoop:
         clock: Redis's clock, kept in step here.
         metrics: Of this process.
         lease_ms: As given to the queue.
+        wait_max_ms: As given to the lanes.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class WorkingLoop:
         lanes: Lanes,
         clock: RedisClock,
         metrics: Metrics,
+        *,
         lease_ms: int,
+        wait_max_ms: int,
     ) -> None:
         self.moved_mono_s = float("-inf")
         self._queue = queue
@@ -66,6 +70,9 @@ class WorkingLoop:
         self._beat_s = lease_ms / 4 / 1000
         self._next_beat_mono_s = float("-inf")
         self._bell = Bell()
+        self._pace = Pace()
+        self._wait_max_s = wait_max_ms / 1000
+        self._queued = 0
         self._may_have_jobs = True
         self._watch: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -102,6 +109,7 @@ class WorkingLoop:
         limits = upstream.limits
         wanted = self._inputs_wanted(limits)
         if wanted > 0:
+            await self._linger(wanted)
             await self._claim(wanted)
         await self._drop_expired()
         moment = Moment(self._clock.now_ms(), self._pool.calls_in_flight == 0, self._is_stopping)
@@ -117,6 +125,12 @@ class WorkingLoop:
             return 0
         held = self._lanes.inputs
         return max(limits.inputs_max - held, 0) or min(limits.inputs_max, HELD_BATCHES_MAX * limits.inputs_max - held)
+
+    async def _linger(self, wanted: int) -> None:
+        """Under a storm, let the batch fill in the queue instead of claiming it crumb by crumb."""
+        linger_s = self._pace.linger_s(wanted - self._queued, self._wait_max_s)
+        if linger_s > 0:
+            await Bell().wait(linger_s)
 
     async def _wait(self, moment: Moment) -> None:
         """Wait for a job, a finished call, the end of somebody's wait, or the next beat."""
@@ -140,6 +154,8 @@ class WorkingLoop:
     async def _claim(self, inputs: int) -> None:
         claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM)
         self._clock.sync(claim.redis_ms)
+        self._queued = claim.queued
+        self._pace.note(len(claim.fresh), asyncio.get_running_loop().time())
         self._may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)

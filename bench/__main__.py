@@ -7,6 +7,7 @@ to nothing, so what is left is what the proxy costs. The load tool runs on the s
 import json
 import statistics
 import sys
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -21,17 +22,27 @@ from bench.system import HOST, System, started
 SIDES = ("direct", "proxy")
 
 
+class Loop(StrEnum):
+    """Event loops."""
+
+    UVLOOP = "uvloop"
+    ASYNCIO = "asyncio"
+
+
 def main(
     *,
     concurrency: Annotated[list[int], typer.Option(help="Requests in flight; give it several times.")] = [1, 64, 512],  # noqa: B006 - typer's way
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of one round.")] = 4.0,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of each side.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="Proxy workers.")] = 2,
+    upstream_loop: Annotated[
+        Loop, typer.Option(help="Event loop of the upstream; uvloop makes it cost half, and is harder to keep up with.")
+    ] = Loop.UVLOOP,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")] = False,
 ) -> None:
     """Measure what the proxy costs, against an upstream that answers at once. Exit status 1 if any answer was wrong."""
     to_people = Console(stderr=as_json)
-    with started(workers) as system:
+    with started(workers, upstream_loop) as system:
         plan = [(c, side) for c in concurrency for _ in range(rounds) for side in SIDES]
         runs = [
             _measure(system, side, c, seconds)

@@ -64,20 +64,28 @@ class _Client(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        end = self._buffer.find(b"\r\n\r\n")
-        if end < 0:
+        self._buffer = self._buffer + data if self._buffer else data
+        if not self._is_whole():
             return
-        head = self._buffer[:end].lower()
-        _, _, length = head.partition(b"content-length:")
-        if len(self._buffer) < end + 4 + int(length.split(b"\r\n", 1)[0] or 0):
-            return
-        self._take(head, self._buffer[end + 4 :])
+        if not self._buffer.startswith(b"HTTP/1.1 200"):
+            self._outcome.failed += 1
+        elif not self._buffer.endswith(self._expected):
+            self._outcome.wrong += 1
+        else:
+            self._outcome.latencies_s.append(time.perf_counter() - self._started_s)
         self._buffer = b""
         if self._is_over():
             self.close()
         else:
             self._send()
+
+    def _is_whole(self) -> bool:
+        """Whether the answer is all there; the right one is seen by its end, any other by its length."""
+        if self._buffer.endswith(self._expected):
+            return True
+        head, blank, body = self._buffer.partition(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        return bool(blank) and len(body) >= int(length or 0)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         if not self.ended.done():
@@ -97,14 +105,6 @@ class _Client(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(request)
 
-    def _take(self, head: bytes, body: bytes) -> None:
-        if not head.startswith(b"http/1.1 200"):
-            self._outcome.failed += 1
-        elif body != self._expected:
-            self._outcome.wrong += 1
-        else:
-            self._outcome.latencies_s.append(time.perf_counter() - self._started_s)
-
 
 def _exchange(path: str, text: str) -> tuple[bytes, bytes]:
     """Return a request as it goes over the wire, and the body of its right answer."""
@@ -112,7 +112,7 @@ def _exchange(path: str, text: str) -> tuple[bytes, bytes]:
     head = (
         f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    return (head + body).encode(), answer([text])
+    return (head + body).encode(), b"\r\n\r\n" + answer([text])
 
 
 def _same(client: _Client) -> _Client:

@@ -1,9 +1,12 @@
-"""`python -m bench.instant_upstream PORT`: an upstream that costs nothing, so that only the proxy's cost is left.
+"""`python -m bench.instant_upstream PORT LOOP`: an upstream that costs little, so that the proxy's cost is what is left.
 
-Not a model: vectors come from `bench.oracle`. One aiohttp process, like the embedder's HTTP side.
+Not a model: vectors come from `bench.oracle`. One aiohttp process, on `uvloop` as the embedder, or on `asyncio`.
 """
 
+import asyncio
 import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import msgspec
 import uvloop
@@ -26,6 +29,8 @@ class Body(msgspec.Struct):
 
     inputs: str | list[str]
 
+
+RUNNERS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}
 
 _decode = msgspec.json.Decoder(Body).decode
 
@@ -56,4 +61,4 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    RUNNERS[sys.argv[2]](serve(int(sys.argv[1])))

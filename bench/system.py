@@ -40,10 +40,15 @@ class System:
 
 
 @contextmanager
-def started(workers: int, folder: Path | None = None) -> Iterator[System]:
-    """Start everything, and stop it at the end."""
+def started(workers: int, upstream_loop: str) -> Iterator[System]:
+    """Start everything, and stop it at the end.
+
+    Args:
+        workers: Proxy workers.
+        upstream_loop: Event loop of the upstream, `uvloop` or `asyncio`; the first costs half.
+    """
     with ExitStack() as stack:
-        home = folder or Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
         direct_port, proxy_port = _free_port(), _free_port()
         settings = {
             "REDIS_URL": f"unix://{home}/redis.sock",
@@ -62,7 +67,7 @@ def started(workers: int, folder: Path | None = None) -> Iterator[System]:
             return process.pid
 
         python = sys.executable
-        upstream = start(python, "-m", "bench.instant_upstream", str(direct_port))
+        upstream = start(python, "-m", "bench.instant_upstream", str(direct_port), upstream_loop)
         redis = start(
             *find_redis(search_path()).argv, "--port", "0", "--unixsocket", f"{home}/redis.sock", "--save", ""
         )

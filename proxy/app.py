@@ -11,6 +11,7 @@ from autobatch.control import Control, connect
 from autobatch.errors import FAULTS, AutobatchError, InvalidRequest
 from autobatch.job_queue import WorkerQueue
 from autobatch.keys import Keys
+from autobatch.periodic import Periodic
 from autobatch.redis_link import Address, RedisLink
 from autobatch.settings import ProxySettings
 from proxy.desk import Desk, Reply, new_worker_id
@@ -22,6 +23,7 @@ from proxy.watcher import FleetWatcher
 
 JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
 TIMEOUT_HEADER = "x-request-timeout-ms"
 
 
@@ -118,13 +120,21 @@ def make_app(settings: ProxySettings) -> web.Application:
     link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
     desk = Desk(WorkerQueue(link, inbox_link, keys, worker), link, inbox_link, worker, settings.max_queue_size)
     watcher = FleetWatcher(Control(connect(url), keys))
-    edge = Edge(settings, desk, watcher, Metrics())
+    metrics = Metrics()
+    edge = Edge(settings, desk, watcher, metrics)
+
+    async def bring_metrics_over() -> float:
+        metrics.take(desk)
+        return METRICS_EVERY_S
 
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
+        counting = Periodic("metrics", bring_metrics_over)
         spare_the_collector()
         await desk.open()
         watcher.open()
+        counting.start()
         yield
+        await counting.close()
         await watcher.close()
         await desk.close()
 

@@ -1,8 +1,11 @@
 """Hypothesis for all unit tests: few examples, the same ones in every run."""
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("unit", deadline=None, max_examples=100, derandomize=True, database=None)
+# A failure is shrunk, but not explained: that takes longer than a test may last.
+PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
+
+settings.register_profile("unit", deadline=None, max_examples=100, derandomize=True, database=None, phases=PHASES)
 # pytest tests/unit --hypothesis-profile=search
-settings.register_profile("search", deadline=None, max_examples=2000, database=None)
+settings.register_profile("search", deadline=None, max_examples=2000, database=None, phases=PHASES)
 settings.load_profile("unit")
