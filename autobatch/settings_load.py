@@ -100,7 +100,7 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
     unknown: list[str] = []
     is_value = is_known = False
     for word in argv:
-        is_flag = word.startswith("--") or word == "-h"
+        is_flag = word.startswith("--") or (word.startswith("-") and not is_value)
         if is_flag or not is_value:
             flag, equals, _ = word.partition("=")
             is_known = flag in known or word == "-h"

@@ -12,7 +12,7 @@ from batcher.cutting import cut, splice
 from batcher.forming import Job
 from batcher.metrics import Metrics
 from batcher.upstream import Answer, Pool, Upstream
-from batcher.verdict import Verdict, fault, judge, retry_pause_s
+from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
 
 log = logging.getLogger(__name__)
 
@@ -39,14 +39,23 @@ class Caller:
         self._timeout_max_s = timeout_max_s
         self._attempts_max = attempts_max
 
-    async def answer(self, jobs: Sequence[Job], upstream: Upstream) -> list[Reply]:
-        """Return one reply a job, in the same order."""
+    async def answer(self, jobs: Sequence[Job], upstream: Upstream, attempts_max: int | None = None) -> list[Reply]:
+        """Return one reply a job, in the same order.
+
+        Args:
+            jobs: Of one lane.
+            upstream: With a slot for them.
+            attempts_max: Less than usual for a half of a batch whose tries are used up.
+        """
+        tries = attempts_max or self._attempts_max
         try:
-            verdict, answer = await self._call(jobs, upstream)
+            verdict, answer = await self._call(jobs, upstream, tries)
             if verdict is Verdict.SPLIT:
                 self._metrics.splits.inc()
                 middle = len(jobs) // 2
-                return [*await self.answer(jobs[:middle], upstream), *await self.answer(jobs[middle:], upstream)]
+                left = tries if answer.status in INPUT_ERRORS else 1
+                halves = [await self.answer(half, upstream, left) for half in (jobs[:middle], jobs[middle:])]
+                return [*halves[0], *halves[1]]
             if verdict is Verdict.PASS_ON:
                 (job,) = jobs
                 header = ReplyHeader(job.header.id, answer.status, content_type=answer.content_type)
@@ -60,8 +69,8 @@ class Caller:
             for job, part in zip(jobs, parts, strict=True)
         ]
 
-    async def _call(self, jobs: Sequence[Job], upstream: Upstream) -> tuple[Verdict, Answer]:
-        """Call until there is an answer to act on.
+    async def _call(self, jobs: Sequence[Job], upstream: Upstream, attempts_max: int) -> tuple[Verdict, Answer]:
+        """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Raises:
             UpstreamError: All attempts failed.
@@ -75,7 +84,7 @@ class Caller:
             body, content_type = splice([job.body for job in jobs], first.header.options), "application/json"
         attempt = 0
         while True:
-            may_retry = attempt + 1 < self._attempts_max
+            may_retry = attempt + 1 < attempts_max
             retry_after = None
             try:
                 answer = await self._post(upstream, first.header.route, body, content_type, jobs)
@@ -90,7 +99,7 @@ class Caller:
                     return verdict, answer
                 retry_after = answer.retry_after
             self._metrics.retries.inc()
-            log.warning("upstream_retry", extra={"attempt": attempt + 1, "jobs": len(jobs), "upstream": upstream.url})
+            log.warning("upstream_retry", extra={"attempt": attempt + 1, "jobs": len(jobs), "upstream": upstream.name})
             await Bell().wait(retry_pause_s(attempt, retry_after))
             upstream = self._pool.other_than(upstream)
             attempt += 1

@@ -1,6 +1,7 @@
 """How much one upstream call may carry, from our settings and what the upstream says of itself."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -25,8 +26,8 @@ class Limits:
 class _Info(msgspec.Struct):
     """What counts here of TEI's `/info`."""
 
-    max_client_batch_size: int | None = None
-    max_concurrent_requests: int | None = None  # permits, one an input, not one a call
+    max_client_batch_size: Any = None
+    max_concurrent_requests: Any = None  # permits, one an input, not one a call
 
 
 _decode = msgspec.json.Decoder(_Info).decode
@@ -45,7 +46,12 @@ def lowered(limits: Limits, info: bytes) -> Limits:
         said = _decode(info)
     except NOT_AS_ASKED:
         return limits
-    in_flight = min(limits.in_flight_inputs_max, max(1, said.max_concurrent_requests or UNKNOWN_IN_FLIGHT_INPUTS_MAX))
+    in_flight = _lower(limits.in_flight_inputs_max, said.max_concurrent_requests)
     # A list longer than the permits can never succeed.
-    inputs = min(limits.inputs_max, in_flight, max(1, said.max_client_batch_size or limits.inputs_max))
+    inputs = _lower(min(limits.inputs_max, in_flight), said.max_client_batch_size)
     return Limits(inputs, limits.body_bytes_max, in_flight)
+
+
+def _lower(limit: int, said: object) -> int:
+    """The lower of two limits; what is no positive number limits nothing."""
+    return min(limit, said) if type(said) is int and said > 0 else limit

@@ -70,12 +70,12 @@ class Reporter:
         now_mono_s = asyncio.get_running_loop().time()
         for upstream in self._pool.upstreams:
             every_s = PROBE_HEALTHY_EVERY_S if upstream.is_healthy else REPORT_EVERY_S
-            running = self._probes.get(upstream.url)
+            running = self._probes.get(upstream.name)
             if running is not None and not running.done():
                 continue
-            if now_mono_s - self._probed_mono_s.get(upstream.url, float("-inf")) >= every_s:
-                self._probed_mono_s[upstream.url] = now_mono_s
-                self._probes[upstream.url] = asyncio.create_task(self._probe_one(upstream), name="probe")
+            if now_mono_s - self._probed_mono_s.get(upstream.name, float("-inf")) >= every_s:
+                self._probed_mono_s[upstream.name] = now_mono_s
+                self._probes[upstream.name] = asyncio.create_task(self._probe_one(upstream), name="probe")
 
     async def _probe_one(self, upstream: Upstream) -> None:
         was_healthy = upstream.is_healthy

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
@@ -39,11 +40,12 @@ class Upstream:
     """
 
     def __init__(self, session: aiohttp.ClientSession, url: str, configured: Limits, api_key: str | None) -> None:
-        self.url = url
+        self.name = without_credentials(url)
         self.limits = configured
         self.is_healthy = False
         self.calls_in_flight = 0
         self.inputs_in_flight = 0
+        self._url = url
         self._session = session
         self._configured = configured
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -57,7 +59,7 @@ class Upstream:
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
         return UpstreamStatus(
-            self.url, self.is_healthy, self.limits.inputs_max, self.inputs_in_flight, raw_json(self._info)
+            self.name, self.is_healthy, self.limits.inputs_max, self.inputs_in_flight, raw_json(self._info)
         )
 
     @contextmanager
@@ -82,7 +84,7 @@ class Upstream:
         try:
             async with asyncio.timeout(timeout_s):
                 request = self._session.post(
-                    self.url + route,
+                    self._url + route,
                     data=body,
                     headers=headers,
                     skip_auto_headers=() if content_type is not None else ("Content-Type",),
@@ -107,7 +109,7 @@ class Upstream:
         """Ask for its health, and for its limits where it has not told them since it was last away."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                async with self._session.get(f"{self.url}/health", headers=self._headers) as response:
+                async with self._session.get(f"{self._url}/health", headers=self._headers) as response:
                     healthy = response.status == 200
                 if healthy and not self.is_healthy:
                     await self._learn()
@@ -118,12 +120,12 @@ class Upstream:
 
     async def _learn(self) -> None:
         """Read `/info`; an upstream without one keeps the configured limits."""
-        async with self._session.get(f"{self.url}/info", headers=self._headers) as response:
+        async with self._session.get(f"{self._url}/info", headers=self._headers) as response:
             info = await response.read() if response.status == 200 else b""
         learnt = limits.lowered(self._configured, info)
         self._info = info or b"null"
         if learnt != self.limits:
-            log.info("upstream_limits", extra={"upstream": self.url, "inputs_max": learnt.inputs_max})
+            log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": learnt.inputs_max})
         self.limits = learnt
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
@@ -131,9 +133,15 @@ class Upstream:
             log.log(
                 logging.INFO if healthy else logging.WARNING,
                 "upstream_health_changed",
-                extra={"upstream": self.url, "is_healthy": healthy, "why": why},
+                extra={"upstream": self.name, "is_healthy": healthy, "why": why},
             )
         self.is_healthy = healthy
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL that may be shown."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 class Pool:

@@ -57,5 +57,5 @@ def retry_pause_s(attempt: int, retry_after: str | None) -> float:
     """Seconds to wait after failed attempt number `attempt` (0-based), as the upstream asks or growing."""
     longest = RETRY_PAUSES_S[-1]
     if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
-        return min(float(retry_after), longest)
+        return min(max(float(retry_after), RETRY_PAUSES_S[0]), longest)
     return RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)]

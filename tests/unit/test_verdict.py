@@ -125,7 +125,7 @@ def test_pauses_grow_to_the_longest() -> None:
     ("retry_after", "pause_s"),
     [
         ("1", 1.0),
-        ("0", 0.0),
+        ("0", RETRY_PAUSES_S[0]),  # never at once: attempts would be gone in a moment
         ("60", RETRY_PAUSES_S[-1]),
         ("9" * 5000, RETRY_PAUSES_S[-1]),
         (None, RETRY_PAUSES_S[0]),
