@@ -11,6 +11,7 @@ So `redis-cli LRANGE` shows a person everything, and a machine splits at the fir
 4. The scripts in `scripts/` find `id`, `n` and `at` by their place, so these three stay first, in this order.
 """
 
+import re
 from typing import Literal
 from zlib import crc32
 
@@ -22,6 +23,7 @@ from autobatch.errors import MalformedFrame
 _HEAD = b'{"v":1,"crc":"'
 _CRC_END = len(_HEAD) + 8
 _REST = _CRC_END + 2  # past the quote and the comma
+_ID_IN_QUEUE = re.compile(rb'{"v":1,"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"')  # as in `scripts/claim.lua`
 
 
 class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,6 +105,12 @@ def decode_reply(frame: bytes) -> tuple[ReplyHeader, bytes]:
         return _decode_reply(line), body
     except NOT_AS_ASKED as exc:
         raise MalformedFrame(f"reply header: {exc}") from exc
+
+
+def id_in_queue(frame: bytes) -> str:
+    """Return the id by which the scripts know a claimed frame, though it be broken."""
+    found = _ID_IN_QUEUE.match(frame)
+    return found.group(1).decode() if found else ""
 
 
 def _in_ascii(header: JobHeader | ReplyHeader) -> JobHeader | ReplyHeader:

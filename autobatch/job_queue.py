@@ -81,10 +81,11 @@ class WorkerQueue:
         frames, _ = await in_one_step(self._link, ("MGET", *names), ("UNLINK", *names))
         return frames
 
-    async def forget(self, jobs: Sequence[str]) -> None:
-        """Mark jobs whose client has gone, so that nobody claims them."""
+    async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
+        """Mark jobs whose client has gone, so that nobody claims them; `ttl_ms` is what is left until their deadline."""
         gone = self._keys.gone
-        await in_one_step(self._link, ("SADD", gone, *jobs), ("PEXPIRE", gone, GONE_TTL_MS))
+        marks: list[Command] = [("SET", f"{gone}:{job}", "", "PX", max(1, ttl_ms)) for job in jobs]
+        await in_one_step(self._link, ("SET", gone, "", "PX", GONE_TTL_MS), *marks)
 
     async def epoch(self) -> bytes:
         """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""

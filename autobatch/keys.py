@@ -5,7 +5,8 @@
 | `jobs`              | list   | waiting jobs, RPUSH and LPOP, oldest first                              | when taken        |
 | `retry`             | list   | jobs of batchers that died; each is sent in a call of its own           | when taken        |
 | `waiting`           | string | inputs in `jobs`                                                        | with `jobs`, TTL  |
-| `gone`              | set    | ids whose client has left before they were claimed                      | TTL               |
+| `gone`              | string | there while some `gone:<job>` may be                                    | TTL               |
+| `gone:<job>`        | string | the job's client has left before it was claimed                         | claimed, TTL      |
 | `claimed:<batcher>` | hash   | job id -> frame, while that batcher has it                              | TTL               |
 | `leases`            | zset   | batcher -> end of its lease, unix ms of Redis's clock                   | TTL               |
 | `attempts:<job>`    | string | batchers that died while they had the job                               | TTL               |

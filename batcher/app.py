@@ -37,7 +37,11 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     lanes = Lanes(settings.max_wait_time_ms, is_adaptive=settings.batch_policy == "adaptive")
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S)
     # No timeout here: every call has its own.
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None)) as session:
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None),
+        cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
+    ) as session:
         key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
         allowed = limits.configured(settings.max_batch_size, settings.payload_limit)
         upstreams = [Upstream(session, each, allowed, key) for each in settings.inference_urls]

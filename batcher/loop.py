@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from autobatch.bell import Bell
 from autobatch.clock import RedisClock
 from autobatch.errors import JobPoisonous, MalformedFrame, QueueUnavailable
-from autobatch.frames import decode_job
+from autobatch.frames import decode_job, id_in_queue
 from autobatch.job_queue import BatcherQueue
 from autobatch.redis_link import RedisLink
 from batcher.calling import Caller, Reply, failure
@@ -159,21 +159,24 @@ class WorkingLoop:
         self._may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
-        self._hold(claim.retried, are_retried=True)
-        self._hold(claim.fresh, are_retried=False)
+        broken = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
+        self._metrics.held_inputs.set(self._lanes.inputs)
+        if broken:
+            self._metrics.jobs_dropped.labels("malformed").inc(len(broken))
+            await self._queue.reply((), broken)
 
-    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> None:
-        """Put claimed frames into the lanes."""
+    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> list[str]:
+        """Put claimed frames into the lanes; return the ids of those that are broken, whom nobody can answer."""
+        broken = []
         for frame in frames:
             try:
                 header, body = decode_job(frame)
             except MalformedFrame as error:
-                # Nobody can be answered: without a header that can be trusted there is no one to answer.
-                self._metrics.jobs_dropped.labels("malformed").inc()
                 log.error("frame_malformed", extra={"error": str(error), "frame_bytes": len(frame)})  # noqa: TRY400
-                continue
-            self._lanes.add(Job(header, body, are_retried))
-        self._metrics.held_inputs.set(self._lanes.inputs)
+                broken.append(id_in_queue(frame))
+            else:
+                self._lanes.add(Job(header, body, are_retried))
+        return broken
 
     async def _drop_expired(self) -> None:
         """Give up the claims of jobs that nobody waits for any more; their workers have answered 504."""
@@ -241,4 +244,4 @@ class WorkingLoop:
         if doomed:
             self._metrics.jobs_dead.inc(len(doomed))
             log.error("jobs_dead", extra={"jobs": len(doomed)})
-            await self._reply([failure(decode_job(frame)[0].id, JobPoisonous()) for frame in doomed], 0)
+            await self._reply([failure(id_in_queue(frame), JobPoisonous()) for frame in doomed], 0)

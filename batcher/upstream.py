@@ -87,6 +87,7 @@ class Upstream:
                     self._url + route,
                     data=body,
                     headers=headers,
+                    allow_redirects=False,  # bodies go where we were told to send them, and nowhere else
                     skip_auto_headers=() if content_type is not None else ("Content-Type",),
                 )
                 async with request as response:

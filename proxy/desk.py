@@ -47,6 +47,7 @@ class _Request(msgspec.Struct):
     """What one handler pushes together: one id, frame and future a job."""
 
     inputs: int
+    deadline: int
     ids: list[str]
     frames: list[bytes]
     futures: list["asyncio.Future[Reply]"]
@@ -125,7 +126,7 @@ class Desk:
             raise QueueFull
         at = self._clock.now_ms()
         deadline = at + int(timeout_s * 1000)
-        request = _Request(inputs, [], [], [])
+        request = _Request(inputs, deadline, [], [], [])
         for piece in pieces:
             self._jobs_made += 1
             job = f"{self._worker}.{self._jobs_made}"
@@ -168,21 +169,22 @@ class Desk:
 
     def _leave(self, request: _Request) -> None:
         """Take a request out of the books; what has no reply yet need not be worked on."""
-        unanswered = []
+        left = []
         for job, future in zip(request.ids, request.futures, strict=True):
             del self._waiting[job]
             if not future.done():
                 future.cancel()
-            # Asking a future for its exception also tells the loop that somebody has seen it.
-            if future.cancelled() or isinstance(future.exception(), DeadlineExceeded):
-                unanswered.append(job)
-        if unanswered:
+            if future.cancelled():
+                left.append(job)
+            else:
+                future.exception()  # asked, so that the loop knows that somebody has seen it
+        if left:
             self.counts.departures += 1
-            self._spawn(self._forget(unanswered))
+            self._spawn(self._forget(left, request.deadline - self._clock.now_ms()))
 
-    async def _forget(self, jobs: list[str]) -> None:
+    async def _forget(self, jobs: list[str], ttl_ms: int) -> None:
         with suppress(QueueUnavailable):  # then nobody can claim them either, or they are done in vain
-            await self._queue.forget(jobs)
+            await self._queue.forget(jobs, ttl_ms)
 
     async def _read_for_ever(self) -> None:
         """Supervise the reader: nothing that happens in it ends it."""

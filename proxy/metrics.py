@@ -72,7 +72,7 @@ class Metrics:
             for name, text in (
                 ("late_replies", "Replies that came when nobody waited any more."),
                 ("broken_replies", "Replies whose checksum or version was wrong."),
-                ("departures", "Requests whose client left, or whose time was over, before the answer."),
+                ("departures", "Requests whose client left before the answer."),
             )
         }
         self._counted = dict.fromkeys(self._counts, 0)

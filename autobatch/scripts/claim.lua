@@ -1,10 +1,10 @@
 -- Move jobs from the queue into a batcher's own record, under its lease, in one step.
--- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone, 5 claimed:<batcher>, 6 leases, 7 dead
+-- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone (with `:<job>` behind it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 dead
 -- ARGV  1 batcher, 2 lease in ms, 3 inputs wanted (the last job may exceed it), 4 retried jobs wanted
 -- Returns { Redis's clock in unix ms, jobs still queued, jobs dropped because their client had gone,
 --           how many of the frames are retried ones (these come first), frame, ... }
 local TTL_MS = 3600000
-local DEAD_MAX = 1000
+local DEAD_MAX = 100
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -21,7 +21,7 @@ local function take(frame)
     redis.call('PEXPIRE', KEYS[7], 604800000)
     return 0, false
   end
-  if some_gone and redis.call('SREM', KEYS[4], id) == 1 then
+  if some_gone and redis.call('DEL', KEYS[4] .. ':' .. id) == 1 then
     result[3] = result[3] + 1
     return tonumber(inputs), false
   end

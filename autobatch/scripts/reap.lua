@@ -5,7 +5,7 @@
 -- Returns { jobs given back, frame of a job to be given up, ... }; the latter are claimed by the caller and in `dead`.
 local TTL_MS = 3600000
 local DEAD_TTL_MS = 604800000
-local DEAD_MAX = 1000
+local DEAD_MAX = 100
 
 local prefix, attempts_max = ARGV[1], tonumber(ARGV[4])
 local time = redis.call('TIME')

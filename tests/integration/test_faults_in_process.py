@@ -7,6 +7,7 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
+from autobatch.frames import JobHeader, encode
 from bench.oracle import answer, row
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
@@ -289,3 +290,26 @@ async def test_a_cut_connection_loses_no_request_in_flight(redis_url: str, upstr
             await redis.client_kill_filter(_type="normal", skipme=True)
         gate.opened.set()
         assert await asking == (200, [vector("hello")])
+
+
+async def test_a_broken_frame_is_put_aside_and_the_others_are_answered(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
+        flipped = encode(JobHeader("w1.1", 1, 1, 4_000_000_000_000, "/embed"), b'["a"]').replace(b'["a"]', b'["b"]')
+        await redis.rpush("{house}:jobs", flipped)
+        await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        assert await house.embed("hello") == (200, [vector("hello")])
+    assert upstream.calls == [["hello"]]
+    assert await keys_left(redis_url) == []
+
+
+async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream) -> None:
+    elsewhere = FakeUpstream()
+    await elsewhere.start()
+    upstream.behave = always(lambda _texts: web.Response(status=307, headers={"Location": f"{elsewhere.url}/embed"}))
+    try:
+        async with ready_house(redis_url, upstream.url) as house:
+            assert (await house.embed("hello"))[0] == 502
+    finally:
+        await elsewhere.stop()
+    assert elsewhere.calls == []

@@ -231,10 +231,16 @@ async def test_signing_off_gives_the_rest_to_the_others_at_once(bench: Bench) ->
 
 async def test_jobs_whose_client_has_gone_are_not_claimed(bench: Bench) -> None:
     await push(bench, 1, 2, 3)
-    await bench.worker.forget(["w1.2"])
+    await bench.worker.forget(["w1.2", "w1.9"], 50)
     claim = await bench.batcher("b1").claim(32, 0)
     assert ([job(1), job(3)], 1) == (claim.fresh, claim.dropped)
-    assert await bench.redis.exists(KEYS.gone) == 0
+    await wait_until(lambda: is_forgotten(bench, "w1.9"))
+    assert await bench.redis.exists(f"{KEYS.gone}:w1.2") == 0
+
+
+async def is_forgotten(bench: Bench, job_id: str) -> bool:
+    """The mark of a job that was answered meanwhile goes with the job's deadline."""
+    return await bench.redis.exists(f"{KEYS.gone}:{job_id}") == 0
 
 
 async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
