@@ -33,6 +33,11 @@ class Bell:
             self._waiter = None
 
 
+async def pause(seconds: float) -> None:
+    """Let so much time pass: before a retry, or to let a batch fill. Nothing may be waited for in this way."""
+    await Bell().wait(seconds)
+
+
 def _give_up(waiter: asyncio.Future[bool]) -> None:
     if not waiter.done():
         waiter.set_result(False)

@@ -65,13 +65,6 @@ class Control:
             raise QueueUnavailable from exc
         return Fleet(reports.values(), seconds * 1000 + micros // 1000)
 
-    async def queued_jobs(self) -> int:
-        """Jobs that nobody has claimed."""
-        try:
-            return int(await self._redis.llen(self._keys.jobs))
-        except (RedisError, OSError) as exc:
-            raise QueueUnavailable from exc
-
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()

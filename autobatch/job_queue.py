@@ -57,15 +57,15 @@ class WorkerQueue:
         self._inbox = keys.inbox(worker)
         self._push = Script("push")
 
-    async def push(self, requests: Sequence[tuple[int, Frames]], waiting_max: int) -> set[int]:
-        """Append the frames of several requests, each given as (inputs, frames).
+    async def push(self, requests: Sequence[Frames], waiting_max: int) -> set[int]:
+        """Append the frames of several requests, each wholly or not at all.
 
         Returns:
             The indices of the requests that were refused because more than `waiting_max` inputs would wait.
         """
         args: list[str | bytes | int] = [waiting_max]
-        for inputs, frames in requests:
-            args += (inputs, len(frames), *frames)
+        for frames in requests:
+            args += (len(frames), *frames)
         refused = await self._push.run(self._link, (self._keys.jobs, self._keys.waiting), tuple(args))
         return {place - 1 for place in refused}
 
@@ -74,12 +74,14 @@ class WorkerQueue:
         popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
         return [job.decode() for job in popped[1]] if popped else []
 
-    async def take_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
-        """Read and delete replies; None for a job that has none."""
-        names = [self._keys.reply(job) for job in jobs]
-        frames: list[bytes | None]
-        frames, _ = await in_one_step(self._link, ("MGET", *names), ("UNLINK", *names))
+    async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
+        """Return the reply frames; None for a job that has none."""
+        frames: list[bytes | None] = await self._link.execute("MGET", *(self._keys.reply(job) for job in jobs))
         return frames
+
+    async def delete_replies(self, jobs: Sequence[str]) -> None:
+        """Delete replies once they are in good hands: before that, a broken connection must not cost them."""
+        await self._link.execute("UNLINK", *(self._keys.reply(job) for job in jobs))
 
     async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
         """Mark jobs whose client has gone, so that nobody claims them; `ttl_ms` is what is left until their deadline."""
@@ -89,9 +91,10 @@ class WorkerQueue:
 
     async def epoch(self) -> bytes:
         """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
-        new_mark = ("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
-        mark: bytes
-        _, mark = await in_one_step(self._link, new_mark, ("GET", self._keys.epoch))
+        # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
+        if await self._link.execute("EXISTS", self._keys.epoch) == 0:
+            await self._link.execute("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
+        mark: bytes = await self._link.execute("GET", self._keys.epoch)
         return mark
 
     async def redis_ms(self) -> float:
@@ -141,11 +144,16 @@ class BatcherQueue:
         )
         return Claim(redis_ms, queued, dropped, frames[:again], frames[again:])
 
-    async def reply(self, replies: Sequence[tuple[str, bytes]], dropped: Sequence[str] = ()) -> int:
-        """Store (job, reply frame) pairs, announce them, and give up the claims; of `dropped` jobs only the claims.
+    async def reply(
+        self,
+        replies: Sequence[tuple[str, bytes]],
+        failures: Sequence[tuple[str, bytes]] = (),
+        dropped: Sequence[str] = (),
+    ) -> int:
+        """Store and announce (job, reply frame) pairs, and give up the claims; of `dropped` jobs only the claims.
 
-        The frames do not go through the script: Lua would copy and hash each (4.5 us a frame of 4 kB). The first
-        stored reply of a job stands, whoever announces it, so doing this twice changes nothing.
+        Replies do not go through the script: Lua would copy and hash each (4.5 us a frame of 4 kB). The first stored
+        one of a job stands, whoever announces it, so doing this twice changes nothing.
 
         Returns:
             How many came too late: their jobs had been given to another batcher.
@@ -153,9 +161,15 @@ class BatcherQueue:
         ttl_ms = self._reply_ttl_ms
         reply = self._keys.reply
         stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
-        args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *dropped)
+        others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
+        args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
         late: int = await self._scripts["announce"].run_after(self._link, stores, (self._claimed,), args)
         return late
+
+    async def claimed(self) -> dict[str, bytes]:
+        """Return everything that is claimed for this batcher: job -> frame."""
+        flat = await self._link.execute("HGETALL", self._claimed)
+        return {job.decode(): frame for job, frame in zip(flat[::2], flat[1::2], strict=True)}
 
     async def renew(self) -> bool:
         """Prolong the lease; False when it had ended, and with it the claims."""

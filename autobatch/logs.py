@@ -12,6 +12,15 @@ import structlog
 from autobatch.settings import CommonSettings
 
 
+class NoClientBytes(logging.Filter):
+    """Keeps malformed HTTP out of the log: aiohttp would quote the client's bytes, keys included, at every one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record may be logged."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not type(error).__module__.startswith("aiohttp.http_exceptions")
+
+
 def configure(settings: CommonSettings, process: str) -> None:
     """Send all logging of this process to stderr in the configured format."""
     renderer: structlog.typing.Processor = (
@@ -38,4 +47,5 @@ def configure(settings: CommonSettings, process: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    handler.addFilter(NoClientBytes())
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)

@@ -106,11 +106,11 @@ class RedisLink:
     Args:
         address: From `Address.from_url`.
         name: Shown by `CLIENT LIST`.
-        silence_max_s: Commands that wait longer than this for any byte mean a dead peer; must exceed the longest
-            blocking command on this link.
+        silence_max_s: Commands that wait so long for any byte mean a dead peer (it is noticed after half of this to
+            the whole of it); half must exceed the longest blocking command on this link.
     """
 
-    def __init__(self, address: Address, name: str, silence_max_s: float = 5.0) -> None:
+    def __init__(self, address: Address, name: str, silence_max_s: float = 2.0) -> None:
         self._address = address
         self._name = name
         self._silence_max_s = silence_max_s
@@ -165,7 +165,7 @@ class RedisLink:
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(self._address)})
                 await session.ended
-            except (OSError, TimeoutError, QueueUnavailable) as error:
+            except Exception as error:  # noqa: BLE001  # no fault may end the trying
                 if pause_s == 0.0:  # once an outage, not once a try
                     log.warning("redis_unreachable", extra={"link": self._name, "error": repr(error)})
             finally:
@@ -234,22 +234,25 @@ class _Session(asyncio.Protocol):
         if self.ended.done():
             return _unavailable()
         future = self._loop.create_future()
-        self._queue(args, future)
+        self._queue(hiredis.pack_command(args), future)  # type: ignore[arg-type]
         return future
 
     def transaction(self, commands: Sequence[Command]) -> asyncio.Future[Any]:
         """Queue a transaction for this tick's write. Only the reply to EXEC says anything."""
         if self.ended.done():
             return _unavailable()
-        self._queue(("MULTI",), self._ignored)
-        for command in commands:
-            self._queue(command, self._ignored)
-        return self.execute(("EXEC",))
+        # All is packed before anything is queued: a fault must not leave a transaction open.
+        packed = [hiredis.pack_command(command) for command in (("MULTI",), *commands, ("EXEC",))]  # type: ignore[arg-type]
+        future = self._loop.create_future()
+        for part in packed[:-1]:
+            self._queue(part, self._ignored)
+        self._queue(packed[-1], future)
+        return future
 
-    def _queue(self, command: Command, future: asyncio.Future[Any]) -> None:
+    def _queue(self, packed: bytes, future: asyncio.Future[Any]) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(hiredis.pack_command(command))  # type: ignore[arg-type]
+        self._out.append(packed)
         self._waiting.append(future)
 
     def abort(self) -> None:
@@ -263,13 +266,13 @@ class _Session(asyncio.Protocol):
         self._out.clear()
 
     def _check_silence(self) -> None:
-        """Half a period without a byte is noted, a whole one with commands waiting ends the session."""
+        """Two looks in a row that find commands waiting and nothing heard between them end the session."""
         if self._waiting and not self._heard:
             log.warning("redis_silent", extra={"waiting": len(self._waiting)})
             self.abort()
             return
         self._heard = not self._waiting
-        self._watchdog = self._loop.call_later(self._silence_max_s, self._check_silence)
+        self._watchdog = self._loop.call_later(self._silence_max_s / 2, self._check_silence)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)

@@ -54,7 +54,7 @@ class CommonSettings(BaseSettings):
     payload_limit: int = Field(
         2_000_000,
         ge=1_000,
-        le=1_000_000_000,
+        le=500_000_000,
         description="bytes in one request body, and in one upstream call, as TEI's",
     )
 

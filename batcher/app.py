@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import secrets
+from contextlib import suppress
 
 import aiohttp
 
 from autobatch.clock import RedisClock
 from autobatch.collector import spare_the_collector
 from autobatch.control import Control, connect
+from autobatch.errors import QueueUnavailable
 from autobatch.job_queue import BatcherQueue
 from autobatch.keys import Keys
 from autobatch.redis_link import Address, RedisLink
@@ -20,11 +22,13 @@ from batcher.loop import WorkingLoop
 from batcher.metrics import Metrics
 from batcher.reporter import Reporter
 from batcher.side_port import open_side_port
-from batcher.upstream import Pool, Upstream
+from batcher.slots import Pool
+from batcher.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
 REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
+FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
 UPSTREAM_KEEPALIVE_S = 15  # below what servers usually keep an idle connection
 
 
@@ -70,10 +74,11 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         link.start()
         watch_link.start()
         log.info("started", extra={"batcher": batcher, "side_port": side.addresses[0][1]})
+        await link.wait_connected(FIRST_CONNECTION_S)
         reporter.start()
         await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
         await reporter.close()
-        if link.is_connected:
+        with suppress(QueueUnavailable):  # then the lease ends by itself
             await queue.sign_off()
         await side.cleanup()
         await watch_link.close()
@@ -84,10 +89,14 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:
     """Run the working loop; once stopped, let it finish what it has, for so many seconds."""
     working = asyncio.create_task(loop.run(), name="working-loop")
-    await stopped.wait()
+    stopping = asyncio.create_task(stopped.wait(), name="stop-signal")
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
     log.info("draining")
     loop.stop()
     _, unfinished = await asyncio.wait({working}, timeout=drain_timeout_s)
     if unfinished:
         log.warning("drain_timed_out")  # the lease ends, and the others take the jobs
         working.cancel()
+    else:
+        working.result()  # raises what ended it, if it was not the signal

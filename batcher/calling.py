@@ -4,19 +4,28 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from autobatch.bell import Bell
+import msgspec
+
+from autobatch.bell import pause
 from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamUnavailable
 from autobatch.frames import ReplyHeader, encode
 from batcher.cutting import cut, splice
 from batcher.forming import Job
 from batcher.metrics import Metrics
-from batcher.upstream import Answer, Pool, Upstream
+from batcher.slots import Pool, Slot
+from batcher.upstream import Answer, Upstream
 from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
 
 log = logging.getLogger(__name__)
 
-Reply = tuple[str, bytes]  # job id, reply frame
+
+class Reply(msgspec.Struct, frozen=True):
+    """What to tell of one job: a reply frame, and whether it is a failure of ours."""
+
+    job: str
+    frame: bytes
+    is_failure: bool = False
 
 
 class Caller:
@@ -39,37 +48,37 @@ class Caller:
         self._timeout_max_s = timeout_max_s
         self._attempts_max = attempts_max
 
-    async def answer(self, jobs: Sequence[Job], upstream: Upstream, attempts_max: int | None = None) -> list[Reply]:
+    async def answer(self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None) -> list[Reply]:
         """Return one reply a job, in the same order.
 
         Args:
             jobs: Of one lane.
-            upstream: With a slot for them.
+            slot: Where to call; it moves when a retry goes elsewhere.
             attempts_max: Less than usual for a half of a batch whose tries are used up.
         """
         tries = attempts_max or self._attempts_max
         try:
-            verdict, answer = await self._call(jobs, upstream, tries)
+            verdict, answer = await self._call(jobs, slot, tries)
             if verdict is Verdict.SPLIT:
                 self._metrics.splits.inc()
                 middle = len(jobs) // 2
                 left = tries if answer.status in INPUT_ERRORS else 1
-                halves = [await self.answer(half, upstream, left) for half in (jobs[:middle], jobs[middle:])]
+                halves = [await self.answer(half, slot, left) for half in (jobs[:middle], jobs[middle:])]
                 return [*halves[0], *halves[1]]
             if verdict is Verdict.PASS_ON:
                 (job,) = jobs
                 header = ReplyHeader(job.header.id, answer.status, content_type=answer.content_type)
-                return [(job.header.id, encode(header, answer.body))]
+                return [Reply(job.header.id, encode(header, answer.body))]
             parts = cut(answer.body, [job.header.n for job in jobs])
         except AutobatchError as error:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
             return [failure(job.header.id, error) for job in jobs]
         return [
-            (job.header.id, encode(ReplyHeader(job.header.id, 200), part))
+            Reply(job.header.id, encode(ReplyHeader(job.header.id, 200), part))
             for job, part in zip(jobs, parts, strict=True)
         ]
 
-    async def _call(self, jobs: Sequence[Job], upstream: Upstream, attempts_max: int) -> tuple[Verdict, Answer]:
+    async def _call(self, jobs: Sequence[Job], slot: Slot, attempts_max: int) -> tuple[Verdict, Answer]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Raises:
@@ -87,7 +96,7 @@ class Caller:
             may_retry = attempt + 1 < attempts_max
             retry_after = None
             try:
-                answer = await self._post(upstream, first.header.route, body, content_type, jobs)
+                answer = await self._post(slot.upstream, first.header.route, body, content_type, jobs)
             except UpstreamUnavailable:
                 if not may_retry:
                     raise
@@ -99,9 +108,11 @@ class Caller:
                     return verdict, answer
                 retry_after = answer.retry_after
             self._metrics.retries.inc()
-            log.warning("upstream_retry", extra={"attempt": attempt + 1, "jobs": len(jobs), "upstream": upstream.name})
-            await Bell().wait(retry_pause_s(attempt, retry_after))
-            upstream = self._pool.other_than(upstream)
+            log.warning(
+                "upstream_retry", extra={"attempt": attempt + 1, "jobs": len(jobs), "upstream": slot.upstream.name}
+            )
+            await pause(retry_pause_s(attempt, retry_after))
+            slot.move_to(self._pool.other_than(slot, sum(job.header.n for job in jobs)))
             attempt += 1
 
     async def _post(
@@ -124,4 +135,4 @@ class Caller:
 
 def failure(job: str, error: AutobatchError) -> Reply:
     """Return the reply that tells an error of ours."""
-    return job, encode(ReplyHeader(job, 0, error.code), str(error).encode())
+    return Reply(job, encode(ReplyHeader(job, 0, error.code), str(error).encode()), is_failure=True)

@@ -98,8 +98,8 @@ class Lanes:
         insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
         self.inputs += job.header.n
 
-    def has_full(self, limits: Limits) -> bool:
-        """Whether some lane could fill a batch."""
+    def has_ready(self, limits: Limits) -> bool:
+        """Whether some lane gives a batch that nothing could be added to."""
         return any(_is_full(jobs, limits) for jobs in self._lanes.values())
 
     def due_ms(self) -> int | None:
@@ -134,7 +134,7 @@ class Lanes:
         self.inputs = 0
 
     def _reason(self, jobs: list[Job], moment: Moment, limits: Limits) -> Reason | None:
-        if jobs[0].lane == jobs[0].header.id or _is_full(jobs, limits):
+        if _is_full(jobs, limits):
             return Reason.FULL
         if moment.is_draining:
             return Reason.DRAIN
@@ -174,7 +174,9 @@ def _arrival(job: Job) -> int:
 
 
 def _is_full(jobs: list[Job], limits: Limits) -> bool:
-    """Whether no further input, or not the next job, would fit."""
+    """Whether no further input, or not the next job, would fit, or none may join."""
+    if jobs[0].lane == jobs[0].header.id:
+        return True
     inputs = body_bytes = 0
     for job in jobs:
         inputs += job.header.n

@@ -10,7 +10,8 @@ from autobatch.periodic import Periodic
 from autobatch.status import BatcherStatus
 from batcher.forming import Lanes
 from batcher.loop import WorkingLoop
-from batcher.upstream import Pool, Upstream
+from batcher.slots import Pool
+from batcher.upstream import Upstream
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from batcher.metrics import Metrics
 from batcher.reporter import Reporter
-from batcher.upstream import Pool
+from batcher.slots import Pool
 
 
 async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metrics, pool: Pool) -> web.AppRunner:

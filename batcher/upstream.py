@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -50,28 +48,14 @@ class Upstream:
         self._configured = configured
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._info = b"null"
-
-    @property
-    def inputs_room(self) -> int:
-        """Inputs that may be sent now."""
-        return self.limits.in_flight_inputs_max - self.inputs_in_flight
+        self._has_learnt = False
+        self._answered_mono_s = float("-inf")
 
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
         return UpstreamStatus(
             self.name, self.is_healthy, self.limits.inputs_max, self.inputs_in_flight, raw_json(self._info)
         )
-
-    @contextmanager
-    def occupied(self, inputs: int) -> Iterator[None]:
-        """Count a batch as in flight."""
-        self.calls_in_flight += 1
-        self.inputs_in_flight += inputs
-        try:
-            yield
-        finally:
-            self.calls_in_flight -= 1
-            self.inputs_in_flight -= inputs
 
     async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
         """Make one call.
@@ -88,7 +72,9 @@ class Upstream:
                     data=body,
                     headers=headers,
                     allow_redirects=False,  # bodies go where we were told to send them, and nowhere else
-                    skip_auto_headers=() if content_type is not None else ("Content-Type",),
+                    skip_auto_headers=("Accept-Encoding",)
+                    if content_type is not None
+                    else ("Accept-Encoding", "Content-Type"),
                 )
                 async with request as response:
                     answer = Answer(
@@ -103,6 +89,7 @@ class Upstream:
             self._set_health(healthy=False, why=type(exc).__name__)
             raise UpstreamUnavailable from exc
         if answer.status == 200:
+            self._answered_mono_s = asyncio.get_running_loop().time()
             self._set_health(healthy=True, why="answered")
         return answer
 
@@ -112,10 +99,12 @@ class Upstream:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self._session.get(f"{self._url}/health", headers=self._headers) as response:
                     healthy = response.status == 200
-                if healthy and not self.is_healthy:
+                if healthy and not self._has_learnt:
                     await self._learn()
-        except (TimeoutError, aiohttp.ClientError, OSError) as exc:
-            self._set_health(healthy=False, why=type(exc).__name__)
+        except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
+            if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
+                self._set_health(healthy=False, why=type(exc).__name__)
+            # else it is busy: its health waits behind the calls that it answers
         else:
             self._set_health(healthy=healthy, why="probed")
 
@@ -128,6 +117,7 @@ class Upstream:
         if learnt != self.limits:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": learnt.inputs_max})
         self.limits = learnt
+        self._has_learnt = True
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
         if healthy != self.is_healthy:
@@ -137,37 +127,11 @@ class Upstream:
                 extra={"upstream": self.name, "is_healthy": healthy, "why": why},
             )
         self.is_healthy = healthy
+        if not healthy:
+            self._has_learnt = False  # it may come back as another
 
 
 def without_credentials(url: str) -> str:
     """Return a URL that may be shown."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-class Pool:
-    """All replicas. A call goes to the one with the least outstanding work.
-
-    Args:
-        upstreams: In the order of INFERENCE_URL.
-        calls_max: Calls in flight to one upstream.
-    """
-
-    def __init__(self, upstreams: list[Upstream], calls_max: int) -> None:
-        self.upstreams = upstreams
-        self._calls_max = calls_max
-
-    @property
-    def calls_in_flight(self) -> int:
-        """To all of them."""
-        return sum(upstream.calls_in_flight for upstream in self.upstreams)
-
-    def free(self) -> Upstream | None:
-        """Return where a call may go now, healthy ones first; None while every slot is taken."""
-        with_room = [u for u in self.upstreams if u.calls_in_flight < self._calls_max and u.inputs_room > 0]
-        return min(with_room, key=lambda u: (not u.is_healthy, u.inputs_in_flight), default=None)
-
-    def other_than(self, upstream: Upstream) -> Upstream:
-        """Return where to try again after a failure: another one with room, or the same."""
-        others = [u for u in self.upstreams if u is not upstream and u.is_healthy and u.inputs_room > 0]
-        return min(others, key=lambda u: u.inputs_in_flight, default=upstream)

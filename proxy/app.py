@@ -1,14 +1,16 @@
 """The HTTP edge: routes, and what each does with a body. Every collaborator is made here and passed in."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 
+import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from autobatch.collector import spare_the_collector
 from autobatch.control import Control, connect
-from autobatch.errors import FAULTS, AutobatchError, InvalidRequest
+from autobatch.errors import FAULTS, AutobatchError, DeadlineExceeded, InvalidRequest
 from autobatch.job_queue import WorkerQueue
 from autobatch.keys import Keys
 from autobatch.periodic import Periodic
@@ -52,22 +54,34 @@ class Edge:
         return response
 
     async def _embed(self, request: web.Request) -> web.Response:
-        body = await request.read()
+        body = await self._body(request)
         pieces = plan_embed(
             body,
             request.headers.get("Content-Type"),
-            job_inputs_max=self._watcher.fleet.batch_inputs_max(self._max_batch_size),
+            job_inputs_max=self._watcher.job_inputs_max(self._max_batch_size),
             request_inputs_max=self._max_client_batch_size,
         )
         replies = await self._desk.ask(pieces, "/embed", self._timeout_s(request))
         return answer(replies)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Read the body; one that is not here yet may take as long as the request may."""
+        if request.content.is_eof():  # nearly always: it came with its headers
+            return await request.read()
+        try:
+            async with asyncio.timeout(self._timeout_s(request)):
+                return await request.read()
+        except TimeoutError as exc:
+            raise DeadlineExceeded("The request's body did not arrive in time") from exc
+        except aiohttp.ClientPayloadError as exc:
+            raise InvalidRequest("The request's body is broken") from exc
 
     def _timeout_s(self, request: web.Request) -> float:
         """The request's time: the configured one, or less where the client asks for less."""
         asked = request.headers.get(TIMEOUT_HEADER)
         if asked is None:
             return self._timeout_max_ms / 1000
-        if not (asked.isascii() and asked.isdigit() and int(asked) > 0):
+        if not (asked.isascii() and asked.isdigit() and len(asked) < 10 and int(asked) > 0):
             raise InvalidRequest(f"`{TIMEOUT_HEADER}` must be a positive number of milliseconds")
         return min(int(asked), self._timeout_max_ms) / 1000
 
@@ -135,6 +149,7 @@ def make_app(settings: ProxySettings) -> web.Application:
         counting.start()
         yield
         await counting.close()
+        metrics.take(desk)
         await watcher.close()
         await desk.close()
 
@@ -170,5 +185,6 @@ async def make_runner(settings: ProxySettings) -> web.AppRunner:
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one
+        auto_decompress=False,  # as the upstream: a compressed body is no JSON
         shutdown_timeout=settings.request_timeout_ms / 1000,
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 
 from autobatch import frames
-from autobatch.bell import Bell
+from autobatch.bell import pause
 from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, QueueFull, QueueUnavailable
 from autobatch.frames import JobHeader, ReplyHeader
@@ -25,7 +25,7 @@ from proxy.parsing import Piece
 
 log = logging.getLogger(__name__)
 
-INBOX_BLOCK_S = 1.0  # below the link's silence limit; also how soon a stop or a lost reply is noticed
+INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soon a stop or a lost reply is noticed
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts quickly loses nobody's request
 RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 FIRST_CONNECTION_S = 1.0
@@ -90,6 +90,8 @@ class Desk:
         self._reader: asyncio.Task[None] | None = None
         self._epoch: bytes | None = None
         self._must_recover = True
+        self._is_away = False
+        self._is_refused = False
 
     @property
     def is_connected(self) -> bool:
@@ -159,11 +161,15 @@ class Desk:
     async def _push(self, requests: list[_Request]) -> None:
         """Push a tick's requests; whoever was refused hears it now, the others when their replies come."""
         try:
-            refused = await self._queue.push([(r.inputs, r.frames) for r in requests], self._inputs_max)
+            refused = await self._queue.push([request.frames for request in requests], self._inputs_max)
         except QueueUnavailable as error:
+            if not self._is_refused:  # once an outage; and Redis's own words are not for clients
+                log.warning("push_failed", extra={"error": str(error)})
+            self._is_refused = True
             for request in requests:
-                _fail(request.futures, type(error), str(error))
+                _fail(request.futures, QueueUnavailable)
             return
+        self._is_refused = False
         for place in refused:
             _fail(requests[place].futures, QueueFull)
 
@@ -174,10 +180,9 @@ class Desk:
             del self._waiting[job]
             if not future.done():
                 future.cancel()
-            if future.cancelled():
+            # Asking a future for its exception also tells the loop that somebody has seen it.
+            if future.cancelled() or isinstance(future.exception(), QueueUnavailable):
                 left.append(job)
-            else:
-                future.exception()  # asked, so that the loop knows that somebody has seen it
         if left:
             self.counts.departures += 1
             self._spawn(self._forget(left, request.deadline - self._clock.now_ms()))
@@ -195,8 +200,11 @@ class Desk:
                 await self._sync_clock()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
+                self._is_away = False
             except QueueUnavailable as error:
-                log.warning("inbox_unavailable", extra={"error": str(error)})
+                if not self._is_away:  # once an outage, not once a try
+                    log.warning("inbox_unavailable", extra={"error": str(error)})
+                self._is_away = True
                 await self._wait_out()
             except Exception:  # whatever it was, the next reply must still be read
                 log.exception("inbox_reader_failed")
@@ -205,7 +213,7 @@ class Desk:
     async def _wait_out(self) -> None:
         """Wait for the connections; give everybody up when that takes too long."""
         self._must_recover = True
-        await Bell().wait(RETRY_PAUSE_S)
+        await pause(RETRY_PAUSE_S)
         back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
             OUTAGE_PATIENCE_S
         )
@@ -233,10 +241,16 @@ class Desk:
     async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
         """Fetch replies and wake their handlers."""
         try:
-            found = await self._queue.take_replies(jobs)
+            found = await self._queue.read_replies(jobs)
         except QueueUnavailable:
             self._must_recover = True
             return
+        self._wake(jobs, found, missing_is_fine=missing_is_fine)
+        with suppress(QueueUnavailable):  # then they end with their TTL
+            await self._queue.delete_replies(jobs)
+
+    def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> None:
+        """Give each handler its own reply."""
         for job, frame in zip(jobs, found, strict=True):
             future = self._waiting.get(job)
             if frame is None and missing_is_fine:
@@ -245,10 +259,16 @@ class Desk:
                 self.counts.late_replies += 1
                 continue
             try:
-                future.set_result(frames.decode_reply(frame))
+                header, body = frames.decode_reply(frame)
             except MalformedFrame as error:
                 self.counts.broken_replies += 1
                 future.set_exception(error)
+                continue
+            if header.id == job:
+                future.set_result((header, body))
+            else:
+                self.counts.broken_replies += 1
+                future.set_exception(MalformedFrame("The reply is that of another job"))
 
     def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
         task = self._loop.create_task(coroutine)

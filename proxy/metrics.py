@@ -56,7 +56,7 @@ class Metrics:
         )
         self._durations = Histogram(
             "autobatch_http_request_duration_seconds",
-            "From the first byte of the body to the answer.",
+            "From the headers to the answer.",
             ["route"],
             buckets=LATENCY_BUCKETS_S,
             registry=self._registry,

@@ -31,7 +31,7 @@ STATUSES: dict[type[AutobatchError], tuple[int, str]] = {
     AutobatchError: (500, "Backend"),
 }
 
-RETRY_AFTER_S = 1  # a queue of the default length drains in about this time
+RETRY_AFTER_S = 1  # clients that honour it spread themselves out
 RETRY_LATER = {429, 503}
 
 _encode = msgspec.json.Encoder().encode

@@ -18,8 +18,13 @@ class FleetWatcher:
 
     def __init__(self, control: Control) -> None:
         self.fleet = Fleet((), 0)
+        self._limiting = self.fleet
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
+
+    def job_inputs_max(self, configured: int) -> int:
+        """Inputs that a job may have; while no batcher reports, what the last one said."""
+        return self._limiting.batch_inputs_max(configured)
 
     def open(self) -> None:
         """Begin to look."""
@@ -36,6 +41,8 @@ class FleetWatcher:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
+        if self.fleet.upstreams:
+            self._limiting = self.fleet
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
         return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S

@@ -1,19 +1,33 @@
 -- Give up claims, and tell the workers which replies are there. A job whose claim is no longer ours was given to another
--- batcher when our lease ended: it is for that one to announce, so no job is announced twice.
+-- batcher when our lease ended: it is for that one to announce, so no job is announced twice. Failures are stored here
+-- and only under a claim, so that one which comes late cannot stand in the way of another batcher's good answer.
 -- KEYS  1 claimed:<batcher>
--- ARGV  1 key prefix, 2 life of an inbox in ms, 3 how many of the ids have a reply (they come first); then job ids
--- Returns how many claims were no longer ours.
-local prefix, ttl, answered = ARGV[1], ARGV[2], tonumber(ARGV[3])
+-- ARGV  1 key prefix, 2 life of replies and inboxes in ms, 3 how many jobs have a reply stored already; the ids of these;
+--       then per other job: its id, the frame of its failure ('' only gives up the claim)
+-- Returns how many answers came when the claim was no longer ours.
+local prefix, ttl, stored = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local late = 0
 local inboxes = {}
-for i = 4, #ARGV do
-  local id = ARGV[i]
-  if redis.call('HDEL', KEYS[1], id) == 0 then
-    late = late + 1
-  elseif i - 3 <= answered then
-    local worker = string.match(id, '^[^.]+')
-    local ids = inboxes[worker]
-    if ids then ids[#ids + 1] = id else inboxes[worker] = { id } end
+
+local function announce(id)
+  local worker = string.match(id, '^[^.]+')
+  local ids = inboxes[worker]
+  if ids then ids[#ids + 1] = id else inboxes[worker] = { id } end
+end
+
+for i = 4, 3 + stored do
+  if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then announce(ARGV[i]) else late = late + 1 end
+end
+for i = 4 + stored, #ARGV, 2 do
+  local id, frame = ARGV[i], ARGV[i + 1]
+  local ours = redis.call('HDEL', KEYS[1], id) == 1
+  if frame ~= '' then
+    if ours then
+      redis.call('SET', prefix .. 'reply:' .. id, frame, 'NX', 'PX', ttl)
+      announce(id)
+    else
+      late = late + 1
+    end
   end
 end
 for worker, ids in pairs(inboxes) do

@@ -8,6 +8,7 @@ local DEAD_MAX = 100
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local INPUT_BYTES = 8192 -- as in push.lua
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
 local result = { now, 0, 0, 0 }
 local claimed = {}
@@ -43,7 +44,7 @@ while wanted > 0 do
   local frame = redis.call('LPOP', KEYS[1])
   if not frame then break end
   local inputs, is_taken = take(frame)
-  removed = removed + inputs
+  removed = removed + math.max(inputs, math.ceil(#frame / INPUT_BYTES))
   if is_taken then wanted = wanted - inputs end
 end
 

@@ -12,13 +12,21 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local jobs, result = {}, { 0 }
 
-for _, batcher in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)) do
+local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'WITHSCORES')
+for e = 1, #ended, 2 do
+  local batcher, deaths = ended[e], tonumber(ended[e + 1]) > 0 and 1 or 0 -- 0: it signed off, nothing killed it
   if batcher ~= ARGV[2] then
     local claimed = prefix .. 'claimed:' .. batcher
     local held = redis.call('HGETALL', claimed)
     for i = 1, #held, 2 do
       local at = string.match(held[i + 1], ',"at":(%d+)')
-      jobs[#jobs + 1] = { id = held[i], frame = held[i + 1], at = tonumber(at), number = tonumber(string.match(held[i], '%d+$')) }
+      jobs[#jobs + 1] = {
+        id = held[i],
+        frame = held[i + 1],
+        deaths = deaths,
+        at = tonumber(at) or 0,
+        number = tonumber(string.match(held[i], '%d+$')) or 0,
+      }
     end
     redis.call('DEL', claimed)
     redis.call('ZREM', KEYS[1], batcher)
@@ -33,7 +41,7 @@ end)
 
 for _, job in ipairs(jobs) do -- youngest first: each LPUSH puts an older one before it
   local attempts = prefix .. 'attempts:' .. job.id
-  local died = redis.call('INCR', attempts)
+  local died = redis.call('INCRBY', attempts, job.deaths)
   redis.call('PEXPIRE', attempts, TTL_MS)
   if died < attempts_max then
     redis.call('LPUSH', KEYS[2], job.frame)

@@ -18,11 +18,12 @@ class FakeCommands:
     async def execute(self, *args: str | bytes | int) -> Any:
         """Run one command."""
         try:
-            return await self._redis.execute_command(*args)  # type: ignore[no-untyped-call]
+            reply = await self._redis.execute_command(*args)  # type: ignore[no-untyped-call]
         except ResponseError as exc:
             # redis-py cuts the code off the message.
             code = "NOSCRIPT " if type(exc).__name__ == "NoScriptError" else ""
             raise ReplyError(code + str(exc)) from exc
+        return [part for pair in reply.items() for part in pair] if isinstance(reply, dict) else reply
 
     async def transaction(self, commands: Sequence[Command]) -> list[Any]:
         """Run several commands as one."""

@@ -1,11 +1,13 @@
 """What clients get: their own vectors, in TEI's shape, or their own errors."""
 
 import asyncio
+import gzip
 
 import pytest
+from pydantic import SecretStr
 
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
-from tests.support.house import House, ready_house
+from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
 from tests.support.waiting import wait_until
 
@@ -232,3 +234,88 @@ async def test_a_busy_upstream_is_asked_again(redis_url: str, upstream: FakeUpst
     async with ready_house(redis_url, upstream.url) as house:
         assert await house.embed("hello") == (200, [vector("hello")])
     assert len(upstream.calls) == 2
+
+
+async def test_no_more_calls_run_at_once_than_configured(redis_url: str, upstream: FakeUpstream) -> None:
+    """Also when each request is a lane of its own, and the loop could send many without a pause."""
+    gate = Gate()
+    upstream.behave = gate
+    async with ready_house(redis_url, upstream.url, max_concurrent_batches=1) as house:
+        asking = [asyncio.create_task(house.embed([[number]])) for number in range(1, 30)]
+        await wait_until(lambda: upstream.calls)
+        await wait_until(lambda: in_flight(house, 29))
+        upstream.behave = None
+        gate.opened.set()
+        await asyncio.gather(*asking)
+    assert upstream.calls_in_flight_max == 1
+
+
+async def in_flight(house: House, inputs: int) -> bool:
+    return f"autobatch_in_flight_inputs {inputs}.0" in await house.metrics()
+
+
+async def test_inputs_in_flight_stay_within_what_the_upstream_takes(redis_url: str, upstream: FakeUpstream) -> None:
+    upstream.info = {"max_client_batch_size": 32, "max_concurrent_requests": 40}
+    texts = [f"text {number}" for number in range(300)]
+    async with ready_house(redis_url, upstream.url, max_concurrent_batches=4) as house:
+        assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
+    assert upstream.in_flight_max <= 40
+
+
+async def test_limits_are_learnt_though_a_call_succeeded_first(redis_url: str, upstream: FakeUpstream) -> None:
+    """TEI's health waits behind the calls that it works on."""
+    upstream.info = {"max_client_batch_size": 8}
+    upstream.is_healthy = False
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url)
+        assert await house.embed("first") == (200, [vector("first")])
+        upstream.is_healthy = True
+        await wait_until(lambda: has_info(house))
+        texts = [f"text {number}" for number in range(20)]
+        assert await house.embed(texts) == (200, [vector(text) for text in texts])
+
+
+async def has_info(house: House) -> bool:
+    async with house.http.get(f"{house.url}/info") as answer:
+        return answer.status == 200
+
+
+async def test_odd_big_lists_of_many_lanes_do_not_stall_the_batcher(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url, batch_policy="full", max_wait_time_ms=200) as house:
+        lists = [[f"list {number} text {place}" for place in range(20)] for number in range(10)]
+        answers = await asyncio.gather(
+            *(house.embed(texts, dimensions=number + 1) for number, texts in enumerate(lists))
+        )
+    assert [(200, [vector(text) for text in texts]) for texts in lists] == list(answers)
+
+
+async def test_a_compressed_body_is_no_json(redis_url: str, upstream: FakeUpstream) -> None:
+    body = gzip.compress(b'{"inputs":"hello"}')
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with (
+        ready_house(redis_url, upstream.url) as house,
+        house.http.post(f"{house.url}/embed", data=body, headers=headers) as answer,
+    ):
+        assert answer.status == 400
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_longer_than_the_request(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(house.url.rpartition(":")[2]))
+        writer.write(b"POST /embed HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nX-Request-Timeout-Ms: 50\r\n\r\n{")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 504 ")
+        writer.close()
+
+
+async def test_each_job_gets_an_answer_though_the_call_cannot_even_be_made(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """A password in the address and a key beside it: the HTTP client refuses to choose."""
+    url = upstream.url.replace("://", "://user:password@")
+    async with open_house(redis_url) as house:
+        await house.add_batcher(url, inference_api_key=SecretStr("key"))
+        status, error = await house.embed("hello")
+    assert (status, error["error_type"]) == (500, "Backend")
+    assert await keys_left(redis_url) == []

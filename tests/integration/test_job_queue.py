@@ -65,7 +65,7 @@ def everything(claim: Claim) -> list[bytes]:
 
 
 async def push(bench: Bench, *numbers: int) -> None:
-    assert await bench.worker.push([(1, [job(number)]) for number in numbers], NO_LIMIT) == set()
+    assert await bench.worker.push([[job(number)] for number in numbers], NO_LIMIT) == set()
 
 
 async def lose(bench: Bench, name: str, jobs: int = 100) -> None:
@@ -90,7 +90,7 @@ async def test_a_thousand_jobs_come_out_in_push_order(bench: Bench) -> None:
 
 
 async def test_a_claim_stops_at_the_inputs_that_were_wanted(bench: Bench) -> None:
-    await bench.worker.push([(10, [job(number, n=10)]) for number in range(5)], NO_LIMIT)
+    await bench.worker.push([[job(number, n=10)] for number in range(5)], NO_LIMIT)
     claim = await bench.batcher("b1").claim(25, 0)
     assert [job(number, n=10) for number in range(3)] == claim.fresh
     assert claim.queued == 2
@@ -104,27 +104,27 @@ async def test_an_empty_queue_gives_an_empty_claim(bench: Bench) -> None:
 
 async def test_a_full_queue_refuses_without_pushing(bench: Bench) -> None:
     """Each request wholly or not at all; a smaller one behind a refused one may still fit."""
-    requests = [(6, [job(1, n=3), job(2, n=3)]), (5, [job(3, n=5)]), (4, [job(4, n=4)])]
+    requests = [[job(1, n=3), job(2, n=3)], [job(3, n=5)], [job(4, n=4)]]
     assert {1} == await bench.worker.push(requests, 10)
     claim = await bench.batcher("b1").claim(100, 0)
     assert [job(1, n=3), job(2, n=3), job(4, n=4)] == claim.fresh
 
 
 async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
-    await bench.worker.push([(8, [job(1, n=8)])], 10)
-    assert {0} == await bench.worker.push([(8, [job(2, n=8)])], 10)
+    await bench.worker.push([[job(1, n=8)]], 10)
+    assert {0} == await bench.worker.push([[job(2, n=8)]], 10)
     await bench.batcher("b1").claim(8, 0)
-    assert set() == await bench.worker.push([(8, [job(3, n=8)])], 10)
+    assert set() == await bench.worker.push([[job(3, n=8)]], 10)
 
 
 async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
     """Whoever deletes the list by hand must not leave a queue that refuses for ever."""
-    await bench.worker.push([(10, [job(1, n=10)])], 10)
+    await bench.worker.push([[job(1, n=10)]], 10)
     await bench.redis.delete(KEYS.jobs)
     await bench.batcher("b1").claim(1, 0)
     await push(bench, 2)
     await bench.batcher("b1").claim(1, 0)
-    assert set() == await bench.worker.push([(10, [job(3, n=10)])], 10)
+    assert set() == await bench.worker.push([[job(3, n=10)]], 10)
 
 
 async def test_a_push_of_more_frames_than_lua_can_unpack(bench: Bench) -> None:
@@ -138,7 +138,8 @@ async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Bench
     await batcher.claim(32, 0)
     assert await batcher.reply([("w1.1", b"one"), ("w1.2", b"two")]) == 0
     assert await bench.worker.pop_inbox(1) == ["w1.1", "w1.2"]
-    assert await bench.worker.take_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
+    assert await bench.worker.read_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
+    await bench.worker.delete_replies(["w1.1", "w1.2", "w1.3"])
     assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.reply("w1.2"), KEYS.jobs) == 0
     assert await bench.redis.llen(KEYS.inbox("w1")) == 0
 
@@ -151,7 +152,7 @@ async def test_a_dropped_job_is_given_up_without_an_answer(bench: Bench) -> None
     await push(bench, 1)
     batcher = bench.batcher("b1")
     await batcher.claim(32, 0)
-    assert await batcher.reply([], ["w1.1"]) == 0
+    assert await batcher.reply([], dropped=["w1.1"]) == 0
     assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.inbox("w1")) == 0
 
 
@@ -169,7 +170,7 @@ async def test_a_reply_after_the_lease_ended_is_not_announced(bench: Bench) -> N
 
 
 async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: Bench) -> None:
-    await bench.worker.push([(1, [job(number, at=number // 4)]) for number in range(12)], NO_LIMIT)
+    await bench.worker.push([[job(number, at=number // 4)] for number in range(12)], NO_LIMIT)
     await lose(bench, "dead")
     await push(bench, 99)
     alive = bench.batcher("alive")
@@ -177,6 +178,54 @@ async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: B
     claim = await alive.claim(32, 100)
     assert [job(number, at=number // 4) for number in range(12)] == list(claim.retried)
     assert [job(99)] == list(claim.fresh)
+
+
+async def test_a_failure_that_comes_late_does_not_stand_in_the_way(bench: Bench) -> None:
+    """The paused one wakes into its own timeout while the other has the vectors."""
+    await push(bench, 1)
+    await lose(bench, "paused")
+    other = bench.batcher("other")
+    await other.reap()
+    await other.claim(32, 4)
+    assert await bench.batcher("paused", LEASE_MS).reply([], [("w1.1", b"timed out")]) == 1
+    assert await other.reply([("w1.1", b"vectors")]) == 0
+    assert await bench.worker.read_replies(["w1.1"]) == [b"vectors"]
+
+
+async def test_a_failure_is_announced_as_an_answer_is(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.reply([("w1.1", b"vectors")], [("w1.2", b"failure")]) == 0
+    assert sorted(await bench.worker.pop_inbox(1)) == ["w1.1", "w1.2"]
+    assert await bench.worker.read_replies(["w1.1", "w1.2"]) == [b"vectors", b"failure"]
+
+
+async def test_what_is_claimed_can_be_read_back(bench: Bench) -> None:
+    """After a claim whose answer was lost."""
+    await push(bench, 1, 2)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.claimed() == {"w1.1": job(1), "w1.2": job(2)}
+    assert await bench.batcher("b2").claimed() == {}
+
+
+async def test_a_batcher_that_signed_off_has_killed_nothing(bench: Bench) -> None:
+    await push(bench, 1)
+    other = bench.batcher("other")
+    for name in ("first", "second", "third"):
+        leaving = bench.batcher(name)
+        await leaving.claim(32, 4)
+        await leaving.sign_off()
+        assert await other.reap() == (1, [])
+
+
+async def test_a_big_body_weighs_more_than_its_inputs(bench: Bench) -> None:
+    """Or ten thousand inputs of 2 MB would fill Redis long before the queue is full."""
+    big = encode(JobHeader("w1.1", 1, 1, LATER_MS, "/embed"), b"x" * 80_000)
+    assert {1} == await bench.worker.push([[big], [job(2)]], 10)
+    await bench.batcher("b1").claim(100, 0)
+    assert set() == await bench.worker.push([[job(number) for number in range(10)]], 10)
 
 
 async def test_a_live_batcher_is_not_reaped(bench: Bench) -> None:

@@ -39,6 +39,7 @@ class FakeUpstream:
         calls: The inputs of every `/embed` call, in order of arrival.
         bodies: Their bodies.
         in_flight_max: Most inputs that were being worked on at once.
+        calls_in_flight_max: Most calls at once.
         behave: Asked first at every call; None lets the call go on. Replace it to make the upstream fail.
         info: What `/info` says; None is 404.
         is_healthy: What `/health` says.
@@ -47,6 +48,7 @@ class FakeUpstream:
     calls: list[list[str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
     in_flight_max: int = 0
+    calls_in_flight_max: int = 0
     behave: Behaviour | None = None
     info: dict[str, Any] | None = field(
         default_factory=lambda: {"model_id": "fake", "max_client_batch_size": 32, "max_concurrent_requests": 512}
@@ -54,6 +56,7 @@ class FakeUpstream:
     is_healthy: bool = True
     port: int = 0
     _in_flight: int = 0
+    _calls_in_flight: int = 0
     _runner: web.AppRunner | None = None
 
     @property
@@ -91,6 +94,8 @@ class FakeUpstream:
         self.calls.append(texts)
         self.bodies.append(body)
         self._in_flight += len(texts)
+        self._calls_in_flight += 1
+        self.calls_in_flight_max = max(self.calls_in_flight_max, self._calls_in_flight)
         self.in_flight_max = max(self.in_flight_max, self._in_flight)
         try:
             if self.behave is not None and (response := await self.behave(texts)) is not None:
@@ -98,6 +103,7 @@ class FakeUpstream:
             return self._answer(texts)
         finally:
             self._in_flight -= len(texts)
+            self._calls_in_flight -= 1
 
     def _answer(self, texts: list[str]) -> web.Response:
         limit = (self.info or {}).get("max_client_batch_size", 1000)

@@ -192,7 +192,7 @@ def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_ad
 def check_books(lanes: Lanes, model: Model, limits: Limits) -> None:
     assert sorted(map(id, lanes)) == sorted(map(id, model.held))
     assert lanes.inputs == inputs_of(model.held)
-    assert lanes.has_full(limits) == any(is_full(group, limits) for group in groups(model.held))
+    assert lanes.has_ready(limits) == any(is_full(group, limits) for group in groups(model.held))
     assert lanes.due_ms() == min((job.header.at + WAIT_MS for job in model.held), default=None)
 
 
@@ -300,7 +300,7 @@ def test_a_full_batch_leaves_at_once() -> None:
 def test_a_batch_is_full_when_the_next_job_would_not_fit() -> None:
     lanes = lanes_of(make_job("a", n=3), make_job("b", n=2), is_adaptive=False)
 
-    assert lanes.has_full(SMALL)
+    assert lanes.has_ready(SMALL)
     assert taken(lanes, moment(0)) == (["a"], Reason.FULL)
 
 
@@ -403,7 +403,7 @@ def test_cleared_lanes_hold_nothing() -> None:
 
     lanes.clear()
 
-    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_full(SMALL)) == ([], 0, None, False)
+    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_ready(SMALL)) == ([], 0, None, False)
     assert lanes.take(moment(FAR_MS, is_draining=True), SMALL) is None
 
 
