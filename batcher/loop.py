@@ -154,7 +154,12 @@ class WorkingLoop:
     def _send(self, batch: Batch, slot: Slot) -> None:
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
         self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._sending.discard(task)
+        if self._is_stopping:
+            self._bell.ring()
 
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one."""
@@ -173,7 +178,6 @@ class WorkingLoop:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
-        self._bell.ring()
 
     async def _reply(self, replies: Sequence[Reply], deadline_ms: int) -> None:
         """Store replies; while Redis is away, keep them as long as somebody may wait for them."""
