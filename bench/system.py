@@ -45,7 +45,7 @@ def started(workers: int, upstream_loop: str) -> Iterator[System]:
 
     Args:
         workers: Proxy workers.
-        upstream_loop: Event loop of the upstream, `uvloop` or `asyncio`; the first costs half.
+        upstream_loop: Event loop of the upstream, `uvloop` or `asyncio`; the first costs less.
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
