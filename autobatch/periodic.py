@@ -17,11 +17,15 @@ class Periodic:
     Args:
         name: For the logs.
         work: Does one round and returns the seconds until the next.
+        after_failure_s: Until the next round when one has failed.
     """
 
-    def __init__(self, name: str, work: Callable[[], Awaitable[float]]) -> None:
+    def __init__(
+        self, name: str, work: Callable[[], Awaitable[float]], after_failure_s: float = AFTER_FAILURE_S
+    ) -> None:
         self._name = name
         self._work = work
+        self._after_failure_s = after_failure_s
         self._pause = Bell()
         self._is_closing = False
         self._task: asyncio.Task[None] | None = None
@@ -46,5 +50,5 @@ class Periodic:
                 pause_s = await self._work()
             except Exception:  # the next round may go well
                 log.exception("round_failed", extra={"task": self._name})
-                pause_s = AFTER_FAILURE_S
+                pause_s = self._after_failure_s
             await self._pause.wait(pause_s)

@@ -2,12 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
 from autobatch.frames import JobHeader, encode
+from autobatch.job_queue import BatcherQueue
+from autobatch.keys import Keys
+from autobatch.redis_link import Address, RedisLink
 from bench.oracle import answer, row
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
@@ -313,3 +318,32 @@ async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream
     finally:
         await elsewhere.stop()
     assert elsewhere.calls == []
+
+
+async def test_a_job_that_two_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house, AsyncExitStack() as stack:
+        link = RedisLink(Address.from_url(redis_url), "test")
+        link.start()
+        stack.push_async_callback(link.close)
+        await link.wait_connected(5)
+        asking = asyncio.create_task(house.embed("hello"))
+        for name in ("first", "second"):
+            dying = BatcherQueue(link, link, Keys("house"), name, lease_ms=100, reply_ttl_ms=1000)
+            await wait_until(partial(claims, dying))
+            if name == "first":
+                other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
+                await wait_until(partial(reaps, other))
+        await house.add_batcher(upstream.url)
+        status, error = await asking
+    assert (status, error["error_type"]) == (502, "Backend")
+    assert "two batchers" in error["error"]
+    assert upstream.calls == []
+
+
+async def claims(queue: BatcherQueue) -> bool:
+    claim = await queue.claim(1, 1)
+    return bool([*claim.fresh, *claim.retried])
+
+
+async def reaps(queue: BatcherQueue) -> bool:
+    return (await queue.reap())[0] == 1

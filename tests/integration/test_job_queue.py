@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from autobatch.frames import JobHeader, encode
 from autobatch.job_queue import BatcherQueue, Claim, WorkerQueue
 from autobatch.keys import Keys
-from autobatch.redis_link import Address, Commands, RedisLink
+from autobatch.redis_link import Address, Commands, RedisLink, ReplyError
+from autobatch.scripts import Script
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
 from tests.support.redis_server import RedisServer
@@ -336,3 +337,20 @@ async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None
     await bench.redis.script_flush()
     assert await batcher.reply([("w1.1", b"one")]) == 0
     assert await bench.worker.pop_inbox(1) == ["w1.1"]
+
+
+async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> None:
+    await bench.redis.set(KEYS.jobs, "no list", px=10_000)
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        await bench.worker.push([[job(1)]], NO_LIMIT)
+    await bench.redis.set(KEYS.claimed("b1"), "no hash", px=10_000)
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        await bench.batcher("b1").reply([("w1.1", b"one")])
+
+
+async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
+    """Out of memory, say: the reply must be tried again and not be announced for good."""
+    with pytest.raises(ReplyError):
+        await Script("announce").run_after(
+            bench.link, [("SET", "{test}:a", "b", "PX", "no number")], (KEYS.claimed("b1"),), (KEYS.prefix, 1, 0)
+        )

@@ -175,9 +175,30 @@ async def test_tcp_and_tls(shared_redis: RedisServer) -> None:
             async with linked(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}") as link:
                 assert await link.wait_connected(5)
                 assert await link.execute("PING") == b"PONG"
-            async with linked(f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none") as link:
-                assert await link.wait_connected(5)
+            for options in ("ssl_cert_reqs=none", f"ssl_ca_certs={trusted}&ssl_check_hostname=false"):
+                async with linked(f"rediss://127.0.0.1:{port}/0?{options}") as link:
+                    assert await link.wait_connected(5)
             async with linked(f"rediss://127.0.0.1:{port}/0") as link:
+                assert not await link.wait_connected(0.2)
+
+
+async def test_a_client_certificate(shared_redis: RedisServer) -> None:
+    authority = trustme.CA()
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(server_tls)
+    authority.issue_cert("127.0.0.1").configure_cert(server_tls)
+    own = authority.issue_cert("worker.invalid")
+    with (
+        authority.cert_pem.tempfile() as trusted,
+        own.cert_chain_pems[0].tempfile() as certificate,
+        own.private_key_pem.tempfile() as key,
+    ):
+        async with listening(relay_to(shared_redis), server_tls) as port:
+            options = f"ssl_ca_certs={trusted}&ssl_certfile={certificate}&ssl_keyfile={key}"
+            async with linked(f"rediss://127.0.0.1:{port}/0?{options}") as link:
+                assert await link.wait_connected(5)
+            async with linked(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}") as link:
                 assert not await link.wait_connected(0.2)
 
 

@@ -46,7 +46,7 @@ class House:
         values = {"lease_ms": 400, "upstream_attempts": 2, "batcher_host": "127.0.0.1", "batcher_port": 0} | settings
         batcher = Batcher(
             BatcherSettings.model_construct(
-                **_defaults(BatcherSettings)
+                **defaults_of(BatcherSettings)
                 | {"redis_url": SecretStr(self._redis_url), "inference_url": inference_url, "namespace": "house"}
                 | values
             )
@@ -93,7 +93,7 @@ class Batcher:
 async def open_house(redis_url: str, **settings: Any) -> AsyncIterator[House]:
     """Start a worker on a free port; batchers are added by the test."""
     proxy = ProxySettings.model_construct(
-        **_defaults(ProxySettings) | {"redis_url": SecretStr(redis_url), "namespace": "house"} | settings
+        **defaults_of(ProxySettings) | {"redis_url": SecretStr(redis_url), "namespace": "house"} | settings
     )
     async with AsyncExitStack() as stack:
         runner: web.AppRunner = await make_runner(proxy)
@@ -118,5 +118,6 @@ async def ready_house(
         yield house
 
 
-def _defaults(cls: type[BatcherSettings] | type[ProxySettings]) -> dict[str, Any]:
+def defaults_of(cls: type[BatcherSettings] | type[ProxySettings]) -> dict[str, Any]:
+    """Return every setting of a process at its default."""
     return {name: field.default for name, field in cls.model_fields.items()}
