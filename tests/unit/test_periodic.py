@@ -4,7 +4,6 @@ import asyncio
 
 from autobatch.periodic import Periodic
 
-
 SOON_S = 0.001
 
 
