@@ -7,26 +7,25 @@ such as health and inspection, goes through redis-py (`autobatch/control.py`).
 2. While there is no connection, `execute` fails at once; it never queues and never repeats a command.
 3. When the connection breaks, every waiting command fails with one clear error: it may or may not have been applied.
 4. It reconnects by itself until it is closed. A peer that stays silent while commands wait is given up as broken.
+
+More than 250 lines, because the link and its sessions hand the connection's state to each other.
 """
 
 import asyncio
 import logging
-import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import hiredis
-from redis.asyncio.connection import parse_url
 
 from autobatch.errors import QueueUnavailable
+from autobatch.redis_address import Address
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 3.0
 RECONNECT_PAUSE_MAX_S = 1.0  # a restarted Redis is found within this time
-DEFAULT_PORT = 6379
 
 
 Command = tuple[str | bytes | int, ...]
@@ -59,45 +58,6 @@ async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
         if isinstance(reply, Exception):
             raise ReplyError(str(reply))
     return replies
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Address:
-    """Where Redis is and how to get in. Its repr shows no secret."""
-
-    host: str
-    port: int
-    path: str | None
-    db: int
-    username: str | None
-    password: str | None
-    tls: ssl.SSLContext | None
-
-    def __repr__(self) -> str:
-        return self.path or f"{self.host}:{self.port}"
-
-    @classmethod
-    def from_url(cls, url: str) -> "Address":
-        """Read `redis://`, `rediss://` and `unix://` URLs as redis-py does, so both reach the same server."""
-        options: dict[str, Any] = dict(parse_url(url))
-        tls = None
-        if url.startswith("rediss://"):
-            tls = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-            if options.get("ssl_check_hostname") in (False, "False", "false", "no", "0"):
-                tls.check_hostname = False
-            if options.get("ssl_cert_reqs") == "none":
-                tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-            if options.get("ssl_certfile"):
-                tls.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
-        return cls(
-            host=options.get("host", "localhost"),
-            port=options.get("port", DEFAULT_PORT),
-            path=options.get("path"),
-            db=int(options.get("db", 0)),
-            username=options.get("username"),
-            password=options.get("password"),
-            tls=tls,
-        )
 
 
 class RedisLink:

@@ -13,7 +13,8 @@ from autobatch.control import Control, connect
 from autobatch.errors import QueueUnavailable
 from autobatch.job_queue import BatcherQueue
 from autobatch.keys import Keys
-from autobatch.redis_link import Address, RedisLink
+from autobatch.redis_address import Address
+from autobatch.redis_link import RedisLink
 from autobatch.settings import BatcherSettings
 from batcher import limits
 from batcher.calling import Caller

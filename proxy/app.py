@@ -14,7 +14,8 @@ from autobatch.errors import FAULTS, AutobatchError, DeadlineExceeded, InvalidRe
 from autobatch.job_queue import WorkerQueue
 from autobatch.keys import Keys
 from autobatch.periodic import Periodic
-from autobatch.redis_link import Address, RedisLink
+from autobatch.redis_address import Address
+from autobatch.redis_link import RedisLink
 from autobatch.settings import ProxySettings
 from proxy.desk import Desk, Reply, new_worker_id
 from proxy.joining import join_arrays

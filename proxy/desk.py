@@ -3,6 +3,8 @@
 1. Every accepted job has one future in `_waiting`; whoever leaves takes it out. Late and unknown replies are counted.
 2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
 3. A connection may break at any time. Replies that were missed meanwhile are fetched by name after it is back.
+
+More than 250 lines, because pushing, waiting and reading all keep the one book `_waiting`.
 """
 
 import asyncio

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from autobatch.frames import JobHeader, encode
 from autobatch.job_queue import BatcherQueue
 from autobatch.keys import Keys
-from autobatch.redis_link import Address, RedisLink
+from autobatch.redis_address import Address
+from autobatch.redis_link import RedisLink
 from bench.oracle import answer, row
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from autobatch.frames import JobHeader, encode
 from autobatch.job_queue import BatcherQueue, Claim, WorkerQueue
 from autobatch.keys import Keys
-from autobatch.redis_link import Address, Commands, RedisLink, ReplyError
+from autobatch.redis_address import Address
+from autobatch.redis_link import Commands, RedisLink, ReplyError
 from autobatch.scripts import Script
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands

@@ -10,7 +10,8 @@ import trustme
 from redis.asyncio import Redis
 
 from autobatch.errors import QueueUnavailable
-from autobatch.redis_link import Address, RedisLink, ReplyError, in_one_step
+from autobatch.redis_address import Address
+from autobatch.redis_link import RedisLink, ReplyError, in_one_step
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
