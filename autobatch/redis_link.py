@@ -244,6 +244,10 @@ class _Session(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
+                if not waiting:  # Redis speaks unasked only to say why it hangs up
+                    log.debug("redis_hangs_up", extra={"reply": repr(reply)})
+                    self.abort()
+                    return
                 future = waiting.popleft()
                 if future.done():
                     continue  # ignored, or the caller has gone; the reply had to be taken off all the same
@@ -251,7 +255,7 @@ class _Session(asyncio.Protocol):
                     future.set_exception(ReplyError(str(reply)))
                 else:
                     future.set_result(reply)
-        except (hiredis.ProtocolError, IndexError):
+        except hiredis.ProtocolError:
             log.exception("redis_protocol_error")
             self.abort()
 

@@ -151,6 +151,18 @@ async def test_a_peer_that_speaks_no_redis_is_given_up() -> None:
         assert not await link.wait_connected(0.2)
 
 
+async def test_a_server_that_refuses_unasked_is_given_up() -> None:
+    """As Redis does in its protected mode."""
+
+    async def refuses(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"-DENIED Redis is running in protected mode\r\n" * 3)
+        await writer.drain()
+        writer.close()
+
+    async with listening(refuses) as port, linked(f"redis://127.0.0.1:{port}") as link:
+        assert not await link.wait_connected(0.2)
+
+
 async def test_a_password_a_user_and_a_database(own_redis: RedisServer) -> None:
     own_redis.start("--requirepass", "hidden", "--user", "worker", "on", ">secret", "~*", "+@all")
     async with linked(own_redis.url.replace("unix://", "unix://:hidden@") + "?db=3") as link:
