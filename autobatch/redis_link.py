@@ -19,12 +19,14 @@ from typing import Any, Protocol, cast
 
 import hiredis
 
+from autobatch.bell import pause
 from autobatch.errors import QueueUnavailable
 from autobatch.redis_address import Address
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 3.0
+RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 RECONNECT_PAUSE_MAX_S = 1.0  # a restarted Redis is found within this time
 
 
@@ -132,8 +134,8 @@ class RedisLink:
                 self._disconnected()
                 if session is not None:
                     session.abort()
-            pause_s = min(max(0.02, pause_s * 2), RECONNECT_PAUSE_MAX_S)
-            await asyncio.sleep(pause_s)  # noqa: TID251 - the growing pause between two tries to connect
+            pause_s = min(max(RETRY_PAUSE_S, pause_s * 2), RECONNECT_PAUSE_MAX_S)
+            await pause(pause_s)
 
     def _disconnected(self) -> None:
         """Be known as away before any waiter hears of it, or it would try again at once, and again."""

@@ -15,7 +15,7 @@ from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, JobPoisonous, QueueUnavailable
 from autobatch.frames import id_in_queue
 from autobatch.job_queue import BatcherQueue
-from autobatch.redis_link import RedisLink
+from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
 from batcher.calling import Caller, Reply, failure
 from batcher.forming import Batch, Lanes, Moment
 from batcher.holding import Holding
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 HELD_BATCHES_MAX = 4  # of many lanes with few jobs each; more would be hoarding
 BEAT_MAX_S = 1.0  # also with a long lease: health asks how long ago this loop moved
-RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 WATCH_BLOCK_S = 0.5  # well below half of the link's silence limit
 
 

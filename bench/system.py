@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from console import ports
 from console.programs import find_redis, search_path
 
 START_S = 30.0
@@ -49,7 +49,8 @@ def started(workers: int, upstream_loop: str) -> Iterator[System]:
     """
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
-        direct_port, proxy_port = _free_port(), _free_port()
+        direct_port = ports.choose(HOST, 0, ())
+        proxy_port = ports.choose(HOST, 0, (direct_port,))
         settings = {
             "REDIS_URL": f"unix://{home}/redis.sock",
             "INFERENCE_URL": f"http://{HOST}:{direct_port}",
@@ -107,13 +108,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _children(pid: int) -> list[int]:

@@ -22,14 +22,13 @@ from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, QueueFull, QueueUnavailable
 from autobatch.frames import JobHeader, ReplyHeader
 from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
-from autobatch.redis_link import RedisLink
+from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
 from proxy.parsing import Piece
 
 log = logging.getLogger(__name__)
 
 INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soon a stop or a lost reply is noticed
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts quickly loses nobody's request
-RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
 
