@@ -39,6 +39,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
             `verbatim` is sent as it came.
         options: JSON members that follow the inputs in the call, such as `"normalize":false`; empty for defaults.
         content_type: Of a verbatim body, as the client sent it.
+        longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
     """
 
     id: str
@@ -49,6 +50,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     kind: Literal["merge", "solo", "verbatim"] = "merge"
     options: str = ""
     content_type: str | None = None
+    longest: int = 0
 
 
 class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -59,12 +61,18 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         status: The upstream's own HTTP status; 0 when `fault` speaks instead.
         fault: `code` of an error of `autobatch.errors`; the body is then its message.
         content_type: Of the body.
+        queue_us: From the arrival of the job to the call that answered it; microseconds, as exact as milliseconds.
+        upstream_us: How long that call took.
+        batch: Inputs in that call; 0 when there was none.
     """
 
     id: str
     status: int
     fault: str = ""
     content_type: str = "application/json"
+    queue_us: int = 0
+    upstream_us: int = 0
+    batch: int = 0
 
 
 _encode = msgspec.json.Encoder().encode

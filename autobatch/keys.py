@@ -3,8 +3,10 @@
 | key                 | type   | what                                                                    | ends              |
 |---------------------|--------|-------------------------------------------------------------------------|-------------------|
 | `jobs`              | list   | waiting jobs, RPUSH and LPOP, oldest first                              | when taken        |
+| `jobs:bulk`         | list   | waiting jobs of large requests and of those that asked for it, alike    | when taken        |
 | `retry`             | list   | jobs of batchers that died; each is sent in a call of its own           | when taken        |
 | `waiting`           | string | inputs in `jobs`                                                        | with `jobs`, TTL  |
+| `waiting:bulk`      | string | inputs in `jobs:bulk`                                                   | with it, TTL      |
 | `gone`              | string | there while some `gone:<job>` may be                                    | TTL               |
 | `gone:<job>`        | string | the job's client has left before it was claimed                         | claimed, TTL      |
 | `claimed:<batcher>` | hash   | job id -> frame, while that batcher has it                              | TTL               |
@@ -38,12 +40,20 @@ class Keys:
         return self.prefix + "jobs"
 
     @property
+    def bulk(self) -> str:
+        return self.prefix + "jobs:bulk"
+
+    @property
     def retry(self) -> str:
         return self.prefix + "retry"
 
     @property
     def waiting(self) -> str:
         return self.prefix + "waiting"
+
+    @property
+    def waiting_bulk(self) -> str:
+        return self.prefix + "waiting:bulk"
 
     @property
     def gone(self) -> str:

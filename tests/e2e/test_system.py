@@ -150,7 +150,7 @@ async def test_a_batcher_paused_beyond_its_lease_answers_nobody_twice(system: Sy
     paused, _ = await start(system)
     gate = Gate()
     system.upstream.behave = gate
-    texts = numbered(60)
+    texts = numbered(100)  # more than two calls can carry, less than four
     asking = asyncio.create_task(system.embed_each(texts))
     await wait_until(lambda: len(system.upstream.calls) >= 3)
     paused.signal(signal.SIGSTOP)
