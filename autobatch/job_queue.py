@@ -28,16 +28,20 @@ class Claim:
     Attributes:
         redis_ms: Redis's clock at the claim.
         queued: Jobs still in the queue.
+        queued_bulk: Jobs still in the bulk queue.
         dropped: Jobs that were not worth claiming, because their client had gone.
         retried: Frames of batchers that died.
         fresh: Frames in the order of their arrival.
+        bulk: Frames of the bulk queue, in the order of their arrival.
     """
 
     redis_ms: int
     queued: int
+    queued_bulk: int
     dropped: int
     retried: Frames
     fresh: Frames
+    bulk: Frames
 
 
 class WorkerQueue:
@@ -57,16 +61,22 @@ class WorkerQueue:
         self._inbox = keys.inbox(worker)
         self._push = Script("push")
 
-    async def push(self, requests: Sequence[Frames], waiting_max: int) -> set[int]:
+    async def push(self, requests: Sequence[tuple[bool, Frames]], waiting_max: int) -> set[int]:
         """Append the frames of several requests, each wholly or not at all.
 
+        Args:
+            requests: Whether it is bulk, which fills what room the others leave, and its frames.
+            waiting_max: Inputs that may wait in one queue.
+
         Returns:
-            The indices of the requests that were refused because more than `waiting_max` inputs would wait.
+            The indices of the requests that were refused because more would wait.
         """
         args: list[str | bytes | int] = [waiting_max]
-        for frames in requests:
-            args += (len(frames), *frames)
-        refused = await self._push.run(self._link, (self._keys.jobs, self._keys.waiting), tuple(args))
+        for is_bulk, frames in requests:
+            args += (int(is_bulk), len(frames), *frames)
+        keys = self._keys
+        names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk)
+        refused = await self._push.run(self._link, names, tuple(args))
         return {place - 1 for place in refused}
 
     async def pop_inbox(self, block_s: float) -> list[str]:
@@ -135,14 +145,34 @@ class BatcherQueue:
         jobs = self._keys.jobs
         return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
 
-    async def claim(self, inputs: int, retried: int) -> Claim:
-        """Take the oldest jobs into this batcher's record until `inputs` inputs are held or the queue is empty."""
+    async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0) -> Claim:
+        """Take the oldest jobs into this batcher's record.
+
+        Args:
+            inputs: Wanted of the queue.
+            retried: Jobs wanted of batchers that died.
+            bulk: Inputs wanted of the bulk queue, whatever the queue has.
+            fill: Inputs below which the bulk queue fills up what the queue did not give.
+        """
         keys = self._keys
-        names = (keys.jobs, keys.retry, keys.waiting, keys.gone, self._claimed, keys.leases, keys.dead)
-        redis_ms, queued, dropped, again, *frames = await self._run(
-            "claim", names, self._batcher, self._lease_ms, inputs, retried
+        names = (
+            keys.jobs,
+            keys.retry,
+            keys.waiting,
+            keys.gone,
+            self._claimed,
+            keys.leases,
+            keys.dead,
+            keys.bulk,
+            keys.waiting_bulk,
         )
-        return Claim(redis_ms, queued, dropped, frames[:again], frames[again:])
+        redis_ms, queued, queued_bulk, dropped, again, fresh, *frames = await self._run(
+            "claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill
+        )
+        first_bulk = again + fresh
+        return Claim(
+            redis_ms, queued, queued_bulk, dropped, frames[:again], frames[again:first_bulk], frames[first_bulk:]
+        )
 
     async def reply(
         self,

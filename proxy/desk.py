@@ -162,7 +162,7 @@ class Desk:
     async def _push(self, requests: list[_Request]) -> None:
         """Push a tick's requests; whoever was refused hears it now, the others when their replies come."""
         try:
-            refused = await self._queue.push([request.frames for request in requests], self._inputs_max)
+            refused = await self._queue.push([(False, request.frames) for request in requests], self._inputs_max)
         except QueueUnavailable as error:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})

@@ -1,19 +1,21 @@
--- Move jobs from the queue into a batcher's own record, under its lease, in one step.
--- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone (with `:<job>` behind it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 dead
--- ARGV  1 batcher, 2 lease in ms, 3 inputs wanted (the last job may exceed it), 4 retried jobs wanted
--- Returns { Redis's clock in unix ms, jobs still queued, jobs dropped because their client had gone,
---           how many of the frames are retried ones (these come first), frame, ... }
+-- Move jobs from the queues into a batcher's own record, under its lease, in one step.
+-- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone (with `:<job>` behind it, the mark of one job), 5 claimed:<batcher>, 6 leases,
+--       7 dead, 8 jobs:bulk, 9 waiting:bulk
+-- ARGV  1 batcher, 2 lease in ms, 3 inputs wanted of `jobs`, 4 retried jobs wanted, 5 inputs wanted of `jobs:bulk`,
+--       6 inputs in all below which `jobs:bulk` fills up what `jobs` did not give; the last job may exceed what is wanted
+-- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
+--           had gone, how many of the frames are retried ones (these come first), how many are of `jobs`, frame, ... }
 local TTL_MS = 3600000
 local DEAD_MAX = 100
+local INPUT_BYTES = 8192 -- as in push.lua
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local INPUT_BYTES = 8192 -- as in push.lua
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
-local result = { now, 0, 0, 0 }
+local result = { now, 0, 0, 0, 0, 0 }
 local claimed = {}
 
--- Returns the job's inputs, or nil when it is not to be worked on.
+-- Returns the job's inputs, and whether it is to be worked on.
 local function take(frame)
   local id, inputs = string.match(frame, '^{"v":1,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
   if not id then -- not ours: kept where a person can look at it
@@ -23,7 +25,7 @@ local function take(frame)
     return 0, false
   end
   if some_gone and redis.call('DEL', KEYS[4] .. ':' .. id) == 1 then
-    result[3] = result[3] + 1
+    result[4] = result[4] + 1
     return tonumber(inputs), false
   end
   claimed[#claimed + 1] = id
@@ -32,32 +34,43 @@ local function take(frame)
   return tonumber(inputs), true
 end
 
+-- Takes jobs of a list until `wanted` inputs are there; returns how many inputs, how many jobs, how many jobs are left.
+local function drain(list, count, wanted)
+  local got, jobs, removed = 0, 0, 0
+  while got < wanted do
+    local frame = redis.call('LPOP', list)
+    if not frame then break end
+    local inputs, is_taken = take(frame)
+    removed = removed + math.max(inputs, math.ceil(#frame / INPUT_BYTES))
+    if is_taken then
+      got = got + inputs
+      jobs = jobs + 1
+    end
+  end
+  local left = redis.call('LLEN', list)
+  if removed > 0 then
+    -- An empty queue has nothing waiting, whatever was counted: so the count heals by itself.
+    local waiting = tonumber(redis.call('GET', count) or 0) - removed
+    if left == 0 or waiting <= 0 then
+      redis.call('DEL', count)
+    else
+      redis.call('SET', count, waiting, 'KEEPTTL')
+    end
+  end
+  return got, jobs, left
+end
+
 for _ = 1, tonumber(ARGV[4]) do
   local frame = redis.call('LPOP', KEYS[2])
   if not frame then break end
   local _, is_taken = take(frame)
-  if is_taken then result[4] = result[4] + 1 end
+  if is_taken then result[5] = result[5] + 1 end
 end
 
-local wanted, removed = tonumber(ARGV[3]), 0
-while wanted > 0 do
-  local frame = redis.call('LPOP', KEYS[1])
-  if not frame then break end
-  local inputs, is_taken = take(frame)
-  removed = removed + math.max(inputs, math.ceil(#frame / INPUT_BYTES))
-  if is_taken then wanted = wanted - inputs end
-end
+local got, fresh, left = drain(KEYS[1], KEYS[3], tonumber(ARGV[3]))
+local _, _, left_bulk = drain(KEYS[8], KEYS[9], math.max(tonumber(ARGV[5]), tonumber(ARGV[6]) - got))
+result[2], result[3], result[6] = left, left_bulk, fresh
 
-result[2] = redis.call('LLEN', KEYS[1])
-if removed > 0 then
-  -- An empty queue has nothing waiting, whatever was counted: so the count heals by itself.
-  local waiting = tonumber(redis.call('GET', KEYS[3]) or 0) - removed
-  if result[2] == 0 or waiting <= 0 then
-    redis.call('DEL', KEYS[3])
-  else
-    redis.call('SET', KEYS[3], waiting, 'KEEPTTL')
-  end
-end
 if #claimed > 0 then
   for i = 1, #claimed, 4000 do
     redis.call('HSET', KEYS[5], unpack(claimed, i, math.min(i + 3999, #claimed)))

@@ -1,37 +1,61 @@
--- Append the jobs of several requests to the queue, each request wholly or not at all.
--- KEYS  1 jobs, 2 waiting
--- ARGV  1 most inputs that may wait; then per request: how many frames, the frames
+-- Append the jobs of several requests to the queues, each request wholly or not at all.
+-- KEYS  1 jobs, 2 waiting, 3 jobs:bulk, 4 waiting:bulk
+-- ARGV  1 most inputs that may wait in one queue; then per request: 1 if bulk else 0, how many frames, the frames
 -- A job weighs as many inputs as it has, or one for each 8 kB, whichever is more: so Redis's memory is bounded too.
 -- Returns the places (1-based) of the requests that were refused, empty when all are in.
 local WAITING_TTL_MS = 86400000
 local INPUT_BYTES = 8192 -- as in claim.lua
 local CHUNK = 4000 -- unpack() takes fewer than 8000 values
 
+local function weight(frame)
+  return math.max(tonumber(string.match(frame, ',"n":(%d+)')), math.ceil(#frame / INPUT_BYTES))
+end
+
 local limit = tonumber(ARGV[1])
-local before = tonumber(redis.call('GET', KEYS[2]) or 0)
-local waiting = before
-local refused, frames = {}, {}
+local refused = {}
+local queues = {}
+for bulk = 0, 1 do
+  local before = tonumber(redis.call('GET', KEYS[2 + 2 * bulk]) or 0)
+  queues[bulk] = { list = KEYS[1 + 2 * bulk], count = KEYS[2 + 2 * bulk], before = before, waiting = before, frames = {} }
+end
+
 local at, request = 2, 1
 while at <= #ARGV do
-  local count, inputs = tonumber(ARGV[at]), 0
-  for i = at + 1, at + count do
-    inputs = inputs + math.max(tonumber(string.match(ARGV[i], ',"n":(%d+)')), math.ceil(#ARGV[i] / INPUT_BYTES))
+  local queue, count, inputs = queues[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), 0
+  local first, last = at + 2, at + 1 + count
+  for i = first, last do
+    inputs = inputs + weight(ARGV[i])
   end
-  if waiting + inputs > limit then
+  if queue.waiting + inputs > limit then
     refused[#refused + 1] = request
   else
-    waiting = waiting + inputs
-    for i = at + 1, at + count do
-      frames[#frames + 1] = ARGV[i]
+    queue.waiting = queue.waiting + inputs
+    for i = first, last do
+      queue.frames[#queue.frames + 1] = ARGV[i]
     end
   end
-  at = at + 1 + count
+  at = last + 1
   request = request + 1
 end
-for i = 1, #frames, CHUNK do
-  redis.call('RPUSH', KEYS[1], unpack(frames, i, math.min(i + CHUNK - 1, #frames)))
+
+for bulk = 0, 1 do
+  local queue = queues[bulk]
+  for i = 1, #queue.frames, CHUNK do
+    redis.call('RPUSH', queue.list, unpack(queue.frames, i, math.min(i + CHUNK - 1, #queue.frames)))
+  end
 end
-if waiting ~= before then
-  redis.call('SET', KEYS[2], waiting, 'PX', WAITING_TTL_MS)
+-- Idle batchers wait at `jobs` only. So when nothing is there, one bulk job goes that way and wakes one of them.
+if #queues[1].frames > 0 and redis.call('EXISTS', KEYS[1]) == 0 then
+  local moved = weight(redis.call('LMOVE', KEYS[3], KEYS[1], 'LEFT', 'LEFT'))
+  queues[0].waiting = queues[0].waiting + moved
+  queues[1].waiting = queues[1].waiting - moved
+end
+for bulk = 0, 1 do
+  local queue = queues[bulk]
+  if queue.waiting > 0 then
+    if queue.waiting ~= queue.before then redis.call('SET', queue.count, queue.waiting, 'PX', WAITING_TTL_MS) end
+  elseif queue.before > 0 then
+    redis.call('DEL', queue.count)
+  end
 end
 return refused

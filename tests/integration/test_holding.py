@@ -56,7 +56,7 @@ class Scene:
     async def push(self, *numbers: int, deadline: int = 4_000_000_000_000) -> None:
         for number in numbers:
             frame = encode(JobHeader(f"w1.{number}", 1, 1, deadline, "/embed"), b'["text"]')
-            await self.worker.push([[frame]], 1000)
+            await self.worker.push([(False, [frame])], 1000)
 
     @property
     def held(self) -> list[str]:

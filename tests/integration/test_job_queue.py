@@ -63,11 +63,11 @@ def job(number: int, n: int = 1, at: int = 1) -> bytes:
 
 
 def everything(claim: Claim) -> list[bytes]:
-    return [*claim.retried, *claim.fresh]
+    return [*claim.retried, *claim.fresh, *claim.bulk]
 
 
 async def push(bench: Bench, *numbers: int) -> None:
-    assert await bench.worker.push([[job(number)] for number in numbers], NO_LIMIT) == set()
+    assert await bench.worker.push([(False, [job(number)]) for number in numbers], NO_LIMIT) == set()
 
 
 async def lose(bench: Bench, name: str, jobs: int = 100) -> None:
@@ -92,7 +92,7 @@ async def test_a_thousand_jobs_come_out_in_push_order(bench: Bench) -> None:
 
 
 async def test_a_claim_stops_at_the_inputs_that_were_wanted(bench: Bench) -> None:
-    await bench.worker.push([[job(number, n=10)] for number in range(5)], NO_LIMIT)
+    await bench.worker.push([(False, [job(number, n=10)]) for number in range(5)], NO_LIMIT)
     claim = await bench.batcher("b1").claim(25, 0)
     assert [job(number, n=10) for number in range(3)] == claim.fresh
     assert claim.queued == 2
@@ -107,26 +107,71 @@ async def test_an_empty_queue_gives_an_empty_claim(bench: Bench) -> None:
 async def test_a_full_queue_refuses_without_pushing(bench: Bench) -> None:
     """Each request wholly or not at all; a smaller one behind a refused one may still fit."""
     requests = [[job(1, n=3), job(2, n=3)], [job(3, n=5)], [job(4, n=4)]]
-    assert {1} == await bench.worker.push(requests, 10)
+    assert {1} == await bench.worker.push([(False, frames) for frames in requests], 10)
     claim = await bench.batcher("b1").claim(100, 0)
     assert [job(1, n=3), job(2, n=3), job(4, n=4)] == claim.fresh
 
 
 async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
-    await bench.worker.push([[job(1, n=8)]], 10)
-    assert {0} == await bench.worker.push([[job(2, n=8)]], 10)
+    await bench.worker.push([(False, [job(1, n=8)])], 10)
+    assert {0} == await bench.worker.push([(False, [job(2, n=8)])], 10)
     await bench.batcher("b1").claim(8, 0)
-    assert set() == await bench.worker.push([[job(3, n=8)]], 10)
+    assert set() == await bench.worker.push([(False, [job(3, n=8)])], 10)
 
 
 async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
     """Whoever deletes the list by hand must not leave a queue that refuses for ever."""
-    await bench.worker.push([[job(1, n=10)]], 10)
+    await bench.worker.push([(False, [job(1, n=10)])], 10)
     await bench.redis.delete(KEYS.jobs)
     await bench.batcher("b1").claim(1, 0)
     await push(bench, 2)
     await bench.batcher("b1").claim(1, 0)
-    assert set() == await bench.worker.push([[job(3, n=10)]], 10)
+    assert set() == await bench.worker.push([(False, [job(3, n=10)])], 10)
+
+
+async def push_bulk(bench: Bench, *numbers: int, n: int = 1) -> None:
+    assert await bench.worker.push([(True, [job(number, n=n) for number in numbers])], NO_LIMIT) == set()
+
+
+async def test_bulk_fills_what_room_is_left(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    await push_bulk(bench, *range(10, 20))
+    claim = await bench.batcher("b1").claim(32, 0, fill=5)
+    assert [job(1), job(2)] == claim.fresh
+    assert [job(10), job(11), job(12)] == claim.bulk
+    assert (0, 7) == (claim.queued, claim.queued_bulk)
+
+
+async def test_bulk_gets_its_share_beside_a_full_queue(bench: Bench) -> None:
+    await push(bench, *range(1, 9))
+    await push_bulk(bench, *range(10, 20))
+    claim = await bench.batcher("b1").claim(4, 0, bulk=2, fill=4)
+    assert [job(number) for number in (1, 2, 3, 4)] == claim.fresh
+    assert [job(10), job(11)] == claim.bulk
+
+
+async def test_bulk_that_finds_nothing_waiting_wakes_an_idle_batcher(bench: Bench) -> None:
+    """They wait at one list only."""
+    await push_bulk(bench, 1, 2)
+    assert await bench.batcher("b1").watch(0.5)
+    claim = await bench.batcher("b1").claim(1, 0, fill=5)
+    assert [job(1), job(2)] == [*claim.fresh, *claim.bulk]
+
+
+async def test_bulk_has_room_of_its_own(bench: Bench) -> None:
+    """A large request must not make single ones be refused, nor the other way round; and what is taken gives room."""
+    large = [job(number, n=2) for number in range(5)]
+    assert set() == await bench.worker.push([(False, [job(9)]), (True, large)], 10)
+    assert {0} == await bench.worker.push([(True, [job(20)]), (False, [job(21, n=9)])], 10)
+    await bench.batcher("b1").claim(100, 0, fill=100)
+    assert set() == await bench.worker.push([(True, large), (False, [job(30, n=10)])], 10)
+
+
+async def test_no_count_is_left_of_a_bulk_job_that_went_the_other_way(bench: Bench) -> None:
+    for number in range(20):
+        await push_bulk(bench, number, n=10)
+        await bench.batcher("b1").claim(10, 0, fill=10)
+    assert [None, None] == await bench.redis.mget(KEYS.waiting, KEYS.waiting_bulk)
 
 
 async def test_a_push_of_more_frames_than_lua_can_unpack(bench: Bench) -> None:
@@ -172,7 +217,7 @@ async def test_a_reply_after_the_lease_ended_is_not_announced(bench: Bench) -> N
 
 
 async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: Bench) -> None:
-    await bench.worker.push([[job(number, at=number // 4)] for number in range(12)], NO_LIMIT)
+    await bench.worker.push([(False, [job(number, at=number // 4)]) for number in range(12)], NO_LIMIT)
     await lose(bench, "dead")
     await push(bench, 99)
     alive = bench.batcher("alive")
@@ -225,9 +270,9 @@ async def test_a_batcher_that_signed_off_has_killed_nothing(bench: Bench) -> Non
 async def test_a_big_body_weighs_more_than_its_inputs(bench: Bench) -> None:
     """Or ten thousand inputs of 2 MB would fill Redis long before the queue is full."""
     big = encode(JobHeader("w1.1", 1, 1, LATER_MS, "/embed"), b"x" * 80_000)
-    assert {1} == await bench.worker.push([[big], [job(2)]], 10)
+    assert {1} == await bench.worker.push([(False, [big]), (False, [job(2)])], 10)
     await bench.batcher("b1").claim(100, 0)
-    assert set() == await bench.worker.push([[job(number) for number in range(10)]], 10)
+    assert set() == await bench.worker.push([(False, [job(number) for number in range(10)])], 10)
 
 
 async def test_a_live_batcher_is_not_reaped(bench: Bench) -> None:
@@ -343,7 +388,7 @@ async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None
 async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> None:
     await bench.redis.set(KEYS.jobs, "no list", px=10_000)
     with pytest.raises(ReplyError, match="WRONGTYPE"):
-        await bench.worker.push([[job(1)]], NO_LIMIT)
+        await bench.worker.push([(False, [job(1)])], NO_LIMIT)
     await bench.redis.set(KEYS.claimed("b1"), "no hash", px=10_000)
     with pytest.raises(ReplyError, match="WRONGTYPE"):
         await bench.batcher("b1").reply([("w1.1", b"one")])

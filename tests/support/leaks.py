@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-QUEUES = (b"jobs", b"retry")
+QUEUES = (b"jobs", b"jobs:bulk", b"retry")
 
 
 async def keys_without_ttl(url: str) -> list[str]:
