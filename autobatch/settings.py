@@ -104,6 +104,10 @@ class BatcherSettings(QueueSettings):
     batch_policy: Literal["adaptive", "full"] = Field(
         "adaptive", description="`adaptive`: never wait when it cannot pay; `full`: wait out the time unless full"
     )
+    batch_shape: Literal["auto", "fifo"] = Field(
+        "auto",
+        description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",
+    )
     inference_url: Annotated[str, NoDecode, AfterValidator(_http_urls)] = Field(
         "http://127.0.0.1:8080",
         repr=False,  # it may hold a password
@@ -115,7 +119,7 @@ class BatcherSettings(QueueSettings):
         ge=1,
         le=256,
         validation_alias=AliasChoices("max_concurrent_batches", "max_concurrent_workers"),
-        description="calls in flight per upstream",
+        description="the most calls in flight per upstream",
     )
     upstream_timeout_ms: int = Field(
         30_000, ge=10, le=600_000, description="the longest that one upstream call may take"

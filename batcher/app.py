@@ -24,6 +24,7 @@ from batcher.metrics import Metrics
 from batcher.reporter import Reporter
 from batcher.side_port import open_side_port
 from batcher.slots import Pool
+from batcher.tuning import Tuner
 from batcher.upstream import Upstream
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,12 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     ) as session:
         key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
         allowed = limits.configured(settings.max_batch_size, settings.payload_limit)
-        upstreams = [Upstream(session, each, allowed, key) for each in settings.inference_urls]
-        pool = Pool(upstreams, settings.max_concurrent_batches)
+        is_fixed = settings.batch_shape == "fifo"
+        upstreams = [
+            Upstream(session, each, allowed, key, Tuner(settings.max_concurrent_batches, is_fixed=is_fixed))
+            for each in settings.inference_urls
+        ]
+        pool = Pool(upstreams)
         caller = Caller(
             pool,
             clock,

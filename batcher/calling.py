@@ -10,14 +10,18 @@ from autobatch.bell import pause
 from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamUnavailable
 from autobatch.frames import ReplyHeader, encode
-from batcher.cutting import cut, splice
-from batcher.forming import Job
+from batcher.cutting import cut
+from batcher.jobs import Job
+from batcher.merging import Merged, merge, part
 from batcher.metrics import Metrics
 from batcher.slots import Pool, Slot
-from batcher.upstream import Answer, Upstream
+from batcher.tuning import Sample
+from batcher.upstream import Answer
 from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
 
 log = logging.getLogger(__name__)
+
+JSON = "application/json"
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -26,6 +30,32 @@ class Reply(msgspec.Struct, frozen=True):
     job: str
     frame: bytes
     is_failure: bool = False
+
+
+class _Call(msgspec.Struct, frozen=True):
+    """What is posted for some jobs.
+
+    Attributes:
+        jobs: Of one lane.
+        body: As it goes over the wire.
+        content_type: None where the client sent none.
+        inputs: Different inputs in it.
+        merged: Which input belongs to whom; None when verbatim.
+    """
+
+    jobs: Sequence[Job]
+    body: bytes
+    content_type: str | None
+    inputs: int
+    merged: Merged | None
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    """An answer, and when its call began and ended on the loop's clock."""
+
+    answer: Answer
+    started_s: float
+    ended_s: float
 
 
 class Caller:
@@ -58,7 +88,9 @@ class Caller:
         """
         tries = attempts_max or self._attempts_max
         try:
-            verdict, answer = await self._call(jobs, slot, tries)
+            call = _prepared(jobs)
+            verdict, answered = await self._call(call, slot, tries)
+            answer = answered.answer
             if verdict is Verdict.SPLIT:
                 self._metrics.splits.inc()
                 middle = len(jobs) // 2
@@ -67,46 +99,54 @@ class Caller:
                 return [*halves[0], *halves[1]]
             if verdict is Verdict.PASS_ON:
                 (job,) = jobs
-                header = ReplyHeader(job.header.id, answer.status, content_type=answer.content_type)
-                return [Reply(job.header.id, encode(header, answer.body))]
-            parts = cut(answer.body, [job.header.n for job in jobs])
+                return [self._reply(job, call, answered, answer.body)]
+            rows = cut(answer.body, call.inputs)
         except AutobatchError as error:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
             return [failure(job.header.id, error) for job in jobs]
-        return [
-            Reply(job.header.id, encode(ReplyHeader(job.header.id, 200), part))
-            for job, part in zip(jobs, parts, strict=True)
-        ]
+        places = call.merged.places if call.merged else ()
+        return [self._reply(job, call, answered, part(rows, own)) for job, own in zip(jobs, places, strict=True)]
 
-    async def _call(self, jobs: Sequence[Job], slot: Slot, attempts_max: int) -> tuple[Verdict, Answer]:
+    def _reply(self, job: Job, call: _Call, answered: _Answered, body: bytes) -> Reply:
+        """The upstream's answer to one job, and how long it took to get it."""
+        header = job.header
+        upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
+        queue_us = max(0, (self._clock.now_ms() - header.at) * 1000 - upstream_us)
+        reply = ReplyHeader(
+            header.id,
+            answered.answer.status,
+            content_type=answered.answer.content_type if call.merged is None else JSON,
+            queue_us=queue_us,
+            upstream_us=upstream_us,
+            batch=call.inputs,
+        )
+        return Reply(header.id, encode(reply, body))
+
+    async def _call(self, call: _Call, slot: Slot, attempts_max: int) -> tuple[Verdict, _Answered]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Raises:
             UpstreamError: All attempts failed.
             DeadlineExceeded: Nobody waits any more.
         """
-        first = jobs[0]
-        is_verbatim = first.header.kind == "verbatim"
-        if is_verbatim:
-            body, content_type = first.body, first.header.content_type
-        else:
-            body, content_type = splice([job.body for job in jobs], first.header.options), "application/json"
+        jobs = call.jobs
         attempt = 0
         while True:
             may_retry = attempt + 1 < attempts_max
             retry_after = None
             try:
-                answer = await self._post(slot.upstream, first.header.route, body, content_type, jobs)
+                answered = await self._post(call, slot)
             except UpstreamUnavailable:
                 if not may_retry:
                     raise
             else:
-                verdict = judge(answer.status, len(jobs), is_verbatim=is_verbatim, may_retry=may_retry)
+                status = answered.answer.status
+                verdict = judge(status, len(jobs), is_verbatim=call.merged is None, may_retry=may_retry)
                 if verdict is Verdict.GIVE_UP:
-                    raise fault(answer.status)
+                    raise fault(status)
                 if verdict is not Verdict.RETRY:
-                    return verdict, answer
-                retry_after = answer.retry_after
+                    return verdict, answered
+                retry_after = answered.answer.retry_after
             self._metrics.retries.inc()
             log.warning(
                 "upstream_retry", extra={"attempt": attempt + 1, "jobs": len(jobs), "upstream": slot.upstream.name}
@@ -115,22 +155,38 @@ class Caller:
             slot.move_to(self._pool.other_than(slot, sum(job.header.n for job in jobs)))
             attempt += 1
 
-    async def _post(
-        self, upstream: Upstream, route: str, body: bytes, content_type: str | None, jobs: Sequence[Job]
-    ) -> Answer:
+    async def _post(self, call: _Call, slot: Slot) -> _Answered:
         """One attempt, for no longer than the most patient of the clients."""
-        left_s = (max(job.header.deadline for job in jobs) - self._clock.now_ms()) / 1000
+        left_s = (max([job.header.deadline for job in call.jobs]) - self._clock.now_ms()) / 1000
         if left_s <= 0:
             raise DeadlineExceeded
-        started_s = asyncio.get_running_loop().time()
+        upstream = slot.upstream
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
         code = 0
         try:
-            answer = await upstream.post(route, body, content_type, min(left_s, self._timeout_max_s))
+            answer = await upstream.post(
+                call.jobs[0].header.route, call.body, call.content_type, min(left_s, self._timeout_max_s)
+            )
             code = answer.status
         finally:
+            ended_s = loop.time()
             self._metrics.upstream_calls.labels(code).inc()
-            self._metrics.upstream_seconds.observe(asyncio.get_running_loop().time() - started_s)
-        return answer
+            self._metrics.upstream_seconds.observe(ended_s - started_s)
+        if code == 200 and call.merged is not None:
+            lengths = [job.units for job in call.jobs]
+            units = call.inputs * max([job.longest for job in call.jobs])
+            upstream.tuner.note(Sample(slot.setting, units, sum(lengths), started_s, ended_s, slot.was_busy))
+        return _Answered(answer, started_s, ended_s)
+
+
+def _prepared(jobs: Sequence[Job]) -> _Call:
+    """Return the call that answers these jobs of one lane."""
+    first = jobs[0]
+    if first.header.kind == "verbatim":
+        return _Call(jobs, first.body, first.header.content_type, first.header.n, None)
+    merged = merge(jobs)
+    return _Call(jobs, merged.body, JSON, merged.inputs, merged)
 
 
 def failure(job: str, error: AutobatchError) -> Reply:

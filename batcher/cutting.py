@@ -1,4 +1,4 @@
-"""Put one call together from the jobs' raw JSON, and cut its answer apart again. No text and no float is parsed."""
+"""Cut the answer to one call apart. No float is parsed."""
 
 from collections.abc import Sequence
 
@@ -13,27 +13,16 @@ _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _OF_NUMBERS = b"0123456789.-+eE \t\r\n"
 
 
-def splice(bodies: Sequence[bytes], options: str) -> bytes:
-    """Return the body of one `/embed` call.
+def cut(answer: bytes, count: int) -> list[bytes]:
+    """Cut an answer into its rows, without parsing floats.
 
     Args:
-        bodies: JSON arrays of inputs, one a job, each `[...]` and not empty.
-        options: JSON members, such as `"normalize":false`, or empty.
-    """
-    inputs = b",".join(body[1:-1] for body in bodies)
-    return b'{"inputs":[%b],%b}' % (inputs, options.encode()) if options else b'{"inputs":[%b]}' % inputs
-
-
-def cut(answer: bytes, counts: Sequence[int]) -> list[bytes]:
-    """Cut an answer into one JSON array a job, without parsing floats.
-
-    Args:
-        answer: JSON array of rows of numbers, shape (sum(counts), dimension).
-        counts: Inputs a job, in the order of the call.
+        answer: JSON array of rows of numbers, shape (count, dimension).
+        count: Inputs of the call.
 
     Returns:
-        `[[...], ...]` a job, in the same order; each row is the upstream's own bytes. TEI writes null for a component
-        that is no number, and so do we.
+        `[...]` a row, in the order of the call; each is the upstream's own bytes. TEI writes null for a component that
+        is no number, and so do we.
 
     Raises:
         UpstreamProtocolError: Another number of rows, rows of unequal length, or something that is no row.
@@ -44,14 +33,10 @@ def cut(answer: bytes, counts: Sequence[int]) -> list[bytes]:
         rows = [bytes(row) for row in _decode_rows(answer)]
     except NOT_AS_ASKED as exc:
         raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
-    if len(rows) != sum(counts):
-        raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {sum(counts)} inputs")
+    if len(rows) != count:
+        raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {count} inputs")
     _check_form(answer, rows)
-    parts, start = [], 0
-    for count in counts:
-        parts.append(b"[%b]" % b",".join(rows[start : start + count]))
-        start += count
-    return parts
+    return rows
 
 
 def _check_form(answer: bytes, rows: Sequence[bytes]) -> None:

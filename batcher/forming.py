@@ -2,9 +2,8 @@
 
 1. Only jobs of one lane share a batch: same route, same options. Solo, verbatim and retried jobs are lanes of one.
 2. A lane is ready when it is full, when its oldest job has waited long enough, or when waiting cannot pay.
-3. Of several ready lanes, the one with the oldest job goes first.
-4. In a lane order is kept; a job too big for the room left does not keep smaller ones behind it from that room, and
-   the oldest is always taken, so nobody starves.
+3. Of several ready lanes, the one with the oldest job goes first; which of its jobs, `batcher.shaping` decides.
+4. Whoever waits with the same input as one of the batch goes with it: it costs nothing.
 """
 
 from bisect import insort
@@ -13,9 +12,9 @@ from enum import StrEnum
 
 import msgspec
 
-from autobatch.frames import JobHeader
-from batcher.cutting import splice
+from batcher.jobs import Job
 from batcher.limits import Limits
+from batcher.shaping import Shape, is_full, pick
 
 
 class Reason(StrEnum):
@@ -27,30 +26,8 @@ class Reason(StrEnum):
     DRAIN = "drain"
 
 
-class Job(msgspec.Struct, frozen=True):
-    """A claimed job.
-
-    Attributes:
-        header: As in its frame.
-        body: JSON array of `header.n` inputs; any bytes when verbatim.
-        is_retried: Whether a batcher died with it before.
-    """
-
-    header: JobHeader
-    body: bytes
-    is_retried: bool = False
-
-    @property
-    def lane(self) -> str:
-        """Jobs of equal lanes may share a call."""
-        header = self.header
-        if header.kind == "merge" and not self.is_retried:
-            return f"{header.route} {header.options}"
-        return header.id
-
-
 class Batch(msgspec.Struct, frozen=True):
-    """Jobs of one lane, in order of arrival."""
+    """Jobs of one lane, the oldest first or by length."""
 
     jobs: tuple[Job, ...]
     reason: Reason
@@ -58,7 +35,27 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def inputs(self) -> int:
         """Inputs of all jobs."""
-        return sum(job.header.n for job in self.jobs)
+        return sum([job.header.n for job in self.jobs])
+
+    @property
+    def longest(self) -> int:
+        """Length of its longest input."""
+        return max([job.longest for job in self.jobs])
+
+    @property
+    def units(self) -> int:
+        """What an upstream that pads computes."""
+        return self.inputs * self.longest
+
+    @property
+    def useful(self) -> int:
+        """What of it is no padding."""
+        return sum([job.units for job in self.jobs])
+
+    @property
+    def oldest_ms(self) -> int:
+        """When its oldest job arrived, on Redis's clock."""
+        return min([job.header.at for job in self.jobs])
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -85,7 +82,7 @@ class Lanes:
 
     def __init__(self, wait_max_ms: int, *, is_adaptive: bool) -> None:
         self._wait_max_ms = wait_max_ms
-        self._is_adaptive = is_adaptive
+        self.is_adaptive = is_adaptive
         self._lanes: dict[str, list[Job]] = {}
         self.inputs = 0
 
@@ -98,27 +95,30 @@ class Lanes:
         insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
         self.inputs += job.header.n
 
-    def has_ready(self, limits: Limits) -> bool:
+    def has_ready(self, limits: Limits, shape: Shape) -> bool:
         """Whether some lane gives a batch that nothing could be added to."""
-        return any(_is_full(jobs, limits) for jobs in self._lanes.values())
+        return any(_is_whole(jobs, limits, shape) for jobs in self._lanes.values())
 
     def due_ms(self) -> int | None:
         """When the oldest job's wait will be over, on Redis's clock; None when nothing is held."""
-        if not self._lanes:
-            return None
-        return min(jobs[0].header.at for jobs in self._lanes.values()) + self._wait_max_ms
+        oldest_ms = self.oldest_ms()
+        return None if oldest_ms is None else oldest_ms + self._wait_max_ms
 
-    def take(self, moment: Moment, limits: Limits) -> Batch | None:
+    def oldest_ms(self) -> int | None:
+        """When the oldest job arrived, on Redis's clock; None when nothing is held."""
+        return min((jobs[0].header.at for jobs in self._lanes.values()), default=None)
+
+    def take(self, moment: Moment, limits: Limits, shape: Shape) -> Batch | None:
         """Take the batch that should be sent now, if any."""
         ready = [
             (jobs[0].header.at, lane, reason)
             for lane, jobs in self._lanes.items()
-            if (reason := self._reason(jobs, moment, limits)) is not None
+            if (reason := self._reason(jobs, moment, limits, shape)) is not None
         ]
         if not ready:
             return None
         _, lane, reason = min(ready)
-        return Batch(self._fill(lane, limits), reason)
+        return Batch(self._fill(lane, limits, shape), reason)
 
     def take_expired(self, now_ms: int) -> list[Job]:
         """Take out the jobs whose deadline has passed: nobody waits for them any more."""
@@ -133,33 +133,34 @@ class Lanes:
         self._lanes.clear()
         self.inputs = 0
 
-    def _reason(self, jobs: list[Job], moment: Moment, limits: Limits) -> Reason | None:
-        if _is_full(jobs, limits):
+    def _reason(self, jobs: list[Job], moment: Moment, limits: Limits, shape: Shape) -> Reason | None:
+        if _is_whole(jobs, limits, shape):
             return Reason.FULL
         if moment.is_draining:
             return Reason.DRAIN
-        if self._is_adaptive and moment.is_idle:
+        if self.is_adaptive and moment.is_idle:
             return Reason.IDLE
         if jobs[0].header.at + self._wait_max_ms <= moment.now_ms:
             return Reason.DUE
         return None
 
-    def _fill(self, lane: str, limits: Limits) -> tuple[Job, ...]:
-        """Take the oldest job of the lane and whatever fits beside it."""
-        taken: list[Job] = []
-        left: list[Job] = []
-        inputs = 0
-        body_bytes = len(splice((), self._lanes[lane][0].header.options))
-        for job in self._lanes[lane]:
-            n, size = job.header.n, len(job.body) - 1  # less two brackets, and a comma more
-            if taken and (inputs + n > limits.inputs_max or body_bytes + size > limits.body_bytes_max):
-                left.append(job)
-                continue
-            taken.append(job)
-            inputs += n
-            body_bytes += size
+    def _fill(self, lane: str, limits: Limits, shape: Shape) -> tuple[Job, ...]:
+        """Take out what `shaping` picks, and the twins of its inputs."""
+        jobs = self._lanes[lane]
+        if len(jobs) == 1:
+            taken = jobs
+            left: list[Job] = []
+        else:
+            taken = pick(jobs, limits, shape)
+            ids = {job.header.id for job in taken}
+            bodies = {job.body for job in taken}
+            left = []
+            for job in jobs:
+                if job.header.id in ids:
+                    continue
+                (taken if job.body in bodies else left).append(job)
         self._set(lane, left)
-        self.inputs -= inputs
+        self.inputs -= sum([job.header.n for job in taken])
         return tuple(taken)
 
     def _set(self, lane: str, jobs: list[Job]) -> None:
@@ -173,14 +174,6 @@ def _arrival(job: Job) -> int:
     return job.header.at
 
 
-def _is_full(jobs: list[Job], limits: Limits) -> bool:
-    """Whether no further input, or not the next job, would fit, or none may join."""
-    if jobs[0].lane == jobs[0].header.id:
-        return True
-    inputs = body_bytes = 0
-    for job in jobs:
-        inputs += job.header.n
-        body_bytes += len(job.body)
-        if inputs >= limits.inputs_max or body_bytes >= limits.body_bytes_max:
-            return True
-    return False
+def _is_whole(jobs: list[Job], limits: Limits, shape: Shape) -> bool:
+    """Whether no further input may join, or none would fit."""
+    return jobs[0].lane == jobs[0].header.id or is_full(jobs, limits, shape)

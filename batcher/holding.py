@@ -13,9 +13,11 @@ from autobatch.clock import RedisClock
 from autobatch.errors import MalformedFrame, QueueUnavailable
 from autobatch.frames import decode_job, id_in_queue
 from autobatch.job_queue import BatcherQueue
-from batcher.forming import Job, Lanes
+from batcher.forming import Lanes
+from batcher.jobs import Job
 from batcher.metrics import Metrics
 from batcher.pace import Pace
+from batcher.sharing import BulkShare
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,12 @@ RETRIED_JOBS_PER_CLAIM = 4
 
 class Holding:
     """The batcher's record, as in Redis so here.
+
+    Attributes:
+        may_have_jobs: Whether a claim may bring something.
+        has_bulk: Whether bulk work waits.
+        queued: Other jobs that waited after the last claim.
+        pace: Of the claims.
 
     Args:
         queue: Where jobs are claimed.
@@ -34,34 +42,47 @@ class Holding:
 
     def __init__(self, queue: BatcherQueue, lanes: Lanes, clock: RedisClock, metrics: Metrics) -> None:
         self.may_have_jobs = True
+        self.has_bulk = False
         self._queue = queue
         self._lanes = lanes
         self._clock = clock
         self._metrics = metrics
-        self._pace = Pace()
-        self._queued = 0
+        self.pace = Pace()
+        self.queued = 0
+        self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
 
-    def linger_s(self, wanted: int, wait_max_s: float) -> float:
-        """Return how long to let the queue fill before the next claim."""
-        return self._pace.linger_s(wanted - self._queued, wait_max_s)
+    async def claim(self, inputs: int, inputs_max: int) -> None:
+        """Claim jobs and put them into the lanes.
 
-    async def claim(self, inputs: int) -> None:
-        """Claim jobs and put them into the lanes."""
+        Args:
+            inputs: Wanted, beside what is held.
+            inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
+        """
+        held = self._lanes.inputs
+        bulk = self._share.due(inputs_max)
         try:
-            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM)
+            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, inputs_max - held))
         except QueueUnavailable:
             self.doubt()
             raise
+        now_mono_s = asyncio.get_running_loop().time()
         self._clock.sync(claim.redis_ms)
-        self._queued = claim.queued
+        self.queued = claim.queued
         self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
+        self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
-        held = self._lanes.inputs
         broken = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
-        self._pace.note(self._lanes.inputs - held, asyncio.get_running_loop().time())
+        others = self._lanes.inputs - held
+        broken += self._hold(claim.bulk, are_retried=False)
+        got = self._lanes.inputs - held
+        self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=inputs_max)
+        self.pace.note(got, now_mono_s)
+        if got:
+            self.pace.arrived(now_mono_s)
+        self._note_age()
         await self._put_aside(broken)
 
     def doubt(self) -> None:
@@ -99,6 +120,11 @@ class Holding:
         """Forget what has not been sent: the lease has ended, and it is somebody else's now."""
         self.let_go([job.header.id for job in self._lanes])
         self._lanes.clear()
+
+    def _note_age(self) -> None:
+        oldest_ms = self._lanes.oldest_ms()
+        age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
+        self._metrics.queue_age.set(age_s)
 
     def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> list[str]:
         """Put frames into the lanes; return the ids of those that are broken, whom nobody can answer."""

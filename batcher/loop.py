@@ -17,15 +17,17 @@ from autobatch.frames import id_in_queue
 from autobatch.job_queue import BatcherQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
 from batcher.calling import Caller, Reply, failure
-from batcher.forming import Batch, Lanes, Moment
+from batcher.forming import Batch, Lanes, Moment, Reason
 from batcher.holding import Holding
 from batcher.limits import Limits
 from batcher.metrics import Metrics
+from batcher.shaping import Shape
 from batcher.slots import Pool, Slot, limits_now
+from batcher.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
-HELD_BATCHES_MAX = 4  # of many lanes with few jobs each; more would be hoarding
+WINDOW_BATCHES = 8  # held under backlog, to choose jobs of like length from; more would be hoarding
 BEAT_MAX_S = 1.0  # also with a long lease: health asks how long ago this loop moved
 WATCH_BLOCK_S = 0.5  # well below half of the link's silence limit
 
@@ -104,32 +106,48 @@ class WorkingLoop:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._holding.recover()
         await self._beat()
-        upstream = self._pool.free()
+        upstream = self._pool.free(asyncio.get_running_loop().time())
         if upstream is None:
+            self._holding.may_have_jobs = True  # nobody watches meanwhile
             await self._bell.wait(self._beat_s)
             return
-        limits = limits_now(upstream)
-        wanted = self._inputs_wanted(limits)
+        limits, shape = limits_now(upstream), upstream.tuner.shape
+        wanted = self._inputs_wanted(limits, shape)
         if wanted > 0:
-            if (linger_s := self._holding.linger_s(wanted, self._wait_max_s)) > 0:
+            if (linger_s := self._linger_s(upstream, limits)) > 0:
                 await pause(linger_s)
-            await self._holding.claim(wanted)
+            await self._holding.claim(wanted, limits.inputs_max)
+        if self._pool.calls_in_flight == 0:
+            self._holding.pace.ended()
         await self._holding.drop_expired()
-        moment = Moment(self._clock.now_ms(), self._pool.calls_in_flight == 0, self._is_stopping)
-        batch = self._lanes.take(moment, limits)
+        moment = Moment(self._clock.now_ms(), upstream.calls_in_flight == 0, self._is_stopping)
+        batch = self._lanes.take(moment, limits, shape)
         if batch is not None:
-            self._send(batch, Slot(upstream, batch.inputs))
-        elif self._inputs_wanted(limits) == 0:
+            self._send(batch, upstream, limits)
+        elif not self._holding.may_have_jobs or wanted == 0:
             await self._wait(moment)
 
-    def _inputs_wanted(self, limits: Limits) -> int:
-        """How many inputs to claim now."""
-        if not self._holding.may_have_jobs or self._is_stopping or self._lanes.has_ready(limits):
+    def _inputs_wanted(self, limits: Limits, shape: Shape) -> int:
+        """How many inputs to claim now: for the free slots, or, once these cannot take it all, a window to choose from.
+
+        While slots are free here, others may have free slots too, and could send what would only be held here.
+        """
+        holding, held = self._holding, self._lanes.inputs
+        if self._is_stopping or not (holding.may_have_jobs or holding.has_bulk):
             return 0
-        held = self._lanes.inputs
-        return max(limits.inputs_max - held, 0) or min(
-            limits.inputs_max, max(HELD_BATCHES_MAX * limits.inputs_max - held, 0)
-        )
+        slots_free = self._pool.slots_free
+        is_backlog = holding.queued > 0 or (slots_free == 1 and self._pool.calls_in_flight > 0)
+        window = limits.inputs_max * (WINDOW_BATCHES if is_backlog else slots_free)
+        if held >= window / 2 and self._lanes.has_ready(limits, shape):
+            return 0  # there is choice enough
+        return max(window - held, 0)
+
+    def _linger_s(self, upstream: Upstream, limits: Limits) -> float:
+        """How long to let the queue fill: for a whole batch under a storm, for the rest of a burst after silence."""
+        holding, held = self._holding, self._lanes.inputs
+        if held == 0 and holding.queued == 0 and self._pool.calls_in_flight == 0 and self._lanes.is_adaptive:
+            return holding.pace.burst_linger_s(upstream.tuner.cost.fixed_s, self._wait_max_s)
+        return holding.pace.linger_s(limits.inputs_max - held - holding.queued, self._wait_max_s)
 
     async def _wait(self, moment: Moment) -> None:
         """Wait for a job, a finished call, the end of somebody's wait, or the next beat."""
@@ -150,7 +168,12 @@ class WorkingLoop:
             self._watch = None
             self._bell.ring()
 
-    def _send(self, batch: Batch, slot: Slot) -> None:
+    def _send(self, batch: Batch, upstream: Upstream, limits: Limits) -> None:
+        is_backlog = self._lanes.inputs > 0 or self._holding.queued > 0
+        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.calls_in_flight > 0 or is_backlog)
+        if batch.reason is Reason.IDLE:
+            self._holding.pace.left_alone(asyncio.get_running_loop().time())
+        self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
         self._sending.add(task)
         task.add_done_callback(self._sent)
@@ -162,12 +185,6 @@ class WorkingLoop:
 
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one."""
-        metrics = self._metrics
-        metrics.batches.labels(batch.reason).inc()
-        metrics.batch_inputs.observe(batch.inputs)
-        metrics.batch_jobs.observe(len(batch.jobs))
-        metrics.queue_wait.observe((self._clock.now_ms() - batch.jobs[0].header.at) / 1000)
-        metrics.held_inputs.set(self._lanes.inputs)
         try:
             replies = await self._caller.answer(batch.jobs, slot)
         except Exception:

@@ -2,7 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from autobatch.buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S
+from autobatch.buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
+from batcher.forming import Batch
 
 
 class Metrics:
@@ -21,6 +22,23 @@ class Metrics:
             "autobatch_queue_wait_seconds",
             "From the arrival of a batch's oldest job to its call.",
             buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.fill = Histogram(
+            "autobatch_batch_fill_ratio",
+            "Inputs in a batch over the most that its call could carry.",
+            buckets=SHARE_BUCKETS,
+            registry=registry,
+        )
+        self.padding = Histogram(
+            "autobatch_batch_padding_ratio",
+            "Share of a batch that is padding, where the upstream pads: 1 - sum of lengths / (inputs x longest).",
+            buckets=SHARE_BUCKETS,
+            registry=registry,
+        )
+        self.queue_age = Gauge(
+            "autobatch_queue_oldest_age_seconds",
+            "Age of the oldest job held after the last claim.",
             registry=registry,
         )
         self.upstream_calls = Counter(
@@ -49,6 +67,18 @@ class Metrics:
         )
         self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
         self.in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", registry=registry)
+
+    def note_batch(self, batch: Batch, inputs_max: int, now_ms: int, held: int) -> None:
+        """Take note of a batch that leaves now, on Redis's clock, and of the inputs still held."""
+        self.batches.labels(batch.reason).inc()
+        inputs, units = batch.inputs, batch.units
+        self.batch_inputs.observe(inputs)
+        self.batch_jobs.observe(len(batch.jobs))
+        self.fill.observe(inputs / inputs_max)
+        if units:
+            self.padding.observe(1 - batch.useful / units)
+        self.queue_wait.observe((now_ms - batch.oldest_ms) / 1000)
+        self.held_inputs.set(held)
 
     def render(self) -> bytes:
         """Prometheus text."""

@@ -1,21 +1,27 @@
 """How fast inputs come in, and whether it pays to let a batch fill before it is claimed. Pure; the clock is passed in.
 
-A claim, a call and a reply cost this process and Redis about 0.3 ms whatever they carry. Under a storm of requests a
-batcher that claims at once sends many small batches, and is itself what everybody waits for.
+Two cases. Under a storm a batcher that claims at once sends many small batches, and is itself what everybody waits for:
+a claim, a call and a reply cost this process and Redis about 0.3 ms whatever they carry. And after silence the first of
+a burst would leave alone, the rest behind it; so where bursts are what comes, the first waits for as long as the call
+would cost that it saves. Somebody who asks alone waits for nothing once that was seen a few times.
 """
 
 from math import exp, inf
 
 MEMORY_S = 0.02  # long enough to see a storm, short enough to forget it at once
 LINGER_MAX_S = 0.002  # some times what a batch costs; a request at a quiet time must not feel it
+LEARNING = 0.3  # weight of the last batch that left because nothing was in flight
+BURST_MIN = 0.5
 
 
 class Pace:
-    """The rate at which inputs are claimed, over the last moments."""
+    """The rate at which inputs are claimed, over the last moments, and whether arrivals come in bursts."""
 
     def __init__(self) -> None:
         self._per_second = 0.0
         self._noted_s = -inf
+        self._burst_share = 1.0  # until it is known better
+        self._lone_since_s: float | None = None
 
     def note(self, inputs: int, now_s: float) -> None:
         """Take note of a claim."""
@@ -23,9 +29,31 @@ class Pace:
         self._noted_s = now_s
         self._per_second += (inputs / passed_s - self._per_second) * (1 - exp(-passed_s / MEMORY_S))
 
+    def left_alone(self, now_s: float) -> None:
+        """A batch left because nothing was in flight. Did it leave somebody behind?"""
+        self._lone_since_s = now_s
+
+    def arrived(self, now_s: float) -> None:
+        """Jobs were claimed while that batch was on its way."""
+        if self._lone_since_s is not None:
+            self._learn(came=now_s - self._lone_since_s <= 2 * LINGER_MAX_S)
+
+    def ended(self) -> None:
+        """Its call has ended: who comes now may be the same client's next request."""
+        if self._lone_since_s is not None:
+            self._learn(came=False)
+
     def linger_s(self, missing: int, wait_max_s: float) -> float:
         """Return how long to wait so that `missing` inputs come, or 0 when that takes too long to pay."""
         if missing <= 0 or self._per_second <= 0:
             return 0.0
         fill_s = missing / self._per_second
         return fill_s if fill_s <= min(LINGER_MAX_S, wait_max_s) else 0.0
+
+    def burst_linger_s(self, call_s: float, wait_max_s: float) -> float:
+        """Return how long the first after silence waits, where a call costs `call_s` whatever it carries."""
+        return min(call_s, LINGER_MAX_S, wait_max_s) if self._burst_share >= BURST_MIN else 0.0
+
+    def _learn(self, *, came: bool) -> None:
+        self._lone_since_s = None
+        self._burst_share += LEARNING * (came - self._burst_share)

@@ -7,11 +7,21 @@ from batcher.upstream import Upstream
 
 
 class Slot:
-    """Permission for one call, taken from the moment a batch is formed until its answer is in."""
+    """Permission for one call, taken from the moment a batch is formed until its answer is in.
 
-    def __init__(self, upstream: Upstream, inputs: int) -> None:
+    Args:
+        upstream: Where to call.
+        inputs: Of the batch.
+        units: Its inputs times the longest.
+        was_busy: Whether there is other work for the upstream.
+    """
+
+    def __init__(self, upstream: Upstream, inputs: int, units: int, *, was_busy: bool) -> None:
         self.upstream = upstream
+        self.setting = upstream.tuner.setting
+        self.was_busy = was_busy
         self._inputs = inputs
+        self._work = inputs + units
         self._take(upstream, 1)
 
     def move_to(self, upstream: Upstream) -> None:
@@ -27,37 +37,56 @@ class Slot:
     def _take(self, upstream: Upstream, sign: int) -> None:
         upstream.calls_in_flight += sign
         upstream.inputs_in_flight += sign * self._inputs
+        upstream.work_in_flight += sign * self._work
 
 
 class Pool:
-    """All replicas. A call goes to the one with the least outstanding work.
+    """All replicas. A call goes to the one with the least outstanding work."""
 
-    Args:
-        upstreams: In the order of INFERENCE_URL.
-        calls_max: Calls in flight to one upstream.
-    """
-
-    def __init__(self, upstreams: list[Upstream], calls_max: int) -> None:
+    def __init__(self, upstreams: list[Upstream]) -> None:
         self.upstreams = upstreams
-        self._calls_max = calls_max
 
     @property
     def calls_in_flight(self) -> int:
         """To all of them."""
-        return sum(upstream.calls_in_flight for upstream in self.upstreams)
+        return sum([upstream.calls_in_flight for upstream in self.upstreams])
 
-    def free(self) -> Upstream | None:
-        """Return where a call may go now, healthy ones first; None while every slot is taken."""
-        with_room = [u for u in self.upstreams if self._has_room(u, 1)]
-        return min(with_room, key=lambda u: (not u.is_healthy, u.inputs_in_flight), default=None)
+    @property
+    def slots_free(self) -> int:
+        """Calls that could be made now."""
+        return sum([max(u.tuner.setting.calls - u.calls_in_flight, 0) for u in self.upstreams])
+
+    def free(self, now_s: float) -> Upstream | None:
+        """Return where a call may go now; None while every slot is taken.
+
+        One that was taken out gets its trial first. While some are well the others are left alone; when none is, any
+        is better than none.
+        """
+        for upstream in self.upstreams:
+            if upstream.breaker.may_try(now_s) and _has_room(upstream, 1):
+                return upstream
+        return _least_busy(self._usable(), 1)
 
     def other_than(self, slot: Slot, inputs: int) -> Upstream:
-        """Return where to try again after a failure: another healthy one with room, or the same."""
-        others = [u for u in self.upstreams if u is not slot.upstream and u.is_healthy and self._has_room(u, inputs)]
-        return min(others, key=lambda u: u.inputs_in_flight, default=slot.upstream)
+        """Return where to try again after a failure: another good one with room, or the same."""
+        others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u)]
+        return _least_busy(others, inputs) or slot.upstream
 
-    def _has_room(self, upstream: Upstream, inputs: int) -> bool:
-        return upstream.calls_in_flight < self._calls_max and _inputs_room(upstream) >= inputs
+    def _usable(self) -> list[Upstream]:
+        return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
+
+
+def _is_well(upstream: Upstream) -> bool:
+    return upstream.is_healthy and upstream.breaker.is_closed
+
+
+def _least_busy(upstreams: list[Upstream], inputs: int) -> Upstream | None:
+    with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
+    return min(with_room, key=lambda u: u.work_in_flight, default=None)
+
+
+def _has_room(upstream: Upstream, inputs: int) -> bool:
+    return upstream.calls_in_flight < upstream.tuner.setting.calls and _inputs_room(upstream) >= inputs
 
 
 def limits_now(upstream: Upstream) -> Limits:

@@ -10,11 +10,14 @@ import aiohttp
 from autobatch.errors import UpstreamTimeout, UpstreamUnavailable
 from autobatch.status import UpstreamStatus, raw_json
 from batcher import limits
+from batcher.breaker import Breaker
 from batcher.limits import Limits
+from batcher.tuning import Tuner
 
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 3.0
+TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +38,20 @@ class Upstream:
         url: Without trailing slash.
         configured: Limits that `/info` may only lower.
         api_key: Sent as a bearer token.
+        tuner: Learns from its calls.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, configured: Limits, api_key: str | None) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url: str, configured: Limits, api_key: str | None, tuner: Tuner
+    ) -> None:
         self.name = without_credentials(url)
         self.limits = configured
         self.is_healthy = False
+        self.tuner = tuner
+        self.breaker = Breaker()
         self.calls_in_flight = 0
         self.inputs_in_flight = 0
+        self.work_in_flight = 0
         self._url = url
         self._session = session
         self._configured = configured
@@ -65,6 +74,8 @@ class Upstream:
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
         """
         headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
+        loop = asyncio.get_running_loop()
+        self.breaker.called()
         try:
             async with asyncio.timeout(timeout_s):
                 request = self._session.post(
@@ -84,12 +95,21 @@ class Upstream:
                         response.headers.get("Retry-After"),
                     )
         except TimeoutError as exc:
+            if timeout_s >= TIMEOUT_OF_ITS_OWN_S:
+                self.breaker.failed(loop.time())
+            else:
+                self.breaker.learnt_nothing()
             raise UpstreamTimeout from exc
         except (aiohttp.ClientError, OSError) as exc:
+            self.breaker.failed(loop.time())
             self._set_health(healthy=False, why=type(exc).__name__)
             raise UpstreamUnavailable from exc
+        if answer.status == 424 or answer.status >= 500:
+            self.breaker.failed(loop.time())
+        else:
+            self.breaker.succeeded()
         if answer.status == 200:
-            self._answered_mono_s = asyncio.get_running_loop().time()
+            self._answered_mono_s = loop.time()
             self._set_health(healthy=True, why="answered")
         return answer
 

@@ -1,9 +1,10 @@
 """Short ways to make what several test files need."""
 
+import json
 from typing import Literal
 
 from autobatch.frames import JobHeader
-from batcher.forming import Job
+from batcher.jobs import Job
 
 Kind = Literal["merge", "solo", "verbatim"]
 FAR_MS = 10**12
@@ -18,11 +19,14 @@ def make_job(
     route: str = "/embed",
     kind: Kind = "merge",
     options: str = "",
-    body: bytes = b'["a"]',
+    body: bytes | None = None,
     is_retried: bool = False,
+    longest: int = 0,
 ) -> Job:
-    """Return a claimed job named `w.<name>`."""
-    header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options)
+    """Return a claimed job named `w.<name>`, with inputs of its own unless a body is given."""
+    header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options, longest=longest)
+    if body is None:
+        body = json.dumps([f"{name} {place}" for place in range(n)]).encode()
     return Job(header, body, is_retried)
 
 

@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.cutting import splice
-from batcher.forming import Batch, Job, Lanes, Moment, Reason
+from batcher.forming import Batch, Lanes, Moment, Reason
+from batcher.jobs import Job
 from batcher.limits import Limits, configured
+from batcher.merging import merge
+from batcher.shaping import Shape
 from tests.unit.builders import FAR_MS, Kind, make_job, names
 
 WAIT_MS = 10
 ANY_BYTES = 10**9
 SMALL = Limits(inputs_max=4, body_bytes_max=ANY_BYTES, in_flight_inputs_max=ANY_BYTES)
 BUSY, IDLE = False, True
+BY_ARRIVAL = Shape(None, None)
 
 
 def moment(now_ms: int, *, is_idle: bool = BUSY, is_draining: bool = False) -> Moment:
@@ -30,7 +33,7 @@ def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Lanes:
 
 
 def taken(lanes: Lanes, now: Moment, limits: Limits = SMALL) -> tuple[list[str], Reason] | None:
-    batch = lanes.take(now, limits)
+    batch = lanes.take(now, limits, BY_ARRIVAL)
     return None if batch is None else (names(batch.jobs), batch.reason)
 
 
@@ -154,7 +157,7 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
                 deadline=now_ms + step.patience_ms,
                 kind=step.kind,
                 options=step.options,
-                body=b"1" * (100 * step.body_hundreds),
+                body=b"%d" % number + b"1" * (100 * step.body_hundreds - len(str(number))),
                 is_retried=step.is_retried,
             )
             lanes.add(job)
@@ -173,7 +176,7 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
 
 def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
     ready = model.ready(now, limits, is_adaptive=is_adaptive)
-    batch = lanes.take(now, limits)
+    batch = lanes.take(now, limits, BY_ARRIVAL)
     if batch is None:
         assert ready == []
         return
@@ -192,7 +195,7 @@ def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_ad
 def check_books(lanes: Lanes, model: Model, limits: Limits) -> None:
     assert sorted(map(id, lanes)) == sorted(map(id, model.held))
     assert lanes.inputs == inputs_of(model.held)
-    assert lanes.has_ready(limits) == any(
+    assert lanes.has_ready(limits, BY_ARRIVAL) == any(
         is_full(group, limits) or group[0].lane == group[0].header.id for group in groups(model.held)
     )
     assert lanes.due_ms() == min((job.header.at + WAIT_MS for job in model.held), default=None)
@@ -224,7 +227,7 @@ def test_a_job_never_waits_longer_than_the_maximum(
         nonlocal looks
         while True:
             looks += 1
-            batch = lanes.take(moment(now_ms, is_idle=idles[looks % len(idles)]), SMALL)
+            batch = lanes.take(moment(now_ms, is_idle=idles[looks % len(idles)]), SMALL, BY_ARRIVAL)
             if batch is None:
                 return
             assert len(batch.jobs) == 1 or 0 < batch.inputs <= SMALL.inputs_max
@@ -302,7 +305,7 @@ def test_a_full_batch_leaves_at_once() -> None:
 def test_a_batch_is_full_when_the_next_job_would_not_fit() -> None:
     lanes = lanes_of(make_job("a", n=3), make_job("b", n=2), is_adaptive=False)
 
-    assert lanes.has_ready(SMALL)
+    assert lanes.has_ready(SMALL, BY_ARRIVAL)
     assert taken(lanes, moment(0)) == (["a"], Reason.FULL)
 
 
@@ -340,10 +343,10 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: str) -> 
         bodies = [b'["%b"]' % (b"a" * size) for size in (text_bytes, 180, 180, 180, 180)]
         lanes = lanes_of(*(make_job(str(place), body=body, options=options) for place, body in enumerate(bodies)))
 
-        batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit))
+        batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit), BY_ARRIVAL)
 
         assert batch
-        assert len(splice([job.body for job in batch.jobs], options)) <= payload_limit
+        assert len(merge(batch.jobs).body) <= payload_limit
         assert len(batch.jobs) >= 4
 
 
@@ -405,8 +408,8 @@ def test_cleared_lanes_hold_nothing() -> None:
 
     lanes.clear()
 
-    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_ready(SMALL)) == ([], 0, None, False)
-    assert lanes.take(moment(FAR_MS, is_draining=True), SMALL) is None
+    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_ready(SMALL, BY_ARRIVAL)) == ([], 0, None, False)
+    assert lanes.take(moment(FAR_MS, is_draining=True), SMALL, BY_ARRIVAL) is None
 
 
 def test_a_batch_counts_inputs_not_jobs() -> None:

@@ -5,7 +5,6 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.cutting import cut
 from proxy.joining import join_arrays
 
 VALUES = st.recursive(
@@ -21,13 +20,6 @@ def test_a_join_holds_all_elements_in_order(arrays: list[tuple[list[object], int
     joined = join_arrays([json.dumps(array, indent=indent).encode() for array, indent in arrays])
 
     assert json.loads(joined) == [value for array, _ in arrays for value in array]
-
-
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=5))
-def test_what_was_cut_apart_joins_to_the_same_bytes(counts: list[int]) -> None:
-    answer = b"[%b]" % b",".join(b"[%d.5e-7,0.10]" % number for number in range(sum(counts)))
-
-    assert join_arrays(cut(answer, counts)) == answer
 
 
 def test_one_answer_is_not_copied() -> None:

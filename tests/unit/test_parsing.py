@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from autobatch.errors import InvalidRequest
-from batcher.cutting import splice
+from batcher.merging import splice
 from proxy.joining import join_arrays
 from proxy.parsing import Piece, is_json, plan_embed
 
@@ -121,7 +121,7 @@ def check(body: bytes, job_inputs_max: int, request_inputs_max: int) -> None:
         assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
         assert json.loads(piece.body) == inputs[start : start + piece.n]
         assert json.loads(f"{{{piece.options}}}").keys() <= DEFAULTS.keys()
-        assert read(splice([piece.body], piece.options)) == (inputs[start : start + piece.n], options)
+        assert read(splice([piece.body[1:-1]], piece.options)) == (inputs[start : start + piece.n], options)
         is_safe = all(isinstance(item, str) and item for item in inputs[start : start + piece.n])
         assert piece.kind == "solo" or is_safe
         start += piece.n

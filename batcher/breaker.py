@@ -1,0 +1,47 @@
+"""Take an upstream out that only fails, and try it again with single calls. Pure; the clock is passed in."""
+
+FAILURES_MAX = 5  # in a row: one bad input fails its three tries and is not yet an outage
+PAUSE_MIN_S, PAUSE_MAX_S = 1.0, 30.0
+
+
+class Breaker:
+    """Closed while calls succeed; open for a growing pause after `FAILURES_MAX` failures in a row; then one trial."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._pause_s = PAUSE_MIN_S
+        self._opens_again_s: float | None = None  # end of the pause; None while closed
+        self._is_trying = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the upstream is used as usual."""
+        return self._opens_again_s is None
+
+    def may_try(self, now_s: float) -> bool:
+        """Whether it is out, its pause is over, and no trial runs."""
+        return self._opens_again_s is not None and now_s >= self._opens_again_s and not self._is_trying
+
+    def called(self) -> None:
+        """A call begins; of one that is out it is the trial."""
+        self._is_trying = not self.is_closed
+
+    def succeeded(self) -> None:
+        """A call was answered."""
+        self._failures = 0
+        self._pause_s = PAUSE_MIN_S
+        self._opens_again_s = None
+        self._is_trying = False
+
+    def learnt_nothing(self) -> None:
+        """A call ended in a way that says nothing of the upstream."""
+        self._is_trying = False
+
+    def failed(self, now_s: float) -> None:
+        """A call failed by an outage."""
+        self._failures += 1
+        self._is_trying = False
+        if not self.is_closed:
+            self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
+        if not self.is_closed or self._failures >= FAILURES_MAX:
+            self._opens_again_s = now_s + self._pause_s

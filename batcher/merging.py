@@ -1,0 +1,55 @@
+"""Put one call together from the jobs' raw JSON, and their answers from the rows of its answer. Pure; no text is parsed.
+
+An input that several jobs have, or one job twice, is sent once, and its row goes to all of them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from batcher.jobs import Job
+
+_decode_inputs = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """One call.
+
+    Attributes:
+        body: Of `/embed`.
+        inputs: Different inputs in it.
+        places: A job's inputs as places in the call, in the job's order; one tuple a job.
+    """
+
+    body: bytes
+    inputs: int
+    places: list[tuple[int, ...]]
+
+
+def merge(jobs: Sequence[Job]) -> Merged:
+    """Return the call that answers these jobs of one lane."""
+    place_of: dict[bytes, int] = {}
+    places = []
+    for job in jobs:
+        raw = job.body
+        inputs = [raw[1:-1]] if job.header.n == 1 else map(bytes, _decode_inputs(raw))
+        places.append(tuple([place_of.setdefault(each, len(place_of)) for each in inputs]))
+    return Merged(splice(place_of, jobs[0].header.options), len(place_of), places)
+
+
+def splice(inputs: Iterable[bytes], options: str) -> bytes:
+    """Return the body of one `/embed` call.
+
+    Args:
+        inputs: JSON, one each.
+        options: JSON members, such as `"normalize":false`, or empty.
+    """
+    joined = b",".join(inputs)
+    return b'{"inputs":[%b],%b}' % (joined, options.encode()) if options else b'{"inputs":[%b]}' % joined
+
+
+def part(rows: Sequence[bytes], places: tuple[int, ...]) -> bytes:
+    """Return one job's answer: its rows as a JSON array."""
+    if len(places) == 1:
+        return b"[%b]" % rows[places[0]]
+    return b"[%b]" % b",".join([rows[place] for place in places])
