@@ -44,7 +44,8 @@ class ResultCache:
         link: For commands that return at once.
         keys: Of the namespace.
         ttl_s: How long a row is kept, at least 1.
-        bytes_max: What all rows may take of Redis, with their keys and the index.
+        bytes_max: What all rows may take of Redis, with their keys and the index. The allocator rounds each row up, by
+            7 % at 4.8 kB and 15 % at 12.5 kB: that comes on top.
     """
 
     def __init__(self, link: Commands, keys: Keys, *, ttl_s: int, bytes_max: int) -> None:
