@@ -2,10 +2,10 @@
 -- KEYS  1 cache:index, 2 cache:bytes
 -- ARGV  1 key prefix, 2 life of a row in ms, 3 most bytes, then the names of the rows
 -- Returns nothing.
--- A row keeps the size and the end it was first stored with (`SET NX`), so a name that comes twice is one entry. Its size
--- is asked of the key itself: two workers may store the same text's vector with one digit more or less.
-local ENTRY_BYTES = 330 -- key, expiry and index entry: 327 on Redis 7.0; what the allocator adds to a row is not counted
-local DROPS_MAX = 256 -- beyond what came in: a lowered bound or a burst's end is worked off in steps of 1 ms
+-- A row keeps the size and the end that it was first stored with (`SET NX`), so a name that comes twice is one entry.
+-- Both are asked of the key itself: two workers may have got the same text's vector with one digit more or less.
+local ENTRY_BYTES = 330 -- key, expiry and index entry: 327 on Redis 7.0, measured with rows of 3 bytes
+local DROPS_MAX = 256 -- beyond what came in: a lowered bound or a burst's end is worked off 1 ms at a time
 
 local prefix, ttl, limit = ARGV[1] .. 'cache:', tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
