@@ -17,6 +17,9 @@
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
 | `dead`              | list   | jobs that two batchers died with, newest first, capped                  | TTL               |
 | `epoch`             | string | random; another value means that this Redis lost its data               | TTL               |
+| `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
+| `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
+| `cache:bytes`       | string | the sum of the bytes in `cache:index`                                   | TTL               |
 
 A job id is `<worker>.<number>`: whoever has the id knows whose inbox the reply belongs to.
 """
@@ -75,6 +78,14 @@ class Keys:
     def epoch(self) -> str:
         return self.prefix + "epoch"
 
+    @property
+    def cache_index(self) -> str:
+        return self.prefix + "cache:index"
+
+    @property
+    def cache_bytes(self) -> str:
+        return self.prefix + "cache:bytes"
+
     def claimed(self, batcher: str) -> str:
         return f"{self.prefix}claimed:{batcher}"
 
@@ -83,3 +94,6 @@ class Keys:
 
     def inbox(self, worker: str) -> str:
         return f"{self.prefix}inbox:{worker}"
+
+    def cached(self, name: str) -> str:
+        return f"{self.prefix}cache:{name}"

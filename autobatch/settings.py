@@ -89,6 +89,15 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
+    cache_ttl_s: int = Field(
+        0,
+        ge=0,
+        le=31_536_000,
+        description="seconds that a text's vector is kept in Redis and given again; 0: not at all",
+    )
+    cache_max_mb: int = Field(
+        256, ge=1, le=1_000_000, description="megabytes of Redis for those vectors; the oldest make room"
+    )
 
 
 class BatcherSettings(QueueSettings):

@@ -8,8 +8,21 @@ from hypothesis import strategies as st
 from autobatch import keys
 from autobatch.keys import Keys
 
-PLAIN = ("jobs", "bulk", "retry", "waiting", "waiting_bulk", "gone", "leases", "batchers", "dead", "epoch")
-OF_ONE = ("claimed", "reply", "inbox")
+PLAIN = (
+    "jobs",
+    "bulk",
+    "retry",
+    "waiting",
+    "waiting_bulk",
+    "gone",
+    "leases",
+    "batchers",
+    "dead",
+    "epoch",
+    "cache_index",
+    "cache_bytes",
+)
+OF_ONE = ("claimed", "reply", "inbox", "cached")
 WORDS = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
 
 
@@ -42,6 +55,7 @@ def test_keys_are_the_documented_ones() -> None:
     assert named.claimed("b1") == "{autobatch}:claimed:b1"
     assert named.reply("w1.7") == "{autobatch}:reply:w1.7"
     assert named.inbox("w1") == "{autobatch}:inbox:w1"
+    assert named.cached("0f") == "{autobatch}:cache:0f"
 
 
 def test_the_table_has_every_key() -> None:
