@@ -46,7 +46,9 @@ def flags_help() -> str:
     for row in (of_up[row.names] for row in rows_of(PROCESSES) if row.names != ("UDS_PATH",)):
         left = f"  {row.flags[0]} {row.default}"
         also = f"; also {', '.join(row.flags[1:])}" if row.flags[1:] else ""
-        right = textwrap.wrap(row.meaning + also + (f" ({row.range})" if row.range else ""), 100 - HELP_COLUMN)
+        right = textwrap.wrap(
+            row.meaning + also + (f" ({row.range})" if row.range else ""), 100 - HELP_COLUMN, break_on_hyphens=False
+        )
         if len(left) >= HELP_COLUMN:
             lines.append(left)
             left = ""
