@@ -83,6 +83,16 @@ class ProxySettings(QueueSettings):
     web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
     max_queue_size: int = Field(10_000, ge=1, le=10_000_000, description="inputs waiting before new ones get 429")
     max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
+    bulk_above_inputs: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="requests with more inputs than this fill what room the others leave, as do those with "
+        "`x-priority: bulk`",
+    )
+    tokenizer_file: str | None = Field(
+        None, description="a `tokenizer.json` by which inputs are measured in tokens; unset: in characters"
+    )
     request_timeout_ms: int = Field(
         30_000,
         ge=10,

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +15,8 @@ from gunicorn.glogging import Logger
 
 from autobatch import logs
 from autobatch.settings import ProxySettings
-from autobatch.settings_load import load
+from autobatch.settings_load import SettingsError, load
+from proxy.lengths import make_ruler
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 STOP_MARGIN_S = 5  # beyond the longest request, for closing connections
@@ -75,6 +77,7 @@ def forget_worker(_server: object, worker: Any) -> None:
 def main() -> None:
     """Read the settings and serve until told to stop."""
     settings = load(ProxySettings)
+    check(settings)
     logs.configure(settings, "proxy")
     if settings.uds_path:
         Path(settings.uds_path).parent.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,15 @@ def main() -> None:
         Server(settings).run()
     else:
         serve_with_own_metrics(settings)
+
+
+def check(settings: ProxySettings) -> None:
+    """Refuse to start where a worker could not: what a setting names may not be there."""
+    try:
+        make_ruler(settings.tokenizer_file)
+    except SettingsError as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        sys.exit(2)
 
 
 def serve_with_own_metrics(settings: ProxySettings) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import aiohttp
 from aiohttp import web
@@ -10,32 +10,34 @@ from aiohttp.typedefs import Handler
 
 from autobatch.collector import spare_the_collector
 from autobatch.control import Control, connect
-from autobatch.errors import FAULTS, AutobatchError, DeadlineExceeded, InvalidRequest
+from autobatch.errors import AutobatchError, DeadlineExceeded, InvalidRequest
 from autobatch.job_queue import WorkerQueue
 from autobatch.keys import Keys
 from autobatch.periodic import Periodic
 from autobatch.redis_address import Address
 from autobatch.redis_link import RedisLink
 from autobatch.settings import ProxySettings
-from proxy.desk import Desk, Reply, new_worker_id
-from proxy.joining import join_arrays
+from proxy.answers import JSON, answer, error_response
+from proxy.desk import Desk, new_worker_id
+from proxy.lengths import Ruler, make_ruler
 from proxy.metrics import CONTENT_TYPE, Metrics
 from proxy.parsing import plan_embed
-from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, tei_error
+from proxy.pieces import Rules
+from proxy.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
 from proxy.watcher import FleetWatcher
 
-JSON = {"Content-Type": "application/json"}
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
-TIMEOUT_HEADER = "x-request-timeout-ms"
 
 
 class Edge:
     """The handlers of one worker."""
 
-    def __init__(self, settings: ProxySettings, desk: Desk, watcher: FleetWatcher, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: ProxySettings, ruler: Ruler, desk: Desk, watcher: FleetWatcher, metrics: Metrics
+    ) -> None:
+        self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
         self._max_batch_size = settings.max_batch_size
-        self._max_client_batch_size = settings.max_client_batch_size
         self._timeout_max_ms = settings.request_timeout_ms
         self._desk = desk
         self._watcher = watcher
@@ -56,14 +58,16 @@ class Edge:
 
     async def _embed(self, request: web.Request) -> web.Response:
         body = await self._body(request)
-        pieces = plan_embed(
+        headers = request.headers
+        plan = plan_embed(
             body,
-            request.headers.get("Content-Type"),
+            headers.get("Content-Type"),
+            self._rules,
             job_inputs_max=self._watcher.job_inputs_max(self._max_batch_size),
-            request_inputs_max=self._max_client_batch_size,
+            asks_bulk=asks_bulk(headers.get(PRIORITY_HEADER)),
         )
-        replies = await self._desk.ask(pieces, "/embed", self._timeout_s(request))
-        return answer(replies)
+        replies = await self._desk.ask(plan, "/embed", self._timeout_s(request))
+        return answer(plan.pieces, replies)
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""
@@ -78,13 +82,7 @@ class Edge:
             raise InvalidRequest("The request's body is broken") from exc
 
     def _timeout_s(self, request: web.Request) -> float:
-        """The request's time: the configured one, or less where the client asks for less."""
-        asked = request.headers.get(TIMEOUT_HEADER)
-        if asked is None:
-            return self._timeout_max_ms / 1000
-        if not (asked.isascii() and asked.isdigit() and len(asked) < 10 and int(asked) > 0):
-            raise InvalidRequest(f"`{TIMEOUT_HEADER}` must be a positive number of milliseconds")
-        return min(int(asked), self._timeout_max_ms) / 1000
+        return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
 
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /health`: 200 when this worker reaches Redis, and a batcher and its upstream are well."""
@@ -106,23 +104,6 @@ class Edge:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def answer(replies: Sequence[Reply]) -> web.Response:
-    """Join the replies of one request; the first that failed speaks for all, as in a list sent to the upstream."""
-    for header, body in replies:
-        if header.fault:
-            return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode()))
-        if header.status != 200 or len(replies) == 1:
-            return web.Response(status=header.status, body=body, headers={"Content-Type": header.content_type})
-    return web.Response(body=join_arrays([body for _, body in replies]), headers=JSON)
-
-
-def error_response(error: AutobatchError) -> web.Response:
-    """Answer with the error in TEI's shape."""
-    status, body = tei_error(error)
-    headers = JSON | {"Retry-After": str(RETRY_AFTER_S)} if status in RETRY_LATER else JSON
-    return web.Response(status=status, body=body, headers=headers)
-
-
 async def not_found(_request: web.Request) -> web.Response:
     """An unknown path, answered as TEI does."""
     return web.Response(status=404)
@@ -136,7 +117,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     desk = Desk(WorkerQueue(link, inbox_link, keys, worker), link, inbox_link, worker, settings.max_queue_size)
     watcher = FleetWatcher(Control(connect(url), keys))
     metrics = Metrics()
-    edge = Edge(settings, desk, watcher, metrics)
+    edge = Edge(settings, make_ruler(settings.tokenizer_file), desk, watcher, metrics)
 
     async def bring_metrics_over() -> float:
         metrics.take(desk)

@@ -23,7 +23,7 @@ from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, Q
 from autobatch.frames import JobHeader, ReplyHeader
 from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
-from proxy.parsing import Piece
+from proxy.pieces import Plan
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class DeskCounts:
 class _Request(msgspec.Struct):
     """What one handler pushes together: one id, frame and future a job."""
 
-    inputs: int
+    is_bulk: bool
     deadline: int
     ids: list[str]
     frames: list[bytes]
@@ -67,14 +67,15 @@ class Desk:
         link: Watched for outages.
         inbox_link: Watched for outages.
         worker: This worker's id.
-        inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused.
+        inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
+            are counted apart, so that a large request refuses nobody else.
     """
 
     def __init__(
         self, queue: WorkerQueue, link: RedisLink, inbox_link: RedisLink, worker: str, inputs_max: int
     ) -> None:
         self.counts = DeskCounts()
-        self.inputs_in_flight = 0
+        self._inputs_in_flight = [0, 0]  # of bulk requests the second
         self._queue = queue
         self._link = link
         self._inbox_link = inbox_link
@@ -93,6 +94,11 @@ class Desk:
         self._must_recover = True
         self._is_away = False
         self._is_refused = False
+
+    @property
+    def inputs_in_flight(self) -> int:
+        """Inputs of requests that wait for their answer, bulk ones included."""
+        return sum(self._inputs_in_flight)
 
     @property
     def is_connected(self) -> bool:
@@ -116,37 +122,40 @@ class Desk:
         await self._link.close()
         await self._inbox_link.close()
 
-    async def ask(self, pieces: Sequence[Piece], route: str, timeout_s: float) -> list[Reply]:
-        """Push one request's jobs and return their replies in the same order.
+    async def ask(self, plan: Plan, route: str, timeout_s: float) -> list[Reply]:
+        """Push one request's jobs and return their replies in the order of its pieces.
 
         Raises:
             QueueFull: Refused, nothing was pushed.
             QueueUnavailable: Redis is away, or lost the jobs.
             DeadlineExceeded: After `timeout_s` seconds.
         """
-        inputs = sum([piece.n for piece in pieces])
-        if self.inputs_in_flight + inputs > self._inputs_max:
+        is_bulk = plan.is_bulk
+        inputs = sum([piece.n for piece in plan.pieces])
+        if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max:
             raise QueueFull
         at = self._clock.now_ms()
         deadline = at + int(timeout_s * 1000)
-        request = _Request(inputs, deadline, [], [], [])
-        for piece in pieces:
+        request = _Request(is_bulk, deadline, [], [], [])
+        for piece in plan.pieces:
             self._jobs_made += 1
             job = f"{self._worker}.{self._jobs_made}"
-            header = JobHeader(job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type)
+            header = JobHeader(
+                job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type, piece.longest
+            )
             request.frames.append(frames.encode(header, piece.body))
             future: asyncio.Future[Reply] = self._loop.create_future()
             self._waiting[job] = future
             request.ids.append(job)
             request.futures.append(future)
-        self.inputs_in_flight += inputs
+        self._inputs_in_flight[is_bulk] += inputs
         timer = self._loop.call_later(timeout_s, _fail, request.futures, DeadlineExceeded)
         try:
             self._post(request)
             return [await future for future in request.futures]
         finally:
             timer.cancel()
-            self.inputs_in_flight -= inputs
+            self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
 
     def _post(self, request: _Request) -> None:
@@ -162,7 +171,7 @@ class Desk:
     async def _push(self, requests: list[_Request]) -> None:
         """Push a tick's requests; whoever was refused hears it now, the others when their replies come."""
         try:
-            refused = await self._queue.push([(False, request.frames) for request in requests], self._inputs_max)
+            refused = await self._queue.push([(r.is_bulk, r.frames) for r in requests], self._inputs_max)
         except QueueUnavailable as error:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})

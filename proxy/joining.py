@@ -1,10 +1,33 @@
-"""Put the answers of one request's jobs together again."""
+"""Put the answers of one request's jobs together again. No float is parsed."""
 
 from collections.abc import Sequence
 
+import msgspec
 
-def join_arrays(bodies: Sequence[bytes]) -> bytes:
-    """Join JSON arrays, each `[...]` without surrounding blanks and not empty, into one array of all their elements."""
-    if len(bodies) == 1:
-        return bodies[0]
-    return b"[%b]" % b",".join(body[1:-1] for body in bodies)
+from autobatch.decoding import NOT_AS_ASKED
+from autobatch.errors import UpstreamProtocolError
+
+_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def join_rows(parts: Sequence[tuple[Sequence[int], bytes]]) -> bytes:
+    """Return one JSON array of all rows, each in the place of its input and as its job's answer had it.
+
+    Args:
+        parts: A job each: the places of its inputs in the request, and its answer, a JSON array with a row for each
+            of them, in that order. Together they have every place from 0 on once.
+
+    Raises:
+        UpstreamProtocolError: An answer has another number of rows, or is no array.
+    """
+    rows = [msgspec.Raw()] * sum(len(places) for places, _ in parts)
+    for places, answer in parts:
+        try:
+            found = _decode_rows(answer)
+        except NOT_AS_ASKED as exc:
+            raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
+        if len(found) != len(places):
+            raise UpstreamProtocolError(f"The upstream answered {len(found)} rows to {len(places)} inputs")
+        for place, row in zip(places, found, strict=True):
+            rows[place] = row
+    return b"[%b]" % b",".join(rows)

@@ -7,13 +7,13 @@ Source: `POST /embed` of text-embeddings-inference 1.9.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 import msgspec
 
 from autobatch.decoding import NOT_AS_ASKED
-from autobatch.errors import InvalidRequest
+from proxy.pieces import Kind, Piece, Plan, Rules, plan_list
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _Inputs = str | list[str | list[_TokenId] | _TokenId]
@@ -33,7 +33,6 @@ class _EmbedBody(msgspec.Struct):
 _FIELDS = tuple(f'"{name}"'.encode() for name in _EmbedBody.__struct_fields__)
 _decode_body = msgspec.json.Decoder(_EmbedBody).decode
 _decode_inputs: Callable[[msgspec.Raw], str | list[str | list[int] | int]] = msgspec.json.Decoder(_Inputs).decode
-_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode_text = msgspec.json.Encoder().encode
 
 # `application/json` or `application/*+json`, and parameters, by the rules for media types.
@@ -45,37 +44,18 @@ _is_json = re.compile(
 _ONLY_INPUTS_BYTES = len('{"inputs": }')  # and no room for another key, or for another spelling of this one
 
 
-class Piece(msgspec.Struct, frozen=True):
-    """One job to be: the fields mean what they mean in `autobatch.frames.JobHeader`."""
-
-    n: int
-    kind: Literal["merge", "solo", "verbatim"]
-    body: bytes
-    options: str = ""
-    content_type: str | None = None
-
-
-def plan_embed(body: bytes, content_type: str | None, *, job_inputs_max: int, request_inputs_max: int) -> list[Piece]:
-    """Cut one `/embed` request into jobs of at most `job_inputs_max` inputs, in the order of its inputs.
+def plan_embed(
+    body: bytes, content_type: str | None, rules: Rules, *, job_inputs_max: int, asks_bulk: bool = False
+) -> Plan:
+    """Cut one `/embed` request into jobs of at most `job_inputs_max` inputs, texts of like length together.
 
     Raises:
-        InvalidRequest: More than `request_inputs_max` inputs.
+        InvalidRequest: More inputs than a request may have.
     """
-    verbatim = [Piece(1, "verbatim", body, content_type=content_type)]
-    if not is_json(content_type):
-        return verbatim
-    try:
-        request = _decode_body(body)
-        inputs = _decode_inputs(request.inputs)
-    except NOT_AS_ASKED:
-        return verbatim
-    raw = bytes(request.inputs)
-    if _is_odd(body, raw, request.dimensions):
-        return verbatim
-    options = _options(request)
-    if isinstance(inputs, str):
-        return [Piece(1, "merge", b"[%b]" % raw, options)] if inputs else verbatim
-    return _plan_list(inputs, raw, options, job_inputs_max, request_inputs_max) or verbatim
+    plan = None
+    if is_json(content_type):
+        plan = _plan_plain(body, rules, job_inputs_max=job_inputs_max, asks_bulk=asks_bulk)
+    return plan or Plan([Piece(1, "verbatim", body, content_type=content_type)], asks_bulk)
 
 
 def is_json(content_type: str | None) -> bool:
@@ -83,24 +63,27 @@ def is_json(content_type: str | None) -> bool:
     return content_type == "application/json" or (content_type is not None and _is_json(content_type) is not None)
 
 
-def _plan_list(
-    inputs: Sequence[str | list[int] | int], raw: bytes, options: str, job_inputs_max: int, request_inputs_max: int
-) -> list[Piece]:
-    """The jobs of a list; none when the list is not plainly valid."""
+def _plan_plain(body: bytes, rules: Rules, *, job_inputs_max: int, asks_bulk: bool) -> Plan | None:
+    """The jobs of a request; None when it is not plainly one for vectors."""
+    try:
+        request = _decode_body(body)
+        inputs = _decode_inputs(request.inputs)
+    except NOT_AS_ASKED:
+        return None
+    raw = bytes(request.inputs)
+    if not inputs or _is_odd(body, raw, request.dimensions):
+        return None
+    options = _options(request)
+    if isinstance(inputs, str):
+        return Plan([Piece(1, "merge", b"[%b]" % raw, options, None, rules.ruler.length(inputs))], asks_bulk)
     kinds = set(map(type, inputs))
-    if not inputs or (int in kinds and len(kinds) > 1) or (kinds != {str} and b"-" in raw):
-        return []  # `[]`, mixtures with bare ids, and an id that may be `-0` are the upstream's to judge
+    if (int in kinds and len(kinds) > 1) or (kinds != {str} and b"-" in raw):
+        return None  # mixtures with bare ids, and an id that may be `-0`, are the upstream's to judge
     if kinds == {int}:  # `[1, 2]` is one sequence of token ids, not two inputs
-        return [Piece(1, "solo", b"[%b]" % raw, options)]
-    if len(inputs) > request_inputs_max:
-        raise InvalidRequest(f"batch size {len(inputs)} > maximum allowed batch size {request_inputs_max}")
+        return Plan([Piece(1, "solo", b"[%b]" % raw, options, None, len(inputs))], asks_bulk)
     # Token ids of a foreign vocabulary can make the upstream fail, and an empty text always does: no neighbours.
-    kind: Literal["merge", "solo"] = "merge" if kinds == {str} and "" not in inputs else "solo"
-    if len(inputs) <= job_inputs_max:
-        return [Piece(len(inputs), kind, raw, options)]
-    items = _decode_items(raw)
-    runs = [items[start : start + job_inputs_max] for start in range(0, len(items), job_inputs_max)]
-    return [Piece(len(run), kind, b"[%b]" % b",".join(run), options) for run in runs]
+    kind: Kind = "merge" if kinds == {str} and "" not in inputs else "solo"
+    return plan_list(inputs, raw, kind, options, rules, job_inputs_max=job_inputs_max, asks_bulk=asks_bulk)
 
 
 def _is_odd(body: bytes, raw_inputs: bytes, dimensions: int | None) -> bool:

@@ -1,16 +1,20 @@
 """What a body becomes: jobs with exactly its inputs, or its own bytes. Judged by the standard library's JSON."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from autobatch.errors import InvalidRequest
 from batcher.merging import splice
-from proxy.joining import join_arrays
-from proxy.parsing import Piece, is_json, plan_embed
+from proxy.joining import join_rows
+from proxy.lengths import make_ruler
+from proxy.parsing import is_json, plan_embed
+from proxy.pieces import Piece, Rules
 
 JSON = "application/json"
 DEFAULTS: dict[str, Any] = {
@@ -24,8 +28,23 @@ FIELDS = ("inputs", *DEFAULTS)
 U64_MAX = 2**64 - 1
 
 
-def plan(body: bytes, *, job_inputs_max: int = 32, request_inputs_max: int = 2048) -> list[Piece]:
-    return plan_embed(body, JSON, job_inputs_max=job_inputs_max, request_inputs_max=request_inputs_max)
+RULER = make_ruler(None)
+
+
+def plan(
+    body: bytes,
+    *,
+    content_type: str | None = JSON,
+    job_inputs_max: int = 32,
+    request_inputs_max: int = 2048,
+    padding_max: int = RULER.padding_max,
+) -> list[Piece]:
+    """The jobs of a request of which none is large enough to be bulk."""
+    ruler = msgspec.structs.replace(RULER, padding_max=padding_max)
+    rules = Rules(ruler, request_inputs_max, bulk_above_inputs=2048)
+    planned = plan_embed(body, content_type, rules, job_inputs_max=job_inputs_max)
+    assert planned.is_bulk is False
+    return planned.pieces
 
 
 def is_verbatim(pieces: list[Piece], body: bytes) -> bool:
@@ -99,12 +118,14 @@ def read(body: bytes) -> tuple[list[Any], dict[str, Any]] | None:
     return (items, options) if inputs else None
 
 
-def check(body: bytes, job_inputs_max: int, request_inputs_max: int) -> None:
+def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max: int) -> None:
     """Whatever becomes of a body, it is nothing that the body did not say."""
     meant = read(body)
     pieces, refusal = [], ""
     try:
-        pieces = plan(body, job_inputs_max=job_inputs_max, request_inputs_max=request_inputs_max)
+        pieces = plan(
+            body, job_inputs_max=job_inputs_max, request_inputs_max=request_inputs_max, padding_max=padding_max
+        )
     except InvalidRequest as error:
         refusal = str(error)
     if pieces and is_verbatim(pieces, body):
@@ -115,26 +136,30 @@ def check(body: bytes, job_inputs_max: int, request_inputs_max: int) -> None:
         assert refusal == f"batch size {len(inputs)} > maximum allowed batch size {request_inputs_max}"
         return
     assert refusal == ""
-    start = 0
     for piece in pieces:
-        assert 1 <= piece.n <= job_inputs_max
+        own = [inputs[place] for place in places_of(piece)]
+        assert piece.n == len(own) <= job_inputs_max
         assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
-        assert json.loads(piece.body) == inputs[start : start + piece.n]
+        assert json.loads(piece.body) == own
         assert json.loads(f"{{{piece.options}}}").keys() <= DEFAULTS.keys()
-        assert read(splice([piece.body[1:-1]], piece.options)) == (inputs[start : start + piece.n], options)
-        is_safe = all(isinstance(item, str) and item for item in inputs[start : start + piece.n])
+        assert read(splice([piece.body[1:-1]], piece.options)) == (own, options)
+        assert piece.longest == max(map(len, own))
+        is_safe = all(isinstance(item, str) and item for item in own)
         assert piece.kind == "solo" or is_safe
-        start += piece.n
-    assert start == len(inputs)
-    assert json.loads(join_arrays([piece.body for piece in pieces])) == inputs
+    assert sorted(place for piece in pieces for place in places_of(piece)) == list(range(len(inputs)))
+    assert json.loads(join_rows([(places_of(piece), piece.body) for piece in pieces])) == inputs
 
 
-SIZES = st.tuples(st.integers(1, 6), st.integers(1, 12))
+def places_of(piece: Piece) -> Sequence[int]:
+    return piece.places or range(piece.n)
+
+
+SIZES = st.tuples(st.integers(1, 6), st.integers(1, 12), st.integers(0, 6))
 
 
 @given(st.binary(), SIZES)
-@example(b"", (1, 1))
-def test_any_bytes_become_something(body: bytes, sizes: tuple[int, int]) -> None:
+@example(b"", (1, 1, 0))
+def test_any_bytes_become_something(body: bytes, sizes: tuple[int, int, int]) -> None:
     check(body, *sizes)
 
 
@@ -197,16 +222,16 @@ def bodies(draw: st.DrawFn) -> bytes:
 
 @settings(max_examples=300)
 @given(bodies(), SIZES)
-@example(b'{"inputs":"b","inputs":":"}', (32, 32))
-@example(b'{"inputs":"a","dimensions":18446744073709551616}', (32, 32))
-def test_anything_like_a_request_becomes_its_inputs_or_itself(body: bytes, sizes: tuple[int, int]) -> None:
+@example(b'{"inputs":"b","inputs":":"}', (32, 32, 0))
+@example(b'{"inputs":"a","dimensions":18446744073709551616}', (32, 32, 0))
+def test_anything_like_a_request_becomes_its_inputs_or_itself(body: bytes, sizes: tuple[int, int, int]) -> None:
     check(body, *sizes)
 
 
 @settings(max_examples=200)
 @given(bodies(), SIZES, st.data())
 def test_a_damaged_request_becomes_its_inputs_or_itself(
-    body: bytes, sizes: tuple[int, int], data: st.DataObject
+    body: bytes, sizes: tuple[int, int, int], data: st.DataObject
 ) -> None:
     start = data.draw(st.integers(0, len(body)))
     end = data.draw(st.integers(start, min(start + 3, len(body))))
@@ -246,7 +271,7 @@ def test_a_plain_request_is_always_understood(
     pieces = plan(body, job_inputs_max=job_inputs_max)
 
     assert not is_verbatim(pieces, body)
-    check(body, job_inputs_max, 2048)
+    check(body, job_inputs_max, 2048, RULER.padding_max)
     n = sum(piece.n for piece in pieces)
     assert len(pieces) == -(-n // job_inputs_max)  # no more jobs than needed
 
@@ -274,17 +299,17 @@ def test_lanes_are_equal_when_effective_options_are(
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [
-        (b'"a"', Piece(1, "merge", b'["a"]')),
-        (b'["a"]', Piece(1, "merge", b'["a"]')),
-        (b'["a","b"]', Piece(2, "merge", b'["a","b"]')),
-        (b'[ "a" ,\n"b" ]', Piece(2, "merge", b'[ "a" ,\n"b" ]')),
-        (b'"\\u00e9\\n\\ud83d\\ude00"', Piece(1, "merge", b'["\\u00e9\\n\\ud83d\\ude00"]')),
-        (b"[1,4294967295]", Piece(1, "solo", b"[[1,4294967295]]")),
-        (b"[[1,2],[3]]", Piece(2, "solo", b"[[1,2],[3]]")),
-        (b"[[1]]", Piece(1, "solo", b"[[1]]")),
-        (b'["a",[1]]', Piece(2, "solo", b'["a",[1]]')),
-        (b'["a",""]', Piece(2, "solo", b'["a",""]')),
-        (b"[[1],[]]", Piece(2, "solo", b"[[1],[]]")),
+        (b'"a"', Piece(1, "merge", b'["a"]', longest=1)),
+        (b'["a"]', Piece(1, "merge", b'["a"]', longest=1)),
+        (b'["a","bcd"]', Piece(2, "merge", b'["a","bcd"]', longest=3)),
+        (b'[ "a" ,\n"b" ]', Piece(2, "merge", b'[ "a" ,\n"b" ]', longest=1)),
+        (b'"\\u00e9\\n\\ud83d\\ude00"', Piece(1, "merge", b'["\\u00e9\\n\\ud83d\\ude00"]', longest=3)),
+        (b"[1,4294967295]", Piece(1, "solo", b"[[1,4294967295]]", longest=2)),
+        (b"[[1,2],[3]]", Piece(2, "solo", b"[[1,2],[3]]", longest=2)),
+        (b"[[1]]", Piece(1, "solo", b"[[1]]", longest=1)),
+        (b'["a",[1]]', Piece(2, "solo", b'["a",[1]]', longest=1)),
+        (b'["a",""]', Piece(2, "solo", b'["a",""]', longest=1)),
+        (b"[[1],[]]", Piece(2, "solo", b"[[1],[]]", longest=1)),
     ],
 )
 def test_inputs_travel_as_they_were_written(inputs: bytes, expected: Piece) -> None:
@@ -316,7 +341,7 @@ def test_inputs_travel_as_they_were_written(inputs: bytes, expected: Piece) -> N
 def test_an_option_is_in_the_lane_unless_it_is_the_default(option: bytes, expected: str) -> None:
     body = b'{"inputs":"a",' + option + b"}"
 
-    assert plan(body) == [Piece(1, "merge", b'["a"]', expected)]
+    assert plan(body) == [Piece(1, "merge", b'["a"]', expected, longest=1)]
 
 
 REFUSED_BY_TEI = [
@@ -457,8 +482,8 @@ def test_a_key_inside_a_text_is_no_repeated_key() -> None:
 )
 def test_bodies_of_json_types_are_read(content_type: str) -> None:
     assert is_json(content_type)
-    pieces = plan_embed(b'{"inputs":"a"}', content_type, job_inputs_max=1, request_inputs_max=1)
-    assert pieces == [Piece(1, "merge", b'["a"]')]
+    pieces = plan(b'{"inputs":"a"}', content_type=content_type, job_inputs_max=1, request_inputs_max=1)
+    assert pieces == [Piece(1, "merge", b'["a"]', longest=1)]
 
 
 @pytest.mark.parametrize(
@@ -487,7 +512,7 @@ def test_bodies_of_json_types_are_read(content_type: str) -> None:
     ],
 )
 def test_bodies_of_other_types_go_as_they_came_with_their_type(content_type: str | None) -> None:
-    pieces = plan_embed(b'{"inputs":"a"}', content_type, job_inputs_max=1, request_inputs_max=1)
+    pieces = plan(b'{"inputs":"a"}', content_type=content_type, job_inputs_max=1, request_inputs_max=1)
 
     assert pieces == [Piece(1, "verbatim", b'{"inputs":"a"}', content_type=content_type)]
 
@@ -496,20 +521,20 @@ def test_many_inputs_become_jobs_of_at_most_the_batch_size() -> None:
     pieces = plan(b'{"inputs":["a", "b","c" ,"d","e"],"normalize":false}', job_inputs_max=2)
 
     assert pieces == [
-        Piece(2, "merge", b'["a","b"]', '"normalize":false'),
-        Piece(2, "merge", b'["c","d"]', '"normalize":false'),
-        Piece(1, "merge", b'["e"]', '"normalize":false'),
+        Piece(2, "merge", b'["a","b"]', '"normalize":false', longest=1, places=[0, 1]),
+        Piece(2, "merge", b'["c","d"]', '"normalize":false', longest=1, places=[2, 3]),
+        Piece(1, "merge", b'["e"]', '"normalize":false', longest=1, places=[4]),
     ]
 
 
 def test_as_many_inputs_as_a_job_takes_are_one_job() -> None:
-    assert plan(b'{"inputs":["a","b"]}', job_inputs_max=2) == [Piece(2, "merge", b'["a","b"]')]
+    assert plan(b'{"inputs":["a","b"]}', job_inputs_max=2) == [Piece(2, "merge", b'["a","b"]', longest=1)]
 
 
 def test_one_token_sequence_is_one_input_however_long() -> None:
     pieces = plan(b'{"inputs":[1,2,3]}', job_inputs_max=1, request_inputs_max=1)
 
-    assert pieces == [Piece(1, "solo", b"[[1,2,3]]")]
+    assert pieces == [Piece(1, "solo", b"[[1,2,3]]", longest=3)]
 
 
 @pytest.mark.parametrize("inputs", [b'["a","b","c"]', b"[[1],[2],[3]]", b'["","",""]'])

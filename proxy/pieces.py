@@ -1,0 +1,121 @@
+"""Decide how the inputs of one request are cut into jobs. Pure.
+
+1. A request that can be one job is one, in the bytes in which it came.
+2. Texts are sorted by length and cut where one more call costs less than the padding; `places` says how to go back.
+3. What shares no call anyway keeps its order: nothing is gained by sorting it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from autobatch.errors import InvalidRequest
+from autobatch.packing import runs
+from proxy.lengths import Ruler
+
+BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
+
+Kind = Literal["merge", "solo", "verbatim"]
+
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One job to be: but for `places`, the fields mean what they mean in `autobatch.frames.JobHeader`.
+
+    Attributes:
+        places: Where its inputs stand in the request, in the job's order; empty for a job that is the whole request.
+    """
+
+    n: int
+    kind: Kind
+    body: bytes
+    options: str = ""
+    content_type: str | None = None
+    longest: int = 0
+    places: Sequence[int] = ()
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What one request becomes.
+
+    Attributes:
+        pieces: Its jobs, at least one; together they have each of its inputs once.
+        is_bulk: Whether they fill what room the others leave.
+    """
+
+    pieces: list[Piece]
+    is_bulk: bool
+
+
+class Rules(msgspec.Struct, frozen=True):
+    """How this worker cuts all its requests.
+
+    Attributes:
+        ruler: Measures the inputs.
+        request_inputs_max: Inputs in one request.
+        bulk_above_inputs: A request of more inputs is bulk.
+    """
+
+    ruler: Ruler
+    request_inputs_max: int
+    bulk_above_inputs: int
+
+
+def plan_list(
+    inputs: Sequence[Any], raw: bytes, kind: Kind, options: str, rules: Rules, *, job_inputs_max: int, asks_bulk: bool
+) -> Plan:
+    """Cut a list of inputs into jobs.
+
+    Args:
+        inputs: At least one: for `merge` texts, else texts and lists of token ids.
+        raw: The same as JSON.
+        kind: Of all its jobs.
+        options: Of all its jobs.
+        rules: Of this worker.
+        job_inputs_max: Inputs in one job, at least 1.
+        asks_bulk: Whether the client asked to be bulk.
+
+    Raises:
+        InvalidRequest: More inputs than a request may have.
+    """
+    count = len(inputs)
+    if count > rules.request_inputs_max:
+        raise InvalidRequest(f"batch size {count} > maximum allowed batch size {rules.request_inputs_max}")
+    is_bulk = asks_bulk or count > rules.bulk_above_inputs
+    ruler = rules.ruler
+    if kind == "merge":
+        lengths = ruler.lengths(inputs)
+        if is_bulk:
+            job_inputs_max = max(1, job_inputs_max // BULK_JOBS_PER_BATCH)
+    else:
+        lengths = [ruler.length(item) if isinstance(item, str) else len(item) for item in inputs]
+    longest = max(lengths)
+    # The cheap question first: nearly all lists are short, or their inputs are alike.
+    is_alike = count == 1 or kind != "merge" or longest * count - sum(lengths) <= ruler.padding_max
+    if is_alike and count <= job_inputs_max:
+        return Plan([Piece(count, kind, raw, options, None, longest)], is_bulk)
+    if kind == "merge":
+        groups = _by_length(lengths, job_inputs_max, ruler.padding_max)
+    else:
+        groups = _in_order(count, job_inputs_max)
+    items = _decode_items(raw)
+    return Plan([_piece(places, items, lengths, kind, options) for places in groups], is_bulk)
+
+
+def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int) -> list[Sequence[int]]:
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    ascending = [lengths[place] for place in order]
+    return [order[start:stop] for start, stop in runs(ascending, inputs_max=inputs_max, padding_max=padding_max)]
+
+
+def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:
+    return [range(start, min(start + inputs_max, count)) for start in range(0, count, inputs_max)]
+
+
+def _piece(
+    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: Kind, options: str
+) -> Piece:
+    body = b"[%b]" % b",".join([items[place] for place in places])
+    return Piece(len(places), kind, body, options, None, max([lengths[place] for place in places]), places)

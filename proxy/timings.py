@@ -1,0 +1,32 @@
+"""Headers that tell a client where its time went: in the queue, in the upstream's call, and with how many companions.
+
+    server-timing: queue;dur=1.2, upstream;dur=4.3
+    x-batch-size: 17
+
+Source of the first: https://www.w3.org/TR/server-timing/, durations in milliseconds.
+"""
+
+from collections.abc import Sequence
+
+from autobatch.frames import ReplyHeader
+
+
+def timings_of(reply: ReplyHeader) -> dict[str, str]:
+    """Return the headers of the call that answered one job; none when no call was made."""
+    return _headers(reply.queue_us, reply.upstream_us, reply.batch)
+
+
+def slowest_timings(replies: Sequence[ReplyHeader]) -> dict[str, str]:
+    """Return the headers of a request of several jobs: the slowest of each part, and the largest batch."""
+    return _headers(
+        max(reply.queue_us for reply in replies),
+        max(reply.upstream_us for reply in replies),
+        max(reply.batch for reply in replies),
+    )
+
+
+def _headers(queue_us: int, upstream_us: int, batch: int) -> dict[str, str]:
+    if not batch:
+        return {}
+    spent = f"queue;dur={queue_us / 1000:.1f}, upstream;dur={upstream_us / 1000:.1f}"
+    return {"Server-Timing": spent, "X-Batch-Size": str(batch)}
