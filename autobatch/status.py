@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from autobatch.cache_naming import model_identity
 from autobatch.decoding import NOT_AS_ASKED
 
 UNKNOWN_MAX = 1_000_000  # while no upstream has named a limit
@@ -42,7 +43,14 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamStatus]
 
 
+class _Info(msgspec.Struct):
+    """What counts here of TEI's `/info`."""
+
+    max_input_length: int = UNKNOWN_MAX
+
+
 _decoder = msgspec.json.Decoder(BatcherStatus)
+_decode_info = msgspec.json.Decoder(_Info).decode
 encode = msgspec.json.Encoder().encode
 
 
@@ -74,6 +82,11 @@ class Fleet:
         )
         #: Whether there is a live batcher with a healthy upstream.
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)
+        infos = [bytes(upstream.info) for upstream in self.upstreams if upstream.is_healthy]
+        #: What the healthy upstreams say that they are, None when they do not agree: see `autobatch.cache_naming`.
+        self.model = model_identity(infos)
+        #: Tokens after which every upstream cuts an input off or refuses it.
+        self.input_tokens_max = max((_input_tokens_max(info) for info in infos), default=UNKNOWN_MAX)
         allowed = (upstream.batch_inputs_max for upstream in self.upstreams)
         self._batch_inputs_max = max(1, min(allowed, default=UNKNOWN_MAX))
 
@@ -88,3 +101,10 @@ class Fleet:
             if (info := bytes(upstream.info)) != b"null":
                 return info
         return None
+
+
+def _input_tokens_max(info: bytes) -> int:
+    try:
+        return max(1, _decode_info(info).max_input_length)
+    except NOT_AS_ASKED:
+        return UNKNOWN_MAX

@@ -3,6 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from autobatch.buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
+from batcher.climbing import Setting
+from batcher.cost import CostModel
 from batcher.forming import Batch
 
 
@@ -67,6 +69,22 @@ class Metrics:
         )
         self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
         self.in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", registry=registry)
+        self.calls_max, self.units_max, self.padding_max, self.fixed_seconds = (
+            Gauge(f"autobatch_tuned_{name}", text, ["upstream"], registry=registry)
+            for name, text in (
+                ("calls_max", "Calls that are made at once now."),
+                ("units_max", "(inputs + 1) x longest input, in one call; 0 is no limit."),
+                ("padding_max", "Padding in one batch, in the unit of lengths: what one more call would cost."),
+                ("call_fixed_seconds", "What a call costs whatever it carries."),
+            )
+        )
+
+    def note_tuning(self, upstream: str, setting: Setting, cost: CostModel) -> None:
+        """Take note of how an upstream is called now."""
+        self.calls_max.labels(upstream).set(setting.calls)
+        self.units_max.labels(upstream).set(setting.units_max or 0)
+        self.padding_max.labels(upstream).set(cost.padding_max)
+        self.fixed_seconds.labels(upstream).set(cost.fixed_s)
 
     def note_batch(self, batch: Batch, inputs_max: int, now_ms: int, held: int) -> None:
         """Take note of a batch that leaves now, on Redis's clock, and of the inputs still held."""

@@ -1,0 +1,123 @@
+"""Answer from the result cache what was computed before, and ask the desk for the rest.
+
+1. Only plain texts are looked up: what travels alone is rare, or not ours to judge.
+2. Nothing is looked up or stored unless all upstreams name the same model; and nothing is stored when that changed
+   while the answer was on its way.
+3. A client waits for the look-up, never for the storing.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from autobatch.cache_naming import cache_name
+from autobatch.decoding import NOT_AS_ASKED
+from autobatch.errors import DeadlineExceeded
+from autobatch.frames import ReplyHeader
+from autobatch.result_cache import ResultCache
+from proxy.desk import Desk, Reply
+from proxy.pieces import Piece, Plan
+
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Recall:
+    """The way of a request past the cache.
+
+    Args:
+        desk: Asked for what is not known.
+        cache: Rows by their names.
+        model: Tells what the upstreams say that they are; None when they do not agree.
+    """
+
+    def __init__(self, desk: Desk, cache: ResultCache, model: Callable[[], str | None]) -> None:
+        self.counts = cache.counts
+        self._desk = desk
+        self._cache = cache
+        self._model = model
+        self._storing: set[asyncio.Task[None]] = set()
+
+    async def ask(self, plan: Plan, route: str, timeout_s: float) -> tuple[list[Piece], list[Reply]]:
+        """Return the request's pieces, cut in two where some of their inputs are known, and a reply to each.
+
+        Raises:
+            QueueFull, QueueUnavailable, DeadlineExceeded: As the desk does.
+        """
+        model = self._model()
+        if model is None or all(piece.kind != "merge" for piece in plan.pieces):
+            return plan.pieces, await self._desk.ask(plan, route, timeout_s)
+        started_s = asyncio.get_running_loop().time()
+        names = [_names(model, route, piece) for piece in plan.pieces]
+        rows = iter(await self._cache.look_up([name for each in names for name in each]))
+        known: list[tuple[Piece, Reply]] = []
+        unknown: list[tuple[Piece, list[str]]] = []
+        for piece, own in zip(plan.pieces, names, strict=True):
+            found = [next(rows) for _ in own]
+            if any(row is not None for row in found):
+                known.append(_known(piece, found))
+            if left := _unknown(piece, own, found):
+                unknown.append(left)
+        pieces = [piece for piece, _ in unknown]
+        replies: list[Reply] = []
+        if pieces:
+            left_s = timeout_s - (asyncio.get_running_loop().time() - started_s)
+            if left_s <= 0:
+                raise DeadlineExceeded
+            replies = await self._desk.ask(Plan(pieces, plan.is_bulk), route, left_s)
+            if self._model() == model:
+                self._store([own for _, own in unknown], replies)
+        return [*(piece for piece, _ in known), *pieces], [*(reply for _, reply in known), *replies]
+
+    async def close(self) -> None:
+        """Let what is being stored be stored."""
+        await asyncio.gather(*self._storing)
+
+    def _store(self, names: Sequence[Sequence[str]], replies: Sequence[Reply]) -> None:
+        pairs: list[tuple[str, bytes]] = []
+        for own, (header, body) in zip(names, replies, strict=True):
+            if own and header.status == 200:
+                pairs += zip(own, _rows(body, len(own)), strict=False)
+        if pairs:
+            task = asyncio.create_task(self._cache.store(pairs))
+            self._storing.add(task)
+            task.add_done_callback(self._storing.discard)
+
+
+def _names(model: str, route: str, piece: Piece) -> list[str]:
+    """One name an input; none for what is not looked up."""
+    if piece.kind != "merge":
+        return []
+    inputs = [piece.body[1:-1]] if piece.n == 1 else map(bytes, _decode_items(piece.body))
+    return [cache_name(model, route, piece.options, each) for each in inputs]
+
+
+def _known(piece: Piece, found: Sequence[bytes | None]) -> tuple[Piece, Reply]:
+    """The part of a piece that was found, and its answer."""
+    places = piece.places or range(piece.n)
+    rows = [(place, row) for place, row in zip(places, found, strict=True) if row is not None]
+    part = msgspec.structs.replace(piece, n=len(rows), body=b"", places=[place for place, _ in rows])
+    return part, (ReplyHeader("", 200), b"[%b]" % b",".join([row for _, row in rows]))
+
+
+def _unknown(piece: Piece, names: Sequence[str], found: Sequence[bytes | None]) -> tuple[Piece, list[str]] | None:
+    """The part of a piece that is to be asked for, and its names; None when nothing is left."""
+    if None not in found:
+        return (piece, []) if not names else None
+    if not any(found):
+        return piece, list(names)
+    places = piece.places or range(piece.n)
+    items = _decode_items(piece.body)
+    left = [i for i, row in enumerate(found) if row is None]
+    body = b"[%b]" % b",".join([items[i] for i in left])
+    part = msgspec.structs.replace(piece, n=len(left), body=body, places=[places[i] for i in left])
+    return part, [names[i] for i in left]
+
+
+def _rows(body: bytes, count: int) -> list[bytes]:
+    """The rows of a good answer; none when it is not one."""
+    try:
+        rows = [bytes(row) for row in _decode_items(body)]
+    except NOT_AS_ASKED:
+        return []
+    return rows if len(rows) == count else []
