@@ -19,7 +19,8 @@ JSON = {"Content-Type": "application/json"}
 def answer(pieces: Sequence[Piece], replies: Sequence[Reply]) -> web.Response:
     """Answer one request.
 
-    Where jobs failed, the one with the earliest input speaks for all, as the upstream names the first bad input.
+    Where jobs failed, the one with the earliest input speaks for all. The upstream names the first bad input; which one
+    of a job's inputs was bad, its error does not say.
 
     Args:
         pieces: The request's jobs.

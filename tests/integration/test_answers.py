@@ -42,7 +42,7 @@ async def test_many_single_requests_become_few_calls(redis_url: str, upstream: F
 
 async def test_a_long_list_is_split_and_joined_in_order(redis_url: str, upstream: FakeUpstream) -> None:
     texts = [f"text {number}" for number in range(100)]
-    async with ready_house(redis_url, upstream.url) as house:
+    async with ready_house(redis_url, upstream.url, proxy={"bulk_above_inputs": 100}) as house:
         assert await house.embed(texts) == (200, [vector(text) for text in texts])
     assert sorted(map(len, upstream.calls)) == [4, 32, 32, 32]
 
@@ -98,7 +98,7 @@ async def test_a_poisonous_input_fails_alone(redis_url: str, upstream: FakeUpstr
 async def test_one_bad_job_of_a_split_request_fails_the_request(redis_url: str, upstream: FakeUpstream) -> None:
     texts = [f"text {number}" for number in range(80)]
     texts[50], texts[70] = "poison 50", "poison 70"
-    async with ready_house(redis_url, upstream.url) as house:
+    async with ready_house(redis_url, upstream.url, proxy={"bulk_above_inputs": 80}) as house:
         status, body = await house.embed(texts)
     assert (status, body["error"]) == (422, "Input validation error: poison 50")
 

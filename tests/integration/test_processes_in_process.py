@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -38,6 +39,17 @@ def test_the_proxy_refuses_wrong_settings(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == 2
+
+
+def test_the_proxy_refuses_a_tokenizer_that_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before a worker is forked, which could only fail again and again."""
+    monkeypatch.setattr("sys.argv", ["proxy", "--tokenizer-file", str(tmp_path / "tokenizer.json")])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("autobatch: TOKENIZER_FILE: ")
 
 
 async def test_a_batcher_ends_at_a_signal(redis_url: str, upstream: FakeUpstream) -> None:

@@ -1,0 +1,82 @@
+"""A batcher's end of a house's queue, worked by the test's own hand: it sees each job, and answers whatever it likes."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from autobatch.frames import JobHeader, ReplyHeader, decode_job, encode
+from autobatch.job_queue import BatcherQueue
+from autobatch.keys import Keys
+from autobatch.redis_address import Address
+from autobatch.redis_link import RedisLink
+from bench.oracle import answer
+from tests.support.waiting import wait_until
+
+INPUTS_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One claimed job.
+
+    Attributes:
+        header: As the worker wrote it.
+        body: As the worker wrote it.
+        is_bulk: Whether it was in the bulk queue.
+    """
+
+    header: JobHeader
+    body: bytes
+    is_bulk: bool
+
+    @property
+    def texts(self) -> list[str]:
+        """The inputs."""
+        texts: list[str] = orjson.loads(self.body)
+        return texts
+
+
+class Clerk:
+    """Claims all that is queued, when asked to, and replies."""
+
+    def __init__(self, queue: BatcherQueue) -> None:
+        self._queue = queue
+
+    async def claim(self, count: int) -> list[Job]:
+        """Wait until there are `count` jobs, and claim them."""
+        jobs: list[Job] = []
+
+        async def has_all() -> bool:
+            claim = await self._queue.claim(INPUTS_MAX, 0, bulk=INPUTS_MAX)
+            frames = itertools.chain(((f, False) for f in claim.fresh), ((f, True) for f in claim.bulk))
+            jobs.extend(Job(*decode_job(frame), is_bulk) for frame, is_bulk in frames)
+            return len(jobs) >= count
+
+        await wait_until(has_all)
+        assert len(jobs) == count
+        return jobs
+
+    async def reply(self, job: Job, body: bytes | None = None, status: int = 200, **header: Any) -> None:
+        """Answer a job: with its vectors, or with `body`. The others are fields of `ReplyHeader`."""
+        body = answer(job.texts) if body is None else body
+        await self._queue.reply([(job.header.id, encode(ReplyHeader(job.header.id, status, **header), body))])
+
+    async def reply_all(self, jobs: Iterable[Job]) -> None:
+        """Answer jobs with their vectors."""
+        for job in jobs:
+            await self.reply(job)
+
+
+@asynccontextmanager
+async def open_clerk(redis_url: str) -> AsyncIterator[Clerk]:
+    """A clerk for the house at this Redis."""
+    async with AsyncExitStack() as stack:
+        link = RedisLink(Address.from_url(redis_url), "clerk")
+        link.start()
+        stack.push_async_callback(link.close)
+        assert await link.wait_connected(5)
+        yield Clerk(BatcherQueue(link, link, Keys("house"), "clerk", lease_ms=60_000, reply_ttl_ms=60_000))
