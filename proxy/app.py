@@ -16,6 +16,7 @@ from autobatch.keys import Keys
 from autobatch.periodic import Periodic
 from autobatch.redis_address import Address
 from autobatch.redis_link import RedisLink
+from autobatch.result_cache import ResultCache
 from autobatch.settings import ProxySettings
 from proxy.answers import JSON, answer, error_response
 from proxy.desk import Desk, new_worker_id
@@ -23,6 +24,7 @@ from proxy.lengths import Ruler, make_ruler
 from proxy.metrics import CONTENT_TYPE, Metrics
 from proxy.parsing import plan_embed
 from proxy.pieces import Rules
+from proxy.recall import Recall
 from proxy.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
 from proxy.watcher import FleetWatcher
 
@@ -34,12 +36,18 @@ class Edge:
     """The handlers of one worker."""
 
     def __init__(
-        self, settings: ProxySettings, ruler: Ruler, desk: Desk, watcher: FleetWatcher, metrics: Metrics
+        self,
+        settings: ProxySettings,
+        ruler: Ruler,
+        desk: Desk,
+        recall: Recall | None,
+        watcher: FleetWatcher,
+        metrics: Metrics,
     ) -> None:
         self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
-        self._max_batch_size = settings.max_batch_size
         self._timeout_max_ms = settings.request_timeout_ms
         self._desk = desk
+        self._recall = recall
         self._watcher = watcher
         self._metrics = metrics
 
@@ -63,11 +71,13 @@ class Edge:
             body,
             headers.get("Content-Type"),
             self._rules,
-            job_inputs_max=self._watcher.job_inputs_max(self._max_batch_size),
+            self._watcher.allowed,
             asks_bulk=asks_bulk(headers.get(PRIORITY_HEADER)),
         )
-        replies = await self._desk.ask(plan, "/embed", self._timeout_s(request))
-        return answer(plan.pieces, replies)
+        timeout_s = self._timeout_s(request)
+        if self._recall is None:
+            return answer(plan.pieces, await self._desk.ask(plan, "/embed", timeout_s))
+        return answer(*await self._recall.ask(plan, "/embed", timeout_s))
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""
@@ -100,7 +110,7 @@ class Edge:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """`GET /metrics` of all workers of this gunicorn."""
-        self._metrics.take(self._desk)
+        self._metrics.take(self._desk, self._recall)
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -115,24 +125,39 @@ def make_app(settings: ProxySettings) -> web.Application:
     keys, worker = Keys(settings.namespace), new_worker_id()
     link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
     desk = Desk(WorkerQueue(link, inbox_link, keys, worker), link, inbox_link, worker, settings.max_queue_size)
-    watcher = FleetWatcher(Control(connect(url), keys))
+    ruler = make_ruler(settings.tokenizer_file)
+    watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
     metrics = Metrics()
-    edge = Edge(settings, make_ruler(settings.tokenizer_file), desk, watcher, metrics)
+    cache_link, recall = None, None
+    if settings.cache_ttl_s:
+        cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
+        bytes_max = settings.cache_max_mb * 1_000_000
+        cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
+        recall = Recall(desk, cache, lambda: watcher.fleet.model)
+    edge = Edge(settings, ruler, desk, recall, watcher, metrics)
 
-    async def bring_metrics_over() -> float:
-        metrics.take(desk)
+    def bring_metrics_over() -> None:
+        metrics.take(desk, recall)
+
+    async def count() -> float:
+        bring_metrics_over()
         return METRICS_EVERY_S
 
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
-        counting = Periodic("metrics", bring_metrics_over)
+        counting = Periodic("metrics", count)
         spare_the_collector()
+        if cache_link is not None:
+            cache_link.start()
         await desk.open()
         watcher.open()
         counting.start()
         yield
         await counting.close()
-        metrics.take(desk)
+        bring_metrics_over()
         await watcher.close()
+        if recall is not None and cache_link is not None:
+            await recall.close()
+            await cache_link.close()
         await desk.close()
 
     app = web.Application(client_max_size=settings.payload_limit)

@@ -22,11 +22,13 @@ class Ruler(msgspec.Struct, frozen=True):
         length: Of one text.
         lengths: Of the texts of one request, in their order.
         padding_max: What a run of inputs may be padded by in all.
+        per_token: How many of its unit a token is, about.
     """
 
     length: Callable[[str], int]
     lengths: Callable[[Sequence[str]], list[int]]
     padding_max: int
+    per_token: int
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:
@@ -41,7 +43,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
         SettingsError: The file cannot be read as a tokenizer, or the package `tokenizers` is missing.
     """
     if tokenizer_file is None:
-        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS)
+        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, CHARACTERS_PER_TOKEN)
     count = _token_counter(tokenizer_file)
 
     def length(text: str) -> int:
@@ -51,7 +53,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
         is_quick = sum(map(len, texts)) <= TOKENIZED_CHARACTERS_MAX
         return list(map(count if is_quick else _estimate, texts))
 
-    return Ruler(length, lengths, PADDING_MAX_TOKENS)
+    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1)
 
 
 def _estimate(text: str) -> int:

@@ -2,6 +2,7 @@
 
 import os
 from bisect import bisect_left
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
@@ -12,6 +13,7 @@ from autobatch.buckets import LATENCY_BUCKETS_S
 
 if TYPE_CHECKING:
     from proxy.desk import Desk
+    from proxy.recall import Recall
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one gunicorn put their numbers
@@ -73,6 +75,9 @@ class Metrics:
                 ("late_replies", "Replies that came when nobody waited any more."),
                 ("broken_replies", "Replies whose checksum or version was wrong."),
                 ("departures", "Requests whose client left before the answer."),
+                ("cache_hits", "Inputs answered from the result cache."),
+                ("cache_misses", "Inputs that the result cache did not have."),
+                ("cache_broken", "Of these, inputs whose value there was not what had been stored."),
             )
         }
         self._counted = dict.fromkeys(self._counts, 0)
@@ -85,15 +90,17 @@ class Metrics:
             tally = self._tallies[route, code] = _Tally()
         tally.add(seconds)
 
-    def take(self, desk: "Desk") -> None:
-        """Bring over what was counted since the last time: here, and at the desk."""
+    def take(self, desk: "Desk", recall: "Recall | None") -> None:
+        """Bring over what was counted since the last time: here, at the desk, at the cache."""
         for (route, code), tally in self._tallies.items():
             self._requests.labels(route, code).inc(tally.count)
             tally.pour_into(self._durations.labels(route))
         self._in_flight.set(desk.inputs_in_flight)
-        for name, counter in self._counts.items():
-            total = getattr(desk.counts, name)
-            counter.inc(total - self._counted[name])
+        totals = asdict(desk.counts)
+        if recall is not None:
+            totals |= {f"cache_{name}": total for name, total in asdict(recall.counts).items()}
+        for name, total in totals.items():
+            self._counts[name].inc(total - self._counted[name])
             self._counted[name] = total
 
     def render(self) -> bytes:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from autobatch.decoding import NOT_AS_ASKED
-from proxy.pieces import Kind, Piece, Plan, Rules, plan_list
+from proxy.pieces import Allowed, Kind, Piece, Plan, Rules, plan_list
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _Inputs = str | list[str | list[_TokenId] | _TokenId]
@@ -45,16 +45,16 @@ _ONLY_INPUTS_BYTES = len('{"inputs": }')  # and no room for another key, or for 
 
 
 def plan_embed(
-    body: bytes, content_type: str | None, rules: Rules, *, job_inputs_max: int, asks_bulk: bool = False
+    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
 ) -> Plan:
-    """Cut one `/embed` request into jobs of at most `job_inputs_max` inputs, texts of like length together.
+    """Cut one `/embed` request into jobs that the upstreams take, texts of like length together.
 
     Raises:
         InvalidRequest: More inputs than a request may have.
     """
     plan = None
     if is_json(content_type):
-        plan = _plan_plain(body, rules, job_inputs_max=job_inputs_max, asks_bulk=asks_bulk)
+        plan = _plan_plain(body, rules, allowed, asks_bulk=asks_bulk)
     return plan or Plan([Piece(1, "verbatim", body, content_type=content_type)], asks_bulk)
 
 
@@ -63,7 +63,7 @@ def is_json(content_type: str | None) -> bool:
     return content_type == "application/json" or (content_type is not None and _is_json(content_type) is not None)
 
 
-def _plan_plain(body: bytes, rules: Rules, *, job_inputs_max: int, asks_bulk: bool) -> Plan | None:
+def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
     """The jobs of a request; None when it is not plainly one for vectors."""
     try:
         request = _decode_body(body)
@@ -75,7 +75,8 @@ def _plan_plain(body: bytes, rules: Rules, *, job_inputs_max: int, asks_bulk: bo
         return None
     options = _options(request)
     if isinstance(inputs, str):
-        return Plan([Piece(1, "merge", b"[%b]" % raw, options, None, rules.ruler.length(inputs))], asks_bulk)
+        longest = min(rules.ruler.length(inputs), allowed.length_max)
+        return Plan([Piece(1, "merge", b"[%b]" % raw, options, None, longest)], asks_bulk)
     kinds = set(map(type, inputs))
     if (int in kinds and len(kinds) > 1) or (kinds != {str} and b"-" in raw):
         return None  # mixtures with bare ids, and an id that may be `-0`, are the upstream's to judge
@@ -83,7 +84,7 @@ def _plan_plain(body: bytes, rules: Rules, *, job_inputs_max: int, asks_bulk: bo
         return Plan([Piece(1, "solo", b"[%b]" % raw, options, None, len(inputs))], asks_bulk)
     # Token ids of a foreign vocabulary can make the upstream fail, and an empty text always does: no neighbours.
     kind: Kind = "merge" if kinds == {str} and "" not in inputs else "solo"
-    return plan_list(inputs, raw, kind, options, rules, job_inputs_max=job_inputs_max, asks_bulk=asks_bulk)
+    return plan_list(inputs, raw, kind, options, rules, allowed, asks_bulk=asks_bulk)
 
 
 def _is_odd(body: bytes, raw_inputs: bytes, dimensions: int | None) -> bool:

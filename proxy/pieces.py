@@ -63,8 +63,20 @@ class Rules(msgspec.Struct, frozen=True):
     bulk_above_inputs: int
 
 
+class Allowed(msgspec.Struct, frozen=True):
+    """What the upstreams take at the moment.
+
+    Attributes:
+        job_inputs_max: Inputs in one job, at least 1.
+        length_max: Beyond it an input costs no more: it is cut off or refused. In the unit of the ruler.
+    """
+
+    job_inputs_max: int
+    length_max: int
+
+
 def plan_list(
-    inputs: Sequence[Any], raw: bytes, kind: Kind, options: str, rules: Rules, *, job_inputs_max: int, asks_bulk: bool
+    inputs: Sequence[Any], raw: bytes, kind: Kind, options: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool
 ) -> Plan:
     """Cut a list of inputs into jobs.
 
@@ -74,7 +86,7 @@ def plan_list(
         kind: Of all its jobs.
         options: Of all its jobs.
         rules: Of this worker.
-        job_inputs_max: Inputs in one job, at least 1.
+        allowed: By the upstreams.
         asks_bulk: Whether the client asked to be bulk.
 
     Raises:
@@ -84,9 +96,11 @@ def plan_list(
     if count > rules.request_inputs_max:
         raise InvalidRequest(f"batch size {count} > maximum allowed batch size {rules.request_inputs_max}")
     is_bulk = asks_bulk or count > rules.bulk_above_inputs
-    ruler = rules.ruler
+    ruler, job_inputs_max = rules.ruler, allowed.job_inputs_max
     if kind == "merge":
         lengths = ruler.lengths(inputs)
+        if max(lengths) > allowed.length_max:
+            lengths = [min(length, allowed.length_max) for length in lengths]
         if is_bulk:
             job_inputs_max = max(1, job_inputs_max // BULK_JOBS_PER_BATCH)
     else:

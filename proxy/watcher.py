@@ -6,6 +6,7 @@ from autobatch.control import Control
 from autobatch.errors import QueueUnavailable
 from autobatch.periodic import Periodic
 from autobatch.status import Fleet
+from proxy.pieces import Allowed
 
 log = logging.getLogger(__name__)
 
@@ -14,17 +15,22 @@ LOOK_EVERY_UNHEALTHY_S = 0.1  # somebody may be waiting for readiness
 
 
 class FleetWatcher:
-    """Keeps `fleet` true to within about a second; empty while Redis is away."""
+    """Keeps `fleet` true to within about a second; empty while Redis is away.
 
-    def __init__(self, control: Control) -> None:
+    Args:
+        control: Where the reports are.
+        inputs_max: Inputs in one call, as configured.
+        per_token: How many units of length a token is.
+    """
+
+    def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
-        self._limiting = self.fleet
+        self._inputs_max = inputs_max
+        self._per_token = per_token
+        #: What a job may have; while no batcher reports, what the last one said.
+        self.allowed = self._allow()
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
-
-    def job_inputs_max(self, configured: int) -> int:
-        """Inputs that a job may have; while no batcher reports, what the last one said."""
-        return self._limiting.batch_inputs_max(configured)
 
     def open(self) -> None:
         """Begin to look."""
@@ -42,7 +48,13 @@ class FleetWatcher:
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
         if self.fleet.upstreams:
-            self._limiting = self.fleet
+            self.allowed = self._allow()
+        self._allowed_by: Fleet | None = None
+        self._allowed = Allowed(1, 1)
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
         return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S
+
+    def _allow(self) -> Allowed:
+        fleet = self.fleet
+        return Allowed(fleet.batch_inputs_max(self._inputs_max), fleet.input_tokens_max * self._per_token)

@@ -14,7 +14,7 @@ from batcher.merging import splice
 from proxy.joining import join_rows
 from proxy.lengths import make_ruler
 from proxy.parsing import is_json, plan_embed
-from proxy.pieces import Piece, Rules
+from proxy.pieces import Allowed, Piece, Rules
 
 JSON = "application/json"
 DEFAULTS: dict[str, Any] = {
@@ -38,11 +38,12 @@ def plan(
     job_inputs_max: int = 32,
     request_inputs_max: int = 2048,
     padding_max: int = RULER.padding_max,
+    length_max: int = 10**9,
 ) -> list[Piece]:
     """The jobs of a request of which none is large enough to be bulk."""
     ruler = msgspec.structs.replace(RULER, padding_max=padding_max)
     rules = Rules(ruler, request_inputs_max, bulk_above_inputs=2048)
-    planned = plan_embed(body, content_type, rules, job_inputs_max=job_inputs_max)
+    planned = plan_embed(body, content_type, rules, Allowed(job_inputs_max, length_max))
     assert planned.is_bulk is False
     return planned.pieces
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.lengths import Ruler
-from proxy.pieces import Kind, Piece, Plan, Rules, plan_list
+from proxy.pieces import Allowed, Kind, Piece, Plan, Rules, plan_list
 
 
 def plan(
@@ -18,10 +18,11 @@ def plan(
     padding_max: int = 10,
     bulk_above_inputs: int = 64,
     asks_bulk: bool = False,
+    length_max: int = 10**9,
 ) -> Plan:
-    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), padding_max), 2048, bulk_above_inputs)
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), padding_max, 4), 2048, bulk_above_inputs)
     raw = json.dumps(inputs).encode()
-    return plan_list(inputs, raw, kind, "", rules, job_inputs_max=job_inputs_max, asks_bulk=asks_bulk)
+    return plan_list(inputs, raw, kind, "", rules, Allowed(job_inputs_max, length_max), asks_bulk=asks_bulk)
 
 
 def texts(*lengths: int) -> list[object]:
@@ -53,9 +54,9 @@ def test_every_input_is_in_one_job_with_its_like(
 
 def test_a_list_of_alike_inputs_that_fits_is_one_job_as_it_came() -> None:
     raw = b'[ "\\u0061" ,"b"  ]'
-    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 0), 2048, 64)
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 0, 4), 2048, 64)
 
-    planned = plan_list(["a", "b"], raw, "merge", "", rules, job_inputs_max=2, asks_bulk=False)
+    planned = plan_list(["a", "b"], raw, "merge", "", rules, Allowed(2, 9), asks_bulk=False)
 
     assert [Piece(2, "merge", raw, longest=1)] == planned.pieces
 
@@ -97,3 +98,8 @@ def test_what_shares_no_call_keeps_its_order_and_fills_batches(*, asks_bulk: boo
         (piece.body, piece.longest) for piece in planned.pieces
     ]
     assert [[0, 1], [2, 3], [4]] == [list(piece.places) for piece in planned.pieces]
+
+
+def test_texts_beyond_what_the_upstream_reads_are_alike() -> None:
+    """It cuts them off, so the longer costs no more than the other."""
+    assert [(2, 20)] == [(piece.n, piece.longest) for piece in plan(texts(500, 90), length_max=20).pieces]
