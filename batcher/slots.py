@@ -23,6 +23,7 @@ class Slot:
         self._inputs = inputs
         self._work = inputs + units
         self._take(upstream, 1)
+        upstream.calls_made += 1
 
     def move_to(self, upstream: Upstream) -> None:
         """Go on with another replica."""
@@ -82,7 +83,7 @@ def _is_well(upstream: Upstream) -> bool:
 
 def _least_busy(upstreams: list[Upstream], inputs: int) -> Upstream | None:
     with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
-    return min(with_room, key=lambda u: u.work_in_flight, default=None)
+    return min(with_room, key=lambda u: (u.work_in_flight, u.calls_made), default=None)
 
 
 def _has_room(upstream: Upstream, inputs: int) -> bool:

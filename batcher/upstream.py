@@ -52,6 +52,7 @@ class Upstream:
         self.calls_in_flight = 0
         self.inputs_in_flight = 0
         self.work_in_flight = 0
+        self.calls_made = 0
         self._url = url
         self._session = session
         self._configured = configured

@@ -42,6 +42,7 @@ class FakeUpstream:
         calls_in_flight_max: Most calls at once.
         behave: Asked first at every call; None lets the call go on. Replace it to make the upstream fail.
         info: What `/info` says; None is 404.
+        info_asked: How often `/info` was asked for.
         is_healthy: What `/health` says.
     """
 
@@ -53,6 +54,7 @@ class FakeUpstream:
     info: dict[str, Any] | None = field(
         default_factory=lambda: {"model_id": "fake", "max_client_batch_size": 32, "max_concurrent_requests": 512}
     )
+    info_asked: int = 0
     is_healthy: bool = True
     port: int = 0
     _in_flight: int = 0
@@ -120,6 +122,7 @@ class FakeUpstream:
         return web.Response(status=200 if self.is_healthy else 503)
 
     async def _info(self, _request: web.Request) -> web.Response:
+        self.info_asked += 1
         return web.Response(status=404) if self.info is None else web.json_response(self.info)
 
 
