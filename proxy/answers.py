@@ -11,12 +11,14 @@ from proxy.desk import Reply
 from proxy.joining import join_rows
 from proxy.pieces import Piece
 from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, tei_error
-from proxy.timings import slowest_timings, timings_of
+from proxy.timings import slowest_timings, timing_lines, timings_of
+from proxy.whole_response import WholeResponse
 
-JSON = {"Content-Type": "application/json"}
+JSON_TYPE = "application/json"
+JSON = {"Content-Type": JSON_TYPE}
 
 
-def answer(pieces: Sequence[Piece], replies: Sequence[Reply]) -> web.Response:
+def answer(pieces: Sequence[Piece], replies: Sequence[Reply]) -> web.StreamResponse:
     """Answer one request.
 
     Where jobs failed, the one with the earliest input speaks for all. The upstream names the first bad input; which one
@@ -28,6 +30,8 @@ def answer(pieces: Sequence[Piece], replies: Sequence[Reply]) -> web.Response:
     """
     if len(replies) == 1:
         header, body = replies[0]
+        if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
+            return WholeResponse(timing_lines(header), body)
         return _answer_of_one(header, body, timings_of(header))
     timings = slowest_timings([header for header, _ in replies])
     failed = [

@@ -51,9 +51,10 @@ class Edge:
         self._watcher = watcher
         self._metrics = metrics
 
-    async def embed(self, request: web.Request) -> web.Response:
+    async def embed(self, request: web.Request) -> web.StreamResponse:
         """`POST /embed`: everyone's own vectors, in TEI's shape."""
         started = time.perf_counter()
+        response: web.StreamResponse
         try:
             response = await self._embed(request)
         except AutobatchError as error:
@@ -64,7 +65,7 @@ class Edge:
         self._metrics.answered("/embed", response.status, time.perf_counter() - started)
         return response
 
-    async def _embed(self, request: web.Request) -> web.Response:
+    async def _embed(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request)
         headers = request.headers
         plan = plan_embed(

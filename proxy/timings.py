@@ -16,6 +16,17 @@ def timings_of(reply: ReplyHeader) -> dict[str, str]:
     return _headers(reply.queue_us, reply.upstream_us, reply.batch)
 
 
+def timing_lines(reply: ReplyHeader) -> bytes:
+    """Return the same as lines of an HTTP head."""
+    if not reply.batch:
+        return b""
+    return b"Server-Timing: queue;dur=%.1f, upstream;dur=%.1f\r\nX-Batch-Size: %d\r\n" % (
+        reply.queue_us / 1000,
+        reply.upstream_us / 1000,
+        reply.batch,
+    )
+
+
 def slowest_timings(replies: Sequence[ReplyHeader]) -> dict[str, str]:
     """Return the headers of a request of several jobs: the slowest of each part, and the largest batch."""
     return _headers(
