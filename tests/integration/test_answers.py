@@ -319,3 +319,14 @@ async def test_each_job_gets_an_answer_though_the_call_cannot_even_be_made(
         status, error = await house.embed("hello")
     assert (status, error["error_type"]) == (500, "Backend")
     assert await keys_left(redis_url) == []
+
+
+async def test_a_burst_after_silence_is_not_cut_into_one_and_the_rest(redis_url: str, upstream: FakeUpstream) -> None:
+    """Where nothing but bursts was seen; somebody who asks alone finds out that he need not wait: `test_pace`."""
+    texts = [f"text {number}" for number in range(32)]
+    async with ready_house(redis_url, upstream.url) as house:
+        for _ in range(3):
+            upstream.calls.clear()
+            assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
+            assert len(upstream.calls[0]) > 1
+            assert len(upstream.calls) <= 6
