@@ -68,9 +68,11 @@ class Connection(asyncio.Protocol):
             if not self._buffer:
                 self._buffer += data
             return
-        body_at, self._needed = self._body_at, 0
+        if len(data) > self._needed:  # a length that is wrong, or none
+            data = data[: self._needed]
+        self._needed = 0
         self._buffer.clear()
-        self._end(int(data[9:12]), data, body_at)
+        self._end(int(data[9:12]), data, self._body_at)
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """End what was under way without an answer."""

@@ -60,6 +60,8 @@ class Spread(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """For tables."""
+        if self.low == self.high:
+            return f"{self.median:,.2f}"
         return f"{self.median:,.2f} ({self.low:,.2f}..{self.high:,.2f})"
 
 

@@ -16,6 +16,11 @@ from bench.system import ProxyPlan, Upstream, started
 PATIENT = ProxyPlan(
     settings={"MAX_QUEUE_SIZE": "20000", "REQUEST_TIMEOUT_MS": "600000", "UPSTREAM_TIMEOUT_MS": "600000"}, workers=1
 )
+UNLESS_ASKED = {
+    "T4.embedder.p99": "only with --full",
+    "T4.embedder.bulk": "only with --full",
+    "T5.soak": "only with --soak-minutes",
+}
 FILES_MAX = 25_000  # two sockets a request would be 20,000; a process here needs half of them
 
 
@@ -49,7 +54,7 @@ class _Stage(NamedTuple):
 
 def measure(plan: Plan, told: Callable[[Round], None]) -> tuple[target_runs.Figures, list[Round]]:
     """Return a figure for each target of the groups, and every round."""
-    figures: target_runs.Figures = {}
+    figures: target_runs.Figures = dict(UNLESS_ASKED)
     rounds: list[Round] = []
     _allow_files()
     for stage in _stages(plan):

@@ -92,9 +92,9 @@ TARGETS: tuple[Target, ...] = (
     _least("T4.instant.bulk", "instant: bulk requests finished in a round", 1, "requests"),
     _most("T4.embedder.p99", "embedder: p99 of singles, beside bulk / alone", 2.0),
     _least("T4.embedder.bulk", "embedder: bulk requests finished in a round", 1, "requests"),
-    _most("T5.worker", "worker's memory while it has 10,000 requests waiting", 120, "MB"),
-    _most("T5.batcher", "batcher's memory while 10,000 requests wait", 120, "MB"),
-    _most("T5.soak", "soak: growth of worker or batcher, the larger", 5, "%"),
+    _most("T5.worker", "memory of a worker with 10,000 requests waiting", 120, "MB"),
+    _most("T5.batcher", "memory of the batcher meanwhile", 120, "MB"),
+    _most("T5.soak", "soak: growth of worker's or batcher's memory", 5, "%"),
 )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -37,7 +38,7 @@ def progress(console: Console, rounds: int | None) -> Iterator[Callable[[Round],
 
 def table(grid: Grid) -> Table:
     """A grid for the terminal."""
-    made = Table(title=grid.title, title_justify="left")
+    made = Table(title=grid.title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in grid.columns:
         made.add_column(column, justify="right")
     for row in grid.rows:
@@ -47,7 +48,7 @@ def table(grid: Grid) -> Table:
 
 def verdicts(found: Sequence[Verdict]) -> Table:
     """All targets in one table."""
-    made = Table(title="targets: median (least to most) over the rounds", title_justify="left")
+    made = Table(title="targets: median (least to most) over the rounds", title_justify="left", box=box.SIMPLE)
     for column in ("target", "figure", "bound", "verdict"):
         made.add_column(column, justify="left" if column == "target" else "right")
     group = ""
