@@ -1,10 +1,15 @@
 """`python -m bench`, also `autobatch bench`: put the commands together. Without a command it is `run`."""
 
+import signal
 import sys
 
 import typer
 
 from bench.commands import compare, report, run, targets
+from bench.plain_http import AnswerError
+from bench.rig import EndedError
+from bench.system import StartError
+from console.programs import NotFoundError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
 app.command()(run.run)
@@ -21,5 +26,20 @@ def with_command(argv: list[str]) -> list[str]:
     return argv if is_named else ["run", *argv]
 
 
+def main() -> None:
+    """Run a command. Exit status 1 when a system under test could not be started or did not last."""
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        app(with_command(sys.argv[1:]), prog_name="autobatch bench")
+    except (StartError, EndedError, NotFoundError, AnswerError) as error:
+        sys.stderr.write(f"autobatch bench: {error}\n")
+        sys.exit(1)
+
+
+def _exit(number: int, _frame: object) -> None:
+    """Leave as after an error, so that everything started here is ended; the default would leave it running."""
+    sys.exit(128 + number)
+
+
 if __name__ == "__main__":
-    app(with_command(sys.argv[1:]), prog_name="autobatch bench")
+    main()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bench.plain_http import read
+from bench.process_stats import memory_mb
 from bench.rig import Rig
 from bench.rounds import Pair, Point, Round, of, spread
 from bench.server_timing import Buckets, batch_buckets, batches_between
@@ -44,6 +45,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         workloads: x is the name of the workload.
         batches: Bucket -> batches meanwhile; empty where no batcher was asked.
         parts_ms: Part of a request's time -> its median: `upstream`, `queue`, `worker`, `nginx`; what is unknown is absent.
+        memory_mb: `VmRSS`, now, and `VmHWM`, at most, after all of it -> role -> MB of its largest process.
     """
 
     upstream: str
@@ -55,6 +57,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     workloads: list[Point]
     batches: Buckets
     parts_ms: dict[str, float]
+    memory_mb: dict[str, dict[str, float]]
 
 
 def compare(rig: Rig, upstream: str, workload: Workload, plan: Plan) -> Comparison:
@@ -77,6 +80,7 @@ def compare(rig: Rig, upstream: str, workload: Workload, plan: Plan) -> Comparis
         workloads=[_closed(rig, kind, make(kind), LENGTH_CONCURRENCY, plan) for kind in plan.kinds],
         parts_ms=_breakdown(rig, workload, plan),
         batches=batches_between(before, _buckets(rig)),
+        memory_mb={field: memory_mb(rig.sides["proxy"].pids, field) for field in ("VmRSS", "VmHWM")},
     )
 
 

@@ -20,8 +20,8 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
-    """Both sides at every point: rates, latencies in ms, and how neighbouring rounds compare."""
-    columns = (x_name, "", "req/s", "p50 ms", "p95 ms", "p99 ms", "proxy / direct", "added p50")
+    """Both sides at every point: rates, latencies, how neighbouring rounds compare, and 429s of the upstream a round."""
+    columns = (x_name, "", "req/s", "p50 ms", "p95 ms", "p99 ms", "proxy / direct", "added p50", "refused")
     return Grid(title, columns, [_side_row(point, side) for point in points for side in SIDES])
 
 
@@ -59,6 +59,13 @@ def batches(title: str, buckets: dict[str, float]) -> Grid:
     return Grid(title, ("inputs", "batches", "share"), rows)
 
 
+def memory(title: str, memory_mb: dict[str, dict[str, float]]) -> Grid:
+    """Resident memory of each role's largest process."""
+    roles = list(memory_mb["VmRSS"]) if memory_mb else []
+    rows = [(role, *(f"{memory_mb[field][role]:,.0f}" for field in ("VmRSS", "VmHWM"))) for role in roles]
+    return Grid(title, ("process", "VmRSS MB", "VmHWM MB"), rows)
+
+
 def parts(title: str, parts_ms: dict[str, float]) -> Grid:
     """Where a request's time goes."""
     return Grid(title, ("part", "median ms"), [(name, f"{ms:.2f}") for name, ms in parts_ms.items()])
@@ -93,6 +100,7 @@ def of_comparison(comparison: Comparison) -> dict[str, Grid]:
         "lengths": lambda: throughput(f"{name}: by text length (64 in flight)", "words", comparison.lengths),
         "workloads": lambda: throughput(f"{name}: by workload (64 in flight)", "workload", comparison.workloads),
         "batches": lambda: batches(f"{name}: inputs in a batch, over all of these runs", comparison.batches),
+        "memory": lambda: memory(f"{name}: memory after all of these runs", comparison.memory_mb),
         "parts": lambda: parts(f"{name}: where a request's time goes ({load}, 8 in flight)", comparison.parts_ms),
     }
     grids = {key: make() for key, make in made.items()}
@@ -118,6 +126,7 @@ def without_gain(comparison: Comparison) -> list[str]:
 
 def _side_row(point: Point, side: str) -> tuple[str, ...]:
     pairs = point.pairs
+    refused = sum(pair[side].refused for pair in pairs) / len(pairs)
     compared = (
         ("", "")
         if side == "direct"
@@ -132,6 +141,7 @@ def _side_row(point: Point, side: str) -> tuple[str, ...]:
         f"{of(pairs, side, 'per_second').median:,.0f}",
         *(f"{of(pairs, side, name).median:,.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
         *compared,
+        f"{refused:,.0f}" if refused else "",
     )
 
 

@@ -21,10 +21,22 @@ def memory_mb(pids: Pids, field: str = "VmRSS") -> dict[str, float]:
     return {role: max(_memory_mb(pid, field) for pid in each) for role, each in pids.items()}
 
 
+def ended(pids: Pids) -> list[str]:
+    """Return the roles of which a process has ended."""
+    if not Path("/proc/self/stat").exists():
+        return []
+    return [role for role, each in pids.items() if any(map(_has_ended, each))]
+
+
 def children(pid: int) -> list[int]:
     """Return the processes that this one started."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+def _has_ended(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def _cpu_seconds(pid: int) -> float:

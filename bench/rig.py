@@ -10,7 +10,7 @@ from bench import burst, closed_loop, open_loop
 from bench.checking import Check, OracleCheck, SampledCheck, oracle_vectors
 from bench.outcome import Outcome
 from bench.plain_http import asker
-from bench.process_stats import cpu_seconds
+from bench.process_stats import cpu_seconds, ended
 from bench.rounds import Pair, Point, Round, summed_up
 from bench.system import Side
 from bench.traffic import Target, Traffic
@@ -20,6 +20,10 @@ WARM_UP_S, WARM_UP_CONCURRENCY = 0.5, 32
 
 Load = Callable[[Target, Traffic], Awaitable[Outcome]]
 Measure = Callable[[str], Round]
+
+
+class EndedError(Exception):
+    """A process of the system ended while it was measured."""
 
 
 class Rig:
@@ -114,6 +118,8 @@ class Rig:
         pids = self.sides[side].pids
         before = cpu_seconds(pids)
         outcome: Outcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
+        if roles := ended(pids):
+            raise EndedError(f"{', '.join(roles)} ended during: {side}, {workload.name}, {load_name}")
         after = cpu_seconds(pids)
         outcome.wrong += traffic.check.wrong_after_all()
         return self._note(

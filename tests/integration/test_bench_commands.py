@@ -14,7 +14,7 @@ from bench.oracle import answer
 from tests.support.fake_upstream import FakeUpstream
 
 ROOT = str(Path(__file__).parents[2])
-TINY = ("--seconds", "0.2", "--rounds", "1")
+TINY = ("--seconds", "0.1", "--rounds", "1")
 
 
 async def bench(*argv: str, **env: str) -> tuple[int, str, str]:

@@ -34,6 +34,7 @@ COMPARISON = Comparison(
     workloads=[Point("short", POINTS[0].pairs)],
     batches={"1.0": 3.0, "8.0": 5.0, "+Inf": 0.0},
     parts_ms={"queue": 1.0, "upstream": 2.0, "worker": 0.5},
+    memory_mb={"VmRSS": {"worker": 50.0}, "VmHWM": {"worker": 60.0}},
 )
 VERDICT = Verdict(TARGETS[0], Spread(0.95, 0.9, 1.0), "")
 EMPTY = Comparison(
@@ -46,6 +47,7 @@ EMPTY = Comparison(
     workloads=[],
     batches={},
     parts_ms={},
+    memory_mb={},
 )
 
 
