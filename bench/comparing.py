@@ -44,7 +44,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         lengths: x is words in a text.
         workloads: x is the name of the workload.
         batches: Bucket -> batches meanwhile; empty where no batcher was asked.
-        parts_ms: Part of a request's time -> its median: `upstream`, `queue`, `worker`, `nginx`; what is unknown is absent.
+        parts_ms: Part of a request's time -> its median: see `parts_ms`.
         memory_mb: `VmRSS`, now, and `VmHWM`, at most, after all of it -> role -> MB of its largest process.
     """
 
@@ -88,7 +88,8 @@ def parts_ms(pairs: Sequence[Pair]) -> dict[str, float]:
     """Part a request's time from rounds on `proxy`, which is the workers' own port, and on `nginx` if there is one.
 
     Returns:
-        Medians over the rounds; never below zero, which chance could make of a difference.
+        Medians over the rounds; never below zero, which chance could make of a difference. Where the proxy does not
+        say how long a request was in the queue and upstream, `behind nginx` is all of that and the worker.
     """
     workers = [pair["proxy"] for pair in pairs]
     parts: dict[str, float] = {}
@@ -96,7 +97,9 @@ def parts_ms(pairs: Sequence[Pair]) -> dict[str, float]:
         for name in workers[0].parts_ms:
             parts[name] = spread([each.parts_ms.get(name, 0.0) for each in workers]).median
     behind_ms = sum(parts.values())
-    parts["worker"] = max(0.0, spread([each.p50_ms for each in workers]).median - behind_ms)
+    parts["worker" if parts else "behind nginx"] = max(
+        0.0, spread([each.p50_ms for each in workers]).median - behind_ms
+    )
     if "nginx" in pairs[0]:
         parts["nginx"] = max(0.0, spread([pair["nginx"].p50_ms - pair["proxy"].p50_ms for pair in pairs]).median)
     return parts

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from bench.comparing import Comparison
-from bench.rounds import Point, of
+from bench.rounds import Point, of, ratio, spread
 
 mpl.use("Agg")
 
@@ -19,7 +20,13 @@ SIZE_IN, DPI = (8.0, 4.5), 130
 COLOURS = {"direct": "#D55E00", "proxy": "#0072B2"}
 MARKERS = {"direct": "s", "proxy": "o"}
 DASHES = {"p50_ms": "-", "p95_ms": "--", "p99_ms": ":"}
-PART_COLOURS = {"nginx": "#999999", "worker": "#0072B2", "queue": "#E69F00", "upstream": "#009E73"}
+PART_COLOURS = {
+    "nginx": "#999999",
+    "behind nginx": "#56B4E9",
+    "worker": "#0072B2",
+    "queue": "#E69F00",
+    "upstream": "#009E73",
+}
 SIDES = ("direct", "proxy")
 
 
@@ -96,6 +103,13 @@ def _log_x(axes: Axes, points: Sequence[Point]) -> None:
     axes.minorticks_off()
 
 
+def _log_y(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_locator(LogLocator(subs=()))
+
+
 def _rates(axes: Axes, points: Sequence[Point], x_name: str) -> None:
     for side in SIDES:
         _line(axes, points, side, "per_second", side, "-")
@@ -110,7 +124,7 @@ def _latencies(axes: Axes, points: Sequence[Point], x_name: str, *, is_log: bool
     for side in SIDES:
         for name, dash in DASHES.items():
             _line(axes, points, side, name, f"{side} {name.removesuffix('_ms')}", dash)
-    axes.set_yscale("log")
+    _log_y(axes)
     if is_log:
         _log_x(axes, points)
     axes.set_xlabel(x_name)
@@ -141,13 +155,23 @@ def _pair_of_bars(axes: Axes, points: Sequence[Point], name: str, scale: float) 
 
 def _bursts(axes: Axes, points: Sequence[Point]) -> None:
     _pair_of_bars(axes, points, "seconds", 1000)
-    axes.set_yscale("log")
+    _log_y(axes)
+    axes.margins(y=0.12)
+    for index, point in enumerate(points):
+        if refused := spread([pair["direct"].refused for pair in point.pairs]).median:
+            at_ms = of(point.pairs, "direct", "seconds").high * 1000
+            text = f"{refused:,.0f} refused\nwith 429"
+            axes.annotate(text, (index - 0.19, at_ms), (0, 6), textcoords="offset points", ha="center", fontsize=7.5)
     axes.set_xlabel("requests at the same moment")
     axes.set_ylabel("until all are answered, ms")
 
 
 def _bars(axes: Axes, points: Sequence[Point]) -> None:
     _pair_of_bars(axes, points, "per_second", 1)
+    for index, point in enumerate(points):
+        top = max(of(point.pairs, side, "per_second").high for side in SIDES)
+        times = f"{ratio(point.pairs, 'proxy', 'direct').median:.2f} x"
+        axes.annotate(times, (index, top), (0, 5), textcoords="offset points", ha="center", fontsize=9)
     axes.set_xlabel("workload")
     axes.set_ylabel("right answers/s")
 
@@ -155,10 +179,20 @@ def _bars(axes: Axes, points: Sequence[Point]) -> None:
 def _batches(axes: Axes, buckets: dict[str, float]) -> None:
     total = sum(buckets.values()) or 1.0
     axes.bar(range(len(buckets)), [count / total * 100 for count in buckets.values()], color=COLOURS["proxy"])
-    axes.set_xticks(range(len(buckets)), [f"≤ {float(bound):g}" for bound in buckets])
+    axes.set_xticks(range(len(buckets)), _ranges(list(buckets)))
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("inputs in a batch")
     axes.set_ylabel("share of batches, %")
+
+
+def _ranges(bounds: Sequence[str]) -> list[str]:
+    """The batch sizes of each bucket, from its bound and the one below."""
+    uppers = [float(bound) for bound in bounds]
+    lowers = [1.0, *(upper + 1 for upper in uppers[:-1])]
+    return [
+        f"{lower:g}" if lower == upper else f"{lower:g} to {upper:g}"
+        for lower, upper in zip(lowers, uppers, strict=True)
+    ]
 
 
 def _parts(axes: Axes, parts_ms: dict[str, float]) -> None:

@@ -41,11 +41,16 @@ def in_flight_inputs(metrics: str) -> float:
 
 
 def batches_between(before: Mapping[str, float], after: Mapping[str, float]) -> Buckets:
-    """Return how many batches fell into each bucket meanwhile, not cumulated: `8` is more than the bound below, up to 8."""
+    """Return how many batches fell into each bucket meanwhile, not cumulated: `8` is more than the bound below, up to 8.
+
+    Bounds above the largest batch are left out.
+    """
     counts: Buckets = {}
     below = 0.0
     for bound, count in after.items():
         gained = count - before.get(bound, 0.0)
         counts[bound] = gained - below
         below = gained
+    while counts and not counts[last := next(reversed(counts))]:
+        del counts[last]
     return counts

@@ -13,7 +13,7 @@ from bench.targets import GROUPS, evaluate
 def targets(
     *,
     only: Annotated[str, typer.Option(help="Groups to measure, such as T1,T3.")] = ",".join(GROUPS),
-    seconds: Seconds = 4.0,
+    seconds: Seconds = 3.0,
     rounds: Rounds = 3,
     workers: Workers = 2,
     soak_minutes: Annotated[float, typer.Option(min=0, help="Length of T5's soak; 0: none.")] = 0.0,

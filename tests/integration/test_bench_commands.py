@@ -67,7 +67,7 @@ async def test_servers_that_run_already_are_compared(fake: FakeUpstream) -> None
     assert [point["x"] for point in found["bursts"]] == [1, 5]
     assert [point["x"] for point in found["concurrency"]] == [2]
     assert {point["x"] for point in found["workloads"]} == {"short", "fixed", "mixed", "several"}
-    assert found["parts_ms"].keys() == {"worker"}
+    assert found["parts_ms"].keys() == {"behind nginx"}
 
 
 async def test_wrong_answers_end_with_status_1_and_are_named(fake: FakeUpstream) -> None:

@@ -76,14 +76,15 @@ def test_a_requests_time_is_parted() -> None:
     assert parts == pytest.approx({"queue": 2.0, "upstream": 5.0, "worker": 3.0, "nginx": 2.5})
 
 
-def test_without_the_header_all_behind_the_worker_is_the_workers() -> None:
-    assert parts_ms([{"proxy": round_of("proxy")}]) == pytest.approx({"worker": 10.0})
+def test_without_the_header_what_is_behind_nginx_is_not_parted() -> None:
+    assert parts_ms([{"proxy": round_of("proxy")}]) == pytest.approx({"behind nginx": 10.0})
 
 
 def test_batches_are_counted_by_bucket_and_only_those_of_the_meantime() -> None:
     after = batch_buckets(METRICS)
     assert after == {"1.0": 2.0, "8.0": 5.0, "+Inf": 6.0}
     assert batches_between({"1.0": 2.0, "8.0": 3.0, "+Inf": 3.0}, after) == {"1.0": 0.0, "8.0": 2.0, "+Inf": 1.0}
+    assert batches_between({"1.0": 1.0, "8.0": 4.0, "+Inf": 5.0}, after) == {"1.0": 1.0}
     assert batches_between({}, {}) == {}
 
 
