@@ -16,6 +16,7 @@ from bench.workloads import Workload
 DIFFERENCE_MAX = 1e-4  # of a component; other texts in the batch change the sixth digit of a float32 model
 SAMPLE_EVERY = 16
 SAMPLES_MAX = 12  # compared after each run: each costs a call of its own
+ROWS_MAX = 16  # compared of one answer, for the same reason
 
 Vector = Sequence[float]
 #: Ask the upstream itself for these texts, one after the other.
@@ -77,9 +78,12 @@ class SampledCheck:
         return sum(not self._is_right(serial, body) for serial, body in islice(self._kept, 0, None, step))
 
     def _is_right(self, serial: int, body: bytes) -> bool:
-        expected = self._ask(self._workload.texts(serial))
+        texts = self._workload.texts(serial)
+        places = range(0, len(texts), -(-len(texts) // ROWS_MAX))
+        expected = self._ask([texts[place] for place in places])
         try:
-            return are_close(vectors_in(body), expected)
+            found = vectors_in(body)
+            return len(found) == len(texts) and are_close([found[place] for place in places], expected)
         except (orjson.JSONDecodeError, KeyError, TypeError):  # whatever it is, it is no vectors
             return False
 

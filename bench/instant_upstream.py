@@ -13,7 +13,7 @@ import msgspec
 import uvloop
 from aiohttp import web
 
-from bench.oracle import answer
+from bench.oracle import answer, row
 
 INFO = {
     "model_id": "bench/instant",
@@ -31,9 +31,16 @@ class Body(msgspec.Struct):
     inputs: str | list[str]
 
 
+class OpenaiBody(msgspec.Struct):
+    """The same in OpenAI's form."""
+
+    input: str | list[str]
+
+
 RUNNERS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}
 
 decode = msgspec.json.Decoder(Body).decode
+_decode_openai = msgspec.json.Decoder(OpenaiBody).decode
 
 
 class Gate:
@@ -49,6 +56,20 @@ class Gate:
         if not self._opened.is_set():
             await self._opened.wait()
         return web.Response(body=answer([inputs] if isinstance(inputs, str) else inputs), headers=JSON)
+
+    async def openai(self, request: web.Request) -> web.Response:
+        """`POST /v1/embeddings`."""
+        given = _decode_openai(await request.read()).input
+        await self._opened.wait()
+        rows = [msgspec.Raw(row(text)) for text in ([given] if isinstance(given, str) else given)]
+        data = [{"object": "embedding", "embedding": each, "index": index} for index, each in enumerate(rows)]
+        body = {
+            "object": "list",
+            "data": data,
+            "model": "bench/instant",
+            "usage": {"prompt_tokens": 0, "total_tokens": 0},
+        }
+        return web.Response(body=msgspec.json.encode(body), headers=JSON)
 
     async def open(self, _request: web.Request) -> web.Response:
         """`POST /gate/open`."""
@@ -76,6 +97,7 @@ async def serve(port: int) -> None:
     gate = Gate()
     app = web.Application()
     app.router.add_post("/embed", gate.embed)
+    app.router.add_post("/v1/embeddings", gate.openai)
     app.router.add_post("/gate/open", gate.open)
     app.router.add_post("/gate/close", gate.close)
     app.router.add_get("/health", health)

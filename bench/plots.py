@@ -161,7 +161,7 @@ def _bursts(axes: Axes, points: Sequence[Point]) -> None:
         if refused := spread([pair["direct"].refused for pair in point.pairs]).median:
             at_ms = of(point.pairs, "direct", "seconds").high * 1000
             text = f"{refused:,.0f} refused\nwith 429"
-            axes.annotate(text, (index - 0.19, at_ms), (0, 6), textcoords="offset points", ha="center", fontsize=7.5)
+            axes.annotate(text, (index, at_ms), (-2, 6), textcoords="offset points", ha="right", fontsize=7.5)
     axes.set_xlabel("requests at the same moment")
     axes.set_ylabel("until all are answered, ms")
 

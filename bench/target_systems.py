@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
+from pydantic import ValidationError
 
 from autobatch.settings import BatcherSettings
 from bench import target_runs
@@ -94,9 +95,15 @@ def _stages(plan: Plan) -> list[_Stage]:
 
 def _fifo(workers: int) -> Sequence[ProxyPlan]:
     """A second proxy that batches in order of arrival, if this batcher can be told to."""
-    if "batch_shape" not in BatcherSettings.model_fields:
+    settings = {"BATCH_SHAPE": target_runs.FIFO}
+    try:
+        is_known = "batch_shape" in BatcherSettings.model_fields
+        BatcherSettings.model_validate({name.lower(): value for name, value in settings.items()})
+    except ValidationError:
+        is_known = False
+    if not is_known:
         return ()
-    return (ProxyPlan(target_runs.FIFO, {"BATCH_SHAPE": "fifo"}, workers),)
+    return (ProxyPlan(target_runs.FIFO, settings, workers),)
 
 
 def _allow_files() -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bench import oracle
 from bench.checking import SAMPLE_EVERY, OracleCheck, SampledCheck, Vector, are_close, oracle_vectors, vectors_in
-from bench.workloads import Kind, make
+from bench.workloads import Kind, make, several_short
 
 SHORT, SEVERAL, OPENAI = make(Kind.SHORT), make(Kind.SEVERAL), make(Kind.OPENAI)
 GOOD = oracle.answer(["a", "b", "c"])
@@ -72,6 +72,20 @@ def test_a_sampled_answer_that_is_not_ours_is_wrong(body: bytes) -> None:
     check = SampledCheck(SHORT, oracle_vectors)
     assert check.looks_right(0, body)
     assert check.wrong_after_all() == 1
+
+
+def test_a_few_rows_of_a_long_list_are_compared() -> None:
+    """Asking a real model for two thousand texts one by one would take longer than the run."""
+    bulk = several_short(100)
+    check = SampledCheck(bulk, oracle_vectors)
+    check.looks_right(0, oracle.answer(bulk.texts(0)))
+    check.looks_right(1, oracle.answer(bulk.texts(1)))
+    assert check.wrong_after_all() == 0
+
+    for bad in (bulk.texts(0)[:-1], bulk.texts(0)[::-1], bulk.texts(1)):
+        check = SampledCheck(bulk, oracle_vectors)
+        check.looks_right(0, oracle.answer(bad))
+        assert check.wrong_after_all() == 1
 
 
 def test_an_answer_in_openais_form_is_checked_by_its_embedding() -> None:
