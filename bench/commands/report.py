@@ -15,7 +15,7 @@ from bench.comparing import Comparison, Plan, compare
 from bench.rig import Rig
 from bench.rounds import Round
 from bench.system import ProxyPlan, Upstream, started
-from bench.targets import GROUPS, Verdict, evaluate
+from bench.targets import GROUPS, Verdict, asides, evaluate
 from bench.workloads import Kind, make
 
 NEEDS_MATPLOTLIB = "a report needs matplotlib: pip install 'autobatch[report]'"
@@ -47,6 +47,7 @@ def report(
     out.mkdir(parents=True, exist_ok=True)
     done: list[Round] = []
     verdicts: list[Verdict] = []
+    notes: list[str] = []
     with terminal.progress(console, None) as told:
         comparisons = []
         for each in upstream or Upstream:
@@ -58,9 +59,9 @@ def report(
         if with_targets:
             plan = target_systems.Plan(tuple(GROUPS), seconds, rounds, workers, 0, is_full=False)
             figures, target_rounds = target_systems.measure(plan, told)
-            verdicts = evaluate(figures, GROUPS)
+            verdicts, notes = evaluate(figures, GROUPS), asides(figures)
             done += target_rounds
-    write(out, facts.collect(["autobatch", "bench", *sys.argv[1:]]), comparisons, verdicts, done)
+    write(out, facts.collect(["autobatch", "bench", *sys.argv[1:]]), comparisons, verdicts, notes, done)
     console.print(f"written to {out / 'report.html'}")
     raise typer.Exit(0 if terminal.say_whether_right(console, done) else 1)
 
@@ -70,12 +71,13 @@ def write(
     about: dict[str, str],
     comparisons: list[Comparison],
     verdicts: list[Verdict],
+    notes: list[str],
     done: list[Round],
 ) -> None:
     """Write report.html, a PNG for each picture, and results.json into a folder that exists."""
     from bench import plots  # noqa: PLC0415 - matplotlib takes a second to load, and only a report needs it
 
-    sections = [_results(comparisons, verdicts, done)]
+    sections = [_results(comparisons, verdicts, notes, done)]
     for comparison in comparisons:
         section = page.Section(f"Upstream {comparison.upstream}")
         pictures = plots.of_comparison(comparison)
@@ -90,16 +92,19 @@ def write(
     workloads.say([f"{made.name}: {made.about}; POST {made.path}" for made in map(make, Kind)])
     sections.append(workloads)
     (out / "report.html").write_text(page.render(TITLE, LEAD, about, sections), encoding="utf-8")
-    raw = {"facts": about, "comparisons": comparisons, "verdicts": verdicts, "rounds": done}
+    raw = {"facts": about, "comparisons": comparisons, "verdicts": verdicts, "asides": notes, "rounds": done}
     (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(raw), indent=1))
 
 
-def _results(comparisons: list[Comparison], verdicts: list[Verdict], done: list[Round]) -> page.Section:
+def _results(
+    comparisons: list[Comparison], verdicts: list[Verdict], notes: list[str], done: list[Round]
+) -> page.Section:
     section = page.Section("In short")
     bad = sum(each.bad for each in done)
     section.say([f"{sum(each.right for each in done):,} answers were right, {bad:,} wrong or failed"])
     if verdicts:
         section.add(grids.verdicts(verdicts))
+        section.say(notes)
     losses = [line for comparison in comparisons for line in grids.without_gain(comparison)]
     section.say(["Cases without gain:" if losses else "No case was without gain.", *losses])
     return section

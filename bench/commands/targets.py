@@ -7,7 +7,7 @@ from rich.console import Console
 
 from bench import target_systems, terminal
 from bench.commands.options import AsJson, Rounds, Seconds, Workers
-from bench.targets import GROUPS, evaluate
+from bench.targets import GROUPS, asides, evaluate
 
 
 def targets(
@@ -31,7 +31,9 @@ def targets(
         figures, done = target_systems.measure(plan, told)
     verdicts = evaluate(figures, groups)
     if as_json:
-        terminal.print_json({"verdicts": [{"text": each.text, "verdict": each} for each in verdicts], "rounds": done})
+        terminal.print_json({"verdicts": verdicts, "asides": asides(figures), "rounds": done})
     else:
         console.print(terminal.verdicts(verdicts))
+        for line in asides(figures):
+            console.print(line, highlight=False)
     raise typer.Exit(0 if terminal.say_whether_right(console, done) else 1)

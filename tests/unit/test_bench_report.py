@@ -36,7 +36,7 @@ COMPARISON = Comparison(
     parts_ms={"queue": 1.0, "upstream": 2.0, "worker": 0.5},
     memory_mb={"VmRSS": {"worker": 50.0}, "VmHWM": {"worker": 60.0}},
 )
-VERDICT = Verdict(TARGETS[0], Spread(0.95, 0.9, 1.0), "")
+VERDICT = Verdict(TARGETS[0], Spread(0.95, 0.9, 1.0), "", "ok")
 EMPTY = Comparison(
     upstream="x",
     workload="short",
@@ -79,7 +79,7 @@ def test_a_report_is_one_page_that_fetches_nothing(tmp_path: Path) -> None:
     """Pictures are inside; no script, no style sheet, no address of anything."""
     pytest.importorskip("matplotlib")
     rounds = [each for point in POINTS for both in point.pairs for each in both.values()]
-    report.write(tmp_path, {"command": "autobatch bench report"}, [COMPARISON, EMPTY], [VERDICT], rounds)
+    report.write(tmp_path, {"command": "autobatch bench report"}, [COMPARISON, EMPTY], [VERDICT], ["a note"], rounds)
 
     html = (tmp_path / "report.html").read_text()
     assert "http:" not in html

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.rounds import Spread
-from bench.targets import GROUPS, TARGETS, Target, evaluate
+from bench.targets import GROUPS, TARGETS, Target, asides, evaluate
 
 AT_LEAST = Target("T1.rate", "rate", 0.9, is_most=False, unit="x")
 AT_MOST = Target("T2.lone", "p50", 1.5, is_most=True, unit="ms")
@@ -36,6 +36,13 @@ def test_what_could_not_be_measured_is_said_and_is_neither_ok_nor_missed() -> No
 
 def test_only_the_groups_that_were_asked_for_are_listed() -> None:
     assert [verdict.target for verdict in evaluate({}, ["T2"], [AT_LEAST, AT_MOST])] == [AT_MOST]
+
+
+def test_what_has_no_bound_is_said_where_it_was_measured() -> None:
+    assert asides({"T1.rate": figure(1)}) == []
+    assert asides({"T2.bare": "900 inputs/s"}) == [
+        "T2 short, the bare model's best at a fixed batch size: 900 inputs/s"
+    ]
 
 
 def test_every_target_has_a_group_and_a_key_of_its_own() -> None:
