@@ -108,7 +108,7 @@ def of_comparison(comparison: Comparison) -> dict[str, Grid]:
 
 
 def without_gain(comparison: Comparison) -> list[str]:
-    """A sentence for each case in which the proxy was no gain: fewer requests a second than direct."""
+    """A sentence for each case in which the proxy was no gain: fewer requests a second, or slower."""
     lines = []
     named = (("in flight", comparison.concurrency), ("words", comparison.lengths), ("", comparison.workloads))
     for unit, points in named:
@@ -121,6 +121,10 @@ def without_gain(comparison: Comparison) -> list[str]:
         found = ratio(point.pairs, "proxy", "direct", "seconds")
         if found.median > 1:
             lines.append(f"{comparison.upstream}, {_x(point.x)} at once: {found} of direct's time")
+    for point in comparison.rates:
+        found = ratio(point.pairs, "proxy", "direct", "p50_ms")
+        if found.median > 1:
+            lines.append(f"{comparison.upstream}, {_x(point.x)} arrivals/s: {found} of direct's p50")
     return lines
 
 

@@ -115,16 +115,19 @@ class Rig:
 
     def _run(self, side: str, workload: Workload, load_name: str, load: Load) -> Round:
         traffic = self._traffic(workload)
-        pids = self.sides[side].pids
-        before = cpu_seconds(pids)
+        before = self._cpu_seconds(side)
         outcome: Outcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
-        if roles := ended(pids):
-            raise EndedError(f"{', '.join(roles)} ended during: {side}, {workload.name}, {load_name}")
-        after = cpu_seconds(pids)
+        after = self._cpu_seconds(side)
         outcome.wrong += traffic.check.wrong_after_all()
         return self._note(
             summed_up(side, workload.name, load_name, outcome, {role: after[role] - before[role] for role in before})
         )
+
+    def _cpu_seconds(self, side: str) -> dict[str, float]:
+        pids = self.sides[side].pids
+        if roles := ended(pids):
+            raise EndedError(f"{', '.join(roles)} ended while it was measured ({side})")
+        return cpu_seconds(pids)
 
     def _note(self, done: Round) -> Round:
         self.rounds.append(done)
