@@ -21,8 +21,21 @@ class Grid(msgspec.Struct, frozen=True):
 
 def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
     """Both sides at every point: rates, latencies, how neighbouring rounds compare, and 429s of the upstream a round."""
-    columns = (x_name, "", "req/s", "p50 ms", "p95 ms", "p99 ms", "proxy / direct", "added p50", "refused")
-    return Grid(title, columns, [_side_row(point, side) for point in points for side in SIDES])
+    columns: tuple[str, ...] = (
+        x_name,
+        "",
+        "req/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "proxy / direct",
+        "added p50",
+        "refused",
+    )
+    rows = [_side_row(point, side) for point in points for side in SIDES]
+    if not any(row[-1] for row in rows):  # nobody was refused: the usual case
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Grid(title, columns, rows)
 
 
 def bursts(title: str, points: Sequence[Point]) -> Grid:
@@ -120,7 +133,9 @@ def without_gain(comparison: Comparison) -> list[str]:
     for point in comparison.bursts:
         found = ratio(point.pairs, "proxy", "direct", "seconds")
         if found.median > 1:
-            lines.append(f"{comparison.upstream}, {_x(point.x)} at once: {found} of direct's time")
+            refused = of(point.pairs, "direct", "refused").median
+            but = f", which refused {refused:,.0f} of them" if refused else ""
+            lines.append(f"{comparison.upstream}, {_x(point.x)} at once: {found} of direct's time{but}")
     for point in comparison.rates:
         found = ratio(point.pairs, "proxy", "direct", "p50_ms")
         if found.median > 1:

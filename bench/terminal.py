@@ -40,7 +40,7 @@ def table(grid: Grid) -> Table:
     """A grid for the terminal."""
     made = Table(title=grid.title, title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
     for column in grid.columns:
-        made.add_column(column, justify="right")
+        made.add_column(column, justify="right", overflow="fold")
     for row in grid.rows:
         made.add_row(*row)
     return made
