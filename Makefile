@@ -46,8 +46,8 @@ types: .venv/dev.done
 imports: .venv/dev.done
 	$(BIN)/lint-imports
 
-bench: .venv/run.done    ## Proxy against upstream, side by side in one run
-	$(BIN)/autobatch bench
+bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
+	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
 docs: .venv/dev.done     ## Regenerate .env.example and the settings table of the README
 	$(BIN)/python -m console.settings_docs

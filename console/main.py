@@ -35,7 +35,7 @@ app.command("up", context_settings=up.CONTEXT, help=up.HELP)(up.command)
     "bench", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 )
 def _bench(ctx: typer.Context) -> None:
-    """Measure what the proxy costs on this machine, against an upstream that answers at once."""
+    """Measure the proxy against its upstream on this machine: `run`, `compare`, `report` or `targets`."""
     os.execv(sys.executable, [sys.executable, "-m", "bench", *ctx.args])  # noqa: S606  # nothing of ours is left to do
 
 

@@ -1,0 +1,1 @@
+"""The commands of `autobatch bench`: options in, exit status out."""
