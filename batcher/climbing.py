@@ -106,18 +106,21 @@ class Climber:
                 candidate = self._neighbour(direction.name)
                 if candidate is None or direction.asleep_blocks > 0:
                     continue
-                pairs = []
-                for _ in range(PAIRS):
+                pairs: list[tuple[_Block, _Block]] = []
+                while len(pairs) < PAIRS:
                     before, after = _Block(self._best), _Block(candidate)
                     yield before
                     yield after
                     pairs.append((before, after))
+                    if after.goodput <= before.goodput:
+                        break  # it has lost already
                 self._decide(direction, candidate, pairs)
             self._units_seen = self._units_seen * 3 // 4
 
     def _decide(self, direction: _Direction, candidate: Setting, pairs: list[tuple[_Block, _Block]]) -> None:
         gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
-        if gain >= GAIN_MIN and all(after.goodput > before.goodput for before, after in pairs):
+        before, after = pairs[-1]
+        if gain >= GAIN_MIN and after.goodput > before.goodput:
             self._best = candidate
             for each in self._directions:
                 each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
