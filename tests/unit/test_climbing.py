@@ -151,7 +151,7 @@ def test_a_limit_is_raised_step_by_step() -> None:
 )
 def test_one_call_at_a_time_is_charged_for_the_time_in_between() -> None:
     """Two calls in flight cost the upstream 5 %, one leaves it idle for a sixth of the time."""
-    upstream = Upstream(lambda units, calls: 0.02 * (1 + 0.05 * (calls - 1)), noise=0.0, overhead_s=0.004)
+    upstream = Upstream(lambda _, calls: 0.02 * (1 + 0.05 * (calls - 1)), noise=0.0, overhead_s=0.004)
 
     run = drive(upstream, CLIMB_CALLS, Tuner(2))
 

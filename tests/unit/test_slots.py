@@ -172,11 +172,11 @@ def test_where_none_is_well_they_are_asked_in_turn() -> None:
     pool = Pool([dead, back])
     asked = []
     for _ in range(4):
-        upstream = pool.free(NOW_S)
-        assert upstream
-        asked.append(upstream.name)
-        call(upstream).release()
-        upstream.breaker.failed(NOW_S)
+        free = pool.free(NOW_S)
+        assert free
+        asked.append(free.name)
+        call(free).release()
+        free.breaker.failed(NOW_S)
 
     assert {"http://dead", "http://back"} == set(asked)
 

@@ -1,13 +1,13 @@
 """Upstreams that are never called."""
 
-from typing import cast
-
-import aiohttp
+from typing import Any
 
 from batcher.breaker import FAILURES_MAX
 from batcher.limits import Limits
 from batcher.tuning import Tuner
 from batcher.upstream import Upstream
+
+NO_SESSION: Any = None
 
 
 def make_upstream(
@@ -19,7 +19,7 @@ def make_upstream(
 ) -> Upstream:
     """Return a replica `http://<name>` without a session."""
     limits = Limits(32, 10**6, in_flight_inputs_max)
-    upstream = Upstream(cast(aiohttp.ClientSession, None), f"http://{name}", limits, None, Tuner(calls_max))
+    upstream = Upstream(NO_SESSION, f"http://{name}", limits, None, Tuner(calls_max))
     upstream.is_healthy = is_healthy
     return upstream
 
