@@ -127,16 +127,3 @@ def test_calls_that_were_in_flight_when_it_opened_do_not_make_the_pause_longer()
         breaker.failed(NOW_S)
 
     assert breaker.may_try(NOW_S + PAUSE_MIN_S)
-
-
-@pytest.mark.xfail(strict=True, reason="any call that ends lets the next trial go, also one made before it opened")
-def test_calls_that_were_in_flight_when_it_opened_are_not_the_trial() -> None:
-    breaker = Breaker()
-    for _ in range(7):
-        breaker.called()
-    for _ in range(5):
-        breaker.failed(NOW_S)
-    breaker.called()  # the trial
-    breaker.learnt_nothing()  # one of the seven
-
-    assert not breaker.may_try(NOW_S + PAUSE_MAX_S)

@@ -129,10 +129,11 @@ def test_it_is_tried_with_one_call_at_a_time() -> None:
     well, out = make_upstream("well"), make_upstream("out")
     open_breaker(out, NOW_S)
     pool = Pool([well, out])
-    call(out)
+    trial = call(out)
     out.breaker.called()
 
     assert pool.free(LATER_S) is well
+    trial.release()
     out.breaker.failed(LATER_S)
     assert pool.free(LATER_S) is well
     assert pool.free(LATER_S + 1_000) is out
@@ -142,7 +143,7 @@ def test_it_is_tried_with_one_call_at_a_time() -> None:
     strict=True, reason="the trial begins with the post, which is a turn of the event loop later than the slot"
 )
 def test_a_slot_taken_for_a_trial_is_the_trial() -> None:
-    """The working loop looks for the next slot before the call of the last one has begun."""
+    """The working loop looks for the next slot before the call of the last one has begun: all would be trials."""
     well, out = make_upstream("well"), make_upstream("out")
     open_breaker(out, NOW_S)
     pool = Pool([well, out])

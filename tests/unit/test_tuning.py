@@ -61,13 +61,13 @@ def test_a_pause_is_nobodys(sizes: list[int], pauses_s: list[float]) -> None:
 
 
 def test_calls_that_run_at_the_same_time_share_the_time_they_take() -> None:
+    """So what a block of calls took is what passed on the clock, however many were in flight."""
     tuner = Tuner(2)
-    for second in range(20):
-        tuner.note(call(100, second, second + 0.9))
-        tuner.note(call(1_000, second, second + 1.0))
+    for second in range(10):
+        tuner.note(call(100, second, second + 0.9, was_busy=True))
+        tuner.note(call(1_000, second, second + 1.0, was_busy=True))
 
-    expected = learnt_from([each for _ in range(20) for each in [(100, 0.9), (1_000, 0.1)]])
-    assert pytest.approx(expected) == learnt_by(tuner)
+    assert pytest.approx(10) == tuner._climber._block.service_s
 
 
 @pytest.mark.xfail(
@@ -79,7 +79,7 @@ def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: in
     """Or the batches of an upstream with two workers are of whatever length, and cost it three times the work."""
     tuner = Tuner(servers, is_fixed=True)
 
-    drive(Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers), 1_000, tuner)
+    drive(Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers, noise=0.02), 1_000, tuner)
 
     assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
 
