@@ -414,3 +414,124 @@ def test_cleared_lanes_hold_nothing() -> None:
 
 def test_a_batch_counts_inputs_not_jobs() -> None:
     assert Batch((make_job("a", n=3), make_job("b", n=2)), Reason.FULL).inputs == 5
+
+
+# With like lengths together, and identical inputs once.
+
+TEXTS = st.sampled_from([b'["a"]', b'["b"]', b'["c","d"]', None, None, None])
+WAITING = st.lists(
+    st.tuples(
+        TEXTS,
+        st.sampled_from(["merge", "merge", "merge", "merge", "solo"]),
+        st.sampled_from([False, False, False, True]),
+        st.sampled_from(["", '"normalize":false']),
+        st.integers(0, 300),
+        st.sampled_from([1, 1, 2, 6]),
+    ),
+    max_size=40,
+)
+SHAPES = st.builds(Shape, padding_max=st.none() | st.floats(0, 500), units_max=st.none() | st.integers(1, 2_000))
+
+
+def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, str, int, int]]) -> list[Job]:
+    """Jobs in the order of arrival; of the same text the length is the same too."""
+    return [
+        make_job(
+            str(place),
+            n=n if body is None else body.count(b",") + 1,
+            at=place,
+            kind=kind,
+            options=options,
+            body=body,
+            is_retried=is_retried,
+            longest=longest if body is None else body[2],
+        )
+        for place, (body, kind, is_retried, options, longest, n) in enumerate(drawn)
+    ]
+
+
+@given(drawn=WAITING, shape=SHAPES, inputs_max=st.integers(1, 8))
+def test_however_batches_are_cut_nothing_is_lost_or_doubled(
+    drawn: list[tuple[bytes | None, Kind, bool, str, int, int]], shape: Shape, inputs_max: int
+) -> None:
+    jobs = waiting_jobs(drawn)
+    limits = Limits(inputs_max, ANY_BYTES, ANY_BYTES)
+    lanes = lanes_of(*jobs)
+    left = list(jobs)
+    while (batch := lanes.take(moment(FAR_MS), limits, shape)) is not None:
+        sent = list(batch.jobs)
+        assert any(job is left[0] for job in sent)
+        assert batch.oldest_ms == left[0].header.at
+        assert all(any(job is kept for kept in left) for job in sent)
+        assert len(sent) == len(set(names(sent)))
+        assert all(may_share(sent[0], job) for job in sent[1:])
+        first_of_each = list({job.body: job for job in reversed(sent)}.values())
+        assert len(first_of_each) == 1 or merge(sent).inputs <= inputs_max
+        assert merge(sent).body == merge([job for job in sent if job in first_of_each]).body
+        left = [job for job in left if not any(job is gone for gone in sent)]
+        assert [] == [job for job in left if may_share(sent[0], job) and job.body in {each.body for each in sent}]
+        assert lanes.inputs == inputs_of(left)
+    assert (left, lanes.inputs, list(lanes)) == ([], 0, [])
+
+
+def test_who_waits_with_the_same_input_goes_along_however_full_the_batch_is() -> None:
+    """It is computed once, so it costs nothing."""
+    others = [make_job(str(place), body=b'["%d"]' % place) for place in range(4)]
+    twins = [make_job(f"twin {place}", body=b'["0"]', at=place) for place in range(100)]
+    lanes = lanes_of(*others, make_job("next", at=1), *twins)
+
+    batch = lanes.take(moment(0, is_idle=IDLE), SMALL, BY_ARRIVAL)
+
+    assert batch
+    assert 4 == merge(batch.jobs).inputs
+    assert {*names(others), *names(twins)} == set(names(batch.jobs))
+    assert 1 == lanes.inputs
+
+
+def test_several_inputs_are_a_twin_of_the_same_several_only() -> None:
+    pair = [make_job(name, n=2, body=b'["a","b"]', at=at) for name, at in (("pair", 0), ("twin", 9))]
+    others = [make_job("turned", n=2, body=b'["b","a"]', at=8), make_job("part", body=b'["a"]', at=8)]
+    lanes = lanes_of(*pair, make_job("full", n=2, at=1), *others)
+
+    assert taken(lanes, moment(0, is_idle=IDLE)) == (["pair", "full", "twin"], Reason.FULL)
+
+
+@pytest.mark.parametrize(
+    "change", [{"options": '"normalize":false'}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_retried": True}]
+)
+def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, str]) -> None:
+    """Its answer may be another, and who may have killed a batcher takes nobody along."""
+    texts = {"body": b'["a"]'}
+    lanes = lanes_of(
+        make_job("a", **texts),  # type: ignore[arg-type]
+        make_job("other", at=1, **texts, **change),  # type: ignore[arg-type]
+        make_job("twin", at=2, **texts),  # type: ignore[arg-type]
+    )
+
+    assert taken(lanes, moment(0, is_draining=True)) == (["a", "twin"], Reason.DRAIN)
+    assert 1 == lanes.inputs
+
+
+def test_jobs_of_like_length_go_together_and_the_oldest_first() -> None:
+    shape = Shape(padding_max=20.0, units_max=None)
+    lanes = lanes_of(*(make_job(str(at), at=at, longest=length) for at, length in enumerate([100, 10] * 4)))
+
+    first, second = (lanes.take(moment(9, is_draining=True), Limits(8, ANY_BYTES, ANY_BYTES), shape) for _ in range(2))
+
+    assert first
+    assert second
+    assert ({"0", "2", "4", "6"}, {"1", "3", "5", "7"}) == (set(names(first.jobs)), set(names(second.jobs)))
+
+
+def test_a_lane_is_full_when_its_lengths_are_too_much_for_a_call() -> None:
+    """(2 + 1) x 100 is more than 250."""
+    lanes = lanes_of(*(make_job(str(at), at=at, longest=100) for at in range(2)), is_adaptive=False)
+
+    assert lanes.has_ready(SMALL, Shape(None, 250))
+    assert not lanes.has_ready(SMALL, Shape(None, 300))
+
+
+def test_a_batch_knows_what_of_it_is_padding() -> None:
+    batch = Batch((make_job("a", n=2, longest=10, at=7), make_job("b", longest=30, at=3)), Reason.FULL)
+
+    assert (30, 90, 50, 3) == (batch.longest, batch.units, batch.useful, batch.oldest_ms)

@@ -1,0 +1,123 @@
+"""What a batch costs its upstream in calls, and what is learnt from these."""
+
+import json
+
+import pytest
+
+from autobatch.clock import RedisClock
+from batcher.calling import Caller
+from batcher.jobs import Job
+from batcher.limits import configured
+from batcher.metrics import Metrics
+from batcher.slots import Pool, Slot
+from batcher.tuning import Sample, Tuner
+from batcher.upstream import Answer, Upstream
+from tests.unit.builders import Kind, make_job
+from tests.unit.upstreams import NO_SESSION
+
+JSON = "application/json"
+
+
+class Listening(Tuner):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.samples: list[Sample] = []
+
+    def note(self, sample: Sample) -> None:
+        self.samples.append(sample)
+
+
+class Refusing(Upstream):
+    """Answers calls, and refuses those that have a guilty text."""
+
+    def __init__(self, guilty: str = "", status: int = 413) -> None:
+        self.heard = Listening()
+        super().__init__(NO_SESSION, "http://a", configured(100, 10**6), None, self.heard)
+        self.calls: list[list[str]] = []
+        self._guilty = guilty
+        self._status = status
+
+    async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
+        assert (route, timeout_s) == ("/embed", 1), content_type
+        inputs = json.loads(body)["inputs"]
+        self.calls.append(inputs)
+        if self._guilty in inputs:
+            return Answer(self._status, JSON, b'{"error":"too long"}', None)
+        return Answer(200, JSON, json.dumps([[float(len(text))] for text in inputs]).encode(), None)
+
+    async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
+        """Return job, status and body of each reply to a batch that is not called a second time after an outage."""
+        clock = RedisClock()
+        clock.sync(0)
+        caller = Caller(Pool([self]), clock, Metrics(), timeout_max_s=1, attempts_max=1)
+        replies = await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
+        parts = [reply.frame.partition(b"\n") for reply in replies]
+        return [
+            (reply.job, json.loads(head)["status"], body) for reply, (head, _, body) in zip(replies, parts, strict=True)
+        ]
+
+
+def texts(*each: str) -> list[Job]:
+    return [make_job(str(place), body=json.dumps([text]).encode(), longest=1) for place, text in enumerate(each)]
+
+
+async def test_what_several_ask_for_is_asked_for_once() -> None:
+    upstream = Refusing()
+    jobs = texts("aa", "b", "aa", "aa")
+
+    answers = await upstream.answers(jobs)
+
+    assert [["aa", "b"]] == upstream.calls
+    rows = [b"[[2.0]]", b"[[1.0]]", b"[[2.0]]", b"[[2.0]]"]
+    assert [(job.header.id, 200, row) for job, row in zip(jobs, rows, strict=True)] == answers
+
+
+async def test_a_guilty_input_fails_alone() -> None:
+    answers = await Refusing("bad").answers(texts("a", "bad", "c", "d"))
+
+    assert [200, 413, 200, 200] == [status for _, status, _ in answers]
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a batch is split by jobs, so the same call is made again for each of those who asked for it"
+)
+@pytest.mark.parametrize("status", [413, 424])
+async def test_what_several_ask_for_is_refused_once(status: int) -> None:
+    """A hundred clients with the same text that is too long would be 199 calls, one after the other, in one slot."""
+    upstream = Refusing("bad", status)
+
+    answers = await upstream.answers(texts(*["bad"] * 100))
+
+    assert [status] * 100 == [status for _, status, _ in answers]
+    assert 1 == len(upstream.calls)
+
+
+async def test_of_a_good_call_the_tuner_hears_what_was_computed() -> None:
+    upstream = Refusing()
+    await upstream.answers(texts("aa", "b", "aa"))
+
+    (sample,) = upstream.heard.samples
+    assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.units, sample.was_busy)
+
+
+@pytest.mark.xfail(strict=True, reason="an input that is computed once is counted for each who asked for it")
+async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> None:
+    """Or a block of calls with twins in it looks better than it was, and wins a trial by that."""
+    upstream = Refusing()
+    await upstream.answers(texts("aa", "b", *["aa"] * 50))
+
+    (sample,) = upstream.heard.samples
+    assert sample.useful <= sample.units
+
+
+@pytest.mark.xfail(
+    strict=True, reason="only good calls of merged jobs are told, so the next one is charged for this one"
+)
+@pytest.mark.parametrize("kind", ["merge", "verbatim"])
+async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -> None:
+    upstream = Refusing("bad", 400)
+    await upstream.answers([make_job("a", kind=kind, body=b'["bad"]' if kind == "merge" else b'{"inputs":["a"]}')])
+
+    assert [0] == [sample.units for sample in upstream.heard.samples]

@@ -1,0 +1,89 @@
+"""Upstreams that exist only as arithmetic, under a backlog that never ends, called as a `Tuner` says."""
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from batcher.climbing import Setting
+from batcher.tuning import Sample, Tuner
+
+INPUTS_MAX = 32
+Cost = Callable[[int, int], float]  # units, calls in flight -> seconds
+
+
+@dataclass
+class Upstream:
+    """Some servers, each of which works on one call at a time, the oldest first.
+
+    Attributes:
+        cost_s: Seconds that a call takes once a server has it.
+        servers: How many.
+        noise: Sigma of the factor by which a call takes longer or shorter.
+        overhead_s: From an answer until the next call in its place arrives.
+    """
+
+    cost_s: Cost
+    servers: int = 1
+    noise: float = 0.1
+    overhead_s: float = 0.0
+
+
+@dataclass
+class Run:
+    """What came of it.
+
+    Attributes:
+        began_s: When the first call was made.
+        ended_s: When each call ended.
+        useful: Units of it that were no padding.
+        settings: Of it.
+    """
+
+    began_s: float
+    ended_s: list[float] = field(default_factory=list)
+    useful: list[int] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+
+    def goodput(self, first: int = 0) -> float:
+        """Useful units a second, from call number `first` on."""
+        began_s = self.ended_s[first - 1] if first else self.began_s
+        return sum(self.useful[first:]) / (self.ended_s[-1] - began_s)
+
+
+def drive(
+    upstream: Upstream,
+    calls: int,
+    tuner: Tuner | None = None,
+    fixed: Setting | None = None,
+    *,
+    seed: int = 1,
+    began_s: float = 0.0,
+) -> Run:
+    """Make so many calls, as the tuner says or as is fixed; lengths are about 100, a fifth of each call is padding."""
+    chance = random.Random(seed)
+    free_s = [began_s] * upstream.servers
+    running: list[tuple[float, int, float, int, int, Setting]] = []
+    run, made, now_s, ready_s = Run(began_s), 0, began_s, began_s
+    while len(run.settings) < calls:
+        setting = fixed or (tuner.setting if tuner else Setting(1))
+        while len(running) < setting.calls:
+            longest = int(chance.uniform(60, 140))
+            inputs = INPUTS_MAX
+            if setting.units_max is not None:
+                inputs = max(1, min(inputs, setting.units_max // longest - 1))
+            units = inputs * longest
+            sent_s = max(now_s, ready_s)
+            begun_s = max(heapq.heappop(free_s), sent_s)
+            ended_s = begun_s + upstream.cost_s(units, setting.calls) * chance.lognormvariate(0, upstream.noise)
+            heapq.heappush(free_s, ended_s)
+            heapq.heappush(running, (ended_s, made, sent_s, units, int(units * 0.8), setting))
+            made += 1
+        now_s, _, sent_s, units, useful, used = heapq.heappop(running)
+        ready_s = now_s + upstream.overhead_s
+        run.settings.append(used)
+        run.useful.append(useful)
+        run.ended_s.append(now_s)
+        if tuner:
+            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True))
+    return run

@@ -1,0 +1,31 @@
+"""Upstreams that are never called."""
+
+from typing import Any
+
+from batcher.breaker import FAILURES_MAX
+from batcher.limits import Limits
+from batcher.tuning import Tuner
+from batcher.upstream import Upstream
+
+NO_SESSION: Any = None
+
+
+def make_upstream(
+    name: str,
+    *,
+    calls_max: int = 2,
+    is_healthy: bool = True,
+    in_flight_inputs_max: int = 10**6,
+) -> Upstream:
+    """Return a replica `http://<name>` without a session."""
+    limits = Limits(32, 10**6, in_flight_inputs_max)
+    upstream = Upstream(NO_SESSION, f"http://{name}", limits, None, Tuner(calls_max))
+    upstream.is_healthy = is_healthy
+    return upstream
+
+
+def open_breaker(upstream: Upstream, now_s: float) -> None:
+    """Let as many calls fail as it takes."""
+    for _ in range(FAILURES_MAX):
+        upstream.breaker.called()
+        upstream.breaker.failed(now_s)
