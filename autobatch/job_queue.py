@@ -16,6 +16,7 @@ from autobatch.scripts import Args, Script
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
 GONE_TTL_MS = 600_000  # as long as the longest request may wait
 EPOCH_TTL_MS = 86_400_000
+NO_SHARE = 1_000_000_000
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
 
 Frames = Sequence[bytes]
@@ -145,7 +146,7 @@ class BatcherQueue:
         jobs = self._keys.jobs
         return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
 
-    async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0) -> Claim:
+    async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
         """Take the oldest jobs into this batcher's record.
 
         Args:
@@ -153,6 +154,7 @@ class BatcherQueue:
             retried: Jobs wanted of batchers that died.
             bulk: Inputs wanted of the bulk queue, whatever the queue has.
             fill: Inputs below which the bulk queue fills up what the queue did not give.
+            at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
         """
         keys = self._keys
         names = (
@@ -167,7 +169,7 @@ class BatcherQueue:
             keys.waiting_bulk,
         )
         redis_ms, queued, queued_bulk, dropped, again, fresh, *frames = await self._run(
-            "claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill
+            "claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill, at_once
         )
         first_bulk = again + fresh
         return Claim(

@@ -40,8 +40,8 @@ class Breaker:
     def failed(self, now_s: float) -> None:
         """A call failed by an outage."""
         self._failures += 1
-        self._is_trying = False
-        if not self.is_closed:
+        was_trial, self._is_trying = self._is_trying, False
+        if was_trial:
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
-        if not self.is_closed or self._failures >= FAILURES_MAX:
+        if was_trial or (self.is_closed and self._failures >= FAILURES_MAX):
             self._opens_again_s = now_s + self._pause_s

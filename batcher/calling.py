@@ -49,6 +49,11 @@ class _Call(msgspec.Struct, frozen=True):
     inputs: int
     merged: Merged | None
 
+    @property
+    def bodies(self) -> list[bytes]:
+        """Different ones of its jobs, in their order: who asked for the same shares its fate."""
+        return list(dict.fromkeys([job.body for job in self.jobs]))
+
 
 class _Answered(msgspec.Struct, frozen=True):
     """An answer, and when its call began and ended on the loop's clock."""
@@ -93,13 +98,13 @@ class Caller:
             answer = answered.answer
             if verdict is Verdict.SPLIT:
                 self._metrics.splits.inc()
-                middle = len(jobs) // 2
                 left = tries if answer.status in INPUT_ERRORS else 1
-                halves = [await self.answer(half, slot, left) for half in (jobs[:middle], jobs[middle:])]
-                return [*halves[0], *halves[1]]
+                first = set(call.bodies[: len(call.bodies) // 2])
+                halves = [[job for job in jobs if (job.body in first) is half] for half in (True, False)]
+                replies = {reply.job: reply for half in halves for reply in await self.answer(half, slot, left)}
+                return [replies[job.header.id] for job in jobs]
             if verdict is Verdict.PASS_ON:
-                (job,) = jobs
-                return [self._reply(job, call, answered, answer.body)]
+                return [self._reply(job, call, answered, answer.body) for job in jobs]
             rows = cut(answer.body, call.inputs)
         except AutobatchError as error:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
@@ -141,7 +146,7 @@ class Caller:
                     raise
             else:
                 status = answered.answer.status
-                verdict = judge(status, len(jobs), is_verbatim=call.merged is None, may_retry=may_retry)
+                verdict = judge(status, len(call.bodies), is_verbatim=call.merged is None, may_retry=may_retry)
                 if verdict is Verdict.GIVE_UP:
                     raise fault(status)
                 if verdict is not Verdict.RETRY:
@@ -173,11 +178,17 @@ class Caller:
             ended_s = loop.time()
             self._metrics.upstream_calls.labels(code).inc()
             self._metrics.upstream_seconds.observe(ended_s - started_s)
-        if code == 200 and call.merged is not None:
-            lengths = [job.units for job in call.jobs]
-            units = call.inputs * max([job.longest for job in call.jobs])
-            upstream.tuner.note(Sample(slot.setting, units, sum(lengths), started_s, ended_s, slot.was_busy))
+            upstream.tuner.note(_sample(call, slot, started_s, ended_s, is_good=code == 200))
         return _Answered(answer, started_s, ended_s)
+
+
+def _sample(call: _Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
+    """Return what to tell the tuner of a call: of one that was not good, or whose inputs nobody knows, when it ran."""
+    units = useful = 0
+    if is_good and call.merged is not None:
+        units = call.inputs * max([job.longest for job in call.jobs])
+        useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
+    return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
 
 
 def _prepared(jobs: Sequence[Job]) -> _Call:

@@ -33,12 +33,13 @@ class Setting:
 
 @dataclass(slots=True)
 class _Block:
-    """Calls of one setting."""
+    """Calls of one setting; `idle_calls` had nothing beside them and say nothing of it."""
 
     setting: Setting
     calls: int = 0
     useful: float = 0.0
     service_s: float = 0.0
+    idle_calls: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -46,7 +47,7 @@ class _Block:
 
     @property
     def goodput(self) -> float:
-        return self.useful / self.service_s
+        return self.useful / self.service_s if self.useful else 0.0
 
 
 @dataclass(slots=True)
@@ -69,7 +70,8 @@ class Climber:
         self._calls_max = calls_max
         self._best = Setting(calls_max)
         self._directions = [_Direction(name) for name in ("fewer", "smaller", "more", "larger")]
-        self._units_seen = 0
+        self._units_seen = 0  # lately
+        self._units_top = 0  # ever
         self._search = self._searching()
         self._block = next(self._search)
 
@@ -88,6 +90,7 @@ class Climber:
             service_s: As in `batcher.cost`.
         """
         self._units_seen = max(self._units_seen, units)
+        self._units_top = max(self._units_top, units)
         block = self._block
         if setting != block.setting:
             return  # made before this block began
@@ -96,6 +99,15 @@ class Climber:
         block.service_s += service_s
         if block.is_over:
             self._block = next(self._search)
+
+    def note_idle(self, setting: Setting) -> None:
+        """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
+        block = self._block
+        if setting == block.setting != self._best:
+            block.idle_calls += 1
+            if block.idle_calls >= BLOCK_CALLS:
+                block.useful = 0.0
+                self._block = next(self._search)
 
     def _searching(self) -> Iterator[_Block]:
         """Yield one block after the other; each is filled when the next is asked for."""
@@ -141,4 +153,4 @@ class Climber:
         if units_max is None:
             return None
         # Beyond what was ever sent a limit limits nothing.
-        return replace(self._best, units_max=2 * units_max if units_max < self._units_seen else None)
+        return replace(self._best, units_max=2 * units_max if 2 * units_max < self._units_top else None)

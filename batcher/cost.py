@@ -24,21 +24,30 @@ class CostModel:
         self._calls = 0
         self._weight = 0.0
         self._units = self._seconds = 0.0  # means
-        self._units_squared = self._product = 0.0  # weighted sums of deviations
+        self._units_squared = self._seconds_squared = self._product = 0.0  # weighted sums of deviations
 
     def note(self, units: float, seconds: float) -> None:
         """Learn from one call."""
         self._calls += 1
         self._weight = self._weight * MEMORY + 1.0
         self._units_squared *= MEMORY
+        self._seconds_squared *= MEMORY
         self._product *= MEMORY
         by_units = units - self._units
         self._units += by_units / self._weight
-        self._seconds += (seconds - self._seconds) / self._weight
+        by_seconds = seconds - self._seconds
+        self._seconds += by_seconds / self._weight
+        self._seconds_squared += by_seconds * (seconds - self._seconds)
         self._units_squared += by_units * (units - self._units)
         self._product += by_units * (seconds - self._seconds)
         if self._calls >= CALLS_MIN and self._units_squared > self._weight * (SPREAD_MIN * self._units) ** 2:
             self._fit()
+
+    @property
+    def fit(self) -> float:
+        """How much of what calls took is explained by their size, 0 to 1; less than 0 where larger calls take less."""
+        deviations = self._units_squared * self._seconds_squared
+        return self._product * abs(self._product) / deviations if deviations else 0.0
 
     def _fit(self) -> None:
         per_unit = self._product / self._units_squared

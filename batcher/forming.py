@@ -34,8 +34,8 @@ class Batch(msgspec.Struct, frozen=True):
 
     @property
     def inputs(self) -> int:
-        """Inputs of all jobs."""
-        return sum([job.header.n for job in self.jobs])
+        """Inputs of its call: twins share theirs."""
+        return sum({job.body: job.header.n for job in self.jobs}.values())
 
     @property
     def longest(self) -> int:
@@ -50,7 +50,7 @@ class Batch(msgspec.Struct, frozen=True):
     @property
     def useful(self) -> int:
         """What of it is no padding."""
-        return sum([job.units for job in self.jobs])
+        return sum({job.body: job.units for job in self.jobs}.values())
 
     @property
     def oldest_ms(self) -> int:

@@ -53,17 +53,18 @@ class Holding:
         self._in_hand: set[str] = set()
         self._must_recover = False
 
-    async def claim(self, inputs: int, inputs_max: int) -> None:
+    async def claim(self, inputs: int, inputs_max: int, at_once: int) -> None:
         """Claim jobs and put them into the lanes.
 
         Args:
             inputs: Wanted, beside what is held.
             inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
+            at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
         """
         held = self._lanes.inputs
         bulk = self._share.due(inputs_max)
         try:
-            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, inputs_max - held))
+            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, inputs_max - held), at_once)
         except QueueUnavailable:
             self.doubt()
             raise
@@ -79,8 +80,8 @@ class Holding:
         broken += self._hold(claim.bulk, are_retried=False)
         got = self._lanes.inputs - held
         self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=inputs_max)
-        self.pace.note(got, now_mono_s)
-        if got:
+        self.pace.note(others, now_mono_s)
+        if others:
             self.pace.arrived(now_mono_s)
         self._note_age()
         await self._put_aside(broken)

@@ -77,6 +77,7 @@ class WorkingLoop:
         self._sending: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self._is_away = False
+        self._was_blocked = False
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
@@ -109,14 +110,17 @@ class WorkingLoop:
         upstream = self._pool.free(asyncio.get_running_loop().time())
         if upstream is None:
             self._holding.may_have_jobs = True  # nobody watches meanwhile
+            self._was_blocked = True  # what comes next waited already: no lingering for it
             await self._bell.wait(self._beat_s)
             return
         limits, shape = limits_now(upstream), upstream.tuner.shape
         wanted = self._inputs_wanted(limits, shape)
         if wanted > 0:
-            if (linger_s := self._linger_s(upstream, limits)) > 0:
+            was_blocked, self._was_blocked = self._was_blocked, False
+            if not was_blocked and (linger_s := self._linger_s(upstream, limits)) > 0:
                 await pause(linger_s)
-            await self._holding.claim(wanted, limits.inputs_max)
+            at_once = max(limits.inputs_max * self._pool.slots_free - self._lanes.inputs, 1)
+            await self._holding.claim(wanted, limits.inputs_max, at_once)
         if self._pool.calls_in_flight == 0:
             self._holding.pace.ended()
         await self._holding.drop_expired()
@@ -135,7 +139,7 @@ class WorkingLoop:
         holding, held = self._holding, self._lanes.inputs
         if self._is_stopping or not (holding.may_have_jobs or holding.has_bulk):
             return 0
-        slots_free = self._pool.slots_free
+        slots_free = max(self._pool.slots_free, 1)  # the one of a trial is not counted
         is_backlog = holding.queued > 0 or (slots_free == 1 and self._pool.calls_in_flight > 0)
         window = limits.inputs_max * (WINDOW_BATCHES if is_backlog else slots_free)
         if held >= window / 2 and self._lanes.has_ready(limits, shape):

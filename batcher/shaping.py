@@ -41,28 +41,28 @@ class _Filling:
         self.jobs = [first]
         self._limits = limits
         self._units_max = shape.units_max
-        self._inputs = first.header.n
+        self.inputs = first.header.n
         self._bytes = len(splice((), first.header.options)) + len(first.body) - 1  # less two brackets, and a comma more
         self._longest = first.longest
         self._useful = first.units
 
     @property
     def padding(self) -> int:
-        return self._inputs * self._longest - self._useful
+        return self.inputs * self._longest - self._useful
 
     def has_room(self, job: Job) -> bool:
-        inputs = self._inputs + job.header.n
+        inputs = self.inputs + job.header.n
         if inputs > self._limits.inputs_max or self._bytes + len(job.body) - 1 > self._limits.body_bytes_max:
             return False
         return self._units_max is None or (inputs + 1) * max(self._longest, job.longest) <= self._units_max
 
     def padding_with(self, job: Job) -> int:
-        inputs = self._inputs + job.header.n
+        inputs = self.inputs + job.header.n
         return inputs * max(self._longest, job.longest) - self._useful - job.units
 
     def add(self, job: Job) -> None:
         self.jobs.append(job)
-        self._inputs += job.header.n
+        self.inputs += job.header.n
         self._bytes += len(job.body) - 1
         self._longest = max(self._longest, job.longest)
         self._useful += job.units
@@ -100,7 +100,9 @@ def is_full(jobs: Iterable[Job], limits: Limits, shape: Shape) -> bool:
 def _by_arrival(jobs: Sequence[Job], limits: Limits, shape: Shape) -> _Filling:
     """The oldest, and whatever fits beside it; one that is too big does not keep smaller ones from the room."""
     filling = _Filling(jobs[0], limits, shape)
-    for job in jobs[1 : limits.inputs_max]:
+    for job in jobs[1:]:
+        if filling.inputs >= limits.inputs_max:
+            break
         if filling.has_room(job):
             filling.add(job)
     return filling

@@ -15,11 +15,11 @@ class BulkShare:
 
     def due(self, inputs_max: int) -> int:
         """Return the bulk inputs to claim whatever else waits; at once what is worth a claim, then nothing for a while."""
-        return int(self._owed) if self._owed >= inputs_max / 4 else 0
+        return min(int(self._owed), inputs_max) if self._owed >= inputs_max / 4 else 0
 
     def note(self, others: int, bulk: int, *, is_waiting: bool, inputs_max: int) -> None:
         """Take note of a claim: inputs of other work, of bulk work, and whether more bulk work waits."""
         if not is_waiting:
             self._owed = 0.0
             return
-        self._owed = min(max(self._owed + others * SHARE / (1 - SHARE) - bulk, 0.0), inputs_max)
+        self._owed = min(max(self._owed + others * SHARE / (1 - SHARE) - bulk, -inputs_max), inputs_max)

@@ -1,6 +1,7 @@
 """Which upstream may be called now: slots over all replicas."""
 
 from dataclasses import replace
+from random import randrange
 
 from batcher.limits import Limits
 from batcher.upstream import Upstream
@@ -23,13 +24,13 @@ class Slot:
         self._inputs = inputs
         self._work = inputs + units
         self._take(upstream, 1)
-        upstream.calls_made += 1
 
     def move_to(self, upstream: Upstream) -> None:
         """Go on with another replica."""
         self._take(self.upstream, -1)
         self._take(upstream, 1)
         self.upstream = upstream
+        self.setting = upstream.tuner.setting
 
     def release(self) -> None:
         """Give it back."""
@@ -46,6 +47,7 @@ class Pool:
 
     def __init__(self, upstreams: list[Upstream]) -> None:
         self.upstreams = upstreams
+        self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
     @property
     def calls_in_flight(self) -> int:
@@ -55,7 +57,7 @@ class Pool:
     @property
     def slots_free(self) -> int:
         """Calls that could be made now."""
-        return sum([max(u.tuner.setting.calls - u.calls_in_flight, 0) for u in self.upstreams])
+        return sum([max(u.tuner.setting.calls - u.calls_in_flight, 0) for u in self._usable()])
 
     def free(self, now_s: float) -> Upstream | None:
         """Return where a call may go now; None while every slot is taken.
@@ -64,14 +66,20 @@ class Pool:
         is better than none.
         """
         for upstream in self.upstreams:
-            if upstream.breaker.may_try(now_s) and _has_room(upstream, 1):
+            if upstream.breaker.may_try(now_s) and upstream.calls_in_flight == 0:
                 return upstream
-        return _least_busy(self._usable(), 1)
+        return _least_busy(self._in_turn(self._usable()), 1)
 
     def other_than(self, slot: Slot, inputs: int) -> Upstream:
         """Return where to try again after a failure: another good one with room, or the same."""
         others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u)]
         return _least_busy(others, inputs) or slot.upstream
+
+    def _in_turn(self, upstreams: list[Upstream]) -> list[Upstream]:
+        """The same ones, beginning with another one each time: of equals the first is taken."""
+        self._turns += 1
+        first = self._turns % len(upstreams)
+        return upstreams[first:] + upstreams[:first]
 
     def _usable(self) -> list[Upstream]:
         return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
@@ -83,7 +91,7 @@ def _is_well(upstream: Upstream) -> bool:
 
 def _least_busy(upstreams: list[Upstream], inputs: int) -> Upstream | None:
     with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
-    return min(with_room, key=lambda u: (u.work_in_flight, u.calls_made), default=None)
+    return min(with_room, key=lambda u: u.work_in_flight, default=None)
 
 
 def _has_room(upstream: Upstream, inputs: int) -> bool:

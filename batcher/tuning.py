@@ -6,6 +6,8 @@ from batcher.climbing import Climber, Setting
 from batcher.cost import CostModel
 from batcher.shaping import Shape
 
+GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
+
 
 class Sample(msgspec.Struct, frozen=True):
     """One good call.
@@ -36,10 +38,17 @@ class Tuner:
     """
 
     def __init__(self, calls_max: int, *, is_fixed: bool = False) -> None:
-        self.cost = CostModel()
+        self._one_by_one = CostModel()
+        self._side_by_side = CostModel()
         self._fixed = Setting(calls_max) if is_fixed else None
         self._climber = Climber(calls_max)
         self._last_ended_s = float("-inf")
+        self._was_busy = False
+
+    @property
+    def cost(self) -> CostModel:
+        """Of calls that wait for each other, from end to end; of such that run side by side, each on its own."""
+        return max(self._one_by_one, self._side_by_side, key=lambda model: model.fit)
 
     @property
     def setting(self) -> Setting:
@@ -56,9 +65,15 @@ class Tuner:
     def note(self, sample: Sample) -> None:
         """Learn from a call, in the order of completion."""
         service_s = sample.ended_s - max(sample.started_s, self._last_ended_s)
-        self._last_ended_s = sample.ended_s
+        gap_s = max(0.0, sample.started_s - self._last_ended_s)
+        # Work was waiting: that none was done in between is the price of so few calls in flight.
+        idle_s = gap_s if sample.was_busy and self._was_busy and gap_s <= GAP_MAX_S else 0.0
+        self._last_ended_s, self._was_busy = sample.ended_s, sample.was_busy
         if sample.units == 0:
             return  # of unknown length
-        self.cost.note(sample.units, service_s)
+        self._one_by_one.note(sample.units, service_s)
+        self._side_by_side.note(sample.units, sample.ended_s - sample.started_s)
         if sample.was_busy:
-            self._climber.note(sample.setting, sample.units, sample.useful, service_s)
+            self._climber.note(sample.setting, sample.units, sample.useful, service_s + idle_s)
+        else:
+            self._climber.note_idle(sample.setting)

@@ -52,7 +52,6 @@ class Upstream:
         self.calls_in_flight = 0
         self.inputs_in_flight = 0
         self.work_in_flight = 0
-        self.calls_made = 0
         self._url = url
         self._session = session
         self._configured = configured
@@ -105,6 +104,9 @@ class Upstream:
             self.breaker.failed(loop.time())
             self._set_health(healthy=False, why=type(exc).__name__)
             raise UpstreamUnavailable from exc
+        except BaseException:
+            self.breaker.learnt_nothing()
+            raise
         if answer.status == 424 or answer.status >= 500:
             self.breaker.failed(loop.time())
         else:

@@ -2,7 +2,8 @@
 -- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone (with `:<job>` behind it, the mark of one job), 5 claimed:<batcher>, 6 leases,
 --       7 dead, 8 jobs:bulk, 9 waiting:bulk
 -- ARGV  1 batcher, 2 lease in ms, 3 inputs wanted of `jobs`, 4 retried jobs wanted, 5 inputs wanted of `jobs:bulk`,
---       6 inputs in all below which `jobs:bulk` fills up what `jobs` did not give; the last job may exceed what is wanted
+--       6 inputs in all below which `jobs:bulk` fills up what `jobs` did not give, 7 inputs of `jobs` that could be sent
+--       now: beyond them it gives a batcher its share. The last job may exceed what is wanted.
 -- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
 --           had gone, how many of the frames are retried ones (these come first), how many are of `jobs`, frame, ... }
 local TTL_MS = 3600000
@@ -67,7 +68,10 @@ for _ = 1, tonumber(ARGV[4]) do
   if is_taken then result[5] = result[5] + 1 end
 end
 
-local got, fresh, left = drain(KEYS[1], KEYS[3], tonumber(ARGV[3]))
+-- Of what waits each batcher takes its share, or what it can send at once.
+local batchers = math.max(redis.call('ZCARD', KEYS[6]), 1)
+local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[7]))
+local got, fresh, left = drain(KEYS[1], KEYS[3], math.min(tonumber(ARGV[3]), share))
 local _, _, left_bulk = drain(KEYS[8], KEYS[9], math.max(tonumber(ARGV[5]), tonumber(ARGV[6]) - got))
 result[2], result[3], result[6] = left, left_bulk, fresh
 

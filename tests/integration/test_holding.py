@@ -70,10 +70,10 @@ def scene() -> Scene:
 
 async def test_a_claim_whose_answer_is_lost_loses_no_job(scene: Scene) -> None:
     await scene.push(1, 2)
-    await scene.holding.claim(1, 32)
+    await scene.holding.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.holding.claim(10, 32)
+        await scene.holding.claim(10, 32, 32)
     assert scene.held == ["w1.1"]
     await scene.holding.recover()
     assert scene.held == ["w1.1", "w1.2"]
@@ -81,7 +81,7 @@ async def test_a_claim_whose_answer_is_lost_loses_no_job(scene: Scene) -> None:
 
 async def test_a_recovery_whose_answer_is_lost_is_done_again(scene: Scene) -> None:
     await scene.push(1)
-    for step in (scene.holding.claim(1, 32), scene.holding.recover()):
+    for step in (scene.holding.claim(1, 32, 32), scene.holding.recover()):
         scene.link.loses_next = True
         with pytest.raises(QueueUnavailable):
             await step
@@ -97,7 +97,7 @@ async def test_without_doubt_nothing_is_fetched(scene: Scene) -> None:
 
 async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(scene: Scene) -> None:
     await scene.push(1, deadline=2)
-    await scene.holding.claim(1, 32)
+    await scene.holding.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
         await scene.holding.drop_expired()
@@ -109,7 +109,7 @@ async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(sc
 
 async def test_what_was_lost_with_the_lease_is_not_in_hand(scene: Scene) -> None:
     await scene.push(1)
-    await scene.holding.claim(1, 32)
+    await scene.holding.claim(1, 32, 32)
     scene.holding.lose_lanes()
     assert scene.held == []
     scene.holding.doubt()

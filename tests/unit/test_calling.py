@@ -80,9 +80,6 @@ async def test_a_guilty_input_fails_alone() -> None:
     assert [200, 413, 200, 200] == [status for _, status, _ in answers]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a batch is split by jobs, so the same call is made again for each of those who asked for it"
-)
 @pytest.mark.parametrize("status", [413, 424])
 async def test_what_several_ask_for_is_refused_once(status: int) -> None:
     """A hundred clients with the same text that is too long would be 199 calls, one after the other, in one slot."""
@@ -102,7 +99,6 @@ async def test_of_a_good_call_the_tuner_hears_what_was_computed() -> None:
     assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.units, sample.was_busy)
 
 
-@pytest.mark.xfail(strict=True, reason="an input that is computed once is counted for each who asked for it")
 async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> None:
     """Or a block of calls with twins in it looks better than it was, and wins a trial by that."""
     upstream = Refusing()
@@ -112,9 +108,6 @@ async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> No
     assert sample.useful <= sample.units
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only good calls of merged jobs are told, so the next one is charged for this one"
-)
 @pytest.mark.parametrize("kind", ["merge", "verbatim"])
 async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -> None:
     upstream = Refusing("bad", 400)

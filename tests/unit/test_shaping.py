@@ -155,9 +155,6 @@ def test_one_that_is_too_big_does_not_keep_smaller_ones_from_the_room() -> None:
     assert ["a", "b", "c"] == names(pick(jobs, limit(8), BY_ARRIVAL))
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only the first `inputs_max` jobs are looked at, though big ones are passed over"
-)
 def test_room_is_offered_to_all_that_wait() -> None:
     jobs = [make_job("a"), make_job("too big", n=2), make_job("b")]
 

@@ -26,9 +26,6 @@ def test_beside_endless_other_work_bulk_gets_a_quarter(others_per_claim: int) ->
     assert pytest.approx(SHARE, abs=0.01) == share_beside(others_per_claim)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="8 are due, a job of 32 comes, and the 24 too many are forgotten: bulk gets half"
-)
 @pytest.mark.parametrize("others_per_claim", [1, 7, 16, 32])
 def test_bulk_jobs_of_a_whole_call_get_no_more_than_others(others_per_claim: int) -> None:
     """Of a request of 2,000 inputs each job is a call's worth."""
@@ -57,7 +54,6 @@ def test_due_is_within_a_call(notes: list[tuple[int, int, bool]], inputs_max: in
         assert 0 <= share.due(inputs_max) <= inputs_max
 
 
-@pytest.mark.xfail(strict=True, reason="what is owed was capped by the call before, which may have been larger")
 def test_due_is_within_a_call_that_is_smaller_than_the_one_before() -> None:
     share = BulkShare()
     share.note(1_000, 0, is_waiting=True, inputs_max=32)

@@ -1,6 +1,5 @@
 """Calls go where least work waits, and to an upstream that is out only to see whether it is back."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,9 +138,6 @@ def test_it_is_tried_with_one_call_at_a_time() -> None:
     assert pool.free(LATER_S + 1_000) is out
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the trial begins with the post, which is a turn of the event loop later than the slot"
-)
 def test_a_slot_taken_for_a_trial_is_the_trial() -> None:
     """The working loop looks for the next slot before the call of the last one has begun: all would be trials."""
     well, out = make_upstream("well"), make_upstream("out")
@@ -165,7 +161,6 @@ def test_where_none_is_well_any_is_better_than_none() -> None:
     assert {ill, out} == {first, pool.free(NOW_S)}
 
 
-@pytest.mark.xfail(strict=True, reason="of equals the first one is taken, always: nobody else is asked one by one")
 def test_where_none_is_well_they_are_asked_in_turn() -> None:
     """A client that asks one thing after the other would ask the dead one each time, though the other is back."""
     dead, back = make_upstream("dead"), make_upstream("back")
@@ -183,7 +178,6 @@ def test_where_none_is_well_they_are_asked_in_turn() -> None:
     assert {"http://dead", "http://back"} == set(asked)
 
 
-@pytest.mark.xfail(strict=True, reason="of equals the first one is taken, by each of several batchers too")
 def test_lone_calls_of_several_batchers_are_spread() -> None:
     """Batchers do not know of each other's calls: of four idle replicas four of them would all call the first."""
     firsts = set()
@@ -195,7 +189,6 @@ def test_lone_calls_of_several_batchers_are_spread() -> None:
     assert len(firsts) > 1
 
 
-@pytest.mark.xfail(strict=True, reason="slots of an upstream that is out are counted, and jobs are claimed for them")
 def test_slots_where_nothing_is_sent_are_not_free() -> None:
     well, out, ill = make_upstream("well"), make_upstream("out"), make_upstream("ill", is_healthy=False)
     open_breaker(out, NOW_S)

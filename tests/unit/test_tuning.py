@@ -70,10 +70,6 @@ def test_calls_that_run_at_the_same_time_share_the_time_they_take() -> None:
     assert pytest.approx(10) == tuner._climber._block.service_s
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="of calls that run side by side the time from end to end says nothing of their size: 8192 instead of 308",
-)
 @pytest.mark.parametrize("servers", [2, 4])
 def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: int) -> None:
     """Or the batches of an upstream with two workers are of whatever length, and cost it three times the work."""
@@ -152,11 +148,6 @@ def test_calls_of_an_upstream_that_had_nothing_else_to_do_decide_nothing() -> No
     assert Setting(4) == tuner.setting
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="with one call in flight nothing waits behind it as long as there are fewer clients than a call has room "
-    "for: no call of the trial is busy, and it never ends",
-)
 def test_a_trial_does_not_outlast_the_work_it_was_begun_with() -> None:
     tuner, now_s = Tuner(2), 0.0
     while tuner.setting == Setting(2):
