@@ -116,9 +116,9 @@ class WorkingLoop:
         limits, shape = limits_now(upstream), upstream.tuner.shape
         wanted = self._inputs_wanted(limits, shape)
         if wanted > 0:
-            was_blocked, self._was_blocked = self._was_blocked, False
-            if not was_blocked and (linger_s := self._linger_s(upstream, limits)) > 0:
+            if (linger_s := self._linger_s(upstream, limits)) > 0:
                 await pause(linger_s)
+            self._was_blocked = False
             at_once = max(limits.inputs_max * self._pool.slots_free - self._lanes.inputs, 1)
             await self._holding.claim(wanted, limits.inputs_max, at_once)
         if self._pool.calls_in_flight == 0:
@@ -149,7 +149,9 @@ class WorkingLoop:
     def _linger_s(self, upstream: Upstream, limits: Limits) -> float:
         """How long to let the queue fill: for a whole batch under a storm, for the rest of a burst after silence."""
         holding, held = self._holding, self._lanes.inputs
-        if held == 0 and holding.queued == 0 and self._pool.calls_in_flight == 0 and self._lanes.is_adaptive:
+        if self._lanes.is_adaptive and held == holding.queued == self._pool.calls_in_flight == 0:
+            if self._was_blocked:
+                return 0.0
             return holding.pace.burst_linger_s(upstream.tuner.cost.fixed_s, self._wait_max_s)
         return holding.pace.linger_s(limits.inputs_max - held - holding.queued, self._wait_max_s)
 
