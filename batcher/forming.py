@@ -7,7 +7,7 @@
 """
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -27,35 +27,37 @@ class Reason(StrEnum):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Jobs of one lane, the oldest first or by length."""
+    """Jobs of one lane, the oldest first or by length.
+
+    Attributes:
+        jobs: At least one.
+        reason: Why they left.
+        inputs: Of their call: twins share theirs.
+        longest: Length of the longest input.
+        useful: Sum of the lengths: what an upstream that does not pad computes.
+        oldest_ms: When the oldest job arrived, on Redis's clock.
+    """
 
     jobs: tuple[Job, ...]
     reason: Reason
-
-    @property
-    def inputs(self) -> int:
-        """Inputs of its call: twins share theirs."""
-        return sum({job.body: job.header.n for job in self.jobs}.values())
-
-    @property
-    def longest(self) -> int:
-        """Length of its longest input."""
-        return max([job.longest for job in self.jobs])
+    inputs: int
+    longest: int
+    useful: int
+    oldest_ms: int
 
     @property
     def units(self) -> int:
         """What an upstream that pads computes."""
         return self.inputs * self.longest
 
-    @property
-    def useful(self) -> int:
-        """What of it is no padding."""
-        return sum({job.body: job.units for job in self.jobs}.values())
 
-    @property
-    def oldest_ms(self) -> int:
-        """When its oldest job arrived, on Redis's clock."""
-        return min([job.header.at for job in self.jobs])
+def batch_of(jobs: Sequence[Job], reason: Reason) -> Batch:
+    """Return the batch of these jobs, with its books made once."""
+    headers = {job.body: job.header for job in jobs}.values()
+    longest = max([header.longest for header in headers])
+    inputs = sum([header.n for header in headers])
+    useful = sum([header.n * header.longest for header in headers])
+    return Batch(tuple(jobs), reason, inputs, longest, useful, min([job.header.at for job in jobs]))
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -118,7 +120,7 @@ class Lanes:
         if not ready:
             return None
         _, lane, reason = min(ready)
-        return Batch(self._fill(lane, limits, shape), reason)
+        return batch_of(self._fill(lane, limits, shape), reason)
 
     def take_expired(self, now_ms: int) -> list[Job]:
         """Take out the jobs whose deadline has passed: nobody waits for them any more."""
@@ -144,7 +146,7 @@ class Lanes:
             return Reason.DUE
         return None
 
-    def _fill(self, lane: str, limits: Limits, shape: Shape) -> tuple[Job, ...]:
+    def _fill(self, lane: str, limits: Limits, shape: Shape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""
         jobs = self._lanes[lane]
         if len(jobs) == 1:
@@ -161,7 +163,7 @@ class Lanes:
                 (taken if job.body in bodies else left).append(job)
         self._set(lane, left)
         self.inputs -= sum([job.header.n for job in taken])
-        return tuple(taken)
+        return taken
 
     def _set(self, lane: str, jobs: list[Job]) -> None:
         if jobs:

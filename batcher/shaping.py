@@ -4,9 +4,9 @@ An upstream that pads computes the longest input of a call as often as the call 
 can cost more than its inputs one by one, and under backlog jobs of like length are put together:
 
 1. The oldest job is always in the batch, so nobody waits for more batches than there were older jobs.
-2. Companions come from the older half of what waits, so nobody is overtaken by more than half of it. Against taking
-   them from all of it this costs 2 % of throughput and spares the unlucky 25 % of their wait (simulated, 64 in flight,
-   lengths log-normal).
+2. Companions come from the older third of what waits, so nobody is overtaken by more than that. Against taking them
+   from all of it this costs 7 % of throughput and spares the unlucky 30 % of their wait (simulated, 64 in flight,
+   lengths log-normal): they wait no longer than where everybody goes alone.
 3. A batch's padding may not exceed what one call more would cost. For lengths spread evenly that is the optimum.
 4. Where lengths do not differ, or nothing is known of them, jobs go in the order of their arrival.
 """
@@ -19,7 +19,8 @@ from batcher.jobs import Job
 from batcher.limits import Limits
 from batcher.merging import splice
 
-WINDOW_MIN = 8  # of fewer jobs half is no choice
+LENGTH_DOUBT = 0.125  # so well do characters tell tokens: texts of 12 words differ by that and have equally many
+WINDOW_MIN = 8  # of fewer jobs a third is no choice
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -47,8 +48,8 @@ class _Filling:
         self._useful = first.units
 
     @property
-    def padding(self) -> int:
-        return self.inputs * self._longest - self._useful
+    def padding(self) -> float:
+        return _padding(self.inputs, self._longest, self._useful)
 
     def has_room(self, job: Job) -> bool:
         inputs = self.inputs + job.header.n
@@ -56,9 +57,8 @@ class _Filling:
             return False
         return self._units_max is None or (inputs + 1) * max(self._longest, job.longest) <= self._units_max
 
-    def padding_with(self, job: Job) -> int:
-        inputs = self.inputs + job.header.n
-        return inputs * max(self._longest, job.longest) - self._useful - job.units
+    def padding_with(self, job: Job) -> float:
+        return _padding(self.inputs + job.header.n, max(self._longest, job.longest), self._useful + job.units)
 
     def add(self, job: Job) -> None:
         self.jobs.append(job)
@@ -79,7 +79,7 @@ def pick(jobs: Sequence[Job], limits: Limits, shape: Shape) -> list[Job]:
     by_arrival = _by_arrival(jobs, limits, shape)
     if shape.padding_max is None or by_arrival.padding <= shape.padding_max:
         return by_arrival.jobs
-    window = jobs[: max(WINDOW_MIN, (len(jobs) + 1) // 2)]
+    window = jobs[: max(WINDOW_MIN, (len(jobs) + 2) // 3)]
     return _run_of_like_length(window, limits, shape, shape.padding_max)
 
 
@@ -121,6 +121,11 @@ def _run_of_like_length(window: Sequence[Job], limits: Limits, shape: Shape, pad
         else:
             filling = _Filling(job, limits, shape)
     return filling.jobs
+
+
+def _padding(inputs: int, longest: int, useful: int) -> float:
+    """Units of padding, less what may only seem to be some."""
+    return inputs * longest * (1 - LENGTH_DOUBT) - useful
 
 
 def _longest(job: Job) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.forming import Batch, Lanes, Moment, Reason
+from batcher.forming import Lanes, Moment, Reason, batch_of
 from batcher.jobs import Job
 from batcher.limits import Limits, configured
 from batcher.merging import merge
@@ -413,7 +413,7 @@ def test_cleared_lanes_hold_nothing() -> None:
 
 
 def test_a_batch_counts_inputs_not_jobs() -> None:
-    assert Batch((make_job("a", n=3), make_job("b", n=2)), Reason.FULL).inputs == 5
+    assert batch_of([make_job("a", n=3), make_job("b", n=2)], Reason.FULL).inputs == 5
 
 
 # With like lengths together, and identical inputs once.
@@ -532,6 +532,6 @@ def test_a_lane_is_full_when_its_lengths_are_too_much_for_a_call() -> None:
 
 
 def test_a_batch_knows_what_of_it_is_padding() -> None:
-    batch = Batch((make_job("a", n=2, longest=10, at=7), make_job("b", longest=30, at=3)), Reason.FULL)
+    batch = batch_of([make_job("a", n=2, longest=10, at=7), make_job("b", longest=30, at=3)], Reason.FULL)
 
     assert (30, 90, 50, 3) == (batch.longest, batch.units, batch.useful, batch.oldest_ms)

@@ -47,8 +47,9 @@ def longest_of(jobs: list[Job]) -> int:
     return max(job.longest for job in jobs)
 
 
-def padding_of(jobs: list[Job]) -> int:
-    return inputs_of(jobs) * longest_of(jobs) - sum(job.units for job in jobs)
+def padding_of(jobs: list[Job]) -> float:
+    """An eighth of the longest is no difference, by which lengths may be wrong."""
+    return inputs_of(jobs) * longest_of(jobs) * 0.875 - sum(job.units for job in jobs)
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
@@ -86,12 +87,12 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
-def test_companions_of_another_length_come_from_the_older_half(jobs: list[Job], limits: Limits, shape: Shape) -> None:
-    """So nobody is overtaken by more than half of what waits."""
+def test_companions_of_another_length_come_from_the_older_third(jobs: list[Job], limits: Limits, shape: Shape) -> None:
+    """So nobody is overtaken by more than a third of what waits."""
     picked = pick(jobs, limits, shape)
 
     if names(picked) != names(pick(jobs, limits, BY_ARRIVAL)) and shape.units_max is None:
-        window = jobs[: max(WINDOW_MIN, (len(jobs) + 1) // 2)]
+        window = jobs[: max(WINDOW_MIN, (len(jobs) + 2) // 3)]
         assert set(names(picked)) <= set(names(window))
 
 
@@ -124,10 +125,10 @@ def test_like_lengths_go_together_and_the_oldest_decides_which() -> None:
 
 
 def test_padding_below_the_price_of_a_call_is_no_reason_for_another_call() -> None:
-    jobs = of_lengths(80, 90, 100)
+    jobs = of_lengths(40, 90, 100)
 
-    assert ["0", "1", "2"] == names(pick(jobs, limit(8), Shape(30.0, None)))
-    assert ["0", "1"] == names(pick(jobs, limit(8), Shape(29.0, None)))
+    assert ["0", "1", "2"] == names(pick(jobs, limit(8), Shape(33.0, None)))
+    assert ["0", "1"] == names(pick(jobs, limit(8), Shape(32.0, None)))
 
 
 def test_a_long_job_does_not_go_with_a_hundred_short_ones() -> None:
