@@ -180,6 +180,8 @@ class Desk:
                 _fail(request.futures, QueueUnavailable)
             return
         self._is_refused = False
+        for request in requests:
+            request.frames = []  # Redis has them; ten thousand waiting requests need not
         for place in refused:
             _fail(requests[place].futures, QueueFull)
 
