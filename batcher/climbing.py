@@ -10,8 +10,8 @@ in the long run, and a setting that costs throughput is never kept.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-BLOCK_CALLS = 24
-BLOCK_S = 0.25  # of service: calls of a fraction of a millisecond are not worth a faster decision
+BLOCK_CALLS, BLOCK_S = 24, 0.25  # of service: calls of a fraction of a millisecond are not worth a faster decision
+LONG_BLOCK_CALLS, LONG_BLOCK_S = 6, 2.0  # of long calls fewer must do: each costs somebody a second
 PAIRS = 3
 GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
@@ -43,7 +43,8 @@ class _Block:
 
     @property
     def is_over(self) -> bool:
-        return self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S
+        is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
+        return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
 
     @property
     def goodput(self) -> float:

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from autobatch.errors import InvalidRequest
-from autobatch.packing import runs
 from proxy.lengths import Ruler
+from proxy.packing import runs
 
 BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch.packing import runs
+from proxy.packing import runs
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=60).map(sorted)
 INPUTS_MAX = st.integers(1, 12)

@@ -1,6 +1,7 @@
 """Which inputs share a call: an upstream pads every input of a call to its longest, so like goes with like.
 
-The worker cuts a request of many inputs by this rule, and the batcher what has come together in a lane.
+The worker cuts a request of many inputs by this rule. The batcher cuts by it what has come together in a lane, whole jobs
+and with what it learnt of the upstream: `batcher/shaping.py`.
 """
 
 from collections.abc import Sequence
