@@ -16,6 +16,7 @@ PAIRS = 3
 GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
+UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Setting:
     """
 
     calls: int
-    units_max: int | None = None
+    units_max: int | None = UNITS_START
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Climber:
     """The setting in use, and the search for a better one.
 
     Args:
-        calls_max: As configured; the climb begins there, without a limit on units.
+        calls_max: As configured; the climb begins there.
     """
 
     def __init__(self, calls_max: int) -> None:
@@ -151,7 +152,7 @@ class Climber:
         if name == "smaller":
             half = min(units_max or self._units_seen, self._units_seen) // 2
             return replace(self._best, units_max=half) if half >= UNITS_MIN else None
-        if units_max is None:
-            return None
+        if units_max is None or 2 * self._units_top < units_max:
+            return None  # no limit, or none that was felt
         # Beyond what was ever sent a limit limits nothing.
         return replace(self._best, units_max=2 * units_max if 2 * units_max < self._units_top else None)

@@ -40,7 +40,7 @@ class Tuner:
     def __init__(self, calls_max: int, *, is_fixed: bool = False) -> None:
         self._one_by_one = CostModel()
         self._side_by_side = CostModel()
-        self._fixed = Setting(calls_max) if is_fixed else None
+        self._fixed = Setting(calls_max, None) if is_fixed else None
         self._climber = Climber(calls_max)
         self._last_ended_s = float("-inf")
         self._was_busy = False

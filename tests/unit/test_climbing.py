@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.climbing import BLOCK_CALLS, UNITS_MIN, Climber, Setting
+from batcher.climbing import BLOCK_CALLS, UNITS_MIN, UNITS_START, Climber, Setting
 from batcher.tuning import Tuner
 from tests.unit.upstream_models import Run, Upstream, drive
 
@@ -164,7 +164,7 @@ def test_no_history_leads_to_a_setting_out_of_bounds(calls_max: int, seed: int, 
 
 
 def test_the_climb_begins_as_configured() -> None:
-    assert Setting(7, None) == Climber(7).setting
+    assert Setting(7, UNITS_START) == Climber(7).setting
 
 
 def test_of_an_upstream_whose_calls_are_one_and_small_nothing_is_tried() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.climbing import Setting
+from batcher.climbing import UNITS_START, Setting
 from batcher.cost import PADDING_DEFAULT, CostModel
 from batcher.shaping import Shape
 from batcher.tuning import Sample, Tuner
@@ -115,7 +115,7 @@ def test_the_call_behind_one_of_unknown_length_is_not_charged_for_it() -> None:
 def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[int, float]]) -> None:
     tuner, now_s = Tuner(3, is_fixed=True), 0.0
     for units, seconds in calls:
-        assert (Setting(3), Shape(None, None)) == (tuner.setting, tuner.shape)
+        assert (Setting(3, None), Shape(None, None)) == (tuner.setting, tuner.shape)
         tuner.note(call(units, now_s, now_s + seconds, setting=tuner.setting, was_busy=True))
         now_s += seconds
 
@@ -123,7 +123,7 @@ def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[i
 def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -> None:
     tuner = Tuner(3)
 
-    assert (Setting(3), Shape(PADDING_DEFAULT, None)) == (tuner.setting, tuner.shape)
+    assert (Setting(3), Shape(PADDING_DEFAULT, UNITS_START)) == (tuner.setting, tuner.shape)
 
 
 def test_the_shape_is_what_was_learnt() -> None:
