@@ -37,6 +37,11 @@ class Connection(asyncio.Protocol):
         self._body_at = 0
         self._transport: asyncio.Transport | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something could be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Be connected."""
         self._transport = cast("asyncio.Transport", transport)
@@ -44,10 +49,10 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes, serial: int, started_s: float) -> None:
         """Send; `answered` is called once for it, whatever happens."""
         self.serial, self.started_s, self.is_busy = serial, started_s, True
-        if self._transport is None or self._transport.is_closing():
-            self._end(NO_ANSWER, b"", 0)
-        else:
+        if self._transport is not None and self.is_open:
             self._transport.write(request)
+        else:
+            self._end(NO_ANSWER, b"", 0)
 
     def close(self) -> None:
         """Close; what is under way is not answered any more."""

@@ -52,8 +52,12 @@ class _Loop:
 
     def _serve(self) -> None:
         arrivals = self._arrivals
-        while self._free and (start_s := arrivals.take()) is not None:
-            self._traffic.send(self._free.pop(), self._zero_s + start_s)
+        while self._free and arrivals.waiting:
+            connection = self._free.pop()
+            if not connection.is_open:  # a server closes what was idle for long: no fault of anybody
+                self._connections -= 1
+            elif (start_s := arrivals.take()) is not None:
+                self._traffic.send(connection, self._zero_s + start_s)
         for _ in range(min(len(arrivals.waiting) - len(self._tasks), self._connections_max - self._connections)):
             self._connections += 1
             task = self._loop.create_task(self._open())

@@ -10,11 +10,13 @@ from aiohttp import web
 
 from bench import burst, closed_loop, open_loop
 from bench.checking import OracleCheck
+from bench.connection import connect
 from bench.oracle import answer
 from bench.outcome import NO_ANSWER, Outcome
 from bench.traffic import Target, Traffic
 from bench.workloads import Kind, Workload, make, several_short
 from tests.support.fake_upstream import FakeUpstream, tei_error
+from tests.support.waiting import wait_until
 
 Load = Callable[[Target, Traffic], Awaitable[Outcome]]
 
@@ -109,6 +111,17 @@ async def test_an_open_loop_makes_a_stall_seen_by_those_who_came_during_it(upstr
     assert outcome.right == len(upstream.calls) > 40
     # The last of them was meant to start 0.2 s after the first: all waited for at least the rest of the stall.
     assert min(outcome.latencies_s) > (stall_s - 0.2) / 2
+
+
+async def test_a_connection_knows_that_it_was_closed_while_idle() -> None:
+    """Servers close what nobody used for a while; the open loop takes another one then."""
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        connection = await connect("127.0.0.1", server.sockets[0].getsockname()[1], lambda *_: None)
+        await wait_until(lambda: not connection.is_open)
 
 
 async def test_nobody_listening_is_no_answer(unused_port: int) -> None:
