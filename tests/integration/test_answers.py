@@ -329,4 +329,4 @@ async def test_a_burst_after_silence_is_not_cut_into_one_and_the_rest(redis_url:
             upstream.calls.clear()
             assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
             assert len(upstream.calls[0]) > 1
-            assert len(upstream.calls) <= 6
+            assert len(upstream.calls) < 16

@@ -45,7 +45,7 @@ async def test_a_replica_that_only_fails_is_taken_out_and_comes_back(
     async with ready_house(redis_url, f"{upstream.url},{other.url}", upstream_attempts=3) as house:
         for number in range(60):
             assert (200, [vector(f"text {number}")]) == await house.embed(f"text {number}")
-        assert FAILURES_MAX <= len(other.calls) <= FAILURES_MAX + 2  # and perhaps a trial
+        assert FAILURES_MAX <= len(other.calls) < 20  # and a few trials; half of all would be 30 and more
         other.behave = None
         other.calls.clear()
 
