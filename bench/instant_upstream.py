@@ -12,14 +12,16 @@ from typing import Any
 import msgspec
 import uvloop
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from bench.oracle import answer, row
 
-INFO = {
+CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # as TEI's defaults
+INFO: dict[str, object] = {
     "model_id": "bench/instant",
     "model_type": {"embedding": {"pooling": "mean"}},
-    "max_concurrent_requests": 512,
-    "max_client_batch_size": 32,
+    "max_concurrent_requests": INPUTS_MAX,
+    "max_client_batch_size": CALL_INPUTS_MAX,
     "auto_truncate": True,
 }
 JSON = {"Content-Type": "application/json"}
@@ -39,7 +41,7 @@ class OpenaiBody(msgspec.Struct):
 
 RUNNERS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}
 
-decode = msgspec.json.Decoder(Body).decode
+_decode = msgspec.json.Decoder(Body).decode
 _decode_openai = msgspec.json.Decoder(OpenaiBody).decode
 
 
@@ -52,10 +54,10 @@ class Gate:
 
     async def embed(self, request: web.Request) -> web.Response:
         """`POST /embed`."""
-        inputs = decode(await request.read()).inputs
+        texts = await texts_of(request)
         if not self._opened.is_set():
             await self._opened.wait()
-        return web.Response(body=answer([inputs] if isinstance(inputs, str) else inputs), headers=JSON)
+        return web.Response(body=answer(texts), headers=JSON)
 
     async def openai(self, request: web.Request) -> web.Response:
         """`POST /v1/embeddings`."""
@@ -82,27 +84,39 @@ class Gate:
         return web.Response()
 
 
-async def health(_request: web.Request) -> web.Response:
-    """`GET /health`."""
-    return web.Response()
+async def texts_of(request: web.Request) -> list[str]:
+    """Return the inputs of a `POST /embed`."""
+    inputs = _decode(await request.read()).inputs
+    return [inputs] if isinstance(inputs, str) else inputs
 
 
-async def info(_request: web.Request) -> web.Response:
-    """`GET /info`."""
-    return web.json_response(INFO)
+async def run_app(port: int, info: dict[str, object], posts: dict[str, Handler]) -> None:
+    """Serve these `POST` routes, `GET /health` and `GET /info` on loopback until cancelled."""
+
+    async def tell_health(_request: web.Request) -> web.Response:
+        return web.Response()
+
+    async def tell_info(_request: web.Request) -> web.Response:
+        return web.json_response(info)
+
+    app = web.Application()
+    for path, handler in posts.items():
+        app.router.add_post(path, handler)
+    app.router.add_get("/health", tell_health)
+    app.router.add_get("/info", tell_info)
+    await web._run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)  # noqa: SLF001 - run_app without its own loop
 
 
 async def serve(port: int) -> None:
-    """Serve on loopback until cancelled."""
+    """Serve until cancelled."""
     gate = Gate()
-    app = web.Application()
-    app.router.add_post("/embed", gate.embed)
-    app.router.add_post("/v1/embeddings", gate.openai)
-    app.router.add_post("/gate/open", gate.open)
-    app.router.add_post("/gate/close", gate.close)
-    app.router.add_get("/health", health)
-    app.router.add_get("/info", info)
-    await web._run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)  # noqa: SLF001 - run_app without its own loop
+    posts: dict[str, Handler] = {
+        "/embed": gate.embed,
+        "/v1/embeddings": gate.openai,
+        "/gate/open": gate.open,
+        "/gate/close": gate.close,
+    }
+    await run_app(port, INFO, posts)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ from collections import deque
 
 from aiohttp import web
 
-from bench.instant_upstream import INFO, JSON, RUNNERS, decode, health
+from bench.instant_upstream import CALL_INPUTS_MAX, INFO, INPUTS_MAX, JSON, RUNNERS, run_app, texts_of
 from bench.oracle import answer
 from bench.tei_queue import Call, Item, finish_pass, pass_s, take_pass
 
 TEI_INFO = INFO | {"model_id": "bench/tei-queue"}
-CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # as TEI's defaults, and as `INFO` says
 
 
 class Model:
@@ -28,8 +27,7 @@ class Model:
 
     async def embed(self, request: web.Request) -> web.Response:
         """`POST /embed`: answered when the last of its inputs was in a pass."""
-        inputs = decode(await request.read()).inputs
-        texts = [inputs] if isinstance(inputs, str) else inputs
+        texts = await texts_of(request)
         if len(texts) > CALL_INPUTS_MAX:
             return _error(422, f"batch size {len(texts)} > maximum allowed batch size {CALL_INPUTS_MAX}", "Validation")
         if self._inputs + len(texts) > INPUTS_MAX:
@@ -66,21 +64,12 @@ def _error(status: int, message: str, kind: str) -> web.Response:
     return web.json_response({"error": message, "error_type": kind}, status=status)
 
 
-async def info(_request: web.Request) -> web.Response:
-    """`GET /info`."""
-    return web.json_response(TEI_INFO)
-
-
 async def serve(port: int) -> None:
     """Serve on loopback until cancelled."""
     model = Model()
-    app = web.Application()
-    app.router.add_post("/embed", model.embed)
-    app.router.add_get("/health", health)
-    app.router.add_get("/info", info)
     running = asyncio.create_task(model.run())
     try:
-        await web._run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)  # noqa: SLF001 - run_app without its own loop
+        await run_app(port, TEI_INFO, {"/embed": model.embed})
     finally:
         running.cancel()
 

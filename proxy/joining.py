@@ -22,12 +22,21 @@ def join_rows(parts: Sequence[tuple[Sequence[int], bytes]]) -> bytes:
     """
     rows = [msgspec.Raw()] * sum(len(places) for places, _ in parts)
     for places, answer in parts:
-        try:
-            found = _decode_rows(answer)
-        except NOT_AS_ASKED as exc:
-            raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
-        if len(found) != len(places):
-            raise UpstreamProtocolError(f"The upstream answered {len(found)} rows to {len(places)} inputs")
-        for place, row in zip(places, found, strict=True):
+        for place, row in zip(places, rows_of(answer, len(places)), strict=True):
             rows[place] = row
     return b"[%b]" % b",".join(rows)
+
+
+def rows_of(answer: bytes, count: int) -> list[msgspec.Raw]:
+    """Return the rows of one job's answer, as it had them.
+
+    Raises:
+        UpstreamProtocolError: Not `count` rows, or no array.
+    """
+    try:
+        rows = _decode_rows(answer)
+    except NOT_AS_ASKED as exc:
+        raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
+    if len(rows) != count:
+        raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {count} inputs")
+    return rows

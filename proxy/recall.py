@@ -8,15 +8,16 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import msgspec
 
 from autobatch.cache_naming import cache_name
-from autobatch.decoding import NOT_AS_ASKED
-from autobatch.errors import DeadlineExceeded
+from autobatch.errors import DeadlineExceeded, UpstreamProtocolError
 from autobatch.frames import ReplyHeader
 from autobatch.result_cache import ResultCache
 from proxy.desk import Desk, Reply
+from proxy.joining import rows_of
 from proxy.pieces import Piece, Plan
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -77,7 +78,8 @@ class Recall:
         pairs: list[tuple[str, bytes]] = []
         for own, (header, body) in zip(names, replies, strict=True):
             if own and header.status == 200:
-                pairs += zip(own, _rows(body, len(own)), strict=False)
+                with suppress(UpstreamProtocolError):  # the client is told when its answer is put together
+                    pairs += zip(own, map(bytes, rows_of(body, len(own))), strict=True)
         if pairs:
             task = asyncio.create_task(self._cache.store(pairs))
             self._storing.add(task)
@@ -112,12 +114,3 @@ def _unknown(piece: Piece, names: Sequence[str], found: Sequence[bytes | None]) 
     body = b"[%b]" % b",".join([items[i] for i in left])
     part = msgspec.structs.replace(piece, n=len(left), body=body, places=[places[i] for i in left])
     return part, [names[i] for i in left]
-
-
-def _rows(body: bytes, count: int) -> list[bytes]:
-    """The rows of a good answer; none when it is not one."""
-    try:
-        rows = [bytes(row) for row in _decode_items(body)]
-    except NOT_AS_ASKED:
-        return []
-    return rows if len(rows) == count else []

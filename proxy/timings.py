@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from autobatch.frames import ReplyHeader
 
+_SPENT = b"queue;dur=%.1f, upstream;dur=%.1f"
+_LINES = b"Server-Timing: " + _SPENT + b"\r\nX-Batch-Size: %d\r\n"
+
 
 def timings_of(reply: ReplyHeader) -> dict[str, str]:
     """Return the headers of the call that answered one job; none when no call was made."""
@@ -20,11 +23,7 @@ def timing_lines(reply: ReplyHeader) -> bytes:
     """Return the same as lines of an HTTP head."""
     if not reply.batch:
         return b""
-    return b"Server-Timing: queue;dur=%.1f, upstream;dur=%.1f\r\nX-Batch-Size: %d\r\n" % (
-        reply.queue_us / 1000,
-        reply.upstream_us / 1000,
-        reply.batch,
-    )
+    return _LINES % (reply.queue_us / 1000, reply.upstream_us / 1000, reply.batch)
 
 
 def slowest_timings(replies: Sequence[ReplyHeader]) -> dict[str, str]:
@@ -39,5 +38,5 @@ def slowest_timings(replies: Sequence[ReplyHeader]) -> dict[str, str]:
 def _headers(queue_us: int, upstream_us: int, batch: int) -> dict[str, str]:
     if not batch:
         return {}
-    spent = f"queue;dur={queue_us / 1000:.1f}, upstream;dur={upstream_us / 1000:.1f}"
-    return {"Server-Timing": spent, "X-Batch-Size": str(batch)}
+    spent = _SPENT % (queue_us / 1000, upstream_us / 1000)
+    return {"Server-Timing": spent.decode(), "X-Batch-Size": str(batch)}
