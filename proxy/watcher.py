@@ -49,8 +49,6 @@ class FleetWatcher:
             self.fleet = Fleet((), 0)
         if self.fleet.upstreams:
             self.allowed = self._allow()
-        self._allowed_by: Fleet | None = None
-        self._allowed = Allowed(1, 1)
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
         return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S
