@@ -105,7 +105,7 @@ def in_base64(row: bytes) -> bytes:
     Raises:
         UpstreamProtocolError: It holds something else. Null is what TEI writes for NaN.
     """
-    numbers = orjson.loads(row)
+    numbers = orjson.loads(bytes(row))
     if b"n" in row:
         numbers = [math.nan if number is None else number for number in numbers]
     try:
