@@ -53,9 +53,13 @@ class WorkerQueue:
         inbox_link: For the one blocking read.
         keys: Of the namespace.
         worker: This worker's id, letters and digits only.
+
+    Attributes:
+        waiting: Inputs in the two queues after the last push, the bulk one second.
     """
 
     def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
+        self.waiting = (0, 0)
         self._link = link
         self._inbox_link = inbox_link
         self._keys = keys
@@ -77,7 +81,8 @@ class WorkerQueue:
             args += (int(is_bulk), len(frames), *frames)
         keys = self._keys
         names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk)
-        refused = await self._push.run(self._link, names, tuple(args))
+        usual, bulk, *refused = await self._push.run(self._link, names, tuple(args))
+        self.waiting = (usual, bulk)
         return {place - 1 for place in refused}
 
     async def pop_inbox(self, block_s: float) -> list[str]:

@@ -37,11 +37,13 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         at: When it reported, unix ms of Redis's clock.
         held: Inputs claimed and not yet sent.
         upstreams: In the order of INFERENCE_URL.
+        drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
     """
 
     at: int
     held: int
     upstreams: list[UpstreamStatus]
+    drained_per_s: float = 0.0
 
 
 class _Info(msgspec.Struct):
@@ -80,6 +82,10 @@ class Fleet:
             if now_ms - status.at < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
+        #: Inputs that all of them answer in a second while there is a backlog; 0 while nobody knows.
+        self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
+        #: Inputs that they have claimed and not sent.
+        self.held = sum(batcher.held for batcher in fresh)
         #: Of all batchers, the healthy ones first.
         self.upstreams = sorted(
             (upstream for batcher in fresh for upstream in batcher.upstreams), key=lambda u: not u.is_healthy

@@ -12,7 +12,7 @@ from proxy.desk import Reply
 from proxy.joining import join_rows
 from proxy.measures import measure_lines
 from proxy.pieces import Piece, Plan
-from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, tei_error
+from proxy.statuses import RETRY_LATER, tei_error
 from proxy.timings import slowest_timings, timing_lines, timings_of
 from proxy.whole_response import WholeResponse
 
@@ -74,7 +74,7 @@ def error_response(
     status, body = tei_error(error)
     headers = JSON | (timings or {})
     if status in RETRY_LATER:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(error.retry_after_s)
     return web.Response(status=status, body=shape(status, body) if shape else body, headers=headers)
 
 

@@ -33,9 +33,10 @@ def make_app(settings: ProxySettings) -> web.Application:
     url = settings.redis_url.get_secret_value()
     keys, worker = Keys(settings.namespace), new_worker_id()
     link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
-    desk = Desk(WorkerQueue(link, inbox_link, keys, worker), link, inbox_link, worker, settings.max_queue_size)
     ruler = make_ruler(settings.tokenizer_file)
     watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
+    queue = WorkerQueue(link, inbox_link, keys, worker)
+    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.drain)
     metrics = Metrics()
     cache_link, recall = None, None
     if settings.cache_ttl_s:

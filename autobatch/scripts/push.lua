@@ -2,7 +2,7 @@
 -- KEYS  1 jobs, 2 waiting, 3 jobs:bulk, 4 waiting:bulk
 -- ARGV  1 most inputs that may wait in one queue; then per request: 1 if bulk else 0, how many frames, the frames
 -- A job weighs as many inputs as it has, or one for each 8 kB, whichever is more: so Redis's memory is bounded too.
--- Returns the places (1-based) of the requests that were refused, empty when all are in.
+-- Returns { inputs waiting in `jobs` now, and in `jobs:bulk`, places (1-based) of the requests that were refused, ... }
 local WAITING_TTL_MS = 86400000
 local INPUT_BYTES = 8192 -- as in claim.lua
 local CHUNK = 4000 -- unpack() takes fewer than 8000 values
@@ -58,4 +58,4 @@ for bulk = 0, 1 do
     redis.call('DEL', queue.count)
   end
 end
-return refused
+return { queues[0].waiting, queues[1].waiting, unpack(refused) }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from autobatch import errors
 from autobatch.errors import AutobatchError, InvalidRequest, QueueFull, UpstreamError
-from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, STATUSES, status_of, tei_error
+from proxy.statuses import RETRY_LATER, STATUSES, status_of, tei_error
 
 EXPECTED = {
     "AutobatchError": (500, "Backend"),
