@@ -182,6 +182,10 @@ class EmbedderSettings(CommonSettings):
         512, ge=1, le=100_000, description="inputs in flight before 429, as TEI's"
     )
     embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as TEI's")
+    embedder_api_key: SecretStr | None = Field(
+        None,
+        description="bearer token that the embedder's clients must send, as TEI's; the batcher's is INFERENCE_API_KEY",
+    )
 
 
 PROCESSES: dict[str, type[CommonSettings]] = {

@@ -6,10 +6,11 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import orjson
 from aiohttp import web
 
 from autobatch.settings import EmbedderSettings
+from embedder.access import may_pass
+from embedder.answers import error_answer
 from embedder.engine import Engine, Limits
 from embedder.errors import BodyError, TeiError
 from embedder.metrics import Metrics
@@ -50,8 +51,9 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
         truncate=settings.embedder_auto_truncate,
     )
     engine = Engine(model, limits, metrics)
+    key = settings.embedder_api_key
     runner = web.AppRunner(
-        build(Routes(engine, metrics), metrics, settings.payload_limit),
+        build(Routes(engine, metrics), metrics, settings.payload_limit, key.get_secret_value() if key else None),
         handler_cancellation=True,  # a client that left must not cost a forward pass
         auto_decompress=False,  # TEI does not, so a compressed body is a body that is not JSON
         access_log=None,
@@ -65,31 +67,41 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
         engine.close()
 
 
-def build(routes: Routes, metrics: Metrics, payload_limit: int) -> web.Application:
+def build(routes: Routes, metrics: Metrics, payload_limit: int, api_key: str | None) -> web.Application:
     """The application, without a socket."""
 
     @web.middleware
     async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.method == "OPTIONS":
-            return web.Response(headers=PREFLIGHT)
+        early = _early_answer(request, api_key)
+        if early is not None:
+            return early
         try:
             return await handler(request)
         except TeiError as error:
             metrics.failures.labels(error.cause).inc()
-            body = orjson.dumps({"error": error.message, "error_type": error.error_type})
-            return web.Response(status=error.status, body=body, content_type="application/json")
+            return error_answer(error, request.path)
         except BodyError as error:
             return web.Response(status=error.status, text=error.text)
-        except web.HTTPMethodNotAllowed as error:
-            allow = ",".join(method for method in METHODS if method in error.allowed_methods)
-            return web.Response(status=405, headers={"allow": allow})
-        except web.HTTPNotFound:
-            return web.Response(status=404)
 
     app = web.Application(middlewares=[answer_errors], client_max_size=payload_limit)
     app.add_routes(routes.table())
     app.on_response_prepare.append(_set_headers)
     return app
+
+
+def _early_answer(request: web.Request, api_key: str | None) -> web.Response | None:
+    """What is answered before a body is read: a preflight, a wrong path, no key, a wrong method; in that order."""
+    if request.method == "OPTIONS":
+        return web.Response(headers=PREFLIGHT)
+    fault = request.match_info.http_exception
+    if isinstance(fault, web.HTTPNotFound):
+        return web.Response(status=404)
+    headers = {}
+    if isinstance(fault, web.HTTPMethodNotAllowed):
+        headers["allow"] = ",".join(method for method in METHODS if method in fault.allowed_methods)
+    if not may_pass(api_key, request.method, request.path, request.headers.get("authorization")):
+        return web.Response(status=401, headers=headers)
+    return web.Response(status=405, headers=headers) if headers else None
 
 
 async def _set_headers(_http: web.Request, response: web.StreamResponse) -> None:

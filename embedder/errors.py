@@ -60,14 +60,19 @@ def batch_too_long(count: int, count_max: int) -> TeiError:
     return TeiError("Validation", f"batch size {count} > maximum allowed batch size {count_max}", "batch_size")
 
 
-def empty_list() -> TeiError:
-    """`inputs: []` on /tokenize, the one message without the prefix."""
-    return TeiError("Empty", "`inputs` cannot be empty", "validation")
+def empty_list(name: str) -> TeiError:
+    """An empty list on /tokenize, /rerank or /similarity; the one message without the prefix."""
+    return TeiError("Empty", f"`{name}` cannot be empty", "validation")
 
 
 def empty_input() -> TeiError:
     """An empty text or an empty list of token ids."""
     return TeiError("Empty", "Input validation error: `inputs` cannot be empty", "tokenization")
+
+
+def empty_ids() -> TeiError:
+    """An empty list of token ids on /decode."""
+    return TeiError("Empty", "Input validation error: `input_ids` cannot be empty", "tokenization")
 
 
 def too_many_tokens(count: int, count_max: int) -> TeiError:
@@ -123,6 +128,26 @@ def backend_failed(reason: object) -> TeiError:
     return TeiError("Backend", f"Backend error: {reason}", "inference")
 
 
+def not_a_classifier() -> TeiError:
+    """/predict: the model makes vectors."""
+    return _wrong_model("Model is not a classifier model")
+
+
+def not_a_reranker() -> TeiError:
+    """/rerank: the model makes vectors."""
+    return _wrong_model("model is not a re-ranker model")
+
+
+def not_sparse() -> TeiError:
+    """/embed_sparse: the model makes dense vectors."""
+    return _wrong_model("Model is not an embedding model with SPLADE pooling")
+
+
+def bad_instance(reason: str) -> TeiError:
+    """An instance of /vertex that is no request; unlike a body it has no place in a text."""
+    return TeiError("Validation", reason, "validation")
+
+
 def unhealthy() -> TeiError:
     """The last forward pass failed, and so did the one that /health tried."""
     return TeiError("Unhealthy", "unhealthy", "inference")
@@ -150,3 +175,7 @@ def wrong_shape(reason: str) -> BodyError:
 
 def _invalid(text: str, cause: str) -> TeiError:
     return TeiError("Validation", f"Input validation error: {text}", cause)
+
+
+def _wrong_model(text: str) -> TeiError:
+    return TeiError("Backend", f"Backend error: {text}", "model_type")

@@ -1,10 +1,12 @@
 """Build the ONNX graph of a BERT encoder with mean pooling from its weights.
 
 Inputs:  `input_ids`, `attention_mask`   (batch, tokens) int64; the mask is 1 for a token, 0 for padding
-Output:  `pooled`                        (batch, hidden) float32, not normalised
+Outputs: `pooled`                        (batch, hidden) float32, not normalised
+         `tokens`                        (batch, tokens, hidden) float32; where the mask is 0, of no meaning
 
-Cutting to `dimensions` comes between pooling and normalising, so both stay outside (`model.finish`), and one
-output serves every request. Only onnxruntime reads the result; `graph_cache` keeps it.
+Cutting to `dimensions` comes between pooling and normalising, so both stay outside (`vectors.finish`), and one
+output serves every request for pooled vectors. `tokens` is what is pooled, so to have it costs `pooled` nothing.
+Only onnxruntime reads the result; `graph_cache` keeps it.
 """
 
 from typing import Any
@@ -48,13 +50,17 @@ class _Builder:
         heads = self._heads(mask)
         for layer in range(self._sizes.layers):
             hidden = self._layer(f"encoder.layer.{layer}.", hidden, heads)
-        self._mean(mask, hidden)
+        self._nodes[-1].output[0] = "tokens"  # the last layer's; nothing reads it yet
+        self._mean(mask, "tokens")
         shape = ["batch", "tokens"]
         graph = helper.make_graph(
             self._nodes,
             "bert_mean_pooling",
             [helper.make_tensor_value_info(n, TensorProto.INT64, shape) for n in ("input_ids", "attention_mask")],
-            [helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["batch", self._sizes.hidden])],
+            [
+                helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["batch", self._sizes.hidden]),
+                helper.make_tensor_value_info("tokens", TensorProto.FLOAT, [*shape, self._sizes.hidden]),
+            ],
             self._constants,
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

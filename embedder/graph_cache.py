@@ -15,7 +15,7 @@ from embedder.model_folder import ModelFolder
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 

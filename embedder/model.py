@@ -5,15 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 
 from autobatch.settings import EmbedderSettings
 from embedder import errors, graph_cache, model_folder
 from embedder.model_folder import ModelFolder
 from embedder.tokens import TextTokenizer
-
-Vectors = npt.NDArray[np.float32]
+from embedder.vectors import Vectors
 
 _ONLY_ERRORS = 3  # of onnxruntime's log, which would go to stderr beside ours
 
@@ -47,6 +45,24 @@ class Model:
         Raises:
             TeiError: The pass failed.
         """
+        return self._pass("pooled", rows)
+
+    def run_tokens(self, rows: Sequence[Sequence[int]]) -> list[Vectors]:
+        """One forward pass, without the pooling.
+
+        Args:
+            rows: As in `run`.
+
+        Returns:
+            For each row the vectors of its tokens: (its length, size) float32.
+
+        Raises:
+            TeiError: The pass failed.
+        """
+        tokens = self._pass("tokens", rows)  # (rows, longest row, size)
+        return [tokens[place, : len(row)] for place, row in enumerate(rows)]
+
+    def _pass(self, output: str, rows: Sequence[Sequence[int]]) -> Vectors:
         # (batch, tokens) int64, padded to the longest row; the mask keeps the padding out of every result.
         mask = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
         ids = np.zeros_like(mask)
@@ -54,11 +70,11 @@ class Model:
             ids[place, : len(row)] = row
             mask[place, : len(row)] = 1
         try:
-            (pooled,) = self._session.run(["pooled"], {"input_ids": ids, "attention_mask": mask})
+            (vectors,) = self._session.run([output], {"input_ids": ids, "attention_mask": mask})
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
             raise errors.backend_failed(error) from error
-        vectors: Vectors = pooled
-        return vectors
+        result: Vectors = vectors
+        return result
 
 
 def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
@@ -70,26 +86,6 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     folder = model_folder.find(settings.embedder_model_dir)
     cache = graph_cache.folder(settings.embedder_cache_dir, xdg_cache_home)
     return Model(folder, graph_cache.load(folder, cache), settings.embedder_threads or cores())
-
-
-def finish(pooled: Vectors, dimensions: int | None, *, normalize: bool) -> Vectors:
-    """Cut pooled vectors to their first `dimensions`, then scale each to length 1, in TEI's order and precision.
-
-    Args:
-        pooled: (n, size) float32.
-        dimensions: 1 to size, or None for all.
-        normalize: Whether to scale. A vector of zeros becomes NaN, as in TEI.
-
-    Returns:
-        (n, dimensions) float32, C-contiguous.
-    """
-    vectors = np.ascontiguousarray(pooled[:, :dimensions])
-    if not normalize:
-        return vectors
-    with np.errstate(divide="ignore", invalid="ignore"):
-        lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))  # (n, 1) float64
-        scales: Vectors = (1.0 / lengths).astype(np.float32)
-        return np.multiply(vectors, scales)
 
 
 def cores() -> int:

@@ -1,18 +1,17 @@
 """The handlers: an HTTP request to a call of the engine, and its result to TEI's answer."""
 
+import asyncio
 from collections.abc import Callable
-from time import perf_counter
 from typing import TypeVar
 
-import orjson
 from aiohttp import web
 
-from embedder import errors
-from embedder.engine import Embedded, Engine
+from embedder import bodies, errors, info
+from embedder.answers import OPENAI_PATHS, dump, json_answer, measurements, openai_list
+from embedder.engine import Engine
 from embedder.metrics import Metrics
-from embedder.requests import EmbedRequest, parse_embed, parse_tokenize
-
-CONTRACT_VERSION = "1.9.3"  # the TEI whose answers these are; clients choose their behaviour by it
+from embedder.requests import EmbedRequest, RerankRequest
+from embedder.vectors import cosines
 
 R = TypeVar("R")
 
@@ -23,13 +22,21 @@ class Routes:
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._info = orjson.dumps(_info(engine))
+        self._info = dump(info.describe(engine))
 
     def table(self) -> list[web.RouteDef]:
         """Every path and method."""
         return [
             *(web.post(path, self.embed) for path in ("/embed", "/", "/invocations")),
+            web.post("/embed_all", self.embed_all),
+            web.post("/embed_sparse", self.embed_sparse),
+            *(web.post(path, self.openai) for path in OPENAI_PATHS),
+            web.post("/similarity", self.similarity),
+            web.post("/predict", self.predict),
+            web.post("/rerank", self.rerank),
+            web.post("/vertex", self.vertex),
             web.post("/tokenize", self.tokenize),
+            web.post("/decode", self.decode),
             web.get("/info", self.info),
             *(web.get(path, self.health) for path in ("/health", "/", "/ping")),
             web.get("/metrics", self.metrics),
@@ -37,27 +44,66 @@ class Routes:
 
     async def embed(self, http: web.Request) -> web.Response:
         """POST /embed."""
-        started_s = perf_counter()
-        request = await _read(http, parse_embed)
-        method = "batch" if request.is_batch else "single"
-        self._metrics.requests.labels(method).inc()
+        request = await _read(http, bodies.embed)
         done = await self._engine.embed(request)
-        body = orjson.dumps(done.vectors, option=orjson.OPT_SERIALIZE_NUMPY)
-        total_s = perf_counter() - started_s
-        self._metrics.successes.labels(method).inc()
-        self._metrics.duration_s.observe(total_s)
-        self._metrics.tokenization_s.observe(done.tokenization_s)
-        self._metrics.queue_s.observe(done.queue_s)
-        self._metrics.inference_s.observe(done.inference_s)
-        return _json(body, _measurements(request, done, total_s))
+        return json_answer(dump(done.vectors), measurements(request.inputs, done))
+
+    async def embed_all(self, http: web.Request) -> web.Response:
+        """POST /embed_all."""
+        request = await _read(http, bodies.embed_all)
+        done = await self._engine.embed_all(request)
+        return json_answer(dump(done.vectors), measurements(request.inputs, done))
+
+    async def openai(self, http: web.Request) -> web.Response:
+        """POST /v1/embeddings."""
+        request = await _read(http, bodies.openai)
+        done = await self._engine.embed(request.embed)
+        model = self._engine.model.folder.model_id
+        body = openai_list(done.vectors, model, done.tokens, is_base64=request.is_base64)
+        return json_answer(body, measurements(request.embed.inputs, done))
+
+    async def similarity(self, http: web.Request) -> web.Response:
+        """POST /similarity."""
+        request = await _read(http, bodies.similarity)
+        if len(request.inputs) == 1:
+            raise errors.empty_list("inputs.sentences")
+        done = await self._engine.embed(request)
+        return json_answer(dump(cosines(done.vectors)), measurements(request.inputs, done))
+
+    async def embed_sparse(self, http: web.Request) -> web.Response:
+        """POST /embed_sparse."""
+        self._engine.refuse_sparse(await _read(http, bodies.embed_sparse))
+
+    async def predict(self, http: web.Request) -> web.Response:
+        """POST /predict."""
+        self._engine.refuse_predict(await _read(http, bodies.predict))
+
+    async def rerank(self, http: web.Request) -> web.Response:
+        """POST /rerank."""
+        self._engine.refuse_rerank(await _read(http, bodies.rerank))
+
+    async def vertex(self, http: web.Request) -> web.Response:
+        """POST /vertex. All instances run, then the first that failed decides."""
+        instances = await _read(http, bodies.vertex)
+        results = await asyncio.gather(*map(self._prediction, instances), return_exceptions=True)
+        predictions = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            predictions.append(result)
+        return json_answer(b'{"predictions":[%b]}' % b",".join(predictions))
 
     async def tokenize(self, http: web.Request) -> web.Response:
         """POST /tokenize."""
-        return _json(orjson.dumps(await self._engine.tokenize(await _read(http, parse_tokenize))))
+        return json_answer(dump(await self._engine.tokenize(await _read(http, bodies.tokenize))))
+
+    async def decode(self, http: web.Request) -> web.Response:
+        """POST /decode."""
+        return json_answer(dump(await self._engine.decode(await _read(http, bodies.decode))))
 
     async def info(self, _http: web.Request) -> web.Response:
         """GET /info."""
-        return _json(self._info)
+        return json_answer(self._info)
 
     async def health(self, _http: web.Request) -> web.Response:
         """GET /health. Does not wait behind running passes, unlike TEI's."""
@@ -67,6 +113,11 @@ class Routes:
     async def metrics(self, _http: web.Request) -> web.Response:
         """GET /metrics."""
         return web.Response(body=self._metrics.render(), headers={"content-type": "text/plain; charset=utf-8"})
+
+    async def _prediction(self, request: EmbedRequest | RerankRequest) -> bytes:
+        if isinstance(request, RerankRequest):
+            self._engine.refuse_rerank(request)
+        return dump((await self._engine.embed(request)).vectors)
 
 
 async def _read(http: web.Request, parse: Callable[[bytes], R]) -> R:
@@ -79,48 +130,3 @@ async def _read(http: web.Request, parse: Callable[[bytes], R]) -> R:
     except web.HTTPRequestEntityTooLarge as error:
         raise errors.body_too_long() from error
     return parse(body)
-
-
-def _json(body: bytes, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=body, headers={"content-type": "application/json", **(headers or {})})
-
-
-def _measurements(request: EmbedRequest, done: Embedded, total_s: float) -> dict[str, str]:
-    """TEI's x-headers. TEI says `gpu+optimized` even on a CPU; that one is told as it is."""
-    total_ms = _ms(total_s)
-    return {
-        "x-compute-type": "cpu",
-        "x-compute-time": total_ms,
-        "x-compute-characters": str(sum(map(len, request.inputs))),
-        "x-compute-tokens": str(done.tokens),
-        "x-total-time": total_ms,
-        "x-tokenization-time": _ms(done.tokenization_s),
-        "x-queue-time": _ms(done.queue_s),
-        "x-inference-time": _ms(done.inference_s),
-    }
-
-
-def _ms(seconds: float) -> str:
-    return str(int(seconds * 1000))
-
-
-def _info(engine: Engine) -> dict[str, object]:
-    """TEI's flat object, in its order."""
-    folder, limits = engine.model.folder, engine.limits
-    return {
-        "model_id": folder.model_id,
-        "model_sha": None,
-        "model_dtype": "float32",
-        "served_model_name": folder.model_id,
-        "model_type": {"embedding": {"pooling": "mean"}},
-        "max_concurrent_requests": limits.inputs_max,
-        "max_input_length": folder.tokens_max,
-        "max_batch_tokens": limits.batch_inputs_max * folder.tokens_max,
-        "max_batch_requests": limits.batch_inputs_max,
-        "max_client_batch_size": limits.batch_inputs_max,
-        "auto_truncate": limits.truncate,
-        "tokenization_workers": engine.tokenizer_threads,
-        "version": CONTRACT_VERSION,
-        "sha": None,
-        "docker_label": None,
-    }

@@ -78,6 +78,19 @@ class TextTokenizer:
             raise errors.tokenizer_failed(error) from error
         return [_describe(encoding, text) for encoding, text in zip(encodings, prompted, strict=True)]
 
+    def decode(self, rows: Sequence[list[int]], *, skip_special_tokens: bool) -> list[str]:
+        """Return the text of every list of ids. Ids outside the vocabulary have none.
+
+        Raises:
+            TeiError: A list is empty, or cannot be decoded.
+        """
+        if not all(rows):
+            raise errors.empty_ids()
+        try:
+            return self._whole.decode_batch(list(rows), skip_special_tokens=skip_special_tokens)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise errors.tokenizer_failed(error) from error
+
     @staticmethod
     def _load(folder: ModelFolder) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(folder.path / "tokenizer.json"))

@@ -259,7 +259,7 @@ async def test_every_json_content_type_is_taken(send: Send, content_type: str) -
     [
         ("GET", "/nothing", 404, None),
         ("POST", "/embed/", 404, None),
-        ("POST", "/embed_sparse", 404, None),
+        ("POST", "/v1/models", 404, None),
         ("GET", "/embed", 405, "POST"),
         ("POST", "/info", 405, "GET,HEAD"),
         ("PUT", "/", 405, "POST,GET,HEAD"),

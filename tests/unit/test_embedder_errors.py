@@ -13,7 +13,7 @@ PROMPT = f"{V}`default-prompt-name` is set to `q` but "
     ("error", "error_type", "status", "message"),
     [
         (errors.batch_too_long(33, 32), "Validation", 422, "batch size 33 > maximum allowed batch size 32"),
-        (errors.empty_list(), "Empty", 400, "`inputs` cannot be empty"),
+        (errors.empty_list("inputs"), "Empty", 400, "`inputs` cannot be empty"),
         (errors.empty_input(), "Empty", 400, f"{V}`inputs` cannot be empty"),
         (
             errors.too_many_tokens(300, 256),
@@ -49,6 +49,17 @@ PROMPT = f"{V}`default-prompt-name` is set to `q` but "
         (errors.tokenizer_failed("x"), "Tokenizer", 422, "tokenizer error x"),
         (errors.overloaded(), "Overloaded", 429, "Model is overloaded"),
         (errors.backend_failed("x"), "Backend", 424, "Backend error: x"),
+        (errors.empty_list("texts"), "Empty", 400, "`texts` cannot be empty"),
+        (errors.empty_ids(), "Empty", 400, f"{V}`input_ids` cannot be empty"),
+        (errors.not_a_classifier(), "Backend", 424, "Backend error: Model is not a classifier model"),
+        (errors.not_a_reranker(), "Backend", 424, "Backend error: model is not a re-ranker model"),
+        (
+            errors.not_sparse(),
+            "Backend",
+            424,
+            "Backend error: Model is not an embedding model with SPLADE pooling",
+        ),
+        (errors.bad_instance("x"), "Validation", 422, "x"),
         (errors.unhealthy(), "Unhealthy", 503, "unhealthy"),
     ],
 )

@@ -74,7 +74,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def oracle(tensors: dict[str, Array], rows: list[list[int]]) -> Array:
-    """BERT and mean pooling, one row at a time and so without any padding, in float64."""
+    """BERT and mean pooling."""
+    return np.array([hidden.mean(axis=0) for hidden in token_oracle(tensors, rows)], dtype=np.float32)
+
+
+def token_oracle(tensors: dict[str, Array], rows: list[list[int]]) -> list[npt.NDArray[np.float64]]:
+    """BERT, one row at a time and so without any padding, in float64."""
     w = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
 
     def norm(name: str, x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -86,7 +91,7 @@ def oracle(tensors: dict[str, Array], rows: list[list[int]]) -> Array:
         return np.asarray(x @ w[f"{name}.weight"].T + w[f"{name}.bias"])
 
     erf = np.vectorize(math.erf)
-    pooled = []
+    hidden = []
     for row in rows:
         x = w["embeddings.word_embeddings.weight"][row] + w["embeddings.position_embeddings.weight"][: len(row)]
         x = norm("embeddings.LayerNorm", x + w["embeddings.token_type_embeddings.weight"][0])
@@ -103,17 +108,17 @@ def oracle(tensors: dict[str, Array], rows: list[list[int]]) -> Array:
             inner = linear(f"{name}intermediate.dense", x)
             inner = inner * (1 + erf(inner / math.sqrt(2))) / 2
             x = norm(f"{name}output.LayerNorm", linear(f"{name}output.dense", inner) + x)
-        pooled.append(x.mean(axis=0))
-    return np.array(pooled, dtype=np.float32)
+        hidden.append(x)
+    return hidden
 
 
-def run(built: bytes | str, rows: list[list[int]]) -> Array:
+def run(built: bytes | str, rows: list[list[int]], output: str = "pooled") -> Array:
     ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):
         ids[place, : len(row)], mask[place, : len(row)] = row, 1
     session = onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(["pooled"], {"input_ids": ids, "attention_mask": mask})[0])
+    return np.asarray(session.run([output], {"input_ids": ids, "attention_mask": mask})[0])
 
 
 @pytest.fixture
@@ -144,6 +149,16 @@ def test_graph_computes_bert_with_mean_pooling(model: ModelFolder, tensors: dict
     built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))
 
     np.testing.assert_allclose(run(built, rows), oracle(tensors, rows), atol=2e-5)
+
+
+def test_graph_gives_the_vectors_of_the_tokens_too(model: ModelFolder, tensors: dict[str, Array]) -> None:
+    rows = [[5, 6, 7, 8, 9], [1], [29, 3]]
+
+    tokens = run(graph.build(model.sizes, tensors), rows, "tokens")
+
+    assert tokens.shape == (3, 5, HIDDEN)
+    for padded, row, expected in zip(tokens, rows, token_oracle(tensors, rows), strict=True):
+        np.testing.assert_allclose(padded[: len(row)], expected, atol=2e-5)
 
 
 def test_a_longest_sequence_uses_every_position(model: ModelFolder, tensors: dict[str, Array]) -> None:

@@ -146,3 +146,15 @@ def test_tokenize_counts_the_prompt_and_never_truncates(prompted: TextTokenizer)
 def test_tokenize_refuses_what_encode_refuses_without_truncation(tokenizer: TextTokenizer, text: str) -> None:
     with pytest.raises(TeiError, match=r"^Input validation error"):
         tokenizer.tokenize(["a", text], None, add_special_tokens=True)
+
+
+def test_decoding_skips_special_tokens_and_unknown_ids(tokenizer: TextTokenizer) -> None:
+    rows = [[START, A, B, END], [999]]
+
+    assert tokenizer.decode(rows, skip_special_tokens=True) == ["a b", ""]
+    assert tokenizer.decode(rows, skip_special_tokens=False) == ["[CLS] a b [SEP]", ""]
+
+
+def test_decoding_refuses_an_empty_list(tokenizer: TextTokenizer) -> None:
+    with pytest.raises(TeiError, match=r"^Input validation error: `input_ids` cannot be empty$"):
+        tokenizer.decode([[A], []], skip_special_tokens=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from embedder.metrics import Metrics
-from embedder.model import finish
+from embedder.vectors import finish
 
 POOLED = np.array([[3.0, 4.0, 12.0], [0.0, 0.0, 5.0]], dtype=np.float32)
 
