@@ -77,7 +77,7 @@ TEXTS = {
     "hangul and thai": "안녕하세요 สวัสดีครับ",
     "an emoji": "😀",
     "joined emoji": "👩‍👩‍👧‍👦 🏳️‍🌈 🇩🇪 👍🏽",
-    "beyond the first plane": "𝕳𝖊𝖑𝖑𝖔 𠜎 \U0010fffd",
+    "beyond the first plane": "\U0001d573\U0001d58a𠜎 \U0010fffd",
     "noncharacters": "\ufffe\uffff\ufffd \u200b\ufeff",
     "special tokens": "[CLS] a [SEP] b [MASK] [PAD] [UNK] <s> </s>",
     "markup": '<a href="x">&amp;</a> \\ / "quoted"',
@@ -115,13 +115,14 @@ def lists(path: str, key: str, facts: Facts) -> Iterator[Case]:
     full = numbered(facts.inputs_max)
     yield post("a full list", path, {key: full})
     yield post("a full list with an empty text", path, {key: [*full[:-1], ""]})
-    for name, items in {
+    beyond: dict[str, list[Json]] = {
         "one more than a full list": [*full, "the last"],
         "three full lists": numbered(3 * facts.inputs_max),
         "one more, and it is empty": [*full, ""],
         "two empty texts in different pieces": ["", *full, [], "a"],
         "one more than a full list of ids": [[7592, 2000 + index] for index in range(facts.inputs_max + 1)],
-    }.items():
+    }
+    for name, items in beyond.items():
         pieces = [{key: piece} for piece in chunks(items, facts.inputs_max)]
         yield split(name, path, {key: items}, pieces, "openai" if path in OPENAI_PATHS else "lists")
     yield post("one more than the proxy takes", path, {key: ["a"] * 2049}, differs="own limit")

@@ -74,8 +74,12 @@ def long_texts(path: str, facts: Facts) -> Iterator[Case]:
         "one token too long": "alpha " * (room + 1),
         "far too long": "alpha " * (room // 2) + "omega " * room,
     }
-    options = {"": {}, "cut": {"truncate": True}, "not cut": {"truncate": False}}
-    left = {
+    options: dict[str, dict[str, Json]] = {
+        "as by default": {},
+        "cut": {"truncate": True},
+        "not cut": {"truncate": False},
+    }
+    left: dict[str, dict[str, Json]] = {
         "cut left": {"truncation_direction": "left"},
         "cut left by order": {"truncation_direction": "Left", **options["cut"]},
     }
@@ -118,13 +122,14 @@ def meeting(facts: Facts) -> Iterator[Case]:
         },
     )
     many = [f"text {number}" for number in range(facts.inputs_max + 3)]
-    for name, option in {
+    options: dict[str, dict[str, Json]] = {
         "with dimensions": {"dimensions": 1},
         "not normalized": {"normalize": False},
         "with a wrong prompt": {"prompt_name": "none"},
         "with dimensions 0": {"dimensions": 0},
         "with too many dimensions": {"dimensions": facts.dimensions + 1},
-    }.items():
+    }
+    for name, option in options.items():
         pieces = [{"inputs": many[: facts.inputs_max], **option}, {"inputs": many[facts.inputs_max :], **option}]
         yield split(f"more than a full list {name}", "/embed", {"inputs": many, **option}, pieces)
 

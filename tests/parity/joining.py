@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Self
 
 from tests.parity.asking import Answer
 from tests.parity.cases import Join, Json
@@ -33,7 +34,7 @@ def joined(answers: Sequence[Answer], join: Join) -> Answer:
 class _Written(float):
     """A float that is written as it was read."""
 
-    def __new__(cls, text: str) -> "_Written":
+    def __new__(cls, text: str) -> Self:
         made = super().__new__(cls, text)
         made.text = text
         return made

@@ -1,0 +1,135 @@
+"""Every answer is the one that its request gets alone, whatever else is asked at the same time."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.parity.asking import Answer, ask, open_client, told
+from tests.parity.cases import Case, Facts, Join, chunks, post
+from tests.parity.cases_all import all_cases
+from tests.parity.comparing import compare
+from tests.parity.joining import joined
+from tests.parity.rig import Rig
+
+pytestmark = pytest.mark.timeout(120)
+
+SEED = 20_251_121
+TIMES = 3
+AT_ONCE_MAX = 400  # connections; more would measure the client
+CASES = {name: case for name, case in all_cases(Facts()).items() if case.differs != "metrics"}
+TEXTS = ("a", "hello", "hello world", "é 😀", "alpha " * 20, "beta " * 90, "gamma " * 300, "[SEP]", " ", "1 2 3")
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """One way to ask for a list.
+
+    Attributes:
+        path: The route.
+        key: Where its inputs are.
+        join: What makes one answer of the answers to each text.
+        options: Beside the inputs.
+    """
+
+    path: str
+    key: str
+    join: Join
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def case(self, texts: Sequence[str]) -> Case:
+        """The request for these."""
+        return post(f"of {len(texts)} {self.options}", self.path, {self.key: [*texts], **dict(self.options)})
+
+
+LISTS = (
+    Lists("/embed", "inputs", "lists"),
+    Lists("/embed", "inputs", "lists", (("normalize", False),)),
+    Lists("/embed", "inputs", "lists", (("dimensions", 8), ("truncation_direction", "left"))),
+    Lists("/embed", "inputs", "lists", (("truncate", False),)),
+    Lists("/embed_all", "inputs", "lists"),
+    Lists("/tokenize", "inputs", "lists"),
+    Lists("/v1/embeddings", "input", "openai"),
+    Lists("/v1/embeddings", "input", "openai", (("encoding_format", "base64"), ("dimensions", 4))),
+)
+
+
+async def answers_of(url: str, cases: Sequence[Case], at_once: int = AT_ONCE_MAX) -> list[Answer]:
+    """Send cases together; their answers in the same order."""
+    room = asyncio.Semaphore(at_once)
+
+    async with open_client() as http:
+
+        async def one(case: Case) -> Answer:
+            async with room:
+                return await ask(http, url, case)
+
+        return await asyncio.gather(*map(one, cases))
+
+
+def wrong(cases: Sequence[Case], expected: Sequence[Answer], got: Sequence[Answer]) -> str:
+    """Say which answers are not as expected; empty when all are."""
+    lines = []
+    for case, one, other in zip(cases, expected, got, strict=True):
+        if faults := compare(one, other):
+            lines += [case.id, *faults, told([one, other])]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="session")
+def alone(rig: Rig) -> dict[str, Answer]:
+    """What the proxy answers to each case when nothing else is asked."""
+    return dict(zip(CASES, asyncio.run(answers_of(rig.proxy, [*CASES.values()], at_once=1)), strict=True))
+
+
+@pytest.fixture(scope="session")
+def each(rig: Rig) -> dict[tuple[Lists, str], Answer]:
+    """What the proxy answers to each text in a list of its own."""
+    asked = [(lists, text) for lists in LISTS for text in TEXTS]
+    answers = asyncio.run(answers_of(rig.proxy, [lists.case([text]) for lists, text in asked], at_once=1))
+    return dict(zip(asked, answers, strict=True))
+
+
+def test_all_cases_at_once_are_answered_as_alone(rig: Rig, alone: dict[str, Answer]) -> None:
+    names = [*CASES] * TIMES
+    random.Random(SEED).shuffle(names)
+    cases = [CASES[name] for name in names]
+
+    got = asyncio.run(answers_of(rig.proxy, cases))
+
+    assert not (faults := wrong(cases, [alone[name] for name in names], got)), faults
+
+
+ITEM = st.one_of(
+    st.sampled_from(sorted(CASES)),
+    st.tuples(st.sampled_from(LISTS), st.lists(st.sampled_from(TEXTS), min_size=1, max_size=120)),
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(items=st.lists(ITEM, min_size=2, max_size=60))
+def test_any_mix_at_once_is_answered_as_alone(
+    rig: Rig, alone: dict[str, Answer], each: dict[tuple[Lists, str], Answer], items: list[Any]
+) -> None:
+    cases, expected = [], []
+    for item in items:
+        if isinstance(item, str):
+            cases.append(CASES[item])
+            expected.append(alone[item])
+        else:
+            lists, texts = item
+            cases.append(lists.case(texts))
+            expected.append(joined([each[lists, text] for text in texts], lists.join))
+
+    got = asyncio.run(answers_of(rig.proxy, cases))
+
+    assert not (faults := wrong(cases, expected, got)), faults
+
+
+def test_the_lists_are_longer_than_the_upstream_takes() -> None:
+    assert len(chunks(range(120), Facts().inputs_max)) > 3
