@@ -108,6 +108,8 @@ def compare(expected: Answer, got: Answer, tolerance: float = TOLERANCE, unlike:
 
 def compare_bodies(expected: Answer, got: Answer, tolerance: float) -> list[str]:
     """Return what is wrong with a body."""
+    if expected.body == got.body:
+        return []
     one, other = take_apart(expected), take_apart(got)
     faults = [f"body has {oddity}" for oddity in sorted(other.spelling - one.spelling)]
     if one.frame != other.frame or len(one.floats) != len(other.floats):
@@ -136,7 +138,7 @@ def _apart(got: bytes, expected: bytes) -> str:
 def compare_headers(expected: Answer, got: Answer, unlike: Sequence[str] = ()) -> list[str]:
     """Return what is wrong with the headers."""
     hidden = {*IGNORED, *unlike}
-    lengths_may_differ = bool(take_apart(expected).floats)
+    lengths_may_differ = len(expected.body) != len(got.body) and bool(take_apart(expected).floats)
     one = sorted((name, value) for name, value in expected.headers if name not in hidden)
     other = sorted((name, value) for name, value in got.headers if name not in hidden and name not in ADDED)
     faults = []
