@@ -3,6 +3,9 @@
     AutobatchError
     ├── Rejected                  we refuse, nothing was computed
     │   ├── InvalidRequest        the client's body or headers
+    │   │   ├── NotJson           the body is no JSON
+    │   │   ├── EmptyInput        an input without any text
+    │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is away, or refuses
@@ -36,6 +39,24 @@ class InvalidRequest(Rejected):
     """The request is not valid."""
 
     code = "invalid_request"
+
+
+class NotJson(InvalidRequest):
+    """The request's body is not JSON."""
+
+    code = "not_json"
+
+
+class EmptyInput(InvalidRequest):
+    """An input is empty."""
+
+    code = "empty_input"
+
+
+class WrongContentType(InvalidRequest):
+    """Expected request with `Content-Type: application/json`."""
+
+    code = "wrong_content_type"
 
 
 class QueueFull(Rejected):

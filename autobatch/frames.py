@@ -40,6 +40,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         options: JSON members that follow the inputs in the call, such as `"normalize":false`; empty for defaults.
         content_type: Of a verbatim body, as the client sent it.
         longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
+        is_counted: Whether the reply shall say how many tokens its inputs are.
     """
 
     id: str
@@ -51,6 +52,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     options: str = ""
     content_type: str | None = None
     longest: int = 0
+    is_counted: bool = False
 
 
 class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -64,6 +66,8 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         queue_us: From the arrival of the job to the call that answered it; microseconds, as exact as milliseconds.
         upstream_us: How long that call took.
         batch: Inputs in that call; 0 when there was none.
+        tokens: Where they were asked for: of each input, or one number for all; empty where the upstream cannot count.
+        measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.
     """
 
     id: str
@@ -73,6 +77,8 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     queue_us: int = 0
     upstream_us: int = 0
     batch: int = 0
+    tokens: list[int] = []
+    measures: dict[str, str] = {}
 
 
 _encode = msgspec.json.Encoder().encode

@@ -30,6 +30,10 @@ def _http_urls(value: str) -> str:
     return value
 
 
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in value.split(",") if each.strip())
+
+
 class CommonSettings(BaseSettings):
     """What every server process reads."""
 
@@ -99,6 +103,14 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
+    api_keys: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("api_keys", "api_key"),
+        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's",
+    )
+    cors_allow_origin: str = Field(
+        "*", description="a comma list of the origins whose pages may read answers; `*`: all, as TEI's"
+    )
     cache_ttl_s: int = Field(
         0,
         ge=0,
@@ -108,6 +120,16 @@ class ProxySettings(QueueSettings):
     cache_max_mb: int = Field(
         256, ge=1, le=1_000_000, description="megabytes of Redis for those vectors; the oldest make room"
     )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys; none: everybody may ask."""
+        return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """Whose pages may read answers."""
+        return _listed(self.cors_allow_origin)
 
 
 class BatcherSettings(QueueSettings):

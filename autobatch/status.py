@@ -1,6 +1,7 @@
 """What each batcher publishes of itself and its upstreams, for health, `/info` and people."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -46,7 +47,10 @@ class BatcherStatus(msgspec.Struct, frozen=True):
 class _Info(msgspec.Struct):
     """What counts here of TEI's `/info`."""
 
-    max_input_length: int = UNKNOWN_MAX
+    max_input_length: Any = None
+    model_type: Any = None
+    served_model_name: Any = None
+    model_id: Any = None
 
 
 _decoder = msgspec.json.Decoder(BatcherStatus)
@@ -87,6 +91,11 @@ class Fleet:
         self.model = model_identity(infos)
         #: Tokens after which every upstream cuts an input off or refuses it.
         self.input_tokens_max = max((_input_tokens_max(info) for info in infos), default=UNKNOWN_MAX)
+        told = _read(self.info or b"")
+        #: What the upstream calls its model; empty while nobody knows.
+        self.served_model = next((n for n in (told.served_model_name, told.model_id) if isinstance(n, str)), "")
+        #: The route that `POST /` stands for.
+        self.alias = _alias(told.model_type)
         allowed = (upstream.batch_inputs_max for upstream in self.upstreams)
         self._batch_inputs_max = max(1, min(allowed, default=UNKNOWN_MAX))
 
@@ -103,8 +112,25 @@ class Fleet:
         return None
 
 
-def _input_tokens_max(info: bytes) -> int:
+def _read(info: bytes) -> _Info:
     try:
-        return max(1, _decode_info(info).max_input_length)
+        return _decode_info(info)
     except NOT_AS_ASKED:
-        return UNKNOWN_MAX
+        return _Info()
+
+
+def _input_tokens_max(info: bytes) -> int:
+    said = _read(info).max_input_length
+    return max(1, said) if type(said) is int else UNKNOWN_MAX
+
+
+def _alias(model_type: object) -> str:
+    """Source: the router of text-embeddings-inference 1.9, but for its TASK, which `/info` does not tell."""
+    kinds = model_type if isinstance(model_type, dict) else {}
+    if "classifier" in kinds:
+        return "/predict"
+    if "reranker" in kinds:
+        return "/rerank"
+    embedding = kinds.get("embedding")
+    is_sparse = isinstance(embedding, dict) and embedding.get("pooling") == "splade"
+    return "/embed_sparse" if is_sparse else "/embed"

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -10,6 +10,8 @@ from autobatch.bell import pause
 from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamUnavailable
 from autobatch.frames import ReplyHeader, encode
+from autobatch.measures import SHARED
+from batcher.counting import Counting, count_tokens
 from batcher.cutting import cut
 from batcher.jobs import Job
 from batcher.merging import Merged, merge, part
@@ -92,8 +94,10 @@ class Caller:
             attempts_max: Less than usual for a half of a batch whose tries are used up.
         """
         tries = attempts_max or self._attempts_max
+        counting = None
         try:
             call = _prepared(jobs)
+            counting = self._begin_to_count(call, slot, tries)
             verdict, answered = await self._call(call, slot, tries)
             answer = answered.answer
             if verdict is Verdict.SPLIT:
@@ -103,29 +107,62 @@ class Caller:
                 halves = [[job for job in jobs if (job.body in first) is half] for half in (True, False)]
                 replies = {reply.job: reply for half in halves for reply in await self.answer(half, slot, left)}
                 return [replies[job.header.id] for job in jobs]
-            if verdict is Verdict.PASS_ON:
-                return [self._reply(job, call, answered, answer.body) for job in jobs]
-            rows = cut(answer.body, call.inputs)
+            tell = self._teller(call, answered)
+            if verdict is Verdict.PASS_ON or call.merged is None:
+                return [tell(job, answer.body, []) for job in jobs]
+            rows = cut(answer.body, call.inputs, jobs[0].header.route)
+            bodies = [part(rows, own) for own in call.merged.places]
+            if counting is None:
+                return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
+            try:
+                tokens = await counting.tokens(answer.measures)
+            except AutobatchError as error:  # who did not ask for a count needs none
+                log.warning("count_failed", extra={"error": str(error), "jobs": len(jobs)})
+                return [
+                    failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
+                    for job, body in zip(jobs, bodies, strict=True)
+                ]
+            return [tell(*told) for told in zip(jobs, bodies, tokens, strict=True)]
         except AutobatchError as error:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
             return [failure(job.header.id, error) for job in jobs]
-        places = call.merged.places if call.merged else ()
-        return [self._reply(job, call, answered, part(rows, own)) for job, own in zip(jobs, places, strict=True)]
+        finally:
+            if counting is not None:
+                counting.cancel()
 
-    def _reply(self, job: Job, call: _Call, answered: _Answered, body: bytes) -> Reply:
-        """The upstream's answer to one job, and how long it took to get it."""
-        header = job.header
+    def _begin_to_count(self, call: _Call, slot: Slot, attempts_max: int) -> Counting | None:
+        """Count the tokens of the call's inputs for those who asked, if any did."""
+        if call.merged is None or not any(job.header.is_counted for job in call.jobs):
+            return None
+        upstream = slot.upstream
+
+        async def post(route: str, body: bytes) -> Answer:
+            return await upstream.post(route, body, JSON, self._time_s(call.jobs))
+
+        async def count(texts: Sequence[bytes]) -> list[int]:
+            return await count_tokens(post, texts, upstream.limits.input_tokens_max, attempts_max)
+
+        return Counting(call.jobs, call.merged.items, call.merged.places, count)
+
+    def _teller(self, call: _Call, answered: _Answered) -> Callable[[Job, bytes, list[int]], Reply]:
+        """Return what makes the reply to one job of the call: its answer, its tokens, and how long it took to get it."""
+        answer = answered.answer
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
-        queue_us = max(0, (self._clock.now_ms() - header.at) * 1000 - upstream_us)
-        reply = ReplyHeader(
-            header.id,
-            answered.answer.status,
-            content_type=answered.answer.content_type if call.merged is None else JSON,
-            queue_us=queue_us,
-            upstream_us=upstream_us,
-            batch=call.inputs,
-        )
-        return Reply(header.id, encode(reply, body))
+        now_ms = self._clock.now_ms()
+        content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
+        measures = answer.measures
+        if len(call.jobs) > 1 and len(call.bodies) > 1:
+            measures = {name: measures[name] for name in SHARED if name in measures}
+
+        def tell(job: Job, body: bytes, tokens: list[int]) -> Reply:
+            header = job.header
+            queue_us = max(0, (now_ms - header.at) * 1000 - upstream_us)
+            reply = ReplyHeader(
+                header.id, answer.status, "", content_type, queue_us, upstream_us, call.inputs, tokens, measures
+            )
+            return Reply(header.id, encode(reply, body))
+
+        return tell
 
     async def _call(self, call: _Call, slot: Slot, attempts_max: int) -> tuple[Verdict, _Answered]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
@@ -162,17 +199,13 @@ class Caller:
 
     async def _post(self, call: _Call, slot: Slot) -> _Answered:
         """One attempt, for no longer than the most patient of the clients."""
-        left_s = (max([job.header.deadline for job in call.jobs]) - self._clock.now_ms()) / 1000
-        if left_s <= 0:
-            raise DeadlineExceeded
+        timeout_s = self._time_s(call.jobs)
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         code = 0
         try:
-            answer = await upstream.post(
-                call.jobs[0].header.route, call.body, call.content_type, min(left_s, self._timeout_max_s)
-            )
+            answer = await upstream.post(call.jobs[0].header.route, call.body, call.content_type, timeout_s)
             code = answer.status
         finally:
             ended_s = loop.time()
@@ -180,6 +213,17 @@ class Caller:
             self._metrics.upstream_seconds.observe(ended_s - started_s)
             upstream.tuner.note(_sample(call, slot, started_s, ended_s, is_good=code == 200))
         return _Answered(answer, started_s, ended_s)
+
+    def _time_s(self, jobs: Sequence[Job]) -> float:
+        """The longest that a call for these jobs may take.
+
+        Raises:
+            DeadlineExceeded: Nobody waits any more.
+        """
+        left_s = (max([job.header.deadline for job in jobs]) - self._clock.now_ms()) / 1000
+        if left_s <= 0:
+            raise DeadlineExceeded
+        return min(left_s, self._timeout_max_s)
 
 
 def _sample(call: _Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:

@@ -1,6 +1,15 @@
-"""Cut the answer to one call apart. No float is parsed."""
+"""Cut the answer to one call apart, and check that each row is what its route answers. No float is parsed.
 
-from collections.abc import Sequence
+    /embed          [0.1, ...]                        a vector, all of one length
+    /embed_all      [[0.1, ...], ...]                 a vector a token, all of one length
+    /embed_sparse   [{"index": 1, "value": 0.1}, ...]
+    /predict        [{"score": 0.9, "label": "a"}, ...]
+
+Source: the answers of text-embeddings-inference 1.9. It writes null for a component that is no number, and so do we.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -13,21 +22,33 @@ _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _OF_NUMBERS = b"0123456789.-+eE \t\r\n"
 
 
-def cut(answer: bytes, count: int) -> list[bytes]:
+class _Component(msgspec.Struct):
+    index: int
+    value: float | None
+
+
+class _Score(msgspec.Struct):
+    score: float | None
+    label: str
+
+
+_decode_sparse = msgspec.json.Decoder(list[_Component]).decode
+_decode_scores = msgspec.json.Decoder(Annotated[list[_Score], msgspec.Meta(min_length=1)]).decode
+
+
+def cut(answer: bytes, count: int, route: str = "/embed") -> list[bytes]:
     """Cut an answer into its rows, without parsing floats.
 
     Args:
-        answer: JSON array of rows of numbers, shape (count, dimension).
+        answer: JSON array with a row for each input.
         count: Inputs of the call.
+        route: Where the call went.
 
     Returns:
-        `[...]` a row, in the order of the call; each is the upstream's own bytes. TEI writes null for a component that
-        is no number, and so do we.
+        A row each, in the order of the call, in the upstream's own bytes.
 
     Raises:
-        UpstreamProtocolError: Another number of rows, rows of unequal length, or something that is no row.
-
-    Source: the answer of TEI's `POST /embed`.
+        UpstreamProtocolError: Another number of rows, or something that is no row of this route.
     """
     try:
         rows = [bytes(row) for row in _decode_rows(answer)]
@@ -35,11 +56,39 @@ def cut(answer: bytes, count: int) -> list[bytes]:
         raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
     if len(rows) != count:
         raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {count} inputs")
-    _check_form(answer, rows)
+    if route == "/embed":
+        _check_vectors(answer, rows)
+    elif route == "/embed_all":
+        _check_token_vectors(rows)
+    else:
+        _check_objects(_decode_scores if route == "/predict" else _decode_sparse, rows)
     return rows
 
 
-def _check_form(answer: bytes, rows: Sequence[bytes]) -> None:
+def _check_token_vectors(rows: Sequence[bytes]) -> None:
+    sizes = set()
+    for row in rows:
+        try:
+            vectors = [bytes(vector) for vector in _decode_rows(row)]
+        except NOT_AS_ASKED as exc:
+            raise UpstreamProtocolError("The upstream's answer has a row that is not an array of vectors") from exc
+        if not vectors:
+            raise UpstreamProtocolError("The upstream's answer has an empty row")
+        _check_vectors(row, vectors)
+        sizes.add(vectors[0].count(b","))
+    if len(sizes) > 1:
+        raise UpstreamProtocolError("The upstream's answer has rows of different lengths")
+
+
+def _check_objects(decode: Callable[[bytes], object], rows: Sequence[bytes]) -> None:
+    for row in rows:
+        try:
+            decode(row)
+        except NOT_AS_ASKED as exc:
+            raise UpstreamProtocolError("The upstream's answer has a row of another shape") from exc
+
+
+def _check_vectors(answer: bytes, rows: Sequence[bytes]) -> None:
     """Raise unless all rows are flat arrays of equally many numbers; the JSON is known to be valid.
 
     One pass over the whole answer, compared with what must be left of it: 1.1 us a row of 384 floats; row by row 2.3.

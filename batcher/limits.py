@@ -7,6 +7,8 @@ import msgspec
 
 from autobatch.decoding import NOT_AS_ASKED
 
+UNKNOWN_MAX = 1_000_000  # an upstream that names no limit
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -16,11 +18,13 @@ class Limits:
         inputs_max: Inputs in one call.
         body_bytes_max: Bytes of inputs in one call.
         in_flight_inputs_max: Inputs in all calls that run at the same time.
+        input_tokens_max: Tokens after which an input is cut off.
     """
 
     inputs_max: int
     body_bytes_max: int
     in_flight_inputs_max: int
+    input_tokens_max: int = UNKNOWN_MAX
 
 
 class _Info(msgspec.Struct):
@@ -28,16 +32,15 @@ class _Info(msgspec.Struct):
 
     max_client_batch_size: Any = None
     max_concurrent_requests: Any = None  # permits, one an input, not one a call
+    max_input_length: Any = None
 
 
 _decode = msgspec.json.Decoder(_Info).decode
 
-UNKNOWN_IN_FLIGHT_INPUTS_MAX = 1_000_000  # an upstream that names no limit
-
 
 def configured(inputs_max: int, body_bytes_max: int) -> Limits:
     """The limits before the upstream has said anything."""
-    return Limits(inputs_max, body_bytes_max, UNKNOWN_IN_FLIGHT_INPUTS_MAX)
+    return Limits(inputs_max, body_bytes_max, UNKNOWN_MAX)
 
 
 def lowered(limits: Limits, info: bytes) -> Limits:
@@ -49,7 +52,7 @@ def lowered(limits: Limits, info: bytes) -> Limits:
     in_flight = _lower(limits.in_flight_inputs_max, said.max_concurrent_requests)
     # A list longer than the permits can never succeed.
     inputs = _lower(min(limits.inputs_max, in_flight), said.max_client_batch_size)
-    return Limits(inputs, limits.body_bytes_max, in_flight)
+    return Limits(inputs, limits.body_bytes_max, in_flight, _lower(limits.input_tokens_max, said.max_input_length))
 
 
 def _lower(limit: int, said: object) -> int:

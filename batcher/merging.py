@@ -16,14 +16,19 @@ class Merged(msgspec.Struct, frozen=True):
     """One call.
 
     Attributes:
-        body: Of `/embed`.
-        inputs: Different inputs in it.
+        body: Of the call.
+        items: The different inputs in it, JSON.
         places: A job's inputs as places in the call, in the job's order; one tuple a job.
     """
 
     body: bytes
-    inputs: int
+    items: list[bytes]
     places: list[tuple[int, ...]]
+
+    @property
+    def inputs(self) -> int:
+        """Different inputs in the call."""
+        return len(self.items)
 
 
 def merge(jobs: Sequence[Job]) -> Merged:
@@ -34,11 +39,11 @@ def merge(jobs: Sequence[Job]) -> Merged:
         raw = job.body
         inputs = [raw[1:-1]] if job.header.n == 1 else map(bytes, _decode_inputs(raw))
         places.append(tuple([place_of.setdefault(each, len(place_of)) for each in inputs]))
-    return Merged(splice(place_of, jobs[0].header.options), len(place_of), places)
+    return Merged(splice(place_of, jobs[0].header.options), list(place_of), places)
 
 
 def splice(inputs: Iterable[bytes], options: str) -> bytes:
-    """Return the body of one `/embed` call.
+    """Return the body of one call of `/embed` and the routes like it.
 
     Args:
         inputs: JSON, one each.

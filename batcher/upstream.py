@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from autobatch.errors import UpstreamTimeout, UpstreamUnavailable
+from autobatch.measures import MEASURES
 from autobatch.status import UpstreamStatus, raw_json
 from batcher import limits
 from batcher.breaker import Breaker
@@ -22,12 +23,17 @@ TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the upstream said."""
+    """What the upstream said.
+
+    Attributes:
+        measures: Its headers of MEASURES.
+    """
 
     status: int
     content_type: str
     body: bytes
     retry_after: str | None
+    measures: dict[str, str] = field(default_factory=dict)
 
 
 class Upstream:
@@ -93,6 +99,7 @@ class Upstream:
                         response.headers.get("Content-Type", ""),
                         await response.read(),
                         response.headers.get("Retry-After"),
+                        {name: value for name in MEASURES if (value := response.headers.get(name)) is not None},
                     )
         except TimeoutError as exc:
             if timeout_s >= TIMEOUT_OF_ITS_OWN_S:

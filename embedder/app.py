@@ -104,6 +104,9 @@ def _early_answer(request: web.Request, api_key: str | None) -> web.Response | N
     return web.Response(status=405, headers=headers) if headers else None
 
 
-async def _set_headers(_http: web.Request, response: web.StreamResponse) -> None:
+async def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.popall("server", None)
     response.headers.update(CORS)
+    if request.method == "HEAD":
+        # aiohttp leaves it out where GET's body is empty too; where it is not, it is set by now.
+        response.headers.setdefault("content-length", "0")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from embedder import errors, json_body, structs
-from embedder.fields import Fields, ShapeError, TooLongError
+from embedder.fields import Fields
 from embedder.requests import (
     DecodeRequest,
     Direction,
@@ -18,6 +18,7 @@ from embedder.requests import (
     RerankRequest,
     TokenizeRequest,
 )
+from embedder.shapes import ShapeError, TooLongError
 from embedder.structs import Struct
 
 R = TypeVar("R")
@@ -82,7 +83,7 @@ def vertex(body: bytes) -> list[EmbedRequest | RerankRequest]:
         BodyError: The body is not one of instances.
         TeiError: An instance is neither.
     """
-    return [_instance(value) for value in _read(body, structs.VERTEX, lambda f: f.anything_list("instances"))]
+    return [_instance(value) for value in _read(body, structs.VERTEX, lambda f: f.sequence("instances"))]
 
 
 def _read(body: bytes, struct: Struct, read: Callable[[Fields], R]) -> R:
@@ -124,7 +125,7 @@ def _embed(fields: Fields) -> EmbedRequest:
         direction=_direction(fields),
         prompt_name=fields.text_or_null("prompt_name"),
         normalize=fields.boolean("normalize", default=True),
-        dimensions=fields.size("dimensions"),
+        dimensions=fields.size_or_null("dimensions"),
     )
 
 
@@ -133,7 +134,7 @@ def _openai(fields: Fields) -> OpenAiRequest:
     for ignored in ("model", "user"):
         fields.text_or_null(ignored)
     is_base64 = fields.choice("encoding_format", _IS_BASE64, default=False)
-    return OpenAiRequest(EmbedRequest(inputs, is_batch, dimensions=fields.size("dimensions")), is_base64)
+    return OpenAiRequest(EmbedRequest(inputs, is_batch, dimensions=fields.size_or_null("dimensions")), is_base64)
 
 
 def _similarity(fields: Fields) -> EmbedRequest:

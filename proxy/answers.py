@@ -1,15 +1,17 @@
-"""What a client gets back: its jobs' replies as one answer, or an error in TEI's shape, and how long the parts took."""
+"""What a client gets back: its jobs' replies as one answer, or an error in the shape that its route's clients read."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 
 from aiohttp import web
 
 from autobatch.errors import FAULTS, AutobatchError, UpstreamProtocolError
 from autobatch.frames import ReplyHeader
+from autobatch.measures import SHARED
 from proxy.desk import Reply
 from proxy.joining import join_rows
-from proxy.pieces import Piece
+from proxy.measures import measure_lines
+from proxy.pieces import Piece, Plan
 from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, tei_error
 from proxy.timings import slowest_timings, timing_lines, timings_of
 from proxy.whole_response import WholeResponse
@@ -17,23 +19,34 @@ from proxy.whole_response import WholeResponse
 JSON_TYPE = "application/json"
 JSON = {"Content-Type": JSON_TYPE}
 
+#: Writes the body of an error anew, from its status and the body in TEI's shape.
+ErrorShape = Callable[[int, bytes], bytes]
 
-def answer(pieces: Sequence[Piece], replies: Sequence[Reply]) -> web.StreamResponse:
+
+def answer(
+    plan: Plan, pieces: Sequence[Piece], replies: Sequence[Reply], lines: bytes, ms: int, shape: ErrorShape | None
+) -> web.StreamResponse:
     """Answer one request.
 
     Where jobs failed, the one with the earliest input speaks for all. The upstream names the first bad input; which one
     of a job's inputs was bad, its error does not say.
 
     Args:
-        pieces: The request's jobs.
+        plan: Of the request.
+        pieces: What was asked for: its jobs, or what was known of them and the rest.
         replies: One each, in the same order.
+        lines: Of the head, which every answer has.
+        ms: How long it took.
+        shape: Of errors; None is TEI's.
     """
     if len(replies) == 1:
         header, body = replies[0]
         if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
-            return WholeResponse(timing_lines(header), body)
-        return _answer_of_one(header, body, timings_of(header))
-    timings = slowest_timings([header for header, _ in replies])
+            lines = b"%b%b%b" % (lines, timing_lines(header), measure_lines(header, plan.characters, ms))
+            return WholeResponse(lines, body if plan.shape is None else plan.shape(body, _tokens([header])))
+        return _answer_of_one(header, body, timings_of(header), shape)
+    headers = [header for header, _ in replies]
+    timings = slowest_timings(headers)
     failed = [
         (min(piece.places), header, body)
         for piece, (header, body) in zip(pieces, replies, strict=True)
@@ -41,24 +54,40 @@ def answer(pieces: Sequence[Piece], replies: Sequence[Reply]) -> web.StreamRespo
     ]
     if failed:
         _, header, body = min(failed, key=itemgetter(0))
-        return _answer_of_one(header, body, timings)
+        return _answer_of_one(header, body, timings, shape)
     try:
-        rows = join_rows([(piece.places, body) for piece, (_, body) in zip(pieces, replies, strict=True)])
+        body = join_rows([(piece.places, body) for piece, (_, body) in zip(pieces, replies, strict=True)])
+        if plan.shape is not None:
+            body = plan.shape(body, _tokens(headers))
     except UpstreamProtocolError as error:
-        return error_response(error, timings)
-    return web.Response(body=rows, headers=JSON | timings)
+        return error_response(error, shape, timings)
+    shared = {name: headers[0].measures[name] for name in SHARED if name in headers[0].measures}
+    measured = measure_lines(ReplyHeader("", 200, measures=shared), plan.characters, ms)
+    timed = b"".join([f"{name}: {value}\r\n".encode() for name, value in timings.items()])
+    return WholeResponse(b"%b%b%b" % (lines, timed, measured), body)
 
 
-def error_response(error: AutobatchError, timings: dict[str, str] | None = None) -> web.Response:
-    """Answer with the error in TEI's shape."""
+def error_response(
+    error: AutobatchError, shape: ErrorShape | None = None, timings: dict[str, str] | None = None
+) -> web.Response:
+    """Answer with an error of ours."""
     status, body = tei_error(error)
     headers = JSON | (timings or {})
     if status in RETRY_LATER:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    return web.Response(status=status, body=body, headers=headers)
+    return web.Response(status=status, body=shape(status, body) if shape else body, headers=headers)
 
 
-def _answer_of_one(header: ReplyHeader, body: bytes, timings: dict[str, str]) -> web.Response:
+def _answer_of_one(header: ReplyHeader, body: bytes, timings: dict[str, str], shape: ErrorShape | None) -> web.Response:
     if header.fault:
-        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode()), timings)
+        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode()), shape, timings)
+    if shape and header.status >= 400:
+        return web.Response(status=header.status, body=shape(header.status, body), headers=JSON | timings)
     return web.Response(status=header.status, body=body, headers={"Content-Type": header.content_type, **timings})
+
+
+def _tokens(headers: Sequence[ReplyHeader]) -> int | None:
+    """Of all inputs; None when one of the upstreams could not count."""
+    if not all(header.tokens for header in headers):
+        return None
+    return sum([sum(header.tokens) for header in headers])

@@ -1,16 +1,11 @@
-"""The HTTP edge: routes, and what each does with a body. Every collaborator is made here and passed in."""
+"""One worker: every collaborator is made here and passed in."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 
-import aiohttp
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from autobatch.collector import spare_the_collector
 from autobatch.control import Control, connect
-from autobatch.errors import AutobatchError, DeadlineExceeded, InvalidRequest
 from autobatch.job_queue import WorkerQueue
 from autobatch.keys import Keys
 from autobatch.periodic import Periodic
@@ -18,106 +13,18 @@ from autobatch.redis_address import Address
 from autobatch.redis_link import RedisLink
 from autobatch.result_cache import ResultCache
 from autobatch.settings import ProxySettings
-from proxy.answers import JSON, answer, error_response
+from proxy.access import Access
+from proxy.common_headers import CommonHeaders
+from proxy.compute import PATHS, Compute
 from proxy.desk import Desk, new_worker_id
-from proxy.lengths import Ruler, make_ruler
-from proxy.metrics import CONTENT_TYPE, Metrics
-from proxy.parsing import plan_embed
-from proxy.pieces import Rules
+from proxy.fleet_routes import FleetRoutes
+from proxy.lengths import make_ruler
+from proxy.metrics import Metrics
 from proxy.recall import Recall
-from proxy.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
+from proxy.routing import add_routes
 from proxy.watcher import FleetWatcher
 
-TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
-
-
-class Edge:
-    """The handlers of one worker."""
-
-    def __init__(
-        self,
-        settings: ProxySettings,
-        ruler: Ruler,
-        desk: Desk,
-        recall: Recall | None,
-        watcher: FleetWatcher,
-        metrics: Metrics,
-    ) -> None:
-        self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
-        self._timeout_max_ms = settings.request_timeout_ms
-        self._desk = desk
-        self._recall = recall
-        self._watcher = watcher
-        self._metrics = metrics
-
-    async def embed(self, request: web.Request) -> web.StreamResponse:
-        """`POST /embed`: everyone's own vectors, in TEI's shape."""
-        started = time.perf_counter()
-        response: web.StreamResponse
-        try:
-            response = await self._embed(request)
-        except AutobatchError as error:
-            response = error_response(error)
-        except web.HTTPRequestEntityTooLarge:
-            body = b"Failed to buffer the request body: length limit exceeded"
-            response = web.Response(status=413, body=body, headers=TEXT)
-        self._metrics.answered("/embed", response.status, time.perf_counter() - started)
-        return response
-
-    async def _embed(self, request: web.Request) -> web.StreamResponse:
-        body = await self._body(request)
-        headers = request.headers
-        plan = plan_embed(
-            body,
-            headers.get("Content-Type"),
-            self._rules,
-            self._watcher.allowed,
-            asks_bulk=asks_bulk(headers.get(PRIORITY_HEADER)),
-        )
-        timeout_s = self._timeout_s(request)
-        if self._recall is None:
-            return answer(plan.pieces, await self._desk.ask(plan, "/embed", timeout_s))
-        return answer(*await self._recall.ask(plan, "/embed", timeout_s))
-
-    async def _body(self, request: web.Request) -> bytes:
-        """Read the body; one that is not here yet may take as long as the request may."""
-        if request.content.is_eof():  # nearly always: it came with its headers
-            return await request.read()
-        try:
-            async with asyncio.timeout(self._timeout_s(request)):
-                return await request.read()
-        except TimeoutError as exc:
-            raise DeadlineExceeded("The request's body did not arrive in time") from exc
-        except aiohttp.ClientPayloadError as exc:
-            raise InvalidRequest("The request's body is broken") from exc
-
-    def _timeout_s(self, request: web.Request) -> float:
-        return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
-
-    async def health(self, _request: web.Request) -> web.Response:
-        """`GET /health`: 200 when this worker reaches Redis, and a batcher and its upstream are well."""
-        if self._desk.is_connected and self._watcher.fleet.is_healthy:
-            return web.Response()
-        return web.Response(status=503, body=b'{"error":"unhealthy","error_type":"Unhealthy"}', headers=JSON)
-
-    async def info(self, _request: web.Request) -> web.Response:
-        """`GET /info`: the upstream's own."""
-        info = self._watcher.fleet.info
-        if info is None:
-            body = b'{"error":"no upstream has told its /info yet","error_type":"Unhealthy"}'
-            return web.Response(status=503, body=body, headers=JSON)
-        return web.Response(body=info, headers=JSON)
-
-    async def metrics(self, _request: web.Request) -> web.Response:
-        """`GET /metrics` of all workers of this gunicorn."""
-        self._metrics.take(self._desk, self._recall)
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
-
-
-async def not_found(_request: web.Request) -> web.Response:
-    """An unknown path, answered as TEI does."""
-    return web.Response(status=404)
 
 
 def make_app(settings: ProxySettings) -> web.Application:
@@ -135,13 +42,13 @@ def make_app(settings: ProxySettings) -> web.Application:
         bytes_max = settings.cache_max_mb * 1_000_000
         cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
         recall = Recall(desk, cache, lambda: watcher.fleet.model)
-    edge = Edge(settings, ruler, desk, recall, watcher, metrics)
+    common = CommonHeaders(worker, settings.cors_origins)
 
-    def bring_metrics_over() -> None:
+    def take() -> None:
         metrics.take(desk, recall)
 
     async def count() -> float:
-        bring_metrics_over()
+        take()
         return METRICS_EVERY_S
 
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
@@ -154,7 +61,7 @@ def make_app(settings: ProxySettings) -> web.Application:
         counting.start()
         yield
         await counting.close()
-        bring_metrics_over()
+        take()
         await watcher.close()
         if recall is not None and cache_link is not None:
             await recall.close()
@@ -163,27 +70,15 @@ def make_app(settings: ProxySettings) -> web.Application:
 
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
-    for method, path, handler in (
-        ("POST", "/embed", edge.embed),
-        ("GET", "/health", edge.health),
-        ("GET", "/info", edge.info),
-        ("GET", "/metrics", edge.metrics),
-    ):
-        methods = ("GET", "HEAD") if method == "GET" else (method,)
-        for each in methods:
-            app.router.add_route(each, path, handler)
-        app.router.add_route("*", path, method_not_allowed(",".join(methods)))
-    app.router.add_route("*", "/{path:.*}", not_found)
+    app.on_response_prepare.append(common.add)
+    compute = Compute(settings, ruler, desk, recall, watcher, metrics, common)
+    add_routes(
+        app,
+        {path: compute.handler(path) for path in PATHS},
+        FleetRoutes(desk, watcher, metrics, take).handlers(),
+        Access(settings.keys),
+    )
     return app
-
-
-def method_not_allowed(allowed: str) -> Handler:
-    """Return a handler that answers 405 as TEI does."""
-
-    async def handler(_request: web.Request) -> web.Response:
-        return web.Response(status=405, headers={"Allow": allowed})
-
-    return handler
 
 
 async def make_runner(settings: ProxySettings) -> web.AppRunner:

@@ -122,7 +122,7 @@ class Desk:
         await self._link.close()
         await self._inbox_link.close()
 
-    async def ask(self, plan: Plan, route: str, timeout_s: float) -> list[Reply]:
+    async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         """Push one request's jobs and return their replies in the order of its pieces.
 
         Raises:
@@ -141,7 +141,16 @@ class Desk:
             self._jobs_made += 1
             job = f"{self._worker}.{self._jobs_made}"
             header = JobHeader(
-                job, piece.n, at, deadline, route, piece.kind, piece.options, piece.content_type, piece.longest
+                job,
+                piece.n,
+                at,
+                deadline,
+                plan.route,
+                piece.kind,
+                piece.options,
+                piece.content_type,
+                piece.longest,
+                plan.are_counted,
             )
             request.frames.append(frames.encode(header, piece.body))
             future: asyncio.Future[Reply] = self._loop.create_future()

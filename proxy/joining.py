@@ -33,10 +33,19 @@ def rows_of(answer: bytes, count: int) -> list[msgspec.Raw]:
     Raises:
         UpstreamProtocolError: Not `count` rows, or no array.
     """
-    try:
-        rows = _decode_rows(answer)
-    except NOT_AS_ASKED as exc:
-        raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc
+    rows = rows_in(answer)
     if len(rows) != count:
         raise UpstreamProtocolError(f"The upstream answered {len(rows)} rows to {count} inputs")
     return rows
+
+
+def rows_in(answer: bytes) -> list[msgspec.Raw]:
+    """Return the rows of an answer, as it had them.
+
+    Raises:
+        UpstreamProtocolError: It is no array.
+    """
+    try:
+        return _decode_rows(answer)
+    except NOT_AS_ASKED as exc:
+        raise UpstreamProtocolError("The upstream's answer is not an array of rows") from exc

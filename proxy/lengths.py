@@ -23,12 +23,16 @@ class Ruler(msgspec.Struct, frozen=True):
         lengths: Of the texts of one request, in their order.
         padding_max: What a run of inputs may be padded by in all.
         per_token: How many of its unit a token is, about.
+        is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
+        vocabulary: Token ids that there are; None where nobody knows.
     """
 
     length: Callable[[str], int]
     lengths: Callable[[Sequence[str]], list[int]]
     padding_max: int
     per_token: int
+    is_exact: Callable[[int], bool] = lambda _characters: False
+    vocabulary: int | None = None
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:
@@ -44,7 +48,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
     """
     if tokenizer_file is None:
         return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, CHARACTERS_PER_TOKEN)
-    count = _token_counter(tokenizer_file)
+    count, vocabulary = _token_counter(tokenizer_file)
 
     def length(text: str) -> int:
         return count(text) if len(text) <= TOKENIZED_CHARACTERS_MAX else _estimate(text)
@@ -53,14 +57,17 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
         is_quick = sum(map(len, texts)) <= TOKENIZED_CHARACTERS_MAX
         return list(map(count if is_quick else _estimate, texts))
 
-    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1)
+    def is_exact(characters: int) -> bool:
+        return characters <= TOKENIZED_CHARACTERS_MAX
+
+    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1, is_exact, vocabulary)
 
 
 def _estimate(text: str) -> int:
     return len(text) // CHARACTERS_PER_TOKEN
 
 
-def _token_counter(path: str) -> Callable[[str], int]:
+def _token_counter(path: str) -> tuple[Callable[[str], int], int]:
     try:
         from tokenizers import Tokenizer  # noqa: PLC0415 - an optional dependency, and 10 ms
     except ImportError as exc:
@@ -79,4 +86,4 @@ def _token_counter(path: str) -> Callable[[str], int]:
         except Exception:  # noqa: BLE001 - as above; a text it has no tokens for is the upstream's to judge
             return _estimate(text)
 
-    return count
+    return count, tokenizer.get_vocab_size(with_added_tokens=True)

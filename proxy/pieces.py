@@ -5,7 +5,7 @@
 3. What shares no call anyway keeps its order: nothing is gained by sorting it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,6 +14,7 @@ from autobatch.errors import InvalidRequest
 from proxy.lengths import Ruler
 from proxy.packing import runs
 
+UNLIMITED = 10**12
 BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
 
 Kind = Literal["merge", "solo", "verbatim"]
@@ -37,16 +38,29 @@ class Piece(msgspec.Struct, frozen=True):
     places: Sequence[int] = ()
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct):
     """What one request becomes.
 
     Attributes:
         pieces: Its jobs, at least one; together they have each of its inputs once.
         is_bulk: Whether they fill what room the others leave.
+        route: Where they go at the upstream; empty for a verbatim one: where it came.
+        characters: Of its inputs; a token id counts as one. 0 when nobody knows.
+        length: Of its inputs, in the unit of the ruler.
+        are_counted: Whether the batcher has to say how many tokens the inputs are.
+        shape: Makes the answer's body of the array of all rows and the number of tokens, where it was asked for or known.
+            None: that array is the body.
+        largest_id: The largest token id in it, where it has any.
     """
 
     pieces: list[Piece]
     is_bulk: bool
+    route: str = "/embed"
+    characters: int = 0
+    length: int = 0
+    are_counted: bool = False
+    shape: Callable[[bytes, int | None], bytes] | None = None
+    largest_id: int | None = None
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -69,10 +83,16 @@ class Allowed(msgspec.Struct, frozen=True):
     Attributes:
         job_inputs_max: Inputs in one job, at least 1.
         length_max: Beyond it an input costs no more: it is cut off or refused. In the unit of the ruler.
+        countable_characters_max: The longest text whose tokens they count for the asking.
+        served_model: What they call their model; empty while nobody knows.
+        alias: The route that `POST /` stands for.
     """
 
     job_inputs_max: int
     length_max: int
+    countable_characters_max: int = UNLIMITED
+    served_model: str = ""
+    alias: str = "/embed"
 
 
 def plan_list(
@@ -105,17 +125,20 @@ def plan_list(
             job_inputs_max = max(1, job_inputs_max // BULK_JOBS_PER_BATCH)
     else:
         lengths = [ruler.length(item) if isinstance(item, str) else len(item) for item in inputs]
-    longest = max(lengths)
+    longest, total = max(lengths), sum(lengths)
+    characters = sum(map(len, inputs))
     # The cheap question first: nearly all lists are short, or their inputs are alike.
-    is_alike = count == 1 or kind != "merge" or longest * count - sum(lengths) <= ruler.padding_max
+    is_alike = count == 1 or kind != "merge" or longest * count - total <= ruler.padding_max
     if is_alike and count <= job_inputs_max:
-        return Plan([Piece(count, kind, raw, options, None, longest)], is_bulk)
+        pieces = [Piece(count, kind, raw, options, None, longest)]
+        return Plan(pieces, is_bulk, characters=characters, length=total)
     if kind == "merge":
         groups = _by_length(lengths, job_inputs_max, ruler.padding_max)
     else:
         groups = _in_order(count, job_inputs_max)
     items = _decode_items(raw)
-    return Plan([_piece(places, items, lengths, kind, options) for places in groups], is_bulk)
+    pieces = [_piece(places, items, lengths, kind, options) for places in groups]
+    return Plan(pieces, is_bulk, characters=characters, length=total)
 
 
 def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int) -> list[Sequence[int]]:

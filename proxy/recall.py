@@ -20,6 +20,10 @@ from proxy.desk import Desk, Reply
 from proxy.joining import rows_of
 from proxy.pieces import Piece, Plan
 
+COUNT_ROUTE = "/tokenize"  # under whose name the number of an input's tokens is kept
+
+_Pair = tuple[str, ...]  # the name of a row, and of the number of tokens where that is asked for
+
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
@@ -39,7 +43,7 @@ class Recall:
         self._model = model
         self._storing: set[asyncio.Task[None]] = set()
 
-    async def ask(self, plan: Plan, route: str, timeout_s: float) -> tuple[list[Piece], list[Reply]]:
+    async def ask(self, plan: Plan, timeout_s: float) -> tuple[list[Piece], list[Reply]]:
         """Return the request's pieces, cut in two where some of their inputs are known, and a reply to each.
 
         Raises:
@@ -47,15 +51,15 @@ class Recall:
         """
         model = self._model()
         if model is None or all(piece.kind != "merge" for piece in plan.pieces):
-            return plan.pieces, await self._desk.ask(plan, route, timeout_s)
+            return plan.pieces, await self._desk.ask(plan, timeout_s)
         started_s = asyncio.get_running_loop().time()
-        names = [_names(model, route, piece) for piece in plan.pieces]
-        rows = iter(await self._cache.look_up([name for each in names for name in each]))
+        names = [_names(model, plan, piece) for piece in plan.pieces]
+        values = iter(await self._cache.look_up([name for each in names for pair in each for name in pair]))
         known: list[tuple[Piece, Reply]] = []
-        unknown: list[tuple[Piece, list[str]]] = []
+        unknown: list[tuple[Piece, list[_Pair]]] = []
         for piece, own in zip(plan.pieces, names, strict=True):
-            found = [next(rows) for _ in own]
-            if any(row is not None for row in found):
+            found = [_whole([next(values) for _ in pair]) for pair in own]
+            if any(each is not None for each in found):
                 known.append(_known(piece, found))
             if left := _unknown(piece, own, found):
                 unknown.append(left)
@@ -65,7 +69,7 @@ class Recall:
             left_s = timeout_s - (asyncio.get_running_loop().time() - started_s)
             if left_s <= 0:
                 raise DeadlineExceeded
-            replies = await self._desk.ask(Plan(pieces, plan.is_bulk), route, left_s)
+            replies = await self._desk.ask(msgspec.structs.replace(plan, pieces=pieces), left_s)
             if self._model() == model:
                 self._store([own for _, own in unknown], replies)
         return [*(piece for piece, _ in known), *pieces], [*(reply for _, reply in known), *replies]
@@ -74,35 +78,50 @@ class Recall:
         """Let what is being stored be stored."""
         await asyncio.gather(*self._storing)
 
-    def _store(self, names: Sequence[Sequence[str]], replies: Sequence[Reply]) -> None:
+    def _store(self, names: Sequence[Sequence[_Pair]], replies: Sequence[Reply]) -> None:
         pairs: list[tuple[str, bytes]] = []
         for own, (header, body) in zip(names, replies, strict=True):
             if own and header.status == 200:
                 with suppress(UpstreamProtocolError):  # the client is told when its answer is put together
-                    pairs += zip(own, map(bytes, rows_of(body, len(own))), strict=True)
+                    rows = map(bytes, rows_of(body, len(own)))
+                    pairs += [(row_name, row) for (row_name, *_), row in zip(own, rows, strict=True)]
+                    if len(header.tokens) == len(own):
+                        pairs += [
+                            (name, b"%d" % n) for (_, *rest), n in zip(own, header.tokens, strict=True) for name in rest
+                        ]
         if pairs:
             task = asyncio.create_task(self._cache.store(pairs))
             self._storing.add(task)
             task.add_done_callback(self._storing.discard)
 
 
-def _names(model: str, route: str, piece: Piece) -> list[str]:
-    """One name an input; none for what is not looked up."""
+def _names(model: str, plan: Plan, piece: Piece) -> list[_Pair]:
+    """The names of each input's row and, where it is counted, of its tokens; none for what is not looked up."""
     if piece.kind != "merge":
         return []
     inputs = [piece.body[1:-1]] if piece.n == 1 else map(bytes, _decode_items(piece.body))
-    return [cache_name(model, route, piece.options, each) for each in inputs]
+    kinds = ((plan.route, piece.options), (COUNT_ROUTE, "")) if plan.are_counted else ((plan.route, piece.options),)
+    return [tuple([cache_name(model, route, options, each) for route, options in kinds]) for each in inputs]
 
 
-def _known(piece: Piece, found: Sequence[bytes | None]) -> tuple[Piece, Reply]:
+def _whole(values: Sequence[bytes | None]) -> tuple[bytes, ...] | None:
+    """What was found of one input, when all of it was."""
+    found = tuple([value for value in values if value is not None])
+    return found if len(found) == len(values) else None
+
+
+def _known(piece: Piece, found: Sequence[tuple[bytes, ...] | None]) -> tuple[Piece, Reply]:
     """The part of a piece that was found, and its answer."""
     places = piece.places or range(piece.n)
-    rows = [(place, row) for place, row in zip(places, found, strict=True) if row is not None]
-    part = msgspec.structs.replace(piece, n=len(rows), body=b"", places=[place for place, _ in rows])
-    return part, (ReplyHeader("", 200), b"[%b]" % b",".join([row for _, row in rows]))
+    known = [(place, values) for place, values in zip(places, found, strict=True) if values is not None]
+    part = msgspec.structs.replace(piece, n=len(known), body=b"", places=[place for place, _ in known])
+    tokens = [int(count) for _, (_, *counts) in known for count in counts]
+    return part, (ReplyHeader("", 200, tokens=tokens), b"[%b]" % b",".join([row for _, (row, *_) in known]))
 
 
-def _unknown(piece: Piece, names: Sequence[str], found: Sequence[bytes | None]) -> tuple[Piece, list[str]] | None:
+def _unknown(
+    piece: Piece, names: Sequence[_Pair], found: Sequence[tuple[bytes, ...] | None]
+) -> tuple[Piece, list[_Pair]] | None:
     """The part of a piece that is to be asked for, and its names; None when nothing is left."""
     if None not in found:
         return (piece, []) if not names else None
@@ -110,7 +129,7 @@ def _unknown(piece: Piece, names: Sequence[str], found: Sequence[bytes | None]) 
         return piece, list(names)
     places = piece.places or range(piece.n)
     items = _decode_items(piece.body)
-    left = [i for i, row in enumerate(found) if row is None]
+    left = [i for i, values in enumerate(found) if values is None]
     body = b"[%b]" % b",".join([items[i] for i in left])
     part = msgspec.structs.replace(piece, n=len(left), body=body, places=[places[i] for i in left])
     return part, [names[i] for i in left]

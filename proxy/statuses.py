@@ -5,20 +5,26 @@ import msgspec
 from autobatch.errors import (
     AutobatchError,
     DeadlineExceeded,
+    EmptyInput,
     InvalidRequest,
     JobPoisonous,
     MalformedFrame,
+    NotJson,
     QueueFull,
     QueueUnavailable,
     UpstreamOverloaded,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
+    WrongContentType,
 )
 
 #: Error -> (status, TEI's `error_type`). A subclass without a row of its own has its parent's.
 STATUSES: dict[type[AutobatchError], tuple[int, str]] = {
     InvalidRequest: (422, "Validation"),
+    NotJson: (400, "Validation"),
+    EmptyInput: (400, "Empty"),
+    WrongContentType: (415, "Validation"),
     QueueFull: (429, "Overloaded"),
     UpstreamOverloaded: (429, "Overloaded"),
     QueueUnavailable: (503, "Unhealthy"),

@@ -10,6 +10,7 @@ from proxy.pieces import Allowed
 
 log = logging.getLogger(__name__)
 
+CHARACTERS_PER_TOKEN_MAX = 250  # beyond it TEI's `/tokenize` refuses a text
 LOOK_EVERY_S = 1.0
 LOOK_EVERY_UNHEALTHY_S = 0.1  # somebody may be waiting for readiness
 
@@ -55,4 +56,10 @@ class FleetWatcher:
 
     def _allow(self) -> Allowed:
         fleet = self.fleet
-        return Allowed(fleet.batch_inputs_max(self._inputs_max), fleet.input_tokens_max * self._per_token)
+        return Allowed(
+            fleet.batch_inputs_max(self._inputs_max),
+            fleet.input_tokens_max * self._per_token,
+            fleet.input_tokens_max * CHARACTERS_PER_TOKEN_MAX,
+            fleet.served_model,
+            fleet.alias,
+        )

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from redis.asyncio import Redis
 
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.leaks import keys_left, keys_without_ttl
@@ -61,6 +62,10 @@ class System:
         async with self.http.get(f"http://127.0.0.1:{self.port}/health") as answer:
             return answer.status == 503
 
+    async def has_batchers(self, count: int) -> bool:
+        async with Redis.from_url(self.redis.url) as redis:
+            return await redis.zcard("{autobatch}:leases") >= count
+
     async def embed(self, inputs: str | list[str]) -> tuple[int, Any]:
         async with self.http.post(f"http://127.0.0.1:{self.port}/embed", json={"inputs": inputs}) as answer:
             return answer.status, orjson.loads(await answer.read())
@@ -108,7 +113,9 @@ async def start(system: System, batchers: int = 2, **settings: object) -> list[P
     system.redis.start()
     system.start_proxy()
     started = [system.start_batcher(**settings) for _ in range(batchers)]
-    await wait_until(system.is_healthy, START_S)
+    await wait_until(lambda: system.has_batchers(batchers), START_S)
+    await wait_until(lambda: all_right(system), START_S)  # `/health` speaks for one worker only
+    system.upstream.calls.clear()
     return started
 
 

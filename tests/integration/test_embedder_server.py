@@ -1,10 +1,9 @@
-"""The embedder's whole server in this process, with the real model: the contract of TEI's routes over HTTP."""
+"""The embedder's whole server in this process, with the real model: /embed, /tokenize, /info, and what all share."""
 
 import asyncio
 import gzip
-import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -13,55 +12,15 @@ import numpy.typing as npt
 import orjson
 import pytest
 
-from autobatch.settings import EmbedderSettings
-from embedder import model as model_module
 from embedder.app import serving
 from embedder.errors import backend_failed
 from embedder.model import Model
-
-Reply = tuple[int, dict[str, str], bytes]
-Send = Callable[..., Coroutine[Any, Any, Reply]]
+from tests.support.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
 
 HELLO = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
 """The first components of "hello world", as sentence-transformers computes them."""
-JSON = {"content-type": "application/json"}
-PAYLOAD_LIMIT = 100_000
 INVALID = "Input validation error: "
 PROMPT = f"{INVALID}`default-prompt-name` is set to `q` but "
-
-
-@pytest.fixture(scope="session")
-def model() -> Iterator[Model]:
-    """The packaged model, its graph built anew: a graph cached by older code must not stand in for this code's."""
-    with tempfile.TemporaryDirectory() as cache:
-        yield model_module.load(settings(embedder_cache_dir=cache), None)
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
-
-
-@pytest.fixture
-async def send(model: Model, client: aiohttp.ClientSession) -> AsyncIterator[Send]:
-    async with serving(settings(), model) as port:
-        yield sender(client, port)
-
-
-def settings(**changed: Any) -> EmbedderSettings:
-    return EmbedderSettings.model_validate({"embedder_port": 0, "payload_limit": PAYLOAD_LIMIT} | changed)
-
-
-def sender(client: aiohttp.ClientSession, port: int) -> Send:
-    async def send(method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
-        data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
-        url = f"http://127.0.0.1:{port}{path}"
-        async with client.request(method, url, data=data, headers=JSON if headers is None else headers) as response:
-            lowered = {name.lower(): value for name, value in response.headers.items()}
-            return response.status, lowered, await response.read()
-
-    return send
 
 
 async def embed(send: Send, inputs: Any, **options: Any) -> npt.NDArray[np.float64]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.limits import UNKNOWN_IN_FLIGHT_INPUTS_MAX, Limits, configured, lowered
+from batcher.limits import UNKNOWN_MAX, Limits, configured, lowered
 
 OURS = configured(32, 2_000_000)
 INFO = {
@@ -29,7 +29,7 @@ def info(**changes: object) -> bytes:
 
 
 def test_configured_limits_hold_until_the_upstream_speaks() -> None:
-    assert Limits(32, 2_000_000, UNKNOWN_IN_FLIGHT_INPUTS_MAX) == OURS
+    assert Limits(32, 2_000_000, UNKNOWN_MAX) == OURS
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ def test_configured_limits_hold_until_the_upstream_speaks() -> None:
         ({"max_client_batch_size": 1000}, 32, 512),
         ({"max_client_batch_size": None}, 32, 512),
         ({"max_concurrent_requests": 20}, 20, 20),
-        ({"max_concurrent_requests": None}, 32, UNKNOWN_IN_FLIGHT_INPUTS_MAX),
-        ({"max_concurrent_requests": 10**9}, 32, UNKNOWN_IN_FLIGHT_INPUTS_MAX),
+        ({"max_concurrent_requests": None}, 32, UNKNOWN_MAX),
+        ({"max_concurrent_requests": 10**9}, 32, UNKNOWN_MAX),
         ({"max_concurrent_requests": 4, "max_client_batch_size": 8}, 4, 4),
         ({"max_client_batch_size": 1}, 1, 512),
     ],
@@ -50,7 +50,7 @@ def test_limits_are_lowered_to_what_info_says(
     said: dict[str, object], inputs_max: int, in_flight_inputs_max: int
 ) -> None:
     """A list longer than the permits can never succeed, since TEI takes one for each input."""
-    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max) == lowered(OURS, info(**said))
+    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max, 512) == lowered(OURS, info(**said))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from autobatch.errors import InvalidRequest
 from batcher.merging import splice
+from proxy.content_types import is_json
 from proxy.joining import join_rows
 from proxy.lengths import make_ruler
-from proxy.parsing import is_json, plan_embed
+from proxy.parsing import plan_embed
 from proxy.pieces import Allowed, Piece, Rules
 
 JSON = "application/json"

@@ -1,0 +1,64 @@
+"""What every answer has in its head: an id, and who may read it in a browser.
+
+The first is the client's or nginx's `x-request-id`, else made here. The second is CORS as TEI has it.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable
+
+from aiohttp import web
+
+REQUEST_ID_HEADER = "x-request-id"
+VARY = "origin, access-control-request-method, access-control-request-headers"
+PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-headers": "content-type"}
+
+_KEY = web.RequestKey("request_id", str)
+_is_usable = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+
+
+class CommonHeaders:
+    """Of one worker.
+
+    Args:
+        worker: Its id, with which the ids that it makes begin.
+        origins: Whose pages may read answers; `*` among them is everybody.
+    """
+
+    def __init__(self, worker: str, origins: Iterable[str]) -> None:
+        self._worker = worker
+        self._made = itertools.count(1)
+        self._origins = frozenset(origins)
+        self._is_public = "*" in self._origins
+
+    def request_id(self, request: web.BaseRequest) -> str:
+        """The id of a request: the same one whenever it is asked for."""
+        known = request.get(_KEY)
+        if known is None:
+            said = request.headers.get(REQUEST_ID_HEADER)
+            known = said if said is not None and _is_usable(said) else f"{self._worker}-{next(self._made)}"
+            request[_KEY] = known
+        return known
+
+    def lines(self, request: web.BaseRequest) -> bytes:
+        """The lines of an HTTP head, each ended by CRLF."""
+        origin = self._origin(request)
+        allowed = f"access-control-allow-origin: {origin}\r\n" if origin else ""
+        return f"x-request-id: {self.request_id(request)}\r\nvary: {VARY}\r\n{allowed}".encode()
+
+    async def add(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""
+        headers = response.headers
+        headers.popall("Server", None)
+        if isinstance(response, web.Response) and not response.body and request.method != "HEAD":
+            headers.popall("Content-Type", None)
+        headers[REQUEST_ID_HEADER] = self.request_id(request)
+        headers["vary"] = VARY
+        if origin := self._origin(request):
+            headers["access-control-allow-origin"] = origin
+
+    def _origin(self, request: web.BaseRequest) -> str | None:
+        if self._is_public:
+            return "*"
+        origin = request.headers.get("Origin")
+        return origin if origin in self._origins else None

@@ -1,0 +1,143 @@
+"""The routes at which something is computed: a body in, jobs to the desk, an answer out."""
+
+import asyncio
+import logging
+import time
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from autobatch.errors import AutobatchError, DeadlineExceeded, InvalidRequest
+from autobatch.settings import ProxySettings
+from proxy.answers import JSON, ErrorShape, answer, error_response
+from proxy.common_headers import CommonHeaders
+from proxy.desk import Desk
+from proxy.foreign_bodies import plan_queries, plan_vectors
+from proxy.lengths import Ruler
+from proxy.metrics import Metrics
+from proxy.openai_bodies import plan_openai
+from proxy.openai_errors import as_openai
+from proxy.parsing import plan_embed, plan_embed_all, plan_embed_sparse, plan_verbatim
+from proxy.pieces import Allowed, Plan, Rules
+from proxy.predicting import plan_predict
+from proxy.recall import Recall
+from proxy.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
+from proxy.vocabulary import Vocabulary
+from proxy.watcher import FleetWatcher
+
+log = logging.getLogger(__name__)
+
+TEXT = {"Content-Type": "text/plain; charset=utf-8"}
+TOO_LARGE = b"Failed to buffer the request body: length limit exceeded"  # TEI's words
+
+
+class Planner(Protocol):
+    """Decides what a body becomes."""
+
+    def __call__(
+        self, body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool
+    ) -> Plan:
+        """Return the plan."""
+
+
+#: What is not here goes on verbatim.
+PLANNERS: dict[str, Planner] = {
+    "/embed": plan_embed,
+    "/embed_all": plan_embed_all,
+    "/embed_sparse": plan_embed_sparse,
+    "/predict": plan_predict,
+    "/v1/embeddings": plan_openai,
+    "/embeddings": plan_openai,
+    "/v1/embedding": plan_queries,
+    "/vectors": plan_vectors,
+}
+ALIASES = ("/", "/invocations")
+VERBATIM = ("/rerank", "/similarity", "/tokenize", "/decode", "/vertex")
+OPENAI = ("/v1/embeddings", "/embeddings")
+PATHS = (*PLANNERS, *ALIASES, *VERBATIM)
+
+
+class Compute:
+    """These routes of one worker."""
+
+    def __init__(
+        self,
+        settings: ProxySettings,
+        ruler: Ruler,
+        desk: Desk,
+        recall: Recall | None,
+        watcher: FleetWatcher,
+        metrics: Metrics,
+        common: CommonHeaders,
+    ) -> None:
+        self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
+        self._timeout_max_ms = settings.request_timeout_ms
+        self._desk = desk
+        self._recall = recall
+        self._watcher = watcher
+        self._metrics = metrics
+        self._common = common
+        self._vocabulary = Vocabulary(desk, ruler.vocabulary, lambda: watcher.fleet.model)
+
+    def handler(self, path: str) -> Handler:
+        """Return the handler of `POST path`."""
+        shape: ErrorShape | None = as_openai if path in OPENAI else None
+        is_alias = path in ALIASES
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            started = time.perf_counter()
+            response: web.StreamResponse
+            try:
+                response = await self._answer(request, path, shape, started, is_alias=is_alias)
+            except AutobatchError as error:
+                response = error_response(error, shape)
+            except web.HTTPRequestEntityTooLarge:
+                body = TOO_LARGE if shape is None else shape(413, TOO_LARGE)
+                response = web.Response(status=413, body=body, headers=TEXT if shape is None else JSON)
+            status = response.status
+            if status >= 500:
+                log.warning(
+                    "request_failed",
+                    extra={"request_id": self._common.request_id(request), "route": path, "status": status},
+                )
+            self._metrics.answered(path, status, time.perf_counter() - started)
+            return response
+
+        return handle
+
+    async def _answer(
+        self, request: web.Request, path: str, shape: ErrorShape | None, started: float, *, is_alias: bool
+    ) -> web.StreamResponse:
+        body = await self._body(request)
+        headers = request.headers
+        is_bulk = asks_bulk(headers.get(PRIORITY_HEADER))
+        allowed = self._watcher.allowed
+        planner = PLANNERS.get(allowed.alias if is_alias else path, plan_verbatim)
+        plan = planner(body, headers.get("Content-Type"), self._rules, allowed, asks_bulk=is_bulk)
+        plan.route = plan.route or path
+        timeout_s = self._timeout_s(request)
+        if plan.largest_id is not None:
+            await self._vocabulary.check(plan.largest_id, timeout_s)
+        if self._recall is None:
+            pieces, replies = plan.pieces, await self._desk.ask(plan, timeout_s)
+        else:
+            pieces, replies = await self._recall.ask(plan, timeout_s)
+        ms = int((time.perf_counter() - started) * 1000)
+        return answer(plan, pieces, replies, self._common.lines(request), ms, shape)
+
+    async def _body(self, request: web.Request) -> bytes:
+        """Read the body; one that is not here yet may take as long as the request may."""
+        if request.content.is_eof():  # nearly always: it came with its headers
+            return await request.read()
+        try:
+            async with asyncio.timeout(self._timeout_s(request)):
+                return await request.read()
+        except TimeoutError as exc:
+            raise DeadlineExceeded("The request's body did not arrive in time") from exc
+        except aiohttp.ClientPayloadError as exc:
+            raise InvalidRequest("The request's body is broken") from exc
+
+    def _timeout_s(self, request: web.Request) -> float:
+        return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)

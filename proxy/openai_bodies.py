@@ -1,0 +1,117 @@
+"""Decide what a `POST /v1/embeddings` becomes, and put its answer together. Pure.
+
+1. It is the same computation as `/embed` with its defaults, so both share calls.
+2. Floats go on as the upstream wrote them. For base64 each row is parsed once: 11 us for 384 floats, by `array` as by numpy.
+3. Whatever is not plainly such a request goes to the upstream's own route.
+
+Source: `POST /v1/embeddings` of text-embeddings-inference 1.9, which is OpenAI's.
+"""
+
+import math
+import sys
+from array import array
+from binascii import b2a_base64
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
+from typing import Literal
+
+import msgspec
+import orjson
+
+from autobatch.errors import UpstreamProtocolError
+from proxy.content_types import is_json
+from proxy.joining import rows_in
+from proxy.parsing import Dimensions, plan_verbatim
+from proxy.pieces import Allowed, Plan, Rules
+from proxy.plain import Inputs, grammar, plan_inputs, read, read_inputs
+
+_encode_text = msgspec.json.Encoder().encode
+
+
+class _OpenAIBody(msgspec.Struct):
+    """The fields of `POST /v1/embeddings`; null is valid where None is."""
+
+    input: msgspec.Raw
+    model: str | None = None
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: Dimensions | None = None
+    user: str | None = None
+
+
+_OPENAI = grammar(_OpenAIBody, "input")
+
+
+def plan_openai(
+    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
+) -> Plan:
+    """Plan a `POST /v1/embeddings`.
+
+    Raises:
+        InvalidRequest: More inputs than a request may have.
+    """
+    plan = _plan_plain(body, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
+    return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
+
+
+def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    plain = read(body, _OPENAI)
+    if plain is None or (inputs := read_inputs(plain.raw)) is None or plain.request.dimensions == 0:
+        return None
+    request = plain.request
+    options = "" if request.dimensions is None else f'"dimensions":{request.dimensions}'
+    plan = plan_inputs(inputs, plain.raw, options, rules, allowed, asks_bulk=asks_bulk, are_counted=True)
+    plan.largest_id = _largest_id(inputs)
+    row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else bytes
+    plan.are_counted = plan.largest_id is not None or not rules.ruler.is_exact(plan.characters)
+    known = None if plan.are_counted else plan.length
+    plan.shape = partial(_answer, row, allowed.served_model, known)
+    return plan
+
+
+def _largest_id(inputs: Inputs) -> int | None:
+    if isinstance(inputs, str):
+        return None
+    ids = chain.from_iterable([item] if isinstance(item, int) else item for item in inputs if not isinstance(item, str))
+    return max(ids, default=None)
+
+
+def _answer(
+    row: Callable[[bytes], bytes], model: str, known_tokens: int | None, answer: bytes, tokens: int | None
+) -> bytes:
+    """The answer's body.
+
+    Args:
+        row: Writes one embedding.
+        model: Its name.
+        known_tokens: Of all inputs, where they were counted here.
+        answer: JSON array of rows.
+        tokens: As the upstream counted them; None where it cannot: then 0, which no request has.
+    """
+    count = known_tokens if known_tokens is not None else tokens or 0
+    rows = rows_in(answer)
+    data = [b'{"object":"embedding","embedding":%b,"index":%d}' % (row(each), place) for place, each in enumerate(rows)]
+    return b'{"object":"list","data":[%b],"model":%b,"usage":{"prompt_tokens":%d,"total_tokens":%d}}' % (
+        b",".join(data),
+        _encode_text(model),
+        count,
+        count,
+    )
+
+
+def in_base64(row: bytes) -> bytes:
+    """Return a JSON array of numbers as little-endian float32 in base64, a JSON string.
+
+    Raises:
+        UpstreamProtocolError: It holds something else. Null is what TEI writes for NaN.
+    """
+    numbers = orjson.loads(row)
+    if b"n" in row:
+        numbers = [math.nan if number is None else number for number in numbers]
+    try:
+        packed = array("f", numbers)
+    except TypeError as exc:
+        raise UpstreamProtocolError("The upstream's answer has a row that is not an array of numbers") from exc
+    if sys.byteorder == "big":
+        packed.byteswap()
+    return b'"%b"' % b2a_base64(packed, newline=False)

@@ -1,0 +1,68 @@
+"""Decide what a `POST /predict` becomes: texts and pairs of texts that may share a call, or the bytes as they came.
+
+Source: `POST /predict` of text-embeddings-inference 1.9.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from autobatch.decoding import NOT_AS_ASKED
+from proxy import shapes
+from proxy.content_types import is_json
+from proxy.parsing import plan_verbatim, truncation
+from proxy.pieces import Allowed, Plan, Rules, plan_list
+from proxy.plain import grammar, read
+
+ROUTE = "/predict"
+
+
+class _PredictBody(msgspec.Struct):
+    """The fields of `POST /predict`; null is valid where None is."""
+
+    inputs: msgspec.Raw
+    truncate: bool | None = None
+    truncation_direction: Literal["right", "left", "Right", "Left"] = "right"
+    raw_scores: bool = False
+
+
+_PREDICT = grammar(_PredictBody)
+_decode_inputs: Any = msgspec.json.Decoder(str | list[str | list[str]]).decode
+
+
+def plan_predict(
+    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
+) -> Plan:
+    """Plan a `POST /predict`.
+
+    Raises:
+        InvalidRequest: More inputs than a request may have.
+    """
+    plan = _plan_plain(body, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
+    return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
+
+
+def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    plain = read(body, _PREDICT)
+    if plain is None:
+        return None
+    try:
+        inputs = _decode_inputs(plain.raw)
+    except NOT_AS_ASKED:
+        return None
+    raw = plain.raw
+    is_one = isinstance(inputs, str) or all(isinstance(item, str) for item in inputs)
+    if is_one:  # a text, `["text"]` or the pair `["a", "b"]`: as the batch of one that it is equal to
+        inputs = [[inputs]] if isinstance(inputs, str) else [inputs]
+        raw = b"[[%b]]" % raw if raw.startswith(b'"') else b"[%b]" % raw
+    if not all(isinstance(item, list) and len(item) in (1, 2) for item in inputs):
+        return None
+    options = truncation(plain.request) + (['"raw_scores":true'] if plain.request.raw_scores else [])
+    has_empty = any(not text for item in inputs for text in item)
+    # What is measured of a pair is both its texts.
+    texts = ["".join(item) for item in inputs]
+    kind: Literal["merge", "solo"] = "solo" if has_empty else "merge"
+    plan = plan_list(texts, raw, kind, ",".join(options), rules, allowed, asks_bulk=asks_bulk)
+    plan.route = ROUTE
+    plan.shape = shapes.only_row if is_one else None
+    return plan

@@ -1,0 +1,32 @@
+"""Fixtures for the embedder: the real model, once, and its server."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+
+import aiohttp
+import pytest
+
+from embedder import model as model_module
+from embedder.app import serving
+from embedder.model import Model
+from tests.support.embedder_server import Send, sender, settings
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[Model]:
+    """The packaged model, its graph built anew: a graph cached by older code must not stand in for this code's."""
+    with tempfile.TemporaryDirectory() as cache:
+        yield model_module.load(settings(embedder_cache_dir=cache), None)
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+async def send(model: Model, client: aiohttp.ClientSession) -> AsyncIterator[Send]:
+    """Ask a server of the default settings."""
+    async with serving(settings(), model) as port:
+        yield sender(client, port)
