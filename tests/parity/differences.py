@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 from tests.parity.asking import Answer
 from tests.parity.cases import OPENAI_PATHS, Case, Json
-from tests.parity.comparing import compare, compare_headers
+from tests.parity.comparing import OF_A_CALL, compare, compare_headers
 from tests.parity.joining import joined
 
-SPLIT_REASON = "lists longer than the upstream takes are split, and the answers put together"
 BODY_HEADERS = ("content-type", "content-length")
 OPENAI_LIST_MAX = 2048
 Check = Callable[[Answer, Answer], list[str]]
@@ -39,7 +38,7 @@ def faults_of(case: Case, upstream: Answer, proxy: Answer, pieces: list[Answer],
     if is_openai(case) and expected.status >= 400 and case.method != "HEAD":
         return TABLE["openai error"].check(expected, proxy)
     unlike = BODY_HEADERS if is_openai(case) and expected.status >= 400 else ()
-    return compare(expected, proxy, tolerance, unlike)
+    return compare(expected, proxy, tolerance, unlike, OF_A_CALL if pieces else ())
 
 
 def is_openai(case: Case) -> bool:
@@ -86,6 +85,10 @@ def _own_limit(upstream: Answer, proxy: Answer) -> list[str]:
     if text != f"batch size {count} > maximum allowed batch size {OPENAI_LIST_MAX}":
         faults.append(f"body {proxy.body!r}")
     return faults + _status_and_type(proxy, 422)
+
+
+def _several_calls(upstream: Answer, proxy: Answer) -> list[str]:
+    return compare(upstream, proxy, lacking=OF_A_CALL)
 
 
 def _page(upstream: Answer, proxy: Answer) -> list[str]:
@@ -135,6 +138,7 @@ def _json(answer: Answer) -> dict[str, Json]:
 
 
 TABLE = {
+    "several calls": Difference("inputs of unlike lengths travel in calls of their own", _several_calls),
     "openai error": Difference("OpenAI's clients read `error.message`: it stands beside TEI's fields", _openai_error),
     "unknown ids": Difference("a client that tokenises with OpenAI's vocabulary would get nonsense", _unknown_ids),
     "own limit": Difference("the longest list is the proxy's, as OpenAI's", _own_limit),
