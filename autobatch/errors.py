@@ -23,7 +23,10 @@ sees is decided once, in `proxy/statuses.py`.
 
 
 class AutobatchError(Exception):
-    """Something went wrong in a way that we foresaw. The docstring's first line, less its stop, is the default message."""
+    """The proxy failed.
+
+    The first line of an error's docstring, less its stop, is its default message.
+    """
 
     code = "internal"
 

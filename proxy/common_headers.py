@@ -50,8 +50,10 @@ class CommonHeaders:
         """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""
         headers = response.headers
         headers.popall("Server", None)
-        if isinstance(response, web.Response) and not response.body and request.method != "HEAD":
+        if isinstance(response, web.Response) and not response.body:
             headers.popall("Content-Type", None)
+            if request.method == "HEAD" and response.status != 204:
+                headers["Content-Length"] = "0"  # as for GET
         headers[REQUEST_ID_HEADER] = self.request_id(request)
         headers["vary"] = VARY
         if origin := self._origin(request):

@@ -96,6 +96,9 @@ class Compute:
             except web.HTTPRequestEntityTooLarge:
                 body = TOO_LARGE if shape is None else shape(413, TOO_LARGE)
                 response = web.Response(status=413, body=body, headers=TEXT if shape is None else JSON)
+            except Exception:  # a fault of ours: what it says is for us, and the client hears that it is no other's
+                log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
+                response = error_response(AutobatchError(), shape)
             status = response.status
             if status >= 500:
                 log.warning(

@@ -62,7 +62,7 @@ def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
     options = "" if request.dimensions is None else f'"dimensions":{request.dimensions}'
     plan = plan_inputs(inputs, plain.raw, options, rules, allowed, asks_bulk=asks_bulk, are_counted=True)
     plan.largest_id = _largest_id(inputs)
-    row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else bytes
+    row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came
     plan.are_counted = plan.largest_id is not None or not rules.ruler.is_exact(plan.characters)
     known = None if plan.are_counted else plan.length
     plan.shape = partial(_answer, row, allowed.served_model, known)
@@ -90,13 +90,21 @@ def _answer(
     """
     count = known_tokens if known_tokens is not None else tokens or 0
     rows = rows_in(answer)
-    data = [b'{"object":"embedding","embedding":%b,"index":%d}' % (row(each), place) for place, each in enumerate(rows)]
+    data = [
+        b'{"object":"embedding","embedding":%b,"index":%d}' % (row(bytes(each)), place)
+        for place, each in enumerate(rows)
+    ]
     return b'{"object":"list","data":[%b],"model":%b,"usage":{"prompt_tokens":%d,"total_tokens":%d}}' % (
         b",".join(data),
         _encode_text(model),
         count,
         count,
     )
+
+
+def as_it_came(row: bytes) -> bytes:
+    """Return the row."""
+    return row
 
 
 def in_base64(row: bytes) -> bytes:

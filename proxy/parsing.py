@@ -20,29 +20,38 @@ Dimensions = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _encode_text = msgspec.json.Encoder().encode
 
 
-class _TokensBody(msgspec.Struct):
-    """The fields of `POST /embed_all` and `/embed_sparse`; null is valid where None is."""
+class _TokensOptions(msgspec.Struct, kw_only=True):
+    """Beside the inputs, the fields of `POST /embed_all` and `/embed_sparse`; null is valid where None is."""
 
-    inputs: msgspec.Raw
     truncate: bool | None = None
     truncation_direction: Literal["right", "left", "Right", "Left"] = "right"
     prompt_name: str | None = None
 
 
-class _EmbedBody(_TokensBody):
-    """The fields of `POST /embed`."""
+class _EmbedOptions(_TokensOptions, kw_only=True):
+    """Those of `POST /embed`."""
 
     normalize: bool = True
     dimensions: Dimensions | None = None
 
 
-class _InputBody(_EmbedBody, rename={"inputs": "input"}):
-    """The same, from clients of proxies that call the inputs `input`."""
+class _TokensBody(_TokensOptions, kw_only=True):
+    inputs: msgspec.Raw
+
+
+class _EmbedBody(_EmbedOptions, kw_only=True):
+    inputs: msgspec.Raw
+
+
+class _InputBody(_EmbedOptions, kw_only=True):
+    """From clients of proxies that call the inputs `input`."""
+
+    input: msgspec.Raw
 
 
 _TOKENS = grammar(_TokensBody)
 _EMBED = grammar(_EmbedBody)
-_INPUT = grammar(_InputBody, also=["inputs"])
+_INPUT = grammar(_InputBody, "input")
 
 
 def plan_embed(
@@ -136,7 +145,7 @@ def truncation(request: Any) -> list[str]:
     return members
 
 
-def _options(request: _TokensBody) -> str | None:
+def _options(request: _TokensOptions) -> str | None:
     """The options that are not defaults as JSON members in a fixed order: equal options are equal strings.
 
     None for what the upstream may refuse before it looks at the inputs.
@@ -144,7 +153,7 @@ def _options(request: _TokensBody) -> str | None:
     members = truncation(request)
     if request.prompt_name is not None:
         members.append('"prompt_name":' + _encode_text(request.prompt_name).decode())
-    if isinstance(request, _EmbedBody):
+    if isinstance(request, _EmbedOptions):
         if not request.normalize:
             members.append('"normalize":false')
         if request.dimensions is not None:

@@ -37,18 +37,15 @@ class Grammar(msgspec.Struct, frozen=True):
     only_inputs_bytes: int
 
 
-def grammar(struct: type[T], inputs: str = "inputs", also: Sequence[str] = ()) -> Grammar:
+def grammar(struct: type[T], inputs: str = "inputs") -> Grammar:
     """Return the grammar of a struct.
 
     Args:
         struct: A field each; the one with the inputs is a `msgspec.Raw`.
-        inputs: Its attribute.
-        also: Names that may not occur beside the inputs more than once either.
+        inputs: Its name.
     """
-    names = [*msgspec.structs.fields(struct)]
-    written = next(field.encode_name for field in names if field.name == inputs)
-    fields = tuple(f'"{name}"'.encode() for name in (*(field.encode_name for field in names), *also))
-    return Grammar(msgspec.json.Decoder(struct).decode, fields, inputs, len(f'{{"{written}": }}'))
+    fields = tuple(f'"{field.name}"'.encode() for field in msgspec.structs.fields(struct))
+    return Grammar(msgspec.json.Decoder(struct).decode, fields, inputs, len(f'{{"{inputs}": }}'))
 
 
 class Plain(NamedTuple):
