@@ -4,6 +4,8 @@ Two ways: the fakes' answers are known byte for byte; a real model's are compare
 that the upstream gives when it is asked for each text alone.
 """
 
+import struct
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Protocol
@@ -84,19 +86,25 @@ class SampledCheck:
         try:
             found = vectors_in(body)
             return len(found) == len(texts) and are_close([found[place] for place in places], expected)
-        except (orjson.JSONDecodeError, KeyError, TypeError):  # whatever it is, it is no vectors
+        except (ValueError, KeyError, TypeError, struct.error):  # whatever it is, it is no vectors
             return False
 
 
 def vectors_in(body: bytes) -> list[Vector]:
-    """Return the vectors of an answer of `/embed`, or of OpenAI's form: `data[i].embedding`.
+    """Return the vectors of an answer of `/embed`, or of OpenAI's form: `data[i].embedding`, also in base64.
 
     Raises:
-        orjson.JSONDecodeError: It is no JSON.
+        ValueError: It is no JSON, or no base64.
         KeyError, TypeError: It is neither form.
     """
     answer: Any = orjson.loads(body)
-    return [each["embedding"] for each in answer["data"]] if isinstance(answer, dict) else list(answer)
+    rows = [each["embedding"] for each in answer["data"]] if isinstance(answer, dict) else list(answer)
+    return [_unpacked(each) if isinstance(each, str) else each for each in rows]
+
+
+def _unpacked(row: str) -> Vector:
+    packed = b64decode(row)
+    return struct.unpack(f"<{len(packed) // 4}f", packed)
 
 
 def are_close(found: Sequence[Vector], expected: Sequence[Vector]) -> bool:

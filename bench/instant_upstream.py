@@ -7,14 +7,14 @@ Not a model: vectors come from `bench.oracle`. One aiohttp process, on `uvloop` 
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import uvloop
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bench.oracle import answer, row
+from bench.oracle import answer, row, row_in_base64
 
 CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # as TEI's defaults
 INFO: dict[str, object] = {
@@ -25,6 +25,7 @@ INFO: dict[str, object] = {
     "auto_truncate": True,
 }
 JSON = {"Content-Type": "application/json"}
+TOKEN = b'{"id":2003,"text":"word","special":false,"start":0,"stop":4}'
 
 
 class Body(msgspec.Struct):
@@ -37,6 +38,7 @@ class OpenaiBody(msgspec.Struct):
     """The same in OpenAI's form."""
 
     input: str | list[str]
+    encoding_format: Literal["float", "base64"] = "float"
 
 
 RUNNERS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}
@@ -57,21 +59,30 @@ class Gate:
         texts = await texts_of(request)
         if not self._opened.is_set():
             await self._opened.wait()
-        return web.Response(body=answer(texts), headers=JSON)
+        headers = JSON | {"x-compute-tokens": str(sum(map(tokens, texts)))}
+        return web.Response(body=answer(texts), headers=headers)
 
     async def openai(self, request: web.Request) -> web.Response:
         """`POST /v1/embeddings`."""
-        given = _decode_openai(await request.read()).input
+        asked = _decode_openai(await request.read())
+        texts = [asked.input] if isinstance(asked.input, str) else asked.input
         await self._opened.wait()
-        rows = [msgspec.Raw(row(text)) for text in ([given] if isinstance(given, str) else given)]
+        rows = [msgspec.Raw(row(text)) if asked.encoding_format == "float" else row_in_base64(text) for text in texts]
         data = [{"object": "embedding", "embedding": each, "index": index} for index, each in enumerate(rows)]
+        count = sum(map(tokens, texts))
         body = {
             "object": "list",
             "data": data,
-            "model": "bench/instant",
-            "usage": {"prompt_tokens": 0, "total_tokens": 0},
+            "model": INFO["model_id"],
+            "usage": {"prompt_tokens": count, "total_tokens": count},
         }
         return web.Response(body=msgspec.json.encode(body), headers=JSON)
+
+    async def tokenize(self, request: web.Request) -> web.Response:
+        """`POST /tokenize`: as many tokens, and as long, as TEI might answer."""
+        texts = await texts_of(request)
+        rows = [b"[%b]" % b",".join([TOKEN] * tokens(text)) for text in texts]
+        return web.Response(body=b"[%b]" % b",".join(rows), headers=JSON)
 
     async def open(self, _request: web.Request) -> web.Response:
         """`POST /gate/open`."""
@@ -82,6 +93,11 @@ class Gate:
         """`POST /gate/close`."""
         self._opened.clear()
         return web.Response()
+
+
+def tokens(text: str) -> int:
+    """How many this upstream says that a text has: one a word, and the two that begin and end it."""
+    return text.count(" ") + 3
 
 
 async def texts_of(request: web.Request) -> list[str]:
@@ -113,6 +129,7 @@ async def serve(port: int) -> None:
     posts: dict[str, Handler] = {
         "/embed": gate.embed,
         "/v1/embeddings": gate.openai,
+        "/tokenize": gate.tokenize,
         "/gate/open": gate.open,
         "/gate/close": gate.close,
     }

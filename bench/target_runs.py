@@ -39,6 +39,22 @@ def cost(rig: Rig, seconds: float, rounds: int) -> Figures:
     }
 
 
+def openai(rig: Rig, seconds: float, rounds: int) -> Figures:
+    """T6, on the instant upstream: the same texts in TEI's form and in OpenAI's, in alternating rounds."""
+    forms = {"tei": make(Kind.SHORT), "float": make(Kind.OPENAI), "base64": make(Kind.OPENAI_BASE64)}
+
+    def measure(form: str) -> Round:
+        return rig.closed("proxy", forms[form], CROWD, seconds)
+
+    pairs = rig.alternate("OpenAI", tuple(forms), rounds, measure).pairs
+    lone = _closed(rig, forms["float"], 1, seconds / 2, rounds)
+    figures: Figures = {"T6.float.lone": difference(lone.pairs, "proxy", "direct", "p50_ms")}
+    for form in ("float", "base64"):
+        figures[f"T6.{form}.rate"] = ratio(pairs, form, "tei")
+        figures[f"T6.{form}.worker"] = cpu_us(pairs, form).get("worker", "there is no /proc")
+    return figures
+
+
 def gain(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T2, on the embedder; `fifo` is compared where the rig has that side."""
     figures: Figures = {}

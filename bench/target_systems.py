@@ -81,11 +81,12 @@ def _stages(plan: Plan) -> list[_Stage]:
     cost = ("T1", lambda rig: target_runs.cost(rig, seconds, rounds))
     gain = ("T2", lambda rig: target_runs.gain(rig, seconds, rounds))
     order = ("T3", lambda rig: target_runs.order(rig, seconds, rounds))
+    openai = ("T6", lambda rig: target_runs.openai(rig, seconds, rounds))
     memory = ("T5", target_runs.memory)
     soak = ("T5", lambda rig: target_runs.soak(rig, plan.soak_minutes))
     embedder = (gain, ("T4", fairness(Upstream.EMBEDDER))) if plan.is_full else (gain,)
     return [
-        _Stage(Upstream.INSTANT, (usual,), (cost, ("T4", fairness(Upstream.INSTANT)))),
+        _Stage(Upstream.INSTANT, (usual,), (cost, openai, ("T4", fairness(Upstream.INSTANT)))),
         _Stage(Upstream.TEI_QUEUE, (usual,), (order, ("T4", fairness(Upstream.TEI_QUEUE)))),
         _Stage(Upstream.EMBEDDER, (usual, *_fifo(plan.workers)), embedder),
         _Stage(Upstream.INSTANT, (PATIENT,), (memory,)),

@@ -15,7 +15,7 @@ class Target(msgspec.Struct, frozen=True):
     """One promise.
 
     Attributes:
-        key: Of the figure that is held against the bound; begins with its group, `T1` to `T5`.
+        key: Of the figure that is held against the bound; begins with its group, `T1` to `T6`.
         what: The figure in words.
         bound: What it must reach, or must not exceed.
         is_most: Whether the bound is the most that is allowed.
@@ -67,6 +67,7 @@ GROUPS = {
     "T3": "tei-queue upstream: what the order of work gains",
     "T4": "fairness: 200 single clients beside one with lists of 2,000",
     "T5": "memory",
+    "T6": "instant upstream: OpenAI's form beside TEI's",
 }
 
 TARGETS: tuple[Target, ...] = (
@@ -95,6 +96,11 @@ TARGETS: tuple[Target, ...] = (
     _most("T5.worker", "memory of a worker with 10,000 requests waiting", 120, "MB"),
     _most("T5.batcher", "memory of the batcher meanwhile", 120, "MB"),
     _most("T5.soak", "soak: growth of worker's or batcher's memory", 5, "%"),
+    _least("T6.float.rate", "512 in flight: req/s of the proxy, OpenAI float / TEI", 0.9),
+    _least("T6.base64.rate", "512 in flight: req/s of the proxy, OpenAI base64 / TEI", 0.7),
+    _most("T6.float.worker", "512 in flight: worker CPU a request, OpenAI float", 121, "us"),
+    _most("T6.base64.worker", "512 in flight: worker CPU a request, OpenAI base64", 143, "us"),
+    _most("T6.float.lone", "1 in flight: p50 of OpenAI float, proxy - direct", 1.32, "ms"),
 )
 
 #: What is measured along the way and has no bound, by key.

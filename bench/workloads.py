@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from bench.words import WORDS
 
@@ -30,6 +31,7 @@ class Kind(StrEnum):
     MIXED = "mixed"
     SEVERAL = "several"
     OPENAI = "openai"
+    OPENAI_BASE64 = "openai-base64"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,11 @@ def make(kind: Kind, *, words: int = 64, seed: int = SEED) -> Workload:
         case Kind.SEVERAL:
             lists = [_list(draw, SEVERAL_INPUTS, lambda: _mixed_words(draw)) for _ in range(STEMS // SEVERAL_INPUTS)]
             return _workload(kind, f"{SEVERAL_INPUTS} texts; {_MIXED}", lists)
-        case Kind.OPENAI:
-            stems = _stems(draw, lambda: SHORT_WORDS)
-            groups = [(stem,) for stem in stems]
-            about = f"one text of {SHORT_WORDS} words in OpenAI's form"
-            return _workload(kind, about, groups, "/v1/embeddings", _openai_body)
+        case Kind.OPENAI | Kind.OPENAI_BASE64:
+            encoding = "float" if kind is Kind.OPENAI else "base64"
+            groups = [(stem,) for stem in _stems(draw, lambda: SHORT_WORDS)]
+            about = f"one text of {SHORT_WORDS} words in OpenAI's form, {encoding}"
+            return _workload(kind, about, groups, "/v1/embeddings", partial(_openai_body, encoding))
 
 
 def several_short(inputs: int, *, seed: int = SEED) -> Workload:
@@ -143,8 +145,8 @@ def _tei_body(texts: tuple[str, ...]) -> str:
     return f'{{"inputs":{listed if len(texts) == 1 else f"[{listed}]"}}}'
 
 
-def _openai_body(texts: tuple[str, ...]) -> str:
-    return f'{{"model":"bench","input":"{texts[0]}","encoding_format":"float"}}'
+def _openai_body(encoding: str, texts: tuple[str, ...]) -> str:
+    return f'{{"model":"bench","input":"{texts[0]}","encoding_format":"{encoding}"}}'
 
 
 def _workload(
