@@ -17,6 +17,7 @@ from proxy.access import Access
 from proxy.common_headers import CommonHeaders
 from proxy.compute import PATHS, Compute
 from proxy.desk import Desk, new_worker_id
+from proxy.docs_page import docs_routes
 from proxy.fleet_routes import FleetRoutes
 from proxy.lengths import make_ruler
 from proxy.metrics import Metrics
@@ -75,7 +76,10 @@ def make_app(settings: ProxySettings) -> web.Application:
     add_routes(
         app,
         {path: compute.handler(path) for path in PATHS},
-        FleetRoutes(desk, watcher, metrics, take).handlers(),
+        {
+            **FleetRoutes(desk, watcher, metrics, take).handlers(),
+            **{path: handler for _, path, handler in docs_routes()},
+        },
         Access(settings.keys),
     )
     return app

@@ -19,7 +19,7 @@ OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.jso
 #: Where errors are read as OpenAI's are.
 OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/")
 
-UNKNOWN_PATH = "/{path:.*}"
+UNKNOWN_PATH = "/{path:(?s:.*)}"
 GET = ("GET", "HEAD")
 
 

@@ -26,6 +26,7 @@ from tests.support.waiting import wait_until
 PAYLOAD_LIMIT = 2_000_000
 NGINXES = list(programs.nginx_candidates(programs.search_path()))
 ERROR_KEYS = {"error", "error_type"}
+TOO_LARGE = "Failed to buffer the request body: length limit exceeded"  # as the upstream says it
 
 # Answers with its name and what it got. `/hold` answers after `/release`.
 WORKER = """
@@ -261,7 +262,15 @@ async def test_a_body_far_above_the_payload_limit_is_refused_at_the_edge(edge: E
     for body in (BytesIO(b"x" * size), chunks()):  # with and without a Content-Length
         status, answer = await edge.ask("POST", "/", data=body)
         assert status == 413
-        assert answer == {"error": "the request body is too large", "error_type": "Validation"}
+        assert answer == {"error": TOO_LARGE, "error_type": "Validation"}
+
+
+async def test_what_the_edge_says_on_openais_routes_has_their_shape(edge: Edge) -> None:
+    size = PAYLOAD_LIMIT + nginx_files.BODY_SPARE_BYTES + 1
+    for path in ("/v1/embeddings", "/embeddings"):
+        status, answer = await edge.ask("POST", path, data=BytesIO(b"x" * size))
+        flat = {"message": TOO_LARGE, "type": "Validation", "code": 413}
+        assert (status, answer) == (413, {"error": {**flat, "param": None}, **flat})
 
 
 async def test_without_any_worker_the_answer_is_an_error_in_the_upstreams_shape(edge: Edge) -> None:
