@@ -47,10 +47,10 @@ def test_openai_documents(openai_options: dict[str, Any], truth: Truth) -> None:
     assert_rows([document.embedding for document in answer["documents"]], truth.of(texts(100, "hay")))
 
 
-@pytest.mark.parametrize("normalize", [False, True])
-def test_hub_text(hub_options: dict[str, Any], truth: Truth, normalize: bool) -> None:
-    answer = hub.HuggingFaceAPITextEmbedder(**hub_options, normalize=normalize).run("hello world")
-    assert_rows([answer["embedding"]], truth.of(["hello world"], normalize=normalize))
+@pytest.mark.parametrize("option", [{"normalize": False}, {"normalize": True}])
+def test_hub_text(hub_options: dict[str, Any], truth: Truth, option: dict[str, Any]) -> None:
+    answer = hub.HuggingFaceAPITextEmbedder(**hub_options, **option).run("hello world")
+    assert_rows([answer["embedding"]], truth.of(["hello world"], **option))
 
 
 def test_hub_text_is_not_normalized_unless_asked(hub_options: dict[str, Any]) -> None:

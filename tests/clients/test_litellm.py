@@ -50,9 +50,7 @@ def test_many_tasks_each_get_their_own(openai_url: str, truth: Truth, prefix: st
 
 @pytest.mark.parametrize("encoding_format", ["float", "base64"])
 def test_both_encodings(openai_url: str, truth: Truth, encoding_format: str) -> None:
-    answer = litellm.embedding(
-        **request_of("openai", openai_url, ["hello world"]), encoding_format=encoding_format
-    )
+    answer = litellm.embedding(**request_of("openai", openai_url, ["hello world"]), encoding_format=encoding_format)
     rows = rows_of(answer)
     if encoding_format == "float":
         assert_rows(rows, truth.of(["hello world"]))

@@ -20,7 +20,7 @@ def model(request: pytest.FixtureRequest, url: str, openai_url: str) -> Any:
         return tei.TextEmbeddingsInference(model_name="any-name", base_url=url, timeout=60, auth_token="unused")
     if request.param == "openai":
         return openai.OpenAIEmbedding(model_name="any-name", api_base=openai_url, api_key="unused", max_retries=0)
-    return api.HuggingFaceInferenceAPIEmbedding(model_name=url, token=False, timeout=60)
+    return api.HuggingFaceInferenceAPIEmbedding(model_name=url, token="unused", timeout=60)
 
 
 def test_a_text_and_a_query(model: Any, truth: Truth) -> None:
