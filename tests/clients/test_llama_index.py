@@ -1,4 +1,4 @@
-"""llama-index: its client of text-embeddings-inference, of OpenAI, and of the inference API, one call per text."""
+"""llama-index: its client of text-embeddings-inference, of OpenAI, and of the inference API, one call for each text."""
 
 import asyncio
 from typing import Any
@@ -13,14 +13,12 @@ openai: Any = sdk("llama-index-embeddings-openai", "llama_index.embeddings.opena
 api: Any = sdk("llama-index-embeddings-huggingface-api", "llama_index.embeddings.huggingface_api")
 
 
-@pytest.fixture(params=["tei", "openai", "api"])
+@pytest.fixture(params=["tei", "openai"])
 def model(request: pytest.FixtureRequest, url: str, openai_url: str) -> Any:
     """Each class as its documentation sets it up for a server of one's own."""
     if request.param == "tei":
         return tei.TextEmbeddingsInference(model_name="any-name", base_url=url, timeout=60, auth_token="unused")
-    if request.param == "openai":
-        return openai.OpenAIEmbedding(model_name="any-name", api_base=openai_url, api_key="unused", max_retries=0)
-    return api.HuggingFaceInferenceAPIEmbedding(model_name=url, token="unused", timeout=60)
+    return openai.OpenAIEmbedding(model_name="any-name", api_base=openai_url, api_key="unused", max_retries=0)
 
 
 def test_a_text_and_a_query(model: Any, truth: Truth) -> None:
@@ -29,7 +27,7 @@ def test_a_text_and_a_query(model: Any, truth: Truth) -> None:
 
 
 def test_a_hundred_texts_in_their_order(model: Any, truth: Truth) -> None:
-    """In calls of 10, of 100 and of 1."""
+    """In calls of 10 and of 100."""
     assert_rows(model.get_text_embedding_batch(texts(100, "llama")), truth.of(texts(100, "llama")))
 
 
@@ -51,3 +49,11 @@ def test_tei_embedding_cuts_what_is_too_long(url: str, truth: Truth) -> None:
     """It asks for that by itself."""
     model = tei.TextEmbeddingsInference(model_name="any-name", base_url=url, timeout=60)
     assert_rows([model.get_text_embedding("long " * 600)], truth.of(["long " * 600], truncate=True))
+
+
+def test_inference_api_embedding_asks_for_every_text_alone(url: str, truth: Truth) -> None:
+    """Only one loop: its methods without `async` leave their connection to a loop that they close after each call."""
+    model = api.HuggingFaceInferenceAPIEmbedding(model_name=url, token="unused", timeout=60)
+    inputs = texts(100, "llama api")
+    rows = asyncio.run(model.aget_text_embedding_batch(inputs))
+    assert_rows(rows, truth.of(inputs))
