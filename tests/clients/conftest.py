@@ -8,6 +8,7 @@ from tests.clients.offline import Offline
 from tests.clients.served import Served, served
 from tests.clients.truth import Truth
 
+KEYS = ("first-key", "second-key")
 OFFLINE = pytest.StashKey[Offline]()
 
 
@@ -30,11 +31,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def system(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def offline(pytestconfig: pytest.Config) -> Iterator[Offline]:
+    """Who was refused. At the end of all tests it must be nobody."""
+    yield pytestconfig.stash[OFFLINE]
+    assert pytestconfig.stash[OFFLINE].refused == []
+
+
+@pytest.fixture(scope="session")
+def system(offline: Offline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:  # noqa: ARG001  # its end
     """The whole system, started once."""
     with served(tmp_path_factory.mktemp("served")) as running:
         yield running
-    assert pytestconfig.stash[OFFLINE].refused == []
+
+
+@pytest.fixture(scope="session")
+def keyed_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One more on the same Redis and upstream, for those who have one of its keys."""
+    shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "keyed")
+    with served(tmp_path_factory.mktemp("keyed"), *shared, "--api-keys", ",".join(KEYS)) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""litellm: the prefixes under which it speaks OpenAI's embeddings to a server of one's own."""
+"""litellm: the prefixes under which it speaks OpenAI's embeddings to a server of one's own.
+
+`huggingface/` is not among them: it asks another host what the model is for and what it costs, whatever it is told.
+"""
 
 import asyncio
 from typing import Any
@@ -46,6 +49,11 @@ def test_many_tasks_each_get_their_own(openai_url: str, truth: Truth, prefix: st
         return [rows_of(answer)[0] for answer in await asyncio.gather(*calls)]
 
     assert_rows(asyncio.run(ask_all()), truth.of(inputs))
+
+
+def test_infinity_asks_without_v1(url: str, truth: Truth) -> None:
+    answer = litellm.embedding(**request_of("infinity", url, texts(40, "infinity")))
+    assert_rows(rows_of(answer), truth.of(texts(40, "infinity")))
 
 
 @pytest.mark.parametrize("encoding_format", ["float", "base64"])

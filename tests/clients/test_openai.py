@@ -62,9 +62,16 @@ def test_a_list_of_texts_in_its_order(client: Any, truth: Truth, count: int) -> 
     assert_rows(rows_of(answer), truth.of(inputs))
 
 
-def test_more_texts_than_openai_takes_are_refused_in_a_sentence(client: Any) -> None:
-    with pytest.raises(openai.UnprocessableEntityError, match="batch size 2049 > maximum allowed batch size 2048"):
-        client.embeddings.create(model=MODEL, input=["a"] * 2049)
+def test_as_many_texts_as_openai_takes(client: Any, truth: Truth) -> None:
+    some = texts(32, "many")
+    answer = client.embeddings.create(model=MODEL, input=some * 64)
+    assert_rows(rows_of(answer), np.tile(truth.of(some), (64, 1)))
+
+
+@pytest.mark.parametrize("path", ["/v1", "/v1/", ""])
+def test_every_form_of_address(url: str, truth: Truth, path: str) -> None:
+    with openai.OpenAI(base_url=url + path, api_key="unused", timeout=TIMEOUT_S, max_retries=0) as client:
+        assert_rows(rows_of(client.embeddings.create(model=MODEL, input="hello world")), truth.of(["hello world"]))
 
 
 @pytest.mark.parametrize("ids", [HELLO_WORLD_IDS, [HELLO_WORLD_IDS], [HELLO_WORLD_IDS, OTHER_IDS]])
