@@ -40,6 +40,8 @@ test-e2e: .venv/dev.done ## Only the tests with real processes
 	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
+.SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) # or make would remove the stamps of a pattern
+
 test-clients: $(CLIENTS:%=test-clients-%) ## Every client SDK against the real system, in two environments
 
 test-clients-%: .venv/run.done .venv-clients-%/run.done
