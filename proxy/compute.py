@@ -13,6 +13,7 @@ from autobatch.errors import AutobatchError, DeadlineExceeded, InvalidRequest
 from autobatch.settings import ProxySettings
 from proxy.answers import JSON, ErrorShape, answer, error_response
 from proxy.common_headers import CommonHeaders
+from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
 from proxy.lengths import Ruler
@@ -30,7 +31,10 @@ from proxy.watcher import FleetWatcher
 log = logging.getLogger(__name__)
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-TOO_LARGE = b"Failed to buffer the request body: length limit exceeded"  # TEI's words
+# What TEI's web framework says, in its words and in plain text.
+TOO_LARGE = b"Failed to buffer the request body: length limit exceeded"
+WRONG_TYPE = b"Expected request with `Content-Type: application/json`"
+SPLICED_BYTES = len('{"inputs":[]}') - len('{"input":}')
 
 
 class Planner(Protocol):
@@ -56,7 +60,12 @@ PLANNERS: dict[str, Planner] = {
 ALIASES = ("/", "/invocations")
 VERBATIM = ("/rerank", "/similarity", "/tokenize", "/decode", "/vertex")
 OPENAI = ("/v1/embeddings", "/embeddings")
+OTHERS = ("/v1/embedding", "/vectors")  # these look at the content type themselves
 PATHS = (*PLANNERS, *ALIASES, *VERBATIM)
+
+
+class _WrongType(Exception):
+    """The body is said to be something else than JSON."""
 
 
 class Compute:
@@ -74,6 +83,8 @@ class Compute:
     ) -> None:
         self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
         self._timeout_max_ms = settings.request_timeout_ms
+        # A call that is put together can be longer than the body that it is for, and then be too long.
+        self._spliced_bytes_max = settings.payload_limit - SPLICED_BYTES
         self._desk = desk
         self._recall = recall
         self._watcher = watcher
@@ -94,8 +105,9 @@ class Compute:
             except AutobatchError as error:
                 response = error_response(error, shape)
             except web.HTTPRequestEntityTooLarge:
-                body = TOO_LARGE if shape is None else shape(413, TOO_LARGE)
-                response = web.Response(status=413, body=body, headers=TEXT if shape is None else JSON)
+                response = _framework_error(413, TOO_LARGE, shape)
+            except _WrongType:
+                response = _framework_error(415, WRONG_TYPE, shape)
             except Exception:  # a fault of ours: what it says is for us, and the client hears that it is no other's
                 log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
                 response = error_response(AutobatchError(), shape)
@@ -113,12 +125,17 @@ class Compute:
     async def _answer(
         self, request: web.Request, path: str, shape: ErrorShape | None, started: float, *, is_alias: bool
     ) -> web.StreamResponse:
-        body = await self._body(request)
         headers = request.headers
+        content_type = headers.get("Content-Type")
+        if path not in OTHERS and not is_json(content_type):
+            raise _WrongType  # before the body is read, as the upstream does it
+        body = await self._body(request)
         is_bulk = asks_bulk(headers.get(PRIORITY_HEADER))
         allowed = self._watcher.allowed
         planner = PLANNERS.get(allowed.alias if is_alias else path, plan_verbatim)
-        plan = planner(body, headers.get("Content-Type"), self._rules, allowed, asks_bulk=is_bulk)
+        plan = planner(body, content_type, self._rules, allowed, asks_bulk=is_bulk)
+        if len(body) > self._spliced_bytes_max and len(plan.pieces) == 1 and (plan.shape is None or path in OPENAI):
+            plan = plan_verbatim(body, content_type, asks_bulk=is_bulk)
         plan.route = plan.route or path
         timeout_s = self._timeout_s(request)
         if plan.largest_id is not None:
@@ -144,3 +161,9 @@ class Compute:
 
     def _timeout_s(self, request: web.Request) -> float:
         return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
+
+
+def _framework_error(status: int, text: bytes, shape: ErrorShape | None) -> web.Response:
+    if shape is None:
+        return web.Response(status=status, body=text, headers=TEXT)
+    return web.Response(status=status, body=shape(status, text), headers=JSON)

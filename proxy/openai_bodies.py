@@ -56,7 +56,7 @@ def plan_openai(
 
 def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
     plain = read(body, _OPENAI)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None or plain.request.dimensions == 0:
+    if plain is None or (inputs := read_inputs(plain.raw)) is None:
         return None
     request = plain.request
     options = "" if request.dimensions is None else f'"dimensions":{request.dimensions}'

@@ -136,9 +136,7 @@ def rerank(facts: Facts) -> Iterator[Case]:
     base = {"query": "what is a panda?", "texts": ["hi", "The giant panda is a bear.", "pandas"]}
     yield from posts("/rerank", {name: {**base, **option} for name, option in SCORING_OPTIONS.items()})
     for name, count in {"a full list": facts.inputs_max, "two full lists and one": 2 * facts.inputs_max + 1}.items():
-        texts = numbered(count)
-        pieces = [{"query": "number 7", "texts": piece} for piece in chunks(texts, facts.inputs_max)]
-        yield split(name, "/rerank", {"query": "number 7", "texts": texts}, pieces, "ranks")
+        yield post(name, "/rerank", {"query": "number 7", "texts": numbered(count)})
 
 
 def similarity(facts: Facts) -> Iterator[Case]:
@@ -157,15 +155,7 @@ def similarity(facts: Facts) -> Iterator[Case]:
     sentences = numbered(facts.inputs_max - 1)
     yield post("a full list", "/similarity", {"inputs": {"source_sentence": "s", "sentences": sentences}})
     more = numbered(facts.inputs_max + 8)
-    # The last piece has the counts of the source alone: each piece but the first counts it once too often.
-    pieces = [*chunks(more, facts.inputs_max - 1), ["s"]]
-    yield split(
-        "more than a full list",
-        "/similarity",
-        {"inputs": {"source_sentence": "s", "sentences": more}},
-        [{"inputs": {"source_sentence": "s", "sentences": piece}} for piece in pieces],
-        "similarity",
-    )
+    yield post("more than a full list", "/similarity", {"inputs": {"source_sentence": "s", "sentences": more}})
 
 
 def cases(facts: Facts) -> Iterator[Case]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.parity.cases import Case, Facts, Json, chunks, numbered, post, posts, split
+from tests.parity.cases import Case, Facts, Json, numbered, post, posts
 from tests.parity.cases_inputs import ESCAPES, TEXTS
 
 TOKENIZE_INPUTS: dict[str, Json] = {
@@ -92,8 +92,7 @@ def tokenize(facts: Facts) -> Iterator[Case]:
         "three full lists": numbered(3 * facts.inputs_max),
         "one more, and it is empty": [*numbered(facts.inputs_max), ""],
     }.items():
-        pieces = [{"inputs": piece} for piece in chunks(items, facts.inputs_max)]
-        yield split(name, "/tokenize", {"inputs": items}, pieces)
+        yield post(name, "/tokenize", {"inputs": items})
 
 
 def decode(facts: Facts) -> Iterator[Case]:
@@ -112,7 +111,7 @@ def decode(facts: Facts) -> Iterator[Case]:
         "one more than a full list": [[7592 + index, 102] for index in range(facts.inputs_max + 1)],
         "one more, and it is empty": [*([[7592]] * facts.inputs_max), []],
     }.items():
-        yield split(name, "/decode", {"ids": items}, [{"ids": piece} for piece in chunks(items, facts.inputs_max)])
+        yield post(name, "/decode", {"ids": items})
 
 
 def cases(facts: Facts) -> Iterator[Case]:

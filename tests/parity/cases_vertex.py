@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.parity.cases import Case, Facts, Json, numbered, post, posts, split
+from tests.parity.cases import Case, Facts, Json, numbered, post, posts
 
 INSTANCES: dict[str, Json] = {
     "one": [{"inputs": "hello world"}],
@@ -63,14 +63,7 @@ def cases(facts: Facts) -> Iterator[Case]:
         {"instances": [{"inputs": text} for text in numbered(facts.inputs_max + 8)]},
     )
     many = numbered(facts.inputs_max + 1)
-    halves = [many[: facts.inputs_max], many[facts.inputs_max :]]
-    yield split(
-        "an instance with more than a full list",
-        "/vertex",
-        {"instances": [{"inputs": many}]},
-        [{"instances": [{"inputs": half}]} for half in halves],
-        "vertex",
-    )
+    yield post("an instance with more than a full list", "/vertex", {"instances": [{"inputs": many}]})
     long = "alpha " * facts.tokens_max
     yield post("a long text", "/vertex", {"instances": [{"inputs": long}]})
     yield post("a long text, not cut", "/vertex", {"instances": [{"inputs": "a"}, {"inputs": long, "truncate": False}]})

@@ -19,12 +19,7 @@ def joined(answers: Sequence[Answer], join: Join) -> Answer:
     if failed is not None:
         return failed
     counts = {name: [int(answer.header(name) or 0) for answer in answers] for name in COUNTED}
-    if join == "similarity":
-        answers = answers[:-1]  # the last only measures the source: see `cases_scores.similarity`
-        for name, values in counts.items():
-            once_too_often = values.pop() // 2 * (len(values) - 1)
-            counts[name] = [sum(values) - once_too_often]
-    body = _join_bytes(answers) if join in {"lists", "similarity"} else _join_values(answers, join)
+    body = _join_bytes(answers) if join == "lists" else _join_openai(answers)
     totals = {name.replace("-", "_"): str(sum(values)) for name, values in counts.items()}
     first = answers[0]
     return Answer(first.status, first.headers, body).with_headers(content_length=str(len(body)), **totals)
@@ -60,20 +55,10 @@ def _join_bytes(answers: Sequence[Answer]) -> bytes:
     return b"[" + b",".join(answer.body[1:-1] for answer in answers) + b"]"
 
 
-def _join_values(answers: Sequence[Answer], join: Join) -> bytes:
+def _join_openai(answers: Sequence[Answer]) -> bytes:
     bodies = [json.loads(answer.body, parse_float=_Written) for answer in answers]
-    if join == "openai":
-        items = [item for body in bodies for item in body["data"]]
-        for index, item in enumerate(items):
-            item["index"] = index
-        total = sum(body["usage"]["total_tokens"] for body in bodies)
-        return _written({**bodies[0], "data": items, "usage": {"prompt_tokens": total, "total_tokens": total}})
-    if join == "vertex":
-        lists = [body["predictions"][0] for body in bodies]
-        return _written({"predictions": [[item for items in lists for item in items]]})
-    sizes = [len(body) for body in bodies]
-    for number, body in enumerate(bodies):
-        for rank in body:
-            rank["index"] += sum(sizes[:number])
-    ranks = [rank for body in bodies for rank in body]
-    return _written(sorted(ranks, key=lambda rank: (rank["score"], rank["index"]), reverse=True))
+    items = [item for body in bodies for item in body["data"]]
+    for index, item in enumerate(items):
+        item["index"] = index
+    total = sum(body["usage"]["total_tokens"] for body in bodies)
+    return _written({**bodies[0], "data": items, "usage": {"prompt_tokens": total, "total_tokens": total}})

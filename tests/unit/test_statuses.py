@@ -55,7 +55,6 @@ def test_types_are_teis() -> None:
 def test_overload_and_outage_say_when_to_come_again() -> None:
     """And nothing else does: whoever repeats an invalid request, or one that took too long, gains nothing."""
     assert {429, 503} == RETRY_LATER
-    assert RETRY_AFTER_S >= 1
 
 
 @pytest.mark.parametrize("cls", CLASSES.values())
