@@ -46,6 +46,20 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     drained_per_s: float = 0.0
 
 
+class Ahead(msgspec.Struct, frozen=True):
+    """What a job that is pushed now would come behind.
+
+    Attributes:
+        usual: Inputs that wait in the queue.
+        bulk: Inputs that wait in the bulk queue.
+        claimed: Jobs that batchers have claimed and not answered.
+    """
+
+    usual: int = 0
+    bulk: int = 0
+    claimed: int = 0
+
+
 class _Info(msgspec.Struct):
     """What counts here of TEI's `/info`."""
 
@@ -84,8 +98,6 @@ class Fleet:
         self.batchers = tuple(fresh)
         #: Inputs that all of them answer in a second while there is a backlog; 0 while nobody knows.
         self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
-        #: Inputs that they have claimed and not sent.
-        self.held = sum(batcher.held for batcher in fresh)
         #: Of all batchers, the healthy ones first.
         self.upstreams = sorted(
             (upstream for batcher in fresh for upstream in batcher.upstreams), key=lambda u: not u.is_healthy

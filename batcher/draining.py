@@ -3,7 +3,7 @@
 Without a backlog the rate of answers is the rate of arrivals, and says nothing of what could be done.
 """
 
-FRESH_SHARE = 0.4  # of a new measurement in the rate: a changed upstream is known after some seconds
+FRESH_SHARE = 0.25  # of a new measurement in the rate: a changed upstream is known after some seconds
 
 
 class DrainRate:

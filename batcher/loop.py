@@ -130,7 +130,7 @@ class WorkingLoop:
             await self._holding.claim(wanted, limits.inputs_max, at_once)
         if self._pool.calls_in_flight == 0:
             self._holding.pace.ended()
-        await self._holding.drop_expired()
+        await self._holding.drop_expired(upstream.fastest_call_s)
         moment = Moment(self._clock.now_ms(), upstream.calls_in_flight == 0, self._is_stopping)
         batch = self._lanes.take(moment, limits, shape)
         if batch is not None:

@@ -7,59 +7,47 @@
 
 import math
 
-import msgspec
+from autobatch.status import Ahead
 
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60
-USABLE_SHARE = 0.8  # of a request's time: the rest is for its own call, and for what a prediction is worth
+# Of a request's time this is kept for its own call, and for what a prediction is worth.
+SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.5, 0.4
 BULK_SHARE = 0.25  # of the rate, which bulk work has beside other work: see `batcher.sharing`
-
-
-class Drain(msgspec.Struct, frozen=True):
-    """What the batchers told last.
-
-    Attributes:
-        per_s: Inputs answered in a second of backlog, by all of them; 0 while nobody knows.
-        held: Inputs that they have claimed and not sent.
-    """
-
-    per_s: float = 0.0
-    held: int = 0
 
 
 class Backlog:
     """What one worker knows of what waits."""
 
     def __init__(self) -> None:
-        self._waiting = (0, 0)
+        self._ahead = Ahead()
         self._at_s = 0.0
 
-    def note(self, waiting: tuple[int, int], now_s: float) -> None:
-        """Take note of a push.
-
-        Args:
-            waiting: Inputs in the two queues, the bulk one second.
-            now_s: Any clock that goes on.
-        """
-        self._waiting = waiting
+    def note(self, ahead: Ahead, now_s: float) -> None:
+        """Take note of what a push found, at a time of any clock that goes on."""
+        self._ahead = ahead
         self._at_s = now_s
 
-    def wait_s(self, drain: Drain, now_s: float, *, is_bulk: bool) -> float:
-        """Return how long a request that came now would wait; 0 where nobody knows."""
-        if drain.per_s <= 0:
+    def wait_s(self, drained_per_s: float, now_s: float, *, is_bulk: bool) -> float:
+        """Return how long a request that came now would wait; 0 where nobody knows.
+
+        Args:
+            drained_per_s: Inputs that all batchers answer in a second of backlog; 0 while nobody knows.
+            now_s: Of the same clock.
+            is_bulk: Whether it would wait behind all others.
+        """
+        if drained_per_s <= 0:
             return 0.0
-        usual, bulk = self._waiting
-        if not (usual or bulk or drain.held):
-            return 0.0
+        ahead = self._ahead
         if is_bulk:
-            inputs, per_s = usual + bulk, drain.per_s
+            inputs, per_s = ahead.usual + ahead.bulk, drained_per_s
         else:
-            inputs, per_s = usual, drain.per_s * (1 - BULK_SHARE if bulk else 1)
-        return max(0.0, (inputs + drain.held) / per_s - (now_s - self._at_s))
+            inputs, per_s = ahead.usual, drained_per_s * (1 - BULK_SHARE if ahead.bulk else 1)
+        return max(0.0, (inputs + ahead.claimed) / per_s - (now_s - self._at_s))
 
 
 def is_in_time(wait_s: float, timeout_s: float) -> bool:
     """Whether a request that waits so long can be answered in its time."""
-    return wait_s <= timeout_s * USABLE_SHARE
+    return wait_s <= timeout_s - max(timeout_s * SPARE_SHARE, min(SPARE_S, timeout_s * SPARE_SHARE_MAX))
 
 
 def retry_after_s(wait_s: float) -> int:

@@ -24,7 +24,7 @@ from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, Q
 from autobatch.frames import JobHeader, ReplyHeader
 from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
-from proxy.admission import Backlog, Drain, is_in_time, retry_after_s
+from proxy.admission import Backlog, is_in_time, retry_after_s
 from proxy.pieces import Plan
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Desk:
         worker: This worker's id.
         inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
             are counted apart, so that a large request refuses nobody else.
-        drain: How fast what waits is answered.
+        drained_per_s: Inputs that are answered in a second of backlog; 0 while nobody knows.
     """
 
     def __init__(
@@ -81,10 +81,10 @@ class Desk:
         inbox_link: RedisLink,
         worker: str,
         inputs_max: int,
-        drain: Callable[[], Drain],
+        drained_per_s: Callable[[], float],
     ) -> None:
         self.counts = DeskCounts()
-        self._drain = drain
+        self._drained_per_s = drained_per_s
         self._backlog = Backlog()
         self._inputs_in_flight = [0, 0]  # of bulk requests the second
         self._queue = queue
@@ -143,7 +143,7 @@ class Desk:
         """
         is_bulk = plan.is_bulk
         inputs = sum([piece.n for piece in plan.pieces])
-        wait_s = self._backlog.wait_s(self._drain(), self._loop.time(), is_bulk=is_bulk)
+        wait_s = self._backlog.wait_s(self._drained_per_s(), self._loop.time(), is_bulk=is_bulk)
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
             raise queue_full(wait_s)
         at = self._clock.now_ms()
@@ -202,12 +202,12 @@ class Desk:
             return
         self._is_refused = False
         now_s = self._loop.time()
-        self._backlog.note(self._queue.waiting, now_s)
+        self._backlog.note(self._queue.ahead, now_s)
         for request in requests:
             request.frames = []  # Redis has them; ten thousand waiting requests need not
         for place in refused:
             request = requests[place]
-            wait_s = self._backlog.wait_s(self._drain(), now_s, is_bulk=request.is_bulk)
+            wait_s = self._backlog.wait_s(self._drained_per_s(), now_s, is_bulk=request.is_bulk)
             _fail(request.futures, partial(queue_full, wait_s))
 
     def _leave(self, request: _Request) -> None:

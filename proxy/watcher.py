@@ -6,7 +6,6 @@ from autobatch.control import Control
 from autobatch.errors import QueueUnavailable
 from autobatch.periodic import Periodic
 from autobatch.status import Fleet
-from proxy.admission import Drain
 from proxy.pieces import Allowed
 
 log = logging.getLogger(__name__)
@@ -29,8 +28,6 @@ class FleetWatcher:
         self.fleet = Fleet((), 0)
         self._inputs_max = inputs_max
         self._per_token = per_token
-        #: How fast what waits is answered.
-        self.drain = Drain()
         #: What a job may have; while no batcher reports, what the last one said.
         self.allowed = self._allow()
         self._control = control
@@ -51,7 +48,6 @@ class FleetWatcher:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
-        self.drain = Drain(self.fleet.drained_per_s, self.fleet.held)
         if self.fleet.upstreams:
             self.allowed = self._allow()
         if self.fleet.is_healthy != was_healthy:
