@@ -30,6 +30,12 @@ def _http_urls(value: str) -> str:
     return value
 
 
+def _api_keys(value: SecretStr) -> SecretStr:
+    if not _listed(value.get_secret_value()):
+        raise ValueError("must hold a key, or not be set: everybody may ask then")
+    return value
+
+
 def _listed(value: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in value.split(",") if each.strip())
 
@@ -103,7 +109,7 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
-    api_keys: SecretStr | None = Field(
+    api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
         validation_alias=AliasChoices("api_keys", "api_key"),
         description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's",

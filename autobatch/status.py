@@ -111,7 +111,7 @@ class Fleet:
         self.input_tokens_max = max((_input_tokens_max(info) for info in infos), default=UNKNOWN_MAX)
         told = _read(self.info or b"")
         #: What the upstream calls its model; empty while nobody knows.
-        self.served_model = next((n for n in (told.served_model_name, told.model_id) if isinstance(n, str)), "")
+        self.served_model = next((n for n in (told.served_model_name, told.model_id) if n and isinstance(n, str)), "")
         #: The route that `POST /` stands for.
         self.alias = _alias(told.model_type)
         allowed = (upstream.batch_inputs_max for upstream in self.upstreams)

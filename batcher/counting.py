@@ -1,7 +1,7 @@
 """How many tokens the inputs of a call are, for those of its jobs that asked: each client pays for their own.
 
-1. A call of one job is counted by the upstream itself, in a header of its answer.
-2. The texts of several are counted by the upstream's `/tokenize`, once for all of them and beside the call.
+1. A call of one job is counted by the upstream itself, in a header of its answer, unless the job has a text twice.
+2. Other texts are counted by the upstream's `/tokenize`, once for all of them and beside the call.
 3. What cannot be counted is not guessed.
 
 Source: `/tokenize` and `x-compute-tokens` of text-embeddings-inference 1.9.
@@ -111,7 +111,15 @@ class Counting:
         self._places = [own if job.header.is_counted else () for job, own in zip(jobs, places, strict=True)]
         self._count = count
         self._task: asyncio.Task[dict[int, int]] | None = None
-        if any(self._places) and len({job.body for job in jobs}) > 1:
+        # Each input goes into a call once, and so it stands in its headers.
+        self._is_told = len({job.body for job in jobs}) == 1 and len(places[0]) == len(items)
+        if not self._is_told:
+            self.start()
+
+    def start(self) -> None:
+        """Ask, unless nobody wants to know; again when it is another upstream that answers the call."""
+        self.cancel()
+        if any(self._places):
             self._task = asyncio.create_task(self._ask(), name="counting")
 
     async def tokens(self, measures: dict[str, str]) -> list[list[int]]:
@@ -125,7 +133,7 @@ class Counting:
         """
         if not any(self._places):
             return [[] for _ in self._places]
-        if self._task is None and (alone := counted_alone(measures)):
+        if self._is_told and (alone := counted_alone(measures)):
             return [alone if own else [] for own in self._places]
         counts = await (self._task or self._ask())
         return [[counts[place] for place in own] if counts else [] for own in self._places]

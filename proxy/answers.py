@@ -7,7 +7,7 @@ from aiohttp import web
 
 from autobatch.errors import FAULTS, AutobatchError, UpstreamProtocolError
 from autobatch.frames import ReplyHeader
-from autobatch.measures import SHARED
+from autobatch.measures import shared
 from proxy.desk import Reply
 from proxy.joining import join_rows
 from proxy.measures import measure_lines
@@ -61,8 +61,7 @@ def answer(
             body = plan.shape(body, _tokens(headers))
     except UpstreamProtocolError as error:
         return error_response(error, shape, timings)
-    shared = {name: headers[0].measures[name] for name in SHARED if name in headers[0].measures}
-    measured = measure_lines(ReplyHeader("", 200, measures=shared), plan.characters, ms)
+    measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)
     timed = b"".join([f"{name}: {value}\r\n".encode() for name, value in timings.items()])
     return WholeResponse(b"%b%b%b" % (lines, timed, measured), body)
 

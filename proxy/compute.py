@@ -139,7 +139,9 @@ class Compute:
         plan.route = plan.route or path
         timeout_s = self._timeout_s(request)
         if plan.largest_id is not None:
+            checked_from = time.perf_counter()
             await self._vocabulary.check(plan.largest_id, timeout_s)
+            timeout_s -= time.perf_counter() - checked_from
         if self._recall is None:
             pieces, replies = plan.pieces, await self._desk.ask(plan, timeout_s)
         else:

@@ -113,12 +113,12 @@ def in_base64(row: bytes) -> bytes:
     Raises:
         UpstreamProtocolError: It holds something else. Null is what TEI writes for NaN.
     """
-    numbers = orjson.loads(row)
-    if b"n" in row:
-        numbers = [math.nan if number is None else number for number in numbers]
     try:
+        numbers = orjson.loads(row)
+        if b"n" in row:
+            numbers = [math.nan if number is None else number for number in numbers]
         packed = array("f", numbers)
-    except TypeError as exc:
+    except (TypeError, ValueError) as exc:
         raise UpstreamProtocolError("The upstream's answer has a row that is not an array of numbers") from exc
     if sys.byteorder == "big":
         packed.byteswap()

@@ -65,7 +65,7 @@ def plan_embed(
     plan = None
     if is_json(content_type):
         plan = _plan_tei(body, _EMBED, "/embed", rules, allowed, asks_bulk=asks_bulk)
-        if plan is None and b'"input"' in body and b'"inputs"' not in body:
+        if plan is None and b'"input"' in body:
             plan = _plan_input(body, rules, allowed, asks_bulk=asks_bulk)
     return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
 
@@ -124,9 +124,11 @@ def _plan_tei(
 
 
 def _plan_input(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
-    """The jobs of a request that calls its inputs `input`: one text, or several."""
+    """The jobs of a request that calls its inputs `input`: one text, or several. Where `inputs` is there too, it counts."""
     plain = read(body, _INPUT)
     if plain is None or (inputs := read_inputs(plain.raw)) is None:
+        return None
+    if body.count(b'"inputs"') > plain.raw.count(b'"inputs"'):
         return None
     if not isinstance(inputs, str) and set(map(type, inputs)) != {str}:
         return None

@@ -119,12 +119,12 @@ def plan_list(
     ruler, job_inputs_max = rules.ruler, allowed.job_inputs_max
     if kind == "merge":
         lengths = ruler.lengths(inputs)
-        if max(lengths) > allowed.length_max:
-            lengths = [min(length, allowed.length_max) for length in lengths]
         if is_bulk:
             job_inputs_max = max(1, job_inputs_max // BULK_JOBS_PER_BATCH)
     else:
         lengths = [ruler.length(item) if isinstance(item, str) else len(item) for item in inputs]
+    if max(lengths) > allowed.length_max:
+        lengths = [min(length, allowed.length_max) for length in lengths]
     longest, total = max(lengths), sum(lengths)
     characters = sum(map(len, inputs))
     # The cheap question first: nearly all lists are short, or their inputs are alike.
