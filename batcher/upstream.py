@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,7 @@ from batcher.tuning import Tuner
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 3.0
+RECENT_CALLS = 16
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
 # What TEI says, with status 424, of a route or an option that is another model's: to everybody, and whenever it is asked.
@@ -77,6 +79,12 @@ class Upstream:
         self._info = b"null"
         self._has_learnt = False
         self._answered_mono_s = float("-inf")
+        self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
+
+    @property
+    def fastest_call_s(self) -> float:
+        """The least that one of the last calls took; 0 before there was any."""
+        return min(self._recent_calls_s, default=0.0)
 
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
@@ -91,6 +99,7 @@ class Upstream:
             UpstreamUnavailable, UpstreamTimeout: As `ask` does.
         """
         loop = asyncio.get_running_loop()
+        started_s = loop.time()
         self.breaker.called()
         try:
             answer = await self.ask(route, body, content_type, timeout_s)
@@ -115,6 +124,7 @@ class Upstream:
             self.breaker.succeeded()
         if answer.status == 200:
             self._answered_mono_s = loop.time()
+            self._recent_calls_s.append(self._answered_mono_s - started_s)
             self._set_health(healthy=True, why="answered")
         return answer
 

@@ -2,7 +2,8 @@
 
 1. What waits is known from the last push, what is drained of it in a second from the batchers, who measure it while
    there is a backlog. Without such a measurement nobody is refused.
-2. Between two pushes the queue is taken to shrink at that rate: so a worker that refused everybody asks again.
+2. Between two looks the queue is taken to shrink at that rate. A worker that refuses somebody looks again soon: others
+   push too, and what nobody waits for any more is gone at once.
 """
 
 import math
@@ -12,6 +13,7 @@ from autobatch.status import Ahead
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60
 # Of a request's time this is kept for its own call, and for what a prediction is worth.
 SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.5, 0.4
+LOOK_EVERY_S = 0.1
 BULK_SHARE = 0.25  # of the rate, which bulk work has beside other work: see `batcher.sharing`
 
 
@@ -21,6 +23,10 @@ class Backlog:
     def __init__(self) -> None:
         self._ahead = Ahead()
         self._at_s = 0.0
+
+    def is_old(self, now_s: float) -> bool:
+        """Whether it is time to look again before more are refused."""
+        return now_s - self._at_s > LOOK_EVERY_S
 
     def note(self, ahead: Ahead, now_s: float) -> None:
         """Take note of what a push found, at a time of any clock that goes on."""

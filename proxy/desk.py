@@ -143,8 +143,12 @@ class Desk:
         """
         is_bulk = plan.is_bulk
         inputs = sum([piece.n for piece in plan.pieces])
-        wait_s = self._backlog.wait_s(self._drained_per_s(), self._loop.time(), is_bulk=is_bulk)
+        now_s = self._loop.time()
+        wait_s = self._backlog.wait_s(self._drained_per_s(), now_s, is_bulk=is_bulk)
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
+            if self._backlog.is_old(now_s):
+                self._backlog.note(self._queue.ahead, now_s)  # one look at a time
+                self._spawn(self._push([]))
             raise queue_full(wait_s)
         at = self._clock.now_ms()
         deadline = at + int(timeout_s * 1000)
