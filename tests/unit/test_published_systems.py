@@ -23,7 +23,7 @@ def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_flags_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    argv = "--max-batch-size 8 --max-wait-time-ms 50 --port 3001 --inference-url http://tei:80".split()
+    argv = ["--max-batch-size", "8", "--max-wait-time-ms", "50", "--port", "3001", "--inference-url", "http://tei:80"]
     settings = read(UpSettings, argv)
     assert (settings.max_batch_size, settings.max_wait_time_ms, settings.port) == (8, 50, 3001)
     assert settings.inference_url == "http://tei:80"
@@ -98,7 +98,7 @@ def test_keys_as_tei_has_one(monkeypatch: pytest.MonkeyPatch, name: str) -> None
 @pytest.mark.parametrize("value", [",", " ", " , "])
 def test_a_list_of_no_keys_does_not_open_the_doors(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("API_KEYS", value)
-    with pytest.raises(SettingsError, match="^API_KEYS: must hold a key"):
+    with pytest.raises(SettingsError, match=r"^API_KEYS: must hold a key"):
         read(ProxySettings, [])
 
 
