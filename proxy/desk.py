@@ -167,6 +167,7 @@ class Desk:
                 piece.content_type,
                 piece.longest,
                 plan.are_counted,
+                plan.wants_each,
             )
             request.frames.append(frames.encode(header, piece.body))
             future: asyncio.Future[Reply] = self._loop.create_future()

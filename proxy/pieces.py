@@ -48,6 +48,7 @@ class Plan(msgspec.Struct):
         characters: Of its inputs; a token id counts as one. 0 when nobody knows.
         length: Of its inputs, in the unit of the ruler.
         are_counted: Whether the batcher has to say how many tokens the inputs are.
+        wants_each: Whether of each of them rather than of all together.
         shape: Makes the answer's body of the array of all rows and the number of tokens, where it was asked for or known.
             None: that array is the body.
         largest_id: The largest token id in it, where it has any.
@@ -59,6 +60,7 @@ class Plan(msgspec.Struct):
     characters: int = 0
     length: int = 0
     are_counted: bool = False
+    wants_each: bool = False
     shape: Callable[[bytes, int | None], bytes] | None = None
     largest_id: int | None = None
 

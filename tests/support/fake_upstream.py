@@ -160,12 +160,13 @@ class FakeUpstream:
         self.tokenized.append([texts] if isinstance(texts, str) else texts)
         if self.tokenize_status != 200:
             return web.Response(status=self.tokenize_status)
-        return web.json_response([[{"id": 0, "text": "x"}] * tokens(text) for text in self.tokenized[-1]])
+        body = orjson.dumps([[{"id": 0, "text": "x"}] * tokens(text) for text in self.tokenized[-1]])
+        return web.Response(body=body, headers=JSON)
 
     async def _decode(self, request: web.Request) -> web.Response:
         ((number,),) = orjson.loads(await request.read())["ids"]
         self.decoded.append(number)
-        return web.json_response(["x" if number < VOCABULARY else ""])
+        return web.Response(body=orjson.dumps(["x" if number < VOCABULARY else ""]), headers=JSON)
 
     async def _pass(self, request: web.Request) -> web.Response:
         self.passed.append((request.path, await request.read(), request.headers.get("Content-Type")))

@@ -121,9 +121,10 @@ def test_a_header_that_is_no_number_tells_nothing(said: str, expected: list[int]
     assert counted_alone({}) == []
 
 
-def job(name: str, *inputs: object, is_counted: bool = True) -> Job:
+def job(name: str, *inputs: object, is_counted: bool = True, wants_each: bool = False) -> Job:
     made = make_job(name, n=len(inputs), body=json.dumps(inputs).encode())
-    return msgspec.structs.replace(made, header=msgspec.structs.replace(made.header, is_counted=is_counted))
+    header = msgspec.structs.replace(made.header, is_counted=is_counted, wants_each=wants_each)
+    return msgspec.structs.replace(made, header=header)
 
 
 def counting(upstream: Upstream, *jobs: Job) -> Counting:
@@ -143,6 +144,28 @@ async def test_so_is_a_call_of_several_that_ask_for_the_same() -> None:
     jobs = job("1", "ab"), job("2", "ab", is_counted=False), job("3", "ab")
 
     assert await counting(upstream, *jobs).tokens({HEADER: "4"}) == [[4], [], [4]]
+    assert upstream.asked == []
+
+
+async def test_whoever_wants_each_gets_each_where_it_can_be_had() -> None:
+    """For the cache, which keeps texts one by one; else the sum, which is enough for the client."""
+    upstream = Upstream()
+
+    assert await counting(upstream, job("1", "a", "bc", wants_each=True)).tokens({HEADER: "9"}) == [[1, 2]]
+    assert await counting(upstream, job("1", "a", wants_each=True)).tokens({HEADER: "9"}) == [[9]]
+    assert upstream.asked == [["a", "bc"]]
+    for number in (404, 422):
+        of_two = job("1", "a", "bc", wants_each=True)
+        assert await counting(Upstream(status(number)), of_two).tokens({HEADER: "9"}) == [[9]]
+
+
+async def test_started_again_a_call_that_tells_is_not_asked_for() -> None:
+    upstream = Upstream()
+    count = counting(upstream, job("1", "a", "bc"))
+
+    count.start()
+
+    assert await count.tokens({HEADER: "9"}) == [[9]]
     assert upstream.asked == []
 
 
