@@ -5,29 +5,53 @@ can be told from another process's setting, and because `.env.example` and the R
 """
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
+    parts = _split(value.get_secret_value())
     if parts.scheme not in REDIS_SCHEMES:
         raise ValueError("must start with redis://, rediss:// or unix://")
-    _ = parts.port  # raises ValueError when it is none
     return value
 
 
 def _http_urls(value: str) -> str:
     for url in value.split(","):
-        parts = urlsplit(url.strip())
+        parts = _split(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
-        _ = parts.port  # raises ValueError when it is none
     return value
+
+
+def _split(url: str) -> SplitResult:
+    """Part a URL, whose password may hold what ends a host: then the half of it would be taken for a port, and shown."""
+    try:
+        parts = urlsplit(url)
+        is_whole = (parts.port or 0) >= 0 and (parts.scheme == "unix" or "@" not in parts.path + parts.fragment)
+    except ValueError:  # its message has a piece of the URL
+        is_whole = False
+    if not is_whole:
+        raise ValueError("must have a port from 0 to 65535 or none, and / ? # @ in a password as %2F %3F %23 %40")
+    return parts
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL that may be shown."""
+    parts = _split(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _api_keys(value: SecretStr) -> SecretStr:
@@ -184,6 +208,10 @@ class BatcherSettings(QueueSettings):
     batcher_port: int = Field(
         9100, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
     )
+
+    @field_serializer("inference_url")
+    def _without_passwords(self, value: str) -> str:
+        return ",".join(without_credentials(url.strip()) for url in value.split(","))
 
     @property
     def inference_urls(self) -> tuple[str, ...]:

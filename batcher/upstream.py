@@ -5,12 +5,12 @@ import logging
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from autobatch.errors import UpstreamTimeout, UpstreamUnavailable
 from autobatch.measures import MEASURES
+from autobatch.settings import without_credentials
 from autobatch.status import UpstreamStatus, raw_json
 from batcher import limits
 from batcher.breaker import Breaker
@@ -197,9 +197,3 @@ class Upstream:
         self.is_healthy = healthy
         if not healthy:
             self._has_learnt = False  # it may come back as another
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL that may be shown."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
