@@ -40,11 +40,12 @@ def _split(url: str) -> SplitResult:
     """Part a URL, whose password may hold what ends a host: then the half of it would be taken for a port, and shown."""
     try:
         parts = urlsplit(url)
-        is_whole = (parts.port or 0) >= 0 and (parts.scheme == "unix" or "@" not in parts.path + parts.fragment)
+        rest = parts.path + parts.query + parts.fragment
+        is_whole = (parts.port or 0) >= 0 and (parts.scheme == "unix" or "@" not in rest)
     except ValueError:  # its message has a piece of the URL
         is_whole = False
     if not is_whole:
-        raise ValueError("must have a port from 0 to 65535 or none, and / ? # @ in a password as %2F %3F %23 %40")
+        raise ValueError("must have a port from 0 to 65535 or none, and in a password / ? # @ as %2F %3F %23 %40")
     return parts
 
 
@@ -208,6 +209,13 @@ class BatcherSettings(QueueSettings):
     batcher_port: int = Field(
         9100, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
     )
+
+    @field_validator("inference_api_key")
+    @classmethod
+    def _one_way_in(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and "@" in info.data.get("inference_url", ""):
+            raise ValueError("cannot be sent beside the user and password of INFERENCE_URL")
+        return value
 
     @field_serializer("inference_url")
     def _without_passwords(self, value: str) -> str:
