@@ -99,7 +99,7 @@ class QueueSettings(CommonSettings):
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="also `rediss://` (TLS) and `unix://`; Redis or Valkey, 7.0 or newer",
+        description="also `rediss://` (TLS; `?ssl_ca_certs=FILE`) and `unix://`; Redis or Valkey, 7.0 or newer",
     )
     namespace: str = Field(
         "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
