@@ -6,7 +6,7 @@ PACKAGES := autobatch proxy batcher embedder console bench tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e test-clients parity check format lint types imports bench docs lock clean
+.PHONY: help run test test-e2e test-clients parity check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -65,6 +65,11 @@ types: .venv/dev.done
 imports: .venv/dev.done
 	$(BIN)/lint-imports
 
+audit:           ## Look the pinned packages up among known vulnerabilities (needs the network)
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@$(PYTHON) .ci/audit.py .venv-audit/bin/pip-audit requirements/*.lock requirements/clients-*.txt
+
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
@@ -81,4 +86,4 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 
 clean:
-	rm -rf .venv $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run
+	rm -rf .venv .venv-audit $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run

@@ -1,8 +1,8 @@
-"""The queue operations on a real server, and the same on fakeredis."""
+"""The queue operations on a real server, on fakeredis, and on a server with the users and the TLS that we deploy."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -42,20 +42,32 @@ class Bench:
         return BatcherQueue(self.link, self.blocking, KEYS, name, lease_ms=lease_ms, reply_ttl_ms=60_000)
 
 
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=["real", "fake", "locked"])
 async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
     if request.param == "fake":
         fake = FakeAsyncRedis(version=(7, 0))
         yield Bench(FakeCommands(fake), FakeCommands(fake), fake)
         await fake.aclose()
         return
-    async with used_cleanly(shared_redis) as url, AsyncExitStack() as stack:
+    if request.param == "locked":
+        locked = request.getfixturevalue("locked_redis")
+        async with linked(locked.url, locked.admin_url) as bench:
+            yield bench
+        assert locked.refused() == []
+        return
+    async with used_cleanly(shared_redis) as url, linked(url, url) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def linked(url: str, admin_url: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
         links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
         for link in links:
             link.start()
             stack.push_async_callback(link.close)
             assert await link.wait_connected(5)
-        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(url)))
+        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
 
 
 def job(number: int, n: int = 1, at: int = 1) -> bytes:
