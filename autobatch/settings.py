@@ -112,7 +112,11 @@ class ProxySettings(QueueSettings):
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
         validation_alias=AliasChoices("api_keys", "api_key"),
-        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's",
+        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's; "
+        "each plain, or `sha256:` and the hex digits of its SHA-256",
+    )
+    api_keys_file: str | None = Field(
+        None, description="a file of further keys, one a line; read again when it changes"
     )
     cors_allow_origin: str = Field(
         "*", description="a comma list of the origins whose pages may read answers; `*`: all, as TEI's"

@@ -150,9 +150,8 @@ class Caller:
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
         now_ms = self._clock.now_ms()
         content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
-        is_own = (
-            len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
-        )  # and no text of it was computed for two
+        # Nobody else was in the call, and no text of it was computed for two.
+        is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
         measures = answer.measures if is_own else shared(answer.measures)
 
         def tell(job: Job, body: bytes, tokens: list[int]) -> Reply:

@@ -19,6 +19,7 @@ from proxy.compute import PATHS, Compute
 from proxy.desk import Desk, new_worker_id
 from proxy.docs_page import docs_routes
 from proxy.fleet_routes import FleetRoutes
+from proxy.key_file import KeyFile, read_keys
 from proxy.lengths import make_ruler
 from proxy.metrics import Metrics
 from proxy.recall import Recall
@@ -45,6 +46,10 @@ def make_app(settings: ProxySettings) -> web.Application:
         cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
         recall = Recall(desk, cache, lambda: watcher.fleet.model)
     common = CommonHeaders(worker, settings.cors_origins)
+    access, key_file = Access(settings.keys), None
+    if settings.api_keys_file is not None:
+        access.take((*settings.keys, *read_keys(settings.api_keys_file)))
+        key_file = KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
 
     def take() -> None:
         metrics.take(desk, recall)
@@ -61,7 +66,11 @@ def make_app(settings: ProxySettings) -> web.Application:
         await desk.open()
         watcher.open()
         counting.start()
+        if key_file is not None:
+            key_file.open()
         yield
+        if key_file is not None:
+            await key_file.close()
         await counting.close()
         take()
         await watcher.close()
@@ -81,7 +90,7 @@ def make_app(settings: ProxySettings) -> web.Application:
             **FleetRoutes(desk, watcher, metrics, take).handlers(),
             **{path: handler for _, path, handler in docs_routes()},
         },
-        Access(settings.keys),
+        access,
     )
     return app
 

@@ -9,13 +9,14 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch.errors import AutobatchError, DeadlineExceeded, InvalidRequest
+from autobatch.errors import AutobatchError, DeadlineExceeded
 from autobatch.settings import ProxySettings
 from proxy.answers import JSON, ErrorShape, answer, error_response
 from proxy.common_headers import CommonHeaders
 from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
+from proxy.framework_errors import FrameworkError, TooLarge, WrongType
 from proxy.lengths import Ruler
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
@@ -31,9 +32,6 @@ from proxy.watcher import FleetWatcher
 log = logging.getLogger(__name__)
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-# What TEI's web framework says, in its words and in plain text.
-TOO_LARGE = b"Failed to buffer the request body: length limit exceeded"
-WRONG_TYPE = b"Expected request with `Content-Type: application/json`"
 SPLICED_BYTES = len('{"inputs":[]}') - len('{"input":}')
 
 
@@ -62,10 +60,6 @@ VERBATIM = ("/rerank", "/similarity", "/tokenize", "/decode", "/vertex")
 OPENAI = ("/v1/embeddings", "/embeddings")
 OTHERS = ("/v1/embedding", "/vectors")  # these look at the content type themselves
 PATHS = (*PLANNERS, *ALIASES, *VERBATIM)
-
-
-class _WrongType(Exception):
-    """The body is said to be something else than JSON."""
 
 
 class Compute:
@@ -104,10 +98,9 @@ class Compute:
                 response = await self._answer(request, path, shape, started, is_alias=is_alias)
             except AutobatchError as error:
                 response = error_response(error, shape)
-            except web.HTTPRequestEntityTooLarge:
-                response = _framework_error(413, TOO_LARGE, shape)
-            except _WrongType:
-                response = _framework_error(415, WRONG_TYPE, shape)
+            except FrameworkError as error:
+                body, headers = (error.text, TEXT) if shape is None else (shape(error.status, error.text), JSON)
+                response = web.Response(status=error.status, body=body, headers=headers)
             except Exception:  # a fault of ours: what it says is for us, and the client hears that it is no other's
                 log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
                 response = error_response(AutobatchError(), shape)
@@ -128,7 +121,7 @@ class Compute:
         headers = request.headers
         content_type = headers.get("Content-Type")
         if path not in OTHERS and not is_json(content_type):
-            raise _WrongType  # before the body is read, as the upstream does it
+            raise WrongType  # before the body is read, as the upstream does it
         body = await self._body(request)
         is_bulk = asks_bulk(headers.get(PRIORITY_HEADER))
         allowed = self._watcher.allowed
@@ -151,21 +144,17 @@ class Compute:
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""
-        if request.content.is_eof():  # nearly always: it came with its headers
-            return await request.read()
         try:
+            if request.content.is_eof():  # nearly always: it came with its headers
+                return await request.read()
             async with asyncio.timeout(self._timeout_s(request)):
                 return await request.read()
+        except web.HTTPRequestEntityTooLarge as exc:
+            raise TooLarge from exc
         except TimeoutError as exc:
             raise DeadlineExceeded("The request's body did not arrive in time") from exc
         except aiohttp.ClientPayloadError as exc:
-            raise InvalidRequest("The request's body is broken") from exc
+            raise FrameworkError from exc
 
     def _timeout_s(self, request: web.Request) -> float:
         return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
-
-
-def _framework_error(status: int, text: bytes, shape: ErrorShape | None) -> web.Response:
-    if shape is None:
-        return web.Response(status=status, body=text, headers=TEXT)
-    return web.Response(status=status, body=shape(status, text), headers=JSON)

@@ -65,7 +65,7 @@ def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
     row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came
     plan.are_counted = plan.largest_id is not None or not rules.ruler.is_exact(plan.characters)
     known = None if plan.are_counted else plan.length
-    plan.shape = partial(_answer, row, allowed.served_model, known)
+    plan.shape = partial(_answer, row, allowed.served_model or request.model or "", known)
     return plan
 
 

@@ -145,9 +145,9 @@ async def test_what_is_not_taken_apart_passes_as_it_is(
 ) -> None:
     upstream.passing = passing
     async with ready_house(redis_url, upstream.url) as house:
-        reply = await house.post(path, b'{"any": 1}\x00', content_type="application/x; y=z")
+        reply = await house.post(path, b'{"any": 1}\x00', content_type="application/x+json; y=z")
     assert (reply.status, reply.headers["Content-Type"], reply.body) == passing
-    assert upstream.passed == [(path, b'{"any": 1}\x00', "application/x; y=z")]
+    assert upstream.passed == [(path, b'{"any": 1}\x00', "application/x+json; y=z")]
 
 
 async def test_a_route_of_another_model_takes_the_upstream_from_nobody(redis_url: str, upstream: FakeUpstream) -> None:

@@ -20,7 +20,7 @@ UNION: dict[str, Json] = {
     "one id": [7592],
     "special ids": [0, 100, 101, 102, 103],
     "list of one": ["a"],
-    "list": ["hello", "world", "hello"],
+    "list": ["hello", "world", "again"],
     "list of ids": [[101, 7592, 102], [2088]],
     "mixed list": ["hello", [101, 7592, 102], "world"],
     "empty text": "",
@@ -125,6 +125,8 @@ def lists(path: str, key: str, facts: Facts) -> Iterator[Case]:
     for name, items in beyond.items():
         pieces = [{key: piece} for piece in chunks(items, facts.inputs_max)]
         yield split(name, path, {key: items}, pieces, "openai" if path in OPENAI_PATHS else "lists")
+    twins = ["hello", "world", "hello"]
+    yield post("a text twice", path, {key: twins}, differs=None if path == "/embed_sparse" else "several calls")
     yield post("one more than the proxy takes", path, {key: ["a"] * 2049}, differs="own limit")
 
 

@@ -138,7 +138,9 @@ def _json(answer: Answer) -> dict[str, Json]:
 
 
 TABLE = {
-    "several calls": Difference("inputs of unlike lengths travel in calls of their own", _several_calls),
+    "several calls": Difference(
+        "inputs of unlike lengths travel in several calls, and the same one once", _several_calls
+    ),
     "openai error": Difference("OpenAI's clients read `error.message`: it stands beside TEI's fields", _openai_error),
     "unknown ids": Difference("a client that tokenises with OpenAI's vocabulary would get nonsense", _unknown_ids),
     "own limit": Difference("the longest list is the proxy's, as OpenAI's", _own_limit),

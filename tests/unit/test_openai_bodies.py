@@ -76,7 +76,6 @@ def test_dimensions_are_the_only_option() -> None:
         b'{"input":"a","user":[]}',
         b'{"input":"a","encoding_format":null}',
         b'{"input":"a","encoding_format":"int8"}',
-        b'{"input":"a","dimensions":0}',
         b'{"input":"a","dimensions":-1}',
         b'{"input":"a","dimensions":"7"}',
         b'{"input":"a","input":"b"}',

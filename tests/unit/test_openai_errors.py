@@ -44,7 +44,7 @@ def told(status: int, body: bytes) -> tuple[str, str, str | None]:
             ("Backend error: `inputs`", "Backend", None),
         ),
         (400, b'{"message":"m","code":400,"type":"Empty"}', ("m", "Empty", None)),
-        (502, b'{"error":{"message":"theirs"}}', ("The request failed", "Backend", None)),
+        (502, b'{"error":{"message":"theirs"}}', ("theirs", "Backend", None)),
         (502, b'["a"]', ('["a"]', "Backend", None)),
         (500, b"\xff<html>", ("\ufffd<html>", "Backend", None)),
     ],

@@ -653,7 +653,6 @@ def test_inputs_win_over_input(body: bytes) -> None:
         b'{"input":"a","input":"b"}',
         b'{"input":"a","in\\u0070uts":"b"}',
         b'{"input":"a","normalize":1}',
-        b'{"input":"a","dimensions":0}',
         b'{"input":"a"} junk',
     ],
 )
