@@ -6,7 +6,9 @@ PACKAGES := autobatch proxy batcher embedder console bench tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e test-clients parity check format lint types imports audit bench docs lock clean
+SECONDS ?= 60
+
+.PHONY: help run test test-e2e test-clients parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -28,7 +30,7 @@ run: .venv/run.done      ## Start everything on http://localhost:3000
 
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
-	$(BIN)/python -m pytest tests/parity
+	$(BIN)/python -m pytest tests/fuzz tests/parity
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/clients
 
@@ -50,6 +52,9 @@ test-clients: $(CLIENTS:%=test-clients-%) ## Every client SDK against the real s
 
 test-clients-%: .venv/run.done .venv-clients-%/run.done
 	CLIENTS=$* .venv-clients-$*/bin/python -m pytest -c tests/clients/pytest.ini --confcutdir tests/clients tests/clients
+
+fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guided by coverage (needs `pip install atheris`)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(CORPUS),--corpus $(CORPUS))
 
 check: format lint types imports test ## What CI runs
 

@@ -257,8 +257,8 @@ class _Session(asyncio.Protocol):
                     future.set_exception(ReplyError(str(reply)))
                 else:
                     future.set_result(reply)
-        except hiredis.ProtocolError:
-            log.exception("redis_protocol_error")
+        except (hiredis.HiredisError, TypeError, ValueError) as error:  # of hiredis: a map whose key is a list
+            log.warning("redis_protocol_error", extra={"error": type(error).__name__})
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
