@@ -56,6 +56,9 @@ test-clients-%: .venv/run.done .venv-clients-%/run.done
 fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guided by coverage (needs `pip install atheris`)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(CORPUS),--corpus $(CORPUS))
 
+abuse: .venv/dev.done    ## Bad input on raw sockets, at nginx and at a worker
+	$(BIN)/python -m pytest tests/e2e/test_abuse.py
+
 check: format lint types imports test ## What CI runs
 
 format: .venv/dev.done

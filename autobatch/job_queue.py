@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from autobatch.errors import QueueUnavailable
+from autobatch.errors import QueueOutOfMemory, QueueUnavailable
 from autobatch.keys import Keys
 from autobatch.redis_link import Command, Commands, in_one_step
 from autobatch.scripts import Args, Script
@@ -224,12 +224,17 @@ class BatcherQueue:
         Returns:
             How many came too late: their jobs had been given to another batcher.
         """
-        ttl_ms = self._reply_ttl_ms
+        ttl_ms, script, claimed = self._reply_ttl_ms, self._scripts["announce"], (self._claimed,)
         reply = self._keys.reply
         stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
         others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
         args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
-        late: int = await self._scripts["announce"].run_after(self._link, stores, (self._claimed,), args)
+        try:
+            late: int = await script.run_after(self._link, stores, claimed, args)
+        except QueueOutOfMemory:
+            # Nothing was applied. The script makes room first: it takes each job out before it stores its answer.
+            others = [part for pair in replies for part in pair] + others
+            late = await script.run(self._link, claimed, (self._keys.prefix, ttl_ms, 0, *others))
         return late
 
     async def claimed(self) -> dict[str, bytes]:

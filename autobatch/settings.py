@@ -116,7 +116,13 @@ class ProxySettings(QueueSettings):
     port: int = Field(3000, ge=1, le=65535, description="port that the workers listen on")
     uds_path: str | None = Field(None, description="unix socket to listen on instead of HOST and PORT")
     web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
-    max_queue_size: int = Field(10_000, ge=1, le=10_000_000, description="inputs waiting before new ones get 429")
+    max_queue_size: int = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="inputs waiting before new ones get 429; a job weighs at least one for each 8 kB, so "
+        "that this bounds the bytes in Redis too: 80 MB a queue by default",
+    )
     max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
     bulk_above_inputs: int = Field(
         64,

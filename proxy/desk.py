@@ -20,7 +20,14 @@ import msgspec
 from autobatch import frames
 from autobatch.bell import pause
 from autobatch.clock import RedisClock
-from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, QueueFull, QueueUnavailable
+from autobatch.errors import (
+    AutobatchError,
+    DeadlineExceeded,
+    MalformedFrame,
+    QueueFull,
+    QueueOutOfMemory,
+    QueueUnavailable,
+)
 from autobatch.frames import JobHeader, ReplyHeader
 from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
@@ -202,8 +209,9 @@ class Desk:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})
             self._is_refused = True
+            said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
-                _fail(request.futures, QueueUnavailable)
+                _fail(request.futures, said)
             return
         self._is_refused = False
         now_s = self._loop.time()

@@ -274,3 +274,13 @@ async def test_every_line_of_nginxs_log_is_json_in_utf8(house: Site) -> None:
     await wait_until(lambda: all(any(b"/log-%d" % n in line for line in lines()) for n in (0, 2)), 5)
     for line in lines():
         json.loads(line.decode())
+
+
+@pytest.mark.parametrize("name", ["a header of 100 kB", "10,000 headers"])
+async def test_what_nginx_refuses_for_its_headers_has_the_upstreams_shape(house: Site, name: str) -> None:
+    async with raw_connection(house.ports["nginx"]) as connection, asyncio.timeout(5):
+        answer = await sent(connection, CASES[name])
+        assert answer is not None
+        said = orjson.loads(answer.body)
+        assert (answer.status, said.keys(), said["error_type"]) == (400, {"error", "error_type"}, "Validation")
+        assert "headers are too large" in said["error"]
