@@ -8,7 +8,7 @@ import msgspec
 
 from autobatch.bell import pause
 from autobatch.clock import RedisClock
-from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamUnavailable
+from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamBroken, UpstreamUnavailable
 from autobatch.frames import ReplyHeader, encode
 from autobatch.measures import SHARED
 from batcher.counting import Counting, count_tokens
@@ -16,7 +16,9 @@ from batcher.cutting import cut
 from batcher.jobs import Job
 from batcher.merging import Merged, merge, part
 from batcher.metrics import Metrics
+from batcher.replies import Reply, failure
 from batcher.slots import Pool, Slot
+from batcher.suspects import Suspects
 from batcher.tuning import Sample
 from batcher.upstream import Answer
 from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
@@ -24,14 +26,6 @@ from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """What to tell of one job: a reply frame, and whether it is a failure of ours."""
-
-    job: str
-    frame: bytes
-    is_failure: bool = False
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -71,41 +65,74 @@ class Caller:
     Args:
         pool: Where a retry may go elsewhere.
         clock: For deadlines.
+        suspects: Where calls end that the upstream hung up on.
         metrics: Counts calls, retries and splits.
         timeout_max_s: The longest that one call may take.
         attempts_max: Tries of one call that fails by an outage.
     """
 
     def __init__(
-        self, pool: Pool, clock: RedisClock, metrics: Metrics, *, timeout_max_s: float, attempts_max: int
+        self,
+        pool: Pool,
+        suspects: Suspects,
+        clock: RedisClock,
+        metrics: Metrics,
+        *,
+        timeout_max_s: float,
+        attempts_max: int,
     ) -> None:
         self._pool = pool
+        self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
         self._timeout_max_s = timeout_max_s
         self._attempts_max = attempts_max
 
-    async def answer(self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None) -> list[Reply]:
+    async def answer(
+        self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
+    ) -> list[Reply]:
         """Return one reply a job, in the same order.
 
         Args:
             jobs: Of one lane.
             slot: Where to call; it moves when a retry goes elsewhere.
             attempts_max: Less than usual for a half of a batch whose tries are used up.
+            is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
+
+        Raises:
+            UpstreamBroken: It hung up on a trial.
         """
         tries = attempts_max or self._attempts_max
+        try:
+            return await self._answered(jobs, slot, tries, is_trial=is_trial)
+        except UpstreamBroken:
+            if is_trial:
+                raise
+            return await self._suspects.try_each(jobs, slot, tries, self.answer)
+        except AutobatchError as error:
+            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
+            return [failure(job.header.id, error) for job in jobs]
+
+    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[Reply]:
+        """Call, and tell each job its part.
+
+        Raises:
+            UpstreamError: There is no answer that could be told.
+            DeadlineExceeded: Nobody waits any more.
+        """
         counting = None
         try:
             call = _prepared(jobs)
             counting = self._begin_to_count(call, slot, tries)
-            verdict, answered = await self._call(call, slot, tries)
+            verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
             answer = answered.answer
             if verdict is Verdict.SPLIT:
                 self._metrics.splits.inc()
                 left = tries if answer.status in INPUT_ERRORS else 1
                 first = set(call.bodies[: len(call.bodies) // 2])
                 halves = [[job for job in jobs if (job.body in first) is half] for half in (True, False)]
-                replies = {reply.job: reply for half in halves for reply in await self.answer(half, slot, left)}
+                told = [reply for half in halves for reply in await self.answer(half, slot, left, is_trial=is_trial)]
+                replies = {reply.job: reply for reply in told}
                 return [replies[job.header.id] for job in jobs]
             tell = self._teller(call, answered)
             if verdict is Verdict.PASS_ON or call.merged is None:
@@ -122,10 +149,7 @@ class Caller:
                     failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
                     for job, body in zip(jobs, bodies, strict=True)
                 ]
-            return [tell(*told) for told in zip(jobs, bodies, tokens, strict=True)]
-        except AutobatchError as error:
-            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
-            return [failure(job.header.id, error) for job in jobs]
+            return [tell(*each) for each in zip(jobs, bodies, tokens, strict=True)]
         finally:
             if counting is not None:
                 counting.cancel()
@@ -164,10 +188,11 @@ class Caller:
 
         return tell
 
-    async def _call(self, call: _Call, slot: Slot, attempts_max: int) -> tuple[Verdict, _Answered]:
+    async def _call(self, call: _Call, slot: Slot, attempts_max: int, *, is_trial: bool) -> tuple[Verdict, _Answered]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Raises:
+            UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
             UpstreamError: All attempts failed.
             DeadlineExceeded: Nobody waits any more.
         """
@@ -176,11 +201,14 @@ class Caller:
         while True:
             may_retry = attempt + 1 < attempts_max
             retry_after = None
+            was_well = slot.upstream.is_healthy
             try:
                 answered = await self._post(call, slot)
-            except UpstreamUnavailable:
-                if not may_retry:
+            except UpstreamUnavailable as error:
+                if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                     raise
+                if not may_retry:
+                    raise UpstreamUnavailable from error
             else:
                 status = answered.answer.status
                 verdict = judge(status, len(call.bodies), is_verbatim=call.merged is None, may_retry=may_retry)
@@ -242,8 +270,3 @@ def _prepared(jobs: Sequence[Job]) -> _Call:
         return _Call(jobs, first.body, first.header.content_type, first.header.n, None)
     merged = merge(jobs)
     return _Call(jobs, merged.body, JSON, merged.inputs, merged)
-
-
-def failure(job: str, error: AutobatchError) -> Reply:
-    """Return the reply that tells an error of ours."""
-    return Reply(job, encode(ReplyHeader(job, 0, error.code), str(error).encode()), is_failure=True)

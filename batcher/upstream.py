@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from autobatch.errors import UpstreamTimeout, UpstreamUnavailable
+from autobatch.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from autobatch.measures import MEASURES
 from autobatch.status import UpstreamStatus, raw_json
 from batcher import limits
@@ -76,7 +76,8 @@ class Upstream:
         """Make one call.
 
         Raises:
-            UpstreamUnavailable: It could not be reached, or hung up.
+            UpstreamUnavailable: It could not be reached.
+            UpstreamBroken: It hung up on the call.
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
         """
         headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
@@ -110,7 +111,7 @@ class Upstream:
         except (aiohttp.ClientError, OSError) as exc:
             self.breaker.failed(loop.time())
             self._set_health(healthy=False, why=type(exc).__name__)
-            raise UpstreamUnavailable from exc
+            raise (UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken) from exc
         except BaseException:
             self.breaker.learnt_nothing()
             raise
@@ -137,6 +138,17 @@ class Upstream:
             # else it is busy: its health waits behind the calls that it answers
         else:
             self._set_health(healthy=healthy, why="probed")
+
+    async def listens(self) -> bool:
+        """Whether somebody answers there now, in whatever way; one that is only slow does."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                async with self._session.get(f"{self._url}/health", headers=self._headers) as response:
+                    return response.status < 500
+        except TimeoutError:
+            return True
+        except (aiohttp.ClientError, OSError):
+            return False
 
     async def _learn(self) -> None:
         """Read `/info`; an upstream without one keeps the configured limits."""
