@@ -5,7 +5,7 @@ PACKAGES := autobatch proxy batcher embedder console bench tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e check format lint types imports bench docs lock clean
+.PHONY: help run test test-e2e faults check format lint types imports bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -28,9 +28,13 @@ run: .venv/run.done      ## Start everything on http://localhost:3000
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
 	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/faults
 
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
+
+faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name
+	$(BIN)/python -m tests.faults $(WORDS)
 
 check: format lint types imports test ## What CI runs
 
