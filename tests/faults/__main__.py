@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -16,7 +17,7 @@ from tests.faults.outcome import Kind, Row
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import open_world
 
-WIDTH = 150
+WIDTH = 150  # also where the output goes to a file
 
 
 async def play(scenarios: list[Scenario], console: Console) -> list[Row]:
@@ -37,7 +38,7 @@ async def play(scenarios: list[Scenario], console: Console) -> list[Row]:
 
 def table(rows: list[Row]) -> Table:
     """Return what is printed at the end."""
-    made = Table("fault", title="under a steady load of single texts")
+    made = Table("fault", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     kinds = (Kind.RIGHT, Kind.CLEAR, Kind.CUT, Kind.WRONG, Kind.LOST, Kind.HUNG)
     for heading in ("sent", *kinds, "doubled", "slowest ms", "recovery s"):
         made.add_column(str(heading), justify="right")

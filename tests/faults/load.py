@@ -7,6 +7,7 @@ from bench.connection import Connection, connect
 from tests.faults.outcome import Kind, Request, judge
 from tests.support.waiting import wait_until
 
+IDLE_MAX_S = 2.0  # as clients do, a connection is not used again that the server may be about to close
 SPARE_S = 1.0  # after its deadline a request counts as hung
 _serials = itertools.count()
 
@@ -30,7 +31,7 @@ class Load:
         self._loop = asyncio.get_running_loop()
         self._next_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        self._free: list[Connection] = []
+        self._free: list[tuple[Connection, float]] = []
         self._under_way: dict[Connection, tuple[Request, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -46,7 +47,7 @@ class Load:
         while self._tasks:
             await asyncio.wait(self._tasks)
         await wait_until(lambda: not self._under_way, 2 * self._patience_s)  # each has its timer
-        for connection in self._free:
+        for connection, _ in self._free:
             connection.close()
 
     def failures_since(self, start_s: float) -> int:
@@ -65,8 +66,8 @@ class Load:
         request = Request(text, self._loop.time())
         self.requests.append(request)
         while self._free:
-            connection = self._free.pop()
-            if connection.is_open:
+            connection, since_s = self._free.pop()
+            if connection.is_open and self._loop.time() - since_s < IDLE_MAX_S:
                 self._send(connection, request)
                 return request
         task = self._loop.create_task(self._open(request))
@@ -95,8 +96,10 @@ class Load:
         request.status = status
         kind = judge(request.text, status, data[body_at:])
         self._end(request, self._none if kind is Kind.LOST else kind)
-        if connection.is_open:
-            self._free.append(connection)
+        if b"\r\nConnection: close\r\n" in data[:body_at]:
+            connection.close()  # the server is about to: whoever asks on it now is not heard
+        elif connection.is_open:
+            self._free.append((connection, self._loop.time()))
 
     def _give_up(self, connection: Connection) -> None:
         request, _ = self._under_way.pop(connection)

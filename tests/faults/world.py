@@ -30,6 +30,7 @@ from tests.support.waiting import wait_until
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario shall not take half a minute
 START_S = 30.0
 PAIR = (0, 1)
+GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that knows it is taken
 _serials = itertools.count()
 ROOT = Path(__file__).parents[2]
 SHIFTED = Path(__file__).parent / "shifted"
@@ -277,7 +278,7 @@ async def open_world(replicas: int = 1) -> AsyncIterator[World]:
             request_timeout_ms=int(DEADLINE_S * 1000),
             access_log="access.log",
         )
-        nginx_files.write(prefix, nginx_files.upstream_conf(sockets), listen)
+        nginx_files.write(prefix, nginx_files.upstream_conf(sockets), listen + GRACEFUL)
         found, faults = programs.find_nginx(programs.search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         assert found, faults
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,11 +39,13 @@ class Way:
     Attributes:
         delay_s: How long bytes are under way.
         held: Chunks that are kept back, in order, and whose they are; None lets them pass. An empty chunk is the end.
+        under_way: Delayed chunks and when they arrive.
         watches: What is looked for in chunks, who waits for it, and what is done at once, before the chunk is carried.
     """
 
     delay_s: float = 0.0
     held: list[tuple[Wire, asyncio.StreamWriter, bytes]] | None = None
+    under_way: dict[asyncio.StreamWriter, deque[tuple[float, bytes]]] = field(default_factory=dict)
     watches: list[tuple[bytes, asyncio.Future[Wire], Callable[[], None]]] = field(default_factory=list)
 
     def hold(self) -> None:
@@ -76,10 +79,25 @@ class Way:
                 future.set_result(wire)
         if self.held is not None:
             self.held.append((wire, writer, data))
-        elif self.delay_s:
-            asyncio.get_running_loop().call_later(self.delay_s, _write, writer, data)
+        elif self.delay_s or writer in self.under_way:
+            self._delay(writer, data)
         else:
             _write(writer, data)
+
+    def _delay(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        """Write it later, and behind what is under way."""
+        loop = asyncio.get_running_loop()
+        chunks = self.under_way.setdefault(writer, deque())
+        due_s = max(loop.time() + self.delay_s, chunks[-1][0] if chunks else 0.0)
+        chunks.append((due_s, data))
+        loop.call_at(due_s, self._arrive, writer)
+
+    def _arrive(self, writer: asyncio.StreamWriter) -> None:
+        chunks = self.under_way[writer]
+        _, data = chunks.popleft()
+        if not chunks:
+            del self.under_way[writer]
+        _write(writer, data)
 
 
 class Relay:
