@@ -1,4 +1,4 @@
-"""Turn a batch into replies, whatever the upstream does: call, retry, split, give up. Never raises an upstream's fault."""
+"""Turn a batch into replies, whatever the upstream does: call, retry, split, give up. Raises its faults in trials only."""
 
 import asyncio
 import logging
@@ -14,8 +14,9 @@ from autobatch.measures import SHARED
 from batcher.counting import Counting, count_tokens
 from batcher.cutting import cut
 from batcher.jobs import Job
-from batcher.merging import Merged, merge, part
+from batcher.merging import part
 from batcher.metrics import Metrics
+from batcher.prepared import JSON, Call, prepared
 from batcher.replies import Reply, failure
 from batcher.slots import Pool, Slot
 from batcher.suspects import Suspects
@@ -24,31 +25,6 @@ from batcher.upstream import Answer
 from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
 
 log = logging.getLogger(__name__)
-
-JSON = "application/json"
-
-
-class _Call(msgspec.Struct, frozen=True):
-    """What is posted for some jobs.
-
-    Attributes:
-        jobs: Of one lane.
-        body: As it goes over the wire.
-        content_type: None where the client sent none.
-        inputs: Different inputs in it.
-        merged: Which input belongs to whom; None when verbatim.
-    """
-
-    jobs: Sequence[Job]
-    body: bytes
-    content_type: str | None
-    inputs: int
-    merged: Merged | None
-
-    @property
-    def bodies(self) -> list[bytes]:
-        """Different ones of its jobs, in their order: who asked for the same shares its fate."""
-        return list(dict.fromkeys([job.body for job in self.jobs]))
 
 
 class _Answered(msgspec.Struct, frozen=True):
@@ -122,7 +98,7 @@ class Caller:
         """
         counting = None
         try:
-            call = _prepared(jobs)
+            call = prepared(jobs)
             counting = self._begin_to_count(call, slot, tries)
             verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
             answer = answered.answer
@@ -154,7 +130,7 @@ class Caller:
             if counting is not None:
                 counting.cancel()
 
-    def _begin_to_count(self, call: _Call, slot: Slot, attempts_max: int) -> Counting | None:
+    def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
         """Count the tokens of the call's inputs for those who asked, if any did."""
         if call.merged is None or not any(job.header.is_counted for job in call.jobs):
             return None
@@ -168,7 +144,7 @@ class Caller:
 
         return Counting(call.jobs, call.merged.items, call.merged.places, count)
 
-    def _teller(self, call: _Call, answered: _Answered) -> Callable[[Job, bytes, list[int]], Reply]:
+    def _teller(self, call: Call, answered: _Answered) -> Callable[[Job, bytes, list[int]], Reply]:
         """Return what makes the reply to one job of the call: its answer, its tokens, and how long it took to get it."""
         answer = answered.answer
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
@@ -188,7 +164,7 @@ class Caller:
 
         return tell
 
-    async def _call(self, call: _Call, slot: Slot, attempts_max: int, *, is_trial: bool) -> tuple[Verdict, _Answered]:
+    async def _call(self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool) -> tuple[Verdict, _Answered]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Raises:
@@ -225,7 +201,7 @@ class Caller:
             slot.move_to(self._pool.other_than(slot, sum(job.header.n for job in jobs)))
             attempt += 1
 
-    async def _post(self, call: _Call, slot: Slot) -> _Answered:
+    async def _post(self, call: Call, slot: Slot) -> _Answered:
         """One attempt, for no longer than the most patient of the clients."""
         timeout_s = self._time_s(call.jobs)
         upstream = slot.upstream
@@ -254,19 +230,10 @@ class Caller:
         return min(left_s, self._timeout_max_s)
 
 
-def _sample(call: _Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
+def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
     """Return what to tell the tuner of a call: of one that was not good, or whose inputs nobody knows, when it ran."""
     units = useful = 0
     if is_good and call.merged is not None:
         units = call.inputs * max([job.longest for job in call.jobs])
         useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
     return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
-
-
-def _prepared(jobs: Sequence[Job]) -> _Call:
-    """Return the call that answers these jobs of one lane."""
-    first = jobs[0]
-    if first.header.kind == "verbatim":
-        return _Call(jobs, first.body, first.header.content_type, first.header.n, None)
-    merged = merge(jobs)
-    return _Call(jobs, merged.body, JSON, merged.inputs, merged)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from tests.faults.load import Load
+from tests.faults.memory import grown
 from tests.faults.outcome import Kind, Row, tally
 from tests.faults.world import DEADLINE_S, World
 from tests.support.leaks import keys_without_ttl
@@ -14,7 +15,6 @@ PER_SECOND = 320.0
 LEAD_S = 0.7  # of right answers before the fault
 TAIL_S = 1.0  # of right answers after it
 RECOVERY_MAX_S = 3.0
-MEMORY_FACTOR, MEMORY_SPARE_MB = 1.2, 10.0
 DEMANDED_NONE = (Kind.WRONG, Kind.LOST, Kind.HUNG)
 
 
@@ -42,7 +42,6 @@ class Scenario:
         runs_max: How often one text may be computed because of it.
         cuts: Whether it kills what clients are connected to, so that they see the end of their connection.
         replicas: Upstreams in its world.
-        deadline_s: Of its requests.
     """
 
     name: str
@@ -102,23 +101,14 @@ async def _missed(scenario: Scenario, world: World, load: Load, row: Row, memory
     if keys := await keys_without_ttl(world.redis_url):
         missed.append(f"keys without TTL: {keys}")
     try:
-        await wait_until(lambda: not _grown(world, memory_mb), 3)
+        await wait_until(lambda: not grown(world, memory_mb), 3)
     except AssertionError:
-        missed.append(f"memory: {', '.join(_grown(world, memory_mb))}")
+        missed.append(f"memory: {', '.join(grown(world, memory_mb))}")
     try:
         await wait_until(world.is_well, 10)
     except AssertionError:
         missed.append("not well afterwards")
     return missed
-
-
-def _grown(world: World, before_mb: dict[str, float]) -> list[str]:
-    now_mb = world.rss_mb()
-    return [
-        f"{name} {before_mb[name]:.0f} -> {mb:.0f} MB"
-        for name, mb in now_mb.items()
-        if name in before_mb and mb > MEMORY_FACTOR * before_mb[name] + MEMORY_SPARE_MB
-    ]
 
 
 def is_failed(row: Row) -> bool:

@@ -70,6 +70,7 @@ class Load:
             if connection.is_open and self._loop.time() - since_s < IDLE_MAX_S:
                 self._send(connection, request)
                 return request
+            connection.close()
         task = self._loop.create_task(self._open(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -5,7 +5,8 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 
-from tests.faults.world import START_S, World, children
+from tests.faults.programs import children
+from tests.faults.world import START_S, World
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 

@@ -10,9 +10,8 @@ import asyncio
 import itertools
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import aiohttp
 from redis.asyncio import Redis
 
 from console import nginx_files, programs
+from tests.faults.programs import ROOT, Program
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.relay import Relay
@@ -32,48 +32,7 @@ START_S = 30.0
 PAIR = (0, 1)
 GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that knows it is taken
 _serials = itertools.count()
-ROOT = Path(__file__).parents[2]
 SHIFTED = Path(__file__).parent / "shifted"
-
-
-@dataclass
-class Program:
-    """A process that is not ours: nginx, or the upstream."""
-
-    argv: Sequence[str]
-    folder: Path
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start; its output is lost."""
-        log = (self.folder / f"{Path(self.argv[0]).name}.log").open("ab")
-        env = os.environ | {"PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(self.argv, cwd=self.folder, env=env, stdout=log, stderr=log)
-        log.close()
-
-    @property
-    def pid(self) -> int:
-        assert self.process is not None
-        return self.process.pid
-
-    @property
-    def is_running(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
-    def kill(self) -> None:
-        """`kill -9`, its children first: nginx's workers outlive their master."""
-        if self.process is not None:
-            for pid in (*(children(self.pid) if self.is_running else ()), self.pid):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            self.process.wait()
-
-
-def children(pid: int) -> list[int]:
-    """Return the pids of a process's children."""
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @dataclass
@@ -209,14 +168,6 @@ class World:
     async def _embeds(self, session: aiohttp.ClientSession, url: str) -> bool:
         async with session.post(f"{url}/embed", json={"inputs": f"is all well? {next(_serials)}"}) as answer:
             return answer.status == 200
-
-    def rss_mb(self) -> dict[str, float]:
-        """Return the resident memory of each process."""
-        pids = {f"worker {i + 1}": children(p.pid)[0] for i, p in enumerate(self.workers)}
-        pids |= {f"batcher {i + 1}": p.pid for i, p in enumerate(self.batchers)}
-        pids |= {"redis": self.redis.pid} | {f"nginx {i}": pid for i, pid in enumerate(children(self.nginx.pid))}
-        pages = {name: int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for name, pid in pids.items()}
-        return {name: count * os.sysconf("SC_PAGESIZE") / 1e6 for name, count in pages.items()}
 
     async def close(self) -> None:
         """End everything."""

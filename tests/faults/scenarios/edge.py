@@ -4,8 +4,9 @@ import os
 import signal
 
 from tests.faults.campaign import Act, Scenario
+from tests.faults.programs import children
 from tests.faults.steps import lasts, pause, pids_of_nginx, worker_pid
-from tests.faults.world import START_S, children
+from tests.faults.world import START_S
 from tests.support.waiting import wait_until
 
 VICTIM = 1

@@ -5,8 +5,9 @@ import os
 import signal
 
 from tests.faults.campaign import Act, Scenario
+from tests.faults.programs import children
 from tests.faults.steps import has_started
-from tests.faults.world import PAIR, START_S, children
+from tests.faults.world import PAIR, START_S
 from tests.support.waiting import wait_until
 
 
