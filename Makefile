@@ -1,11 +1,12 @@
 # Needs only Python >= 3.11, make and a package index. Everything lands in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+CLIENTS := new old
 PACKAGES := autobatch proxy batcher embedder console bench tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e faults check format lint types imports bench docs lock clean
+.PHONY: help run test test-e2e test-clients faults parity check format lint types imports bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -27,14 +28,32 @@ run: .venv/run.done      ## Start everything on http://localhost:3000
 
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
+	$(BIN)/python -m pytest tests/parity
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/clients
 
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
 
 faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name
 	$(BIN)/python -m tests.faults $(WORDS)
+
+parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; PROXY_URL= one that runs before it
+	$(BIN)/python -m tests.parity $(if $(TEI_URL),--tei-url $(TEI_URL)) $(if $(PROXY_URL),--proxy-url $(PROXY_URL)) $(PARITY)
+
+# --no-deps: the list is whole, and pip would want the extras of its packages pinned under names of their own.
+.venv-clients-%/run.done: requirements/clients-%.txt
+	$(PYTHON) -m venv .venv-clients-$*
+	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+.SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) # or make would remove the stamps of a pattern
+
+test-clients: $(CLIENTS:%=test-clients-%) ## Every client SDK against the real system, in two environments
+
+test-clients-%: .venv/run.done .venv-clients-%/run.done
+	CLIENTS=$* .venv-clients-$*/bin/python -m pytest -c tests/clients/pytest.ini --confcutdir tests/clients tests/clients
 
 check: format lint types imports test ## What CI runs
 
@@ -61,6 +80,9 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 		--extra embedder --extra quickstart pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		--all-extras pyproject.toml -o requirements/dev.lock
+	for clients in $(CLIENTS); do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis run
+	rm -rf .venv $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run

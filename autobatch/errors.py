@@ -30,6 +30,8 @@ class AutobatchError(Exception):
     """
 
     code = "internal"
+    #: When it may be worth another try.
+    retry_after_s = 1
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").partition("\n")[0].rstrip("."))

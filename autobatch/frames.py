@@ -41,6 +41,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         content_type: Of a verbatim body, as the client sent it.
         longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
         is_counted: Whether the reply shall say how many tokens its inputs are.
+        wants_each: Whether of each of them rather than of all together.
     """
 
     id: str
@@ -53,6 +54,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     content_type: str | None = None
     longest: int = 0
     is_counted: bool = False
+    wants_each: bool = False
 
 
 class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from typing import Any
 from autobatch.keys import Keys
 from autobatch.redis_link import Command, Commands, in_one_step
 from autobatch.scripts import Args, Script
+from autobatch.status import Ahead
 
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
 GONE_TTL_MS = 600_000  # as long as the longest request may wait
@@ -54,9 +55,13 @@ class WorkerQueue:
         inbox_link: For the one blocking read.
         keys: Of the namespace.
         worker: This worker's id, letters and digits only.
+
+    Attributes:
+        ahead: What there was after the last push.
     """
 
     def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
+        self.ahead = Ahead()
         self._link = link
         self._inbox_link = inbox_link
         self._keys = keys
@@ -77,8 +82,9 @@ class WorkerQueue:
         for is_bulk, frames in requests:
             args += (int(is_bulk), len(frames), *frames)
         keys = self._keys
-        names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk)
-        refused = await self._push.run(self._link, names, tuple(args))
+        names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed(""))
+        usual, bulk, claimed, *refused = await self._push.run(self._link, names, tuple(args))
+        self.ahead = Ahead(usual, bulk, claimed)
         return {place - 1 for place in refused}
 
     async def pop_inbox(self, block_s: float) -> list[str]:

@@ -3,6 +3,8 @@
 Source: the routes of text-embeddings-inference 1.9.
 """
 
+from collections.abc import Mapping
+
 #: Of a call of one job all of them are its own.
 MEASURES = (
     "x-compute-type",
@@ -17,3 +19,8 @@ MEASURES = (
 
 #: Of a call of several jobs, what is true for each of them.
 SHARED = ("x-compute-type",)
+
+
+def shared(measures: Mapping[str, str]) -> dict[str, str]:
+    """Return those headers of a call that are true for each of its jobs."""
+    return {name: measures[name] for name in SHARED if name in measures}

@@ -30,6 +30,12 @@ def _http_urls(value: str) -> str:
     return value
 
 
+def _api_keys(value: SecretStr) -> SecretStr:
+    if not _listed(value.get_secret_value()):
+        raise ValueError("must hold a key, or not be set: everybody may ask then")
+    return value
+
+
 def _listed(value: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in value.split(",") if each.strip())
 
@@ -103,10 +109,14 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
-    api_keys: SecretStr | None = Field(
+    api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
         validation_alias=AliasChoices("api_keys", "api_key"),
-        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's",
+        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's; "
+        "each plain, or `sha256:` and the hex digits of its SHA-256",
+    )
+    api_keys_file: str | None = Field(
+        None, description="a file of further keys, one a line; read again when it changes"
     )
     cors_allow_origin: str = Field(
         "*", description="a comma list of the origins whose pages may read answers; `*`: all, as TEI's"

@@ -37,11 +37,27 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         at: When it reported, unix ms of Redis's clock.
         held: Inputs claimed and not yet sent.
         upstreams: In the order of INFERENCE_URL.
+        drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
     """
 
     at: int
     held: int
     upstreams: list[UpstreamStatus]
+    drained_per_s: float = 0.0
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """What a job that is pushed now would come behind.
+
+    Attributes:
+        usual: Inputs that wait in the queue.
+        bulk: Inputs that wait in the bulk queue.
+        claimed: Jobs that batchers have claimed and not answered.
+    """
+
+    usual: int = 0
+    bulk: int = 0
+    claimed: int = 0
 
 
 class _Info(msgspec.Struct):
@@ -80,6 +96,8 @@ class Fleet:
             if now_ms - status.at < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
+        #: Inputs that all of them answer in a second while there is a backlog; 0 while nobody knows.
+        self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
         #: Of all batchers, the healthy ones first.
         self.upstreams = sorted(
             (upstream for batcher in fresh for upstream in batcher.upstreams), key=lambda u: not u.is_healthy
@@ -93,7 +111,7 @@ class Fleet:
         self.input_tokens_max = max((_input_tokens_max(info) for info in infos), default=UNKNOWN_MAX)
         told = _read(self.info or b"")
         #: What the upstream calls its model; empty while nobody knows.
-        self.served_model = next((n for n in (told.served_model_name, told.model_id) if isinstance(n, str)), "")
+        self.served_model = next((n for n in (told.served_model_name, told.model_id) if n and isinstance(n, str)), "")
         #: The route that `POST /` stands for.
         self.alias = _alias(told.model_type)
         allowed = (upstream.batch_inputs_max for upstream in self.upstreams)

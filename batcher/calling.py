@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -10,7 +11,7 @@ from autobatch.bell import pause
 from autobatch.clock import RedisClock
 from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamBroken, UpstreamUnavailable
 from autobatch.frames import ReplyHeader, encode
-from autobatch.measures import SHARED
+from autobatch.measures import shared
 from batcher.counting import Counting, count_tokens
 from batcher.cutting import cut
 from batcher.jobs import Job
@@ -99,14 +100,16 @@ class Caller:
         counting = None
         try:
             call = prepared(jobs)
-            counting = self._begin_to_count(call, slot, tries)
+            counting, first = self._begin_to_count(call, slot, tries), slot.upstream
             verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
             answer = answered.answer
+            if counting is not None and slot.upstream is not first:
+                counting.start()
             if verdict is Verdict.SPLIT:
                 self._metrics.splits.inc()
                 left = tries if answer.status in INPUT_ERRORS else 1
-                first = set(call.bodies[: len(call.bodies) // 2])
-                halves = [[job for job in jobs if (job.body in first) is half] for half in (True, False)]
+                early = set(call.bodies[: len(call.bodies) // 2])
+                halves = [[job for job in jobs if (job.body in early) is half] for half in (True, False)]
                 told = [reply for half in halves for reply in await self.answer(half, slot, left, is_trial=is_trial)]
                 replies = {reply.job: reply for reply in told}
                 return [replies[job.header.id] for job in jobs]
@@ -134,13 +137,10 @@ class Caller:
         """Count the tokens of the call's inputs for those who asked, if any did."""
         if call.merged is None or not any(job.header.is_counted for job in call.jobs):
             return None
-        upstream = slot.upstream
-
-        async def post(route: str, body: bytes) -> Answer:
-            return await upstream.post(route, body, JSON, self._time_s(call.jobs))
 
         async def count(texts: Sequence[bytes]) -> list[int]:
-            return await count_tokens(post, texts, upstream.limits.input_tokens_max, attempts_max)
+            ask = partial(slot.upstream.ask, content_type=JSON, timeout_s=self._time_s(call.jobs))
+            return await count_tokens(ask, texts, slot.upstream.limits.input_tokens_max, attempts_max)
 
         return Counting(call.jobs, call.merged.items, call.merged.places, count)
 
@@ -150,9 +150,9 @@ class Caller:
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
         now_ms = self._clock.now_ms()
         content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
-        measures = answer.measures
-        if len(call.jobs) > 1 and len(call.bodies) > 1:
-            measures = {name: measures[name] for name in SHARED if name in measures}
+        # Nobody else was in the call, and no text of it was computed for two.
+        is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
+        measures = answer.measures if is_own else shared(answer.measures)
 
         def tell(job: Job, body: bytes, tokens: list[int]) -> Reply:
             header = job.header
@@ -187,6 +187,8 @@ class Caller:
                     raise UpstreamUnavailable from error
             else:
                 status = answered.answer.status
+                if answered.answer.is_of_another_model:
+                    return Verdict.PASS_ON, answered
                 verdict = judge(status, len(call.bodies), is_verbatim=call.merged is None, may_retry=may_retry)
                 if verdict is Verdict.GIVE_UP:
                     raise fault(status)

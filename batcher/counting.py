@@ -1,7 +1,8 @@
 """How many tokens the inputs of a call are, for those of its jobs that asked: each client pays for their own.
 
-1. A call of one job is counted by the upstream itself, in a header of its answer.
-2. The texts of several are counted by the upstream's `/tokenize`, once for all of them and beside the call.
+1. A call of one job is counted by the upstream itself, in a header of its answer, unless the job has a text twice, or wants
+   the number of each.
+2. Other texts are counted by the upstream's `/tokenize`, once for all of them and beside the call.
 3. What cannot be counted is not guessed.
 
 Source: `/tokenize` and `x-compute-tokens` of text-embeddings-inference 1.9.
@@ -14,7 +15,7 @@ import msgspec
 
 from autobatch.bell import pause
 from autobatch.decoding import NOT_AS_ASKED
-from autobatch.errors import UpstreamProtocolError, UpstreamUnavailable
+from autobatch.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 from batcher.jobs import Job
 from batcher.upstream import Answer
 from batcher.verdict import retry_pause_s
@@ -111,7 +112,15 @@ class Counting:
         self._places = [own if job.header.is_counted else () for job, own in zip(jobs, places, strict=True)]
         self._count = count
         self._task: asyncio.Task[dict[int, int]] | None = None
-        if any(self._places) and len({job.body for job in jobs}) > 1:
+        # Each input goes into a call once, and so it stands in its headers.
+        self._is_alone = len({job.body for job in jobs}) == 1 and len(places[0]) == len(items)
+        self._wants_each = len(items) > 1 and any(job.header.wants_each for job in jobs)
+        self.start()
+
+    def start(self) -> None:
+        """Ask where the call itself cannot tell; again when it is another upstream that answers the call."""
+        self.cancel()
+        if any(self._places) and (self._wants_each or not self._is_alone):
             self._task = asyncio.create_task(self._ask(), name="counting")
 
     async def tokens(self, measures: dict[str, str]) -> list[list[int]]:
@@ -125,9 +134,16 @@ class Counting:
         """
         if not any(self._places):
             return [[] for _ in self._places]
-        if self._task is None and (alone := counted_alone(measures)):
+        alone = counted_alone(measures) if self._is_alone else []
+        counts: dict[int, int] = {}
+        if self._task is not None or not alone:
+            try:
+                counts = await (self._task or self._ask())
+            except UpstreamError:
+                if not alone:
+                    raise
+        if alone and not counts:
             return [alone if own else [] for own in self._places]
-        counts = await (self._task or self._ask())
         return [[counts[place] for place in own] if counts else [] for own in self._places]
 
     def cancel(self) -> None:

@@ -123,7 +123,7 @@ class Lanes:
         return batch_of(self._fill(lane, limits, shape), reason)
 
     def take_expired(self, now_ms: int) -> list[Job]:
-        """Take out the jobs whose deadline has passed: nobody waits for them any more."""
+        """Take out the jobs whose deadline has passed by then: nobody waits for them any more."""
         expired = [job for job in self if job.header.deadline <= now_ms]
         for job in expired:
             self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])

@@ -105,9 +105,13 @@ class Holding:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
             await self._put_aside(self._hold(missed, are_retried=True))
 
-    async def drop_expired(self) -> None:
-        """Give up the claims of jobs that nobody waits for any more; their workers have answered 504."""
-        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms())]
+    async def drop_expired(self, call_s: float) -> None:
+        """Give up the claims of jobs for which an answer would come too late; their workers answer 504 in time.
+
+        Args:
+            call_s: The least that a call takes.
+        """
+        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms() + int(call_s * 1000))]
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
             self.let_go(expired)

@@ -17,6 +17,7 @@ from autobatch.frames import id_in_queue
 from autobatch.job_queue import BatcherQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
 from batcher.calling import Caller
+from batcher.draining import DrainRate
 from batcher.forming import Batch, Lanes, Moment, Reason
 from batcher.holding import Holding
 from batcher.limits import Limits
@@ -62,6 +63,7 @@ class WorkingLoop:
         wait_max_ms: int,
     ) -> None:
         self.moved_mono_s = float("-inf")
+        self.drain = DrainRate()
         self._queue = queue
         self._link = link
         self._pool = pool
@@ -79,6 +81,11 @@ class WorkingLoop:
         self._is_stopping = False
         self._is_away = False
         self._was_blocked = False
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether more waits than is being worked on."""
+        return self._lanes.inputs > 0 or self._holding.queued > 0
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
@@ -124,7 +131,7 @@ class WorkingLoop:
             await self._holding.claim(wanted, limits.inputs_max, at_once)
         if self._pool.calls_in_flight == 0:
             self._holding.pace.ended()
-        await self._holding.drop_expired()
+        await self._holding.drop_expired(upstream.fastest_call_s)
         moment = Moment(self._clock.now_ms(), upstream.calls_in_flight == 0, self._is_stopping)
         batch = self._lanes.take(moment, limits, shape)
         if batch is not None:
@@ -176,8 +183,7 @@ class WorkingLoop:
             self._bell.ring()
 
     def _send(self, batch: Batch, upstream: Upstream, limits: Limits) -> None:
-        is_backlog = self._lanes.inputs > 0 or self._holding.queued > 0
-        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.calls_in_flight > 0 or is_backlog)
+        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.calls_in_flight > 0 or self.has_backlog)
         if batch.reason is Reason.IDLE:
             self._holding.pace.left_alone(asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
@@ -200,6 +206,7 @@ class WorkingLoop:
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
+        self.drain.answered(sum([job.header.n for job in batch.jobs]))
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
 
     async def _reply(self, replies: Sequence[Reply], deadline_ms: int) -> None:

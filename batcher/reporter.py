@@ -63,6 +63,7 @@ class Reporter:
 
     async def _round(self) -> float:
         self._probe()
+        self._loop.drain.look(asyncio.get_running_loop().time(), has_backlog=self._loop.has_backlog)
         await self._report()
         return REPORT_EVERY_S
 
@@ -86,10 +87,9 @@ class Reporter:
 
     async def _report(self) -> None:
         upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
+        status = BatcherStatus(self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1))
         try:
-            await self._control.report(
-                self._batcher, BatcherStatus(self._clock.now_ms(), self._lanes.inputs, upstreams)
-            )
+            await self._control.report(self._batcher, status)
             self.reaches_redis = True
         except QueueUnavailable:
             self.reaches_redis = False

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import re
+from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,7 +20,14 @@ from batcher.tuning import Tuner
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT_S = 3.0
+RECENT_CALLS = 16
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
+
+# What TEI says, with status 424, of a route or an option that is another model's: to everybody, and whenever it is asked.
+_is_of_another_model = re.compile(
+    rb'\s*\{"error":"Backend error: (?:[Mm]odel is not an? [\w -]+|`\w+` is not available for SPLADE models)",'
+    rb'"error_type":"Backend"\}\s*'
+).fullmatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,11 @@ class Answer:
     body: bytes
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_of_another_model(self) -> bool:
+        """Whether it says that only another model has this route: no failure, and nothing that a retry could change."""
+        return self.status == 424 and _is_of_another_model(self.body) is not None
 
 
 class Upstream:
@@ -65,6 +79,12 @@ class Upstream:
         self._info = b"null"
         self._has_learnt = False
         self._answered_mono_s = float("-inf")
+        self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
+
+    @property
+    def fastest_call_s(self) -> float:
+        """The least that one of the last calls took; 0 before there was any."""
+        return min(self._recent_calls_s, default=0.0)
 
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
@@ -73,7 +93,43 @@ class Upstream:
         )
 
     async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
-        """Make one call.
+        """Make one call, and learn from it how the upstream is.
+
+        Raises:
+            UpstreamUnavailable, UpstreamTimeout: As `ask` does.
+        """
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        self.breaker.called()
+        try:
+            answer = await self.ask(route, body, content_type, timeout_s)
+        except UpstreamTimeout:
+            if timeout_s >= TIMEOUT_OF_ITS_OWN_S:
+                self.breaker.failed(loop.time())
+            else:
+                self.breaker.learnt_nothing()
+            raise
+        except UpstreamUnavailable as exc:
+            self.breaker.failed(loop.time())
+            self._set_health(healthy=False, why=type(exc.__cause__).__name__)
+            raise
+        except BaseException:
+            self.breaker.learnt_nothing()
+            raise
+        if answer.is_of_another_model:
+            self.breaker.learnt_nothing()
+        elif answer.status == 424 or answer.status >= 500:
+            self.breaker.failed(loop.time())
+        else:
+            self.breaker.succeeded()
+        if answer.status == 200:
+            self._answered_mono_s = loop.time()
+            self._recent_calls_s.append(self._answered_mono_s - started_s)
+            self._set_health(healthy=True, why="answered")
+        return answer
+
+    async def ask(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
+        """Make one call that tells nothing of the upstream: one that cannot compute any more may count tokens for long.
 
         Raises:
             UpstreamUnavailable: It could not be reached.
@@ -81,8 +137,6 @@ class Upstream:
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
         """
         headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
-        loop = asyncio.get_running_loop()
-        self.breaker.called()
         try:
             async with asyncio.timeout(timeout_s):
                 request = self._session.post(
@@ -95,34 +149,18 @@ class Upstream:
                     else ("Accept-Encoding", "Content-Type"),
                 )
                 async with request as response:
-                    answer = Answer(
+                    said = response.headers
+                    return Answer(
                         response.status,
-                        response.headers.get("Content-Type", ""),
+                        said.get("Content-Type", ""),
                         await response.read(),
-                        response.headers.get("Retry-After"),
-                        {name: value for name in MEASURES if (value := response.headers.get(name)) is not None},
+                        said.get("Retry-After"),
+                        {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
                     )
         except TimeoutError as exc:
-            if timeout_s >= TIMEOUT_OF_ITS_OWN_S:
-                self.breaker.failed(loop.time())
-            else:
-                self.breaker.learnt_nothing()
             raise UpstreamTimeout from exc
         except (aiohttp.ClientError, OSError) as exc:
-            self.breaker.failed(loop.time())
-            self._set_health(healthy=False, why=type(exc).__name__)
             raise (UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken) from exc
-        except BaseException:
-            self.breaker.learnt_nothing()
-            raise
-        if answer.status == 424 or answer.status >= 500:
-            self.breaker.failed(loop.time())
-        else:
-            self.breaker.succeeded()
-        if answer.status == 200:
-            self._answered_mono_s = loop.time()
-            self._set_health(healthy=True, why="answered")
-        return answer
 
     async def probe(self) -> None:
         """Ask for its health, and for its limits where it has not told them since it was last away."""

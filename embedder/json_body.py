@@ -5,6 +5,7 @@
 3. A known key may not be repeated; unknown keys may be anything.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -62,15 +63,24 @@ def _keys_at(struct: Struct, path: Path = ()) -> Iterator[tuple[Path, Sequence[s
 def _load(body: bytes) -> tuple[Any, int]:
     """The first JSON value of the body and the index after it."""
     try:
-        return orjson.loads(body), len(body.rstrip(_SPACE))
+        return _parsed(body), len(body.rstrip(_SPACE))
     except orjson.JSONDecodeError as error:
         _, end = _outline(body)
         if end == len(body):
             raise _not_json(error) from error
     try:
-        return orjson.loads(body[:end]), end
+        return _parsed(body[:end]), end
     except orjson.JSONDecodeError as error:
         raise _not_json(error) from error
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "infinity" not in error.msg:
+            raise
+        return json.loads(body)  # a number beyond all floats is none to serde either, but where nobody looks at it
 
 
 def _not_json(error: orjson.JSONDecodeError) -> BodyError:

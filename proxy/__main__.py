@@ -16,6 +16,7 @@ from gunicorn.glogging import Logger
 from autobatch import logs
 from autobatch.settings import ProxySettings
 from autobatch.settings_load import SettingsError, load
+from proxy.key_file import read_keys
 from proxy.lengths import make_ruler
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
@@ -91,6 +92,8 @@ def check(settings: ProxySettings) -> None:
     """Refuse to start where a worker could not: what a setting names may not be there."""
     try:
         make_ruler(settings.tokenizer_file)
+        if settings.api_keys_file is not None:
+            read_keys(settings.api_keys_file)
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)

@@ -1,10 +1,15 @@
-"""Who may ask: API keys as TEI has them, several of them, and none of them in memory as it is written."""
+"""Who may ask: API keys as TEI has them, several of them, and none of them in memory as it is written.
+
+A key is written plainly, or as `sha256:` and the hex digits of its digest: then nobody who reads it can ask with it.
+"""
 
 import hmac
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 
 _SCHEME = b"Bearer "
+_hashed = re.compile(r"sha256:([0-9a-fA-F]{64})").fullmatch
 
 
 class Access:
@@ -15,7 +20,11 @@ class Access:
     """
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = [sha256(key.encode()).digest() for key in keys]
+        self.take(keys)
+
+    def take(self, keys: Iterable[str]) -> None:
+        """Let these keys be the ones that count, from now on."""
+        self._digests = [_digest(key) for key in keys]
 
     @property
     def is_open(self) -> bool:
@@ -33,3 +42,8 @@ class Access:
         digest = sha256(said.removeprefix(_SCHEME)).digest()
         found = [hmac.compare_digest(digest, each) for each in self._digests]
         return said.startswith(_SCHEME) and any(found)
+
+
+def _digest(key: str) -> bytes:
+    found = _hashed(key)
+    return bytes.fromhex(found[1]) if found else sha256(key.encode()).digest()

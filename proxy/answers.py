@@ -7,12 +7,12 @@ from aiohttp import web
 
 from autobatch.errors import FAULTS, AutobatchError, UpstreamProtocolError
 from autobatch.frames import ReplyHeader
-from autobatch.measures import SHARED
+from autobatch.measures import shared
 from proxy.desk import Reply
 from proxy.joining import join_rows
 from proxy.measures import measure_lines
 from proxy.pieces import Piece, Plan
-from proxy.statuses import RETRY_AFTER_S, RETRY_LATER, tei_error
+from proxy.statuses import RETRY_LATER, tei_error
 from proxy.timings import slowest_timings, timing_lines, timings_of
 from proxy.whole_response import WholeResponse
 
@@ -61,8 +61,7 @@ def answer(
             body = plan.shape(body, _tokens(headers))
     except UpstreamProtocolError as error:
         return error_response(error, shape, timings)
-    shared = {name: headers[0].measures[name] for name in SHARED if name in headers[0].measures}
-    measured = measure_lines(ReplyHeader("", 200, measures=shared), plan.characters, ms)
+    measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)
     timed = b"".join([f"{name}: {value}\r\n".encode() for name, value in timings.items()])
     return WholeResponse(b"%b%b%b" % (lines, timed, measured), body)
 
@@ -74,7 +73,7 @@ def error_response(
     status, body = tei_error(error)
     headers = JSON | (timings or {})
     if status in RETRY_LATER:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(error.retry_after_s)
     return web.Response(status=status, body=shape(status, body) if shape else body, headers=headers)
 
 

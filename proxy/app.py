@@ -17,7 +17,9 @@ from proxy.access import Access
 from proxy.common_headers import CommonHeaders
 from proxy.compute import PATHS, Compute
 from proxy.desk import Desk, new_worker_id
+from proxy.docs_page import docs_routes
 from proxy.fleet_routes import FleetRoutes
+from proxy.key_file import KeyFile, read_keys
 from proxy.lengths import make_ruler
 from proxy.metrics import Metrics
 from proxy.recall import Recall
@@ -32,9 +34,10 @@ def make_app(settings: ProxySettings) -> web.Application:
     url = settings.redis_url.get_secret_value()
     keys, worker = Keys(settings.namespace), new_worker_id()
     link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
-    desk = Desk(WorkerQueue(link, inbox_link, keys, worker), link, inbox_link, worker, settings.max_queue_size)
     ruler = make_ruler(settings.tokenizer_file)
     watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
+    queue = WorkerQueue(link, inbox_link, keys, worker)
+    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet.drained_per_s)
     metrics = Metrics()
     cache_link, recall = None, None
     if settings.cache_ttl_s:
@@ -43,6 +46,10 @@ def make_app(settings: ProxySettings) -> web.Application:
         cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
         recall = Recall(desk, cache, lambda: watcher.fleet.model)
     common = CommonHeaders(worker, settings.cors_origins)
+    access, key_file = Access(settings.keys), None
+    if settings.api_keys_file is not None:
+        access.take((*settings.keys, *read_keys(settings.api_keys_file)))
+        key_file = KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
 
     def take() -> None:
         metrics.take(desk, recall)
@@ -59,7 +66,11 @@ def make_app(settings: ProxySettings) -> web.Application:
         await desk.open()
         watcher.open()
         counting.start()
+        if key_file is not None:
+            key_file.open()
         yield
+        if key_file is not None:
+            await key_file.close()
         await counting.close()
         take()
         await watcher.close()
@@ -75,8 +86,11 @@ def make_app(settings: ProxySettings) -> web.Application:
     add_routes(
         app,
         {path: compute.handler(path) for path in PATHS},
-        FleetRoutes(desk, watcher, metrics, take).handlers(),
-        Access(settings.keys),
+        {
+            **FleetRoutes(desk, watcher, metrics, take).handlers(),
+            **{path: handler for _, path, handler in docs_routes()},
+        },
+        access,
     )
     return app
 

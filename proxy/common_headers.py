@@ -14,6 +14,8 @@ VARY = "origin, access-control-request-method, access-control-request-headers"
 PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-headers": "content-type"}
 
 _KEY = web.RequestKey("request_id", str)
+_VARY_LINE = f"vary: {VARY}\r\n".encode()
+_PUBLIC_LINES = _VARY_LINE + b"access-control-allow-origin: *\r\n"
 _is_usable = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 
 
@@ -33,18 +35,22 @@ class CommonHeaders:
 
     def request_id(self, request: web.BaseRequest) -> str:
         """The id of a request: the same one whenever it is asked for."""
-        known = request.get(_KEY)
-        if known is None:
-            said = request.headers.get(REQUEST_ID_HEADER)
-            known = said if said is not None and _is_usable(said) else f"{self._worker}-{next(self._made)}"
-            request[_KEY] = known
-        return known
+        said = request.headers.get(REQUEST_ID_HEADER)
+        if said is not None and _is_usable(said):  # behind nginx always
+            return said
+        made = request.get(_KEY)
+        if made is None:
+            made = request[_KEY] = f"{self._worker}-{next(self._made)}"
+        return made
 
     def lines(self, request: web.BaseRequest) -> bytes:
         """The lines of an HTTP head, each ended by CRLF."""
+        request_id = self.request_id(request).encode()
+        if self._is_public:
+            return b"x-request-id: %b\r\n%b" % (request_id, _PUBLIC_LINES)
         origin = self._origin(request)
         allowed = f"access-control-allow-origin: {origin}\r\n" if origin else ""
-        return f"x-request-id: {self.request_id(request)}\r\nvary: {VARY}\r\n{allowed}".encode()
+        return b"x-request-id: %b\r\n%b%b" % (request_id, _VARY_LINE, allowed.encode())
 
     async def add(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""

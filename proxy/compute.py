@@ -9,12 +9,14 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch.errors import AutobatchError, DeadlineExceeded, InvalidRequest
+from autobatch.errors import AutobatchError, DeadlineExceeded
 from autobatch.settings import ProxySettings
 from proxy.answers import JSON, ErrorShape, answer, error_response
 from proxy.common_headers import CommonHeaders
+from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
+from proxy.framework_errors import FrameworkError, TooLarge, WrongType
 from proxy.lengths import Ruler
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
@@ -30,7 +32,7 @@ from proxy.watcher import FleetWatcher
 log = logging.getLogger(__name__)
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-TOO_LARGE = b"Failed to buffer the request body: length limit exceeded"  # TEI's words
+SPLICED_BYTES = len('{"inputs":[]}') - len('{"input":}')
 
 
 class Planner(Protocol):
@@ -56,6 +58,7 @@ PLANNERS: dict[str, Planner] = {
 ALIASES = ("/", "/invocations")
 VERBATIM = ("/rerank", "/similarity", "/tokenize", "/decode", "/vertex")
 OPENAI = ("/v1/embeddings", "/embeddings")
+OTHERS = ("/v1/embedding", "/vectors")  # these look at the content type themselves
 PATHS = (*PLANNERS, *ALIASES, *VERBATIM)
 
 
@@ -74,6 +77,8 @@ class Compute:
     ) -> None:
         self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
         self._timeout_max_ms = settings.request_timeout_ms
+        # A call that is put together can be longer than the body that it is for, and then be too long.
+        self._spliced_bytes_max = settings.payload_limit - SPLICED_BYTES
         self._desk = desk
         self._recall = recall
         self._watcher = watcher
@@ -93,9 +98,9 @@ class Compute:
                 response = await self._answer(request, path, shape, started, is_alias=is_alias)
             except AutobatchError as error:
                 response = error_response(error, shape)
-            except web.HTTPRequestEntityTooLarge:
-                body = TOO_LARGE if shape is None else shape(413, TOO_LARGE)
-                response = web.Response(status=413, body=body, headers=TEXT if shape is None else JSON)
+            except FrameworkError as error:
+                body, headers = (error.text, TEXT) if shape is None else (shape(error.status, error.text), JSON)
+                response = web.Response(status=error.status, body=body, headers=headers)
             except Exception:  # a fault of ours: what it says is for us, and the client hears that it is no other's
                 log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
                 response = error_response(AutobatchError(), shape)
@@ -113,16 +118,23 @@ class Compute:
     async def _answer(
         self, request: web.Request, path: str, shape: ErrorShape | None, started: float, *, is_alias: bool
     ) -> web.StreamResponse:
-        body = await self._body(request)
         headers = request.headers
+        content_type = headers.get("Content-Type")
+        if path not in OTHERS and not is_json(content_type):
+            raise WrongType  # before the body is read, as the upstream does it
+        body = await self._body(request)
         is_bulk = asks_bulk(headers.get(PRIORITY_HEADER))
         allowed = self._watcher.allowed
         planner = PLANNERS.get(allowed.alias if is_alias else path, plan_verbatim)
-        plan = planner(body, headers.get("Content-Type"), self._rules, allowed, asks_bulk=is_bulk)
+        plan = planner(body, content_type, self._rules, allowed, asks_bulk=is_bulk)
+        if len(body) > self._spliced_bytes_max and len(plan.pieces) == 1 and (plan.shape is None or path in OPENAI):
+            plan = plan_verbatim(body, content_type, asks_bulk=is_bulk)
         plan.route = plan.route or path
         timeout_s = self._timeout_s(request)
         if plan.largest_id is not None:
+            checked_from = time.perf_counter()
             await self._vocabulary.check(plan.largest_id, timeout_s)
+            timeout_s -= time.perf_counter() - checked_from
         if self._recall is None:
             pieces, replies = plan.pieces, await self._desk.ask(plan, timeout_s)
         else:
@@ -132,15 +144,17 @@ class Compute:
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""
-        if request.content.is_eof():  # nearly always: it came with its headers
-            return await request.read()
         try:
+            if request.content.is_eof():  # nearly always: it came with its headers
+                return await request.read()
             async with asyncio.timeout(self._timeout_s(request)):
                 return await request.read()
+        except web.HTTPRequestEntityTooLarge as exc:
+            raise TooLarge from exc
         except TimeoutError as exc:
             raise DeadlineExceeded("The request's body did not arrive in time") from exc
         except aiohttp.ClientPayloadError as exc:
-            raise InvalidRequest("The request's body is broken") from exc
+            raise FrameworkError from exc
 
     def _timeout_s(self, request: web.Request) -> float:
         return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)

@@ -10,9 +10,10 @@ More than 250 lines, because pushing, waiting and reading all keep the one book 
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 
@@ -23,6 +24,7 @@ from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, Q
 from autobatch.frames import JobHeader, ReplyHeader
 from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
+from proxy.admission import Backlog, is_in_time, retry_after_s
 from proxy.pieces import Plan
 
 log = logging.getLogger(__name__)
@@ -69,12 +71,21 @@ class Desk:
         worker: This worker's id.
         inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
             are counted apart, so that a large request refuses nobody else.
+        drained_per_s: Inputs that are answered in a second of backlog; 0 while nobody knows.
     """
 
     def __init__(
-        self, queue: WorkerQueue, link: RedisLink, inbox_link: RedisLink, worker: str, inputs_max: int
+        self,
+        queue: WorkerQueue,
+        link: RedisLink,
+        inbox_link: RedisLink,
+        worker: str,
+        inputs_max: int,
+        drained_per_s: Callable[[], float],
     ) -> None:
         self.counts = DeskCounts()
+        self._drained_per_s = drained_per_s
+        self._backlog = Backlog()
         self._inputs_in_flight = [0, 0]  # of bulk requests the second
         self._queue = queue
         self._link = link
@@ -126,14 +137,19 @@ class Desk:
         """Push one request's jobs and return their replies in the order of its pieces.
 
         Raises:
-            QueueFull: Refused, nothing was pushed.
+            QueueFull: Refused, nothing was pushed: too much waits, or so much that it could not be answered in time.
             QueueUnavailable: Redis is away, or lost the jobs.
             DeadlineExceeded: After `timeout_s` seconds.
         """
         is_bulk = plan.is_bulk
         inputs = sum([piece.n for piece in plan.pieces])
-        if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max:
-            raise QueueFull
+        now_s = self._loop.time()
+        wait_s = self._backlog.wait_s(self._drained_per_s(), now_s, is_bulk=is_bulk)
+        if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
+            if self._backlog.is_old(now_s):
+                self._backlog.note(self._queue.ahead, now_s)  # one look at a time
+                self._spawn(self._push([]))
+            raise queue_full(wait_s)
         at = self._clock.now_ms()
         deadline = at + int(timeout_s * 1000)
         request = _Request(is_bulk, deadline, [], [], [])
@@ -151,6 +167,7 @@ class Desk:
                 piece.content_type,
                 piece.longest,
                 plan.are_counted,
+                plan.wants_each,
             )
             request.frames.append(frames.encode(header, piece.body))
             future: asyncio.Future[Reply] = self._loop.create_future()
@@ -189,10 +206,14 @@ class Desk:
                 _fail(request.futures, QueueUnavailable)
             return
         self._is_refused = False
+        now_s = self._loop.time()
+        self._backlog.note(self._queue.ahead, now_s)
         for request in requests:
             request.frames = []  # Redis has them; ten thousand waiting requests need not
         for place in refused:
-            _fail(requests[place].futures, QueueFull)
+            request = requests[place]
+            wait_s = self._backlog.wait_s(self._drained_per_s(), now_s, is_bulk=request.is_bulk)
+            _fail(request.futures, partial(queue_full, wait_s))
 
     def _leave(self, request: _Request) -> None:
         """Take a request out of the books; what has no reply yet need not be worked on."""
@@ -246,7 +267,7 @@ class Desk:
         epoch = await self._queue.epoch()
         if self._epoch is not None and epoch != self._epoch:
             log.error("redis_lost_its_data", extra={"requests_failed": len(self._waiting)})
-            _fail(list(self._waiting.values()), QueueUnavailable, "The queue lost its data")
+            _fail(list(self._waiting.values()), lambda: QueueUnavailable("The queue lost its data"))
         self._epoch = epoch
         self._must_recover = False
         waiting = list(self._waiting)
@@ -297,7 +318,14 @@ class Desk:
         task.add_done_callback(self._tasks.discard)
 
 
-def _fail(futures: Sequence["asyncio.Future[Reply]"], error: type[AutobatchError], message: str = "") -> None:
+def queue_full(wait_s: float) -> QueueFull:
+    """Return the refusal of a request that would wait so long."""
+    error = QueueFull()
+    error.retry_after_s = retry_after_s(wait_s)
+    return error
+
+
+def _fail(futures: Sequence["asyncio.Future[Reply]"], error: Callable[[], AutobatchError]) -> None:
     for future in futures:
         if not future.done():
-            future.set_exception(error(message))
+            future.set_exception(error())

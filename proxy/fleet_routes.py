@@ -38,7 +38,7 @@ class FleetRoutes:
             **dict.fromkeys(("/", "/health", "/ping"), self.health),
             **dict.fromkeys(("/info", "/meta"), self.info),
             "/v1/models": self.models,
-            "/v1/models/{model:.+}": self.model,
+            "/v1/models/{model:(?s:.+)}": self.model,
             "/.well-known/ready": self.ready,
             "/.well-known/live": self.live,
             "/metrics": self.metrics,

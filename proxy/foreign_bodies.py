@@ -98,5 +98,5 @@ def _one_vector(text: bytes, answer: bytes, _tokens: int | None) -> bytes:
 
 
 def _all_vectors(texts: bytes, answer: bytes, _tokens: int | None) -> bytes:
-    size = rows_in(answer)[0].count(b",") + 1
+    size = bytes(rows_in(answer)[0]).count(b",") + 1
     return b'{"texts":%b,"dims":%d,"dim":%d,"vectors":%b}' % (texts, size, size, answer)

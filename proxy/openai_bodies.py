@@ -56,7 +56,7 @@ def plan_openai(
 
 def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
     plain = read(body, _OPENAI)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None or plain.request.dimensions == 0:
+    if plain is None or (inputs := read_inputs(plain.raw)) is None:
         return None
     request = plain.request
     options = "" if request.dimensions is None else f'"dimensions":{request.dimensions}'
@@ -65,7 +65,7 @@ def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
     row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came
     plan.are_counted = plan.largest_id is not None or not rules.ruler.is_exact(plan.characters)
     known = None if plan.are_counted else plan.length
-    plan.shape = partial(_answer, row, allowed.served_model, known)
+    plan.shape = partial(_answer, row, allowed.served_model or request.model or "", known)
     return plan
 
 
@@ -113,12 +113,12 @@ def in_base64(row: bytes) -> bytes:
     Raises:
         UpstreamProtocolError: It holds something else. Null is what TEI writes for NaN.
     """
-    numbers = orjson.loads(row)
-    if b"n" in row:
-        numbers = [math.nan if number is None else number for number in numbers]
     try:
+        numbers = orjson.loads(row)
+        if b"n" in row:
+            numbers = [math.nan if number is None else number for number in numbers]
         packed = array("f", numbers)
-    except TypeError as exc:
+    except (TypeError, ValueError) as exc:
         raise UpstreamProtocolError("The upstream's answer has a row that is not an array of numbers") from exc
     if sys.byteorder == "big":
         packed.byteswap()

@@ -53,7 +53,8 @@ def _said(body: bytes) -> dict[str, str]:
         said = _decode(body)
     except NOT_AS_ASKED:
         return {"message": body.decode(errors="replace").strip()}
-    return {key: value for key, value in said.items() if isinstance(value, str)}
+    inner = said.get("error")  # of an upstream that speaks as OpenAI does
+    return {key: value for key, value in (inner if isinstance(inner, dict) else said).items() if isinstance(value, str)}
 
 
 def _param(status: int, message: str) -> str | None:

@@ -65,7 +65,7 @@ def plan_embed(
     plan = None
     if is_json(content_type):
         plan = _plan_tei(body, _EMBED, "/embed", rules, allowed, asks_bulk=asks_bulk)
-        if plan is None and b'"input"' in body and b'"inputs"' not in body:
+        if plan is None and b'"input"' in body:
             plan = _plan_input(body, rules, allowed, asks_bulk=asks_bulk)
     return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
 
@@ -116,21 +116,23 @@ def _plan_tei(
 ) -> Plan | None:
     """The jobs of a request; None when it is not plainly one."""
     plain = read(body, fields)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None or (options := _options(plain.request)) is None:
+    if plain is None or (inputs := read_inputs(plain.raw)) is None:
         return None
-    plan = plan_inputs(inputs, plain.raw, options, rules, allowed, asks_bulk=asks_bulk)
+    plan = plan_inputs(inputs, plain.raw, _options(plain.request), rules, allowed, asks_bulk=asks_bulk)
     plan.route = route
     return plan
 
 
 def _plan_input(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
-    """The jobs of a request that calls its inputs `input`: one text, or several."""
+    """The jobs of a request that calls its inputs `input`: one text, or several. Where `inputs` is there too, it counts."""
     plain = read(body, _INPUT)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None or (options := _options(plain.request)) is None:
+    if plain is None or (inputs := read_inputs(plain.raw)) is None:
+        return None
+    if body.count(b'"inputs"') > plain.raw.count(b'"inputs"'):
         return None
     if not isinstance(inputs, str) and set(map(type, inputs)) != {str}:
         return None
-    plan = plan_inputs(inputs, plain.raw, options, rules, allowed, asks_bulk=asks_bulk)
+    plan = plan_inputs(inputs, plain.raw, _options(plain.request), rules, allowed, asks_bulk=asks_bulk)
     plan.shape = shapes.one_embedding if isinstance(inputs, str) else shapes.all_embeddings
     return plan
 
@@ -145,11 +147,8 @@ def truncation(request: Any) -> list[str]:
     return members
 
 
-def _options(request: _TokensOptions) -> str | None:
-    """The options that are not defaults as JSON members in a fixed order: equal options are equal strings.
-
-    None for what the upstream may refuse before it looks at the inputs.
-    """
+def _options(request: _TokensOptions) -> str:
+    """The options that are not defaults as JSON members in a fixed order: equal options are equal strings."""
     members = truncation(request)
     if request.prompt_name is not None:
         members.append('"prompt_name":' + _encode_text(request.prompt_name).decode())
@@ -157,7 +156,5 @@ def _options(request: _TokensOptions) -> str | None:
         if not request.normalize:
             members.append('"normalize":false')
         if request.dimensions is not None:
-            if request.dimensions == 0:
-                return None
             members.append(f'"dimensions":{request.dimensions}')
     return ",".join(members)

@@ -48,6 +48,7 @@ class Plan(msgspec.Struct):
         characters: Of its inputs; a token id counts as one. 0 when nobody knows.
         length: Of its inputs, in the unit of the ruler.
         are_counted: Whether the batcher has to say how many tokens the inputs are.
+        wants_each: Whether of each of them rather than of all together.
         shape: Makes the answer's body of the array of all rows and the number of tokens, where it was asked for or known.
             None: that array is the body.
         largest_id: The largest token id in it, where it has any.
@@ -59,6 +60,7 @@ class Plan(msgspec.Struct):
     characters: int = 0
     length: int = 0
     are_counted: bool = False
+    wants_each: bool = False
     shape: Callable[[bytes, int | None], bytes] | None = None
     largest_id: int | None = None
 
@@ -119,12 +121,12 @@ def plan_list(
     ruler, job_inputs_max = rules.ruler, allowed.job_inputs_max
     if kind == "merge":
         lengths = ruler.lengths(inputs)
-        if max(lengths) > allowed.length_max:
-            lengths = [min(length, allowed.length_max) for length in lengths]
         if is_bulk:
             job_inputs_max = max(1, job_inputs_max // BULK_JOBS_PER_BATCH)
     else:
         lengths = [ruler.length(item) if isinstance(item, str) else len(item) for item in inputs]
+    if max(lengths) > allowed.length_max:
+        lengths = [min(length, allowed.length_max) for length in lengths]
     longest, total = max(lengths), sum(lengths)
     characters = sum(map(len, inputs))
     # The cheap question first: nearly all lists are short, or their inputs are alike.

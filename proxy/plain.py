@@ -73,15 +73,15 @@ def read(body: bytes, rules: Grammar) -> Plain | None:
 def _is_odd(body: bytes, raw_inputs: bytes, rules: Grammar) -> bool:
     """Whether the upstream may see in the body something else than our decoder, which is laxer in some corners.
 
-    It takes the last of repeated keys, which a backslash could spell in another way, and it does not look into strings
-    that it skips.
+    It takes the last of repeated keys, which a backslash could spell in another way, it reads `-0` as 0, and it does not
+    look into strings that it skips.
     """
     if not body.isascii() and not _is_utf8(body):
         return True
     if len(body) - len(raw_inputs) <= rules.only_inputs_bytes:  # nearly always: no room for another key
         return False
-    # No key can lie partly in the inputs, so what is not in them is counted by subtraction.
-    return body.count(b"\\") > raw_inputs.count(b"\\") or any(
+    # Nothing of that can lie partly in the inputs, so what is not in them is counted by subtraction.
+    return any(body.count(mark) > raw_inputs.count(mark) for mark in (b"\\", b"-0")) or any(
         body.count(field) - raw_inputs.count(field) > 1 for field in rules.fields
     )
 

@@ -69,7 +69,8 @@ class Recall:
             left_s = timeout_s - (asyncio.get_running_loop().time() - started_s)
             if left_s <= 0:
                 raise DeadlineExceeded
-            replies = await self._desk.ask(msgspec.structs.replace(plan, pieces=pieces), left_s)
+            asked = msgspec.structs.replace(plan, pieces=pieces, wants_each=plan.are_counted)  # to keep them one by one
+            replies = await self._desk.ask(asked, left_s)
             if self._model() == model:
                 self._store([own for _, own in unknown], replies)
         return [*(piece for piece, _ in known), *pieces], [*(reply for _, reply in known), *replies]

@@ -19,7 +19,7 @@ OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.jso
 #: Where errors are read as OpenAI's are.
 OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/")
 
-UNKNOWN_PATH = "/{path:.*}"
+UNKNOWN_PATH = "/{path:(?s:.*)}"
 GET = ("GET", "HEAD")
 
 
@@ -32,7 +32,8 @@ def add_routes(app: web.Application, posts: Mapping[str, Handler], gets: Mapping
         wrong_method = _refuse(405, path, {"Allow": ",".join(handlers)})
         for method, handler in (*handlers.items(), ("OPTIONS", preflight), ("*", wrong_method)):
             needs_key = method != "OPTIONS" and not (_is_among(OPEN, path) or (path == "/" and method in GET))
-            app.router.add_route(method, path, _guarded(handler, path, access) if needs_key else handler)
+            allow = {"Allow": ",".join(handlers)} if method == "*" else {}
+            app.router.add_route(method, path, _guarded(handler, path, access, allow) if needs_key else handler)
     app.router.add_route("OPTIONS", UNKNOWN_PATH, preflight)
     app.router.add_route("*", UNKNOWN_PATH, _refuse(404, UNKNOWN_PATH, {}))
 
@@ -42,11 +43,11 @@ async def preflight(_request: web.Request) -> web.Response:
     return web.Response(headers=PREFLIGHT)
 
 
-def _guarded(handler: Handler, path: str, access: Access) -> Handler:
-    """The same handler, for those with a key."""
+def _guarded(handler: Handler, path: str, access: Access, headers: Mapping[str, str]) -> Handler:
+    """The same handler, for those with a key; the others are told so with these headers."""
     if access.is_open:
         return handler
-    refuse = _refuse(401, path, {})
+    refuse = _refuse(401, path, headers)
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if access.is_granted(request.headers.get("Authorization")):

@@ -37,7 +37,6 @@ STATUSES: dict[type[AutobatchError], tuple[int, str]] = {
     AutobatchError: (500, "Backend"),
 }
 
-RETRY_AFTER_S = 1  # clients that honour it spread themselves out
 RETRY_LATER = {429, 503}
 
 _encode = msgspec.json.Encoder().encode

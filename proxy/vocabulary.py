@@ -53,4 +53,5 @@ class Vocabulary:
             return  # it has no such route, or is away: then it will say so itself
         if text.strip() == b'[""]':
             raise InvalidRequest(HINT)
-        self._known = (model, largest_id)
+        known_model, known_id = self._known  # others asked meanwhile
+        self._known = (model, max(largest_id, known_id) if model == known_model else largest_id)

@@ -1,8 +1,8 @@
 -- Append the jobs of several requests to the queues, each request wholly or not at all.
--- KEYS  1 jobs, 2 waiting, 3 jobs:bulk, 4 waiting:bulk
+-- KEYS  1 jobs, 2 waiting, 3 jobs:bulk, 4 waiting:bulk, 5 leases, 6 claimed: (with `<batcher>` behind it)
 -- ARGV  1 most inputs that may wait in one queue; then per request: 1 if bulk else 0, how many frames, the frames
 -- A job weighs as many inputs as it has, or one for each 8 kB, whichever is more: so Redis's memory is bounded too.
--- Returns the places (1-based) of the requests that were refused, empty when all are in.
+-- Returns { inputs waiting in `jobs` now, in `jobs:bulk`, jobs claimed and not answered, places (1-based) of the requests that were refused, ... }
 local WAITING_TTL_MS = 86400000
 local INPUT_BYTES = 8192 -- as in claim.lua
 local CHUNK = 4000 -- unpack() takes fewer than 8000 values
@@ -12,7 +12,7 @@ local function weight(frame)
 end
 
 local limit = tonumber(ARGV[1])
-local refused = {}
+local result = { 0, 0, 0 }
 local queues = {}
 for bulk = 0, 1 do
   local before = tonumber(redis.call('GET', KEYS[2 + 2 * bulk]) or 0)
@@ -27,7 +27,7 @@ while at <= #ARGV do
     inputs = inputs + weight(ARGV[i])
   end
   if queue.waiting + inputs > limit then
-    refused[#refused + 1] = request
+    result[#result + 1] = request
   else
     queue.waiting = queue.waiting + inputs
     for i = first, last do
@@ -58,4 +58,8 @@ for bulk = 0, 1 do
     redis.call('DEL', queue.count)
   end
 end
-return refused
+result[1], result[2] = queues[0].waiting, queues[1].waiting
+for _, batcher in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
+  result[3] = result[3] + redis.call('HLEN', KEYS[6] .. batcher)
+end
+return result

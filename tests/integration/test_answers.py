@@ -115,12 +115,14 @@ async def test_a_body_that_is_not_plain_gets_the_upstreams_own_answer(redis_url:
             assert answers[0][0] == 400
 
 
-async def test_a_body_without_a_content_type_is_passed_on_without_one(redis_url: str, upstream: FakeUpstream) -> None:
-    async with (
-        ready_house(redis_url, upstream.url) as house,
-        house.http.post(f"{house.url}/embed", data=b'{"inputs":"a"}', skip_auto_headers=["Content-Type"]) as answer,
-    ):
-        assert answer.status == 200
+async def test_a_body_that_does_not_say_that_it_is_json_is_refused(redis_url: str, upstream: FakeUpstream) -> None:
+    """Before it is read, as TEI does it."""
+    async with ready_house(redis_url, upstream.url) as house:
+        for headers in ({}, {"content_type": "text/plain"}):
+            reply = await house.post("/embed", b'{"inputs":"a"}', **headers)
+            assert (reply.status, reply.body) == (415, b"Expected request with `Content-Type: application/json`")
+            assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+    assert upstream.calls == []
 
 
 async def test_too_many_inputs_are_refused_in_teis_words(redis_url: str, upstream: FakeUpstream) -> None:
@@ -304,7 +306,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for_longer_than_the_reque
 ) -> None:
     async with ready_house(redis_url, upstream.url) as house:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(house.url.rpartition(":")[2]))
-        writer.write(b"POST /embed HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nX-Request-Timeout-Ms: 50\r\n\r\n{")
+        headers = b"Content-Type: application/json\r\nContent-Length: 100\r\nX-Request-Timeout-Ms: 50\r\n"
+        writer.write(b"POST /embed HTTP/1.1\r\nHost: a\r\n%b\r\n{" % headers)
         assert (await reader.readline()).startswith(b"HTTP/1.1 504 ")
         writer.close()
 

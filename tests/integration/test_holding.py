@@ -100,9 +100,9 @@ async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(sc
     await scene.holding.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.holding.drop_expired()
+        await scene.holding.drop_expired(0)
     await scene.holding.recover()
-    await scene.holding.drop_expired()
+    await scene.holding.drop_expired(0)
     assert scene.held == []
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0
 

@@ -17,6 +17,15 @@ from bench.oracle import answer, row
 POISON = "poison"
 JSON = {"Content-Type": "application/json"}
 
+VOCABULARY = 100  # token ids that there are
+
+#: What the other routes answer to one input. What `/predict` takes is a text or two in a list, and comes as its text.
+OTHER_ROWS: dict[str, Callable[[str], Any]] = {
+    "/embed_all": lambda text: [vector(text)] * tokens(text),
+    "/embed_sparse": lambda text: [{"index": len(text), "value": 0.5}],
+    "/predict": lambda text: [{"score": 0.5, "label": text}],
+}
+
 Behaviour = Callable[[list[str]], Awaitable[web.StreamResponse | None]]
 
 
@@ -24,6 +33,11 @@ def vector(text: str) -> list[float]:
     """Return what a client must get for this text."""
     values: list[float] = orjson.loads(row(text))
     return values
+
+
+def tokens(text: str) -> int:
+    """Return what this text costs: its words, and two special tokens."""
+    return len(text.split()) + 2
 
 
 def tei_error(status: int, message: str, error_type: str) -> web.Response:
@@ -41,6 +55,11 @@ class FakeUpstream:
         in_flight_max: Most inputs that were being worked on at once.
         calls_in_flight_max: Most calls at once.
         behave: Asked first at every call; None lets the call go on. Replace it to make the upstream fail.
+        tokenized: The texts of every `/tokenize` call.
+        tokenize_status: What `/tokenize` answers.
+        decoded: The ids of every `/decode` call.
+        passed: Path, body and content type of every call of the routes of which it knows nothing but `passing`.
+        passing: Status, content type and body of their answer.
         info: What `/info` says; None is 404.
         info_asked: How often `/info` was asked for.
         is_healthy: What `/health` says.
@@ -51,6 +70,11 @@ class FakeUpstream:
     in_flight_max: int = 0
     calls_in_flight_max: int = 0
     behave: Behaviour | None = None
+    tokenized: list[list[str]] = field(default_factory=list)
+    tokenize_status: int = 200
+    decoded: list[int] = field(default_factory=list)
+    passed: list[tuple[str, bytes, str | None]] = field(default_factory=list)
+    passing: tuple[int, str, bytes] = (200, "application/json", b'[{"index":0,"score":0.5}]')
     info: dict[str, Any] | None = field(
         default_factory=lambda: {"model_id": "fake", "max_client_batch_size": 32, "max_concurrent_requests": 512}
     )
@@ -69,7 +93,12 @@ class FakeUpstream:
     async def start(self) -> None:
         """Listen; after a stop on the same port again."""
         app = web.Application(client_max_size=2_000_000)
-        app.router.add_post("/embed", self._embed)
+        for path in ("/embed", "/embed_all", "/embed_sparse", "/predict"):
+            app.router.add_post(path, self._embed)
+        for path in ("/", "/invocations", "/rerank", "/similarity", "/vertex", "/v1/embeddings", "/embeddings"):
+            app.router.add_post(path, self._pass)
+        app.router.add_post("/tokenize", self._tokenize)
+        app.router.add_post("/decode", self._decode)
         app.router.add_get("/health", self._health)
         app.router.add_get("/info", self._info)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01, handler_cancellation=True)
@@ -102,12 +131,12 @@ class FakeUpstream:
         try:
             if self.behave is not None and (response := await self.behave(texts)) is not None:
                 return response
-            return self._answer(texts)
+            return self._answer(request.path, texts)
         finally:
             self._in_flight -= len(texts)
             self._calls_in_flight -= 1
 
-    def _answer(self, texts: list[str]) -> web.Response:
+    def _answer(self, path: str, texts: list[str]) -> web.Response:
         limit = (self.info or {}).get("max_client_batch_size", 1000)
         if len(texts) > limit:
             return tei_error(422, f"batch size {len(texts)} > maximum allowed batch size {limit}", "Validation")
@@ -116,7 +145,33 @@ class FakeUpstream:
         for text in texts:
             if text.startswith(POISON):
                 return tei_error(422, f"Input validation error: {text}", "Validation")
-        return web.Response(body=answer(texts), headers=JSON)
+        measures = {
+            "X-Compute-Type": "fake",
+            "X-Compute-Tokens": str(sum(map(tokens, texts))),
+            "X-Compute-Characters": str(sum(map(len, texts))),
+            "X-Compute-Time": "7",
+            "X-Queue-Time": "3",
+        }
+        body = answer(texts) if path == "/embed" else orjson.dumps([OTHER_ROWS[path](text) for text in texts])
+        return web.Response(body=body, headers=JSON | measures)
+
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        texts = orjson.loads(await request.read())["inputs"]
+        self.tokenized.append([texts] if isinstance(texts, str) else texts)
+        if self.tokenize_status != 200:
+            return web.Response(status=self.tokenize_status)
+        body = orjson.dumps([[{"id": 0, "text": "x"}] * tokens(text) for text in self.tokenized[-1]])
+        return web.Response(body=body, headers=JSON)
+
+    async def _decode(self, request: web.Request) -> web.Response:
+        ((number,),) = orjson.loads(await request.read())["ids"]
+        self.decoded.append(number)
+        return web.Response(body=orjson.dumps(["x" if number < VOCABULARY else ""]), headers=JSON)
+
+    async def _pass(self, request: web.Request) -> web.Response:
+        self.passed.append((request.path, await request.read(), request.headers.get("Content-Type")))
+        status, content_type, body = self.passing
+        return web.Response(status=status, body=body, headers={"Content-Type": content_type})
 
     async def _health(self, _request: web.Request) -> web.Response:
         return web.Response(status=200 if self.is_healthy else 503)

@@ -1,12 +1,13 @@
 """A whole house in the test's own loop: worker, batchers, a real Redis, a fake upstream. For branches, not for deaths."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import orjson
 from aiohttp import web
 from pydantic import SecretStr
 
@@ -23,8 +24,13 @@ class Reply:
     """What a client saw."""
 
     status: int
-    headers: "aiohttp.typedefs.LooseHeaders"
+    headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def json(self) -> Json:
+        """The body."""
+        return orjson.loads(self.body)
 
 
 class House:
@@ -53,6 +59,36 @@ class House:
         )
         self._stack.push_async_callback(batcher.stop)
         return batcher
+
+    async def ask(self, method: str, path: str, body: Json = None, **headers: str) -> Reply:
+        """Send a request; return what comes back. A body is JSON unless it is bytes; `_` in a header's name is `-`.
+
+        Without a `content_type` bytes are sent without one.
+        """
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = body
+        if body is not None and not isinstance(body, bytes):
+            data, sent = orjson.dumps(body), {"content-type": "application/json"} | sent
+        async with self.http.request(
+            method, self.url + path, data=data, headers=sent, skip_auto_headers=["Content-Type"]
+        ) as answer:
+            return Reply(answer.status, answer.headers, await answer.read())
+
+    async def post(self, path: str, body: Json, **headers: str) -> Reply:
+        """POST."""
+        return await self.ask("POST", path, body, **headers)
+
+    async def get(self, path: str, **headers: str) -> Reply:
+        """GET."""
+        return await self.ask("GET", path, **headers)
+
+    async def holds(self, inputs: int) -> bool:
+        """Whether so many inputs wait for their answer."""
+        return f"autobatch_in_flight_inputs {inputs}.0" in await self.metrics()
+
+    async def knows_the_model(self) -> bool:
+        """Whether a batcher has told it what the upstream is."""
+        return (await self.get("/info")).status == 200
 
     async def embed(self, inputs: Json, headers: dict[str, str] | None = None, **options: Json) -> tuple[int, Json]:
         """POST /embed; return status and decoded body."""

@@ -177,3 +177,102 @@ def test_a_vector_that_is_no_number_is_passed_on() -> None:
 def test_the_error_tells_how_many_rows_there_were() -> None:
     with pytest.raises(UpstreamProtocolError, match="answered 1 rows to 3 inputs"):
         cut(b"[[1]]", 3)
+
+
+# The other routes' rows.
+
+SPARSE = b'[[{"index":3,"value":0.50},{"index":9,"value":1e-7}],[]]'
+SCORES = b'[[{"score":0.90,"label":"a\\"],["},{"score":null,"label":"b"}],[{"score":1,"label":""}]]'
+TOKENS = b"[[[1.50,2],[3,null]],[ [4,5] ]]"
+ODD = [
+    b"",
+    b"null",
+    b"{}",
+    b'{"error":"x","error_type":"Backend"}',
+    b"[]",
+    b"[1]",
+    b"[[1]]",
+    b'["a"]',
+    b"[null]",
+    b"[[null]]",
+    b"[[[[1]]]]",
+    b"[[[]]]",
+    b"[[[1],[1,2]]]",
+    b'[[["1"]]]',
+    b"[[[true]]]",
+    b"[[{}]]",
+    b"[[[1]]",
+    b"[[[1]]]x",
+    b"[[[1],{}]]",
+    b"\xff",
+    b"[" * 100_000,
+    b"[" * 100_000 + b"]" * 100_000,
+    b'[[{"index":1}]]',
+    b'[[{"index":1.5,"value":1}]]',
+    b'[[{"index":"1","value":1}]]',
+    b'[[{"index":1,"value":"1"}]]',
+    b'[{"index":1,"value":1}]',
+    b'[[{"score":1}]]',
+    b'[[{"label":"a"}]]',
+    b'[[{"score":"1","label":"a"}]]',
+    b'[[{"score":1,"label":1}]]',
+    b'[{"score":1,"label":"a"}]',
+]
+
+
+@pytest.mark.parametrize(("route", "answer"), [("/embed_sparse", SPARSE), ("/predict", SCORES), ("/embed_all", TOKENS)])
+def test_rows_of_other_routes_are_as_the_upstream_wrote_them(route: str, answer: bytes) -> None:
+    found = cut(answer, 2, route)
+
+    assert [json.loads(row) for row in found] == json.loads(answer)
+    assert all(row in answer for row in found)
+
+
+@pytest.mark.parametrize("route", ["/embed_sparse", "/predict", "/embed_all"])
+@pytest.mark.parametrize("answer", ODD, ids=lambda value: repr(value[:40]))
+def test_what_is_no_answer_of_another_route_is_refused(route: str, answer: bytes) -> None:
+    with pytest.raises(UpstreamProtocolError):
+        cut(answer, 1, route)
+
+
+@pytest.mark.parametrize(
+    ("route", "answer"),
+    [
+        ("/embed", b'[[{"index":1,"value":1}]]'),
+        ("/embed", b"[[[1,2]]]"),
+        ("/embed_all", b"[[1,2]]"),
+        ("/embed_all", b"[[]]"),
+        ("/embed_sparse", b'[[{"score":1,"label":"a"}]]'),
+        ("/predict", b'[[{"index":1,"value":1}]]'),
+        ("/predict", b"[[]]"),
+    ],
+)
+def test_one_routes_answer_is_not_anothers(route: str, answer: bytes) -> None:
+    with pytest.raises(UpstreamProtocolError):
+        cut(answer, 1, route)
+
+
+def test_a_text_of_which_nothing_is_left_is_an_empty_sparse_row() -> None:
+    assert cut(b"[[]]", 1, "/embed_sparse") == [b"[]"]
+
+
+@pytest.mark.parametrize("answer", [b"[[[1,2]],[[3]]]", b"[[[1,2],[3,4]],[[5,6,7]]]"])
+def test_all_token_vectors_are_of_one_length(answer: bytes) -> None:
+    with pytest.raises(UpstreamProtocolError, match="different lengths"):
+        cut(answer, 2, "/embed_all")
+
+
+NUMBER_ROWS = st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=1, max_size=3)
+
+
+@given(st.lists(NUMBER_ROWS, min_size=1, max_size=4), st.integers(0, 80), st.binary(max_size=2))
+def test_nothing_is_cut_that_is_not_rows_of_token_vectors(rows: list[Any], start: int, stray: bytes) -> None:
+    good = json.dumps(rows).replace('"', "").encode()
+    assert [json.loads(row) for row in cut(good, len(rows), "/embed_all")] == json.loads(good)
+
+    damaged = good[:start] + stray + good[start + 1 :]
+    try:
+        found = cut(damaged, len(rows), "/embed_all")
+    except UpstreamProtocolError:
+        return
+    assert [is_good(row, len(json.loads(row))) for row in found] == [True] * len(rows)

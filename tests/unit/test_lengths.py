@@ -84,3 +84,26 @@ def test_a_missing_package_is_told(words_file: str, monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(SettingsError, match=r"^TOKENIZER_FILE: needs the package `tokenizers`"):
         make_ruler(words_file)
+
+
+def test_a_tokenizer_tells_its_vocabulary_and_when_it_is_exact(words_file: str) -> None:
+    ruler = make_ruler(words_file)
+
+    assert (ruler.vocabulary, ruler.per_token) == (4, 1)
+    assert ruler.is_exact(TOKENIZED_CHARACTERS_MAX) is True
+    assert ruler.is_exact(TOKENIZED_CHARACTERS_MAX + 1) is False
+
+
+def test_characters_are_never_exact() -> None:
+    ruler = make_ruler(None)
+
+    assert (ruler.vocabulary, ruler.is_exact(0), ruler.is_exact(1)) == (None, False, False)
+
+
+def test_an_exact_list_is_counted_text_by_text(words_file: str) -> None:
+    """So that usage is what the upstream would count."""
+    ruler = make_ruler(words_file)
+    texts = ["a " * 10, "b", "a b"]
+
+    assert ruler.is_exact(sum(map(len, texts)))
+    assert ruler.lengths(texts) == [12, 3, 4] == [ruler.length(text) for text in texts]

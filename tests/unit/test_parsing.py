@@ -14,7 +14,7 @@ from batcher.merging import splice
 from proxy.content_types import is_json
 from proxy.joining import join_rows
 from proxy.lengths import make_ruler
-from proxy.parsing import plan_embed
+from proxy.parsing import plan_embed, plan_embed_all, plan_embed_sparse
 from proxy.pieces import Allowed, Piece, Rules
 
 JSON = "application/json"
@@ -380,7 +380,6 @@ REFUSED_BY_TEI = [
     b"[]",
     b"{}",
     b'["a"]',
-    b'{"input":"a"}',
     b'{"inputs":null}',
     b'{"inputs":1}',
     b'{"inputs":{}}',
@@ -553,3 +552,109 @@ def test_a_request_that_is_not_plain_is_not_counted() -> None:
     body = b'{"inputs":["a","b",1]}'
 
     assert is_verbatim(plan(body, request_inputs_max=1), body)
+
+
+# `/embed_all`, `/embed_sparse`, and bodies that call their inputs `input`.
+
+TOKEN_ROUTES = [("/embed_all", plan_embed_all), ("/embed_sparse", plan_embed_sparse)]
+RULES = Rules(RULER, 2048, 2048)
+ALLOWED = Allowed(32, 10**9)
+LEFT = '"truncation_direction":"Left"'
+
+
+@given(bodies(), st.sampled_from(TOKEN_ROUTES))
+def test_token_routes_are_read_as_embed_but_for_its_own_options(body: bytes, route: Any) -> None:
+    """They skip `normalize` and `dimensions`, as any other key that they do not know."""
+    path, planner = route
+    planned = planner(body, JSON, RULES, ALLOWED)
+
+    assert planned.shape is None
+    if is_verbatim(planned.pieces, body):
+        assert planned.route == ""
+        return
+    assert planned.route == path
+    value = json.loads(body)
+    kept = {
+        name: value[name] for name in ("inputs", "truncate", "truncation_direction", "prompt_name") if name in value
+    }
+    assert planned.pieces == plan(json.dumps(kept, ensure_ascii=False).encode()) or b" " in body or b"\\" in body
+    assert not any("normalize" in piece.options or "dimensions" in piece.options for piece in planned.pieces)
+
+
+@pytest.mark.parametrize(("path", "planner"), TOKEN_ROUTES)
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"inputs":"a"}', Piece(1, "merge", b'["a"]', longest=1)),
+        (b'{"inputs":["a","b"],"normalize":null,"dimensions":"x"}', Piece(2, "merge", b'["a","b"]', longest=1)),
+        (b'{"inputs":[1,2],"truncate":true}', Piece(1, "solo", b"[[1,2]]", '"truncate":true', longest=2)),
+        (b'{"inputs":"a","prompt_name":"q"}', Piece(1, "merge", b'["a"]', '"prompt_name":"q"', longest=1)),
+        (b'{"inputs":"a","truncation_direction":"left"}', Piece(1, "merge", b'["a"]', LEFT, longest=1)),
+    ],
+)
+def test_token_routes_keep_their_options(path: str, planner: Any, body: bytes, expected: Piece) -> None:
+    planned = planner(body, JSON, RULES, ALLOWED)
+
+    assert (planned.route, planned.pieces) == (path, [expected])
+
+
+@pytest.mark.parametrize(("_path", "planner"), TOKEN_ROUTES)
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b'{"input":"a"}', b'{"inputs":[]}', b'{"inputs":["a",1]}', b'{"inputs":"a","truncate":1}', b'{"inputs":""}'],
+)
+def test_token_routes_leave_the_rest_to_the_upstream(_path: str, planner: Any, body: bytes) -> None:
+    assert planner(body, JSON, RULES, ALLOWED).pieces == [Piece(1, "verbatim", body, content_type=JSON)]
+    assert planner(b'{"inputs":"a"}', "text/plain", RULES, ALLOWED).pieces[0].kind == "verbatim"
+
+
+@pytest.mark.parametrize("text", ["a", "inputs", '"inputs"', "input", '"input"', "{", "é😀", "\\"])
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_inputs_may_be_called_input(text: str, *, is_ascii: bool) -> None:
+    """Whatever the text is, and with all options of `/embed`."""
+    one = json.dumps({"input": text, "normalize": False}, ensure_ascii=is_ascii).encode()
+    several = json.dumps({"input": [text, "b"]}, ensure_ascii=is_ascii).encode()
+    planned, of_several = (plan_embed(body, JSON, RULES, ALLOWED) for body in (one, several))
+
+    assert [(json.loads(p.body), p.kind, p.options) for p in planned.pieces] == [([text], "merge", '"normalize":false')]
+    assert [json.loads(piece.body) for piece in of_several.pieces] == [[text, "b"]]
+    assert planned.shape is not None
+    assert of_several.shape is not None
+    assert planned.shape(b"[[1.50]]", None) == b'{"embedding":[1.50]}'
+    assert of_several.shape(b"[[1.50],[2]]", None) == b'{"embeddings":[[1.50],[2]]}'
+
+
+def test_a_list_of_one_is_answered_with_a_list() -> None:
+    planned = plan_embed(b'{"input":["a"]}', JSON, RULES, ALLOWED)
+    assert planned.shape is not None
+    assert planned.shape(b"[[1]]", None) == b'{"embeddings":[[1]]}'
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"inputs":"a","input":"b"}', b'{"input":"b","inputs":"a"}', b'{"input":1,"inputs":"a"}']
+)
+def test_inputs_win_over_input(body: bytes) -> None:
+    planned = plan_embed(body, JSON, RULES, ALLOWED)
+
+    assert (planned.pieces, planned.shape) == ([Piece(1, "merge", b'["a"]', longest=1)], None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"input":"b","inputs":1}',
+        b'{"input":"b","inputs":""}',
+        b'{"input":""}',
+        b'{"input":[]}',
+        b'{"input":[1,2]}',
+        b'{"input":[[1],"a"]}',
+        b'{"input":1}',
+        b'{"input":null}',
+        b'{"input":"a","input":"b"}',
+        b'{"input":"a","in\\u0070uts":"b"}',
+        b'{"input":"a","normalize":1}',
+        b'{"input":"a"} junk',
+    ],
+)
+def test_an_input_that_is_none_is_the_upstreams_to_refuse(body: bytes) -> None:
+    assert is_verbatim(plan(body), body)

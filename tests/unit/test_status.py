@@ -171,3 +171,57 @@ def test_json_is_kept_as_it_is_and_other_bytes_are_null() -> None:
     assert bytes(raw_json(INFO)) == INFO
     assert bytes(raw_json(b"<html>")) == b"null"
     assert bytes(raw_json(b'{"a":1}x')) == b"null"
+
+
+def told(info: bytes) -> Fleet:
+    return fleet(report(upstream(info=info)))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "route"),
+    [
+        ('{"embedding":{"pooling":"cls"}}', "/embed"),
+        ('{"embedding":{"pooling":"mean"}}', "/embed"),
+        ('{"embedding":{"pooling":"splade"}}', "/embed_sparse"),
+        ('{"classifier":{"id2label":{},"label2id":{}}}', "/predict"),
+        ('{"reranker":{"id2label":{},"label2id":{}}}', "/rerank"),
+        ('{"embedding":"splade"}', "/embed"),
+        ('{"embedding":null}', "/embed"),
+        ('"embedding"', "/embed"),
+        ("null", "/embed"),
+        ("[]", "/embed"),
+        ("7", "/embed"),
+        ('{"something":{}}', "/embed"),
+    ],
+)
+def test_the_alias_is_as_the_models_type_says(model_type: str, route: str) -> None:
+    assert told(f'{{"model_id":"m","model_type":{model_type}}}'.encode()).alias == route
+
+
+@pytest.mark.parametrize(
+    ("info", "name"),
+    [
+        (b'{"served_model_name":"served","model_id":"m"}', "served"),
+        (b'{"model_id":"m"}', "m"),
+        (b'{"served_model_name":null,"model_id":"m"}', "m"),
+        (b'{"served_model_name":"","model_id":"m"}', "m"),
+        (b'{"served_model_name":7,"model_id":"m"}', "m"),
+        (b'{"served_model_name":7,"model_id":[]}', ""),
+        (b"{}", ""),
+        (b"[]", ""),
+        (b"null", ""),
+        (b'"m"', ""),
+    ],
+)
+def test_the_model_is_called_as_its_server_calls_it(info: bytes, name: str) -> None:
+    assert told(info).served_model == name
+
+
+def test_while_nobody_has_told_there_is_no_model() -> None:
+    assert (fleet().served_model, fleet().alias, fleet().info) == ("", "/embed", None)
+
+
+def test_a_well_upstream_speaks_before_one_that_is_away() -> None:
+    away = upstream("http://a", is_healthy=False, info=b'{"model_id":"old"}')
+
+    assert fleet(report(away, upstream("http://b", info=b'{"model_id":"new"}'))).served_model == "new"

@@ -1,0 +1,1 @@
+"""Real SDKs, unmodified, over HTTP against the whole system with the real model."""

@@ -1,0 +1,70 @@
+"""One system for all tests, and nobody else to talk to."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.offline import Offline
+from tests.clients.served import Served, served
+from tests.clients.truth import Truth
+
+KEYS = ("first-key", "second-key")
+OFFLINE = pytest.StashKey[Offline]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Go offline before any test file imports its SDK."""
+    config.stash[OFFLINE] = Offline()
+    config.stash[OFFLINE].start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave the process as it was."""
+    config.stash[OFFLINE].stop()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for the start of the system."""
+    for item in items:
+        if item.path.is_relative_to(__file__.rpartition("/")[0]):
+            item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.fixture(scope="session")
+def offline(pytestconfig: pytest.Config) -> Iterator[Offline]:
+    """Who was refused. At the end of all tests it must be nobody."""
+    yield pytestconfig.stash[OFFLINE]
+    assert pytestconfig.stash[OFFLINE].refused == []
+
+
+@pytest.fixture(scope="session")
+def system(offline: Offline, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:  # noqa: ARG001  # its end
+    """The whole system, started once."""
+    with served(tmp_path_factory.mktemp("served")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keyed_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One more on the same Redis and upstream, for those who have one of its keys."""
+    shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "keyed")
+    with served(tmp_path_factory.mktemp("keyed"), *shared, "--api-keys", ",".join(KEYS)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def url(system: Served) -> str:
+    """What a client of text-embeddings-inference is given."""
+    return system.url
+
+
+@pytest.fixture(scope="session")
+def openai_url(system: Served) -> str:
+    """What a client of OpenAI is given."""
+    return f"{system.url}/v1"
+
+
+@pytest.fixture(scope="session")
+def truth(system: Served) -> Truth:
+    """The upstream's own answers."""
+    return Truth(system.embedder)

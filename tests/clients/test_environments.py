@@ -1,0 +1,22 @@
+"""Nothing is skipped that an environment is for."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from tests.clients.environments import SDKS, environment
+
+
+def test_every_environment_has_its_sdks_at_the_promised_versions() -> None:
+    if not environment():
+        pytest.skip("neither of the two environments of `make test-clients`")
+    promised = SDKS[environment()]
+    found = {name: version(name) for name in promised}
+    assert {name: number for name, number in found.items() if not number.startswith(f"{promised[name]}.")} == {}
+
+
+def test_every_sdk_has_a_test_file_that_asks_for_it() -> None:
+    """A file that is renamed away or whose first line changes would otherwise be missed by nobody."""
+    asked = "".join(file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("test_*.py"))
+    assert [name for names in SDKS.values() for name in names if f'sdk("{name}",' not in asked] == []

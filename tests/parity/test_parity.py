@@ -1,0 +1,23 @@
+"""Every case: the proxy answers as the embedder behind it."""
+
+import aiohttp
+import pytest
+
+from tests.parity.cases import Facts
+from tests.parity.cases_all import all_cases
+from tests.parity.checking import check
+from tests.parity.rig import Rig, facts_of
+
+pytestmark = pytest.mark.timeout(60)
+
+CASES = all_cases(Facts())
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_the_proxy_answers_as_its_upstream(rig: Rig, http: aiohttp.ClientSession, name: str) -> None:
+    assert not (wrong := await check(http, rig, CASES[name])), wrong
+
+
+def test_the_cases_are_made_for_the_model_that_is_served(rig: Rig) -> None:
+    assert Facts() == facts_of(rig.upstream)
+    assert len(CASES) > 120

@@ -1,0 +1,136 @@
+"""Every answer is the one that its request gets alone, whatever else is asked at the same time."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.parity.asking import Answer, ask, open_client, told
+from tests.parity.cases import Case, Facts, Join, chunks, post
+from tests.parity.cases_all import all_cases
+from tests.parity.comparing import ADDED, OF_A_CALL, compare
+from tests.parity.joining import joined
+from tests.parity.rig import Rig
+
+pytestmark = pytest.mark.timeout(120)
+
+SEED = 20_251_121
+TIMES = 2
+AT_ONCE_MAX = 400  # connections; more would measure the client
+CASES = {name: case for name, case in all_cases(Facts()).items() if case.differs != "metrics"}
+TEXTS = ("a", "hello", "hello world", "é 😀", "alpha " * 20, "beta " * 90, "gamma " * 300, "[SEP]", " ", "1 2 3")
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """One way to ask for a list.
+
+    Attributes:
+        path: The route.
+        key: Where its inputs are.
+        join: What makes one answer of the answers to each text.
+        options: Beside the inputs.
+    """
+
+    path: str
+    key: str
+    join: Join
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def case(self, texts: Sequence[str]) -> Case:
+        """The request for these."""
+        return post(f"of {len(texts)} {self.options}", self.path, {self.key: [*texts], **dict(self.options)})
+
+
+LISTS = (
+    Lists("/embed", "inputs", "lists"),
+    Lists("/embed", "inputs", "lists", (("normalize", False),)),
+    Lists("/embed", "inputs", "lists", (("dimensions", 8), ("truncation_direction", "left"))),
+    Lists("/embed", "inputs", "lists", (("truncate", False),)),
+    Lists("/embed_all", "inputs", "lists"),
+    Lists("/tokenize", "inputs", "lists"),
+    Lists("/v1/embeddings", "input", "openai"),
+    Lists("/v1/embeddings", "input", "openai", (("encoding_format", "base64"), ("dimensions", 4))),
+)
+
+
+class Baseline:
+    """Answers that requests got when nothing else was asked. No dataclass: hypothesis would print megabytes of it."""
+
+    def __init__(self, cases: dict[str, Answer], lists: dict[tuple[Lists, str], Answer]) -> None:
+        self.cases = cases
+        self.lists = lists
+
+
+async def answers_of(url: str, cases: Sequence[Case], at_once: int = AT_ONCE_MAX) -> list[Answer]:
+    """Send cases together; their answers in the same order."""
+    room = asyncio.Semaphore(at_once)
+
+    async with open_client() as http:
+
+        async def one(case: Case) -> Answer:
+            async with room:
+                return await ask(http, url, case)
+
+        return await asyncio.gather(*map(one, cases))
+
+
+def wrong(cases: Sequence[Case], expected: Sequence[Answer], got: Sequence[Answer]) -> str:
+    """Say which answers are not as expected; empty when all are."""
+    lines = []
+    for case, one, other in zip(cases, expected, got, strict=True):
+        if faults := compare(one, other, unlike=tuple(ADDED), lacking=OF_A_CALL):
+            lines += [case.id, *faults, told([one, other])]
+    return "\n".join(lines)
+
+
+@pytest.fixture(scope="session")
+def alone(rig: Rig) -> Baseline:
+    """What the proxy answers to each case, and to each text in a list of its own, when nothing else is asked."""
+    lists = [(lists, text) for lists in LISTS for text in TEXTS]
+    asked = [*CASES.values(), *(way.case([text]) for way, text in lists)]
+    answers = asyncio.run(answers_of(rig.proxy, asked, at_once=1))
+    return Baseline(dict(zip(CASES, answers, strict=False)), dict(zip(lists, answers[len(CASES) :], strict=True)))
+
+
+def test_all_cases_at_once_are_answered_as_alone(rig: Rig, alone: Baseline) -> None:
+    names = [*CASES] * TIMES
+    random.Random(SEED).shuffle(names)
+    cases = [CASES[name] for name in names]
+
+    got = asyncio.run(answers_of(rig.proxy, cases))
+
+    assert not (faults := wrong(cases, [alone.cases[name] for name in names], got)), faults
+
+
+ITEM = st.one_of(
+    st.sampled_from(sorted(CASES)),
+    st.tuples(st.sampled_from(LISTS), st.lists(st.sampled_from(TEXTS), min_size=1, max_size=70)),
+)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(items=st.lists(ITEM, min_size=2, max_size=60))
+def test_any_mix_at_once_is_answered_as_alone(rig: Rig, alone: Baseline, items: list[Any]) -> None:
+    cases, expected = [], []
+    for item in items:
+        if isinstance(item, str):
+            cases.append(CASES[item])
+            expected.append(alone.cases[item])
+        else:
+            lists, texts = item
+            cases.append(lists.case(texts))
+            expected.append(joined([alone.lists[lists, text] for text in texts], lists.join))
+
+    got = asyncio.run(answers_of(rig.proxy, cases))
+
+    assert not (faults := wrong(cases, expected, got)), faults
+
+
+def test_the_lists_are_longer_than_the_upstream_takes() -> None:
+    assert len(chunks(range(70), Facts().inputs_max)) > 2
