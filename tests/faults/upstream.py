@@ -76,7 +76,8 @@ class Server:
         if (make := BEHAVIOURS.get(behaviour)) is not None:
             return make(texts)
         if behaviour == "hang":
-            await asyncio.Event().wait()
+            await self._changed.wait()
+            return _hang_up(request)
         self._computed.update(texts)
         if behaviour == "gate":
             await self._changed.wait()
@@ -101,7 +102,7 @@ class Server:
     async def health(self, _request: web.Request) -> web.Response:
         """`GET /health`."""
         if self.behaviour == "hang":
-            await asyncio.Event().wait()
+            await self._changed.wait()
         return web.Response()
 
     async def info(self, _request: web.Request) -> web.Response:
@@ -114,9 +115,14 @@ async def _cut(request: web.Request, whole: bytes) -> web.StreamResponse:
     response = web.StreamResponse(headers=JSON | {"Content-Length": str(len(whole))})
     await response.prepare(request)
     await response.write(whole[: len(whole) // 2])
+    _hang_up(request)
+    return response
+
+
+def _hang_up(request: web.Request) -> web.Response:
     if request.transport is not None:
         request.transport.abort()
-    return response
+    return web.Response()
 
 
 async def serve(port: int) -> None:
