@@ -442,3 +442,27 @@ async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
     ):
         with pytest.raises(QueueUnavailable):
             await asking
+
+
+async def test_one_batcher_at_a_time_tries_a_suspect(bench: Bench) -> None:
+    first, second = bench.batcher("b1"), bench.batcher("b2")
+    assert not await second.is_trying()
+    assert await first.begin_trial(60_000)
+    assert await second.is_trying()
+    assert not await second.begin_trial(60_000)
+    await first.end_trial(0)
+    assert await second.begin_trial(60_000)
+
+
+async def test_a_trial_may_linger(bench: Bench) -> None:
+    batcher = bench.batcher("b1")
+    await batcher.begin_trial(60_000)
+    await batcher.end_trial(50)
+    await wait_until(lambda: batcher.begin_trial(60_000))
+
+
+async def test_what_is_buried_can_be_looked_at(bench: Bench) -> None:
+    await bench.batcher("b1").bury(job(1))
+    await bench.batcher("b1").bury(job(2))
+    assert [job(2), job(1)] == await bench.redis.lrange(KEYS.dead, 0, -1)
+    assert await bench.redis.pttl(KEYS.dead) > 0

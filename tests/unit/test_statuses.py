@@ -22,6 +22,7 @@ EXPECTED = {
     "QueueUnavailable": (503, "Unhealthy"),
     "UpstreamError": (500, "Backend"),
     "UpstreamUnavailable": (503, "Unhealthy"),
+    "UpstreamBroken": (503, "Unhealthy"),
     "UpstreamOverloaded": (429, "Overloaded"),
     "UpstreamTimeout": (504, "Backend"),
     "UpstreamProtocolError": (502, "Backend"),
