@@ -20,9 +20,13 @@ class Load:
         per_second: Requests.
         deadline_s: What the workers grant a request.
         cuts: Whether the end of a connection is explained by the fault.
+        headers: Further lines of each request's head, each ended by CRLF.
     """
 
-    def __init__(self, port: int, per_second: float, deadline_s: float, *, cuts: bool = False) -> None:
+    def __init__(
+        self, port: int, per_second: float, deadline_s: float, *, cuts: bool = False, headers: bytes = b""
+    ) -> None:
+        self._headers = headers
         self.requests: list[Request] = []
         self._port = port
         self._step_s = 1 / per_second
@@ -88,8 +92,8 @@ class Load:
         timer = self._loop.call_at(request.start_s + self._patience_s, self._give_up, connection)
         self._under_way[connection] = request, timer
         body = b'{"inputs":"%b"}' % request.text.encode()
-        head = b"POST /embed HTTP/1.1\r\nHost: faults\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-        connection.send(head % len(body) + body, 0, request.start_s)
+        head = b"POST /embed HTTP/1.1\r\nHost: faults\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
+        connection.send(head % (len(body), self._headers) + body, 0, request.start_s)
 
     def _answered(self, connection: Connection, status: int, data: bytes, body_at: int) -> None:
         request, timer = self._under_way.pop(connection)

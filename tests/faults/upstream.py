@@ -19,6 +19,7 @@ from tests.support.fake_upstream import JSON, tei_error
 
 CALL_S = 0.01
 SLOW_S = 0.4
+NARROW_TEXT_S = 0.002
 DEADLY = "deadly"
 INFO = {"model_id": "faults", "max_client_batch_size": 32, "max_concurrent_requests": 512}
 
@@ -59,13 +60,14 @@ class Server:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `gate`, `hang`, `cut`.
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`.
     """
 
     def __init__(self) -> None:
         self.behaviour = "good"
         self._computed: Counter[str] = Counter()
         self._changed = asyncio.Event()
+        self._device = asyncio.Lock()
 
     async def embed(self, request: web.Request) -> web.StreamResponse:
         """`POST /embed`."""
@@ -81,7 +83,11 @@ class Server:
         self._computed.update(texts)
         if behaviour == "gate":
             await self._changed.wait()
-        await asyncio.sleep(SLOW_S if behaviour == "slow" else CALL_S)
+        if behaviour == "narrow":  # one call after the other, and each text costs
+            async with self._device:
+                await asyncio.sleep(CALL_S + NARROW_TEXT_S * len(texts))
+        else:
+            await asyncio.sleep(SLOW_S if behaviour == "slow" else CALL_S)
         if behaviour == "cut":
             return await _cut(request, answer(texts))
         return web.Response(body=answer(texts), headers=JSON)
