@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from redis import Redis as Client
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
@@ -129,23 +130,23 @@ async def test_other_keys_are_out_of_reach(user: Redis, command: str) -> None:
 @pytest.mark.parametrize(
     ("name", "password"), [("autobatch", "wrong"), ("default", ""), ("default", PASSWORD), ("nobody", PASSWORD)]
 )
-async def test_nobody_else_gets_in(locked_redis: LockedRedis, name: str, password: str) -> None:
-    async with Redis.from_url(locked_redis.url_of(name, password)) as redis:
+def test_nobody_else_gets_in(locked_redis: LockedRedis, name: str, password: str) -> None:
+    with Client.from_url(locked_redis.url_of(name, password)) as redis:
         with pytest.raises(AuthenticationError):
-            await redis.ping()
+            redis.ping()
 
 
-async def test_nobody_gets_in_without_a_name(locked_redis: LockedRedis) -> None:
-    async with Redis.from_url(locked_redis.url.replace(f"autobatch:{PASSWORD}@", "")) as redis:
+def test_nobody_gets_in_without_a_name(locked_redis: LockedRedis) -> None:
+    with Client.from_url(locked_redis.url.replace(f"autobatch:{PASSWORD}@", "")) as redis:
         with pytest.raises(AuthenticationError):
-            await redis.ping()
+            redis.ping()
 
 
-async def test_nobody_gets_in_without_tls(locked_redis: LockedRedis) -> None:
+def test_nobody_gets_in_without_tls(locked_redis: LockedRedis) -> None:
     plain = locked_redis.url.replace("rediss://", "redis://").partition("?")[0]
-    async with Redis.from_url(plain) as redis:
+    with Client.from_url(plain) as redis:
         with pytest.raises(RedisError):
-            await redis.ping()
+            redis.ping()
 
 
 def test_the_password_is_nowhere_in_the_server(locked_redis: LockedRedis) -> None:
