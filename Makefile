@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test test-e2e test-clients parity fuzz abuse check format lint types imports bench docs lock clean
+.PHONY: help run test test-e2e test-clients faults parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -32,10 +32,14 @@ test: .venv/dev.done     ## All tests, and the coverage gate on unit + integrati
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
 	$(BIN)/python -m pytest tests/fuzz tests/parity
 	$(BIN)/python -m pytest tests/e2e
+	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m pytest tests/clients
 
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
+
+faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name
+	$(BIN)/python -m tests.faults $(WORDS)
 
 parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; PROXY_URL= one that runs before it
 	$(BIN)/python -m tests.parity $(if $(TEI_URL),--tei-url $(TEI_URL)) $(if $(PROXY_URL),--proxy-url $(PROXY_URL)) $(PARITY)
@@ -73,6 +77,11 @@ types: .venv/dev.done
 imports: .venv/dev.done
 	$(BIN)/lint-imports
 
+audit:           ## Look the pinned packages up among known vulnerabilities (needs the network)
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@$(PYTHON) .ci/audit.py .venv-audit/bin/pip-audit requirements/*.lock requirements/clients-*.txt
+
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
@@ -89,4 +98,4 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 
 clean:
-	rm -rf .venv $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run
+	rm -rf .venv .venv-audit $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run

@@ -12,10 +12,11 @@
     │   └── QueueOutOfMemory      it has reached its `maxmemory`
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
+    │   │   └── UpstreamBroken    hung up on a call: it may have died of it
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
-    ├── JobPoisonous              two batchers died while they had it
+    ├── JobPoisonous              two batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
 
 A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
@@ -99,6 +100,12 @@ class UpstreamUnavailable(UpstreamError):
     code = "upstream_unavailable"
 
 
+class UpstreamBroken(UpstreamUnavailable):
+    """The upstream hung up before it had answered."""
+
+    code = "upstream_broken"
+
+
 class UpstreamOverloaded(UpstreamError):
     """The upstream is overloaded."""
 
@@ -137,6 +144,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         QueueUnavailable,
         QueueOutOfMemory,
         UpstreamUnavailable,
+        UpstreamBroken,
         UpstreamOverloaded,
         UpstreamTimeout,
         UpstreamProtocolError,

@@ -20,6 +20,7 @@ INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
 GONE_TTL_MS = 600_000  # as long as the longest request may wait
 EPOCH_TTL_MS = 86_400_000
 NO_SHARE = 1_000_000_000
+DEAD_MAX, DEAD_TTL_MS = 100, 604_800_000  # as in claim.lua and reap.lua
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
 
 T = TypeVar("T")
@@ -256,6 +257,28 @@ class BatcherQueue:
         with _as_agreed:
             (given_back,) = _all(int, reply[:1])
             return given_back, _all(bytes, reply[1:])
+
+    async def begin_trial(self, ttl_ms: int) -> bool:
+        """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
+        return await self._link.execute("SET", self._keys.trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
+
+    async def end_trial(self, linger_ms: int) -> None:
+        """Let the next one try so much later; to be called before its time is over."""
+        await self._link.execute("PEXPIRE", self._keys.trial, linger_ms)
+
+    async def is_trying(self) -> bool:
+        """Whether any batcher is trying a suspect, or did so a moment ago and was hung up on."""
+        return bool(await self._link.execute("EXISTS", self._keys.trial))
+
+    async def bury(self, frame: bytes) -> None:
+        """Keep a job that is given up where a person can look at it."""
+        dead = self._keys.dead
+        steps: list[Command] = [
+            ("LPUSH", dead, frame),
+            ("LTRIM", dead, 0, DEAD_MAX - 1),
+            ("PEXPIRE", dead, DEAD_TTL_MS),
+        ]
+        await in_one_step(self._link, *steps)
 
     async def sign_off(self) -> None:
         """End the lease at once, so that whatever is still claimed goes to the others without delay."""

@@ -15,7 +15,8 @@
 | `reply:<job>`       | string | the answer, a reply frame                                               | when read, TTL    |
 | `inbox:<worker>`    | list   | ids of jobs whose reply is ready                                        | when read, TTL    |
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
-| `dead`              | list   | jobs that two batchers died with, newest first, capped                  | TTL               |
+| `trial`             | string | the batcher that tries alone what an upstream may have died of          | tried, TTL        |
+| `dead`              | list   | jobs that two batchers, or the upstream twice, died with, newest first  | capped, TTL       |
 | `epoch`             | string | random; another value means that this Redis lost its data               | TTL               |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
@@ -69,6 +70,10 @@ class Keys:
     @property
     def batchers(self) -> str:
         return self.prefix + "batchers"
+
+    @property
+    def trial(self) -> str:
+        return self.prefix + "trial"
 
     @property
     def dead(self) -> str:

@@ -127,20 +127,20 @@ class RedisLink:
 
     async def _keep(self) -> None:
         """Connect, serve until the connection ends, and again; the pause grows while nobody answers."""
-        pause_s = 0.0
+        pause_s, told = 0.0, ""
         while True:
             session = None
             try:
                 session = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT_S)
-                pause_s = 0.0
+                pause_s, told = 0.0, ""
                 if not session.ended.done():
                     self._session = session
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(self._address)})
                 await session.ended
             except Exception as error:  # noqa: BLE001  # no fault may end the trying
-                if pause_s == 0.0:  # once an outage, not once a try
-                    log.warning("redis_unreachable", extra={"link": self._name, "error": repr(error)})
+                if told != (told := repr(error)):  # once a reason, not once a try
+                    log.warning("redis_unreachable", extra={"link": self._name, "error": told})
             finally:
                 self._disconnected()
                 if session is not None:

@@ -24,6 +24,7 @@ from batcher.metrics import Metrics
 from batcher.reporter import Reporter
 from batcher.side_port import open_side_port
 from batcher.slots import Pool
+from batcher.suspects import Suspects
 from batcher.tuning import Tuner
 from batcher.upstream import Upstream
 
@@ -58,6 +59,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         pool = Pool(upstreams)
         caller = Caller(
             pool,
+            Suspects(pool, queue, clock, metrics),
             clock,
             metrics,
             timeout_max_s=settings.upstream_timeout_ms / 1000,

@@ -1,4 +1,4 @@
-"""Turn a batch into replies, whatever the upstream does: call, retry, split, give up. Never raises an upstream's fault."""
+"""Turn a batch into replies, whatever the upstream does: call, retry, split, give up. Raises its faults in trials only."""
 
 import asyncio
 import logging
@@ -9,53 +9,23 @@ import msgspec
 
 from autobatch.bell import pause
 from autobatch.clock import RedisClock
-from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamUnavailable
+from autobatch.errors import AutobatchError, DeadlineExceeded, UpstreamBroken, UpstreamUnavailable
 from autobatch.frames import ReplyHeader, encode
 from autobatch.measures import shared
 from batcher.counting import Counting, count_tokens
 from batcher.cutting import cut
 from batcher.jobs import Job
-from batcher.merging import Merged, merge, part
+from batcher.merging import part
 from batcher.metrics import Metrics
+from batcher.prepared import JSON, Call, prepared
+from batcher.replies import Reply, failure
 from batcher.slots import Pool, Slot
+from batcher.suspects import Suspects
 from batcher.tuning import Sample
 from batcher.upstream import Answer
 from batcher.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
 
 log = logging.getLogger(__name__)
-
-JSON = "application/json"
-
-
-class Reply(msgspec.Struct, frozen=True):
-    """What to tell of one job: a reply frame, and whether it is a failure of ours."""
-
-    job: str
-    frame: bytes
-    is_failure: bool = False
-
-
-class _Call(msgspec.Struct, frozen=True):
-    """What is posted for some jobs.
-
-    Attributes:
-        jobs: Of one lane.
-        body: As it goes over the wire.
-        content_type: None where the client sent none.
-        inputs: Different inputs in it.
-        merged: Which input belongs to whom; None when verbatim.
-    """
-
-    jobs: Sequence[Job]
-    body: bytes
-    content_type: str | None
-    inputs: int
-    merged: Merged | None
-
-    @property
-    def bodies(self) -> list[bytes]:
-        """Different ones of its jobs, in their order: who asked for the same shares its fate."""
-        return list(dict.fromkeys([job.body for job in self.jobs]))
 
 
 class _Answered(msgspec.Struct, frozen=True):
@@ -72,34 +42,66 @@ class Caller:
     Args:
         pool: Where a retry may go elsewhere.
         clock: For deadlines.
+        suspects: Where calls end that the upstream hung up on.
         metrics: Counts calls, retries and splits.
         timeout_max_s: The longest that one call may take.
         attempts_max: Tries of one call that fails by an outage.
     """
 
     def __init__(
-        self, pool: Pool, clock: RedisClock, metrics: Metrics, *, timeout_max_s: float, attempts_max: int
+        self,
+        pool: Pool,
+        suspects: Suspects,
+        clock: RedisClock,
+        metrics: Metrics,
+        *,
+        timeout_max_s: float,
+        attempts_max: int,
     ) -> None:
         self._pool = pool
+        self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
         self._timeout_max_s = timeout_max_s
         self._attempts_max = attempts_max
 
-    async def answer(self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None) -> list[Reply]:
+    async def answer(
+        self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
+    ) -> list[Reply]:
         """Return one reply a job, in the same order.
 
         Args:
             jobs: Of one lane.
             slot: Where to call; it moves when a retry goes elsewhere.
             attempts_max: Less than usual for a half of a batch whose tries are used up.
+            is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
+
+        Raises:
+            UpstreamBroken: It hung up on a trial.
         """
         tries = attempts_max or self._attempts_max
+        try:
+            return await self._answered(jobs, slot, tries, is_trial=is_trial)
+        except UpstreamBroken:
+            if is_trial:
+                raise
+            return await self._suspects.try_each(jobs, slot, tries, self.answer)
+        except AutobatchError as error:
+            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
+            return [failure(job.header.id, error) for job in jobs]
+
+    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[Reply]:
+        """Call, and tell each job its part.
+
+        Raises:
+            UpstreamError: There is no answer that could be told.
+            DeadlineExceeded: Nobody waits any more.
+        """
         counting = None
         try:
-            call = _prepared(jobs)
+            call = prepared(jobs)
             counting, first = self._begin_to_count(call, slot, tries), slot.upstream
-            verdict, answered = await self._call(call, slot, tries)
+            verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
             answer = answered.answer
             if counting is not None and slot.upstream is not first:
                 counting.start()
@@ -108,7 +110,8 @@ class Caller:
                 left = tries if answer.status in INPUT_ERRORS else 1
                 early = set(call.bodies[: len(call.bodies) // 2])
                 halves = [[job for job in jobs if (job.body in early) is half] for half in (True, False)]
-                replies = {reply.job: reply for half in halves for reply in await self.answer(half, slot, left)}
+                told = [reply for half in halves for reply in await self.answer(half, slot, left, is_trial=is_trial)]
+                replies = {reply.job: reply for reply in told}
                 return [replies[job.header.id] for job in jobs]
             tell = self._teller(call, answered)
             if verdict is Verdict.PASS_ON or call.merged is None:
@@ -125,15 +128,12 @@ class Caller:
                     failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
                     for job, body in zip(jobs, bodies, strict=True)
                 ]
-            return [tell(*told) for told in zip(jobs, bodies, tokens, strict=True)]
-        except AutobatchError as error:
-            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
-            return [failure(job.header.id, error) for job in jobs]
+            return [tell(*each) for each in zip(jobs, bodies, tokens, strict=True)]
         finally:
             if counting is not None:
                 counting.cancel()
 
-    def _begin_to_count(self, call: _Call, slot: Slot, attempts_max: int) -> Counting | None:
+    def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
         """Count the tokens of the call's inputs for those who asked, if any did."""
         if call.merged is None or not any(job.header.is_counted for job in call.jobs):
             return None
@@ -144,7 +144,7 @@ class Caller:
 
         return Counting(call.jobs, call.merged.items, call.merged.places, count)
 
-    def _teller(self, call: _Call, answered: _Answered) -> Callable[[Job, bytes, list[int]], Reply]:
+    def _teller(self, call: Call, answered: _Answered) -> Callable[[Job, bytes, list[int]], Reply]:
         """Return what makes the reply to one job of the call: its answer, its tokens, and how long it took to get it."""
         answer = answered.answer
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
@@ -164,10 +164,11 @@ class Caller:
 
         return tell
 
-    async def _call(self, call: _Call, slot: Slot, attempts_max: int) -> tuple[Verdict, _Answered]:
+    async def _call(self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool) -> tuple[Verdict, _Answered]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Raises:
+            UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
             UpstreamError: All attempts failed.
             DeadlineExceeded: Nobody waits any more.
         """
@@ -176,11 +177,14 @@ class Caller:
         while True:
             may_retry = attempt + 1 < attempts_max
             retry_after = None
+            was_well = slot.upstream.is_healthy
             try:
                 answered = await self._post(call, slot)
-            except UpstreamUnavailable:
-                if not may_retry:
+            except UpstreamUnavailable as error:
+                if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                     raise
+                if not may_retry:
+                    raise UpstreamUnavailable from error
             else:
                 status = answered.answer.status
                 if answered.answer.is_of_another_model:
@@ -199,7 +203,7 @@ class Caller:
             slot.move_to(self._pool.other_than(slot, sum(job.header.n for job in jobs)))
             attempt += 1
 
-    async def _post(self, call: _Call, slot: Slot) -> _Answered:
+    async def _post(self, call: Call, slot: Slot) -> _Answered:
         """One attempt, for no longer than the most patient of the clients."""
         timeout_s = self._time_s(call.jobs)
         upstream = slot.upstream
@@ -228,24 +232,10 @@ class Caller:
         return min(left_s, self._timeout_max_s)
 
 
-def _sample(call: _Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
+def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
     """Return what to tell the tuner of a call: of one that was not good, or whose inputs nobody knows, when it ran."""
     units = useful = 0
     if is_good and call.merged is not None:
         units = call.inputs * max([job.longest for job in call.jobs])
         useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
     return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
-
-
-def _prepared(jobs: Sequence[Job]) -> _Call:
-    """Return the call that answers these jobs of one lane."""
-    first = jobs[0]
-    if first.header.kind == "verbatim":
-        return _Call(jobs, first.body, first.header.content_type, first.header.n, None)
-    merged = merge(jobs)
-    return _Call(jobs, merged.body, JSON, merged.inputs, merged)
-
-
-def failure(job: str, error: AutobatchError) -> Reply:
-    """Return the reply that tells an error of ours."""
-    return Reply(job, encode(ReplyHeader(job, 0, error.code), str(error).encode()), is_failure=True)

@@ -16,12 +16,13 @@ from autobatch.errors import AutobatchError, JobPoisonous, QueueUnavailable
 from autobatch.frames import id_in_queue
 from autobatch.job_queue import BatcherQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
-from batcher.calling import Caller, Reply, failure
+from batcher.calling import Caller
 from batcher.draining import DrainRate
 from batcher.forming import Batch, Lanes, Moment, Reason
 from batcher.holding import Holding
 from batcher.limits import Limits
 from batcher.metrics import Metrics
+from batcher.replies import Reply, failure
 from batcher.shaping import Shape
 from batcher.slots import Pool, Slot, limits_now
 from batcher.upstream import Upstream

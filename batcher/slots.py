@@ -21,20 +21,28 @@ class Slot:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
+        self._is_held = True
         self._inputs = inputs
         self._work = inputs + units
         self._take(upstream, 1)
 
     def move_to(self, upstream: Upstream) -> None:
         """Go on with another replica."""
-        self._take(self.upstream, -1)
+        self.take_again(upstream)
+
+    def release(self) -> None:
+        """Give it back, unless that was done."""
+        if self._is_held:
+            self._is_held = False
+            self._take(self.upstream, -1)
+
+    def take_again(self, upstream: Upstream) -> None:
+        """Have one once more, of this upstream, even above its limit."""
+        self.release()
+        self._is_held = True
         self._take(upstream, 1)
         self.upstream = upstream
         self.setting = upstream.tuner.setting
-
-    def release(self) -> None:
-        """Give it back."""
-        self._take(self.upstream, -1)
 
     def _take(self, upstream: Upstream, sign: int) -> None:
         upstream.calls_in_flight += sign

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import re
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
-from autobatch.errors import UpstreamTimeout, UpstreamUnavailable
+from autobatch.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from autobatch.measures import MEASURES
+from autobatch.settings import without_credentials
 from autobatch.status import UpstreamStatus, raw_json
 from batcher import limits
 from batcher.breaker import Breaker
@@ -132,7 +133,8 @@ class Upstream:
         """Make one call that tells nothing of the upstream: one that cannot compute any more may count tokens for long.
 
         Raises:
-            UpstreamUnavailable: It could not be reached, or hung up.
+            UpstreamUnavailable: It could not be reached.
+            UpstreamBroken: It hung up on the call.
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
         """
         headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
@@ -159,13 +161,13 @@ class Upstream:
         except TimeoutError as exc:
             raise UpstreamTimeout from exc
         except (aiohttp.ClientError, OSError) as exc:
-            raise UpstreamUnavailable from exc
+            raise (UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken) from exc
 
     async def probe(self) -> None:
         """Ask for its health, and for its limits where it has not told them since it was last away."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                async with self._session.get(f"{self._url}/health", headers=self._headers) as response:
+                async with self._get("/health") as response:
                     healthy = response.status == 200
                 if healthy and not self._has_learnt:
                     await self._learn()
@@ -176,9 +178,24 @@ class Upstream:
         else:
             self._set_health(healthy=healthy, why="probed")
 
+    def _get(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        # No redirects: an upstream must not choose what else we ask inside our network, and publish as its `/info`.
+        return self._session.get(self._url + path, headers=self._headers, allow_redirects=False)
+
+    async def listens(self) -> bool:
+        """Whether somebody answers there now, in whatever way; one that is only slow does."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                async with self._get("/health") as response:
+                    return response.status < 500
+        except TimeoutError:
+            return True
+        except (aiohttp.ClientError, OSError):
+            return False
+
     async def _learn(self) -> None:
         """Read `/info`; an upstream without one keeps the configured limits."""
-        async with self._session.get(f"{self._url}/info", headers=self._headers) as response:
+        async with self._get("/info") as response:
             info = await response.read() if response.status == 200 else b""
         learnt = limits.lowered(self._configured, info)
         self._info = info or b"null"
@@ -197,9 +214,3 @@ class Upstream:
         self.is_healthy = healthy
         if not healthy:
             self._has_learnt = False  # it may come back as another
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL that may be shown."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -296,8 +296,11 @@ class Desk:
             self._must_recover = True
             return
         self._wake(jobs, found, missing_is_fine=missing_is_fine)
-        with suppress(QueueUnavailable):  # then they end with their TTL
-            await self._queue.delete_replies(jobs)
+        # Only those: a reply that was not there yet may be by now.
+        read = [job for job, frame in zip(jobs, found, strict=True) if frame is not None]
+        if read:
+            with suppress(QueueUnavailable):  # then they end with their TTL
+                await self._queue.delete_replies(read)
 
     def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> None:
         """Give each handler its own reply."""

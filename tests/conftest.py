@@ -6,12 +6,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.leaks import keys_without_ttl
 from tests.support.processes import free_port
 from tests.support.redis_server import RedisServer
+
+# How long an example takes says nothing on a machine that does other things too.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

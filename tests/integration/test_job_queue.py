@@ -1,8 +1,8 @@
-"""The queue operations on a real server, and the same on fakeredis."""
+"""The queue operations on a real server, on fakeredis, and on a server with the users and the TLS that we deploy."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,20 +44,32 @@ class Bench:
         return BatcherQueue(self.link, self.blocking, KEYS, name, lease_ms=lease_ms, reply_ttl_ms=60_000)
 
 
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=["real", "fake", "locked"])
 async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
     if request.param == "fake":
         fake = FakeAsyncRedis(version=(7, 0))
         yield Bench(FakeCommands(fake), FakeCommands(fake), fake)
         await fake.aclose()
         return
-    async with used_cleanly(shared_redis) as url, AsyncExitStack() as stack:
+    if request.param == "locked":
+        locked = request.getfixturevalue("locked_redis")
+        async with linked(locked.url, locked.admin_url) as bench:
+            yield bench
+        assert locked.refused() == []
+        return
+    async with used_cleanly(shared_redis) as url, linked(url, url) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def linked(url: str, admin_url: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
         links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
         for link in links:
             link.start()
             stack.push_async_callback(link.close)
             assert await link.wait_connected(5)
-        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(url)))
+        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
 
 
 def job(number: int, n: int = 1, at: int = 1) -> bytes:
@@ -430,3 +442,27 @@ async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
     ):
         with pytest.raises(QueueUnavailable):
             await asking
+
+
+async def test_one_batcher_at_a_time_tries_a_suspect(bench: Bench) -> None:
+    first, second = bench.batcher("b1"), bench.batcher("b2")
+    assert not await second.is_trying()
+    assert await first.begin_trial(60_000)
+    assert await second.is_trying()
+    assert not await second.begin_trial(60_000)
+    await first.end_trial(0)
+    assert await second.begin_trial(60_000)
+
+
+async def test_a_trial_may_linger(bench: Bench) -> None:
+    batcher = bench.batcher("b1")
+    await batcher.begin_trial(60_000)
+    await batcher.end_trial(50)
+    await wait_until(lambda: batcher.begin_trial(60_000))
+
+
+async def test_what_is_buried_can_be_looked_at(bench: Bench) -> None:
+    await bench.batcher("b1").bury(job(1))
+    await bench.batcher("b1").bury(job(2))
+    assert [job(2), job(1)] == await bench.redis.lrange(KEYS.dead, 0, -1)
+    assert await bench.redis.pttl(KEYS.dead) > 0

@@ -31,6 +31,12 @@ class RedisServer:
             assert time.monotonic() < deadline, "redis does not answer"
             time.sleep(0.005)
 
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """End it without a chance to say goodbye."""
         if self._process is not None:

@@ -14,10 +14,11 @@ from batcher.jobs import Job
 from batcher.limits import configured
 from batcher.metrics import Metrics
 from batcher.slots import Pool, Slot
+from batcher.suspects import Suspects
 from batcher.tuning import Sample, Tuner
 from batcher.upstream import Answer, Upstream
 from tests.unit.builders import Kind, make_job
-from tests.unit.upstreams import NO_SESSION
+from tests.unit.upstreams import NO_SESSION, Trials
 
 JSON = "application/json"
 
@@ -56,7 +57,9 @@ class Refusing(Upstream):
         """Return job, status and body of each reply to a batch that is not called a second time after an outage."""
         clock = RedisClock()
         clock.sync(0)
-        caller = Caller(Pool([self]), clock, Metrics(), timeout_max_s=1, attempts_max=1)
+        pool, metrics = Pool([self]), Metrics()
+        suspects = Suspects(pool, Trials(), clock, metrics)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
         replies = await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
         parts = [reply.frame.partition(b"\n") for reply in replies]
         return [
@@ -159,7 +162,9 @@ def counted(*lists: list[str], by: set[int]) -> list[Job]:
 async def replies(jobs: list[Job], *upstreams: Upstream) -> list[ReplyHeader]:
     clock = RedisClock()
     clock.sync(0)
-    caller = Caller(Pool(list(upstreams)), clock, Metrics(), timeout_max_s=1, attempts_max=2)
+    pool, metrics = Pool(list(upstreams)), Metrics()
+    suspects = Suspects(pool, Trials(), clock, metrics)
+    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
     found = await caller.answer(jobs, Slot(upstreams[0], len(jobs), len(jobs), was_busy=True))
     assert [task for task in asyncio.all_tasks() if task.get_name() == "counting" and not task.cancelling()] == []
     return [decode_reply(reply.frame)[0] for reply in found]

@@ -27,8 +27,8 @@ def test_an_ipv6_address_is_put_in_brackets() -> None:
 
 def test_each_worker_is_a_server_line() -> None:
     assert nginx_files.upstream_conf([Path("/run/ab/a.sock"), Path("/run/ab/b.sock")]).splitlines() == [
-        'server "unix:/run/ab/a.sock" max_fails=1 fail_timeout=1s;',
-        'server "unix:/run/ab/b.sock" max_fails=1 fail_timeout=1s;',
+        'server "unix:/run/ab/a.sock" max_fails=0;',
+        'server "unix:/run/ab/b.sock" max_fails=0;',
     ]
 
 

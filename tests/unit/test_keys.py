@@ -17,6 +17,7 @@ PLAIN = (
     "gone",
     "leases",
     "batchers",
+    "trial",
     "dead",
     "epoch",
     "cache_index",

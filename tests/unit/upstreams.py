@@ -10,6 +10,31 @@ from batcher.upstream import Upstream
 NO_SESSION: Any = None
 
 
+class Trials:
+    """One batcher's, with nobody else about."""
+
+    def __init__(self) -> None:
+        self.buried: list[bytes] = []
+        self.lingered_ms: list[int] = []
+        self.has_begun = False
+        self.others_try = False
+
+    async def begin_trial(self, _ttl_ms: int) -> bool:
+        assert not self.has_begun
+        self.has_begun = True
+        return True
+
+    async def end_trial(self, linger_ms: int) -> None:
+        self.lingered_ms.append(linger_ms)
+        self.has_begun = False
+
+    async def is_trying(self) -> bool:
+        return self.others_try
+
+    async def bury(self, frame: bytes) -> None:
+        self.buried.append(frame)
+
+
 def make_upstream(
     name: str,
     *,

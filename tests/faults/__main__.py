@@ -1,0 +1,73 @@
+"""`python -m tests.faults [WORDS]`: the fault campaign, all of it or the scenarios with these words in their name.
+
+Prints a table; exit status 1 when something that is demanded was missed.
+"""
+
+import asyncio
+import resource
+import sys
+import time
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from tests.faults.campaign import Scenario, is_failed, run
+from tests.faults.memory import rss_mb
+from tests.faults.outcome import Kind, Row
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.world import open_world
+
+WIDTH = 150  # also where the output goes to a file
+
+
+async def play(scenarios: list[Scenario], console: Console) -> list[Row]:
+    """Run them, those with the same number of upstreams in one world."""
+    rows = []
+    for replicas in sorted({scenario.replicas for scenario in scenarios}):
+        async with open_world(replicas) as world:
+            memory_mb: dict[str, float] = {}
+            for scenario in (each for each in scenarios if each.replicas == replicas):
+                row = await run(scenario, world, memory_mb)
+                memory_mb = memory_mb or rss_mb(world)  # as it is once warm
+                rows.append(row)
+                console.print(
+                    f"{'FAILED' if is_failed(row) else 'ok':7}{row.fault}  {row.complaints or ''}", highlight=False
+                )
+    return rows
+
+
+def table(rows: list[Row]) -> Table:
+    """Return what is printed at the end."""
+    made = Table("fault", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    kinds = (Kind.RIGHT, Kind.CLEAR, Kind.CUT, Kind.WRONG, Kind.LOST, Kind.HUNG)
+    for heading in ("sent", *kinds, "doubled", "slowest ms", "recovery s"):
+        made.add_column(str(heading), justify="right")
+    for row in rows:
+        cells = [row.sent, *(row.counts[kind] for kind in kinds), row.doubled, round(row.slowest_ms)]
+        made.add_row(row.fault, *map(str, cells), f"{row.recovery_s:.1f}", style="bold red" if is_failed(row) else "")
+    totals = [sum(row.sent for row in rows), *(sum(row.counts[kind] for row in rows) for kind in kinds)]
+    made.add_section()
+    doubled, slowest = sum(row.doubled for row in rows), max(row.slowest_ms for row in rows)
+    made.add_row("all", *map(str, (*totals, doubled, round(slowest))), f"{max(row.recovery_s for row in rows):.1f}")
+    return made
+
+
+def main() -> int:
+    """Run the campaign; return the exit status."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    words = sys.argv[1:]
+    chosen = [each for each in SCENARIOS if all(word in each.name for word in words)]
+    console = Console(width=WIDTH)
+    started_s = time.monotonic()
+    rows = asyncio.run(play(chosen, console))
+    console.print(table(rows))
+    failed = [row for row in rows if is_failed(row)]
+    console.print(f"{len(rows)} faults in {time.monotonic() - started_s:.0f} s, {len(failed)} failed", highlight=False)
+    for row in failed:
+        console.print(f"  {row.fault}: {'; '.join(row.complaints) or 'a demanded zero was missed'}", highlight=False)
+    return 1 if failed or not rows else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Run one scenario: steady load, the fault, until all is right again; then look at what everybody got."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tests.faults.load import Load
+from tests.faults.memory import grown
+from tests.faults.outcome import Kind, Row, tally
+from tests.faults.world import DEADLINE_S, World
+from tests.support.leaks import keys_without_ttl
+from tests.support.waiting import wait_until
+
+PER_SECOND = 320.0
+LEAD_S = 0.7  # of right answers before the fault
+TAIL_S = 1.0  # of right answers after it
+RECOVERY_MAX_S = 3.0
+DEMANDED_NONE = (Kind.WRONG, Kind.LOST, Kind.HUNG)
+
+
+@dataclass(frozen=True)
+class Act:
+    """What a fault is given.
+
+    Attributes:
+        world: The processes.
+        load: Under way.
+    """
+
+    world: World
+    load: Load
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One fault.
+
+    Attributes:
+        name: As the table shows it.
+        act: Brings the fault about and ends it; when it returns the fault is over.
+        errors: Statuses that are explained while it lasts.
+        runs_max: How often one text may be computed because of it.
+        cuts: Whether it kills what clients are connected to, so that they see the end of their connection.
+        replicas: Upstreams in its world.
+    """
+
+    name: str
+    act: Callable[[Act], Awaitable[None]]
+    errors: frozenset[int] = frozenset()
+    runs_max: int = 1
+    cuts: bool = False
+    replicas: int = 1
+
+
+async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> Row:
+    """Play one scenario in a world that is well; it is well again afterwards, or the row complains."""
+    load = Load(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
+    loop = asyncio.get_running_loop()
+    await world.computed_again()
+    load.start()
+    await wait_until(lambda: len(load.requests) > PER_SECOND * LEAD_S)
+    complaints = []
+    try:
+        async with asyncio.timeout(30):
+            await scenario.act(Act(world, load))
+    except (TimeoutError, AssertionError) as error:
+        complaints.append(f"the fault could not be brought about: {error!r}")
+        await world.heal()
+    end_s = loop.time()
+    await _until_right(load, end_s)
+    await load.stop()
+    again = await world.computed_again()
+    row = tally(scenario.name, load.requests, end_s, sum(count > scenario.runs_max for count in again.values()))
+    row.complaints += complaints + await _missed(scenario, world, load, row, memory_mb)
+    return row
+
+
+async def _until_right(load: Load, end_s: float) -> None:
+    """Return once every request of a whole TAIL_S has its vector, or when it is clear that recovery takes too long."""
+    loop = asyncio.get_running_loop()
+
+    def is_right() -> bool:
+        now_s = loop.time()
+        if now_s > end_s + RECOVERY_MAX_S + 2 * TAIL_S:
+            return True
+        return now_s > end_s + TAIL_S and load.failures_since(max(end_s, now_s - TAIL_S)) == 0
+
+    await wait_until(is_right)
+
+
+async def _missed(scenario: Scenario, world: World, load: Load, row: Row, memory_mb: dict[str, float]) -> list[str]:
+    """Return what was demanded beside zeros, and is not so."""
+    missed = []
+    unexplained = {r.status for r in load.requests if r.kind is Kind.CLEAR} - scenario.errors
+    if unexplained:
+        missed.append(f"unexplained status {sorted(unexplained)}")
+    if late := sum(r.kind is Kind.CLEAR and r.end_s - r.start_s > DEADLINE_S + 0.5 for r in load.requests):
+        missed.append(f"{late} errors after their deadline")
+    if row.recovery_s > RECOVERY_MAX_S:
+        missed.append("slow recovery")
+    if keys := await keys_without_ttl(world.redis_url):
+        missed.append(f"keys without TTL: {keys}")
+    try:
+        await wait_until(lambda: not grown(world, memory_mb), 3)
+    except AssertionError:
+        missed.append(f"memory: {', '.join(grown(world, memory_mb))}")
+    try:
+        await wait_until(world.is_well, 10)
+    except AssertionError:
+        missed.append("not well afterwards")
+    return missed
+
+
+def is_failed(row: Row) -> bool:
+    """Whether something that is demanded was missed."""
+    return bool(row.complaints or row.doubled or any(row.counts[kind] for kind in DEMANDED_NONE))

@@ -1,0 +1,112 @@
+"""Steady load on nginx: an open loop of single texts, each unlike any other, each answer looked at by itself."""
+
+import asyncio
+import itertools
+
+from bench.connection import Connection, connect
+from tests.faults.outcome import Kind, Request, judge
+from tests.support.waiting import wait_until
+
+IDLE_MAX_S = 2.0  # as clients do, a connection is not used again that the server may be about to close
+SPARE_S = 1.0  # after its deadline a request counts as hung
+_serials = itertools.count()
+
+
+class Load:
+    """Sends until it is stopped.
+
+    Args:
+        port: Of nginx.
+        per_second: Requests.
+        deadline_s: What the workers grant a request.
+        cuts: Whether the end of a connection is explained by the fault.
+    """
+
+    def __init__(self, port: int, per_second: float, deadline_s: float, *, cuts: bool = False) -> None:
+        self.requests: list[Request] = []
+        self._port = port
+        self._step_s = 1 / per_second
+        self._patience_s = deadline_s + SPARE_S
+        self._none = Kind.CUT if cuts else Kind.LOST
+        self._loop = asyncio.get_running_loop()
+        self._next_s = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._free: list[tuple[Connection, float]] = []
+        self._under_way: dict[Connection, tuple[Request, asyncio.TimerHandle]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin."""
+        self._next_s = self._loop.time()
+        self._tick()
+
+    async def stop(self) -> None:
+        """Send no more, and wait until every request has ended in one way or another."""
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await wait_until(lambda: not self._under_way, 2 * self._patience_s)  # each has its timer
+        for connection, _ in self._free:
+            connection.close()
+
+    def failures_since(self, start_s: float) -> int:
+        """Requests sent since then that are known not to have got their vector."""
+        late = itertools.takewhile(lambda request: request.start_s >= start_s, reversed(self.requests))
+        return sum(request.kind not in (None, Kind.RIGHT) for request in late)
+
+    def _tick(self) -> None:
+        while self._next_s <= self._loop.time():
+            self._next_s += self._step_s
+            self.send(f"a text like no other, number {next(_serials)}")
+        self._timer = self._loop.call_at(self._next_s, self._tick)
+
+    def send(self, text: str) -> Request:
+        """Send one request now."""
+        request = Request(text, self._loop.time())
+        self.requests.append(request)
+        while self._free:
+            connection, since_s = self._free.pop()
+            if connection.is_open and self._loop.time() - since_s < IDLE_MAX_S:
+                self._send(connection, request)
+                return request
+            connection.close()
+        task = self._loop.create_task(self._open(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return request
+
+    async def _open(self, request: Request) -> None:
+        try:
+            connection = await asyncio.wait_for(connect("127.0.0.1", self._port, self._answered), self._patience_s)
+        except OSError:  # and TimeoutError, which is one
+            self._end(request, self._none)
+        else:
+            self._send(connection, request)
+
+    def _send(self, connection: Connection, request: Request) -> None:
+        timer = self._loop.call_at(request.start_s + self._patience_s, self._give_up, connection)
+        self._under_way[connection] = request, timer
+        body = b'{"inputs":"%b"}' % request.text.encode()
+        head = b"POST /embed HTTP/1.1\r\nHost: faults\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+        connection.send(head % len(body) + body, 0, request.start_s)
+
+    def _answered(self, connection: Connection, status: int, data: bytes, body_at: int) -> None:
+        request, timer = self._under_way.pop(connection)
+        timer.cancel()
+        request.status = status
+        kind = judge(request.text, status, data[body_at:])
+        self._end(request, self._none if kind is Kind.LOST else kind)
+        if b"\r\nConnection: close\r\n" in data[:body_at]:
+            connection.close()  # the server is about to: whoever asks on it now is not heard
+        elif connection.is_open:
+            self._free.append((connection, self._loop.time()))
+
+    def _give_up(self, connection: Connection) -> None:
+        request, _ = self._under_way.pop(connection)
+        connection.close()
+        self._end(request, Kind.HUNG)
+
+    def _end(self, request: Request, kind: Kind) -> None:
+        request.end_s = self._loop.time()
+        request.kind = kind

@@ -1,0 +1,93 @@
+"""What became of each request, and of all of them. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import orjson
+
+from bench.oracle import names, names_in
+
+OURS = {429, 502, 503, 504}
+NGINX_ALONE = b"no proxy worker could be reached"
+
+
+class Kind(StrEnum):
+    """What a client saw."""
+
+    RIGHT = "right"
+    CLEAR = "clear error"  # a status, and a body that says what was wrong
+    WRONG = "wrong"  # a success that is not its own, or bytes that are no answer
+    LOST = "lost"  # the connection ended without an answer, or nginx alone answered
+    HUNG = "hung"  # nothing until a second after its deadline
+    CUT = "cut"  # as lost, where the fault killed what the client was connected to
+
+
+@dataclass(slots=True)
+class Request:
+    """One of the load.
+
+    Attributes:
+        text: Unlike any other.
+        start_s: When it was sent, on the loop's clock.
+        end_s: When its answer was whole; inf before.
+        status: Of the answer; 0 for none.
+        kind: None while it waits.
+    """
+
+    text: str
+    start_s: float
+    end_s: float = float("inf")
+    status: int = 0
+    kind: Kind | None = None
+
+
+def judge(text: str, status: int, body: bytes) -> Kind:
+    """Return what an answer is to who sent `text`; status 0 is the end of the connection."""
+    if status == 0:
+        return Kind.LOST
+    if status == 200:
+        return Kind.RIGHT if names_in(body, 1) == names([text]) else Kind.WRONG
+    if NGINX_ALONE in body:
+        return Kind.LOST
+    try:
+        said = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Kind.WRONG
+    is_clear = isinstance(said, dict) and said.keys() == {"error", "error_type"} and said["error"]
+    return Kind.CLEAR if is_clear else Kind.WRONG
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    Attributes:
+        fault: The scenario's name.
+        counts: Requests of each kind.
+        doubled: Texts that were computed more often than the fault explains.
+        slowest_ms: Of all that were answered.
+        recovery_s: From the fault's end to the start of the last request that did not get its vector.
+        complaints: What else was demanded and missed.
+    """
+
+    fault: str
+    counts: Counter[Kind]
+    doubled: int
+    slowest_ms: float
+    recovery_s: float
+    complaints: list[str] = field(default_factory=list)
+
+    @property
+    def sent(self) -> int:
+        return self.counts.total()
+
+
+def tally(fault: str, requests: Iterable[Request], fault_end_s: float, doubled: int) -> Row:
+    """Return the line of a scenario whose requests have all ended."""
+    requests = list(requests)
+    counts = Counter(request.kind for request in requests if request.kind)
+    failed = [request.start_s for request in requests if request.kind is not Kind.RIGHT]
+    slowest_s = max((r.end_s - r.start_s for r in requests if r.kind is not Kind.HUNG), default=0.0)
+    return Row(fault, counts, doubled, slowest_s * 1000, max(0.0, max(failed, default=0.0) - fault_end_s))

@@ -1,0 +1,15 @@
+"""All faults, in the order of the table."""
+
+from tests.faults.scenarios import batchers, clients, clocks, edge, network, poison, redis, restarts, upstreams
+
+SCENARIOS = [
+    *batchers.SCENARIOS,
+    *edge.SCENARIOS,
+    *redis.SCENARIOS,
+    *restarts.SCENARIOS,
+    *upstreams.SCENARIOS,
+    *poison.SCENARIOS,
+    *network.SCENARIOS,
+    *clocks.SCENARIOS,
+    *clients.SCENARIOS,
+]

@@ -1,0 +1,37 @@
+"""A batcher dies, or stands still for longer than its lease, at each step of its work."""
+
+from tests.faults.campaign import Act, Scenario
+from tests.faults.steps import STEPS, kill_batcher, lasts, stop
+from tests.support.waiting import wait_until
+
+VICTIM = 1
+PAUSE_S = 3.5  # the lease is 2 s: the others have taken its jobs when it comes back
+
+
+def killed(step: str) -> Scenario:
+    async def act(act: Act) -> None:
+        await STEPS[step](act.world, VICTIM)
+        await kill_batcher(act.world, VICTIM)
+
+    return Scenario(f"batcher: kill -9 {step}", act, runs_max=2)
+
+
+def paused(step: str) -> Scenario:
+    async def act(act: Act) -> None:
+        world = act.world
+        await STEPS[step](world, VICTIM)
+        relay = world.batcher_redis[VICTIM]
+        pids = [world.batchers[VICTIM].pid]
+        stop(pids)
+        relay.forward.release()
+        relay.backward.release()
+        await world.behave("good")
+        await lasts(PAUSE_S)
+        stop(pids, go_on=True)
+        if step == "during the call":  # its answers came while it stood still, and its jobs were given to others
+            await wait_until(lambda: "replies_late" in world.batchers[VICTIM].output)
+
+    return Scenario(f"batcher: SIGSTOP for {PAUSE_S} s {step}", act, runs_max=2)
+
+
+SCENARIOS = [*map(killed, STEPS), *map(paused, STEPS)]

@@ -1,0 +1,95 @@
+"""The network between each pair is cut after a command was applied, swallows everything, or is slow."""
+
+from collections.abc import Awaitable, Callable
+
+from tests.faults.campaign import Act, Scenario
+from tests.faults.steps import CALL, FRAME, after_claim, after_reply, lasts
+from tests.faults.world import World
+from tests.support.relay import Relay
+from tests.support.waiting import wait_until
+
+VICTIM = 1
+SWALLOWS_S = 3.0
+DELAY_S = 0.2
+SLOW_FOR_S = 1.5
+
+OF: dict[str, Callable[[World], list[Relay]]] = {
+    "nginx - worker": lambda world: [world.edge[VICTIM]],
+    "worker - Redis": lambda world: [world.worker_redis[VICTIM]],
+    "batcher - Redis": lambda world: [world.batcher_redis[VICTIM]],
+    "batcher - upstream": lambda world: world.batcher_upstream[VICTIM],
+}
+
+
+def black_hole(pair: str, *errors: int, runs_max: int = 1) -> Scenario:
+    async def act(act: Act) -> None:
+        relays = OF[pair](act.world)
+        for relay in relays:
+            relay.black_hole()
+        await lasts(SWALLOWS_S)
+        for relay in relays:
+            relay.cut()
+
+    return Scenario(f"{pair}: black hole for {SWALLOWS_S} s", act, frozenset(errors), runs_max=runs_max)
+
+
+def delay(pair: str) -> Scenario:
+    async def act(act: Act) -> None:
+        for relay in OF[pair](act.world):
+            relay.slow_down(DELAY_S)
+        await lasts(SLOW_FOR_S)
+        for relay in OF[pair](act.world):
+            relay.slow_down(0)
+
+    return Scenario(f"{pair}: {round(DELAY_S * 1000)} ms each way", act)
+
+
+async def answered(relay: Relay, needle: bytes) -> None:
+    """Return when a command with these bytes was answered, and the answer is held."""
+    wire = await relay.forward.sees(needle, then=relay.backward.hold)
+    await wait_until(lambda: relay.backward.holds(b"", wire))
+
+
+async def after_push(world: World) -> None:
+    await answered(world.worker_redis[VICTIM], FRAME)
+
+
+async def after_inbox(world: World) -> None:
+    """Ids were taken from the inbox, and did not arrive."""
+    answers = world.worker_redis[VICTIM].backward
+    await answers.sees(b"inbox:", then=answers.hold)
+
+
+async def mid_call(world: World) -> None:
+    await answered(world.batcher_upstream[VICTIM][0], CALL)
+
+
+async def mid_request(world: World) -> None:
+    await answered(world.edge[VICTIM], CALL)
+
+
+def cut(pair: str, when: str, until: Callable[[World], Awaitable[None]], *errors: int, runs_max: int = 1) -> Scenario:
+    async def act(act: Act) -> None:
+        await until(act.world)
+        for relay in OF[pair](act.world):
+            relay.cut()
+
+    return Scenario(f"{pair}: cut {when}", act, frozenset(errors), runs_max=runs_max)
+
+
+SCENARIOS = [
+    cut("nginx - worker", "before an answer arrives", mid_request, runs_max=2),
+    black_hole("nginx - worker", runs_max=2),
+    delay("nginx - worker"),
+    cut("worker - Redis", "after a push was applied", after_push, 503),
+    cut("worker - Redis", "after ids were taken from the inbox", after_inbox, 503),
+    black_hole("worker - Redis", 503, 504),
+    delay("worker - Redis"),
+    cut("batcher - Redis", "after a claim was applied", lambda world: after_claim(world, VICTIM)),
+    cut("batcher - Redis", "after replies were stored", lambda world: after_reply(world, VICTIM)),
+    black_hole("batcher - Redis", runs_max=2),
+    delay("batcher - Redis"),
+    cut("batcher - upstream", "before an answer arrives", mid_call, runs_max=2),
+    black_hole("batcher - upstream", 504, runs_max=2),
+    delay("batcher - upstream"),
+]

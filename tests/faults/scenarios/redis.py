@@ -1,0 +1,50 @@
+"""Redis dies, with and without its data, or stands still."""
+
+from redis.asyncio import Redis
+
+from tests.faults.campaign import Act, Scenario
+from tests.faults.steps import lasts, pause
+
+AWAY_S = 1.5
+
+
+async def restart_empty(act: Act) -> None:
+    act.world.redis.kill()
+    await act.world.start_redis()
+
+
+async def away(act: Act) -> None:
+    act.world.redis.kill()
+    await lasts(AWAY_S)
+    await act.world.start_redis()
+
+
+async def restart_with_data(act: Act) -> None:
+    """An append-only file that is synced at every command: what was acknowledged is there again."""
+    world = act.world
+    async with Redis.from_url(world.redis_url) as redis:
+        await redis.config_set("appendfsync", "always")
+        await redis.config_set("appendonly", "yes")
+    await lasts(0.5)  # of load with it
+    world.redis.kill()
+    world.redis_options = ("--appendonly", "yes", "--appendfsync", "always")
+    await world.start_redis()
+    world.redis_options = ()
+    async with Redis.from_url(world.redis_url) as redis:
+        await redis.config_set("appendonly", "no")
+
+
+def paused(seconds: float, errors: frozenset[int] = frozenset()) -> Scenario:
+    async def act(act: Act) -> None:
+        await pause([act.world.redis.pid], seconds)
+
+    return Scenario(f"Redis: SIGSTOP for {seconds} s", act, errors, runs_max=2 if errors else 1)
+
+
+SCENARIOS = [
+    Scenario("Redis: kill -9, back without its data", restart_empty, frozenset({503})),
+    Scenario("Redis: kill -9, back with its data", restart_with_data, frozenset({503}), runs_max=2),
+    Scenario(f"Redis: away for {AWAY_S} s, back without its data", away, frozenset({503})),
+    paused(0.9),
+    paused(3.0, frozenset({503, 504})),
+]

@@ -1,0 +1,76 @@
+"""The upstream refuses, hangs, cuts, answers nonsense, dies and comes back; or one of two does."""
+
+from tests.faults.campaign import Act, Scenario
+from tests.faults.steps import lasts
+from tests.faults.world import START_S, World
+from tests.support.waiting import wait_until
+
+LASTS_S = 1.5
+HANGS_S = 6.0  # longer than any deadline; it ends as such things do, by a restart that cuts what hung
+OF_TWO = "one of two upstreams"
+
+
+def behaves(behaviour: str, *errors: int, runs_max: int = 1) -> Scenario:
+    async def act(act: Act) -> None:
+        await act.world.behave(behaviour)
+        await lasts(HANGS_S if behaviour == "hang" else LASTS_S)
+        await act.world.behave("good")
+
+    return Scenario(f"upstream: {DONE.get(behaviour, behaviour)}", act, frozenset(errors), runs_max=runs_max)
+
+
+DONE = {
+    "hang": "accepts and never answers",
+    "slow": "answers slowly",
+    "cut": "hangs up in mid-answer",
+    "HTML": "HTML with 200",
+}
+
+
+async def die(act: Act) -> None:
+    await dies(act.world, LASTS_S)
+
+
+async def dies(world: World, seconds: float) -> None:
+    """All calls in flight are cut, new ones refused; it comes back."""
+    upstream = world.upstreams[0]
+    relays = [relays[0] for relays in world.batcher_upstream]
+    for relay in relays:
+        await relay.stop()  # else it would take connections for a server that is gone
+    upstream.kill()
+    await lasts(seconds)
+    for relay in relays:
+        await relay.start()
+    upstream.start()
+    await wait_until(lambda: world.answers(0), START_S)
+
+
+def one_of_two(behaviour: str, *errors: int) -> Scenario:
+    async def act(act: Act) -> None:
+        await act.world.behave(behaviour, 0)
+        await lasts(HANGS_S if behaviour == "hang" else LASTS_S)
+        await act.world.behave("good", 0)
+
+    return Scenario(f"{OF_TWO}: {DONE.get(behaviour, behaviour)}", act, frozenset(errors), replicas=2)
+
+
+SCENARIOS = [
+    Scenario("upstream: kill -9, refuses, comes back", die, frozenset({503}), runs_max=2),
+    behaves("hang", 429, 503, 504),
+    behaves("slow"),
+    behaves("cut", 503, runs_max=6),
+    behaves("429", 429),
+    behaves("429 with Retry-After", 429),
+    behaves("500", 500),
+    behaves("424", 424),
+    behaves("503", 503),
+    behaves("HTML", 502),
+    behaves("truncated JSON", 502),
+    behaves("too few rows", 502),
+    behaves("too many rows", 502),
+    behaves("a row of another length", 502),
+    behaves("null for a row", 502),
+    one_of_two("500"),
+    one_of_two("hang", 503, 504),
+    Scenario(f"{OF_TWO}: kill -9, comes back", die, runs_max=2, replicas=2),
+]

@@ -1,0 +1,21 @@
+"""On the path of a process, lets its wall clock step by an hour once the file CLOCK_STEP is there."""
+
+import os
+import time
+
+STEP_S = 3600
+_file = os.environ.get("CLOCK_STEP", "")
+_time, _time_ns = time.time, time.time_ns
+
+
+def stepped() -> float:
+    """As `time.time`, an hour later after the step."""
+    return _time() + STEP_S * os.path.exists(_file)  # noqa: PTH110 - asked at every look at the clock
+
+
+def stepped_ns() -> int:
+    """As `time.time_ns`, an hour later after the step."""
+    return _time_ns() + STEP_S * 10**9 * os.path.exists(_file)  # noqa: PTH110
+
+
+time.time, time.time_ns = stepped, stepped_ns

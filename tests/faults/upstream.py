@@ -1,0 +1,148 @@
+"""`python -m tests.faults.upstream PORT`: an upstream as a process, which misbehaves when it is told to and can die.
+
+`POST /behave` with a name of BEHAVIOURS sets what every later call of `/embed` gets; `POST /counts` tells what was
+computed more often than once, and forgets it. A text with DEADLY in it ends the process.
+"""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import orjson
+import uvloop
+from aiohttp import web
+
+from bench.oracle import answer, row
+from tests.support.fake_upstream import JSON, tei_error
+
+CALL_S = 0.01
+SLOW_S = 0.4
+DEADLY = "deadly"
+INFO = {"model_id": "faults", "max_client_batch_size": 32, "max_concurrent_requests": 512}
+
+Making = Callable[[list[str]], web.Response]
+
+
+def says(status: int, **headers: str) -> Making:
+    return lambda _texts: web.Response(
+        status=status,
+        body=orjson.dumps({"error": f"told to say {status}", "error_type": "Backend"}),
+        headers=JSON | headers,
+    )
+
+
+def body(make: Callable[[list[str]], bytes], content_type: str = "application/json") -> Making:
+    return lambda texts: web.Response(body=make(texts), headers={"Content-Type": content_type})
+
+
+#: What is answered at once instead of the rows.
+BEHAVIOURS: dict[str, Making] = {
+    "429": says(429),
+    "429 with Retry-After": says(429, **{"Retry-After": "1"}),
+    "500": says(500),
+    "503": says(503),
+    "424": lambda _texts: tei_error(424, "told to say 424", "Backend"),
+    "HTML": body(lambda _texts: b"<html><body>Welcome</body></html>", "text/html"),
+    "truncated JSON": body(lambda texts: answer(texts)[:-100]),
+    "too few rows": body(lambda texts: answer(texts[1:])),
+    "too many rows": body(lambda texts: answer([*texts, "one more"])),
+    "a row of another length": body(
+        lambda texts: b"[%b,[0.5,0.5]]" % b",".join(map(row, texts[1:])) if texts[1:] else b"[[]]"
+    ),
+    "null for a row": body(lambda texts: b"[%b]" % b",".join([b"null", *map(row, texts[1:])])),
+}
+
+
+class Server:
+    """The process.
+
+    Attributes:
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `gate`, `hang`, `cut`.
+    """
+
+    def __init__(self) -> None:
+        self.behaviour = "good"
+        self._computed: Counter[str] = Counter()
+        self._changed = asyncio.Event()
+
+    async def embed(self, request: web.Request) -> web.StreamResponse:
+        """`POST /embed`."""
+        texts = orjson.loads(await request.read())["inputs"]
+        if any(DEADLY in text for text in texts):
+            os._exit(9)
+        behaviour = self.behaviour
+        if (make := BEHAVIOURS.get(behaviour)) is not None:
+            return make(texts)
+        if behaviour == "hang":
+            await self._changed.wait()
+            return _hang_up(request)
+        self._computed.update(texts)
+        if behaviour == "gate":
+            await self._changed.wait()
+        await asyncio.sleep(SLOW_S if behaviour == "slow" else CALL_S)
+        if behaviour == "cut":
+            return await _cut(request, answer(texts))
+        return web.Response(body=answer(texts), headers=JSON)
+
+    async def behave(self, request: web.Request) -> web.Response:
+        """`POST /behave`."""
+        self.behaviour = await request.text()
+        self._changed.set()
+        self._changed = asyncio.Event()
+        return web.Response()
+
+    async def counts(self, _request: web.Request) -> web.Response:
+        """`POST /counts`."""
+        again = {text: count for text, count in self._computed.items() if count > 1}
+        self._computed.clear()
+        return web.json_response(again)
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """`GET /health`."""
+        if self.behaviour == "hang":
+            await self._changed.wait()
+        return web.Response()
+
+    async def info(self, _request: web.Request) -> web.Response:
+        """`GET /info`."""
+        return web.json_response(INFO)
+
+
+async def _cut(request: web.Request, whole: bytes) -> web.StreamResponse:
+    """Send half of it, and hang up."""
+    response = web.StreamResponse(headers=JSON | {"Content-Length": str(len(whole))})
+    await response.prepare(request)
+    await response.write(whole[: len(whole) // 2])
+    _hang_up(request)
+    return response
+
+
+def _hang_up(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def serve(port: int) -> None:
+    """Serve until killed."""
+    server = Server()
+    app = web.Application(client_max_size=3_000_000)
+    routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
+        ("POST", "/embed", server.embed),
+        ("POST", "/behave", server.behave),
+        ("POST", "/counts", server.counts),
+        ("GET", "/health", server.health),
+        ("GET", "/info", server.info),
+    ]
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, backlog=4096, reuse_address=True).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))
