@@ -62,6 +62,7 @@ def cut(answer: bytes, count: int, route: str = "/embed") -> list[bytes]:
         _check_token_vectors(rows)
     else:
         _check_objects(_decode_scores if route == "/predict" else _decode_sparse, rows)
+        _check_utf8(answer)
     return rows
 
 
@@ -86,6 +87,14 @@ def _check_objects(decode: Callable[[bytes], object], rows: Sequence[bytes]) -> 
             decode(row)
         except NOT_AS_ASKED as exc:
             raise UpstreamProtocolError("The upstream's answer has a row of another shape") from exc
+
+
+def _check_utf8(answer: bytes) -> None:
+    """Raise unless it is UTF-8: the reader does not look into what it skips, and a client may."""
+    try:
+        answer.decode()
+    except UnicodeDecodeError as exc:
+        raise UpstreamProtocolError("The upstream's answer is not UTF-8") from exc
 
 
 def _check_vectors(answer: bytes, rows: Sequence[bytes]) -> None:

@@ -82,7 +82,9 @@ def _answer_of_one(header: ReplyHeader, body: bytes, timings: dict[str, str], sh
         return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode(errors="replace")), shape, timings)
     if shape and header.status >= 400:
         return web.Response(status=header.status, body=shape(header.status, body), headers=JSON | timings)
-    return web.Response(status=header.status, body=body, headers={"Content-Type": header.content_type, **timings})
+    # It came through Redis: with a line end in it, it would be two headers.
+    content_type = header.content_type if header.content_type.isprintable() else "application/octet-stream"
+    return web.Response(status=header.status, body=body, headers={"Content-Type": content_type, **timings})
 
 
 def _tokens(headers: Sequence[ReplyHeader]) -> int | None:

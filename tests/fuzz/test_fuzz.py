@@ -1,6 +1,7 @@
 """Each target for a moment: at random, and at its seeds with some damage. `make fuzz` goes on with coverage as its guide."""
 
 import contextlib
+import gc
 import time
 from collections.abc import Callable
 
@@ -23,7 +24,7 @@ TOKENS = [
     b"", b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\\ud800", b"\\u0000", b'"', b"\\", b",", b":", b"[", b"]",
     b"{", b"}", b"[]", b"{}", b'""', b"-0", b"-1", b"1e999", b"NaN", b"null", b"true", b"18446744073709551616",
     b"9" * 400, b"9" * 5000, b"[" * 3000, b'{"a":' * 3000, b'"inputs":"x",', b'"input":"x",', b"\r\n", b"\n", b"*-1\r\n",
-    b"*9\r\n", b"$9\r\n", b"*1000000000\r\n", "\u0301".encode() * 50,
+    b"*9\r\n", b"$9\r\n", b"*100000\r\n", "\u0301".encode() * 50,
 ]  # fmt: skip
 
 
@@ -104,10 +105,12 @@ def test_reading_a_content_type_is_no_slower_than_linear(unit: str) -> None:
 
 
 def quickest_s(run: Callable[[], object]) -> float:
-    """CPU seconds of the quickest of three."""
+    """CPU seconds of the quickest of three, without the collector: it would also look at what other tests have left."""
     spent = []
+    gc.disable()
     for _ in range(3):
         started = time.process_time()
         run()
         spent.append(time.process_time() - started)
+    gc.enable()
     return min(spent)

@@ -276,3 +276,12 @@ def test_nothing_is_cut_that_is_not_rows_of_token_vectors(rows: list[Any], start
     except UpstreamProtocolError:
         return
     assert [is_good(row, len(json.loads(row))) for row in found] == [True] * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("route", "row"),
+    [("/predict", b'[{"score":1,"label":"a","x":"\xff"}]'), ("/embed_sparse", b'[{"index":1,"value":1,"\xff":1}]')],
+)
+def test_bytes_that_are_no_utf8_are_refused_in_what_nobody_reads_too(route: str, row: bytes) -> None:
+    with pytest.raises(UpstreamProtocolError, match="UTF-8"):
+        cut(b"[" + row + b"]", 1, route)
