@@ -6,7 +6,9 @@ PACKAGES := autobatch proxy batcher embedder console bench tests
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e test-clients faults parity check format lint types imports bench docs lock clean
+SECONDS ?= 60
+
+.PHONY: help run test test-e2e test-clients faults parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -28,7 +30,7 @@ run: .venv/run.done      ## Start everything on http://localhost:3000
 
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
-	$(BIN)/python -m pytest tests/parity
+	$(BIN)/python -m pytest tests/fuzz tests/parity
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m pytest tests/clients
@@ -55,6 +57,12 @@ test-clients: $(CLIENTS:%=test-clients-%) ## Every client SDK against the real s
 test-clients-%: .venv/run.done .venv-clients-%/run.done
 	CLIENTS=$* .venv-clients-$*/bin/python -m pytest -c tests/clients/pytest.ini --confcutdir tests/clients tests/clients
 
+fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guided by coverage (needs `pip install atheris`)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(CORPUS),--corpus $(CORPUS))
+
+abuse: .venv/dev.done    ## Bad input on raw sockets, at nginx and at a worker
+	$(BIN)/python -m pytest tests/e2e/test_abuse.py
+
 check: format lint types imports test ## What CI runs
 
 format: .venv/dev.done
@@ -68,6 +76,11 @@ types: .venv/dev.done
 
 imports: .venv/dev.done
 	$(BIN)/lint-imports
+
+audit:           ## Look the pinned packages up among known vulnerabilities (needs the network)
+	@$(PYTHON) -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@$(PYTHON) .ci/audit.py .venv-audit/bin/pip-audit requirements/*.lock requirements/clients-*.txt
 
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
@@ -85,4 +98,4 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 
 clean:
-	rm -rf .venv $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run
+	rm -rf .venv .venv-audit $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run

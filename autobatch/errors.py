@@ -9,6 +9,7 @@
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is away, or refuses
+    │   └── QueueOutOfMemory      it has reached its `maxmemory`
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
     │   │   └── UpstreamBroken    hung up on a call: it may have died of it
@@ -83,6 +84,12 @@ class QueueUnavailable(AutobatchError):
     code = "queue_unavailable"
 
 
+class QueueOutOfMemory(QueueUnavailable):
+    """The queue has no memory left."""
+
+    code = "queue_out_of_memory"
+
+
 class UpstreamError(AutobatchError):
     """The upstream failed."""
 
@@ -135,6 +142,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         QueueFull,
         DeadlineExceeded,
         QueueUnavailable,
+        QueueOutOfMemory,
         UpstreamUnavailable,
         UpstreamBroken,
         UpstreamOverloaded,

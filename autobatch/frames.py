@@ -12,7 +12,7 @@ So `redis-cli LRANGE` shows a person everything, and a machine splits at the fir
 """
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 from zlib import crc32
 
 import msgspec
@@ -24,6 +24,9 @@ _HEAD = b'{"v":1,"crc":"'
 _CRC_END = len(_HEAD) + 8
 _REST = _CRC_END + 2  # past the quote and the comma
 _ID_IN_QUEUE = re.compile(rb'{"v":1,"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"')  # as in `scripts/claim.lua`
+
+#: What is counted or measured: more would be no number of ours, and not everybody could compute with it.
+_Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,14 +48,14 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    n: int
-    at: int
-    deadline: int
+    n: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    at: _Amount
+    deadline: _Amount
     route: str
     kind: Literal["merge", "solo", "verbatim"] = "merge"
     options: str = ""
     content_type: str | None = None
-    longest: int = 0
+    longest: _Amount = 0
     is_counted: bool = False
     wants_each: bool = False
 
@@ -62,7 +65,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         id: The job's.
-        status: The upstream's own HTTP status; 0 when `fault` speaks instead.
+        status: The upstream's own HTTP status, from 200 to 599; 0 when `fault` speaks instead.
         fault: `code` of an error of `autobatch.errors`; the body is then its message.
         content_type: Of the body.
         queue_us: From the arrival of the job to the call that answered it; microseconds, as exact as milliseconds.
@@ -76,10 +79,10 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int
     fault: str = ""
     content_type: str = "application/json"
-    queue_us: int = 0
-    upstream_us: int = 0
-    batch: int = 0
-    tokens: list[int] = []
+    queue_us: _Amount = 0
+    upstream_us: _Amount = 0
+    batch: _Amount = 0
+    tokens: list[_Amount] = []
     measures: dict[str, str] = {}
 
 
@@ -118,9 +121,12 @@ def decode_reply(frame: bytes) -> tuple[ReplyHeader, bytes]:
     """
     line, body = _split(frame)
     try:
-        return _decode_reply(line), body
+        header = _decode_reply(line)
     except NOT_AS_ASKED as exc:
         raise MalformedFrame(f"reply header: {exc}") from exc
+    if not (header.fault or 200 <= header.status < 600):
+        raise MalformedFrame("reply header: neither a fault nor the status of an answer")
+    return header, body
 
 
 def id_in_queue(frame: bytes) -> str:

@@ -1,14 +1,16 @@
 """The queue between workers and batchers: every Redis command of the data plane is issued here.
 
 A worker pushes jobs and reads its inbox; a batcher watches, claims, replies and keeps its lease. Frames pass through
-unread. Each operation is one round trip; those that must not be half done are scripts.
+unread. Each operation is one round trip; those that must not be half done are scripts. A reply of another shape than was
+agreed on, from whoever sits where Redis should, is `QueueUnavailable` as silence is.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from autobatch.errors import QueueOutOfMemory, QueueUnavailable
 from autobatch.keys import Keys
 from autobatch.redis_link import Command, Commands, in_one_step
 from autobatch.scripts import Args, Script
@@ -21,7 +23,22 @@ NO_SHARE = 1_000_000_000
 DEAD_MAX, DEAD_TTL_MS = 100, 604_800_000  # as in claim.lua and reap.lua
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
 
+T = TypeVar("T")
 Frames = Sequence[bytes]
+
+
+class _AsAgreed:
+    """What goes wrong when a reply is taken apart is the fault of who sent it."""
+
+    def __enter__(self) -> None:
+        """Begin to take a reply apart."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, (TypeError, ValueError, AttributeError, LookupError, OverflowError)):
+            raise QueueUnavailable("Redis answered something else than was asked for") from error
+
+
+_as_agreed = _AsAgreed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +100,27 @@ class WorkerQueue:
             args += (int(is_bulk), len(frames), *frames)
         keys = self._keys
         names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed(""))
-        usual, bulk, claimed, *refused = await self._push.run(self._link, names, tuple(args))
+        reply = await self._push.run(self._link, names, tuple(args))
+        with _as_agreed:
+            usual, bulk, claimed, *refused = _all(int, reply)
+            if refused and not 1 <= min(refused) <= max(refused) <= len(requests):
+                raise ValueError(refused)
         self.ahead = Ahead(usual, bulk, claimed)
         return {place - 1 for place in refused}
 
     async def pop_inbox(self, block_s: float) -> list[str]:
         """Take the ids whose replies are ready; wait up to `block_s` seconds for the first."""
         popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
-        return [job.decode() for job in popped[1]] if popped else []
+        with _as_agreed:
+            return [job.decode() for job in popped[1]] if popped is not None else []
 
     async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
         """Return the reply frames; None for a job that has none."""
         frames: list[bytes | None] = await self._link.execute("MGET", *(self._keys.reply(job) for job in jobs))
+        with _as_agreed:
+            if len(frames) != len(jobs):
+                raise ValueError(len(frames))
+            _all(bytes, [frame for frame in frames if frame is not None])
         return frames
 
     async def delete_replies(self, jobs: Sequence[str]) -> None:
@@ -112,7 +138,8 @@ class WorkerQueue:
         # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
         if await self._link.execute("EXISTS", self._keys.epoch) == 0:
             await self._link.execute("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
-        mark: bytes = await self._link.execute("GET", self._keys.epoch)
+        with _as_agreed:
+            (mark,) = _all(bytes, [await self._link.execute("GET", self._keys.epoch)])
         return mark
 
     async def redis_ms(self) -> float:
@@ -175,9 +202,10 @@ class BatcherQueue:
             keys.bulk,
             keys.waiting_bulk,
         )
-        redis_ms, queued, queued_bulk, dropped, again, fresh, *frames = await self._run(
-            "claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill, at_once
-        )
+        reply = await self._run("claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill, at_once)
+        with _as_agreed:
+            redis_ms, queued, queued_bulk, dropped, again, fresh = _all(int, reply[:6])
+            frames = _all(bytes, reply[6:])
         first_bulk = again + fresh
         return Claim(
             redis_ms, queued, queued_bulk, dropped, frames[:again], frames[again:first_bulk], frames[first_bulk:]
@@ -197,18 +225,24 @@ class BatcherQueue:
         Returns:
             How many came too late: their jobs had been given to another batcher.
         """
-        ttl_ms = self._reply_ttl_ms
+        ttl_ms, script, claimed = self._reply_ttl_ms, self._scripts["announce"], (self._claimed,)
         reply = self._keys.reply
         stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
         others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
         args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
-        late: int = await self._scripts["announce"].run_after(self._link, stores, (self._claimed,), args)
+        try:
+            late: int = await script.run_after(self._link, stores, claimed, args)
+        except QueueOutOfMemory:
+            # Nothing was applied. The script makes room first: it takes each job out before it stores its answer.
+            others = [part for pair in replies for part in pair] + others
+            late = await script.run(self._link, claimed, (self._keys.prefix, ttl_ms, 0, *others))
         return late
 
     async def claimed(self) -> dict[str, bytes]:
         """Return everything that is claimed for this batcher: job -> frame."""
         flat = await self._link.execute("HGETALL", self._claimed)
-        return {job.decode(): frame for job, frame in zip(flat[::2], flat[1::2], strict=True)}
+        with _as_agreed:
+            return {job.decode(): frame for job, frame in zip(flat[::2], _all(bytes, flat[1::2]), strict=True)}
 
     async def renew(self) -> bool:
         """Prolong the lease; False when it had ended, and with it the claims."""
@@ -219,8 +253,10 @@ class BatcherQueue:
         """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us."""
         keys = self._keys
         names = (keys.leases, keys.retry, self._claimed, keys.dead, keys.batchers)
-        given_back, *doomed = await self._run("reap", names, keys.prefix, self._batcher, self._lease_ms, ATTEMPTS_MAX)
-        return given_back, doomed
+        reply = await self._run("reap", names, keys.prefix, self._batcher, self._lease_ms, ATTEMPTS_MAX)
+        with _as_agreed:
+            (given_back,) = _all(int, reply[:1])
+            return given_back, _all(bytes, reply[1:])
 
     async def begin_trial(self, ttl_ms: int) -> bool:
         """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
@@ -257,5 +293,14 @@ class BatcherQueue:
 
 
 async def _redis_ms(link: Commands) -> float:
-    seconds, micros = await link.execute("TIME")
-    return int(seconds) * 1000 + int(micros) / 1000
+    reply = await link.execute("TIME")
+    with _as_agreed:
+        seconds, micros = reply
+        return int(seconds) * 1000 + int(micros) / 1000
+
+
+def _all(kind: type[T], values: Sequence[Any]) -> Sequence[T]:
+    """The values, all of this kind; raises TypeError where one is not."""
+    if not isinstance(values, list) or any(type(value) is not kind for value in values):
+        raise TypeError(kind.__name__)
+    return values

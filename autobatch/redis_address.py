@@ -2,11 +2,12 @@
 
 import ssl
 from dataclasses import dataclass
-from typing import Any
 
-from redis.asyncio.connection import parse_url
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import RedisError
 
-DEFAULT_PORT = 6379
+from autobatch.settings_load import SettingsError
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -26,23 +27,39 @@ class Address:
 
     @classmethod
     def from_url(cls, url: str) -> "Address":
-        """Read `redis://`, `rediss://` and `unix://` URLs as redis-py does, so both reach the same server."""
-        options: dict[str, Any] = dict(parse_url(url))
-        tls = None
-        if url.startswith("rediss://"):
-            tls = ssl.create_default_context(cafile=options.get("ssl_ca_certs"))
-            if options.get("ssl_check_hostname") in (False, "False", "false", "no", "0"):
-                tls.check_hostname = False
-            if options.get("ssl_cert_reqs") == "none":
-                tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
-            if options.get("ssl_certfile"):
-                tls.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+        """Read `redis://`, `rediss://` and `unix://` URLs by redis-py itself, so both clients reach the same server.
+
+        TLS is told by redis-py's parameters: `ssl_ca_certs` (a file; unset: the system's), `ssl_certfile` and
+        `ssl_keyfile` for a client certificate, `ssl_check_hostname`, `ssl_cert_reqs`, `ssl_min_version`, ...
+
+        Raises:
+            SettingsError: A parameter that there is not, a value that cannot be, or a file that cannot be read.
+        """
+        try:
+            connection = ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
+            tls = connection.ssl_context.get() if isinstance(connection, SSLConnection) else None
+        except (TypeError, ValueError, RedisError, OSError) as error:
+            raise SettingsError([f"REDIS_URL: {_fault(error)}"]) from None
+        is_tcp = isinstance(connection, Connection)
         return cls(
-            host=options.get("host", "localhost"),
-            port=options.get("port", DEFAULT_PORT),
-            path=options.get("path"),
-            db=int(options.get("db", 0)),
-            username=options.get("username"),
-            password=options.get("password"),
+            host=connection.host if is_tcp else "localhost",
+            port=int(connection.port) if is_tcp else 0,
+            path=connection.path if isinstance(connection, UnixDomainSocketConnection) else None,
+            db=int(connection.db),
+            username=connection.username,
+            password=connection.password,
             tls=tls,
         )
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong, in words that quote no part of the URL but the name of a parameter."""
+    match error:
+        case TypeError():  # ... got an unexpected keyword argument 'ssl_cafile'
+            return f"no such parameter: {str(error).rpartition('argument ')[2]}"
+        case ssl.SSLError():
+            return f"a certificate or key of its cannot be used: {error.reason}"
+        case OSError():
+            return f"a file of its parameters cannot be read: {error.strerror}"
+        case _:
+            return "a parameter has a value that it cannot have"

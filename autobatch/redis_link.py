@@ -20,7 +20,7 @@ from typing import Any, Protocol, cast
 import hiredis
 
 from autobatch.bell import pause
-from autobatch.errors import QueueUnavailable
+from autobatch.errors import QueueOutOfMemory, QueueUnavailable
 from autobatch.redis_address import Address
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,17 @@ class ReplyError(QueueUnavailable):
     """Redis answered with an error."""
 
 
+class OutOfMemoryError(ReplyError, QueueOutOfMemory):
+    """Redis has reached its `maxmemory`, and applied nothing."""
+
+
+def reply_error(said: object) -> ReplyError:
+    """Return the error for an error of Redis."""
+    # A transaction is only discarded whole when a command was refused beforehand, and ours are refused for nothing else.
+    text = str(said)
+    return (OutOfMemoryError if text.startswith(("OOM ", "EXECABORT ")) else ReplyError)(text)
+
+
 async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
     """Execute several commands as one and return their replies.
 
@@ -58,7 +69,7 @@ async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
     replies = await link.transaction(commands)
     for reply in replies:
         if isinstance(reply, Exception):
-            raise ReplyError(str(reply))
+            raise reply_error(reply)
     return replies
 
 
@@ -116,20 +127,20 @@ class RedisLink:
 
     async def _keep(self) -> None:
         """Connect, serve until the connection ends, and again; the pause grows while nobody answers."""
-        pause_s = 0.0
+        pause_s, told = 0.0, ""
         while True:
             session = None
             try:
                 session = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT_S)
-                pause_s = 0.0
+                pause_s, told = 0.0, ""
                 if not session.ended.done():
                     self._session = session
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(self._address)})
                 await session.ended
             except Exception as error:  # noqa: BLE001  # no fault may end the trying
-                if pause_s == 0.0:  # once an outage, not once a try
-                    log.warning("redis_unreachable", extra={"link": self._name, "error": repr(error)})
+                if told != (told := repr(error)):  # once a reason, not once a try
+                    log.warning("redis_unreachable", extra={"link": self._name, "error": told})
             finally:
                 self._disconnected()
                 if session is not None:
@@ -254,11 +265,11 @@ class _Session(asyncio.Protocol):
                 if future.done():
                     continue  # ignored, or the caller has gone; the reply had to be taken off all the same
                 if isinstance(reply, hiredis.ReplyError):
-                    future.set_exception(ReplyError(str(reply)))
+                    future.set_exception(reply_error(reply))
                 else:
                     future.set_result(reply)
-        except hiredis.ProtocolError:
-            log.exception("redis_protocol_error")
+        except (hiredis.HiredisError, TypeError, ValueError) as error:  # of hiredis: a map whose key is a list
+            log.warning("redis_protocol_error", extra={"error": type(error).__name__})
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -5,29 +5,54 @@ can be told from another process's setting, and because `.env.example` and the R
 """
 
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    parts = urlsplit(value.get_secret_value())
+    parts = _split(value.get_secret_value())
     if parts.scheme not in REDIS_SCHEMES:
         raise ValueError("must start with redis://, rediss:// or unix://")
-    _ = parts.port  # raises ValueError when it is none
     return value
 
 
 def _http_urls(value: str) -> str:
     for url in value.split(","):
-        parts = urlsplit(url.strip())
+        parts = _split(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
-        _ = parts.port  # raises ValueError when it is none
     return value
+
+
+def _split(url: str) -> SplitResult:
+    """Part a URL, whose password may hold what ends a host: then the half of it would be taken for a port, and shown."""
+    try:
+        parts = urlsplit(url)
+        rest = parts.path + parts.query + parts.fragment
+        is_whole = (parts.port or 0) >= 0 and (parts.scheme == "unix" or "@" not in rest)
+    except ValueError:  # its message has a piece of the URL
+        is_whole = False
+    if not is_whole:
+        raise ValueError("must have a port from 0 to 65535 or none, and in a password / ? # @ as %2F %3F %23 %40")
+    return parts
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL that may be shown."""
+    parts = _split(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _api_keys(value: SecretStr) -> SecretStr:
@@ -74,7 +99,7 @@ class QueueSettings(CommonSettings):
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="also `rediss://` (TLS) and `unix://`; Redis or Valkey, 7.0 or newer",
+        description="also `rediss://` (TLS; `?ssl_ca_certs=FILE`) and `unix://`; Redis or Valkey, 7.0 or newer",
     )
     namespace: str = Field(
         "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
@@ -91,7 +116,13 @@ class ProxySettings(QueueSettings):
     port: int = Field(3000, ge=1, le=65535, description="port that the workers listen on")
     uds_path: str | None = Field(None, description="unix socket to listen on instead of HOST and PORT")
     web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
-    max_queue_size: int = Field(10_000, ge=1, le=10_000_000, description="inputs waiting before new ones get 429")
+    max_queue_size: int = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="inputs waiting before new ones get 429; a job weighs at least one for each 8 kB, so "
+        "that this bounds the bytes in Redis too: 80 MB a queue by default",
+    )
     max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
     bulk_above_inputs: int = Field(
         64,
@@ -188,6 +219,17 @@ class BatcherSettings(QueueSettings):
     batcher_port: int = Field(
         9100, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
     )
+
+    @field_validator("inference_api_key")
+    @classmethod
+    def _one_way_in(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and "@" in info.data.get("inference_url", ""):
+            raise ValueError("cannot be sent beside the user and password of INFERENCE_URL")
+        return value
+
+    @field_serializer("inference_url")
+    def _without_passwords(self, value: str) -> str:
+        return ",".join(without_credentials(url.strip()) for url in value.split(","))
 
     @property
     def inference_urls(self) -> tuple[str, ...]:

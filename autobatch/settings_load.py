@@ -54,7 +54,7 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
     """
     from_file, faults = _config_file(cls)
     flags, unknown = _known_flags(cls, argv)
-    faults += [f"{flag}: no such flag" for flag in unknown]
+    faults += unknown
 
     # pydantic-settings takes its sources from this hook only; the class itself stays free of I/O.
     class Sourced(cls):  # type: ignore[valid-type, misc]
@@ -86,8 +86,9 @@ def names_of(name: str, field: FieldInfo) -> tuple[str, ...]:
 
 
 def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the flags that this process knows, with their values, from the names of the others.
+    """Part the flags that this process knows, with their values, from what is wrong with the others.
 
+    A word that stands where no flag can be is named only before the first flag: behind one it may be half of a secret.
     argparse would refuse the others too, but not together with other faults, and it prints their values.
     """
     known = {"--help"}
@@ -98,15 +99,21 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
             known.update(f"--no-{flag}" for flag in flags)
     kept: list[str] = []
     unknown: list[str] = []
+    last = ""
     is_value = is_known = False
     for word in argv:
         is_flag = word.startswith("--") or (word.startswith("-") and not is_value)
         if is_flag or not is_value:
             flag, equals, _ = word.partition("=")
             is_known = flag in known or word == "-h"
+            if not is_known and last and not is_flag:
+                unknown.append(f"{last}: takes one value")
+            elif not is_known and is_value and _is_secret(last):
+                unknown.append(f"{last}: has no value; one that begins with dashes goes behind a `=`")
+            elif not is_known:
+                unknown.append(f"{flag}: no such flag")
             is_value = is_flag and not equals
-            if not is_known:
-                unknown.append(flag)
+            last = flag if is_flag else last
         else:
             is_value = False
         if is_known:
@@ -139,6 +146,11 @@ def _describe(error: ValidationError) -> list[str]:
     lines = []
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0]).upper()
-        shown = "" if any(word in name for word in ("URL", "KEY")) else f" (got {fault['input']!r})"
+        shown = "" if _is_secret(name) else f" (got {fault['input']!r})"
         lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{shown}")
     return lines
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a setting, by any of its names, may hold a key or a password."""
+    return any(word in name.upper() for word in ("URL", "KEY"))

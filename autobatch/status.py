@@ -90,7 +90,7 @@ class Fleet:
         fresh = []
         for report in reports:
             try:
-                status = _decoder.decode(report)
+                status = _decoder.decode(report.decode())  # msgspec would not look into what it passes on raw
             except NOT_AS_ASKED:
                 continue  # of another version, or not ours
             if now_ms - status.at < FRESH_MS:

@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import sys
 
 import uvloop
 
 from autobatch import logs
+from autobatch.redis_address import Address
 from autobatch.settings import BatcherSettings
-from autobatch.settings_load import load
+from autobatch.settings_load import SettingsError, load
 from batcher.app import serve
 
 
@@ -19,9 +21,19 @@ async def serve_until_signalled(settings: BatcherSettings) -> None:
     await serve(settings, stopped)
 
 
+def check(settings: BatcherSettings) -> None:
+    """Refuse to start with an address that no connection could be made from."""
+    try:
+        Address.from_url(settings.redis_url.get_secret_value())
+    except SettingsError as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        sys.exit(2)
+
+
 def main() -> None:
     """Read the settings and serve."""
     settings = load(BatcherSettings)
+    check(settings)
     logs.configure(settings, "batcher")
     uvloop.run(serve_until_signalled(settings))
 

@@ -4,13 +4,14 @@ import asyncio
 import logging
 import re
 from collections import deque
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 
 from autobatch.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from autobatch.measures import MEASURES
+from autobatch.settings import without_credentials
 from autobatch.status import UpstreamStatus, raw_json
 from batcher import limits
 from batcher.breaker import Breaker
@@ -166,7 +167,7 @@ class Upstream:
         """Ask for its health, and for its limits where it has not told them since it was last away."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                async with self._session.get(f"{self._url}/health", headers=self._headers) as response:
+                async with self._get("/health") as response:
                     healthy = response.status == 200
                 if healthy and not self._has_learnt:
                     await self._learn()
@@ -177,11 +178,15 @@ class Upstream:
         else:
             self._set_health(healthy=healthy, why="probed")
 
+    def _get(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        # No redirects: an upstream must not choose what else we ask inside our network, and publish as its `/info`.
+        return self._session.get(self._url + path, headers=self._headers, allow_redirects=False)
+
     async def listens(self) -> bool:
         """Whether somebody answers there now, in whatever way; one that is only slow does."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                async with self._session.get(f"{self._url}/health", headers=self._headers) as response:
+                async with self._get("/health") as response:
                     return response.status < 500
         except TimeoutError:
             return True
@@ -190,7 +195,7 @@ class Upstream:
 
     async def _learn(self) -> None:
         """Read `/info`; an upstream without one keeps the configured limits."""
-        async with self._session.get(f"{self._url}/info", headers=self._headers) as response:
+        async with self._get("/info") as response:
             info = await response.read() if response.status == 200 else b""
         learnt = limits.lowered(self._configured, info)
         self._info = info or b"null"
@@ -209,9 +214,3 @@ class Upstream:
         self.is_healthy = healthy
         if not healthy:
             self._has_learnt = False  # it may come back as another
-
-
-def without_credentials(url: str) -> str:
-    """Return a URL that may be shown."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from autobatch.settings import without_credentials
 from console.parts import Part, Plan, Ready
 from console.programs import Program
 from console.up_settings import UpSettings
@@ -53,9 +53,11 @@ def plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> Pl
     env = {**flags, "REDIS_URL": redis_url}
     notes = []
     if machine.redis is None:
-        notes.append(f"redis: {_without_secrets(redis_url)} (REDIS_URL)")
+        notes.append(f"redis: {without_credentials(redis_url)} (REDIS_URL)")
     if settings.inference_url:
-        notes.append(f"upstream: {', '.join(map(_without_secrets, inference_url.split(',')))} (INFERENCE_URL)")
+        notes.append(
+            f"upstream: {', '.join(without_credentials(url.strip()) for url in inference_url.split(','))} (INFERENCE_URL)"
+        )
     elif settings.embedder_port not in (0, machine.embedder_port):
         notes.append(f"embedder: port {settings.embedder_port} is taken, {machine.embedder_port} instead")
     if settings.batcher_port not in (0, machine.batcher_port):
@@ -160,8 +162,3 @@ def _python(module: str) -> tuple[str, ...]:
 def _url(host: str, port: int) -> str:
     host = reachable(host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url.strip())
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

@@ -21,7 +21,7 @@ class UpSettings(ProxySettings, BatcherSettings, EmbedderSettings):
     """`autobatch up`."""
 
     redis_url: SecretStr = Field(SecretStr(""), description="the Redis to use; unset: one is started")
-    inference_url: str = Field("", description="the upstream to use; unset: the embedder is started")
+    inference_url: str = Field("", repr=False, description="the upstream to use; unset: the embedder is started")
 
     @field_validator("redis_url", "inference_url")
     @classmethod

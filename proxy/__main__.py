@@ -14,6 +14,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from autobatch import logs
+from autobatch.redis_address import Address
 from autobatch.settings import ProxySettings
 from autobatch.settings_load import SettingsError, load
 from proxy.key_file import read_keys
@@ -91,6 +92,7 @@ def main() -> None:
 def check(settings: ProxySettings) -> None:
     """Refuse to start where a worker could not: what a setting names may not be there."""
     try:
+        Address.from_url(settings.redis_url.get_secret_value())
         make_ruler(settings.tokenizer_file)
         if settings.api_keys_file is not None:
             read_keys(settings.api_keys_file)

@@ -79,7 +79,7 @@ def error_response(
 
 def _answer_of_one(header: ReplyHeader, body: bytes, timings: dict[str, str], shape: ErrorShape | None) -> web.Response:
     if header.fault:
-        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode()), shape, timings)
+        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode(errors="replace")), shape, timings)
     if shape and header.status >= 400:
         return web.Response(status=header.status, body=shape(header.status, body), headers=JSON | timings)
     return web.Response(status=header.status, body=body, headers={"Content-Type": header.content_type, **timings})

@@ -19,6 +19,7 @@ from proxy.compute import PATHS, Compute
 from proxy.desk import Desk, new_worker_id
 from proxy.docs_page import docs_routes
 from proxy.fleet_routes import FleetRoutes
+from proxy.idle_connections import IdleConnections
 from proxy.key_file import KeyFile, read_keys
 from proxy.lengths import make_ruler
 from proxy.metrics import Metrics
@@ -97,11 +98,23 @@ def make_app(settings: ProxySettings) -> web.Application:
 
 async def make_runner(settings: ProxySettings) -> web.AppRunner:
     """Return what aiohttp's gunicorn worker runs."""
-    return web.AppRunner(
-        make_app(settings),
+    app = make_app(settings)
+    runner = web.AppRunner(
+        app,
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one
         auto_decompress=False,  # as the upstream: a compressed body is no JSON
+        lingering_time=2,  # for the rest of a body that was refused: so that its sender reads why
         shutdown_timeout=settings.request_timeout_ms / 1000,
     )
+    idle = IdleConnections(lambda: runner.server.connections if runner.server is not None else ())
+
+    async def watching(_app: web.Application) -> AsyncIterator[None]:
+        watch = Periodic("idle-connections", idle.watch)
+        watch.start()
+        yield
+        await watch.close()
+
+    app.cleanup_ctx.append(watching)
+    return runner

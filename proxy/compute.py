@@ -9,14 +9,14 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch.errors import AutobatchError, DeadlineExceeded
+from autobatch.errors import AutobatchError
 from autobatch.settings import ProxySettings
 from proxy.answers import JSON, ErrorShape, answer, error_response
 from proxy.common_headers import CommonHeaders
 from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
-from proxy.framework_errors import FrameworkError, TooLarge, WrongType
+from proxy.framework_errors import FrameworkError, TooLarge, TooSlow, WrongType
 from proxy.lengths import Ruler
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
@@ -144,6 +144,8 @@ class Compute:
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""
+        if (request.content_length or 0) > request.client_max_size:
+            raise TooLarge  # and not when so much of it has come
         try:
             if request.content.is_eof():  # nearly always: it came with its headers
                 return await request.read()
@@ -152,7 +154,7 @@ class Compute:
         except web.HTTPRequestEntityTooLarge as exc:
             raise TooLarge from exc
         except TimeoutError as exc:
-            raise DeadlineExceeded("The request's body did not arrive in time") from exc
+            raise TooSlow from exc
         except aiohttp.ClientPayloadError as exc:
             raise FrameworkError from exc
 

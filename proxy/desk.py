@@ -20,7 +20,14 @@ import msgspec
 from autobatch import frames
 from autobatch.bell import pause
 from autobatch.clock import RedisClock
-from autobatch.errors import AutobatchError, DeadlineExceeded, MalformedFrame, QueueFull, QueueUnavailable
+from autobatch.errors import (
+    AutobatchError,
+    DeadlineExceeded,
+    MalformedFrame,
+    QueueFull,
+    QueueOutOfMemory,
+    QueueUnavailable,
+)
 from autobatch.frames import JobHeader, ReplyHeader
 from autobatch.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch.redis_link import RETRY_PAUSE_S, RedisLink
@@ -202,8 +209,9 @@ class Desk:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})
             self._is_refused = True
+            said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
-                _fail(request.futures, QueueUnavailable)
+                _fail(request.futures, said)
             return
         self._is_refused = False
         now_s = self._loop.time()
@@ -288,8 +296,11 @@ class Desk:
             self._must_recover = True
             return
         self._wake(jobs, found, missing_is_fine=missing_is_fine)
-        with suppress(QueueUnavailable):  # then they end with their TTL
-            await self._queue.delete_replies(jobs)
+        # Only those: a reply that was not there yet may be by now.
+        read = [job for job, frame in zip(jobs, found, strict=True) if frame is not None]
+        if read:
+            with suppress(QueueUnavailable):  # then they end with their TTL
+                await self._queue.delete_replies(read)
 
     def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> None:
         """Give each handler its own reply."""

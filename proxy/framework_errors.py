@@ -20,6 +20,13 @@ class TooLarge(FrameworkError):
     text = b"Failed to buffer the request body: length limit exceeded"
 
 
+class TooSlow(FrameworkError):
+    """It did not come within the request's time. TEI would wait for ever."""
+
+    status = 408
+    text = b"Failed to buffer the request body: it did not arrive in time"
+
+
 class WrongType(FrameworkError):
     """It is said to be something else than JSON."""
 

@@ -17,6 +17,7 @@ TYPES = {
     401: "Unauthorized",
     404: "NotFound",
     405: "MethodNotAllowed",
+    408: "Validation",
     413: "Validation",
     415: "Validation",
     422: "Validation",

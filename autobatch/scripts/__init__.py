@@ -5,7 +5,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from autobatch.redis_link import Command, Commands, ReplyError
+from autobatch.redis_link import Command, Commands, ReplyError, reply_error
 
 Keys = tuple[str, ...]
 Args = tuple[str | bytes | int, ...]
@@ -36,11 +36,11 @@ class Script:
         replies = await link.transaction([*commands, self._by_hash(keys, args)])
         for reply in replies[:-1]:
             if isinstance(reply, Exception):
-                raise ReplyError(str(reply))
+                raise reply_error(reply)
         if not isinstance(replies[-1], Exception):
             return replies[-1]
         if not is_unknown_script(replies[-1]):
-            raise ReplyError(str(replies[-1]))
+            raise reply_error(replies[-1])
         return await link.execute("EVAL", self._source, len(keys), *keys, *args)
 
     def _by_hash(self, keys: Keys, args: Args) -> Command:

@@ -8,8 +8,9 @@ local EPOCH_TTL_MS = 86400000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local held = redis.call('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0
+-- First a write that needs no memory: a Redis without any refuses a script's first write, but not the second.
+redis.call('PEXPIRE', KEYS[2], TTL_MS)
 redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 redis.call('PEXPIRE', KEYS[1], TTL_MS)
-redis.call('PEXPIRE', KEYS[2], TTL_MS)
 redis.call('PEXPIRE', KEYS[3], EPOCH_TTL_MS)
 return held

@@ -1,7 +1,8 @@
-"""Fixtures for the embedder: the real model, once, and its server."""
+"""Fixtures for the embedder: the real model, once, and its server. And a Redis as it is deployed."""
 
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -10,6 +11,7 @@ from embedder import model as model_module
 from embedder.app import serving
 from embedder.model import Model
 from tests.support.embedder_server import Send, sender, settings
+from tests.support.locked_redis import LockedRedis, knows_tls
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,22 @@ async def send(model: Model, client: aiohttp.ClientSession) -> AsyncIterator[Sen
     """Ask a server of the default settings."""
     async with serving(settings(), model) as port:
         yield sender(client, port)
+
+
+@pytest.fixture(scope="session")
+def locked_server() -> Iterator[LockedRedis]:
+    """A Redis with TLS and with the users that we deploy, for the namespace `test`."""
+    with tempfile.TemporaryDirectory(prefix="ab-") as folder:
+        if not knows_tls(Path(folder)):
+            pytest.skip("this Redis was built without TLS")
+        server = LockedRedis(Path(folder), "test")
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def locked_redis(locked_server: LockedRedis) -> LockedRedis:
+    """The same, empty, and without a refusal."""
+    locked_server.forget()
+    return locked_server

@@ -1,19 +1,21 @@
-"""The queue operations on a real server, and the same on fakeredis."""
+"""The queue operations on a real server, on fakeredis, and on a server with the users and the TLS that we deploy."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
+from autobatch.errors import QueueUnavailable
 from autobatch.frames import JobHeader, encode
 from autobatch.job_queue import BatcherQueue, Claim, WorkerQueue
 from autobatch.keys import Keys
 from autobatch.redis_address import Address
-from autobatch.redis_link import Commands, RedisLink, ReplyError
+from autobatch.redis_link import Command, Commands, RedisLink, ReplyError
 from autobatch.scripts import Script
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
@@ -42,20 +44,32 @@ class Bench:
         return BatcherQueue(self.link, self.blocking, KEYS, name, lease_ms=lease_ms, reply_ttl_ms=60_000)
 
 
-@pytest.fixture(params=["real", "fake"])
+@pytest.fixture(params=["real", "fake", "locked"])
 async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
     if request.param == "fake":
         fake = FakeAsyncRedis(version=(7, 0))
         yield Bench(FakeCommands(fake), FakeCommands(fake), fake)
         await fake.aclose()
         return
-    async with used_cleanly(shared_redis) as url, AsyncExitStack() as stack:
+    if request.param == "locked":
+        locked = request.getfixturevalue("locked_redis")
+        async with linked(locked.url, locked.admin_url) as bench:
+            yield bench
+        assert locked.refused() == []
+        return
+    async with used_cleanly(shared_redis) as url, linked(url, url) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def linked(url: str, admin_url: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
         links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
         for link in links:
             link.start()
             stack.push_async_callback(link.close)
             assert await link.wait_connected(5)
-        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(url)))
+        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
 
 
 def job(number: int, n: int = 1, at: int = 1) -> bytes:
@@ -400,6 +414,34 @@ async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
         await Script("announce").run_after(
             bench.link, [("SET", "{test}:a", "b", "PX", "no number")], (KEYS.claimed("b1"),), (KEYS.prefix, 1, 0)
         )
+
+
+class Answering:
+    """A link to somebody who is no Redis."""
+
+    def __init__(self, reply: Any) -> None:
+        self.reply = reply
+
+    async def execute(self, *_args: str | bytes | int) -> Any:
+        return self.reply
+
+    async def transaction(self, commands: Sequence[Command]) -> list[Any]:
+        return [self.reply for _ in commands]
+
+
+@pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 7]])
+async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
+    link = Answering(reply)
+    worker = WorkerQueue(link, link, Keys("n"), "w")
+    batcher = BatcherQueue(link, link, Keys("n"), "b", lease_ms=1, reply_ttl_ms=1)
+    for asking in (
+        worker.push([(False, [b"x"])], 9),
+        worker.pop_inbox(1),
+        worker.read_replies(["w.1"]),
+        batcher.claim(1, 1),
+    ):
+        with pytest.raises(QueueUnavailable):
+            await asking
 
 
 async def test_one_batcher_at_a_time_tries_a_suspect(bench: Bench) -> None:

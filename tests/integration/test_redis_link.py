@@ -215,6 +215,27 @@ async def test_a_client_certificate(shared_redis: RedisServer) -> None:
                 assert not await link.wait_connected(0.2)
 
 
+@pytest.mark.parametrize("said", [b"%1\r\n*1\r\n:0\r\n:0\r\n", b"%1\r\n%0\r\n:0\r\n", b"nonsense\r\n"])
+async def test_a_reply_that_cannot_be_read_ends_the_connection_and_not_the_link(said: bytes) -> None:
+    connections = []
+
+    async def speaks_nonsense_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.read(1000)
+        writer.write(b"+OK\r\n")
+        await reader.read(1000)
+        writer.write(said if len(connections) == 1 else b"+PONG\r\n")
+        await reader.read()
+        writer.close()
+
+    async with listening(speaks_nonsense_once) as port, linked(f"redis://127.0.0.1:{port}") as link:
+        assert await link.wait_connected(5)
+        with pytest.raises(QueueUnavailable):
+            await link.execute("PING")
+        await wait_until(lambda: link.is_connected)
+        assert await link.execute("PING") == b"PONG"
+
+
 def test_an_address_shows_no_secret() -> None:
     assert "hidden" not in repr(Address.from_url("redis://user:hidden@example.invalid:7000/1"))
     assert repr(Address.from_url("redis://user:hidden@example.invalid:7000/1")) == "example.invalid:7000"

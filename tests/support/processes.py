@@ -32,7 +32,7 @@ class Process:
         clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
         self._log: IO[bytes] = (folder / f"{module}-{free_port()}.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            self.command(folder, module),
             env=clean
             | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(folder)}
             | {name.upper(): str(value) for name, value in settings.items()},
@@ -41,6 +41,10 @@ class Process:
             stderr=self._log,
         )
         self.pid = self._process.pid
+
+    def command(self, _folder: Path, module: str) -> list[str]:
+        """What is run."""
+        return [sys.executable, "-m", module]
 
     @property
     def output(self) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from zlib import crc32
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -30,7 +31,7 @@ JOBS = st.builds(
 REPLIES = st.builds(
     ReplyHeader,
     id=st.text(max_size=20),
-    status=st.integers(0, 999),
+    status=st.integers(200, 599),
     fault=st.text(max_size=10),
     content_type=st.text(max_size=10),
 )
@@ -220,3 +221,36 @@ def test_a_content_type_that_is_no_utf8_can_be_framed(raw: bytes, kind: type[Job
         header = ReplyHeader("w1.7", 200, content_type=content_type)
 
     assert encode(header, b"body").endswith(b"\nbody")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ReplyHeader("w.1", 0),
+        ReplyHeader("w.1", 99),
+        ReplyHeader("w.1", 600),
+        ReplyHeader("w.1", -200),
+        ReplyHeader("w.1", 200, queue_us=10**400),
+        ReplyHeader("w.1", 200, upstream_us=-1),
+        ReplyHeader("w.1", 200, batch=2**54),
+        ReplyHeader("w.1", 200, tokens=[-1]),
+    ],
+)
+def test_a_reply_that_nobody_could_pass_on_is_refused(header: ReplyHeader) -> None:
+    line = json.dumps(msgspec.structs.asdict(header)).encode()[1:] + b"\n[]"
+    assert is_refused(decode_reply, with_true_checksum(line))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        JobHeader("w.1", 0, 1, 2, "/embed"),
+        JobHeader("w.1", -1, 1, 2, "/embed"),
+        JobHeader("w.1", 10**400, 1, 2, "/embed"),
+        JobHeader("w.1", 1, 1, 10**400, "/embed"),
+        JobHeader("w.1", 1, 1, 2, "/embed", longest=-1),
+    ],
+)
+def test_a_job_that_nobody_could_work_on_is_refused(header: JobHeader) -> None:
+    line = json.dumps(msgspec.structs.asdict(header)).encode()[1:] + b"\n[]"
+    assert is_refused(decode_job, with_true_checksum(line))

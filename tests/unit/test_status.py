@@ -225,3 +225,11 @@ def test_a_well_upstream_speaks_before_one_that_is_away() -> None:
     away = upstream("http://a", is_healthy=False, info=b'{"model_id":"old"}')
 
     assert fleet(report(away, upstream("http://b", info=b'{"model_id":"new"}'))).served_model == "new"
+
+
+def test_a_report_with_an_info_that_is_no_utf8_is_skipped() -> None:
+    """Workers hand it to their clients as it is."""
+    broken = report(upstream(info=b'{"model_id":"m","x":"\xff"}'))
+
+    assert fleet(broken).batchers == ()
+    assert len(fleet(broken, report(upstream())).batchers) == 1

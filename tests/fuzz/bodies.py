@@ -1,0 +1,167 @@
+"""Bodies of requests: whatever the bytes, they become jobs with exactly what they say, go on as they came, or are refused."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from autobatch.errors import InvalidRequest, UpstreamProtocolError
+from autobatch.frames import JobHeader, decode_job, encode
+from batcher.jobs import Job
+from batcher.merging import merge
+from proxy.compute import PLANNERS
+from proxy.content_types import is_json
+from proxy.foreign_bodies import plan_queries, plan_vectors
+from proxy.joining import join_rows
+from proxy.openai_bodies import plan_openai
+from proxy.openai_errors import as_openai
+from proxy.pieces import Allowed, Piece, Plan, Rules
+from proxy.statuses import tei_error
+from tests.fuzz import strict_json
+from tests.unit.planning import JSON, RULES, Members, is_text
+
+#: Small enough that a short body is cut in every way.
+SMALL = Rules(msgspec.structs.replace(RULES.ruler, padding_max=4), request_inputs_max=12, bulk_above_inputs=6)
+ALLOWED = Allowed(job_inputs_max=4, length_max=50, countable_characters_max=20, served_model="m")
+
+
+def check_embed(data: bytes) -> None:
+    _check("/embed", data, "inputs", "input")
+
+
+def check_embed_all(data: bytes) -> None:
+    _check("/embed_all", data, "inputs")
+
+
+def check_embed_sparse(data: bytes) -> None:
+    _check("/embed_sparse", data, "inputs")
+
+
+def check_predict(data: bytes) -> None:
+    _check("/predict", data, "inputs")
+
+
+def check_openai(data: bytes) -> None:
+    _check("/v1/embeddings", data, "input")
+
+
+def check_queries(data: bytes) -> None:
+    """`POST /v1/embedding`: the upstream knows no such route, so nothing goes on as it came."""
+    _check_foreign(plan_queries, data, lambda body: [dict(item)["query"] for item in body])
+
+
+def check_vectors(data: bytes) -> None:
+    def texts(body: Members) -> Sequence[Any]:
+        said = dict(body)
+        return [said["text"]] if said.get("text") is not None else said["texts"]
+
+    _check_foreign(plan_vectors, data, texts)
+
+
+def check_content_type(data: bytes) -> None:
+    """The type's bytes as aiohttp hands them over: whatever is not JSON's goes on as it came, with this very type."""
+    said = data.decode("utf-8", "surrogateescape")
+    body = b'{"inputs":"a"}'
+    (piece,) = PLANNERS["/embed"](body, said, SMALL, ALLOWED, asks_bulk=False).pieces
+    assert (piece.kind == "merge") == is_json(said)
+    if piece.kind == "verbatim":
+        assert (piece.body, piece.content_type) == (body, said)
+    header, travelled = decode_job(encode(JobHeader("w.1", 1, 0, 0, "/embed", piece.kind, "", said), piece.body))
+    assert (header.id, travelled) == ("w.1", piece.body)
+
+
+def _check(path: str, body: bytes, *fields: str) -> None:
+    for allowed in (ALLOWED, Allowed(job_inputs_max=32, length_max=10**9, served_model="m")):
+        plan = _planned(lambda allowed=allowed: PLANNERS[path](body, JSON, SMALL, allowed, asks_bulk=False))  # type: ignore[misc]
+        if plan is None:
+            continue
+        if any(piece.kind == "verbatim" for piece in plan.pieces):
+            assert plan.pieces == [Piece(1, "verbatim", body, content_type=JSON)]
+            assert (plan.route, plan.shape) == ("", None)
+            continue
+        try:
+            said = strict_json.read(body)
+        except strict_json.TooDeep:
+            continue
+        assert type(said) is Members
+        (field,) = [name for name, _ in said if name in fields]  # not twice, and never both
+        _check_pieces(plan, _items(dict(said)[field], is_predict=path == "/predict"), allowed)
+
+
+def _items(inputs: Any, *, is_predict: bool) -> list[Any]:
+    """The inputs in the order of the forms that TEI tries."""
+    if is_predict:
+        if is_text(inputs):
+            return [[inputs]]
+        return [inputs] if all(isinstance(item, str) for item in inputs) else inputs
+    if is_text(inputs) or (inputs and type(inputs[0]) is int):
+        return [inputs]
+    assert type(inputs) is list
+    return inputs
+
+
+def _check_foreign(planner: Callable[..., Plan], body: bytes, texts: Callable[[Any], Sequence[Any]]) -> None:
+    plan = _planned(lambda: planner(body, JSON, SMALL, ALLOWED, asks_bulk=False))
+    if plan is None:
+        return
+    try:
+        said = strict_json.read(body.decode("utf-8", "replace").encode())  # in what is skipped, anything may be
+    except (strict_json.TooDeep, ValueError):
+        return
+    _check_pieces(plan, list(texts(said)), ALLOWED)
+
+
+def _planned(plan: Callable[[], Plan]) -> Plan | None:
+    """The plan; None for a refusal, which both error shapes can tell."""
+    try:
+        return plan()
+    except InvalidRequest as error:
+        status, text = tei_error(error)
+        assert 400 <= status < 500
+        strict_json.read(as_openai(status, text))
+        return None
+
+
+def _check_pieces(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
+    assert 0 < len(inputs) <= SMALL.request_inputs_max
+    found: dict[int, Any] = {}
+    for number, piece in enumerate(plan.pieces):
+        own = strict_json.read(piece.body)
+        assert piece.n == len(own) <= allowed.job_inputs_max
+        assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
+        header = JobHeader(f"w.{number}", piece.n, 0, 0, plan.route, piece.kind, piece.options, longest=piece.longest)
+        travelled, body = decode_job(encode(header, piece.body))
+        assert (travelled, body) == (header, piece.body)
+        call = merge([Job(header, body)])
+        sent = dict(strict_json.read(call.body))["inputs"]
+        assert [sent[place] for place in call.places[0]] == own
+        assert piece.kind == "solo" or all(map(_has_text, own))
+        found |= dict(zip(piece.places or range(piece.n), own, strict=True))
+    assert [found[place] for place in range(len(inputs))] == inputs
+    rows = join_rows(
+        [(piece.places or range(piece.n), b"[%b]" % b",".join([b"[0.5]"] * piece.n)) for piece in plan.pieces]
+    )
+    if plan.shape is not None:
+        strict_json.read(plan.shape(rows, 3))
+
+
+def _has_text(item: Any) -> bool:
+    return bool(item) and (isinstance(item, str) or all(item))
+
+
+def check_shapes(data: bytes) -> None:
+    """Answers put into the shapes of all routes: JSON, or the one error for what is no answer."""
+    for planner, body in (
+        (plan_openai, b'{"input":["a","b"]}'),
+        (plan_openai, b'{"input":["a","b"],"encoding_format":"base64"}'),
+        (plan_queries, b'[{"query":"a"},{"query":"b"}]'),
+        (plan_vectors, b'{"texts":["a","b"]}'),
+    ):
+        plan = planner(body, JSON, RULES, ALLOWED)
+        assert plan.shape is not None
+        try:
+            joined = join_rows([((0, 1), data)])
+            shaped = plan.shape(joined, None)
+        except UpstreamProtocolError:
+            continue
+        strict_json.read(shaped)

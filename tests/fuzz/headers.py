@@ -1,0 +1,39 @@
+"""Values of a client's headers, as aiohttp hands them over: bytes that are no UTF-8 as lone surrogates."""
+
+from typing import Any, cast
+
+import msgspec
+
+from autobatch.errors import InvalidRequest
+from proxy.access import Access
+from proxy.common_headers import CommonHeaders
+from proxy.request_headers import asks_bulk, timeout_s
+from proxy.statuses import tei_error
+
+_access = Access(["key"])
+_common = CommonHeaders("w1", ["https://a.b"])
+
+
+class _Request(dict[Any, Any]):
+    """As much of a request as is asked for here."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__()
+        self.headers = {"x-request-id": said, "Origin": said}
+
+
+def check_headers(data: bytes) -> None:
+    """Each has a meaning or one clear refusal, and what goes back into an answer's head cannot be two lines."""
+    said = data.decode("utf-8", "surrogateescape")
+    for read in (asks_bulk, lambda value: timeout_s(value, 30_000)):
+        try:
+            meant = read(said)
+        except InvalidRequest as error:
+            msgspec.json.decode(tei_error(error)[1])
+        else:
+            assert 0 <= meant <= 30
+    assert _access.is_granted(said) == (said == "Bearer key")
+    head = _common.lines(cast("Any", _Request(said)))
+    assert head.endswith(b"\r\n")
+    assert [line.partition(b":")[0] for line in head.split(b"\r\n")][:2] == [b"x-request-id", b"vary"]
+    assert head.count(b"\n") == (3 if said == "https://a.b" else 2)

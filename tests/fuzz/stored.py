@@ -1,0 +1,198 @@
+"""What comes out of Redis: whoever wrote it, it is ours and whole, or it is refused."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+from zlib import crc32
+
+import hiredis
+
+from autobatch import frames
+from autobatch.errors import MalformedFrame, QueueUnavailable
+from autobatch.frames import JobHeader, ReplyHeader
+from autobatch.job_queue import BatcherQueue, Claim, WorkerQueue
+from autobatch.keys import Keys
+from autobatch.redis_link import Command, _Session
+from autobatch.result_cache import sealed, unsealed
+from autobatch.status import Fleet
+from proxy.answers import answer
+from proxy.openai_errors import as_openai
+from proxy.pieces import Piece, Plan
+from tests.fuzz.answers import check_fleet
+
+HEAD = b'{"v":1,"crc":"'
+FLIPS_MAX = 64
+
+
+def check_frames(data: bytes) -> None:
+    """Refused, or a frame that says the same when it is written again; and not with one bit another."""
+    for decode in (frames.decode_job, frames.decode_reply):
+        header_and_body = _decoded(decode, data)
+        if header_and_body is None:
+            continue
+        header, body = header_and_body
+        assert decode(frames.encode(header, body)) == (header, body)
+        for bit in range(0, len(data) * 8, max(1, len(data) * 8 // FLIPS_MAX)):
+            flipped = bytearray(data)
+            flipped[bit // 8] ^= 1 << bit % 8
+            assert _decoded(decode, bytes(flipped)) is None
+    frames.id_in_queue(data)
+
+
+def check_framed(data: bytes) -> None:
+    """The same with a true checksum, so that what is behind it is reached: the header of a hostile writer."""
+    check_frames(b'%b%08x",%b' % (HEAD, crc32(data), data))
+    check_frames(b'%b%08x",%b' % (HEAD, crc32(data + b"\n[]"), data + b"\n[]"))
+
+
+def check_replies(data: bytes) -> None:
+    """Whatever reply a worker reads, its client gets an answer: the head has no line that is not ours."""
+    found = _decoded(frames.decode_reply, b'%b%08x",%b' % (HEAD, crc32(data), data))
+    if found is None:
+        return
+    header, body = found
+    assert isinstance(header, ReplyHeader)
+    plan = Plan([Piece(1, "merge", b'["a"]')], is_bulk=False, characters=1)
+    for shape in (None, as_openai):
+        response = answer(plan, plan.pieces, [(header, body)], b"", 1, shape)
+        assert 200 <= response.status < 600
+        lines = getattr(response, "_lines", b"").splitlines()
+        assert all(line.partition(b":")[0].lower().startswith((b"x-", b"server-timing")) for line in lines)
+        for name, value in response.headers.items():
+            assert not set("\r\n\0") & set(name + value)
+
+
+def check_jobs(data: bytes) -> None:
+    """Whatever waits in the queue, a batcher takes it as a job or puts it aside."""
+    found = _decoded(frames.decode_job, b'%b%08x",%b' % (HEAD, crc32(data), data))
+    if found is not None:
+        header, _ = found
+        assert isinstance(header, JobHeader)
+        assert header.n >= 1
+
+
+def check_cached(data: bytes) -> None:
+    """A value is a row under its own name only, and with no bit another."""
+    assert unsealed("n" * 32, data) is None or sealed("n" * 32, data[8:]) == data
+    value = sealed("n" * 32, data)
+    assert unsealed("n" * 32, value) == data
+    assert unsealed("m" * 32, value) is None
+    for bit in range(0, len(value) * 8, max(1, len(value) * 8 // FLIPS_MAX)):
+        flipped = bytearray(value)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert unsealed("n" * 32, bytes(flipped)) is None
+
+
+def check_reports(data: bytes) -> None:
+    """Any report of a batcher: read or skipped, and the fleet is one that can be used."""
+    for moment in (0, 10**12):
+        check_fleet(Fleet([data, b'{"at":0,"held":0,"upstreams":[]}'], moment))
+
+
+def check_stream(data: bytes) -> None:
+    """Any bytes from Redis's side of a connection: every command ends, with a reply or with the one error."""
+    loop = _loop()
+    lost: list[bool] = []
+    session = _Session(loop, 60.0, lambda: lost.append(True))
+    session.connection_made(_Transport(session))
+    waiting = [session.execute(("PING",)) for _ in range(4)]
+    middle = len(data) // 2
+    for part in (data[:middle], data[middle:]):
+        if not session.ended.done():
+            session.data_received(part)
+    session.connection_lost(None)
+    loop.run_until_complete(asyncio.sleep(0))
+    for future in waiting:
+        assert future.done()
+        assert future.exception() is None or isinstance(future.exception(), QueueUnavailable)
+
+
+def check_commands(data: bytes) -> None:
+    """Any reply, to each of our commands: what it should be, or the one error."""
+    reader = hiredis.Reader()
+    reader.feed(data)
+    try:
+        reply = reader.gets()
+    except (hiredis.ProtocolError, TypeError):
+        return  # which the link sees to: `check_stream`
+    if reply is False or isinstance(reply, Exception):
+        return
+    link = _Replying(reply)
+    worker = WorkerQueue(link, link, Keys("fuzz"), "w")
+    batcher = BatcherQueue(link, link, Keys("fuzz"), "b", lease_ms=1, reply_ttl_ms=1)
+
+    async def all_commands() -> None:
+        for coroutine in (
+            worker.push([(False, [b"x"])], 9),
+            worker.pop_inbox(0.1),
+            worker.read_replies(["w.1", "w.2"]),
+            worker.epoch(),
+            worker.redis_ms(),
+            batcher.watch(0.1),
+            batcher.claim(1, 1),
+            batcher.claimed(),
+            batcher.renew(),
+            batcher.reap(),
+        ):
+            with suppress(QueueUnavailable):
+                _check_shape(await coroutine)
+
+    _loop().run_until_complete(all_commands())
+
+
+def _check_shape(found: Any) -> None:
+    """Nothing of it surprises whoever asked."""
+    if isinstance(found, Claim):
+        assert all(isinstance(frame, bytes) for frame in (*found.retried, *found.fresh, *found.bulk))
+        assert isinstance(found.redis_ms, int)
+    elif isinstance(found, tuple):
+        given_back, doomed = found
+        assert isinstance(given_back, int)
+        assert all(isinstance(frame, bytes) for frame in doomed)
+    elif isinstance(found, dict):
+        assert all(isinstance(each, bytes) for each in found.values())
+    elif isinstance(found, list):
+        assert all(each is None or isinstance(each, bytes | str) for each in found)
+
+
+class _Replying:
+    """A link that gives one reply to everything."""
+
+    def __init__(self, reply: Any) -> None:
+        self._reply = reply
+
+    async def execute(self, *_args: str | bytes | int) -> Any:
+        return self._reply
+
+    async def transaction(self, commands: Sequence[Command]) -> list[Any]:
+        return [self._reply for _ in commands]
+
+
+class _Transport(asyncio.Transport):
+    def __init__(self, session: _Session) -> None:
+        self._session = session
+
+    def write(self, data: Any) -> None:
+        pass
+
+    def abort(self) -> None:
+        if not self._session.ended.done():
+            self._session.connection_lost(None)
+
+
+_loops: list[asyncio.AbstractEventLoop] = []
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    """One loop for all executions."""
+    if not _loops:
+        _loops.append(asyncio.new_event_loop())
+    return _loops[0]
+
+
+def _decoded(decode: Callable[[bytes], tuple[JobHeader | ReplyHeader, bytes]], data: bytes) -> tuple[Any, bytes] | None:
+    try:
+        return decode(data)
+    except MalformedFrame:
+        return None

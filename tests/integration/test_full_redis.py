@@ -1,0 +1,72 @@
+"""A Redis that has reached its `maxmemory`: a clear refusal, answers for all who were accepted, and recovery by itself."""
+
+import asyncio
+
+from redis.asyncio import Redis
+
+from tests.support.fake_upstream import FakeUpstream, Gate, vector
+from tests.support.house import ready_house
+from tests.support.leaks import keys_left
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+MB = 1_000_000
+
+
+async def test_a_full_redis_is_a_clear_503_until_there_is_room_again(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    own_redis.start("--maxmemory", "20mb")
+    async with ready_house(own_redis.url, upstream.url) as house, Redis.from_url(own_redis.url) as redis:
+        gate = Gate()
+        upstream.behave = gate
+        texts = [f"accepted {number}" for number in range(100)]
+        accepted = asyncio.create_task(house.embed_each(texts))
+        await wait_until(lambda: len(upstream.calls) >= 2)
+        await wait_until(lambda: house.holds(len(texts)))
+
+        large = [asyncio.create_task(house.post("/embed", {"inputs": "x" * MB})) for _ in range(40)]
+        await wait_until(lambda: any(each.done() for each in large))
+
+        gate.opened.set()
+        assert [(200, [vector(text)]) for text in texts] == await accepted
+        replies = await asyncio.gather(*large)  # those for which there was room have been answered too
+        refused = {(reply.status, reply.headers["Retry-After"], reply.body) for reply in replies if reply.status != 200}
+        assert refused == {(503, "1", b'{"error":"The queue has no memory left","error_type":"Unhealthy"}')}
+        assert (await house.embed("room again")) == (200, [vector("room again")])
+        assert await keys_left(own_redis.url) == []
+        assert (await redis.info("memory"))["used_memory"] < 10 * MB
+
+
+async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    """Longer than a lease, too: claims are kept."""
+    own_redis.start("--maxmemory", "20mb")
+    async with ready_house(own_redis.url, upstream.url) as house, Redis.from_url(own_redis.url) as redis:
+        gate = Gate()
+        upstream.behave = gate
+        texts = [f"accepted {number}" for number in range(100)]
+        accepted = asyncio.create_task(house.embed_each(texts))
+        await wait_until(lambda: len(upstream.calls) >= 2)
+        await wait_until(lambda: house.holds(len(texts)))
+        await redis.config_set("maxmemory", 100_000)  # less than it has: as when somebody else has filled it
+
+        async def is_refused() -> bool:
+            return (await house.embed("more"))[0] == 503
+
+        await wait_until(is_refused)
+        begun = await redis.time()
+
+        async def lease_is_over() -> bool:
+            seconds, micros = await redis.time()
+            return bool((seconds - begun[0]) * 1000 + (micros - begun[1]) / 1000 > 1000)
+
+        await wait_until(lease_is_over)
+        gate.opened.set()
+
+        assert [(200, [vector(text)]) for text in texts] == await accepted
+        assert sorted(texts) == sorted(text for call in upstream.calls for text in call)
+        await redis.config_set("maxmemory", 20 * MB)
+        assert (await house.embed("room again")) == (200, [vector("room again")])
+        await wait_until(house.is_healthy)
