@@ -20,6 +20,7 @@ EXPECTED = {
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),
     "QueueUnavailable": (503, "Unhealthy"),
+    "QueueOutOfMemory": (503, "Unhealthy"),
     "UpstreamError": (500, "Backend"),
     "UpstreamUnavailable": (503, "Unhealthy"),
     "UpstreamBroken": (503, "Unhealthy"),
