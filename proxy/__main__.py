@@ -45,7 +45,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         options: dict[str, Any] = {
             "bind": f"unix:{settings.uds_path}" if settings.uds_path else f"{settings.host}:{settings.port}",
             "workers": settings.web_concurrency or os.cpu_count() or 1,
-            "worker_class": "aiohttp.worker.GunicornUVLoopWebWorker",
+            "worker_class": "proxy.worker.Worker",
             "graceful_timeout": settings.request_timeout_ms // 1000 + STOP_MARGIN_S,
             "backlog": 4096,
             "control_socket_disable": True,  # its default path collides between instances

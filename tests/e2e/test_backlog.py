@@ -1,0 +1,46 @@
+"""A worker that stands still for a moment refuses nobody: whoever comes meanwhile waits in front of its socket."""
+
+import os
+import signal
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.support.processes import Process
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(60)
+
+WAITING = 600
+
+
+async def test_a_worker_that_is_paused_refuses_no_connection() -> None:
+    with TemporaryDirectory(prefix="ab-") as name, ExitStack() as stack:
+        path = Path(name) / "proxy.sock"
+        proxy = Process(Path(name), "proxy", uds_path=path, web_concurrency=1, redis_url=f"unix://{name}/no-redis")
+        stack.callback(proxy.close)
+        await wait_until(lambda: answers(path), 30)
+        (worker,) = proxy.children()
+        os.kill(worker, signal.SIGSTOP)
+        stack.callback(os.kill, worker, signal.SIGCONT)
+        refused = 0
+        for _ in range(WAITING):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.setblocking(False)
+            refused += client.connect_ex(str(path)) != 0
+        assert refused == 0
+
+
+def answers(path: Path) -> bool:
+    """Whether the worker serves, not only gunicorn listens."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(0.2)
+        try:
+            client.connect(str(path))
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: t\r\n\r\n")
+            return client.recv(16).startswith(b"HTTP/1.1")
+        except OSError:
+            return False
