@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test test-e2e test-clients faults parity fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-e2e test-clients faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -40,6 +40,9 @@ test-e2e: .venv/dev.done ## Only the tests with real processes
 
 faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name
 	$(BIN)/python -m tests.faults $(WORDS)
+
+overload: .venv/dev.done ## Three times the upstream's capacity for a minute, and what becomes of it
+	$(BIN)/python -m tests.faults.overload
 
 parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; PROXY_URL= one that runs before it
 	$(BIN)/python -m tests.parity $(if $(TEI_URL),--tei-url $(TEI_URL)) $(if $(PROXY_URL),--proxy-url $(PROXY_URL)) $(PARITY)
