@@ -48,11 +48,24 @@ def test_a_slower_upstream_is_known_after_some_seconds() -> None:
     assert rate.per_s == pytest.approx(100, rel=0.1)
 
 
-def test_the_rate_is_kept_while_there_is_no_backlog() -> None:
+def test_the_rate_is_kept_for_a_while_without_a_backlog_and_then_forgotten() -> None:
     rate = DrainRate()
     rate.look(0.0, has_backlog=True)
     rate.answered(400)
     rate.look(1.0, has_backlog=True)
-    for second in range(2, 60):
+    known = []
+    for second in range(2, 9):
         rate.look(second, has_backlog=False)
-    assert rate.per_s == 400.0
+        known.append(rate.per_s)
+    assert known == [400.0, 400.0, 400.0, 0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_higher_rate_is_believed_sooner_than_a_lower_one() -> None:
+    changes = []
+    for after in (300, 100):
+        rate = DrainRate()
+        for second, answered in enumerate([200, after, 0]):
+            rate.look(second, has_backlog=True)
+            rate.answered(answered)
+        changes.append(abs(rate.per_s - 200))
+    assert changes[0] > changes[1] > 0
