@@ -1,11 +1,10 @@
 """How many inputs a second are answered while there is a backlog: what this batcher and its upstreams can do. Pure.
 
-Without a backlog the rate of answers is the rate of arrivals, and says nothing of what could be done. To refuse who could
-have been answered is worse than to accept too many: so a higher rate is believed sooner than a lower one, and what was
-measured long ago not at all.
+Without a backlog the rate of answers is the rate of arrivals, and says nothing of what could be done. What was measured
+some time ago is forgotten: nobody shall be refused because of an outage that is over.
 """
 
-HIGHER_SHARE, LOWER_SHARE = 0.5, 0.25  # of a new measurement in the rate
+FRESH_SHARE = 0.25  # of a new measurement in the rate: a changed upstream is known after some seconds
 FORGOTTEN_S = 3.0  # without a backlog: the upstream may be another then
 
 
@@ -30,8 +29,7 @@ class DrainRate:
         had_backlog, self._had_backlog = self._had_backlog, has_backlog
         if before_s is not None and now_s > before_s and had_backlog and has_backlog:
             measured = answered / (now_s - before_s)
-            share = 1.0 if not self.per_s else HIGHER_SHARE if measured > self.per_s else LOWER_SHARE
-            self.per_s += share * (measured - self.per_s)
+            self.per_s = self.per_s + FRESH_SHARE * (measured - self.per_s) if self.per_s else measured
             self._measured_s = now_s
         elif now_s - self._measured_s > FORGOTTEN_S:
             self.per_s = 0.0

@@ -58,14 +58,3 @@ def test_the_rate_is_kept_for_a_while_without_a_backlog_and_then_forgotten() -> 
         rate.look(second, has_backlog=False)
         known.append(rate.per_s)
     assert known == [400.0, 400.0, 400.0, 0.0, 0.0, 0.0, 0.0]
-
-
-def test_a_higher_rate_is_believed_sooner_than_a_lower_one() -> None:
-    changes = []
-    for after in (300, 100):
-        rate = DrainRate()
-        for second, answered in enumerate([200, after, 0]):
-            rate.look(second, has_backlog=True)
-            rate.answered(answered)
-        changes.append(abs(rate.per_s - 200))
-    assert changes[0] > changes[1] > 0
