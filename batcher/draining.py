@@ -5,7 +5,7 @@ some time ago is forgotten: nobody shall be refused because of an outage that is
 """
 
 FRESH_SHARE = 0.25  # of a new measurement in the rate: a changed upstream is known after some seconds
-FORGOTTEN_S = 3.0  # without a backlog: the upstream may be another then
+FORGOTTEN_S = 10.0  # without a backlog: the upstream may be another then
 
 
 class DrainRate:
