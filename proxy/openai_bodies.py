@@ -20,6 +20,7 @@ import msgspec
 import orjson
 
 from autobatch.errors import UpstreamProtocolError
+from proxy import shapes
 from proxy.content_types import is_json
 from proxy.joining import rows_in
 from proxy.parsing import Dimensions, plan_verbatim
@@ -65,7 +66,7 @@ def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
     row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came
     plan.are_counted = plan.largest_id is not None or not rules.ruler.is_exact(plan.characters)
     known = None if plan.are_counted else plan.length
-    plan.shape = partial(_answer, row, allowed.served_model or request.model or "", known)
+    plan.shape = partial(_answer, row, isinstance(inputs, str), allowed.served_model or request.model or "", known)
     return plan
 
 
@@ -77,19 +78,26 @@ def _largest_id(inputs: Inputs) -> int | None:
 
 
 def _answer(
-    row: Callable[[bytes], bytes], model: str, known_tokens: int | None, answer: bytes, tokens: int | None
+    row: Callable[[bytes], bytes],
+    is_one: bool,  # noqa: FBT001 - bound by `partial`
+    model: str,
+    known_tokens: int | None,
+    answer: bytes,
+    tokens: int | None,
 ) -> bytes:
     """The answer's body.
 
     Args:
         row: Writes one embedding.
+        is_one: Whether one text was asked for.
         model: Its name.
         known_tokens: Of all inputs, where they were counted here.
         answer: JSON array of rows.
         tokens: As the upstream counted them; None where it cannot: then 0, which no request has.
     """
     count = known_tokens if known_tokens is not None else tokens or 0
-    rows = rows_in(answer)
+    # Nearly always one, and then no bytes have to be looked through for where a row ends.
+    rows = [shapes.only_row(answer)] if is_one else rows_in(answer)
     data = [
         b'{"object":"embedding","embedding":%b,"index":%d}' % (row(bytes(each)), place)
         for place, each in enumerate(rows)
