@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from typing import Protocol
 
 import aiohttp
 from aiohttp import web
@@ -21,8 +20,8 @@ from proxy.lengths import Ruler
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
 from proxy.openai_errors import as_openai
-from proxy.parsing import plan_embed, plan_embed_all, plan_embed_sparse, plan_verbatim
-from proxy.pieces import Allowed, Plan, Rules
+from proxy.parsing import Planner, plan_embed, plan_embed_all, plan_embed_sparse, plan_verbatim
+from proxy.pieces import Rules
 from proxy.predicting import plan_predict
 from proxy.recall import Recall
 from proxy.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
@@ -33,15 +32,6 @@ log = logging.getLogger(__name__)
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 SPLICED_BYTES = len('{"inputs":[]}') - len('{"input":}')
-
-
-class Planner(Protocol):
-    """Decides what a body becomes."""
-
-    def __call__(
-        self, body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool
-    ) -> Plan:
-        """Return the plan."""
 
 
 #: What is not here goes on verbatim.

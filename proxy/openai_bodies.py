@@ -21,9 +21,8 @@ import orjson
 
 from autobatch.errors import UpstreamProtocolError
 from proxy import shapes
-from proxy.content_types import is_json
 from proxy.joining import rows_in
-from proxy.parsing import Dimensions, plan_verbatim
+from proxy.parsing import Dimensions, or_verbatim
 from proxy.pieces import Allowed, Plan, Rules
 from proxy.plain import Inputs, grammar, plan_inputs, read, read_inputs
 
@@ -43,19 +42,9 @@ class _OpenAIBody(msgspec.Struct):
 _OPENAI = grammar(_OpenAIBody, "input")
 
 
-def plan_openai(
-    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
-) -> Plan:
-    """Plan a `POST /v1/embeddings`.
-
-    Raises:
-        InvalidRequest: More inputs than a request may have.
-    """
-    plan = _plan_plain(body, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
-    return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
-
-
-def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+@or_verbatim
+def plan_openai(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    """Plan a `POST /v1/embeddings`."""
     plain = read(body, _OPENAI)
     if plain is None or (inputs := read_inputs(plain.raw)) is None:
         return None

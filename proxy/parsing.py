@@ -6,7 +6,8 @@ upstream verbatim and alone, so its answer, errors included, is the upstream's o
 Source: the routes of text-embeddings-inference 1.9.
 """
 
-from typing import Annotated, Any, Literal
+from functools import wraps
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 
@@ -54,42 +55,58 @@ _EMBED = grammar(_EmbedBody)
 _INPUT = grammar(_InputBody, "input")
 
 
-def plan_embed(
-    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
-) -> Plan:
-    """Plan a `POST /embed`, also one whose inputs are called `input`.
+class Planner(Protocol):
+    """Decides what a body becomes."""
 
-    Raises:
-        InvalidRequest: More inputs than a request may have.
-    """
-    plan = None
-    if is_json(content_type):
-        plan = _plan_tei(body, _EMBED, "/embed", rules, allowed, asks_bulk=asks_bulk)
-        if plan is None and b'"input"' in body:
-            plan = _plan_input(body, rules, allowed, asks_bulk=asks_bulk)
-    return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
+    def __call__(
+        self, body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool = False
+    ) -> Plan:
+        """Return the plan.
+
+        Raises:
+            InvalidRequest: More inputs than a request may have.
+        """
 
 
-def plan_embed_all(
-    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
-) -> Plan:
-    """Plan a `POST /embed_all`: a vector for each token.
+class PlainPlanner(Protocol):
+    """Decides what a body of JSON becomes that is plainly what its route takes."""
 
-    Raises:
-        InvalidRequest: More inputs than a request may have.
-    """
-    return _plan_tokens("/embed_all", body, content_type, rules, allowed, asks_bulk=asks_bulk)
+    def __call__(self, body: bytes, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool) -> Plan | None:
+        """Return the plan; None when it is not plainly that."""
 
 
-def plan_embed_sparse(
-    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
-) -> Plan:
-    """Plan a `POST /embed_sparse`: an index and a value for each component that is not zero.
+def or_verbatim(plan_plain: PlainPlanner) -> Planner:
+    """Return the planner of a route whose other bodies go on as they came."""
 
-    Raises:
-        InvalidRequest: More inputs than a request may have.
-    """
-    return _plan_tokens("/embed_sparse", body, content_type, rules, allowed, asks_bulk=asks_bulk)
+    @wraps(plan_plain)
+    def plan(
+        body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool = False
+    ) -> Plan:
+        plain = plan_plain(body, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
+        return plain or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
+
+    return plan
+
+
+@or_verbatim
+def plan_embed(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    """Plan a `POST /embed`, also one whose inputs are called `input`."""
+    plan = _plan_tei(body, _EMBED, "/embed", rules, allowed, asks_bulk=asks_bulk)
+    if plan is None and b'"input"' in body:
+        plan = _plan_input(body, rules, allowed, asks_bulk=asks_bulk)
+    return plan
+
+
+@or_verbatim
+def plan_embed_all(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    """Plan a `POST /embed_all`: a vector for each token."""
+    return _plan_tei(body, _TOKENS, "/embed_all", rules, allowed, asks_bulk=asks_bulk)
+
+
+@or_verbatim
+def plan_embed_sparse(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    """Plan a `POST /embed_sparse`: an index and a value for each component that is not zero."""
+    return _plan_tei(body, _TOKENS, "/embed_sparse", rules, allowed, asks_bulk=asks_bulk)
 
 
 def plan_verbatim(
@@ -102,13 +119,6 @@ def plan_verbatim(
 ) -> Plan:
     """Plan a request that goes on as it came, to the route at which it came."""
     return Plan([Piece(1, "verbatim", body, content_type=content_type)], asks_bulk, "")
-
-
-def _plan_tokens(
-    route: str, body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool
-) -> Plan:
-    plan = _plan_tei(body, _TOKENS, route, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
-    return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
 
 
 def _plan_tei(

@@ -9,8 +9,7 @@ import msgspec
 
 from autobatch.decoding import NOT_AS_ASKED
 from proxy import shapes
-from proxy.content_types import is_json
-from proxy.parsing import plan_verbatim, truncation
+from proxy.parsing import or_verbatim, truncation
 from proxy.pieces import Allowed, Plan, Rules, plan_list
 from proxy.plain import grammar, read
 
@@ -30,19 +29,9 @@ _PREDICT = grammar(_PredictBody)
 _decode_inputs: Any = msgspec.json.Decoder(str | list[str | list[str]]).decode
 
 
-def plan_predict(
-    body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, *, asks_bulk: bool = False
-) -> Plan:
-    """Plan a `POST /predict`.
-
-    Raises:
-        InvalidRequest: More inputs than a request may have.
-    """
-    plan = _plan_plain(body, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
-    return plan or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
-
-
-def _plan_plain(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+@or_verbatim
+def plan_predict(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    """Plan a `POST /predict`."""
     plain = read(body, _PREDICT)
     if plain is None:
         return None
