@@ -89,7 +89,7 @@ def make_app(settings: ProxySettings) -> web.Application:
         app,
         {path: compute.handler(path) for path in PATHS},
         {
-            **FleetRoutes(desk, watcher, metrics, take).handlers(),
+            **FleetRoutes(desk, watcher, metrics, take, settings.max_client_batch_size).handlers(),
             **{path: handler for _, path, handler in docs_routes()},
         },
         access,
