@@ -8,8 +8,8 @@
 from collections.abc import Mapping
 
 from aiohttp import web
-from aiohttp.abc import AbstractMatchInfo
 from aiohttp.typedefs import Handler
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from proxy.access import Access
 from proxy.answers import JSON
@@ -19,16 +19,17 @@ from proxy.openai_errors import as_openai
 #: Open to everybody, with what is below those that end with a slash; and so is `GET /`, which is `/health`.
 OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.json", "/.well-known/")
 #: Where errors are read as OpenAI's are.
-OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/")
+OPENAI = ("/v1/", "/embeddings")
 
 UNKNOWN_PATH = "/{path:(?s:.*)}"
+UNKNOWN_OPENAI_PATH = "/v1/{path:(?s:.*)}"
 GET = ("GET", "HEAD")
 
 
 class PathAsSent(web.PlainResource):
     """A path without names in it, which another spelling does not reach."""
 
-    async def resolve(self, request: web.Request) -> tuple[AbstractMatchInfo | None, set[str]]:
+    async def resolve(self, request: web.Request) -> tuple[UrlMappingMatchInfo | None, set[str]]:
         """Return the route, or None where the path is another."""
         if request.rel_url.raw_path != self.canonical:
             return None, set()
@@ -48,9 +49,10 @@ def add_routes(app: web.Application, posts: Mapping[str, Handler], gets: Mapping
             said = allow if method == "*" else {}
             guarded = _guarded(handler, path, access, said) if needs_key else handler
             resource.add_route(method, guarded, expect_handler=_continue)
-    unknown = app.router.add_resource(UNKNOWN_PATH)
-    unknown.add_route("OPTIONS", _preflight({}), expect_handler=_continue)
-    unknown.add_route("*", _refuse(404, UNKNOWN_PATH, {}), expect_handler=_continue)
+    for path in (UNKNOWN_OPENAI_PATH, UNKNOWN_PATH):
+        unknown = app.router.add_resource(path)
+        unknown.add_route("OPTIONS", _preflight({}), expect_handler=_continue)
+        unknown.add_route("*", _refuse(404, path, {}), expect_handler=_continue)
 
 
 def _resource(app: web.Application, path: str) -> web.Resource:
