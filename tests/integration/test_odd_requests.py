@@ -10,7 +10,16 @@ BODY = b'{"inputs":"a"}'
 JSON = b"Content-Type: application/json"
 
 #: TEI decodes no path.
-OTHER_SPELLINGS = ["/%65mbed", "/embe%64", "/embed%3Fx", "/embed%2F", "/v1%2Fembeddings", "/%2e/embed", "/embed;x", "/%zz"]
+OTHER_SPELLINGS = [
+    "/%65mbed",
+    "/embe%64",
+    "/embed%3Fx",
+    "/embed%2F",
+    "/v1%2Fembeddings",
+    "/%2e/embed",
+    "/embed;x",
+    "/%zz",
+]
 
 #: What TEI's own server refuses too, and what only aiohttp does.
 BAD = {
