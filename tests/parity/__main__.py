@@ -12,6 +12,7 @@ import os
 import sys
 from collections import Counter
 
+from tests.parity import random_cases
 from tests.parity.cases_all import all_cases
 from tests.parity.comparing import TOLERANCE
 from tests.parity.rig import facts_of, running
@@ -34,13 +35,16 @@ def main() -> int:
     )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest difference of two floats")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--random", type=int, default=0, help="so many random requests, instead of the cases")
+    parser.add_argument("--seed", type=int, default=0, help="of those")
     parser.add_argument("--full", action="store_true", help="both answers to each case that differs")
     options = parser.parse_args()
     try:
         with running(given(options.tei_url or None, options.tei_start or None), options.proxy_url or None) as rig:
             facts = facts_of(rig.upstream)
             print(f"{rig.upstream} is of kind {facts.kind}; the proxy before it is {rig.proxy}", flush=True)
-            cases = [case for name, case in all_cases(facts).items() if options.only in name]
+            table = random_cases.some(options.random, options.seed) if options.random else all_cases(facts).values()
+            cases = [case for case in table if options.only in case.id]
             findings = asyncio.run(sweep(rig, cases, facts.kind, options.tolerance))
     except UpstreamEndedError as error:
         print(error)
