@@ -50,8 +50,8 @@ faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=ng
 overload: .venv/dev.done ## Three times the upstream's capacity for a minute, and what becomes of it
 	$(BIN)/python -m tests.faults.overload
 
-parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; PROXY_URL= one that runs before it
-	$(BIN)/python -m tests.parity $(if $(TEI_URL),--tei-url $(TEI_URL)) $(if $(PROXY_URL),--proxy-url $(PROXY_URL)) $(PARITY)
+parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; TEI_START= what starts it again; PROXY_URL= one that runs before it
+	$(BIN)/python -m tests.parity $(PARITY)
 
 # --no-deps: the list is whole, and pip would want the extras of its packages pinned under names of their own.
 .venv-clients-%/run.done: requirements/clients-%.txt
