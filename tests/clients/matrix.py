@@ -88,7 +88,7 @@ def measure(client: Client, recorder: Recorder, truth: Truth) -> Row:
     """Run a client in every mode. The row is kept in the folder of results, if there is one."""
     path, sent, outcomes = "", {}, {}
     for mode, count in MODES.items():
-        inputs = texts(count, f"{client.language} {client.name} {client.version} {mode}")
+        inputs = texts(count, mode)
         failure = _failure(client, f"{recorder.url}{client.path}", mode, inputs, truth)
         exchanges = recorder.take()
         shared = sum(exchange.batch_size > 1 for exchange in exchanges)
