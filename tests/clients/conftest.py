@@ -1,5 +1,6 @@
 """One system for all tests, and nobody else to talk to."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]):
             item.add_marker(pytest.mark.timeout(180))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where dspy keeps its answers: in its default place they would be those of an earlier run."""
+    os.environ["DSPY_CACHEDIR"] = str(tmp_path_factory.mktemp("dspy"))
 
 
 @pytest.fixture(scope="session")

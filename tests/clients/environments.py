@@ -23,6 +23,7 @@ SDKS = {
         "huggingface_hub": "1",
         "llama-index-embeddings-text-embeddings-inference": "0.6",
         "llama-index-embeddings-openai": "0.7",
+        "llama-index-embeddings-litellm": "0.6",
         "llama-index-embeddings-huggingface-api": "0.6",
         "langchain-openai": "1",
         "haystack-ai": "3",

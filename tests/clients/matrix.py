@@ -92,7 +92,9 @@ def measure(client: Client, recorder: Recorder, truth: Truth) -> Row:
         failure = _failure(client, f"{recorder.url}{client.path}", mode, inputs, truth)
         exchanges = recorder.take()
         shared = sum(exchange.batch_size > 1 for exchange in exchanges)
-        if not failure and mode == "crowd" and not shared:
+        if not failure and not exchanges:
+            failure = "nothing was asked: the vectors are from elsewhere"
+        elif not failure and mode == "crowd" and not shared:
             failure = f"none of {len(exchanges)} requests shared an upstream call"
         outcomes[mode] = Outcome(len(exchanges), shared, failure)
         if exchanges and not path:

@@ -141,6 +141,18 @@ def llama_index_tei() -> Client:
     )
 
 
+def llama_index_litellm() -> Client:
+    distribution = "llama-index-embeddings-litellm"
+    module = sdk(distribution, "llama_index.embeddings.litellm")
+    model = "text-embedding-3-small"
+    embed = in_threads(
+        lambda base_url: nullcontext(module.LiteLLMEmbedding(model_name=model, api_base=base_url, api_key=KEY)),
+        lambda client, text: client.get_text_embedding(text),
+        lambda client, texts: client.get_text_embedding_batch(texts),
+    )
+    return Client("llama-index LiteLLMEmbedding", "Python", version(distribution), embed, needs=NO_DEFAULT)
+
+
 def haystack_openai() -> Client:
     haystack = sdk("haystack-ai", "haystack")
     secret = sdk("haystack-ai", "haystack.utils").Secret.from_token(KEY)
@@ -311,6 +323,7 @@ WORKING = (
     langchain_openai_with_texts,
     llama_index_openai,
     llama_index_tei,
+    llama_index_litellm,
     haystack_openai,
     haystack_tei,
     litellm_openai,
