@@ -17,18 +17,20 @@ import pytest
 
 #: Distribution -> major version, or minor where the major is 0. The frameworks of `old` bring their own SDK versions.
 SDKS = {
-    "new": {"openai": "3", "huggingface_hub": "2"},
+    "new": {"openai": "3", "huggingface_hub": "2", "mistralai": "3", "pydantic-ai-slim": "2", "voyageai": "0.5"},
     "old": {
         "openai": "2",
         "huggingface_hub": "1",
         "llama-index-embeddings-text-embeddings-inference": "0.6",
         "llama-index-embeddings-openai": "0.7",
+        "llama-index-embeddings-litellm": "0.6",
         "llama-index-embeddings-huggingface-api": "0.6",
         "langchain-openai": "1",
         "haystack-ai": "3",
         "huggingface-api-haystack": "3",
         "litellm": "1",
         "chromadb": "1",
+        "dspy": "3",
     },
 }
 
