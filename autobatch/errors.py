@@ -5,6 +5,7 @@
     │   ├── InvalidRequest        the client's body or headers
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
+    │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
@@ -58,6 +59,12 @@ class EmptyInput(InvalidRequest):
     """An input is empty."""
 
     code = "empty_input"
+
+
+class ForeignTokenIds(InvalidRequest):
+    """The token ids cannot be taken for this model's."""
+
+    code = "foreign_token_ids"
 
 
 class WrongContentType(InvalidRequest):

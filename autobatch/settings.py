@@ -134,6 +134,12 @@ class ProxySettings(QueueSettings):
     tokenizer_file: str | None = Field(
         None, description="a `tokenizer.json` by which inputs are measured in tokens; unset: in characters"
     )
+    openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
+        "refuse",
+        description="whose token ids `input` of the OpenAI routes may have: `refuse`: none, 400; `model`: the upstream "
+        "model's own; `cl100k`: OpenAI's, as langchain-openai sends them, which are decoded to text",
+    )
+    cl100k_file: str | None = Field(None, description="a `cl100k_base.tiktoken`, for OPENAI_TOKEN_IDS=cl100k")
     request_timeout_ms: int = Field(
         30_000,
         ge=10,

@@ -19,6 +19,7 @@ from autobatch.settings import ProxySettings
 from autobatch.settings_load import SettingsError, load
 from proxy.key_file import read_keys
 from proxy.lengths import make_ruler
+from proxy.token_ids import make_text_of_ids
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 STOP_MARGIN_S = 5  # beyond the longest request, for closing connections
@@ -94,6 +95,7 @@ def check(settings: ProxySettings) -> None:
     try:
         Address.from_url(settings.redis_url.get_secret_value())
         make_ruler(settings.tokenizer_file)
+        make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
         if settings.api_keys_file is not None:
             read_keys(settings.api_keys_file)
     except SettingsError as error:

@@ -24,7 +24,13 @@ ErrorShape = Callable[[int, bytes], bytes]
 
 
 def answer(
-    plan: Plan, pieces: Sequence[Piece], replies: Sequence[Reply], lines: bytes, ms: int, shape: ErrorShape | None
+    plan: Plan,
+    pieces: Sequence[Piece],
+    replies: Sequence[Reply],
+    request_id: str,
+    lines: bytes,
+    ms: int,
+    shape: ErrorShape | None,
 ) -> web.StreamResponse:
     """Answer one request.
 
@@ -35,6 +41,7 @@ def answer(
         plan: Of the request.
         pieces: What was asked for: its jobs, or what was known of them and the rest.
         replies: One each, in the same order.
+        request_id: For answers that have it in their body.
         lines: Of the head, which every answer has.
         ms: How long it took.
         shape: Of errors; None is TEI's.
@@ -43,7 +50,7 @@ def answer(
         header, body = replies[0]
         if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
             lines = b"%b%b%b" % (lines, timing_lines(header), measure_lines(header, plan.characters, ms))
-            return WholeResponse(lines, body if plan.shape is None else plan.shape(body, _tokens([header])))
+            return WholeResponse(lines, body if plan.shape is None else plan.shape(body, _tokens([header]), request_id))
         return _answer_of_one(header, body, timings_of(header), shape)
     headers = [header for header, _ in replies]
     timings = slowest_timings(headers)
@@ -58,7 +65,7 @@ def answer(
     try:
         body = join_rows([(piece.places, body) for piece, (_, body) in zip(pieces, replies, strict=True)])
         if plan.shape is not None:
-            body = plan.shape(body, _tokens(headers))
+            body = plan.shape(body, _tokens(headers), request_id)
     except UpstreamProtocolError as error:
         return error_response(error, shape, timings)
     measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)

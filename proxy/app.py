@@ -1,5 +1,7 @@
 """One worker: every collaborator is made here and passed in."""
 
+import logging
+import time
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -14,6 +16,7 @@ from autobatch.redis_link import RedisLink
 from autobatch.result_cache import ResultCache
 from autobatch.settings import ProxySettings
 from proxy.access import Access
+from proxy.alone import AloneShare
 from proxy.common_headers import CommonHeaders
 from proxy.compute import PATHS, Compute
 from proxy.desk import Desk, new_worker_id
@@ -23,9 +26,13 @@ from proxy.idle_connections import IdleConnections
 from proxy.key_file import KeyFile, read_keys
 from proxy.lengths import make_ruler
 from proxy.metrics import Metrics
+from proxy.pieces import Rules
 from proxy.recall import Recall
 from proxy.routing import add_routes
+from proxy.token_ids import make_text_of_ids
 from proxy.watcher import FleetWatcher
+
+log = logging.getLogger(__name__)
 
 METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
 
@@ -39,7 +46,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
     queue = WorkerQueue(link, inbox_link, keys, worker)
     desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet.drained_per_s)
-    metrics = Metrics()
+    metrics, share = Metrics(), AloneShare()
     cache_link, recall = None, None
     if settings.cache_ttl_s:
         cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
@@ -47,16 +54,14 @@ def make_app(settings: ProxySettings) -> web.Application:
         cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
         recall = Recall(desk, cache, lambda: watcher.fleet.model)
     common = CommonHeaders(worker, settings.cors_origins)
-    access, key_file = Access(settings.keys), None
-    if settings.api_keys_file is not None:
-        access.take((*settings.keys, *read_keys(settings.api_keys_file)))
-        key_file = KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
+    access, key_file = _make_access(settings)
 
     def take() -> None:
         metrics.take(desk, recall)
 
     async def count() -> float:
         take()
+        _warn(share)
         return METRICS_EVERY_S
 
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
@@ -83,7 +88,13 @@ def make_app(settings: ProxySettings) -> web.Application:
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
-    compute = Compute(settings, ruler, desk, recall, watcher, metrics, common)
+    rules = Rules(
+        ruler,
+        settings.max_client_batch_size,
+        settings.bulk_above_inputs,
+        make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
+    )
+    compute = Compute(settings, rules, desk, recall, watcher, metrics, share, common)
     add_routes(
         app,
         {path: compute.handler(path) for path in PATHS},
@@ -94,6 +105,20 @@ def make_app(settings: ProxySettings) -> web.Application:
         access,
     )
     return app
+
+
+def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
+    access = Access(settings.keys)
+    if settings.api_keys_file is None:
+        return access, None
+    access.take((*settings.keys, *read_keys(settings.api_keys_file)))
+    return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
+
+
+def _warn(share: AloneShare) -> None:
+    """Say that batching does little here, and why: nothing else that a client sees would."""
+    if finding := share.look(time.monotonic()):
+        log.warning("requests_not_batched", extra={"share": finding.share, "reasons": finding.reasons})
 
 
 async def make_runner(settings: ProxySettings) -> web.AppRunner:

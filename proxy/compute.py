@@ -10,18 +10,18 @@ from aiohttp.typedefs import Handler
 
 from autobatch.errors import AutobatchError
 from autobatch.settings import ProxySettings
+from proxy.alone import Alone, AloneShare
 from proxy.answers import JSON, ErrorShape, answer, error_response
 from proxy.common_headers import CommonHeaders
 from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
 from proxy.framework_errors import FrameworkError, TooLarge, TooSlow, WrongType
-from proxy.lengths import Ruler
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
 from proxy.openai_errors import as_openai
 from proxy.parsing import Planner, plan_embed, plan_embed_all, plan_embed_sparse, plan_verbatim
-from proxy.pieces import Rules
+from proxy.pieces import Plan, Rules
 from proxy.predicting import plan_predict
 from proxy.recall import Recall
 from proxy.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
@@ -31,7 +31,7 @@ from proxy.watcher import FleetWatcher
 log = logging.getLogger(__name__)
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-SPLICED_BYTES = len('{"inputs":[]}') - len('{"input":}')
+CALL_BYTES = len('{"inputs":,}')  # around the inputs and the options
 
 
 #: What is not here goes on verbatim.
@@ -58,23 +58,24 @@ class Compute:
     def __init__(
         self,
         settings: ProxySettings,
-        ruler: Ruler,
+        rules: Rules,
         desk: Desk,
         recall: Recall | None,
         watcher: FleetWatcher,
         metrics: Metrics,
+        share: AloneShare,
         common: CommonHeaders,
     ) -> None:
-        self._rules = Rules(ruler, settings.max_client_batch_size, settings.bulk_above_inputs)
+        self._rules = rules
         self._timeout_max_ms = settings.request_timeout_ms
-        # A call that is put together can be longer than the body that it is for, and then be too long.
-        self._spliced_bytes_max = settings.payload_limit - SPLICED_BYTES
+        self._call_bytes_max = settings.payload_limit
         self._desk = desk
         self._recall = recall
         self._watcher = watcher
         self._metrics = metrics
+        self._share = share
         self._common = common
-        self._vocabulary = Vocabulary(desk, ruler.vocabulary, lambda: watcher.fleet.model)
+        self._vocabulary = Vocabulary(desk, rules.ruler.vocabulary, lambda: watcher.fleet.model)
 
     def handler(self, path: str) -> Handler:
         """Return the handler of `POST path`."""
@@ -117,8 +118,11 @@ class Compute:
         allowed = self._watcher.allowed
         planner = PLANNERS.get(allowed.alias if is_alias else path, plan_verbatim)
         plan = planner(body, content_type, self._rules, allowed, asks_bulk=is_bulk)
-        if len(body) > self._spliced_bytes_max and len(plan.pieces) == 1 and (plan.shape is None or path in OPENAI):
-            plan = plan_verbatim(body, content_type, asks_bulk=is_bulk)
+        if len(body) > self._call_bytes_max - CALL_BYTES and self._is_too_large(plan, path):
+            plan = plan_verbatim(body, content_type, asks_bulk=is_bulk, alone=Alone.TOO_LARGE)
+        self._share.note(plan.alone)
+        if plan.alone is not None:
+            self._metrics.travels_alone(path, plan.alone)
         plan.route = plan.route or path
         timeout_s = self._timeout_s(request)
         if plan.largest_id is not None:
@@ -130,7 +134,13 @@ class Compute:
         else:
             pieces, replies = await self._recall.ask(plan, timeout_s)
         ms = int((time.perf_counter() - started) * 1000)
-        return answer(plan, pieces, replies, self._common.lines(request), ms, shape)
+        return answer(plan, pieces, replies, self._common.request_id(request), self._common.lines(request), ms, shape)
+
+    def _is_too_large(self, plan: Plan, path: str) -> bool:
+        """Whether the call for a request is larger than a body may be, though its own body is not and can go on."""
+        piece = plan.pieces[0]
+        can_go_on = len(plan.pieces) == 1 and piece.kind != "verbatim" and (plan.shape is None or path in OPENAI)
+        return can_go_on and CALL_BYTES + len(piece.body) + len(piece.options) > self._call_bytes_max
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""

@@ -91,12 +91,12 @@ def _read(decode: Callable[[bytes], T], body: bytes) -> T:
         raise NotJson from exc
 
 
-def _one_vector(text: bytes, answer: bytes, _tokens: int | None) -> bytes:
+def _one_vector(text: bytes, answer: bytes, _tokens: int | None, _request_id: str) -> bytes:
     row = shapes.only_row(answer)
     size = row.count(b",") + 1
     return b'{"text":%b,"dims":%d,"dim":%d,"vector":%b}' % (text, size, size, row)
 
 
-def _all_vectors(texts: bytes, answer: bytes, _tokens: int | None) -> bytes:
+def _all_vectors(texts: bytes, answer: bytes, _tokens: int | None, _request_id: str) -> bytes:
     size = bytes(rows_in(answer)[0]).count(b",") + 1
     return b'{"texts":%b,"dims":%d,"dim":%d,"vectors":%b}' % (texts, size, size, answer)

@@ -10,6 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from autobatch.buckets import LATENCY_BUCKETS_S
+from proxy.alone import Alone
 
 if TYPE_CHECKING:
     from proxy.desk import Desk
@@ -56,6 +57,12 @@ class Metrics:
         self._requests = Counter(
             "autobatch_http_requests", "Requests answered.", ["route", "code"], registry=self._registry
         )
+        self._unbatched = Counter(
+            "autobatch_unbatched_requests",
+            "Requests whose upstream call was theirs alone, by why; docs/batching.md describes each reason.",
+            ["route", "reason"],
+            registry=self._registry,
+        )
         self._durations = Histogram(
             "autobatch_http_request_duration_seconds",
             "From the headers to the answer.",
@@ -89,6 +96,10 @@ class Metrics:
         if tally is None:
             tally = self._tallies[route, code] = _Tally()
         tally.add(seconds)
+
+    def travels_alone(self, route: str, reason: Alone) -> None:
+        """Count one request that shares no upstream call."""
+        self._unbatched.labels(route, reason).inc()
 
     def take(self, desk: "Desk", recall: "Recall | None") -> None:
         """Bring over what was counted since the last time: here, at the desk, at the cache."""

@@ -3,8 +3,10 @@
 1. It is the same computation as `/embed` with its defaults, so both share calls.
 2. Floats go on as the upstream wrote them. For base64 each row is parsed once: 11 us for 384 floats, by `array` as by numpy.
 3. Whatever is not plainly such a request goes to the upstream's own route.
+4. A null is as good as an absent field wherever OpenAI's schema allows one, also where TEI refuses it.
 
-Source: `POST /v1/embeddings` of text-embeddings-inference 1.9, which is OpenAI's.
+Source: `POST /v1/embeddings` of text-embeddings-inference 1.9, which is OpenAI's but for the answer's `id`: Mistral's
+clients refuse answers without one.
 """
 
 import math
@@ -14,19 +16,21 @@ from binascii import b2a_base64
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
-from typing import Literal
+from typing import Literal, cast
 
 import msgspec
 import orjson
 
 from autobatch.errors import UpstreamProtocolError
 from proxy import shapes
+from proxy.alone import Alone
 from proxy.joining import rows_in
 from proxy.parsing import Dimensions, or_verbatim
 from proxy.pieces import Allowed, Plan, Rules
 from proxy.plain import Inputs, grammar, plan_inputs, read, read_inputs
+from proxy.token_ids import TextOfIds
 
-_encode_text = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder().encode
 
 
 class _OpenAIBody(msgspec.Struct):
@@ -34,7 +38,7 @@ class _OpenAIBody(msgspec.Struct):
 
     input: msgspec.Raw
     model: str | None = None
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = None
     dimensions: Dimensions | None = None
     user: str | None = None
 
@@ -43,20 +47,40 @@ _OPENAI = grammar(_OpenAIBody, "input")
 
 
 @or_verbatim
-def plan_openai(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
-    """Plan a `POST /v1/embeddings`."""
+def plan_openai(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
+    """Plan a `POST /v1/embeddings`.
+
+    Raises:
+        InvalidRequest: More inputs than a request may have, or token ids that are not taken here.
+    """
     plain = read(body, _OPENAI)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None:
-        return None
-    request = plain.request
+    if isinstance(plain, Alone):
+        return plain
+    request, raw = plain
+    inputs = read_inputs(raw)
+    if inputs is None:
+        return Alone.INPUTS
+    largest_id = _largest_id(inputs)
+    if largest_id is not None and rules.text_of_ids is not None:
+        inputs, largest_id = _as_texts(inputs, rules.text_of_ids), None
+        raw = _encode(inputs)
     options = "" if request.dimensions is None else f'"dimensions":{request.dimensions}'
-    plan = plan_inputs(inputs, plain.raw, options, rules, allowed, asks_bulk=asks_bulk, are_counted=True)
-    plan.largest_id = _largest_id(inputs)
+    plan = plan_inputs(inputs, raw, options, rules, allowed, asks_bulk=asks_bulk, are_counted=True)
+    plan.largest_id = largest_id
     row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came
-    plan.are_counted = plan.largest_id is not None or not rules.ruler.is_exact(plan.characters)
+    plan.are_counted = largest_id is not None or not rules.ruler.is_exact(plan.characters)
     known = None if plan.are_counted else plan.length
     plan.shape = partial(_answer, row, isinstance(inputs, str), allowed.served_model or request.model or "", known)
     return plan
+
+
+def _as_texts(inputs: Inputs, text_of: TextOfIds) -> str | list[str]:
+    """The same inputs with a text for each list of token ids."""
+    if isinstance(inputs, str):
+        return inputs
+    if isinstance(inputs[0], int):
+        return text_of(cast("list[int]", inputs))
+    return [item if isinstance(item, str) else text_of(cast("list[int]", item)) for item in inputs]
 
 
 def _largest_id(inputs: Inputs) -> int | None:
@@ -73,6 +97,7 @@ def _answer(
     known_tokens: int | None,
     answer: bytes,
     tokens: int | None,
+    request_id: str,
 ) -> bytes:
     """The answer's body.
 
@@ -83,6 +108,7 @@ def _answer(
         known_tokens: Of all inputs, where they were counted here.
         answer: JSON array of rows.
         tokens: As the upstream counted them; None where it cannot: then 0, which no request has.
+        request_id: Part of the answer's id.
     """
     count = known_tokens if known_tokens is not None else tokens or 0
     # Nearly always one, and then no bytes have to be looked through for where a row ends.
@@ -91,9 +117,10 @@ def _answer(
         b'{"object":"embedding","embedding":%b,"index":%d}' % (row(bytes(each)), place)
         for place, each in enumerate(rows)
     ]
-    return b'{"object":"list","data":[%b],"model":%b,"usage":{"prompt_tokens":%d,"total_tokens":%d}}' % (
+    return b'{"id":%b,"object":"list","data":[%b],"model":%b,"usage":{"prompt_tokens":%d,"total_tokens":%d}}' % (
+        _encode("embd-" + request_id),
         b",".join(data),
-        _encode_text(model),
+        _encode(model),
         count,
         count,
     )

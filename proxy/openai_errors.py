@@ -1,7 +1,9 @@
 """Errors as clients of OpenAI's API read them, with TEI's flat fields beside them. Pure.
 
-{"error": {"message": "...", "type": "Validation", "param": "input", "code": 422},
+{"error": {"message": "...", "type": "Validation", "param": "input", "code": null},
 "message": "...", "type": "Validation", "code": 422}
+
+OpenAI's `code` is a word or null, and clients of typed languages read nothing else; TEI's is the status.
 """
 
 import re
@@ -25,6 +27,7 @@ TYPES = {
     429: "Overloaded",
     503: "Unhealthy",
 }
+CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}  # OpenAI's own words; the others have none
 TEXTS = {401: "Missing or wrong API key", 404: "No such route or model", 405: "Method not allowed"}
 
 _FIELDS = {"inputs": "input"} | {name: name for name in ("input", "model", "encoding_format", "dimensions", "user")}
@@ -43,10 +46,8 @@ def as_openai(status: int, body: bytes) -> bytes:
     said = _said(body)
     message = said.get("message") or said.get("error") or TEXTS.get(status) or "The request failed"
     kind = said.get("type") or said.get("error_type") or TYPES.get(status, "Backend")
-    flat = {"message": message, "type": kind, "code": status}
-    return _encode(
-        {"error": {"message": message, "type": kind, "param": _param(status, message), "code": status}} | flat
-    )
+    inner = {"message": message, "type": kind, "param": _param(status, message), "code": CODES.get(status)}
+    return _encode({"error": inner, "message": message, "type": kind, "code": status})
 
 
 def _said(body: bytes) -> dict[str, str]:

@@ -12,11 +12,12 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 
 from proxy import shapes
+from proxy.alone import Alone
 from proxy.content_types import is_json
 from proxy.pieces import Allowed, Piece, Plan, Rules
 from proxy.plain import Grammar, grammar, plan_inputs, read, read_inputs
 
-Dimensions = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+Dimensions = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]  # 0 is refused by TEI, and `-0` in other words
 
 _encode_text = msgspec.json.Encoder().encode
 
@@ -45,9 +46,10 @@ class _EmbedBody(_EmbedOptions, kw_only=True):
 
 
 class _InputBody(_EmbedOptions, kw_only=True):
-    """From clients of proxies that call the inputs `input`."""
+    """From clients of proxies that call the inputs `input`. Where `inputs` is there too, it counts."""
 
     input: msgspec.Raw
+    inputs: Any = msgspec.UNSET
 
 
 _TOKENS = grammar(_TokensBody)
@@ -71,8 +73,8 @@ class Planner(Protocol):
 class PlainPlanner(Protocol):
     """Decides what a body of JSON becomes that is plainly what its route takes."""
 
-    def __call__(self, body: bytes, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool) -> Plan | None:
-        """Return the plan; None when it is not plainly that."""
+    def __call__(self, body: bytes, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool) -> Plan | Alone:
+        """Return the plan, or say why it is not plainly that."""
 
 
 def or_verbatim(plan_plain: PlainPlanner) -> Planner:
@@ -82,29 +84,33 @@ def or_verbatim(plan_plain: PlainPlanner) -> Planner:
     def plan(
         body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool = False
     ) -> Plan:
-        plain = plan_plain(body, rules, allowed, asks_bulk=asks_bulk) if is_json(content_type) else None
-        return plain or plan_verbatim(body, content_type, asks_bulk=asks_bulk)
+        if not is_json(content_type):
+            return plan_verbatim(body, content_type, asks_bulk=asks_bulk, alone=Alone.CONTENT_TYPE)
+        plain = plan_plain(body, rules, allowed, asks_bulk=asks_bulk)
+        if isinstance(plain, Plan):
+            return plain
+        return plan_verbatim(body, content_type, asks_bulk=asks_bulk, alone=plain)
 
     return plan
 
 
 @or_verbatim
-def plan_embed(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+def plan_embed(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
     """Plan a `POST /embed`, also one whose inputs are called `input`."""
     plan = _plan_tei(body, _EMBED, "/embed", rules, allowed, asks_bulk=asks_bulk)
-    if plan is None and b'"input"' in body:
+    if plan is Alone.FIELDS:
         plan = _plan_input(body, rules, allowed, asks_bulk=asks_bulk)
     return plan
 
 
 @or_verbatim
-def plan_embed_all(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+def plan_embed_all(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
     """Plan a `POST /embed_all`: a vector for each token."""
     return _plan_tei(body, _TOKENS, "/embed_all", rules, allowed, asks_bulk=asks_bulk)
 
 
 @or_verbatim
-def plan_embed_sparse(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+def plan_embed_sparse(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
     """Plan a `POST /embed_sparse`: an index and a value for each component that is not zero."""
     return _plan_tei(body, _TOKENS, "/embed_sparse", rules, allowed, asks_bulk=asks_bulk)
 
@@ -116,32 +122,37 @@ def plan_verbatim(
     _allowed: Allowed | None = None,
     *,
     asks_bulk: bool = False,
+    alone: Alone = Alone.ROUTE,
 ) -> Plan:
     """Plan a request that goes on as it came, to the route at which it came."""
-    return Plan([Piece(1, "verbatim", body, content_type=content_type)], asks_bulk, "")
+    return Plan([Piece(1, "verbatim", body, content_type=content_type)], asks_bulk, "", alone=alone)
 
 
 def _plan_tei(
     body: bytes, fields: Grammar, route: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool
-) -> Plan | None:
-    """The jobs of a request; None when it is not plainly one."""
+) -> Plan | Alone:
+    """The jobs of a request, or why it is not plainly one."""
     plain = read(body, fields)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None:
-        return None
+    if isinstance(plain, Alone):
+        return plain
+    inputs = read_inputs(plain.raw)
+    if inputs is None:
+        return Alone.INPUTS
     plan = plan_inputs(inputs, plain.raw, _options(plain.request), rules, allowed, asks_bulk=asks_bulk)
     plan.route = route
     return plan
 
 
-def _plan_input(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
-    """The jobs of a request that calls its inputs `input`: one text, or several. Where `inputs` is there too, it counts."""
+def _plan_input(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
+    """The jobs of a request that calls its inputs `input`: one text, or several."""
     plain = read(body, _INPUT)
-    if plain is None or (inputs := read_inputs(plain.raw)) is None:
-        return None
-    if body.count(b'"inputs"') > plain.raw.count(b'"inputs"'):
-        return None
-    if not isinstance(inputs, str) and set(map(type, inputs)) != {str}:
-        return None
+    if isinstance(plain, Alone):
+        return plain
+    if plain.request.inputs is not msgspec.UNSET:
+        return Alone.FIELDS
+    inputs = read_inputs(plain.raw)
+    if inputs is None or (not isinstance(inputs, str) and set(map(type, inputs)) != {str}):
+        return Alone.INPUTS
     plan = plan_inputs(inputs, plain.raw, _options(plain.request), rules, allowed, asks_bulk=asks_bulk)
     plan.shape = shapes.one_embedding if isinstance(inputs, str) else shapes.all_embeddings
     return plan

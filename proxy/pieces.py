@@ -11,13 +11,19 @@ from typing import Any, Literal
 import msgspec
 
 from autobatch.errors import InvalidRequest
+from proxy.alone import Alone
 from proxy.lengths import Ruler
 from proxy.packing import runs
+from proxy.token_ids import TextOfIds
 
 UNLIMITED = 10**12
 BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
 
 Kind = Literal["merge", "solo", "verbatim"]
+
+#: Makes an answer's body of the array of all rows, of the number of tokens, where it was asked for or is known, and of the
+#: request's id.
+Shape = Callable[[bytes, int | None, str], bytes]
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -49,9 +55,9 @@ class Plan(msgspec.Struct):
         length: Of its inputs, in the unit of the ruler.
         are_counted: Whether the batcher has to say how many tokens the inputs are.
         wants_each: Whether of each of them rather than of all together.
-        shape: Makes the answer's body of the array of all rows and the number of tokens, where it was asked for or known.
-            None: that array is the body.
+        shape: Makes the answer's body; None: the array of all rows is the body.
         largest_id: The largest token id in it, where it has any.
+        alone: Why its jobs share no call with others; None: they may.
     """
 
     pieces: list[Piece]
@@ -61,8 +67,9 @@ class Plan(msgspec.Struct):
     length: int = 0
     are_counted: bool = False
     wants_each: bool = False
-    shape: Callable[[bytes, int | None], bytes] | None = None
+    shape: Shape | None = None
     largest_id: int | None = None
+    alone: Alone | None = None
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -72,11 +79,14 @@ class Rules(msgspec.Struct, frozen=True):
         ruler: Measures the inputs.
         request_inputs_max: Inputs in one request.
         bulk_above_inputs: A request of more inputs is bulk.
+        text_of_ids: What token ids on OpenAI's routes stand for, or the refusal of them; None: the upstream takes them as
+            its own model's.
     """
 
     ruler: Ruler
     request_inputs_max: int
     bulk_above_inputs: int
+    text_of_ids: TextOfIds | None = None
 
 
 class Allowed(msgspec.Struct, frozen=True):

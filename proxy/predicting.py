@@ -9,6 +9,7 @@ import msgspec
 
 from autobatch.decoding import NOT_AS_ASKED
 from proxy import shapes
+from proxy.alone import Alone
 from proxy.parsing import or_verbatim, truncation
 from proxy.pieces import Allowed, Plan, Rules, plan_list
 from proxy.plain import grammar, read
@@ -30,22 +31,22 @@ _decode_inputs: Any = msgspec.json.Decoder(str | list[str | list[str]]).decode
 
 
 @or_verbatim
-def plan_predict(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+def plan_predict(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
     """Plan a `POST /predict`."""
     plain = read(body, _PREDICT)
-    if plain is None:
-        return None
+    if isinstance(plain, Alone):
+        return plain
     try:
         inputs = _decode_inputs(plain.raw)
     except NOT_AS_ASKED:
-        return None
+        return Alone.INPUTS
     raw = plain.raw
     is_one = isinstance(inputs, str) or all(isinstance(item, str) for item in inputs)
     if is_one:  # a text, `["text"]` or the pair `["a", "b"]`: as the batch of one that it is equal to
         inputs = [[inputs]] if isinstance(inputs, str) else [inputs]
         raw = b"[[%b]]" % raw if raw.startswith(b'"') else b"[%b]" % raw
     if not all(isinstance(item, list) and len(item) in (1, 2) for item in inputs):
-        return None
+        return Alone.INPUTS
     options = truncation(plain.request) + (['"raw_scores":true'] if plain.request.raw_scores else [])
     has_empty = any(not text for item in inputs for text in item)
     # What is measured of a pair is both its texts.
@@ -53,5 +54,6 @@ def plan_predict(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool
     kind: Literal["merge", "solo"] = "solo" if has_empty else "merge"
     plan = plan_list(texts, raw, kind, ",".join(options), rules, allowed, asks_bulk=asks_bulk)
     plan.route = ROUTE
+    plan.alone = Alone.EMPTY_TEXT if has_empty else None
     plan.shape = shapes.only_row if is_one else None
     return plan

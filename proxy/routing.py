@@ -17,9 +17,10 @@ from proxy.openai_errors import as_openai
 #: Open to everybody, with what is below those that end with a slash; and so is `GET /`, which is `/health`.
 OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.json", "/.well-known/")
 #: Where errors are read as OpenAI's are.
-OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/")
+OPENAI = ("/v1/", "/embeddings")
 
 UNKNOWN_PATH = "/{path:(?s:.*)}"
+UNKNOWN_OPENAI_PATH = "/v1/{path:(?s:.*)}"
 GET = ("GET", "HEAD")
 
 
@@ -35,7 +36,8 @@ def add_routes(app: web.Application, posts: Mapping[str, Handler], gets: Mapping
             allow = {"Allow": ",".join(handlers)} if method == "*" else {}
             app.router.add_route(method, path, _guarded(handler, path, access, allow) if needs_key else handler)
     app.router.add_route("OPTIONS", UNKNOWN_PATH, preflight)
-    app.router.add_route("*", UNKNOWN_PATH, _refuse(404, UNKNOWN_PATH, {}))
+    for path in (UNKNOWN_OPENAI_PATH, UNKNOWN_PATH):
+        app.router.add_route("*", path, _refuse(404, path, {}))
 
 
 async def preflight(_request: web.Request) -> web.Response:

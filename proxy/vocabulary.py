@@ -6,14 +6,10 @@ vectors of other texts: that has to be an error. It is seen where an id is none 
 
 from collections.abc import Callable
 
-from autobatch.errors import InvalidRequest
+from autobatch.errors import ForeignTokenIds
 from proxy.desk import Desk
 from proxy.pieces import Piece, Plan
-
-HINT = (
-    "`input` has token ids that are not of this model's vocabulary. Send texts instead: with langchain's OpenAIEmbeddings "
-    "set check_embedding_ctx_length=False"
-)
+from proxy.token_ids import SEND_TEXTS
 
 
 class Vocabulary:
@@ -35,12 +31,12 @@ class Vocabulary:
         """Refuse ids of which the largest is none of the model's.
 
         Raises:
-            InvalidRequest: It is none.
+            ForeignTokenIds: It is none.
             QueueFull, QueueUnavailable, DeadlineExceeded: As the desk does.
         """
         if self._size is not None:
             if largest_id >= self._size:
-                raise InvalidRequest(HINT)
+                raise ForeignTokenIds(f"`input` has token ids that are not of this model's vocabulary. {SEND_TEXTS}")
             return
         model = self._model()
         known_model, known_id = self._known
@@ -52,6 +48,6 @@ class Vocabulary:
         if header.status != 200:
             return  # it has no such route, or is away: then it will say so itself
         if text.strip() == b'[""]':
-            raise InvalidRequest(HINT)
+            raise ForeignTokenIds(f"`input` has token ids that are not of this model's vocabulary. {SEND_TEXTS}")
         known_model, known_id = self._known  # others asked meanwhile
         self._known = (model, max(largest_id, known_id) if model == known_model else largest_id)

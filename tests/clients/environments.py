@@ -17,7 +17,7 @@ import pytest
 
 #: Distribution -> major version, or minor where the major is 0. The frameworks of `old` bring their own SDK versions.
 SDKS = {
-    "new": {"openai": "3", "huggingface_hub": "2"},
+    "new": {"openai": "3", "huggingface_hub": "2", "mistralai": "3", "pydantic-ai-slim": "2", "voyageai": "0.5"},
     "old": {
         "openai": "2",
         "huggingface_hub": "1",
@@ -29,6 +29,7 @@ SDKS = {
         "huggingface-api-haystack": "3",
         "litellm": "1",
         "chromadb": "1",
+        "dspy": "3",
     },
 }
 

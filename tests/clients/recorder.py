@@ -144,7 +144,9 @@ def _fields(head: bytes) -> Mapping[str, str]:
     return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-async def _pass_body(fields: Mapping[str, str], source: asyncio.StreamReader, write: Write, *, until_end: bool) -> bytes:
+async def _pass_body(
+    fields: Mapping[str, str], source: asyncio.StreamReader, write: Write, *, until_end: bool
+) -> bytes:
     """Pass a body on as it is framed; return what it says. Without a length it lasts `until_end` or is empty."""
     if fields.get("transfer-encoding", "").lower() == "chunked":
         return await _pass_chunks(source, write)

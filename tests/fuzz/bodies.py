@@ -142,7 +142,7 @@ def _check_pieces(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
         [(piece.places or range(piece.n), b"[%b]" % b",".join([b"[0.5]"] * piece.n)) for piece in plan.pieces]
     )
     if plan.shape is not None:
-        strict_json.read(plan.shape(rows, 3))
+        strict_json.read(plan.shape(rows, 3, "id"))
 
 
 def _has_text(item: Any) -> bool:
@@ -161,7 +161,7 @@ def check_shapes(data: bytes) -> None:
         assert plan.shape is not None
         try:
             joined = join_rows([((0, 1), data)])
-            shaped = plan.shape(joined, None)
+            shaped = plan.shape(joined, None, "id")
         except UpstreamProtocolError:
             continue
         strict_json.read(shaped)

@@ -58,7 +58,7 @@ def check_replies(data: bytes) -> None:
     assert isinstance(header, ReplyHeader)
     plan = Plan([Piece(1, "merge", b'["a"]')], is_bulk=False, characters=1)
     for shape in (None, as_openai):
-        response = answer(plan, plan.pieces, [(header, body)], b"", 1, shape)
+        response = answer(plan, plan.pieces, [(header, body)], "id", b"", 1, shape)
         assert 200 <= response.status < 600
         lines = getattr(response, "_lines", b"").splitlines()
         assert all(line.partition(b":")[0].lower().startswith((b"x-", b"server-timing")) for line in lines)

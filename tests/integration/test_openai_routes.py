@@ -37,11 +37,18 @@ def openai_error(reply: Reply) -> tuple[int, str, str]:
     """Status, type and message, the shape checked."""
     said = reply.json
     assert list(said) == KEYS
-    assert said["error"] == {"message": said["message"], "type": said["type"], "param": said["error"]["param"]} | {
-        "code": reply.status
+    assert said["code"] == reply.status
+    assert said["error"] == {"message": said["message"], "type": said["type"]} | {
+        "param": said["error"]["param"],
+        "code": {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(reply.status),
     }
     assert reply.headers["Content-Type"] == "application/json"
     return reply.status, said["type"], said["message"]
+
+
+def but_for_its_id(reply: Reply) -> Any:
+    assert reply.json["id"] == f"embd-{reply.headers['x-request-id']}"
+    return {name: value for name, value in reply.json.items() if name != "id"}
 
 
 async def together(house: House, upstream: FakeUpstream, *asked: tuple[str, Any]) -> list[Reply]:
@@ -64,12 +71,27 @@ async def test_an_answer_is_openais(redis_url: str, upstream: FakeUpstream) -> N
         await wait_until(house.knows_the_model)
         for path in (OPENAI, "/embeddings"):
             reply = await house.post(path, {"input": ["a", "b c"], "model": "asked"})
-            assert list(reply.json) == ["object", "data", "model", "usage"]
+            assert list(reply.json) == ["id", "object", "data", "model", "usage"]
+            assert reply.json["id"] == f"embd-{reply.headers['x-request-id']}"
             assert [list(each) for each in reply.json["data"]] == [["object", "embedding", "index"]] * 2
             assert embeddings(reply) == [vector("a"), vector("b c")]
             assert (reply.json["object"], reply.json["model"]) == ("list", "the/model")
             assert usage(reply) == tokens("a") + tokens("b c")
     assert upstream.passed == []
+
+
+async def test_what_openai_allows_to_be_null_is_as_good_as_absent(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        nulls = dict.fromkeys(("model", "user", "encoding_format", "dimensions"))
+        assert embeddings(await house.post(OPENAI, {"input": "a", **nulls})) == [vector("a")]
+    assert (upstream.calls, upstream.passed) == ([["a"]], [])
+
+
+async def test_an_unknown_path_below_v1_is_told_as_openai_tells_it(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        for path in ("/v1/", "/v1/chat/completions", "/v1/embeddings/", "/v1/v1/embeddings"):
+            assert openai_error(await house.post(path, {"input": "a"}))[:2] == (404, "NotFound")
+        assert (await house.post("/v2/embeddings", {"input": "a"})).body == b""
 
 
 async def test_base64_is_the_same_vector(redis_url: str, upstream: FakeUpstream) -> None:
@@ -144,12 +166,22 @@ async def test_a_poisonous_text_fails_alone(redis_url: str, upstream: FakeUpstre
     assert openai_error(bad) == (422, "Validation", "Input validation error: poison x")
 
 
-async def test_ids_that_are_not_the_models_are_never_sent(redis_url: str, upstream: FakeUpstream) -> None:
+async def test_token_ids_are_refused_unless_a_setting_says_whose_they_are(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
     async with ready_house(redis_url, upstream.url) as house:
+        status, kind, message = openai_error(await house.post(OPENAI, {"input": [[5]], "model": "m"}))
+    assert (status, kind) == (400, "Validation")
+    assert "check_embedding_ctx_length=False" in message
+    assert (upstream.calls, upstream.decoded, upstream.passed) == ([], [], [])
+
+
+async def test_ids_that_are_not_the_models_are_never_sent(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url, proxy={"openai_token_ids": "model"}) as house:
         await wait_until(house.knows_the_model)
         for inputs in ([100], [[5, 101], [3]], ["a", [4, 2**32 - 1]]):
             status, kind, message = openai_error(await house.post(OPENAI, {"input": inputs}))
-            assert (status, kind) == (422, "Validation")
+            assert (status, kind) == (400, "Validation")
             assert "check_embedding_ctx_length=False" in message
         assert upstream.calls == []
         assert usage(await house.post(OPENAI, {"input": [[5, 99], [3]]})) > 0
@@ -180,7 +212,7 @@ async def test_a_cached_answer_keeps_its_usage(redis_url: str, upstream: FakeUps
         again = [await house.post(OPENAI, {"input": text}) for text in ("one", "the other", "alone")]
         listed = await house.post(OPENAI, {"input": ["alone", "one", "alone"]})
         assert (len(upstream.calls), len(upstream.tokenized)) == (calls, counts)
-        assert [reply.json for reply in again] == [reply.json for reply in (*first, alone)]
+        assert [but_for_its_id(reply) for reply in again] == [but_for_its_id(reply) for reply in (*first, alone)]
         assert usage(listed) == 2 * tokens("alone") + tokens("one")
         partly = await house.post(OPENAI, {"input": ["one", "something new"]})
         assert (usage(partly), embeddings(partly)) == (
@@ -199,7 +231,7 @@ async def test_a_list_is_kept_text_by_text(redis_url: str, upstream: FakeUpstrea
         first = await house.post(OPENAI, {"input": ["one", "the other"]})
         await wait_until(lambda: has_keys(redis_url, 4))
         again = await house.post(OPENAI, {"input": ["one", "the other"]})
-        assert first.json == again.json
+        assert but_for_its_id(first) == but_for_its_id(again)
         assert usage(await house.post(OPENAI, {"input": "the other"})) == tokens("the other")
     assert len(upstream.calls) == 1
 
@@ -210,7 +242,7 @@ async def has_keys(redis_url: str, count: int) -> bool:
 
 
 async def test_what_is_not_plain_is_answered_by_the_upstreams_own_route(redis_url: str, upstream: FakeUpstream) -> None:
-    body = b'{"input":"a","encoding_format":null}'
+    body = b'{"input":"a","dimensions":"many"}'
     async with ready_house(redis_url, upstream.url) as house:
         upstream.passing = (200, "application/json", b'{"object":"list"}')
         assert (await house.post(OPENAI, body, content_type="application/json")).body == b'{"object":"list"}'

@@ -23,7 +23,7 @@ def vectors(body: bytes, content_type: str | None = None) -> Plan:
 
 def answer(plan: Plan, rows: bytes) -> Any:
     assert plan.shape is not None
-    return json.loads(plan.shape(rows, None))
+    return json.loads(plan.shape(rows, None, "id"))
 
 
 TEXTS = st.text(max_size=6)
@@ -40,7 +40,7 @@ def test_queries_are_the_texts_of_one_job(texts: list[str]) -> None:
 def test_queries_are_answered_with_an_object_each() -> None:
     plan = queries(b'[{"query":"a"},{"query":"b"}]')
     assert plan.shape is not None
-    assert plan.shape(b"[[1.50],[2e-7]]", None) == b'[{"embedding":[1.50]},{"embedding":[2e-7]}]'
+    assert plan.shape(b"[[1.50],[2e-7]]", None, "id") == b'[{"embedding":[1.50]},{"embedding":[2e-7]}]'
 
 
 @pytest.mark.parametrize(

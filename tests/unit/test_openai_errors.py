@@ -18,7 +18,7 @@ def told(status: int, body: bytes) -> tuple[str, str, str | None]:
     assert list(answer["error"]) == ["message", "type", "param", "code"]
     error = answer["error"]
     assert (answer["message"], answer["type"], answer["code"]) == (error["message"], error["type"], status)
-    assert error["code"] == status
+    assert error["code"] == {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status)
     return error["message"], error["type"], error["param"]
 
 

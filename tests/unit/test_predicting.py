@@ -144,7 +144,7 @@ def test_one_answer_is_unwrapped_and_a_batch_is_not() -> None:
     one, batch = plan(b'{"inputs":["a","b"]}'), plan(b'{"inputs":[["a","b"]]}')
 
     assert one.shape is not None
-    assert one.shape(b'[[{"score":0.5,"label":"x"}]]', None) == b'[{"score":0.5,"label":"x"}]'
+    assert one.shape(b'[[{"score":0.5,"label":"x"}]]', None, "id") == b'[{"score":0.5,"label":"x"}]'
     assert batch.shape is None
     assert one.pieces == batch.pieces  # so they share a call, and its one computation
 

@@ -69,6 +69,7 @@ def test_every_setting_that_sounds_like_a_secret_is_tried() -> None:
     """A new one has to be added above."""
     names = {name for process in CLASSES for name in process.model_fields}
     assert {name for name in names if any(part in name for part in ("key", "url", "password", "token", "secret"))} - {
+        "openai_token_ids",
         "tokenizer_file",
         "api_keys_file",
     } == set(SECRETS)

@@ -16,6 +16,7 @@ EXPECTED = {
     "InvalidRequest": (422, "Validation"),
     "NotJson": (400, "Validation"),
     "EmptyInput": (400, "Empty"),
+    "ForeignTokenIds": (400, "Validation"),
     "WrongContentType": (415, "Validation"),
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),

@@ -1,0 +1,74 @@
+"""Why a request shares no upstream call with others, and when so many do not that it should be said. Pure.
+
+Each way out of batching has its name here, is counted under it in `autobatch_unbatched_requests_total`, and is
+described in docs/batching.md.
+"""
+
+from collections import Counter
+from enum import StrEnum
+
+import msgspec
+
+WINDOW_S = 60.0
+REQUESTS_MIN = 100  # below that, a share says nothing
+SHARE_MAX = 0.05
+
+
+class Alone(StrEnum):
+    """The first six travel as they came, to the upstream's own route; the others are cut apart, but share no call."""
+
+    ROUTE = "route"  # the route takes no inputs that could share a call
+    CONTENT_TYPE = "content_type"  # the body is not said to be JSON
+    NOT_JSON = "not_json"  # it is not JSON, or has bytes that are not Unicode
+    FIELDS = "fields"  # a field is missing, or has a value that its route does not take
+    REPEATED_FIELD = "repeated_field"  # a field of the route stands there twice
+    INPUTS = "inputs"  # the inputs are not texts or token ids, or there are none
+    TOO_LARGE = "too_large"  # the call would be larger than PAYLOAD_LIMIT, which the body is not
+    TOKEN_IDS = "token_ids"  # noqa: S105 - ids that decode to nothing can end the upstream
+    EMPTY_TEXT = "empty_text"  # the upstream always refuses it
+    TOO_LONG_TO_COUNT = "too_long_to_count"  # the upstream counts tokens of shorter texts only
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """More than SHARE_MAX of a window's requests travelled alone.
+
+    Attributes:
+        share: Of the requests to routes that batch.
+        reasons: How many of them for each reason.
+    """
+
+    share: float
+    reasons: dict[str, int]
+
+
+class AloneShare:
+    """How many of one worker's requests travelled alone, over windows of WINDOW_S."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+        self._requests = 0
+        self._reasons: Counter[str] = Counter()
+
+    def note(self, alone: Alone | None) -> None:
+        """Count one request; one whose route never batches counts for nothing."""
+        if alone is Alone.ROUTE:
+            return
+        self._requests += 1
+        if alone is not None:
+            self._reasons[alone] += 1
+
+    def look(self, now_s: float) -> Finding | None:
+        """At the end of a window, return what has to be said of it, if anything.
+
+        Args:
+            now_s: Of any clock that only goes forward.
+        """
+        if self._since_s is None:
+            self._since_s = now_s
+        if now_s - self._since_s < WINDOW_S:
+            return None
+        requests, reasons = self._requests, self._reasons
+        self._since_s, self._requests, self._reasons = now_s, 0, Counter()
+        if requests < REQUESTS_MIN or reasons.total() <= SHARE_MAX * requests:
+            return None
+        return Finding(round(reasons.total() / requests, 3), dict(reasons))
