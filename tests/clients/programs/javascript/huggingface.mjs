@@ -5,8 +5,8 @@ import { InferenceClient, InferenceClientProviderApiError } from "@huggingface/i
 import { answer } from "./protocol.mjs";
 
 await answer(
-  (baseUrl) => {
-    const client = new InferenceClient("unused", { endpointUrl: baseUrl.replace(/\/v1$/, "") });
+  (endpointUrl) => {
+    const client = new InferenceClient("unused", { endpointUrl });
     const list = (inputs) => client.featureExtraction({ inputs });
     return { one: async (text) => (await list(text))[0], list };
   },

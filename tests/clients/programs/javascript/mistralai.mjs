@@ -6,8 +6,8 @@ import { HTTPValidationError, SDKError } from "@mistralai/mistralai/models/error
 import { answer } from "./protocol.mjs";
 
 await answer(
-  (baseUrl) => {
-    const client = new Mistral({ serverURL: baseUrl.replace(/\/v1$/, ""), apiKey: "unused" });
+  (serverURL) => {
+    const client = new Mistral({ serverURL, apiKey: "unused" });
     const list = async (inputs) => {
       const { data } = await client.embeddings.create({ model: "mistral-embed", inputs });
       return data.map((item) => item.embedding);

@@ -9,7 +9,7 @@ import { text as readAll } from "node:stream/consumers";
  * `{"refused": {"class": ..., "status": ..., "message": ...}}`, as a user of the SDK would see it.
  *
  * @param {(baseUrl: string) => {one: (text: string) => Promise<number[]>, list: (texts: string[]) => Promise<number[][]>}} connect
- *   Make the SDK's client. `baseUrl` ends in `/v1`.
+ *   Make the SDK's client.
  * @param {(error: Error) => {status: number, message: string} | undefined} refusal
  *   Say what an error tells, if it is the SDK's own class for answers that are errors.
  */

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Client is an SDK that was given a base URL which ends in /v1, and a key.
+// Client is an SDK that was given a base URL and a key.
 type Client interface {
 	// One embeds one text in one call of the SDK.
 	One(ctx context.Context, text string) ([]float64, error)

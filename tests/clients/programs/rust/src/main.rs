@@ -17,7 +17,6 @@ const MODEL: &str = "text-embedding-3-small";
 
 #[derive(Deserialize)]
 struct Task {
-    /// Ends in /v1.
     base_url: String,
     mode: String,
     texts: Vec<String>,

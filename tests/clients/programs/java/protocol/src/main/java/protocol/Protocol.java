@@ -36,8 +36,6 @@ public final class Protocol {
     /**
      * Ask what stdin says, and print {"vectors": [[...], ...]}. If the SDK throws, the exit code is 1; if the error is a
      * Refusal, stdout has {"refused": ...}.
-     *
-     * @param connect is given the base URL, which ends in /v1
      */
     @SuppressWarnings("unchecked")
     public static void answer(Function<String, Client> connect) throws Exception {
