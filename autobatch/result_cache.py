@@ -30,11 +30,13 @@ class CacheCounts:
         hits: Names that had a row.
         misses: Names that had none; hits and misses are all that were looked up.
         broken: Misses whose value was not what is stored under that name.
+        bypasses: Requests that were not looked up.
     """
 
     hits: int = 0
     misses: int = 0
     broken: int = 0
+    bypasses: int = 0
 
 
 class ResultCache:

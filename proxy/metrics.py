@@ -85,6 +85,10 @@ class Metrics:
                 ("cache_hits", "Inputs answered from the result cache."),
                 ("cache_misses", "Inputs that the result cache did not have."),
                 ("cache_broken", "Of these, inputs whose value there was not what had been stored."),
+                (
+                    "cache_bypasses",
+                    "Requests that were not looked up: they travel alone, or the upstreams do not name one model.",
+                ),
             )
         }
         self._counted = dict.fromkeys(self._counts, 0)

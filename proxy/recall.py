@@ -51,6 +51,7 @@ class Recall:
         """
         model = self._model()
         if model is None or all(piece.kind != "merge" for piece in plan.pieces):
+            self.counts.bypasses += 1
             return plan.pieces, await self._desk.ask(plan, timeout_s)
         started_s = asyncio.get_running_loop().time()
         names = [_names(model, plan, piece) for piece in plan.pieces]

@@ -18,11 +18,10 @@ from proxy.openai_errors import as_openai
 
 #: Open to everybody, with what is below those that end with a slash; and so is `GET /`, which is `/health`.
 OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.json", "/.well-known/")
-#: Where errors are read as OpenAI's are.
-OPENAI = ("/v1/", "/embeddings")
-
 UNKNOWN_PATH = "/{path:(?s:.*)}"
 UNKNOWN_OPENAI_PATH = "/v1/{path:(?s:.*)}"
+#: Where errors are read as OpenAI's are.
+OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/", UNKNOWN_OPENAI_PATH)
 GET = ("GET", "HEAD")
 
 

@@ -72,6 +72,7 @@ async def test_without_a_named_model_nothing_is_kept(redis_url: str, upstream: F
     upstream.info = None
     async with ready_house(redis_url, upstream.url, proxy=CACHE) as house:
         assert [(200, [vector("hello")])] * 2 == [await house.embed("hello"), await house.embed("hello")]
+        assert await counted(house, "cache_bypasses") == 2
     assert [["hello"], ["hello"]] == upstream.calls
     assert await stored(redis_url) == 0
 

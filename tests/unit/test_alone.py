@@ -1,5 +1,8 @@
 """When it is said that too many requests share no call."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from proxy.alone import WINDOW_S, Alone, AloneShare
@@ -36,3 +39,9 @@ def test_each_window_is_judged_by_itself() -> None:
     for _ in range(100):
         share.note(None)
     assert share.look(2 * WINDOW_S) is None
+
+
+def test_every_reason_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "batching.md").read_text(encoding="utf-8")
+    table = text[text.index("| reason |") : text.index("## Requests that share")]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(Alone)
