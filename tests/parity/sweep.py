@@ -1,7 +1,8 @@
 """Case after case, over an upstream that some of them end.
 
 One case is in flight at a time, so the one after which the upstream does not answer has ended it. Such a case has no
-answer to compare with. What is asked of the proxy instead: an error, in time, and vectors for whoever asks beside it.
+answer to compare with. What is asked of the proxy instead: an error, in time, and vectors for the others that ask beside
+it, or 503 while the upstream is not there, and vectors when it is back.
 """
 
 import asyncio
@@ -64,7 +65,6 @@ async def sweep(rig: Rig, cases: Iterable[Case], kind: Kind = "embedding", toler
             try:
                 await asyncio.to_thread(rig.recover)
                 said, answered = await outlive(http, rig, case, dict(zip(neighbours, expected, strict=True)))
-                await asyncio.to_thread(rig.recover)
             except UpstreamEndedError as error:
                 findings.ending[case.id] = "not asked of the proxy alone"
                 findings.stopped = f"{case.id!r} ended the upstream: {error}"
@@ -88,6 +88,9 @@ async def outlive(
 
     Returns:
         What is wrong, and what the proxy answered to the case.
+
+    Raises:
+        UpstreamEndedError: The upstream cannot be started.
     """
     is_over = asyncio.Event()
     keeping = asyncio.create_task(_keep(rig.server, is_over))
@@ -105,10 +108,13 @@ async def outlive(
         answered = f"{answer.status} {answer.body[:160]!r}"
         if answer.status < 400:
             faults.append(f"no error, but {answered}")
-    for want, got in zip(neighbours.values(), others, strict=True):
+    await asyncio.to_thread(rig.recover)
+    for (neighbour, expected), got in zip(neighbours.items(), others, strict=True):
+        if isinstance(got, Answer) and got.status == 503:  # the upstream was not there, and is now
+            got = await ask(http, rig.proxy, neighbour)  # noqa: PLW2901
         if isinstance(got, BaseException):
             faults.append(f"a neighbour got no answer: {got!r}")
-        elif got.status != 200 or compare_bodies(want, got, TOLERANCE):
+        elif got.status != 200 or compare_bodies(expected, got, TOLERANCE):
             faults.append(f"a neighbour got {got.status} {got.body[:160]!r}")
     return "\n".join(faults), answered
 
