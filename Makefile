@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test test-e2e test-clients faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test quick test-bare test-e2e test-clients faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -34,6 +34,12 @@ test: .venv/dev.done     ## All tests, and the coverage gate on unit + integrati
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m pytest tests/clients
+
+quick: .venv/dev.done    ## The tests that need no server, in less than a minute
+	$(BIN)/python -m pytest tests/unit tests/parity/test_comparing.py
+
+test-bare: .venv/dev.done ## What depends on this machine's Redis and nginx, with the wheels' instead
+	.ci/without redis-server redis-cli valkey-server nginx -- $(BIN)/python -m pytest tests/integration tests/e2e tests/faults
 
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
@@ -66,7 +72,7 @@ fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guide
 abuse: .venv/dev.done    ## Bad input on raw sockets, at nginx and at a worker
 	$(BIN)/python -m pytest tests/e2e/test_abuse.py
 
-check: format lint types imports test ## What CI runs
+check: format lint types imports test test-bare ## What CI runs
 
 format: .venv/dev.done
 	$(BIN)/ruff format --check .

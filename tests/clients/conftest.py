@@ -1,10 +1,13 @@
 """One system for all tests, and nobody else to talk to."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from tests.clients.cl100k import RANKS, ranks_folder
 from tests.clients.offline import Offline
+from tests.clients.recorder import Recorder, recording
 from tests.clients.served import Served, served
 from tests.clients.truth import Truth
 
@@ -30,6 +33,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(180))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where dspy keeps its answers: in its default place they would be those of an earlier run."""
+    os.environ["DSPY_CACHEDIR"] = str(tmp_path_factory.mktemp("dspy"))
+
+
 @pytest.fixture(scope="session")
 def offline(pytestconfig: pytest.Config) -> Iterator[Offline]:
     """Who was refused. At the end of all tests it must be nobody."""
@@ -49,6 +58,29 @@ def keyed_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> It
     """One more on the same Redis and upstream, for those who have one of its keys."""
     shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "keyed")
     with served(tmp_path_factory.mktemp("keyed"), *shared, "--api-keys", ",".join(KEYS)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cl100k_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One more on the same Redis and upstream, that reads ids of OpenAI's vocabulary."""
+    shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "cl100k")
+    options = ("--openai-token-ids", "cl100k", "--cl100k-file", str(ranks_folder() / RANKS))
+    with served(tmp_path_factory.mktemp("cl100k"), *shared, *options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def recorder(system: Served) -> Iterator[Recorder]:
+    """What stands before the system and keeps what clients ask."""
+    with recording(system.url) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def cl100k_recorder(cl100k_system: Served) -> Iterator[Recorder]:
+    """The same before the system that reads OpenAI's ids."""
+    with recording(cl100k_system.url) as running:
         yield running
 
 
