@@ -137,6 +137,19 @@ def _metrics(upstream: Answer, proxy: Answer) -> list[str]:
     return _page(upstream, proxy) + compare_headers(upstream, proxy, BODY_HEADERS)
 
 
+def _two_types(_upstream: Answer, proxy: Answer) -> list[str]:
+    return [] if (proxy.status, proxy.body) == (400, b"") else [f"status {proxy.status}, body {proxy.body!r}"]
+
+
+def _info(upstream: Answer, proxy: Answer) -> list[str]:
+    if not upstream.body:  # of HEAD
+        return compare(upstream, proxy, unlike=BODY_HEADERS)
+    told = json.loads(upstream.body)
+    told |= {"max_client_batch_size": OPENAI_LIST_MAX, "upstream_max_client_batch_size": told["max_client_batch_size"]}
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return compare(Answer(upstream.status, upstream.with_headers(content_length=str(len(body))).headers, body), proxy)
+
+
 def _added_route(upstream: Answer, proxy: Answer) -> list[str]:
     faults = [] if upstream.status in {404, 405, 422} else [f"upstream: {upstream.status}"]
     return faults if proxy.status in {200, 204} else [*faults, f"status {proxy.status}, {proxy.body!r}"]
@@ -181,6 +194,10 @@ TABLE = {
     "unknown ids": Difference("a client that tokenises with OpenAI's vocabulary would get nonsense", _unknown_ids),
     "own limit": Difference("the longest list is the proxy's, as OpenAI's", _own_limit),
     "metrics": Difference("each counts its own work", _metrics),
+    "two content types": Difference(
+        "a worker refuses what is no HTTP; nginx before it sends the first on, which is TEI's answer", _two_types
+    ),
+    "info": Difference("the longest list is the proxy's; the upstream's has a key of its own", _info),
     "docs": Difference("each has pages of its own", _page),
     "models": Difference("OpenAI's clients ask for the models", _models),
     "other shapes": Difference("routes and shapes of other proxies, that TEI has not", _added_route),
