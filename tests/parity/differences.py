@@ -125,7 +125,7 @@ def _several_calls(upstream: Answer, proxy: Answer) -> list[str]:
 
 def _page(upstream: Answer, proxy: Answer) -> list[str]:
     if upstream.status == 404:  # built without its pages
-        return [] if proxy.status < 400 else [f"status {proxy.status}"]
+        return [] if proxy.status < 400 or proxy.status == 405 else [f"status {proxy.status}"]
     location = f"location {proxy.header('location')}" if upstream.header("location") != proxy.header("location") else ""
     kinds = [str(answer.header("content-type")).partition(";")[0] for answer in (upstream, proxy)]
     wrong_type = f"content type {kinds[1]}, not {kinds[0]}" if kinds[0] != kinds[1] else ""

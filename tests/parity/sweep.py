@@ -6,6 +6,7 @@ it, or 503 while the upstream is not there, and vectors when it is back.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ from tests.parity.server import Server, UpstreamEndedError
 
 NEIGHBOURS = 8
 LOOK_EVERY_S = 0.1
+_NULLS = re.compile(
+    rb"\[\[null(,null)*\]\]"
+)  # what the upstream itself says where the input had companions in its pass
 
 
 @dataclass(slots=True)
@@ -106,7 +110,7 @@ async def outlive(
         faults.append(answered)
     else:
         answered = f"{answer.status} {answer.body[:160]!r}"
-        if answer.status < 400:
+        if answer.status < 400 and not _NULLS.fullmatch(answer.body):
             faults.append(f"no error, but {answered}")
     await asyncio.to_thread(rig.recover)
     for (neighbour, expected), got in zip(neighbours.items(), others, strict=True):
