@@ -142,15 +142,15 @@ def llama_index_tei() -> Client:
 
 
 def llama_index_litellm() -> Client:
-    distribution = "llama-index-embeddings-litellm"
-    module = sdk(distribution, "llama_index.embeddings.litellm")
+    module = sdk("llama-index-embeddings-litellm", "llama_index.embeddings.litellm")
     model = "text-embedding-3-small"
     embed = in_threads(
         lambda base_url: nullcontext(module.LiteLLMEmbedding(model_name=model, api_base=base_url, api_key=KEY)),
         lambda client, text: client.get_text_embedding(text),
         lambda client, texts: client.get_text_embedding_batch(texts),
     )
-    return Client("llama-index LiteLLMEmbedding", "Python", version(distribution), embed, needs=NO_DEFAULT)
+    seen = version("llama-index-embeddings-litellm")
+    return Client("llama-index LiteLLMEmbedding", "Python", seen, embed, needs=NO_DEFAULT)
 
 
 def haystack_openai() -> Client:
