@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test test-e2e test-clients faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test quick test-bare test-e2e test-clients faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -35,6 +35,12 @@ test: .venv/dev.done     ## All tests, and the coverage gate on unit + integrati
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m pytest tests/clients
 
+quick: .venv/dev.done    ## The tests that need no server, in less than a minute
+	$(BIN)/python -m pytest tests/unit tests/parity/test_comparing.py
+
+test-bare: .venv/dev.done ## What depends on this machine's Redis and nginx, with the wheels' instead
+	.ci/without redis-server redis-cli valkey-server nginx -- $(BIN)/python -m pytest tests/integration tests/e2e tests/faults
+
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
 
@@ -44,8 +50,8 @@ faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=ng
 overload: .venv/dev.done ## Three times the upstream's capacity for a minute, and what becomes of it
 	$(BIN)/python -m tests.faults.overload
 
-parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; PROXY_URL= one that runs before it
-	$(BIN)/python -m tests.parity $(if $(TEI_URL),--tei-url $(TEI_URL)) $(if $(PROXY_URL),--proxy-url $(PROXY_URL)) $(PARITY)
+parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI; TEI_START= what starts it again; PROXY_URL= one that runs before it
+	$(BIN)/python -m tests.parity $(PARITY)
 
 # --no-deps: the list is whole, and pip would want the extras of its packages pinned under names of their own.
 .venv-clients-%/run.done: requirements/clients-%.txt
@@ -66,7 +72,7 @@ fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guide
 abuse: .venv/dev.done    ## Bad input on raw sockets, at nginx and at a worker
 	$(BIN)/python -m pytest tests/e2e/test_abuse.py
 
-check: format lint types imports test ## What CI runs
+check: format lint types imports test test-bare ## What CI runs
 
 format: .venv/dev.done
 	$(BIN)/ruff format --check .

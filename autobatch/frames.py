@@ -34,7 +34,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         id: `<worker>.<number>`, unique for ever.
-        n: Inputs in the body, 1 for a verbatim one.
+        n: Inputs in the body, 1 for a verbatim one that was not taken apart.
         at: Arrival, unix ms of Redis's clock.
         deadline: End of the client's patience, unix ms of Redis's clock.
         route: Path at the upstream, such as `/embed`.

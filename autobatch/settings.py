@@ -18,7 +18,15 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from autobatch.foreign_names import aliases_of
+
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+RUST_LEVELS = {"warn": "warning", "trace": "debug", "off": "error"}
+EMBED = "/embed"
+
+
+def _names(setting: str) -> AliasChoices:
+    return AliasChoices(setting, *aliases_of(setting))
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
@@ -55,6 +63,19 @@ def without_credentials(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
+def servers_of(inference_url: str) -> tuple[str, ...]:
+    """Return the base URLs of a comma list, without trailing slashes.
+
+    Other proxies want the URL of the route: there its server is meant. `http://host/embed/` is a server below `/embed`.
+    """
+    return tuple(_server_of(url.strip()) for url in inference_url.split(","))
+
+
+def _server_of(url: str) -> str:
+    parts = _split(url)
+    return parts._replace(path=parts.path.removesuffix(EMBED)).geturl().rstrip("/")
+
+
 def _api_keys(value: SecretStr) -> SecretStr:
     if not _listed(value.get_secret_value()):
         raise ValueError("must hold a key, or not be set: everybody may ask then")
@@ -84,7 +105,9 @@ class CommonSettings(BaseSettings):
             raise ValueError("must not be true or false")
         return value
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="how much is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", validation_alias=_names("log_level"), description="how much is logged"
+    )
     log_format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for a terminal")
     payload_limit: int = Field(
         2_000_000,
@@ -92,6 +115,16 @@ class CommonSettings(BaseSettings):
         le=500_000_000,
         description="bytes in one request body, and in one upstream call, as TEI's",
     )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _as_rust_log(cls, value: object) -> object:
+        """Take what RUST_LOG may hold: `warn`, or a list such as `info,hyper=warn`, whose own level has no target."""
+        if not isinstance(value, str):
+            return value
+        directives = sorted(value.lower().split(","), key=lambda each: "=" in each)
+        level = directives[0].rpartition("=")[2].strip()
+        return RUST_LEVELS.get(level, level)
 
 
 class QueueSettings(CommonSettings):
@@ -112,7 +145,7 @@ class QueueSettings(CommonSettings):
 class ProxySettings(QueueSettings):
     """`python -m proxy`."""
 
-    host: str = Field("0.0.0.0", description="address that the workers listen on")
+    host: str = Field("0.0.0.0", validation_alias=_names("host"), description="address that the workers listen on")
     port: int = Field(3000, ge=1, le=65535, description="port that the workers listen on")
     uds_path: str | None = Field(None, description="unix socket to listen on instead of HOST and PORT")
     web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
@@ -148,7 +181,7 @@ class ProxySettings(QueueSettings):
     )
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
-        validation_alias=AliasChoices("api_keys", "api_key"),
+        validation_alias=_names("api_keys"),
         description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's; "
         "each plain, or `sha256:` and the hex digits of its SHA-256",
     )
@@ -186,7 +219,7 @@ class BatcherSettings(QueueSettings):
         10,
         ge=0,
         le=10_000,
-        validation_alias=AliasChoices("max_wait_time_ms", "max_wait_time"),
+        validation_alias=_names("max_wait_time_ms"),
         description="the longest wait for companions, from the oldest arrival",
     )
     batch_policy: Literal["adaptive", "full"] = Field(
@@ -198,15 +231,18 @@ class BatcherSettings(QueueSettings):
     )
     inference_url: Annotated[str, NoDecode, AfterValidator(_http_urls)] = Field(
         "http://127.0.0.1:8080",
+        validation_alias=_names("inference_url"),
         repr=False,  # it may hold a password
-        description="the upstream; a comma list is a list of replicas",
+        description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
     )
-    inference_api_key: SecretStr | None = Field(None, description="sent to the upstream as a bearer token")
+    inference_api_key: SecretStr | None = Field(
+        None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
+    )
     max_concurrent_batches: int = Field(
         2,
         ge=1,
         le=256,
-        validation_alias=AliasChoices("max_concurrent_batches", "max_concurrent_workers"),
+        validation_alias=_names("max_concurrent_batches"),
         description="the most calls in flight per upstream",
     )
     upstream_timeout_ms: int = Field(
@@ -240,7 +276,7 @@ class BatcherSettings(QueueSettings):
     @property
     def inference_urls(self) -> tuple[str, ...]:
         """The replicas, without trailing slashes."""
-        return tuple(url.strip().rstrip("/") for url in self.inference_url.split(","))
+        return servers_of(self.inference_url)
 
 
 class EmbedderSettings(CommonSettings):

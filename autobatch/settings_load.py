@@ -1,11 +1,14 @@
 """Read settings once, strictly: flag > environment > `.env` > `config.toml` > default.
 
 Every fault is printed, not only the first, and the process ends with status 2. Values of secrets are never printed.
+A name that no process has is a fault in both files and among the flags. The environment is full of other programs' names,
+so there it is worth a remark at most: `settings_remarks`.
 """
 
+import difflib
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +22,13 @@ from pydantic_settings import (
     InitSettingsSource,
 )
 
+from autobatch.foreign_names import is_composes, refused
 from autobatch.settings import PROCESSES, CommonSettings
 
 CONFIG_FILE = "config.toml"
 ENV_FILE = ".env"
+ENV_FILE_ENCODING = "utf-8-sig"  # an editor's byte order mark is no part of the first name
+ALIKE = 0.75  # `prot` and `port`, `max_bach_size` and `max_batch_size`
 
 S = TypeVar("S", bound=CommonSettings)
 
@@ -55,6 +61,14 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
     from_file, faults = _config_file(cls)
     flags, unknown = _known_flags(cls, argv)
     faults += unknown
+    try:
+        faults += [
+            f"{ENV_FILE}: {name.upper()}: no such setting{advice(name, every_name(), str.upper)}"
+            for name in env_file_names()
+            if name not in every_name() and not is_composes(name)
+        ]
+    except UnicodeDecodeError as error:
+        raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
 
     # pydantic-settings takes its sources from this hook only; the class itself stays free of I/O.
     class Sourced(cls):  # type: ignore[valid-type, misc]
@@ -63,7 +77,7 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
             return (
                 CliSettingsSource(settings_cls, cli_prog_name="autobatch", cli_parse_args=flags),
                 EnvSettingsSource(settings_cls),
-                DotEnvSettingsSource(settings_cls, env_file=ENV_FILE),
+                DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENV_FILE_ENCODING),
                 InitSettingsSource(settings_cls, init_kwargs=from_file),
             )
 
@@ -71,8 +85,6 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         values = Sourced()
     except ValidationError as error:
         raise SettingsError([*faults, *_describe(error)]) from None
-    except UnicodeDecodeError as error:
-        raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
     if faults:
         raise SettingsError(faults)
     read_values = {name: getattr(values, name) for name in cls.model_fields}
@@ -85,18 +97,58 @@ def names_of(name: str, field: FieldInfo) -> tuple[str, ...]:
     return tuple(str(choice) for choice in alias.choices) if isinstance(alias, AliasChoices) else (name,)
 
 
+def every_name() -> set[str]:
+    """All lower-case names of all settings of all processes."""
+    return {
+        each
+        for process in PROCESSES.values()
+        for name, field in process.model_fields.items()
+        for each in names_of(name, field)
+    }
+
+
+def env_file_names() -> tuple[str, ...]:
+    """All lower-case names in `.env`, those without a value too.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    file = DotEnvSettingsSource(
+        CommonSettings, env_file=ENV_FILE, env_file_encoding=ENV_FILE_ENCODING, env_ignore_empty=False
+    )
+    return tuple(file.env_vars)
+
+
+def advice(name: str, known: Collection[str], spelt: Callable[[str], str]) -> str:
+    """Return what to use in place of a name that is no setting, behind the words that say so; empty: nobody can tell.
+
+    Args:
+        name: In lower case, words joined by underscores.
+        known: The names that would be understood, in the same form.
+        spelt: How such a name is written where this one was.
+    """
+    if row := refused(name):
+        return f"; {row.instead}"
+    alike = difflib.get_close_matches(name, sorted(known), n=1, cutoff=ALIKE)
+    return f"; did you mean {spelt(alike[0])}?" if alike else ""
+
+
+def _as_flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Part the flags that this process knows, with their values, from what is wrong with the others.
 
     A word that stands where no flag can be is named only before the first flag: behind one it may be half of a secret.
     argparse would refuse the others too, but not together with other faults, and it prints their values.
     """
-    known = {"--help"}
+    names = {"help"}
     for name, field in cls.model_fields.items():
-        flags = [each.replace("_", "-") for each in names_of(name, field)]
-        known.update(f"--{flag}" for flag in flags)
+        names.update(names_of(name, field))
         if field.annotation is bool:
-            known.update(f"--no-{flag}" for flag in flags)
+            names.update(f"no_{each}" for each in names_of(name, field))
+    known = {_as_flag(name) for name in names}
     kept: list[str] = []
     unknown: list[str] = []
     last = ""
@@ -111,7 +163,8 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
             elif not is_known and is_value and _is_secret(last):
                 unknown.append(f"{last}: has no value; one that begins with dashes goes behind a `=`")
             elif not is_known:
-                unknown.append(f"{flag}: no such flag")
+                asked = flag.lstrip("-").lower().replace("-", "_")
+                unknown.append(f"{flag}: no such flag{advice(asked, names, _as_flag) if is_flag else ''}")
             is_value = is_flag and not equals
             last = flag if is_flag else last
         else:
@@ -130,13 +183,13 @@ def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return {}, [f"{CONFIG_FILE}: {error}"]
-    every_name = {
-        n
-        for process in PROCESSES.values()
-        for name, field in process.model_fields.items()
-        for n in names_of(name, field)
-    }
-    faults = [f"{CONFIG_FILE}: {key}: no such setting" for key in values if key not in every_name]
+    if isinstance(values.get("debug"), bool) and values.pop("debug"):  # another proxy's key, in this file only
+        values.setdefault("log_level", "debug")
+    faults = [
+        f"{CONFIG_FILE}: {key}: no such setting{advice(key.lower(), every_name(), str.lower)}"
+        for key in values
+        if key not in every_name()
+    ]
     mine = {n for name, field in cls.model_fields.items() for n in names_of(name, field)}
     return {key: value for key, value in values.items() if key in mine}, faults
 

@@ -10,6 +10,7 @@ from autobatch import logs
 from autobatch.redis_address import Address
 from autobatch.settings import BatcherSettings
 from autobatch.settings_load import SettingsError, load
+from autobatch.settings_remarks import log_remarks
 from batcher.app import serve
 
 
@@ -35,6 +36,7 @@ def main() -> None:
     settings = load(BatcherSettings)
     check(settings)
     logs.configure(settings, "batcher")
+    log_remarks(settings)
     uvloop.run(serve_until_signalled(settings))
 
 

@@ -116,7 +116,8 @@ class Caller:
             tell = self._teller(call, answered)
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answer.body, []) for job in jobs]
-            rows = cut(answer.body, call.inputs, jobs[0].header.route)
+            route = jobs[0].header.route
+            rows = cut(answer.body, call.inputs, route, call.merged.ids if route == "/embed_all" else ())
             bodies = [part(rows, own) for own in call.merged.places]
             if counting is None:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]

@@ -8,7 +8,7 @@
 Source: the answers of text-embeddings-inference 1.9. It writes null for a component that is no number, and so do we.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Annotated
 
 import msgspec
@@ -36,13 +36,14 @@ _decode_sparse = msgspec.json.Decoder(list[_Component]).decode
 _decode_scores = msgspec.json.Decoder(Annotated[list[_Score], msgspec.Meta(min_length=1)]).decode
 
 
-def cut(answer: bytes, count: int, route: str = "/embed") -> list[bytes]:
+def cut(answer: bytes, count: int, route: str = "/embed", may_be_empty: Container[int] = ()) -> list[bytes]:
     """Cut an answer into its rows, without parsing floats.
 
     Args:
         answer: JSON array with a row for each input.
         count: Inputs of the call.
         route: Where the call went.
+        may_be_empty: Places of inputs that may have no tokens, and then no vector of `/embed_all`.
 
     Returns:
         A row each, in the order of the call, in the upstream's own bytes.
@@ -59,21 +60,23 @@ def cut(answer: bytes, count: int, route: str = "/embed") -> list[bytes]:
     if route == "/embed":
         _check_vectors(answer, rows)
     elif route == "/embed_all":
-        _check_token_vectors(rows)
+        _check_token_vectors(rows, may_be_empty)
     else:
         _check_objects(_decode_scores if route == "/predict" else _decode_sparse, rows)
         _check_utf8(answer)
     return rows
 
 
-def _check_token_vectors(rows: Sequence[bytes]) -> None:
+def _check_token_vectors(rows: Sequence[bytes], may_be_empty: Container[int]) -> None:
     sizes = set()
-    for row in rows:
+    for place, row in enumerate(rows):
         try:
             vectors = [bytes(vector) for vector in _decode_rows(row)]
         except NOT_AS_ASKED as exc:
             raise UpstreamProtocolError("The upstream's answer has a row that is not an array of vectors") from exc
         if not vectors:
+            if place in may_be_empty:
+                continue
             raise UpstreamProtocolError("The upstream's answer has an empty row")
         _check_vectors(row, vectors)
         sizes.add(vectors[0].count(b","))

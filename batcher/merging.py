@@ -30,6 +30,11 @@ class Merged(msgspec.Struct, frozen=True):
         """Different inputs in the call."""
         return len(self.items)
 
+    @property
+    def ids(self) -> list[int]:
+        """Places of those that are lists of token ids: the vocabulary may have none of them."""
+        return [place for place, item in enumerate(self.items) if item.lstrip().startswith(b"[")]
+
 
 def merge(jobs: Sequence[Job]) -> Merged:
     """Return the call that answers these jobs of one lane."""

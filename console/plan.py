@@ -4,13 +4,14 @@ The order is the order of need: Redis, embedder, batcher, workers, nginx. A part
 not started. Each worker is a process of its own with its own unix socket, so that nginx counts the requests of each.
 """
 
+import ipaddress
 import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autobatch.settings import without_credentials
+from autobatch.settings import servers_of, without_credentials
 from console.parts import Part, Plan, Ready
 from console.programs import Program
 from console.up_settings import UpSettings
@@ -55,9 +56,7 @@ def plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> Pl
     if machine.redis is None:
         notes.append(f"redis: {without_credentials(redis_url)} (REDIS_URL)")
     if settings.inference_url:
-        notes.append(
-            f"upstream: {', '.join(without_credentials(url.strip()) for url in inference_url.split(','))} (INFERENCE_URL)"
-        )
+        notes.append(f"upstream: {', '.join(map(without_credentials, servers_of(inference_url)))} (INFERENCE_URL)")
     elif settings.embedder_port not in (0, machine.embedder_port):
         notes.append(f"embedder: port {settings.embedder_port} is taken, {machine.embedder_port} instead")
     if settings.batcher_port not in (0, machine.batcher_port):
@@ -77,6 +76,14 @@ def plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> Pl
 def reachable(host: str) -> str:
     """Return the address at which this machine reaches a server that listens on `host`."""
     return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on `host` is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _redis(program: Program, run_dir: Path) -> Part:

@@ -38,8 +38,13 @@ class Program:
 
 
 def search_path() -> str:
-    """Return PATH, and the folders of system programs after it."""
-    return os.pathsep.join((os.environ.get("PATH", os.defpath), *SBIN))
+    """Return PATH, and the folders of system programs after it, where PATH has the folder of users' programs beside it.
+
+    So a PATH that leads nowhere on this machine finds nothing of it.
+    """
+    path = os.environ.get("PATH", os.defpath)
+    folders = path.split(os.pathsep)
+    return os.pathsep.join((path, *(sbin for sbin in SBIN if str(Path(sbin).with_name("bin")) in folders)))
 
 
 def find_redis(path: str, *, wheel: Callable[[], str | None] | None = None) -> Program:

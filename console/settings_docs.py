@@ -18,6 +18,7 @@ WIDTH = 100
 
 ENV_HEAD = """# Every setting with its default: copy to `.env` and change what you need.
 # A flag beats the environment, the environment beats `.env`, `.env` beats `config.toml` (same names, lower case).
+# A name that is neither here nor docker compose's stops the start.
 # Made by `make docs` from autobatch/settings.py.
 """
 

@@ -16,7 +16,9 @@ from typing import Annotated
 
 import typer
 
+from autobatch import embedder_needs
 from autobatch.settings_load import load
+from autobatch.settings_remarks import remarks_of
 from console import nginx_files, plan, ports, programs, run_folder, running
 from console.parts import Part, Plan
 from console.run_folder import RunFolder
@@ -149,7 +151,7 @@ def _check(settings: UpSettings) -> None:
 def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool) -> Plan:
     """Look at the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
-    redis = None if settings.redis_url else programs.find_redis(path)
+    redis = _redis_to_start(settings, path)
     shutil.rmtree(plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
     plan.metrics_folder(folder.path).mkdir()
     prefix = folder.path / "nginx"
@@ -178,7 +180,25 @@ def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, 
             batcher_port=ports.choose(settings.batcher_host, settings.batcher_port, {settings.port, embedder_port}),
         ),
     )
-    return replace(made, notes=(*(f"nginx: {fault}" for fault in faults), *made.notes))
+    return replace(made, notes=(*remarks_of(settings), *(f"nginx: {fault}" for fault in faults), *made.notes))
+
+
+def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
+    """Return the Redis that the settings leave to us, if any.
+
+    Raises:
+        NotFoundError: With all that is missing on this machine, the embedder's packages too.
+    """
+    redis, missing = None, []
+    try:
+        redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
+    except programs.NotFoundError as error:
+        missing.append(str(error))
+    if not settings.inference_url and (sentence := embedder_needs.missing(settings.embedder_model_dir)):
+        missing.append(sentence)
+    if missing:
+        raise programs.NotFoundError("\n".join(missing))
+    return redis
 
 
 def _cores() -> int:

@@ -5,11 +5,13 @@ import shlex
 import time
 
 from console.parts import Part, Stage
-from console.plan import reachable
+from console.plan import is_loopback, reachable
 from console.run_folder import RunFolder
 from console.up_settings import UpSettings
 
 TRY_BODY = '{"inputs":"hello world"}'
+KEY_HELP = "one of API_KEYS or API_KEYS_FILE, as it was before it was hashed"
+CLOSE_HELP = "API_KEYS asks for a key, HOST=127.0.0.1 is for this machine only"
 
 
 class Report:
@@ -42,12 +44,19 @@ class Report:
         host = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
         public = f"{host}:{self._settings.port}"
         took_s = time.monotonic() - self._started_mono_s
+        has_keys = bool(self._settings.keys or self._settings.api_keys_file)
+        bearer = ' -H "authorization: Bearer $KEY"' if has_keys else ""
         lines = [
             f"ready after {took_s:.1f} s: http://{public}",
             "",
-            f"  curl -s {public}/embed -H 'content-type: application/json' -d {shlex.quote(TRY_BODY)}",
+            *([f"  KEY=...  # {KEY_HELP}"] if has_keys else []),
+            f"  curl -s {public}/embed -H 'content-type: application/json'{bearer} -d {shlex.quote(TRY_BODY)}",
             "",
         ]
+        if not has_keys and not is_loopback(self._settings.host):
+            lines.append(
+                f"  open     to everybody who reaches {self._settings.host}:{self._settings.port}; {CLOSE_HELP}"
+            )
         by_name = {part.name: part for part in parts}
         if redis := by_name.get("redis"):
             queue = shlex.quote(f"{{{self._settings.namespace}}}:jobs")

@@ -21,7 +21,12 @@ class UpSettings(ProxySettings, BatcherSettings, EmbedderSettings):
     """`autobatch up`."""
 
     redis_url: SecretStr = Field(SecretStr(""), description="the Redis to use; unset: one is started")
-    inference_url: str = Field("", repr=False, description="the upstream to use; unset: the embedder is started")
+    inference_url: str = Field(
+        "",
+        validation_alias=BatcherSettings.model_fields["inference_url"].validation_alias,
+        repr=False,
+        description="the upstream to use; unset: the embedder is started",
+    )
 
     @field_validator("redis_url", "inference_url")
     @classmethod

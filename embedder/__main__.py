@@ -7,10 +7,10 @@ from time import perf_counter
 
 import uvloop
 
-from autobatch import logs
+from autobatch import embedder_needs, logs
 from autobatch.settings import EmbedderSettings
 from autobatch.settings_load import load
-from embedder import app, model
+from autobatch.settings_remarks import log_remarks
 from embedder.errors import ModelFolderError
 
 log = logging.getLogger("embedder")
@@ -20,6 +20,12 @@ def main() -> None:
     """Serve until SIGTERM. Exit 2 when the settings name a model that cannot be served, 1 when the port is taken."""
     settings = load(EmbedderSettings)
     logs.configure(settings, "embedder")
+    log_remarks(settings)
+    if sentence := embedder_needs.missing(settings.embedder_model_dir):
+        sys.stderr.write(f"autobatch: {sentence}\n")
+        sys.exit(2)
+    from embedder import app, model  # noqa: PLC0415 - they import what may be missing
+
     started_s = perf_counter()
     try:
         loaded = model.load(settings, os.environ.get("XDG_CACHE_HOME"))

@@ -91,14 +91,15 @@ def build(routes: Routes, metrics: Metrics, payload_limit: int, api_key: str | N
 
 def _early_answer(request: web.Request, api_key: str | None) -> web.Response | None:
     """What is answered before a body is read: a preflight, a wrong path, no key, a wrong method; in that order."""
-    if request.method == "OPTIONS":
-        return web.Response(headers=PREFLIGHT)
     fault = request.match_info.http_exception
-    if isinstance(fault, web.HTTPNotFound):
-        return web.Response(status=404)
+    is_known = not (isinstance(fault, web.HTTPNotFound) or "%" in request.rel_url.raw_path)  # TEI decodes no path
     headers = {}
-    if isinstance(fault, web.HTTPMethodNotAllowed):
+    if isinstance(fault, web.HTTPMethodNotAllowed) and is_known:
         headers["allow"] = ",".join(method for method in METHODS if method in fault.allowed_methods)
+    if request.method == "OPTIONS":
+        return web.Response(headers=PREFLIGHT | headers)
+    if not is_known:
+        return web.Response(status=404)
     if not may_pass(api_key, request.method, request.path, request.headers.get("authorization")):
         return web.Response(status=401, headers=headers)
     return web.Response(status=405, headers=headers) if headers else None

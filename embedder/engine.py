@@ -81,10 +81,13 @@ class Engine:
         def finished(pooled: Vectors) -> Vectors:
             return finish(pooled, request.dimensions, normalize=request.normalize)
 
-        return await self._admit(request, self.model.run, finished)
+        return await self._admit(request, self._pool, finished)
 
     async def embed_all(self, request: EmbedRequest) -> Done[list[Vectors]]:
-        """Return the vectors of every input's tokens, in order: (tokens, size) float32 each. Raises as `embed`."""
+        """Return the vectors of every input's tokens, in order: (tokens, size) float32 each. Raises as `embed`.
+
+        Ids that the vocabulary has not are no tokens, and an input may have no others.
+        """
         return await self._admit(request, self.model.run_tokens, lambda tokens: tokens)
 
     async def tokenize(self, request: TokenizeRequest) -> list[list[dict[str, Any]]]:
@@ -183,6 +186,11 @@ class Engine:
         if is_too_many:
             raise errors.too_many_dimensions()
         return rows
+
+    def _pool(self, rows: Rows) -> Vectors:
+        if not all(rows):
+            raise errors.backend_failed("the input has no tokens")
+        return self.model.run(rows)
 
     async def _with_tokenizer(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work)

@@ -51,7 +51,7 @@ class Model:
         """One forward pass, without the pooling.
 
         Args:
-            rows: As in `run`.
+            rows: Token ids, at least one row; a row may be empty.
 
         Returns:
             For each row the vectors of its tokens: (its length, size) float32.
@@ -59,6 +59,8 @@ class Model:
         Raises:
             TeiError: The pass failed.
         """
+        if not any(rows):
+            return [np.empty((0, self.size), dtype=np.float32)] * len(rows)
         tokens = self._pass("tokens", rows)  # (rows, longest row, size)
         return [tokens[place, : len(row)] for place, row in enumerate(rows)]
 

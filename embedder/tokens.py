@@ -36,9 +36,9 @@ class TextTokenizer:
     def encode(
         self, inputs: Sequence[Input], prompt_name: str | None, direction: Direction, *, truncate: bool
     ) -> list[list[int]]:
-        """Return the ids of every input, special tokens included, each 1 to `tokens_max` long, not padded.
+        """Return the ids of every input, special tokens included, each up to `tokens_max` long, not padded.
 
-        Ids of a client are decoded to text and encoded again without special tokens, as TEI does.
+        Ids of a client are decoded to text and encoded again without special tokens, as TEI does; nothing may be left.
 
         Raises:
             TeiError: What is wrong with the first input that cannot be encoded.
@@ -54,8 +54,6 @@ class TextTokenizer:
         for row in rows:
             if len(row) > self.tokens_max:
                 raise errors.too_many_tokens(len(row), self.tokens_max)
-            if not row:
-                raise errors.backend_failed("the input has no tokens")
         if fault:
             raise fault
         return rows

@@ -17,6 +17,7 @@ from autobatch import logs
 from autobatch.redis_address import Address
 from autobatch.settings import ProxySettings
 from autobatch.settings_load import SettingsError, load
+from autobatch.settings_remarks import log_remarks
 from proxy.key_file import read_keys
 from proxy.lengths import make_ruler
 from proxy.token_ids import make_text_of_ids
@@ -82,6 +83,7 @@ def main() -> None:
     settings = load(ProxySettings)
     check(settings)
     logs.configure(settings, "proxy")
+    log_remarks(settings)
     if settings.uds_path:
         Path(settings.uds_path).parent.mkdir(parents=True, exist_ok=True)
     if METRICS_FOLDER in os.environ:  # several gunicorns share one, so that any worker speaks for all

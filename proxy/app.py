@@ -19,6 +19,7 @@ from proxy.access import Access
 from proxy.alone import AloneShare
 from proxy.common_headers import CommonHeaders
 from proxy.compute import PATHS, Compute
+from proxy.connections import Runner
 from proxy.desk import Desk, new_worker_id
 from proxy.docs_page import docs_routes
 from proxy.fleet_routes import FleetRoutes
@@ -99,7 +100,7 @@ def make_app(settings: ProxySettings) -> web.Application:
         app,
         {path: compute.handler(path) for path in PATHS},
         {
-            **FleetRoutes(desk, watcher, metrics, take).handlers(),
+            **FleetRoutes(desk, watcher, metrics, take, settings.max_client_batch_size).handlers(),
             **{path: handler for _, path, handler in docs_routes()},
         },
         access,
@@ -124,7 +125,7 @@ def _warn(share: AloneShare) -> None:
 async def make_runner(settings: ProxySettings) -> web.AppRunner:
     """Return what aiohttp's gunicorn worker runs."""
     app = make_app(settings)
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection

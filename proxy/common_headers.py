@@ -56,6 +56,9 @@ class CommonHeaders:
         """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""
         headers = response.headers
         headers.popall("Server", None)
+        if isinstance(response, web.HTTPException):  # aiohttp's words, of what never came to a route: `CONNECT`
+            response.body = None
+            headers["Content-Length"] = "0"
         if isinstance(response, web.Response) and not response.body:
             headers.popall("Content-Type", None)
             if request.method == "HEAD" and response.status != 204:

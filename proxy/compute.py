@@ -17,6 +17,7 @@ from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
 from proxy.framework_errors import FrameworkError, TooLarge, TooSlow, WrongType
+from proxy.long_lists import plan_decode, plan_rerank, plan_similarity, plan_tokenize
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
 from proxy.openai_errors import as_openai
@@ -44,9 +45,13 @@ PLANNERS: dict[str, Planner] = {
     "/embeddings": plan_openai,
     "/v1/embedding": plan_queries,
     "/vectors": plan_vectors,
+    "/rerank": plan_rerank,
+    "/similarity": plan_similarity,
+    "/tokenize": plan_tokenize,
+    "/decode": plan_decode,
 }
 ALIASES = ("/", "/invocations")
-VERBATIM = ("/rerank", "/similarity", "/tokenize", "/decode", "/vertex")
+VERBATIM = ("/vertex",)
 OPENAI = ("/v1/embeddings", "/embeddings")
 OTHERS = ("/v1/embedding", "/vectors")  # these look at the content type themselves
 PATHS = (*PLANNERS, *ALIASES, *VERBATIM)

@@ -46,7 +46,7 @@ def docs_routes() -> list[Route]:
     return [
         Route("GET", "/docs", page.redirect),
         Route("GET", "/docs/", page.page),
-        Route("GET", "/docs/{asset}", page.asset),
+        Route("GET", "/docs/{asset:(?s:.+)}", page.asset),
         Route("GET", "/api-doc/openapi.json", page.document),
     ]
 
@@ -71,7 +71,7 @@ class DocsPage:
         return self._serve(DOCUMENT, "application/json", _ASK_AGAIN)
 
     async def asset(self, request: web.Request) -> web.Response:
-        """`GET /docs/{asset}`."""
+        """`GET /docs/{asset}`; whatever is not in the list is not there, slashes in it or not."""
         asset = ASSETS.get(request.match_info["asset"])
         return web.Response(status=404) if asset is None else self._serve(*asset, _KEEP)
 

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from autobatch.errors import AutobatchError, UpstreamUnavailable
 from proxy.answers import JSON, error_response
 from proxy.desk import Desk
+from proxy.info import told
 from proxy.metrics import CONTENT_TYPE, Metrics
 from proxy.openai_errors import as_openai
 from proxy.watcher import FleetWatcher
@@ -23,13 +24,22 @@ class FleetRoutes:
 
     Args:
         take: Brings this worker's numbers into the metrics.
+        request_inputs_max: Inputs that one request may have.
     """
 
-    def __init__(self, desk: Desk, watcher: FleetWatcher, metrics: Metrics, take: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        watcher: FleetWatcher,
+        metrics: Metrics,
+        take: Callable[[], None],
+        request_inputs_max: int,
+    ) -> None:
         self._desk = desk
         self._watcher = watcher
         self._metrics = metrics
         self._take = take
+        self._request_inputs_max = request_inputs_max
         self._started_s = int(time.time())
 
     def handlers(self) -> Mapping[str, Handler]:
@@ -57,11 +67,11 @@ class FleetRoutes:
         return web.Response(status=204)
 
     async def info(self, _request: web.Request) -> web.Response:
-        """The upstream's own."""
+        """The upstream's own, with the longest list that is taken here."""
         info = self._watcher.fleet.info
         if info is None:
             return error_response(_nobody_told())
-        return web.Response(body=info, headers=JSON)
+        return web.Response(body=told(info, self._request_inputs_max), headers=JSON)
 
     async def models(self, _request: web.Request) -> web.Response:
         """What OpenAI's clients list: the one model."""

@@ -6,7 +6,8 @@ Two environments are needed because some frameworks do not resolve together with
 - `old`: requirements/clients-old.txt.
 
 `make test-clients` runs every test in both. The variable CLIENTS names the environment: there, an SDK of its list that
-is missing or has another major version is a failure. Any other SDK that is missing is a skip.
+is missing or has another major version is a failure. Any other SDK that is missing is a skip. With CLIENTS=others the
+development environment runs the SDKs of all other languages: `languages.py`.
 """
 
 import importlib
@@ -36,7 +37,7 @@ SDKS = {
 
 
 def environment() -> str:
-    """Return the name of the environment that is running; the empty string in any other than those two."""
+    """Return the name of the environment that is running; the empty string where none was asked for."""
     return os.environ.get("CLIENTS", "")
 
 

@@ -28,10 +28,12 @@ class Offline:
     """While it is on, Python code of this process reaches only loopback and unix sockets.
 
     Attributes:
+        environment: The variables that were set before it was on.
         refused: Every other host that somebody wanted to reach.
     """
 
     def __init__(self) -> None:
+        self.environment = dict(os.environ)
         self.refused: list[str] = []
         self._patched: list[tuple[Any, str, Any]] = []
 

@@ -10,7 +10,7 @@ from tests.clients.environments import SDKS, environment
 
 
 def test_every_environment_has_its_sdks_at_the_promised_versions() -> None:
-    if not environment():
+    if environment() not in SDKS:
         pytest.skip("neither of the two environments of `make test-clients`")
     promised = SDKS[environment()]
     found = {name: version(name) for name in promised}

@@ -21,6 +21,7 @@ import aiohttp
 import pytest
 
 from console import nginx_files, programs
+from tests.support.raw_http import Answer, raw_connection, request
 from tests.support.waiting import wait_until
 
 PAYLOAD_LIMIT = 2_000_000
@@ -45,7 +46,8 @@ async def answer(request):
     if request.path == "/release":
         released.set()
     return web.json_response(headers={"X-Request-Id": "the worker's echo"}, data={"worker": sys.argv[1], "bytes": len(body), "id": request.headers.get("X-Request-Id"),
-                              "held": count["held"], "connections": len(transports)})
+                              "held": count["held"], "connections": len(transports),
+                              "path": request.raw_path, "types": request.headers.getall("Content-Type", [])})
 
 async def main():
     app = web.Application(client_max_size=1 << 30)
@@ -271,6 +273,70 @@ async def test_what_the_edge_says_on_openais_routes_has_their_shape(edge: Edge) 
         status, answer = await edge.ask("POST", path, data=BytesIO(b"x" * size))
         flat = {"message": TOO_LARGE, "type": "Validation", "code": 413}
         assert (status, answer) == (413, {"error": {**flat, "param": None}, **flat})
+
+
+def port_of(edge: Edge) -> int:
+    return int(edge.url.rpartition(":")[2])
+
+
+async def said(edge: Edge, sent: bytes) -> Answer:
+    async with raw_connection(port_of(edge)) as connection:
+        await connection.send([sent])
+        answer = await connection.answer()
+    assert answer is not None
+    return answer
+
+
+@pytest.mark.parametrize("path", ["/%65mbed", "//embed", "/a/../embed", "/embed%2F", "/embed?q=%41", "/refused"])
+async def test_a_path_reaches_the_worker_as_it_was_sent(edge: Edge, path: str) -> None:
+    answer = await said(edge, request(start=b"POST %b HTTP/1.1" % path.encode()))
+
+    assert (answer.status, json.loads(answer.body)["path"]) == (200, path)
+
+
+@pytest.mark.parametrize(
+    ("types", "first"),
+    [
+        ([], []),
+        (["text/plain"], ["text/plain"]),
+        (["application/json", "application/json"], ["application/json"]),
+        (["application/json; a=b", "text/plain", "text/html"], ["application/json; a=b"]),
+        (['application/json; a="b,c"'], ['application/json; a="b,c"']),
+        (['application/json; a="b,c"', "text/plain"], ['application/json; a="b,c"']),
+    ],
+)
+async def test_of_several_content_types_the_worker_gets_the_first(
+    edge: Edge, types: list[str], first: list[str]
+) -> None:
+    """As the upstream reads them; a worker refuses a second one."""
+    lines = [f"Content-Type: {each}".encode() for each in types]
+
+    answer = await said(edge, request(b"{}", *lines, is_json=False))
+
+    assert (answer.status, json.loads(answer.body)["types"]) == (200, first)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"HELLO\r\n\r\n", 400),
+        (request(start=b"POST /%zz HTTP/1.1"), 400),
+        (request(start=b"OPTIONS * HTTP/1.1"), 400),
+        (request(start=b"GET /../refused HTTP/1.1"), 400),
+        (request(b"{}", b"Content-Length: 3"), 400),
+        (request(b"{}").replace(b"Host: a\r\n", b""), 400),
+        (request(start=b"TRACE / HTTP/1.1"), 405),
+        (request(start=b"GET /%b HTTP/1.1" % (b"p" * 50_000)), 414),
+        (request(b"{}", b"Transfer-Encoding: many", length=False), 501),
+        (request(start=b"GET / HTTP/3.0"), 505),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_is_no_request_gets_a_status_and_no_words(edge: Edge, sent: bytes, status: int) -> None:
+    answer = await said(edge, sent)
+
+    assert (answer.status, answer.body, answer.headers.get("content-type")) == (status, b"", None)
+    assert answer.headers["x-request-id"]
 
 
 async def test_without_any_worker_the_answer_is_an_error_in_the_upstreams_shape(edge: Edge) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.locked_redis import LockedRedis, knows_tls
+from tests.support.locked_redis import LockedRedis
 from tests.support.processes import Process, free_port
 from tests.support.waiting import wait_until
 
@@ -75,8 +75,6 @@ def folder() -> Iterator[Path]:
             pytest.skip("no unshare or setpriv here")
         if done.returncode:
             pytest.skip(f"no name space of our own here: {done.stderr.decode()}")
-        if not knows_tls(folder):
-            pytest.skip("this Redis was built without TLS")
         yield folder
 
 

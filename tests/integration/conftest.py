@@ -11,7 +11,7 @@ from embedder import model as model_module
 from embedder.app import serving
 from embedder.model import Model
 from tests.support.embedder_server import Send, sender, settings
-from tests.support.locked_redis import LockedRedis, knows_tls
+from tests.support.locked_redis import LockedRedis
 
 
 @pytest.fixture(scope="session")
@@ -36,10 +36,8 @@ async def send(model: Model, client: aiohttp.ClientSession) -> AsyncIterator[Sen
 
 @pytest.fixture(scope="session")
 def locked_server() -> Iterator[LockedRedis]:
-    """A Redis with TLS and with the users that we deploy, for the namespace `test`."""
+    """A Redis with the users that we deploy, and with TLS if it can, for the namespace `test`."""
     with tempfile.TemporaryDirectory(prefix="ab-") as folder:
-        if not knows_tls(Path(folder)):
-            pytest.skip("this Redis was built without TLS")
         server = LockedRedis(Path(folder), "test")
         server.start()
         yield server

@@ -65,6 +65,18 @@ async def test_embed_all_gives_the_vectors_whose_mean_embed_gives(send: Send) ->
     np.testing.assert_allclose(means, await embed(send, inputs), atol=1e-5)
 
 
+async def test_ids_outside_the_vocabulary_have_no_vector(send: Send) -> None:
+    ids, more = [99_999_999], [30_522, 4_294_967_295]
+
+    assert await ask(send, "/embed_all", {"inputs": ids}) == [[]]
+    assert await ask(send, "/embed_all", {"inputs": [ids, more]}) == [[], []]
+    shapes = [len(row) for row in await ask(send, "/embed_all", {"inputs": [ids, "hello", more, [*ids, 7592]]})]
+    assert shapes == [0, 3, 0, 1]
+    status, _, body = await send("POST", "/embed", {"inputs": ["hello", ids]})
+    assert (status, b"the input has no tokens" in body) == (424, True)
+    assert await ask(send, "/embed_all", {"inputs": [ids]}) == [[]]
+
+
 async def test_embed_all_takes_truncation_and_one_text(send: Send) -> None:
     words = " ".join(["alpha"] * 254 + ["omega"] * 254)
 

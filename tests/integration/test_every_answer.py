@@ -78,6 +78,9 @@ async def test_an_odd_id_is_replaced(redis_url: str, upstream: FakeUpstream) -> 
         ("POST", "/info", "GET,HEAD"),
         ("POST", "/metrics", "GET,HEAD"),
         ("DELETE", "/v1/models", "GET,HEAD"),
+        ("POST", "/docs", "GET,HEAD"),
+        ("POST", "/docs/x", "GET,HEAD"),
+        ("PUT", "/docs/x/y", "GET,HEAD"),
     ],
 )
 async def test_a_wrong_method_hears_the_right_ones(redis_url: str, method: str, path: str, allow: str) -> None:
@@ -139,6 +142,24 @@ async def test_a_preflight_is_answered_everywhere(redis_url: str) -> None:
             assert reply.headers["access-control-allow-headers"] == "content-type"
             assert reply.headers["access-control-allow-origin"] == "*"
             assert "Content-Type" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "allow"),
+    [
+        ("/", "POST,GET,HEAD"),
+        ("/embed", "POST"),
+        ("/v1/embeddings", "POST"),
+        ("/info", "GET,HEAD"),
+        ("/docs/x", "GET,HEAD"),
+        ("/v1/models/x", "GET,HEAD"),
+        ("/nothing", None),
+    ],
+)
+async def test_a_preflight_hears_what_the_path_has(redis_url: str, path: str, allow: str | None) -> None:
+    async with open_house(redis_url, **KEYED) as house:
+        reply = await house.ask("OPTIONS", path)
+        assert (reply.status, reply.headers.get("Allow")) == (200, allow)
 
 
 async def test_with_a_list_only_those_pages_may_read(redis_url: str, upstream: FakeUpstream) -> None:

@@ -1,4 +1,4 @@
-"""The queue operations on a real server, on fakeredis, and on a server with the users and the TLS that we deploy."""
+"""The queue operations on a real server, on fakeredis, and on a server with the users that we deploy."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence

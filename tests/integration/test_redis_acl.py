@@ -1,4 +1,7 @@
-"""Redis as it is deployed: TLS only, and a user who may do what workers and batchers do and nothing else."""
+"""Redis as it is deployed: TLS only, and a user who may do what workers and batchers do and nothing else.
+
+Without TLS where the server was built without it, but for the one test of TLS itself.
+"""
 
 import asyncio
 import re
@@ -18,7 +21,7 @@ from tests.support.locked_redis import DEPLOYED, PASSWORD, LockedRedis
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")
-REFUSED = r"no permissions|can't|not allowed"
+REFUSED = r"(?i)no permissions|can't|not allowed"  # Redis writes a small n, Valkey a large one
 FORBIDDEN = [
     "CONFIG GET *",
     "CONFIG SET maxmemory 1",
@@ -143,6 +146,8 @@ def test_nobody_gets_in_without_a_name(locked_redis: LockedRedis) -> None:
 
 
 def test_nobody_gets_in_without_tls(locked_redis: LockedRedis) -> None:
+    if not locked_redis.has_tls:
+        pytest.skip("this Redis was built without TLS")
     plain = locked_redis.url.replace("rediss://", "redis://").partition("?")[0]
     with Client.from_url(plain) as redis:
         with pytest.raises(RedisError):

@@ -75,6 +75,18 @@ async def test_token_routes_share_their_calls(redis_url: str, upstream: FakeUpst
     assert len(upstream.calls) == 2
 
 
+async def test_ids_without_tokens_have_no_vectors_and_texts_must_have_some(
+    redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OTHER_ROWS, "/embed_all", lambda text: [vector(text)] if text == "a" else [])
+    async with ready_house(redis_url, upstream.url) as house:
+        for inputs, rows in (([9], [[]]), ([[9]], [[]]), (["a", [9]], [[vector("a")], []]), ([[9], [8]], [[], []])):
+            reply = await house.post("/embed_all", {"inputs": inputs})
+            assert (reply.status, reply.json) == (200, rows)
+        for odd in ("b", ["b"], [[9], "b"]):
+            assert (await house.post("/embed_all", {"inputs": odd})).status == 502
+
+
 async def test_predictions_share_their_calls_and_come_in_their_own_shape(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
@@ -223,10 +235,26 @@ async def test_what_other_proxies_clients_do_wrong_is_told_in_teis_shape(
 async def test_weaviates_other_routes(redis_url: str, upstream: FakeUpstream) -> None:
     async with ready_house(redis_url, upstream.url) as house:
         await wait_until(house.knows_the_model)
-        assert (await house.get("/meta")).json == upstream.info
+        assert (await house.get("/meta")).body == (await house.get("/info")).body
         for path in ("/.well-known/ready", "/.well-known/live"):
             reply = await house.get(path)
             assert (reply.status, reply.body) == (204, b"")
+
+
+async def test_info_tells_the_longest_list_that_is_taken_here(redis_url: str, upstream: FakeUpstream) -> None:
+    """Clients cut their lists by it. The upstream's own has another key, and follows it."""
+    async with ready_house(redis_url, upstream.url, proxy={"max_client_batch_size": 100}) as house:
+        await wait_until(house.knows_the_model)
+        for limit in (32, 8):
+            told = {"max_client_batch_size": 100, "upstream_max_client_batch_size": limit}
+            upstream.info = {"model_id": "fake", "max_client_batch_size": limit}
+
+            async def says(told: dict[str, int] = told) -> bool:
+                return bool((await house.get("/info")).json == {"model_id": "fake", **told})
+
+            await wait_until(says, 10)
+            assert (await house.embed([f"text {n}" for n in range(100)]))[0] == 200
+        assert (await house.embed(["a"] * 101))[0] == 422
 
 
 async def test_a_house_without_a_batcher_lives_and_is_not_ready(redis_url: str) -> None:

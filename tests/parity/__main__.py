@@ -1,62 +1,72 @@
 """`make parity TEI_URL=http://...`: every case against a TEI that runs, and what differs as a table.
 
-Starts Redis, a batcher and a worker of its own before that TEI, unless the URL of a proxy before it is given. Some
-cases are hard on a server (the largest bodies, ids that no vocabulary has): not for one that others are using.
+Starts Redis, a batcher and a worker of its own before that TEI, unless PROXY_URL= is the URL of a proxy before it. Some
+cases are hard on a server (the largest bodies), and some end a real one (ids that no vocabulary has): not for one that
+others are using. TEI_START="command" starts it again then; with `{port}` in it, and no TEI_URL, it is started at first
+too, on a free port.
 """
 
 import argparse
 import asyncio
+import os
 import sys
 from collections import Counter
 
-import aiohttp
-
-from tests.parity.asking import open_client
+from tests.parity import random_cases
 from tests.parity.cases_all import all_cases
-from tests.parity.checking import check
 from tests.parity.comparing import TOLERANCE
-from tests.parity.rig import Rig, facts_of, running
+from tests.parity.rig import facts_of, running
+from tests.parity.server import UpstreamEndedError, given
+from tests.parity.sweep import Findings, sweep
 
 COLUMN = 60
 
 
 def main() -> int:
-    """Run, print, and return 1 when a case differs."""
+    """Run, print, and return 1 when a case differs or the rest could not be asked."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity", description=__doc__)
-    parser.add_argument("--tei-url", help="the upstream; without it the packaged embedder is started")
-    parser.add_argument("--proxy-url", help="a proxy that runs before it; without it one is started")
+    asked = os.environ.get
+    parser.add_argument(
+        "--tei-url", default=asked("TEI_URL"), help="the upstream; else the packaged embedder is started"
+    )
+    parser.add_argument("--tei-start", default=asked("TEI_START"), help="a command that starts it")
+    parser.add_argument(
+        "--proxy-url", default=asked("PROXY_URL"), help="a proxy that runs before it; else one is started"
+    )
     parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest difference of two floats")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--random", type=int, default=0, help="so many random requests, instead of the cases")
+    parser.add_argument("--seed", type=int, default=0, help="of those")
     parser.add_argument("--full", action="store_true", help="both answers to each case that differs")
     options = parser.parse_args()
-    with running(options.tei_url, options.proxy_url) as rig:
-        differing, count = asyncio.run(compare_all(rig, options.tolerance, options.only))
-    for name, said in differing.items():
+    try:
+        with running(given(options.tei_url or None, options.tei_start or None), options.proxy_url or None) as rig:
+            facts = facts_of(rig.upstream)
+            print(f"{rig.upstream} is of kind {facts.kind}; the proxy before it is {rig.proxy}", flush=True)
+            table = random_cases.some(options.random, options.seed) if options.random else all_cases(facts).values()
+            cases = [case for case in table if options.only in case.id]
+            findings = asyncio.run(sweep(rig, cases, facts.kind, options.tolerance))
+    except UpstreamEndedError as error:
+        print(error)
+        return 1
+    show(findings, is_full=options.full)
+    if findings.stopped:
+        print(f"stopped with {len(cases) - findings.count} cases unasked: {findings.stopped}")
+    return 1 if findings.differing or findings.stopped else 0
+
+
+def show(findings: Findings, *, is_full: bool) -> None:
+    """Print the table."""
+    for name, said in findings.differing.items():
         lines = said.splitlines()
         print(f"{name:<{COLUMN}} {lines[0]}")
-        if options.full:
+        if is_full:
             print(*lines[1:], "", sep="\n")
-    groups = Counter(name.split()[0] for name in differing)
+    for name, answered in findings.ending.items():
+        print(f"{name:<{COLUMN}} ended the upstream; the proxy: {answered}")
+    groups = Counter(name.split()[0] for name in findings.differing)
     print(*(f"{path:<{COLUMN}} {number} differ" for path, number in groups.items()), sep="\n")
-    print(f"{count} cases, {len(differing)} differ")
-    return 1 if differing else 0
-
-
-async def compare_all(rig: Rig, tolerance: float, only: str) -> tuple[dict[str, str], int]:
-    """Return what is wrong with each case that differs, and how many cases there were."""
-    facts = facts_of(rig.upstream)
-    cases = [case for name, case in all_cases(facts).items() if only in name]
-    print(f"{rig.upstream} is of kind {facts.kind}; the proxy before it is {rig.proxy}")
-    differing: dict[str, str] = {}
-    async with open_client() as http:
-        for case in cases:
-            try:
-                said = await check(http, rig, case, tolerance)
-            except (aiohttp.ClientError, TimeoutError) as error:
-                said = f"no answer: {error!r}"
-            if said:
-                differing[case.id] = said
-    return differing, len(cases)
+    print(f"{findings.count} cases, {len(findings.ending)} ended the upstream, {len(findings.differing)} differ")
 
 
 if __name__ == "__main__":

@@ -33,10 +33,11 @@ class Difference:
 def faults_of(case: Case, upstream: Answer, proxy: Answer, pieces: list[Answer], tolerance: float) -> list[str]:
     """Return what is wrong with the proxy's answer to a case."""
     expected = joined(pieces, case.join) if pieces else upstream
+    is_openai_error = is_openai(case) and expected.status >= 400 and case.method != "HEAD"
+    if is_openai_error and case.differs in {None, "several calls"}:
+        return TABLE["openai error"].check(expected, proxy)
     if case.differs is not None:
         return TABLE[case.differs].check(expected, proxy)
-    if is_openai(case) and expected.status >= 400 and case.method != "HEAD":
-        return TABLE["openai error"].check(expected, proxy)
     unlike = BODY_HEADERS if is_openai(case) and expected.status >= 400 else ()
     return compare(expected, proxy, tolerance, unlike, OF_A_CALL if pieces else ())
 

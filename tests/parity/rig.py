@@ -4,13 +4,14 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.parity.cases import Facts, Json, Kind
+from tests.parity.server import Server
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 
@@ -19,15 +20,41 @@ START_S = 30.0  # for all processes to start on a busy machine
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """Where the two listen."""
+    """The two.
 
-    upstream: str
+    Attributes:
+        server: The upstream.
+        proxy: Where the proxy listens.
+        started: Their processes, but for what was there.
+    """
+
+    server: Server
     proxy: str
+    started: tuple[Process, ...] = ()
+
+    @property
+    def upstream(self) -> str:
+        """Where the upstream listens."""
+        return self.server.url
+
+    def recover(self) -> None:
+        """Start the upstream unless it is healthy, and wait until the proxy has seen it.
+
+        Raises:
+            UpstreamEndedError: It cannot be started.
+        """
+        if not self.server.is_healthy():
+            self.server.start()
+        _wait_until_healthy([self.upstream, self.proxy], self.started)
 
 
 @contextmanager
-def running(upstream: str | None = None, proxy: str | None = None) -> Iterator[Rig]:
-    """Start what is not given: the packaged embedder as the upstream, and a proxy before it."""
+def running(server: Server | None = None, proxy: str | None = None) -> Iterator[Rig]:
+    """Start what is not given: the packaged embedder as the upstream, and a proxy before it.
+
+    Raises:
+        UpstreamEndedError: The server that is given does not run, and cannot be started.
+    """
     with TemporaryDirectory(prefix="ab-") as name, ExitStack() as stack:
         folder = Path(name)
 
@@ -37,10 +64,17 @@ def running(upstream: str | None = None, proxy: str | None = None) -> Iterator[R
             return process
 
         started = []
-        if upstream is None:
+        # A refusal that is repeated is the same refusal, and hundreds of cases are refused: tried again, each takes 0.25 s.
+        # A server that a case may end is tried again, or the cases beside it would be refused too.
+        upstream_side: dict[str, object] = {"upstream_attempts": 1} if server is None else {}
+        if server is None:
             port = free_port()
-            upstream = f"http://127.0.0.1:{port}"
+            server = Server(f"http://127.0.0.1:{port}")
             started.append(start("embedder", embedder_port=port))
+        else:
+            stack.callback(server.close)
+            if not server.is_healthy():
+                server.start()
         if proxy is None:
             redis = RedisServer(folder)
             stack.callback(redis.kill)
@@ -48,12 +82,12 @@ def running(upstream: str | None = None, proxy: str | None = None) -> Iterator[R
             port = free_port()
             proxy = f"http://127.0.0.1:{port}"
             both = {"redis_url": redis.url, "namespace": "parity"}
-            # A refusal that is repeated is the same refusal, and hundreds of cases are refused: tried again, each takes 0.25 s.
-            upstream_side = {"inference_url": upstream, "upstream_attempts": 1}
+            upstream_side["inference_url"] = server.url
             started.append(start("batcher", batcher_host="127.0.0.1", batcher_port=0, **upstream_side, **both))
             started.append(start("proxy", host="127.0.0.1", port=port, web_concurrency=1, **both))
-        _wait_until_healthy([upstream, proxy], started)
-        yield Rig(upstream, proxy)
+        rig = Rig(server, proxy, tuple(started))
+        _wait_until_healthy([rig.upstream, rig.proxy], rig.started)
+        yield rig
 
 
 def facts_of(url: str) -> Facts:
@@ -81,7 +115,7 @@ def _get(url: str, body: bytes | None = None) -> Json:
         return json.load(response)
 
 
-def _wait_until_healthy(urls: list[str], started: list[Process]) -> None:
+def _wait_until_healthy(urls: list[str], started: Sequence[Process]) -> None:
     deadline = time.monotonic() + START_S
     for url in urls:
         while not _is_healthy(url):

@@ -1,4 +1,7 @@
-"""A real Redis as we deploy it: `deploy/redis/start.sh` with its users, behind TLS, with certificates of the tests' own."""
+"""A real Redis as we deploy it: `deploy/redis/start.sh` with its users, behind TLS, with certificates of the tests' own.
+
+A server that was built without TLS has the same users, and is asked in plain text.
+"""
 
 import contextlib
 import os
@@ -6,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import trustme
@@ -24,49 +28,50 @@ class LockedRedis:
     """One server process.
 
     Attributes:
-        url: As the workers and batchers have it.
-        admin_url: Of a user who may do everything.
         output: What it has written goes there.
         pid: Of the server.
+        has_tls: Whether it can speak TLS; it then speaks nothing else. Known when it was started.
     """
 
-    def __init__(self, folder: Path, namespace: str) -> None:
+    def __init__(self, folder: Path, namespace: str, program: str = "") -> None:
         self.output = folder / "redis.log"
         self.pid = 0
+        self.has_tls = False
         self._folder = folder
         self._namespace = namespace
+        self._program = program or find_redis(search_path()).argv[0]
         self._port = free_port()
-        self._authority = trustme.CA()
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = self.url_of("autobatch", PASSWORD)
-        self.admin_url = self.url_of("admin", "admin")
+
+    @property
+    def url(self) -> str:
+        """The address as the workers and batchers have it."""
+        return self.url_of("autobatch", PASSWORD)
+
+    @property
+    def admin_url(self) -> str:
+        """The address of a user who may do everything."""
+        return self.url_of("admin", "admin")
 
     def url_of(self, user: str, password: str) -> str:
-        """Return the address for somebody else."""
-        return f"rediss://{user}:{password}@127.0.0.1:{self._port}/0?ssl_ca_certs={self._folder}/ca.crt"
+        """Return the address for another user."""
+        plain = f"redis://{user}:{password}@127.0.0.1:{self._port}/0"
+        return f"{plain.replace('redis', 'rediss', 1)}?ssl_ca_certs={self._folder}/ca.crt" if self.has_tls else plain
 
     def start(self) -> None:
         """Start, and return when it answers."""
         folder = self._folder
-        self._authority.cert_pem.write_to_path(folder / "ca.crt")
-        certificate = self._authority.issue_cert("127.0.0.1", "localhost")
-        certificate.private_key_pem.write_to_path(folder / "tls.key")
-        certificate.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+        tls = tls_options(folder, self._port)
+        self.has_tls = speaks_tls(self._program, tls, folder)
         shutil.copytree(DEPLOYED, folder / "deployed")
         with (folder / "deployed" / "users.acl").open("a") as users:
             users.write(ADMIN)
         programs = folder / "bin"
         programs.mkdir()
-        (programs / "redis-server").symlink_to(find_redis(search_path()).argv[0])
-        options = {"port": 0, "tls-port": self._port, "tls-auth-clients": "no", "bind": "127.0.0.1"}
-        files = {"tls-cert-file": "tls.crt", "tls-key-file": "tls.key", "tls-ca-cert-file": "ca.crt"}
-        given = options | {name: folder / file for name, file in files.items()}
+        (programs / "redis-server").symlink_to(self._program)
         with self.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [
-                    folder / "deployed" / "start.sh",
-                    *(str(word) for pair in given.items() for word in (f"--{pair[0]}", pair[1])),
-                ],
+                [folder / "deployed" / "start.sh", *words(tls if self.has_tls else plain_options(self._port))],
                 env={
                     "PATH": f"{programs}:{os.environ['PATH']}",
                     "TMPDIR": str(folder),
@@ -77,11 +82,7 @@ class LockedRedis:
                 stderr=subprocess.STDOUT,
             )
         self.pid = self._process.pid
-        deadline = time.monotonic() + 10
-        while not self._answers():
-            assert self._process.poll() is None, f"redis did not start: {self.output.read_text()}"
-            assert time.monotonic() < deadline, "redis does not answer"
-            time.sleep(0.005)
+        assert answers(self._process, self.admin_url), f"redis did not start: {self.output.read_text()}"
 
     def stop(self) -> None:
         """End it."""
@@ -101,17 +102,50 @@ class LockedRedis:
             redis.flushall()
             redis.acl_log_reset()
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(RedisError, OSError, ssl.SSLError), Redis.from_url(self.admin_url) as redis:
+
+def plain_options(port: int) -> dict[str, object]:
+    """Return what makes a server listen on loopback."""
+    return {"port": port, "bind": "127.0.0.1"}
+
+
+def tls_options(folder: Path, port: int) -> dict[str, object]:
+    """Return what makes a server listen on loopback with TLS only; its certificates are written to the folder."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    authority.cert_pem.write_to_path(folder / "ca.crt")
+    certificate.private_key_pem.write_to_path(folder / "tls.key")
+    certificate.cert_chain_pems[0].write_to_path(folder / "tls.crt")
+    files = {"tls-cert-file": "tls.crt", "tls-key-file": "tls.key", "tls-ca-cert-file": "ca.crt"}
+    options = plain_options(port) | {"port": 0, "tls-port": port, "tls-auth-clients": "no"}
+    return options | {name: folder / file for name, file in files.items()}
+
+
+def words(options: Mapping[str, object]) -> list[str]:
+    """Return them as a command line."""
+    return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def speaks_tls(program: str, tls: Mapping[str, object], folder: Path) -> bool:
+    """Whether a server starts with these options and answers. One that was built without TLS ends at once.
+
+    Nothing else tells: Valkey has the options also where it has no TLS, and words for it that differ from Redis's.
+    """
+    url = f"rediss://127.0.0.1:{tls['tls-port']}/0?ssl_ca_certs={tls['tls-ca-cert-file']}"
+    with subprocess.Popen(
+        [program, *words(tls), "--dir", str(folder), "--save", ""], stdout=subprocess.DEVNULL
+    ) as asked:
+        try:
+            return answers(asked, url)
+        finally:
+            asked.kill()
+
+
+def answers(server: subprocess.Popen[bytes], url: str) -> bool:
+    """Wait until it answers. Return False if it ended instead."""
+    deadline = time.monotonic() + 10
+    while server.poll() is None:
+        with contextlib.suppress(RedisError, OSError, ssl.SSLError), Redis.from_url(url) as redis:
             return bool(redis.ping())
-        return False
-
-
-def knows_tls(folder: Path) -> bool:
-    """Whether this machine's Redis was built with TLS."""
-    done = subprocess.run(
-        [find_redis(search_path()).argv[0], "--port", "0", "--tls-port", "1", "--unixsocket", folder / "none/x"],
-        capture_output=True,
-        check=False,
-    )
-    return b"Bad directive" not in done.stdout + done.stderr
+        assert time.monotonic() < deadline, "redis does not answer"
+        time.sleep(0.005)
+    return False

@@ -22,6 +22,22 @@ def no_wheel() -> None:
     """Nothing was installed."""
 
 
+@pytest.mark.parametrize(
+    ("path", "searched"),
+    [
+        ("/usr/bin:/home/me/bin", "/usr/bin:/home/me/bin:/usr/sbin"),
+        ("/usr/local/bin:/usr/bin", "/usr/local/bin:/usr/bin:/usr/sbin:/usr/local/sbin"),
+        ("/some/folder", "/some/folder"),
+    ],
+)
+def test_programs_of_the_system_are_looked_for_beside_those_of_its_users(
+    path: str, searched: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", path)
+
+    assert programs.search_path() == searched
+
+
 def test_a_redis_on_the_path_is_taken_with_its_version(tmp_path: Path) -> None:
     file = put(tmp_path, "redis-server", "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=a48")
 

@@ -17,32 +17,37 @@ from console.supervisor import StartError, Supervisor, how_it_ended
 from tests.support.waiting import wait_until
 
 # Says PONG on a socket, and on SIGTERM writes its name into `stopped` and ends, unless it was told to stay.
+# The signal is waited for, not handled: Python runs a handler between two steps of its own, so that one which comes just
+# before a blocking `accept` would be heard at the next client, who may never come.
 STAND_IN = """
-import os, signal, socket, subprocess, sys
+import contextlib, os, signal, socket, subprocess, sys, threading
 path, wish = sys.argv[1], sys.argv[2]
 
-def stop(*_):
-    if wish != "stay":
-        with open(os.path.join(os.path.dirname(path), "stopped"), "a") as log:
-            log.write(os.path.basename(path) + "\\n")
-        os._exit(0)
+def serve(listener):
+    while True:
+        client, _ = listener.accept()
+        with contextlib.suppress(OSError), client:  # who waited in vain has gone
+            client.recv(99)
+            client.sendall(b"+OK\\r\\n" if wish == "sulk" else b"+PONG\\r\\n")
 
-signal.signal(signal.SIGTERM, stop)
 if wish == "die":
     sys.exit(3)
 if wish == "spawn":
     with open(path + ".child", "w") as told:
         told.write(str(subprocess.Popen(["sleep", "1000"]).pid))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])  # for the threads, too
 if os.path.exists(path):
     os.unlink(path)
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
 listener.listen()
-while True:
-    client, _ = listener.accept()
-    client.recv(99)
-    client.sendall(b"+OK\\r\\n" if wish == "sulk" else b"+PONG\\r\\n")
-    client.close()
+threading.Thread(target=serve, args=(listener,), daemon=True).start()
+signal.sigwait([signal.SIGTERM])
+if wish == "stay":
+    signal.pause()
+with open(os.path.join(os.path.dirname(path), "stopped"), "a") as log:
+    log.write(os.path.basename(path) + "\\n")
+os._exit(0)
 """
 
 

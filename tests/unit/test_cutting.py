@@ -256,6 +256,19 @@ def test_a_text_of_which_nothing_is_left_is_an_empty_sparse_row() -> None:
     assert cut(b"[[]]", 1, "/embed_sparse") == [b"[]"]
 
 
+def test_ids_that_are_no_tokens_have_no_vector_and_texts_have_one() -> None:
+    """TEI answers so where ids are none of the vocabulary's."""
+    answer = b"[[],[[1,2]],[]]"
+
+    assert cut(answer, 3, "/embed_all", {0, 2}) == [b"[]", b"[[1,2]]", b"[]"]
+    assert cut(b"[[ ]]", 1, "/embed_all", {0}) == [b"[ ]"]
+    for text in (0, 2):
+        with pytest.raises(UpstreamProtocolError, match="empty row"):
+            cut(answer, 3, "/embed_all", {0, 2} - {text})
+    with pytest.raises(UpstreamProtocolError, match="empty row"):
+        cut(b"[[[]]]", 1, "/embed_all", {0})
+
+
 @pytest.mark.parametrize("answer", [b"[[[1,2]],[[3]]]", b"[[[1,2],[3,4]],[[5,6,7]]]"])
 def test_all_token_vectors_are_of_one_length(answer: bytes) -> None:
     with pytest.raises(UpstreamProtocolError, match="different lengths"):

@@ -58,3 +58,8 @@ def test_a_call_is_as_short_as_can_be() -> None:
 def test_a_part_is_the_rows_of_one_job_in_its_order() -> None:
     assert part([b"[1]", b"[2]"], (1, 0, 1)) == b"[[2],[1],[2]]"
     assert part([b"[1]"], (0,)) == b"[[1]]"
+
+
+def test_lists_of_ids_are_known_from_texts() -> None:
+    jobs = [make_job("1", n=3, body=b'["[1]", [1],\n[2]]'), make_job("2", body=b"[ [3] ]")]
+    assert merge(jobs).ids == [1, 2, 3]

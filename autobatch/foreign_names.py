@@ -1,0 +1,112 @@
+"""The names that people bring along from other batching proxies and from docker compose, and what each means here.
+
+One table, `FOREIGN`: a name either is a setting of ours by another name, in every source and in every container, or it is
+refused with what to use instead. A `.env` may hold docker compose's names beside ours; they are `is_composes`.
+"""
+
+from dataclasses import dataclass
+
+TRITON = "a Triton server over gRPC is not supported as an upstream; set INFERENCE_URL to a server with TEI's HTTP API"
+OF_MODEL = "what is served is the folder EMBEDDER_MODEL_DIR, or the upstream at INFERENCE_URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """One foreign name, in capitals as in the environment.
+
+    Attributes:
+        name: In the environment; as a flag and in a file it is spelt as ours are.
+        whose: The system that has it.
+        setting: The setting that it is here, in lower case; empty: it is refused.
+        instead: What to use where it is refused.
+        is_unmistakable: No other program has this name, so that it is worth a warning in the environment too.
+    """
+
+    name: str
+    whose: str
+    setting: str = ""
+    instead: str = ""
+    is_unmistakable: bool = False
+
+
+FOREIGN: tuple[Foreign, ...] = (
+    Foreign("API_KEY", "text-embeddings-inference", setting="api_keys"),
+    # Auto batching proxy for TEI (Rust, Rocket): flags only.
+    Foreign(
+        "BATCH_CHECK_INTERVAL_MS",
+        "Rocket proxy",
+        instead="leave it out: a batch is sent when it is due, nothing is checked periodically",
+        is_unmistakable=True,
+    ),
+    Foreign(
+        "INFERENCE_TIMEOUT_SECS",
+        "Rocket proxy",
+        instead="use UPSTREAM_TIMEOUT_MS, in milliseconds",
+        is_unmistakable=True,
+    ),
+    Foreign(
+        "MAX_INFERENCE_INPUTS",
+        "Rocket proxy",
+        instead="use MAX_BATCH_SIZE, the most inputs in one upstream call; less is learnt from the upstream's /info",
+        is_unmistakable=True,
+    ),
+    Foreign(
+        "INCLUDE_BATCH_INFO",
+        "Rocket proxy",
+        instead="leave it out: every answer has the headers x-batch-size and server-timing",
+        is_unmistakable=True,
+    ),
+    # Auto-batching proxy (Rust, axum) with a config.toml. Its `debug = true` is understood there: `settings_load`.
+    Foreign("MAX_CONCURRENT_WORKERS", "axum proxy with config.toml", setting="max_concurrent_batches"),
+    Foreign("DEBUG", "axum proxy with config.toml", instead="use LOG_LEVEL=debug"),
+    Foreign(
+        "CONFIG",
+        "axum proxy with config.toml",
+        instead="the file is config.toml in the working folder: start there",
+    ),
+    Foreign("RUST_LOG", "every proxy in Rust", setting="log_level"),
+    # Auto-batching proxy (Rust, axum) with a .env.
+    Foreign("MAX_WAIT_TIME", "axum proxy with .env", setting="max_wait_time_ms"),
+    Foreign("INFERENCE_SERVICE_URL", "axum proxy with .env", setting="inference_url"),
+    Foreign("INFERENCE_SERVICE_KEY", "axum proxy with .env", setting="inference_api_key"),
+    Foreign("IP", "axum proxy with .env", setting="host"),
+    # CPU embedding server (Python, FastAPI): common spellings of what it configures.
+    Foreign("MODEL", "FastAPI server", instead=OF_MODEL),
+    Foreign("MODEL_PATH", "FastAPI server", instead=OF_MODEL),
+    Foreign("WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
+    Foreign("NUM_WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
+    Foreign("NUM_THREADS", "FastAPI server", instead="use EMBEDDER_THREADS"),
+    Foreign("POOLING", "FastAPI server", instead="the model's own files say how to pool"),
+    Foreign("QUANTIZATION", "FastAPI server", instead="leave it out: the embedder computes in float32"),
+    # Triton gRPC proxy (Rust).
+    Foreign("TRITON_SERVER_URL", "Triton proxy", instead=TRITON, is_unmistakable=True),
+    Foreign("TRITON_SERVER_GRPC_PORT", "Triton proxy", instead=TRITON, is_unmistakable=True),
+    Foreign("MODEL_NAME", "Triton proxy", instead=OF_MODEL),
+    Foreign("MODEL_VERSION", "Triton proxy", instead=OF_MODEL),
+    Foreign("INPUT_NAME", "Triton proxy", instead=TRITON),
+    Foreign("OUTPUT_NAME", "Triton proxy", instead=TRITON),
+    Foreign("EMBEDDING_SIZE", "Triton proxy", instead="leave it out: it is learnt from the upstream's answers"),
+)
+
+COMPOSE_NAMES = frozenset(
+    {"UPSTREAM", "TEI_IMAGE", "MODEL_ID", "HF_TOKEN", "REDIS_PASSWORD", "REDIS_MAXMEMORY", "TLS_DIR"}
+)
+"""What docker-compose.yml and its parts take from `.env` for programs that are not ours."""
+
+COMPOSE_PREFIXES = ("COMPOSE_", "DOCKER_", "BUILDKIT_")
+"""What docker compose itself takes from `.env`."""
+
+
+def aliases_of(setting: str) -> tuple[str, ...]:
+    """Return the foreign names of a setting, in lower case."""
+    return tuple(row.name.lower() for row in FOREIGN if row.setting == setting)
+
+
+def refused(name: str) -> Foreign | None:
+    """Return the row of a name, in any case, that is refused with what to use instead."""
+    return next((row for row in FOREIGN if row.name == name.upper() and not row.setting), None)
+
+
+def is_composes(name: str) -> bool:
+    """Whether a name, in any case, in `.env` is for docker compose."""
+    return name.upper() in COMPOSE_NAMES or name.upper().startswith(COMPOSE_PREFIXES)

@@ -1,0 +1,132 @@
+"""Languages whose SDKs are measured by programs: what builds the programs of `programs/<language>/`, and when they run.
+
+JavaScript runs wherever it can. The others are built and run only where CLIENTS=others asks for them
+(`make test-clients-others`), because of their build times. A language that is not installed, is too old or cannot reach
+its registry is skipped with that reason; in CI, which has them, that is a failure.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.clients.environments import environment
+
+PROGRAMS = Path(__file__).parent / "programs"
+OTHERS = "others"  # the name of the environment that runs them all
+BUILD_S = 900  # async-openai and what it needs, from nothing, on two busy cores
+REASON_CHARS_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """How programs of a language are built in their folder.
+
+    Attributes:
+        tools: What must be installed.
+        build: Builds all programs at the versions of the lock file; with nothing to do it is quick.
+        manifests: The files that pin the SDKs.
+        pin: Finds the version of `{package}` in them.
+        unable: What the tools say when it is this machine that cannot build: no registry, or an old version of theirs.
+        built: A file that the build writes last, if the build is not quick with nothing to do.
+        is_quick: It is built and run without being asked for.
+    """
+
+    tools: tuple[str, ...]
+    build: tuple[str, ...]
+    manifests: str
+    pin: str
+    unable: str
+    built: str = ""
+    is_quick: bool = False
+
+
+LANGUAGES = {
+    "JavaScript": Language(
+        ("node", "npm"),
+        ("npm", "ci"),
+        "package.json",
+        r'"{package}": "(.+?)"',
+        r".*(?:EBADENGINE|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT).*",
+        built="node_modules/.package-lock.json",
+        is_quick=True,
+    ),
+    "Go": Language(
+        ("go",),
+        ("go", "build", "-o", "built/", "./openai-go", "./go-openai"),
+        "go.mod",
+        r"\t{package} v(\S+)",
+        r".*(?:dial tcp|proxyconnect|i/o timeout|toolchain not available|requires go >=).*",
+    ),
+    "Rust": Language(
+        ("cargo",),
+        ("cargo", "build", "--locked", "--quiet"),
+        "Cargo.toml",
+        r'{package} = .*"=(.+?)"',
+        r".*(?:Could not resolve|Could not connect|failed to download|requires rustc|edition2024).*",
+    ),
+    "Java": Language(
+        ("java", "javac", "mvn"),
+        ("mvn", "--quiet", "--batch-mode", "package"),
+        "*/pom.xml",
+        r"<artifactId>{package}</artifactId>\s*<version>(.+?)<",
+        r".*(?:Could not transfer artifact|release version \d+ not supported|invalid target release).*",
+    ),
+}
+
+
+def folder_of(language: str) -> Path:
+    """Return where the programs of a language are, and where they are started."""
+    return PROGRAMS / language.lower()
+
+
+def pinned(language: str, package: str) -> str:
+    """Return the version of an SDK, which needs nothing to be installed."""
+    known = LANGUAGES[language]
+    texts = [file.read_text(encoding="utf-8") for file in folder_of(language).glob(known.manifests)]
+    found = re.search(known.pin.replace("{package}", re.escape(package)), "\n".join(texts))
+    assert found, f"{package} is not pinned in {known.manifests}"
+    return found.group(1)
+
+
+def why_not(language: str, before: Mapping[str, str]) -> str:
+    """Build the programs of a language; return why they cannot run here, or nothing.
+
+    Args:
+        language: One of LANGUAGES.
+        before: The environment of the shell: builds may need its proxies.
+    """
+    if environment() and environment() != OTHERS:
+        return "`make test-clients-others` runs it"
+    if not (LANGUAGES[language].is_quick or environment() == OTHERS):
+        return f"{language} is built and run by `make test-clients-others`"
+    reason = _built(language, tuple(before.items()))
+    assert not (reason and "CI" in before), f"CI has {language}: {reason}"
+    return reason
+
+
+@cache
+def _built(language: str, before: tuple[tuple[str, str], ...]) -> str:
+    known, folder = LANGUAGES[language], folder_of(language)
+    if missing := [tool for tool in known.tools if not shutil.which(tool)]:
+        return f"{' and '.join(missing)} not installed"
+    if known.built and _is_newer(folder / known.built, folder / "package-lock.json"):
+        return ""
+    done = subprocess.run(
+        known.build, cwd=folder, env=dict(before), capture_output=True, text=True, check=False, timeout=BUILD_S
+    )
+    said = done.stderr + done.stdout
+    if done.returncode and (unable := re.search(known.unable, said)):
+        return f"{known.build[0]}: {unable.group().strip()}"[:REASON_CHARS_MAX]
+    if done.returncode:
+        pytest.fail(f"{' '.join(known.build)} in {folder}:\n{said}", pytrace=False)
+    return ""
+
+
+def _is_newer(made: Path, source: Path) -> bool:
+    return made.exists() and made.stat().st_mtime_ns >= source.stat().st_mtime_ns

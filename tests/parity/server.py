@@ -1,0 +1,121 @@
+"""An upstream that a case may end: whether it is healthy, and how it is started again."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
+
+START_S = 120.0  # for a real server to read its model
+STARTS_MAX = 3  # what ended it may be tried again before it was seen to be healthy: the proxy does so once
+STOP_S = 10.0
+LOOK_EVERY_S = 0.05
+PORT = "{port}"
+PORTS = range(
+    20_000, 32_000, 2
+)  # below those of outgoing connections: one of them could take it while it is not listened on
+
+
+class UpstreamEndedError(Exception):
+    """The upstream has ended, and cannot be started again."""
+
+
+class Server:
+    """A server at a URL.
+
+    Args:
+        url: Without a trailing slash.
+        command: For a shell; starts it. None: it can only be found running.
+    """
+
+    def __init__(self, url: str, command: str | None = None) -> None:
+        self.url = url
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def is_healthy(self) -> bool:
+        """Whether `GET /health` answers 200."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/health", timeout=10) as response:
+                return bool(response.status == 200)
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            return False
+
+    def start(self) -> None:
+        """Start it and wait until it is healthy. What this started before is ended first.
+
+        Raises:
+            UpstreamEndedError: There is no command, it failed, or the server is not healthy in time.
+        """
+        if self._command is None:
+            raise UpstreamEndedError(f"{self.url} does not answer, and TEI_START= does not say how to start it")
+        deadline = time.monotonic() + START_S
+        statuses: list[int] = []
+        self._run()
+        while not self.is_healthy():
+            status = self._process.poll() if self._process else 0
+            if status:  # 0 is a command that leaves the server behind it, such as `docker restart`
+                statuses.append(status)
+                if len(statuses) == STARTS_MAX:
+                    raise UpstreamEndedError(f"{self._command!r} ended with {statuses} before {self.url} was healthy")
+                self._run()
+            if time.monotonic() > deadline:
+                raise UpstreamEndedError(f"{self.url} is not healthy {START_S:.0f} s after {self._command!r}")
+            time.sleep(LOOK_EVERY_S)
+
+    def close(self) -> None:
+        """End what this has started."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _run(self) -> None:
+        self.close()
+        self._process = subprocess.Popen(
+            ["/bin/sh", "-c", str(self._command)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+
+def given(url: str | None, command: str | None) -> Server | None:
+    """Return the server that somebody named, or None.
+
+    Args:
+        url: Where it listens. None: on a free port of this machine, which stands for `{port}` in the command.
+        command: Starts it.
+
+    Raises:
+        UpstreamEndedError: There is a command that says on no port, and no URL.
+    """
+    if url is None and command is None:
+        return None
+    if url is None and PORT not in str(command):
+        raise UpstreamEndedError(f"TEI_START= needs TEI_URL= beside it, or {PORT} in it")
+    port = _free_port()
+    return Server(
+        (url or f"http://127.0.0.1:{port}").rstrip("/"), command.replace(PORT, str(port)) if command else None
+    )
+
+
+def _free_port() -> int:
+    """Return a port that stays free until a server is started again, and so does the next: TEI takes it for metrics."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as one, socket.socket() as other, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            other.bind(("127.0.0.1", port + 1))
+            return port

@@ -1,0 +1,120 @@
+"""Case after case, over an upstream that some of them end.
+
+One case is in flight at a time, so the one after which the upstream does not answer has ended it. Such a case has no
+answer to compare with. What is asked of the proxy instead: an error, in time, and vectors for whoever asks beside it.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import aiohttp
+
+from tests.parity.asking import Answer, ask, open_client
+from tests.parity.cases import Case, Kind, post
+from tests.parity.checking import check
+from tests.parity.comparing import TOLERANCE, compare_bodies
+from tests.parity.rig import Rig
+from tests.parity.server import Server, UpstreamEndedError
+
+NEIGHBOURS = 8
+LOOK_EVERY_S = 0.1
+
+
+@dataclass(slots=True)
+class Findings:
+    """What became of the cases.
+
+    Attributes:
+        count: How many were asked.
+        differing: By name, what is wrong with the proxy's answer, and both answers.
+        ending: By name, what the proxy answered to those that ended the upstream.
+        stopped: Why the rest was not asked.
+    """
+
+    count: int = 0
+    differing: dict[str, str] = field(default_factory=dict)
+    ending: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+
+
+async def sweep(rig: Rig, cases: Iterable[Case], kind: Kind = "embedding", tolerance: float = TOLERANCE) -> Findings:
+    """Ask every case of both, and go on when the upstream has ended and can be started again.
+
+    Args:
+        rig: The two.
+        cases: In this order.
+        kind: What the model is for.
+        tolerance: The largest difference of two floats.
+    """
+    findings = Findings()
+    neighbours = neighbours_of(kind)
+    async with open_client() as http:
+        expected = [await ask(http, rig.upstream, case) for case in neighbours]
+        for case in cases:
+            findings.count += 1
+            try:
+                said = await check(http, rig, case, tolerance)
+            except (aiohttp.ClientError, TimeoutError) as error:
+                said = f"no answer: {error!r}"
+            if await asyncio.to_thread(rig.server.is_healthy):
+                if said:
+                    findings.differing[case.id] = said
+                continue
+            try:
+                await asyncio.to_thread(rig.recover)
+                said, answered = await outlive(http, rig, case, dict(zip(neighbours, expected, strict=True)))
+                await asyncio.to_thread(rig.recover)
+            except UpstreamEndedError as error:
+                findings.ending[case.id] = "not asked of the proxy alone"
+                findings.stopped = f"{case.id!r} ended the upstream: {error}"
+                break
+            findings.ending[case.id] = answered
+            if said:
+                findings.differing[case.id] = said
+    return findings
+
+
+def neighbours_of(kind: Kind) -> list[Case]:
+    """Return what others ask of the proxy beside a case that ends the upstream."""
+    path = "/embed" if kind == "embedding" else "/tokenize"
+    return [post(f"neighbour {n}", path, {"inputs": [f"a neighbour, number {n}"]}) for n in range(NEIGHBOURS)]
+
+
+async def outlive(
+    http: aiohttp.ClientSession, rig: Rig, case: Case, neighbours: Mapping[Case, Answer]
+) -> tuple[str, str]:
+    """Ask a case of the proxy, and others beside it, while the upstream is started as often as it ends.
+
+    Returns:
+        What is wrong, and what the proxy answered to the case.
+    """
+    is_over = asyncio.Event()
+    keeping = asyncio.create_task(_keep(rig.server, is_over))
+    try:
+        asked = (ask(http, rig.proxy, each) for each in (case, *neighbours))
+        answer, *others = await asyncio.gather(*asked, return_exceptions=True)
+    finally:
+        is_over.set()
+        await keeping
+    faults = []
+    if isinstance(answer, BaseException):
+        answered = f"no answer: {answer!r}"
+        faults.append(answered)
+    else:
+        answered = f"{answer.status} {answer.body[:160]!r}"
+        if answer.status < 400:
+            faults.append(f"no error, but {answered}")
+    for want, got in zip(neighbours.values(), others, strict=True):
+        if isinstance(got, BaseException):
+            faults.append(f"a neighbour got no answer: {got!r}")
+        elif got.status != 200 or compare_bodies(want, got, TOLERANCE):
+            faults.append(f"a neighbour got {got.status} {got.body[:160]!r}")
+    return "\n".join(faults), answered
+
+
+async def _keep(server: Server, is_over: asyncio.Event) -> None:
+    while not is_over.is_set():
+        if not await asyncio.to_thread(server.is_healthy):
+            await asyncio.to_thread(server.start)
+        await asyncio.sleep(LOOK_EVERY_S)

@@ -1,0 +1,46 @@
+"""Everything against a real text-embeddings-inference, where somebody says that there is one."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.parity.cases_all import all_cases
+from tests.parity.random_cases import some
+from tests.parity.rig import Rig, facts_of, running
+from tests.parity.server import given
+from tests.parity.sweep import sweep
+
+URL, START = os.environ.get("TEI_URL") or None, os.environ.get("TEI_START") or None
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        URL is None and START is None,
+        reason='no real server: set TEI_URL=http://..., or TEI_START="command {port}" that starts one',
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def real() -> Iterator[Rig]:
+    """That server, and a proxy before it."""
+    with running(given(URL, START)) as started:
+        yield started
+
+
+def test_every_case_is_answered_as_by_a_real_tei(real: Rig) -> None:
+    facts = facts_of(real.upstream)
+
+    findings = asyncio.run(sweep(real, all_cases(facts).values(), facts.kind))
+
+    assert {} == findings.differing
+    assert "" == findings.stopped
+
+
+def test_random_requests_are_answered_as_by_a_real_tei(real: Rig) -> None:
+    findings = asyncio.run(sweep(real, some(1000, 2), facts_of(real.upstream).kind))
+
+    assert {} == findings.differing
+    assert "" == findings.stopped
