@@ -61,10 +61,13 @@ parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI;
 
 .SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) # or make would remove the stamps of a pattern
 
-test-clients: $(CLIENTS:%=test-clients-%) ## Every client SDK against the real system, in two environments
+test-clients: $(CLIENTS:%=test-clients-%) test-clients-others ## Every client SDK against the real system
 
 test-clients-%: .venv/run.done .venv-clients-%/run.done
 	CLIENTS=$* .venv-clients-$*/bin/python -m pytest -c tests/clients/pytest.ini --confcutdir tests/clients tests/clients
+
+test-clients-others: .venv/dev.done ## Only those of JavaScript, Go, Rust and Java, as far as they are installed; the first build takes minutes
+	CLIENTS=others $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/clients/test_programs.py
 
 fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guided by coverage (needs `pip install atheris`)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(CORPUS),--corpus $(CORPUS))
@@ -107,4 +110,6 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 
 clean:
-	rm -rf .venv .venv-audit $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run
+	rm -rf .venv .venv-audit $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run \
+		tests/clients/programs/go/built tests/clients/programs/java/*/target tests/clients/programs/javascript/node_modules \
+		tests/clients/programs/rust/target
