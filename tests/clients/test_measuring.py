@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.clients.document import document_of
@@ -20,7 +19,7 @@ WORKED = {"one": Outcome(1, 0), "crowd": Outcome(100, 100), "list": Outcome(1, 1
 
 def vector_of(text: str) -> list[float]:
     """Return a vector that no other text has."""
-    return np.frombuffer(hashlib.sha256(text.encode()).digest(), np.uint8).astype(float).tolist()
+    return [float(byte) for byte in hashlib.sha256(text.encode()).digest()]
 
 
 class HashTruth(Truth):
