@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test quick test-bare test-e2e test-clients faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -33,7 +33,8 @@ test: .venv/dev.done     ## All tests, and the coverage gate on unit + integrati
 	$(BIN)/python -m pytest tests/fuzz tests/parity
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/faults
-	$(BIN)/python -m pytest tests/clients
+	$(BIN)/python -m pytest tests/clients/test_programs.py
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CLIENTS:%=test-clients-%)
 
 quick: .venv/dev.done    ## The tests that need no server, in less than a minute
 	$(BIN)/python -m pytest tests/unit tests/parity/test_comparing.py
@@ -54,9 +55,10 @@ parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI;
 	$(BIN)/python -m tests.parity $(PARITY)
 
 # --no-deps: the list is whole, and pip would want the extras of its packages pinned under names of their own.
+# --no-compile: a third less to do, as the tests import only a part of it.
 .venv-clients-%/run.done: requirements/clients-%.txt
 	$(PYTHON) -m venv .venv-clients-$*
-	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
 	@touch $@
 
 .SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) # or make would remove the stamps of a pattern
@@ -68,6 +70,11 @@ test-clients-%: .venv/run.done .venv-clients-%/run.done
 
 test-clients-others: .venv/dev.done ## Only those of JavaScript, Go, Rust and Java, as far as they are installed; the first build takes minutes
 	CLIENTS=others $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/clients/test_programs.py
+
+clients-docs: .venv/dev.done ## Run every client SDK that can run here, and write docs/clients.md of what was seen
+	rm -rf run/clients
+	-CLIENTS_RESULTS=$(CURDIR)/run/clients $(MAKE) --keep-going test-clients
+	$(BIN)/python -m tests.clients.document run/clients > docs/clients.md
 
 fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guided by coverage (needs `pip install atheris`)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(CORPUS),--corpus $(CORPUS))

@@ -112,7 +112,7 @@ def _failure(client: Client, base_url: str, mode: str, inputs: Sequence[str], tr
         assert_rows(client.embed(base_url, mode, inputs), expected)
     except Exception as error:  # noqa: BLE001  # whatever an SDK raises is what its users see
         sentence = " ".join(f"{type(error).__name__}: {error}".split())
-        return sentence[:FAILURE_CHARS_MAX]
+        return sentence if len(sentence) <= FAILURE_CHARS_MAX else f"{sentence[:FAILURE_CHARS_MAX]}..."
     return ""
 
 
@@ -144,7 +144,9 @@ def keep(row: Row) -> None:
     if folder := os.environ.get(RESULTS):
         Path(folder).mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^a-z0-9.]+", "-", f"{row.language} {row.client} {row.version}".lower())
-        (Path(folder) / f"{name}.json").write_text(json.dumps(asdict(row), indent=1), encoding="utf-8")
+        file = Path(folder) / f"{name}.json"
+        if not (row.skipped and file.exists()):  # what another environment could run is not skipped
+            file.write_text(json.dumps(asdict(row), indent=1), encoding="utf-8")
 
 
 def kept(folder: Path) -> list[Row]:
