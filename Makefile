@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test quick test-bare test-e2e test-clients faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -33,7 +33,8 @@ test: .venv/dev.done .venv-generators/run.done ## All tests, and the coverage ga
 	$(BIN)/python -m pytest tests/fuzz tests/parity
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/faults
-	$(BIN)/python -m pytest tests/clients
+	$(BIN)/python -m pytest tests/clients/test_programs.py
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CLIENTS:%=test-clients-%)
 	$(BIN)/python -m pytest tests/generators
 
 quick: .venv/dev.done    ## The tests that need no server, in less than a minute
@@ -55,17 +56,26 @@ parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI;
 	$(BIN)/python -m tests.parity $(PARITY)
 
 # --no-deps: the list is whole, and pip would want the extras of its packages pinned under names of their own.
+# --no-compile: a third less to do, as the tests import only a part of it.
 .venv-clients-%/run.done: requirements/clients-%.txt
 	$(PYTHON) -m venv .venv-clients-$*
-	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
 	@touch $@
 
 .SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) # or make would remove the stamps of a pattern
 
-test-clients: $(CLIENTS:%=test-clients-%) ## Every client SDK against the real system, in two environments
+test-clients: $(CLIENTS:%=test-clients-%) test-clients-others ## Every client SDK against the real system
 
 test-clients-%: .venv/run.done .venv-clients-%/run.done
 	CLIENTS=$* .venv-clients-$*/bin/python -m pytest -c tests/clients/pytest.ini --confcutdir tests/clients tests/clients
+
+test-clients-others: .venv/dev.done ## Only those of JavaScript, Go, Rust and Java, as far as they are installed; the first build takes minutes
+	CLIENTS=others $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/clients/test_programs.py
+
+clients-docs: .venv/dev.done ## Run every client SDK that can run here, and write docs/clients.md of what was seen
+	rm -rf run/clients
+	-CLIENTS_RESULTS=$(CURDIR)/run/clients $(MAKE) --keep-going test-clients
+	$(BIN)/python -m tests.clients.document run/clients > docs/clients.md
 
 .venv-generators/run.done: requirements/generators.txt
 	$(PYTHON) -m venv .venv-generators
@@ -118,4 +128,6 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 		requirements/generators.in -o requirements/generators.txt
 
 clean:
-	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run
+	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run \
+		tests/clients/programs/go/built tests/clients/programs/java/*/target tests/clients/programs/javascript/node_modules \
+		tests/clients/programs/rust/target
