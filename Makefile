@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := new old
 PACKAGES := autobatch proxy batcher embedder console bench tests
+# make 3.81, which macOS has, cannot keep the output of two jobs apart.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -34,7 +36,7 @@ test: .venv/dev.done .venv-generators/run.done ## All tests, and the coverage ga
 	$(BIN)/python -m pytest tests/e2e
 	$(BIN)/python -m pytest tests/faults
 	$(BIN)/python -m pytest tests/clients/test_programs.py
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CLIENTS:%=test-clients-%)
+	$(MAKE) --no-print-directory --jobs=2 $(OUTPUT_SYNC) $(CLIENTS:%=test-clients-%)
 	$(BIN)/python -m pytest tests/generators
 
 quick: .venv/dev.done    ## The tests that need no server, in less than a minute
