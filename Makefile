@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := new old
 PACKAGES := autobatch proxy batcher embedder console bench tests
+# make 3.81, which macOS has, cannot keep the output of two jobs apart.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -28,14 +30,22 @@ help:            ## Show this list
 run: .venv/run.done      ## Start everything on http://localhost:3000
 	@exec $(BIN)/autobatch up
 
-test: .venv/dev.done .venv-generators/run.done ## All tests, and the coverage gate on unit + integration
+# Two at a time, the longest first: most of them wait as much as they compute. All are run, whichever fails.
+test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
+		test-covered test-e2e $(CLIENTS:%=test-clients-%) test-parity test-faults test-clients-javascript generators
+
+test-covered: .venv/dev.done
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
+
+test-parity: .venv/dev.done
 	$(BIN)/python -m pytest tests/fuzz tests/parity
-	$(BIN)/python -m pytest tests/e2e
+
+test-faults: .venv/dev.done
 	$(BIN)/python -m pytest tests/faults
+
+test-clients-javascript: .venv/dev.done
 	$(BIN)/python -m pytest tests/clients/test_programs.py
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(CLIENTS:%=test-clients-%)
-	$(BIN)/python -m pytest tests/generators
 
 quick: .venv/dev.done    ## The tests that need no server, in less than a minute
 	$(BIN)/python -m pytest tests/unit tests/parity/test_comparing.py
