@@ -55,9 +55,10 @@ def system(offline: Offline, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def keyed_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One more on the same Redis and upstream, for those who have one of its keys."""
+    """One more on the same Redis and upstream, for those who have one of its keys; it takes the model's token ids."""
     shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "keyed")
-    with served(tmp_path_factory.mktemp("keyed"), *shared, "--api-keys", ",".join(KEYS)) as running:
+    options = ("--api-keys", ",".join(KEYS), "--openai-token-ids", "model")
+    with served(tmp_path_factory.mktemp("keyed"), *shared, *options) as running:
         yield running
 
 

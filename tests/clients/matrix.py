@@ -33,6 +33,7 @@ class Client:
         path: What follows the system's address in the base URL.
         needs: What had to be set beside base URL and key, and why; empty for most.
         options: Of `POST /embed` that give the vectors which this client asks for.
+        must_share: Its crowd must be seen to share upstream calls; not so where the SDK itself queues a crowd's calls.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Client:
     path: str = "/v1"
     needs: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    must_share: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def measure(client: Client, recorder: Recorder, truth: Truth) -> Row:
         shared = sum(exchange.batch_size > 1 for exchange in exchanges)
         if not failure and not exchanges:
             failure = "nothing was asked: the vectors are from elsewhere"
-        elif not failure and mode == "crowd" and not shared:
+        elif not failure and mode == "crowd" and client.must_share and not shared:
             failure = f"none of {len(exchanges)} requests shared an upstream call"
         outcomes[mode] = Outcome(len(exchanges), shared, failure)
         if exchanges and not path:
@@ -110,7 +112,7 @@ def _failure(client: Client, base_url: str, mode: str, inputs: Sequence[str], tr
         assert_rows(client.embed(base_url, mode, inputs), expected)
     except Exception as error:  # noqa: BLE001  # whatever an SDK raises is what its users see
         sentence = " ".join(f"{type(error).__name__}: {error}".split())
-        return sentence[:FAILURE_CHARS_MAX]
+        return sentence if len(sentence) <= FAILURE_CHARS_MAX else f"{sentence[:FAILURE_CHARS_MAX]}..."
     return ""
 
 
@@ -142,7 +144,9 @@ def keep(row: Row) -> None:
     if folder := os.environ.get(RESULTS):
         Path(folder).mkdir(parents=True, exist_ok=True)
         name = re.sub(r"[^a-z0-9.]+", "-", f"{row.language} {row.client} {row.version}".lower())
-        (Path(folder) / f"{name}.json").write_text(json.dumps(asdict(row), indent=1), encoding="utf-8")
+        file = Path(folder) / f"{name}.json"
+        if not (row.skipped and file.exists()):  # what another environment could run is not skipped
+            file.write_text(json.dumps(asdict(row), indent=1), encoding="utf-8")
 
 
 def kept(folder: Path) -> list[Row]:

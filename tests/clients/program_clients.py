@@ -43,6 +43,7 @@ class Program:
         command: What runs it, from the folder of its language.
         path: What follows the system's address in its base URL.
         needs: What had to be set beside base URL and key, and why.
+        must_share: See Client.
         too_much: The SDK itself refuses an empty text, but sends one that is too long.
     """
 
@@ -52,6 +53,7 @@ class Program:
     command: tuple[str, ...]
     path: str = "/v1"
     needs: str = ""
+    must_share: bool = True
     too_much: bool = False
 
     @property
@@ -79,7 +81,15 @@ class Program:
     @property
     def client(self) -> Client:
         """The same as a client of the matrix."""
-        return Client(self.name, self.language, self.version, self.embed, self.path, self.needs)
+        return Client(
+            self.name,
+            self.language,
+            self.version,
+            self.embed,
+            self.path,
+            self.needs,
+            must_share=self.must_share,
+        )
 
 
 def _java(module: str) -> tuple[str, ...]:
@@ -88,7 +98,21 @@ def _java(module: str) -> tuple[str, ...]:
 
 PROGRAMS = (
     Program("openai", "JavaScript", "openai", ("node", "openai.mjs"), needs=NO_DEFAULT),
-    Program("@langchain/openai", "JavaScript", "@langchain/openai", ("node", "langchain.mjs")),
+    Program(
+        "@langchain/openai",
+        "JavaScript",
+        "@langchain/openai",
+        ("node", "langchain.mjs"),
+        needs="`maxConcurrency`, for more than two calls at once: each instance makes the others wait, so that they share little",
+        must_share=False,
+    ),
+    Program(
+        "@langchain/openai, with maxConcurrency 100",
+        "JavaScript",
+        "@langchain/openai",
+        ("node", "langchain.mjs", "100"),
+        needs="`maxConcurrency`",
+    ),
     Program("ai with @ai-sdk/openai", "JavaScript", "@ai-sdk/openai", ("node", "ai-sdk.mjs"), needs=NO_DEFAULT),
     Program(
         "@mistralai/mistralai",

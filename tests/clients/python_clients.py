@@ -68,7 +68,7 @@ def openai_threads() -> Client:
     embed = in_threads(
         lambda base_url: module.OpenAI(base_url=base_url, api_key=KEY), lambda client, text: many(client, text)[0], many
     )
-    return Client("openai, threads", "Python", version("openai"), embed, needs=NO_DEFAULT)
+    return Client("openai (threads)", "Python", version("openai"), embed, needs=NO_DEFAULT)
 
 
 def openai_tasks() -> Client:
@@ -82,7 +82,7 @@ def openai_tasks() -> Client:
         return (await many(client, text))[0]
 
     embed = in_tasks(lambda base_url: module.AsyncOpenAI(base_url=base_url, api_key=KEY), one, many)
-    return Client("openai, asyncio", "Python", version("openai"), embed, needs=NO_DEFAULT)
+    return Client("openai (asyncio)", "Python", version("openai"), embed, needs=NO_DEFAULT)
 
 
 def _langchain(name: str, needs: str = "", **options: Any) -> Client:
@@ -102,14 +102,14 @@ def langchain_openai() -> Client:
 
 def langchain_openai_with_cl100k() -> Client:
     return _langchain(
-        "langchain-openai, cl100k",
+        "langchain-openai (cl100k)",
         "on the server `OPENAI_TOKEN_IDS=cl100k`: the client sends ids of OpenAI's vocabulary and no texts",
     )
 
 
 def langchain_openai_with_texts() -> Client:
     return _langchain(
-        "langchain-openai, texts",
+        "langchain-openai (texts)",
         "`check_embedding_ctx_length=False`: without, it sends ids of OpenAI's vocabulary and no texts",
         check_embedding_ctx_length=False,
     )
@@ -142,15 +142,15 @@ def llama_index_tei() -> Client:
 
 
 def llama_index_litellm() -> Client:
-    distribution = "llama-index-embeddings-litellm"
-    module = sdk(distribution, "llama_index.embeddings.litellm")
+    module = sdk("llama-index-embeddings-litellm", "llama_index.embeddings.litellm")
     model = "text-embedding-3-small"
     embed = in_threads(
         lambda base_url: nullcontext(module.LiteLLMEmbedding(model_name=model, api_base=base_url, api_key=KEY)),
         lambda client, text: client.get_text_embedding(text),
         lambda client, texts: client.get_text_embedding_batch(texts),
     )
-    return Client("llama-index LiteLLMEmbedding", "Python", version(distribution), embed, needs=NO_DEFAULT)
+    seen = version("llama-index-embeddings-litellm")
+    return Client("llama-index LiteLLMEmbedding", "Python", seen, embed, needs=NO_DEFAULT)
 
 
 def haystack_openai() -> Client:
@@ -203,7 +203,7 @@ def _litellm(model: str, path: str = "/v1", needs: str = NO_DEFAULT) -> Client:
         return (await many(base_url, text))[0]
 
     provider = model.partition("/")[0]
-    return Client(f"litellm, {provider}", "Python", version("litellm"), in_tasks(nullcontext, one, many), path, needs)
+    return Client(f"litellm ({provider})", "Python", version("litellm"), in_tasks(nullcontext, one, many), path, needs)
 
 
 def litellm_openai() -> Client:
@@ -246,7 +246,7 @@ def huggingface_hub_threads() -> Client:
         lambda client, text: client.feature_extraction(text)[0],
         lambda client, texts: client.feature_extraction(texts),
     )
-    return Client("huggingface_hub, threads", "Python", version("huggingface_hub"), embed, "")
+    return Client("huggingface_hub (threads)", "Python", version("huggingface_hub"), embed, "")
 
 
 def huggingface_hub_tasks() -> Client:
@@ -260,7 +260,7 @@ def huggingface_hub_tasks() -> Client:
         one,
         lambda client, texts: client.feature_extraction(texts),
     )
-    return Client("huggingface_hub, asyncio", "Python", version("huggingface_hub"), embed, "")
+    return Client("huggingface_hub (asyncio)", "Python", version("huggingface_hub"), embed, "")
 
 
 def mistralai() -> Client:

@@ -16,7 +16,7 @@ def embed(request: pytest.FixtureRequest, url: str, openai_url: str, monkeypatch
     """Its client of text-embeddings-inference at both addresses that people give it, and of OpenAI."""
     if request.param == "openai":
         monkeypatch.setenv("OPENAI_API_KEY", "unused")
-        return functions.OpenAIEmbeddingFunction(api_base=openai_url, model_name="any-name")
+        return functions.OpenAIEmbeddingFunction(api_base=openai_url)
     return functions.HuggingFaceEmbeddingServer(url=url + request.param)
 
 

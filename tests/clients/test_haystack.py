@@ -20,7 +20,6 @@ def openai_options(openai_url: str) -> dict[str, Any]:
     return {
         "api_base_url": openai_url,
         "api_key": utils.Secret.from_token("unused"),
-        "model": "any-name",
         "timeout": 60,
         "max_retries": 0,
     }

@@ -21,13 +21,13 @@ def openai_client(system: Served, key: str) -> Any:
 @pytest.mark.parametrize("key", KEYS)
 def test_openai_with_a_key(keyed_system: Served, truth: Truth, key: str) -> None:
     with openai_client(keyed_system, key) as client:
-        answer = client.embeddings.create(model="any-name", input="hello world")
+        answer = client.embeddings.create(model="text-embedding-ada-002", input="hello world")
     assert_rows([answer.data[0].embedding], truth.of(["hello world"]))
 
 
 def test_openai_with_a_wrong_key(keyed_system: Served) -> None:
     with openai_client(keyed_system, "wrong-key") as client, pytest.raises(openai.AuthenticationError) as caught:
-        client.embeddings.create(model="any-name", input="hello world")
+        client.embeddings.create(model="text-embedding-ada-002", input="hello world")
     assert isinstance(caught.value.body, dict), "the SDK found no error object in the answer"
     assert caught.value.body["message"]
     assert caught.value.request_id

@@ -13,12 +13,17 @@ from tests.clients.truth import Truth, assert_rows, texts
 
 litellm: Any = sdk("litellm", "litellm")
 
+MODELS = {
+    "openai": "text-embedding-ada-002",
+    "hosted_vllm": "BAAI/bge-base-en-v1.5",
+    "infinity": "BAAI/bge-small-en-v1.5",
+}  # provider -> the model of its documentation
 PREFIXES = ["openai", "hosted_vllm"]
 
 
 def request_of(prefix: str, openai_url: str, inputs: Any) -> dict[str, Any]:
     return {
-        "model": f"{prefix}/any-name",
+        "model": f"{prefix}/{MODELS[prefix]}",
         "input": inputs,
         "api_base": openai_url,
         "api_key": "unused",

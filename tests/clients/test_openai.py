@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.clients.conftest import KEYS
 from tests.clients.environments import sdk
+from tests.clients.served import Served
 from tests.clients.truth import Truth, assert_rows, texts
 
 openai: Any = sdk("openai", "openai")
 
-MODEL = "any-name"
+MODEL = "text-embedding-ada-002"
 TIMEOUT_S = 60
 HELLO_WORLD_IDS = [101, 7592, 2088, 102]
 OTHER_IDS = [101, 2178, 3793, 102]
@@ -74,14 +76,21 @@ def test_every_form_of_address(url: str, truth: Truth, path: str) -> None:
         assert_rows(rows_of(client.embeddings.create(model=MODEL, input="hello world")), truth.of(["hello world"]))
 
 
+@pytest.fixture(scope="module")
+def ids_client(keyed_system: Served) -> Iterator[Any]:
+    """One of a system that takes ids for those of the model's own vocabulary."""
+    with openai.OpenAI(base_url=f"{keyed_system.url}/v1", api_key=KEYS[0], timeout=TIMEOUT_S, max_retries=0) as made:
+        yield made
+
+
 @pytest.mark.parametrize("ids", [HELLO_WORLD_IDS, [HELLO_WORLD_IDS], [HELLO_WORLD_IDS, OTHER_IDS]])
-def test_token_ids_of_the_models_own_vocabulary(client: Any, truth: Truth, ids: Any) -> None:
-    answer = client.embeddings.create(model=MODEL, input=ids)
+def test_token_ids_of_the_models_own_vocabulary(ids_client: Any, truth: Truth, ids: Any) -> None:
+    answer = ids_client.embeddings.create(model=MODEL, input=ids)
     assert_rows(rows_of(answer), truth.of(["hello world", "another text"][: len(answer.data)]))
 
 
-def test_token_ids_and_texts_in_one_list(client: Any, truth: Truth) -> None:
-    answer = client.embeddings.create(model=MODEL, input=["a text", OTHER_IDS, "one more"])
+def test_token_ids_and_texts_in_one_list(ids_client: Any, truth: Truth) -> None:
+    answer = ids_client.embeddings.create(model=MODEL, input=["a text", OTHER_IDS, "one more"])
     assert_rows(rows_of(answer), truth.of(["a text", "another text", "one more"]))
 
 

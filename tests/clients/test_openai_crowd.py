@@ -13,7 +13,7 @@ from tests.clients.truth import Truth, assert_rows, texts
 openai: Any = sdk("openai", "openai")
 
 CALLERS = 50
-MODEL = "any-name"
+MODEL = "text-embedding-ada-002"
 
 
 def options(openai_url: str) -> dict[str, Any]:

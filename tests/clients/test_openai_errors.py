@@ -9,7 +9,7 @@ from tests.clients.environments import sdk
 
 openai: Any = sdk("openai", "openai")
 
-FOREIGN_ID = 99_999  # beyond the 30,522 of the model, as most ids of another vocabulary are
+HELLO_WORLD_IDS = [15339, 1917]  # of OpenAI's vocabulary; the model's own has other words there
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +22,12 @@ def client(openai_url: str) -> Iterator[Any]:
 def refused(client: Any, **request: Any) -> Any:
     """Return the exception of a request; look at what every one must have."""
     with pytest.raises(openai.APIStatusError) as caught:
-        client.embeddings.create(**{"model": "any-name", "input": "text"} | request)
+        client.embeddings.create(**{"model": "text-embedding-ada-002", "input": "text"} | request)
     error = caught.value
     assert isinstance(error.body, dict), "the SDK found no error object in the answer"
     assert error.body["message"]
     assert error.body["message"] in error.message
-    assert str(error.code) == str(error.status_code)  # openai 3 makes it a string
+    assert error.code is None
     assert error.param is None or isinstance(error.param, str)
     assert error.request_id
     assert error.request_id == error.response.headers["x-request-id"]
@@ -61,10 +61,11 @@ def test_more_texts_than_openai_takes_are_unprocessable(client: Any) -> None:
     assert "batch size 2049 > maximum allowed batch size 2048" in error.message
 
 
-@pytest.mark.parametrize("ids", [[FOREIGN_ID], [[101, 102], [101, FOREIGN_ID]], ["text", [FOREIGN_ID]]])
-def test_token_ids_of_another_vocabulary_are_refused_with_a_hint(client: Any, ids: Any) -> None:
+@pytest.mark.parametrize("ids", [HELLO_WORLD_IDS, [HELLO_WORLD_IDS], ["text", HELLO_WORLD_IDS]])
+def test_token_ids_are_refused_with_a_hint(client: Any, ids: Any) -> None:
+    """Nobody can tell whose they are. Taken for the model's own, they would give vectors of other words."""
     error = refused(client, input=ids)
-    assert type(error) is openai.UnprocessableEntityError
+    assert type(error) is openai.BadRequestError
     assert "check_embedding_ctx_length=False" in error.message
 
 
@@ -80,10 +81,12 @@ def test_our_own_headers_are_checked(client: Any, header: dict[str, str]) -> Non
 def test_the_request_id_of_the_caller_comes_back(client: Any) -> None:
     error = refused(client, input="", extra_headers={"x-request-id": "mine-7"})
     assert error.request_id == "mine-7"
-    answer = client.embeddings.create(model="any-name", input="text", extra_headers={"x-request-id": "mine-8"})
+    answer = client.embeddings.create(
+        model="text-embedding-ada-002", input="text", extra_headers={"x-request-id": "mine-8"}
+    )
     assert answer._request_id == "mine-8"
 
 
 def test_a_path_that_is_not_served_is_not_found(client: Any) -> None:
     with pytest.raises(openai.NotFoundError):
-        client.completions.create(model="any-name", prompt="text")
+        client.completions.create(model="text-embedding-ada-002", prompt="text")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.clients.conftest import OFFLINE
-from tests.clients.languages import why_not
+from tests.clients.languages import not_asked, why_not
 from tests.clients.matrix import Row, keep, measure
 from tests.clients.program_clients import PROGRAMS, Program, ProgramFailed
 from tests.clients.recorder import Recorder
@@ -18,6 +18,8 @@ pytestmark = pytest.mark.timeout(1200)  # the first of a language waits for its 
 def program(request: Any) -> Program:
     """One that can run here."""
     chosen: Program = request.param
+    if reason := not_asked(chosen.language):
+        pytest.skip(reason)
     if reason := why_not(chosen.language, request.config.stash[OFFLINE].environment):
         keep(Row(chosen.name, chosen.language, chosen.version, skipped=reason))
         pytest.skip(reason)
