@@ -167,6 +167,11 @@ class ProxySettings(QueueSettings):
     tokenizer_file: str | None = Field(
         None, description="a `tokenizer.json` by which inputs are measured in tokens; unset: in characters"
     )
+    embed_answer: Literal["tei", "embeddings"] = Field(
+        "tei",
+        description='what `POST /embed` answers to `{"inputs": ...}`: `tei`: the array of vectors, as TEI; `embeddings`: '
+        '`{"embeddings": [...]}` around it, as a published proxy, whose clients read nothing else',
+    )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
         description="whose token ids `input` of the OpenAI routes may have: `refuse`: none, 400; `model`: the upstream "

@@ -84,7 +84,7 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
     try:
         values = Sourced()
     except ValidationError as error:
-        raise SettingsError([*faults, *_describe(error)]) from None
+        raise SettingsError([*faults, *_describe(cls, error)]) from None
     if faults:
         raise SettingsError(faults)
     read_values = {name: getattr(values, name) for name in cls.model_fields}
@@ -194,13 +194,15 @@ def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
     return {key: value for key, value in values.items() if key in mine}, faults
 
 
-def _describe(error: ValidationError) -> list[str]:
+def _describe(cls: type[CommonSettings], error: ValidationError) -> list[str]:
     """One line per fault: the name as in the environment, what is wrong, and the value unless it is a secret."""
+    others = {names[0]: names[1:] for names in (names_of(name, field) for name, field in cls.model_fields.items())}
     lines = []
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0]).upper()
         shown = "" if _is_secret(name) else f" (got {fault['input']!r})"
-        lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{shown}")
+        also = ", ".join(other.upper() for other in others.get(name.lower(), ()))
+        lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{shown}{also and f'; it is also {also}'}")
     return lines
 
 

@@ -78,7 +78,6 @@ class Upstream:
         self._configured = configured
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._info = b"null"
-        self._has_learnt = False
         self._answered_mono_s = float("-inf")
         self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
 
@@ -164,12 +163,12 @@ class Upstream:
             raise (UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken) from exc
 
     async def probe(self) -> None:
-        """Ask for its health, and for its limits where it has not told them since it was last away."""
+        """Ask for its health and what it is: it may be started anew with other limits, or another model, between two."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self._get("/health") as response:
                     healthy = response.status == 200
-                if healthy and not self._has_learnt:
+                if healthy:
                     await self._learn()
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
@@ -194,15 +193,16 @@ class Upstream:
             return False
 
     async def _learn(self) -> None:
-        """Read `/info`; an upstream without one keeps the configured limits."""
+        """Read `/info`; an upstream without one keeps the configured limits, and one that fails those that it told."""
         async with self._get("/info") as response:
+            if response.status not in (200, 404):
+                return
             info = await response.read() if response.status == 200 else b""
         learnt = limits.lowered(self._configured, info)
         self._info = info or b"null"
         if learnt != self.limits:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": learnt.inputs_max})
         self.limits = learnt
-        self._has_learnt = True
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
         if healthy != self.is_healthy:
@@ -212,5 +212,3 @@ class Upstream:
                 extra={"upstream": self.name, "is_healthy": healthy, "why": why},
             )
         self.is_healthy = healthy
-        if not healthy:
-            self._has_learnt = False  # it may come back as another

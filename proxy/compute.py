@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from autobatch.errors import AutobatchError
 from autobatch.settings import ProxySettings
+from proxy import shapes
 from proxy.alone import Alone, AloneShare
 from proxy.answers import JSON, ErrorShape, answer, error_response
 from proxy.common_headers import CommonHeaders
@@ -17,6 +18,7 @@ from proxy.content_types import is_json
 from proxy.desk import Desk
 from proxy.foreign_bodies import plan_queries, plan_vectors
 from proxy.framework_errors import FrameworkError, TooLarge, TooSlow, WrongType
+from proxy.json_errors import as_json
 from proxy.long_lists import plan_decode, plan_rerank, plan_similarity, plan_tokenize
 from proxy.metrics import Metrics
 from proxy.openai_bodies import plan_openai
@@ -74,6 +76,7 @@ class Compute:
         self._rules = rules
         self._timeout_max_ms = settings.request_timeout_ms
         self._call_bytes_max = settings.payload_limit
+        self._embed_shape = shapes.EMBED_ANSWERS[settings.embed_answer]
         self._desk = desk
         self._recall = recall
         self._watcher = watcher
@@ -85,6 +88,8 @@ class Compute:
     def handler(self, path: str) -> Handler:
         """Return the handler of `POST path`."""
         shape: ErrorShape | None = as_openai if path in OPENAI else None
+        if path == "/embed" and self._embed_shape is not None:
+            shape = as_json
         is_alias = path in ALIASES
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -129,6 +134,8 @@ class Compute:
         if plan.alone is not None:
             self._metrics.travels_alone(path, plan.alone)
         plan.route = plan.route or path
+        if path == "/embed":
+            plan.shape = plan.shape or self._embed_shape
         timeout_s = self._timeout_s(request)
         if plan.largest_id is not None:
             checked_from = time.perf_counter()

@@ -25,3 +25,7 @@ def all_embeddings(answer: bytes, _tokens: int | None = None, _request_id: str =
 def listed_embeddings(answer: bytes, _tokens: int | None = None, _request_id: str = "") -> bytes:
     """`[{"embedding": [...]}, ...]`."""
     return b"[%b]" % b",".join([b'{"embedding":%b}' % row for row in rows_in(answer)])
+
+
+#: By EMBED_ANSWER: what `POST /embed` answers. None: the array itself.
+EMBED_ANSWERS = {"tei": None, "embeddings": all_embeddings}

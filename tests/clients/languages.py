@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 from tests.clients.environments import environment
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -33,7 +31,8 @@ class Language:
         manifests: The files that pin the SDKs.
         pin: Finds the version of `{package}` in them.
         unable: What the tools say when it is this machine that cannot build: no registry, or an old version of theirs.
-        built: A file that the build writes last, if the build is not quick with nothing to do.
+        lock: The file that pins everything, if the build is not quick with nothing to do.
+        built: What such a build writes last.
         is_quick: It is built and run without being asked for.
     """
 
@@ -42,6 +41,7 @@ class Language:
     manifests: str
     pin: str
     unable: str
+    lock: str = ""
     built: str = ""
     is_quick: bool = False
 
@@ -53,6 +53,7 @@ LANGUAGES = {
         "package.json",
         r'"{package}": "(.+?)"',
         r".*(?:EBADENGINE|ECONNREFUSED|ECONNRESET|ENOTFOUND|EAI_AGAIN|ETIMEDOUT).*",
+        lock="package-lock.json",
         built="node_modules/.package-lock.json",
         is_quick=True,
     ),
@@ -102,33 +103,39 @@ def not_asked(language: str) -> str:
 
 
 def why_not(language: str, before: Mapping[str, str]) -> str:
-    """Build the programs of a language; return why they cannot run on this machine, or nothing.
+    """Build the programs of a language, once; return why they cannot run on this machine, or nothing.
 
     Args:
         language: One of LANGUAGES.
         before: The environment of the shell: builds may need its proxies.
     """
-    reason = _built(language, tuple(before.items()))
-    assert not (reason and "CI" in before), f"CI has {language}: {reason}"
-    return reason
+    return _built_once(language, tuple(before.items()))
 
 
 @cache
-def _built(language: str, before: tuple[tuple[str, str], ...]) -> str:
-    known, folder = LANGUAGES[language], folder_of(language)
-    if missing := [tool for tool in known.tools if not shutil.which(tool)]:
-        return f"{' and '.join(missing)} not installed"
-    if known.built and _is_newer(folder / known.built, folder / "package-lock.json"):
+def _built_once(language: str, before: tuple[tuple[str, str], ...]) -> str:
+    return built(LANGUAGES[language], folder_of(language), dict(before))
+
+
+def built(language: Language, folder: Path, before: Mapping[str, str]) -> str:
+    """Build what is in a folder; return why this machine cannot, or nothing. A program's own fault fails the test."""
+    if missing := [tool for tool in language.tools if not shutil.which(tool, path=before.get("PATH"))]:
+        return _excused(f"{' and '.join(missing)} not installed", before)
+    if language.built and _is_newer(folder / language.built, folder / language.lock):
         return ""
     done = subprocess.run(
-        known.build, cwd=folder, env=dict(before), capture_output=True, text=True, check=False, timeout=BUILD_S
+        language.build, cwd=folder, env=dict(before), capture_output=True, text=True, check=False, timeout=BUILD_S
     )
     said = done.stderr + done.stdout
-    if done.returncode and (unable := re.search(known.unable, said)):
-        return f"{known.build[0]}: {unable.group().strip()}"[:REASON_CHARS_MAX]
-    if done.returncode:
-        pytest.fail(f"{' '.join(known.build)} in {folder}:\n{said}", pytrace=False)
+    if done.returncode and (unable := re.search(language.unable, said)):
+        return _excused(f"{language.build[0]}: {unable.group().strip()}"[:REASON_CHARS_MAX], before)
+    assert not done.returncode, f"{' '.join(language.build)} in {folder}:\n{said}"
     return ""
+
+
+def _excused(reason: str, before: Mapping[str, str]) -> str:
+    assert "CI" not in before, f"CI has what its languages need: {reason}"
+    return reason
 
 
 def _is_newer(made: Path, source: Path) -> bool:

@@ -229,6 +229,7 @@ def test_it_tells_what_it_started_and_what_to_try(console: Console) -> None:
     (line,) = (line for line in console.output.splitlines() if line.strip().startswith("curl"))
     answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
     assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
+    assert f"  open     to everybody who reaches 0.0.0.0:{console.port}" in console.output
 
 
 def test_the_queue_can_be_looked_into_as_printed(console: Console) -> None:
@@ -254,6 +255,32 @@ def test_many_clients_get_their_own_vectors_from_few_upstream_calls(console: Con
     for ours, theirs in zip(together, alone, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-4)
     assert batches_sent(batcher) - before < 20
+
+
+def test_another_proxys_env_file_leads_to_its_upstream_and_keys_are_asked_for_as_printed(
+    console: Console, start: Callable[..., Console], tmp_path: Path
+) -> None:
+    redis, embedder = console.address("redis"), console.address("embedder")
+    (tmp_path / ".env").write_text(f"INFERENCE_SERVICE_URL={embedder}/embed\nIP=127.0.0.1\nMODEL_ID=another\n")
+    guarded = start("--namespace", "guarded", env={"REDIS_URL": f"unix://{redis}", "API_KEY": "hunter2"})
+    guarded.wait_for("Ctrl-C")
+
+    (line,) = (line for line in guarded.output.splitlines() if line.strip().startswith("curl"))
+    line += r" -w '\n%{http_code}'"
+    right, wrong = (
+        subprocess.run(["sh", "-c", line], env={**os.environ, "KEY": key}, capture_output=True, check=True, timeout=30)
+        .stdout.decode()
+        .rpartition("\n")
+        for key in ("hunter2", "another")
+    )
+    assert right[2] == "200"
+    assert json.loads(right[0])[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
+    assert wrong[2] == "401"
+    assert f"upstream: {embedder} (INFERENCE_URL)" in guarded.output
+    assert "is the URL of a route" in guarded.output
+    assert "MODEL_ID: for docker compose only" in guarded.output
+    assert "hunter2" not in guarded.output
+    assert "  open " not in guarded.output
 
 
 def test_a_second_one_uses_the_redis_and_the_upstream_that_it_is_pointed_to(
@@ -330,6 +357,17 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_started(start: Calla
 
     assert console.output.startswith("autobatch: cannot listen on 127.0.0.1:")
     assert "pid" not in console.output
+
+
+def test_a_foreign_env_file_stops_it_before_anything_is_started(start: Callable[..., Console], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("TRITON_SERVER_URL=hunter2\nMAX_BACH_SIZE=8\n")
+    console = start()
+
+    assert console.wait() == 2
+    first, second = sorted(console.output.splitlines())
+    assert first == "autobatch: .env: MAX_BACH_SIZE: no such setting; did you mean MAX_BATCH_SIZE?"
+    assert second.startswith("autobatch: .env: TRITON_SERVER_URL: no such setting; ")
+    assert "hunter2" not in console.output
 
 
 def test_wrong_settings_are_told_all_at_once(start: Callable[..., Console]) -> None:

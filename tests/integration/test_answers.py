@@ -95,6 +95,26 @@ async def test_a_poisonous_input_fails_alone(redis_url: str, upstream: FakeUpstr
     assert [(200, [vector(text)]) for text in texts] == answers
 
 
+async def test_embeddings_around_the_array_for_clients_that_read_nothing_else(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """However the request travels; and their errors are objects too."""
+    texts = [f"text {number}" for number in range(40)]
+    async with ready_house(redis_url, upstream.url, proxy={"embed_answer": "embeddings"}) as house:
+        assert await house.embed(texts) == (200, {"embeddings": [vector(text) for text in texts]})
+        assert await house.embed("a") == (200, {"embeddings": [vector("a")]})
+        assert (await house.post("/embed", {"input": "a"})).json == {"embedding": vector("a")}
+        alone = await house.post("/embed", b'{"inputs":["a"],"inputs":["b"]}', content_type="application/json")
+        assert alone.json == {"embeddings": [vector("b")]}
+        for body, content_type in ((b"{", "application/json"), (b'{"inputs":["a"]}', "text/plain")):
+            answer = await house.post("/embed", body, content_type=content_type)
+            assert answer.status in {400, 415}
+            assert answer.headers["content-type"] == "application/json"
+            assert answer.json["error"]
+        plain = await house.post("/", {"inputs": ["a"]})
+        assert plain.json == [vector("a")]
+
+
 async def test_one_bad_job_of_a_split_request_fails_the_request(redis_url: str, upstream: FakeUpstream) -> None:
     texts = [f"text {number}" for number in range(80)]
     texts[50], texts[70] = "poison 50", "poison 70"
@@ -158,9 +178,10 @@ async def test_paths_and_methods_are_answered_as_tei_does(
             assert answer.headers.get("Allow") == allow
 
 
-async def test_info_is_the_upstreams_own(redis_url: str, upstream: FakeUpstream) -> None:
+async def test_info_is_the_upstreams_own_but_for_the_longest_list(redis_url: str, upstream: FakeUpstream) -> None:
     async with ready_house(redis_url, upstream.url) as house, house.http.get(f"{house.url}/info") as answer:
-        assert await answer.json() == upstream.info
+        own = {"max_client_batch_size": 2048, "upstream_max_client_batch_size": 32}
+        assert await answer.json() == (upstream.info or {}) | own
 
 
 async def test_the_worker_counts_its_answers(redis_url: str, upstream: FakeUpstream) -> None:

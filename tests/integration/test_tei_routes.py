@@ -138,6 +138,58 @@ async def test_a_rerankers_alias_and_what_is_not_plain_is_the_upstreams(redis_ur
     assert [path for path, _, _ in upstream.passed] == ["/", "/invocations"]
 
 
+def rank(_path: str, asked: Any) -> Any:
+    """As a reranker with TEI's limit: by length, equal ones in reverse; and it fails on the text `poison`."""
+    texts = asked["texts"]
+    if len(texts) > 32:
+        return tei_error(422, f"batch size {len(texts)} > maximum allowed batch size 32", "Validation")
+    if poison := next((text for text in texts if text.startswith("poison")), None):
+        return tei_error(422, f"Input validation error: {poison}", "Validation")
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))[::-1]
+    return [{"index": at, "text": texts[at], "score": len(texts[at]) / 8} for at in order]
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/", "/invocations"])
+async def test_a_long_list_is_ranked_as_one(redis_url: str, upstream: FakeUpstream, path: str) -> None:
+    texts = ["x" * (number * 7 % 11) for number in range(100)]
+    upstream.scoring = rank
+    upstream.info = {"model_id": "m", "model_type": {"reranker": {}}, "max_client_batch_size": 32}
+    async with ready_house(redis_url, upstream.url) as house:
+        await wait_until(house.knows_the_model)
+        reply = await house.post(path, {"query": "é", "texts": texts, "return_text": True})
+        few = await house.post(path, {"query": "q", "texts": texts[:3]})
+    order = sorted(range(100), key=lambda at: len(texts[at]))[::-1]
+    assert reply.json == [{"index": at, "text": texts[at], "score": len(texts[at]) / 8} for at in order]
+    assert reply.headers["x-compute-characters"] == str(100 + sum(map(len, texts)))
+    assert reply.headers["x-batch-size"] == "32"
+    assert few.json == rank(path, {"texts": texts[:3]})
+    assert [len(orjson.loads(body)["texts"]) for _, body, _ in upstream.passed[-1:]] == [3]
+    assert sorted(len(orjson.loads(body)["texts"]) for _, body, _ in upstream.passed[:-1]) == [4, 32, 32, 32]
+
+
+async def test_of_a_long_list_the_first_bad_text_speaks(redis_url: str, upstream: FakeUpstream) -> None:
+    texts = [*"abcd", *(f"text {number}" for number in range(60)), "poison 1", "poison 2"]
+    upstream.scoring = rank
+    async with ready_house(redis_url, upstream.url) as house:
+        await wait_until(house.knows_the_model)
+        reply = await house.post("/rerank", {"query": "q", "texts": texts})
+        refused = await house.post("/rerank", {"query": "q", "texts": ["a"] * 2049})
+        await wait_until(lambda: house.holds(0))
+    assert (reply.status, reply.json["error"]) == (422, "Input validation error: poison 1")
+    assert (refused.status, refused.json["error"]) == (422, "batch size 2049 > maximum allowed batch size 2048")
+
+
+async def test_an_odd_answer_to_a_part_of_a_list_is_never_a_success(redis_url: str, upstream: FakeUpstream) -> None:
+    upstream.scoring = lambda _path, _asked: [{"index": 0, "score": 0.5}]
+    async with ready_house(redis_url, upstream.url) as house:
+        await wait_until(house.knows_the_model)
+        for path, body in (
+            ("/rerank", {"query": "q", "texts": ["a"] * 33}),
+            ("/similarity", {"inputs": {"source_sentence": "s", "sentences": ["a"] * 33}}),
+        ):
+            assert (await house.post(path, body)).status == 502
+
+
 @pytest.mark.parametrize("path", ["/rerank", "/similarity", "/vertex"])
 @pytest.mark.parametrize(
     "passing",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 Json = Any
 Kind = Literal["embedding", "splade", "classifier", "reranker"]
-Join = Literal["lists", "openai"]
+Join = Literal["lists", "openai", "ranks"]
 Headers = tuple[tuple[str, str], ...]
 
 JSON: Headers = (("content-type", "application/json"),)

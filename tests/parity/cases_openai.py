@@ -19,7 +19,6 @@ def options(facts: Facts) -> dict[str, Json]:
         "model number": {"model": 1},
         "format float": {"encoding_format": "float"},
         "format base64": {"encoding_format": "base64"},
-        "format null": {"encoding_format": None},
         "format in capitals": {"encoding_format": "Base64"},
         "format unknown": {"encoding_format": "int8"},
         "format number": {"encoding_format": 1},
@@ -92,9 +91,11 @@ def cases(facts: Facts) -> Iterator[Case]:
             "list in base64": {"input": ["a", [101, 7592, 102]], "encoding_format": "base64"},
             "empty text": {"input": ""},
             "null": {"input": None},
-            "format null": {"input": "a", "encoding_format": None},
         },
     )
+    for path in (PATH, ALIAS):
+        yield post("format null", path, {"input": "a", "encoding_format": None}, differs="openai null")
+        yield post("has an id", path, {"input": "a"}, differs="openai id")
     for path in (PATH, ALIAS):
         for method in ("GET", "HEAD", "PUT", "DELETE"):
             yield bare(method, path)

@@ -126,12 +126,12 @@ def meeting(facts: Facts) -> Iterator[Case]:
         "with dimensions": {"dimensions": 1},
         "not normalized": {"normalize": False},
         "with a wrong prompt": {"prompt_name": "none"},
-        "with dimensions 0": {"dimensions": 0},
         "with too many dimensions": {"dimensions": facts.dimensions + 1},
     }
     for name, option in options.items():
         pieces = [{"inputs": many[: facts.inputs_max], **option}, {"inputs": many[facts.inputs_max :], **option}]
         yield split(f"more than a full list {name}", "/embed", {"inputs": many, **option}, pieces)
+    yield post("more than a full list with dimensions 0", "/embed", {"inputs": many, "dimensions": 0})
 
 
 def cases(facts: Facts) -> Iterator[Case]:

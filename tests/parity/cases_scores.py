@@ -135,8 +135,17 @@ def rerank(facts: Facts) -> Iterator[Case]:
     yield from posts("/rerank", RERANK)
     base = {"query": "what is a panda?", "texts": ["hi", "The giant panda is a bear.", "pandas"]}
     yield from posts("/rerank", {name: {**base, **option} for name, option in SCORING_OPTIONS.items()})
-    for name, count in {"a full list": facts.inputs_max, "two full lists and one": 2 * facts.inputs_max + 1}.items():
-        yield post(name, "/rerank", {"query": "number 7", "texts": numbered(count)})
+    full = numbered(facts.inputs_max)
+    yield post("a full list", "/rerank", {"query": "number 7", "texts": full})
+    for name, texts in {
+        "two full lists and one": numbered(2 * facts.inputs_max + 1),
+        "a full list twice": full * 2,
+        "one more, and it is empty": [*full, ""],
+    }.items():
+        for options in ({}, {"return_text": True, "raw_scores": True}):
+            body = {"query": "number 7", **options}
+            pieces = [{**body, "texts": piece} for piece in chunks(texts, facts.inputs_max)]
+            yield split(f"{name} {[*options]}", "/rerank", {**body, "texts": texts}, pieces, "ranks")
 
 
 def similarity(facts: Facts) -> Iterator[Case]:
@@ -152,10 +161,23 @@ def similarity(facts: Facts) -> Iterator[Case]:
     yield post("a long text, not cut", "/similarity", {"inputs": long, "parameters": {"truncate": False}})
     yield post("parameters twice", "/similarity", b'{"inputs":{},"parameters":null,"parameters":null}')
     yield post("two positions", "/similarity", [["a", ["b"]], None])
-    sentences = numbered(facts.inputs_max - 1)
-    yield post("a full list", "/similarity", {"inputs": {"source_sentence": "s", "sentences": sentences}})
-    more = numbered(facts.inputs_max + 8)
-    yield post("more than a full list", "/similarity", {"inputs": {"source_sentence": "s", "sentences": more}})
+    size = facts.inputs_max - 1  # beside the source sentence
+    full = {"source_sentence": "number 7", "sentences": numbered(size)}
+    yield post("a full list", "/similarity", {"inputs": full})
+    for name, sentences in {
+        "one more than a full list": numbered(size + 1),
+        "three full lists": numbered(3 * size),
+        "one more, and it is empty": [*numbered(size), ""],
+    }.items():
+        for options in ({}, {"parameters": {"truncate": False, "truncation_direction": "Left"}}):
+            pieces = [
+                {"inputs": {"source_sentence": "number 7", "sentences": piece}, **options}
+                for piece in chunks(sentences, size)
+            ]
+            body = {"inputs": {"source_sentence": "number 7", "sentences": sentences}, **options}
+            yield split(f"{name} {[*options]}", "/similarity", body, pieces)
+    many = {"source_sentence": "a", "sentences": ["a"] * 2048}
+    yield post("one more than the proxy takes", "/similarity", {"inputs": many}, differs="own limit")
 
 
 def cases(facts: Facts) -> Iterator[Case]:

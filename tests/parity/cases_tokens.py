@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.parity.cases import Case, Facts, Json, numbered, post, posts
+from tests.parity.cases import Case, Facts, Json, chunks, numbered, post, posts, split
 from tests.parity.cases_inputs import ESCAPES, TEXTS
 
 TOKENIZE_INPUTS: dict[str, Json] = {
@@ -87,12 +87,14 @@ def tokenize(facts: Facts) -> Iterator[Case]:
     yield post("two positions", "/tokenize", ["hello world", False])
     yield post("one position", "/tokenize", ["hello world"])
     yield post("junk after it", "/tokenize", b'{"inputs":"a"} junk')
-    for name, items in {
-        "a full list": numbered(facts.inputs_max),
-        "three full lists": numbered(3 * facts.inputs_max),
-        "one more, and it is empty": [*numbered(facts.inputs_max), ""],
-    }.items():
-        yield post(name, "/tokenize", {"inputs": items})
+    yield from long_lists("/tokenize", "inputs", list(numbered(facts.inputs_max)), "", facts)
+    items = [f"é {text}" for text in numbered(facts.inputs_max + 1)]
+    body = {"prompt_name": None, "add_special_tokens": False, "no_such_option": "-0"}
+    pieces = [{"inputs": piece, **body} for piece in chunks(items, facts.inputs_max)]
+    yield split("a long list with options", "/tokenize", {"inputs": items, **body}, pieces)
+    yield post("a long list with a wrong option", "/tokenize", {"inputs": items, "add_special_tokens": 1})
+    yield post("a long list with a number", "/tokenize", {"inputs": [*items, 1]})
+    yield post("one more than the proxy takes", "/tokenize", {"inputs": ["a"] * 2049}, differs="own limit")
 
 
 def decode(facts: Facts) -> Iterator[Case]:
@@ -106,12 +108,25 @@ def decode(facts: Facts) -> Iterator[Case]:
     yield post("two positions", "/decode", [[101, 7592], True])
     yield post("one position", "/decode", [[101, 7592]])
     yield post("junk after it", "/decode", b'{"ids":[7592]} junk')
+    items: list[Json] = [[7592 + index, 102] for index in range(facts.inputs_max)]
+    yield from long_lists("/decode", "ids", items, [], facts)
+    option = {"skip_special_tokens": False}
+    pieces = [{"ids": piece, **option} for piece in chunks([*items, [0]], facts.inputs_max)]
+    yield split("a long list with an option", "/decode", {"ids": [*items, [0]], **option}, pieces)
+    yield post("a long list with a text", "/decode", {"ids": [*items, "a"]})
+    yield post("a long list of ids", "/decode", {"ids": [7592] * (2 * facts.inputs_max)})
+
+
+def long_lists(path: str, key: str, full: list[Json], empty: Json, facts: Facts) -> Iterator[Case]:
+    """As many items as the upstream takes, and more."""
+    yield post("a full list", path, {key: full})
     for name, items in {
-        "a full list": [[7592 + index] for index in range(facts.inputs_max)],
-        "one more than a full list": [[7592 + index, 102] for index in range(facts.inputs_max + 1)],
-        "one more, and it is empty": [*([[7592]] * facts.inputs_max), []],
+        "one more than a full list": [*full, full[0]],
+        "three full lists": full * 3,
+        "one more, and it is empty": [*full, empty],
+        "two empty ones in different pieces": [empty, *full, empty],
     }.items():
-        yield post(name, "/decode", {"ids": items})
+        yield split(name, path, {key: items}, [{key: piece} for piece in chunks(items, facts.inputs_max)])
 
 
 def cases(facts: Facts) -> Iterator[Case]:

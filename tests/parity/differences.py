@@ -4,6 +4,7 @@ Headers that are not compared, and those that the proxy adds, are in `comparing`
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from tests.parity.joining import joined
 
 BODY_HEADERS = ("content-type", "content-length")
 OPENAI_LIST_MAX = 2048
+_ID = re.compile(rb'\{"id":"embd-[\w-]+",')
 Check = Callable[[Answer, Answer], list[str]]
 
 
@@ -33,6 +35,8 @@ class Difference:
 def faults_of(case: Case, upstream: Answer, proxy: Answer, pieces: list[Answer], tolerance: float) -> list[str]:
     """Return what is wrong with the proxy's answer to a case."""
     expected = joined(pieces, case.join) if pieces else upstream
+    if is_openai(case) and case.differs != "openai id":
+        proxy = without_id(proxy)
     is_openai_error = is_openai(case) and expected.status >= 400 and case.method != "HEAD"
     if is_openai_error and case.differs in {None, "several calls"}:
         return TABLE["openai error"].check(expected, proxy)
@@ -43,18 +47,38 @@ def faults_of(case: Case, upstream: Answer, proxy: Answer, pieces: list[Answer],
 
 
 def is_openai(case: Case) -> bool:
-    """Whether a case is of OpenAI's routes."""
-    return case.path.partition("?")[0] in OPENAI_PATHS
+    """Whether a case is of OpenAI's routes, or below their folder."""
+    path = case.path.partition("?")[0]
+    return path in OPENAI_PATHS or path.startswith("/v1/")
+
+
+def without_id(proxy: Answer) -> Answer:
+    """The answer without the `id` at its beginning, where it has one: what goes on verbatim has none."""
+    found = _ID.match(proxy.body)
+    if found is None or proxy.header("content-length") != str(len(proxy.body)):
+        return proxy
+    body = b"{" + proxy.body[found.end() :]
+    return Answer(proxy.status, proxy.headers, body).with_headers(content_length=str(len(body)))
+
+
+def _has_id(upstream: Answer, proxy: Answer) -> list[str]:
+    if _ID.match(proxy.body) is None:
+        return [f"no id: {proxy.body[:80]!r}"]
+    return compare(upstream, without_id(proxy))
 
 
 def _openai_error(upstream: Answer, proxy: Answer) -> list[str]:
-    """TEI's flat fields as they are, and OpenAI's wrapper with the same message; text becomes the message."""
+    """TEI's flat fields as they are, and OpenAI's wrapper with the same message; text becomes the message.
+
+    The wrapper's `code` is a word or null, as OpenAI's is; TEI's is the status.
+    """
     faults = _status_and_type(proxy, upstream.status)
     try:
         body = json.loads(proxy.body)
         flat = {name: body[name] for name in ("message", "code", "type")}
         wrapped = body["error"]
-        same = [(wrapped[name], flat[name]) for name in ("message", "code")]
+        same = [(wrapped["message"], flat["message"])]
+        code = wrapped["code"]
         types_are_texts = all(isinstance(value, str) and value for value in (wrapped["type"], flat["type"]))
         param = wrapped["param"]
     except (ValueError, KeyError, TypeError):
@@ -66,16 +90,23 @@ def _openai_error(upstream: Answer, proxy: Answer) -> list[str]:
         expected = {"message": message, "code": upstream.status, "type": flat["type"]}
     faults += [f"{name} {flat[name]!r}, not {expected[name]!r}" for name in expected if flat[name] != expected[name]]
     faults += [f"wrapper has {got!r}, not {want!r}" for got, want in same if got != want]
-    if not (types_are_texts and flat["message"] and (param is None or isinstance(param, str))):
+    words_or_null = all(value is None or isinstance(value, str) for value in (param, code))
+    if not (types_are_texts and flat["message"] and words_or_null):
         faults.append(f"an empty or wrong field: {body}")
     return faults + compare_headers(upstream, proxy, BODY_HEADERS)
 
 
 def _unknown_ids(upstream: Answer, proxy: Answer) -> list[str]:
-    error = Answer(422, upstream.headers, b"").with_headers(content_type="application/json")
-    plain = Answer(422, tuple((name, value) for name, value in error.headers if not name.startswith("x-")), b"")
+    error = Answer(400, upstream.headers, b"").with_headers(content_type="application/json")
+    plain = Answer(400, tuple((name, value) for name, value in error.headers if not name.startswith("x-")), b"")
     faults = _openai_error(plain.with_headers(content_type="text/plain; charset=utf-8"), proxy)
     return faults if b"check_embedding_ctx_length=False" in proxy.body else [*faults, "the cause is not named"]
+
+
+def _null_as_absent(upstream: Answer, proxy: Answer) -> list[str]:
+    faults = [] if upstream.status in {400, 422} else [f"upstream: {upstream.status}"]
+    faults += _status_and_type(proxy, 200)
+    return faults if _json(proxy).get("object") == "list" else [*faults, f"no list: {proxy.body[:80]!r}"]
 
 
 def _own_limit(upstream: Answer, proxy: Answer) -> list[str]:
@@ -94,7 +125,7 @@ def _several_calls(upstream: Answer, proxy: Answer) -> list[str]:
 
 def _page(upstream: Answer, proxy: Answer) -> list[str]:
     if upstream.status == 404:  # built without its pages
-        return [] if proxy.status < 400 else [f"status {proxy.status}"]
+        return [] if proxy.status < 400 or proxy.status == 405 else [f"status {proxy.status}"]
     location = f"location {proxy.header('location')}" if upstream.header("location") != proxy.header("location") else ""
     kinds = [str(answer.header("content-type")).partition(";")[0] for answer in (upstream, proxy)]
     wrong_type = f"content type {kinds[1]}, not {kinds[0]}" if kinds[0] != kinds[1] else ""
@@ -104,6 +135,19 @@ def _page(upstream: Answer, proxy: Answer) -> list[str]:
 
 def _metrics(upstream: Answer, proxy: Answer) -> list[str]:
     return _page(upstream, proxy) + compare_headers(upstream, proxy, BODY_HEADERS)
+
+
+def _two_types(_upstream: Answer, proxy: Answer) -> list[str]:
+    return [] if (proxy.status, proxy.body) == (400, b"") else [f"status {proxy.status}, body {proxy.body!r}"]
+
+
+def _info(upstream: Answer, proxy: Answer) -> list[str]:
+    if not upstream.body:  # of HEAD
+        return compare(upstream, proxy, unlike=BODY_HEADERS)
+    told = json.loads(upstream.body)
+    told |= {"max_client_batch_size": OPENAI_LIST_MAX, "upstream_max_client_batch_size": told["max_client_batch_size"]}
+    body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+    return compare(Answer(upstream.status, upstream.with_headers(content_length=str(len(body))).headers, body), proxy)
 
 
 def _added_route(upstream: Answer, proxy: Answer) -> list[str]:
@@ -143,9 +187,17 @@ TABLE = {
         "inputs of unlike lengths travel in several calls, and the same one once", _several_calls
     ),
     "openai error": Difference("OpenAI's clients read `error.message`: it stands beside TEI's fields", _openai_error),
+    "openai id": Difference("typed clients of OpenAI's refuse an answer without an `id`", _has_id),
+    "openai null": Difference(
+        "OpenAI's clients send `null` for what they do not set: it is taken as absent", _null_as_absent
+    ),
     "unknown ids": Difference("a client that tokenises with OpenAI's vocabulary would get nonsense", _unknown_ids),
     "own limit": Difference("the longest list is the proxy's, as OpenAI's", _own_limit),
     "metrics": Difference("each counts its own work", _metrics),
+    "two content types": Difference(
+        "a worker refuses what is no HTTP; nginx before it sends the first on, which is TEI's answer", _two_types
+    ),
+    "info": Difference("the longest list is the proxy's; the upstream's has a key of its own", _info),
     "docs": Difference("each has pages of its own", _page),
     "models": Difference("OpenAI's clients ask for the models", _models),
     "other shapes": Difference("routes and shapes of other proxies, that TEI has not", _added_route),

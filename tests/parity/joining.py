@@ -19,8 +19,8 @@ def joined(answers: Sequence[Answer], join: Join) -> Answer:
     if failed is not None:
         return failed
     counts = {name: [int(answer.header(name) or 0) for answer in answers] for name in COUNTED}
-    body = _join_bytes(answers) if join == "lists" else _join_openai(answers)
-    totals = {name.replace("-", "_"): str(sum(values)) for name, values in counts.items()}
+    body = {"lists": _join_bytes, "openai": _join_openai, "ranks": _join_ranks}[join](answers)
+    totals = {name.replace("-", "_"): str(sum(values)) for name, values in counts.items() if answers[0].header(name)}
     first = answers[0]
     return Answer(first.status, first.headers, body).with_headers(content_length=str(len(body)), **totals)
 
@@ -62,3 +62,12 @@ def _join_openai(answers: Sequence[Answer]) -> bytes:
         item["index"] = index
     total = sum(body["usage"]["total_tokens"] for body in bodies)
     return _written({**bodies[0], "data": items, "usage": {"prompt_tokens": total, "total_tokens": total}})
+
+
+def _join_ranks(answers: Sequence[Answer]) -> bytes:
+    """Return the ranks of all pieces, the best first; of equal ones the last first."""
+    items: list[Json] = []
+    for answer in answers:
+        start = len(items)
+        items += [{**rank, "index": rank["index"] + start} for rank in json.loads(answer.body, parse_float=_Written)]
+    return _written(sorted(items, key=lambda rank: (rank["score"], rank["index"]), reverse=True))

@@ -60,6 +60,7 @@ class FakeUpstream:
         decoded: The ids of every `/decode` call.
         passed: Path, body and content type of every call of the routes of which it knows nothing but `passing`.
         passing: Status, content type and body of their answer.
+        scoring: Makes its body instead, of the path and the request.
         info: What `/info` says; None is 404.
         info_asked: How often `/info` was asked for.
         is_healthy: What `/health` says.
@@ -75,6 +76,7 @@ class FakeUpstream:
     decoded: list[int] = field(default_factory=list)
     passed: list[tuple[str, bytes, str | None]] = field(default_factory=list)
     passing: tuple[int, str, bytes] = (200, "application/json", b'[{"index":0,"score":0.5}]')
+    scoring: Callable[[str, Any], Any] | None = None
     info: dict[str, Any] | None = field(
         default_factory=lambda: {"model_id": "fake", "max_client_batch_size": 32, "max_concurrent_requests": 512}
     )
@@ -169,7 +171,11 @@ class FakeUpstream:
         return web.Response(body=orjson.dumps(["x" if number < VOCABULARY else ""]), headers=JSON)
 
     async def _pass(self, request: web.Request) -> web.Response:
-        self.passed.append((request.path, await request.read(), request.headers.get("Content-Type")))
+        raw = await request.read()
+        self.passed.append((request.path, raw, request.headers.get("Content-Type")))
+        if self.scoring is not None:
+            made = self.scoring(request.path, orjson.loads(raw))
+            return made if isinstance(made, web.Response) else web.Response(body=orjson.dumps(made), headers=JSON)
         status, content_type, body = self.passing
         return web.Response(status=status, body=body, headers={"Content-Type": content_type})
 

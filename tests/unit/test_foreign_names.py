@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from autobatch.foreign_names import COMPOSE_NAMES, FOREIGN, Foreign
-from autobatch.settings import CommonSettings
+from autobatch.settings import BatcherSettings, CommonSettings
 from autobatch.settings_load import SettingsError, every_name, read
 from console.up_settings import UpSettings, flags_as_environment
 
@@ -105,6 +105,40 @@ def test_other_programs_names_may_not(name: str) -> None:
     Path(".env").write_text(f"{name}=secret-value\n")
 
     assert faults_of() == (f".env: {name}: no such setting",)
+
+
+def test_a_fault_tells_the_name_that_was_used_too() -> None:
+    Path(".env").write_text("RUST_LOG=loud\nINFERENCE_SERVICE_URL=ftp://secret\n")
+
+    url, level = sorted(faults_of())
+    assert level.startswith("LOG_LEVEL: ")
+    assert level.endswith("(got 'loud'); it is also RUST_LOG")
+    assert (
+        url == "INFERENCE_URL: must be http:// or https:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL"
+    )
+
+
+def test_an_editors_byte_order_mark_is_no_part_of_a_name() -> None:
+    Path(".env").write_text("MAX_BATCH_SIZE=7\n", encoding="utf-8-sig")
+
+    assert read(UpSettings, []).max_batch_size == 7
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("http://tei:80/embed", "http://tei:80"),
+        ("http://tei/base/embed", "http://tei/base"),
+        ("http://tei/embed/", "http://tei/embed"),
+        ("http://embed", "http://embed"),
+        ("http://me:pass@tei/embed", "http://me:pass@tei"),
+        ("http://tei/v1/myembed", "http://tei/v1/myembed"),
+    ],
+)
+def test_the_url_of_the_route_means_its_server(url: str, server: str) -> None:
+    """Other proxies want `http://tei/embed`; a call to `/embed/embed` would find nothing."""
+    for cls in (BatcherSettings, UpSettings):
+        assert read(cls, ["--inference-url", url]).inference_urls == (server,)
 
 
 def test_a_published_proxys_own_env_file_works() -> None:
