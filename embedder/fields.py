@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from embedder import shapes
 from embedder.requests import Input
-from embedder.shapes import ShapeError, TooLongError, is_ids, wrong_type
+from embedder.shapes import ShapeError, is_ids, wrong_type
 from embedder.structs import Struct
 
 T = TypeVar("T")
@@ -93,11 +93,7 @@ class Fields:
         value = self._values[key]
         if not isinstance(value, str):
             raise wrong_type(self._path + key, value, "string or map")
-        if value not in choices:
-            names = [f"`{name}`" for name in choices]
-            known = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
-            raise ShapeError(self._path + key, f"unknown variant `{value}`, expected {known}")
-        return choices[value]
+        return shapes.variant(value, choices, self._path + key)
 
     def nested(self, key: str) -> "Fields":
         """The fields of the struct inside."""
@@ -119,7 +115,7 @@ class Fields:
 
 def _by_position(value: list[Any], struct: Struct, path: str) -> dict[str, Any]:
     if len(value) > len(struct.keys):
-        raise TooLongError(path, f"invalid length {len(value)}, expected fewer elements in array")
+        raise ShapeError(path, f"invalid length {len(value)}, expected fewer elements in array")
     for place, key in enumerate(struct.keys):
         if place >= len(value) and key in struct.positional:
             expected = f"struct {struct.name} with {len(struct.keys)} element{'s' if len(struct.keys) > 1 else ''}"

@@ -3,9 +3,12 @@
 Faults are `ShapeError`s without a place in the text: only a body has lines and columns, a value inside it has not.
 """
 
-from typing import Any, TypeGuard
+from collections.abc import Mapping
+from typing import Any, TypeGuard, TypeVar
 
 from embedder.errors import EmbedderError
+
+T = TypeVar("T")
 
 PAIRS = (
     "a string, a pair of strings [string, string] "
@@ -22,6 +25,7 @@ _DESCRIPTIONS = {
     list: "sequence",
     dict: "map",
 }
+_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\0": "\\0"}
 _U32_MAX = 2**32 - 1
 _U64_MAX = 2**64 - 1
 
@@ -38,10 +42,6 @@ class ShapeError(EmbedderError):
         super().__init__(f"{path}: {reason}" if path else reason)
         self.path = path
         self.reason = reason
-
-
-class TooLongError(ShapeError):
-    """An array with more elements than the struct has fields. To a parser of text that is a fault of syntax."""
 
 
 def wrong_type(path: str, value: Any, expected: str) -> ShapeError:
@@ -85,6 +85,15 @@ def size(value: Any, path: str) -> int:
     return value
 
 
+def variant(name: str, known: Mapping[str, T], path: str) -> T:
+    """What a name stands for."""
+    if name not in known:
+        names = [f"`{each}`" for each in known]
+        expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
+        raise ShapeError(path, f"unknown variant `{name}`, expected {expected}")
+    return known[name]
+
+
 def is_ids(value: Any) -> TypeGuard[list[int]]:
     """Whether this is a list of token ids, or an empty one."""
     return isinstance(value, list) and all(type(item) is int and 0 <= item <= _U32_MAX for item in value)
@@ -114,5 +123,29 @@ def _one_or_two(found: tuple[str, ...], path: str) -> tuple[str, ...]:
 
 def _describe(value: object) -> str:
     """Name a JSON value as serde's messages do."""
-    shown = str(value).lower() if isinstance(value, bool) else value
+    shown = value
+    if isinstance(value, bool):
+        shown = str(value).lower()
+    elif isinstance(value, float):
+        shown = _shortest(value)
+    elif isinstance(value, str):
+        shown = "".join(map(_escaped, value))
     return _DESCRIPTIONS[type(value)].format(shown)
+
+
+def _shortest(number: float) -> str:
+    """A float as Rust prints it: Python's digits, and an exponent without signs and zeros."""
+    mantissa, e, exponent = repr(number).partition("e")
+    if not e:
+        return mantissa
+    if int(exponent) == -5:  # the last one that is written without
+        sign, digits = ("-" if number < 0 else ""), mantissa.lstrip("-").replace(".", "")
+        return f"{sign}0.0000{digits}"
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _escaped(character: str) -> str:
+    """A character as Rust's `{:?}` writes it in a string."""
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    return character if character.isprintable() else f"\\u{{{ord(character):x}}}"

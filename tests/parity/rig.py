@@ -50,8 +50,8 @@ class Rig:
 
 
 @contextmanager
-def running(server: Server | None = None, proxy: str | None = None) -> Iterator[Rig]:
-    """Start what is not given: the packaged embedder as the upstream, and a proxy before it.
+def running(server: Server | None = None, proxy: str | None = None, *, is_twin: bool = False) -> Iterator[Rig]:
+    """Start what is not given: the packaged embedder as the upstream, and a proxy before it; or as its twin beside it.
 
     Raises:
         UpstreamEndedError: The server that is given does not run, and cannot be started.
@@ -69,10 +69,13 @@ def running(server: Server | None = None, proxy: str | None = None) -> Iterator[
         # A server that a case may end is tried again, or the cases beside it would be refused too.
         is_mortal = server is not None
         upstream_side: dict[str, object] = {} if is_mortal else {"upstream_attempts": 1}
-        if server is None:
+        if server is None or is_twin:
             port = free_port()
-            server = Server(f"http://127.0.0.1:{port}")
+            embedder = f"http://127.0.0.1:{port}"
             started.append(start("embedder", embedder_port=port))
+            proxy = embedder if is_twin else proxy
+        if server is None:
+            server = Server(embedder)
         else:
             stack.callback(server.close)
             if not server.is_healthy():

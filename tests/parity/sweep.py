@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.parity.asking import Answer, ask, open_client
 from tests.parity.cases import Case, Kind, post
-from tests.parity.checking import check
+from tests.parity.checking import Check, check
 from tests.parity.comparing import TOLERANCE, compare_bodies
 from tests.parity.rig import Rig
 from tests.parity.server import Server, UpstreamEndedError
@@ -43,7 +43,13 @@ class Findings:
     stopped: str = ""
 
 
-async def sweep(rig: Rig, cases: Iterable[Case], kind: Kind = "embedding", tolerance: float = TOLERANCE) -> Findings:
+async def sweep(
+    rig: Rig,
+    cases: Iterable[Case],
+    kind: Kind = "embedding",
+    tolerance: float = TOLERANCE,
+    verdict: Check = check,
+) -> Findings:
     """Ask every case of both, and go on when the upstream has ended and can be started again.
 
     Args:
@@ -51,6 +57,7 @@ async def sweep(rig: Rig, cases: Iterable[Case], kind: Kind = "embedding", toler
         cases: In this order.
         kind: What the model is for.
         tolerance: The largest difference of two floats.
+        verdict: What is wrong with the answers to one.
     """
     findings = Findings()
     neighbours = neighbours_of(kind)
@@ -59,7 +66,7 @@ async def sweep(rig: Rig, cases: Iterable[Case], kind: Kind = "embedding", toler
         for case in cases:
             findings.count += 1
             try:
-                said = await check(http, rig, case, tolerance)
+                said = await verdict(http, rig, case, tolerance)
             except (aiohttp.ClientError, TimeoutError) as error:
                 said = f"no answer: {error!r}"
             if await asyncio.to_thread(rig.server.is_healthy):
@@ -68,7 +75,8 @@ async def sweep(rig: Rig, cases: Iterable[Case], kind: Kind = "embedding", toler
                 continue
             try:
                 await asyncio.to_thread(rig.recover)
-                said, answered = await outlive(http, rig, case, dict(zip(neighbours, expected, strict=True)))
+                others = dict(zip(neighbours, expected, strict=True))
+                said, answered = await outlive(http, rig, case, others, tolerance)
             except UpstreamEndedError as error:
                 findings.ending[case.id] = "not asked of the proxy alone"
                 findings.stopped = f"{case.id!r} ended the upstream: {error}"
@@ -86,7 +94,7 @@ def neighbours_of(kind: Kind) -> list[Case]:
 
 
 async def outlive(
-    http: aiohttp.ClientSession, rig: Rig, case: Case, neighbours: Mapping[Case, Answer]
+    http: aiohttp.ClientSession, rig: Rig, case: Case, neighbours: Mapping[Case, Answer], tolerance: float
 ) -> tuple[str, str]:
     """Ask a case of the proxy, and others beside it, while the upstream is started as often as it ends.
 
@@ -118,7 +126,7 @@ async def outlive(
             got = await ask(http, rig.proxy, neighbour)  # noqa: PLW2901
         if isinstance(got, BaseException):
             faults.append(f"a neighbour got no answer: {got!r}")
-        elif got.status != 200 or compare_bodies(expected, got, TOLERANCE):
+        elif got.status != 200 or compare_bodies(expected, got, tolerance):
             faults.append(f"a neighbour got {got.status} {got.body[:160]!r}")
     return "\n".join(faults), answered
 

@@ -99,3 +99,16 @@ def test_openai_errors_must_have_both_shapes() -> None:
 
 def faults(case: Case, upstream: Answer, proxy: Answer) -> list[str]:
     return faults_of(case, upstream, proxy, [], 1e-5)
+
+
+def test_ranks_of_pieces_are_sorted_as_those_of_one() -> None:
+    """By score, and of equal ones the last first; every float as it was written."""
+    bodies = (
+        b'[{"index":1,"text":"x","score":0.5},{"index":0,"text":"a","score":1e-7}]',
+        b'[{"index":0,"text":"b","score":0.5}]',
+    )
+    answers = [Answer(200, (("content-type", "application/json"), ("content-length", "0")), body) for body in bodies]
+
+    assert joined(answers, "ranks").body == (
+        b'[{"index":2,"text":"b","score":0.5},{"index":1,"text":"x","score":0.5},{"index":0,"text":"a","score":1e-7}]'
+    )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.parity.cases_all import all_cases
+from tests.parity.checking import TWIN_TOLERANCE, check_twin
 from tests.parity.random_cases import some
 from tests.parity.rig import Rig, facts_of, running
 from tests.parity.server import given
@@ -41,6 +42,23 @@ def test_every_case_is_answered_as_by_a_real_tei(real: Rig) -> None:
 
 def test_random_requests_are_answered_as_by_a_real_tei(real: Rig) -> None:
     findings = asyncio.run(sweep(real, some(1000, 2), facts_of(real.upstream).kind))
+
+    assert {} == findings.differing
+    assert "" == findings.stopped
+
+
+@pytest.fixture(scope="module")
+def twins() -> Iterator[Rig]:
+    """That server, and the embedder that stands for it in the other tests."""
+    with running(given(URL, START), is_twin=True) as started:
+        yield started
+
+
+def test_the_embedder_answers_as_a_real_tei(twins: Rig) -> None:
+    facts = facts_of(twins.upstream)
+    cases = [*all_cases(facts).values(), *some(1000, 3)]
+
+    findings = asyncio.run(sweep(twins, cases, facts.kind, TWIN_TOLERANCE, check_twin))
 
     assert {} == findings.differing
     assert "" == findings.stopped

@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from autobatch.settings import EmbedderSettings
 
@@ -25,7 +26,7 @@ def sender(client: aiohttp.ClientSession, port: int) -> Send:
 
     async def send(method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
-        url = f"http://127.0.0.1:{port}{path}"
+        url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
         async with client.request(method, url, data=data, headers=JSON if headers is None else headers) as response:
             lowered = {name.lower(): value for name, value in response.headers.items()}
             return response.status, lowered, await response.read()

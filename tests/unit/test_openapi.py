@@ -99,6 +99,38 @@ def test_no_component_is_unused() -> None:
     assert kept == used
 
 
+def has_null(schema: Any) -> bool:
+    return "null" in schema.get("type", ()) or {"type": "null"} in schema.get("anyOf", ())
+
+
+def test_every_union_is_a_schema_with_a_name() -> None:
+    """Go's generator calls others by what is in them, which can be no name. A schema or null is no union to it."""
+    unions = [pointer for pointer, node in nodes(document()) if "anyOf" in node and not has_null(node)]
+
+    assert unions
+    assert [pointer for pointer in unions if not re.fullmatch(r"/components/schemas/\w+", pointer)] == []
+    assert [pointer for pointer, node in nodes(document()) if "oneOf" in node] == []
+
+
+def test_no_list_has_nulls() -> None:
+    """Nor can a union then be named by Go's generator."""
+    by_name = document()["components"]["schemas"]
+    items = [(pointer, node["items"]) for pointer, node in nodes(document()) if "items" in node]
+
+    assert items
+    assert [
+        pointer for pointer, each in items if has_null(by_name[each["$ref"].split("/")[-1]] if "$ref" in each else each)
+    ] == []
+
+
+def test_an_enums_values_differ_in_more_than_their_case() -> None:
+    """They are names of constants in generated clients."""
+    enums = {pointer: node["enum"] for pointer, node in nodes(document()) if isinstance(node.get("enum"), list)}
+
+    assert enums
+    assert [pointer for pointer, values in enums.items() if len({str(v).lower() for v in values}) < len(values)] == []
+
+
 def test_an_internal_error_is_never_promised() -> None:
     assert not [pointer for pointer, _ in nodes(document()) if pointer.endswith("/responses/500")]
 
