@@ -78,7 +78,7 @@ async def sweep(
                 others = dict(zip(neighbours, expected, strict=True))
                 said, answered = await outlive(http, rig, case, others, tolerance)
             except UpstreamEndedError as error:
-                findings.ending[case.id] = "not asked of the proxy alone"
+                findings.ending[case.id] = "not asked"
                 findings.stopped = f"{case.id!r} ended the upstream: {error}"
                 break
             findings.ending[case.id] = answered
