@@ -79,10 +79,10 @@ def _text(text: str) -> str:
 
 def _listed(title: str, entries: Iterable[tuple[str, Row]]) -> list[str]:
     """Return a section, or none; clients of which the same is said stand together."""
-    clients: defaultdict[str, list[str]] = defaultdict(list)
+    clients: defaultdict[str, dict[str, None]] = defaultdict(dict)  # in the order of the tables, each once
     for text, row in entries:
-        clients[text].append(f"{row.client} {row.version}, {row.language}")
-    lines = [f"- {'; '.join(names)}: {text}" for text, names in clients.items()]
+        clients[text][f"{row.client} ({row.language})"] = None
+    lines = [f"- {', '.join(names)}:\n  {text}" for text, names in clients.items()]
     return ["\n".join([f"## {title}", "", *lines])] if lines else []
 
 

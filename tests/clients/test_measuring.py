@@ -119,9 +119,9 @@ def test_the_document_says_what_worked_what_failed_and_what_did_not_run() -> Non
     good = "`/v1/embeddings`; text; dimensions `null` | works | works | 10% | works"
     assert f"| good | 1.2 | `text-embedding-ada-002` | {good} |" in lines
     assert "| bad | 0.1 | not sent | `/embed`; list of texts | works | works | 0% | **fails** |" in lines
-    assert "- good 1.2, Python; bad 0.1, Go: a model" in lines
-    assert "- bad 0.1, Go: *list*: `Error: | no  list `" in lines
-    assert "- absent 3, Java: java is not installed" in lines
+    assert "- good (Python), bad (Go):\n  a model" in document
+    assert "- bad (Go):\n  *list*: `Error: | no  list `" in document
+    assert "- absent (Java):\n  java is not installed" in document
 
 
 def test_the_document_has_no_section_of_nothing() -> None:
