@@ -4,7 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the README's table are made from here.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from autobatch.foreign_names import aliases_of
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS = get_args(LogLevel)
 RUST_LEVELS = {"warn": "warning", "trace": "debug", "off": "error"}
 EMBED = "/embed"
 
@@ -76,6 +78,13 @@ def _server_of(url: str) -> str:
     return parts._replace(path=parts.path.removesuffix(EMBED)).geturl().rstrip("/")
 
 
+def level_of(directives: str) -> str:
+    """Return the level that RUST_LOG's list names: `warn`, or in `info,hyper=warn` the one without a target."""
+    first = min(directives.lower().split(","), key=lambda each: "=" in each)
+    level = first.rpartition("=")[2].strip()
+    return RUST_LEVELS.get(level, level)
+
+
 def _api_keys(value: SecretStr) -> SecretStr:
     if not _listed(value.get_secret_value()):
         raise ValueError("must hold a key, or not be set: everybody may ask then")
@@ -105,9 +114,7 @@ class CommonSettings(BaseSettings):
             raise ValueError("must not be true or false")
         return value
 
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", validation_alias=_names("log_level"), description="how much is logged"
-    )
+    log_level: LogLevel = Field("info", validation_alias=_names("log_level"), description="how much is logged")
     log_format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for a terminal")
     payload_limit: int = Field(
         2_000_000,
@@ -119,12 +126,7 @@ class CommonSettings(BaseSettings):
     @field_validator("log_level", mode="before")
     @classmethod
     def _as_rust_log(cls, value: object) -> object:
-        """Take what RUST_LOG may hold: `warn`, or a list such as `info,hyper=warn`, whose own level has no target."""
-        if not isinstance(value, str):
-            return value
-        directives = sorted(value.lower().split(","), key=lambda each: "=" in each)
-        level = directives[0].rpartition("=")[2].strip()
-        return RUST_LEVELS.get(level, level)
+        return level_of(value) if isinstance(value, str) else value
 
 
 class QueueSettings(CommonSettings):

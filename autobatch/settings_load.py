@@ -22,12 +22,11 @@ from pydantic_settings import (
     InitSettingsSource,
 )
 
+from autobatch.env_file import ENCODING, ENV_FILE, read_env_file
 from autobatch.foreign_names import is_composes, refused
-from autobatch.settings import PROCESSES, CommonSettings
+from autobatch.settings import LOG_LEVELS, PROCESSES, CommonSettings, level_of
 
 CONFIG_FILE = "config.toml"
-ENV_FILE = ".env"
-ENV_FILE_ENCODING = "utf-8-sig"  # an editor's byte order mark is no part of the first name
 ALIKE = 0.75  # `prot` and `port`, `max_bach_size` and `max_batch_size`
 
 S = TypeVar("S", bound=CommonSettings)
@@ -62,13 +61,19 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
     flags, unknown = _known_flags(cls, argv)
     faults += unknown
     try:
-        faults += [
-            f"{ENV_FILE}: {name.upper()}: no such setting{advice(name, every_name(), str.upper)}"
-            for name in env_file_names()
-            if name not in every_name() and not is_composes(name)
-        ]
+        env_file = read_env_file()
     except UnicodeDecodeError as error:
         raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
+    faults += env_file.faults
+    faults += [
+        f"{ENV_FILE}: {name.upper()}: no such setting{advice(name, every_name(), str.upper)}"
+        for name in env_file.names
+        if name not in every_name() and not is_composes(name)
+    ]
+    given = [_name_of(flag) for flag in flags if flag.startswith("--")]
+    faults += [f"{' and '.join(map(_as_flag, names))} are one setting" for names in said_twice(cls, given)]
+    if not env_file.is_whole:
+        raise SettingsError(faults)
 
     # pydantic-settings takes its sources from this hook only; the class itself stays free of I/O.
     class Sourced(cls):  # type: ignore[valid-type, misc]
@@ -76,8 +81,8 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> tuple[Any, ...]:
             return (
                 CliSettingsSource(settings_cls, cli_prog_name="autobatch", cli_parse_args=flags),
-                EnvSettingsSource(settings_cls),
-                DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENV_FILE_ENCODING),
+                _environment(settings_cls),
+                DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENCODING),
                 InitSettingsSource(settings_cls, init_kwargs=from_file),
             )
 
@@ -89,6 +94,18 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         raise SettingsError(faults)
     read_values = {name: getattr(values, name) for name in cls.model_fields}
     return cls.model_construct(_fields_set=values.model_fields_set, **read_values)
+
+
+def _environment(cls: type[BaseSettings]) -> EnvSettingsSource:
+    """The environment without a RUST_LOG that names no level: it is there for other programs."""
+    source = EnvSettingsSource(cls)
+    source.env_vars = {name: value for name, value in source.env_vars.items() if not is_others_rust_log(name, value)}
+    return source
+
+
+def is_others_rust_log(name: str, value: str | None) -> bool:
+    """Whether a variable of the environment is a RUST_LOG such as `my_crate`, which says no level of ours."""
+    return name.lower() == "rust_log" and level_of(value or "") not in LOG_LEVELS
 
 
 def names_of(name: str, field: FieldInfo) -> tuple[str, ...]:
@@ -107,18 +124,6 @@ def every_name() -> set[str]:
     }
 
 
-def env_file_names() -> tuple[str, ...]:
-    """All lower-case names in `.env`, those without a value too.
-
-    Raises:
-        UnicodeDecodeError: It is not UTF-8.
-    """
-    file = DotEnvSettingsSource(
-        CommonSettings, env_file=ENV_FILE, env_file_encoding=ENV_FILE_ENCODING, env_ignore_empty=False
-    )
-    return tuple(file.env_vars)
-
-
 def advice(name: str, known: Collection[str], spelt: Callable[[str], str]) -> str:
     """Return what to use in place of a name that is no setting, behind the words that say so; empty: nobody can tell.
 
@@ -131,6 +136,16 @@ def advice(name: str, known: Collection[str], spelt: Callable[[str], str]) -> st
         return f"; {row.instead}"
     alike = difflib.get_close_matches(name, sorted(known), n=1, cutoff=ALIKE)
     return f"; did you mean {spelt(alike[0])}?" if alike else ""
+
+
+def said_twice(cls: type[CommonSettings], names: Collection[str]) -> list[list[str]]:
+    """Return the names of each setting that one source gives under several of them, the one that counts first."""
+    own = [[each for each in names_of(name, field) if each in names] for name, field in cls.model_fields.items()]
+    return [each for each in own if len(each) > 1]
+
+
+def _name_of(flag: str) -> str:
+    return flag.partition("=")[0].lstrip("-").lower().replace("-", "_")
 
 
 def _as_flag(name: str) -> str:
@@ -163,8 +178,7 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
             elif not is_known and is_value and _is_secret(last):
                 unknown.append(f"{last}: has no value; one that begins with dashes goes behind a `=`")
             elif not is_known:
-                asked = flag.lstrip("-").lower().replace("-", "_")
-                unknown.append(f"{flag}: no such flag{advice(asked, names, _as_flag) if is_flag else ''}")
+                unknown.append(f"{flag}: no such flag{advice(_name_of(flag), names, _as_flag) if is_flag else ''}")
             is_value = is_flag and not equals
             last = flag if is_flag else last
         else:

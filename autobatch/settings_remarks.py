@@ -6,11 +6,12 @@ The environment cannot be strict, because it is full of other programs' names. W
 import difflib
 import logging
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
 
+from autobatch.env_file import ENV_FILE, read_env_file
 from autobatch.foreign_names import COMPOSE_NAMES, refused
 from autobatch.settings import BatcherSettings, CommonSettings, servers_of, without_credentials
-from autobatch.settings_load import ENV_FILE, advice, env_file_names, every_name
+from autobatch.settings_load import advice, every_name, is_others_rust_log, said_twice
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,13 @@ def log_remarks(settings: CommonSettings) -> None:
 def remarks_of(settings: CommonSettings) -> list[str]:
     """Return what there is to say about settings that were read from this folder and this environment."""
     addresses = settings.inference_url if isinstance(settings, BatcherSettings) else ""
-    return [*_about_routes(addresses), *_about_env_file(env_file_names()), *_about_environment(os.environ)]
+    names = read_env_file().names
+    return [
+        *_about_routes(addresses),
+        *_about_env_file(names),
+        *_about_synonyms(type(settings), names),
+        *_about_environment(os.environ),
+    ]
 
 
 def _about_routes(inference_url: str) -> list[str]:
@@ -43,11 +50,22 @@ def _about_env_file(names: Collection[str]) -> list[str]:
     return [f"{ENV_FILE}: {', '.join(composes)}: for docker compose only, without effect here"] if composes else []
 
 
-def _about_environment(names: Iterable[str]) -> list[str]:
+def _about_synonyms(cls: type[CommonSettings], names: Collection[str]) -> list[str]:
+    return [
+        f"{ENV_FILE}: {counts.upper()} counts, and {', '.join(others).upper()} does not: they are one setting"
+        for counts, *others in said_twice(cls, names)
+    ]
+
+
+def _about_environment(variables: Mapping[str, str]) -> list[str]:
     known = every_name()
     return [
+        f"{name} in the environment names no level, so it has no effect here"
+        for name, value in variables.items()
+        if value and is_others_rust_log(name, value)
+    ] + [
         f"{name} in the environment is no setting{advice(name.lower(), known, str.upper)}"
-        for name in sorted(names)
+        for name in sorted(variables)
         if name.lower() not in known and _looks_like_ours(name, known)
     ]
 

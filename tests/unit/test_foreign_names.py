@@ -93,7 +93,7 @@ def test_what_a_refusal_names_is_there() -> None:
         assert row.name.lower() not in every_name() or row.setting
 
 
-@pytest.mark.parametrize("name", [*sorted(COMPOSE_NAMES), "COMPOSE_PROFILES", "DOCKER_BUILDKIT", "compose_file"])
+@pytest.mark.parametrize("name", [*sorted(COMPOSE_NAMES), "COMPOSE_PROFILES", "DOCKER_BUILDKIT"])
 def test_docker_composes_names_may_stand_beside_ours(name: str) -> None:
     Path(".env").write_text(f"{name}=x\nMAX_BATCH_SIZE=7\n")
 

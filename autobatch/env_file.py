@@ -1,0 +1,56 @@
+"""What names stand in `.env`, and which of its lines nothing could be made of.
+
+docker compose reads the same file, with capitals only; so a name in lower case is a fault: it would count here and not there.
+"""
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from dotenv.parser import Binding, parse_stream
+
+ENV_FILE = ".env"
+ENCODING = "utf-8-sig"  # an editor's byte order mark is no part of the first name
+
+
+class EnvFile(NamedTuple):
+    """A file that was read.
+
+    Attributes:
+        names: In lower case, each once.
+        faults: What is wrong with its lines. No value is in them.
+        is_whole: Whether each line was understood.
+    """
+
+    names: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    is_whole: bool = True
+
+
+def read_env_file() -> EnvFile:
+    """Read `.env` of the working folder; nothing where there is none.
+
+    Raises:
+        UnicodeDecodeError: It is not UTF-8.
+    """
+    path = Path(ENV_FILE)
+    if not path.is_file():
+        return EnvFile()
+    lines = [line for line in parse_stream(io.StringIO(path.read_text(ENCODING))) if line.error or line.key is not None]
+    whole = [line.key for line in lines if line.key is not None and line.value is not None]
+    faults = [fault for line in lines if (fault := _fault(line))]
+    faults += [f"{ENV_FILE}: {name} stands there {count} times" for name, count in Counter(whole).items() if count > 1]
+    names = dict.fromkeys(line.key.lower() for line in lines if line.key is not None)
+    return EnvFile(tuple(names), tuple(faults), all(line.value is not None for line in lines))
+
+
+def _fault(line: Binding) -> str | None:
+    where = f"{ENV_FILE}: line {line.original.line}"
+    if line.key is None:
+        return f"{where} is not NAME=value"
+    if line.value is None:
+        return f"{where}: {line.key} has no value; write {line.key.upper()}=..., or leave it out"
+    if line.key != line.key.upper():
+        return f"{where}: {line.key} must be in capitals: {line.key.upper()}"
+    return None
