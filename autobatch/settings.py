@@ -179,7 +179,10 @@ class ProxySettings(QueueSettings):
         description="whose token ids `input` of the OpenAI routes may have: `refuse`: none, 400; `model`: the upstream "
         "model's own; `cl100k`: OpenAI's, as langchain-openai sends them, which are decoded to text",
     )
-    cl100k_file: str | None = Field(None, description="a `cl100k_base.tiktoken`, for OPENAI_TOKEN_IDS=cl100k")
+    cl100k_file: str | None = Field(
+        None,
+        description="a `cl100k_base.tiktoken`, for OPENAI_TOKEN_IDS=cl100k; tiktoken fetches it and keeps it in TIKTOKEN_CACHE_DIR",
+    )
     request_timeout_ms: int = Field(
         30_000,
         ge=10,

@@ -154,12 +154,13 @@ class Caller:
         # Nobody else was in the call, and no text of it was computed for two.
         is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
         measures = answer.measures if is_own else shared(answer.measures)
+        answered_inputs = sum([job.header.n for job in call.jobs])  # equal ones count each, though they are sent once
 
         def tell(job: Job, body: bytes, tokens: list[int]) -> Reply:
             header = job.header
             queue_us = max(0, (now_ms - header.at) * 1000 - upstream_us)
             reply = ReplyHeader(
-                header.id, answer.status, "", content_type, queue_us, upstream_us, call.inputs, tokens, measures
+                header.id, answer.status, "", content_type, queue_us, upstream_us, answered_inputs, tokens, measures
             )
             return Reply(header.id, encode(reply, body))
 

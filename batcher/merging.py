@@ -1,6 +1,7 @@
 """Put one call together from the jobs' raw JSON, and their answers from the rows of its answer. Pure; no text is parsed.
 
-An input that several jobs have, or one job twice, is sent once, and its row goes to all of them.
+An input that several jobs have, or one job twice, is sent once, and its row goes to all of them. Not so in a job that travels
+alone: token ids are counted by its call only, for which each of them has to be in it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,6 +39,10 @@ class Merged(msgspec.Struct, frozen=True):
 
 def merge(jobs: Sequence[Job]) -> Merged:
     """Return the call that answers these jobs of one lane."""
+    if jobs[0].header.kind == "solo":
+        (job,) = jobs
+        items = list(map(bytes, _decode_inputs(job.body)))
+        return Merged(splice(items, job.header.options), items, [tuple(range(len(items)))])
     place_of: dict[bytes, int] = {}
     places = []
     for job in jobs:

@@ -15,10 +15,9 @@ SHARE_MAX = 0.05
 
 
 class Alone(StrEnum):
-    """The first six travel as they came, to the upstream's own route; the others are cut apart, but share no call."""
+    """The first five travel as they came, to the upstream's own route; the others are cut apart, but share no call."""
 
     ROUTE = "route"  # the route takes no inputs that could share a call
-    CONTENT_TYPE = "content_type"  # the body is not said to be JSON
     NOT_JSON = "not_json"  # it is not JSON, or has bytes that are not Unicode
     FIELDS = "fields"  # a field is missing, or has a value that its route does not take
     REPEATED_FIELD = "repeated_field"  # a field of the route stands there twice

@@ -5,7 +5,7 @@ import re
 # `application/json` or `application/*+json`, and parameters, by the rules for media types.
 _NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _is_json = re.compile(
-    rf'application/(?:json|[!#$&^_.+0-9a-z-]+\+json)(?:;\s*{_NAME}=(?:{_NAME}|"[^"\\]*"))*',
+    rf'application/(?:json|[!#$&^_.+0-9a-z-]+\+json)(?:;\s*{_NAME}=(?:{_NAME}|"[^"\\]*"))*;?\s*',
     re.IGNORECASE | re.ASCII,
 ).fullmatch
 

@@ -13,7 +13,6 @@ import msgspec
 
 from proxy import shapes
 from proxy.alone import Alone
-from proxy.content_types import is_json
 from proxy.pieces import Allowed, Piece, Plan, Rules
 from proxy.plain import Grammar, grammar, plan_inputs, read, read_inputs
 
@@ -84,8 +83,6 @@ def or_verbatim(plan_plain: PlainPlanner) -> Planner:
     def plan(
         body: bytes, content_type: str | None, rules: Rules, allowed: Allowed, /, *, asks_bulk: bool = False
     ) -> Plan:
-        if not is_json(content_type):
-            return plan_verbatim(body, content_type, asks_bulk=asks_bulk, alone=Alone.CONTENT_TYPE)
         plain = plan_plain(body, rules, allowed, asks_bulk=asks_bulk)
         if isinstance(plain, Plan):
             return plain

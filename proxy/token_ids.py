@@ -17,6 +17,8 @@ from autobatch.settings_load import SettingsError
 
 SEND_TEXTS = "Send texts instead: with langchain's OpenAIEmbeddings set check_embedding_ctx_length=False"
 
+RANKS = dict.fromkeys(range(100_256)).keys()  # every other vocabulary of OpenAI's has another number of them
+
 #: The text of one list of ids. Raises ForeignTokenIds for ids that have none.
 TextOfIds = Callable[[Sequence[int]], str]
 
@@ -65,6 +67,8 @@ def _read_ranks(path: str) -> dict[int, bytes]:
         token_of = {int(rank): b64decode(token, validate=True) for token, rank in pairs}
     except (OSError, ValueError) as exc:
         raise SettingsError([f"CL100K_FILE: not a tiktoken file of ranks: {exc} (got {path!r})"]) from exc
-    if not token_of:
-        raise SettingsError([f"CL100K_FILE: there are no ranks in it (got {path!r})"])
+    if token_of.keys() != RANKS:
+        raise SettingsError(
+            [f"CL100K_FILE: not cl100k_base, which has {len(RANKS)} ranks: {len(token_of)} (got {path!r})"]
+        )
     return token_of

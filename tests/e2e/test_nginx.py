@@ -316,6 +316,13 @@ async def test_of_several_content_types_the_worker_gets_the_first(
     assert (answer.status, json.loads(answer.body)["types"]) == (200, first)
 
 
+async def test_a_client_of_http_1_0_needs_no_host(edge: Edge) -> None:
+    """Health probes of old load balancers have none; the worker is asked in HTTP/1.1."""
+    answer = await said(edge, b"GET /health HTTP/1.0\r\n\r\n")
+
+    assert answer.status == 200
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [

@@ -48,6 +48,13 @@ def test_what_several_ask_for_is_asked_for_once(texts: list[str]) -> None:
     assert [[[ord(text)]] for text in texts] == [json.loads(part(rows, places)) for places in merged.places]
 
 
+def test_a_job_that_travels_alone_keeps_what_it_has_twice() -> None:
+    """Its tokens are counted by its call: each of them pays."""
+    solo = make_job("1", n=3, body=b"[[7],[7],[8]]", kind="solo")
+    merged = merge([solo])
+    assert (merged.body, merged.places) == (b'{"inputs":[[7],[7],[8]]}', [(0, 1, 2)])
+
+
 def test_a_call_is_as_short_as_can_be() -> None:
     two = make_job("2", n=2, body=b'["b","c"]')
     assert merge([make_job("1", body=b'["a"]'), two]).body == b'{"inputs":["a","b","c"]}'

@@ -91,11 +91,6 @@ def test_what_is_not_plainly_a_request_is_the_upstreams_to_judge(body: bytes) ->
     assert (planned.route, planned.shape, planned.largest_id) == ("", None, None)
 
 
-def test_another_content_type_goes_as_it_came() -> None:
-    (piece,) = plan_openai(b'{"input":"a"}', "text/plain", RULES, ALLOWED).pieces
-    assert (piece.kind, piece.content_type) == ("verbatim", "text/plain")
-
-
 def test_too_many_inputs_are_refused_in_teis_words() -> None:
     with pytest.raises(InvalidRequest, match=r"^batch size 3 > maximum allowed batch size 2$"):
         plan({"input": ["a", "b", "c"]}, Rules(RULES.ruler, 2, 2048))

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from autobatch.errors import InvalidRequest
 from batcher.merging import splice
-from proxy.content_types import is_json
 from proxy.joining import join_rows
 from proxy.lengths import make_ruler
 from proxy.parsing import plan_embed, plan_embed_all, plan_embed_sparse
@@ -468,54 +467,6 @@ def test_a_key_inside_a_text_is_no_repeated_key() -> None:
             assert (piece.kind, json.loads(piece.body)) == ("merge", [text])
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "application/json",
-        "application/json; charset=utf-8",
-        "application/json;charset=UTF-8",
-        "Application/JSON",
-        "application/vnd.api+json",
-        "application/vnd.api+json; charset=utf-8",
-    ],
-)
-def test_bodies_of_json_types_are_read(content_type: str) -> None:
-    assert is_json(content_type)
-    pieces = plan(b'{"inputs":"a"}', content_type=content_type, job_inputs_max=1, request_inputs_max=1)
-    assert pieces == [Piece(1, "merge", b'["a"]', longest=1)]
-
-
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        None,
-        "",
-        "text/plain",
-        "text/json",
-        "application/x-www-form-urlencoded",
-        "application/jsonp",
-        "application/j\u017fon",
-        "application/json+x",
-        "application",
-        "json",
-        "*/*",
-        "text/vnd.api+json",
-        # TEI's parser of types (the crate `mime`) does not understand these, and answers 415
-        "application/json, text/plain",
-        "application/json ;charset=utf-8",
-        "application/json; charset",
-        "application/foo bar+json",
-        "application/x/y+json",
-        "application/+json",
-        "application/json; charset=\udcff",
-    ],
-)
-def test_bodies_of_other_types_go_as_they_came_with_their_type(content_type: str | None) -> None:
-    pieces = plan(b'{"inputs":"a"}', content_type=content_type, job_inputs_max=1, request_inputs_max=1)
-
-    assert pieces == [Piece(1, "verbatim", b'{"inputs":"a"}', content_type=content_type)]
-
-
 def test_many_inputs_become_jobs_of_at_most_the_batch_size() -> None:
     pieces = plan(b'{"inputs":["a", "b","c" ,"d","e"],"normalize":false}', job_inputs_max=2)
 
@@ -603,7 +554,6 @@ def test_token_routes_keep_their_options(path: str, planner: Any, body: bytes, e
 )
 def test_token_routes_leave_the_rest_to_the_upstream(_path: str, planner: Any, body: bytes) -> None:
     assert planner(body, JSON, RULES, ALLOWED).pieces == [Piece(1, "verbatim", body, content_type=JSON)]
-    assert planner(b'{"inputs":"a"}', "text/plain", RULES, ALLOWED).pieces[0].kind == "verbatim"
 
 
 @pytest.mark.parametrize("text", ["a", "inputs", '"inputs"', "input", '"input"', "{", "é😀", "\\"])

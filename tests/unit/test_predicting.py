@@ -157,12 +157,6 @@ def test_options_are_the_lane() -> None:
     assert piece.options == '"truncate":true,"truncation_direction":"Left","raw_scores":true'
 
 
-def test_without_a_json_type_it_goes_as_it_came() -> None:
-    (piece,) = plan(b'{"inputs":"a"}', content_type="text/plain").pieces
-
-    assert (piece.kind, piece.content_type) == ("verbatim", "text/plain")
-
-
 def test_more_items_than_a_request_may_have_are_refused_in_teis_words() -> None:
     rules = Rules(RULES.ruler, 2, 2048)
     with pytest.raises(InvalidRequest, match=r"^batch size 3 > maximum allowed batch size 2$"):

@@ -17,13 +17,19 @@ from proxy.token_ids import make_text_of_ids
 from tests.unit.planning import ALLOWED, JSON, RULES
 
 TOKENS = (b"hello", b" world", "é".encode()[:1], "é".encode()[1:], b'"\n')
+COUNT = 100_256  # of cl100k_base
 
 
-@pytest.fixture
-def ranks(tmp_path: Path) -> str:
-    file = tmp_path / "ranks.tiktoken"
-    file.write_bytes(b"".join(b64encode(token) + b" %d\n" % rank for rank, token in enumerate(TOKENS)))
+def write_ranks(file: Path, count: int) -> str:
+    """Write so many ranks of which the first are TOKENS."""
+    fillers = (b"%d" % rank for rank in range(len(TOKENS), count))
+    file.write_bytes(b"".join(b64encode(token) + b" %d\n" % rank for rank, token in enumerate((*TOKENS, *fillers))))
     return str(file)
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_ranks(tmp_path_factory.mktemp("ranks") / "cl100k_base.tiktoken", COUNT)
 
 
 def plan(inputs: Any, whose: str, ranks_file: str | None = None) -> Plan:
@@ -76,8 +82,8 @@ def test_one_list_of_ids_is_answered_as_one_text(ranks: str) -> None:
 
 
 def test_an_id_that_openai_does_not_have_is_refused(ranks: str) -> None:
-    with pytest.raises(ForeignTokenIds, match=r"not of cl100k_base: 5$"):
-        plan([0, 5], "cl100k", ranks)
+    with pytest.raises(ForeignTokenIds, match=r"not of cl100k_base: 100256$"):
+        plan([0, COUNT], "cl100k", ranks)
 
 
 def test_without_the_ranks_nothing_starts(tmp_path: Path) -> None:
@@ -93,3 +99,10 @@ def test_another_file_is_no_file_of_ranks(content: bytes, tmp_path: Path) -> Non
     file.write_bytes(content)
     with pytest.raises(SettingsError, match="CL100K_FILE"):
         make_text_of_ids("cl100k", str(file))
+
+
+@pytest.mark.parametrize("count", [50_257, COUNT - 1, COUNT + 1])
+def test_the_ranks_of_another_vocabulary_are_told_apart(count: int, tmp_path: Path) -> None:
+    """They would give vectors of other texts."""
+    with pytest.raises(SettingsError, match=f"not cl100k_base, which has 100256 ranks: {count} "):
+        make_text_of_ids("cl100k", write_ranks(tmp_path / "ranks", count))

@@ -168,7 +168,3 @@ def test_a_text_too_long_to_be_counted_travels_alone_where_it_is_counted() -> No
     assert PLANNERS["/v1/embeddings"](b'{"input":"abcd"}', JSON, RULES, allowed).alone is Alone.TOO_LONG_TO_COUNT
     assert PLANNERS["/v1/embeddings"](b'{"input":["abcd"]}', JSON, RULES, allowed).alone is Alone.TOO_LONG_TO_COUNT
     assert PLANNERS["/embed"](b'{"inputs":"abcd"}', JSON, RULES, allowed).alone is None
-
-
-def test_another_content_type_is_a_reason() -> None:
-    assert PLANNERS["/embed"](b'{"inputs":"a"}', "text/plain", RULES, ALLOWED).alone is Alone.CONTENT_TYPE
