@@ -8,7 +8,6 @@
 1. A list that the upstream takes goes on as it came, and so does what is not plainly a list: the answer is the upstream's.
 2. A longer one is cut into calls that it takes, each with the whole rest of the request, and their rows come back in order.
 3. So does one whose rest is so long that repeating it would cost more than the list is worth.
-4. Ranks are sorted as TEI sorts those of one call.
 
 Source: these routes of text-embeddings-inference 1.9.
 """
@@ -20,11 +19,12 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from autobatch.decoding import NOT_AS_ASKED
-from autobatch.errors import InvalidRequest, UpstreamProtocolError
+from autobatch.errors import InvalidRequest
 from proxy.alone import Alone
 from proxy.parsing import or_verbatim, truncation
 from proxy.pieces import Allowed, Piece, Plan, Rules
 from proxy.plain import Plain, grammar, read
+from proxy.ranks import join_ranks
 
 JSON = "application/json"
 REPEATED_BYTES_MAX = 1_000_000  # half of what a body may have: a query of 15 kB can have 2,048 texts, 64 calls of 32
@@ -122,7 +122,7 @@ def plan_rerank(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
         return plan
     texts = _decode_texts(plain.raw)
     plan.characters = len(request.query) * len(texts) + sum(map(len, texts))
-    plan.shape = partial(_ranked, [piece.n for piece in plan.pieces])
+    plan.shape = partial(join_ranks, [piece.n for piece in plan.pieces])
     return plan
 
 
@@ -216,41 +216,3 @@ def _plan(
         Piece(len(own), "verbatim", call(items[own.start : own.stop]), content_type=JSON, places=own) for own in places
     ]
     return Plan(pieces, asks_bulk or count > rules.bulk_above_inputs, "", alone=Alone.ROUTE)
-
-
-class _Rank(msgspec.Struct, omit_defaults=True):
-    """One text's, its members in TEI's order."""
-
-    index: int
-    text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    score: msgspec.Raw = msgspec.Raw(b"null")
-
-
-_decode_ranks = msgspec.json.Decoder(list[_Rank]).decode
-
-
-def _ranked(counts: Sequence[int], answer: bytes, _tokens: int | None, _request_id: str) -> bytes:
-    """Return the ranks of all calls as those of one: by score, the best first; of equal ones the last first.
-
-    Args:
-        counts: Texts of each call.
-        answer: The ranks of the calls, one call after the other.
-
-    Raises:
-        UpstreamProtocolError: Some text has no rank, or another than one with a number.
-    """
-    try:
-        ranks = _decode_ranks(answer)
-        scores = [float(bytes(rank.score)) for rank in ranks]
-    except (*NOT_AS_ASKED, ValueError) as exc:
-        raise UpstreamProtocolError("The upstream's answer has a rank of another shape") from exc
-    start = 0
-    for count in counts:
-        own = ranks[start : start + count]
-        if {rank.index for rank in own} != set(range(count)):
-            raise UpstreamProtocolError("The upstream's answer has not one rank for each text")
-        for rank in own:
-            rank.index += start
-        start += count
-    order = sorted(range(len(ranks)), key=lambda at: (scores[at], ranks[at].index), reverse=True)
-    return _encode([ranks[at] for at in order])
