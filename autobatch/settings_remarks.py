@@ -58,12 +58,17 @@ def _about_synonyms(cls: type[CommonSettings], names: Collection[str]) -> list[s
 
 
 def _about_environment(variables: Mapping[str, str]) -> list[str]:
-    known = every_name()
     return [
         f"{name} in the environment names no level, so it has no effect here"
         for name, value in variables.items()
         if value and is_others_rust_log(name, value)
-    ] + [
+    ] + misspelt(variables)
+
+
+def misspelt(variables: Mapping[str, str]) -> list[str]:
+    """Return a sentence for each variable of the environment that looks like a setting and is none."""
+    known = every_name()
+    return [
         f"{name} in the environment is no setting{advice(name.lower(), known, str.upper)}"
         for name in sorted(variables)
         if name.lower() not in known and _looks_like_ours(name, known)

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
 FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
+CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
+DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
 UPSTREAM_KEEPALIVE_S = 15  # below what servers usually keep an idle connection
 
 
@@ -42,11 +44,11 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     lanes = Lanes(settings.max_wait_time_ms, is_adaptive=settings.batch_policy == "adaptive")
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S)
-    # No timeout here: every call has its own.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
+    # For the answer every call has a timeout of its own.
     async with aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
         cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
     ) as session:
         key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None

@@ -132,7 +132,7 @@ class Upstream:
         """Make one call that tells nothing of the upstream: one that cannot compute any more may count tokens for long.
 
         Raises:
-            UpstreamUnavailable: It could not be reached.
+            UpstreamUnavailable: It could not be reached, within the session's time for that.
             UpstreamBroken: It hung up on the call.
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
         """
@@ -157,6 +157,8 @@ class Upstream:
                         said.get("Retry-After"),
                         {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
                     )
+        except aiohttp.ConnectionTimeoutError as exc:
+            raise UpstreamUnavailable from exc
         except TimeoutError as exc:
             raise UpstreamTimeout from exc
         except (aiohttp.ClientError, OSError) as exc:
@@ -187,6 +189,8 @@ class Upstream:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self._get("/health") as response:
                     return response.status < 500
+        except aiohttp.ConnectionTimeoutError:
+            return False
         except TimeoutError:
             return True
         except (aiohttp.ClientError, OSError):

@@ -1,8 +1,9 @@
 """Which failures of a call may mean that the upstream died of it, and whether it is there afterwards."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
@@ -67,3 +68,30 @@ async def test_one_that_refuses_has_not(unused_port: int) -> None:
 async def test_whether_it_listens(said: bytes, listens: bool) -> None:  # noqa: FBT001
     async with upstream_that(saying(said)) as upstream:
         assert await upstream.listens() is listens
+
+
+@asynccontextmanager
+async def silent_port() -> AsyncIterator[int]:
+    """A port whose queue of connections is full: it neither accepts nor refuses, like an address that has vanished."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(3):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+async def test_one_that_says_nothing_is_not_there() -> None:
+    """And nobody waits for it as long as for an answer."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=0.05)
+    async with silent_port() as port, aiohttp.ClientSession(timeout=timeout) as session:
+        upstream = Upstream(session, f"http://127.0.0.1:{port}", configured(32, 10**6), None, Tuner(1))
+        upstream.is_healthy = True
+        with pytest.raises(UpstreamUnavailable) as raised:
+            await upstream.post("/embed", b"{}", "application/json", 60)
+        assert raised.type is UpstreamUnavailable
+        assert not upstream.is_healthy
+        assert not await upstream.listens()

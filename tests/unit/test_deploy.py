@@ -157,8 +157,13 @@ def test_in_compose_only_workers_and_batchers_share_a_network_with_redis() -> No
     services = compose["services"]
     assert services["redis"]["networks"] == ["queue"]
     assert compose["networks"]["queue"] == {"internal": True}
-    assert {name for name, each in services.items() if "queue" in each["networks"]} == {"redis", "proxy", "batcher"}
+    assert {name for name, each in services.items() if "queue" in each.get("networks", ())} == {
+        "redis",
+        "proxy",
+        "batcher",
+    }
     assert {name for name, each in services.items() if "ports" in each} == {"nginx"}
+    assert services["names"]["network_mode"] == "none"  # it has all of `.env`
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
