@@ -51,6 +51,8 @@ def _fault(line: Binding) -> str | None:
         return f"{where} is not NAME=value"
     if line.value is None:
         return f"{where}: {line.key} has no value; write {line.key.upper()}=..., or leave it out"
+    if not line.value.isprintable():  # no setting has more than one line
+        return f"{where}: the value of {line.key} goes on over its line's end, or has other control characters"
     if line.key != line.key.upper():
         return f"{where}: {line.key} must be in capitals: {line.key.upper()}"
     return None

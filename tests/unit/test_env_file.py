@@ -10,6 +10,7 @@ from autobatch.settings_load import SettingsError, read
 from autobatch.settings_remarks import remarks_of
 
 SECRET = "hunter2"
+MORE = "goes on over its line's end, or has other control characters"
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +51,8 @@ def test_what_dotenv_reads_is_read(text: str) -> None:
         ("API_KEY\n", ".env: line 1: API_KEY has no value; write API_KEY=..., or leave it out"),
         (f"api_key={SECRET}\n", ".env: line 1: api_key must be in capitals: API_KEY"),
         ("PORT=1\nPORT=2\n", ".env: PORT stands there 2 times"),
+        (f"API_KEY='{SECRET}\nHOST=127.0.0.1\nLOG_LEVEL=info'\n", f".env: line 1: the value of API_KEY {MORE}"),
+        ("HOST=127.0.0.1\0\n", f".env: line 1: the value of HOST {MORE}"),
     ],
 )
 def test_a_line_that_would_not_count_stops_the_start(text: str, fault: str) -> None:
