@@ -13,11 +13,12 @@ from autobatch.settings_remarks import misspelt
 
 def main() -> None:
     """Name every fault, and end."""
+    known = every_name()
     faults = misspelt(os.environ)
     faults += [
         f"{name} must be in capitals: {name.upper()}"
         for name in sorted(os.environ)
-        if name.lower() in every_name() and not name.isupper()
+        if name.lower() in known and not name.isupper()
     ]
     for fault in faults:
         sys.stderr.write(f"autobatch: {fault}\n")

@@ -64,11 +64,12 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         env_file = read_env_file()
     except UnicodeDecodeError as error:
         raise SettingsError([*faults, f"{ENV_FILE}: {error}"]) from None
+    known = every_name()
     faults += env_file.faults
     faults += [
-        f"{ENV_FILE}: {name.upper()}: no such setting{advice(name, every_name(), str.upper)}"
+        f"{ENV_FILE}: {name.upper()}: no such setting{advice(name, known, str.upper)}"
         for name in env_file.names
-        if name not in every_name() and not is_composes(name)
+        if name not in known and not is_composes(name)
     ]
     given = [_name_of(flag) for flag in flags if flag.startswith("--")]
     faults += [f"{' and '.join(map(_as_flag, names))} are one setting" for names in said_twice(cls, given)]
@@ -199,10 +200,11 @@ def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
         return {}, [f"{CONFIG_FILE}: {error}"]
     if isinstance(values.get("debug"), bool) and values.pop("debug"):  # another proxy's key, in this file only
         values.setdefault("log_level", "debug")
+    known = every_name()
     faults = [
-        f"{CONFIG_FILE}: {key}: no such setting{advice(key.lower(), every_name(), str.lower)}"
+        f"{CONFIG_FILE}: {key}: no such setting{advice(key.lower(), known, str.lower)}"
         for key in values
-        if key not in every_name()
+        if key not in known
     ]
     mine = {n for name, field in cls.model_fields.items() for n in names_of(name, field)}
     return {key: value for key, value in values.items() if key in mine}, faults

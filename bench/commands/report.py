@@ -19,7 +19,6 @@ from bench.system import ProxyPlan, Upstream, started
 from bench.targets import GROUPS, Verdict, asides, evaluate
 from bench.workloads import Kind, make
 
-NEEDS_MATPLOTLIB = f"a report needs matplotlib: {install_command('report')}"
 TITLE = "autobatch against its upstream"
 LEAD = (
     "The same load direct and through the proxy, in alternating rounds of one run, every other round backwards. Figures "
@@ -43,7 +42,9 @@ def report(
     """Measure everything and write a report. Exit status 1 if any answer was wrong or failed."""
     console = Console()
     if find_spec("matplotlib") is None:
-        console.print(NEEDS_MATPLOTLIB, style="red", highlight=False, markup=False)
+        console.print(
+            f"a report needs matplotlib: {install_command('report')}", style="red", highlight=False, markup=False
+        )
         raise typer.Exit(2)
     out.mkdir(parents=True, exist_ok=True)
     done: list[Round] = []
