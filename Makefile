@@ -124,7 +124,7 @@ bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder 
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
 docs: .venv/dev.done     ## Regenerate .env.example and the settings table of the README
-	$(BIN)/python -m console.settings_docs
+	$(BIN)/python -m autobatch_console.docs.settings_docs
 
 lock:            ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \

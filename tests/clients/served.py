@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 START_S = 120
 STOP_S = 30
 KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  # no setting of whoever runs the tests
@@ -44,7 +45,7 @@ def served(folder: Path, *flags: str) -> Iterator[Served]:
     log = folder / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [_python(), "-m", "console", "up", *ports, "--web-concurrency", "2", *flags],
+            [_python(), "-m", "autobatch_console", "up", *ports, "--web-concurrency", "2", *flags],
             cwd=folder,
             env={name: os.environ[name] for name in KEPT if name in os.environ} | {"PYTHONPATH": str(ROOT)},
             stdout=output,

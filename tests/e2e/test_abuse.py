@@ -20,7 +20,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from console import nginx_files, programs
+from autobatch_console.up import nginx_files, programs
 from tests.e2e.abuse_cases import CASES, CLOSED, CUT, SECRET, TEXT, Case
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.processes import Process, free_port

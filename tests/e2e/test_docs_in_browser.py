@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 PROGRAM = find_browser()
 OPERATIONS = {
     operation["operationId"]
-    for path in orjson.loads((files("proxy") / "docs" / "openapi.json").read_bytes())["paths"].values()
+    for path in orjson.loads((files("autobatch_proxy") / "docs" / "openapi.json").read_bytes())["paths"].values()
     for operation in path.values()
 }
 EMBED = "#operations-TEI-embed"

@@ -20,7 +20,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from console import nginx_files, programs
+from autobatch_console.up import nginx_files, programs
 from tests.support.raw_http import Answer, raw_connection, request
 from tests.support.waiting import wait_until
 

@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from autobatch.settings import PROCESSES
-from autobatch.settings_load import names_of
+from autobatch_shared.settings.definitions import PROCESSES
+from autobatch_shared.settings.loading import names_of
 
 pytestmark = [
     pytest.mark.timeout(120),
@@ -46,7 +46,7 @@ class Console:
         own_env = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
         self.process = subprocess.Popen(
             [
-                *(sys.executable, *(("-c", code) if code else ("-m", "console")), "up"),
+                *(sys.executable, *(("-c", code) if code else ("-m", "autobatch_console")), "up"),
                 *(word for flag, value in flags.items() if flag not in argv for word in (flag, value)),
                 *argv,
             ],

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 
-from bench.connection import Connection, connect
+from autobatch_bench.load.connection import Connection, connect
 from tests.faults.outcome import Kind, Request, judge
 from tests.support.waiting import wait_until
 

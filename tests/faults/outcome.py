@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import orjson
 
-from bench.oracle import names, names_in
+from autobatch_bench.checking.oracle import names, names_in
 
 OURS = {429, 502, 503, 504}
 NGINX_ALONE = b"no proxy worker could be reached"

@@ -14,7 +14,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from bench.oracle import answer, row
+from autobatch_bench.checking.oracle import answer, row
 from tests.support.fake_upstream import JSON, tei_error
 
 CALL_S = 0.01

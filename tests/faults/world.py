@@ -20,8 +20,9 @@ from tempfile import TemporaryDirectory
 import aiohttp
 from redis.asyncio import Redis
 
-from console import nginx_files, programs
-from tests.faults.programs import ROOT, Program
+from autobatch_console.up import nginx_files, programs
+from tests.faults.programs import Program
+from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
 from tests.support.redis_server import RedisServer
 from tests.support.relay import Relay

@@ -15,7 +15,7 @@ MISSING = "fuzz: skipped, atheris is not installed (pip install atheris; it has 
 INPUT_BYTES_MAX = 4096
 TIMEOUT_S = 10  # of one execution
 # What atheris watches. The rest, such as msgspec, is other people's code.
-PACKAGES = ["autobatch", "batcher", "proxy"]
+PACKAGES = ["autobatch_shared", "autobatch_batcher", "autobatch_proxy"]
 
 
 def main() -> None:

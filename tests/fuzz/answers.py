@@ -2,15 +2,15 @@
 
 import msgspec
 
-from autobatch.cache_naming import model_identity
-from autobatch.errors import UpstreamProtocolError
-from autobatch.status import UNKNOWN_MAX, BatcherStatus, Fleet, UpstreamStatus, encode, raw_json
-from batcher.counting import counted_alone, counts_in
-from batcher.cutting import cut
-from batcher.limits import configured, lowered
-from batcher.merging import part
-from batcher.verdict import RETRY_PAUSES_S, retry_pause_s
-from proxy.openai_errors import CODES, as_openai
+from autobatch_batcher.calling.counting import counted_alone, counts_in
+from autobatch_batcher.dialects.merging import part
+from autobatch_batcher.dialects.rows import cut
+from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, retry_pause_s
+from autobatch_batcher.upstreams.limits import configured, lowered
+from autobatch_proxy.dialects.openai_errors import CODES, as_openai
+from autobatch_shared.contract.cache_names import model_identity
+from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.status import UNKNOWN_MAX, BatcherStatus, Fleet, UpstreamStatus, encode, raw_json
 from tests.fuzz import strict_json
 
 ROUTES = ("/embed", "/embed_all", "/embed_sparse", "/predict")

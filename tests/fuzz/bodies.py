@@ -5,18 +5,18 @@ from typing import Any
 
 import msgspec
 
-from autobatch.errors import InvalidRequest, UpstreamProtocolError
-from autobatch.frames import JobHeader, decode_job, encode
-from batcher.jobs import Job
-from batcher.merging import merge
-from proxy.compute import PLANNERS
-from proxy.content_types import is_json
-from proxy.foreign_bodies import plan_queries, plan_vectors
-from proxy.joining import join_rows
-from proxy.openai_bodies import plan_openai
-from proxy.openai_errors import as_openai
-from proxy.pieces import Allowed, Piece, Plan, Rules
-from proxy.statuses import tei_error
+from autobatch_batcher.dialects.merging import merge
+from autobatch_batcher.jobs import Job
+from autobatch_proxy.dialects.foreign_bodies import plan_queries, plan_vectors
+from autobatch_proxy.dialects.openai import plan_openai
+from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.http.content_types import is_json
+from autobatch_proxy.http.handler import PLANNERS
+from autobatch_proxy.http.statuses import tei_error
+from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
+from autobatch_proxy.requests.rows import join_rows
+from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
+from autobatch_shared.contract.frames import JobHeader, decode_job, encode
 from tests.fuzz import strict_json
 from tests.unit.planning import JSON, RULES, Members, is_text
 

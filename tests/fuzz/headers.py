@@ -4,11 +4,11 @@ from typing import Any, cast
 
 import msgspec
 
-from autobatch.errors import InvalidRequest
-from proxy.access import Access
-from proxy.common_headers import CommonHeaders
-from proxy.request_headers import asks_bulk, timeout_s
-from proxy.statuses import tei_error
+from autobatch_proxy.access.bearer_keys import Access
+from autobatch_proxy.http.common_headers import CommonHeaders
+from autobatch_proxy.http.request_headers import asks_bulk, timeout_s
+from autobatch_proxy.http.statuses import tei_error
+from autobatch_shared.contract.errors import InvalidRequest
 
 _access = Access(["key"])
 _common = CommonHeaders("w1", ["https://a.b"])

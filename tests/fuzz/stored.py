@@ -9,17 +9,17 @@ from zlib import crc32
 
 import hiredis
 
-from autobatch import frames
-from autobatch.errors import MalformedFrame, QueueUnavailable
-from autobatch.frames import JobHeader, ReplyHeader
-from autobatch.job_queue import BatcherQueue, Claim, WorkerQueue
-from autobatch.keys import Keys
-from autobatch.redis_link import Command, _Session
-from autobatch.result_cache import sealed, unsealed
-from autobatch.status import Fleet
-from proxy.answers import answer
-from proxy.openai_errors import as_openai
-from proxy.pieces import Piece, Plan
+from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.http.answers import answer
+from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_shared.contract import frames
+from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import JobHeader, ReplyHeader
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.status import Fleet
+from autobatch_shared.redis.job_queue import BatcherQueue, Claim, WorkerQueue
+from autobatch_shared.redis.link import Command, _Session
+from autobatch_shared.redis.result_cache import sealed, unsealed
 from tests.fuzz.answers import check_fleet
 
 HEAD = b'{"v":1,"crc":"'

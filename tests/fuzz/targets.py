@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from autobatch.frames import JobHeader, ReplyHeader, encode
+from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 from tests.fuzz import answers, bodies, headers, stored
 
 Check = Callable[[bytes], None]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from autobatch.errors import InvalidRequest
-from proxy.compute import PLANNERS
-from proxy.content_types import is_json
+from autobatch_proxy.http.content_types import is_json
+from autobatch_proxy.http.handler import PLANNERS
+from autobatch_shared.contract.errors import InvalidRequest
 from tests.fuzz.targets import TARGETS, Target
 from tests.unit.planning import ALLOWED, JSON, RULES
 

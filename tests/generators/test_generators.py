@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.served import served_model
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "proxy" / "docs" / "openapi.json"
+DOCUMENT = ROOT / "proxy" / "autobatch_proxy" / "docs" / "openapi.json"
 PROGRAMS = Path(__file__).with_name("programs")
 ENVIRONMENT = ROOT / ".venv-generators"
 GENERATOR = "org.openapitools:openapi-generator-cli:7.25.0"

@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from embedder import model as model_module
-from embedder.app import serving
-from embedder.model import Model
+from autobatch_embedder.app import serving
+from autobatch_embedder.model import loading as model_module
+from autobatch_embedder.model.loading import Model
 from tests.support.embedder_server import Send, sender, settings
 from tests.support.locked_redis import LockedRedis
 

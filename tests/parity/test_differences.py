@@ -1,14 +1,13 @@
 """What differs on purpose is in docs/differences.md, and what is there differs."""
 
 import re
-from pathlib import Path
 
 from tests.parity.cases import Facts
 from tests.parity.cases_all import all_cases
 from tests.parity.comparing import ADDED
 from tests.parity.differences import TABLE
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 _ROW = re.compile(r"^\| `([^`]+)` \| ([^|]+) \|", re.MULTILINE)
 
 

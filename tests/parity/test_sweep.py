@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,10 @@ from tests.parity.cases import post
 from tests.parity.rig import Rig, running
 from tests.parity.server import Server, UpstreamEndedError, given
 from tests.parity.sweep import sweep
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.timeout(120)
 
-ROOT = Path(__file__).parents[2]
 COMMAND = f"cd {ROOT} && exec {sys.executable} -m tests.faults.upstream {{port}}"
 CASES = [
     post("before", "/embed", {"inputs": ["a"]}),

@@ -8,12 +8,12 @@ from typing import Any
 
 import orjson
 
-from autobatch.frames import JobHeader, ReplyHeader, decode_job, encode
-from autobatch.job_queue import BatcherQueue
-from autobatch.keys import Keys
-from autobatch.redis_address import Address
-from autobatch.redis_link import RedisLink
-from bench.oracle import answer
+from autobatch_bench.checking.oracle import answer
+from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_job, encode
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.job_queue import BatcherQueue
+from autobatch_shared.redis.link import RedisLink
 from tests.support.waiting import wait_until
 
 INPUTS_MAX = 100_000

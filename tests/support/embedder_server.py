@@ -7,7 +7,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from autobatch.settings import EmbedderSettings
+from autobatch_shared.settings.definitions import EmbedderSettings
 
 Reply = tuple[int, dict[str, str], bytes]
 """Status, headers with lower-case names, body."""

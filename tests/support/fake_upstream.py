@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from bench.oracle import answer, row
+from autobatch_bench.checking.oracle import answer, row
 
 POISON = "poison"
 JSON = {"Content-Type": "application/json"}

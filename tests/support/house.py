@@ -11,9 +11,9 @@ import orjson
 from aiohttp import web
 from pydantic import SecretStr
 
-from autobatch.settings import BatcherSettings, ProxySettings
-from batcher.app import serve
-from proxy.app import make_runner
+from autobatch_batcher.app import serve
+from autobatch_proxy.app import make_runner
+from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
 from tests.support.waiting import wait_until
 
 Json = Any

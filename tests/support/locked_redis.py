@@ -16,10 +16,11 @@ import trustme
 from redis import Redis
 from redis.exceptions import RedisError
 
-from console.programs import find_redis, search_path
+from autobatch_console.up.programs import find_redis, search_path
+from tests.support.paths import ROOT
 from tests.support.processes import free_port
 
-DEPLOYED = Path(__file__).parents[2] / "deploy" / "redis"
+DEPLOYED = ROOT / "deploy" / "redis"
 PASSWORD = "p455word-0f-7h3-queue"
 ADMIN = "user admin reset on >admin ~* &* +@all\n"  # for the tests to look with; nobody else has such a one
 

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from autobatch.settings import PROCESSES
-from autobatch.settings_load import names_of
+from autobatch_shared.settings.definitions import PROCESSES
+from autobatch_shared.settings.loading import names_of
+from tests.support.paths import ROOT
 
 #: Names that must not leak from the environment of whoever runs the tests.
 SETTINGS = {
@@ -26,7 +27,7 @@ def free_port() -> int:
 
 
 class Process:
-    """`python -m <module>` with these settings; its output goes to a file in `folder`."""
+    """`autobatch <module>` with these settings; its output goes to a file in `folder`."""
 
     def __init__(self, folder: Path, module: str, **settings: object) -> None:
         clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
@@ -34,7 +35,7 @@ class Process:
         self._process = subprocess.Popen(
             self.command(folder, module),
             env=clean
-            | {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(folder)}
+            | {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
             | {name.upper(): str(value) for name, value in settings.items()},
             cwd=folder,
             stdout=self._log,
@@ -44,7 +45,7 @@ class Process:
 
     def command(self, _folder: Path, module: str) -> list[str]:
         """What is run."""
-        return [sys.executable, "-m", module]
+        return [sys.executable, "-P", "-m", f"autobatch_{module}"]
 
     @property
     def output(self) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from console.programs import find_redis, search_path
+from autobatch_console.up.programs import find_redis, search_path
 
 
 class RedisServer:

@@ -3,8 +3,8 @@
 import json
 from typing import Literal
 
-from autobatch.frames import JobHeader
-from batcher.jobs import Job
+from autobatch_batcher.jobs import Job
+from autobatch_shared.contract.frames import JobHeader
 
 Kind = Literal["merge", "solo", "verbatim"]
 FAR_MS = 10**12

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from proxy.lengths import make_ruler
-from proxy.pieces import Allowed, Rules
+from autobatch_proxy.requests.lengths import make_ruler
+from autobatch_proxy.requests.plan import Allowed, Rules
 
 JSON = "application/json"
 RULES = Rules(make_ruler(None), request_inputs_max=2048, bulk_above_inputs=2048)

@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from batcher.climbing import Setting
-from batcher.tuning import Sample, Tuner
+from autobatch_batcher.upstreams.climbing import Setting
+from autobatch_batcher.upstreams.tuning import Sample, Tuner
 
 INPUTS_MAX = 32
 Cost = Callable[[int, int], float]  # units, calls in flight -> seconds

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from batcher.breaker import FAILURES_MAX
-from batcher.limits import Limits
-from batcher.tuning import Tuner
-from batcher.upstream import Upstream
+from autobatch_batcher.upstreams.breaker import FAILURES_MAX
+from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.tuning import Tuner
 
 NO_SESSION: Any = None
 

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 
-from bench.oracle import answer
+from autobatch_bench.checking.oracle import answer
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import lasts
 

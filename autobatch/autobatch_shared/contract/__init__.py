@@ -1,0 +1,1 @@
+"""What goes through Redis between processes: names of keys, frames, reports, errors. Pure."""

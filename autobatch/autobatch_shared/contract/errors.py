@@ -1,0 +1,160 @@
+"""Every error that crosses a module or a process, as one tree.
+
+    AutobatchError
+    ├── Rejected                  we refuse, nothing was computed
+    │   ├── InvalidRequest        the client's body or headers
+    │   │   ├── NotJson           the body is no JSON
+    │   │   ├── EmptyInput        an input without any text
+    │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
+    │   │   └── WrongContentType  the body says that it is something else
+    │   ├── QueueFull             too much is waiting
+    │   └── DeadlineExceeded      no answer within the request's time
+    ├── QueueUnavailable          Redis is away, or refuses
+    │   └── QueueOutOfMemory      it has reached its `maxmemory`
+    ├── UpstreamError             the upstream's fault
+    │   ├── UpstreamUnavailable   cannot be reached, or says so
+    │   │   └── UpstreamBroken    hung up on a call: it may have died of it
+    │   ├── UpstreamOverloaded    answers 429, again and again
+    │   ├── UpstreamTimeout       did not answer in time
+    │   └── UpstreamProtocolError answered something that is no answer
+    ├── JobPoisonous              two batchers, or the upstream twice, died while they had it
+    └── MalformedFrame            bytes in Redis that are not one of our frames
+
+A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
+sees is decided once, in `proxy/autobatch_proxy/http/statuses.py`.
+"""
+
+
+class AutobatchError(Exception):
+    """The proxy failed.
+
+    The first line of an error's docstring, less its stop, is its default message.
+    """
+
+    code = "internal"
+    #: When it may be worth another try.
+    retry_after_s = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").partition("\n")[0].rstrip("."))
+
+
+class Rejected(AutobatchError):
+    """The request was refused."""
+
+
+class InvalidRequest(Rejected):
+    """The request is not valid."""
+
+    code = "invalid_request"
+
+
+class NotJson(InvalidRequest):
+    """The request's body is not JSON."""
+
+    code = "not_json"
+
+
+class EmptyInput(InvalidRequest):
+    """An input is empty."""
+
+    code = "empty_input"
+
+
+class ForeignTokenIds(InvalidRequest):
+    """The token ids cannot be taken for this model's."""
+
+    code = "foreign_token_ids"
+
+
+class WrongContentType(InvalidRequest):
+    """Expected request with `Content-Type: application/json`."""
+
+    code = "wrong_content_type"
+
+
+class QueueFull(Rejected):
+    """Model is overloaded."""
+
+    code = "queue_full"
+
+
+class DeadlineExceeded(Rejected):
+    """The request's time is over."""
+
+    code = "deadline_exceeded"
+
+
+class QueueUnavailable(AutobatchError):
+    """The queue cannot be reached."""
+
+    code = "queue_unavailable"
+
+
+class QueueOutOfMemory(QueueUnavailable):
+    """The queue has no memory left."""
+
+    code = "queue_out_of_memory"
+
+
+class UpstreamError(AutobatchError):
+    """The upstream failed."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The upstream cannot be reached."""
+
+    code = "upstream_unavailable"
+
+
+class UpstreamBroken(UpstreamUnavailable):
+    """The upstream hung up before it had answered."""
+
+    code = "upstream_broken"
+
+
+class UpstreamOverloaded(UpstreamError):
+    """The upstream is overloaded."""
+
+    code = "upstream_overloaded"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The upstream did not answer in time."""
+
+    code = "upstream_timeout"
+
+
+class UpstreamProtocolError(UpstreamError):
+    """The upstream's answer does not have the shape of an answer."""
+
+    code = "upstream_protocol"
+
+
+class JobPoisonous(AutobatchError):
+    """The request was given up after two batchers died while working on it."""
+
+    code = "job_poisonous"
+
+
+class MalformedFrame(AutobatchError):
+    """The bytes are not a frame of this version."""
+
+    code = "malformed_frame"
+
+
+FAULTS: dict[str, type[AutobatchError]] = {
+    cls.code: cls
+    for cls in (
+        QueueFull,
+        DeadlineExceeded,
+        QueueUnavailable,
+        QueueOutOfMemory,
+        UpstreamUnavailable,
+        UpstreamBroken,
+        UpstreamOverloaded,
+        UpstreamTimeout,
+        UpstreamProtocolError,
+        JobPoisonous,
+    )
+}

@@ -1,0 +1,152 @@
+"""Jobs and replies as bytes: one line of JSON header, a newline, then the raw body.
+
+    {"v":1,"crc":"5f0c4a1e","id":"w1a2b3c4.17","n":1,"at":1790000000000,...}
+    ["hello world"]
+
+So `redis-cli LRANGE` shows a person everything, and a machine splits at the first newline without touching the body.
+
+1. `v` is the version. Another version is refused, never guessed at.
+2. `crc` is CRC-32 of everything after itself, body included: a truncated or flipped frame is refused.
+3. A header holds options, never inputs or vectors. A body is never parsed here.
+4. The scripts in `scripts/` find `id`, `n` and `at` by their place, so these three stay first, in this order.
+"""
+
+import re
+from typing import Annotated, Literal
+from zlib import crc32
+
+import msgspec
+
+from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import MalformedFrame
+
+_HEAD = b'{"v":1,"crc":"'
+_CRC_END = len(_HEAD) + 8
+_REST = _CRC_END + 2  # past the quote and the comma
+_ID_IN_QUEUE = re.compile(rb'{"v":1,"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"')  # as in `scripts/claim.lua`
+
+#: What is counted or measured: more would be no number of ours, and not everybody could compute with it.
+_Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a batcher must know of a job without its body.
+
+    Attributes:
+        id: `<worker>.<number>`, unique for ever.
+        n: Inputs in the body, 1 for a verbatim one that was not taken apart.
+        at: Arrival, unix ms of Redis's clock.
+        deadline: End of the client's patience, unix ms of Redis's clock.
+        route: Path at the upstream, such as `/embed`.
+        kind: `merge` may share a call with its lane; `solo` is put together and cut like that, but alone;
+            `verbatim` is sent as it came.
+        options: JSON members that follow the inputs in the call, such as `"normalize":false`; empty for defaults.
+        content_type: Of a verbatim body, as the client sent it.
+        longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
+        is_counted: Whether the reply shall say how many tokens its inputs are.
+        wants_each: Whether of each of them rather than of all together.
+    """
+
+    id: str
+    n: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    at: _Amount
+    deadline: _Amount
+    route: str
+    kind: Literal["merge", "solo", "verbatim"] = "merge"
+    options: str = ""
+    content_type: str | None = None
+    longest: _Amount = 0
+    is_counted: bool = False
+    wants_each: bool = False
+
+
+class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a job.
+
+    Attributes:
+        id: The job's.
+        status: The upstream's own HTTP status, from 200 to 599; 0 when `fault` speaks instead.
+        fault: `code` of an error of `autobatch_shared.contract.errors`; the body is then its message.
+        content_type: Of the body.
+        queue_us: From the arrival of the job to the call that answered it; microseconds, as exact as milliseconds.
+        upstream_us: How long that call took.
+        batch: Inputs in that call; 0 when there was none.
+        tokens: Where they were asked for: of each input, or one number for all; empty where the upstream cannot count.
+        measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.
+    """
+
+    id: str
+    status: int
+    fault: str = ""
+    content_type: str = "application/json"
+    queue_us: _Amount = 0
+    upstream_us: _Amount = 0
+    batch: _Amount = 0
+    tokens: list[_Amount] = []
+    measures: dict[str, str] = {}
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_job = msgspec.json.Decoder(JobHeader).decode
+_decode_reply = msgspec.json.Decoder(ReplyHeader).decode
+
+
+def encode(header: JobHeader | ReplyHeader, body: bytes) -> bytes:
+    """Return the frame."""
+    try:
+        rest = b"%b\n" % _encode(header)[1:]
+    except UnicodeEncodeError:  # a header of a client or an upstream that was no UTF-8: aiohttp keeps its bytes apart
+        rest = b"%b\n" % _encode(_in_ascii(header))[1:]
+    return b'%b%08x",%b%b' % (_HEAD, crc32(body, crc32(rest)), rest, body)
+
+
+def decode_job(frame: bytes) -> tuple[JobHeader, bytes]:
+    """Return header and body of a job frame.
+
+    Raises:
+        MalformedFrame: Truncated, altered, of another version, or no job.
+    """
+    line, body = _split(frame)
+    try:
+        return _decode_job(line), body
+    except NOT_AS_ASKED as exc:
+        raise MalformedFrame(f"job header: {exc}") from exc
+
+
+def decode_reply(frame: bytes) -> tuple[ReplyHeader, bytes]:
+    """Return header and body of a reply frame.
+
+    Raises:
+        MalformedFrame: Truncated, altered, of another version, or no reply.
+    """
+    line, body = _split(frame)
+    try:
+        header = _decode_reply(line)
+    except NOT_AS_ASKED as exc:
+        raise MalformedFrame(f"reply header: {exc}") from exc
+    if not (header.fault or 200 <= header.status < 600):
+        raise MalformedFrame("reply header: neither a fault nor the status of an answer")
+    return header, body
+
+
+def id_in_queue(frame: bytes) -> str:
+    """Return the id by which the scripts know a claimed frame, though it be broken."""
+    found = _ID_IN_QUEUE.match(frame)
+    return found.group(1).decode() if found else ""
+
+
+def _in_ascii(header: JobHeader | ReplyHeader) -> JobHeader | ReplyHeader:
+    return msgspec.structs.replace(header, content_type=(header.content_type or "").encode("ascii", "replace").decode())
+
+
+def _split(frame: bytes) -> tuple[bytes, bytes]:
+    """Check version and checksum; return the header line and the body."""
+    if not frame.startswith(_HEAD):
+        raise MalformedFrame("not a frame of version 1")
+    # The two bytes between checksum and rest are compared too, or a flip there would pass.
+    if frame[len(_HEAD) : _REST] != b'%08x",' % crc32(memoryview(frame)[_REST:]):
+        raise MalformedFrame("checksum does not match")
+    end = frame.find(b"\n", _REST)
+    if end < 0:
+        raise MalformedFrame("no header line")
+    return frame[:end], frame[end + 1 :]

@@ -1,0 +1,51 @@
+"""Logging of every process: events with fields, one line each, to stderr. Never a text of a user, never a key.
+
+log = logging.getLogger(__name__)
+log.warning("upstream_retry", extra={"attempt": 2, "batch_jobs": 31})
+"""
+
+import logging
+import sys
+
+import structlog
+
+from autobatch_shared.settings.definitions import CommonSettings
+
+
+class NoClientBytes(logging.Filter):
+    """Keeps malformed HTTP out of the log: aiohttp would quote the client's bytes, keys included, at every one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record may be logged."""
+        error = record.exc_info[1] if record.exc_info else None
+        return not type(error).__module__.startswith("aiohttp.http_exceptions")
+
+
+def configure(settings: CommonSettings, process: str) -> None:
+    """Send all logging of this process to stderr in the configured format."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
+    )
+
+    def name_process(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        event["process"] = process
+        return event
+
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso"),
+            name_process,
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    handler.addFilter(NoClientBytes())
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)

@@ -1,0 +1,1 @@
+"""How it goes there and back: connections, the ends of the queue, scripts, the cache."""

@@ -1,0 +1,65 @@
+"""Where Redis is and how to get in, read from REDIS_URL."""
+
+import ssl
+from dataclasses import dataclass
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
+from redis.exceptions import RedisError
+
+from autobatch_shared.settings.loading import SettingsError
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Address:
+    """Where Redis is and how to get in. Its repr shows no secret."""
+
+    host: str
+    port: int
+    path: str | None
+    db: int
+    username: str | None
+    password: str | None
+    tls: ssl.SSLContext | None
+
+    def __repr__(self) -> str:
+        return self.path or f"{self.host}:{self.port}"
+
+    @classmethod
+    def from_url(cls, url: str) -> "Address":
+        """Read `redis://`, `rediss://` and `unix://` URLs by redis-py itself, so both clients reach the same server.
+
+        TLS is told by redis-py's parameters: `ssl_ca_certs` (a file; unset: the system's), `ssl_certfile` and
+        `ssl_keyfile` for a client certificate, `ssl_check_hostname`, `ssl_cert_reqs`, `ssl_min_version`, ...
+
+        Raises:
+            SettingsError: A parameter that there is not, a value that cannot be, or a file that cannot be read.
+        """
+        try:
+            connection = ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
+            tls = connection.ssl_context.get() if isinstance(connection, SSLConnection) else None
+        except (TypeError, ValueError, RedisError, OSError) as error:
+            raise SettingsError([f"REDIS_URL: {_fault(error)}"]) from None
+        is_tcp = isinstance(connection, Connection)
+        return cls(
+            host=connection.host if is_tcp else "localhost",
+            port=int(connection.port) if is_tcp else 0,
+            path=connection.path if isinstance(connection, UnixDomainSocketConnection) else None,
+            db=int(connection.db),
+            username=connection.username,
+            password=connection.password,
+            tls=tls,
+        )
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong, in words that quote no part of the URL but the name of a parameter."""
+    match error:
+        case TypeError():  # ... got an unexpected keyword argument 'ssl_cafile'
+            return f"no such parameter: {str(error).rpartition('argument ')[2]}"
+        case ssl.SSLError():
+            return f"a certificate or key of its cannot be used: {error.reason}"
+        case OSError():
+            return f"a file of its parameters cannot be read: {error.strerror}"
+        case _:
+            return "a parameter has a value that it cannot have"

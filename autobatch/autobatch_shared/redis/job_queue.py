@@ -1,0 +1,306 @@
+"""The queue between workers and batchers: every Redis command of the data plane is issued here.
+
+A worker pushes jobs and reads its inbox; a batcher watches, claims, replies and keeps its lease. Frames pass through
+unread. Each operation is one round trip; those that must not be half done are scripts. A reply of another shape than was
+agreed on, from whoever sits where Redis should, is `QueueUnavailable` as silence is.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from autobatch_shared.contract.errors import QueueOutOfMemory, QueueUnavailable
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.status import Ahead
+from autobatch_shared.redis.link import Command, Commands, in_one_step
+from autobatch_shared.redis.scripts import Args, Script
+
+INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
+GONE_TTL_MS = 600_000  # as long as the longest request may wait
+EPOCH_TTL_MS = 86_400_000
+NO_SHARE = 1_000_000_000
+DEAD_MAX, DEAD_TTL_MS = 100, 604_800_000  # as in claim.lua and reap.lua
+ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
+
+T = TypeVar("T")
+Frames = Sequence[bytes]
+
+
+class _AsAgreed:
+    """What goes wrong when a reply is taken apart is the fault of who sent it."""
+
+    def __enter__(self) -> None:
+        """Begin to take a reply apart."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, (TypeError, ValueError, AttributeError, LookupError, OverflowError)):
+            raise QueueUnavailable("Redis answered something else than was asked for") from error
+
+
+_as_agreed = _AsAgreed()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim brought.
+
+    Attributes:
+        redis_ms: Redis's clock at the claim.
+        queued: Jobs still in the queue.
+        queued_bulk: Jobs still in the bulk queue.
+        dropped: Jobs that were not worth claiming, because their client had gone.
+        retried: Frames of batchers that died.
+        fresh: Frames in the order of their arrival.
+        bulk: Frames of the bulk queue, in the order of their arrival.
+    """
+
+    redis_ms: int
+    queued: int
+    queued_bulk: int
+    dropped: int
+    retried: Frames
+    fresh: Frames
+    bulk: Frames
+
+
+class WorkerQueue:
+    """The worker's end.
+
+    Args:
+        link: For commands that return at once.
+        inbox_link: For the one blocking read.
+        keys: Of the namespace.
+        worker: This worker's id, letters and digits only.
+
+    Attributes:
+        ahead: What there was after the last push.
+    """
+
+    def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
+        self.ahead = Ahead()
+        self._link = link
+        self._inbox_link = inbox_link
+        self._keys = keys
+        self._inbox = keys.inbox(worker)
+        self._push = Script("push")
+
+    async def push(self, requests: Sequence[tuple[bool, Frames]], waiting_max: int) -> set[int]:
+        """Append the frames of several requests, each wholly or not at all.
+
+        Args:
+            requests: Whether it is bulk, which fills what room the others leave, and its frames.
+            waiting_max: Inputs that may wait in one queue.
+
+        Returns:
+            The indices of the requests that were refused because more would wait.
+        """
+        args: list[str | bytes | int] = [waiting_max]
+        for is_bulk, frames in requests:
+            args += (int(is_bulk), len(frames), *frames)
+        keys = self._keys
+        names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed(""))
+        reply = await self._push.run(self._link, names, tuple(args))
+        with _as_agreed:
+            usual, bulk, claimed, *refused = _all(int, reply)
+            if refused and not 1 <= min(refused) <= max(refused) <= len(requests):
+                raise ValueError(refused)
+        self.ahead = Ahead(usual, bulk, claimed)
+        return {place - 1 for place in refused}
+
+    async def pop_inbox(self, block_s: float) -> list[str]:
+        """Take the ids whose replies are ready; wait up to `block_s` seconds for the first."""
+        popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
+        with _as_agreed:
+            return [job.decode() for job in popped[1]] if popped is not None else []
+
+    async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
+        """Return the reply frames; None for a job that has none."""
+        frames: list[bytes | None] = await self._link.execute("MGET", *(self._keys.reply(job) for job in jobs))
+        with _as_agreed:
+            if len(frames) != len(jobs):
+                raise ValueError(len(frames))
+            _all(bytes, [frame for frame in frames if frame is not None])
+        return frames
+
+    async def delete_replies(self, jobs: Sequence[str]) -> None:
+        """Delete replies once they are in good hands: before that, a broken connection must not cost them."""
+        await self._link.execute("UNLINK", *(self._keys.reply(job) for job in jobs))
+
+    async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
+        """Mark jobs whose client has gone, so that nobody claims them; `ttl_ms` is what is left until their deadline."""
+        gone = self._keys.gone
+        marks: list[Command] = [("SET", f"{gone}:{job}", "", "PX", max(1, ttl_ms)) for job in jobs]
+        await in_one_step(self._link, ("SET", gone, "", "PX", GONE_TTL_MS), *marks)
+
+    async def epoch(self) -> bytes:
+        """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
+        # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
+        if await self._link.execute("EXISTS", self._keys.epoch) == 0:
+            await self._link.execute("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
+        with _as_agreed:
+            (mark,) = _all(bytes, [await self._link.execute("GET", self._keys.epoch)])
+        return mark
+
+    async def redis_ms(self) -> float:
+        """Redis's clock, unix milliseconds."""
+        return await _redis_ms(self._link)
+
+
+class BatcherQueue:
+    """The batcher's end.
+
+    Args:
+        link: For commands that return at once.
+        watch_link: For the one blocking read.
+        keys: Of the namespace.
+        batcher: This batcher's id.
+        lease_ms: How long the others wait before they take a silent batcher's jobs.
+        reply_ttl_ms: How long a reply waits to be read.
+    """
+
+    def __init__(
+        self, link: Commands, watch_link: Commands, keys: Keys, batcher: str, *, lease_ms: int, reply_ttl_ms: int
+    ) -> None:
+        self._link = link
+        self._watch_link = watch_link
+        self._keys = keys
+        self._batcher = batcher
+        self._claimed = keys.claimed(batcher)
+        self._lease_ms = lease_ms
+        self._reply_ttl_ms = reply_ttl_ms
+        self._scripts = {name: Script(name) for name in ("claim", "announce", "renew", "reap")}
+
+    async def watch(self, block_s: float) -> bool:
+        """Wait until there are jobs, up to `block_s` seconds, and leave them where they are.
+
+        BLMOVE of the first element onto itself: it blocks while the list is empty and changes nothing when it is not,
+        so a batcher that dies here has lost nothing.
+        """
+        jobs = self._keys.jobs
+        return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
+
+    async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
+        """Take the oldest jobs into this batcher's record.
+
+        Args:
+            inputs: Wanted of the queue.
+            retried: Jobs wanted of batchers that died.
+            bulk: Inputs wanted of the bulk queue, whatever the queue has.
+            fill: Inputs below which the bulk queue fills up what the queue did not give.
+            at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
+        """
+        keys = self._keys
+        names = (
+            keys.jobs,
+            keys.retry,
+            keys.waiting,
+            keys.gone,
+            self._claimed,
+            keys.leases,
+            keys.dead,
+            keys.bulk,
+            keys.waiting_bulk,
+        )
+        reply = await self._run("claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill, at_once)
+        with _as_agreed:
+            redis_ms, queued, queued_bulk, dropped, again, fresh = _all(int, reply[:6])
+            frames = _all(bytes, reply[6:])
+        first_bulk = again + fresh
+        return Claim(
+            redis_ms, queued, queued_bulk, dropped, frames[:again], frames[again:first_bulk], frames[first_bulk:]
+        )
+
+    async def reply(
+        self,
+        replies: Sequence[tuple[str, bytes]],
+        failures: Sequence[tuple[str, bytes]] = (),
+        dropped: Sequence[str] = (),
+    ) -> int:
+        """Store and announce (job, reply frame) pairs, and give up the claims; of `dropped` jobs only the claims.
+
+        Replies do not go through the script: Lua would copy and hash each (4.5 us a frame of 4 kB). The first stored
+        one of a job stands, whoever announces it, so doing this twice changes nothing.
+
+        Returns:
+            How many came too late: their jobs had been given to another batcher.
+        """
+        ttl_ms, script, claimed = self._reply_ttl_ms, self._scripts["announce"], (self._claimed,)
+        reply = self._keys.reply
+        stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
+        others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
+        args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
+        try:
+            late: int = await script.run_after(self._link, stores, claimed, args)
+        except QueueOutOfMemory:
+            # Nothing was applied. The script makes room first: it takes each job out before it stores its answer.
+            others = [part for pair in replies for part in pair] + others
+            late = await script.run(self._link, claimed, (self._keys.prefix, ttl_ms, 0, *others))
+        return late
+
+    async def claimed(self) -> dict[str, bytes]:
+        """Return everything that is claimed for this batcher: job -> frame."""
+        flat = await self._link.execute("HGETALL", self._claimed)
+        with _as_agreed:
+            return {job.decode(): frame for job, frame in zip(flat[::2], _all(bytes, flat[1::2]), strict=True)}
+
+    async def renew(self) -> bool:
+        """Prolong the lease; False when it had ended, and with it the claims."""
+        names = (self._keys.leases, self._claimed, self._keys.epoch)
+        return bool(await self._run("renew", names, self._batcher, self._lease_ms))
+
+    async def reap(self) -> tuple[int, Frames]:
+        """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us."""
+        keys = self._keys
+        names = (keys.leases, keys.retry, self._claimed, keys.dead, keys.batchers)
+        reply = await self._run("reap", names, keys.prefix, self._batcher, self._lease_ms, ATTEMPTS_MAX)
+        with _as_agreed:
+            (given_back,) = _all(int, reply[:1])
+            return given_back, _all(bytes, reply[1:])
+
+    async def begin_trial(self, ttl_ms: int) -> bool:
+        """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
+        return await self._link.execute("SET", self._keys.trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
+
+    async def end_trial(self, linger_ms: int) -> None:
+        """Let the next one try so much later; to be called before its time is over."""
+        await self._link.execute("PEXPIRE", self._keys.trial, linger_ms)
+
+    async def is_trying(self) -> bool:
+        """Whether any batcher is trying a suspect, or did so a moment ago and was hung up on."""
+        return bool(await self._link.execute("EXISTS", self._keys.trial))
+
+    async def bury(self, frame: bytes) -> None:
+        """Keep a job that is given up where a person can look at it."""
+        dead = self._keys.dead
+        steps: list[Command] = [
+            ("LPUSH", dead, frame),
+            ("LTRIM", dead, 0, DEAD_MAX - 1),
+            ("PEXPIRE", dead, DEAD_TTL_MS),
+        ]
+        await in_one_step(self._link, *steps)
+
+    async def sign_off(self) -> None:
+        """End the lease at once, so that whatever is still claimed goes to the others without delay."""
+        await self._link.execute("ZADD", self._keys.leases, "XX", 0, self._batcher)
+
+    async def redis_ms(self) -> float:
+        """Redis's clock, unix milliseconds."""
+        return await _redis_ms(self._link)
+
+    async def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
+        return await self._scripts[script].run(self._link, keys, args)
+
+
+async def _redis_ms(link: Commands) -> float:
+    reply = await link.execute("TIME")
+    with _as_agreed:
+        seconds, micros = reply
+        return int(seconds) * 1000 + int(micros) / 1000
+
+
+def _all(kind: type[T], values: Sequence[Any]) -> Sequence[T]:
+    """The values, all of this kind; raises TypeError where one is not."""
+    if not isinstance(values, list) or any(type(value) is not kind for value in values):
+        raise TypeError(kind.__name__)
+    return values

@@ -1,0 +1,321 @@
+"""Every setting of every process: unit, allowed range and default. Read once, at start, by `settings_load.load`.
+
+All of them live in one file because one `config.toml` and one `.env` serve all processes, so that a misspelt name
+can be told from another process's setting, and because `.env.example` and the README's table are made from here.
+"""
+
+from typing import Annotated, Literal, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from autobatch_shared.settings.foreign_names import aliases_of
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+LogLevel = Literal["debug", "info", "warning", "error"]
+LOG_LEVELS = get_args(LogLevel)
+RUST_LEVELS = {"warn": "warning", "trace": "debug", "off": "error"}
+EMBED = "/embed"
+
+
+def _names(setting: str) -> AliasChoices:
+    return AliasChoices(setting, *aliases_of(setting))
+
+
+def _redis_url(value: SecretStr) -> SecretStr:
+    parts = _split(value.get_secret_value())
+    if parts.scheme not in REDIS_SCHEMES:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return value
+
+
+def _http_urls(value: str) -> str:
+    for url in value.split(","):
+        parts = _split(url.strip())
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be http:// or https:// URLs, separated by commas")
+    return value
+
+
+def _split(url: str) -> SplitResult:
+    """Part a URL, whose password may hold what ends a host: then the half of it would be taken for a port, and shown."""
+    try:
+        parts = urlsplit(url)
+        rest = parts.path + parts.query + parts.fragment
+        is_whole = (parts.port or 0) >= 0 and (parts.scheme == "unix" or "@" not in rest)
+    except ValueError:  # its message has a piece of the URL
+        is_whole = False
+    if not is_whole:
+        raise ValueError("must have a port from 0 to 65535 or none, and in a password / ? # @ as %2F %3F %23 %40")
+    return parts
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL that may be shown."""
+    parts = _split(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+
+def servers_of(inference_url: str) -> tuple[str, ...]:
+    """Return the base URLs of a comma list, without trailing slashes.
+
+    Other proxies want the URL of the route: there its server is meant. `http://host/embed/` is a server below `/embed`.
+    """
+    return tuple(_server_of(url.strip()) for url in inference_url.split(","))
+
+
+def _server_of(url: str) -> str:
+    parts = _split(url)
+    return parts._replace(path=parts.path.removesuffix(EMBED)).geturl().rstrip("/")
+
+
+def level_of(directives: str) -> str:
+    """Return the level that RUST_LOG's list names: `warn`, or in `info,hyper=warn` the one without a target."""
+    first = min(directives.lower().split(","), key=lambda each: "=" in each)
+    level = first.rpartition("=")[2].strip()
+    return RUST_LEVELS.get(level, level)
+
+
+def _api_keys(value: SecretStr) -> SecretStr:
+    if not _listed(value.get_secret_value()):
+        raise ValueError("must hold a key, or not be set: everybody may ask then")
+    return value
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in value.split(",") if each.strip())
+
+
+class CommonSettings(BaseSettings):
+    """What every server process reads."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise ValueError("must not be true or false")
+        return value
+
+    log_level: LogLevel = Field("info", validation_alias=_names("log_level"), description="how much is logged")
+    log_format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for a terminal")
+    payload_limit: int = Field(
+        2_000_000,
+        ge=1_000,
+        le=500_000_000,
+        description="bytes in one request body, and in one upstream call, as TEI's",
+    )
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _as_rust_log(cls, value: object) -> object:
+        return level_of(value) if isinstance(value, str) else value
+
+
+class QueueSettings(CommonSettings):
+    """What the two ends of the queue must agree on."""
+
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="also `rediss://` (TLS; `?ssl_ca_certs=FILE`) and `unix://`; Redis or Valkey, 7.0 or newer",
+    )
+    namespace: str = Field(
+        "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
+    )
+    max_batch_size: int = Field(
+        32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
+    )
+
+
+class ProxySettings(QueueSettings):
+    """`autobatch proxy`."""
+
+    host: str = Field("0.0.0.0", validation_alias=_names("host"), description="address that the workers listen on")
+    port: int = Field(3000, ge=1, le=65535, description="port that the workers listen on")
+    uds_path: str | None = Field(None, description="unix socket to listen on instead of HOST and PORT")
+    web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
+    max_queue_size: int = Field(
+        10_000,
+        ge=1,
+        le=10_000_000,
+        description="inputs waiting before new ones get 429; a job weighs at least one for each 8 kB, so "
+        "that this bounds the bytes in Redis too: 80 MB a queue by default",
+    )
+    max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
+    bulk_above_inputs: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="requests with more inputs than this fill what room the others leave, as do those with "
+        "`x-priority: bulk`",
+    )
+    tokenizer_file: str | None = Field(
+        None, description="a `tokenizer.json` by which inputs are measured in tokens; unset: in characters"
+    )
+    embed_answer: Literal["tei", "embeddings"] = Field(
+        "tei",
+        description='what `POST /embed` answers to `{"inputs": ...}`: `tei`: the array of vectors, as TEI; `embeddings`: '
+        '`{"embeddings": [...]}` around it, as a published proxy, whose clients read nothing else',
+    )
+    openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
+        "refuse",
+        description="whose token ids `input` of the OpenAI routes may have: `refuse`: none, 400; `model`: the upstream "
+        "model's own; `cl100k`: OpenAI's, as langchain-openai sends them, which are decoded to text",
+    )
+    cl100k_file: str | None = Field(
+        None,
+        description="a `cl100k_base.tiktoken`, for OPENAI_TOKEN_IDS=cl100k; tiktoken fetches it and keeps it in TIKTOKEN_CACHE_DIR",
+    )
+    request_timeout_ms: int = Field(
+        30_000,
+        ge=10,
+        le=600_000,
+        description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
+    )
+    api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
+        None,
+        validation_alias=_names("api_keys"),
+        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's; "
+        "each plain, or `sha256:` and the hex digits of its SHA-256",
+    )
+    api_keys_file: str | None = Field(
+        None, description="a file of further keys, one a line; read again when it changes"
+    )
+    cors_allow_origin: str = Field(
+        "*", description="a comma list of the origins whose pages may read answers; `*`: all, as TEI's"
+    )
+    cache_ttl_s: int = Field(
+        0,
+        ge=0,
+        le=31_536_000,
+        description="seconds that a text's vector is kept in Redis and given again; 0: not at all",
+    )
+    cache_max_mb: int = Field(
+        256, ge=1, le=1_000_000, description="megabytes of Redis for those vectors; the oldest make room"
+    )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys; none: everybody may ask."""
+        return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
+
+    @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """Whose pages may read answers."""
+        return _listed(self.cors_allow_origin)
+
+
+class BatcherSettings(QueueSettings):
+    """`autobatch batcher`."""
+
+    max_wait_time_ms: int = Field(
+        10,
+        ge=0,
+        le=10_000,
+        validation_alias=_names("max_wait_time_ms"),
+        description="the longest wait for companions, from the oldest arrival",
+    )
+    batch_policy: Literal["adaptive", "full"] = Field(
+        "adaptive", description="`adaptive`: never wait when it cannot pay; `full`: wait out the time unless full"
+    )
+    batch_shape: Literal["auto", "fifo"] = Field(
+        "auto",
+        description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",
+    )
+    inference_url: Annotated[str, NoDecode, AfterValidator(_http_urls)] = Field(
+        "http://127.0.0.1:8080",
+        validation_alias=_names("inference_url"),
+        repr=False,  # it may hold a password
+        description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
+    )
+    inference_api_key: SecretStr | None = Field(
+        None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
+    )
+    max_concurrent_batches: int = Field(
+        2,
+        ge=1,
+        le=256,
+        validation_alias=_names("max_concurrent_batches"),
+        description="the most calls in flight per upstream",
+    )
+    upstream_timeout_ms: int = Field(
+        30_000, ge=10, le=600_000, description="the longest that one upstream call may take"
+    )
+    upstream_attempts: int = Field(
+        3, ge=1, le=10, description="tries of a call that fails by an outage, the first included"
+    )
+    lease_ms: int = Field(
+        2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"
+    )
+    drain_timeout_ms: int = Field(
+        20_000, ge=0, le=600_000, description="after SIGTERM, the time to finish what was claimed"
+    )
+    batcher_host: str = Field("0.0.0.0", description="address of the batcher's own `/health` and `/metrics`")
+    batcher_port: int = Field(
+        9100, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
+    )
+
+    @field_validator("inference_api_key")
+    @classmethod
+    def _one_way_in(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and "@" in info.data.get("inference_url", ""):
+            raise ValueError("cannot be sent beside the user and password of INFERENCE_URL")
+        return value
+
+    @field_serializer("inference_url")
+    def _without_passwords(self, value: str) -> str:
+        return ",".join(without_credentials(url.strip()) for url in value.split(","))
+
+    @property
+    def inference_urls(self) -> tuple[str, ...]:
+        """The replicas, without trailing slashes."""
+        return servers_of(self.inference_url)
+
+
+class EmbedderSettings(CommonSettings):
+    """`autobatch embedder`."""
+
+    embedder_host: str = Field("127.0.0.1", description="address that the embedder listens on")
+    embedder_port: int = Field(8080, ge=0, le=65535, description="port that the embedder listens on; 0: any free one")
+    embedder_threads: int | None = Field(
+        None, ge=1, le=256, description="threads of one forward pass; unset: one a core"
+    )
+    embedder_model_dir: str | None = Field(
+        None, description="folder with `model.safetensors` and `tokenizer.json`; unset: the packaged MiniLM"
+    )
+    embedder_cache_dir: str | None = Field(
+        None, description="where the ONNX graph is kept; unset: `autobatch` in the user's cache folder"
+    )
+    embedder_max_client_batch_size: int = Field(32, ge=1, le=100_000, description="inputs in one call, as TEI's")
+    embedder_max_concurrent_requests: int = Field(
+        512, ge=1, le=100_000, description="inputs in flight before 429, as TEI's"
+    )
+    embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as TEI's")
+    embedder_api_key: SecretStr | None = Field(
+        None,
+        description="bearer token that the embedder's clients must send, as TEI's; the batcher's is INFERENCE_API_KEY",
+    )
+
+
+PROCESSES: dict[str, type[CommonSettings]] = {
+    "proxy": ProxySettings,
+    "batcher": BatcherSettings,
+    "embedder": EmbedderSettings,
+}

@@ -1,0 +1,44 @@
+"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
+
+import asyncio
+import signal
+import sys
+
+import uvloop
+
+from autobatch_batcher.app import serve
+from autobatch_shared import logs
+from autobatch_shared.redis.address import Address
+from autobatch_shared.settings.definitions import BatcherSettings
+from autobatch_shared.settings.loading import SettingsError, load
+from autobatch_shared.settings.remarks import log_remarks
+
+
+async def serve_until_signalled(settings: BatcherSettings) -> None:
+    """Work until a signal says otherwise."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await serve(settings, stopped)
+
+
+def check(settings: BatcherSettings) -> None:
+    """Refuse to start with an address that no connection could be made from."""
+    try:
+        Address.from_url(settings.redis_url.get_secret_value())
+    except SettingsError as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        sys.exit(2)
+
+
+def main() -> None:
+    """Read the settings and serve."""
+    settings = load(BatcherSettings)
+    check(settings)
+    logs.configure(settings, "batcher")
+    log_remarks(settings)
+    uvloop.run(serve_until_signalled(settings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""One batcher: every collaborator is made here and passed in."""
+
+import asyncio
+import logging
+import secrets
+from contextlib import suppress
+
+import aiohttp
+
+from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.claiming.loop import WorkingLoop
+from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.reporter import Reporter
+from autobatch_batcher.side_port import open_side_port
+from autobatch_batcher.upstreams import limits
+from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.slots import Pool
+from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_shared.collector import spare_the_collector
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.redis.control import Control, connect
+from autobatch_shared.redis.job_queue import BatcherQueue
+from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.settings.definitions import BatcherSettings
+
+log = logging.getLogger(__name__)
+
+REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
+FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
+CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
+DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
+UPSTREAM_KEEPALIVE_S = 15  # below what servers usually keep an idle connection
+
+
+async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
+    """Build everything, work until `stopped` is set, finish what was claimed."""
+    batcher = "b" + secrets.token_hex(5)
+    url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
+    link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
+    queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
+    lanes = Lanes(settings.max_wait_time_ms, is_adaptive=settings.batch_policy == "adaptive")
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
+    # For the answer every call has a timeout of its own.
+    async with aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
+        cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
+    ) as session:
+        key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+        allowed = limits.configured(settings.max_batch_size, settings.payload_limit)
+        is_fixed = settings.batch_shape == "fifo"
+        upstreams = [
+            Upstream(session, each, allowed, key, Tuner(settings.max_concurrent_batches, is_fixed=is_fixed))
+            for each in settings.inference_urls
+        ]
+        pool = Pool(upstreams)
+        caller = Caller(
+            pool,
+            Suspects(pool, queue, clock, metrics),
+            clock,
+            metrics,
+            timeout_max_s=settings.upstream_timeout_ms / 1000,
+            attempts_max=settings.upstream_attempts,
+        )
+        loop = WorkingLoop(
+            queue,
+            link,
+            pool,
+            caller,
+            lanes,
+            clock,
+            metrics,
+            lease_ms=settings.lease_ms,
+            wait_max_ms=settings.max_wait_time_ms,
+        )
+        reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
+        side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
+        spare_the_collector()
+        link.start()
+        watch_link.start()
+        log.info("started", extra={"batcher": batcher, "side_port": side.addresses[0][1]})
+        await link.wait_connected(FIRST_CONNECTION_S)
+        reporter.start()
+        await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
+        await reporter.close()
+        with suppress(QueueUnavailable):  # then the lease ends by itself
+            await queue.sign_off()
+        await side.cleanup()
+        await watch_link.close()
+        await link.close()
+    log.info("stopped", extra={"batcher": batcher})
+
+
+async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:
+    """Run the working loop; once stopped, let it finish what it has, for so many seconds."""
+    working = asyncio.create_task(loop.run(), name="working-loop")
+    stopping = asyncio.create_task(stopped.wait(), name="stop-signal")
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    log.info("draining")
+    loop.stop()
+    _, unfinished = await asyncio.wait({working}, timeout=drain_timeout_s)
+    if unfinished:
+        log.warning("drain_timed_out")  # the lease ends, and the others take the jobs
+        working.cancel()
+    else:
+        working.result()  # raises what ended it, if it was not the signal

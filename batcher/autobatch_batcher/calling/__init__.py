@@ -1,0 +1,1 @@
+"""Batches into replies: calls, retries, splits, suspects, counts of tokens."""

@@ -1,0 +1,1 @@
+"""The working loop, and what is claimed from the queue."""

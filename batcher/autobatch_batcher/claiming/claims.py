@@ -1,0 +1,160 @@
+"""What this batcher has claimed: from the claim until the reply is stored, nothing of it is forgotten.
+
+1. `_in_hand` has the id of every job that is in a lane or in a call. What Redis has claimed for us beside these was
+   claimed by a command whose answer got lost, and is fetched.
+2. A job leaves by its reply, by its deadline, or with the lease.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+from autobatch_batcher.claiming.bulk_share import BulkShare
+from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.forming.pace import Pace
+from autobatch_batcher.jobs import Job
+from autobatch_batcher.metrics import Metrics
+from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import decode_job, id_in_queue
+from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.redis.job_queue import BatcherQueue
+
+log = logging.getLogger(__name__)
+
+RETRIED_JOBS_PER_CLAIM = 4
+
+
+class Holding:
+    """The batcher's record, as in Redis so here.
+
+    Attributes:
+        may_have_jobs: Whether a claim may bring something.
+        has_bulk: Whether bulk work waits.
+        queued: Other jobs that waited after the last claim.
+        pace: Of the claims.
+
+    Args:
+        queue: Where jobs are claimed.
+        lanes: Where they wait.
+        clock: Redis's clock, kept in step here.
+        metrics: Counts what is dropped.
+    """
+
+    def __init__(self, queue: BatcherQueue, lanes: Lanes, clock: RedisClock, metrics: Metrics) -> None:
+        self.may_have_jobs = True
+        self.has_bulk = False
+        self._queue = queue
+        self._lanes = lanes
+        self._clock = clock
+        self._metrics = metrics
+        self.pace = Pace()
+        self.queued = 0
+        self._share = BulkShare()
+        self._in_hand: set[str] = set()
+        self._must_recover = False
+
+    async def claim(self, inputs: int, inputs_max: int, at_once: int) -> None:
+        """Claim jobs and put them into the lanes.
+
+        Args:
+            inputs: Wanted, beside what is held.
+            inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
+            at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
+        """
+        held = self._lanes.inputs
+        bulk = self._share.due(inputs_max)
+        try:
+            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, inputs_max - held), at_once)
+        except QueueUnavailable:
+            self.doubt()
+            raise
+        now_mono_s = asyncio.get_running_loop().time()
+        self._clock.sync(claim.redis_ms)
+        self.queued = claim.queued
+        self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
+        self.has_bulk = claim.queued_bulk > 0
+        if claim.dropped:
+            self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
+        broken = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
+        others = self._lanes.inputs - held
+        broken += self._hold(claim.bulk, are_retried=False)
+        got = self._lanes.inputs - held
+        self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=inputs_max)
+        self.pace.note(others, now_mono_s)
+        if others:
+            self.pace.arrived(now_mono_s)
+        self._note_age()
+        await self._put_aside(broken)
+
+    def doubt(self) -> None:
+        """Say that Redis may have claimed for us what we have not heard of."""
+        self._must_recover = True
+
+    async def recover(self) -> None:
+        """Where there is doubt, fetch what is claimed for us and not in hand."""
+        if not self._must_recover:
+            return
+        self._must_recover = False
+        try:
+            claimed = await self._queue.claimed()
+        except QueueUnavailable:
+            self.doubt()
+            raise
+        missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
+        if missed:
+            log.warning("claims_recovered", extra={"jobs": len(missed)})
+            await self._put_aside(self._hold(missed, are_retried=True))
+
+    async def drop_expired(self, call_s: float) -> None:
+        """Give up the claims of jobs for which an answer would come too late; their workers answer 504 in time.
+
+        Args:
+            call_s: The least that a call takes.
+        """
+        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms() + int(call_s * 1000))]
+        if expired:
+            self._metrics.jobs_dropped.labels("expired").inc(len(expired))
+            self.let_go(expired)
+            await self._give_up(expired)
+
+    def let_go(self, jobs: Iterable[str]) -> None:
+        """Take answered jobs off the list."""
+        self._in_hand.difference_update(jobs)
+
+    def lose_lanes(self) -> None:
+        """Forget what has not been sent: the lease has ended, and it is somebody else's now."""
+        self.let_go([job.header.id for job in self._lanes])
+        self._lanes.clear()
+
+    def _note_age(self) -> None:
+        oldest_ms = self._lanes.oldest_ms()
+        age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
+        self._metrics.queue_age.set(age_s)
+
+    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> list[str]:
+        """Put frames into the lanes; return the ids of those that are broken, whom nobody can answer."""
+        broken = []
+        for frame in frames:
+            try:
+                header, body = decode_job(frame)
+            except MalformedFrame as error:
+                log.error("frame_malformed", extra={"error": str(error), "frame_bytes": len(frame)})  # noqa: TRY400
+                broken.append(id_in_queue(frame))
+            else:
+                self._in_hand.add(header.id)
+                self._lanes.add(Job(header, body, are_retried))
+        self._metrics.held_inputs.set(self._lanes.inputs)
+        return broken
+
+    async def _put_aside(self, broken: list[str]) -> None:
+        if broken:
+            self._metrics.jobs_dropped.labels("malformed").inc(len(broken))
+            await self._give_up(broken)
+
+    async def _give_up(self, jobs: list[str]) -> None:
+        """Give up claims without an answer."""
+        try:
+            await self._queue.reply((), dropped=jobs)
+        except QueueUnavailable:
+            self.doubt()
+            raise

@@ -1,0 +1,1 @@
+"""What each kind of upstream understands and says. Pure."""

@@ -1,0 +1,66 @@
+"""Decide what an upstream's answer to a call means for the jobs in it. Pure."""
+
+from enum import Enum, auto
+
+from autobatch_shared.contract.errors import (
+    AutobatchError,
+    UpstreamOverloaded,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
+
+INPUT_ERRORS = {400, 413, 422}  # the fault of one input, or of all together being too much
+PERHAPS_INPUT_ERRORS = {424, 500}  # an outage, or an input on which the model fails
+OVERLOADED = 429
+OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
+RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
+
+
+class Verdict(Enum):
+    """What to do with a call that was answered."""
+
+    CUT = auto()  # a good answer
+    PASS_ON = auto()  # the answer to one job, good or bad, is the client's
+    SPLIT = auto()  # ask again in halves, so that only the guilty one fails
+    RETRY = auto()  # ask again as it is, after a pause
+    GIVE_UP = auto()  # an error for all jobs: see `fault`
+
+
+def judge(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> Verdict:
+    """Return what to do with an answer.
+
+    Args:
+        status: HTTP status of the answer.
+        jobs: Jobs in the call.
+        is_verbatim: Whether the body was sent as the client sent it.
+        may_retry: Whether there are attempts left.
+    """
+    if status == 200:
+        return Verdict.PASS_ON if is_verbatim else Verdict.CUT
+    if status in INPUT_ERRORS or (is_verbatim and status in OURS - {401, 403}):
+        return Verdict.PASS_ON if jobs == 1 else Verdict.SPLIT
+    if status in OURS:
+        return Verdict.GIVE_UP
+    if status == OVERLOADED or status >= 500 or status in PERHAPS_INPUT_ERRORS:
+        if may_retry:
+            return Verdict.RETRY
+        if status in PERHAPS_INPUT_ERRORS:
+            return Verdict.PASS_ON if jobs == 1 else Verdict.SPLIT
+    return Verdict.GIVE_UP
+
+
+def fault(status: int) -> AutobatchError:
+    """Return the error for jobs that are given up after an answer with this status."""
+    if status == OVERLOADED:
+        return UpstreamOverloaded("Model is overloaded")
+    if status in (502, 503, 504):
+        return UpstreamUnavailable(f"The upstream answered {status}")
+    return UpstreamProtocolError(f"The upstream answered {status}")
+
+
+def retry_pause_s(attempt: int, retry_after: str | None) -> float:
+    """Seconds to wait after failed attempt number `attempt` (0-based), as the upstream asks or growing."""
+    longest = RETRY_PAUSES_S[-1]
+    if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
+        return min(max(float(retry_after), RETRY_PAUSES_S[0]), longest)
+    return RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)]

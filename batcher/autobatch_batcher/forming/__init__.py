@@ -1,0 +1,1 @@
+"""When which jobs leave as one batch. Pure."""

@@ -1,0 +1,37 @@
+"""A job as the batcher holds it. Pure."""
+
+import msgspec
+
+from autobatch_shared.contract.frames import JobHeader
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A claimed job.
+
+    Attributes:
+        header: As in its frame.
+        body: JSON array of `header.n` inputs; any bytes when verbatim.
+        is_retried: Whether a batcher died with it before.
+    """
+
+    header: JobHeader
+    body: bytes
+    is_retried: bool = False
+
+    @property
+    def lane(self) -> str:
+        """Jobs of equal lanes may share a call."""
+        header = self.header
+        if header.kind == "merge" and not self.is_retried:
+            return f"{header.route} {header.options}"
+        return header.id
+
+    @property
+    def longest(self) -> int:
+        """Length of its longest input."""
+        return self.header.longest
+
+    @property
+    def units(self) -> int:
+        """What it costs where it needs no padding."""
+        return self.header.n * self.header.longest

@@ -1,0 +1,105 @@
+"""Every metric of the batcher. One process, one registry."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from autobatch_batcher.forming.lanes import Batch
+from autobatch_batcher.upstreams.climbing import Setting
+from autobatch_batcher.upstreams.cost import CostModel
+from autobatch_shared.metric_buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
+
+
+class Metrics:
+    """Made once, at start."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.batches = Counter("autobatch_batches", "Batches sent, by why they left.", ["reason"], registry=registry)
+        self.batch_inputs = Histogram(
+            "autobatch_batch_inputs", "Inputs in a batch.", buckets=BATCH_INPUTS_BUCKETS, registry=registry
+        )
+        self.batch_jobs = Histogram(
+            "autobatch_batch_jobs", "Jobs in a batch.", buckets=BATCH_INPUTS_BUCKETS, registry=registry
+        )
+        self.queue_wait = Histogram(
+            "autobatch_queue_wait_seconds",
+            "From the arrival of a batch's oldest job to its call.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=registry,
+        )
+        self.fill = Histogram(
+            "autobatch_batch_fill_ratio",
+            "Inputs in a batch over the most that its call could carry.",
+            buckets=SHARE_BUCKETS,
+            registry=registry,
+        )
+        self.padding = Histogram(
+            "autobatch_batch_padding_ratio",
+            "Share of a batch that is padding, where the upstream pads: 1 - sum of lengths / (inputs x longest).",
+            buckets=SHARE_BUCKETS,
+            registry=registry,
+        )
+        self.queue_age = Gauge(
+            "autobatch_queue_oldest_age_seconds",
+            "Age of the oldest job held after the last claim.",
+            registry=registry,
+        )
+        self.upstream_calls = Counter(
+            "autobatch_upstream_calls",
+            "Calls to the upstream, retries and splits included; code 0 is no answer.",
+            ["code"],
+            registry=registry,
+        )
+        self.upstream_seconds = Histogram(
+            "autobatch_upstream_call_seconds", "Duration of one call.", buckets=LATENCY_BUCKETS_S, registry=registry
+        )
+        self.retries = Counter("autobatch_upstream_retries", "Calls repeated after an outage.", registry=registry)
+        self.splits = Counter("autobatch_batch_splits", "Batches halved after an input error.", registry=registry)
+        self.jobs_dropped = Counter(
+            "autobatch_jobs_dropped",
+            "Jobs not worked on: client gone, deadline passed, frame malformed.",
+            ["reason"],
+            registry=registry,
+        )
+        self.jobs_reclaimed = Counter(
+            "autobatch_jobs_reclaimed", "Jobs of dead batchers given back to the queue.", registry=registry
+        )
+        self.jobs_dead = Counter(
+            "autobatch_jobs_dead", "Jobs given up after two batchers, or the upstream twice, died.", registry=registry
+        )
+        self.late_replies = Counter(
+            "autobatch_late_replies", "Replies dropped because the lease had ended.", registry=registry
+        )
+        self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
+        self.in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", registry=registry)
+        self.calls_max, self.units_max, self.padding_max, self.fixed_seconds = (
+            Gauge(f"autobatch_tuned_{name}", text, ["upstream"], registry=registry)
+            for name, text in (
+                ("calls_max", "Calls that are made at once now."),
+                ("units_max", "(inputs + 1) x longest input, in one call; 0 is no limit."),
+                ("padding_max", "Padding in one batch, in the unit of lengths: what one more call would cost."),
+                ("call_fixed_seconds", "What a call costs whatever it carries."),
+            )
+        )
+
+    def note_tuning(self, upstream: str, setting: Setting, cost: CostModel) -> None:
+        """Take note of how an upstream is called now."""
+        self.calls_max.labels(upstream).set(setting.calls)
+        self.units_max.labels(upstream).set(setting.units_max or 0)
+        self.padding_max.labels(upstream).set(cost.padding_max)
+        self.fixed_seconds.labels(upstream).set(cost.fixed_s)
+
+    def note_batch(self, batch: Batch, inputs_max: int, now_ms: int, held: int) -> None:
+        """Take note of a batch that leaves now, on Redis's clock, and of the inputs still held."""
+        self.batches.labels(batch.reason).inc()
+        inputs, units = batch.inputs, batch.units
+        self.batch_inputs.observe(inputs)
+        self.batch_jobs.observe(len(batch.jobs))
+        self.fill.observe(inputs / inputs_max)
+        if units:
+            self.padding.observe(1 - batch.useful / units)
+        self.queue_wait.observe((now_ms - batch.oldest_ms) / 1000)
+        self.held_inputs.set(held)
+
+    def render(self) -> bytes:
+        """Prometheus text."""
+        return generate_latest(self.registry)

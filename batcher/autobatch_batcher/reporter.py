@@ -1,0 +1,95 @@
+"""Once a second: probe the upstreams that need it, and publish what this batcher is doing."""
+
+import asyncio
+import logging
+
+from autobatch_batcher.claiming.loop import WorkingLoop
+from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.slots import Pool
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.status import BatcherStatus
+from autobatch_shared.periodic import Periodic
+from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.redis.control import Control
+
+log = logging.getLogger(__name__)
+
+REPORT_EVERY_S = 1.0
+PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
+LOOP_STALL_MAX_S = 5.0
+
+
+class Reporter:
+    """The batcher's view of itself, for `/health` here and at the proxy."""
+
+    def __init__(
+        self, batcher: str, control: Control, pool: Pool, lanes: Lanes, loop: WorkingLoop, clock: RedisClock
+    ) -> None:
+        self._batcher = batcher
+        self._control = control
+        self._pool = pool
+        self._lanes = lanes
+        self._loop = loop
+        self._clock = clock
+        self._probed_mono_s: dict[str, float] = {}
+        self._probes: dict[str, asyncio.Task[None]] = {}
+        self._reporting = Periodic("reporter", self._round)
+        self.reaches_redis = False
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether Redis answers, the working loop moves and an upstream is well."""
+        return self.reaches_redis and self.loop_moves and any(u.is_healthy for u in self._pool.upstreams)
+
+    @property
+    def loop_moves(self) -> bool:
+        """Whether the working loop made a turn lately."""
+        return asyncio.get_running_loop().time() - self._loop.moved_mono_s < LOOP_STALL_MAX_S
+
+    def start(self) -> None:
+        """Begin to report."""
+        self._reporting.start()
+
+    async def close(self) -> None:
+        """Stop, and take this batcher out of the reports."""
+        await self._reporting.close()
+        await asyncio.gather(*self._probes.values(), return_exceptions=True)
+        try:
+            await self._control.sign_off(self._batcher)
+        except QueueUnavailable:
+            log.info("sign_off_failed")  # the report is stale in a moment anyway
+        await self._control.close()
+
+    async def _round(self) -> float:
+        self._probe()
+        self._loop.drain.look(asyncio.get_running_loop().time(), has_backlog=self._loop.has_backlog)
+        await self._report()
+        return REPORT_EVERY_S
+
+    def _probe(self) -> None:
+        """Start a probe of each upstream whose turn it is, one in flight to each."""
+        now_mono_s = asyncio.get_running_loop().time()
+        for upstream in self._pool.upstreams:
+            every_s = PROBE_HEALTHY_EVERY_S if upstream.is_healthy else REPORT_EVERY_S
+            running = self._probes.get(upstream.name)
+            if running is not None and not running.done():
+                continue
+            if now_mono_s - self._probed_mono_s.get(upstream.name, float("-inf")) >= every_s:
+                self._probed_mono_s[upstream.name] = now_mono_s
+                self._probes[upstream.name] = asyncio.create_task(self._probe_one(upstream), name="probe")
+
+    async def _probe_one(self, upstream: Upstream) -> None:
+        was_healthy = upstream.is_healthy
+        await upstream.probe()
+        if upstream.is_healthy != was_healthy:
+            await self._report()  # at once: somebody may be waiting for readiness
+
+    async def _report(self) -> None:
+        upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
+        status = BatcherStatus(self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1))
+        try:
+            await self._control.report(self._batcher, status)
+            self.reaches_redis = True
+        except QueueUnavailable:
+            self.reaches_redis = False

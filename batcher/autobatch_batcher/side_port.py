@@ -1,0 +1,31 @@
+"""The batcher's own port: `/health` and `/metrics`, for supervisors and Prometheus."""
+
+from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.reporter import Reporter
+from autobatch_batcher.upstreams.slots import Pool
+
+
+async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metrics, pool: Pool) -> web.AppRunner:
+    """Serve until the returned runner is cleaned up; `runner.addresses` tells the real port."""
+
+    async def health(_request: web.Request) -> web.Response:
+        if reporter.is_healthy:
+            return web.Response()
+        return web.json_response({"error": "unhealthy", "error_type": "Unhealthy"}, status=503)
+
+    async def scrape(_request: web.Request) -> web.Response:
+        metrics.in_flight.set(pool.calls_in_flight)
+        for upstream in pool.upstreams:
+            metrics.note_tuning(upstream.name, upstream.tuner.setting, upstream.tuner.cost)
+        return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get("/health", health)
+    app.router.add_get("/metrics", scrape)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

@@ -1,0 +1,1 @@
+"""The replicas: state, slots, limits, and what their calls teach."""

@@ -1,0 +1,158 @@
+"""Find out how many calls in flight, and how large ones, get most work done. Pure; times are passed in.
+
+A hill climb over goodput, not a rule on latency: the latency of a call says little when calls differ tenfold in size,
+and whether a second call in flight is worth its wait only shows in what gets done. A neighbour of the present setting
+is tried in alternating blocks of calls, so that both see the same traffic, and taken only if it won each pair and by
+`GAIN_MIN` in all. A neighbour that lost is left alone twice as long as the time before. So trials cost next to nothing
+in the long run, and a setting that costs throughput is never kept.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+BLOCK_CALLS, BLOCK_S = 24, 0.25  # of service: calls of a fraction of a millisecond are not worth a faster decision
+LONG_BLOCK_CALLS, LONG_BLOCK_S = 6, 2.0  # of long calls fewer must do: each costs somebody a second
+PAIRS = 3
+GAIN_MIN = 1.03
+PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
+UNITS_MIN = 256
+UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How an upstream is called.
+
+    Attributes:
+        calls: In flight at once.
+        units_max: (inputs + 1) times the longest input, in one call; None is no limit but the configured ones.
+    """
+
+    calls: int
+    units_max: int | None = UNITS_START
+
+
+@dataclass(slots=True)
+class _Block:
+    """Calls of one setting; `idle_calls` had nothing beside them and say nothing of it."""
+
+    setting: Setting
+    calls: int = 0
+    useful: float = 0.0
+    service_s: float = 0.0
+    idle_calls: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
+        return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
+
+    @property
+    def goodput(self) -> float:
+        return self.useful / self.service_s if self.useful else 0.0
+
+
+@dataclass(slots=True)
+class _Direction:
+    """One way to go from a setting, and how long it is left alone."""
+
+    name: str
+    patience_blocks: int = PATIENCE_BLOCKS
+    asleep_blocks: int = 0
+
+
+class Climber:
+    """The setting in use, and the search for a better one.
+
+    Args:
+        calls_max: As configured; the climb begins there.
+    """
+
+    def __init__(self, calls_max: int) -> None:
+        self._calls_max = calls_max
+        self._best = Setting(calls_max)
+        self._directions = [_Direction(name) for name in ("fewer", "smaller", "more", "larger")]
+        self._units_seen = 0  # lately
+        self._units_top = 0  # ever
+        self._search = self._searching()
+        self._block = next(self._search)
+
+    @property
+    def setting(self) -> Setting:
+        """How to call now."""
+        return self._block.setting
+
+    def note(self, setting: Setting, units: int, useful: float, service_s: float) -> None:
+        """Learn from a call that kept a busy upstream busy.
+
+        Args:
+            setting: In use when the call was made.
+            units: Its inputs times the longest.
+            useful: What it was good for: the sum of its inputs' lengths.
+            service_s: As in `autobatch_batcher.upstreams.cost`.
+        """
+        self._units_seen = max(self._units_seen, units)
+        self._units_top = max(self._units_top, units)
+        block = self._block
+        if setting != block.setting:
+            return  # made before this block began
+        block.calls += 1
+        block.useful += useful
+        block.service_s += service_s
+        if block.is_over:
+            self._block = next(self._search)
+
+    def note_idle(self, setting: Setting) -> None:
+        """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
+        block = self._block
+        if setting == block.setting != self._best:
+            block.idle_calls += 1
+            if block.idle_calls >= BLOCK_CALLS:
+                block.useful = 0.0
+                self._block = next(self._search)
+
+    def _searching(self) -> Iterator[_Block]:
+        """Yield one block after the other; each is filled when the next is asked for."""
+        while True:
+            yield _Block(self._best)
+            for direction in self._directions:
+                direction.asleep_blocks -= 1
+                candidate = self._neighbour(direction.name)
+                if candidate is None or direction.asleep_blocks > 0:
+                    continue
+                pairs: list[tuple[_Block, _Block]] = []
+                while len(pairs) < PAIRS:
+                    before, after = _Block(self._best), _Block(candidate)
+                    yield before
+                    yield after
+                    pairs.append((before, after))
+                    if after.goodput <= before.goodput:
+                        break  # it has lost already
+                self._decide(direction, candidate, pairs)
+            self._units_seen = self._units_seen * 3 // 4
+
+    def _decide(self, direction: _Direction, candidate: Setting, pairs: list[tuple[_Block, _Block]]) -> None:
+        gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
+        before, after = pairs[-1]
+        if gain >= GAIN_MIN and after.goodput > before.goodput:
+            self._best = candidate
+            for each in self._directions:
+                each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
+            return
+        direction.asleep_blocks = direction.patience_blocks
+        direction.patience_blocks = min(2 * direction.patience_blocks, PATIENCE_MAX_BLOCKS)
+
+    def _neighbour(self, name: str) -> Setting | None:
+        """Return the next setting that way, if there is one."""
+        calls, units_max = self._best.calls, self._best.units_max
+        if name == "fewer":
+            return replace(self._best, calls=calls - 1) if calls > 1 else None
+        if name == "more":
+            return replace(self._best, calls=calls + 1) if calls < self._calls_max else None
+        if name == "smaller":
+            half = min(units_max or self._units_seen, self._units_seen) // 2
+            return replace(self._best, units_max=half) if half >= UNITS_MIN else None
+        if units_max is None or 2 * self._units_top < units_max:
+            return None  # no limit, or none that was felt
+        # Beyond what was ever sent a limit limits nothing.
+        return replace(self._best, units_max=2 * units_max if 2 * units_max < self._units_top else None)

@@ -1,0 +1,116 @@
+"""Which upstream may be called now: slots over all replicas."""
+
+from dataclasses import replace
+from random import randrange
+
+from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.replica import Upstream
+
+
+class Slot:
+    """Permission for one call, taken from the moment a batch is formed until its answer is in.
+
+    Args:
+        upstream: Where to call.
+        inputs: Of the batch.
+        units: Its inputs times the longest.
+        was_busy: Whether there is other work for the upstream.
+    """
+
+    def __init__(self, upstream: Upstream, inputs: int, units: int, *, was_busy: bool) -> None:
+        self.upstream = upstream
+        self.setting = upstream.tuner.setting
+        self.was_busy = was_busy
+        self._is_held = True
+        self._inputs = inputs
+        self._work = inputs + units
+        self._take(upstream, 1)
+
+    def move_to(self, upstream: Upstream) -> None:
+        """Go on with another replica."""
+        self.take_again(upstream)
+
+    def release(self) -> None:
+        """Give it back, unless that was done."""
+        if self._is_held:
+            self._is_held = False
+            self._take(self.upstream, -1)
+
+    def take_again(self, upstream: Upstream) -> None:
+        """Have one once more, of this upstream, even above its limit."""
+        self.release()
+        self._is_held = True
+        self._take(upstream, 1)
+        self.upstream = upstream
+        self.setting = upstream.tuner.setting
+
+    def _take(self, upstream: Upstream, sign: int) -> None:
+        upstream.calls_in_flight += sign
+        upstream.inputs_in_flight += sign * self._inputs
+        upstream.work_in_flight += sign * self._work
+
+
+class Pool:
+    """All replicas. A call goes to the one with the least outstanding work."""
+
+    def __init__(self, upstreams: list[Upstream]) -> None:
+        self.upstreams = upstreams
+        self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
+
+    @property
+    def calls_in_flight(self) -> int:
+        """To all of them."""
+        return sum([upstream.calls_in_flight for upstream in self.upstreams])
+
+    @property
+    def slots_free(self) -> int:
+        """Calls that could be made now."""
+        return sum([max(u.tuner.setting.calls - u.calls_in_flight, 0) for u in self._usable()])
+
+    def free(self, now_s: float) -> Upstream | None:
+        """Return where a call may go now; None while every slot is taken.
+
+        One that was taken out gets its trial first. While some are well the others are left alone; when none is, any
+        is better than none.
+        """
+        for upstream in self.upstreams:
+            if upstream.breaker.may_try(now_s) and upstream.calls_in_flight == 0:
+                return upstream
+        return _least_busy(self._in_turn(self._usable()), 1)
+
+    def other_than(self, slot: Slot, inputs: int) -> Upstream:
+        """Return where to try again after a failure: another good one with room, or the same."""
+        others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u)]
+        return _least_busy(others, inputs) or slot.upstream
+
+    def _in_turn(self, upstreams: list[Upstream]) -> list[Upstream]:
+        """The same ones, beginning with another one each time: of equals the first is taken."""
+        self._turns += 1
+        first = self._turns % len(upstreams)
+        return upstreams[first:] + upstreams[:first]
+
+    def _usable(self) -> list[Upstream]:
+        return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
+
+
+def _is_well(upstream: Upstream) -> bool:
+    return upstream.is_healthy and upstream.breaker.is_closed
+
+
+def _least_busy(upstreams: list[Upstream], inputs: int) -> Upstream | None:
+    with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
+    return min(with_room, key=lambda u: u.work_in_flight, default=None)
+
+
+def _has_room(upstream: Upstream, inputs: int) -> bool:
+    return upstream.calls_in_flight < upstream.tuner.setting.calls and _inputs_room(upstream) >= inputs
+
+
+def limits_now(upstream: Upstream) -> Limits:
+    """The limits of the next call, given what is in flight already."""
+    limits = upstream.limits
+    return replace(limits, inputs_max=min(limits.inputs_max, _inputs_room(upstream)))
+
+
+def _inputs_room(upstream: Upstream) -> int:
+    return upstream.limits.in_flight_inputs_max - upstream.inputs_in_flight

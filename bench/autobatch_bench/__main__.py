@@ -1,0 +1,45 @@
+"""`autobatch bench`, which is `python -m autobatch_bench`: put the commands together. Without a command it is `run`."""
+
+import signal
+import sys
+
+import typer
+
+from autobatch_bench.commands import compare, report, run, targets
+from autobatch_bench.load.plain_http import AnswerError
+from autobatch_bench.systems.rig import EndedError
+from autobatch_bench.systems.system import StartError
+from autobatch_console.up.programs import NotFoundError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+app.command()(run.run)
+app.command()(compare.compare)
+app.command()(report.report)
+app.command()(targets.targets)
+
+COMMANDS = ("run", "compare", "report", "targets")
+
+
+def with_command(argv: list[str]) -> list[str]:
+    """Return the arguments with `run` before them, where no command is named."""
+    is_named = bool(argv) and (argv[0] in COMMANDS or argv[0] == "--help")
+    return argv if is_named else ["run", *argv]
+
+
+def main() -> None:
+    """Run a command. Exit status 1 when a system under test could not be started or did not last."""
+    signal.signal(signal.SIGTERM, _exit)
+    try:
+        app(with_command(sys.argv[1:]), prog_name="autobatch bench")
+    except (StartError, EndedError, NotFoundError, AnswerError) as error:
+        sys.stderr.write(f"autobatch bench: {error}\n")
+        sys.exit(1)
+
+
+def _exit(number: int, _frame: object) -> None:
+    """Leave as after an error, so that everything started here is ended; the default would leave it running."""
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

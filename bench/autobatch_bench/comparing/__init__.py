@@ -1,0 +1,1 @@
+"""Sides beside each other: rounds, promises, and the runs that judge them."""

@@ -1,0 +1,50 @@
+"""So many requests at the same moment, each on a connection that is open already, until all are answered."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import perf_counter  # uvloop's own clock has steps of 1 ms
+
+from autobatch_bench.load.connection import Connection, connect
+from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.traffic import ANSWER_MAX_S, Target, Traffic
+
+CONNECTING_AT_ONCE = 256  # within any server's backlog
+
+
+async def run(
+    target: Target, traffic: Traffic, *, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
+) -> Outcome:
+    """Send all, and return once all were answered.
+
+    Args:
+        target: Where to.
+        traffic: What.
+        requests: How many.
+        meanwhile: Awaited while they wait, from the moment they were sent.
+    """
+    ended = asyncio.Event()
+    left = requests
+
+    def answered(connection: Connection, status: int, data: bytes, body_at: int) -> None:
+        nonlocal left
+        traffic.book(connection, status, data, body_at, perf_counter())
+        left -= 1
+        if not left:
+            ended.set()
+
+    connections: list[Connection] = []
+    while len(connections) < requests:
+        more = min(CONNECTING_AT_ONCE, requests - len(connections))
+        connections += await asyncio.gather(*(connect(target.host, target.port, answered) for _ in range(more)))
+    started_s = perf_counter()
+    for connection in connections:
+        traffic.send(connection, started_s)
+    if meanwhile is not None:
+        await meanwhile()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(ended.wait(), ANSWER_MAX_S)
+    outcome = traffic.finish(perf_counter() - started_s, left)
+    for connection in connections:
+        connection.close()
+    return outcome

@@ -1,0 +1,65 @@
+"""Requests that are not load: ask the upstream for vectors, one text at a time, and read a page."""
+
+import http.client
+from functools import partial
+from typing import Any
+
+import orjson
+
+from autobatch_bench.checking.answers import Ask, Vector
+from autobatch_bench.load.traffic import Target
+
+ANSWER_S = 60.0
+
+
+class AnswerError(Exception):
+    """A server did not answer with status 200."""
+
+
+def asker(target: Target) -> Ask:
+    """Return a function that asks this upstream for vectors."""
+    return partial(_vectors, target)
+
+
+def post(target: Target, path: str, body: object = None) -> bytes:
+    """POST JSON and return the answer's body.
+
+    Raises:
+        AnswerError: The status was not 200.
+    """
+    return _fetch(target, "POST", path, orjson.dumps(body))
+
+
+def read(target: Target, path: str) -> str:
+    """GET a page.
+
+    Raises:
+        AnswerError: The status was not 200.
+    """
+    return _fetch(target, "GET", path, None).decode()
+
+
+def _vectors(target: Target, texts: list[str]) -> list[Vector]:
+    """One call for each text, so that none shares its batch."""
+    vectors: list[Vector] = []
+    for text in texts:
+        answer: Any = orjson.loads(post(target, "/embed", {"inputs": text}))
+        vectors += answer
+    return vectors
+
+
+def _fetch(target: Target, method: str, path: str, body: bytes | None) -> bytes:
+    connection = http.client.HTTPConnection(target.host, target.port, timeout=ANSWER_S)
+    try:
+        connection.request(method, path, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        data = response.read()
+    except OSError as error:
+        raise AnswerError(f"{method} http://{target.host}:{target.port}{path}: {error}") from error
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise AnswerError(
+            f"{method} http://{target.host}:{target.port}{path} answered {response.status}: {data[:200]!r}"
+        )
+    return data

@@ -1,0 +1,57 @@
+"""A run's requests and what became of them: what every kind of load has in common."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from autobatch_bench.checking.answers import Check
+from autobatch_bench.load.connection import Connection
+from autobatch_bench.load.outcome import NO_ANSWER, Outcome
+from autobatch_bench.load.workloads import Workload
+
+ANSWER_MAX_S = 60.0  # beyond the end of a run
+HEAD_EVERY = 16  # answers whose headers are kept
+HEADS_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where load goes."""
+
+    host: str
+    port: int
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Hands out requests and books answers."""
+
+    workload: Workload
+    serials: Iterator[int]
+    check: Check
+    outcome: Outcome = field(default_factory=Outcome)
+    _answers: int = 0
+
+    def send(self, connection: Connection, started_s: float) -> None:
+        """Send the next request, whose latency began at `started_s`."""
+        serial = next(self.serials)
+        connection.send(self.workload.request(serial), serial, started_s)
+
+    def book(self, connection: Connection, status: int, data: bytes, body_at: int, now_s: float) -> None:
+        """Count an answer."""
+        outcome = self.outcome
+        if status != 200:
+            outcome.failed[status] += 1
+            return
+        if not self.check.looks_right(connection.serial, data[body_at:]):
+            outcome.wrong += 1
+        outcome.latencies_s.append(now_s - connection.started_s)
+        self._answers += 1
+        if self._answers % HEAD_EVERY == 1 and len(outcome.heads) < HEADS_MAX:
+            outcome.heads.append(data[:body_at])
+
+    def finish(self, seconds: float, hung: int = 0) -> Outcome:
+        """Return what was seen; `hung` requests were not answered at all."""
+        self.outcome.seconds = seconds
+        if hung:
+            self.outcome.failed[NO_ANSWER] += hung
+        return self.outcome

@@ -1,0 +1,168 @@
+"""What is sent: texts of a kind, made from a seed, and the requests that carry them. Pure.
+
+1. No two serial numbers share a text: the last word is the number. The proxy may join identical inputs.
+2. A request costs the load tool one `bytes.join`: all but the number is made before the clock starts.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+
+from autobatch_bench.load.words import WORDS
+
+SEED = 20_240_607
+SERIAL_DIGITS = 7  # fixed, so that Content-Length is; ten million requests are hours of load
+STEMS = 2048  # different texts but for their number; more only cost memory
+LIST_STEMS = 256  # texts in all different lists of one size
+BULK_INPUTS = 2000
+SHORT_WORDS = 12
+MIXED_MEDIAN_WORDS, MIXED_SIGMA, MIXED_WORDS_MAX = 20, 1.0, 300  # as real traffic: most short, few very long
+SEVERAL_INPUTS = 8
+
+
+class Kind(StrEnum):
+    """The workloads that the command line offers."""
+
+    SHORT = "short"
+    FIXED = "fixed"
+    MIXED = "mixed"
+    SEVERAL = "several"
+    OPENAI = "openai"
+    OPENAI_BASE64 = "openai-base64"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Requests of one kind, by serial number.
+
+    Attributes:
+        name: For people and results.
+        about: One sentence for the report.
+        path: Where the requests go.
+        inputs: Texts in one request.
+        stems: For each of a cycle of requests, its texts without their number.
+        pieces: The same requests as bytes, cut where the number goes.
+    """
+
+    name: str
+    about: str
+    path: str
+    inputs: int
+    stems: tuple[tuple[str, ...], ...]
+    pieces: tuple[tuple[bytes, ...], ...]
+
+    def texts(self, serial: int) -> list[str]:
+        """The texts of a request."""
+        number = _number(serial).decode()
+        return [stem + number for stem in self.stems[serial % len(self.stems)]]
+
+    def request(self, serial: int) -> bytes:
+        """The request as it goes over the wire."""
+        return _number(serial).join(self.pieces[serial % len(self.pieces)])
+
+
+def make(kind: Kind, *, words: int = 64, seed: int = SEED) -> Workload:
+    """Return a workload; `words` is the length of its texts where that is fixed."""
+    draw = random.Random(f"{seed} {kind}")  # noqa: S311 - texts, not secrets
+    match kind:
+        case Kind.SHORT:
+            return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS))
+        case Kind.FIXED:
+            return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words))
+        case Kind.MIXED:
+            return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)))
+        case Kind.SEVERAL:
+            lists = [_list(draw, SEVERAL_INPUTS, lambda: _mixed_words(draw)) for _ in range(STEMS // SEVERAL_INPUTS)]
+            return _workload(kind, f"{SEVERAL_INPUTS} texts; {_MIXED}", lists)
+        case Kind.OPENAI | Kind.OPENAI_BASE64:
+            encoding = "float" if kind is Kind.OPENAI else "base64"
+            groups = [(stem,) for stem in _stems(draw, lambda: SHORT_WORDS)]
+            about = f"one text of {SHORT_WORDS} words in OpenAI's form, {encoding}"
+            return _workload(kind, about, groups, "/v1/embeddings", partial(_openai_body, encoding))
+
+
+def several_short(inputs: int, *, seed: int = SEED) -> Workload:
+    """Requests with so many short texts each: what a fixed batch size is, and what a bulk client sends."""
+    draw = random.Random(f"{seed} list {inputs}")  # noqa: S311 - texts, not secrets
+    lists = [_list(draw, inputs, lambda: SHORT_WORDS - 1) for _ in range(max(1, LIST_STEMS // inputs))]
+    return _workload(f"list {inputs}", f"{inputs} texts of {SHORT_WORDS} words", lists)
+
+
+def serials(fresh: Iterator[int], repeat_share: float, *, seed: int = SEED) -> Iterator[int]:
+    """Serial numbers from `fresh`; so large a share of them, 0 to 1, is one of the last hundred again."""
+    if not repeat_share:
+        yield from fresh
+        return
+    draw = random.Random(seed)  # noqa: S311 - traffic, not secrets
+    recent: list[int] = []
+    while True:
+        if recent and draw.random() < repeat_share:
+            yield draw.choice(recent)
+            continue
+        serial = next(fresh)
+        recent.append(serial)
+        del recent[:-100]
+        yield serial
+
+
+_MIXED = (
+    f"log-normal number of words, median {MIXED_MEDIAN_WORDS}, sigma {MIXED_SIGMA}, at most {MIXED_WORDS_MAX}: "
+    "most are short and few are very long"
+)
+
+
+def _number(serial: int) -> bytes:
+    return b"%0*d" % (SERIAL_DIGITS, serial)
+
+
+def _mixed_words(draw: random.Random) -> int:
+    return min(MIXED_WORDS_MAX, max(1, round(draw.lognormvariate(math.log(MIXED_MEDIAN_WORDS), MIXED_SIGMA))))
+
+
+def _stems(draw: random.Random, words: Callable[[], int]) -> list[str]:
+    return [_stem(draw, words()) for _ in range(STEMS)]
+
+
+def _stem(draw: random.Random, words: int) -> str:
+    """So many words with the number, which is not in it yet."""
+    return "".join(f"{word} " for word in draw.choices(WORDS, k=words - 1))
+
+
+def _list(draw: random.Random, inputs: int, words: Callable[[], int]) -> tuple[str, ...]:
+    """Stems of one request, which differ by their last word: its place."""
+    return tuple(_stem(draw, words()) + f"{place} " for place in range(inputs))
+
+
+def _single(name: str, about: str, stems: list[str]) -> Workload:
+    return _workload(name, about, [(stem,) for stem in stems])
+
+
+def _tei_body(texts: tuple[str, ...]) -> str:
+    listed = ",".join(f'"{text}"' for text in texts)
+    return f'{{"inputs":{listed if len(texts) == 1 else f"[{listed}]"}}}'
+
+
+def _openai_body(encoding: str, texts: tuple[str, ...]) -> str:
+    return f'{{"model":"bench","input":"{texts[0]}","encoding_format":"{encoding}"}}'
+
+
+def _workload(
+    name: str,
+    about: str,
+    groups: Sequence[tuple[str, ...]],
+    path: str = "/embed",
+    body_of: Callable[[tuple[str, ...]], str] = _tei_body,
+) -> Workload:
+    mark = "\0"  # in no text; each is replaced by the number
+    pieces = []
+    for stems in groups:
+        body = body_of(tuple(stem + mark for stem in stems))
+        length = len(body) + (SERIAL_DIGITS - 1) * len(stems)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        )
+        pieces.append(tuple(part.encode() for part in (head + body).split(mark)))
+    return Workload(str(name), about, path, len(groups[0]), tuple(groups), tuple(pieces))

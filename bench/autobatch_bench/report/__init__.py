@@ -1,0 +1,1 @@
+"""What was measured, for a terminal and as a page."""

@@ -1,0 +1,168 @@
+"""Tables as text, before anybody decides whether a terminal or a page shows them. Pure."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from autobatch_bench.comparing.promises import Verdict
+from autobatch_bench.comparing.rounds import Point, cpu_us, difference, of, ratio
+from autobatch_bench.comparing.sides import Comparison
+
+SIDES = ("direct", "proxy")
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """One table."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
+    """Both sides at every point: rates, latencies, how neighbouring rounds compare, and 429s of the upstream a round."""
+    columns: tuple[str, ...] = (
+        x_name,
+        "",
+        "req/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "proxy / direct",
+        "added p50",
+        "refused",
+    )
+    rows = [_side_row(point, side) for point in points for side in SIDES]
+    if not any(row[-1] for row in rows):  # nobody was refused: the usual case
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Grid(title, columns, rows)
+
+
+def bursts(title: str, points: Sequence[Point]) -> Grid:
+    """How long until all were answered."""
+    columns = ("at once", "direct ms", "proxy ms", "direct / proxy", "refused (429)")
+    rows = []
+    for point in points:
+        refused = sum(pair["direct"].refused for pair in point.pairs) / len(point.pairs)
+        rows.append(
+            (
+                _x(point.x),
+                f"{of(point.pairs, 'direct', 'seconds').median * 1000:,.1f}",
+                f"{of(point.pairs, 'proxy', 'seconds').median * 1000:,.1f}",
+                str(ratio(point.pairs, "direct", "proxy", "seconds")),
+                f"{refused:,.0f}" if refused else "",
+            )
+        )
+    return Grid(title, columns, rows)
+
+
+def cpu(title: str, x_name: str, points: Sequence[Point]) -> Grid:
+    """CPU microseconds a request of each process, through the proxy; medians."""
+    roles = list(cpu_us(points[0].pairs, "proxy")) if points else []
+    rows = [
+        (_x(point.x), *(f"{each.median:,.0f}" for each in cpu_us(point.pairs, "proxy").values())) for point in points
+    ]
+    return Grid(title, (x_name, *roles), rows if roles else [])
+
+
+def batches(title: str, buckets: dict[str, float]) -> Grid:
+    """How many batches had so many inputs."""
+    total = sum(buckets.values()) or 1.0
+    rows = [(f"up to {bound}", f"{count:,.0f}", f"{count / total:.1%}") for bound, count in buckets.items()]
+    return Grid(title, ("inputs", "batches", "share"), rows)
+
+
+def memory(title: str, memory_mb: dict[str, dict[str, float]]) -> Grid:
+    """Resident memory of each role's largest process."""
+    roles = list(memory_mb["VmRSS"]) if memory_mb else []
+    rows = [(role, *(f"{memory_mb[field][role]:,.0f}" for field in ("VmRSS", "VmHWM"))) for role in roles]
+    return Grid(title, ("process", "VmRSS MB", "VmHWM MB"), rows)
+
+
+def parts(title: str, parts_ms: dict[str, float]) -> Grid:
+    """Where a request's time goes."""
+    return Grid(title, ("part", "median ms"), [(name, f"{ms:.2f}") for name, ms in parts_ms.items()])
+
+
+def verdicts(found: Sequence[Verdict]) -> Grid:
+    """Every target, its figure and its bound."""
+    rows = [
+        (
+            f"{each.target.group}: {each.target.what}",
+            str(each.figure) if each.figure else each.note,
+            f"{'at most' if each.target.is_most else 'at least'} {each.target.bound:g} {each.target.unit}",
+            each.text,
+        )
+        for each in found
+    ]
+    return Grid("Targets: median (least to most) over the rounds", ("target", "figure", "bound", "verdict"), rows)
+
+
+def of_comparison(comparison: Comparison) -> dict[str, Grid]:
+    """Every table of a comparison, by the name of what it shows."""
+    name, load = comparison.upstream, comparison.workload
+    made: dict[str, Callable[[], Grid]] = {
+        "bursts": lambda: bursts(f"{name}: N requests at the same moment ({load})", comparison.bursts),
+        "concurrency": lambda: throughput(
+            f"{name}: by requests in flight ({load}, closed loop)", "in flight", comparison.concurrency
+        ),
+        "cpu": lambda: cpu(
+            f"{name}: CPU through the proxy, microseconds a request ({load})", "in flight", comparison.concurrency
+        ),
+        "rates": lambda: throughput(f"{name}: by offered rate ({load}, open loop)", "arrivals/s", comparison.rates),
+        "lengths": lambda: throughput(f"{name}: by text length (64 in flight)", "words", comparison.lengths),
+        "workloads": lambda: throughput(f"{name}: by workload (64 in flight)", "workload", comparison.workloads),
+        "batches": lambda: batches(f"{name}: inputs in a batch, over all of these runs", comparison.batches),
+        "memory": lambda: memory(f"{name}: memory after all of these runs", comparison.memory_mb),
+        "parts": lambda: parts(f"{name}: where a request's time goes ({load}, 8 in flight)", comparison.parts_ms),
+    }
+    grids = {key: make() for key, make in made.items()}
+    return {key: grid for key, grid in grids.items() if grid.rows}
+
+
+def without_gain(comparison: Comparison) -> list[str]:
+    """A sentence for each case in which the proxy was no gain: fewer requests a second, or slower."""
+    lines = []
+    named = (("in flight", comparison.concurrency), ("words", comparison.lengths), ("", comparison.workloads))
+    for unit, points in named:
+        for point in points:
+            found = ratio(point.pairs, "proxy", "direct")
+            if found.median < 1:
+                what = f"{_x(point.x)} {unit}".strip()
+                lines.append(f"{comparison.upstream}, {what}: {found} of direct's requests a second")
+    for point in comparison.bursts:
+        found = ratio(point.pairs, "proxy", "direct", "seconds")
+        if found.median > 1:
+            refused = of(point.pairs, "direct", "refused").median
+            but = f", which refused {refused:,.0f} of them" if refused else ""
+            lines.append(f"{comparison.upstream}, {_x(point.x)} at once: {found} of direct's time{but}")
+    for point in comparison.rates:
+        found = ratio(point.pairs, "proxy", "direct", "p50_ms")
+        if found.median > 1:
+            lines.append(f"{comparison.upstream}, {_x(point.x)} arrivals/s: {found} of direct's p50")
+    return lines
+
+
+def _side_row(point: Point, side: str) -> tuple[str, ...]:
+    pairs = point.pairs
+    refused = sum(pair[side].refused for pair in pairs) / len(pairs)
+    compared = (
+        ("", "")
+        if side == "direct"
+        else (
+            str(ratio(pairs, "proxy", "direct")),
+            f"{difference(pairs, 'proxy', 'direct', 'p50_ms').median:,.2f} ms",
+        )
+    )
+    return (
+        _x(point.x) if side == "direct" else "",
+        side,
+        f"{of(pairs, side, 'per_second').median:,.0f}",
+        *(f"{of(pairs, side, name).median:,.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
+        *compared,
+        f"{refused:,.0f}" if refused else "",
+    )
+
+
+def _x(x: float | str) -> str:
+    return x if isinstance(x, str) else f"{x:,.0f}"

@@ -1,0 +1,1 @@
+"""What is measured: systems that are started, their upstreams, and what they use."""

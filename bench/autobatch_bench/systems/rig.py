@@ -1,0 +1,149 @@
+"""Run load on the sides of a system, and keep every round: what all commands measure with."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import uvloop
+
+from autobatch_bench.checking.answers import Check, OracleCheck, SampledCheck, oracle_vectors
+from autobatch_bench.comparing.rounds import Pair, Point, Round, summed_up
+from autobatch_bench.load import burst, closed_loop, open_loop
+from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.plain_http import asker
+from autobatch_bench.load.traffic import Target, Traffic
+from autobatch_bench.load.workloads import Kind, Workload, make, serials
+from autobatch_bench.systems.process_stats import cpu_seconds, ended
+from autobatch_bench.systems.system import Side
+
+WARM_UP_S, WARM_UP_CONCURRENCY = 0.5, 32
+
+Load = Callable[[Target, Traffic], Awaitable[Outcome]]
+Measure = Callable[[str], Round]
+
+
+class EndedError(Exception):
+    """A process of the system ended while it was measured."""
+
+
+class Rig:
+    """Load on one system.
+
+    Attributes:
+        sides: By name; `direct` is the upstream itself.
+        rounds: Every round so far.
+    """
+
+    def __init__(
+        self,
+        sides: Mapping[str, Side],
+        *,
+        is_fake: bool,
+        told: Callable[[Round], None],
+        repeat_share: float = 0.0,
+    ) -> None:
+        """Measure nothing yet.
+
+        Args:
+            sides: Where load can go.
+            is_fake: Whether the upstream answers with the oracle's vectors.
+            told: Called with each round.
+            repeat_share: Share of requests, 0 to 1, whose text was sent before.
+        """
+        self.sides = sides
+        self.rounds: list[Round] = []
+        self._is_fake = is_fake
+        self._told = told
+        self._serials = serials(itertools.count(), repeat_share)
+
+    def warm_up(self) -> None:
+        """Let every side work for a moment: connections, memory, the model's first passes."""
+        short = make(Kind.SHORT)
+        for side in self.sides:
+            self.closed(side, short, WARM_UP_CONCURRENCY, WARM_UP_S)
+
+    def closed(self, side: str, workload: Workload, concurrency: int, seconds: float) -> Round:
+        """Keep so many requests in flight."""
+
+        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+            return closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds)
+
+        return self._run(side, workload, f"{concurrency} in flight", load)
+
+    def open(self, side: str, workload: Workload, per_second: float, seconds: float, seed: int) -> Round:
+        """Let requests arrive by chance, so many a second; the same arrivals for the same seed."""
+
+        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+            return open_loop.run(target, traffic, per_second=per_second, seconds=seconds, seed=seed)
+
+        return self._run(side, workload, f"{per_second:,.0f} arrivals/s", load)
+
+    def burst(
+        self, side: str, workload: Workload, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
+    ) -> Round:
+        """Send so many at the same moment."""
+
+        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+            return burst.run(target, traffic, requests=requests, meanwhile=meanwhile)
+
+        return self._run(side, workload, f"{requests} at once", load)
+
+    def beside(
+        self, side: str, workload: Workload, concurrency: int, bulk: Workload, seconds: float
+    ) -> tuple[Round, Round]:
+        """Keep so many requests in flight, and beside them one client with `bulk` requests; return both rounds."""
+        bulk_traffic = self._traffic(bulk)
+
+        async def load(target: Target, traffic: Traffic) -> Outcome:
+            singles, _ = await asyncio.gather(
+                closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds),
+                closed_loop.run(target, bulk_traffic, concurrency=1, seconds=seconds),
+            )
+            return singles
+
+        singles = self._run(side, workload, f"{concurrency} in flight beside a bulk client", load)
+        bulk_traffic.outcome.wrong += bulk_traffic.check.wrong_after_all()
+        return singles, self._note(summed_up(side, bulk.name, "1 in flight", bulk_traffic.outcome, {}))
+
+    def alternate(self, x: float | str, sides: Sequence[str], rounds: int, measure: Measure) -> Point:
+        """Measure the sides one after the other, so many rounds; every other round backwards."""
+        pairs: list[Pair] = []
+        for number in range(rounds):
+            order = sides if number % 2 == 0 else sides[::-1]
+            pairs.append({side: measure(side) for side in order})
+        return Point(x, pairs)
+
+    def _run(self, side: str, workload: Workload, load_name: str, load: Load) -> Round:
+        traffic = self._traffic(workload)
+        before = self._cpu_seconds(side)
+        outcome: Outcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
+        after = self._cpu_seconds(side)
+        outcome.wrong += traffic.check.wrong_after_all()
+        return self._note(
+            summed_up(side, workload.name, load_name, outcome, {role: after[role] - before[role] for role in before})
+        )
+
+    def _cpu_seconds(self, side: str) -> dict[str, float]:
+        pids = self.sides[side].pids
+        if roles := ended(pids):
+            raise EndedError(f"{', '.join(roles)} ended while it was measured ({side})")
+        return cpu_seconds(pids)
+
+    def _note(self, done: Round) -> Round:
+        self.rounds.append(done)
+        self._told(done)
+        return done
+
+    def _traffic(self, workload: Workload) -> Traffic:
+        return Traffic(workload, self._serials, self._check(workload))
+
+    def _check(self, workload: Workload) -> Check:
+        if not self._is_fake:
+            return SampledCheck(workload, asker(self.sides["direct"].target))
+        if workload.path == "/embed":
+            return OracleCheck(workload)
+        return SampledCheck(workload, oracle_vectors)
+
+
+async def _awaited(outcome: Awaitable[Outcome]) -> Outcome:
+    return await outcome

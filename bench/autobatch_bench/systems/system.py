@@ -1,0 +1,221 @@
+"""Systems under test as processes on this machine: an upstream, Redis, and any number of proxies side by side.
+
+A proxy is a batcher and gunicorn workers with settings of their own and a namespace of their own in the one Redis, so
+that two ways of batching can be compared in one run on one upstream.
+"""
+
+import http.client
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from autobatch_bench.load.traffic import Target
+from autobatch_bench.systems.process_stats import children
+from autobatch_console.up import nginx_files, ports
+from autobatch_console.up.programs import find_nginx, find_redis, search_path
+from autobatch_shared.settings.definitions import PROCESSES
+from autobatch_shared.settings.loading import names_of
+
+START_S = 60.0  # the embedder makes its graph at the first start
+HOST = "127.0.0.1"
+EMBEDDER_THREADS = "2"
+
+#: Names that must not leak from the environment of whoever measures.
+SETTINGS = {
+    name for cls in PROCESSES.values() for key, field_ in cls.model_fields.items() for name in names_of(key, field_)
+}
+
+
+class Upstream(StrEnum):
+    """What answers in the end."""
+
+    INSTANT = "instant"
+    EMBEDDER = "embedder"
+    TEI_QUEUE = "tei-queue"
+
+
+class Loop(StrEnum):
+    """Event loops of the fakes."""
+
+    UVLOOP = "uvloop"
+    ASYNCIO = "asyncio"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPlan:
+    """A proxy to start.
+
+    Attributes:
+        name: Of the side that it is.
+        settings: On top of what every proxy gets; a name is an environment variable.
+        workers: gunicorn workers.
+        has_nginx: Whether nginx is started in front, as a side of its own, `nginx`.
+    """
+
+    name: str = "proxy"
+    settings: Mapping[str, str] = field(default_factory=dict)
+    workers: int = 2
+    has_nginx: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Where to send load, and whose CPU time and memory to read.
+
+    Attributes:
+        target: Address of the upstream, of a proxy's workers, or of nginx.
+        pids: Role -> the processes that have it.
+        metrics: Address of the batcher's `/metrics`.
+    """
+
+    target: Target
+    pids: Mapping[str, Sequence[int]]
+    metrics: Target | None = None
+
+
+class StartError(Exception):
+    """A process did not start; the text has the end of its log."""
+
+
+@contextmanager
+def started(
+    upstream: Upstream, loop: Loop = Loop.ASYNCIO, proxies: Sequence[ProxyPlan] = (ProxyPlan(),)
+) -> Iterator[dict[str, Side]]:
+    """Start everything, yield the sides by name, `direct` first, and stop it at the end.
+
+    Raises:
+        StartError: Something did not become healthy.
+        NotFoundError: There is no Redis.
+    """
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
+        crew = _Crew(stack, home)
+        upstream_target = crew.free_target()
+        upstream_pid = crew.start(*_upstream(upstream, loop, upstream_target.port))
+        redis = find_redis(search_path())
+        socket = home / "redis.sock"
+        redis_pid = crew.start((*redis.argv, "--port", "0", "--unixsocket", str(socket), "--save", ""), {})
+        shared = {"load tool": [os.getpid()], "upstream": [upstream_pid]}
+        crew.wait_until_healthy(upstream_target)
+        sides = {"direct": Side(upstream_target, shared)}
+        for plan in proxies:
+            env = {
+                "REDIS_URL": f"unix://{socket}",
+                "NAMESPACE": f"bench-{plan.name}",
+                "INFERENCE_URL": f"http://{HOST}:{upstream_target.port}",
+            }
+            sides |= crew.start_proxy(plan, env, {**shared, "redis": [redis_pid]})
+        yield sides
+
+
+class _Crew:
+    """Starts processes that end with the stack."""
+
+    def __init__(self, stack: ExitStack, home: Path) -> None:
+        self._stack = stack
+        self._home = home
+        self._taken: list[int] = []
+        self._clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
+        self._clean["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path) or "."
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def free_target(self) -> Target:
+        """An address of our own."""
+        self._taken.append(ports.choose(HOST, 0, self._taken))
+        return Target(HOST, self._taken[-1])
+
+    def start(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
+        """Start a process; return its pid."""
+        with (self._home / f"{len(self._started)}.log").open("wb") as log:
+            process = subprocess.Popen(argv, env={**self._clean, **env}, cwd=self._home, stdout=log, stderr=log)
+        self._started.append(process)
+        self._stack.callback(_end, process)
+        return process.pid
+
+    def start_proxy(
+        self, plan: ProxyPlan, env: Mapping[str, str], pids: Mapping[str, Sequence[int]]
+    ) -> dict[str, Side]:
+        """Start a batcher and workers, and nginx where it is wanted; return their sides."""
+        env = {**env, **plan.settings}
+        metrics, target = self.free_target(), self.free_target()
+        batcher = self.start(
+            _python("autobatch_batcher"), {**env, "BATCHER_HOST": HOST, "BATCHER_PORT": str(metrics.port)}
+        )
+        edge = {"HOST": HOST, "PORT": str(target.port), "WEB_CONCURRENCY": str(plan.workers)}
+        gunicorn = self.start(_python("autobatch_proxy"), {**env, **edge})
+        self.wait_until_healthy(target)
+        pids = {**pids, "batcher": [batcher], "worker": children(gunicorn)}
+        sides = {plan.name: Side(target, pids, metrics)}
+        if plan.has_nginx:
+            front, nginx = self._start_nginx(target)
+            sides["nginx"] = Side(front, {**pids, "nginx": [nginx, *children(nginx)]}, metrics)
+        return sides
+
+    def _start_nginx(self, workers: Target) -> tuple[Target, int]:
+        front, prefix = self.free_target(), self._home / "nginx"
+        listen = nginx_files.listen_conf(
+            HOST, front.port, payload_limit=2_000_000, request_timeout_ms=30_000, access_log="access.log"
+        )
+        nginx_files.write(prefix, f"server {HOST}:{workers.port};\n", listen)
+        found, faults = find_nginx(search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
+        if found is None:
+            raise StartError("no nginx that works: " + "; ".join(faults))
+        pid = self.start(nginx_files.argv(found.argv, prefix), {})
+        self.wait_until_healthy(front)
+        return front, pid
+
+    def wait_until_healthy(self, target: Target) -> None:
+        """Wait for `/health`.
+
+        Raises:
+            StartError: It took longer than `START_S`, or one of the processes ended.
+        """
+        deadline = time.monotonic() + START_S
+        while not _is_healthy(target):
+            has_ended = any(process.poll() is not None for process in self._started)
+            if has_ended or time.monotonic() > deadline:
+                logs = "".join(log.read_text()[-2000:] for log in sorted(self._home.glob("*.log")))
+                raise StartError(f"port {target.port} did not become healthy:\n{logs}")
+            time.sleep(0.05)
+
+
+def _upstream(upstream: Upstream, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    if upstream is Upstream.EMBEDDER:
+        env = {"EMBEDDER_HOST": HOST, "EMBEDDER_PORT": str(port), "EMBEDDER_THREADS": EMBEDDER_THREADS}
+        return _python("autobatch_embedder"), env
+    module = {
+        Upstream.INSTANT: "autobatch_bench.systems.instant_upstream",
+        Upstream.TEI_QUEUE: "autobatch_bench.systems.tei_queue_upstream",
+    }[upstream]
+    return (*_python(module), str(port), loop), {}
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-P", "-m", module)
+
+
+def _is_healthy(target: Target) -> bool:
+    connection = http.client.HTTPConnection(target.host, target.port, timeout=1)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

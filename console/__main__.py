@@ -1,5 +1,0 @@
-"""`python -m console` is `autobatch`."""
-
-from console.main import run
-
-run()

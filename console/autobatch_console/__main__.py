@@ -1,0 +1,5 @@
+"""`python -m autobatch_console` is `autobatch`."""
+
+from autobatch_console.main import run
+
+run()

@@ -1,0 +1,1 @@
+"""Keep processes running: start, look, restart, stop."""

@@ -1,0 +1,1 @@
+"""`autobatch up`: decide what runs here, and say what does."""

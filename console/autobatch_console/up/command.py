@@ -1,0 +1,207 @@
+"""`autobatch up`: everything on one machine, supervised, by one command.
+
+Here the pieces meet: settings, what the machine has, the plan, the supervisor, signals. Each piece is its own module.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autobatch_console.supervising import running
+from autobatch_console.supervising.running import Running
+from autobatch_console.supervising.supervisor import StartError, Supervisor
+from autobatch_console.up import nginx_files, plan, ports, programs, run_folder
+from autobatch_console.up.parts import Part, Plan
+from autobatch_console.up.report import Report
+from autobatch_console.up.run_folder import RunFolder
+from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
+from autobatch_shared import embedder_needs
+from autobatch_shared.settings.loading import load
+from autobatch_shared.settings.remarks import remarks_of
+
+LOGS_LOOK_S = 10.0  # between two looks at the size of the logs
+SLOW_S = 5.0  # then people are told what is waited for
+
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
+HELP = f"""Start Redis, the embedder, the batcher, the proxy workers and nginx, and keep them running until Ctrl-C.
+
+What REDIS_URL and INFERENCE_URL name is used, and not started.
+
+Every setting is a flag, an environment variable, a line of `.env` or of `config.toml`:
+
+\b
+{flags_help()}
+"""
+
+
+def command(
+    ctx: typer.Context,
+    *,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder for sockets and logs, kept at the end; unset: a temporary one.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the output of all parts here.")] = False,
+    start_timeout: Annotated[float, typer.Option(min=1, help="Seconds until everything must be ready.")] = 120.0,
+) -> None:
+    """Start everything and supervise it until told to stop."""
+    settings = load(UpSettings, ctx.args)
+    workers = settings.web_concurrency or _cores()
+    report = Report(settings)
+    try:
+        _check(settings)
+        with run_folder.opened(run_dir, workers) as folder:
+            made = _prepare(settings, flags_as_environment(ctx.args), folder, workers, verbose=verbose)
+            up = Up(made, folder, report, verbose=verbose)
+            status = asyncio.run(up.run(start_timeout))
+    except (ports.PortError, run_folder.RunFolderError, programs.NotFoundError) as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        status = 1
+    raise typer.Exit(status)
+
+
+class Up:
+    """One run of a plan, from its first process to its last."""
+
+    def __init__(self, made: Plan, folder: RunFolder, report: Report, *, verbose: bool) -> None:
+        self._plan = made
+        self._folder = folder
+        self._report = report
+        self._verbose = verbose
+        self._supervisor = Supervisor(self._start_part, report.event)
+        self._told_to_stop = asyncio.Event()
+
+    async def run(self, start_limit_s: float) -> int:
+        """Start everything, wait for a signal, stop everything. Return the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                loop.add_signal_handler(number, self._on_signal, number)
+        serving = asyncio.create_task(self._serve(start_limit_s))
+        stopping = asyncio.create_task(self._told_to_stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if serving.done():  # it only ends by an error
+                serving.result()
+        except StartError as error:
+            self._explain(error)
+            return 1
+        else:
+            return 0
+        finally:
+            stopping.cancel()
+            serving.cancel()
+            await self._supervisor.stop()
+
+    async def _serve(self, start_limit_s: float) -> None:
+        """Start the stages in order, then look after the logs for ever."""
+        deadline_mono_s = time.monotonic() + start_limit_s
+        for note in self._plan.notes:
+            self._report.say(f"  {note}")
+        for stage in self._plan.stages:
+            left_s = max(deadline_mono_s - time.monotonic(), 0.0)
+            patience = asyncio.get_running_loop().call_later(SLOW_S, self._report.waiting, stage, left_s)
+            try:
+                for started in await self._supervisor.start(stage, left_s):
+                    self._report.started(started.part, started.pid)
+            finally:
+                patience.cancel()
+        self._supervisor.all_are_up()
+        self._report.ready(self._plan.parts, self._folder, verbose=self._verbose)
+        while True:
+            await asyncio.sleep(LOGS_LOOK_S)
+            self._folder.bound_logs()
+
+    async def _start_part(self, part: Part) -> Running:
+        if self._verbose:
+            return await running.start(part, os.environ, None)
+        with self._folder.log(part.name).open("ab") as output:
+            return await running.start(part, os.environ, output)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if not self._told_to_stop.is_set():
+            self._told_to_stop.set()
+            self._report.say("stopping; Ctrl-C again kills")
+        elif number == signal.SIGINT:
+            self._supervisor.kill()
+
+    def _explain(self, error: StartError) -> None:
+        sys.stderr.write(f"autobatch: {error}\n")
+        if self._verbose:
+            return
+        self._folder.is_kept = True
+        tail = self._folder.tail(error.part.name)
+        sys.stderr.write(f"{tail}\nautobatch: all logs are in {self._folder.path}\n")
+
+
+def _check(settings: UpSettings) -> None:
+    """Refuse what cannot work before anything is started."""
+    if settings.uds_path:
+        raise run_folder.RunFolderError("UDS_PATH: leave it unset, `autobatch up` gives each worker its own")
+    ports.check(settings.host, settings.port)
+
+
+def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool) -> Plan:
+    """Look at the machine, write nginx's files, and return what to start."""
+    path = programs.search_path()
+    redis = _redis_to_start(settings, path)
+    shutil.rmtree(plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
+    plan.metrics_folder(folder.path).mkdir()
+    prefix = folder.path / "nginx"
+    nginx_files.write(
+        prefix,
+        nginx_files.upstream_conf(plan.worker_sockets(folder.path, workers)),
+        nginx_files.listen_conf(
+            settings.host,
+            settings.port,
+            payload_limit=settings.payload_limit,
+            request_timeout_ms=settings.request_timeout_ms,
+            access_log="/dev/stdout" if verbose else str(folder.log("access")),
+        ),
+    )
+    nginx, faults = programs.find_nginx(path, lambda argv: nginx_files.fault_of(argv, prefix))
+    embedder_port = ports.choose(settings.embedder_host, settings.embedder_port, {settings.port})
+    made = plan.plan(
+        settings,
+        flags,
+        plan.Machine(
+            run_dir=folder.path,
+            redis=redis,
+            nginx=nginx and replace(nginx, argv=nginx_files.argv(nginx.argv, prefix)),
+            workers=workers,
+            embedder_port=embedder_port,
+            batcher_port=ports.choose(settings.batcher_host, settings.batcher_port, {settings.port, embedder_port}),
+        ),
+    )
+    return replace(made, notes=(*remarks_of(settings), *(f"nginx: {fault}" for fault in faults), *made.notes))
+
+
+def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
+    """Return the Redis that the settings leave to us, if any.
+
+    Raises:
+        NotFoundError: With all that is missing on this machine, the embedder's packages too.
+    """
+    redis, missing = None, []
+    try:
+        redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
+    except programs.NotFoundError as error:
+        missing.append(str(error))
+    if not settings.inference_url and (sentence := embedder_needs.missing(settings.embedder_model_dir)):
+        missing.append(sentence)
+    if missing:
+        raise programs.NotFoundError("\n".join(missing))
+    return redis
+
+
+def _cores() -> int:
+    """Cores that we may use, where the system tells; a container often has fewer than the machine."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,0 +1,45 @@
+"""`autobatch embedder`, which is `python -m autobatch_embedder`: settings, logs, model, server."""
+
+import logging
+import os
+import sys
+from time import perf_counter
+
+import uvloop
+
+from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_shared import embedder_needs, logs
+from autobatch_shared.settings.definitions import EmbedderSettings
+from autobatch_shared.settings.loading import load
+from autobatch_shared.settings.remarks import log_remarks
+
+log = logging.getLogger("embedder")
+
+
+def main() -> None:
+    """Serve until SIGTERM. Exit 2 when the settings name a model that cannot be served, 1 when the port is taken."""
+    settings = load(EmbedderSettings)
+    logs.configure(settings, "embedder")
+    log_remarks(settings)
+    if sentence := embedder_needs.missing(settings.embedder_model_dir):
+        sys.stderr.write(f"autobatch: {sentence}\n")
+        sys.exit(2)
+    from autobatch_embedder import app  # noqa: PLC0415 - they import what may be missing
+    from autobatch_embedder.model import loading as model  # noqa: PLC0415 - they import what may be missing
+
+    started_s = perf_counter()
+    try:
+        loaded = model.load(settings, os.environ.get("XDG_CACHE_HOME"))
+    except ModelFolderError as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        sys.exit(2)
+    log.info("model_loaded", extra={"model": loaded.folder.model_id, "load_s": round(perf_counter() - started_s, 2)})
+    try:
+        uvloop.run(app.serve(settings, loaded))
+    except OSError as error:
+        sys.stderr.write(f"autobatch: cannot listen on {settings.embedder_host}:{settings.embedder_port}: {error}\n")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

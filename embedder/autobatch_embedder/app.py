@@ -1,0 +1,113 @@
+"""The server: routes, error answers and headers wired to an engine, and its life from start to SIGTERM."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from autobatch_embedder.http.access import may_pass
+from autobatch_embedder.http.answers import error_answer
+from autobatch_embedder.http.errors import BodyError, TeiError
+from autobatch_embedder.http.routes import Routes
+from autobatch_embedder.metrics import Metrics
+from autobatch_embedder.model.engine import Engine, Limits
+from autobatch_embedder.model.loading import Model
+from autobatch_shared.settings.definitions import EmbedderSettings
+
+log = logging.getLogger(__name__)
+
+METHODS = ("POST", "GET", "HEAD")  # in the order of TEI's `allow`
+CORS = {
+    "vary": "origin, access-control-request-method, access-control-request-headers",
+    "access-control-allow-origin": "*",
+}
+PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-headers": "content-type"}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+async def serve(settings: EmbedderSettings, model: Model) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
+    stopped = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    async with serving(settings, model) as port:
+        log.info("started", extra={"host": settings.embedder_host, "port": port, "model": model.folder.model_id})
+        await stopped.wait()
+        log.info("draining")
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int]:
+    """Listen, and yield the port. On leaving, accept no more and wait for the requests in flight."""
+    metrics = Metrics()
+    limits = Limits(
+        batch_inputs_max=settings.embedder_max_client_batch_size,
+        inputs_max=settings.embedder_max_concurrent_requests,
+        truncate=settings.embedder_auto_truncate,
+    )
+    engine = Engine(model, limits, metrics)
+    key = settings.embedder_api_key
+    runner = web.AppRunner(
+        build(Routes(engine, metrics), metrics, settings.payload_limit, key.get_secret_value() if key else None),
+        handler_cancellation=True,  # a client that left must not cost a forward pass
+        auto_decompress=False,  # TEI does not, so a compressed body is a body that is not JSON
+        access_log=None,
+    )
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, settings.embedder_host, settings.embedder_port).start()
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+        engine.close()
+
+
+def build(routes: Routes, metrics: Metrics, payload_limit: int, api_key: str | None) -> web.Application:
+    """The application, without a socket."""
+
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        early = _early_answer(request, api_key)
+        if early is not None:
+            return early
+        try:
+            return await handler(request)
+        except TeiError as error:
+            metrics.failures.labels(error.cause).inc()
+            return error_answer(error, request.path)
+        except BodyError as error:
+            return web.Response(status=error.status, text=error.text)
+
+    app = web.Application(middlewares=[answer_errors], client_max_size=payload_limit)
+    app.add_routes(routes.table())
+    app.on_response_prepare.append(_set_headers)
+    return app
+
+
+def _early_answer(request: web.Request, api_key: str | None) -> web.Response | None:
+    """What is answered before a body is read: a preflight, a wrong path, no key, a wrong method; in that order."""
+    fault = request.match_info.http_exception
+    is_known = not (isinstance(fault, web.HTTPNotFound) or "%" in request.rel_url.raw_path)  # TEI decodes no path
+    headers = {}
+    if isinstance(fault, web.HTTPMethodNotAllowed) and is_known:
+        headers["allow"] = ",".join(method for method in METHODS if method in fault.allowed_methods)
+    if request.method == "OPTIONS":
+        return web.Response(headers=PREFLIGHT | headers)
+    if not is_known:
+        return web.Response(status=404)
+    if not may_pass(api_key, request.method, request.path, request.headers.get("authorization")):
+        return web.Response(status=401, headers=headers)
+    return web.Response(status=405, headers=headers) if headers else None
+
+
+async def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.popall("server", None)
+    response.headers.update(CORS)
+    if request.method == "HEAD":
+        # aiohttp leaves it out where GET's body is empty too; where it is not, it is set by now.
+        response.headers.setdefault("content-length", "0")

@@ -1,0 +1,1 @@
+"""TEI's routes, answers and errors."""

@@ -1,0 +1,68 @@
+"""The bytes and headers of TEI's answers. Pure but for the response objects."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from autobatch_embedder.bodies.requests import Input
+from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.model.engine import Done
+from autobatch_embedder.model.vectors import Vectors
+
+OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
+
+
+def dump(value: object) -> bytes:
+    """Print JSON as serde does: float32 as their shortest text, NaN as null, no spaces."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def json_answer(body: bytes, headers: dict[str, str] | None = None) -> web.Response:
+    """Answer 200."""
+    return web.Response(body=body, headers={"content-type": "application/json", **(headers or {})})
+
+
+def error_answer(error: TeiError, path: str) -> web.Response:
+    """Answer with TEI's error, in the shape that the path's clients know."""
+    if path in OPENAI_PATHS:
+        value: dict[str, object] = {"message": error.message, "code": error.status, "type": error.error_type}
+    else:
+        value = {"error": error.message, "error_type": error.error_type}
+    return web.Response(status=error.status, body=dump(value), headers={"content-type": "application/json"})
+
+
+def openai_list(vectors: Vectors, model: str, tokens: int, *, is_base64: bool) -> bytes:
+    """Print vectors in OpenAI's list, keys in TEI's order.
+
+    Args:
+        vectors: (n, dimensions) float32, C-contiguous.
+        model: The name to show.
+        tokens: Of all inputs.
+        is_base64: Vectors as base64 of their little-endian float32, instead of as lists.
+    """
+    shown: Sequence[object] = [b64encode(row.astype("<f4")).decode() for row in vectors] if is_base64 else list(vectors)
+    data = [{"object": "embedding", "embedding": row, "index": index} for index, row in enumerate(shown)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return dump({"object": "list", "data": data, "model": model, "usage": usage})
+
+
+def measurements(inputs: Sequence[Input], done: Done[Any]) -> dict[str, str]:
+    """TEI's x-headers. `gpu+optimized` is what TEI says on every device."""
+    total_ms = _ms(done.total_s)
+    return {
+        "x-compute-type": "gpu+optimized",
+        "x-compute-time": total_ms,
+        "x-compute-characters": str(sum(map(len, inputs))),
+        "x-compute-tokens": str(done.tokens),
+        "x-total-time": total_ms,
+        "x-tokenization-time": _ms(done.tokenization_s),
+        "x-queue-time": _ms(done.queue_s),
+        "x-inference-time": _ms(done.inference_s),
+    }
+
+
+def _ms(seconds: float) -> str:
+    return str(int(seconds * 1000))

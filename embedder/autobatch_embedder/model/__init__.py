@@ -1,0 +1,1 @@
+"""Texts to vectors: tokens, the network, passes of it."""

@@ -1,0 +1,216 @@
+"""Admission and threads: from a request to its answer without blocking the event loop.
+
+1. A request for vectors holds one permit per input from its first check to its last; without permits it is refused
+   at once.
+2. One request is one forward pass. Requests are never merged: that is the proxy's work.
+3. Texts are tokenised on other threads while a pass runs.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Generic, NoReturn, TypeVar
+
+from autobatch_embedder.bodies.requests import (
+    DecodeRequest,
+    EmbedRequest,
+    PredictRequest,
+    RerankRequest,
+    TokenizeRequest,
+)
+from autobatch_embedder.http import errors
+from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.metrics import Metrics
+from autobatch_embedder.model.loading import Model, cores
+from autobatch_embedder.model.passes import Passes, Rows
+from autobatch_embedder.model.vectors import Vectors, finish
+
+R = TypeVar("R")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one server admits.
+
+    Attributes:
+        batch_inputs_max: Inputs in one request.
+        inputs_max: Inputs in all requests at once.
+        truncate: Cut inputs that are too long when a request does not say.
+    """
+
+    batch_inputs_max: int
+    inputs_max: int
+    truncate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[V]):
+    """The answer to one request for vectors; times are in seconds."""
+
+    vectors: V
+    tokens: int
+    tokenization_s: float
+    queue_s: float
+    inference_s: float
+    total_s: float
+
+
+class Engine:
+    """Runs requests on a model. Belongs to one event loop."""
+
+    def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
+        self.model = model
+        self.limits = limits
+        # TEI's number: a core is left for the forward pass.
+        self.tokenizer_threads = max(1, min(64, cores() - 1))
+        self._metrics = metrics
+        self._permits = limits.inputs_max
+        self._passes = Passes()
+        self._tokenizing = ThreadPoolExecutor(self.tokenizer_threads, "tokenize")
+        metrics.watch_queue(lambda: self._passes.waiting_inputs)
+
+    def close(self) -> None:
+        """Stop the threads; what is running ends first."""
+        self._tokenizing.shutdown()
+        self._passes.close()
+
+    async def embed(self, request: EmbedRequest) -> Done[Vectors]:
+        """Return one vector per input, in order: (inputs, dimensions) float32.
+
+        Raises:
+            TeiError: Empty, Validation, Tokenizer, Overloaded or Backend.
+        """
+
+        def finished(pooled: Vectors) -> Vectors:
+            return finish(pooled, request.dimensions, normalize=request.normalize)
+
+        return await self._admit(request, self._pool, finished)
+
+    async def embed_all(self, request: EmbedRequest) -> Done[list[Vectors]]:
+        """Return the vectors of every input's tokens, in order: (tokens, size) float32 each. Raises as `embed`.
+
+        Ids that the vocabulary has not are no tokens, and an input may have no others.
+        """
+        return await self._admit(request, self.model.run_tokens, lambda tokens: tokens)
+
+    async def tokenize(self, request: TokenizeRequest) -> list[list[dict[str, Any]]]:
+        """Return the tokens of every text.
+
+        Raises:
+            TeiError: Empty, Validation or Tokenizer.
+        """
+        count = len(request.inputs)
+        if request.is_batch and not count:
+            raise errors.empty_list("inputs")
+        self._check_batch(count, is_batch=request.is_batch)
+        return await self._with_tokenizer(
+            lambda: self.model.tokenizer.tokenize(
+                request.inputs, request.prompt_name, add_special_tokens=request.add_special_tokens
+            )
+        )
+
+    async def decode(self, request: DecodeRequest) -> list[str]:
+        """Return the text of every list of ids. Raises as `tokenize`."""
+        self._check_batch(len(request.ids), is_batch=request.is_batch)
+        return await self._with_tokenizer(
+            lambda: self.model.tokenizer.decode(request.ids, skip_special_tokens=request.skip_special_tokens)
+        )
+
+    def refuse_sparse(self, request: EmbedRequest) -> NoReturn:
+        """Say that no model here makes sparse vectors; TEI asks for permits first."""
+        self._check(len(request.inputs), is_batch=request.is_batch, permits=len(request.inputs))
+        raise errors.not_sparse()
+
+    def refuse_predict(self, request: PredictRequest) -> NoReturn:
+        """Say that no model here predicts; TEI's items ask for their permits one by one, so the first one decides."""
+        self._check(len(request.inputs), is_batch=request.is_batch, permits=1)
+        raise errors.not_a_classifier()
+
+    def refuse_rerank(self, request: RerankRequest) -> NoReturn:
+        """Say that no model here ranks; to TEI only an empty list matters more."""
+        raise errors.not_a_reranker() if request.texts else errors.empty_list("texts")
+
+    async def check_health(self) -> None:
+        """Return if the last forward pass succeeded, or another one now does.
+
+        Raises:
+            TeiError: Unhealthy.
+        """
+        if not self._passes.has_failed:
+            return
+        try:
+            await self._passes.run([[0]], self.model.run)
+        except TeiError as error:
+            raise errors.unhealthy() from error
+
+    async def _admit(self, request: EmbedRequest, forward: Callable[[Rows], R], finished: Callable[[R], V]) -> Done[V]:
+        count = len(request.inputs)
+        self._check(count, is_batch=request.is_batch, permits=count)
+        self._permits -= count
+        try:
+            done = await self._compute(request, forward, finished)
+        except asyncio.CancelledError:
+            self._metrics.failures.labels("dropped").inc(count)
+            raise
+        finally:
+            self._permits += count
+        self._metrics.successes.labels(_method(is_batch=request.is_batch)).inc()
+        self._metrics.input_successes.inc(count)
+        self._metrics.batch_size.observe(count)
+        self._metrics.batch_tokens.observe(done.tokens)
+        self._metrics.duration_s.observe(done.total_s)
+        self._metrics.tokenization_s.observe(done.tokenization_s)
+        self._metrics.queue_s.observe(done.queue_s)
+        self._metrics.inference_s.observe(done.inference_s)
+        return done
+
+    async def _compute(
+        self, request: EmbedRequest, forward: Callable[[Rows], R], finished: Callable[[R], V]
+    ) -> Done[V]:
+        self._metrics.inputs.inc(len(request.inputs))
+        if request.dimensions == 0:
+            raise errors.zero_dimensions()
+        started_s = perf_counter()
+        rows = await self._encode(request)
+        tokenization_s = perf_counter() - started_s
+        passed = await self._passes.run(rows, forward)
+        vectors = finished(passed.vectors)
+        total_s = perf_counter() - started_s
+        return Done(vectors, sum(map(len, rows)), tokenization_s, passed.queue_s, passed.inference_s, total_s)
+
+    async def _encode(self, request: EmbedRequest) -> Rows:
+        # TEI finds too many dimensions only after a pass, so a fault of the first input comes before it, and no other.
+        is_too_many = request.dimensions is not None and request.dimensions > self.model.size
+        inputs = request.inputs[:1] if is_too_many else request.inputs
+        truncate = self.limits.truncate if request.truncate is None else request.truncate
+        rows = await self._with_tokenizer(
+            lambda: self.model.tokenizer.encode(inputs, request.prompt_name, request.direction, truncate=truncate)
+        )
+        if is_too_many:
+            raise errors.too_many_dimensions()
+        return rows
+
+    def _pool(self, rows: Rows) -> Vectors:
+        if not all(rows):
+            raise errors.backend_failed("the input has no tokens")
+        return self.model.run(rows)
+
+    async def _with_tokenizer(self, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work)
+
+    def _check(self, count: int, *, is_batch: bool, permits: int) -> None:
+        self._metrics.requests.labels(_method(is_batch=is_batch)).inc()
+        self._check_batch(count, is_batch=is_batch)
+        if permits > self._permits:
+            raise errors.overloaded()
+
+    def _check_batch(self, count: int, *, is_batch: bool) -> None:
+        if is_batch and count > self.limits.batch_inputs_max:
+            raise errors.batch_too_long(count, self.limits.batch_inputs_max)
+
+
+def _method(*, is_batch: bool) -> str:
+    return "batch" if is_batch else "single"

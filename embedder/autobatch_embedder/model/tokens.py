@@ -1,0 +1,156 @@
+"""Texts and token ids to the token ids of the model, with TEI's limits and its errors.
+
+A `Tokenizer` is configured once and never again: its truncation is a setting of the object, and several threads
+encode at the same time. So there is one object for each way of cutting, sharing nothing.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from autobatch_embedder.bodies.requests import Direction, Input
+from autobatch_embedder.http import errors
+from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.model.model_folder import ModelFolder
+
+CHARACTERS_PER_TOKEN_MAX = 250  # TEI's: beyond it a text is refused or cut before the tokenizer spends time on it
+
+
+class TextTokenizer:
+    """The tokenizer of one model. Safe to use from several threads; encoding leaves the GIL."""
+
+    def __init__(self, folder: ModelFolder) -> None:
+        self.tokens_max = folder.tokens_max
+        self._characters_max = folder.tokens_max * CHARACTERS_PER_TOKEN_MAX
+        self._prompts = folder.prompts
+        self._whole = self._load(folder)
+        self._cut: dict[Direction, Tokenizer] = {}
+        directions: tuple[Direction, ...] = ("left", "right")
+        for direction in directions:
+            tokenizer = self._load(folder)
+            tokenizer.enable_truncation(folder.tokens_max, direction=direction)
+            self._cut[direction] = tokenizer
+
+    def encode(
+        self, inputs: Sequence[Input], prompt_name: str | None, direction: Direction, *, truncate: bool
+    ) -> list[list[int]]:
+        """Return the ids of every input, special tokens included, each up to `tokens_max` long, not padded.
+
+        Ids of a client are decoded to text and encoded again without special tokens, as TEI does; nothing may be left.
+
+        Raises:
+            TeiError: What is wrong with the first input that cannot be encoded.
+        """
+        faults = (self._fault(item, prompt_name, truncate=truncate) for item in inputs)
+        index, fault = next(((i, fault) for i, fault in enumerate(faults) if fault), (len(inputs), None))
+        tokenizer = self._cut[direction] if truncate else self._whole
+        try:
+            texts = [self._text(item, prompt_name) for item in inputs[:index]]
+            rows = _encode(tokenizer, texts)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise errors.tokenizer_failed(error) from error
+        for row in rows:
+            if len(row) > self.tokens_max:
+                raise errors.too_many_tokens(len(row), self.tokens_max)
+        if fault:
+            raise fault
+        return rows
+
+    def tokenize(
+        self, texts: Sequence[str], prompt_name: str | None, *, add_special_tokens: bool
+    ) -> list[list[dict[str, Any]]]:
+        """Return TEI's tokens of every text: id, text, special, and the byte offsets start and stop.
+
+        Raises:
+            TeiError: What is wrong with the first text that cannot be encoded.
+        """
+        fault = next(filter(None, (self._fault(text, prompt_name, truncate=False) for text in texts)), None)
+        if fault:
+            raise fault
+        prompted = [self._text(text, prompt_name)[0] for text in texts]
+        try:
+            encodings = self._whole.encode_batch(prompted, add_special_tokens=add_special_tokens)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise errors.tokenizer_failed(error) from error
+        return [_describe(encoding, text) for encoding, text in zip(encodings, prompted, strict=True)]
+
+    def decode(self, rows: Sequence[list[int]], *, skip_special_tokens: bool) -> list[str]:
+        """Return the text of every list of ids. Ids outside the vocabulary have none.
+
+        Raises:
+            TeiError: A list is empty, or cannot be decoded.
+        """
+        if not all(rows):
+            raise errors.empty_ids()
+        try:
+            return self._whole.decode_batch(list(rows), skip_special_tokens=skip_special_tokens)
+        except Exception as error:  # tokenizers raises plain Exception
+            raise errors.tokenizer_failed(error) from error
+
+    @staticmethod
+    def _load(folder: ModelFolder) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(folder.path / "tokenizer.json"))
+        # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def _fault(self, item: Input, prompt_name: str | None, *, truncate: bool) -> TeiError | None:
+        if not item:
+            return errors.empty_input()
+        if prompt_name is not None and prompt_name not in (self._prompts or {}):
+            known = self._prompts
+            return errors.no_prompts(prompt_name) if known is None else errors.unknown_prompt(prompt_name, known)
+        if len(item) > self._characters_max and not truncate:
+            return errors.too_many_characters(len(item), self._characters_max)
+        return None
+
+    def _text(self, item: Input, prompt_name: str | None) -> tuple[str, bool]:
+        """The text to encode, and whether to add special tokens."""
+        prompt = "" if prompt_name is None else (self._prompts or {})[prompt_name]
+        if isinstance(item, str):
+            return prompt + _shortened(item, self._characters_max), True
+        # With a prompt TEI starts the sequence anew; without, the client's ids carry their own special tokens.
+        has_prompt = prompt_name is not None
+        return prompt + self._whole.decode(item, skip_special_tokens=has_prompt), has_prompt
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
+    rows: list[list[int]] = [[] for _ in texts]
+    for special in (True, False):
+        places = [place for place, (_, wants_special) in enumerate(texts) if wants_special is special]
+        if places:
+            encodings = tokenizer.encode_batch_fast([texts[p][0] for p in places], add_special_tokens=special)
+            for place, encoding in zip(places, encodings, strict=True):
+                rows[place] = encoding.ids
+    return rows
+
+
+def _shortened(text: str, limit: int) -> str:
+    """A text of more than `limit` characters, cut at that BYTE, or left whole if that is inside a character."""
+    if len(text) <= limit:
+        return text
+    data = text.encode()
+    is_boundary = data[limit] & 0xC0 != 0x80
+    return data[:limit].decode() if is_boundary else text
+
+
+def _describe(encoding: Any, text: str) -> list[dict[str, Any]]:
+    data = text.encode()
+    # tokenizers counts characters for Python; TEI counts bytes. byte_at[i]: bytes before character i.
+    byte_at: Sequence[int] = range(len(text) + 1)
+    if len(data) != len(text):
+        byte_at = list(accumulate((len(character.encode()) for character in text), initial=0))
+    tokens = []
+    for id_, token, (start, stop), special in zip(
+        encoding.ids, encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True
+    ):
+        if special:
+            tokens.append({"id": id_, "text": token, "special": True, "start": None, "stop": None})
+        else:
+            span = (byte_at[start], byte_at[stop])
+            piece = data[slice(*span)].decode(errors="replace")
+            tokens.append({"id": id_, "text": piece, "special": False, "start": span[0], "stop": span[1]})
+    return tokens

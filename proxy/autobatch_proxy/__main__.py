@@ -1,0 +1,121 @@
+"""`autobatch proxy`, which is `python -m autobatch_proxy`: a gunicorn master and its aiohttp workers."""
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from autobatch_proxy.access.key_file import read_keys
+from autobatch_proxy.requests.lengths import make_ruler
+from autobatch_proxy.requests.token_ids import make_text_of_ids
+from autobatch_shared import logs
+from autobatch_shared.redis.address import Address
+from autobatch_shared.settings.definitions import ProxySettings
+from autobatch_shared.settings.loading import SettingsError, load
+from autobatch_shared.settings.remarks import log_remarks
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
+STOP_MARGIN_S = 5  # beyond the longest request, for closing connections
+
+
+class PlainLogger(Logger):  # type: ignore[misc]
+    """Gunicorn's events through our logging, in our format."""
+
+    def setup(self, _cfg: object) -> None:
+        """Leave handlers and levels to the root logger."""
+        self.error_log = logging.getLogger("gunicorn")
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn, configured from our settings and from nowhere else."""
+
+    def __init__(self, settings: ProxySettings) -> None:
+        self._settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what gunicorn needs to know."""
+        settings = self._settings
+        options: dict[str, Any] = {
+            "bind": f"unix:{settings.uds_path}" if settings.uds_path else f"{settings.host}:{settings.port}",
+            "workers": settings.web_concurrency or os.cpu_count() or 1,
+            "worker_class": "autobatch_proxy.server.gunicorn_worker.Worker",
+            "graceful_timeout": settings.request_timeout_ms // 1000 + STOP_MARGIN_S,
+            "backlog": 4096,
+            "control_socket_disable": True,  # its default path collides between instances
+            "logger_class": PlainLogger,
+            "proc_name": "autobatch-proxy",
+            "child_exit": forget_worker,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[[], Awaitable[web.AppRunner]]:
+        """Return the factory that each worker calls after the fork."""
+        settings = self._settings
+
+        async def factory() -> web.AppRunner:
+            # Imported here, so that the master stays small and no metric exists before the fork.
+            from autobatch_proxy.app import make_runner  # noqa: PLC0415
+
+            return await make_runner(settings)
+
+        return factory
+
+
+def forget_worker(_server: object, worker: Any) -> None:
+    """Take a dead worker's gauges out of the sums."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415 - not before the folder is set
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def main() -> None:
+    """Read the settings and serve until told to stop."""
+    settings = load(ProxySettings)
+    check(settings)
+    logs.configure(settings, "proxy")
+    log_remarks(settings)
+    if settings.uds_path:
+        Path(settings.uds_path).parent.mkdir(parents=True, exist_ok=True)
+    if METRICS_FOLDER in os.environ:  # several gunicorns share one, so that any worker speaks for all
+        Server(settings).run()
+    else:
+        serve_with_own_metrics(settings)
+
+
+def check(settings: ProxySettings) -> None:
+    """Refuse to start where a worker could not: what a setting names may not be there."""
+    try:
+        Address.from_url(settings.redis_url.get_secret_value())
+        make_ruler(settings.tokenizer_file)
+        make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
+        if settings.api_keys_file is not None:
+            read_keys(settings.api_keys_file)
+    except SettingsError as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        sys.exit(2)
+
+
+def serve_with_own_metrics(settings: ProxySettings) -> None:
+    """Serve, with a folder for the numbers of this gunicorn's workers that goes when it goes."""
+    folder = tempfile.mkdtemp(prefix="autobatch-metrics-")
+    os.environ[METRICS_FOLDER] = folder
+    master = os.getpid()
+    try:
+        Server(settings).run()
+    finally:
+        if os.getpid() == master:  # not in a worker that ends
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""API keys in a file, a line each: read at the start, and again whenever it changes, so that keys change without a restart."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from autobatch_shared.periodic import Periodic
+from autobatch_shared.settings.loading import SettingsError
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 1.0
+
+
+def read_keys(path: str) -> tuple[str, ...]:
+    """Return the keys of a file; empty lines and those that begin with `#` are none.
+
+    Raises:
+        SettingsError: It cannot be read, or holds no key.
+    """
+    try:
+        lines = [line.strip() for line in Path(path).read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SettingsError([f"API_KEYS_FILE: cannot be read: {type(exc).__name__} (got {path!r})"]) from exc
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    if not keys:
+        raise SettingsError([f"API_KEYS_FILE: holds no key: everybody would be let in (got {path!r})"])
+    return keys
+
+
+class KeyFile:
+    """Looks after a file of keys. A change that cannot be read leaves the keys as they were.
+
+    Args:
+        path: Of the file.
+        take: Told the keys after each change.
+    """
+
+    def __init__(self, path: str, take: Callable[[Sequence[str]], None]) -> None:
+        self._path = path
+        self._take = take
+        self._seen: tuple[int, int, int] | None = None
+        self._looking = Periodic("key-file", self._look)
+
+    def open(self) -> None:
+        """Begin to look."""
+        self._looking.start()
+
+    async def close(self) -> None:
+        """Stop looking."""
+        await self._looking.close()
+
+    async def _look(self) -> float:
+        seen = self._state()
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                keys = read_keys(self._path)
+            except SettingsError as error:
+                log.error("api_keys_unreadable", extra={"error": str(error)})  # noqa: TRY400 - it says all
+            else:
+                self._take(keys)
+                log.info("api_keys_read", extra={"keys": len(keys)})
+        return LOOK_EVERY_S
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """What changes with the file; a secret that is mounted is another file then."""
+        try:
+            found = Path(self._path).stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size

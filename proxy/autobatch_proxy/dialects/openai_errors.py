@@ -1,0 +1,65 @@
+"""Errors as clients of OpenAI's API read them, with TEI's flat fields beside them. Pure.
+
+{"error": {"message": "...", "type": "Validation", "param": "input", "code": null},
+"message": "...", "type": "Validation", "code": 422}
+
+OpenAI's `code` is a word or null, and clients of typed languages read nothing else; TEI's is the status.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from autobatch_shared.contract.decoding import NOT_AS_ASKED
+
+#: Where an error names no type of its own: what TEI's framework says in plain text, and what is said with a status only.
+TYPES = {
+    400: "Validation",
+    401: "Unauthorized",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    408: "Validation",
+    413: "Validation",
+    415: "Validation",
+    422: "Validation",
+    424: "Backend",
+    429: "Overloaded",
+    503: "Unhealthy",
+}
+CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}  # OpenAI's own words; the others have none
+TEXTS = {401: "Missing or wrong API key", 404: "No such route or model", 405: "Method not allowed"}
+
+_FIELDS = {"inputs": "input"} | {name: name for name in ("input", "model", "encoding_format", "dimensions", "user")}
+_named = re.compile(rf"`({'|'.join(_FIELDS)})`|\b({'|'.join(_FIELDS)})(?:\[\d+\])*: ").search
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def as_openai(status: int, body: bytes) -> bytes:
+    """Return an error's body in this shape.
+
+    Args:
+        status: HTTP status, 400 or more.
+        body: In one of TEI's shapes, or plain text, or empty.
+    """
+    said = _said(body)
+    message = said.get("message") or said.get("error") or TEXTS.get(status) or "The request failed"
+    kind = said.get("type") or said.get("error_type") or TYPES.get(status, "Backend")
+    inner = {"message": message, "type": kind, "param": _param(status, message), "code": CODES.get(status)}
+    return _encode({"error": inner, "message": message, "type": kind, "code": status})
+
+
+def _said(body: bytes) -> dict[str, str]:
+    try:
+        said = _decode(body)
+    except NOT_AS_ASKED:
+        return {"message": body.decode(errors="replace").strip()}
+    inner = said.get("error")  # of an upstream that speaks as OpenAI does
+    return {key: value for key, value in (inner if isinstance(inner, dict) else said).items() if isinstance(value, str)}
+
+
+def _param(status: int, message: str) -> str | None:
+    """Which field an error of the request is about, where its text says so."""
+    found = _named(message) if status in (400, 422) else None
+    return _FIELDS[found[1] or found[2]] if found else None

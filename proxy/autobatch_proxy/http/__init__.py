@@ -1,0 +1,1 @@
+"""Routes, handlers, answers and headers: aiohttp ends here."""

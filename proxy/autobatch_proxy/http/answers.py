@@ -1,0 +1,101 @@
+"""What a client gets back: its jobs' replies as one answer, or an error in the shape that its route's clients read."""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+
+from aiohttp import web
+
+from autobatch_proxy.http.cost_headers import measure_lines
+from autobatch_proxy.http.statuses import RETRY_LATER, tei_error
+from autobatch_proxy.http.timings import slowest_timings, timing_lines, timings_of
+from autobatch_proxy.http.whole_response import WholeResponse
+from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.requests.rows import join_rows
+from autobatch_shared.contract.call_headers import shared
+from autobatch_shared.contract.errors import FAULTS, AutobatchError, UpstreamProtocolError
+from autobatch_shared.contract.frames import ReplyHeader
+
+JSON_TYPE = "application/json"
+JSON = {"Content-Type": JSON_TYPE}
+
+#: Writes the body of an error anew, from its status and the body in TEI's shape.
+ErrorShape = Callable[[int, bytes], bytes]
+
+
+def answer(
+    plan: Plan,
+    pieces: Sequence[Piece],
+    replies: Sequence[Reply],
+    request_id: str,
+    lines: bytes,
+    ms: int,
+    shape: ErrorShape | None,
+) -> web.StreamResponse:
+    """Answer one request.
+
+    Where jobs failed, the one with the earliest input speaks for all. The upstream names the first bad input; which one
+    of a job's inputs was bad, its error does not say.
+
+    Args:
+        plan: Of the request.
+        pieces: What was asked for: its jobs, or what was known of them and the rest.
+        replies: One each, in the same order.
+        request_id: For answers that have it in their body.
+        lines: Of the head, which every answer has.
+        ms: How long it took.
+        shape: Of errors; None is TEI's.
+    """
+    if len(replies) == 1:
+        header, body = replies[0]
+        if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
+            lines = b"%b%b%b" % (lines, timing_lines(header), measure_lines(header, plan.characters, ms))
+            return WholeResponse(lines, body if plan.shape is None else plan.shape(body, _tokens([header]), request_id))
+        return _answer_of_one(header, body, timings_of(header), shape)
+    headers = [header for header, _ in replies]
+    timings = slowest_timings(headers)
+    failed = [
+        (min(piece.places), header, body)
+        for piece, (header, body) in zip(pieces, replies, strict=True)
+        if header.fault or header.status != 200
+    ]
+    if failed:
+        _, header, body = min(failed, key=itemgetter(0))
+        return _answer_of_one(header, body, timings, shape)
+    try:
+        body = join_rows([(piece.places, body) for piece, (_, body) in zip(pieces, replies, strict=True)])
+        if plan.shape is not None:
+            body = plan.shape(body, _tokens(headers), request_id)
+    except UpstreamProtocolError as error:
+        return error_response(error, shape, timings)
+    measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)
+    timed = b"".join([f"{name}: {value}\r\n".encode() for name, value in timings.items()])
+    return WholeResponse(b"%b%b%b" % (lines, timed, measured), body)
+
+
+def error_response(
+    error: AutobatchError, shape: ErrorShape | None = None, timings: dict[str, str] | None = None
+) -> web.Response:
+    """Answer with an error of ours."""
+    status, body = tei_error(error)
+    headers = JSON | (timings or {})
+    if status in RETRY_LATER:
+        headers["Retry-After"] = str(error.retry_after_s)
+    return web.Response(status=status, body=shape(status, body) if shape else body, headers=headers)
+
+
+def _answer_of_one(header: ReplyHeader, body: bytes, timings: dict[str, str], shape: ErrorShape | None) -> web.Response:
+    if header.fault:
+        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode(errors="replace")), shape, timings)
+    if shape and header.status >= 400:
+        return web.Response(status=header.status, body=shape(header.status, body), headers=JSON | timings)
+    # It came through Redis: with a line end in it, it would be two headers.
+    content_type = header.content_type if header.content_type.isprintable() else "application/octet-stream"
+    return web.Response(status=header.status, body=body, headers={"Content-Type": content_type, **timings})
+
+
+def _tokens(headers: Sequence[ReplyHeader]) -> int | None:
+    """Of all inputs; None when one of the upstreams could not count."""
+    if not all(header.tokens for header in headers):
+        return None
+    return sum([sum(header.tokens) for header in headers])

@@ -1,0 +1,106 @@
+"""The routes that say how the house is and what it serves. Nothing is asked for them: the watcher knows."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.tei_info import told
+from autobatch_proxy.http.answers import JSON, error_response
+from autobatch_proxy.metrics import CONTENT_TYPE, Metrics
+from autobatch_proxy.queue.client import Desk
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_shared.contract.errors import AutobatchError, UpstreamUnavailable
+
+UNHEALTHY = b'{"error":"unhealthy","error_type":"Unhealthy"}'  # TEI's words
+_encode = msgspec.json.Encoder().encode
+
+
+class FleetRoutes:
+    """These routes of one worker.
+
+    Args:
+        take: Brings this worker's numbers into the metrics.
+        request_inputs_max: Inputs that one request may have.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        watcher: FleetWatcher,
+        metrics: Metrics,
+        take: Callable[[], None],
+        request_inputs_max: int,
+    ) -> None:
+        self._desk = desk
+        self._watcher = watcher
+        self._metrics = metrics
+        self._take = take
+        self._request_inputs_max = request_inputs_max
+        self._started_s = int(time.time())
+
+    def handlers(self) -> Mapping[str, Handler]:
+        """Return the handler of each `GET path`."""
+        return {
+            **dict.fromkeys(("/", "/health", "/ping"), self.health),
+            **dict.fromkeys(("/info", "/meta"), self.info),
+            "/v1/models": self.models,
+            "/v1/models/{model:(?s:.+)}": self.model,
+            "/.well-known/ready": self.ready,
+            "/.well-known/live": self.live,
+            "/metrics": self.metrics,
+        }
+
+    async def health(self, _request: web.Request) -> web.Response:
+        """200 when this worker reaches Redis, and a batcher and its upstream are well."""
+        return web.Response() if self._is_healthy else web.Response(status=503, body=UNHEALTHY, headers=JSON)
+
+    async def ready(self, _request: web.Request) -> web.Response:
+        """The same as Weaviate asks for it."""
+        return web.Response(status=204 if self._is_healthy else 503)
+
+    async def live(self, _request: web.Request) -> web.Response:
+        """204: this worker answers."""
+        return web.Response(status=204)
+
+    async def info(self, _request: web.Request) -> web.Response:
+        """The upstream's own, with the longest list that is taken here."""
+        info = self._watcher.fleet.info
+        if info is None:
+            return error_response(_nobody_told())
+        return web.Response(body=told(info, self._request_inputs_max), headers=JSON)
+
+    async def models(self, _request: web.Request) -> web.Response:
+        """What OpenAI's clients list: the one model."""
+        served = self._watcher.allowed.served_model
+        if not served:
+            return error_response(_nobody_told(), as_openai)
+        return web.Response(body=_encode({"object": "list", "data": [self._model(served)]}), headers=JSON)
+
+    async def model(self, request: web.Request) -> web.Response:
+        """One model by its name."""
+        served = self._watcher.allowed.served_model
+        if not served:
+            return error_response(_nobody_told(), as_openai)
+        if request.match_info["model"] != served:
+            return web.Response(status=404, body=as_openai(404, b""), headers=JSON)
+        return web.Response(body=_encode(self._model(served)), headers=JSON)
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Of all workers of this gunicorn."""
+        self._take()
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    @property
+    def _is_healthy(self) -> bool:
+        return self._desk.is_connected and self._watcher.fleet.is_healthy
+
+    def _model(self, name: str) -> dict[str, object]:
+        return {"id": name, "object": "model", "created": self._started_s, "owned_by": "autobatch"}
+
+
+def _nobody_told() -> AutobatchError:
+    return UpstreamUnavailable("no upstream has told its /info yet")

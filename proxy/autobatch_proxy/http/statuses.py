@@ -1,0 +1,55 @@
+"""The one table from errors to HTTP, and the shape in which TEI's clients read them."""
+
+import msgspec
+
+from autobatch_shared.contract.errors import (
+    AutobatchError,
+    DeadlineExceeded,
+    EmptyInput,
+    ForeignTokenIds,
+    InvalidRequest,
+    JobPoisonous,
+    MalformedFrame,
+    NotJson,
+    QueueFull,
+    QueueUnavailable,
+    UpstreamOverloaded,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    WrongContentType,
+)
+
+#: Error -> (status, TEI's `error_type`). A subclass without a row of its own has its parent's.
+STATUSES: dict[type[AutobatchError], tuple[int, str]] = {
+    InvalidRequest: (422, "Validation"),
+    NotJson: (400, "Validation"),
+    EmptyInput: (400, "Empty"),
+    ForeignTokenIds: (400, "Validation"),
+    WrongContentType: (415, "Validation"),
+    QueueFull: (429, "Overloaded"),
+    UpstreamOverloaded: (429, "Overloaded"),
+    QueueUnavailable: (503, "Unhealthy"),
+    UpstreamUnavailable: (503, "Unhealthy"),
+    UpstreamProtocolError: (502, "Backend"),
+    JobPoisonous: (502, "Backend"),
+    MalformedFrame: (502, "Backend"),
+    DeadlineExceeded: (504, "Backend"),
+    UpstreamTimeout: (504, "Backend"),
+    AutobatchError: (500, "Backend"),
+}
+
+RETRY_LATER = {429, 503}
+
+_encode = msgspec.json.Encoder().encode
+
+
+def status_of(error: AutobatchError) -> tuple[int, str]:
+    """Return (status, error_type)."""
+    return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
+
+
+def tei_error(error: AutobatchError) -> tuple[int, bytes]:
+    """Return (status, body) as TEI's own routes answer."""
+    status, error_type = status_of(error)
+    return status, _encode({"error": str(error), "error_type": error_type})

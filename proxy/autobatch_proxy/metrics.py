@@ -1,0 +1,127 @@
+"""Every metric of the workers. A scrape of one worker speaks for all workers of this gunicorn."""
+
+import os
+from bisect import bisect_left
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from autobatch_proxy.requests.alone import Alone
+from autobatch_shared.metric_buckets import LATENCY_BUCKETS_S
+
+if TYPE_CHECKING:
+    from autobatch_proxy.queue.cached_client import Recall
+    from autobatch_proxy.queue.client import Desk
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one gunicorn put their numbers
+
+
+class _Tally:
+    """Answers of one kind since they were last brought over.
+
+    A shared metric is changed through a file mapping: 3 us for a request's three numbers, here 0.4.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._seconds = 0.0
+        self._buckets = [0] * (len(LATENCY_BUCKETS_S) + 1)
+
+    def add(self, seconds: float) -> None:
+        self.count += 1
+        self._seconds += seconds
+        self._buckets[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+
+    def pour_into(self, histogram: Histogram) -> None:
+        """Add everything to a histogram of these buckets, and begin anew."""
+        # The client library observes one value at a time only; its parts are plain counters.
+        histogram._sum.inc(self._seconds)  # noqa: SLF001
+        for bucket, count in zip(histogram._buckets, self._buckets, strict=True):  # noqa: SLF001
+            if count:
+                bucket.inc(count)
+        self.count, self._seconds, self._buckets = 0, 0.0, [0] * len(self._buckets)
+
+
+class Metrics:
+    """Made once in each worker, after the fork."""
+
+    def __init__(self) -> None:
+        if SHARED_FOLDER in os.environ:
+            pid = os.getpid()  # asked for once: three system calls a request were 6 % of a worker's time
+            values.ValueClass = values.MultiProcessValue(lambda: pid)  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "autobatch_http_requests", "Requests answered.", ["route", "code"], registry=self._registry
+        )
+        self._unbatched = Counter(
+            "autobatch_unbatched_requests",
+            "Requests whose upstream call was theirs alone, by why; docs/batching.md describes each reason.",
+            ["route", "reason"],
+            registry=self._registry,
+        )
+        self._durations = Histogram(
+            "autobatch_http_request_duration_seconds",
+            "From the headers to the answer.",
+            ["route"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=self._registry,
+        )
+        self._in_flight = Gauge(
+            "autobatch_in_flight_inputs",
+            "Inputs of requests that wait for their answer.",
+            multiprocess_mode="livesum",
+            registry=self._registry,
+        )
+        self._counts = {
+            name: Counter(f"autobatch_{name}", text, registry=self._registry)
+            for name, text in (
+                ("late_replies", "Replies that came when nobody waited any more."),
+                ("broken_replies", "Replies whose checksum or version was wrong."),
+                ("departures", "Requests whose client left before the answer."),
+                ("cache_hits", "Inputs answered from the result cache."),
+                ("cache_misses", "Inputs that the result cache did not have."),
+                ("cache_broken", "Of these, inputs whose value there was not what had been stored."),
+                (
+                    "cache_bypasses",
+                    "Requests that were not looked up: they travel alone, or the upstreams do not name one model.",
+                ),
+            )
+        }
+        self._counted = dict.fromkeys(self._counts, 0)
+        self._tallies: dict[tuple[str, int], _Tally] = {}
+
+    def answered(self, route: str, code: int, seconds: float) -> None:
+        """Count one answer."""
+        tally = self._tallies.get((route, code))
+        if tally is None:
+            tally = self._tallies[route, code] = _Tally()
+        tally.add(seconds)
+
+    def travels_alone(self, route: str, reason: Alone) -> None:
+        """Count one request that shares no upstream call."""
+        self._unbatched.labels(route, reason).inc()
+
+    def take(self, desk: "Desk", recall: "Recall | None") -> None:
+        """Bring over what was counted since the last time: here, at the desk, at the cache."""
+        for (route, code), tally in self._tallies.items():
+            self._requests.labels(route, code).inc(tally.count)
+            tally.pour_into(self._durations.labels(route))
+        self._in_flight.set(desk.inputs_in_flight)
+        totals = asdict(desk.counts)
+        if recall is not None:
+            totals |= {f"cache_{name}": total for name, total in asdict(recall.counts).items()}
+        for name, total in totals.items():
+            self._counts[name].inc(total - self._counted[name])
+            self._counted[name] = total
+
+    def render(self) -> bytes:
+        """Prometheus text of all workers, or of this one where there is no shared folder."""
+        if SHARED_FOLDER not in os.environ:
+            return generate_latest(self._registry)
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)

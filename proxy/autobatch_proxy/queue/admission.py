@@ -1,0 +1,61 @@
+"""Decide whether a request can be answered in its time, before it costs anybody anything. Pure; the clock is passed in.
+
+1. What waits is known from the last push, what is drained of it in a second from the batchers, who measure it while
+   there is a backlog. Without such a measurement nobody is refused.
+2. Between two looks the queue is taken to shrink at that rate. A worker that refuses somebody looks again soon: others
+   push too, and what nobody waits for any more is gone at once.
+"""
+
+import math
+
+from autobatch_shared.contract.status import Ahead
+
+RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60
+# Of a request's time this is kept for its own call, and for what a prediction is worth.
+SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.5, 0.4
+LOOK_EVERY_S = 0.1
+BULK_SHARE = 0.25  # of the rate, which bulk work has beside other work: see `autobatch_batcher.claiming.bulk_share`
+
+
+class Backlog:
+    """What one worker knows of what waits."""
+
+    def __init__(self) -> None:
+        self._ahead = Ahead()
+        self._at_s = 0.0
+
+    def is_old(self, now_s: float) -> bool:
+        """Whether it is time to look again before more are refused."""
+        return now_s - self._at_s > LOOK_EVERY_S
+
+    def note(self, ahead: Ahead, now_s: float) -> None:
+        """Take note of what a push found, at a time of any clock that goes on."""
+        self._ahead = ahead
+        self._at_s = now_s
+
+    def wait_s(self, drained_per_s: float, now_s: float, *, is_bulk: bool) -> float:
+        """Return how long a request that came now would wait; 0 where nobody knows.
+
+        Args:
+            drained_per_s: Inputs that all batchers answer in a second of backlog; 0 while nobody knows.
+            now_s: Of the same clock.
+            is_bulk: Whether it would wait behind all others.
+        """
+        if drained_per_s <= 0:
+            return 0.0
+        ahead = self._ahead
+        if is_bulk:
+            inputs, per_s = ahead.usual + ahead.bulk, drained_per_s
+        else:
+            inputs, per_s = ahead.usual, drained_per_s * (1 - BULK_SHARE if ahead.bulk else 1)
+        return max(0.0, (inputs + ahead.claimed) / per_s - (now_s - self._at_s))
+
+
+def is_in_time(wait_s: float, timeout_s: float) -> bool:
+    """Whether a request that waits so long can be answered in its time."""
+    return wait_s <= timeout_s - max(timeout_s * SPARE_SHARE, min(SPARE_S, timeout_s * SPARE_SHARE_MAX))
+
+
+def retry_after_s(wait_s: float) -> int:
+    """Return when to come back, in whole seconds: when what waits now will have been answered."""
+    return min(max(math.ceil(wait_s), RETRY_AFTER_MIN_S), RETRY_AFTER_MAX_S)

@@ -1,0 +1,65 @@
+"""What this worker knows of the batchers: one look a second, for all health probes and `/info` calls together."""
+
+import logging
+
+from autobatch_proxy.requests.plan import Allowed
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.status import Fleet
+from autobatch_shared.periodic import Periodic
+from autobatch_shared.redis.control import Control
+
+log = logging.getLogger(__name__)
+
+CHARACTERS_PER_TOKEN_MAX = 250  # beyond it TEI's `/tokenize` refuses a text
+LOOK_EVERY_S = 1.0
+LOOK_EVERY_UNHEALTHY_S = 0.1  # somebody may be waiting for readiness
+
+
+class FleetWatcher:
+    """Keeps `fleet` true to within about a second; empty while Redis is away.
+
+    Args:
+        control: Where the reports are.
+        inputs_max: Inputs in one call, as configured.
+        per_token: How many units of length a token is.
+    """
+
+    def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
+        self.fleet = Fleet((), 0)
+        self._inputs_max = inputs_max
+        self._per_token = per_token
+        #: What a job may have; while no batcher reports, what the last one said.
+        self.allowed = self._allow()
+        self._control = control
+        self._looking = Periodic("fleet-watcher", self._look)
+
+    def open(self) -> None:
+        """Begin to look."""
+        self._looking.start()
+
+    async def close(self) -> None:
+        """Stop looking."""
+        await self._looking.close()
+        await self._control.close()
+
+    async def _look(self) -> float:
+        was_healthy = self.fleet.is_healthy
+        try:
+            self.fleet = await self._control.fleet()
+        except QueueUnavailable:
+            self.fleet = Fleet((), 0)
+        if self.fleet.upstreams:
+            self.allowed = self._allow()
+        if self.fleet.is_healthy != was_healthy:
+            log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
+        return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S
+
+    def _allow(self) -> Allowed:
+        fleet = self.fleet
+        return Allowed(
+            fleet.batch_inputs_max(self._inputs_max),
+            fleet.input_tokens_max * self._per_token,
+            fleet.input_tokens_max * CHARACTERS_PER_TOKEN_MAX,
+            fleet.served_model,
+            fleet.alias,
+        )

@@ -1,0 +1,1 @@
+"""What one request becomes: jobs, and one answer of their rows. Pure."""

@@ -1,0 +1,89 @@
+"""How long inputs are, so that inputs of like length share a call. Pure, once the tokenizer's file is read."""
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from autobatch_shared.settings.loading import SettingsError
+
+# What a run of inputs may be padded by in all: about what one more call costs a small model on a CPU.
+PADDING_MAX_CHARACTERS = 128
+PADDING_MAX_TOKENS = 32
+
+# Of one request. A tokenizer takes 0.25 us a character, and the event loop waits for it: 5 ms at most.
+TOKENIZED_CHARACTERS_MAX = 20_000
+CHARACTERS_PER_TOKEN = 4  # of English
+
+
+class Ruler(msgspec.Struct, frozen=True):
+    """Measures texts in one unit, tokens or characters.
+
+    Attributes:
+        length: Of one text.
+        lengths: Of the texts of one request, in their order.
+        padding_max: What a run of inputs may be padded by in all.
+        per_token: How many of its unit a token is, about.
+        is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
+        vocabulary: Token ids that there are; None where nobody knows.
+    """
+
+    length: Callable[[str], int]
+    lengths: Callable[[Sequence[str]], list[int]]
+    padding_max: int
+    per_token: int
+    is_exact: Callable[[int], bool] = lambda _characters: False
+    vocabulary: int | None = None
+
+
+def make_ruler(tokenizer_file: str | None) -> Ruler:
+    """Return a ruler in tokens, special ones included, or in characters where there is no tokenizer.
+
+    A request of more than TOKENIZED_CHARACTERS_MAX characters is not tokenized but estimated.
+
+    Args:
+        tokenizer_file: Path of a `tokenizer.json`.
+
+    Raises:
+        SettingsError: The file cannot be read as a tokenizer, or the package `tokenizers` is missing.
+    """
+    if tokenizer_file is None:
+        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, CHARACTERS_PER_TOKEN)
+    count, vocabulary = _token_counter(tokenizer_file)
+
+    def length(text: str) -> int:
+        return count(text) if len(text) <= TOKENIZED_CHARACTERS_MAX else _estimate(text)
+
+    def lengths(texts: Sequence[str]) -> list[int]:
+        is_quick = sum(map(len, texts)) <= TOKENIZED_CHARACTERS_MAX
+        return list(map(count if is_quick else _estimate, texts))
+
+    def is_exact(characters: int) -> bool:
+        return characters <= TOKENIZED_CHARACTERS_MAX
+
+    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1, is_exact, vocabulary)
+
+
+def _estimate(text: str) -> int:
+    return len(text) // CHARACTERS_PER_TOKEN
+
+
+def _token_counter(path: str) -> tuple[Callable[[str], int], int]:
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - an optional dependency, and 10 ms
+    except ImportError as exc:
+        raise SettingsError(["TOKENIZER_FILE: needs the package `tokenizers`, which is not installed"]) from exc
+    try:
+        tokenizer = Tokenizer.from_file(path)
+    except Exception as exc:  # tokenizers raises plain Exception
+        raise SettingsError([f"TOKENIZER_FILE: not a tokenizer: {exc} (got {path!r})"]) from exc
+    # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def count(text: str) -> int:
+        try:
+            return len(tokenizer.encode(text))
+        except Exception:  # noqa: BLE001 - as above; a text it has no tokens for is the upstream's to judge
+            return _estimate(text)
+
+    return count, tokenizer.get_vocab_size(with_added_tokens=True)

@@ -1,0 +1,74 @@
+"""What token ids on OpenAI's routes stand for. Pure, once the ranks are read.
+
+Clients of OpenAI's API, langchain's by default, send ids of OpenAI's vocabulary. An upstream takes them for ids of its own
+model, and the vectors are then those of other texts, with status 200. So they are refused unless a setting says whose
+ids they are.
+
+Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
+"""
+
+from base64 import b64decode
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from autobatch_shared.contract.errors import ForeignTokenIds
+from autobatch_shared.settings.loading import SettingsError
+
+SEND_TEXTS = "Send texts instead: with langchain's OpenAIEmbeddings set check_embedding_ctx_length=False"
+
+RANKS = dict.fromkeys(range(100_256)).keys()  # every other vocabulary of OpenAI's has another number of them
+
+#: The text of one list of ids. Raises ForeignTokenIds for ids that have none.
+TextOfIds = Callable[[Sequence[int]], str]
+
+
+def make_text_of_ids(whose: str, ranks_file: str | None) -> TextOfIds | None:
+    """Return what the setting OPENAI_TOKEN_IDS means; None: the ids are the model's own.
+
+    Args:
+        whose: `refuse`, `model` or `cl100k`.
+        ranks_file: Path of `cl100k_base.tiktoken`, for `cl100k`.
+
+    Raises:
+        SettingsError: The file is missing, or cannot be read as ranks.
+    """
+    if whose == "model":
+        return None
+    if whose == "refuse":
+        return _refuse
+    if ranks_file is None:
+        raise SettingsError(["OPENAI_TOKEN_IDS=cl100k needs CL100K_FILE, the path of a cl100k_base.tiktoken"])
+    return _decoder(_read_ranks(ranks_file))
+
+
+def _refuse(_ids: Sequence[int]) -> NoReturn:
+    raise ForeignTokenIds(
+        f"`input` has token ids, which this server does not take here: it cannot know of which vocabulary they are. {SEND_TEXTS}"
+    )
+
+
+def _decoder(token_of: dict[int, bytes]) -> TextOfIds:
+    def text_of(ids: Sequence[int]) -> str:
+        try:
+            tokens = [token_of[each] for each in ids]
+        except KeyError as exc:
+            raise ForeignTokenIds(f"`input` has a token id that is not of cl100k_base: {exc.args[0]}") from exc
+        # A client that cuts long texts by tokens may cut a character, too.
+        return b"".join(tokens).decode(errors="replace")
+
+    return text_of
+
+
+def _read_ranks(path: str) -> dict[int, bytes]:
+    try:
+        lines = Path(path).read_bytes().splitlines()
+        pairs = [line.split(b" ") for line in lines if line]
+        token_of = {int(rank): b64decode(token, validate=True) for token, rank in pairs}
+    except (OSError, ValueError) as exc:
+        raise SettingsError([f"CL100K_FILE: not a tiktoken file of ranks: {exc} (got {path!r})"]) from exc
+    if token_of.keys() != RANKS:
+        raise SettingsError(
+            [f"CL100K_FILE: not cl100k_base, which has {len(RANKS)} ranks: {len(token_of)} (got {path!r})"]
+        )
+    return token_of

@@ -1,0 +1,130 @@
+"""`autobatch bench` as a command: what it prints, what it writes, and its exit status."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+from aiohttp import web
+
+from autobatch_bench.__main__ import with_command
+from autobatch_bench.checking.oracle import answer
+from autobatch_shared.extras import install_command
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.paths import ROOT
+
+TINY = ("--seconds", "0.1", "--rounds", "1")
+
+
+async def bench(*argv: str, **env: str) -> tuple[int, str, str]:
+    """Run the command; return exit status, output and errors."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "autobatch_bench", *argv),
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"} | env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture
+async def fake(upstream: FakeUpstream) -> FakeUpstream:
+    """An upstream whose vectors the bench knows byte for byte."""
+    upstream.info = {"model_id": "bench/test", "max_client_batch_size": 32}
+    return upstream
+
+
+def compare(upstream: FakeUpstream, *more: str) -> tuple[str, ...]:
+    """The arguments that compare an upstream with itself: what is under test is the bench."""
+    few = ("--n", "1", "--n", "5", "--concurrency", "2")
+    return ("compare", "--direct", upstream.url, "--proxy", upstream.url, *TINY, *few, *more)
+
+
+async def test_without_a_command_it_runs_both_sides_itself() -> None:
+    status, out, err = await bench("--concurrency", "2", *TINY, "--json")
+
+    assert status == 0, err
+    found = orjson.loads(out)
+    (pair,) = found["points"][0]["pairs"]
+    assert pair["direct"]["right"] > 0
+    assert pair["proxy"]["right"] > 0
+    assert set(pair["proxy"]["cpu_us"]) == {"load tool", "upstream", "redis", "batcher", "worker"}
+
+
+async def test_servers_that_run_already_are_compared(fake: FakeUpstream) -> None:
+    status, out, err = await bench(*compare(fake, "--json"))
+
+    assert status == 0, err
+    found = orjson.loads(out)["comparison"]
+    assert [point["x"] for point in found["bursts"]] == [1, 5]
+    assert [point["x"] for point in found["concurrency"]] == [2]
+    assert {point["x"] for point in found["workloads"]} == {"short", "fixed", "mixed", "several"}
+    assert found["parts_ms"].keys() == {"behind nginx"}
+
+
+async def test_wrong_answers_end_with_status_1_and_are_named(fake: FakeUpstream) -> None:
+    async def mix_up(_texts: list[str]) -> web.Response:
+        return web.Response(body=answer(["somebody else's"]))
+
+    fake.behave = mix_up
+    status, out, _ = await bench(*compare(fake))
+
+    assert status == 1
+    assert "wrong answers" in out
+
+
+async def test_an_upstream_that_is_not_there_is_named(unused_port: int) -> None:
+    url = f"http://127.0.0.1:{unused_port}"
+    status, _, err = await bench("compare", "--direct", url, "--proxy", url)
+
+    assert status == 2
+    assert str(unused_port) in err
+    assert "Traceback" not in err
+
+
+async def test_a_group_of_targets_that_is_none_is_named() -> None:
+    status, _, err = await bench("targets", "--only", "T1,T9")
+
+    assert status == 2
+    assert "T9" in err
+
+
+async def test_a_missed_target_is_a_result_and_no_error() -> None:
+    status, out, err = await bench("targets", "--only", "T3", *TINY)
+
+    assert status == 0, err
+    assert "missed" in out or "ok" in out
+    assert "T3 tei-queue" in out
+    assert "T1" not in out
+
+
+async def test_a_report_without_matplotlib_says_how_to_get_it(tmp_path: Path) -> None:
+    """None in place of a module is how Python marks one that is not there."""
+    hook = tmp_path / "sitecustomize.py"
+    hook.write_text("import sys\nsys.modules['matplotlib'] = None\n")
+    status, out, err = await bench("report", "--out", str(tmp_path / "r"), PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
+
+    assert status == 2, err
+    assert out.strip() == f"a report needs matplotlib: {install_command('report')}"
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([], ["run"]),
+        (["--seconds", "1"], ["run", "--seconds", "1"]),
+        (["targets", "--only", "T1"], ["targets", "--only", "T1"]),
+        (["--help"], ["--help"]),
+    ],
+)
+def test_the_command_is_run_where_none_is_named(argv: list[str], expected: list[str]) -> None:
+    assert with_command(argv) == expected

@@ -1,0 +1,350 @@
+"""Upstream and Redis misbehave: clear errors in time, the right one for each, and recovery without a restart."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+from aiohttp import web
+from redis.asyncio import Redis
+
+from autobatch_bench.checking.oracle import answer, row
+from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.job_queue import BatcherQueue
+from autobatch_shared.redis.link import RedisLink
+from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
+from tests.support.house import House, open_house, ready_house
+from tests.support.leaks import keys_left
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+Answering = Callable[[list[str]], web.Response]
+
+
+def always(make: Answering) -> Callable[[list[str]], Awaitable[web.StreamResponse]]:
+    async def behave(texts: list[str]) -> web.StreamResponse:
+        return make(texts)
+
+    return behave
+
+
+def body(content: bytes, content_type: str = "application/json") -> Answering:
+    return lambda _texts: web.Response(body=content, headers={"Content-Type": content_type})
+
+
+NONSENSE: dict[str, Answering] = {
+    "html": body(b"<html>welcome</html>", "text/html"),
+    "nothing": body(b""),
+    "an empty list": body(b"[]"),
+    "an object": body(b'{"embedding":[1.0]}'),
+    "a string": body(b'"error"'),
+    "too few rows": lambda texts: body(answer(texts[1:]))(texts),
+    "too many rows": lambda texts: body(answer([*texts, "more"]))(texts),
+    "rows of unequal length": lambda texts: body(b"[%b,[1.0]]" % b",".join(map(row, texts[1:])))(texts),
+    "cut in the middle": lambda texts: body(answer(texts)[:-100])(texts),
+    "rows that are no rows": lambda texts: body(b"[%b]" % b",".join(b"1.0" for _ in texts))(texts),
+    "rows of words": lambda texts: body(b"[%b]" % b",".join(b'["a"]' for _ in texts))(texts),
+    "rows of rows": lambda texts: body(b"[%b]" % b",".join(b"[[1.0]]" for _ in texts))(texts),
+    "unauthorized": lambda _texts: web.Response(status=401),
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+async def test_nonsense_from_the_upstream_is_never_a_success(redis_url: str, upstream: FakeUpstream, name: str) -> None:
+    upstream.behave = always(NONSENSE[name])
+    async with ready_house(redis_url, upstream.url, batch_policy="full", max_wait_time_ms=30) as house:
+        for status, error in await house.embed_each(["one", "two", "three"]):
+            assert (status, error["error_type"]) == (502, "Backend")
+        upstream.behave = None
+        assert await house.embed("four") == (200, [vector("four")])
+    assert await keys_left(redis_url) == []
+
+
+async def test_an_upstream_that_is_down_gives_503_and_comes_back(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        await upstream.stop()
+        for status, error in await house.embed_each(["one", "two"]):
+            assert (status, error["error_type"]) == (503, "Unhealthy")
+        await wait_until(lambda: is_unhealthy(house))
+        await upstream.start()
+        assert await house.embed("three") == (200, [vector("three")])
+        await wait_until(house.is_healthy)
+
+
+async def is_unhealthy(house: House) -> bool:
+    return not await house.is_healthy()
+
+
+async def test_an_upstream_that_restarts_quickly_is_not_noticed(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url, upstream_attempts=10) as house:
+        await upstream.stop()
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: is_unhealthy(house))
+        await upstream.start()
+        assert await asking == (200, [vector("hello")])
+
+
+async def test_a_retry_goes_to_the_other_replica(redis_url: str, upstream: FakeUpstream) -> None:
+    other = FakeUpstream()
+    await other.start()
+    try:
+        async with ready_house(redis_url, f"{upstream.url},{other.url}/") as house:
+            await wait_until(lambda: house.embed("warm"))
+            await upstream.stop()
+            answers = await house.embed_each([f"text {number}" for number in range(40)])
+            assert [(200, [vector(f"text {number}")]) for number in range(40)] == answers
+    finally:
+        await other.stop()
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(429, (429, "Overloaded")), (503, (503, "Unhealthy")), (502, (503, "Unhealthy"))],
+)
+async def test_an_outage_that_lasts_is_told_as_what_it_is(
+    redis_url: str, upstream: FakeUpstream, status: int, expected: tuple[int, str]
+) -> None:
+    upstream.behave = always(lambda _texts: tei_error(status, "text of somebody else", "Backend"))
+    async with ready_house(redis_url, upstream.url) as house:
+        async with house.http.post(f"{house.url}/embed", json={"inputs": "hello"}) as reply:
+            error = await reply.json()
+            assert (reply.status, error["error_type"]) == expected
+            assert "somebody" not in error["error"]
+            assert reply.headers["Retry-After"] == "1"
+    assert len(upstream.calls) == 2
+
+
+async def test_an_input_on_which_the_model_fails_fails_alone(redis_url: str, upstream: FakeUpstream) -> None:
+    """TEI answers 424 to a whole batch; asked one by one, only the guilty one gets it."""
+
+    async def fails_on_some(texts: list[str]) -> web.Response | None:
+        if "killer" in texts:
+            return tei_error(424, "Backend error: killer", "Backend")
+        return None
+
+    upstream.behave = fails_on_some
+    texts = ["one", "killer", "three"]
+    async with ready_house(redis_url, upstream.url, batch_policy="full", max_wait_time_ms=50) as house:
+        answers = await house.embed_each(texts)
+    error = {"error": "Backend error: killer", "error_type": "Backend"}
+    assert answers == [(200, [vector("one")]), (424, error), (200, [vector("three")])]
+
+
+async def test_a_slow_upstream_is_given_up_in_time(redis_url: str, upstream: FakeUpstream) -> None:
+    upstream.behave = Gate()
+    async with ready_house(redis_url, upstream.url, upstream_timeout_ms=100) as house:
+        status, error = await house.embed("hello")
+        assert (status, error["error_type"]) == (504, "Backend")
+        upstream.behave = None
+        assert await house.embed("again") == (200, [vector("again")])
+
+
+async def test_a_deadline_that_the_client_sets_is_kept(redis_url: str, upstream: FakeUpstream) -> None:
+    gate = Gate()
+    upstream.behave = gate
+    async with ready_house(redis_url, upstream.url, max_concurrent_batches=1) as house:
+        patient = asyncio.create_task(house.embed("patient"))
+        await wait_until(lambda: upstream.calls)
+        status, error = await house.embed("hurried", headers={"x-request-timeout-ms": "50"})
+        assert (status, error) == (504, {"error": "The request's time is over", "error_type": "Backend"})
+        gate.opened.set()
+        assert await patient == (200, [vector("patient")])
+        assert await house.embed("after") == (200, [vector("after")])
+    assert ["hurried"] not in upstream.calls
+
+
+async def test_a_job_whose_time_ends_in_a_lane_is_not_sent(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url, batch_policy="full", max_wait_time_ms=300) as house:
+        status, _ = await house.embed("hurried", headers={"x-request-timeout-ms": "50"})
+        assert status == 504
+        assert await house.embed("after") == (200, [vector("after")])
+    assert upstream.calls == [["after"]]
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "soon", "1.5", "", "9" * 5000])
+async def test_a_deadline_that_is_no_number_is_refused(redis_url: str, upstream: FakeUpstream, value: str) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        status, error = await house.embed("hello", headers={"x-request-timeout-ms": value})
+    assert (status, error["error_type"]) == (422, "Validation")
+    assert "x-request-timeout-ms" in error["error"]
+
+
+async def test_a_full_queue_refuses_at_once(redis_url: str, upstream: FakeUpstream) -> None:
+    gate = Gate()
+    upstream.behave = gate
+    async with ready_house(redis_url, upstream.url, proxy={"max_queue_size": 5}, max_concurrent_batches=1) as house:
+        waiting = [asyncio.create_task(house.embed(f"text {number}")) for number in range(5)]
+        await wait_until(lambda: in_flight(house, 5))
+        async with house.http.post(f"{house.url}/embed", json={"inputs": "too much"}) as reply:
+            assert reply.status == 429
+            assert int(reply.headers["Retry-After"]) > 0
+            assert await reply.json() == {"error": "Model is overloaded", "error_type": "Overloaded"}
+        gate.opened.set()
+        assert [(200, [vector(f"text {number}")]) for number in range(5)] == await asyncio.gather(*waiting)
+
+
+async def in_flight(house: House, inputs: int) -> bool:
+    return f"autobatch_in_flight_inputs {inputs}.0" in await house.metrics()
+
+
+async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url, max_queue_size=3, request_timeout_ms=300) as one:
+        async with open_house(redis_url, max_queue_size=3, request_timeout_ms=300) as other:
+            first = asyncio.create_task(one.embed(["a", "b"]))
+            await wait_until(lambda: in_flight(one, 2))
+            await wait_until(lambda: keys_left(redis_url))
+            assert (await other.embed(["c", "d"]))[0] == 429
+            assert (await first)[0] == 504
+    assert upstream.calls == []
+
+
+async def test_without_a_batcher_requests_end_with_their_deadline(redis_url: str) -> None:
+    async with open_house(redis_url, request_timeout_ms=100) as house:
+        assert (await house.embed("hello"))[0] == 504
+        assert await is_unhealthy(house)
+
+
+async def test_a_batcher_that_stops_finishes_what_it_has(redis_url: str, upstream: FakeUpstream) -> None:
+    gate = Gate()
+    upstream.behave = gate
+    async with open_house(redis_url) as house:
+        batcher = await house.add_batcher(upstream.url, batch_policy="full", max_wait_time_ms=100)
+        await wait_until(house.is_healthy)
+        asking = asyncio.create_task(house.embed_each(["one", "two"]))
+        await wait_until(lambda: upstream.calls)
+        stopping = asyncio.create_task(batcher.stop())
+        gate.opened.set()
+        assert await asking == [(200, [vector("one")]), (200, [vector("two")])]
+        await stopping
+        await wait_until(lambda: is_unhealthy(house))
+
+
+async def test_what_a_drain_cannot_finish_goes_to_the_others(redis_url: str, upstream: FakeUpstream) -> None:
+    gate = Gate()
+    upstream.behave = gate
+    async with open_house(redis_url) as house:
+        batcher = await house.add_batcher(upstream.url, drain_timeout_ms=50)
+        await wait_until(house.is_healthy)
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: upstream.calls)
+        await batcher.stop()
+        upstream.behave = None
+        await house.add_batcher(upstream.url)
+        assert await asking == (200, [vector("hello")])
+        gate.opened.set()
+
+
+async def test_redis_away_is_503_and_comes_back_without_a_restart(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    async with open_house(own_redis.url) as house:
+        await house.add_batcher(upstream.url)
+        status, error = await house.embed("nobody there yet")
+        assert (status, error["error_type"]) == (503, "Unhealthy")
+        assert await is_unhealthy(house)
+        own_redis.start()
+        await wait_until(house.is_healthy)
+        assert await house.embed("hello") == (200, [vector("hello")])
+        own_redis.kill()
+        await wait_until(lambda: is_unhealthy(house))
+        assert (await house.embed("gone"))[0] == 503
+        own_redis.start()
+        await wait_until(house.is_healthy)
+        assert await house.embed("back") == (200, [vector("back")])
+
+
+async def test_requests_in_flight_when_redis_loses_its_data_get_503(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    own_redis.start()
+    gate = Gate()
+    upstream.behave = gate
+    async with ready_house(own_redis.url, upstream.url) as house:
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: upstream.calls)
+        own_redis.kill()
+        own_redis.start()
+        assert (await asking)[0] == 503
+        gate.opened.set()
+        upstream.behave = None
+        assert await house.embed("after") == (200, [vector("after")])
+
+
+async def test_requests_in_flight_when_redis_stays_away_get_503(own_redis: RedisServer, upstream: FakeUpstream) -> None:
+    own_redis.start()
+    gate = Gate()
+    upstream.behave = gate
+    async with ready_house(own_redis.url, upstream.url, drain_timeout_ms=100) as house:
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: upstream.calls)
+        own_redis.kill()
+        assert (await asking)[0] == 503
+        gate.opened.set()
+
+
+async def test_a_cut_connection_loses_no_request_in_flight(redis_url: str, upstream: FakeUpstream) -> None:
+    """The data is still there: replies that came meanwhile are fetched by name."""
+    gate = Gate()
+    upstream.behave = gate
+    async with ready_house(redis_url, upstream.url) as house:
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: upstream.calls)
+        async with Redis.from_url(redis_url) as redis:
+            await redis.client_kill_filter(_type="normal", skipme=True)
+        gate.opened.set()
+        assert await asking == (200, [vector("hello")])
+
+
+async def test_a_broken_frame_is_put_aside_and_the_others_are_answered(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
+        flipped = encode(JobHeader("w1.1", 1, 1, 4_000_000_000_000, "/embed"), b'["a"]').replace(b'["a"]', b'["b"]')
+        await redis.rpush("{house}:jobs", flipped)
+        await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        assert await house.embed("hello") == (200, [vector("hello")])
+    assert upstream.calls == [["hello"]]
+    assert await keys_left(redis_url) == []
+
+
+async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream) -> None:
+    elsewhere = FakeUpstream()
+    await elsewhere.start()
+    upstream.behave = always(lambda _texts: web.Response(status=307, headers={"Location": f"{elsewhere.url}/embed"}))
+    try:
+        async with ready_house(redis_url, upstream.url) as house:
+            assert (await house.embed("hello"))[0] == 502
+    finally:
+        await elsewhere.stop()
+    assert elsewhere.calls == []
+
+
+async def test_a_job_that_two_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house, AsyncExitStack() as stack:
+        link = RedisLink(Address.from_url(redis_url), "test")
+        link.start()
+        stack.push_async_callback(link.close)
+        await link.wait_connected(5)
+        asking = asyncio.create_task(house.embed("hello"))
+        for name in ("first", "second"):
+            dying = BatcherQueue(link, link, Keys("house"), name, lease_ms=100, reply_ttl_ms=1000)
+            await wait_until(partial(claims, dying))
+            if name == "first":
+                other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
+                await wait_until(partial(reaps, other))
+        await house.add_batcher(upstream.url)
+        status, error = await asking
+    assert (status, error["error_type"]) == (502, "Backend")
+    assert "two batchers" in error["error"]
+    assert upstream.calls == []
+
+
+async def claims(queue: BatcherQueue) -> bool:
+    claim = await queue.claim(1, 1)
+    return bool([*claim.fresh, *claim.retried])
+
+
+async def reaps(queue: BatcherQueue) -> bool:
+    return (await queue.reap())[0] == 1

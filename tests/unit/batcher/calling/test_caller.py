@@ -1,0 +1,221 @@
+"""What a batch costs its upstream in calls, and what is learnt from these."""
+
+import asyncio
+import json
+
+import msgspec
+import pytest
+
+from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.jobs import Job
+from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Answer, Upstream
+from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_batcher.upstreams.tuning import Sample, Tuner
+from autobatch_shared.contract.errors import UpstreamUnavailable
+from autobatch_shared.contract.frames import ReplyHeader, decode_reply
+from autobatch_shared.redis.clock import RedisClock
+from tests.unit.builders import Kind, make_job
+from tests.unit.upstreams import NO_SESSION, Trials
+
+JSON = "application/json"
+
+
+class Listening(Tuner):
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.samples: list[Sample] = []
+
+    def note(self, sample: Sample) -> None:
+        self.samples.append(sample)
+
+
+class Refusing(Upstream):
+    """Answers calls, and refuses those that have a guilty text."""
+
+    def __init__(self, guilty: str = "", status: int = 413) -> None:
+        self.heard = Listening()
+        super().__init__(NO_SESSION, "http://a", configured(100, 10**6), None, self.heard)
+        self.calls: list[list[str]] = []
+        self.error = b'{"error":"too long"}'
+        self._guilty = guilty
+        self._status = status
+
+    async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
+        assert (route, timeout_s) == ("/embed", 1), content_type
+        inputs = json.loads(body)["inputs"]
+        self.calls.append(inputs)
+        if self._guilty in inputs:
+            return Answer(self._status, JSON, self.error, None)
+        return Answer(200, JSON, json.dumps([[float(len(text))] for text in inputs]).encode(), None)
+
+    async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
+        """Return job, status and body of each reply to a batch that is not called a second time after an outage."""
+        clock = RedisClock()
+        clock.sync(0)
+        pool, metrics = Pool([self]), Metrics()
+        suspects = Suspects(pool, Trials(), clock, metrics)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        replies = await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
+        parts = [reply.frame.partition(b"\n") for reply in replies]
+        return [
+            (reply.job, json.loads(head)["status"], body) for reply, (head, _, body) in zip(replies, parts, strict=True)
+        ]
+
+
+def texts(*each: str) -> list[Job]:
+    return [make_job(str(place), body=json.dumps([text]).encode(), longest=1) for place, text in enumerate(each)]
+
+
+async def test_what_several_ask_for_is_asked_for_once() -> None:
+    upstream = Refusing()
+    jobs = texts("aa", "b", "aa", "aa")
+
+    answers = await upstream.answers(jobs)
+
+    assert [["aa", "b"]] == upstream.calls
+    rows = [b"[[2.0]]", b"[[1.0]]", b"[[2.0]]", b"[[2.0]]"]
+    assert [(job.header.id, 200, row) for job, row in zip(jobs, rows, strict=True)] == answers
+
+
+async def test_a_guilty_input_fails_alone() -> None:
+    answers = await Refusing("bad").answers(texts("a", "bad", "c", "d"))
+
+    assert [200, 413, 200, 200] == [status for _, status, _ in answers]
+
+
+@pytest.mark.parametrize("status", [413, 424])
+async def test_what_several_ask_for_is_refused_once(status: int) -> None:
+    """A hundred clients with the same text that is too long would be 199 calls, one after the other, in one slot."""
+    upstream = Refusing("bad", status)
+
+    answers = await upstream.answers(texts(*["bad"] * 100))
+
+    assert [status] * 100 == [status for _, status, _ in answers]
+    assert 1 == len(upstream.calls)
+
+
+async def test_of_a_good_call_the_tuner_hears_what_was_computed() -> None:
+    upstream = Refusing()
+    await upstream.answers(texts("aa", "b", "aa"))
+
+    (sample,) = upstream.heard.samples
+    assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.units, sample.was_busy)
+
+
+async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> None:
+    """Or a block of calls with twins in it looks better than it was, and wins a trial by that."""
+    upstream = Refusing()
+    await upstream.answers(texts("aa", "b", *["aa"] * 50))
+
+    (sample,) = upstream.heard.samples
+    assert sample.useful <= sample.units
+
+
+@pytest.mark.parametrize("kind", ["merge", "verbatim"])
+async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -> None:
+    upstream = Refusing("bad", 400)
+    await upstream.answers([make_job("a", kind=kind, body=b'["bad"]' if kind == "merge" else b'{"inputs":["a"]}')])
+
+    assert [0] == [sample.units for sample in upstream.heard.samples]
+
+
+# Counts beside the calls.
+
+
+class Counting(Upstream):
+    """Computes unless it is away, and counts a token a character."""
+
+    def __init__(self, name: str, *, is_away: bool = False, computes: bool = True) -> None:
+        super().__init__(NO_SESSION, f"http://{name}", configured(100, 10**6), None, Tuner(1))
+        self.is_healthy = True
+        self.asked: list[list[str]] = []
+        self._is_away, self._computes = is_away, computes
+
+    async def post(self, _route: str, body: bytes, _content_type: str | None, _timeout_s: float) -> Answer:
+        if not self._computes:
+            return Answer(503, JSON, b"", None)
+        rows = json.dumps([[1.0]] * len(json.loads(body)["inputs"])).encode()
+        return Answer(200, JSON, rows, None, {"x-compute-tokens": "77", "x-compute-type": "cpu", "x-queue-time": "3"})
+
+    async def ask(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
+        assert (route, content_type, timeout_s) == ("/tokenize", JSON, 1)
+        self.asked.append(json.loads(body)["inputs"])
+        if self._is_away:
+            raise UpstreamUnavailable
+        return Answer(200, JSON, json.dumps([[{}] * len(text) for text in self.asked[-1]]).encode(), None)
+
+
+def counted(*lists: list[str], by: set[int]) -> list[Job]:
+    return [
+        msgspec.structs.replace(job, header=msgspec.structs.replace(job.header, is_counted=place in by))
+        for place, job in enumerate(
+            make_job(str(place), n=len(each), body=json.dumps(each).encode()) for place, each in enumerate(lists)
+        )
+    ]
+
+
+async def replies(jobs: list[Job], *upstreams: Upstream) -> list[ReplyHeader]:
+    clock = RedisClock()
+    clock.sync(0)
+    pool, metrics = Pool(list(upstreams)), Metrics()
+    suspects = Suspects(pool, Trials(), clock, metrics)
+    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
+    found = await caller.answer(jobs, Slot(upstreams[0], len(jobs), len(jobs), was_busy=True))
+    assert [task for task in asyncio.all_tasks() if task.get_name() == "counting" and not task.cancelling()] == []
+    return [decode_reply(reply.frame)[0] for reply in found]
+
+
+async def test_each_pays_for_their_own_tokens() -> None:
+    upstream = Counting("a")
+
+    found = await replies(counted(["abc"], ["x"], ["abc", "de"], by={0, 2}), upstream)
+
+    assert [[3], [], [3, 2]] == [reply.tokens for reply in found]
+    assert [["abc", "de"]] == upstream.asked
+    assert all(reply.measures == {"x-compute-type": "cpu"} for reply in found)
+
+
+async def test_who_is_alone_pays_what_the_upstream_says() -> None:
+    upstream = Counting("a")
+
+    (found,) = await replies(counted(["abc", "de"], by={0}), upstream)
+
+    assert ([77], "3", []) == (found.tokens, found.measures["x-queue-time"], upstream.asked)
+
+
+async def test_a_list_with_twins_is_not_what_the_upstream_computed() -> None:
+    """Neither its tokens nor its characters are those of the request."""
+    (found,) = await replies(counted(["abc", "abc"], by={0}), Counting("a"))
+
+    assert ([3, 3], {"x-compute-type": "cpu"}) == (found.tokens, found.measures)
+
+
+async def test_a_count_that_fails_fails_only_who_asked() -> None:
+    found = await replies(counted(["a"], ["b"], ["c"], by={1}), Counting("a", is_away=True))
+
+    assert [(200, ""), (0, "upstream_unavailable"), (200, "")] == [(reply.status, reply.fault) for reply in found]
+
+
+async def test_a_call_that_moved_is_counted_where_it_was_answered() -> None:
+    away, well = Counting("a", is_away=True, computes=False), Counting("b")
+
+    found = await replies(counted(["a"], ["bc"], by={0, 1}), away, well)
+
+    assert [(200, [1]), (200, [2])] == [(reply.status, reply.tokens) for reply in found]
+
+
+async def test_a_route_of_another_model_is_told_to_all_at_once() -> None:
+    """No retries and no halves: that takes a slot from others, for an answer that is known."""
+    upstream = Refusing("x", 424)
+    upstream.error = b'{"error":"Backend error: Model is not an embedding model","error_type":"Backend"}'
+    jobs = texts("x", "b", "c")
+
+    answers = await upstream.answers(jobs)
+
+    assert [(job.header.id, 424, upstream.error) for job in jobs] == answers
+    assert 1 == len(upstream.calls)

@@ -1,0 +1,143 @@
+"""Which input is to blame when an upstream dies in mid-call, and which is not."""
+
+import json
+from collections.abc import Callable, Iterable
+
+from autobatch_batcher.calling import suspects
+from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.jobs import Job
+from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Answer, Upstream
+from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_shared.contract.errors import UpstreamBroken
+from autobatch_shared.contract.frames import decode_job
+from autobatch_shared.redis.clock import RedisClock
+from tests.unit.builders import make_job
+from tests.unit.upstreams import NO_SESSION, Trials
+
+
+class Mortal(Upstream):
+    """Hangs up on calls of which it dies; somebody starts it again before it is looked at a second time.
+
+    Attributes:
+        calls: Inputs of each.
+        hangs_up: Whether it does on a call with these inputs.
+        survives: Whether it is there still after that.
+    """
+
+    def __init__(self, hangs_up: Callable[[list[str]], bool], *, survives: bool = False) -> None:
+        super().__init__(NO_SESSION, "http://a", configured(100, 10**6), None, Tuner(2))
+        self.is_healthy = True
+        self.calls: list[list[str]] = []
+        self._hangs_up = hangs_up
+        self._survives = survives
+        self._is_dead = False
+
+    async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
+        assert (route, content_type, timeout_s) == ("/embed", "application/json", 1)
+        assert 1 == self.calls_in_flight
+        inputs = json.loads(body)["inputs"]
+        self.calls.append(inputs)
+        if self._hangs_up(inputs):
+            self._is_dead = not self._survives
+            raise UpstreamBroken
+        return Answer(200, "application/json", json.dumps([[float(len(text))] for text in inputs]).encode(), None)
+
+    async def listens(self) -> bool:
+        was_dead, self._is_dead = self._is_dead, False
+        return not was_dead
+
+    async def answers(self, jobs: list[Job], trials: Trials, attempts_max: int = 3) -> list[str]:
+        """Return what each job is told: `200`, or the code of a fault."""
+        clock, pool, metrics = RedisClock(), Pool([self]), Metrics()
+        clock.sync(0)
+        caller = Caller(
+            pool, Suspects(pool, trials, clock, metrics), clock, metrics, timeout_max_s=1, attempts_max=attempts_max
+        )
+        slot = Slot(self, len(jobs), len(jobs), was_busy=True)
+        replies = await caller.answer(jobs, slot)
+        slot.release()
+        assert 0 == self.calls_in_flight == self.inputs_in_flight == self.work_in_flight
+        assert [job.header.id for job in jobs] == [reply.job for reply in replies]
+        heads = [json.loads(reply.frame.partition(b"\n")[0]) for reply in replies]
+        return [head.get("fault") or str(head["status"]) for head in heads]
+
+
+def texts(each: Iterable[str]) -> list[Job]:
+    return [make_job(str(place), body=json.dumps([text]).encode(), longest=1) for place, text in enumerate(each)]
+
+
+async def test_an_input_of_which_it_dies_twice_is_given_up_and_its_neighbours_are_answered() -> None:
+    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), Trials()
+    jobs = texts(["a", "deadly", "c"])
+
+    assert ["200", "job_poisonous", "200"] == await upstream.answers(jobs, trials)
+    assert [["a", "deadly", "c"], ["a"], ["deadly"], ["c"]] == upstream.calls
+    assert [(jobs[1].header, jobs[1].body)] == [decode_job(frame) for frame in trials.buried]
+
+
+async def test_the_senders_of_one_such_text_share_its_fate() -> None:
+    """Or each of them would cost a death."""
+    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), Trials()
+
+    assert ["job_poisonous", "200", "job_poisonous"] == await upstream.answers(texts(["deadly", "b", "deadly"]), trials)
+    assert 3 == len(upstream.calls)
+    assert 2 == len(trials.buried)
+
+
+async def test_a_call_that_died_by_chance_costs_nobody_an_answer() -> None:
+    upstream, trials = Mortal(lambda inputs: len(inputs) > 1), Trials()
+
+    assert ["200", "200"] == await upstream.answers(texts("ab"), trials)
+    assert [] == trials.buried
+
+
+async def test_an_upstream_that_hangs_up_and_lives_has_an_outage() -> None:
+    """No input is to blame, and after as many attempts as ever the others are not tried at all."""
+    upstream, trials = Mortal(lambda _inputs: True, survives=True), Trials()
+
+    assert ["upstream_broken"] * 3 == await upstream.answers(texts("abc"), trials)
+    assert [["a", "b", "c"], ["a"], ["a"]] == upstream.calls
+    assert [] == trials.buried
+
+
+async def test_one_of_which_it_only_hangs_up_fails_alone() -> None:
+    upstream, trials = Mortal(lambda inputs: "b" in inputs, survives=True), Trials()
+
+    assert ["200", "upstream_broken", "200"] == await upstream.answers(texts("abc"), trials)
+
+
+async def test_who_was_cut_by_another_ones_trial_is_tried_as_it_was() -> None:
+    cuts = iter([True])
+    upstream, trials = Mortal(lambda _inputs: next(cuts, False)), Trials()
+    trials.others_try = True
+
+    assert ["200", "200"] == await upstream.answers(texts("ab"), trials)
+    assert [["a", "b"], ["a", "b"]] == upstream.calls
+
+
+async def test_a_guilty_one_that_was_cut_by_another_ones_trial_is_found_all_the_same() -> None:
+    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), Trials()
+    trials.others_try = True
+
+    assert ["200", "job_poisonous"] == await upstream.answers(texts(["a", "deadly"]), trials)
+
+
+async def test_a_trial_that_was_hung_up_on_lingers() -> None:
+    """So that whoever was cut with it sees that there was one."""
+    trials = Trials()
+    await Mortal(lambda inputs: "deadly" in inputs).answers(texts(["a", "deadly"]), trials)
+
+    assert [0, suspects.LINGER_MS] == trials.lingered_ms
+
+
+async def test_who_is_hung_up_on_while_it_is_away_is_no_suspect() -> None:
+    """A balancer in front of it takes the connection and drops it: an outage, told after the usual attempts."""
+    upstream, trials = Mortal(lambda _inputs: True), Trials()
+    upstream.is_healthy = False
+
+    assert ["upstream_unavailable"] * 2 == await upstream.answers(texts("ab"), trials)
+    assert [["a", "b"]] * 3 == upstream.calls

@@ -1,0 +1,99 @@
+"""What an upstream says of itself only ever lowers the limits."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autobatch_batcher.upstreams.limits import UNKNOWN_MAX, Limits, configured, lowered
+
+OURS = configured(32, 2_000_000)
+INFO = {
+    "model_id": "BAAI/bge-small-en-v1.5",
+    "model_sha": None,
+    "model_dtype": "float32",
+    "model_type": {"embedding": {"pooling": "cls"}},
+    "max_concurrent_requests": 512,
+    "max_input_length": 512,
+    "max_batch_tokens": 16384,
+    "max_batch_requests": None,
+    "max_client_batch_size": 32,
+    "auto_truncate": True,
+    "version": "1.9.0",
+}
+
+
+def info(**changes: object) -> bytes:
+    return json.dumps(INFO | changes).encode()
+
+
+def test_configured_limits_hold_until_the_upstream_speaks() -> None:
+    assert Limits(32, 2_000_000, UNKNOWN_MAX) == OURS
+
+
+@pytest.mark.parametrize(
+    ("said", "inputs_max", "in_flight_inputs_max"),
+    [
+        ({}, 32, 512),
+        ({"max_client_batch_size": 8}, 8, 512),
+        ({"max_client_batch_size": 1000}, 32, 512),
+        ({"max_client_batch_size": None}, 32, 512),
+        ({"max_concurrent_requests": 20}, 20, 20),
+        ({"max_concurrent_requests": None}, 32, UNKNOWN_MAX),
+        ({"max_concurrent_requests": 10**9}, 32, UNKNOWN_MAX),
+        ({"max_concurrent_requests": 4, "max_client_batch_size": 8}, 4, 4),
+        ({"max_client_batch_size": 1}, 1, 512),
+    ],
+)
+def test_limits_are_lowered_to_what_info_says(
+    said: dict[str, object], inputs_max: int, in_flight_inputs_max: int
+) -> None:
+    """A list longer than the permits can never succeed, since TEI takes one for each input."""
+    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max, 512) == lowered(OURS, info(**said))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b"32",
+        b"<html>",
+        b"\xff",
+        b'{"model_id":"\xff"}',
+        b'{"max_client_batch_size":8',
+        b'{"max_client_batch_size":"8"}',
+        b'{"max_client_batch_size":8.5}',
+        b'{"max_client_batch_size":true}',
+        b'{"max_client_batch_size":[8]}',
+        b'{"max_client_batch_size":8}{}',
+        b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    ],
+    ids=lambda said: repr(said[:40]),
+)
+def test_what_is_no_info_changes_nothing(said: bytes) -> None:
+    assert lowered(OURS, said) == OURS
+
+
+SIZES = st.none() | st.integers(-(2**70), 2**70)
+
+
+@given(SIZES, SIZES, st.integers(1, 1000))
+def test_info_never_raises_a_limit_and_leaves_room_for_one(
+    client_batch: int | None, permits: int | None, inputs_max: int
+) -> None:
+    before = configured(inputs_max, 1000)
+
+    after = lowered(before, info(max_client_batch_size=client_batch, max_concurrent_requests=permits))
+
+    assert 1 <= after.inputs_max <= min(before.inputs_max, after.in_flight_inputs_max)
+    assert after.in_flight_inputs_max <= before.in_flight_inputs_max
+    assert after.body_bytes_max == before.body_bytes_max
+
+
+@given(st.binary())
+def test_any_bytes_are_survived(said: bytes) -> None:
+    assert lowered(OURS, said) == OURS

@@ -1,0 +1,231 @@
+"""Calls go where least work waits, and to an upstream that is out only to see whether it is back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
+from tests.unit.upstreams import make_upstream, open_breaker
+
+NOW_S = 100.0
+LATER_S = NOW_S + 1_000
+
+
+def call(upstream: Upstream, inputs: int = 1, units: int = 0) -> Slot:
+    return Slot(upstream, inputs, units, was_busy=False)
+
+
+def books(upstream: Upstream) -> tuple[int, int, int]:
+    return upstream.calls_in_flight, upstream.inputs_in_flight, upstream.work_in_flight
+
+
+def test_the_one_with_the_least_outstanding_work_is_called() -> None:
+    """Not the one with the fewest calls: one long call is more work than three short ones."""
+    a, b = make_upstream("a", calls_max=4), make_upstream("b", calls_max=4)
+    call(a, inputs=32, units=10_000)
+    for _ in range(3):
+        call(b, inputs=8, units=100)
+
+    assert Pool([a, b]).free(NOW_S) is b
+
+
+def test_where_no_length_is_known_inputs_are_the_work() -> None:
+    a, b = make_upstream("a"), make_upstream("b")
+    call(a, inputs=2)
+    call(b, inputs=1)
+
+    assert Pool([a, b]).free(NOW_S) is b
+
+
+def test_without_a_free_slot_there_is_none() -> None:
+    a, b = make_upstream("a", calls_max=1), make_upstream("b", calls_max=2)
+    for upstream in (a, b, b):
+        call(upstream)
+
+    assert Pool([a, b]).free(NOW_S) is None
+    assert 0 == Pool([a, b]).slots_free
+
+
+def test_an_upstream_that_takes_no_further_input_has_no_room() -> None:
+    a = make_upstream("a", in_flight_inputs_max=32)
+    call(a, inputs=32)
+
+    assert Pool([a]).free(NOW_S) is None
+
+
+def test_of_an_upstream_that_is_nearly_full_the_next_call_has_the_rest() -> None:
+    a = make_upstream("a", in_flight_inputs_max=40)
+    call(a, inputs=32)
+
+    assert 8 == limits_now(a).inputs_max
+
+
+def test_a_slot_that_was_given_back_is_free() -> None:
+    a = make_upstream("a", calls_max=1)
+    slot = call(a, inputs=3, units=99)
+    slot.release()
+
+    assert (0, 0, 0) == books(a)
+    assert Pool([a]).free(NOW_S) is a
+
+
+def test_a_slot_that_moved_is_given_back_where_it_went() -> None:
+    a, b = make_upstream("a"), make_upstream("b")
+    slot = call(a, inputs=3, units=99)
+    slot.move_to(b)
+
+    assert ((0, 0, 0), (1, 3, 102)) == (books(a), books(b))
+    slot.release()
+    assert ((0, 0, 0), (0, 0, 0)) == (books(a), books(b))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from(["call", "move", "release"]), st.integers(0, 9), st.integers(1, 40), st.integers(0, 9)
+        ),
+        max_size=40,
+    )
+)
+def test_whatever_happens_the_books_are_what_is_in_flight(steps: list[tuple[str, int, int, int]]) -> None:
+    upstreams = [make_upstream(name) for name in "abc"]
+    slots: list[tuple[Slot, int]] = []
+    for what, which, inputs, place in steps:
+        upstream = upstreams[which % 3]
+        if what == "call":
+            slots.append((call(upstream, inputs), inputs))
+        elif slots and what == "move":
+            slots[place % len(slots)][0].move_to(upstream)
+        elif slots:
+            slots.pop(place % len(slots))[0].release()
+    for upstream in upstreams:
+        here = [inputs for slot, inputs in slots if slot.upstream is upstream]
+        assert (len(here), sum(here), sum(here)) == books(upstream)
+    assert len(slots) == Pool(upstreams).calls_in_flight
+
+
+def test_while_one_is_well_the_others_are_left_alone() -> None:
+    ill, out, well = make_upstream("ill", is_healthy=False), make_upstream("out"), make_upstream("well", calls_max=2)
+    open_breaker(out, NOW_S)
+    call(well, inputs=32, units=10_000)
+    pool = Pool([ill, out, well])
+
+    assert pool.free(NOW_S) is well
+    call(well)
+    assert pool.free(NOW_S) is None
+
+
+def test_one_that_was_taken_out_is_tried_first_once_its_pause_is_over() -> None:
+    well, out = make_upstream("well"), make_upstream("out")
+    open_breaker(out, NOW_S)
+    pool = Pool([well, out])
+
+    assert pool.free(NOW_S) is well
+    assert pool.free(LATER_S) is out
+
+
+def test_it_is_tried_with_one_call_at_a_time() -> None:
+    well, out = make_upstream("well"), make_upstream("out")
+    open_breaker(out, NOW_S)
+    pool = Pool([well, out])
+    trial = call(out)
+    out.breaker.called()
+
+    assert pool.free(LATER_S) is well
+    trial.release()
+    out.breaker.failed(LATER_S)
+    assert pool.free(LATER_S) is well
+    assert pool.free(LATER_S + 1_000) is out
+
+
+def test_a_slot_taken_for_a_trial_is_the_trial() -> None:
+    """The working loop looks for the next slot before the call of the last one has begun: all would be trials."""
+    well, out = make_upstream("well"), make_upstream("out")
+    open_breaker(out, NOW_S)
+    pool = Pool([well, out])
+    first = pool.free(LATER_S)
+    assert first is out
+    call(first)
+
+    assert pool.free(LATER_S) is well
+
+
+def test_where_none_is_well_any_is_better_than_none() -> None:
+    ill, out = make_upstream("ill", is_healthy=False), make_upstream("out")
+    open_breaker(out, NOW_S)
+    pool = Pool([ill, out])
+
+    first = pool.free(NOW_S)
+    assert first
+    call(first)
+    assert {ill, out} == {first, pool.free(NOW_S)}
+
+
+def test_where_none_is_well_they_are_asked_in_turn() -> None:
+    """A client that asks one thing after the other would ask the dead one each time, though the other is back."""
+    dead, back = make_upstream("dead"), make_upstream("back")
+    for upstream in (dead, back):
+        open_breaker(upstream, NOW_S)
+    pool = Pool([dead, back])
+    asked = []
+    for _ in range(4):
+        free = pool.free(NOW_S)
+        assert free
+        asked.append(free.name)
+        call(free).release()
+        free.breaker.failed(NOW_S)
+
+    assert {"http://dead", "http://back"} == set(asked)
+
+
+def test_lone_calls_of_several_batchers_are_spread() -> None:
+    """Batchers do not know of each other's calls: of four idle replicas four of them would all call the first."""
+    firsts = set()
+    for _ in range(20):
+        upstream = Pool([make_upstream(name) for name in "abcd"]).free(NOW_S)
+        assert upstream
+        firsts.add(upstream.name)
+
+    assert len(firsts) > 1
+
+
+def test_slots_where_nothing_is_sent_are_not_free() -> None:
+    well, out, ill = make_upstream("well"), make_upstream("out"), make_upstream("ill", is_healthy=False)
+    open_breaker(out, NOW_S)
+
+    assert 2 == Pool([well, out, ill]).slots_free
+
+
+def test_free_slots_are_those_of_all() -> None:
+    a, b = make_upstream("a", calls_max=2), make_upstream("b", calls_max=3)
+    call(b)
+
+    assert 4 == Pool([a, b]).slots_free
+
+
+def test_an_upstream_with_more_calls_than_it_should_have_takes_no_slots_from_the_others() -> None:
+    """The climb may lower the number while they are in flight, and a retry may come in from elsewhere."""
+    a, b = make_upstream("a", calls_max=1), make_upstream("b", calls_max=1)
+    call(a)
+    call(a)
+
+    assert 1 == Pool([a, b]).slots_free
+
+
+def test_a_retry_goes_to_another_good_one_with_the_least_work() -> None:
+    here, busy, free = (make_upstream(name) for name in ("here", "busy", "free"))
+    slot = call(here)
+    call(busy, inputs=9)
+
+    assert Pool([here, busy, free]).other_than(slot, 1) is free
+
+
+def test_a_retry_stays_where_no_other_is_good_and_has_room() -> None:
+    here, ill, out = make_upstream("here"), make_upstream("ill", is_healthy=False), make_upstream("out")
+    taken, small = make_upstream("taken", calls_max=1), make_upstream("small", in_flight_inputs_max=8)
+    open_breaker(out, NOW_S)
+    call(taken)
+    slot = call(here, inputs=9)
+
+    assert Pool([here, ill, out, taken, small]).other_than(slot, 9) is here
+    assert Pool([here, ill, out, taken, small]).other_than(slot, 8) is small

@@ -1,0 +1,161 @@
+"""What a call is charged for, and what is learnt from it."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
+from autobatch_batcher.upstreams.cost import PADDING_DEFAULT, CostModel
+from autobatch_batcher.upstreams.tuning import Sample, Tuner
+from tests.unit.upstream_models import Upstream, drive
+
+FIXED_S, PER_UNIT_S = 0.004, 13e-6
+ANY = Setting(2)
+
+
+def call(units: int, started_s: float, ended_s: float, *, setting: Setting = ANY, was_busy: bool = False) -> Sample:
+    return Sample(setting, units, units, started_s, ended_s, was_busy)
+
+
+def learnt_from(calls: list[tuple[int, float]]) -> tuple[float, float]:
+    """Return what a cost model makes of (units, seconds)."""
+    model = CostModel()
+    for units, seconds in calls:
+        model.note(units, seconds)
+    return model.fixed_s, model.padding_max
+
+
+def learnt_by(tuner: Tuner) -> tuple[float, float]:
+    return tuner.cost.fixed_s, tuner.cost.padding_max
+
+
+SIZES = st.lists(st.integers(1, 5_000), min_size=10, max_size=60)
+
+
+@given(sizes=SIZES, in_flight=st.integers(1, 8))
+def test_a_call_that_waited_behind_others_is_not_charged_for_that(sizes: list[int], in_flight: int) -> None:
+    """An upstream that works on one call at a time costs the same, however many were sent to it."""
+    tuner, ended_s = Tuner(8), [0.0] * in_flight
+    for units in sizes:
+        sent_s = ended_s[-in_flight]  # as soon as one of those in flight has ended
+        ended_s.append(ended_s[-1] + FIXED_S + PER_UNIT_S * units)
+        tuner.note(call(units, sent_s, ended_s[-1]))
+
+    expected = learnt_from([(units, FIXED_S + PER_UNIT_S * units) for units in sizes])
+    assert pytest.approx(expected, rel=1e-6, abs=1e-9) == learnt_by(tuner)
+
+
+@given(sizes=SIZES, pauses_s=st.lists(st.floats(0, 10), min_size=60, max_size=60))
+def test_a_pause_is_nobodys(sizes: list[int], pauses_s: list[float]) -> None:
+    tuner, now_s = Tuner(1), 0.0
+    for units, pause_s in zip(sizes, pauses_s, strict=False):
+        started_s = now_s + pause_s
+        now_s = started_s + FIXED_S + PER_UNIT_S * units
+        tuner.note(call(units, started_s, now_s))
+
+    expected = learnt_from([(units, FIXED_S + PER_UNIT_S * units) for units in sizes])
+    assert pytest.approx(expected, rel=1e-6, abs=1e-9) == learnt_by(tuner)
+
+
+def test_calls_that_run_at_the_same_time_share_the_time_they_take() -> None:
+    """So what a block of calls took is what passed on the clock, however many were in flight."""
+    tuner = Tuner(2)
+    for tenth in range(10):
+        tuner.note(call(100, tenth / 10, tenth / 10 + 0.09, was_busy=True))
+        tuner.note(call(1_000, tenth / 10, tenth / 10 + 0.1, was_busy=True))
+
+    assert pytest.approx(1) == tuner._climber._block.service_s
+
+
+@pytest.mark.parametrize("servers", [2, 4])
+def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: int) -> None:
+    """Or the batches of an upstream with two workers are of whatever length, and cost it three times the work."""
+    tuner = Tuner(servers, is_fixed=True)
+
+    drive(Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers, noise=0.02), 1_000, tuner)
+
+    assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
+
+
+def test_the_price_of_padding_is_found_where_calls_wait_for_each_other() -> None:
+    tuner = Tuner(4, is_fixed=True)
+
+    drive(Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units, noise=0.02), 1_000, tuner)
+
+    assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
+
+
+@given(unknown=st.lists(st.floats(0, 0.5), max_size=20))
+def test_calls_of_unknown_length_teach_nothing(unknown: list[float]) -> None:
+    tuner, before = Tuner(2), Tuner(2)
+    now_s = 0.0
+    for seconds in unknown:
+        tuner.note(call(0, now_s, now_s + seconds, was_busy=True))
+        now_s += seconds
+
+    assert (before.setting, before.shape, learnt_by(before)) == (tuner.setting, tuner.shape, learnt_by(tuner))
+
+
+def test_the_call_behind_one_of_unknown_length_is_not_charged_for_it() -> None:
+    tuner, now_s, sizes = Tuner(2), 0.0, list(range(100, 3_000, 100))
+    for units in sizes:
+        ended_s = now_s + 5.0
+        tuner.note(call(0, now_s, ended_s))
+        tuner.note(call(units, now_s, ended_s + FIXED_S + PER_UNIT_S * units))
+        now_s = ended_s + FIXED_S + PER_UNIT_S * units
+
+    expected = learnt_from([(units, FIXED_S + PER_UNIT_S * units) for units in sizes])
+    assert pytest.approx(expected, rel=1e-6) == learnt_by(tuner)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5_000), st.floats(0.01, 1)), max_size=200))
+def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[int, float]]) -> None:
+    tuner, now_s = Tuner(3, is_fixed=True), 0.0
+    for units, seconds in calls:
+        assert (Setting(3, None), Shape(None, None)) == (tuner.setting, tuner.shape)
+        tuner.note(call(units, now_s, now_s + seconds, setting=tuner.setting, was_busy=True))
+        now_s += seconds
+
+
+def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -> None:
+    tuner = Tuner(3)
+
+    assert (Setting(3), Shape(PADDING_DEFAULT, UNITS_START)) == (tuner.setting, tuner.shape)
+
+
+def test_the_shape_is_what_was_learnt() -> None:
+    dear = Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 800))
+    tuner, now_s, limited = Tuner(1), 0.0, 0
+    for seed in range(100):
+        now_s = drive(dear, 50, tuner, seed=seed, began_s=now_s).ended_s[-1]
+        assert Shape(tuner.cost.padding_max, tuner.setting.units_max) == tuner.shape
+        limited += tuner.shape.units_max is not None
+
+    assert limited > 50
+
+
+def test_calls_of_an_upstream_that_had_nothing_else_to_do_decide_nothing() -> None:
+    """How many calls are best shows only in how much gets done, and then work must be waiting."""
+    tuner, chance, now_s = Tuner(4), random.Random(1), 0.0
+    for _ in range(5_000):
+        ended_s = now_s + chance.uniform(0.01, 0.1)
+        tuner.note(call(1_000, now_s, ended_s, setting=tuner.setting))
+        now_s = ended_s
+
+    assert Setting(4) == tuner.setting
+
+
+def test_a_trial_does_not_outlast_the_work_it_was_begun_with() -> None:
+    tuner, now_s = Tuner(2), 0.0
+    while tuner.setting == Setting(2):
+        tuner.note(call(1_000, now_s, now_s + 0.1, setting=tuner.setting, was_busy=True))
+        now_s += 0.1
+
+    for _ in range(5_000):
+        tuner.note(call(2_000, now_s, now_s + 0.2, setting=tuner.setting))
+        now_s += 0.2
+
+    assert Setting(2) == tuner.setting

@@ -1,0 +1,614 @@
+"""What a body becomes: jobs with exactly its inputs, or its own bytes. Judged by the standard library's JSON."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
+from autobatch_batcher.dialects.merging import splice
+from autobatch_proxy.dialects.tei import plan_embed, plan_embed_all, plan_embed_sparse
+from autobatch_proxy.requests.lengths import make_ruler
+from autobatch_proxy.requests.plan import Allowed, Piece, Rules
+from autobatch_proxy.requests.rows import join_rows
+from autobatch_shared.contract.errors import InvalidRequest
+
+JSON = "application/json"
+DEFAULTS: dict[str, Any] = {
+    "truncate": None,
+    "truncation_direction": "right",
+    "prompt_name": None,
+    "normalize": True,
+    "dimensions": None,
+}
+FIELDS = ("inputs", *DEFAULTS)
+U64_MAX = 2**64 - 1
+
+
+RULER = make_ruler(None)
+
+
+def plan(
+    body: bytes,
+    *,
+    content_type: str | None = JSON,
+    job_inputs_max: int = 32,
+    request_inputs_max: int = 2048,
+    padding_max: int = RULER.padding_max,
+    length_max: int = 10**9,
+) -> list[Piece]:
+    """The jobs of a request of which none is large enough to be bulk."""
+    ruler = msgspec.structs.replace(RULER, padding_max=padding_max)
+    rules = Rules(ruler, request_inputs_max, bulk_above_inputs=2048)
+    planned = plan_embed(body, content_type, rules, Allowed(job_inputs_max, length_max))
+    assert planned.is_bulk is False
+    return planned.pieces
+
+
+def is_verbatim(pieces: list[Piece], body: bytes) -> bool:
+    """Whether exactly the bytes go on, alone and with their type; anything between is the test's failure."""
+    if all(piece.kind != "verbatim" for piece in pieces):
+        return False
+    assert [Piece(1, "verbatim", body, content_type=JSON)] == pieces
+    return True
+
+
+# A reader of TEI's `/embed` bodies: slow, and as strict as serde_json in everything that the reference tells.
+
+
+class _Members(list[tuple[str, Any]]):
+    """A JSON object with its repeated keys."""
+
+
+def _refuse(literal: str) -> Any:
+    raise ValueError(literal)
+
+
+def _is_text(value: object) -> bool:
+    """A string that has a UTF-8 form, so no lone surrogate."""
+    return isinstance(value, str) and value.encode("utf-8", "ignore").decode() == value
+
+
+def _is_ids(value: object) -> bool:
+    return type(value) is list and all(type(item) is int and 0 <= item <= 2**32 - 1 for item in value)
+
+
+def _is_valid(name: str, value: object) -> bool:
+    match name:
+        case "truncate":
+            return value is None or isinstance(value, bool)
+        case "truncation_direction":
+            return value in ("right", "left", "Right", "Left")
+        case "prompt_name":
+            return value is None or _is_text(value)
+        case "normalize":
+            return isinstance(value, bool)
+        case _:
+            return value is None or (type(value) is int and 0 <= value <= U64_MAX)
+
+
+def read(body: bytes) -> tuple[list[Any], dict[str, Any]] | None:
+    """The inputs and effective options of a body that TEI would compute; None when it would refuse."""
+    try:
+        value = json.loads(
+            body.decode(),
+            object_pairs_hook=_Members,
+            parse_constant=_refuse,
+            parse_int=lambda text: -0.0 if text == "-0" else int(text),  # so reads serde_json
+        )
+    except (ValueError, RecursionError):
+        return None
+    if type(value) is not _Members:
+        return None
+    names = [name for name, _ in value if name in FIELDS]
+    fields = dict(value)
+    options = {name: fields.get(name, default) for name, default in DEFAULTS.items()}
+    if "inputs" not in names or len(set(names)) < len(names) or not all(map(_is_valid, options, options.values())):
+        return None
+    options["truncation_direction"] = options["truncation_direction"].lower()
+    inputs = fields["inputs"]
+    if _is_text(inputs) or _is_ids(inputs):
+        items = [inputs]
+    elif type(inputs) is list and all(_is_text(item) or _is_ids(item) for item in inputs):
+        items = inputs
+    else:
+        return None
+    return (items, options) if inputs else None
+
+
+def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max: int) -> None:
+    """Whatever becomes of a body, it is nothing that the body did not say."""
+    meant = read(body)
+    pieces, refusal = [], ""
+    try:
+        pieces = plan(
+            body, job_inputs_max=job_inputs_max, request_inputs_max=request_inputs_max, padding_max=padding_max
+        )
+    except InvalidRequest as error:
+        refusal = str(error)
+    if pieces and is_verbatim(pieces, body):
+        return
+    assert meant is not None
+    inputs, options = meant
+    if len(inputs) > request_inputs_max:
+        assert refusal == f"batch size {len(inputs)} > maximum allowed batch size {request_inputs_max}"
+        return
+    assert refusal == ""
+    for piece in pieces:
+        own = [inputs[place] for place in places_of(piece)]
+        assert piece.n == len(own) <= job_inputs_max
+        assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
+        assert json.loads(piece.body) == own
+        assert json.loads(f"{{{piece.options}}}").keys() <= DEFAULTS.keys()
+        assert read(splice([piece.body[1:-1]], piece.options)) == (own, options)
+        assert piece.longest == max(map(len, own))
+        is_safe = all(isinstance(item, str) and item for item in own)
+        assert piece.kind == "solo" or is_safe
+    assert sorted(place for piece in pieces for place in places_of(piece)) == list(range(len(inputs)))
+    assert json.loads(join_rows([(places_of(piece), piece.body) for piece in pieces])) == inputs
+
+
+def places_of(piece: Piece) -> Sequence[int]:
+    return piece.places or range(piece.n)
+
+
+SIZES = st.tuples(st.integers(1, 6), st.integers(1, 12), st.integers(0, 6))
+
+
+@given(st.binary(), SIZES)
+@example(b"", (1, 1, 0))
+def test_any_bytes_become_something(body: bytes, sizes: tuple[int, int, int]) -> None:
+    check(body, *sizes)
+
+
+# Bodies that are JSON, or nearly: members in any order and number, keys and values in unusual spellings.
+TEXTS = st.text(alphabet='ab":,{}[]\\é😀\x00\x7f', max_size=4) | st.sampled_from(
+    [*FIELDS, ", ", ": ", '","', "inputs:"]
+)
+
+
+def written(value: object) -> st.SearchStrategy[str]:
+    """The value as JSON, in some of its spellings."""
+    return st.sampled_from(
+        [json.dumps(value), json.dumps(value, ensure_ascii=False), json.dumps(value, indent=1, ensure_ascii=False)]
+    )
+
+
+def escaped(name: str) -> str:
+    return f'"\\u{ord(name[0]):04x}{name[1:]}"'
+
+
+IDS = st.lists(st.sampled_from([0, 1, 2**32 - 1, 2**32, -1]), max_size=3)
+INPUTS = st.one_of(
+    TEXTS,
+    st.lists(TEXTS, min_size=1, max_size=12),
+    IDS,
+    st.lists(IDS, max_size=3),
+    st.lists(TEXTS | IDS, max_size=4),
+)
+ODD_VALUES = st.sampled_from(
+    ["null", "true", "1", "-0", "1.0", "1e2", "{}", "[]", "NaN", "[null]", "[1.0]", "[-0]", "01", "tru", '"\x01"']
+) | st.sampled_from(
+    ['"\\ud800"', '["\\udc00"]', '"right"', '"Left"', '"LEFT"', str(U64_MAX), str(2**64), '{"inputs":"b","inputs":1}']
+)
+KEYS = st.sampled_from([*(f'"{name}"' for name in FIELDS), '"x"', '""', '"Inputs"', *map(escaped, FIELDS)])
+GOOD_VALUES = {
+    "inputs": INPUTS,
+    "truncate": st.none() | st.booleans(),
+    "truncation_direction": st.sampled_from(["right", "left", "Right", "Left"]),
+    "prompt_name": st.none() | TEXTS,
+    "normalize": st.booleans(),
+    "dimensions": st.none() | st.sampled_from([0, 1, 384, U64_MAX]),
+}
+BLANKS = st.sampled_from(["", "", "", " ", "\r\n\t"])
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> bytes:
+    """A body that looks like a request for vectors."""
+    names = draw(st.permutations(["inputs", *draw(st.lists(st.sampled_from([*FIELDS, "x"]), max_size=3))]))
+    members = []
+    for name in names:
+        key, value = f'"{name}"', draw(ODD_VALUES)
+        if name in GOOD_VALUES and draw(st.integers(0, 5)):
+            value = draw(GOOD_VALUES[name].flatmap(written))
+        if not draw(st.integers(0, 9)):
+            key = draw(KEYS)
+        members.append(f"{draw(BLANKS)}{key}{draw(BLANKS)}:{draw(BLANKS)}{value}{draw(BLANKS)}")
+    return f"{draw(BLANKS)}{{{','.join(members)}}}{draw(BLANKS)}".encode()
+
+
+@settings(max_examples=300)
+@given(bodies(), SIZES)
+@example(b'{"inputs":"b","inputs":":"}', (32, 32, 0))
+@example(b'{"inputs":"a","dimensions":18446744073709551616}', (32, 32, 0))
+def test_anything_like_a_request_becomes_its_inputs_or_itself(body: bytes, sizes: tuple[int, int, int]) -> None:
+    check(body, *sizes)
+
+
+@settings(max_examples=200)
+@given(bodies(), SIZES, st.data())
+def test_a_damaged_request_becomes_its_inputs_or_itself(
+    body: bytes, sizes: tuple[int, int, int], data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, len(body)))
+    end = data.draw(st.integers(start, min(start + 3, len(body))))
+    check(body[:start] + data.draw(st.binary(max_size=2)) + body[end:], *sizes)
+
+
+PLAIN_INPUTS = st.one_of(
+    st.text(min_size=1, max_size=8),
+    st.lists(st.text(max_size=8), min_size=1, max_size=12),
+    st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4),
+    st.lists(st.lists(st.integers(0, 2**32 - 1), max_size=3), min_size=1, max_size=8),
+    # No minus: among ids it may be `-0`, which is no id.
+    st.lists(
+        st.text(alphabet='aé",', max_size=4) | st.lists(st.integers(0, 2**32 - 1), max_size=3), min_size=1, max_size=8
+    ),
+)
+# Without the texts that need an escape: one in an option may be anything, and goes as it came.
+PLAIN_OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "truncate": st.none() | st.booleans(),
+        "truncation_direction": st.sampled_from(["right", "left", "Right", "Left"]),
+        "prompt_name": st.none() | st.text(alphabet="abé ", max_size=5),
+        "normalize": st.booleans(),
+        "dimensions": st.none() | st.integers(1, 2**31),
+        "model": st.just("a name that is nobody's field"),
+    },
+)
+
+
+@given(PLAIN_INPUTS, PLAIN_OPTIONS, st.sampled_from([None, 2]), st.integers(1, 12))
+def test_a_plain_request_is_always_understood(
+    inputs: object, options: dict[str, object], indent: int | None, job_inputs_max: int
+) -> None:
+    body = json.dumps({"inputs": inputs, **options}, indent=indent, ensure_ascii=False).encode()
+
+    pieces = plan(body, job_inputs_max=job_inputs_max)
+
+    assert not is_verbatim(pieces, body)
+    check(body, job_inputs_max, 2048, RULER.padding_max)
+    n = sum(piece.n for piece in pieces)
+    assert len(pieces) == -(-n // job_inputs_max)  # no more jobs than needed
+
+
+@given(PLAIN_OPTIONS, PLAIN_OPTIONS, st.randoms(use_true_random=False))
+def test_lanes_are_equal_when_effective_options_are(
+    one: dict[str, object], other: dict[str, object], random: Any
+) -> None:
+    """However they are written: in any order, with defaults left out or spelt out."""
+
+    def lane(options: dict[str, object]) -> tuple[str, object]:
+        members = [("inputs", "a"), *options.items()]
+        random.shuffle(members)
+        body = json.dumps(dict(members), ensure_ascii=False).encode()
+        meant = read(body)
+        assert meant
+        (piece,) = plan(body)
+        assume(piece.kind == "merge")
+        return piece.options, meant[1]
+
+    (lane_of_one, meant_by_one), (lane_of_other, meant_by_other) = lane(one), lane(other)
+    assert (lane_of_one == lane_of_other) == (meant_by_one == meant_by_other)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        (b'"a"', Piece(1, "merge", b'["a"]', longest=1)),
+        (b'["a"]', Piece(1, "merge", b'["a"]', longest=1)),
+        (b'["a","bcd"]', Piece(2, "merge", b'["a","bcd"]', longest=3)),
+        (b'[ "a" ,\n"b" ]', Piece(2, "merge", b'[ "a" ,\n"b" ]', longest=1)),
+        (b'"\\u00e9\\n\\ud83d\\ude00"', Piece(1, "merge", b'["\\u00e9\\n\\ud83d\\ude00"]', longest=3)),
+        (b"[1,4294967295]", Piece(1, "solo", b"[[1,4294967295]]", longest=2)),
+        (b"[[1,2],[3]]", Piece(2, "solo", b"[[1,2],[3]]", longest=2)),
+        (b"[[1]]", Piece(1, "solo", b"[[1]]", longest=1)),
+        (b'["a",[1]]', Piece(2, "solo", b'["a",[1]]', longest=1)),
+        (b'["a",""]', Piece(2, "solo", b'["a",""]', longest=1)),
+        (b"[[1],[]]", Piece(2, "solo", b"[[1],[]]", longest=1)),
+    ],
+)
+def test_inputs_travel_as_they_were_written(inputs: bytes, expected: Piece) -> None:
+    """Only texts share a call: ids of a foreign vocabulary, and empty inputs, can make it fail."""
+    assert plan(b'{"inputs":' + inputs + b"}") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [
+        (b'"truncate":null', ""),
+        (b'"truncate":true', '"truncate":true'),
+        (b'"truncate":false', '"truncate":false'),
+        (b'"truncation_direction":"right"', ""),
+        (b'"truncation_direction":"Right"', ""),
+        (b'"truncation_direction":"left"', '"truncation_direction":"Left"'),
+        (b'"truncation_direction":"Left"', '"truncation_direction":"Left"'),
+        (b'"prompt_name":null', ""),
+        (b'"prompt_name":""', '"prompt_name":""'),
+        (b'"prompt_name":"query"', '"prompt_name":"query"'),
+        (b'"normalize":true', ""),
+        (b'"normalize":false', '"normalize":false'),
+        (b'"dimensions":null', ""),
+        (b'"dimensions":12', '"dimensions":12'),
+        (b'"model":"m","user":null,"x":[1e999]', ""),
+        (b'"x":1,"x":2', ""),
+    ],
+)
+def test_an_option_is_in_the_lane_unless_it_is_the_default(option: bytes, expected: str) -> None:
+    body = b'{"inputs":"a",' + option + b"}"
+
+    assert plan(body) == [Piece(1, "merge", b'["a"]', expected, longest=1)]
+
+
+REFUSED_BY_TEI = [
+    # no JSON, or not in UTF-8
+    b"",
+    b" ",
+    b"{",
+    b'{"inputs":"a"',
+    b'{"inputs":"a",}',
+    b"{'inputs':'a'}",
+    b'{"inputs":"a" "x":1}',
+    b'{"inputs":NaN}',
+    b'{"inputs":"a","x":NaN}',
+    b'{"inputs":"a","x":-Infinity}',
+    b'{"inputs":"a","x":01}',
+    b'{"inputs":"a","x":"\x01"}',
+    b'{"inputs":"a\nb"}',
+    b'{"inputs":"\\x"}',
+    b'{"inputs":"\xff"}',
+    b'{"inputs":"\xed\xa0\x80"}',
+    b'{"inputs":"a","prompt_name":"\xff"}',
+    b'{"inputs":"a","\xff":1}',
+    b'\xef\xbb\xbf{"inputs":"a"}',
+    '{"inputs":"a"}'.encode("utf-16"),
+    '{"inputs":"a"}'.encode("utf-32-le"),
+    b'{"inputs":"\\ud800"}',
+    b'{"inputs":["a","\\udc00"]}',
+    b'{"inputs":"a","prompt_name":"\\ud800"}',
+    b'{"inputs":' + b"[" * 100_000,
+    b'{"inputs":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    # of another shape
+    b"null",
+    b'"a"',
+    b"[]",
+    b"{}",
+    b'["a"]',
+    b'{"inputs":null}',
+    b'{"inputs":1}',
+    b'{"inputs":{}}',
+    b'{"inputs":true}',
+    b'{"inputs":[null]}',
+    b'{"inputs":[true]}',
+    b'{"inputs":[1.0]}',
+    b'{"inputs":[1.5]}',
+    b'{"inputs":[-1]}',
+    b'{"inputs":[-0]}',
+    b'{"inputs":[4294967296]}',
+    b'{"inputs":["a",1]}',
+    b'{"inputs":[1,"a"]}',
+    b'{"inputs":[[1],2]}',
+    b'{"inputs":[["a"]]}',
+    b'{"inputs":[["a","b"]]}',
+    b'{"inputs":[[[1]]]}',
+    b'{"inputs":[{}]}',
+    # an option of the wrong type, or null where it may not be
+    b'{"inputs":"a","truncate":0}',
+    b'{"inputs":"a","truncate":"true"}',
+    b'{"inputs":"a","truncation_direction":null}',
+    b'{"inputs":"a","truncation_direction":"LEFT"}',
+    b'{"inputs":"a","truncation_direction":1}',
+    b'{"inputs":"a","prompt_name":1}',
+    b'{"inputs":"a","prompt_name":[]}',
+    b'{"inputs":"a","normalize":null}',
+    b'{"inputs":"a","normalize":1}',
+    b'{"inputs":"a","normalize":"yes"}',
+    b'{"inputs":"a","dimensions":-1}',
+    b'{"inputs":"a","dimensions":-0}',
+    b'{"inputs":"a","dimensions":1.0}',
+    b'{"inputs":"a","dimensions":1e2}',
+    b'{"inputs":"a","dimensions":"1"}',
+    b'{"inputs":"a","dimensions":true}',
+    b'{"inputs":"a","dimensions":18446744073709551616}',
+    b'{"inputs":"a","dimensions":' + b"9" * 5000 + b"}",
+    # a field that is there twice
+    b'{"inputs":"a","inputs":"a"}',
+    b'{"inputs":"a","inputs":["b"]}',
+    b'{"inputs":"b","inputs":":"}',
+    b'{"inputs":",","inputs":","}',
+    b'{"x":"y","inputs":"b","inputs":","}',
+    b'{"prompt_name":"a","prompt_name":"b","inputs":","}',
+    b'{"inputs":"a","in\\u0070uts":"b"}',
+    b'{"in\\u0070uts":"b","inputs":"a"}',
+    b'{"inputs":"a","normalize":true,"normalize":true}',
+    b'{"normalize":true,"inputs":"normalize","normalize":false}',
+    b'{"inputs":"a","truncate":null,"x":1,"truncate":null}',
+    # empty
+    b'{"inputs":""}',
+    b'{"inputs":[]}',
+    b'{"inputs":[ ]}',
+]
+
+
+@pytest.mark.parametrize("body", REFUSED_BY_TEI, ids=lambda body: repr(body[:60]))
+def test_what_tei_refuses_goes_as_it_came(body: bytes) -> None:
+    """So that its own error comes back, and none of its neighbours gets one."""
+    assert read(body) is None
+    assert is_verbatim(plan(body), body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"inputs":"a"} junk',
+        b'{"inputs":"a"}{"inputs":"b"}',
+        b'{"inputs":"a"}\x00',
+        b'["a",null,"right",null,true,null]',
+        b'{"inputs":"a","x":"\\ud800"}',
+        b'{"inputs":"a","x":' + b"[" * 900_000 + b"]" * 900_000 + b"}",
+    ],
+    ids=lambda body: repr(body[:60]),
+)
+def test_what_tei_takes_but_is_not_plain_goes_as_it_came(body: bytes) -> None:
+    assert is_verbatim(plan(body), body)
+
+
+def test_a_key_inside_a_text_is_no_repeated_key() -> None:
+    """Or every text about this API would go alone."""
+    for text in ("inputs", '"inputs"', '{"inputs":"a","normalize":1}', "\\", '","', ":"):
+        raw = json.dumps(text).encode()
+        for body in (b'{"inputs":%b}' % raw, b'{"normalize":false,"inputs":%b}' % raw, b'{"inputs":[%b]}' % raw):
+            (piece,) = plan(body)
+            assert (piece.kind, json.loads(piece.body)) == ("merge", [text])
+
+
+def test_many_inputs_become_jobs_of_at_most_the_batch_size() -> None:
+    pieces = plan(b'{"inputs":["a", "b","c" ,"d","e"],"normalize":false}', job_inputs_max=2)
+
+    assert pieces == [
+        Piece(2, "merge", b'["a","b"]', '"normalize":false', longest=1, places=[0, 1]),
+        Piece(2, "merge", b'["c","d"]', '"normalize":false', longest=1, places=[2, 3]),
+        Piece(1, "merge", b'["e"]', '"normalize":false', longest=1, places=[4]),
+    ]
+
+
+def test_as_many_inputs_as_a_job_takes_are_one_job() -> None:
+    assert plan(b'{"inputs":["a","b"]}', job_inputs_max=2) == [Piece(2, "merge", b'["a","b"]', longest=1)]
+
+
+def test_one_token_sequence_is_one_input_however_long() -> None:
+    pieces = plan(b'{"inputs":[1,2,3]}', job_inputs_max=1, request_inputs_max=1)
+
+    assert pieces == [Piece(1, "solo", b"[[1,2,3]]", longest=3)]
+
+
+@pytest.mark.parametrize("inputs", [b'["a","b","c"]', b"[[1],[2],[3]]", b'["","",""]'])
+def test_more_inputs_than_a_request_may_have_are_refused_in_teis_words(inputs: bytes) -> None:
+    body = b'{"inputs":' + inputs + b"}"
+
+    with pytest.raises(InvalidRequest, match=r"^batch size 3 > maximum allowed batch size 2$"):
+        plan(body, request_inputs_max=2)
+    assert sum(piece.n for piece in plan(body, request_inputs_max=3)) == 3
+
+
+def test_a_request_that_is_not_plain_is_not_counted() -> None:
+    """It is the upstream's to refuse."""
+    body = b'{"inputs":["a","b",1]}'
+
+    assert is_verbatim(plan(body, request_inputs_max=1), body)
+
+
+# `/embed_all`, `/embed_sparse`, and bodies that call their inputs `input`.
+
+TOKEN_ROUTES = [("/embed_all", plan_embed_all), ("/embed_sparse", plan_embed_sparse)]
+RULES = Rules(RULER, 2048, 2048)
+ALLOWED = Allowed(32, 10**9)
+LEFT = '"truncation_direction":"Left"'
+
+
+@given(bodies(), st.sampled_from(TOKEN_ROUTES))
+def test_token_routes_are_read_as_embed_but_for_its_own_options(body: bytes, route: Any) -> None:
+    """They skip `normalize` and `dimensions`, as any other key that they do not know."""
+    path, planner = route
+    planned = planner(body, JSON, RULES, ALLOWED)
+
+    assert planned.shape is None
+    if is_verbatim(planned.pieces, body):
+        assert planned.route == ""
+        return
+    assert planned.route == path
+    value = json.loads(body)
+    kept = {
+        name: value[name] for name in ("inputs", "truncate", "truncation_direction", "prompt_name") if name in value
+    }
+    assert planned.pieces == plan(json.dumps(kept, ensure_ascii=False).encode()) or b" " in body or b"\\" in body
+    assert not any("normalize" in piece.options or "dimensions" in piece.options for piece in planned.pieces)
+
+
+@pytest.mark.parametrize(("path", "planner"), TOKEN_ROUTES)
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"inputs":"a"}', Piece(1, "merge", b'["a"]', longest=1)),
+        (b'{"inputs":["a","b"],"normalize":null,"dimensions":"x"}', Piece(2, "merge", b'["a","b"]', longest=1)),
+        (b'{"inputs":[1,2],"truncate":true}', Piece(1, "solo", b"[[1,2]]", '"truncate":true', longest=2)),
+        (b'{"inputs":"a","prompt_name":"q"}', Piece(1, "merge", b'["a"]', '"prompt_name":"q"', longest=1)),
+        (b'{"inputs":"a","truncation_direction":"left"}', Piece(1, "merge", b'["a"]', LEFT, longest=1)),
+    ],
+)
+def test_token_routes_keep_their_options(path: str, planner: Any, body: bytes, expected: Piece) -> None:
+    planned = planner(body, JSON, RULES, ALLOWED)
+
+    assert (planned.route, planned.pieces) == (path, [expected])
+
+
+@pytest.mark.parametrize(("_path", "planner"), TOKEN_ROUTES)
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b'{"input":"a"}', b'{"inputs":[]}', b'{"inputs":["a",1]}', b'{"inputs":"a","truncate":1}', b'{"inputs":""}'],
+)
+def test_token_routes_leave_the_rest_to_the_upstream(_path: str, planner: Any, body: bytes) -> None:
+    assert planner(body, JSON, RULES, ALLOWED).pieces == [Piece(1, "verbatim", body, content_type=JSON)]
+
+
+@pytest.mark.parametrize("text", ["a", "inputs", '"inputs"', "input", '"input"', "{", "é😀", "\\"])
+@pytest.mark.parametrize("is_ascii", [True, False])
+def test_inputs_may_be_called_input(text: str, *, is_ascii: bool) -> None:
+    """Whatever the text is, and with all options of `/embed`."""
+    one = json.dumps({"input": text, "normalize": False}, ensure_ascii=is_ascii).encode()
+    several = json.dumps({"input": [text, "b"]}, ensure_ascii=is_ascii).encode()
+    planned, of_several = (plan_embed(body, JSON, RULES, ALLOWED) for body in (one, several))
+
+    assert [(json.loads(p.body), p.kind, p.options) for p in planned.pieces] == [([text], "merge", '"normalize":false')]
+    assert [json.loads(piece.body) for piece in of_several.pieces] == [[text, "b"]]
+    assert planned.shape is not None
+    assert of_several.shape is not None
+    assert planned.shape(b"[[1.50]]", None, "id") == b'{"embedding":[1.50]}'
+    assert of_several.shape(b"[[1.50],[2]]", None, "id") == b'{"embeddings":[[1.50],[2]]}'
+
+
+def test_a_list_of_one_is_answered_with_a_list() -> None:
+    planned = plan_embed(b'{"input":["a"]}', JSON, RULES, ALLOWED)
+    assert planned.shape is not None
+    assert planned.shape(b"[[1]]", None, "id") == b'{"embeddings":[[1]]}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"inputs":"a","input":"b"}',
+        b'{"input":"b","inputs":"a"}',
+        b'{"input":1,"inputs":"a"}',
+        b'{"input":"b","in\\u0070uts":"a"}',
+    ],
+)
+def test_inputs_win_over_input(body: bytes) -> None:
+    planned = plan_embed(body, JSON, RULES, ALLOWED)
+
+    assert (planned.pieces, planned.shape) == ([Piece(1, "merge", b'["a"]', longest=1)], None)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"input":"b","inputs":1}',
+        b'{"input":"b","inputs":""}',
+        b'{"input":""}',
+        b'{"input":[]}',
+        b'{"input":[1,2]}',
+        b'{"input":[[1],"a"]}',
+        b'{"input":1}',
+        b'{"input":null}',
+        b'{"input":"a","input":"b"}',
+        b'{"input":"a","in\\u0070uts":1}',
+        b'{"input":"a","normalize":1}',
+        b'{"input":"a"} junk',
+    ],
+)
+def test_an_input_that_is_none_is_the_upstreams_to_refuse(body: bytes) -> None:
+    assert is_verbatim(plan(body), body)

@@ -1,0 +1,67 @@
+"""Names of keys: one slot, no two the same, all of them told."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autobatch_shared.contract import keys
+from autobatch_shared.contract.keys import Keys
+
+PLAIN = (
+    "jobs",
+    "bulk",
+    "retry",
+    "waiting",
+    "waiting_bulk",
+    "gone",
+    "leases",
+    "batchers",
+    "trial",
+    "dead",
+    "epoch",
+    "cache_index",
+    "cache_bytes",
+)
+OF_ONE = ("claimed", "reply", "inbox", "cached")
+WORDS = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
+
+
+def every_key(namespace: str, owner: str) -> list[str]:
+    named = Keys(namespace)
+    return [*(getattr(named, name) for name in PLAIN), *(getattr(named, name)(owner) for name in OF_ONE)]
+
+
+@given(WORDS, WORDS)
+def test_all_keys_are_in_one_slot_of_a_cluster(namespace: str, owner: str) -> None:
+    """A cluster hashes what is between the first brace and the next closing one."""
+    tags = {key[key.index("{") + 1 : key.index("}")] for key in every_key(namespace, owner)}
+
+    assert tags == {namespace}
+
+
+@given(st.lists(st.tuples(WORDS, WORDS), unique=True, min_size=1, max_size=5))
+def test_no_two_names_are_the_same_key(owners: list[tuple[str, str]]) -> None:
+    """Not of two owners, nor of two namespaces."""
+    made = {key for namespace, owner in owners for key in every_key(namespace, owner)}
+
+    namespaces = {namespace for namespace, _ in owners}
+    assert len(made) == len(namespaces) * len(PLAIN) + len(owners) * len(OF_ONE)
+
+
+def test_keys_are_the_documented_ones() -> None:
+    named = Keys("autobatch")
+
+    assert named.jobs == "{autobatch}:jobs"
+    assert named.claimed("b1") == "{autobatch}:claimed:b1"
+    assert named.reply("w1.7") == "{autobatch}:reply:w1.7"
+    assert named.inbox("w1") == "{autobatch}:inbox:w1"
+    assert named.cached("0f") == "{autobatch}:cache:0f"
+
+
+def test_the_table_has_every_key() -> None:
+    """`attempts` is made by a script alone, and the mark of one departed client is a `gone` with its job behind it."""
+    told = set(re.findall(r"^\| `([a-z:]+)", keys.__doc__ or "", re.MULTILINE))
+    named = {key.partition(":")[2] for key in every_key("n", "")}
+
+    assert named | {"attempts:", "gone:"} == told

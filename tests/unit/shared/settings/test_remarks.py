@@ -1,0 +1,81 @@
+"""What is said at the start about settings that are right and may not be what somebody meant."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autobatch_console.up.settings import UpSettings
+from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
+from autobatch_shared.settings.loading import every_name, read
+from autobatch_shared.settings.remarks import remarks_of
+
+SECRET = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither in the environment nor in files."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.lower() in every_name():
+            monkeypatch.delenv(name)
+
+
+def test_usually_there_is_nothing_to_say() -> None:
+    for settings in (ProxySettings, BatcherSettings, UpSettings):
+        assert remarks_of(read(settings, ["--port", "1"] if settings is not BatcherSettings else [])) == []
+
+
+def test_a_route_in_place_of_a_server_is_said_without_its_password() -> None:
+    url = f"http://me:{SECRET}@a:81/embed,http://b/,http://c/base/embed"
+    (first, second) = remarks_of(read(BatcherSettings, ["--inference-url", url]))
+
+    assert first == "INFERENCE_URL: http://a:81/embed is the URL of a route; its server http://a:81 is used"
+    assert second == "INFERENCE_URL: http://c/base/embed is the URL of a route; its server http://c/base is used"
+
+
+def test_what_only_docker_compose_heeds_is_said() -> None:
+    """Somebody with MODEL_ID in `.env` would take our own model for it."""
+    Path(".env").write_text(f"MODEL_ID=BAAI/bge-m3\nCOMPOSE_PROFILES=x\nREDIS_PASSWORD={SECRET}\n")
+
+    assert remarks_of(read(ProxySettings, [])) == [
+        ".env: MODEL_ID, REDIS_PASSWORD: for docker compose only, without effect here"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("MAX_BACH_SIZE", "; did you mean MAX_BATCH_SIZE?"),
+        ("INFERENCE_ULR", "; did you mean INFERENCE_URL?"),
+        ("API_KEYSS", "; did you mean API_KEYS?"),
+        ("INFERENCE_TIMEOUT_SECS", "; use UPSTREAM_TIMEOUT_MS, in milliseconds"),
+    ],
+)
+def test_a_near_miss_in_the_environment_is_said_without_its_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, hint: str
+) -> None:
+    monkeypatch.setenv(name, SECRET)
+
+    assert remarks_of(read(ProxySettings, [])) == [f"{name} in the environment is no setting{hint}"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "HOSTNAME",
+        "OPENAI_API_KEY",
+        "X_API_KEY",
+        "DEBUG",
+        "MODEL_NAME",
+        "LOGNAME",
+        "REDIS_HOST",
+        "CONFIG",
+        "SSL_CERT_FILE",
+    ],
+)
+def test_other_programs_variables_are_not_worth_a_word(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "x")
+
+    assert remarks_of(read(ProxySettings, [])) == []
