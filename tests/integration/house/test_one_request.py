@@ -1,0 +1,13 @@
+"""What a reader opens who follows one `POST /embed` from the worker's socket to its answer."""
+
+from tests.support.entered import files_entered
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.house import ready_house
+
+
+async def test_one_request_enters_few_files(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        await house.embed("before")
+        with files_entered() as entered:
+            status, _ = await house.embed("hello")
+    assert status == 200
