@@ -14,8 +14,10 @@ from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
-from autobatch_batcher.upstreams import limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.dialects import DIALECTS, Dialect
+from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
@@ -26,7 +28,7 @@ from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control, connect
 from autobatch_shared.redis.job_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
-from autobatch_shared.settings.definitions import BatcherSettings
+from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -51,16 +53,11 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
         cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
     ) as session:
-        key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
-        allowed = limits.configured(settings.max_batch_size, settings.payload_limit)
-        is_fixed = settings.batch_shape == "fifo"
-        upstreams = [
-            Upstream(session, each, allowed, key, Tuner(settings.max_concurrent_batches, is_fixed=is_fixed))
-            for each in settings.inference_urls
-        ]
-        pool = Pool(upstreams)
+        dialect = DIALECTS[settings.inference_dialect]
+        pool = Pool([_replica(url, session, dialect, settings) for url in settings.inference_urls])
         caller = Caller(
             pool,
+            dialect,
             Suspects(pool, queue, clock, metrics),
             clock,
             metrics,
@@ -94,6 +91,17 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         await watch_link.close()
         await link.close()
     log.info("stopped", extra={"batcher": batcher})
+
+
+def _replica(url: str, session: aiohttp.ClientSession, dialect: Dialect, settings: BatcherSettings) -> Replica:
+    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    return Replica(
+        without_credentials(url),
+        HttpClient(session, url, key),
+        dialect,
+        configured(settings.max_batch_size, settings.payload_limit),
+        Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+    )
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

@@ -245,6 +245,7 @@ class BatcherSettings(QueueSettings):
         repr=False,  # it may hold a password
         description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
     )
+    inference_dialect: str = Field("tei", description="the API that the upstream speaks: `tei`")
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )

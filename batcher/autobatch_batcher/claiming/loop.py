@@ -15,10 +15,10 @@ from autobatch_batcher.claiming.claims import Holding
 from autobatch_batcher.forming.lanes import Batch, Lanes, Moment, Reason
 from autobatch_batcher.forming.shaping import Shape
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.replies import Reply, failure
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.upstreams.drain_rate import DrainRate
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import AutobatchError, JobPoisonous, QueueUnavailable
@@ -132,7 +132,7 @@ class WorkingLoop:
         if self._pool.calls_in_flight == 0:
             self._holding.pace.ended()
         await self._holding.drop_expired(upstream.fastest_call_s)
-        moment = Moment(self._clock.now_ms(), upstream.calls_in_flight == 0, self._is_stopping)
+        moment = Moment(self._clock.now_ms(), upstream.load.calls == 0, self._is_stopping)
         batch = self._lanes.take(moment, limits, shape)
         if batch is not None:
             self._send(batch, upstream, limits)
@@ -154,7 +154,7 @@ class WorkingLoop:
             return 0  # there is choice enough
         return max(window - held, 0)
 
-    def _linger_s(self, upstream: Upstream, limits: Limits) -> float:
+    def _linger_s(self, upstream: Replica, limits: Limits) -> float:
         """How long to let the queue fill: for a whole batch under a storm, for the rest of a burst after silence."""
         holding, held = self._holding, self._lanes.inputs
         if self._lanes.is_adaptive and held == holding.queued == self._pool.calls_in_flight == 0:
@@ -182,8 +182,8 @@ class WorkingLoop:
             self._watch = None
             self._bell.ring()
 
-    def _send(self, batch: Batch, upstream: Upstream, limits: Limits) -> None:
-        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.calls_in_flight > 0 or self.has_backlog)
+    def _send(self, batch: Batch, upstream: Replica, limits: Limits) -> None:
+        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.load.calls > 0 or self.has_backlog)
         if batch.reason is Reason.IDLE:
             self._holding.pace.left_alone(asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
@@ -209,7 +209,7 @@ class WorkingLoop:
         self.drain.answered(sum([job.header.n for job in batch.jobs]))
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
 
-    async def _reply(self, replies: Sequence[Reply], deadline_ms: int) -> None:
+    async def _reply(self, replies: Sequence[Outcome], deadline_ms: int) -> None:
         """Store replies; while Redis is away, keep them as long as somebody may wait for them."""
         good = [(reply.job, reply.frame) for reply in replies if not reply.is_failure]
         failures = [(reply.job, reply.frame) for reply in replies if reply.is_failure]
