@@ -66,6 +66,11 @@ def splice(inputs: Iterable[bytes], options: Options | None) -> bytes:
     return b'{"inputs":[%b],%b}' % (joined, members) if members else b'{"inputs":[%b]}' % joined
 
 
+def envelope_bytes(options: Options | None) -> int:
+    """Return the bytes of a call beside its inputs."""
+    return len(splice((), options))
+
+
 def _members(options: Options) -> bytes:
     """Those that are not defaults as JSON members, in TEI's words."""
     members = []

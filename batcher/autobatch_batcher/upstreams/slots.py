@@ -108,8 +108,8 @@ def _has_room(upstream: Upstream, inputs: int) -> bool:
 
 def limits_now(upstream: Upstream) -> Limits:
     """The limits of the next call, given what is in flight already."""
-    limits = upstream.limits
-    return replace(limits, inputs_max=min(limits.inputs_max, _inputs_room(upstream)))
+    limits, room = upstream.limits, _inputs_room(upstream)
+    return limits if limits.inputs_max <= room else replace(limits, inputs_max=room)
 
 
 def _inputs_room(upstream: Upstream) -> int:
