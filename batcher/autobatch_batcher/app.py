@@ -10,6 +10,7 @@ import aiohttp
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
+from autobatch_batcher.dialects.merging import envelope_bytes
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
@@ -45,7 +46,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
     link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    lanes = Lanes(settings.max_wait_time_ms, is_adaptive=settings.batch_policy == "adaptive")
+    lanes = Lanes(settings.max_wait_time_ms, envelope_bytes, is_adaptive=settings.batch_policy == "adaptive")
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
     # For the answer every call has a timeout of its own.
     async with aiohttp.ClientSession(

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
-from autobatch_batcher.claiming.bulk_share import BulkShare
+from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.jobs import Job

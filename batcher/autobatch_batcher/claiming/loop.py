@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.claiming.claims import Holding
 from autobatch_batcher.forming.lanes import Batch, Lanes, Moment, Reason
-from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.upstreams.drain_rate import DrainRate
@@ -139,7 +139,7 @@ class WorkingLoop:
         elif not self._holding.may_have_jobs or wanted == 0:
             await self._wait(moment)
 
-    def _inputs_wanted(self, limits: Limits, shape: Shape) -> int:
+    def _inputs_wanted(self, limits: Limits, shape: BatchShape) -> int:
         """How many inputs to claim now: for the free slots, or, once these cannot take it all, a window to choose from.
 
         While slots are free here, others may have free slots too, and could send what would only be held here.

@@ -7,15 +7,16 @@
 """
 
 from bisect import insort
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from operator import itemgetter
 
 import msgspec
 
-from autobatch_batcher.forming.shaping import Shape, is_full, pick
+from autobatch_batcher.forming.shaping import BatchShape, pick
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits
+from autobatch_shared.contract.options import Options
 
 
 class Reason(StrEnum):
@@ -80,11 +81,13 @@ class Lanes:
 
     Args:
         wait_max_ms: The longest wait for companions, from a job's arrival.
+        envelope_bytes: Returns the bytes of a call beside its inputs.
         is_adaptive: Whether a batch leaves at once when nothing is in flight.
     """
 
-    def __init__(self, wait_max_ms: int, *, is_adaptive: bool) -> None:
+    def __init__(self, wait_max_ms: int, envelope_bytes: Callable[[Options | None], int], *, is_adaptive: bool) -> None:
         self._wait_max_ms = wait_max_ms
+        self._envelope_bytes = envelope_bytes
         self.is_adaptive = is_adaptive
         self._lanes: dict[Hashable, list[Job]] = {}
         self.inputs = 0
@@ -98,7 +101,7 @@ class Lanes:
         insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
         self.inputs += job.header.n
 
-    def has_ready(self, limits: Limits, shape: Shape) -> bool:
+    def has_ready(self, limits: Limits, shape: BatchShape) -> bool:
         """Whether some lane gives a batch that nothing could be added to."""
         return any(_is_whole(jobs, limits, shape) for jobs in self._lanes.values())
 
@@ -111,7 +114,7 @@ class Lanes:
         """When the oldest job arrived, on Redis's clock; None when nothing is held."""
         return min((jobs[0].header.at for jobs in self._lanes.values()), default=None)
 
-    def take(self, moment: Moment, limits: Limits, shape: Shape) -> Batch | None:
+    def take(self, moment: Moment, limits: Limits, shape: BatchShape) -> Batch | None:
         """Take the batch that should be sent now, if any."""
         ready = [
             (jobs[0].header.at, lane, reason)
@@ -136,7 +139,7 @@ class Lanes:
         self._lanes.clear()
         self.inputs = 0
 
-    def _reason(self, jobs: list[Job], moment: Moment, limits: Limits, shape: Shape) -> Reason | None:
+    def _reason(self, jobs: list[Job], moment: Moment, limits: Limits, shape: BatchShape) -> Reason | None:
         if _is_whole(jobs, limits, shape):
             return Reason.FULL
         if moment.is_draining:
@@ -147,14 +150,14 @@ class Lanes:
             return Reason.DUE
         return None
 
-    def _fill(self, lane: Hashable, limits: Limits, shape: Shape) -> list[Job]:
+    def _fill(self, lane: Hashable, limits: Limits, shape: BatchShape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""
         jobs = self._lanes[lane]
         if len(jobs) == 1:
             taken = jobs
             left: list[Job] = []
         else:
-            taken = pick(jobs, limits, shape)
+            taken = pick(jobs, limits, shape, self._envelope_bytes(jobs[0].header.options))
             ids = {job.header.id for job in taken}
             bodies = {job.body for job in taken}
             left = []
@@ -177,6 +180,21 @@ def _arrival(job: Job) -> int:
     return job.header.at
 
 
-def _is_whole(jobs: list[Job], limits: Limits, shape: Shape) -> bool:
+def _is_whole(jobs: list[Job], limits: Limits, shape: BatchShape) -> bool:
     """Whether no further input may join, or none would fit."""
     return jobs[0].lane == jobs[0].header.id or is_full(jobs, limits, shape)
+
+
+def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
+    """Whether the jobs of one lane are as many as a batch may carry."""
+    inputs = body_bytes = longest = 0
+    for job in jobs:
+        header = job.header
+        inputs += header.n
+        body_bytes += len(job.body)
+        longest = max(longest, header.longest)
+        if inputs >= limits.inputs_max or body_bytes >= limits.body_bytes_max:
+            return True
+        if shape.units_max is not None and (inputs + 1) * longest > shape.units_max:
+            return True
+    return False

@@ -109,8 +109,8 @@ def _has_room(upstream: Replica, inputs: int) -> bool:
 
 def limits_now(upstream: Replica) -> Limits:
     """The limits of the next call, given what is in flight already."""
-    limits = upstream.limits
-    return replace(limits, inputs_max=min(limits.inputs_max, _inputs_room(upstream)))
+    limits, room = upstream.limits, _inputs_room(upstream)
+    return limits if limits.inputs_max <= room else replace(limits, inputs_max=room)
 
 
 def _inputs_room(upstream: Replica) -> int:

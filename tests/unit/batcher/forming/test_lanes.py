@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import merge
+from autobatch_batcher.dialects.merging import envelope_bytes, merge
 from autobatch_batcher.forming.lanes import Lanes, Moment, Reason, batch_of
-from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_shared.contract.options import Options
@@ -20,7 +20,7 @@ WAIT_MS = 10
 ANY_BYTES = 10**9
 SMALL = Limits(inputs_max=4, body_bytes_max=ANY_BYTES, in_flight_inputs_max=ANY_BYTES)
 BUSY, IDLE = False, True
-BY_ARRIVAL = Shape(None, None)
+BY_ARRIVAL = BatchShape(None, None)
 
 
 def moment(now_ms: int, *, is_idle: bool = BUSY, is_draining: bool = False) -> Moment:
@@ -28,7 +28,7 @@ def moment(now_ms: int, *, is_idle: bool = BUSY, is_draining: bool = False) -> M
 
 
 def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Lanes:
-    lanes = Lanes(WAIT_MS, is_adaptive=is_adaptive)
+    lanes = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive)
     for job in jobs:
         lanes.add(job)
     return lanes
@@ -148,7 +148,7 @@ class Model:
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adaptive: bool) -> None:
     """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, nobody starved."""
-    lanes, model, now_ms = Lanes(WAIT_MS, is_adaptive=is_adaptive), Model(), 0
+    lanes, model, now_ms = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive), Model(), 0
     for number, step in enumerate(steps):
         now_ms += step.gap_ms
         if step.what == "add":
@@ -221,7 +221,7 @@ def test_a_job_never_waits_longer_than_the_maximum(
     *, arrivals: list[tuple[int, int, Kind, int, bool]], idles: list[bool], is_adaptive: bool
 ) -> None:
     """A loop that always has a slot, and looks at each arrival and whenever `due_ms` says so."""
-    lanes = Lanes(WAIT_MS, is_adaptive=is_adaptive)
+    lanes = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive)
     left_ms: dict[str, int] = {}
     looks = 0
 
@@ -432,7 +432,7 @@ WAITING = st.lists(
     ),
     max_size=40,
 )
-SHAPES = st.builds(Shape, padding_max=st.none() | st.floats(0, 500), units_max=st.none() | st.integers(1, 2_000))
+SHAPES = st.builds(BatchShape, padding_max=st.none() | st.floats(0, 500), units_max=st.none() | st.integers(1, 2_000))
 
 
 def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]]) -> list[Job]:
@@ -454,7 +454,7 @@ def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, Options | None, int
 
 @given(drawn=WAITING, shape=SHAPES, inputs_max=st.integers(1, 8))
 def test_however_batches_are_cut_nothing_is_lost_or_doubled(
-    drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]], shape: Shape, inputs_max: int
+    drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]], shape: BatchShape, inputs_max: int
 ) -> None:
     jobs = waiting_jobs(drawn)
     limits = Limits(inputs_max, ANY_BYTES, ANY_BYTES)
@@ -515,7 +515,7 @@ def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, 
 
 
 def test_jobs_of_like_length_go_together_and_the_oldest_first() -> None:
-    shape = Shape(padding_max=20.0, units_max=None)
+    shape = BatchShape(padding_max=20.0, units_max=None)
     lanes = lanes_of(*(make_job(str(at), at=at, longest=length) for at, length in enumerate([100, 10] * 4)))
 
     first, second = (lanes.take(moment(9, is_draining=True), Limits(8, ANY_BYTES, ANY_BYTES), shape) for _ in range(2))
@@ -529,8 +529,8 @@ def test_a_lane_is_full_when_its_lengths_are_too_much_for_a_call() -> None:
     """(2 + 1) x 100 is more than 250."""
     lanes = lanes_of(*(make_job(str(at), at=at, longest=100) for at in range(2)), is_adaptive=False)
 
-    assert lanes.has_ready(SMALL, Shape(None, 250))
-    assert not lanes.has_ready(SMALL, Shape(None, 300))
+    assert lanes.has_ready(SMALL, BatchShape(None, 250))
+    assert not lanes.has_ready(SMALL, BatchShape(None, 300))
 
 
 def test_a_batch_knows_what_of_it_is_padding() -> None:
