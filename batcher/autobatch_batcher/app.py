@@ -10,15 +10,14 @@ import aiohttp
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
-from autobatch_batcher.dialects.merging import envelope_bytes
+from autobatch_batcher.dialects.base import Dialect, dialect_named
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
-from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.dialects import DIALECTS, Dialect
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
@@ -46,7 +45,8 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
     link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    lanes = Lanes(settings.max_wait_time_ms, envelope_bytes, is_adaptive=settings.batch_policy == "adaptive")
+    dialect = dialect_named(settings.inference_dialect)
+    lanes = Lanes(settings.max_wait_time_ms, dialect.envelope_bytes, is_adaptive=settings.batch_policy == "adaptive")
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
     # For the answer every call has a timeout of its own.
     async with aiohttp.ClientSession(
@@ -54,7 +54,6 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
         cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
     ) as session:
-        dialect = DIALECTS[settings.inference_dialect]
         pool = Pool([_replica(url, session, dialect, settings) for url in settings.inference_urls])
         caller = Caller(
             pool,

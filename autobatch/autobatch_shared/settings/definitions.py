@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from autobatch_shared.settings.dialects import DIALECTS
 from autobatch_shared.settings.foreign_names import aliases_of
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -43,6 +44,12 @@ def _http_urls(value: str) -> str:
         parts = _split(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
+    return value
+
+
+def _dialect(value: str) -> str:
+    if value not in DIALECTS:
+        raise ValueError(f"Input should be {' or '.join(map(repr, DIALECTS))}")
     return value
 
 
@@ -245,7 +252,9 @@ class BatcherSettings(QueueSettings):
         repr=False,  # it may hold a password
         description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
     )
-    inference_dialect: str = Field("tei", description="the API that the upstream speaks: `tei`")
+    inference_dialect: Annotated[str, AfterValidator(_dialect)] = Field(
+        "tei", description=f"the API that the upstream speaks: {', '.join(f'`{name}`' for name in DIALECTS)}"
+    )
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )

@@ -13,10 +13,10 @@ from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
@@ -130,7 +130,9 @@ class Suspects:
             await pause(retry_pause_s(attempt, None))
         raise broken
 
-    async def _try_once(self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering) -> list[Outcome]:
+    async def _try_once(
+        self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering
+    ) -> list[Outcome]:
         """Make one call when the upstream is back and nobody else tries."""
         until_ms = min(self._clock.now_ms() + PATIENCE_MS, max(job.header.deadline for job in jobs))
         while not ((upstream.is_healthy or await upstream.listens()) and await self._begin()):

@@ -11,11 +11,11 @@ import logging
 from collections.abc import Sequence
 
 from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.claiming.claims import Holding
 from autobatch_batcher.forming.lanes import Batch, Lanes, Moment, Reason
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.upstreams.drain_rate import DrainRate
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica

@@ -1,6 +1,6 @@
 """What the batcher asks of a dialect: how one kind of upstream is spoken to. Pure: bytes in, bytes out.
 
-A dialect is one file beside this one, a line in `DIALECTS`, and a test class that all of them pass. It knows no job, no
+A dialect is one file of this folder, a line in `autobatch_shared.settings.dialects`, and a test class that all dialects pass. It knows no job, no
 deadline and no connection: `calling` decides what is sent when, `upstreams` sends it.
 
 Whatever an upstream's own answers look like, the rows that `cut` returns are those that clients' answers are made of:
@@ -14,6 +14,7 @@ Whatever an upstream's own answers look like, the rows that `cut` returns are th
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pkgutil import resolve_name
 from typing import Protocol
 
 import msgspec
@@ -21,6 +22,7 @@ import msgspec
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
+from autobatch_shared.settings.dialects import DIALECTS
 
 JSON = "application/json"
 
@@ -93,7 +95,7 @@ class Dialect(Protocol):
         """
         ...
 
-    def call_bytes(self, options: Options | None) -> int:
+    def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes of a call without any inputs; each input adds its own and a comma."""
         ...
 
@@ -145,3 +147,9 @@ class Dialect(Protocol):
     def counted(self, answer: Answer) -> int | None:
         """Return the tokens of all inputs of a call, where its answer says so."""
         ...
+
+
+def dialect_named(name: str) -> Dialect:
+    """Return a new dialect of the table."""
+    dialect: Dialect = resolve_name(DIALECTS[name])()
+    return dialect

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post
+from autobatch_batcher.dialects.base import Answer, Condition, Post
 from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, Kind
@@ -69,7 +69,7 @@ class Tei:
         """Return the same request: clients of the house speak TEI's API."""
         return Post(route, body, content_type)
 
-    def call_bytes(self, options: Options | None) -> int:
+    def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes around the inputs."""
         return len(self.compose("", (), options).body)
 
@@ -96,7 +96,8 @@ class Tei:
         try:
             msgspec.json.decode(said)  # all of it: what is passed on raw is not looked into otherwise
             info, about = _decode_info(said), _decode_members(said)
-            details = _encode_sorted([info.model_type, info.model_sha, info.model_dtype]).decode()
+            deciding = (info.model_type, info.model_sha, info.model_dtype, info.max_input_length, info.auto_truncate)
+            details = _encode_sorted(deciding).decode()
         except NOT_AS_ASKED:
             return NO_CARD
         kind, pooling = _kind(info.model_type)

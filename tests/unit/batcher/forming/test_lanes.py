@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import envelope_bytes, merge
+from autobatch_batcher.calling.calls import call_for, merge
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes, Moment, Reason, batch_of
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.jobs import Job
@@ -28,7 +29,7 @@ def moment(now_ms: int, *, is_idle: bool = BUSY, is_draining: bool = False) -> M
 
 
 def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Lanes:
-    lanes = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive)
+    lanes = Lanes(WAIT_MS, Tei().envelope_bytes, is_adaptive=is_adaptive)
     for job in jobs:
         lanes.add(job)
     return lanes
@@ -148,7 +149,7 @@ class Model:
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adaptive: bool) -> None:
     """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, nobody starved."""
-    lanes, model, now_ms = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive), Model(), 0
+    lanes, model, now_ms = Lanes(WAIT_MS, Tei().envelope_bytes, is_adaptive=is_adaptive), Model(), 0
     for number, step in enumerate(steps):
         now_ms += step.gap_ms
         if step.what == "add":
@@ -221,7 +222,7 @@ def test_a_job_never_waits_longer_than_the_maximum(
     *, arrivals: list[tuple[int, int, Kind, int, bool]], idles: list[bool], is_adaptive: bool
 ) -> None:
     """A loop that always has a slot, and looks at each arrival and whenever `due_ms` says so."""
-    lanes = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive)
+    lanes = Lanes(WAIT_MS, Tei().envelope_bytes, is_adaptive=is_adaptive)
     left_ms: dict[str, int] = {}
     looks = 0
 
@@ -348,7 +349,7 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options 
         batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit), BY_ARRIVAL)
 
         assert batch
-        assert len(merge(batch.jobs).body) <= payload_limit
+        assert len(call_for(batch.jobs, Tei()).post.body) <= payload_limit
         assert len(batch.jobs) >= 4
 
 
@@ -468,8 +469,8 @@ def test_however_batches_are_cut_nothing_is_lost_or_doubled(
         assert len(sent) == len(set(names(sent)))
         assert all(may_share(sent[0], job) for job in sent[1:])
         first_of_each = list({job.body: job for job in reversed(sent)}.values())
-        assert len(first_of_each) == 1 or merge(sent).inputs <= inputs_max
-        assert merge(sent).body == merge([job for job in sent if job in first_of_each]).body
+        assert len(first_of_each) == 1 or len(merge(sent).items) <= inputs_max
+        assert merge(sent).items == merge([job for job in sent if job in first_of_each]).items
         left = [job for job in left if not any(job is gone for gone in sent)]
         assert [] == [job for job in left if may_share(sent[0], job) and job.body in {each.body for each in sent}]
         assert lanes.inputs == inputs_of(left)
@@ -485,7 +486,7 @@ def test_who_waits_with_the_same_input_goes_along_however_full_the_batch_is() ->
     batch = lanes.take(moment(0, is_idle=IDLE), SMALL, BY_ARRIVAL)
 
     assert batch
-    assert 4 == merge(batch.jobs).inputs
+    assert 4 == len(merge(batch.jobs).items)
     assert {*names(others), *names(twins)} == set(names(batch.jobs))
     assert 1 == lanes.inputs
 
