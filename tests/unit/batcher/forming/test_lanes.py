@@ -1,6 +1,6 @@
 """Batches are what they should be, whatever arrives and whenever somebody looks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.merging import envelope_bytes, merge
-from autobatch_batcher.forming.lanes import Lanes, Moment, Reason, batch_of
+from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, batch_of
+from autobatch_batcher.forming.policy import CallMoment, policy_named
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits, configured
@@ -23,18 +24,57 @@ BUSY, IDLE = False, True
 BY_ARRIVAL = BatchShape(None, None)
 
 
+@dataclass
+class Moment:
+    """A moment at which a batch may leave, whatever its limits are."""
+
+    now_ms: int
+    is_idle: bool
+    is_draining: bool
+
+    def with_limits(self, limits: Limits, shape: BatchShape) -> CallMoment:
+        return CallMoment(
+            limits=limits, shape=shape, now_ms=self.now_ms, is_idle=self.is_idle, is_draining=self.is_draining
+        )
+
+
+class Forming:
+    """Lanes and the policy that decides when they give a batch."""
+
+    def __init__(self, *, is_adaptive: bool = True) -> None:
+        self.lanes = Lanes(envelope_bytes)
+        self.add = self.lanes.add
+        self.clear = self.lanes.clear
+        self.has_whole = self.lanes.has_whole
+        self.take_expired = self.lanes.take_expired
+        self._policy = policy_named("adaptive" if is_adaptive else "full", WAIT_MS)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.lanes)
+
+    @property
+    def inputs(self) -> int:
+        return self.lanes.inputs
+
+    def due_ms(self) -> int | None:
+        return self._policy.due_ms(self.lanes)
+
+    def take(self, now: Moment, limits: Limits, shape: BatchShape) -> Batch | None:
+        return self._policy.take(now.with_limits(limits, shape), self.lanes)
+
+
 def moment(now_ms: int, *, is_idle: bool = BUSY, is_draining: bool = False) -> Moment:
     return Moment(now_ms, is_idle, is_draining)
 
 
-def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Lanes:
-    lanes = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive)
+def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Forming:
+    lanes = Forming(is_adaptive=is_adaptive)
     for job in jobs:
         lanes.add(job)
     return lanes
 
 
-def taken(lanes: Lanes, now: Moment, limits: Limits = SMALL) -> tuple[list[str], Reason] | None:
+def taken(lanes: Forming, now: Moment, limits: Limits = SMALL) -> tuple[list[str], Reason] | None:
     batch = lanes.take(now, limits, BY_ARRIVAL)
     return None if batch is None else (names(batch.jobs), batch.reason)
 
@@ -148,7 +188,7 @@ class Model:
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adaptive: bool) -> None:
     """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, nobody starved."""
-    lanes, model, now_ms = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive), Model(), 0
+    lanes, model, now_ms = Forming(is_adaptive=is_adaptive), Model(), 0
     for number, step in enumerate(steps):
         now_ms += step.gap_ms
         if step.what == "add":
@@ -176,7 +216,7 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
         check_books(lanes, model, step.limits)
 
 
-def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
+def check_take(lanes: Forming, model: Model, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
     ready = model.ready(now, limits, is_adaptive=is_adaptive)
     batch = lanes.take(now, limits, BY_ARRIVAL)
     if batch is None:
@@ -194,10 +234,10 @@ def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_ad
         assert left in jobs or not fits([*jobs, left], limits)
 
 
-def check_books(lanes: Lanes, model: Model, limits: Limits) -> None:
+def check_books(lanes: Forming, model: Model, limits: Limits) -> None:
     assert sorted(map(id, lanes)) == sorted(map(id, model.held))
     assert lanes.inputs == inputs_of(model.held)
-    assert lanes.has_ready(limits, BY_ARRIVAL) == any(
+    assert lanes.has_whole(limits, BY_ARRIVAL) == any(
         is_full(group, limits) or group[0].lane == group[0].header.id for group in groups(model.held)
     )
     assert lanes.due_ms() == min((job.header.at + WAIT_MS for job in model.held), default=None)
@@ -221,7 +261,7 @@ def test_a_job_never_waits_longer_than_the_maximum(
     *, arrivals: list[tuple[int, int, Kind, int, bool]], idles: list[bool], is_adaptive: bool
 ) -> None:
     """A loop that always has a slot, and looks at each arrival and whenever `due_ms` says so."""
-    lanes = Lanes(WAIT_MS, envelope_bytes, is_adaptive=is_adaptive)
+    lanes = Forming(is_adaptive=is_adaptive)
     left_ms: dict[str, int] = {}
     looks = 0
 
@@ -307,7 +347,7 @@ def test_a_full_batch_leaves_at_once() -> None:
 def test_a_batch_is_full_when_the_next_job_would_not_fit() -> None:
     lanes = lanes_of(make_job("a", n=3), make_job("b", n=2), is_adaptive=False)
 
-    assert lanes.has_ready(SMALL, BY_ARRIVAL)
+    assert lanes.has_whole(SMALL, BY_ARRIVAL)
     assert taken(lanes, moment(0)) == (["a"], Reason.FULL)
 
 
@@ -410,7 +450,7 @@ def test_cleared_lanes_hold_nothing() -> None:
 
     lanes.clear()
 
-    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_ready(SMALL, BY_ARRIVAL)) == ([], 0, None, False)
+    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_whole(SMALL, BY_ARRIVAL)) == ([], 0, None, False)
     assert lanes.take(moment(FAR_MS, is_draining=True), SMALL, BY_ARRIVAL) is None
 
 
@@ -529,8 +569,8 @@ def test_a_lane_is_full_when_its_lengths_are_too_much_for_a_call() -> None:
     """(2 + 1) x 100 is more than 250."""
     lanes = lanes_of(*(make_job(str(at), at=at, longest=100) for at in range(2)), is_adaptive=False)
 
-    assert lanes.has_ready(SMALL, BatchShape(None, 250))
-    assert not lanes.has_ready(SMALL, BatchShape(None, 300))
+    assert lanes.has_whole(SMALL, BatchShape(None, 250))
+    assert not lanes.has_whole(SMALL, BatchShape(None, 300))
 
 
 def test_a_batch_knows_what_of_it_is_padding() -> None:
