@@ -243,59 +243,6 @@ def check_books(lanes: Forming, model: Model, limits: Limits) -> None:
     assert lanes.due_ms() == min((job.header.at + WAIT_MS for job in model.held), default=None)
 
 
-ARRIVALS = st.lists(
-    st.tuples(
-        st.integers(0, 8),
-        st.sampled_from([0, 0, 0, 3, 20]),
-        st.sampled_from(["merge", "merge", "merge", "solo"]),
-        st.integers(1, 6),
-        st.booleans(),
-    ),
-    max_size=40,
-)
-
-
-@pytest.mark.parametrize("is_adaptive", [True, False], ids=["adaptive", "full"])
-@given(arrivals=ARRIVALS, idles=st.lists(st.booleans(), min_size=1, max_size=5))
-def test_a_job_never_waits_longer_than_the_maximum(
-    *, arrivals: list[tuple[int, int, Kind, int, bool]], idles: list[bool], is_adaptive: bool
-) -> None:
-    """A loop that always has a slot, and looks at each arrival and whenever `due_ms` says so."""
-    lanes = Forming(is_adaptive=is_adaptive)
-    left_ms: dict[str, int] = {}
-    looks = 0
-
-    def look(now_ms: int) -> None:
-        nonlocal looks
-        while True:
-            looks += 1
-            batch = lanes.take(moment(now_ms, is_idle=idles[looks % len(idles)]), SMALL, BY_ARRIVAL)
-            if batch is None:
-                return
-            assert len(batch.jobs) == 1 or 0 < batch.inputs <= SMALL.inputs_max
-            for name in names(batch.jobs):
-                assert name not in left_ms
-                left_ms[name] = now_ms
-
-    def look_until(end_ms: int) -> None:
-        while (due_ms := lanes.due_ms()) is not None and due_ms < end_ms:
-            look(due_ms)
-            assert lanes.due_ms() != due_ms
-
-    now_ms, latest_ms = 0, {}
-    for number, (gap_ms, late_ms, kind, n, has_options) in enumerate(arrivals):
-        look_until(now_ms + gap_ms)
-        now_ms += gap_ms
-        at = now_ms - late_ms  # stamped by its worker so long before it came here
-        latest_ms[str(number)] = max(at + WAIT_MS, now_ms)
-        lanes.add(make_job(str(number), n=n, at=at, kind=kind, options=UNNORMALIZED if has_options else None))
-        look(now_ms)
-    look_until(FAR_MS)
-
-    assert latest_ms.keys() == left_ms.keys()
-    assert [name for name, latest in latest_ms.items() if left_ms[name] > latest] == []
-
-
 def test_a_job_that_arrived_out_of_order_waits_no_longer_either() -> None:
     """Workers stamp jobs before they push them, so an older job can be claimed after a younger one of its lane."""
     lanes = lanes_of(make_job("younger", at=8), make_job("older", at=5), is_adaptive=False)
@@ -577,3 +524,16 @@ def test_a_batch_knows_what_of_it_is_padding() -> None:
     batch = batch_of([make_job("a", n=2, longest=10, at=7), make_job("b", longest=30, at=3)], Reason.FULL)
 
     assert (30, 90, 50, 3) == (batch.longest, batch.units, batch.useful, batch.oldest_ms)
+
+
+@pytest.mark.parametrize(
+    ("held", "slots_free", "sendable"), [(0, 2, 64), (10, 2, 54), (63, 2, 1), (100, 2, 1), (0, 0, 1)]
+)
+def test_what_could_be_sent_now_is_what_the_free_slots_carry_beside_what_is_held(
+    held: int, slots_free: int, sendable: int
+) -> None:
+    lanes = Lanes(envelope_bytes)
+    if held:
+        lanes.add(make_job("held", n=held))
+
+    assert lanes.sendable(32, slots_free) == sendable
