@@ -123,6 +123,9 @@ class Claims:
 
     def lose_lanes(self) -> None:
         """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        if not self._lanes.inputs:
+            return
+        log.warning("lease_lost", extra={"inputs": self._lanes.inputs})
         self.let_go([job.header.id for job in self._lanes])
         self._lanes.clear()
 

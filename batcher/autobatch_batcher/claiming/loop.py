@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.claiming.claims import Claims
+from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.forming.shaping import BatchShape
@@ -22,15 +23,13 @@ from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Upstream
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from autobatch_shared.bell import Bell, pause
-from autobatch_shared.contract.errors import AutobatchError, JobPoisonous, QueueUnavailable
-from autobatch_shared.contract.frames import id_in_queue
+from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.job_queue import BatcherQueue
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 
 log = logging.getLogger(__name__)
 
-BEAT_MAX_S = 1.0  # also with a long lease: health asks how long ago this loop moved
 WATCH_BLOCK_S = 0.5  # well below half of the link's silence limit
 
 
@@ -73,8 +72,7 @@ class WorkingLoop:
         self._clock = clock
         self._metrics = metrics
         self._claims = Claims(queue, lanes, clock, metrics)
-        self._beat_s = min(lease_ms / 4 / 1000, BEAT_MAX_S)
-        self._next_beat_mono_s = float("-inf")
+        self._lease = Lease(queue, self._claims, metrics, lease_ms)
         self._bell = Bell()
         self._watch: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -104,17 +102,17 @@ class WorkingLoop:
                     log.warning("queue_unavailable", extra={"error": str(error)})
                 self._is_redis_unavailable = True
                 await pause(RETRY_PAUSE_S)
-                await self._link.wait_connected(self._beat_s)
+                await self._link.wait_connected(self._lease.beat_s)
             except Exception:
                 log.exception("turn_failed")
-                await pause(self._beat_s)
+                await pause(self._lease.beat_s)
         if self._watch is not None:
             self._watch.cancel()  # it only looks at the queue: nothing can be lost
 
     async def _turn(self) -> None:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._claims.recover()
-        await self._beat()
+        await self._keep_the_lease()
         upstream = self._pool.free(asyncio.get_running_loop().time())
         if upstream is None:
             await self._wait_for_slot()
@@ -138,6 +136,13 @@ class WorkingLoop:
             self._send(batch, upstream, limits)
         elif not self._claims.may_have_jobs or wanted.inputs == 0:
             await self._wait_for_work(now.now_ms)
+
+    async def _keep_the_lease(self) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        if now_mono_s >= self._lease.next_beat_mono_s:
+            doomed = await self._lease.beat(now_mono_s)
+            if doomed:
+                await self._reply(doomed, 0)
 
     def _claim_moment(self, upstream: Upstream, limits: Limits, shape: BatchShape) -> ClaimMoment:
         return ClaimMoment(
@@ -163,13 +168,13 @@ class WorkingLoop:
     async def _wait_for_slot(self) -> None:
         self._claims.may_have_jobs = True  # the queue is not watched meanwhile
         self._was_blocked = True  # what comes next has waited already: no lingering for it
-        await self._bell.wait(self._beat_s)
+        await self._bell.wait(self._lease.beat_s)
 
     async def _wait_for_work(self, now_ms: int) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
         if not self._is_stopping and not self._claims.may_have_jobs and self._watch is None:
             self._watch = asyncio.create_task(self._watch_queue(), name="queue-watch")
-        wait_s = self._beat_s
+        wait_s = self._lease.beat_s
         if (due_ms := self._policy.due_ms(self._lanes)) is not None:
             wait_s = min(wait_s, max(due_ms - now_ms, 1) / 1000)
         await self._bell.wait(wait_s)
@@ -179,7 +184,7 @@ class WorkingLoop:
             if await self._queue.watch(WATCH_BLOCK_S):
                 self._claims.may_have_jobs = True
         except QueueUnavailable:
-            await pause(self._beat_s)  # the next turn's claim tells what is wrong
+            await pause(self._lease.beat_s)  # the next turn's claim tells what is wrong
         finally:
             self._watch = None
             self._bell.ring()
@@ -225,31 +230,8 @@ class WorkingLoop:
                     self._claims.doubt()
                     break
                 if await self._link.wait_connected(left_s):
-                    await pause(min(self._beat_s, left_s))  # connected, yet refused: not again at once
+                    await pause(min(self._lease.beat_s, left_s))  # connected, yet refused: not again at once
         self._claims.let_go(reply.job for reply in replies)
         if late:
             self._metrics.late_replies.inc(late)
             log.warning("replies_late", extra={"jobs": late})
-
-    async def _beat(self) -> None:
-        """Four times a lease: renew it, and look after the batchers that did not."""
-        now_mono_s = asyncio.get_running_loop().time()
-        if now_mono_s < self._next_beat_mono_s:
-            return
-        if not await self._queue.renew() and self._lanes.inputs:
-            log.warning("lease_lost", extra={"inputs": self._lanes.inputs})
-            self._claims.lose_lanes()
-        try:
-            given_back, doomed = await self._queue.reap()
-        except QueueUnavailable:
-            self._claims.doubt()  # it may have given us jobs to give up
-            raise
-        self._next_beat_mono_s = now_mono_s + self._beat_s
-        self._claims.may_have_jobs = True  # also a look at `retry`, which is not watched
-        if given_back:
-            self._metrics.jobs_reclaimed.inc(given_back)
-            log.warning("jobs_reclaimed", extra={"jobs": given_back})
-        if doomed:
-            self._metrics.jobs_dead.inc(len(doomed))
-            log.error("jobs_dead", extra={"jobs": len(doomed)})
-            await self._reply([failure(id_in_queue(frame), JobPoisonous()) for frame in doomed], 0)

@@ -1,4 +1,4 @@
-"""Batches are what they should be, whatever arrives and whenever somebody looks."""
+"""Batches are what they should be, whatever arrives and whenever the loop looks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -187,7 +187,7 @@ class Model:
 @pytest.mark.parametrize("is_adaptive", [True, False], ids=["adaptive", "full"])
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adaptive: bool) -> None:
-    """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, nobody starved."""
+    """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, no job starved."""
     lanes, model, now_ms = Forming(is_adaptive=is_adaptive), Model(), 0
     for number, step in enumerate(steps):
         now_ms += step.gap_ms
@@ -277,7 +277,7 @@ def test_under_adaptive_a_busy_upstream_is_a_reason_to_wait() -> None:
     assert taken(lanes, moment(5 + WAIT_MS)) == (["a"], Reason.DUE)
 
 
-def test_a_draining_batcher_waits_for_nobody() -> None:
+def test_a_draining_batcher_waits_for_no_companions() -> None:
     lanes = lanes_of(make_job("a"), is_adaptive=False)
 
     assert taken(lanes, moment(0, is_draining=True)) == (["a"], Reason.DRAIN)
@@ -489,7 +489,7 @@ def test_several_inputs_are_a_twin_of_the_same_several_only() -> None:
     "change", [{"options": UNNORMALIZED}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_retried": True}]
 )
 def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, Any]) -> None:
-    """Its answer may be another, and who may have killed a batcher takes nobody along."""
+    """Its answer may be another, and a job that may have killed a batcher takes no other along."""
     texts: dict[str, Any] = {"body": b'["a"]'}
     lanes = lanes_of(
         make_job("a", **texts),

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.merging import envelope_bytes
-from autobatch_batcher.forming.full import WINDOW_BATCHES, FullPolicy
+from autobatch_batcher.forming.adaptive import WINDOW_BATCHES
+from autobatch_batcher.forming.full import FullPolicy
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason
 from autobatch_batcher.forming.pace import LINGER_MAX_S
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted, policy_named
