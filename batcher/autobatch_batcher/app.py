@@ -12,6 +12,7 @@ from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import Dialect, dialect_named
 from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
@@ -46,7 +47,8 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     dialect = dialect_named(settings.inference_dialect)
-    lanes = Lanes(settings.max_wait_time_ms, dialect.envelope_bytes, is_adaptive=settings.batch_policy == "adaptive")
+    lanes = Lanes(dialect.envelope_bytes)
+    policy = policy_named(settings.batch_policy, settings.max_wait_time_ms)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
     # For the answer every call has a timeout of its own.
     async with aiohttp.ClientSession(
@@ -70,10 +72,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             pool,
             caller,
             lanes,
+            policy,
             clock,
             metrics,
             lease_ms=settings.lease_ms,
-            wait_max_ms=settings.max_wait_time_ms,
         )
         reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autobatch_shared.settings.dialects import DIALECTS
 from autobatch_shared.settings.foreign_names import aliases_of
+from autobatch_shared.settings.policies import POLICIES
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -50,6 +51,12 @@ def _http_urls(value: str) -> str:
 def _dialect(value: str) -> str:
     if value not in DIALECTS:
         raise ValueError(f"Input should be {' or '.join(map(repr, DIALECTS))}")
+    return value
+
+
+def _policy(value: str) -> str:
+    if value not in POLICIES:
+        raise ValueError(f"Input should be {' or '.join(map(repr, POLICIES))}")
     return value
 
 
@@ -239,8 +246,8 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("max_wait_time_ms"),
         description="the longest wait for companions, from the oldest arrival",
     )
-    batch_policy: Literal["adaptive", "full"] = Field(
-        "adaptive", description="`adaptive`: never wait when it cannot pay; `full`: wait out the time unless full"
+    batch_policy: Annotated[str, AfterValidator(_policy)] = Field(
+        "adaptive", description="; ".join(f"`{name}`: {row.meaning}" for name, row in POLICIES.items())
     )
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",

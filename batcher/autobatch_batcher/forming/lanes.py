@@ -1,15 +1,14 @@
-"""Form batches: jobs wait in lanes, and a lane that is ready gives a batch. Pure; the clock is passed in.
+"""Jobs wait in lanes, and a lane gives a batch. Pure.
 
 1. Only jobs of one lane share a batch: same route, same options. Solo, verbatim and retried jobs are lanes of one.
-2. A lane is ready when it is full, when its oldest job has waited long enough, or when waiting cannot pay.
-3. Of several ready lanes, the one with the oldest job goes first; which of its jobs, `autobatch_batcher.forming.shaping` decides.
-4. Whoever waits with the same input as one of the batch goes with it: it costs nothing.
+2. Which lane gives a batch, and when, a policy decides (`autobatch_batcher.forming.policy`); which of its jobs, for
+   lengths' sake, `autobatch_batcher.forming.shaping`.
+3. Every job that waits with the same input as one of the batch goes with it: that costs nothing.
 """
 
 from bisect import insort
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from operator import itemgetter
 
 import msgspec
 
@@ -62,35 +61,20 @@ def batch_of(jobs: Sequence[Job], reason: Reason) -> Batch:
     return Batch(tuple(jobs), reason, inputs, longest, useful, min([job.header.at for job in jobs]))
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """What the decision depends on besides the jobs.
-
-    Attributes:
-        now_ms: Redis's clock.
-        is_idle: Whether nothing is in flight, so that a wait for companions would only be a wait.
-        is_draining: Whether this batcher is about to stop.
-    """
-
-    now_ms: int
-    is_idle: bool
-    is_draining: bool = False
-
-
 class Lanes:
     """All jobs that this batcher holds and has not sent.
 
+    Attributes:
+        inputs: In all of them.
+
     Args:
-        wait_max_ms: The longest wait for companions, from a job's arrival.
         envelope_bytes: Returns the bytes of a call beside its inputs.
-        is_adaptive: Whether a batch leaves at once when nothing is in flight.
     """
 
-    def __init__(self, wait_max_ms: int, envelope_bytes: Callable[[Options | None], int], *, is_adaptive: bool) -> None:
-        self._wait_max_ms = wait_max_ms
-        self._envelope_bytes = envelope_bytes
-        self.is_adaptive = is_adaptive
-        self._lanes: dict[Hashable, list[Job]] = {}
+    def __init__(self, envelope_bytes: Callable[[Options | None], int]) -> None:
         self.inputs = 0
+        self._envelope_bytes = envelope_bytes
+        self._lanes: dict[Hashable, list[Job]] = {}
 
     def __iter__(self) -> Iterator[Job]:
         for jobs in self._lanes.values():
@@ -101,33 +85,28 @@ class Lanes:
         insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
         self.inputs += job.header.n
 
-    def has_ready(self, limits: Limits, shape: BatchShape) -> bool:
-        """Whether some lane gives a batch that nothing could be added to."""
-        return any(_is_whole(jobs, limits, shape) for jobs in self._lanes.values())
+    def by_age(self) -> list[list[Job]]:
+        """Return the lanes, each with its oldest job first, and the lane with the oldest job first."""
+        return sorted(self._lanes.values(), key=_oldest_ms)
 
-    def due_ms(self) -> int | None:
-        """When the oldest job's wait will be over, on Redis's clock; None when nothing is held."""
-        oldest_ms = self.oldest_ms()
-        return None if oldest_ms is None else oldest_ms + self._wait_max_ms
+    def has_whole(self, limits: Limits, shape: BatchShape) -> bool:
+        """Whether some lane gives a batch that nothing could be added to."""
+        return any(is_whole(lane, limits, shape) for lane in self._lanes.values())
 
     def oldest_ms(self) -> int | None:
         """When the oldest job arrived, on Redis's clock; None when nothing is held."""
-        return min((jobs[0].header.at for jobs in self._lanes.values()), default=None)
+        return min(map(_oldest_ms, self._lanes.values()), default=None)
 
-    def take(self, moment: Moment, limits: Limits, shape: BatchShape) -> Batch | None:
-        """Take the batch that should be sent now, if any."""
-        ready = [
-            (jobs[0].header.at, lane, reason)
-            for lane, jobs in self._lanes.items()
-            if (reason := self._reason(jobs, moment, limits, shape)) is not None
-        ]
-        if not ready:
-            return None
-        _, lane, reason = min(ready, key=itemgetter(0))
+    def sendable(self, call_inputs_max: int, slots_free: int) -> int:
+        """Return how many inputs could be sent now beside those that are held; at least one."""
+        return max(call_inputs_max * slots_free - self.inputs, 1)
+
+    def take(self, lane: list[Job], reason: Reason, limits: Limits, shape: BatchShape) -> Batch:
+        """Take a batch out of one of the lanes."""
         return batch_of(self._fill(lane, limits, shape), reason)
 
     def take_expired(self, now_ms: int) -> list[Job]:
-        """Take out the jobs whose deadline has passed by then: nobody waits for them any more."""
+        """Take out the jobs whose deadline has passed by then: no client waits for them any more."""
         expired = [job for job in self if job.header.deadline <= now_ms]
         for job in expired:
             self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
@@ -139,20 +118,8 @@ class Lanes:
         self._lanes.clear()
         self.inputs = 0
 
-    def _reason(self, jobs: list[Job], moment: Moment, limits: Limits, shape: BatchShape) -> Reason | None:
-        if _is_whole(jobs, limits, shape):
-            return Reason.FULL
-        if moment.is_draining:
-            return Reason.DRAIN
-        if self.is_adaptive and moment.is_idle:
-            return Reason.IDLE
-        if jobs[0].header.at + self._wait_max_ms <= moment.now_ms:
-            return Reason.DUE
-        return None
-
-    def _fill(self, lane: Hashable, limits: Limits, shape: BatchShape) -> list[Job]:
+    def _fill(self, jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""
-        jobs = self._lanes[lane]
         if len(jobs) == 1:
             taken = jobs
             left: list[Job] = []
@@ -165,7 +132,7 @@ class Lanes:
                 if job.header.id in ids:
                     continue
                 (taken if job.body in bodies else left).append(job)
-        self._set(lane, left)
+        self._set(taken[0].lane, left)
         self.inputs -= sum([job.header.n for job in taken])
         return taken
 
@@ -180,9 +147,13 @@ def _arrival(job: Job) -> int:
     return job.header.at
 
 
-def _is_whole(jobs: list[Job], limits: Limits, shape: BatchShape) -> bool:
-    """Whether no further input may join, or none would fit."""
-    return jobs[0].lane == jobs[0].header.id or is_full(jobs, limits, shape)
+def _oldest_ms(lane: list[Job]) -> int:
+    return lane[0].header.at
+
+
+def is_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> bool:
+    """Whether no further input may join a lane's batch, or none would fit."""
+    return lane[0].lane == lane[0].header.id or is_full(lane, limits, shape)
 
 
 def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:

@@ -1,4 +1,4 @@
-"""Batches of like length: within every limit, and nobody is left behind for it."""
+"""Batches of like length: within every limit, and no job is left behind for it."""
 
 import random
 
@@ -98,7 +98,7 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
 def test_companions_of_another_length_come_from_the_older_third(
     jobs: list[Job], limits: Limits, shape: BatchShape
 ) -> None:
-    """So nobody is overtaken by more than a third of what waits."""
+    """So no job is overtaken by more than a third of what waits."""
     picked = pick(jobs, limits, shape)
 
     if names(picked) != names(pick(jobs, limits, BY_ARRIVAL)) and shape.units_max is None:
@@ -173,7 +173,7 @@ def test_room_is_offered_to_all_that_wait() -> None:
 
 
 @given(seed=st.integers(0, 10_000), jobs_held=st.integers(2, 40), inputs_max=st.integers(1, 9), shape=SHAPES)
-def test_nobody_waits_for_more_batches_than_there_were_older_jobs(
+def test_no_job_waits_for_more_batches_than_there_were_older_jobs(
     seed: int, jobs_held: int, inputs_max: int, shape: BatchShape
 ) -> None:
     """A queue that is full again after each batch, with the lengths that the job which waits longest likes least."""
@@ -215,7 +215,7 @@ def test_a_lane_from_which_something_stays_for_want_of_room_was_full(
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES, more=JOBS)
-def test_a_full_lane_stays_full_whoever_joins(
+def test_a_full_lane_stays_full_whatever_joins(
     jobs: list[Job], limits: Limits, shape: BatchShape, more: list[Job]
 ) -> None:
     if is_full(jobs, limits, shape):
