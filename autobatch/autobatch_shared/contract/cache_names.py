@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 DIGEST_BYTES = 16  # two of 10**12 texts share a name with probability 1.5e-15; nobody can aim at another's
 

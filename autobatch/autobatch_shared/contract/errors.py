@@ -24,6 +24,12 @@ A fault travels in a reply frame as its `code`; `FAULTS` turns the code back int
 sees is decided once, in `proxy/autobatch_proxy/http/statuses.py`.
 """
 
+import msgspec
+
+#: What msgspec raises at bytes that are not the JSON that was asked for: wrong syntax or type; invalid UTF-8 in a
+#: string; nesting deeper than Python's stack.
+NOT_AS_ASKED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class AutobatchError(Exception):
     """The proxy failed.

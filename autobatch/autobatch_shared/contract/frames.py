@@ -17,8 +17,7 @@ from zlib import crc32
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import MalformedFrame
+from autobatch_shared.contract.errors import NOT_AS_ASKED, MalformedFrame
 
 _HEAD = b'{"v":1,"crc":"'
 _CRC_END = len(_HEAD) + 8

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from autobatch_shared.contract.cache_names import model_identity
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 UNKNOWN_MAX = 1_000_000  # while no upstream has named a limit
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too

@@ -17,8 +17,7 @@ from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.replica import Answer
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 
 ROUTE = "/tokenize"
 HEADER = "x-compute-tokens"

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 UNKNOWN_MAX = 1_000_000  # an upstream that names no limit
 

@@ -8,7 +8,7 @@ Clients cut their lists by it, and lists are cut for the upstream here.
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 LIMIT = "max_client_batch_size"
 UPSTREAMS_LIMIT = "upstream_max_client_batch_size"
