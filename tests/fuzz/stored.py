@@ -17,9 +17,11 @@ from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import Fleet
-from autobatch_shared.redis.job_queue import BatcherQueue, Claim, WorkerQueue
-from autobatch_shared.redis.link import Command, _Session
+from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
+from autobatch_shared.redis.commands import Command
+from autobatch_shared.redis.link import _Session
 from autobatch_shared.redis.result_cache import sealed, unsealed
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.fuzz.answers import check_fleet
 
 HEAD = b'{"v":1,"crc":"'

@@ -7,70 +7,26 @@ such as health and inspection, goes through redis-py (`autobatch/autobatch_share
 2. While there is no connection, `execute` fails at once; it never queues and never repeats a command.
 3. When the connection breaks, every waiting command fails with one clear error: it may or may not have been applied.
 4. It reconnects by itself until it is closed. A peer that stays silent while commands wait is given up as broken.
-
-More than 250 lines, because the link and its sessions hand the connection's state to each other.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import hiredis
 
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.errors import QueueOutOfMemory, QueueUnavailable
+from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.commands import Command, reply_error
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 3.0
 RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 RECONNECT_PAUSE_MAX_S = 1.0  # a restarted Redis is found within this time
-
-
-Command = tuple[str | bytes | int, ...]
-
-
-class Commands(Protocol):
-    """Whatever executes Redis commands: a link, or fakeredis in tests."""
-
-    def execute(self, *args: str | bytes | int) -> Awaitable[Any]:
-        """Send one command; the awaitable gives its reply, RESP2 types."""
-        ...
-
-    def transaction(self, commands: "Sequence[Command]") -> Awaitable[list[Any]]:
-        """Send several commands as one; the awaitable gives their replies, errors as values."""
-        ...
-
-
-class ReplyError(QueueUnavailable):
-    """Redis answered with an error."""
-
-
-class OutOfMemoryError(ReplyError, QueueOutOfMemory):
-    """Redis has reached its `maxmemory`, and applied nothing."""
-
-
-def reply_error(said: object) -> ReplyError:
-    """Return the error for an error of Redis."""
-    # A transaction is only discarded whole when a command was refused beforehand, and ours are refused for nothing else.
-    text = str(said)
-    return (OutOfMemoryError if text.startswith(("OOM ", "EXECABORT ")) else ReplyError)(text)
-
-
-async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
-    """Execute several commands as one and return their replies.
-
-    Raises:
-        ReplyError: One of them failed; the others were applied.
-    """
-    replies = await link.transaction(commands)
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply_error(reply)
-    return replies
 
 
 class RedisLink:

@@ -13,8 +13,8 @@ from zlib import crc32
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.link import Command, Commands
-from autobatch_shared.redis.scripts import Args, Script
+from autobatch_shared.redis.commands import Command, Commands
+from autobatch_shared.redis.scripts import Script
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class ResultCache:
         stores: list[Command] = [
             ("SET", keys.cached(name), sealed(name, row), "NX", "PX", ttl_ms) for name, row in fitting
         ]
-        args: Args = (keys.prefix, ttl_ms, self._bytes_max, *(name for name, _ in fitting))
+        args: Command = (keys.prefix, ttl_ms, self._bytes_max, *(name for name, _ in fitting))
         try:
             await self._trim.run_after(self._link, stores, (keys.cache_index, keys.cache_bytes), args)
         except QueueUnavailable as error:

@@ -16,8 +16,8 @@ from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import decode_job, id_in_queue
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue
 
 log = logging.getLogger(__name__)
 

@@ -31,8 +31,8 @@ from autobatch_shared.contract.errors import (
 )
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
+from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from autobatch_proxy.queue.client import Desk, new_worker_id
 from autobatch_proxy.requests.plan import Piece, Plan
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.job_queue import WorkerQueue
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.support.clerk import open_clerk
 
 

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.link import Commands, RedisLink
+from autobatch_shared.redis.commands import Commands
+from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.result_cache import CacheCounts, ResultCache, sealed
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands

@@ -5,10 +5,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from autobatch_shared.redis.link import Command, Commands, ReplyError, reply_error
-
-Keys = tuple[str, ...]
-Args = tuple[str | bytes | int, ...]
+from autobatch_shared.redis.commands import Command, Commands, ReplyError, reply_error
 
 
 class Script:
@@ -18,7 +15,7 @@ class Script:
         self._source = files(__package__).joinpath(f"{name}.lua").read_bytes()
         self._sha = sha1(self._source, usedforsecurity=False).hexdigest()
 
-    async def run(self, link: Commands, keys: Keys, args: Args) -> Any:
+    async def run(self, link: Commands, keys: Sequence[str], args: Command) -> Any:
         """Execute the script. A server that was restarted or flushed learns it anew."""
         try:
             return await link.execute(*self._by_hash(keys, args))
@@ -27,7 +24,7 @@ class Script:
                 raise
         return await link.execute("EVAL", self._source, len(keys), *keys, *args)
 
-    async def run_after(self, link: Commands, commands: Sequence[Command], keys: Keys, args: Args) -> Any:
+    async def run_after(self, link: Commands, commands: Sequence[Command], keys: Sequence[str], args: Command) -> Any:
         """Execute commands and then the script, as one step; the commands must bear to be repeated.
 
         Raises:
@@ -43,7 +40,7 @@ class Script:
             raise reply_error(replies[-1])
         return await link.execute("EVAL", self._source, len(keys), *keys, *args)
 
-    def _by_hash(self, keys: Keys, args: Args) -> Command:
+    def _by_hash(self, keys: Sequence[str], args: Command) -> Command:
         return ("EVALSHA", self._sha, len(keys), *keys, *args)
 
 

@@ -1,44 +1,24 @@
-"""The queue between workers and batchers: every Redis command of the data plane is issued here.
+"""The batcher's end of the queue: it watches, claims, replies and keeps its lease.
 
-A worker pushes jobs and reads its inbox; a batcher watches, claims, replies and keeps its lease. Frames pass through
-unread. Each operation is one round trip; those that must not be half done are scripts. A reply of another shape than was
-agreed on, from whoever sits where Redis should, is `QueueUnavailable` as silence is.
+Frames pass through unread. Each operation is one round trip; those that must not be half done are scripts. A reply of
+another shape than the expected one is `QueueUnavailable`, as silence is.
 """
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from autobatch_shared.contract.errors import QueueOutOfMemory, QueueUnavailable
+from autobatch_shared.contract.errors import QueueOutOfMemory
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.contract.status import Ahead
-from autobatch_shared.redis.link import Command, Commands, in_one_step
-from autobatch_shared.redis.scripts import Args, Script
+from autobatch_shared.redis.clock import read_clock
+from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
+from autobatch_shared.redis.scripts import Script
 
-INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
-GONE_TTL_MS = 600_000  # as long as the longest request may wait
-EPOCH_TTL_MS = 86_400_000
 NO_SHARE = 1_000_000_000
 DEAD_MAX, DEAD_TTL_MS = 100, 604_800_000  # as in claim.lua and reap.lua
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
 
-T = TypeVar("T")
 Frames = Sequence[bytes]
-
-
-class _AsAgreed:
-    """What goes wrong when a reply is taken apart is the fault of who sent it."""
-
-    def __enter__(self) -> None:
-        """Begin to take a reply apart."""
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, (TypeError, ValueError, AttributeError, LookupError, OverflowError)):
-            raise QueueUnavailable("Redis answered something else than was asked for") from error
-
-
-_as_agreed = _AsAgreed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,89 +42,6 @@ class Claim:
     retried: Frames
     fresh: Frames
     bulk: Frames
-
-
-class WorkerQueue:
-    """The worker's end.
-
-    Args:
-        link: For commands that return at once.
-        inbox_link: For the one blocking read.
-        keys: Of the namespace.
-        worker: This worker's id, letters and digits only.
-
-    Attributes:
-        ahead: What there was after the last push.
-    """
-
-    def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
-        self.ahead = Ahead()
-        self._link = link
-        self._inbox_link = inbox_link
-        self._keys = keys
-        self._inbox = keys.inbox(worker)
-        self._push = Script("push")
-
-    async def push(self, requests: Sequence[tuple[bool, Frames]], waiting_max: int) -> set[int]:
-        """Append the frames of several requests, each wholly or not at all.
-
-        Args:
-            requests: Whether it is bulk, which fills what room the others leave, and its frames.
-            waiting_max: Inputs that may wait in one queue.
-
-        Returns:
-            The indices of the requests that were refused because more would wait.
-        """
-        args: list[str | bytes | int] = [waiting_max]
-        for is_bulk, frames in requests:
-            args += (int(is_bulk), len(frames), *frames)
-        keys = self._keys
-        names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed(""))
-        reply = await self._push.run(self._link, names, tuple(args))
-        with _as_agreed:
-            usual, bulk, claimed, *refused = _all(int, reply)
-            if refused and not 1 <= min(refused) <= max(refused) <= len(requests):
-                raise ValueError(refused)
-        self.ahead = Ahead(usual, bulk, claimed)
-        return {place - 1 for place in refused}
-
-    async def pop_inbox(self, block_s: float) -> list[str]:
-        """Take the ids whose replies are ready; wait up to `block_s` seconds for the first."""
-        popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
-        with _as_agreed:
-            return [job.decode() for job in popped[1]] if popped is not None else []
-
-    async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
-        """Return the reply frames; None for a job that has none."""
-        frames: list[bytes | None] = await self._link.execute("MGET", *(self._keys.reply(job) for job in jobs))
-        with _as_agreed:
-            if len(frames) != len(jobs):
-                raise ValueError(len(frames))
-            _all(bytes, [frame for frame in frames if frame is not None])
-        return frames
-
-    async def delete_replies(self, jobs: Sequence[str]) -> None:
-        """Delete replies once they are in good hands: before that, a broken connection must not cost them."""
-        await self._link.execute("UNLINK", *(self._keys.reply(job) for job in jobs))
-
-    async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
-        """Mark jobs whose client has gone, so that nobody claims them; `ttl_ms` is what is left until their deadline."""
-        gone = self._keys.gone
-        marks: list[Command] = [("SET", f"{gone}:{job}", "", "PX", max(1, ttl_ms)) for job in jobs]
-        await in_one_step(self._link, ("SET", gone, "", "PX", GONE_TTL_MS), *marks)
-
-    async def epoch(self) -> bytes:
-        """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
-        # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
-        if await self._link.execute("EXISTS", self._keys.epoch) == 0:
-            await self._link.execute("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
-        with _as_agreed:
-            (mark,) = _all(bytes, [await self._link.execute("GET", self._keys.epoch)])
-        return mark
-
-    async def redis_ms(self) -> float:
-        """Redis's clock, unix milliseconds."""
-        return await _redis_ms(self._link)
 
 
 class BatcherQueue:
@@ -203,9 +100,9 @@ class BatcherQueue:
             keys.waiting_bulk,
         )
         reply = await self._run("claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill, at_once)
-        with _as_agreed:
-            redis_ms, queued, queued_bulk, dropped, again, fresh = _all(int, reply[:6])
-            frames = _all(bytes, reply[6:])
+        with expected_shape:
+            redis_ms, queued, queued_bulk, dropped, again, fresh = all_of(int, reply[:6])
+            frames = all_of(bytes, reply[6:])
         first_bulk = again + fresh
         return Claim(
             redis_ms, queued, queued_bulk, dropped, frames[:again], frames[again:first_bulk], frames[first_bulk:]
@@ -229,7 +126,7 @@ class BatcherQueue:
         reply = self._keys.reply
         stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
         others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
-        args: Args = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
+        args: Command = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
         try:
             late: int = await script.run_after(self._link, stores, claimed, args)
         except QueueOutOfMemory:
@@ -241,8 +138,8 @@ class BatcherQueue:
     async def claimed(self) -> dict[str, bytes]:
         """Return everything that is claimed for this batcher: job -> frame."""
         flat = await self._link.execute("HGETALL", self._claimed)
-        with _as_agreed:
-            return {job.decode(): frame for job, frame in zip(flat[::2], _all(bytes, flat[1::2]), strict=True)}
+        with expected_shape:
+            return {job.decode(): frame for job, frame in zip(flat[::2], all_of(bytes, flat[1::2]), strict=True)}
 
     async def renew(self) -> bool:
         """Prolong the lease; False when it had ended, and with it the claims."""
@@ -254,9 +151,9 @@ class BatcherQueue:
         keys = self._keys
         names = (keys.leases, keys.retry, self._claimed, keys.dead, keys.batchers)
         reply = await self._run("reap", names, keys.prefix, self._batcher, self._lease_ms, ATTEMPTS_MAX)
-        with _as_agreed:
-            (given_back,) = _all(int, reply[:1])
-            return given_back, _all(bytes, reply[1:])
+        with expected_shape:
+            (given_back,) = all_of(int, reply[:1])
+            return given_back, all_of(bytes, reply[1:])
 
     async def begin_trial(self, ttl_ms: int) -> bool:
         """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
@@ -286,21 +183,7 @@ class BatcherQueue:
 
     async def redis_ms(self) -> float:
         """Redis's clock, unix milliseconds."""
-        return await _redis_ms(self._link)
+        return await read_clock(self._link)
 
     async def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
         return await self._scripts[script].run(self._link, keys, args)
-
-
-async def _redis_ms(link: Commands) -> float:
-    reply = await link.execute("TIME")
-    with _as_agreed:
-        seconds, micros = reply
-        return int(seconds) * 1000 + int(micros) / 1000
-
-
-def _all(kind: type[T], values: Sequence[Any]) -> Sequence[T]:
-    """The values, all of this kind; raises TypeError where one is not."""
-    if not isinstance(values, list) or any(type(value) is not kind for value in values):
-        raise TypeError(kind.__name__)
-    return values
