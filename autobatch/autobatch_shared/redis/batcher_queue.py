@@ -6,16 +6,21 @@ another shape than the expected one is `QueueUnavailable`, as silence is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from autobatch_shared.contract.errors import QueueOutOfMemory
-from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.keys import (
+    BYTES_PER_INPUT,
+    CLAIM_TTL_MS,
+    DEAD_JOBS_MAX,
+    DEAD_TTL_MS,
+    EPOCH_TTL_MS,
+    Keys,
+)
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
-from autobatch_shared.redis.scripts import Script
+from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
 
 NO_SHARE = 1_000_000_000
-DEAD_MAX, DEAD_TTL_MS = 100, 604_800_000  # as in claim.lua and reap.lua
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
 
 Frames = Sequence[bytes]
@@ -61,12 +66,36 @@ class BatcherQueue:
     ) -> None:
         self._link = link
         self._watch_link = watch_link
-        self._keys = keys
         self._batcher = batcher
-        self._claimed = keys.claimed(batcher)
-        self._lease_ms = lease_ms
+        self._jobs = keys.jobs
+        self._claimed = claimed = keys.claimed(batcher)
+        self._leases = leases = keys.leases
+        self._trial = keys.trial
+        self._dead = dead = keys.dead
+        self._reply_prefix = keys.reply("")
         self._reply_ttl_ms = reply_ttl_ms
-        self._scripts = {name: Script(name) for name in ("claim", "announce", "renew", "reap")}
+        self._claim = Script(
+            "claim",
+            (
+                keys.jobs,
+                keys.retry,
+                keys.waiting,
+                keys.gone,
+                claimed,
+                leases,
+                dead,
+                keys.bulk,
+                keys.waiting_bulk,
+            ),
+            (batcher, lease_ms, CLAIM_TTL_MS, BYTES_PER_INPUT, DEAD_JOBS_MAX, DEAD_TTL_MS, UNPACK_VALUES_MAX),
+        )
+        self._announce = Script("announce", (claimed, keys.reply(""), keys.inbox("")), (reply_ttl_ms,))
+        self._renew = Script("renew", (leases, claimed, keys.epoch), (batcher, lease_ms, CLAIM_TTL_MS, EPOCH_TTL_MS))
+        self._reap = Script(
+            "reap",
+            (leases, keys.retry, claimed, dead, keys.batchers, keys.claimed(""), keys.attempts("")),
+            (batcher, lease_ms, ATTEMPTS_MAX, CLAIM_TTL_MS, DEAD_JOBS_MAX, DEAD_TTL_MS),
+        )
 
     async def watch(self, block_s: float) -> bool:
         """Wait until there are jobs, up to `block_s` seconds, and leave them where they are.
@@ -74,7 +103,7 @@ class BatcherQueue:
         BLMOVE of the first element onto itself: it blocks while the list is empty and changes nothing when it is not,
         so a batcher that dies here has lost nothing.
         """
-        jobs = self._keys.jobs
+        jobs = self._jobs
         return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
 
     async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
@@ -87,19 +116,7 @@ class BatcherQueue:
             fill: Inputs below which the bulk queue fills up what the queue did not give.
             at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
         """
-        keys = self._keys
-        names = (
-            keys.jobs,
-            keys.retry,
-            keys.waiting,
-            keys.gone,
-            self._claimed,
-            keys.leases,
-            keys.dead,
-            keys.bulk,
-            keys.waiting_bulk,
-        )
-        reply = await self._run("claim", names, self._batcher, self._lease_ms, inputs, retried, bulk, fill, at_once)
+        reply = await self._claim.run(self._link, inputs, retried, bulk, fill, at_once)
         with expected_shape:
             redis_ms, queued, queued_bulk, dropped, again, fresh = all_of(int, reply[:6])
             frames = all_of(bytes, reply[6:])
@@ -122,17 +139,17 @@ class BatcherQueue:
         Returns:
             How many came too late: their jobs had been given to another batcher.
         """
-        ttl_ms, script, claimed = self._reply_ttl_ms, self._scripts["announce"], (self._claimed,)
-        reply = self._keys.reply
-        stores: list[Command] = [("SET", reply(job), frame, "NX", "PX", ttl_ms) for job, frame in replies]
+        ttl_ms, prefix = self._reply_ttl_ms, self._reply_prefix
+        stores: list[Command] = [("SET", prefix + job, frame, "NX", "PX", ttl_ms) for job, frame in replies]
         others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
-        args: Command = (self._keys.prefix, ttl_ms, len(replies), *(job for job, _ in replies), *others)
         try:
-            late: int = await script.run_after(self._link, stores, claimed, args)
+            late: int = await self._announce.run_after(
+                self._link, stores, len(replies), *[job for job, _ in replies], *others
+            )
         except QueueOutOfMemory:
             # Nothing was applied. The script makes room first: it takes each job out before it stores its answer.
             others = [part for pair in replies for part in pair] + others
-            late = await script.run(self._link, claimed, (self._keys.prefix, ttl_ms, 0, *others))
+            late = await self._announce.run(self._link, 0, *others)
         return late
 
     async def claimed(self) -> dict[str, bytes]:
@@ -143,47 +160,41 @@ class BatcherQueue:
 
     async def renew(self) -> bool:
         """Prolong the lease; False when it had ended, and with it the claims."""
-        names = (self._keys.leases, self._claimed, self._keys.epoch)
-        return bool(await self._run("renew", names, self._batcher, self._lease_ms))
+        return bool(await self._renew.run(self._link))
 
     async def reap(self) -> tuple[int, Frames]:
         """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us."""
-        keys = self._keys
-        names = (keys.leases, keys.retry, self._claimed, keys.dead, keys.batchers)
-        reply = await self._run("reap", names, keys.prefix, self._batcher, self._lease_ms, ATTEMPTS_MAX)
+        reply = await self._reap.run(self._link)
         with expected_shape:
             (given_back,) = all_of(int, reply[:1])
             return given_back, all_of(bytes, reply[1:])
 
     async def begin_trial(self, ttl_ms: int) -> bool:
         """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
-        return await self._link.execute("SET", self._keys.trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
+        return await self._link.execute("SET", self._trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
 
     async def end_trial(self, linger_ms: int) -> None:
         """Let the next one try so much later; to be called before its time is over."""
-        await self._link.execute("PEXPIRE", self._keys.trial, linger_ms)
+        await self._link.execute("PEXPIRE", self._trial, linger_ms)
 
     async def is_trying(self) -> bool:
         """Whether any batcher is trying a suspect, or did so a moment ago and was hung up on."""
-        return bool(await self._link.execute("EXISTS", self._keys.trial))
+        return bool(await self._link.execute("EXISTS", self._trial))
 
     async def bury(self, frame: bytes) -> None:
         """Keep a job that is given up where a person can look at it."""
-        dead = self._keys.dead
+        dead = self._dead
         steps: list[Command] = [
             ("LPUSH", dead, frame),
-            ("LTRIM", dead, 0, DEAD_MAX - 1),
+            ("LTRIM", dead, 0, DEAD_JOBS_MAX - 1),
             ("PEXPIRE", dead, DEAD_TTL_MS),
         ]
         await in_one_step(self._link, *steps)
 
     async def sign_off(self) -> None:
         """End the lease at once, so that whatever is still claimed goes to the others without delay."""
-        await self._link.execute("ZADD", self._keys.leases, "XX", 0, self._batcher)
+        await self._link.execute("ZADD", self._leases, "XX", 0, self._batcher)
 
     async def redis_ms(self) -> float:
         """Redis's clock, unix milliseconds."""
         return await read_clock(self._link)
-
-    async def _run(self, script: str, keys: tuple[str, ...], *args: str | bytes | int) -> Any:
-        return await self._scripts[script].run(self._link, keys, args)

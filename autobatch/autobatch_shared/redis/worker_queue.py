@@ -7,15 +7,13 @@ another shape than the expected one is `QueueUnavailable`, as silence is.
 import secrets
 from collections.abc import Sequence
 
-from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.keys import BYTES_PER_INPUT, EPOCH_TTL_MS, GONE_TTL_MS, WAITING_TTL_MS, Keys
 from autobatch_shared.contract.status import Ahead
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
-from autobatch_shared.redis.scripts import Script
+from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
 
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
-GONE_TTL_MS = 600_000  # as long as the longest request may wait
-EPOCH_TTL_MS = 86_400_000
 
 Frames = Sequence[bytes]
 
@@ -37,9 +35,15 @@ class WorkerQueue:
         self.ahead = Ahead()
         self._link = link
         self._inbox_link = inbox_link
-        self._keys = keys
         self._inbox = keys.inbox(worker)
-        self._push = Script("push")
+        self._reply_prefix = keys.reply("")
+        self._gone = keys.gone
+        self._epoch = keys.epoch
+        self._push = Script(
+            "push",
+            (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed("")),
+            (BYTES_PER_INPUT, WAITING_TTL_MS, UNPACK_VALUES_MAX),
+        )
 
     async def push(self, requests: Sequence[tuple[bool, Frames]], waiting_max: int) -> set[int]:
         """Append the frames of several requests, each wholly or not at all.
@@ -54,9 +58,7 @@ class WorkerQueue:
         args: list[str | bytes | int] = [waiting_max]
         for is_bulk, frames in requests:
             args += (int(is_bulk), len(frames), *frames)
-        keys = self._keys
-        names = (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed(""))
-        reply = await self._push.run(self._link, names, tuple(args))
+        reply = await self._push.run(self._link, *args)
         with expected_shape:
             usual, bulk, claimed, *refused = all_of(int, reply)
             if refused and not 1 <= min(refused) <= max(refused) <= len(requests):
@@ -72,7 +74,8 @@ class WorkerQueue:
 
     async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
         """Return the reply frames; None for a job that has none."""
-        frames: list[bytes | None] = await self._link.execute("MGET", *(self._keys.reply(job) for job in jobs))
+        prefix = self._reply_prefix
+        frames: list[bytes | None] = await self._link.execute("MGET", *[prefix + job for job in jobs])
         with expected_shape:
             if len(frames) != len(jobs):
                 raise ValueError(len(frames))
@@ -80,22 +83,23 @@ class WorkerQueue:
         return frames
 
     async def delete_replies(self, jobs: Sequence[str]) -> None:
-        """Delete replies once they are in good hands: before that, a broken connection must not cost them."""
-        await self._link.execute("UNLINK", *(self._keys.reply(job) for job in jobs))
+        """Delete replies that were received: not before, or a broken connection would lose them."""
+        prefix = self._reply_prefix
+        await self._link.execute("UNLINK", *[prefix + job for job in jobs])
 
     async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
-        """Mark jobs whose client has gone, so that nobody claims them; `ttl_ms` is what is left until their deadline."""
-        gone = self._keys.gone
+        """Mark jobs whose client has gone, so that no batcher claims them; `ttl_ms` is what is left until their deadline."""
+        gone = self._gone
         marks: list[Command] = [("SET", f"{gone}:{job}", "", "PX", max(1, ttl_ms)) for job in jobs]
         await in_one_step(self._link, ("SET", gone, "", "PX", GONE_TTL_MS), *marks)
 
     async def epoch(self) -> bytes:
         """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
         # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
-        if await self._link.execute("EXISTS", self._keys.epoch) == 0:
-            await self._link.execute("SET", self._keys.epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
+        if await self._link.execute("EXISTS", self._epoch) == 0:
+            await self._link.execute("SET", self._epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
         with expected_shape:
-            (mark,) = all_of(bytes, [await self._link.execute("GET", self._keys.epoch)])
+            (mark,) = all_of(bytes, [await self._link.execute("GET", self._epoch)])
         return mark
 
     async def redis_ms(self) -> float:

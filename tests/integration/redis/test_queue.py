@@ -413,8 +413,8 @@ async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> N
 async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
     """Out of memory, say: the reply must be tried again and not be announced for good."""
     with pytest.raises(ReplyError):
-        await Script("announce").run_after(
-            bench.link, [("SET", "{test}:a", "b", "PX", "no number")], (KEYS.claimed("b1"),), (KEYS.prefix, 1, 0)
+        await Script("announce", (KEYS.claimed("b1"), KEYS.reply(""), KEYS.inbox("")), (1,)).run_after(
+            bench.link, [("SET", "{test}:a", "b", "PX", "no number")], 0
         )
 
 

@@ -13,14 +13,13 @@ from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import Commands
 from autobatch_shared.redis.link import RedisLink
-from autobatch_shared.redis.result_cache import CacheCounts, ResultCache, sealed
+from autobatch_shared.redis.result_cache import DROPS_MAX, ENTRY_BYTES, CacheCounts, ResultCache, sealed
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")
-ENTRY_BYTES = 330  # as in cache_trim.lua
 ROW_BYTES = 1000  # with its checksum and its entry
 ROW = b"x" * (ROW_BYTES - ENTRY_BYTES - 8)
 
@@ -166,7 +165,7 @@ async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Bench) ->
     for number in range(1000, 1003):
         await cache.store([(named(number), ROW)])
         left.append(len(await bench.stored()))
-    assert [601 - 256, 602 - 2 * 256, 20] == left
+    assert [601 - DROPS_MAX, 602 - 2 * DROPS_MAX, 20] == left
 
 
 async def test_a_row_too_large_for_the_bound_pushes_nothing_out(bench: Bench) -> None:
