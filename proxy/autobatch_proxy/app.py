@@ -46,7 +46,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     ruler = make_ruler(settings.tokenizer_file)
     watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
     queue = WorkerQueue(link, inbox_link, keys, worker)
-    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet.drained_per_s)
+    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet)
     metrics, share = Metrics(), AloneShare()
     cache_link, recall = None, None
     if settings.cache_ttl_s:

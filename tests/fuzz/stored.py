@@ -24,7 +24,7 @@ from autobatch_shared.redis.result_cache import sealed, unsealed
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.fuzz.answers import check_fleet
 
-HEAD = b'{"v":1,"crc":"'
+HEAD = b'{"v":%d,"crc":"' % frames.VERSION
 FLIPS_MAX = 64
 # hiredis makes room for as many elements as an array says that it has, and has no limit for it.
 _is_too_long = re.compile(rb"[*%~>|]\+?\d{6}").search

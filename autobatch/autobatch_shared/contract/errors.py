@@ -19,6 +19,7 @@
     │   └── UpstreamProtocolError answered something that is no answer
     ├── JobPoisonous              two batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
+        └── FrameOfAnotherVersion written by an older or a newer version of this system
 
 A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
 sees is decided once, in `proxy/autobatch_proxy/http/statuses.py`.
@@ -147,6 +148,22 @@ class MalformedFrame(AutobatchError):
     """The bytes are not a frame of this version."""
 
     code = "malformed_frame"
+
+
+class FrameOfAnotherVersion(MalformedFrame):
+    """The frame is of another version.
+
+    Attributes:
+        job: The id of its job.
+        version: That other version.
+    """
+
+    code = "frame_of_another_version"
+
+    def __init__(self, message: str = "", *, job: str = "", version: int = 0) -> None:
+        super().__init__(message)
+        self.job = job
+        self.version = version
 
 
 FAULTS: dict[str, type[AutobatchError]] = {

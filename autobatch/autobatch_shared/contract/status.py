@@ -7,6 +7,7 @@ import msgspec
 
 from autobatch_shared.contract.cache_names import model_identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED
+from autobatch_shared.contract.frames import ANSWERED_SINCE
 
 UNKNOWN_MAX = 1_000_000  # while no upstream has named a limit
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too
@@ -38,12 +39,14 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         held: Inputs claimed and not yet sent.
         upstreams: In the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
+        frame_version: Of the frames that it reads; 1 where it does not say.
     """
 
     at: int
     held: int
     upstreams: list[UpstreamStatus]
     drained_per_s: float = 0.0
+    frame_version: int = 1
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -98,6 +101,8 @@ class Fleet:
         self.batchers = tuple(fresh)
         #: Inputs that all of them answer in a second while there is a backlog; 0 while nobody knows.
         self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
+        #: Whether each of them reads our frames or answers that it does not: none puts them aside without an answer.
+        self.answers_our_frames = all(batcher.frame_version >= ANSWERED_SINCE for batcher in fresh)
         #: Of all batchers, the healthy ones first.
         self.upstreams = sorted(
             (upstream for batcher in fresh for upstream in batcher.upstreams), key=lambda u: not u.is_healthy

@@ -11,7 +11,7 @@ from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.frames import JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
@@ -22,6 +22,7 @@ from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
 from tests.support.redis_server import RedisServer
+from tests.support.version_1 import OLD_JOBS, OldJob
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")
@@ -360,6 +361,37 @@ async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
     await push(bench, 1)
     assert (await bench.batcher("b1").claim(32, 0)).fresh == [job(1)]
     assert await bench.redis.lrange(KEYS.dead, 0, -1) == [b"rubbish"]
+
+
+@pytest.mark.parametrize("old", OLD_JOBS)
+async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: Bench, old: OldJob) -> None:
+    await bench.redis.rpush(KEYS.jobs, old.frame)
+    assert (await bench.batcher("b1").claim(32, 0)).fresh == [old.frame]
+    assert await bench.batcher("b1").claimed() == {old.id: old.frame}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b'"v":2', b'"v":0'),
+        (b'"v":2', b'"v":999'),
+        (b'"v":2', b'"v":1000'),
+        (b'"v":2', b'"v":-2'),
+        (b'"v":2', b'"v":'),
+        (b'"v":2', b'"v":2.0'),
+        (b'"crc":"', b'"crc":"xyz'),
+        (b'"id":"w1.1"', b'"id":"w1.1:dead"'),
+        (b'"id":"w1.1"', b'"id":""'),
+        (b'"id":"w1.1"', b'"id":"w1"'),
+    ],
+)
+async def test_what_is_claimed_has_the_id_that_python_reads(bench: Bench, change: tuple[bytes, bytes]) -> None:
+    """`claim.lua` and `id_in_queue` read the same frames: else a claim would be held that cannot be given up."""
+    frame = job(1).replace(*change, 1)
+    await bench.redis.rpush(KEYS.jobs, frame)
+    claimed = await bench.batcher("b1").claim(32, 0)
+    assert ([frame] if id_in_queue(frame) else []) == claimed.fresh
+    assert {id_in_queue(frame)} - {""} == set(await bench.batcher("b1").claimed())
 
 
 async def test_watching_leaves_the_jobs_where_they_are(bench: Bench) -> None:

@@ -17,8 +17,8 @@ local claimed = {}
 
 -- Returns the job's inputs, and whether it is to be worked on.
 local function take(frame)
-  local id, inputs = string.match(frame, '^{"v":1,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
-  if not id then -- not ours: kept where a person can look at it
+  local id, inputs = string.match(frame, '^{"v":%d%d?%d?,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
+  if not id then -- not a job of any version: kept where a person can look at it
     redis.call('LPUSH', KEYS[7], frame)
     redis.call('LTRIM', KEYS[7], 0, ARGV[5] - 1)
     redis.call('PEXPIRE', KEYS[7], ARGV[6])
