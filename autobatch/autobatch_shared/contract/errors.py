@@ -9,7 +9,7 @@
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
-    ├── QueueUnavailable          Redis is away, or refuses
+    ├── QueueUnavailable          Redis is unavailable, or refuses
     │   └── QueueOutOfMemory      it has reached its `maxmemory`
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so

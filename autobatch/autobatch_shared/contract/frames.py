@@ -27,22 +27,21 @@ ANSWERED_SINCE = 2  # before it, batchers put jobs of other versions aside witho
 _HEAD = b'{"v":%d,"crc":"' % VERSION
 _CRC_END = len(_HEAD) + 8
 _REST = _CRC_END + 2  # past the quote and the comma
-_ID_IN_QUEUE = re.compile(
-    rb'{"v":([0-9]{1,3}),"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"'
-)  # as in `scripts/claim.lua`
+# As `scripts/claim.lua` reads it: group 1 is the version, group 2 the id.
+_ID_IN_QUEUE = re.compile(rb'{"v":([0-9]{1,3}),"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"')
 
-#: What is counted or measured: more would be no number of ours, and not everybody could compute with it.
+#: What is counted or measured; above this, a JSON reader may round.
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a batcher must know of a job without its body.
+    """What a batcher knows of a job without its body.
 
     Attributes:
         id: `<worker>.<number>`, unique for ever.
         n: Inputs in the body, 1 for a verbatim one that was not taken apart.
         at: Arrival, unix ms of Redis's clock.
-        deadline: End of the client's patience, unix ms of Redis's clock.
+        deadline: When the client's request times out, unix ms of Redis's clock.
         route: Path at the upstream, such as `/embed`.
         kind: `merge` may share a call with its lane; `solo` is put together and cut like that, but alone;
             `verbatim` is sent as it came.

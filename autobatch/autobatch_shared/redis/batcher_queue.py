@@ -34,7 +34,7 @@ class Claim:
         redis_ms: Redis's clock at the claim.
         queued: Jobs still in the queue.
         queued_bulk: Jobs still in the bulk queue.
-        dropped: Jobs that were not worth claiming, because their client had gone.
+        dropped: Jobs that were not claimed, because their client had gone.
         retried: Frames of batchers that died.
         fresh: Frames in the order of their arrival.
         bulk: Frames of the bulk queue, in the order of their arrival.
@@ -112,7 +112,7 @@ class BatcherQueue:
         Args:
             inputs: Wanted of the queue.
             retried: Jobs wanted of batchers that died.
-            bulk: Inputs wanted of the bulk queue, whatever the queue has.
+            bulk: Inputs wanted of the bulk queue, however many the queue has.
             fill: Inputs below which the bulk queue fills up what the queue did not give.
             at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
         """
@@ -134,7 +134,7 @@ class BatcherQueue:
         """Store and announce (job, reply frame) pairs, and give up the claims; of `dropped` jobs only the claims.
 
         Replies do not go through the script: Lua would copy and hash each (4.5 us a frame of 4 kB). The first stored
-        one of a job stands, whoever announces it, so doing this twice changes nothing.
+        one of a job stands, so doing this twice changes nothing.
 
         Returns:
             How many came too late: their jobs had been given to another batcher.
@@ -174,7 +174,7 @@ class BatcherQueue:
         return await self._link.execute("SET", self._trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
 
     async def end_trial(self, linger_ms: int) -> None:
-        """Let the next one try so much later; to be called before its time is over."""
+        """Let the next one try after `linger_ms`; to be called before the trial's own time has passed."""
         await self._link.execute("PEXPIRE", self._trial, linger_ms)
 
     async def is_trying(self) -> bool:
@@ -192,7 +192,7 @@ class BatcherQueue:
         await in_one_step(self._link, *steps)
 
     async def sign_off(self) -> None:
-        """End the lease at once, so that whatever is still claimed goes to the others without delay."""
+        """End the lease at once, so that the jobs still claimed go to the others without delay."""
         await self._link.execute("ZADD", self._leases, "XX", 0, self._batcher)
 
     async def redis_ms(self) -> float:

@@ -82,21 +82,21 @@ class RedisLink:
         return self._session.transaction(commands) if self._session is not None else _unavailable()
 
     async def _keep(self) -> None:
-        """Connect, serve until the connection ends, and again; the pause grows while nobody answers."""
-        pause_s, told = 0.0, ""
+        """Connect, serve until the connection ends, and again; the pause grows while Redis does not answer."""
+        pause_s, logged = 0.0, ""
         while True:
             session = None
             try:
                 session = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT_S)
-                pause_s, told = 0.0, ""
+                pause_s, logged = 0.0, ""
                 if not session.ended.done():
                     self._session = session
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(self._address)})
                 await session.ended
             except Exception as error:  # noqa: BLE001  # no fault may end the trying
-                if told != (told := repr(error)):  # once a reason, not once a try
-                    log.warning("redis_unreachable", extra={"link": self._name, "error": told})
+                if logged != (logged := repr(error)):  # once a reason, not once a try
+                    log.warning("redis_unreachable", extra={"link": self._name, "error": logged})
             finally:
                 self._disconnected()
                 if session is not None:
@@ -105,7 +105,7 @@ class RedisLink:
             await pause(pause_s)
 
     def _disconnected(self) -> None:
-        """Be known as away before any waiter hears of it, or it would try again at once, and again."""
+        """Mark the link as disconnected before any waiter fails, or it would try again at once."""
         self._connected.clear()
         self._session = None
 
@@ -127,7 +127,7 @@ class RedisLink:
                 await opened.execute(("AUTH", *user, address.password))
             if address.db:
                 await opened.execute(("SELECT", address.db))
-            # Also the proof that somebody is there who takes commands, not only connections.
+            # Also proves that the server takes commands, not only connections.
             await opened.execute(("CLIENT", "SETNAME", self._name))
         except BaseException:
             opened.abort()
@@ -195,7 +195,7 @@ class _Session(asyncio.Protocol):
         self._out.clear()
 
     def _check_silence(self) -> None:
-        """Two looks in a row that find commands waiting and nothing heard between them end the session."""
+        """End the session when two checks in a row find commands waiting and no byte received between them."""
         if self._waiting and not self._heard:
             log.warning("redis_silent", extra={"waiting": len(self._waiting)})
             self.abort()
@@ -213,7 +213,7 @@ class _Session(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                if not waiting:  # Redis speaks unasked only to say why it hangs up
+                if not waiting:  # Redis sends an unasked reply only to say why it hangs up
                     log.debug("redis_hangs_up", extra={"reply": repr(reply)})
                     self.abort()
                     return

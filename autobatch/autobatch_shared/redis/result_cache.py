@@ -1,7 +1,7 @@
-"""Rows that were computed before, kept in Redis for those who ask again.
+"""Rows that were computed before, kept in Redis for requests that repeat.
 
-1. It never makes a request fail: whatever is wrong with Redis is a miss, or nothing stored.
-2. A row is somebody's vector only if its checksum says that it was stored whole and under this very name.
+1. It never makes a request fail: any trouble with Redis is a miss, or nothing is stored.
+2. A row is used only if its checksum says that it was stored whole and under this very name.
 3. The first row stored under a name stands until its TTL ends or the oldest have to make room.
 """
 
@@ -66,7 +66,7 @@ class ResultCache:
         self._failing: set[str] = set()
 
     async def look_up(self, names: Sequence[str]) -> list[bytes | None]:
-        """Return the row of each name, in order; None for a name that has none, for all when Redis is away."""
+        """Return the row of each name, in order; None for a name that has none, for all when Redis is unavailable."""
         if not names:
             return []
         prefix = self._row_prefix
@@ -88,7 +88,7 @@ class ResultCache:
         return rows
 
     async def store(self, rows: Sequence[tuple[str, bytes]]) -> None:
-        """Store (name, row) pairs as one step; not those that are very large, and none when Redis is away."""
+        """Store (name, row) pairs as one step; not those that are very large, and none when Redis is unavailable."""
         fitting = [(name, row) for name, row in rows if len(row) * ROW_SHARE_MAX <= self._bytes_max]
         if not fitting:
             return

@@ -137,7 +137,7 @@ async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
 
 
 async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
-    """Whoever deletes the list by hand must not leave a queue that refuses for ever."""
+    """A list that was deleted by hand must not leave a queue that refuses for ever."""
     await bench.worker.push([(False, [job(1, n=10)])], 10)
     await bench.redis.delete(KEYS.jobs)
     await bench.batcher("b1").claim(1, 0)
@@ -424,7 +424,7 @@ async def test_redis_tells_the_time(bench: Bench) -> None:
 
 
 async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None:
-    """A restarted server knows no script; whoever comes first teaches it, in a transaction too."""
+    """A restarted server knows no script; the first to come sends it, in a transaction too."""
     await push(bench, 1)
     batcher = bench.batcher("b1")
     await batcher.claim(32, 0)
@@ -451,7 +451,7 @@ async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
 
 
 class Answering:
-    """A link to somebody who is no Redis."""
+    """A link to a server that is not Redis."""
 
     def __init__(self, reply: Any) -> None:
         self.reply = reply

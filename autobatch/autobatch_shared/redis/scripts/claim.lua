@@ -49,7 +49,7 @@ local function drain(list, count, wanted)
   end
   local left = redis.call('LLEN', list)
   if removed > 0 then
-    -- An empty queue has nothing waiting, whatever was counted: so the count heals by itself.
+    -- An empty queue has nothing waiting, even if the count says otherwise: so the count heals by itself.
     local waiting = tonumber(redis.call('GET', count) or 0) - removed
     if left == 0 or waiting <= 0 then
       redis.call('DEL', count)

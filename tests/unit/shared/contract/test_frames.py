@@ -65,7 +65,7 @@ def decoder_of(header: JobHeader | ReplyHeader) -> Decode:
 
 
 def with_true_checksum(rest: bytes) -> bytes:
-    """A frame whose header is garbage that nobody altered on the way."""
+    """A frame whose header is garbage and was not altered on the way."""
     return b'{"v":%d,"crc":"%08x",%b' % (VERSION, crc32(rest), rest)
 
 
@@ -136,7 +136,7 @@ def test_two_frames_in_a_row_are_no_frame() -> None:
 @example(frame=b"")
 @example(frame=b"\n")
 @example(frame=b"{}\n[]")
-def test_bytes_of_somebody_else_are_refused(decode: Decode, frame: bytes) -> None:
+def test_foreign_bytes_are_refused(decode: Decode, frame: bytes) -> None:
     assert is_refused(decode, frame)
 
 
@@ -279,7 +279,7 @@ def test_a_content_type_that_is_no_utf8_can_be_framed(raw: bytes, kind: type[Job
         ReplyHeader("w.1", 200, tokens=[-1]),
     ],
 )
-def test_a_reply_that_nobody_could_pass_on_is_refused(header: ReplyHeader) -> None:
+def test_a_reply_that_could_not_be_passed_on_is_refused(header: ReplyHeader) -> None:
     line = json.dumps(msgspec.structs.asdict(header)).encode()[1:] + b"\n[]"
     assert is_refused(decode_reply, with_true_checksum(line))
 
@@ -294,6 +294,6 @@ def test_a_reply_that_nobody_could_pass_on_is_refused(header: ReplyHeader) -> No
         JobHeader("w.1", 1, 1, 2, "/embed", longest=-1),
     ],
 )
-def test_a_job_that_nobody_could_work_on_is_refused(header: JobHeader) -> None:
+def test_a_job_that_could_not_be_worked_on_is_refused(header: JobHeader) -> None:
     line = json.dumps(msgspec.structs.asdict(header)).encode()[1:] + b"\n[]"
     assert is_refused(decode_job, with_true_checksum(line))

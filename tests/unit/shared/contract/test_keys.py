@@ -1,4 +1,4 @@
-"""Names of keys: one slot, no two the same, all of them told."""
+"""Names of keys: one slot, no two the same, all of them documented."""
 
 import re
 
@@ -61,7 +61,7 @@ def test_keys_are_the_documented_ones() -> None:
 
 def test_the_table_has_every_key() -> None:
     """The mark of one departed client is a `gone` with its job behind it."""
-    told = set(re.findall(r"^\| `([a-z:]+)", keys.__doc__ or "", re.MULTILINE))
+    documented = set(re.findall(r"^\| `([a-z:]+)", keys.__doc__ or "", re.MULTILINE))
     named = {key.partition(":")[2] for key in every_key("n", "")}
 
-    assert named | {"gone:"} == told
+    assert named | {"gone:"} == documented

@@ -74,7 +74,7 @@ def test_a_name_is_the_same_in_every_process_and_release() -> None:
 
 
 def test_upstreams_that_agree_have_one_identity() -> None:
-    """However each of them writes it, and whatever else differs."""
+    """However each of them writes it, and even where other fields differ."""
     shuffled = json.dumps(dict(reversed(INFO.items())) | {"max_client_batch_size": 8}, indent=2).encode()
     identity = model_identity([info(), shuffled])
     assert identity is not None
