@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autobatch_console.up.programs import NotFoundError, find_nginx, find_redis, search_path
 
-PACKAGES = ("autobatch", "aiohttp", "gunicorn", "hiredis", "msgspec", "onnxruntime", "tokenizers", "uvloop")
+PACKAGES = ("autobatch-proxy", "aiohttp", "gunicorn", "hiredis", "msgspec", "onnxruntime", "tokenizers", "uvloop")
 UNKNOWN = "unknown"
 
 
