@@ -146,6 +146,7 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 		requirements/generators.in -o requirements/generators.txt
 
 clean:
-	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run \
+	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage .coverage.* run bench-results \
 		tests/clients/programs/go/built tests/clients/programs/java/*/target tests/clients/programs/javascript/node_modules \
 		tests/clients/programs/rust/target
