@@ -25,7 +25,7 @@ from tests.e2e.abuse_cases import CASES, CLOSED, CUT, SECRET, TEXT, Case
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.processes import Process, free_port
 from tests.support.raw_http import Answer, RawConnection, raw_connection, request
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)

@@ -24,8 +24,8 @@ from autobatch_console.up import nginx_files, programs
 from tests.faults.programs import Program
 from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
-from tests.support.relay import Relay
+from tests.support.servers.redis_server import RedisServer
+from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario shall not take half a minute

@@ -10,8 +10,8 @@ import pytest
 from autobatch_embedder.app import serving
 from autobatch_embedder.model import loading as model_module
 from autobatch_embedder.model.loading import Model
-from tests.support.embedder_server import Send, sender, settings
-from tests.support.locked_redis import LockedRedis
+from tests.support.servers.embedder_server import Send, sender, settings
+from tests.support.servers.locked_redis import LockedRedis
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.parity.asking import open_client
+from tests.parity.answers.asking import open_client
 from tests.parity.rig import Rig, running
 
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.parity.cases import Facts, Json, Kind
+from tests.parity.cases.case import Facts, Json, Kind
 from tests.parity.server import Server
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 
 START_S = 30.0  # for all processes to start on a busy machine
 TIMEOUT_MS = 120_000  # so that a burst is not refused because a busy machine would answer it after the usual deadline

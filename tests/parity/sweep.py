@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.parity.asking import Answer, ask, open_client
-from tests.parity.cases import Case, Kind, post
-from tests.parity.checking import Check, check
-from tests.parity.comparing import TOLERANCE, compare_bodies
+from tests.parity.answers.asking import Answer, ask, open_client
+from tests.parity.answers.checking import Check, check
+from tests.parity.answers.comparing import TOLERANCE, compare_bodies
+from tests.parity.cases.case import Case, Kind, post
 from tests.parity.rig import Rig
 from tests.parity.server import Server, UpstreamEndedError
 

@@ -3,9 +3,9 @@
 import aiohttp
 import pytest
 
-from tests.parity.cases import Facts
-from tests.parity.cases_all import all_cases
-from tests.parity.checking import check
+from tests.parity.answers.checking import check
+from tests.parity.cases.case import Facts
+from tests.parity.cases.table import all_cases
 from tests.parity.rig import Rig, facts_of
 
 pytestmark = pytest.mark.timeout(60)

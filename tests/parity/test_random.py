@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.parity.random_cases import some
+from tests.parity.cases.random_cases import some
 from tests.parity.rig import Rig
 from tests.parity.sweep import sweep
 

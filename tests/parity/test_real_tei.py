@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parity.cases_all import all_cases
-from tests.parity.checking import TWIN_TOLERANCE, check_twin
-from tests.parity.random_cases import some
+from tests.parity.answers.checking import TWIN_TOLERANCE, check_twin
+from tests.parity.cases.random_cases import some
+from tests.parity.cases.table import all_cases
 from tests.parity.rig import Rig, facts_of, running
 from tests.parity.server import given
 from tests.parity.sweep import sweep

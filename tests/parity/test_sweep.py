@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.upstream import DEADLY
-from tests.parity.cases import post
+from tests.parity.cases.case import post
 from tests.parity.rig import Rig, running
 from tests.parity.server import Server, UpstreamEndedError, given
 from tests.parity.sweep import sweep

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.parity.asking import Answer, ask, open_client, told
-from tests.parity.cases import Case, Facts, Join, chunks, post
-from tests.parity.cases_all import all_cases
-from tests.parity.comparing import ADDED, OF_A_CALL, compare
-from tests.parity.differences import is_openai, without_id
-from tests.parity.joining import joined
+from tests.parity.answers.asking import Answer, ask, open_client, told
+from tests.parity.answers.comparing import ADDED, OF_A_CALL, compare
+from tests.parity.answers.differences import is_openai, without_id
+from tests.parity.answers.joining import joined
+from tests.parity.cases.case import Case, Facts, Join, chunks, post
+from tests.parity.cases.table import all_cases
 from tests.parity.rig import Rig
 
 pytestmark = pytest.mark.timeout(120)

@@ -10,7 +10,7 @@ import pytest
 
 from autobatch_embedder.app import serving
 from autobatch_embedder.model.loading import Model
-from tests.support.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
+from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
 
 INVALID = "Input validation error: "
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"

@@ -15,7 +15,7 @@ import pytest
 from autobatch_embedder.app import serving
 from autobatch_embedder.http.errors import backend_failed
 from autobatch_embedder.model.loading import Model
-from tests.support.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
+from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
 
 HELLO = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
 """The first components of "hello world", as sentence-transformers computes them."""

@@ -19,7 +19,7 @@ from autobatch_shared.redis.link import Command, Commands, RedisLink, ReplyError
 from autobatch_shared.redis.scripts import Script
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")
