@@ -8,7 +8,7 @@ import typer
 from autobatch_bench.commands import compare, report, run, targets
 from autobatch_bench.load.plain_http import AnswerError
 from autobatch_bench.systems.rig import EndedError
-from autobatch_bench.systems.system import StartError
+from autobatch_bench.systems.system import SystemStartError
 from autobatch_console.up.programs import NotFoundError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
@@ -31,7 +31,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _exit)
     try:
         app(with_command(sys.argv[1:]), prog_name="autobatch bench")
-    except (StartError, EndedError, NotFoundError, AnswerError) as error:
+    except (SystemStartError, EndedError, NotFoundError, AnswerError) as error:
         sys.stderr.write(f"autobatch bench: {error}\n")
         sys.exit(1)
 

@@ -9,7 +9,7 @@ BATCH_SIZE_BUCKETS = [2.0**step for step in range(13)]  # TEI's: 1 to 4096 input
 BATCH_TOKENS_BUCKETS = [2.0**step for step in range(21)]  # TEI's: 1 to 1,048,576 tokens, padding not counted
 
 
-class Metrics:
+class EmbedderMetrics:
     """One set of metrics in a registry of its own."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from autobatch_batcher.upstreams.tuning import Tuner
 NO_SESSION: Any = None
 
 
-class Trials:
+class LoneTrials:
     """One batcher's, with nobody else about."""
 
     def __init__(self) -> None:

@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands.options import AsJson, Rounds, Seconds
-from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, Plan
+from autobatch_bench.commands import AsJson, Rounds, Seconds
+from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, ComparisonOptions
 from autobatch_bench.comparing.sides import compare as compare_all
 from autobatch_bench.load.plain_http import AnswerError, read
-from autobatch_bench.load.traffic import Target
-from autobatch_bench.load.workloads import Kind, make
+from autobatch_bench.load.traffic import Endpoint
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import Side
@@ -32,7 +32,7 @@ def compare(  # noqa: PLR0913 - options of a command
         str | None, typer.Option(help="URL of the workers' own port, if --proxy is nginx's; tells the two apart.")
     ] = None,
     batcher_metrics: Annotated[str | None, typer.Option(help="URL of a batcher's own port, for batch sizes.")] = None,
-    workload: Annotated[Kind, typer.Option(help="What is sent.")] = Kind.SHORT,
+    workload: Annotated[WorkloadKind, typer.Option(help="What is sent.")] = WorkloadKind.SHORT,
     n: Annotated[
         list[int] | None,
         typer.Option("--n", min=1, help=f"Requests at the same moment; several times. [default: {_listed(BURSTS)}]"),
@@ -56,7 +56,7 @@ def compare(  # noqa: PLR0913 - options of a command
         rig = Rig(sides, is_fake=is_fake, told=told)
         rig.warm_up()
         found = compare_all(
-            rig, direct, make(workload), Plan(seconds, rounds, n or BURSTS, concurrency or CONCURRENCIES)
+            rig, direct, make(workload), ComparisonOptions(seconds, rounds, n or BURSTS, concurrency or CONCURRENCIES)
         )
     if as_json:
         terminal.print_json({"comparison": found, "rounds": rig.rounds})
@@ -81,7 +81,7 @@ def sides_of(direct: str, proxy: str, proxy_worker: str | None, batcher_metrics:
     return sides
 
 
-def _target(url: str) -> Target:
+def _target(url: str) -> Endpoint:
     parts = urlsplit(url)
     try:
         port = parts.port or 80
@@ -89,4 +89,4 @@ def _target(url: str) -> Target:
         raise typer.BadParameter(f"{url}: {error}") from error
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
         raise typer.BadParameter(f"{url}: must be http://host:port, without a path")
-    return Target(parts.hostname, port)
+    return Endpoint(parts.hostname, port)

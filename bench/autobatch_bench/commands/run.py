@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands.options import AsJson, Rounds, Seconds, Workers
+from autobatch_bench.commands import AsJson, Rounds, Seconds, Workers
 from autobatch_bench.comparing.rounds import Point, Round
-from autobatch_bench.load.workloads import Kind, make
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.rig import Rig
-from autobatch_bench.systems.system import Loop, ProxyPlan, Upstream, started
+from autobatch_bench.systems.system import Loop, ProxyPlan, UpstreamKind, started
 
 CONCURRENCIES = (1, 64, 512)
 SIDES = ("direct", "proxy")
@@ -23,8 +23,8 @@ SIDES = ("direct", "proxy")
 
 def run(  # noqa: PLR0913 - options of a command
     *,
-    upstream: Annotated[Upstream, typer.Option(help="What answers in the end.")] = Upstream.INSTANT,
-    workload: Annotated[Kind, typer.Option(help="What is sent.")] = Kind.SHORT,
+    upstream: Annotated[UpstreamKind, typer.Option(help="What answers in the end.")] = UpstreamKind.INSTANT,
+    workload: Annotated[WorkloadKind, typer.Option(help="What is sent.")] = WorkloadKind.SHORT,
     words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
     concurrency: Annotated[
         list[int] | None, typer.Option(min=1, help="Requests in flight; give it several times. [default: 1 64 512]")
@@ -51,7 +51,7 @@ def run(  # noqa: PLR0913 - options of a command
         started(upstream, upstream_loop, (ProxyPlan(workers=workers),)) as sides,
         terminal.progress(console, len(SIDES) * (1 + rounds * len(loads))) as told,
     ):
-        rig = Rig(sides, is_fake=upstream is not Upstream.EMBEDDER, told=told, repeat_share=repeat_share)
+        rig = Rig(sides, is_fake=upstream is not UpstreamKind.EMBEDDER, told=told, repeat_share=repeat_share)
         rig.warm_up()
 
         def measured(load: float) -> Point:

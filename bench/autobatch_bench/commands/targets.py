@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands.options import AsJson, Rounds, Seconds, Workers
+from autobatch_bench.commands import AsJson, Rounds, Seconds, Workers
 from autobatch_bench.comparing import target_systems
 from autobatch_bench.comparing.promises import GROUPS, asides, evaluate
 from autobatch_bench.report import terminal
@@ -27,9 +27,9 @@ def targets(
     if unknown:
         raise typer.BadParameter(f"no such group: {', '.join(sorted(unknown))}", param_hint="--only")
     console = Console(stderr=as_json)
-    plan = target_systems.Plan(groups, seconds, rounds, workers, soak_minutes, full)
+    options = target_systems.TargetOptions(groups, seconds, rounds, workers, soak_minutes, full)
     with terminal.progress(console, None) as told:
-        figures, done = target_systems.measure(plan, told)
+        figures, done = target_systems.measure(options, told)
     verdicts = evaluate(figures, groups)
     if as_json:
         terminal.print_json({"verdicts": verdicts, "asides": asides(figures), "rounds": done})

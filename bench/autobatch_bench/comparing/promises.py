@@ -34,7 +34,7 @@ class Target(msgspec.Struct, frozen=True):
         return self.key.partition(".")[0]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class TargetResult(msgspec.Struct, frozen=True):
     """A target and what was measured.
 
     Attributes:
@@ -107,7 +107,7 @@ TARGETS: tuple[Target, ...] = (
 ASIDES = {"T2.bare": "short, the bare model's best at a fixed batch size"}
 
 
-def evaluate(figures: Figures, groups: Collection[str], targets: Sequence[Target] = TARGETS) -> list[Verdict]:
+def evaluate(figures: Figures, groups: Collection[str], targets: Sequence[Target] = TARGETS) -> list[TargetResult]:
     """Hold every target of these groups against what was measured."""
     verdicts = []
     for target in targets:
@@ -117,11 +117,11 @@ def evaluate(figures: Figures, groups: Collection[str], targets: Sequence[Target
     return verdicts
 
 
-def _verdict(target: Target, figure: Spread | str) -> Verdict:
+def _verdict(target: Target, figure: Spread | str) -> TargetResult:
     if isinstance(figure, str):
-        return Verdict(target, None, figure, "not measured")
+        return TargetResult(target, None, figure, "not measured")
     is_reached = figure.median <= target.bound if target.is_most else figure.median >= target.bound
-    return Verdict(target, figure, "", "ok" if is_reached else "missed")
+    return TargetResult(target, figure, "", "ok" if is_reached else "missed")
 
 
 def asides(figures: Figures) -> list[str]:

@@ -6,7 +6,7 @@ import msgspec
 
 from autobatch_bench.comparing.rounds import Pair, Point, Round, of, spread
 from autobatch_bench.load.plain_http import read
-from autobatch_bench.load.workloads import Kind, Workload, make
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make
 from autobatch_bench.systems.process_stats import memory_mb
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.server_timing import Buckets, batch_buckets, batches_between
@@ -20,7 +20,7 @@ LENGTH_CONCURRENCY = 64
 BREAKDOWN_CONCURRENCY = 8  # little queueing of the load tool's own, and some company for each request
 
 
-class Plan(msgspec.Struct, frozen=True):
+class ComparisonOptions(msgspec.Struct, frozen=True):
     """How much is measured."""
 
     seconds: float
@@ -29,7 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
     concurrencies: Sequence[int] = CONCURRENCIES
     rate_shares: Sequence[float] = RATE_SHARES
     lengths_words: Sequence[int] = LENGTHS_WORDS
-    kinds: Sequence[Kind] = (Kind.SHORT, Kind.FIXED, Kind.MIXED, Kind.SEVERAL)
+    kinds: Sequence[WorkloadKind] = (WorkloadKind.SHORT, WorkloadKind.FIXED, WorkloadKind.MIXED, WorkloadKind.SEVERAL)
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,25 +60,26 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: dict[str, dict[str, float]]
 
 
-def compare(rig: Rig, upstream: str, workload: Workload, plan: Plan) -> Comparison:
+def compare(rig: Rig, upstream: str, workload: Workload, options: ComparisonOptions) -> Comparison:
     """Measure everything."""
     before = _buckets(rig)
-    concurrency = [_closed(rig, c, workload, c, plan) for c in plan.concurrencies]
+    concurrency = [_closed(rig, c, workload, c, options) for c in options.concurrencies]
     best = max((of(point.pairs, "direct", "per_second").median for point in concurrency), default=0.0)
     return Comparison(
         upstream=upstream,
         workload=workload.name,
         concurrency=concurrency,
-        rates=[_open(rig, share * best, workload, plan) for share in plan.rate_shares if best],
+        rates=[_open(rig, share * best, workload, options) for share in options.rate_shares if best],
         bursts=[
-            rig.alternate(n, BOTH, plan.rounds, lambda side, n=n: rig.burst(side, workload, n))  # type: ignore[misc]
-            for n in plan.bursts
+            rig.alternate(n, BOTH, options.rounds, lambda side, n=n: rig.burst(side, workload, n))  # type: ignore[misc]
+            for n in options.bursts
         ],
         lengths=[
-            _closed(rig, words, make(Kind.FIXED, words=words), LENGTH_CONCURRENCY, plan) for words in plan.lengths_words
+            _closed(rig, words, make(WorkloadKind.FIXED, words=words), LENGTH_CONCURRENCY, options)
+            for words in options.lengths_words
         ],
-        workloads=[_closed(rig, kind, make(kind), LENGTH_CONCURRENCY, plan) for kind in plan.kinds],
-        parts_ms=_breakdown(rig, workload, plan),
+        workloads=[_closed(rig, kind, make(kind), LENGTH_CONCURRENCY, options) for kind in options.kinds],
+        parts_ms=_breakdown(rig, workload, options),
         batches=batches_between(before, _buckets(rig)),
         memory_mb={field: memory_mb(rig.sides["proxy"].pids, field) for field in ("VmRSS", "VmHWM")},
     )
@@ -105,29 +106,29 @@ def parts_ms(pairs: Sequence[Pair]) -> dict[str, float]:
     return parts
 
 
-def _closed(rig: Rig, x: float | str, workload: Workload, concurrency: int, plan: Plan) -> Point:
+def _closed(rig: Rig, x: float | str, workload: Workload, concurrency: int, options: ComparisonOptions) -> Point:
     def measure(side: str) -> Round:
-        return rig.closed(side, workload, concurrency, plan.seconds)
+        return rig.closed(side, workload, concurrency, options.seconds)
 
-    return rig.alternate(x, BOTH, plan.rounds, measure)
+    return rig.alternate(x, BOTH, options.rounds, measure)
 
 
-def _open(rig: Rig, per_second: float, workload: Workload, plan: Plan) -> Point:
-    seeds = iter(range(2 * plan.rounds))
+def _open(rig: Rig, per_second: float, workload: Workload, options: ComparisonOptions) -> Point:
+    seeds = iter(range(2 * options.rounds))
 
     def measure(side: str) -> Round:
-        return rig.open(side, workload, per_second, plan.seconds, next(seeds) // 2)  # both sides of a pair: the same
+        return rig.open(side, workload, per_second, options.seconds, next(seeds) // 2)  # both sides of a pair: the same
 
-    return rig.alternate(per_second, BOTH, plan.rounds, measure)
+    return rig.alternate(per_second, BOTH, options.rounds, measure)
 
 
-def _breakdown(rig: Rig, workload: Workload, plan: Plan) -> dict[str, float]:
+def _breakdown(rig: Rig, workload: Workload, options: ComparisonOptions) -> dict[str, float]:
     sides = [side for side in ("proxy", "nginx") if side in rig.sides]
 
     def measure(side: str) -> Round:
-        return rig.closed(side, workload, BREAKDOWN_CONCURRENCY, plan.seconds)
+        return rig.closed(side, workload, BREAKDOWN_CONCURRENCY, options.seconds)
 
-    return parts_ms(rig.alternate(0, sides, plan.rounds, measure).pairs)
+    return parts_ms(rig.alternate(0, sides, options.rounds, measure).pairs)
 
 
 def _buckets(rig: Rig) -> Buckets:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from autobatch_bench.comparing.rounds import Point, Round, Spread, cpu_us, difference, ratio, spread
 from autobatch_bench.load.plain_http import post, read
-from autobatch_bench.load.workloads import BULK_INPUTS, Kind, Workload, make, several_short
+from autobatch_bench.load.workloads import BULK_INPUTS, Workload, WorkloadKind, make, several_short
 from autobatch_bench.systems.process_stats import memory_mb
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.server_timing import in_flight_inputs
@@ -28,7 +28,7 @@ BOTH = ("direct", "proxy")
 
 def cost(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T1, on the instant upstream."""
-    short = make(Kind.SHORT)
+    short = make(WorkloadKind.SHORT)
     crowd = _closed(rig, short, CROWD, seconds, rounds)
     lone = _closed(rig, short, 1, seconds / 2, rounds)
     used = cpu_us(crowd.pairs, "proxy")
@@ -41,7 +41,11 @@ def cost(rig: Rig, seconds: float, rounds: int) -> Figures:
 
 def openai(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T6, on the instant upstream: the same texts in TEI's form and in OpenAI's, in alternating rounds."""
-    forms = {"tei": make(Kind.SHORT), "float": make(Kind.OPENAI), "base64": make(Kind.OPENAI_BASE64)}
+    forms = {
+        "tei": make(WorkloadKind.SHORT),
+        "float": make(WorkloadKind.OPENAI),
+        "base64": make(WorkloadKind.OPENAI_BASE64),
+    }
 
     def measure(form: str) -> Round:
         return rig.closed("proxy", forms[form], CROWD, seconds)
@@ -58,7 +62,7 @@ def openai(rig: Rig, seconds: float, rounds: int) -> Figures:
 def gain(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T2, on the embedder; `fifo` is compared where the rig has that side."""
     figures: Figures = {}
-    short = make(Kind.SHORT)
+    short = make(WorkloadKind.SHORT)
     bare = _inputs_per_second(rig, seconds / 3)
     short_point = _closed(rig, short, IN_FLIGHT, seconds, rounds)
     bare += _inputs_per_second(rig, seconds / 3)  # before and after, as the machine may have changed
@@ -69,13 +73,13 @@ def gain(rig: Rig, seconds: float, rounds: int) -> Figures:
     figures["T2.short.p99"] = ratio(short_point.pairs, "proxy", "direct", "p99_ms")
     # Long texts are few: a round must be long enough to have its share of them.
     sides = (*BOTH, FIFO) if FIFO in rig.sides else BOTH
-    mixed = _closed(rig, make(Kind.MIXED), IN_FLIGHT, 1.5 * seconds, rounds, sides)
+    mixed = _closed(rig, make(WorkloadKind.MIXED), IN_FLIGHT, 1.5 * seconds, rounds, sides)
     figures["T2.mixed.rate"] = ratio(mixed.pairs, "proxy", "direct")
     figures["T2.mixed.p99"] = ratio(mixed.pairs, "proxy", "direct", "p99_ms")
     figures["T2.mixed.fifo"] = (
         ratio(mixed.pairs, "proxy", FIFO) if FIFO in rig.sides else "this batcher has no BATCH_SHAPE"
     )
-    for kind in (Kind.FIXED, Kind.SEVERAL):
+    for kind in (WorkloadKind.FIXED, WorkloadKind.SEVERAL):
         point = _closed(rig, make(kind), IN_FLIGHT, seconds, rounds)
         figures[f"T2.{kind}.rate"] = ratio(point.pairs, "proxy", "direct")
     lone = _closed(rig, short, 1, seconds / 2, rounds)
@@ -87,13 +91,13 @@ def order(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T3, on the tei-queue upstream."""
     return {
         f"T3.{kind}.rate": ratio(_closed(rig, make(kind), IN_FLIGHT, seconds, rounds).pairs, "proxy", "direct")
-        for kind in (Kind.MIXED, Kind.FIXED)
+        for kind in (WorkloadKind.MIXED, WorkloadKind.FIXED)
     }
 
 
 def fairness(rig: Rig, upstream: str, seconds: float, rounds: int) -> Figures:
     """T4, on any upstream: what one client with long lists does to the others."""
-    short, bulk = make(Kind.SHORT), several_short(BULK_INPUTS)
+    short, bulk = make(WorkloadKind.SHORT), several_short(BULK_INPUTS)
     ratios, finished = [], []
     for _ in range(rounds):
         alone = rig.closed("proxy", short, SINGLE_CLIENTS, seconds)
@@ -120,7 +124,7 @@ def memory(rig: Rig) -> Figures:
 
     post(upstream, "/gate/close")
     try:
-        rig.burst("proxy", make(Kind.SHORT), WAITING, look)
+        rig.burst("proxy", make(WorkloadKind.SHORT), WAITING, look)
     except OSError as error:
         return dict.fromkeys(("T5.worker", "T5.batcher"), f"{WAITING:,} connections cannot be opened: {error}")
     finally:
@@ -132,7 +136,7 @@ def memory(rig: Rig) -> Figures:
 
 def soak(rig: Rig, minutes: float) -> Figures:
     """T5's soak: memory before and after so many minutes of moderate load, on the instant upstream."""
-    mixed, pids = make(Kind.MIXED), rig.sides["proxy"].pids
+    mixed, pids = make(WorkloadKind.MIXED), rig.sides["proxy"].pids
     rig.open("proxy", mixed, SOAK_PER_SECOND, SOAK_WARM_UP_S, 0)
     before = memory_mb(pids)
     rig.open("proxy", mixed, SOAK_PER_SECOND, minutes * 60, 1)

@@ -12,13 +12,13 @@ from typing import cast
 from autobatch_bench.load.outcome import NO_ANSWER
 
 #: Called with the status, the bytes of the answer, and where in them the body begins.
-Answered = Callable[["Connection", int, bytes, int], None]
+Answered = Callable[["LoadConnection", int, bytes, int], None]
 
 _BLANK = b"\r\n\r\n"
 _LENGTH = b"Content-Length: "  # as aiohttp and nginx write it; hyper writes it in lower case
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """Carries one request at a time.
 
     Attributes:
@@ -104,16 +104,16 @@ def _extent(data: bytes) -> tuple[int, int]:
     return blank + 4, blank + 4 + int(data[begins : data.index(b"\r\n", begins)])
 
 
-async def connect(host: str, port: int, answered: Answered) -> Connection:
+async def connect(host: str, port: int, answered: Answered) -> LoadConnection:
     """Open a connection.
 
     Raises:
         OSError: Nobody listens, or there are no more files to open.
     """
-    connection = Connection(answered)
+    connection = LoadConnection(answered)
     await asyncio.get_running_loop().create_connection(partial(_same, connection), host, port)
     return connection
 
 
-def _same(connection: Connection) -> Connection:
+def _same(connection: LoadConnection) -> LoadConnection:
     return connection

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from autobatch_bench.load.words import WORDS
-
 SEED = 20_240_607
 SERIAL_DIGITS = 7  # fixed, so that Content-Length is; ten million requests are hours of load
 STEMS = 2048  # different texts but for their number; more only cost memory
@@ -21,9 +19,32 @@ BULK_INPUTS = 2000
 SHORT_WORDS = 12
 MIXED_MEDIAN_WORDS, MIXED_SIGMA, MIXED_WORDS_MAX = 20, 1.0, 300  # as real traffic: most short, few very long
 SEVERAL_INPUTS = 8
+#: Common English words, so that a real tokenizer sees text as it usually does: about 1.2 tokens a word.
+WORDS = tuple(
+    """
+    the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which
+    one you were all her she there would their we him been has when who will no more if out so up said what its about
+    than into them can only other time new some could these two may first then do any like my now over such our man
+    even most made after also did many must before back see through way where get much go well your know should down
+    work because come people just say each those take day good how long little use us state very make world still see
+    own man work between never life being under another while last might great year since against year go right house
+    both during without again place American around however home small found thought went say part once general high
+    upon school every does got united left number course war until always away something fact water though less public
+    put think almost hand enough far took head yet government system better set told nothing night end why called eyes
+    find going look asked later knew point next city business give group toward young days let room word side social
+    given present several order national second possible rather per face among form important often things looked early
+    white case large become need four within felt children along saw best church ever least power development light
+    thing seemed family interest want members mind country area others done turned although open service certain kind
+    problem began different door thus help sense means whole matter measurement embedding latency throughput batching
+    tokenizer vectors retrieval semantic paragraph warehouse shipment invoice customer refund warranty subscription
+    keyboard compressor thermostat bicycle orchestra microscope glacier volcano penguin croissant espresso umbrella
+    photosynthesis constitution jurisdiction pharmaceutical archaeology entrepreneurship hydraulic polymer catalyst
+    lighthouse harbour sailboat hurricane earthquake biography screenplay choreography watercolour sculptor
+    """.split()  # noqa: SIM905 - a list would be four hundred lines
+)
 
 
-class Kind(StrEnum):
+class WorkloadKind(StrEnum):
     """The workloads that the command line offers."""
 
     SHORT = "short"
@@ -64,21 +85,21 @@ class Workload:
         return _number(serial).join(self.pieces[serial % len(self.pieces)])
 
 
-def make(kind: Kind, *, words: int = 64, seed: int = SEED) -> Workload:
+def make(kind: WorkloadKind, *, words: int = 64, seed: int = SEED) -> Workload:
     """Return a workload; `words` is the length of its texts where that is fixed."""
     draw = random.Random(f"{seed} {kind}")  # noqa: S311 - texts, not secrets
     match kind:
-        case Kind.SHORT:
+        case WorkloadKind.SHORT:
             return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS))
-        case Kind.FIXED:
+        case WorkloadKind.FIXED:
             return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words))
-        case Kind.MIXED:
+        case WorkloadKind.MIXED:
             return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)))
-        case Kind.SEVERAL:
+        case WorkloadKind.SEVERAL:
             lists = [_list(draw, SEVERAL_INPUTS, lambda: _mixed_words(draw)) for _ in range(STEMS // SEVERAL_INPUTS)]
             return _workload(kind, f"{SEVERAL_INPUTS} texts; {_MIXED}", lists)
-        case Kind.OPENAI | Kind.OPENAI_BASE64:
-            encoding = "float" if kind is Kind.OPENAI else "base64"
+        case WorkloadKind.OPENAI | WorkloadKind.OPENAI_BASE64:
+            encoding = "float" if kind is WorkloadKind.OPENAI else "base64"
             groups = [(stem,) for stem in _stems(draw, lambda: SHORT_WORDS)]
             about = f"one text of {SHORT_WORDS} words in OpenAI's form, {encoding}"
             return _workload(kind, about, groups, "/v1/embeddings", partial(_openai_body, encoding))

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from autobatch_bench.comparing.promises import Verdict
+from autobatch_bench.comparing.promises import TargetResult
 from autobatch_bench.comparing.rounds import Point, cpu_us, difference, of, ratio
 from autobatch_bench.comparing.sides import Comparison
 
@@ -84,7 +84,7 @@ def parts(title: str, parts_ms: dict[str, float]) -> Grid:
     return Grid(title, ("part", "median ms"), [(name, f"{ms:.2f}") for name, ms in parts_ms.items()])
 
 
-def verdicts(found: Sequence[Verdict]) -> Grid:
+def verdicts(found: Sequence[TargetResult]) -> Grid:
     """Every target, its figure and its bound."""
     rows = [
         (

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from autobatch_bench.comparing.promises import GROUPS, Verdict
+from autobatch_bench.comparing.promises import GROUPS, TargetResult
 from autobatch_bench.comparing.rounds import Round, faults
 from autobatch_bench.report.grids import Grid
 
@@ -46,7 +46,7 @@ def table(grid: Grid) -> Table:
     return made
 
 
-def verdicts(found: Sequence[Verdict]) -> Table:
+def verdicts(found: Sequence[TargetResult]) -> Table:
     """All targets in one table."""
     made = Table(title="targets: median (least to most) over the rounds", title_justify="left", box=box.SIMPLE)
     for column in ("target", "figure", "bound", "verdict"):

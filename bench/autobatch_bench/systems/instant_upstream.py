@@ -28,7 +28,7 @@ JSON = {"Content-Type": "application/json"}
 TOKEN = b'{"id":2003,"text":"word","special":false,"start":0,"stop":4}'
 
 
-class Body(msgspec.Struct):
+class EmbedBody(msgspec.Struct):
     """What counts here of a request."""
 
     inputs: str | list[str]
@@ -43,11 +43,11 @@ class OpenaiBody(msgspec.Struct):
 
 RUNNERS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}
 
-_decode = msgspec.json.Decoder(Body).decode
+_decode = msgspec.json.Decoder(EmbedBody).decode
 _decode_openai = msgspec.json.Decoder(OpenaiBody).decode
 
 
-class Gate:
+class GatedUpstream:
     """Open, but for those who measure what waiting requests cost."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ async def run_app(port: int, info: dict[str, object], posts: dict[str, Handler])
 
 async def serve(port: int) -> None:
     """Serve until cancelled."""
-    gate = Gate()
+    gate = GatedUpstream()
     posts: dict[str, Handler] = {
         "/embed": gate.embed,
         "/v1/embeddings": gate.openai,

@@ -6,19 +6,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvloop
 
-from autobatch_bench.checking.answers import Check, OracleCheck, SampledCheck, oracle_vectors
+from autobatch_bench.checking.checks import Check, OracleCheck, SampledCheck, oracle_vectors
 from autobatch_bench.comparing.rounds import Pair, Point, Round, summed_up
 from autobatch_bench.load import burst, closed_loop, open_loop
 from autobatch_bench.load.outcome import Outcome
 from autobatch_bench.load.plain_http import asker
-from autobatch_bench.load.traffic import Target, Traffic
-from autobatch_bench.load.workloads import Kind, Workload, make, serials
+from autobatch_bench.load.traffic import Endpoint, Traffic
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make, serials
 from autobatch_bench.systems.process_stats import cpu_seconds, ended
 from autobatch_bench.systems.system import Side
 
 WARM_UP_S, WARM_UP_CONCURRENCY = 0.5, 32
 
-Load = Callable[[Target, Traffic], Awaitable[Outcome]]
+Load = Callable[[Endpoint, Traffic], Awaitable[Outcome]]
 Measure = Callable[[str], Round]
 
 
@@ -58,14 +58,14 @@ class Rig:
 
     def warm_up(self) -> None:
         """Let every side work for a moment: connections, memory, the model's first passes."""
-        short = make(Kind.SHORT)
+        short = make(WorkloadKind.SHORT)
         for side in self.sides:
             self.closed(side, short, WARM_UP_CONCURRENCY, WARM_UP_S)
 
     def closed(self, side: str, workload: Workload, concurrency: int, seconds: float) -> Round:
         """Keep so many requests in flight."""
 
-        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds)
 
         return self._run(side, workload, f"{concurrency} in flight", load)
@@ -73,7 +73,7 @@ class Rig:
     def open(self, side: str, workload: Workload, per_second: float, seconds: float, seed: int) -> Round:
         """Let requests arrive by chance, so many a second; the same arrivals for the same seed."""
 
-        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return open_loop.run(target, traffic, per_second=per_second, seconds=seconds, seed=seed)
 
         return self._run(side, workload, f"{per_second:,.0f} arrivals/s", load)
@@ -83,7 +83,7 @@ class Rig:
     ) -> Round:
         """Send so many at the same moment."""
 
-        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return burst.run(target, traffic, requests=requests, meanwhile=meanwhile)
 
         return self._run(side, workload, f"{requests} at once", load)
@@ -94,7 +94,7 @@ class Rig:
         """Keep so many requests in flight, and beside them one client with `bulk` requests; return both rounds."""
         bulk_traffic = self._traffic(bulk)
 
-        async def load(target: Target, traffic: Traffic) -> Outcome:
+        async def load(target: Endpoint, traffic: Traffic) -> Outcome:
             singles, _ = await asyncio.gather(
                 closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds),
                 closed_loop.run(target, bulk_traffic, concurrency=1, seconds=seconds),

@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from autobatch_bench.load.traffic import Target
+from autobatch_bench.load.traffic import Endpoint
 from autobatch_bench.systems.process_stats import children
 from autobatch_console.up import nginx_files, ports
 from autobatch_console.up.programs import find_nginx, find_redis, search_path
@@ -33,7 +33,7 @@ SETTINGS = {
 }
 
 
-class Upstream(StrEnum):
+class UpstreamKind(StrEnum):
     """What answers in the end."""
 
     INSTANT = "instant"
@@ -75,18 +75,18 @@ class Side:
         metrics: Address of the batcher's `/metrics`.
     """
 
-    target: Target
+    target: Endpoint
     pids: Mapping[str, Sequence[int]]
-    metrics: Target | None = None
+    metrics: Endpoint | None = None
 
 
-class StartError(Exception):
+class SystemStartError(Exception):
     """A process did not start; the text has the end of its log."""
 
 
 @contextmanager
 def started(
-    upstream: Upstream, loop: Loop = Loop.ASYNCIO, proxies: Sequence[ProxyPlan] = (ProxyPlan(),)
+    upstream: UpstreamKind, loop: Loop = Loop.ASYNCIO, proxies: Sequence[ProxyPlan] = (ProxyPlan(),)
 ) -> Iterator[dict[str, Side]]:
     """Start everything, yield the sides by name, `direct` first, and stop it at the end.
 
@@ -126,10 +126,10 @@ class _Crew:
         self._clean["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path) or "."
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def free_target(self) -> Target:
+    def free_target(self) -> Endpoint:
         """An address of our own."""
         self._taken.append(ports.choose(HOST, 0, self._taken))
-        return Target(HOST, self._taken[-1])
+        return Endpoint(HOST, self._taken[-1])
 
     def start(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """Start a process; return its pid."""
@@ -158,7 +158,7 @@ class _Crew:
             sides["nginx"] = Side(front, {**pids, "nginx": [nginx, *children(nginx)]}, metrics)
         return sides
 
-    def _start_nginx(self, workers: Target) -> tuple[Target, int]:
+    def _start_nginx(self, workers: Endpoint) -> tuple[Endpoint, int]:
         front, prefix = self.free_target(), self._home / "nginx"
         listen = nginx_files.listen_conf(
             HOST, front.port, payload_limit=2_000_000, request_timeout_ms=30_000, access_log="access.log"
@@ -166,12 +166,12 @@ class _Crew:
         nginx_files.write(prefix, f"server {HOST}:{workers.port};\n", listen)
         found, faults = find_nginx(search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         if found is None:
-            raise StartError("no nginx that works: " + "; ".join(faults))
+            raise SystemStartError("no nginx that works: " + "; ".join(faults))
         pid = self.start(nginx_files.argv(found.argv, prefix), {})
         self.wait_until_healthy(front)
         return front, pid
 
-    def wait_until_healthy(self, target: Target) -> None:
+    def wait_until_healthy(self, target: Endpoint) -> None:
         """Wait for `/health`.
 
         Raises:
@@ -182,17 +182,17 @@ class _Crew:
             has_ended = any(process.poll() is not None for process in self._started)
             if has_ended or time.monotonic() > deadline:
                 logs = "".join(log.read_text()[-2000:] for log in sorted(self._home.glob("*.log")))
-                raise StartError(f"port {target.port} did not become healthy:\n{logs}")
+                raise SystemStartError(f"port {target.port} did not become healthy:\n{logs}")
             time.sleep(0.05)
 
 
-def _upstream(upstream: Upstream, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    if upstream is Upstream.EMBEDDER:
+def _upstream(upstream: UpstreamKind, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    if upstream is UpstreamKind.EMBEDDER:
         env = {"EMBEDDER_HOST": HOST, "EMBEDDER_PORT": str(port), "EMBEDDER_THREADS": EMBEDDER_THREADS}
         return _python("autobatch_embedder"), env
     module = {
-        Upstream.INSTANT: "autobatch_bench.systems.instant_upstream",
-        Upstream.TEI_QUEUE: "autobatch_bench.systems.tei_queue_upstream",
+        UpstreamKind.INSTANT: "autobatch_bench.systems.instant_upstream",
+        UpstreamKind.TEI_QUEUE: "autobatch_bench.systems.tei_queue_upstream",
     }[upstream]
     return (*_python(module), str(port), loop), {}
 
@@ -201,7 +201,7 @@ def _python(module: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", module)
 
 
-def _is_healthy(target: Target) -> bool:
+def _is_healthy(target: Endpoint) -> bool:
     connection = http.client.HTTPConnection(target.host, target.port, timeout=1)
     try:
         connection.request("GET", "/health")

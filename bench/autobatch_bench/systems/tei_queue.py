@@ -14,7 +14,7 @@ PER_CHARACTER_S = 5e-6  # of a padded pass: 8 short texts of 75 characters are 3
 
 
 @dataclass(slots=True)
-class Call:
+class QueuedCall:
     """One `/embed` call: `left` of its inputs were in no pass yet, and `finished` answers it when none is."""
 
     left: int
@@ -22,24 +22,24 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class QueuedInput:
     """One input of a call."""
 
-    call: Call
+    call: QueuedCall
     characters: int
 
 
-def take_pass(queue: deque[Item]) -> list[Item]:
+def take_pass(queue: deque[QueuedInput]) -> list[QueuedInput]:
     """Take the next pass from the head of the queue: whoever came first, whatever their lengths."""
     return [queue.popleft() for _ in range(min(PASS_INPUTS_MAX, len(queue)))]
 
 
-def pass_s(items: list[Item]) -> float:
+def pass_s(items: list[QueuedInput]) -> float:
     """How long a pass takes: every input costs as much as the longest."""
     return FIXED_S + PER_CHARACTER_S * len(items) * max(item.characters for item in items)
 
 
-def finish_pass(items: list[Item]) -> list[Call]:
+def finish_pass(items: list[QueuedInput]) -> list[QueuedCall]:
     """Return the calls that have nothing left to wait for."""
     done = []
     for item in items:

@@ -12,16 +12,16 @@ from aiohttp import web
 
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.systems.instant_upstream import CALL_INPUTS_MAX, INFO, INPUTS_MAX, JSON, RUNNERS, run_app, texts_of
-from autobatch_bench.systems.tei_queue import Call, Item, finish_pass, pass_s, take_pass
+from autobatch_bench.systems.tei_queue import QueuedCall, QueuedInput, finish_pass, pass_s, take_pass
 
 TEI_INFO = INFO | {"model_id": "bench/tei-queue"}
 
 
-class Model:
+class QueueingModel:
     """The queue, and the one pass that runs."""
 
     def __init__(self) -> None:
-        self._queue: deque[Item] = deque()
+        self._queue: deque[QueuedInput] = deque()
         self._inputs = 0
         self._arrived = asyncio.Event()
 
@@ -33,9 +33,9 @@ class Model:
         if self._inputs + len(texts) > INPUTS_MAX:
             return _error(429, "Model is overloaded", "Overloaded")
         done = asyncio.Event()
-        call = Call(len(texts), done.set)
+        call = QueuedCall(len(texts), done.set)
         self._inputs += len(texts)
-        self._queue.extend(Item(call, len(text)) for text in texts)
+        self._queue.extend(QueuedInput(call, len(text)) for text in texts)
         self._arrived.set()
         try:
             await done.wait()
@@ -66,7 +66,7 @@ def _error(status: int, message: str, kind: str) -> web.Response:
 
 async def serve(port: int) -> None:
     """Serve on loopback until cancelled."""
-    model = Model()
+    model = QueueingModel()
     running = asyncio.create_task(model.run())
     try:
         await run_app(port, TEI_INFO, {"/embed": model.embed})

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from autobatch_console.docs.settings_rows import Row, rows_of
+from autobatch_console.docs.settings_rows import SettingRow, rows_of
 from autobatch_shared.settings.definitions import PROCESSES
 
 ROOT = Path(__file__).parents[3]
@@ -27,7 +27,7 @@ class MarkersError(Exception):
     """README.md has no place for the table."""
 
 
-def env_example(rows: Sequence[Row]) -> str:
+def env_example(rows: Sequence[SettingRow]) -> str:
     """Return the text of `.env.example`."""
     blocks = [ENV_HEAD]
     for row in rows:
@@ -39,7 +39,7 @@ def env_example(rows: Sequence[Row]) -> str:
     return "\n".join(blocks)
 
 
-def readme_table(rows: Sequence[Row]) -> str:
+def readme_table(rows: Sequence[SettingRow]) -> str:
     """Return the table in Markdown."""
     lines = ["| name | default | who | meaning |", "|---|---|---|---|"]
     for row in rows:
@@ -86,11 +86,11 @@ def _settle(file: Path, wanted: str, argv: Sequence[str]) -> bool:
     return True
 
 
-def _who(row: Row) -> str:
+def _who(row: SettingRow) -> str:
     return "all" if set(row.who) == set(PROCESSES) else ", ".join(row.who)
 
 
-def _range(row: Row) -> str:
+def _range(row: SettingRow) -> str:
     return f" ({row.range})" if row.range else ""
 
 

@@ -14,7 +14,7 @@ from autobatch_shared.settings.loading import names_of
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One setting."""
 
     names: tuple[str, ...]  # as in the environment, its own first
@@ -29,7 +29,7 @@ class Row:
         return tuple("--" + name.lower().replace("_", "-") for name in self.names)
 
 
-def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[Row]:
+def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[SettingRow]:
     """Return every setting once, in the order in which the processes declare them."""
     who: dict[str, list[str]] = {}
     fields: dict[str, FieldInfo] = {}
@@ -38,7 +38,7 @@ def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[Row]:
             who.setdefault(name, []).append(process)
             fields.setdefault(name, setting)
     return [
-        Row(
+        SettingRow(
             names=tuple(alias.upper() for alias in names_of(name, setting)),
             default=_as_text(setting.default),
             who=tuple(who[name]),

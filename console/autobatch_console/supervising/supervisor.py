@@ -10,13 +10,16 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 
-from autobatch_console.supervising.backoff import Backoff
 from autobatch_console.supervising.readiness import until_ready
 from autobatch_console.supervising.running import Running
 from autobatch_console.up.parts import Part, Stage
 
 Start = Callable[[Part], Awaitable[Running]]
 Say = Callable[[str], None]
+
+FIRST_S = 0.5
+LONGEST_S = 30.0
+RAN_WELL_S = 60.0  # twice the longest pause: a part that runs for longer did not die of its start
 
 
 class StartError(Exception):
@@ -25,6 +28,24 @@ class StartError(Exception):
     def __init__(self, part: Part, reason: str) -> None:
         super().__init__(f"{part.name} {reason}")
         self.part = part
+
+
+class Backoff:
+    """How long to pause before a part that died is started again: 0.5, 1, 2, ... 30 s; anew after a part ran well.
+
+    Pure: the caller measures and waits.
+    """
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_S
+
+    def pause_s(self, ran_s: float) -> float:
+        """Return the pause after a run of `ran_s` seconds."""
+        if ran_s >= RAN_WELL_S:
+            self._next_s = FIRST_S
+        pause_s = self._next_s
+        self._next_s = min(2 * pause_s, LONGEST_S)
+        return pause_s
 
 
 class Supervisor:

@@ -19,9 +19,9 @@ import typer
 from autobatch_console.supervising import running
 from autobatch_console.supervising.running import Running
 from autobatch_console.supervising.supervisor import StartError, Supervisor
-from autobatch_console.up import nginx_files, plan, ports, programs, run_folder
-from autobatch_console.up.parts import Part, Plan
-from autobatch_console.up.report import Report
+from autobatch_console.up import nginx_files, ports, programs, run_folder, start_plan
+from autobatch_console.up.parts import Part, StartPlan
+from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
 from autobatch_shared import embedder_needs
@@ -55,7 +55,7 @@ def command(
     """Start everything and supervise it until told to stop."""
     settings = load(UpSettings, ctx.args)
     workers = settings.web_concurrency or _cores()
-    report = Report(settings)
+    report = ProgressReport(settings)
     try:
         _check(settings)
         with run_folder.opened(run_dir, workers) as folder:
@@ -71,7 +71,7 @@ def command(
 class Up:
     """One run of a plan, from its first process to its last."""
 
-    def __init__(self, made: Plan, folder: RunFolder, report: Report, *, verbose: bool) -> None:
+    def __init__(self, made: StartPlan, folder: RunFolder, report: ProgressReport, *, verbose: bool) -> None:
         self._plan = made
         self._folder = folder
         self._report = report
@@ -149,16 +149,18 @@ def _check(settings: UpSettings) -> None:
     ports.check(settings.host, settings.port)
 
 
-def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool) -> Plan:
+def _prepare(
+    settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool
+) -> StartPlan:
     """Look at the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
     redis = _redis_to_start(settings, path)
-    shutil.rmtree(plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
-    plan.metrics_folder(folder.path).mkdir()
+    shutil.rmtree(start_plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
+    start_plan.metrics_folder(folder.path).mkdir()
     prefix = folder.path / "nginx"
     nginx_files.write(
         prefix,
-        nginx_files.upstream_conf(plan.worker_sockets(folder.path, workers)),
+        nginx_files.upstream_conf(start_plan.worker_sockets(folder.path, workers)),
         nginx_files.listen_conf(
             settings.host,
             settings.port,
@@ -169,10 +171,10 @@ def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, 
     )
     nginx, faults = programs.find_nginx(path, lambda argv: nginx_files.fault_of(argv, prefix))
     embedder_port = ports.choose(settings.embedder_host, settings.embedder_port, {settings.port})
-    made = plan.plan(
+    made = start_plan.make_plan(
         settings,
         flags,
-        plan.Machine(
+        start_plan.Machine(
             run_dir=folder.path,
             redis=redis,
             nginx=nginx and replace(nginx, argv=nginx_files.argv(nginx.argv, prefix)),

@@ -37,7 +37,7 @@ Stage = tuple[Part, ...]  # parts that start together, and stop together
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StartPlan:
     """What shall run: stages in the order of their start, files to write first, and what people should know."""
 
     stages: tuple[Stage, ...]

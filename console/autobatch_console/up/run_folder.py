@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from autobatch_console.up.plan import SOCKET_PATH_BYTES_MAX, worker_sockets
+from autobatch_console.up.start_plan import SOCKET_PATH_BYTES_MAX, worker_sockets
 
 LOG_BYTES_MAX = 64 << 20  # then it becomes `.1` and begins anew: two of these per file are the most there can be
 

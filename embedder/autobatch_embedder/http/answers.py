@@ -9,10 +9,11 @@ from aiohttp import web
 
 from autobatch_embedder.bodies.requests import Input
 from autobatch_embedder.http.errors import TeiError
-from autobatch_embedder.model.engine import Done
+from autobatch_embedder.model.engine import Done, Engine
 from autobatch_embedder.model.vectors import Vectors
 
 OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
+CONTRACT_VERSION = "1.9.3"  # the TEI whose answers these are; clients choose their behaviour by it
 
 
 def dump(value: object) -> bytes:
@@ -47,6 +48,28 @@ def openai_list(vectors: Vectors, model: str, tokens: int, *, is_base64: bool) -
     data = [{"object": "embedding", "embedding": row, "index": index} for index, row in enumerate(shown)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return dump({"object": "list", "data": data, "model": model, "usage": usage})
+
+
+def info_of(engine: Engine) -> dict[str, object]:
+    """Return what GET /info answers: TEI's flat object, in its order."""
+    folder, limits = engine.model.folder, engine.limits
+    return {
+        "model_id": folder.model_id,
+        "model_sha": None,
+        "model_dtype": "float32",
+        "served_model_name": folder.model_id,
+        "model_type": {"embedding": {"pooling": "mean"}},
+        "max_concurrent_requests": limits.inputs_max,
+        "max_input_length": folder.tokens_max,
+        "max_batch_tokens": limits.batch_inputs_max * folder.tokens_max,
+        "max_batch_requests": limits.batch_inputs_max,
+        "max_client_batch_size": limits.batch_inputs_max,
+        "auto_truncate": limits.truncate,
+        "tokenization_workers": engine.tokenizer_threads,
+        "version": CONTRACT_VERSION,
+        "sha": None,
+        "docker_label": None,
+    }
 
 
 def measurements(inputs: Sequence[Input], done: Done[Any]) -> dict[str, str]:

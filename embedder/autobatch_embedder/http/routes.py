@@ -8,9 +8,9 @@ from aiohttp import web
 
 from autobatch_embedder.bodies import reading as bodies
 from autobatch_embedder.bodies.requests import EmbedRequest, RerankRequest
-from autobatch_embedder.http import errors, info
-from autobatch_embedder.http.answers import OPENAI_PATHS, dump, json_answer, measurements, openai_list
-from autobatch_embedder.metrics import Metrics
+from autobatch_embedder.http import errors
+from autobatch_embedder.http.answers import OPENAI_PATHS, dump, info_of, json_answer, measurements, openai_list
+from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Engine
 from autobatch_embedder.model.vectors import cosines
 
@@ -20,10 +20,10 @@ R = TypeVar("R")
 class Routes:
     """Handlers of one server."""
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, metrics: EmbedderMetrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._info = dump(info.describe(engine))
+        self._info = dump(info_of(engine))
 
     def table(self) -> list[web.RouteDef]:
         """Every path and method."""

@@ -22,8 +22,8 @@ from autobatch_embedder.bodies.requests import (
 )
 from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import TeiError
-from autobatch_embedder.metrics import Metrics
-from autobatch_embedder.model.loading import Model, cores
+from autobatch_embedder.metrics import EmbedderMetrics
+from autobatch_embedder.model.loaded_model import Model, cores
 from autobatch_embedder.model.passes import Passes, Rows
 from autobatch_embedder.model.vectors import Vectors, finish
 
@@ -32,7 +32,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What one server admits.
 
     Attributes:
@@ -61,7 +61,7 @@ class Done(Generic[V]):
 class Engine:
     """Runs requests on a model. Belongs to one event loop."""
 
-    def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, model: Model, limits: EngineLimits, metrics: EmbedderMetrics) -> None:
         self.model = model
         self.limits = limits
         # TEI's number: a core is left for the forward pass.

@@ -48,14 +48,14 @@ class Echo(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class Server(http.server.ThreadingHTTPServer):
+class EchoServer(http.server.ThreadingHTTPServer):
     request_queue_size = CALLERS
     daemon_threads = True
 
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    with Server(("127.0.0.1", 0), Echo) as server:
+    with EchoServer(("127.0.0.1", 0), Echo) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         with recording(f"http://127.0.0.1:{server.server_port}") as running:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.clients.matrix.measuring import Outcome, Row, kept
+from tests.clients.matrix.measuring import ClientRow, ModeOutcome, kept
 
 HEAD = """# Clients and their defaults
 
@@ -22,7 +22,7 @@ model. What it sent is what a relay between the two saw.
 COLUMNS = ("client", "version", "model", "sends", "one", "crowd", "alone", "list")
 
 
-def document_of(rows: Sequence[Row]) -> str:
+def document_of(rows: Sequence[ClientRow]) -> str:
     """Return the document: a table for each language, and what there is to say about its rows."""
     sections = [HEAD]
     run = [row for row in rows if not row.skipped]
@@ -35,12 +35,12 @@ def document_of(rows: Sequence[Row]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _table(rows: Sequence[ClientRow]) -> str:
     lines = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(row) for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: ClientRow) -> tuple[str, ...]:
     sent = dict(row.sent)
     form = sent.pop("input", sent.pop("inputs", "-"))
     model = _code(sent.pop("model")) if "model" in sent else "not sent"
@@ -50,16 +50,16 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (row.client, row.version, model, sends, _outcome(one), _outcome(crowd), alone, _list_outcome(many))
 
 
-def _outcome(outcome: Outcome) -> str:
+def _outcome(outcome: ModeOutcome) -> str:
     return "**fails**" if outcome.failure else "works"
 
 
-def _list_outcome(outcome: Outcome) -> str:
+def _list_outcome(outcome: ModeOutcome) -> str:
     several = f", in {outcome.requests} requests" if outcome.requests > 1 and not outcome.failure else ""
     return _outcome(outcome) + several
 
 
-def _failures(row: Row) -> Iterable[str]:
+def _failures(row: ClientRow) -> Iterable[str]:
     """Return each different failure once, with its modes."""
     modes = defaultdict(list)
     for mode, failure in row.failures.items():
@@ -77,7 +77,7 @@ def _text(text: str) -> str:
     return f"`{text.replace('`', ' ')}`"
 
 
-def _listed(title: str, entries: Iterable[tuple[str, Row]]) -> list[str]:
+def _listed(title: str, entries: Iterable[tuple[str, ClientRow]]) -> list[str]:
     """Return a section, or none; clients of which the same is said stand together."""
     clients: defaultdict[str, dict[str, None]] = defaultdict(dict)  # in the order of the tables, each once
     for text, row in entries:

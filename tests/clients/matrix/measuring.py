@@ -47,7 +47,7 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ModeOutcome:
     """What became of one mode.
 
     Attributes:
@@ -62,7 +62,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ClientRow:
     """What was seen of one client.
 
     Attributes:
@@ -77,7 +77,7 @@ class Row:
     needs: str = ""
     path: str = ""
     sent: Mapping[str, Any] = field(default_factory=dict)
-    outcomes: Mapping[str, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[str, ModeOutcome] = field(default_factory=dict)
     skipped: str = ""
 
     @property
@@ -86,7 +86,7 @@ class Row:
         return {mode: outcome.failure for mode, outcome in self.outcomes.items() if outcome.failure}
 
 
-def measure(client: Client, recorder: Recorder, truth: Truth) -> Row:
+def measure(client: Client, recorder: Recorder, truth: Truth) -> ClientRow:
     """Run a client in every mode. The row is kept in the folder of results, if there is one."""
     path, sent, outcomes = "", {}, {}
     for mode, count in MODES.items():
@@ -98,10 +98,10 @@ def measure(client: Client, recorder: Recorder, truth: Truth) -> Row:
             failure = "nothing was asked: the vectors are from elsewhere"
         elif not failure and mode == "crowd" and client.must_share and not shared:
             failure = f"none of {len(exchanges)} requests shared an upstream call"
-        outcomes[mode] = Outcome(len(exchanges), shared, failure)
+        outcomes[mode] = ModeOutcome(len(exchanges), shared, failure)
         if exchanges and not path:
             path, sent = exchanges[0].path, settings_of(exchanges[0])
-    row = Row(client.name, client.language, client.version, client.needs, path, sent, outcomes)
+    row = ClientRow(client.name, client.language, client.version, client.needs, path, sent, outcomes)
     keep(row)
     return row
 
@@ -139,7 +139,7 @@ def form_of(value: Any) -> str:
     return type(value).__name__
 
 
-def keep(row: Row) -> None:
+def keep(row: ClientRow) -> None:
     """Write a row into the folder of results, if one was named."""
     if folder := os.environ.get(RESULTS):
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -149,12 +149,12 @@ def keep(row: Row) -> None:
             file.write_text(json.dumps(asdict(row), indent=1), encoding="utf-8")
 
 
-def kept(folder: Path) -> list[Row]:
+def kept(folder: Path) -> list[ClientRow]:
     """Return the rows of a folder by language and name."""
     rows = [_row(json.loads(file.read_text(encoding="utf-8"))) for file in folder.glob("*.json")]
     return sorted(rows, key=lambda row: (row.language != "Python", row.language, row.client.lower(), row.version))
 
 
-def _row(fields: dict[str, Any]) -> Row:
-    outcomes = {mode: Outcome(**outcome) for mode, outcome in fields.pop("outcomes").items()}
-    return Row(outcomes=outcomes, **fields)
+def _row(fields: dict[str, Any]) -> ClientRow:
+    outcomes = {mode: ModeOutcome(**outcome) for mode, outcome in fields.pop("outcomes").items()}
+    return ClientRow(outcomes=outcomes, **fields)

@@ -35,7 +35,7 @@ class ProgramFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class SdkProgram:
     """One SDK.
 
     Attributes:
@@ -97,8 +97,8 @@ def _java(module: str) -> tuple[str, ...]:
 
 
 PROGRAMS = (
-    Program("openai", "JavaScript", "openai", ("node", "openai.mjs"), needs=NO_DEFAULT),
-    Program(
+    SdkProgram("openai", "JavaScript", "openai", ("node", "openai.mjs"), needs=NO_DEFAULT),
+    SdkProgram(
         "@langchain/openai",
         "JavaScript",
         "@langchain/openai",
@@ -106,15 +106,15 @@ PROGRAMS = (
         needs="`maxConcurrency`, for more than two calls at once: each instance makes the others wait, so that they share little",
         must_share=False,
     ),
-    Program(
+    SdkProgram(
         "@langchain/openai, with maxConcurrency 100",
         "JavaScript",
         "@langchain/openai",
         ("node", "langchain.mjs", "100"),
         needs="`maxConcurrency`",
     ),
-    Program("ai with @ai-sdk/openai", "JavaScript", "@ai-sdk/openai", ("node", "ai-sdk.mjs"), needs=NO_DEFAULT),
-    Program(
+    SdkProgram("ai with @ai-sdk/openai", "JavaScript", "@ai-sdk/openai", ("node", "ai-sdk.mjs"), needs=NO_DEFAULT),
+    SdkProgram(
         "@mistralai/mistralai",
         "JavaScript",
         "@mistralai/mistralai",
@@ -122,7 +122,7 @@ PROGRAMS = (
         path="",
         needs=f"{NO_DEFAULT}; {NO_V1}",
     ),
-    Program(
+    SdkProgram(
         "@huggingface/inference",
         "JavaScript",
         "@huggingface/inference",
@@ -130,11 +130,11 @@ PROGRAMS = (
         path="",
         needs="`endpointUrl` is the server's URL; any other path is asked as it stands there",
     ),
-    Program("openai-go", "Go", "github.com/openai/openai-go/v3", ("built/openai-go",), needs=NO_DEFAULT),
-    Program("go-openai", "Go", "github.com/sashabaranov/go-openai", ("built/go-openai",), needs=NO_DEFAULT),
-    Program("async-openai", "Rust", "async-openai", ("target/debug/async-openai-client",), needs=NO_DEFAULT),
-    Program(
+    SdkProgram("openai-go", "Go", "github.com/openai/openai-go/v3", ("built/openai-go",), needs=NO_DEFAULT),
+    SdkProgram("go-openai", "Go", "github.com/sashabaranov/go-openai", ("built/go-openai",), needs=NO_DEFAULT),
+    SdkProgram("async-openai", "Rust", "async-openai", ("target/debug/async-openai-client",), needs=NO_DEFAULT),
+    SdkProgram(
         "langchain4j-open-ai", "Java", "langchain4j-open-ai", _java("langchain4j"), needs=NO_DEFAULT, too_much=True
     ),
-    Program("spring-ai-openai", "Java", "spring-ai-openai", _java("spring-ai")),
+    SdkProgram("spring-ai-openai", "Java", "spring-ai-openai", _java("spring-ai")),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.matrix.languages import LANGUAGES, Language, built
-from tests.clients.matrix.program_clients import PROGRAMS, Program
+from tests.clients.matrix.program_clients import PROGRAMS, SdkProgram
 
 HERE = {"PATH": os.environ["PATH"]}
 
@@ -48,7 +48,7 @@ def test_a_build_that_is_newer_than_the_lock_file_is_left_alone(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_every_sdk_is_pinned_to_one_version(program: Program) -> None:
+def test_every_sdk_is_pinned_to_one_version(program: SdkProgram) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", program.version)
 
 

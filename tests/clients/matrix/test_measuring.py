@@ -11,10 +11,10 @@ import pytest
 from tests.clients.harness.recorder import Exchange, Recorder
 from tests.clients.harness.truth import Truth
 from tests.clients.matrix.document import document_of
-from tests.clients.matrix.measuring import MODES, RESULTS, Client, Outcome, Row, form_of, keep, kept, measure
+from tests.clients.matrix.measuring import MODES, RESULTS, Client, ClientRow, ModeOutcome, form_of, keep, kept, measure
 
 BODY = json.dumps({"model": "m", "input": ["a"], "user": None}).encode()
-WORKED = {"one": Outcome(1, 0), "crowd": Outcome(100, 100), "list": Outcome(1, 1)}
+WORKED = {"one": ModeOutcome(1, 0), "crowd": ModeOutcome(100, 100), "list": ModeOutcome(1, 1)}
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ class HashTruth(Truth):
         return [vector_of(text) for text in inputs]
 
 
-def measured(vectors: Callable[[Sequence[str]], Any], batch_size: int = 2, requests: int = 1) -> Row:
+def measured(vectors: Callable[[Sequence[str]], Any], batch_size: int = 2, requests: int = 1) -> ClientRow:
     """Measure a client that asks with BODY and returns vectors of its texts."""
     recorder = Recorder()
 
@@ -58,7 +58,7 @@ def broken(texts: Sequence[str]) -> Any:
 def test_right_vectors_of_shared_calls_are_no_failure() -> None:
     row = measured(right, requests=3)
     assert row.failures == {}
-    assert row.outcomes["crowd"] == Outcome(requests=3, shared=3)
+    assert row.outcomes["crowd"] == ModeOutcome(requests=3, shared=3)
     assert row.sent == {"model": "m", "input": "list of texts", "user": None}
     assert row.path == "/v1/embeddings"
 
@@ -100,19 +100,19 @@ def test_forms_of_input_have_names(value: Any, form: str) -> None:
 def test_a_kept_row_comes_back_and_no_skip_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(RESULTS, str(tmp_path))
     row = measured(right)
-    keep(Row("some", "Python", "1.0", skipped="in another environment"))
+    keep(ClientRow("some", "Python", "1.0", skipped="in another environment"))
     assert kept(tmp_path) == [row]
 
 
 def test_the_document_says_what_worked_what_failed_and_what_did_not_run() -> None:
-    failed = WORKED | {"list": Outcome(requests=1, shared=0, failure="Error: | no `list`")}
-    alone = WORKED | {"crowd": Outcome(requests=100, shared=90)}
+    failed = WORKED | {"list": ModeOutcome(requests=1, shared=0, failure="Error: | no `list`")}
+    alone = WORKED | {"crowd": ModeOutcome(requests=100, shared=90)}
     sent = {"model": "text-embedding-ada-002", "input": "text", "dimensions": None}
     document = document_of(
         [
-            Row("good", "Python", "1.2", "a model", "/v1/embeddings", sent, alone),
-            Row("bad", "Go", "0.1", "a model", "/embed", {"inputs": "list of texts"}, failed),
-            Row("absent", "Java", "3", skipped="java is not installed"),
+            ClientRow("good", "Python", "1.2", "a model", "/v1/embeddings", sent, alone),
+            ClientRow("bad", "Go", "0.1", "a model", "/embed", {"inputs": "list of texts"}, failed),
+            ClientRow("absent", "Java", "3", skipped="java is not installed"),
         ]
     )
     lines = document.splitlines()
@@ -125,4 +125,4 @@ def test_the_document_says_what_worked_what_failed_and_what_did_not_run() -> Non
 
 
 def test_the_document_has_no_section_of_nothing() -> None:
-    assert "failed" not in document_of([Row("good", "Python", "1.2", outcomes=WORKED)])
+    assert "failed" not in document_of([ClientRow("good", "Python", "1.2", outcomes=WORKED)])

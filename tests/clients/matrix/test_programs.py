@@ -8,29 +8,29 @@ from tests.clients.conftest import OFFLINE
 from tests.clients.harness.recorder import Recorder
 from tests.clients.harness.truth import Truth
 from tests.clients.matrix.languages import not_asked, why_not
-from tests.clients.matrix.measuring import Row, keep, measure
-from tests.clients.matrix.program_clients import PROGRAMS, Program, ProgramFailed
+from tests.clients.matrix.measuring import ClientRow, keep, measure
+from tests.clients.matrix.program_clients import PROGRAMS, ProgramFailed, SdkProgram
 
 pytestmark = pytest.mark.timeout(1200)  # the first of a language waits for its build
 
 
 @pytest.fixture(params=PROGRAMS, ids=lambda program: program.name)
-def program(request: Any) -> Program:
+def program(request: Any) -> SdkProgram:
     """One that can run here."""
-    chosen: Program = request.param
+    chosen: SdkProgram = request.param
     if reason := not_asked(chosen.language):
         pytest.skip(reason)
     if reason := why_not(chosen.language, request.config.stash[OFFLINE].environment):
-        keep(Row(chosen.name, chosen.language, chosen.version, skipped=reason))
+        keep(ClientRow(chosen.name, chosen.language, chosen.version, skipped=reason))
         pytest.skip(reason)
     return chosen
 
 
-def test_a_client_works_and_shares_calls(program: Program, recorder: Recorder, truth: Truth) -> None:
+def test_a_client_works_and_shares_calls(program: SdkProgram, recorder: Recorder, truth: Truth) -> None:
     assert measure(program.client, recorder, truth).failures == {}
 
 
-def test_a_refusal_is_the_sdks_own_error_with_the_servers_words(program: Program, recorder: Recorder) -> None:
+def test_a_refusal_is_the_sdks_own_error_with_the_servers_words(program: SdkProgram, recorder: Recorder) -> None:
     text, status, words = ("a" * 3_000_000, 413, "length limit exceeded") if program.too_much else ("", 400, "empty")
     with pytest.raises(ProgramFailed) as caught:
         program.embed(f"{recorder.url}{program.path}", "one", [text])

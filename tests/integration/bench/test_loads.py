@@ -8,19 +8,19 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from autobatch_bench.checking.answers import OracleCheck
+from autobatch_bench.checking.checks import OracleCheck
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.load import burst, closed_loop, open_loop
 from autobatch_bench.load.connection import connect
 from autobatch_bench.load.outcome import NO_ANSWER, Outcome
-from autobatch_bench.load.traffic import Target, Traffic
-from autobatch_bench.load.workloads import Kind, Workload, make, several_short
+from autobatch_bench.load.traffic import Endpoint, Traffic
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make, several_short
 from tests.support.fake_upstream import FakeUpstream, tei_error
 from tests.support.waiting import wait_until
 
-Load = Callable[[Target, Traffic], Awaitable[Outcome]]
+Load = Callable[[Endpoint, Traffic], Awaitable[Outcome]]
 
-SHORT = make(Kind.SHORT)
+SHORT = make(WorkloadKind.SHORT)
 LOADS: dict[str, Load] = {
     "closed": lambda target, traffic: closed_loop.run(target, traffic, concurrency=4, seconds=0.1),
     "open": lambda target, traffic: open_loop.run(target, traffic, per_second=200, seconds=0.1),
@@ -36,7 +36,7 @@ def load(request: pytest.FixtureRequest) -> Load:
 async def outcome_of(load: Load, upstream: FakeUpstream, workload: Workload = SHORT) -> Outcome:
     """Run a load to its end, checks included."""
     traffic = Traffic(workload, itertools.count(), OracleCheck(workload))
-    outcome = await load(Target("127.0.0.1", upstream.port), traffic)
+    outcome = await load(Endpoint("127.0.0.1", upstream.port), traffic)
     outcome.wrong += traffic.check.wrong_after_all()
     return outcome
 
@@ -126,13 +126,13 @@ async def test_a_connection_knows_that_it_was_closed_while_idle() -> None:
 
 async def test_nobody_listening_is_no_answer(unused_port: int) -> None:
     traffic = Traffic(SHORT, itertools.count(), OracleCheck(SHORT))
-    outcome = await open_loop.run(Target("127.0.0.1", unused_port), traffic, per_second=200, seconds=0.1)
+    outcome = await open_loop.run(Endpoint("127.0.0.1", unused_port), traffic, per_second=200, seconds=0.1)
     assert outcome.right == 0
     assert outcome.failed[NO_ANSWER] > 0
 
 
 @asynccontextmanager
-async def speaking(reply: bytes) -> AsyncIterator[Target]:
+async def speaking(reply: bytes) -> AsyncIterator[Endpoint]:
     """A server that answers every request with these bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -144,7 +144,7 @@ async def speaking(reply: bytes) -> AsyncIterator[Target]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield Target("127.0.0.1", server.sockets[0].getsockname()[1])
+        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
     finally:
         server.close()
 

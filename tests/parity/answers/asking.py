@@ -16,7 +16,7 @@ CHUNK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SeenAnswer:
     """What a client saw.
 
     Attributes:
@@ -33,10 +33,12 @@ class Answer:
         """The value of a header, of the first one if there are more."""
         return next((value for key, value in self.headers if key == name), None)
 
-    def with_headers(self, **changed: str) -> "Answer":
+    def with_headers(self, **changed: str) -> "SeenAnswer":
         """The same with other values; a `_` in a name stands for `-`."""
         values = {name.replace("_", "-"): value for name, value in changed.items()}
-        return Answer(self.status, tuple((name, values.get(name, value)) for name, value in self.headers), self.body)
+        return SeenAnswer(
+            self.status, tuple((name, values.get(name, value)) for name, value in self.headers), self.body
+        )
 
 
 def open_client() -> aiohttp.ClientSession:
@@ -50,17 +52,17 @@ def open_client() -> aiohttp.ClientSession:
     )
 
 
-async def ask(http: aiohttp.ClientSession, url: str, case: Case) -> Answer:
+async def ask(http: aiohttp.ClientSession, url: str, case: Case) -> SeenAnswer:
     """Send a case to a server and wait for the whole answer."""
     return await send(http, url, case, case.body)
 
 
-async def ask_pieces(http: aiohttp.ClientSession, url: str, case: Case) -> list[Answer]:
+async def ask_pieces(http: aiohttp.ClientSession, url: str, case: Case) -> list[SeenAnswer]:
     """Send the pieces of a case, one after the other."""
     return [await send(http, url, case, body) for body in case.pieces]
 
 
-async def send(http: aiohttp.ClientSession, url: str, case: Case, body: bytes | None) -> Answer:
+async def send(http: aiohttp.ClientSession, url: str, case: Case, body: bytes | None) -> SeenAnswer:
     """Send a case with this body."""
     data: Any = None
     if body is not None:
@@ -73,7 +75,7 @@ async def send(http: aiohttp.ClientSession, url: str, case: Case, body: bytes | 
         allow_redirects=False,
     ) as response:
         names = ((name.decode().lower(), value.decode("latin-1")) for name, value in response.raw_headers)
-        return Answer(response.status, tuple(names), await response.read())
+        return SeenAnswer(response.status, tuple(names), await response.read())
 
 
 async def _chunks(body: bytes) -> Any:
@@ -81,6 +83,6 @@ async def _chunks(body: bytes) -> Any:
         yield body[begin : begin + CHUNK_BYTES]
 
 
-def told(answers: Iterable[Answer]) -> str:
+def told(answers: Iterable[SeenAnswer]) -> str:
     """Return answers short enough to be read."""
     return "\n".join(f"  {answer.status} {answer.body[:160]!r} {dict(answer.headers)}" for answer in answers)

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tests.parity.answers.asking import Answer
+from tests.parity.answers.asking import SeenAnswer
 
 TOLERANCE = 1e-5
 FLOAT_DIGITS_MAX = 9  # of the shortest text of a float32
@@ -58,7 +58,7 @@ class Body:
     spelling: frozenset[str]
 
 
-def take_apart(answer: Answer) -> Body:
+def take_apart(answer: SeenAnswer) -> Body:
     """Return the floats of a JSON body and what is around them; a body of another type is all frame."""
     if answer.header("content-type") != "application/json":
         return Body(answer.body, (), frozenset())
@@ -92,7 +92,11 @@ def _oddities(text: bytes) -> Iterator[str]:
 
 
 def compare(
-    expected: Answer, got: Answer, tolerance: float = TOLERANCE, unlike: Sequence[str] = (), lacking: Sequence[str] = ()
+    expected: SeenAnswer,
+    got: SeenAnswer,
+    tolerance: float = TOLERANCE,
+    unlike: Sequence[str] = (),
+    lacking: Sequence[str] = (),
 ) -> list[str]:
     """Return what is wrong with an answer; empty when nothing is.
 
@@ -112,7 +116,7 @@ def compare(
     return faults
 
 
-def compare_bodies(expected: Answer, got: Answer, tolerance: float) -> list[str]:
+def compare_bodies(expected: SeenAnswer, got: SeenAnswer, tolerance: float) -> list[str]:
     """Return what is wrong with a body."""
     if expected.body == got.body:
         return []
@@ -141,7 +145,7 @@ def _apart(got: bytes, expected: bytes) -> str:
     return f"{got[begin : at + 200]!r}, not {expected[begin : at + 200]!r}"
 
 
-def compare_headers(expected: Answer, got: Answer, unlike: Sequence[str] = ()) -> list[str]:
+def compare_headers(expected: SeenAnswer, got: SeenAnswer, unlike: Sequence[str] = ()) -> list[str]:
     """Return what is wrong with the headers."""
     hidden = {*IGNORED, *unlike}
     lengths_may_differ = len(expected.body) != len(got.body) and bool(take_apart(expected).floats)

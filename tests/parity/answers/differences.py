@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.parity.answers.asking import Answer
+from tests.parity.answers.asking import SeenAnswer
 from tests.parity.answers.comparing import OF_A_CALL, compare, compare_headers
 from tests.parity.answers.joining import joined
 from tests.parity.cases.case import OPENAI_PATHS, Case, Json
@@ -16,7 +16,7 @@ from tests.parity.cases.case import OPENAI_PATHS, Case, Json
 BODY_HEADERS = ("content-type", "content-length")
 OPENAI_LIST_MAX = 2048
 _ID = re.compile(rb'\{"id":"embd-[\w-]+",')
-Check = Callable[[Answer, Answer], list[str]]
+Check = Callable[[SeenAnswer, SeenAnswer], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,9 @@ class Difference:
     check: Check
 
 
-def faults_of(case: Case, upstream: Answer, proxy: Answer, pieces: list[Answer], tolerance: float) -> list[str]:
+def faults_of(
+    case: Case, upstream: SeenAnswer, proxy: SeenAnswer, pieces: list[SeenAnswer], tolerance: float
+) -> list[str]:
     """Return what is wrong with the proxy's answer to a case."""
     expected = joined(pieces, case.join) if pieces else upstream
     if is_openai(case) and case.differs != "openai id":
@@ -52,22 +54,22 @@ def is_openai(case: Case) -> bool:
     return path in OPENAI_PATHS or path.startswith("/v1/")
 
 
-def without_id(proxy: Answer) -> Answer:
+def without_id(proxy: SeenAnswer) -> SeenAnswer:
     """The answer without the `id` at its beginning, where it has one: what goes on verbatim has none."""
     found = _ID.match(proxy.body)
     if found is None or proxy.header("content-length") != str(len(proxy.body)):
         return proxy
     body = b"{" + proxy.body[found.end() :]
-    return Answer(proxy.status, proxy.headers, body).with_headers(content_length=str(len(body)))
+    return SeenAnswer(proxy.status, proxy.headers, body).with_headers(content_length=str(len(body)))
 
 
-def _has_id(upstream: Answer, proxy: Answer) -> list[str]:
+def _has_id(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     if _ID.match(proxy.body) is None:
         return [f"no id: {proxy.body[:80]!r}"]
     return compare(upstream, without_id(proxy))
 
 
-def _openai_error(upstream: Answer, proxy: Answer) -> list[str]:
+def _openai_error(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     """TEI's flat fields as they are, and OpenAI's wrapper with the same message; text becomes the message.
 
     The wrapper's `code` is a word or null, as OpenAI's is; TEI's is the status.
@@ -96,20 +98,20 @@ def _openai_error(upstream: Answer, proxy: Answer) -> list[str]:
     return faults + compare_headers(upstream, proxy, BODY_HEADERS)
 
 
-def _unknown_ids(upstream: Answer, proxy: Answer) -> list[str]:
-    error = Answer(400, upstream.headers, b"").with_headers(content_type="application/json")
-    plain = Answer(400, tuple((name, value) for name, value in error.headers if not name.startswith("x-")), b"")
+def _unknown_ids(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
+    error = SeenAnswer(400, upstream.headers, b"").with_headers(content_type="application/json")
+    plain = SeenAnswer(400, tuple((name, value) for name, value in error.headers if not name.startswith("x-")), b"")
     faults = _openai_error(plain.with_headers(content_type="text/plain; charset=utf-8"), proxy)
     return faults if b"check_embedding_ctx_length=False" in proxy.body else [*faults, "the cause is not named"]
 
 
-def _null_as_absent(upstream: Answer, proxy: Answer) -> list[str]:
+def _null_as_absent(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     faults = [] if upstream.status in {400, 422} else [f"upstream: {upstream.status}"]
     faults += _status_and_type(proxy, 200)
     return faults if _json(proxy).get("object") == "list" else [*faults, f"no list: {proxy.body[:80]!r}"]
 
 
-def _own_limit(upstream: Answer, proxy: Answer) -> list[str]:
+def _own_limit(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     count = OPENAI_LIST_MAX + 1
     faults = [] if upstream.status == 422 else [f"upstream: {upstream.status}"]
     message = _json(proxy).get("error")
@@ -119,11 +121,11 @@ def _own_limit(upstream: Answer, proxy: Answer) -> list[str]:
     return faults + _status_and_type(proxy, 422)
 
 
-def _several_calls(upstream: Answer, proxy: Answer) -> list[str]:
+def _several_calls(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     return compare(upstream, proxy, lacking=OF_A_CALL)
 
 
-def _page(upstream: Answer, proxy: Answer) -> list[str]:
+def _page(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     if upstream.status == 404:  # built without its pages
         return [] if proxy.status < 400 or proxy.status == 405 else [f"status {proxy.status}"]
     location = f"location {proxy.header('location')}" if upstream.header("location") != proxy.header("location") else ""
@@ -133,48 +135,50 @@ def _page(upstream: Answer, proxy: Answer) -> list[str]:
     return [fault for fault in (status, location, wrong_type) if fault]
 
 
-def _metrics(upstream: Answer, proxy: Answer) -> list[str]:
+def _metrics(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     return _page(upstream, proxy) + compare_headers(upstream, proxy, BODY_HEADERS)
 
 
-def _two_types(_upstream: Answer, proxy: Answer) -> list[str]:
+def _two_types(_upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     return [] if (proxy.status, proxy.body) == (400, b"") else [f"status {proxy.status}, body {proxy.body!r}"]
 
 
-def _info(upstream: Answer, proxy: Answer) -> list[str]:
+def _info(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     if not upstream.body:  # of HEAD
         return compare(upstream, proxy, unlike=BODY_HEADERS)
     told = json.loads(upstream.body)
     told |= {"max_client_batch_size": OPENAI_LIST_MAX, "upstream_max_client_batch_size": told["max_client_batch_size"]}
     body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
-    return compare(Answer(upstream.status, upstream.with_headers(content_length=str(len(body))).headers, body), proxy)
+    return compare(
+        SeenAnswer(upstream.status, upstream.with_headers(content_length=str(len(body))).headers, body), proxy
+    )
 
 
-def _added_route(upstream: Answer, proxy: Answer) -> list[str]:
+def _added_route(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     faults = [] if upstream.status in {404, 405, 422} else [f"upstream: {upstream.status}"]
     return faults if proxy.status in {200, 204} else [*faults, f"status {proxy.status}, {proxy.body!r}"]
 
 
-def _models(upstream: Answer, proxy: Answer) -> list[str]:
+def _models(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     faults = [] if upstream.status == 404 else [f"upstream: {upstream.status}"]
     body = _json(proxy)
     if proxy.status == 404:
-        return faults + _openai_error(Answer(404, upstream.headers, b""), proxy)
+        return faults + _openai_error(SeenAnswer(404, upstream.headers, b""), proxy)
     return faults if body.get("object") == "list" and body.get("data") else [*faults, f"no list: {proxy.body!r}"]
 
 
-def _own_header(upstream: Answer, proxy: Answer) -> list[str]:
+def _own_header(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     faults = [] if upstream.status == 200 else [f"upstream: {upstream.status}"]
     return faults + _status_and_type(proxy, 422)
 
 
-def _status_and_type(proxy: Answer, status: int) -> list[str]:
+def _status_and_type(proxy: SeenAnswer, status: int) -> list[str]:
     faults = [] if proxy.status == status else [f"status {proxy.status}, not {status}"]
     content_type = proxy.header("content-type")
     return faults if content_type == "application/json" else [*faults, f"content-type {content_type}"]
 
 
-def _json(answer: Answer) -> dict[str, Json]:
+def _json(answer: SeenAnswer) -> dict[str, Json]:
     try:
         value = json.loads(answer.body)
     except ValueError:

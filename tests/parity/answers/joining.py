@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 from typing import Self
 
-from tests.parity.answers.asking import Answer
+from tests.parity.answers.asking import SeenAnswer
 from tests.parity.cases.case import Join, Json
 
 COUNTED = ("x-compute-characters", "x-compute-tokens")
 
 
-def joined(answers: Sequence[Answer], join: Join) -> Answer:
+def joined(answers: Sequence[SeenAnswer], join: Join) -> SeenAnswer:
     """Return one answer: the first that failed, or the bodies together, with their counts added.
 
     Floats keep their texts: they are cut out and put in again as they were written.
@@ -22,7 +22,7 @@ def joined(answers: Sequence[Answer], join: Join) -> Answer:
     body = {"lists": _join_bytes, "openai": _join_openai, "ranks": _join_ranks}[join](answers)
     totals = {name.replace("-", "_"): str(sum(values)) for name, values in counts.items() if answers[0].header(name)}
     first = answers[0]
-    return Answer(first.status, first.headers, body).with_headers(content_length=str(len(body)), **totals)
+    return SeenAnswer(first.status, first.headers, body).with_headers(content_length=str(len(body)), **totals)
 
 
 class _Written(float):
@@ -50,12 +50,12 @@ def _written(value: Json) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _join_bytes(answers: Sequence[Answer]) -> bytes:
+def _join_bytes(answers: Sequence[SeenAnswer]) -> bytes:
     assert all(answer.body[:1] + answer.body[-1:] == b"[]" for answer in answers)
     return b"[" + b",".join(answer.body[1:-1] for answer in answers) + b"]"
 
 
-def _join_openai(answers: Sequence[Answer]) -> bytes:
+def _join_openai(answers: Sequence[SeenAnswer]) -> bytes:
     bodies = [json.loads(answer.body, parse_float=_Written) for answer in answers]
     items = [item for body in bodies for item in body["data"]]
     for index, item in enumerate(items):
@@ -64,7 +64,7 @@ def _join_openai(answers: Sequence[Answer]) -> bytes:
     return _written({**bodies[0], "data": items, "usage": {"prompt_tokens": total, "total_tokens": total}})
 
 
-def _join_ranks(answers: Sequence[Answer]) -> bytes:
+def _join_ranks(answers: Sequence[SeenAnswer]) -> bytes:
     """Return the ranks of all pieces, the best first; of equal ones the last first."""
     items: list[Json] = []
     for answer in answers:

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from tests.parity.answers.asking import Answer
+from tests.parity.answers.asking import SeenAnswer
 from tests.parity.answers.comparing import compare
 from tests.parity.answers.differences import faults_of
 from tests.parity.answers.joining import joined
@@ -15,8 +15,8 @@ JSON = (("content-type", "application/json"),)
 TIMED = (*JSON, ("x-total-time", "3"), ("x-compute-tokens", "4"))
 
 
-def answer(body: bytes, headers: tuple[tuple[str, str], ...] = JSON, status: int = 200) -> Answer:
-    return Answer(status, (*headers, ("content-length", str(len(body)))), body)
+def answer(body: bytes, headers: tuple[tuple[str, str], ...] = JSON, status: int = 200) -> SeenAnswer:
+    return SeenAnswer(status, (*headers, ("content-length", str(len(body)))), body)
 
 
 def embedding(*values: float) -> bytes:
@@ -32,7 +32,7 @@ def embedding(*values: float) -> bytes:
         (answer(b"[]"), answer(b"[]", (*JSON, ("x-request-id", "a"), ("server-timing", "b"), ("date", "c")))),
     ],
 )
-def test_what_is_no_difference_is_let_through(expected: Answer, got: Answer) -> None:
+def test_what_is_no_difference_is_let_through(expected: SeenAnswer, got: SeenAnswer) -> None:
     assert compare(expected, got) == []
 
 
@@ -64,10 +64,10 @@ def test_what_is_no_difference_is_let_through(expected: Answer, got: Answer) -> 
         (answer(b"[]", (*JSON, *JSON)), answer(b"[]"), "headers: lacks"),
         (answer(b"[]", TIMED), answer(b"[]", (*JSON, TIMED[1], ("x-compute-tokens", "5"))), "x-compute-tokens: "),
         (answer(b"[]", TIMED), answer(b"[]", (*JSON, ("x-total-time", "1.5"), TIMED[2])), "x-total-time of the proxy"),
-        (answer(b"[]"), Answer(200, (*JSON, ("content-length", "3")), b"[]"), "content-length"),
+        (answer(b"[]"), SeenAnswer(200, (*JSON, ("content-length", "3")), b"[]"), "content-length"),
     ],
 )
-def test_every_difference_is_said(expected: Answer, got: Answer, said: str) -> None:
+def test_every_difference_is_said(expected: SeenAnswer, got: SeenAnswer, said: str) -> None:
     faults = compare(expected, got)
 
     assert faults
@@ -97,7 +97,7 @@ def test_openai_errors_must_have_both_shapes() -> None:
     assert faults(case, answer(b"other", (("content-type", "text/plain"),), 422), both) != []
 
 
-def faults(case: Case, upstream: Answer, proxy: Answer) -> list[str]:
+def faults(case: Case, upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
     return faults_of(case, upstream, proxy, [], 1e-5)
 
 
@@ -107,7 +107,9 @@ def test_ranks_of_pieces_are_sorted_as_those_of_one() -> None:
         b'[{"index":1,"text":"x","score":0.5},{"index":0,"text":"a","score":1e-7}]',
         b'[{"index":0,"text":"b","score":0.5}]',
     )
-    answers = [Answer(200, (("content-type", "application/json"), ("content-length", "0")), body) for body in bodies]
+    answers = [
+        SeenAnswer(200, (("content-type", "application/json"), ("content-length", "0")), body) for body in bodies
+    ]
 
     assert joined(answers, "ranks").body == (
         b'[{"index":2,"text":"b","score":0.5},{"index":1,"text":"x","score":0.5},{"index":0,"text":"a","score":1e-7}]'

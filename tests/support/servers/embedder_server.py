@@ -9,9 +9,9 @@ from yarl import URL
 
 from autobatch_shared.settings.definitions import EmbedderSettings
 
-Reply = tuple[int, dict[str, str], bytes]
+ServerAnswer = tuple[int, dict[str, str], bytes]
 """Status, headers with lower-case names, body."""
-Send = Callable[..., Coroutine[Any, Any, Reply]]
+Send = Callable[..., Coroutine[Any, Any, ServerAnswer]]
 
 JSON = {"content-type": "application/json"}
 PAYLOAD_LIMIT = 100_000
@@ -24,7 +24,7 @@ def settings(**changed: Any) -> EmbedderSettings:
 def sender(client: aiohttp.ClientSession, port: int) -> Send:
     """Return `send(method, path, body, headers)`; a body that is not bytes goes as JSON."""
 
-    async def send(method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
+    async def send(method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> ServerAnswer:
         data = body if isinstance(body, bytes) or body is None else orjson.dumps(body)
         url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
         async with client.request(method, url, data=data, headers=JSON if headers is None else headers) as response:

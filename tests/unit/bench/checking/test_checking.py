@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_bench.checking import oracle
-from autobatch_bench.checking.answers import (
+from autobatch_bench.checking.checks import (
     SAMPLE_EVERY,
     OracleCheck,
     SampledCheck,
@@ -15,9 +15,9 @@ from autobatch_bench.checking.answers import (
     oracle_vectors,
     vectors_in,
 )
-from autobatch_bench.load.workloads import Kind, make, several_short
+from autobatch_bench.load.workloads import WorkloadKind, make, several_short
 
-SHORT, SEVERAL, OPENAI = make(Kind.SHORT), make(Kind.SEVERAL), make(Kind.OPENAI)
+SHORT, SEVERAL, OPENAI = make(WorkloadKind.SHORT), make(WorkloadKind.SEVERAL), make(WorkloadKind.OPENAI)
 GOOD = oracle.answer(["a", "b", "c"])
 
 

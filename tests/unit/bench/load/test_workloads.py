@@ -12,16 +12,16 @@ from autobatch_bench.load.workloads import (
     BULK_INPUTS,
     MIXED_WORDS_MAX,
     SEVERAL_INPUTS,
-    Kind,
     Workload,
+    WorkloadKind,
     make,
     serials,
     several_short,
 )
 
 MANY = 4000
-SHORT, SEVERAL, OPENAI = make(Kind.SHORT), make(Kind.SEVERAL), make(Kind.OPENAI)
-WORKLOADS = [*map(make, Kind), several_short(2)]
+SHORT, SEVERAL, OPENAI = make(WorkloadKind.SHORT), make(WorkloadKind.SEVERAL), make(WorkloadKind.OPENAI)
+WORKLOADS = [*map(make, WorkloadKind), several_short(2)]
 
 
 def body(workload: Workload, serial: int) -> dict[str, object]:
@@ -33,8 +33,8 @@ def body(workload: Workload, serial: int) -> dict[str, object]:
     return parsed
 
 
-@pytest.mark.parametrize("kind", list(Kind))
-def test_a_seed_makes_the_same_texts_again_and_another_makes_others(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", list(WorkloadKind))
+def test_a_seed_makes_the_same_texts_again_and_another_makes_others(kind: WorkloadKind) -> None:
     first, again, other = make(kind, seed=1), make(kind, seed=1), make(kind, seed=2)
     assert first.request(5) == again.request(5)
     assert first.request(5) != other.request(5)
@@ -58,10 +58,10 @@ def test_texts_have_the_promised_number_of_words() -> None:
     def words(workload: Workload) -> list[int]:
         return [len(text.split()) for serial in range(2000) for text in workload.texts(serial)]
 
-    assert set(words(make(Kind.SHORT))) == {12}
-    assert set(words(make(Kind.FIXED, words=64))) == {64}
-    assert make(Kind.SEVERAL).inputs == SEVERAL_INPUTS
-    mixed = sorted(words(make(Kind.MIXED)))
+    assert set(words(make(WorkloadKind.SHORT))) == {12}
+    assert set(words(make(WorkloadKind.FIXED, words=64))) == {64}
+    assert make(WorkloadKind.SEVERAL).inputs == SEVERAL_INPUTS
+    mixed = sorted(words(make(WorkloadKind.MIXED)))
     assert 17 <= statistics.median(mixed) <= 23
     assert mixed[-1] <= MIXED_WORDS_MAX
     # A log-normal of sigma 1: the 95th of a hundred is exp(1.645) = 5.2 times the median.

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from autobatch_bench.commands import report
-from autobatch_bench.comparing.promises import TARGETS, Verdict
+from autobatch_bench.comparing.promises import TARGETS, TargetResult
 from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
 from autobatch_bench.comparing.sides import Comparison
 from autobatch_bench.load.outcome import Outcome
@@ -36,7 +36,7 @@ COMPARISON = Comparison(
     parts_ms={"queue": 1.0, "upstream": 2.0, "worker": 0.5},
     memory_mb={"VmRSS": {"worker": 50.0}, "VmHWM": {"worker": 60.0}},
 )
-VERDICT = Verdict(TARGETS[0], Spread(0.95, 0.9, 1.0), "", "ok")
+VERDICT = TargetResult(TARGETS[0], Spread(0.95, 0.9, 1.0), "", "ok")
 EMPTY = Comparison(
     upstream="x",
     workload="short",

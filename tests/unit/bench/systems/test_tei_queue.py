@@ -9,20 +9,20 @@ from autobatch_bench.systems.tei_queue import (
     FIXED_S,
     PASS_INPUTS_MAX,
     PER_CHARACTER_S,
-    Call,
-    Item,
+    QueuedCall,
+    QueuedInput,
     finish_pass,
     pass_s,
     take_pass,
 )
 
 
-def queue_of(calls: list[list[int]], answered: list[int]) -> deque[Item]:
+def queue_of(calls: list[list[int]], answered: list[int]) -> deque[QueuedInput]:
     """Return the queue after these calls, each a list of its inputs' lengths; `answered` gets their places."""
-    queue: deque[Item] = deque()
+    queue: deque[QueuedInput] = deque()
     for place, lengths in enumerate(calls):
-        call = Call(len(lengths), lambda place=place: answered.append(place))  # type: ignore[misc]
-        queue.extend(Item(call, length) for length in lengths)
+        call = QueuedCall(len(lengths), lambda place=place: answered.append(place))  # type: ignore[misc]
+        queue.extend(QueuedInput(call, length) for length in lengths)
     return queue
 
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field, SecretStr
 
 from autobatch_console.docs import settings_docs
-from autobatch_console.docs.settings_rows import Row, rows_of
+from autobatch_console.docs.settings_rows import SettingRow, rows_of
 from autobatch_shared.settings.definitions import PROCESSES, CommonSettings
 from autobatch_shared.settings.loading import names_of
 
@@ -25,7 +25,7 @@ class Example(CommonSettings):
     key: SecretStr | None = Field(None, description="a key")
 
 
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, SettingRow]:
     return {row.names[0]: row for row in rows_of({"one": Example, "two": CommonSettings})}
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_console.supervising.backoff import FIRST_S, LONGEST_S, RAN_WELL_S, Backoff
+from autobatch_console.supervising.supervisor import FIRST_S, LONGEST_S, RAN_WELL_S, Backoff
 
 
 def test_the_pause_doubles_up_to_half_a_minute() -> None:

@@ -58,7 +58,7 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-class House:
+class SupervisedParts:
     """A supervisor, and what it said."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,9 +84,9 @@ class House:
 
 
 @pytest.fixture
-async def house(folder: Path) -> AsyncIterator[House]:
+async def house(folder: Path) -> AsyncIterator[SupervisedParts]:
     """A supervisor that leaves nothing behind, whatever happens."""
-    house = House(folder)
+    house = SupervisedParts(folder)
     yield house
     house.supervisor.kill()
     await house.supervisor.stop()
@@ -101,7 +101,7 @@ def is_alive(pid: int) -> bool:
     return ") Z " not in Path(f"/proc/{pid}/stat").read_text() if sys.platform == "linux" else True
 
 
-async def test_parts_stop_in_the_reverse_order_of_their_start(house: House) -> None:
+async def test_parts_stop_in_the_reverse_order_of_their_start(house: SupervisedParts) -> None:
     for name in ("a", "b", "c"):
         (started,) = await house.supervisor.start((house.part(name),), 10)
         assert started.part.name == name
@@ -112,31 +112,31 @@ async def test_parts_stop_in_the_reverse_order_of_their_start(house: House) -> N
     assert house.said == []
 
 
-async def test_parts_of_one_stage_start_together(house: House) -> None:
+async def test_parts_of_one_stage_start_together(house: SupervisedParts) -> None:
     started = await house.supervisor.start((house.part("a"), house.part("b")), 10)
 
     assert [each.part.name for each in started] == ["a", "b"]
 
 
-async def test_a_part_that_dies_while_starting_fails_the_start(house: House) -> None:
+async def test_a_part_that_dies_while_starting_fails_the_start(house: SupervisedParts) -> None:
     with pytest.raises(StartError, match=r"^a \(pid \d+\) exited with status 3 while starting$") as caught:
         await house.supervisor.start((house.part("a", "die"), house.part("b")), 10)
 
     assert caught.value.part.name == "a"
 
 
-async def test_a_part_that_is_never_ready_fails_the_start(house: House) -> None:
+async def test_a_part_that_is_never_ready_fails_the_start(house: SupervisedParts) -> None:
     with pytest.raises(StartError, match="a was not ready within 0 s"):
         await house.supervisor.start((house.part("a", "sulk"),), 0.3)
 
 
-async def test_a_program_that_does_not_exist_fails_the_start(house: House) -> None:
+async def test_a_program_that_does_not_exist_fails_the_start(house: SupervisedParts) -> None:
     nothing = Part("a", ("/nowhere/a",), Ready("redis"), "")
     with pytest.raises(StartError, match=r"^a cannot be started: "):
         await house.supervisor.start((nothing,), 10)
 
 
-async def test_the_death_of_an_earlier_part_fails_the_start_of_a_later_one(house: House) -> None:
+async def test_the_death_of_an_earlier_part_fails_the_start_of_a_later_one(house: SupervisedParts) -> None:
     (earlier,) = await house.supervisor.start((house.part("a"),), 10)
     starting = asyncio.create_task(house.supervisor.start((house.part("b", "sulk"),), 10))
     await wait_until(lambda: house.pids("b"))
@@ -147,7 +147,7 @@ async def test_the_death_of_an_earlier_part_fails_the_start_of_a_later_one(house
         await starting
 
 
-async def test_a_part_that_dies_later_is_reported_and_started_again(house: House) -> None:
+async def test_a_part_that_dies_later_is_reported_and_started_again(house: SupervisedParts) -> None:
     (first,) = await house.supervisor.start((house.part("a"),), 10)
     house.supervisor.all_are_up()
 
@@ -163,7 +163,7 @@ async def test_a_part_that_dies_later_is_reported_and_started_again(house: House
     assert house.stopped() == ["a"]
 
 
-async def test_a_part_that_cannot_be_started_again_is_tried_again(house: House) -> None:
+async def test_a_part_that_cannot_be_started_again_is_tried_again(house: SupervisedParts) -> None:
     program = house.folder / "program"
     program.symlink_to("/bin/sleep")
     part = house.part("a")
@@ -180,7 +180,7 @@ async def test_a_part_that_cannot_be_started_again_is_tried_again(house: House) 
     await wait_until(lambda: any(line.startswith("b is back") for line in house.said))
 
 
-async def test_what_a_dead_part_leaves_behind_is_ended_before_it_starts_again(house: House) -> None:
+async def test_what_a_dead_part_leaves_behind_is_ended_before_it_starts_again(house: SupervisedParts) -> None:
     """A killed nginx master leaves workers behind, who hold the port."""
     (first,) = await house.supervisor.start((house.part("a", "spawn"),), 10)
     house.supervisor.all_are_up()
@@ -192,7 +192,7 @@ async def test_what_a_dead_part_leaves_behind_is_ended_before_it_starts_again(ho
     assert not is_alive(child)
 
 
-async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_told(house: House) -> None:
+async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_told(house: SupervisedParts) -> None:
     (stubborn,) = await house.supervisor.start((house.part("a", "stay", stop_grace_s=0.2),), 10)
 
     await house.supervisor.stop()
@@ -201,7 +201,7 @@ async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_told(hous
     assert house.said == ["a did not stop within 0 s and was killed"]
 
 
-async def test_kill_ends_a_stop_that_takes_long(house: House) -> None:
+async def test_kill_ends_a_stop_that_takes_long(house: SupervisedParts) -> None:
     (stubborn,) = await house.supervisor.start((house.part("a", "stay", stop_grace_s=1000),), 10)
     stopping = asyncio.create_task(house.supervisor.stop())
     await asyncio.sleep(0)
@@ -212,7 +212,7 @@ async def test_kill_ends_a_stop_that_takes_long(house: House) -> None:
     assert not is_alive(stubborn.pid)
 
 
-async def test_a_stop_while_a_part_waits_to_be_started_again_starts_nothing(house: House) -> None:
+async def test_a_stop_while_a_part_waits_to_be_started_again_starts_nothing(house: SupervisedParts) -> None:
     (first,) = await house.supervisor.start((house.part("a"),), 10)
     house.supervisor.all_are_up()
     os.kill(first.pid, signal.SIGKILL)

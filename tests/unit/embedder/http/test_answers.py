@@ -6,7 +6,7 @@ import numpy as np
 import orjson
 import pytest
 
-from autobatch_embedder.http.access import may_pass
+from autobatch_embedder.app import may_pass
 from autobatch_embedder.http.answers import error_answer, openai_list
 from autobatch_embedder.http.errors import overloaded
 from autobatch_embedder.model.vectors import cosines

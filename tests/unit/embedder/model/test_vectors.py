@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from autobatch_embedder.metrics import Metrics
+from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.vectors import finish
 
 POOLED = np.array([[3.0, 4.0, 12.0], [0.0, 0.0, 5.0]], dtype=np.float32)
@@ -37,7 +37,7 @@ def test_the_result_is_float32_in_one_piece() -> None:
 
 
 def test_metrics_have_teis_names() -> None:
-    metrics = Metrics()
+    metrics = EmbedderMetrics()
     metrics.watch_queue(lambda: 3)
     metrics.requests.labels("single").inc()
     metrics.inference_s.observe(0.001)

@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from autobatch_console.up import plan
-from autobatch_console.up.parts import Part, Plan, Ready
-from autobatch_console.up.plan import Machine
+from autobatch_console.up import start_plan
+from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings
+from autobatch_console.up.start_plan import Machine
 
 RUN_DIR = Path("/run/ab")
 REDIS = Program("redis-server", ("/bin/redis-server",), "7.0.15")
 NGINX = Program("nginx", ("/sbin/nginx", "-p", "/run/ab/nginx/"), "1.22.1")
 
 
-def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = None, **settings: Any) -> Plan:
+def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = None, **settings: Any) -> StartPlan:
     """Plan with what a usual machine has, but for what the test says."""
     found: dict[str, Any] = {
         "run_dir": RUN_DIR,
@@ -29,10 +29,10 @@ def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = N
         "batcher_port": 9100,
     }
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
-    return plan.plan(UpSettings.model_construct(**values), flags or {}, Machine(**found | (machine or {})))
+    return start_plan.make_plan(UpSettings.model_construct(**values), flags or {}, Machine(**found | (machine or {})))
 
 
-def part(of: Plan, name: str) -> Part:
+def part(of: StartPlan, name: str) -> Part:
     return next(each for each in of.parts if each.name == name)
 
 

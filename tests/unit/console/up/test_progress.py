@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from autobatch_console.up.parts import Part, Ready
-from autobatch_console.up.report import Report
+from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
 
@@ -17,7 +17,7 @@ BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:9100")
 
 def told(capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
-    report = Report(UpSettings.model_construct(**values))
+    report = ProgressReport(UpSettings.model_construct(**values))
     report.ready((BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
     return capsys.readouterr().out
 

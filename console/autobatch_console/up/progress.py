@@ -5,16 +5,16 @@ import shlex
 import time
 
 from autobatch_console.up.parts import Part, Stage
-from autobatch_console.up.plan import is_loopback, reachable
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
+from autobatch_console.up.start_plan import is_loopback, reachable
 
 TRY_BODY = '{"inputs":"hello world"}'
 KEY_HELP = "one of API_KEYS or API_KEYS_FILE, as it was before it was hashed"
 CLOSE_HELP = "API_KEYS asks for a key, HOST=127.0.0.1 is for this machine only"
 
 
-class Report:
+class ProgressReport:
     """Lines on standard output, each as soon as it is true."""
 
     def __init__(self, settings: UpSettings) -> None:

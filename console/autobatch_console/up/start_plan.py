@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from autobatch_console.up.parts import Part, Plan, Ready
+from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import servers_of, without_credentials
@@ -47,7 +47,7 @@ def metrics_folder(run_dir: Path) -> Path:
     return run_dir / "metrics"
 
 
-def plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> Plan:
+def make_plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> StartPlan:
     """Return what to start, in order. `flags` become part of every environment; the plan's own addresses beat them."""
     redis_url = f"unix://{redis_socket(machine.run_dir)}" if machine.redis else settings.redis_url.get_secret_value()
     inference_url = settings.inference_url or _url(settings.embedder_host, machine.embedder_port)
@@ -70,7 +70,7 @@ def plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> Pl
         (_batcher(settings, {**env, "INFERENCE_URL": inference_url}, machine),),
         *_edge(settings, env, machine),
     ]
-    return Plan(tuple(stage for stage in stages if stage), tuple(notes))
+    return StartPlan(tuple(stage for stage in stages if stage), tuple(notes))
 
 
 def reachable(host: str) -> str:
