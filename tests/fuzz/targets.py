@@ -7,7 +7,7 @@ from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 from autobatch_shared.contract.options import Options
 from tests.fuzz import answers, bodies, headers, stored
 
-Check = Callable[[bytes], None]
+BytesCheck = Callable[[bytes], None]
 
 _EMBED = (
     b'{"inputs":"a"}',
@@ -58,7 +58,7 @@ class FuzzTarget(NamedTuple):
         seeds: Bytes from which to start.
     """
 
-    check: Check
+    check: BytesCheck
     seeds: tuple[bytes, ...]
 
 

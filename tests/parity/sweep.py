@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import aiohttp
 
 from tests.parity.answers.asking import SeenAnswer, ask, open_client
-from tests.parity.answers.checking import Check, check
+from tests.parity.answers.checking import CaseCheck, check
 from tests.parity.answers.comparing import TOLERANCE, compare_bodies
 from tests.parity.cases.case import Case, Kind, post
 from tests.parity.rig import ParityRig
@@ -48,7 +48,7 @@ async def sweep(
     cases: Iterable[Case],
     kind: Kind = "embedding",
     tolerance: float = TOLERANCE,
-    verdict: Check = check,
+    verdict: CaseCheck = check,
 ) -> Findings:
     """Ask every case of both, and go on when the upstream has ended and can be started again.
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-Seconds = Annotated[float, typer.Option(min=0.1, help="Length of one round.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Rounds of each side.")]
-Workers = Annotated[int, typer.Option(min=1, help="Workers of each proxy.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+SecondsOption = Annotated[float, typer.Option(min=0.1, help="Length of one round.")]
+RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds of each side.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Workers of each proxy.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]

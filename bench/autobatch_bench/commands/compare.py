@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import AsJson, Rounds, Seconds
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption
 from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, ComparisonOptions
 from autobatch_bench.comparing.sides import compare as compare_all
 from autobatch_bench.load.plain_http import AnswerError, read
@@ -41,9 +41,9 @@ def compare(  # noqa: PLR0913 - options of a command
         list[int] | None,
         typer.Option(min=1, help=f"Requests in flight; several times. [default: {_listed(CONCURRENCIES)}]"),
     ] = None,
-    seconds: Seconds = 3.0,
-    rounds: Rounds = 3,
-    as_json: AsJson = False,
+    seconds: SecondsOption = 3.0,
+    rounds: RoundsOption = 3,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare an upstream and a proxy in front of it. Exit status 1 if any answer was wrong or failed."""
     console = Console(stderr=as_json)

@@ -9,7 +9,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import Rounds, Seconds, Workers
+from autobatch_bench.commands import RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing import target_systems
 from autobatch_bench.comparing.promises import GROUPS, TargetResult, asides, evaluate
 from autobatch_bench.comparing.rounds import Round
@@ -36,9 +36,9 @@ def report(
         list[UpstreamKind] | None, typer.Option(help="Upstreams to measure; give it several times. [default: all]")
     ] = None,
     with_targets: Annotated[bool, typer.Option(help="Measure the targets, too.")] = True,
-    seconds: Seconds = 2.0,
-    rounds: Rounds = 3,
-    workers: Workers = 2,
+    seconds: SecondsOption = 2.0,
+    rounds: RoundsOption = 3,
+    workers: WorkersOption = 2,
 ) -> None:
     """Measure everything and write a report. Exit status 1 if any answer was wrong or failed."""
     console = Console()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import AsJson, Rounds, Seconds, Workers
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing.rounds import Point, Round
 from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
@@ -34,13 +34,13 @@ def run(  # noqa: PLR0913 - options of a command
         typer.Option(min=0.1, help="Arrivals a second, in an open loop instead; give it several times."),
     ] = None,
     repeat_share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of texts that were sent before.")] = 0.0,
-    seconds: Seconds = 4.0,
-    rounds: Rounds = 3,
-    workers: Workers = 2,
+    seconds: SecondsOption = 4.0,
+    rounds: RoundsOption = 3,
+    workers: WorkersOption = 2,
     upstream_loop: Annotated[
         Loop, typer.Option(help="Event loop of the fakes; on uvloop they cost less and are harder to keep up with.")
     ] = Loop.ASYNCIO,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Measure direct and through the proxy, both started here. Exit status 1 if any answer was wrong or failed."""
     console = Console(stderr=as_json)

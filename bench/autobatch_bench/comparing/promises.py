@@ -4,7 +4,7 @@ Every figure is a ratio or a difference within one run, so that it says somethin
 memory are the exceptions.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -50,7 +50,7 @@ class TargetResult(msgspec.Struct, frozen=True):
     text: str
 
 
-Figures = Mapping[str, Spread | str]  # by target key; words say why there is no figure
+Figures = dict[str, Spread | str]  # by target key; words say why there is no figure
 
 
 def _least(key: str, what: str, bound: float, unit: str = "x") -> Target:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 
+from autobatch_bench.comparing.promises import Figures
 from autobatch_bench.comparing.rounds import Point, Round, Spread, cpu_us, difference, ratio, spread
 from autobatch_bench.load.plain_http import post, read
 from autobatch_bench.load.workloads import BULK_INPUTS, Workload, WorkloadKind, make, several_short
@@ -22,7 +23,6 @@ SOAK_PER_SECOND = 300.0  # moderate: about a fortieth of what the instant upstre
 SOAK_WARM_UP_S = 10.0
 FIFO = "fifo"  # the side whose batcher does not look at lengths
 
-Figures = dict[str, Spread | str]
 BOTH = ("direct", "proxy")
 
 

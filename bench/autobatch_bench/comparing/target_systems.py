@@ -8,6 +8,7 @@ import msgspec
 from pydantic import ValidationError
 
 from autobatch_bench.comparing import target_runs
+from autobatch_bench.comparing.promises import Figures
 from autobatch_bench.comparing.rounds import Round
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import ProxyPlan, UpstreamKind, started
@@ -50,12 +51,12 @@ class _Stage(NamedTuple):
 
     upstream: UpstreamKind
     proxies: Sequence[ProxyPlan]
-    parts: Sequence[tuple[str, Callable[[Rig], target_runs.Figures]]]
+    parts: Sequence[tuple[str, Callable[[Rig], Figures]]]
 
 
-def measure(options: TargetOptions, told: Callable[[Round], None]) -> tuple[target_runs.Figures, list[Round]]:
+def measure(options: TargetOptions, told: Callable[[Round], None]) -> tuple[Figures, list[Round]]:
     """Return a figure for each target of the groups, and every round."""
-    figures: target_runs.Figures = dict(UNLESS_ASKED)
+    figures: Figures = dict(UNLESS_ASKED)
     rounds: list[Round] = []
     _allow_files()
     for stage in _stages(options):
@@ -75,7 +76,7 @@ def _stages(options: TargetOptions) -> list[_Stage]:
     """Everything that could be run; one system after the other, as they share the machine."""
     seconds, rounds, usual = options.seconds, options.rounds, ProxyPlan(workers=options.workers)
 
-    def fairness(upstream: UpstreamKind) -> Callable[[Rig], target_runs.Figures]:
+    def fairness(upstream: UpstreamKind) -> Callable[[Rig], Figures]:
         return lambda rig: target_runs.fairness(rig, upstream, seconds, rounds)
 
     cost = ("T1", lambda rig: target_runs.cost(rig, seconds, rounds))

@@ -18,7 +18,7 @@ from autobatch_bench.systems.system import Side
 
 WARM_UP_S, WARM_UP_CONCURRENCY = 0.5, 32
 
-Load = Callable[[Endpoint, Traffic], Awaitable[Outcome]]
+RunLoad = Callable[[Endpoint, Traffic], Awaitable[Outcome]]
 Measure = Callable[[str], Round]
 
 
@@ -113,7 +113,7 @@ class Rig:
             pairs.append({side: measure(side) for side in order})
         return Point(x, pairs)
 
-    def _run(self, side: str, workload: Workload, load_name: str, load: Load) -> Round:
+    def _run(self, side: str, workload: Workload, load_name: str, load: RunLoad) -> Round:
         traffic = self._traffic(workload)
         before = self._cpu_seconds(side)
         outcome: Outcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))

@@ -20,7 +20,7 @@ OF_ONE_SERVER = ("docs", "metrics", "info", "two content types")
 _MODEL = re.compile(rb'"model":"[^"]*"')
 TWIN_TOLERANCE = 2e-4
 """Of two programs that compute the same model: the largest seen were 1e-4, of single tokens."""
-Check = Callable[[aiohttp.ClientSession, ParityRig, Case, float], Awaitable[str]]
+CaseCheck = Callable[[aiohttp.ClientSession, ParityRig, Case, float], Awaitable[str]]
 
 
 async def check(http: aiohttp.ClientSession, rig: ParityRig, case: Case, tolerance: float = TOLERANCE) -> str:

@@ -16,7 +16,7 @@ from tests.parity.cases.case import OPENAI_PATHS, Case, Json
 BODY_HEADERS = ("content-type", "content-length")
 OPENAI_LIST_MAX = 2048
 _ID = re.compile(rb'\{"id":"embd-[\w-]+",')
-Check = Callable[[SeenAnswer, SeenAnswer], list[str]]
+DifferenceCheck = Callable[[SeenAnswer, SeenAnswer], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Difference:
     """
 
     reason: str
-    check: Check
+    check: DifferenceCheck
 
 
 def faults_of(

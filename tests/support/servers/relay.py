@@ -11,7 +11,7 @@ from pathlib import Path
 CHUNK_BYTES = 1 << 16
 SEEN_S = 5.0
 
-Address = tuple[str, int] | Path
+SocketAddress = tuple[str, int] | Path
 
 
 @dataclass(eq=False)
@@ -103,7 +103,7 @@ class Way:
 class Relay:
     """Listens at `listen`, and connects each client to `target`; one whose target is away is dropped."""
 
-    def __init__(self, listen: Address, target: Address) -> None:
+    def __init__(self, listen: SocketAddress, target: SocketAddress) -> None:
         self.forward = Way()
         self.backward = Way()
         self._listen = listen
