@@ -6,8 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tests.support.paths import ROOT
-from tests.support.repository import PRODUCT, repository_files
+from tests.support.paths import PRODUCT, ROOT, repository_files
 
 FILES_MAX = 12
 VENDORED = re.compile(r"(^|/)swagger-ui$")

@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 
-from tests.support.paths import ROOT
-from tests.support.repository import product_folder, repository_files
+from tests.support.paths import ROOT, product_folder, repository_files
 
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 ALIAS = re.compile(r"^([A-Z]\w*[a-z]\w*) = ", re.MULTILINE)  # of a type: `Rows = list[bytes]`
