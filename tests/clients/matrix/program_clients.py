@@ -17,7 +17,7 @@ from tests.clients.matrix.languages import folder_of, pinned
 from tests.clients.matrix.measuring import Client
 
 RUN_S = 60
-NO_DEFAULT = "the model's name: it has no default; this is its documentation's"
+NO_DEFAULT = "the model's name: it has no default, so it is the documentation's"
 NO_V1 = "the base URL is without `/v1`"
 
 
@@ -103,7 +103,7 @@ PROGRAMS = (
         "JavaScript",
         "@langchain/openai",
         ("node", "langchain.mjs"),
-        needs="`maxConcurrency`, for more than two calls at once: each instance makes the others wait, so that they share little",
+        needs="`maxConcurrency`, for more than two calls at once: each instance makes its other calls wait, so few are shared",
         must_share=False,
     ),
     SdkProgram(
@@ -128,7 +128,7 @@ PROGRAMS = (
         "@huggingface/inference",
         ("node", "huggingface.mjs"),
         path="",
-        needs="`endpointUrl` is the server's URL; any other path is asked as it stands there",
+        needs="`endpointUrl` is the server's URL; any other path in it is used as it is",
     ),
     SdkProgram("openai-go", "Go", "github.com/openai/openai-go/v3", ("built/openai-go",), needs=NO_DEFAULT),
     SdkProgram("go-openai", "Go", "github.com/sashabaranov/go-openai", ("built/go-openai",), needs=NO_DEFAULT),

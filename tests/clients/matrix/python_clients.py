@@ -16,7 +16,7 @@ from tests.clients.harness.environments import sdk
 from tests.clients.matrix.measuring import Client
 
 KEY = "unused"
-NO_DEFAULT = "the model's name: it has no default; this is its documentation's"
+NO_DEFAULT = "the model's name: it has no default, so it is the documentation's"
 
 Embed = Callable[[str, str, Sequence[str]], Any]
 
@@ -103,14 +103,14 @@ def langchain_openai() -> Client:
 def langchain_openai_with_cl100k() -> Client:
     return _langchain(
         "langchain-openai (cl100k)",
-        "on the server `OPENAI_TOKEN_IDS=cl100k`: the client sends ids of OpenAI's vocabulary and no texts",
+        "on the server `OPENAI_TOKEN_IDS=cl100k`: the client sends ids of OpenAI's vocabulary instead of texts",
     )
 
 
 def langchain_openai_with_texts() -> Client:
     return _langchain(
         "langchain-openai (texts)",
-        "`check_embedding_ctx_length=False`: without, it sends ids of OpenAI's vocabulary and no texts",
+        "`check_embedding_ctx_length=False`: otherwise it sends ids of OpenAI's vocabulary instead of texts",
         check_embedding_ctx_length=False,
     )
 

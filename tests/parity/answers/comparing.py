@@ -33,9 +33,9 @@ IGNORED = {
 }
 #: Why the proxy's answer has a header that the upstream's has not.
 ADDED = {
-    "x-request-id": "names the answer's line in the logs",
-    "server-timing": "where the time went, for a browser's tools",
-    "x-batch-size": "how many inputs travelled together",
+    "x-request-id": "identifies the request in the logs",
+    "server-timing": "where the time went; browsers show it",
+    "x-batch-size": "how many inputs the upstream call had",
 }
 #: Times of each server's own; both must have them, as whole milliseconds.
 MEASURED = ("x-compute-time", "x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")

@@ -1,4 +1,4 @@
-"""Where the proxy answers otherwise than its upstream on purpose: each once, with its reason and what is asked of it.
+"""Where the proxy answers differently from its upstream on purpose: each difference once, with its reason and its check.
 
 Headers that are not compared, and those that the proxy adds, are in `comparing`.
 """
@@ -21,11 +21,11 @@ DifferenceCheck = Callable[[SeenAnswer, SeenAnswer], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One.
+    """One difference.
 
     Attributes:
-        reason: Why.
-        check: What is wrong with a pair of answers, the upstream's and the proxy's.
+        reason: Why it is there.
+        check: Returns what is wrong with a pair of answers, the upstream's and the proxy's.
     """
 
     reason: str
@@ -188,22 +188,24 @@ def _json(answer: SeenAnswer) -> dict[str, Json]:
 
 TABLE = {
     "several calls": Difference(
-        "inputs of unlike lengths travel in several calls, and the same one once", _several_calls
+        "inputs of different lengths are sent in several calls, and equal inputs only once", _several_calls
     ),
-    "openai error": Difference("OpenAI's clients read `error.message`: it stands beside TEI's fields", _openai_error),
-    "openai id": Difference("typed clients of OpenAI's refuse an answer without an `id`", _has_id),
+    "openai error": Difference("OpenAI's clients read `error.message`, so it is added to TEI's fields", _openai_error),
+    "openai id": Difference("typed OpenAI clients refuse an answer without an `id`", _has_id),
     "openai null": Difference(
-        "OpenAI's clients send `null` for what they do not set: it is taken as absent", _null_as_absent
+        "OpenAI's clients send `null` for fields that are not set: it is treated as absent", _null_as_absent
     ),
-    "unknown ids": Difference("a client that tokenises with OpenAI's vocabulary would get nonsense", _unknown_ids),
-    "own limit": Difference("the longest list is the proxy's, as OpenAI's", _own_limit),
-    "metrics": Difference("each counts its own work", _metrics),
+    "unknown ids": Difference(
+        "a client that tokenizes with OpenAI's vocabulary would get meaningless vectors", _unknown_ids
+    ),
+    "own limit": Difference("the proxy has its own limit on a list, OpenAI's", _own_limit),
+    "metrics": Difference("each server counts its own work", _metrics),
     "two content types": Difference(
-        "a worker refuses what is no HTTP; nginx before it sends the first on, which is TEI's answer", _two_types
+        "a worker refuses invalid HTTP; nginx in front of it forwards the first, and the answer is TEI's", _two_types
     ),
-    "info": Difference("the longest list is the proxy's; the upstream's has a key of its own", _info),
-    "docs": Difference("each has pages of its own", _page),
-    "models": Difference("OpenAI's clients ask for the models", _models),
-    "other shapes": Difference("routes and shapes of other proxies, that TEI has not", _added_route),
-    "own headers": Difference("a header that only the proxy reads must be right", _own_header),
+    "info": Difference("the proxy has its own limit on a list; the upstream's limit has a key of its own", _info),
+    "docs": Difference("each server has its own pages", _page),
+    "models": Difference("OpenAI's clients request the list of models", _models),
+    "other shapes": Difference("routes and formats of other proxies that TEI does not have", _added_route),
+    "own headers": Difference("a header that only the proxy reads must be valid", _own_header),
 }

@@ -1,4 +1,4 @@
-"""What differs on purpose is in docs/differences.md, and what is there differs."""
+"""docs/differences.md lists what differs on purpose, and everything that it lists does differ."""
 
 import re
 
@@ -22,7 +22,7 @@ def test_the_documented_differences_are_the_declared_ones() -> None:
 
 
 def test_the_documented_headers_are_the_declared_ones() -> None:
-    assert ADDED == rows_below("Headers that answers have besides")
+    assert ADDED == rows_below("Headers that the proxy adds")
 
 
 def test_every_declared_difference_is_seen_in_a_case() -> None:
