@@ -58,8 +58,8 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
     key = settings.embedder_api_key
     runner = web.AppRunner(
         build(Routes(engine, metrics), metrics, settings.payload_limit, key.get_secret_value() if key else None),
-        handler_cancellation=True,  # a client that left must not cost a forward pass
-        auto_decompress=False,  # TEI does not, so a compressed body is a body that is not JSON
+        handler_cancellation=True,  # a client that disconnected must not cost a forward pass
+        auto_decompress=False,  # as in TEI: a compressed body is not JSON
         access_log=None,
     )
     try:
@@ -94,7 +94,7 @@ def build(routes: Routes, metrics: EmbedderMetrics, payload_limit: int, api_key:
 
 
 def _early_answer(request: web.Request, api_key: str | None) -> web.Response | None:
-    """What is answered before a body is read: a preflight, a wrong path, no key, a wrong method; in that order."""
+    """Answer a preflight, an unknown path, a missing key or a wrong method, in that order: without the body."""
     fault = request.match_info.http_exception
     is_known = not (isinstance(fault, web.HTTPNotFound) or "%" in request.rel_url.raw_path)  # TEI decodes no path
     headers = {}
@@ -110,14 +110,16 @@ def _early_answer(request: web.Request, api_key: str | None) -> web.Response | N
 
 
 def may_pass(key: str | None, method: str, path: str, authorization: str | None) -> bool:
-    """Whether a request needs no key or has it, as `Authorization: Bearer <key>`, byte for byte. Pure: TEI's rules.
+    """Return whether a request needs no key or has it, as `Authorization: Bearer <key>`, byte for byte.
+
+    Pure: TEI's rules.
 
     How long that takes says nothing about how much of the key was right.
 
     Args:
         key: None when everything is open.
-        method: One that the path has not is as closed as the path's others. Not OPTIONS.
-        path: One that exists.
+        method: Any but OPTIONS; a method that the path does not have needs the key, too.
+        path: A path that exists.
         authorization: The header of that name.
     """
     if key is None or path in _OPEN or (path == "/" and method in _READING):
@@ -130,5 +132,5 @@ async def _set_headers(request: web.Request, response: web.StreamResponse) -> No
     response.headers.popall("server", None)
     response.headers.update(CORS)
     if request.method == "HEAD":
-        # aiohttp leaves it out where GET's body is empty too; where it is not, it is set by now.
+        # aiohttp omits it if GET's body is empty, too; otherwise it is set by now.
         response.headers.setdefault("content-length", "0")

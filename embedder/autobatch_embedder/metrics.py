@@ -1,4 +1,4 @@
-"""The metrics of the embedder, under TEI's names, so that a dashboard for TEI shows this server too."""
+"""The embedder's metrics, under TEI's names, so that a dashboard for TEI works for this server, too."""
 
 from collections.abc import Callable
 
@@ -31,7 +31,7 @@ class EmbedderMetrics:
         self.inference_s = _seconds(registry, "te_request_inference_duration", "The forward pass.")
 
     def watch_queue(self, waiting: Callable[[], int]) -> None:
-        """Take the queue's size from `waiting` at every scrape."""
+        """Read the queue's size from `waiting` at every scrape."""
         self._queue_size.set_function(waiting)
 
     def render(self) -> bytes:

@@ -1,7 +1,7 @@
 """Is every answer the sender's own? Cheap while load runs, thorough after it.
 
-Two ways: the fakes' answers are known byte for byte; a real model's are compared, a few of every run, with the vectors
-that the upstream gives when it is asked for each text alone.
+There are two checks: a fake's answers are known byte for byte; of a real model's answers, a few of every run are
+compared with the vectors that the upstream returns for each text alone.
 """
 
 import struct
@@ -15,35 +15,35 @@ import orjson
 from autobatch_bench.checking import oracle
 from autobatch_bench.load.workloads import Workload
 
-DIFFERENCE_MAX = 1e-4  # of a component; other texts in the batch change the sixth digit of a float32 model
+DIFFERENCE_MAX = 1e-4  # of a component; with a float32 model, other texts in the batch change the sixth digit
 SAMPLE_EVERY = 16
-SAMPLES_MAX = 12  # compared after each run: each costs a call of its own
-ROWS_MAX = 16  # compared of one answer, for the same reason
+SAMPLES_MAX = 12  # texts compared after each run: each costs a call of its own
+ROWS_MAX = 16  # texts compared of one answer, for the same reason
 
 Vector = Sequence[float]
-#: Ask the upstream itself for these texts, one after the other.
+#: Asks the upstream itself for these texts, one at a time.
 Ask = Callable[[list[str]], list[Vector]]
 
 
 class Check(Protocol):
-    """What a run of load asks."""
+    """The interface that a run of load uses."""
 
     def looks_right(self, serial: int, body: bytes) -> bool:
-        """Take an answer with status 200; False if it is plainly wrong."""
+        """Take an answer with status 200; return False if it is obviously wrong."""
 
     def wrong_after_all(self) -> int:
-        """Return how many of those that looked right were not. Called once, when the run is over."""
+        """Return how many of the answers that looked right were wrong. Called once, after the run."""
 
 
 class OracleCheck:
-    """Every answer of a fake upstream, byte for byte."""
+    """Checks every answer of a fake upstream, byte for byte."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
         self._names: list[tuple[int, bytes]] = []
 
     def looks_right(self, serial: int, body: bytes) -> bool:
-        """Compare what all vectors share; keep what names the texts."""
+        """Compare the part that all vectors share; keep the part that names the texts."""
         names = oracle.names_in(body, self._workload.inputs)
         if names is None:
             return False
@@ -51,14 +51,15 @@ class OracleCheck:
         return True
 
     def wrong_after_all(self) -> int:
-        """Compare the names."""
+        """Compare the names of the texts."""
         return sum(oracle.names(self._workload.texts(serial)) != names for serial, names in self._names)
 
 
 class SampledCheck:
-    """Every so many answers, as vectors.
+    """Checks a sample of the answers, as vectors.
 
-    The upstream is asked after the run, when nothing else is under way: which texts a run reaches is not known before.
+    The upstream is asked after the run, when no other request is in flight: which texts a run reaches is not known
+    before.
     """
 
     def __init__(self, workload: Workload, ask: Ask) -> None:
@@ -68,7 +69,7 @@ class SampledCheck:
         self._kept: list[tuple[int, bytes]] = []
 
     def looks_right(self, serial: int, body: bytes) -> bool:
-        """Keep one of so many answers."""
+        """Keep one answer in every so many."""
         if self._count % SAMPLE_EVERY == 0:
             self._kept.append((serial, body))
         self._count += 1
@@ -86,7 +87,7 @@ class SampledCheck:
         try:
             found = vectors_in(body)
             return len(found) == len(texts) and are_close([found[place] for place in places], expected)
-        except (ValueError, KeyError, TypeError, struct.error):  # whatever it is, it is no vectors
+        except (ValueError, KeyError, TypeError, struct.error):  # whatever it is, it is not a list of vectors
             return False
 
 
@@ -94,8 +95,8 @@ def vectors_in(body: bytes) -> list[Vector]:
     """Return the vectors of an answer of `/embed`, or of OpenAI's form: `data[i].embedding`, also in base64.
 
     Raises:
-        ValueError: It is no JSON, or no base64.
-        KeyError, TypeError: It is neither form.
+        ValueError: It is not JSON, or not base64.
+        KeyError, TypeError: It has neither form.
     """
     answer: Any = orjson.loads(body)
     rows = [each["embedding"] for each in answer["data"]] if isinstance(answer, dict) else list(answer)
@@ -108,7 +109,7 @@ def _unpacked(row: str) -> Vector:
 
 
 def are_close(found: Sequence[Vector], expected: Sequence[Vector]) -> bool:
-    """Whether all components are within `DIFFERENCE_MAX`, and there are equally many of them."""
+    """Return whether the vectors have the same length, and all components differ by at most `DIFFERENCE_MAX`."""
     return len(found) == len(expected) and all(
         len(a) == len(b) and all(abs(x - y) <= DIFFERENCE_MAX for x, y in zip(a, b, strict=True))
         for a, b in zip(found, expected, strict=True)
@@ -116,5 +117,5 @@ def are_close(found: Sequence[Vector], expected: Sequence[Vector]) -> bool:
 
 
 def oracle_vectors(texts: list[str]) -> list[Vector]:
-    """`Ask` without asking, for the fakes."""
+    """An `Ask` for the fakes: it computes the vectors and sends no request."""
     return [orjson.loads(oracle.row(text)) for text in texts]

@@ -1,4 +1,7 @@
-"""The commands of `autobatch bench`: options in, exit status out. Here are the options that several of them have."""
+"""The commands of `autobatch bench`: options in, exit status out.
+
+This module has the options that several of them share.
+"""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`autobatch bench compare`: servers that run already, under every kind of load, side by side."""
+"""`autobatch bench compare`: running servers under every kind of load, side by side."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -17,7 +17,7 @@ from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import Side
 
-FAKE = '"bench/'  # in /info of the fakes: their vectors are the oracle's
+FAKE = '"bench/'  # in the fakes' /info: their vectors are the oracle's
 
 
 def _listed(numbers: Sequence[int]) -> str:
@@ -69,9 +69,9 @@ def compare(  # noqa: PLR0913 - options of a command
 
 
 def sides_of(direct: str, proxy: str, proxy_worker: str | None, batcher_metrics: str | None) -> dict[str, Side]:
-    """Return the sides that these URLs are.
+    """Return the sides for these URLs.
 
-    With the workers' own port, `proxy` is that one, and the public URL is `nginx`.
+    If the workers' own port is given, it is `proxy`, and the public URL is `nginx`.
     """
     metrics = _target(batcher_metrics) if batcher_metrics else None
     sides = {"direct": Side(_target(direct), {})}

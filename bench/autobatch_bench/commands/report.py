@@ -1,4 +1,4 @@
-"""`autobatch bench report`: start every system, measure everything, and write it down with pictures."""
+"""`autobatch bench report`: start every system, measure everything, and write a report with pictures."""
 
 import sys
 from importlib.util import find_spec

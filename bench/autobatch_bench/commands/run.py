@@ -1,7 +1,7 @@
 """`autobatch bench run`: the proxy against one upstream, both started here, side by side in alternating rounds.
 
-On the `instant` upstream, which costs next to nothing, what is left is what the proxy costs. The load tool runs on the
-same cores as what it measures.
+The `instant` upstream costs almost nothing, so the figures show what the proxy costs. The load generator runs on the
+same cores as the system that it measures.
 """
 
 import itertools
@@ -42,7 +42,10 @@ def run(  # noqa: PLR0913 - options of a command
     ] = Loop.ASYNCIO,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure direct and through the proxy, both started here. Exit status 1 if any answer was wrong or failed."""
+    """Measure an upstream directly and through the proxy, both started here.
+
+    Exit status 1 if any answer was wrong or failed.
+    """
     console = Console(stderr=as_json)
     sent = make(workload, words=words)
     loads = open_rate or concurrency or CONCURRENCIES

@@ -1,4 +1,4 @@
-"""What one upstream and the proxy in front of it do under every kind of load, side by side: the body of a report."""
+"""One upstream and the proxy in front of it under every kind of load, side by side: the main part of a report."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ from autobatch_bench.systems.server_timing import Buckets, batch_buckets, batche
 
 BOTH = ("direct", "proxy")
 CONCURRENCIES = (1, 8, 32, 64, 128, 256, 512)
-RATE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1)  # of what the upstream reached directly
+RATE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1)  # of the rate that the upstream reached directly
 LENGTHS_WORDS = (4, 16, 64, 256)
 BURSTS = (1, 5, 10, 30, 50, 100, 200, 500, 1000)
 LENGTH_CONCURRENCY = 64
-BREAKDOWN_CONCURRENCY = 8  # little queueing of the load tool's own, and some company for each request
+BREAKDOWN_CONCURRENCY = 8  # little queueing in the load generator itself, and several requests in flight
 
 
 class ComparisonOptions(msgspec.Struct, frozen=True):
@@ -36,16 +36,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream, direct and through the proxy.
 
     Attributes:
-        upstream: What it is, in words.
-        workload: What was sent where nothing else is said.
+        upstream: Its description.
+        workload: What was sent unless stated otherwise.
         bursts: x is the requests sent at the same moment.
         concurrency: x is the requests in flight.
         rates: x is arrivals a second.
         lengths: x is words in a text.
         workloads: x is the name of the workload.
-        batches: Bucket -> batches meanwhile; empty where no batcher was asked.
+        batches: Bucket -> batches meanwhile; empty if no batcher was asked.
         parts_ms: Part of a request's time -> its median: see `parts_ms`.
-        memory_mb: `VmRSS`, now, and `VmHWM`, at most, after all of it -> role -> MB of its largest process.
+        memory_mb: `VmRSS` (current) and `VmHWM` (peak) after the comparison -> role -> MB of its largest process.
     """
 
     upstream: str
@@ -86,11 +86,11 @@ def compare(rig: Rig, upstream: str, workload: Workload, options: ComparisonOpti
 
 
 def parts_ms(pairs: Sequence[Pair]) -> dict[str, float]:
-    """Part a request's time from rounds on `proxy`, which is the workers' own port, and on `nginx` if there is one.
+    """Split a request's time, from rounds on `proxy`, which is the workers' own port, and on `nginx` if there is one.
 
     Returns:
-        Medians over the rounds; never below zero, which chance could make of a difference. Where the proxy does not
-        say how long a request was in the queue and upstream, `behind nginx` is all of that and the worker.
+        Medians over the rounds; never below zero, although a difference could be by chance. If the proxy does not
+        report how long a request was in the queue and upstream, `behind nginx` includes that time and the worker's.
     """
     workers = [pair["proxy"] for pair in pairs]
     parts: dict[str, float] = {}
@@ -117,7 +117,9 @@ def _open(rig: Rig, per_second: float, workload: Workload, options: ComparisonOp
     seeds = iter(range(2 * options.rounds))
 
     def measure(side: str) -> Round:
-        return rig.open(side, workload, per_second, options.seconds, next(seeds) // 2)  # both sides of a pair: the same
+        return rig.open(
+            side, workload, per_second, options.seconds, next(seeds) // 2
+        )  # the same for both sides of a pair
 
     return rig.alternate(per_second, BOTH, options.rounds, measure)
 

@@ -1,4 +1,4 @@
-"""Which systems the targets are measured on: started one after the other, each for all groups that need it."""
+"""The systems on which the targets are measured: started in turn, each for all groups that need it."""
 
 import resource
 from collections.abc import Callable, Collection, Sequence
@@ -14,7 +14,7 @@ from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import ProxyPlan, UpstreamKind, started
 from autobatch_shared.settings.definitions import BatcherSettings
 
-#: For 10,000 requests that wait for a gate; one worker has them all, which is the harder case.
+#: For 10,000 requests that wait at a closed gate; a single worker holds them all, which is the harder case.
 PATIENT = ProxyPlan(
     settings={"MAX_QUEUE_SIZE": "20000", "REQUEST_TIMEOUT_MS": "600000", "UPSTREAM_TIMEOUT_MS": "600000"}, workers=1
 )
@@ -23,7 +23,7 @@ UNLESS_ASKED = {
     "T4.embedder.bulk": "only with --full",
     "T5.soak": "only with --soak-minutes",
 }
-FILES_MAX = 25_000  # two sockets a request would be 20,000; a process here needs half of them
+FILES_MAX = 25_000  # two sockets per request are 20,000; each process needs half of them
 
 
 class TargetOptions(msgspec.Struct, frozen=True):
@@ -32,9 +32,9 @@ class TargetOptions(msgspec.Struct, frozen=True):
     Attributes:
         groups: Names of target groups, such as `T1`.
         seconds: Length of one round.
-        rounds: Of each side.
-        workers: Of each proxy.
-        soak_minutes: 0: no soak.
+        rounds: For each side.
+        workers: For each proxy.
+        soak_minutes: Length of the soak; 0: no soak.
         is_full: Whether fairness is measured on the embedder too.
     """
 
@@ -73,7 +73,7 @@ def measure(options: TargetOptions, told: Callable[[Round], None]) -> tuple[Figu
 
 
 def _stages(options: TargetOptions) -> list[_Stage]:
-    """Everything that could be run; one system after the other, as they share the machine."""
+    """Return everything that could be run; one system at a time, because they share the machine."""
     seconds, rounds, usual = options.seconds, options.rounds, ProxyPlan(workers=options.workers)
 
     def fairness(upstream: UpstreamKind) -> Callable[[Rig], Figures]:
@@ -96,7 +96,7 @@ def _stages(options: TargetOptions) -> list[_Stage]:
 
 
 def _fifo(workers: int) -> Sequence[ProxyPlan]:
-    """A second proxy that batches in order of arrival, if this batcher can be told to."""
+    """Return a second proxy that batches in order of arrival, if this batcher has that setting."""
     settings = {"BATCH_SHAPE": target_runs.FIFO}
     try:
         is_known = "batch_shape" in BatcherSettings.model_fields
@@ -109,7 +109,7 @@ def _fifo(workers: int) -> Sequence[ProxyPlan]:
 
 
 def _allow_files() -> None:
-    """Raise the limit of open files, for us and what we start, as far as it may be."""
+    """Raise the limit of open files, for this process and those that it starts, as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
     if soft < allowed:

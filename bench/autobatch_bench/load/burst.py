@@ -1,4 +1,4 @@
-"""So many requests at the same moment, each on a connection that is open already, until all are answered."""
+"""Many requests at the same moment, each on an open connection, until all are answered."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,10 +18,10 @@ async def run(
     """Send all, and return once all were answered.
 
     Args:
-        target: Where to.
-        traffic: What.
-        requests: How many.
-        meanwhile: Awaited while they wait, from the moment they were sent.
+        target: Where they are sent.
+        traffic: What is sent.
+        requests: How many are sent.
+        meanwhile: Awaited once all are sent, while they wait for their answers.
     """
     ended = asyncio.Event()
     left = requests

@@ -1,4 +1,4 @@
-"""A closed loop: so many connections, each sending its next request when its answer is in."""
+"""A closed loop: a fixed number of connections, each of which sends its next request when it has its answer."""
 
 import asyncio
 from contextlib import suppress
@@ -19,7 +19,7 @@ class _ClosedLoop:
         self._traffic = traffic
 
     def answered(self, connection: LoadConnection, status: int, data: bytes, body_at: int) -> None:
-        """Book the answer, and send the next request unless it is over."""
+        """Count the answer, and send the next request unless the run is over."""
         now_s = perf_counter()
         self._traffic.book(connection, status, data, body_at, now_s)
         if status and now_s < self.ends_s:

@@ -1,4 +1,7 @@
-"""An open loop: requests come when they come, whether or not earlier ones were answered. `autobatch_bench.load.arrivals` decides."""
+"""An open loop: requests are sent at times of their own, whether or not earlier ones were answered.
+
+`load.arrivals` decides when.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -9,7 +12,7 @@ from autobatch_bench.load.connection import LoadConnection, connect
 from autobatch_bench.load.outcome import NO_ANSWER, Outcome
 from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
-CONNECTIONS_MAX = 1024  # a client pool's bound; what waits for one of them is late, and that is measured
+CONNECTIONS_MAX = 1024  # the bound of a client's pool; waiting for a connection counts as latency
 
 
 class _OpenLoop:
@@ -28,14 +31,14 @@ class _OpenLoop:
         self._zero_s = perf_counter()
 
     def tick(self) -> None:
-        """Let in what is due, and wake again for the next."""
+        """Start the requests that are due, and schedule the next."""
         self._arrivals.let_in(perf_counter() - self._zero_s)
         self._serve()
         if self._arrivals.next_s is not None:
             self._loop.call_later(self._zero_s + self._arrivals.next_s - perf_counter(), self.tick)
 
     def answered(self, connection: LoadConnection, status: int, data: bytes, body_at: int) -> None:
-        """Book the answer; the connection is free again, or lost."""
+        """Count the answer; the connection is free again, or lost."""
         self._traffic.book(connection, status, data, body_at, perf_counter())
         if status == NO_ANSWER:
             self._connections -= 1
@@ -54,7 +57,7 @@ class _OpenLoop:
         arrivals = self._arrivals
         while self._free and arrivals.waiting:
             connection = self._free.pop()
-            if not connection.is_open:  # a server closes what was idle for long: no fault of anybody
+            if not connection.is_open:  # a server closes idle connections: not a failure
                 self._connections -= 1
             elif (start_s := arrivals.take()) is not None:
                 self._traffic.send(connection, self._zero_s + start_s)

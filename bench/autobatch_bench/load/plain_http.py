@@ -40,7 +40,7 @@ def read(target: Endpoint, path: str) -> str:
 
 
 def _vectors(target: Endpoint, texts: list[str]) -> list[Vector]:
-    """One call for each text, so that none shares its batch."""
+    """Make one call for each text, so that each is computed alone."""
     vectors: list[Vector] = []
     for text in texts:
         answer: Any = orjson.loads(post(target, "/embed", {"inputs": text}))

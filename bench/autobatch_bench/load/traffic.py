@@ -1,4 +1,4 @@
-"""A run's requests and what became of them: what every kind of load has in common."""
+"""A run's requests and their outcome: the part that every kind of load shares."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ HEADS_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where load goes."""
+    """The server that gets the load."""
 
     host: str
     port: int
@@ -23,7 +23,7 @@ class Endpoint:
 
 @dataclass(slots=True)
 class Traffic:
-    """Hands out requests and books answers."""
+    """Sends requests and counts answers."""
 
     workload: Workload
     serials: Iterator[int]

@@ -1,7 +1,7 @@
-"""What is sent: texts of a kind, made from a seed, and the requests that carry them. Pure.
+"""What is sent: generated texts, and the requests that carry them. Pure: everything follows from a seed.
 
 1. No two serial numbers share a text: the last word is the number. The proxy may join identical inputs.
-2. A request costs the load tool one `bytes.join`: all but the number is made before the clock starts.
+2. A request costs the load generator one `bytes.join`: all except the number is prepared before the clock starts.
 """
 
 import math
@@ -12,12 +12,12 @@ from enum import StrEnum
 from functools import partial
 
 SEED = 20_240_607
-SERIAL_DIGITS = 7  # fixed, so that Content-Length is; ten million requests are hours of load
-STEMS = 2048  # different texts but for their number; more only cost memory
-LIST_STEMS = 256  # texts in all different lists of one size
+SERIAL_DIGITS = 7  # fixed, so that Content-Length is fixed; ten million requests are hours of load
+STEMS = 2048  # texts that differ in more than their number; more would only cost memory
+LIST_STEMS = 256  # texts in all lists of one size
 BULK_INPUTS = 2000
 SHORT_WORDS = 12
-MIXED_MEDIAN_WORDS, MIXED_SIGMA, MIXED_WORDS_MAX = 20, 1.0, 300  # as real traffic: most short, few very long
+MIXED_MEDIAN_WORDS, MIXED_SIGMA, MIXED_WORDS_MAX = 20, 1.0, 300  # as in real traffic: most are short, a few very long
 SEVERAL_INPUTS = 8
 #: Common English words, so that a real tokenizer sees text as it usually does: about 1.2 tokens a word.
 WORDS = tuple(
@@ -61,11 +61,11 @@ class Workload:
 
     Attributes:
         name: For people and results.
-        about: One sentence for the report.
+        about: A sentence for the report.
         path: Where the requests go.
         inputs: Texts in one request.
         stems: For each of a cycle of requests, its texts without their number.
-        pieces: The same requests as bytes, cut where the number goes.
+        pieces: The same requests as bytes, cut at the place of the number.
     """
 
     name: str
@@ -86,7 +86,7 @@ class Workload:
 
 
 def make(kind: WorkloadKind, *, words: int = 64, seed: int = SEED) -> Workload:
-    """Return a workload; `words` is the length of its texts where that is fixed."""
+    """Return a workload; `words` is the length of its texts if that is fixed."""
     draw = random.Random(f"{seed} {kind}")  # noqa: S311 - texts, not secrets
     match kind:
         case WorkloadKind.SHORT:
@@ -106,14 +106,14 @@ def make(kind: WorkloadKind, *, words: int = 64, seed: int = SEED) -> Workload:
 
 
 def several_short(inputs: int, *, seed: int = SEED) -> Workload:
-    """Requests with so many short texts each: what a fixed batch size is, and what a bulk client sends."""
+    """Return a workload with a fixed number of short texts per request: a fixed batch size, or a bulk client."""
     draw = random.Random(f"{seed} list {inputs}")  # noqa: S311 - texts, not secrets
     lists = [_list(draw, inputs, lambda: SHORT_WORDS - 1) for _ in range(max(1, LIST_STEMS // inputs))]
     return _workload(f"list {inputs}", f"{inputs} texts of {SHORT_WORDS} words", lists)
 
 
 def serials(fresh: Iterator[int], repeat_share: float, *, seed: int = SEED) -> Iterator[int]:
-    """Serial numbers from `fresh`; so large a share of them, 0 to 1, is one of the last hundred again."""
+    """Yield serial numbers from `fresh`; this share of them, 0 to 1, repeats one of the last hundred."""
     if not repeat_share:
         yield from fresh
         return
@@ -148,7 +148,7 @@ def _stems(draw: random.Random, words: Callable[[], int]) -> list[str]:
 
 
 def _stem(draw: random.Random, words: int) -> str:
-    """So many words with the number, which is not in it yet."""
+    """Return a text of that many words, with a mark for its number."""
     return "".join(f"{word} " for word in draw.choices(WORDS, k=words - 1))
 
 
@@ -177,7 +177,7 @@ def _workload(
     path: str = "/embed",
     body_of: Callable[[tuple[str, ...]], str] = _tei_body,
 ) -> Workload:
-    mark = "\0"  # in no text; each is replaced by the number
+    mark = "\0"  # not in any text; each is replaced by the number
     pieces = []
     for stems in groups:
         body = body_of(tuple(stem + mark for stem in stems))

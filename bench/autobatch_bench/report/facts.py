@@ -1,4 +1,4 @@
-"""What a report says of where and how it was made."""
+"""Facts about the machine and the versions, for a report."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ UNKNOWN = "unknown"
 
 
 def collect(command: Sequence[str]) -> dict[str, str]:
-    """Return facts by their name; `command` is what was run."""
+    """Return facts by name; `command` is the command that was run."""
     nginx, _ = find_nginx(search_path(), lambda _argv: "")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

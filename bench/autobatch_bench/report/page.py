@@ -29,7 +29,7 @@ class Section:
         self._parts: list[str] = []
 
     def add(self, grid: Grid | None, png: bytes | None = None) -> None:
-        """Put a picture and its table below what is there."""
+        """Append a picture and its table."""
         title = grid.title if grid else ""
         body = f"<h3>{escape(title)}</h3>" if title else ""
         if png:
@@ -40,7 +40,7 @@ class Section:
         self._parts.append(f"<figure>{body}</figure>")
 
     def say(self, lines: Sequence[str]) -> None:
-        """Put a list of sentences below what is there."""
+        """Append a list of sentences."""
         self._parts.append(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
 
     def html(self) -> str:

@@ -19,7 +19,7 @@ COLOURS = {"ok": "green", "missed": "red", "not measured": "yellow"}
 
 @contextmanager
 def progress(console: Console, rounds: int | None) -> Iterator[Callable[[Round], None]]:
-    """Show a bar, or without a number of rounds a count; yield what is to be told of each round."""
+    """Show a bar, or a count if the number of rounds is not known; yield the function to call with each round."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -65,7 +65,7 @@ def verdicts(found: Sequence[TargetResult]) -> Table:
 
 
 def say_whether_right(console: Console, rounds: Sequence[Round]) -> bool:
-    """Say how many answers were right, and what the others were; return whether all were right."""
+    """Print how many answers were right, and what the others were; return whether all were right."""
     bad = sum(each.bad for each in rounds)
     refused = sum(each.refused for each in rounds)
     late = sum(each.late for each in rounds)

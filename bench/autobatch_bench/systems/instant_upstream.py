@@ -1,7 +1,8 @@
-"""`python -m autobatch_bench.systems.instant_upstream PORT LOOP`: an upstream that costs little, so that the proxy's cost is what is left.
+"""`python -m autobatch_bench.systems.instant_upstream PORT LOOP`: an upstream that answers at once.
 
-Not a model: vectors come from `autobatch_bench.checking.oracle`. One aiohttp process, on `uvloop` as the embedder, or on `asyncio`.
-`POST /gate/close` makes it keep all answers back until `POST /gate/open`, so that requests can be made to wait.
+It costs little, so that the proxy's cost shows. Not a model: vectors come from `checking.oracle`. One aiohttp process, on
+`uvloop` as the embedder, or on `asyncio`.
+`POST /gate/close` makes it hold all answers until `POST /gate/open`, so that requests can be made to wait.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from aiohttp.typedefs import Handler
 
 from autobatch_bench.checking.oracle import answer, row, row_in_base64
 
-CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # as TEI's defaults
+CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # TEI's defaults
 INFO: dict[str, object] = {
     "model_id": "bench/instant",
     "model_type": {"embedding": {"pooling": "mean"}},
@@ -29,7 +30,7 @@ TOKEN = b'{"id":2003,"text":"word","special":false,"start":0,"stop":4}'
 
 
 class EmbedBody(msgspec.Struct):
-    """What counts here of a request."""
+    """The fields of a request that are read here."""
 
     inputs: str | list[str]
 
@@ -48,7 +49,7 @@ _decode_openai = msgspec.json.Decoder(OpenaiBody).decode
 
 
 class GatedUpstream:
-    """Open, but for those who measure what waiting requests cost."""
+    """The upstream's routes behind a gate, which is closed only to measure what waiting requests cost."""
 
     def __init__(self) -> None:
         self._opened = asyncio.Event()
@@ -79,7 +80,7 @@ class GatedUpstream:
         return web.Response(body=msgspec.json.encode(body), headers=JSON)
 
     async def tokenize(self, request: web.Request) -> web.Response:
-        """`POST /tokenize`: as many tokens, and as long, as TEI might answer."""
+        """`POST /tokenize`: about as many and as long tokens as in TEI's answers."""
         texts = await texts_of(request)
         rows = [b"[%b]" % b",".join([TOKEN] * tokens(text)) for text in texts]
         return web.Response(body=b"[%b]" % b",".join(rows), headers=JSON)
@@ -96,7 +97,7 @@ class GatedUpstream:
 
 
 def tokens(text: str) -> int:
-    """How many this upstream says that a text has: one a word, and the two that begin and end it."""
+    """Return the tokens of a text as this upstream counts them: one per word, and the two special ones."""
     return text.count(" ") + 3
 
 

@@ -1,4 +1,4 @@
-"""Run load on the sides of a system, and keep every round: what all commands measure with."""
+"""Run load on the sides of a system, and keep every round: all commands measure with it."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ class Rig:
         told: Callable[[Round], None],
         repeat_share: float = 0.0,
     ) -> None:
-        """Measure nothing yet.
+        """Nothing is measured yet.
 
         Args:
             sides: Where load can go.
@@ -57,13 +57,13 @@ class Rig:
         self._serials = serials(itertools.count(), repeat_share)
 
     def warm_up(self) -> None:
-        """Let every side work for a moment: connections, memory, the model's first passes."""
+        """Put load on every side for a moment: for its connections, its memory, the model's first passes."""
         short = make(WorkloadKind.SHORT)
         for side in self.sides:
             self.closed(side, short, WARM_UP_CONCURRENCY, WARM_UP_S)
 
     def closed(self, side: str, workload: Workload, concurrency: int, seconds: float) -> Round:
-        """Keep so many requests in flight."""
+        """Keep that many requests in flight."""
 
         def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds)
@@ -71,7 +71,7 @@ class Rig:
         return self._run(side, workload, f"{concurrency} in flight", load)
 
     def open(self, side: str, workload: Workload, per_second: float, seconds: float, seed: int) -> Round:
-        """Let requests arrive by chance, so many a second; the same arrivals for the same seed."""
+        """Let requests arrive at random, at this rate per second; the same seed gives the same arrivals."""
 
         def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return open_loop.run(target, traffic, per_second=per_second, seconds=seconds, seed=seed)
@@ -81,7 +81,7 @@ class Rig:
     def burst(
         self, side: str, workload: Workload, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> Round:
-        """Send so many at the same moment."""
+        """Send that many at the same moment."""
 
         def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return burst.run(target, traffic, requests=requests, meanwhile=meanwhile)
@@ -91,7 +91,7 @@ class Rig:
     def beside(
         self, side: str, workload: Workload, concurrency: int, bulk: Workload, seconds: float
     ) -> tuple[Round, Round]:
-        """Keep so many requests in flight, and beside them one client with `bulk` requests; return both rounds."""
+        """Keep that many requests in flight, and add one client with `bulk` requests; return both rounds."""
         bulk_traffic = self._traffic(bulk)
 
         async def load(target: Endpoint, traffic: Traffic) -> Outcome:
@@ -106,7 +106,7 @@ class Rig:
         return singles, self._note(summed_up(side, bulk.name, "1 in flight", bulk_traffic.outcome, {}))
 
     def alternate(self, x: float | str, sides: Sequence[str], rounds: int, measure: Measure) -> Point:
-        """Measure the sides one after the other, so many rounds; every other round backwards."""
+        """Measure the sides in turn, for that many rounds; every other round in reverse order."""
         pairs: list[Pair] = []
         for number in range(rounds):
             order = sides if number % 2 == 0 else sides[::-1]

@@ -23,18 +23,18 @@ from autobatch_console.up.programs import find_nginx, find_redis, search_path
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
 
-START_S = 60.0  # the embedder makes its graph at the first start
+START_S = 60.0  # the embedder builds its graph at the first start
 HOST = "127.0.0.1"
 EMBEDDER_THREADS = "2"
 
-#: Names that must not leak from the environment of whoever measures.
+#: Settings that must not leak from the environment into the processes.
 SETTINGS = {
     name for cls in PROCESSES.values() for key, field_ in cls.model_fields.items() for name in names_of(key, field_)
 }
 
 
 class UpstreamKind(StrEnum):
-    """What answers in the end."""
+    """The kinds of upstream."""
 
     INSTANT = "instant"
     EMBEDDER = "embedder"
@@ -53,10 +53,10 @@ class ProxyPlan:
     """A proxy to start.
 
     Attributes:
-        name: Of the side that it is.
-        settings: On top of what every proxy gets; a name is an environment variable.
+        name: Of its side.
+        settings: Environment variables in addition to those of every proxy.
         workers: gunicorn workers.
-        has_nginx: Whether nginx is started in front, as a side of its own, `nginx`.
+        has_nginx: Whether nginx is started in front of it, as another side, `nginx`.
     """
 
     name: str = "proxy"
@@ -91,7 +91,7 @@ def started(
     """Start everything, yield the sides by name, `direct` first, and stop it at the end.
 
     Raises:
-        StartError: Something did not become healthy.
+        SystemStartError: Something did not become healthy.
         NotFoundError: There is no Redis.
     """
     with ExitStack() as stack:
@@ -127,7 +127,7 @@ class _Crew:
         self._started: list[subprocess.Popen[bytes]] = []
 
     def free_target(self) -> Endpoint:
-        """An address of our own."""
+        """Return a free address."""
         self._taken.append(ports.choose(HOST, 0, self._taken))
         return Endpoint(HOST, self._taken[-1])
 
@@ -142,7 +142,7 @@ class _Crew:
     def start_proxy(
         self, plan: ProxyPlan, env: Mapping[str, str], pids: Mapping[str, Sequence[int]]
     ) -> dict[str, Side]:
-        """Start a batcher and workers, and nginx where it is wanted; return their sides."""
+        """Start a batcher and workers, and nginx if the plan has it; return their sides."""
         env = {**env, **plan.settings}
         metrics, target = self.free_target(), self.free_target()
         batcher = self.start(
@@ -175,7 +175,7 @@ class _Crew:
         """Wait for `/health`.
 
         Raises:
-            StartError: It took longer than `START_S`, or one of the processes ended.
+            SystemStartError: It took longer than `START_S`, or one of the processes ended.
         """
         deadline = time.monotonic() + START_S
         while not _is_healthy(target):

@@ -1,8 +1,8 @@
 """Start the parts in order, keep them running, stop them in reverse order.
 
-1. While starting, the first part that dies, or the limit, fails the whole start: `StartError` says which.
+1. While starting, the first part that dies, or the time limit, fails the whole start: `StartError` says which part.
 2. Afterwards a part that dies is reported and started again after a growing pause, for as long as it takes.
-3. After `stop` or `kill` nothing that was started is left, whatever state it was in.
+3. After `stop` or `kill` no process that was started is left, whatever state it was in.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class Supervisor:
         """Start the parts of a stage together and wait until all are ready.
 
         Raises:
-            StartError: One of them, or of an earlier stage, did not make it.
+            StartError: A part of this stage or of an earlier one died, or was not ready in time.
         """
         self._stages.append(stage)
         ready = {part.name: asyncio.Event() for part in stage}
@@ -73,7 +73,7 @@ class Supervisor:
             await asyncio.wait({everyone, *self._keepers}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             everyone.cancel()
-        for keeper in self._keepers:  # a keeper only ends while starting, and then with the reason
+        for keeper in self._keepers:  # a keeper ends only while starting, and then with the reason
             if keeper.done():
                 keeper.result()
         for part in stage:
@@ -130,7 +130,7 @@ class Supervisor:
         return ran_s, f"(pid {running.pid}) {end}"
 
     async def _announce(self, running: Running, ready: asyncio.Event) -> None:
-        """Wait until a part works, and say so, unless `start` is the one who waits for that."""
+        """Wait until a part is ready. Announce it, unless `start` is waiting for it."""
         await until_ready(running.part.ready)
         if ready.is_set():
             self._say(f"{running.part.name} is back (pid {running.pid})")

@@ -1,6 +1,6 @@
 """`autobatch up`: everything on one machine, supervised, by one command.
 
-Here the pieces meet: settings, what the machine has, the plan, the supervisor, signals. Each piece is its own module.
+This module connects the others: settings, the machine's programs, the plan, the supervisor, signals.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from autobatch_shared import embedder_needs
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import remarks_of
 
-LOGS_LOOK_S = 10.0  # between two looks at the size of the logs
-SLOW_S = 5.0  # then people are told what is waited for
+LOGS_LOOK_S = 10.0  # between two checks of the logs' size
+SLOW_S = 5.0  # then a line says what `up` is waiting for
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 HELP = f"""Start Redis, the embedder, the batcher, the proxy workers and nginx, and keep them running until Ctrl-C.
@@ -52,7 +52,7 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the output of all parts here.")] = False,
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds until everything must be ready.")] = 120.0,
 ) -> None:
-    """Start everything and supervise it until told to stop."""
+    """Start everything and supervise it until a signal stops it."""
     settings = load(UpSettings, ctx.args)
     workers = settings.web_concurrency or _cores()
     report = ProgressReport(settings)
@@ -89,7 +89,7 @@ class Up:
         stopping = asyncio.create_task(self._told_to_stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():  # it only ends by an error
+            if serving.done():  # it ends only with an error
                 serving.result()
         except StartError as error:
             self._explain(error)
@@ -102,7 +102,7 @@ class Up:
             await self._supervisor.stop()
 
     async def _serve(self, start_limit_s: float) -> None:
-        """Start the stages in order, then look after the logs for ever."""
+        """Start the stages in order, then keep the logs small until cancelled."""
         deadline_mono_s = time.monotonic() + start_limit_s
         for note in self._plan.notes:
             self._report.say(f"  {note}")
@@ -143,7 +143,7 @@ class Up:
 
 
 def _check(settings: UpSettings) -> None:
-    """Refuse what cannot work before anything is started."""
+    """Refuse settings that cannot work, before anything is started."""
     if settings.uds_path:
         raise run_folder.RunFolderError("UDS_PATH: leave it unset, `autobatch up` gives each worker its own")
     ports.check(settings.host, settings.port)
@@ -152,7 +152,7 @@ def _check(settings: UpSettings) -> None:
 def _prepare(
     settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool
 ) -> StartPlan:
-    """Look at the machine, write nginx's files, and return what to start."""
+    """Inspect the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
     redis = _redis_to_start(settings, path)
     shutil.rmtree(start_plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
@@ -187,10 +187,10 @@ def _prepare(
 
 
 def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
-    """Return the Redis that the settings leave to us, if any.
+    """Return the Redis to start, if the settings name none.
 
     Raises:
-        NotFoundError: With all that is missing on this machine, the embedder's packages too.
+        NotFoundError: Names everything that is missing on this machine, including the embedder's packages.
     """
     redis, missing = None, []
     try:
@@ -205,5 +205,5 @@ def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
 
 
 def _cores() -> int:
-    """Cores that we may use, where the system tells; a container often has fewer than the machine."""
+    """Return the cores that this process may use, where the system reports them; a container often has fewer."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What `autobatch up` tells people: what was started, when it is ready, what to try, where to look."""
+"""What `autobatch up` prints: what was started, when it is ready, what to try, where to look."""
 
 import contextlib
 import shlex
@@ -22,7 +22,7 @@ class ProgressReport:
         self._started_mono_s = time.monotonic()
 
     def say(self, line: str) -> None:
-        """Print a line at once. A terminal that has gone away is no reason to stop."""
+        """Print a line at once. A terminal that was closed is no reason to stop."""
         with contextlib.suppress(OSError):
             print(line, flush=True)
 
@@ -31,15 +31,15 @@ class ProgressReport:
         self.say(f"{time.strftime('%H:%M:%S')} {line}")
 
     def started(self, part: Part, pid: int) -> None:
-        """Tell that a part works."""
+        """Report that a part is ready."""
         self.say(f"  {part.name:10} {part.version:9} pid {pid:<8} {part.address}")
 
     def waiting(self, stage: Stage, left_s: float) -> None:
-        """Tell what takes its time."""
+        """Report which parts are still starting."""
         self.say(f"  ... waiting for {', '.join(part.name for part in stage)}, for at most {left_s:.0f} s")
 
     def ready(self, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
-        """Tell that everything works, and what to do with it."""
+        """Report that everything is ready, and what to do with it."""
         host = reachable(self._settings.host)
         host = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
         public = f"{host}:{self._settings.port}"

@@ -1,7 +1,8 @@
-"""Decide what `autobatch up` runs. Pure: settings and what was found on the machine in, the plan out.
+"""Decide what `autobatch up` runs. Pure: it takes the settings and what was found on the machine, and returns the plan.
 
-The order is the order of need: Redis, embedder, batcher, workers, nginx. A part that the settings point elsewhere is
-not started. Each worker is a process of its own with its own unix socket, so that nginx counts the requests of each.
+Parts start in the order in which they need each other: Redis, embedder, batcher, workers, nginx. A part is not started
+if the settings name another one. Each worker is a process of its own with its own unix socket, so that nginx counts the
+requests of each.
 """
 
 import ipaddress
@@ -16,13 +17,13 @@ from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import servers_of, without_credentials
 
-STOP_SPARE_S = 5.0  # on top of what a part grants itself
+STOP_SPARE_S = 5.0  # added to the part's own grace period
 SOCKET_PATH_BYTES_MAX = 100  # the kernel's limit is 107 on Linux, 103 on macOS
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was found and chosen before planning."""
+    """What was found on the machine and chosen before planning."""
 
     run_dir: Path
     redis: Program | None  # None: REDIS_URL is used
@@ -33,22 +34,25 @@ class Machine:
 
 
 def redis_socket(run_dir: Path) -> Path:
-    """Where our own Redis listens."""
+    """Return the socket of the Redis that `up` starts."""
     return run_dir / "redis.sock"
 
 
 def worker_sockets(run_dir: Path, workers: int) -> tuple[Path, ...]:
-    """Where the workers behind nginx listen, one each."""
+    """Return the sockets of the workers behind nginx, one each."""
     return tuple(run_dir / f"proxy-{number}.sock" for number in range(1, workers + 1))
 
 
 def metrics_folder(run_dir: Path) -> Path:
-    """Where the workers keep their counters."""
+    """Return the folder of the workers' counters."""
     return run_dir / "metrics"
 
 
 def make_plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> StartPlan:
-    """Return what to start, in order. `flags` become part of every environment; the plan's own addresses beat them."""
+    """Return what to start, in order.
+
+    `flags` are added to every environment; the plan's own addresses override them.
+    """
     redis_url = f"unix://{redis_socket(machine.run_dir)}" if machine.redis else settings.redis_url.get_secret_value()
     inference_url = settings.inference_url or _url(settings.embedder_host, machine.embedder_port)
     env = {**flags, "REDIS_URL": redis_url}
@@ -154,7 +158,7 @@ def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> lis
         ready=public,
         address=address,
         version=machine.nginx.version,
-        stop_signal=signal.SIGQUIT,  # answers what is in flight; SIGTERM would cut it
+        stop_signal=signal.SIGQUIT,  # finishes the requests in flight; SIGTERM would cut them
         stop_grace_s=grace_s,
         orphan_signal=signal.SIGTERM,
     )
@@ -162,7 +166,7 @@ def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> lis
 
 
 def _python(module: str) -> tuple[str, ...]:
-    # -P: a folder named `proxy` where the user happens to stand is not ours.
+    # -P: a folder with our package's name in the user's current folder is not ours.
     return (sys.executable, "-P", "-m", module)
 
 

@@ -13,7 +13,7 @@ from autobatch_embedder.model.engine import Done, Engine
 from autobatch_embedder.model.vectors import Vectors
 
 OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
-CONTRACT_VERSION = "1.9.3"  # the TEI whose answers these are; clients choose their behaviour by it
+CONTRACT_VERSION = "1.9.3"  # the version of TEI that this imitates; clients adapt to it
 
 
 def dump(value: object) -> bytes:
@@ -27,7 +27,7 @@ def json_answer(body: bytes, headers: dict[str, str] | None = None) -> web.Respo
 
 
 def error_answer(error: TeiError, path: str) -> web.Response:
-    """Answer with TEI's error, in the shape that the path's clients know."""
+    """Answer with TEI's error, in the format that the path's clients read."""
     if path in OPENAI_PATHS:
         value: dict[str, object] = {"message": error.message, "code": error.status, "type": error.error_type}
     else:
@@ -73,7 +73,7 @@ def info_of(engine: Engine) -> dict[str, object]:
 
 
 def measurements(inputs: Sequence[Input], done: Done[Any]) -> dict[str, str]:
-    """TEI's x-headers. `gpu+optimized` is what TEI says on every device."""
+    """Return TEI's x-headers. TEI says `gpu+optimized` on every device."""
     total_ms = _ms(done.total_s)
     return {
         "x-compute-type": "gpu+optimized",

@@ -1,4 +1,4 @@
-"""The handlers: an HTTP request to a call of the engine, and its result to TEI's answer."""
+"""The handlers: they turn an HTTP request into a call of the engine, and its result into TEI's answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class Routes:
         self._engine.refuse_rerank(await _read(http, bodies.rerank))
 
     async def vertex(self, http: web.Request) -> web.Response:
-        """POST /vertex. All instances run, then the first that failed decides."""
+        """POST /vertex. All instances run, then the first failure is the answer."""
         instances = await _read(http, bodies.vertex)
         results = await asyncio.gather(*map(self._prediction, instances), return_exceptions=True)
         predictions = []

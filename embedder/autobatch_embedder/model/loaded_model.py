@@ -14,7 +14,7 @@ from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.settings.definitions import EmbedderSettings
 
-_ONLY_ERRORS = 3  # of onnxruntime's log, which would go to stderr beside ours
+_ONLY_ERRORS = 3  # of onnxruntime's log, which would be mixed with ours on stderr
 
 
 class Model:
@@ -31,14 +31,14 @@ class Model:
         self.tokenizer = TextTokenizer(folder)
         self.size = folder.sizes.hidden
         self._session = _session(graph, threads)
-        # The first pass allocates; no client should wait for that.
+        # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])
 
     def run(self, rows: Sequence[Sequence[int]]) -> Vectors:
         """One forward pass.
 
         Args:
-            rows: Token ids, at least one row, every row at least one long.
+            rows: Token ids, at least one row, each with at least one id.
 
         Returns:
             Pooled vectors, not normalised: (len(rows), size) float32, in the order of `rows`.
@@ -81,7 +81,7 @@ class Model:
 
 
 def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
-    """Load the model that the settings name, building its graph if that was never done.
+    """Load the model that the settings name, building its graph if there is none yet.
 
     Raises:
         ModelFolderError: The model cannot be served.
@@ -103,7 +103,7 @@ def _session(graph: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = _ONLY_ERRORS
-    # Threads that spin between passes gain 0.3 ms of 1.5 ms on a short text and burn the cores that the proxy and
+    # Threads that spin between passes save 0.3 ms of 1.5 ms on a short text, but use the cores that the proxy and
     # Redis run on; for full batches there was no difference (32 x 16 tokens, two cores).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     source = graph if isinstance(graph, bytes) else str(graph)
