@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from autobatch_bench.commands import report
-from autobatch_bench.comparing.promises import TARGETS
+from autobatch_bench.comparing.promises import TARGETS, TargetResult
 from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
 from autobatch_bench.comparing.sides import Comparison
 from autobatch_bench.load.outcome import Outcome
