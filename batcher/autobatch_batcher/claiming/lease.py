@@ -2,9 +2,9 @@
 
 import logging
 
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.replies import Reply, failure
 from autobatch_shared.contract.errors import JobPoisonous, QueueUnavailable
 from autobatch_shared.contract.frames import id_in_queue
 from autobatch_shared.redis.job_queue import BatcherQueue
@@ -35,7 +35,7 @@ class Lease:
         self._claims = claims
         self._metrics = metrics
 
-    async def beat(self, now_mono_s: float) -> list[Reply]:
+    async def beat(self, now_mono_s: float) -> list[Outcome]:
         """Renew it, and end those that were not renewed. Return the failures of jobs that killed too many batchers.
 
         Raises:

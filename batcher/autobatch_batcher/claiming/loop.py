@@ -11,16 +11,16 @@ import logging
 from collections.abc import Sequence
 
 from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.replies import Reply, failure
 from autobatch_batcher.upstreams.drain_rate import DrainRate
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
@@ -128,7 +128,7 @@ class WorkingLoop:
             limits=limits,
             shape=shape,
             now_ms=self._clock.now_ms(),
-            is_idle=upstream.calls_in_flight == 0,
+            is_idle=upstream.load.calls == 0,
             is_draining=self._is_stopping,
         )
         batch = self._policy.take(now, self._lanes)
@@ -144,7 +144,7 @@ class WorkingLoop:
             if doomed:
                 await self._reply(doomed, 0)
 
-    def _claim_moment(self, upstream: Upstream, limits: Limits, shape: BatchShape) -> ClaimMoment:
+    def _claim_moment(self, upstream: Replica, limits: Limits, shape: BatchShape) -> ClaimMoment:
         return ClaimMoment(
             limits=limits,
             shape=shape,
@@ -189,8 +189,8 @@ class WorkingLoop:
             self._watch = None
             self._bell.ring()
 
-    def _send(self, batch: Batch, upstream: Upstream, limits: Limits) -> None:
-        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.calls_in_flight > 0 or self.has_backlog)
+    def _send(self, batch: Batch, upstream: Replica, limits: Limits) -> None:
+        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.load.calls > 0 or self.has_backlog)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
@@ -215,7 +215,7 @@ class WorkingLoop:
         self.drain.answered(sum([job.header.n for job in batch.jobs]))
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
 
-    async def _reply(self, replies: Sequence[Reply], deadline_ms: int) -> None:
+    async def _reply(self, replies: Sequence[Outcome], deadline_ms: int) -> None:
         """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""
         good = [(reply.job, reply.frame) for reply in replies if not reply.is_failure]
         failures = [(reply.job, reply.frame) for reply in replies if reply.is_failure]

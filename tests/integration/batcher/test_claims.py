@@ -7,7 +7,7 @@ import pytest
 from fakeredis import FakeAsyncRedis
 
 from autobatch_batcher.claiming.claims import Claims
-from autobatch_batcher.dialects.merging import envelope_bytes
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -50,7 +50,7 @@ class Scene:
         commands = FakeCommands(self.redis)
         self.link = LosingCommands(commands)
         self.worker = WorkerQueue(commands, commands, KEYS, "w1")
-        self.lanes = Lanes(envelope_bytes)
+        self.lanes = Lanes(Tei().envelope_bytes)
         queue = BatcherQueue(self.link, self.link, KEYS, "b1", lease_ms=60_000, reply_ttl_ms=60_000)
         self.claims = Claims(queue, self.lanes, RedisClock(), Metrics())
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from autobatch_batcher.dialects.merging import envelope_bytes
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.full import FullPolicy
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import ClaimMoment, Policy
@@ -35,7 +35,7 @@ def quiet(**changes: object) -> ClaimMoment:
 
 def holding(inputs: int, *, are_whole: bool = True) -> Lanes:
     """Return lanes that hold so many inputs: of one lane, or all of lanes in which one more would fit."""
-    lanes = Lanes(envelope_bytes)
+    lanes = Lanes(Tei().envelope_bytes)
     for number in range(inputs):
         options = None if are_whole or number % 2 else UNNORMALIZED
         route = "/embed" if are_whole else f"/{number // (CALL - 1)}"

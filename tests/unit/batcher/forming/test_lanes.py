@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import envelope_bytes, merge
+from autobatch_batcher.calling.calls import call_for, merge
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, batch_of
 from autobatch_batcher.forming.policy import CallMoment, policy_named
 from autobatch_batcher.forming.shaping import BatchShape
@@ -42,7 +43,7 @@ class Forming:
     """Lanes and the policy that decides when they give a batch."""
 
     def __init__(self, *, is_adaptive: bool = True) -> None:
-        self.lanes = Lanes(envelope_bytes)
+        self.lanes = Lanes(Tei().envelope_bytes)
         self.add = self.lanes.add
         self.clear = self.lanes.clear
         self.has_whole = self.lanes.has_whole
@@ -335,7 +336,7 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options 
         batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit), BY_ARRIVAL)
 
         assert batch
-        assert len(merge(batch.jobs).body) <= payload_limit
+        assert len(call_for(batch.jobs, Tei()).post.body) <= payload_limit
         assert len(batch.jobs) >= 4
 
 
@@ -455,8 +456,8 @@ def test_however_batches_are_cut_nothing_is_lost_or_doubled(
         assert len(sent) == len(set(names(sent)))
         assert all(may_share(sent[0], job) for job in sent[1:])
         first_of_each = list({job.body: job for job in reversed(sent)}.values())
-        assert len(first_of_each) == 1 or merge(sent).inputs <= inputs_max
-        assert merge(sent).body == merge([job for job in sent if job in first_of_each]).body
+        assert len(first_of_each) == 1 or len(merge(sent).items) <= inputs_max
+        assert merge(sent).items == merge([job for job in sent if job in first_of_each]).items
         left = [job for job in left if not any(job is gone for gone in sent)]
         assert [] == [job for job in left if may_share(sent[0], job) and job.body in {each.body for each in sent}]
         assert lanes.inputs == inputs_of(left)
@@ -472,7 +473,7 @@ def test_who_waits_with_the_same_input_goes_along_however_full_the_batch_is() ->
     batch = lanes.take(moment(0, is_idle=IDLE), SMALL, BY_ARRIVAL)
 
     assert batch
-    assert 4 == merge(batch.jobs).inputs
+    assert 4 == len(merge(batch.jobs).items)
     assert {*names(others), *names(twins)} == set(names(batch.jobs))
     assert 1 == lanes.inputs
 
@@ -532,7 +533,7 @@ def test_a_batch_knows_what_of_it_is_padding() -> None:
 def test_what_could_be_sent_now_is_what_the_free_slots_carry_beside_what_is_held(
     held: int, slots_free: int, sendable: int
 ) -> None:
-    lanes = Lanes(envelope_bytes)
+    lanes = Lanes(Tei().envelope_bytes)
     if held:
         lanes.add(make_job("held", n=held))
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import envelope_bytes
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.adaptive import WINDOW_BATCHES
 from autobatch_batcher.forming.full import FullPolicy
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason
@@ -78,7 +78,7 @@ FACTS = st.lists(
 
 
 def lanes_of(jobs: list[Job]) -> Lanes:
-    lanes = Lanes(envelope_bytes)
+    lanes = Lanes(Tei().envelope_bytes)
     for job in jobs:
         lanes.add(job)
     return lanes

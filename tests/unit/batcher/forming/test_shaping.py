@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import envelope_bytes, merge
+from autobatch_batcher.calling.calls import call_for
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming import shaping
 from autobatch_batcher.forming.lanes import is_full
 from autobatch_batcher.forming.shaping import WINDOW_MIN, BatchShape
@@ -35,7 +36,7 @@ OPTIONS = st.sampled_from([None, UNNORMALIZED])
 
 
 def pick(jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
-    return shaping.pick(jobs, limits, shape, envelope_bytes(jobs[0].header.options))
+    return shaping.pick(jobs, limits, shape, Tei().envelope_bytes(jobs[0].header.options))
 
 
 def of_lengths(*lengths: int) -> list[Job]:
@@ -88,7 +89,7 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
 
     if len(picked) > 1:
         assert inputs_of(picked) <= limits.inputs_max
-        assert len(merge(picked).body) <= limits.body_bytes_max
+        assert len(call_for(picked, Tei()).post.body) <= limits.body_bytes_max
         assert shape.units_max is None or (inputs_of(picked) + 1) * longest_of(picked) <= shape.units_max
         assert shape.padding_max is None or padding_of(picked) <= shape.padding_max
 
