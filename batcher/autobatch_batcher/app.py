@@ -25,9 +25,9 @@ from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control, connect
-from autobatch_shared.redis.job_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 

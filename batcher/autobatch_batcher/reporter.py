@@ -8,6 +8,7 @@ from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.status import BatcherStatus
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
@@ -87,7 +88,9 @@ class Reporter:
 
     async def _report(self) -> None:
         upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
-        status = BatcherStatus(self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1))
+        status = BatcherStatus(
+            self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1), frame_version=VERSION
+        )
         try:
             await self._control.report(self._batcher, status)
             self.reaches_redis = True

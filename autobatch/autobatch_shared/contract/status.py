@@ -5,7 +5,8 @@ from collections.abc import Iterable
 import msgspec
 
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, common_identity
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
+from autobatch_shared.contract.frames import ANSWERED_SINCE
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too
@@ -39,12 +40,14 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         held: Inputs claimed and not yet sent.
         upstreams: In the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
+        frame_version: Of the frames that it reads; 1 where it does not say.
     """
 
     at: int
     held: int
     upstreams: list[UpstreamStatus]
     drained_per_s: float = 0.0
+    frame_version: int = 1
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -70,6 +73,8 @@ class Fleet:
 
     Attributes:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown.
+        answers_our_frames: Whether each of them reads our frames or answers that it does not: none puts them aside without
+            an answer.
         upstreams: Of all batchers, the healthy ones first.
         is_healthy: Whether there is a live batcher with a healthy upstream.
         identity: The one identity of all healthy upstreams; None where they differ or one is unknown.
@@ -90,6 +95,7 @@ class Fleet:
                 fresh.append(status)
         self.batchers = tuple(fresh)
         self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
+        self.answers_our_frames = all(batcher.frame_version >= ANSWERED_SINCE for batcher in fresh)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)

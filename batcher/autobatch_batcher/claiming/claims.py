@@ -5,6 +5,7 @@
 2. A job leaves by its reply, by its deadline, or with the lease.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
@@ -12,14 +13,17 @@ from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
-from autobatch_shared.contract.frames import decode_job, id_in_queue
+from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import decode_job, id_in_queue, version_fault
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue
 
 log = logging.getLogger(__name__)
 
 RETRIED_JOBS_PER_CLAIM = 4
+VERSION_LOG_EVERY_S = 60.0  # a worker of another version sends job after job
+
+_Refused = list[tuple[str, bytes]]  # the id of a job and its reply, which is empty where it gets none
 
 
 class Claims:
@@ -48,6 +52,7 @@ class Claims:
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
+        self._version_logged_mono_s = float("-inf")
 
     async def claim(self, inputs: int, call_inputs_max: int, at_once: int) -> int:
         """Claim jobs and put them into the lanes. Return the inputs that came, bulk work not counted.
@@ -76,14 +81,14 @@ class Claims:
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
-        broken = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
+        refused = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
         others = self._lanes.inputs - held
-        broken += self._hold(claim.bulk, are_retried=False)
+        refused += self._hold(claim.bulk, are_retried=False)
         if had_bulk or self.has_bulk:
             got = self._lanes.inputs - held
             self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
         self._note_age()
-        await self._put_aside(broken)
+        await self._refuse(refused)
         return others
 
     def doubt(self) -> None:
@@ -103,7 +108,7 @@ class Claims:
         missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
         if missed:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
-            await self._put_aside(self._hold(missed, are_retried=True))
+            await self._refuse(self._hold(missed, are_retried=True))
 
     async def drop_expired(self, call_s: float) -> None:
         """Give up the claims of jobs for which an answer would come too late; their workers answer 504 in time.
@@ -115,7 +120,7 @@ class Claims:
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
             self.let_go(expired)
-            await self._give_up(expired)
+            await self._give_up([(job, b"") for job in expired])
 
     def let_go(self, jobs: Iterable[str]) -> None:
         """Take answered jobs off the list."""
@@ -134,30 +139,41 @@ class Claims:
         age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
         self._metrics.queue_age.set(age_s)
 
-    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> list[str]:
-        """Put frames into the lanes; return the ids of those that are broken, which cannot be answered."""
-        broken = []
+    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> _Refused:
+        """Put frames into the lanes; return what to tell of those that cannot be read."""
+        refused = []
         for frame in frames:
             try:
                 header, body = decode_job(frame)
+            except FrameOfAnotherVersion as error:
+                self._log_version(error)
+                refused.append((error.job, version_fault(error)))
             except MalformedFrame as error:
                 log.error("frame_malformed", extra={"error": str(error), "frame_bytes": len(frame)})  # noqa: TRY400
-                broken.append(id_in_queue(frame))
+                refused.append((id_in_queue(frame), b""))
             else:
                 self._in_hand.add(header.id)
                 self._lanes.add(Job(header, body, are_retried))
         self._metrics.held_inputs.set(self._lanes.inputs)
-        return broken
+        return refused
 
-    async def _put_aside(self, broken: list[str]) -> None:
-        if broken:
-            self._metrics.jobs_dropped.labels("malformed").inc(len(broken))
-            await self._give_up(broken)
+    def _log_version(self, error: FrameOfAnotherVersion) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        if now_mono_s - self._version_logged_mono_s >= VERSION_LOG_EVERY_S:
+            self._version_logged_mono_s = now_mono_s
+            log.error("frame_of_another_version", extra={"version": error.version, "job": error.job})
 
-    async def _give_up(self, jobs: list[str]) -> None:
-        """Give up claims without an answer."""
+    async def _refuse(self, refused: _Refused) -> None:
+        """Answer and give up jobs that cannot be read."""
+        for _, reply in refused:
+            self._metrics.jobs_dropped.labels("version" if reply else "malformed").inc()
+        if refused:
+            await self._give_up(refused)
+
+    async def _give_up(self, replies: _Refused) -> None:
+        """Give up claims, with the replies that there are."""
         try:
-            await self._queue.reply((), dropped=jobs)
+            await self._queue.reply((), replies)
         except QueueUnavailable:
             self.doubt()
             raise

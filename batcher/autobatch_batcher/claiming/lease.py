@@ -7,7 +7,7 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import JobPoisonous, QueueUnavailable
 from autobatch_shared.contract.frames import id_in_queue
-from autobatch_shared.redis.job_queue import BatcherQueue
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 
 log = logging.getLogger(__name__)
 

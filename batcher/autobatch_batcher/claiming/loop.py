@@ -24,8 +24,8 @@ from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 
 log = logging.getLogger(__name__)

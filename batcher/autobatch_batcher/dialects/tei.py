@@ -13,8 +13,7 @@ from autobatch_batcher.dialects.base import Answer, Condition, Post
 from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, Kind
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 
 TOKENIZE = "/tokenize"

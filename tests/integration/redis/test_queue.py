@@ -1,0 +1,502 @@
+"""The queue operations on a real server, on fakeredis, and on a server with the users that we deploy."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from fakeredis import FakeAsyncRedis
+from redis.asyncio import Redis
+
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.frames import JobHeader, encode, id_in_queue
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
+from autobatch_shared.redis.commands import Command, Commands, ReplyError
+from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.scripts import Script
+from autobatch_shared.redis.worker_queue import WorkerQueue
+from tests.conftest import used_cleanly
+from tests.integration.fake_commands import FakeCommands
+from tests.support.servers.redis_server import RedisServer
+from tests.support.version_1 import OLD_JOBS, OldJob
+from tests.support.waiting import wait_until
+
+KEYS = Keys("test")
+LEASE_MS = 200  # short, so that its end can be waited for
+NO_LIMIT = 1_000_000
+LATER_MS = 4_000_000_000_000
+
+
+@dataclass
+class Bench:
+    """A worker's end and any number of batchers' ends of one queue."""
+
+    link: Commands
+    blocking: Commands
+    redis: "Redis | FakeAsyncRedis"
+
+    @property
+    def worker(self) -> WorkerQueue:
+        return WorkerQueue(self.link, self.blocking, KEYS, "w1")
+
+    def batcher(self, name: str, lease_ms: int = 60_000) -> BatcherQueue:
+        return BatcherQueue(self.link, self.blocking, KEYS, name, lease_ms=lease_ms, reply_ttl_ms=60_000)
+
+
+@pytest.fixture(params=["real", "fake", "locked"])
+async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
+    if request.param == "fake":
+        fake = FakeAsyncRedis(version=(7, 0))
+        yield Bench(FakeCommands(fake), FakeCommands(fake), fake)
+        await fake.aclose()
+        return
+    if request.param == "locked":
+        locked = request.getfixturevalue("locked_redis")
+        async with linked(locked.url, locked.admin_url) as bench:
+            yield bench
+        assert locked.refused() == []
+        return
+    async with used_cleanly(shared_redis) as url, linked(url, url) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def linked(url: str, admin_url: str) -> AsyncIterator[Bench]:
+    async with AsyncExitStack() as stack:
+        links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
+        for link in links:
+            link.start()
+            stack.push_async_callback(link.close)
+            assert await link.wait_connected(5)
+        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
+
+
+def job(number: int, n: int = 1, at: int = 1) -> bytes:
+    return encode(JobHeader(f"w1.{number}", n, at, LATER_MS, "/embed"), b'["text"]')
+
+
+def everything(claim: Claim) -> list[bytes]:
+    return [*claim.retried, *claim.fresh, *claim.bulk]
+
+
+async def push(bench: Bench, *numbers: int) -> None:
+    assert await bench.worker.push([(False, [job(number)]) for number in numbers], NO_LIMIT) == set()
+
+
+async def lose(bench: Bench, name: str, jobs: int = 100) -> None:
+    """Let a batcher claim jobs and then fall silent until its lease has ended."""
+    await bench.batcher(name, LEASE_MS).claim(jobs, jobs)
+    ends = await bench.redis.zscore(KEYS.leases, name)
+    await wait_until(lambda: is_past(bench, ends))
+
+
+async def is_past(bench: Bench, redis_ms: float | None) -> bool:
+    seconds, micros = await bench.redis.time()
+    return redis_ms is not None and seconds * 1000 + micros / 1000 > redis_ms + 1
+
+
+async def test_a_thousand_jobs_come_out_in_push_order(bench: Bench) -> None:
+    await push(bench, *range(1000))
+    batcher = bench.batcher("b1")
+    frames: list[bytes] = []
+    while len(frames) < 1000:
+        frames += (await batcher.claim(32, 4)).fresh
+    assert [job(number) for number in range(1000)] == frames
+
+
+async def test_a_claim_stops_at_the_inputs_that_were_wanted(bench: Bench) -> None:
+    await bench.worker.push([(False, [job(number, n=10)]) for number in range(5)], NO_LIMIT)
+    claim = await bench.batcher("b1").claim(25, 0)
+    assert [job(number, n=10) for number in range(3)] == claim.fresh
+    assert claim.queued == 2
+
+
+async def test_an_empty_queue_gives_an_empty_claim(bench: Bench) -> None:
+    claim = await bench.batcher("b1").claim(32, 4)
+    assert ([], 0, 0) == (everything(claim), claim.queued, claim.dropped)
+    assert claim.redis_ms > 1_700_000_000_000
+
+
+async def test_a_full_queue_refuses_without_pushing(bench: Bench) -> None:
+    """Each request wholly or not at all; a smaller one behind a refused one may still fit."""
+    requests = [[job(1, n=3), job(2, n=3)], [job(3, n=5)], [job(4, n=4)]]
+    assert {1} == await bench.worker.push([(False, frames) for frames in requests], 10)
+    claim = await bench.batcher("b1").claim(100, 0)
+    assert [job(1, n=3), job(2, n=3), job(4, n=4)] == claim.fresh
+
+
+async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
+    await bench.worker.push([(False, [job(1, n=8)])], 10)
+    assert {0} == await bench.worker.push([(False, [job(2, n=8)])], 10)
+    await bench.batcher("b1").claim(8, 0)
+    assert set() == await bench.worker.push([(False, [job(3, n=8)])], 10)
+
+
+async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
+    """A list that was deleted by hand must not leave a queue that refuses for ever."""
+    await bench.worker.push([(False, [job(1, n=10)])], 10)
+    await bench.redis.delete(KEYS.jobs)
+    await bench.batcher("b1").claim(1, 0)
+    await push(bench, 2)
+    await bench.batcher("b1").claim(1, 0)
+    assert set() == await bench.worker.push([(False, [job(3, n=10)])], 10)
+
+
+async def push_bulk(bench: Bench, *numbers: int, n: int = 1) -> None:
+    assert await bench.worker.push([(True, [job(number, n=n) for number in numbers])], NO_LIMIT) == set()
+
+
+async def test_bulk_fills_what_room_is_left(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    await push_bulk(bench, *range(10, 20))
+    claim = await bench.batcher("b1").claim(32, 0, fill=5)
+    assert [job(1), job(2)] == claim.fresh
+    assert [job(10), job(11), job(12)] == claim.bulk
+    assert (0, 7) == (claim.queued, claim.queued_bulk)
+
+
+async def test_bulk_gets_its_share_beside_a_full_queue(bench: Bench) -> None:
+    await push(bench, *range(1, 9))
+    await push_bulk(bench, *range(10, 20))
+    claim = await bench.batcher("b1").claim(4, 0, bulk=2, fill=4)
+    assert [job(number) for number in (1, 2, 3, 4)] == claim.fresh
+    assert [job(10), job(11)] == claim.bulk
+
+
+async def test_bulk_that_finds_nothing_waiting_wakes_an_idle_batcher(bench: Bench) -> None:
+    """They wait at one list only."""
+    await push_bulk(bench, 1, 2)
+    assert await bench.batcher("b1").watch(0.5)
+    claim = await bench.batcher("b1").claim(1, 0, fill=5)
+    assert [job(1), job(2)] == [*claim.fresh, *claim.bulk]
+
+
+async def test_bulk_has_room_of_its_own(bench: Bench) -> None:
+    """A large request must not make single ones be refused, nor the other way round; and what is taken gives room."""
+    large = [job(number, n=2) for number in range(5)]
+    assert set() == await bench.worker.push([(False, [job(9)]), (True, large)], 10)
+    assert {0} == await bench.worker.push([(True, [job(20)]), (False, [job(21, n=9)])], 10)
+    await bench.batcher("b1").claim(100, 0, fill=100)
+    assert set() == await bench.worker.push([(True, large), (False, [job(30, n=10)])], 10)
+
+
+async def test_no_count_is_left_of_a_bulk_job_that_went_the_other_way(bench: Bench) -> None:
+    for number in range(20):
+        await push_bulk(bench, number, n=10)
+        await bench.batcher("b1").claim(10, 0, fill=10)
+    assert [None, None] == await bench.redis.mget(KEYS.waiting, KEYS.waiting_bulk)
+
+
+async def test_a_push_of_more_frames_than_lua_can_unpack(bench: Bench) -> None:
+    await push(bench, *range(9000))
+    assert await bench.redis.llen(KEYS.jobs) == 9000
+
+
+async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.reply([("w1.1", b"one"), ("w1.2", b"two")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1", "w1.2"]
+    assert await bench.worker.read_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
+    await bench.worker.delete_replies(["w1.1", "w1.2", "w1.3"])
+    assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.reply("w1.2"), KEYS.jobs) == 0
+    assert await bench.redis.llen(KEYS.inbox("w1")) == 0
+
+
+async def test_an_empty_inbox_is_waited_for_and_then_empty(bench: Bench) -> None:
+    assert await bench.worker.pop_inbox(0.01) == []
+
+
+async def test_a_dropped_job_is_given_up_without_an_answer(bench: Bench) -> None:
+    await push(bench, 1)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.reply([], dropped=["w1.1"]) == 0
+    assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.inbox("w1")) == 0
+
+
+async def test_a_reply_after_the_lease_ended_is_not_announced(bench: Bench) -> None:
+    """A batcher that was paused comes back when its jobs are another's: one job, one answer."""
+    await push(bench, 1)
+    await lose(bench, "paused")
+    other = bench.batcher("other")
+    assert (await other.reap())[0] == 1
+    assert everything(await other.claim(32, 4)) == [job(1)]
+    assert await bench.batcher("paused", LEASE_MS).reply([("w1.1", b"late")]) == 1
+    assert await bench.worker.pop_inbox(0.01) == []
+    assert await other.reply([("w1.1", b"in time")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]
+
+
+async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: Bench) -> None:
+    await bench.worker.push([(False, [job(number, at=number // 4)]) for number in range(12)], NO_LIMIT)
+    await lose(bench, "dead")
+    await push(bench, 99)
+    alive = bench.batcher("alive")
+    assert (await alive.reap()) == (12, [])
+    claim = await alive.claim(32, 100)
+    assert [job(number, at=number // 4) for number in range(12)] == list(claim.retried)
+    assert [job(99)] == list(claim.fresh)
+
+
+async def test_a_failure_that_comes_late_does_not_stand_in_the_way(bench: Bench) -> None:
+    """The paused one wakes into its own timeout while the other has the vectors."""
+    await push(bench, 1)
+    await lose(bench, "paused")
+    other = bench.batcher("other")
+    await other.reap()
+    await other.claim(32, 4)
+    assert await bench.batcher("paused", LEASE_MS).reply([], [("w1.1", b"timed out")]) == 1
+    assert await other.reply([("w1.1", b"vectors")]) == 0
+    assert await bench.worker.read_replies(["w1.1"]) == [b"vectors"]
+
+
+async def test_a_failure_is_announced_as_an_answer_is(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.reply([("w1.1", b"vectors")], [("w1.2", b"failure")]) == 0
+    assert sorted(await bench.worker.pop_inbox(1)) == ["w1.1", "w1.2"]
+    assert await bench.worker.read_replies(["w1.1", "w1.2"]) == [b"vectors", b"failure"]
+
+
+async def test_what_is_claimed_can_be_read_back(bench: Bench) -> None:
+    """After a claim whose answer was lost."""
+    await push(bench, 1, 2)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    assert await batcher.claimed() == {"w1.1": job(1), "w1.2": job(2)}
+    assert await bench.batcher("b2").claimed() == {}
+
+
+async def test_a_batcher_that_signed_off_has_killed_nothing(bench: Bench) -> None:
+    await push(bench, 1)
+    other = bench.batcher("other")
+    for name in ("first", "second", "third"):
+        leaving = bench.batcher(name)
+        await leaving.claim(32, 4)
+        await leaving.sign_off()
+        assert await other.reap() == (1, [])
+
+
+async def test_a_big_body_weighs_more_than_its_inputs(bench: Bench) -> None:
+    """Or ten thousand inputs of 2 MB would fill Redis long before the queue is full."""
+    big = encode(JobHeader("w1.1", 1, 1, LATER_MS, "/embed"), b"x" * 80_000)
+    assert {1} == await bench.worker.push([(False, [big]), (False, [job(2)])], 10)
+    await bench.batcher("b1").claim(100, 0)
+    assert set() == await bench.worker.push([(False, [job(number) for number in range(10)])], 10)
+
+
+async def test_a_live_batcher_is_not_reaped(bench: Bench) -> None:
+    await push(bench, 1)
+    alive = bench.batcher("alive")
+    await alive.claim(32, 0)
+    assert await bench.batcher("other").reap() == (0, [])
+    assert await alive.reply([("w1.1", b"mine")]) == 0
+
+
+async def test_a_lease_that_is_renewed_does_not_end(bench: Bench) -> None:
+    await push(bench, 1)
+    batcher = bench.batcher("b1", LEASE_MS)
+    await batcher.claim(32, 0)
+    first_end = await bench.redis.zscore(KEYS.leases, "b1")
+
+    async def renewed_beyond_the_first_end() -> bool:
+        assert await batcher.renew()
+        return await is_past(bench, first_end)
+
+    await wait_until(renewed_beyond_the_first_end)
+    assert await bench.batcher("other").reap() == (0, [])
+
+
+async def test_renewing_tells_when_the_lease_was_taken(bench: Bench) -> None:
+    await push(bench, 1)
+    await lose(bench, "paused")
+    await bench.batcher("other").reap()
+    assert not await bench.batcher("paused").renew()
+    assert await bench.batcher("paused").renew()
+
+
+async def test_a_job_that_two_batchers_died_with_is_given_up(bench: Bench) -> None:
+    await push(bench, 1)
+    await lose(bench, "first")
+    reaper = bench.batcher("reaper")
+    assert await reaper.reap() == (1, [])
+    await lose(bench, "second")
+    assert await reaper.reap() == (0, [job(1)])
+    assert await bench.redis.lrange(KEYS.dead, 0, -1) == [job(1)]
+    assert await reaper.reply([("w1.1", b"sorry")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]
+
+
+async def test_signing_off_gives_the_rest_to_the_others_at_once(bench: Bench) -> None:
+    await push(bench, 1)
+    leaving = bench.batcher("leaving")
+    await leaving.claim(32, 0)
+    await leaving.sign_off()
+    assert (await bench.batcher("other").reap())[0] == 1
+
+
+async def test_jobs_whose_client_has_gone_are_not_claimed(bench: Bench) -> None:
+    await push(bench, 1, 2, 3)
+    await bench.worker.forget(["w1.2", "w1.9"], 50)
+    claim = await bench.batcher("b1").claim(32, 0)
+    assert ([job(1), job(3)], 1) == (claim.fresh, claim.dropped)
+    await wait_until(lambda: is_forgotten(bench, "w1.9"))
+    assert await bench.redis.exists(f"{KEYS.gone}:w1.2") == 0
+
+
+async def is_forgotten(bench: Bench, job_id: str) -> bool:
+    """The mark of a job that was answered meanwhile goes with the job's deadline."""
+    return await bench.redis.exists(f"{KEYS.gone}:{job_id}") == 0
+
+
+async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
+    await bench.redis.rpush(KEYS.jobs, b"rubbish")
+    await push(bench, 1)
+    assert (await bench.batcher("b1").claim(32, 0)).fresh == [job(1)]
+    assert await bench.redis.lrange(KEYS.dead, 0, -1) == [b"rubbish"]
+
+
+@pytest.mark.parametrize("old", OLD_JOBS)
+async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: Bench, old: OldJob) -> None:
+    await bench.redis.rpush(KEYS.jobs, old.frame)
+    assert (await bench.batcher("b1").claim(32, 0)).fresh == [old.frame]
+    assert await bench.batcher("b1").claimed() == {old.id: old.frame}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b'"v":2', b'"v":0'),
+        (b'"v":2', b'"v":999'),
+        (b'"v":2', b'"v":1000'),
+        (b'"v":2', b'"v":-2'),
+        (b'"v":2', b'"v":'),
+        (b'"v":2', b'"v":2.0'),
+        (b'"crc":"', b'"crc":"xyz'),
+        (b'"id":"w1.1"', b'"id":"w1.1:dead"'),
+        (b'"id":"w1.1"', b'"id":""'),
+        (b'"id":"w1.1"', b'"id":"w1"'),
+    ],
+)
+async def test_what_is_claimed_has_the_id_that_python_reads(bench: Bench, change: tuple[bytes, bytes]) -> None:
+    """`claim.lua` and `id_in_queue` read the same frames: else a claim would be held that cannot be given up."""
+    frame = job(1).replace(*change, 1)
+    await bench.redis.rpush(KEYS.jobs, frame)
+    claimed = await bench.batcher("b1").claim(32, 0)
+    assert ([frame] if id_in_queue(frame) else []) == claimed.fresh
+    assert {id_in_queue(frame)} - {""} == set(await bench.batcher("b1").claimed())
+
+
+async def test_watching_leaves_the_jobs_where_they_are(bench: Bench) -> None:
+    await push(bench, 1, 2)
+    assert await bench.batcher("b1").watch(1)
+    assert await bench.redis.lrange(KEYS.jobs, 0, -1) == [job(1), job(2)]
+
+
+async def test_watching_an_empty_queue_ends_with_its_time(bench: Bench) -> None:
+    assert not await bench.batcher("b1").watch(0.01)
+
+
+@pytest.mark.parametrize("bench", ["real"], indirect=True)
+async def test_watching_wakes_when_a_job_comes(bench: Bench) -> None:
+    """Only on the real server: fakeredis does not wake a BLMOVE from within a script."""
+    watch = asyncio.create_task(bench.batcher("b1").watch(10))
+    await push(bench, 1)
+    assert await watch
+
+
+async def test_the_epoch_stays_until_the_data_is_lost(bench: Bench) -> None:
+    first = await bench.worker.epoch()
+    assert await bench.worker.epoch() == first
+    await bench.redis.flushall()
+    assert await bench.worker.epoch() != first
+
+
+async def test_redis_tells_the_time(bench: Bench) -> None:
+    assert await bench.worker.redis_ms() == pytest.approx(await bench.batcher("b1").redis_ms(), abs=5000)
+
+
+async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None:
+    """A restarted server knows no script; the first to come sends it, in a transaction too."""
+    await push(bench, 1)
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 0)
+    await bench.redis.script_flush()
+    assert await batcher.reply([("w1.1", b"one")]) == 0
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]
+
+
+async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> None:
+    await bench.redis.set(KEYS.jobs, "no list", px=10_000)
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        await bench.worker.push([(False, [job(1)])], NO_LIMIT)
+    await bench.redis.set(KEYS.claimed("b1"), "no hash", px=10_000)
+    with pytest.raises(ReplyError, match="WRONGTYPE"):
+        await bench.batcher("b1").reply([("w1.1", b"one")])
+
+
+async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
+    """Out of memory, say: the reply must be tried again and not be announced for good."""
+    with pytest.raises(ReplyError):
+        await Script("announce", (KEYS.claimed("b1"), KEYS.reply(""), KEYS.inbox("")), (1,)).run_after(
+            bench.link, [("SET", "{test}:a", "b", "PX", "no number")], 0
+        )
+
+
+class Answering:
+    """A link to a server that is not Redis."""
+
+    def __init__(self, reply: Any) -> None:
+        self.reply = reply
+
+    async def execute(self, *_args: str | bytes | int) -> Any:
+        return self.reply
+
+    async def transaction(self, commands: Sequence[Command]) -> list[Any]:
+        return [self.reply for _ in commands]
+
+
+@pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 7]])
+async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
+    link = Answering(reply)
+    worker = WorkerQueue(link, link, Keys("n"), "w")
+    batcher = BatcherQueue(link, link, Keys("n"), "b", lease_ms=1, reply_ttl_ms=1)
+    for asking in (
+        worker.push([(False, [b"x"])], 9),
+        worker.pop_inbox(1),
+        worker.read_replies(["w.1"]),
+        batcher.claim(1, 1),
+    ):
+        with pytest.raises(QueueUnavailable):
+            await asking
+
+
+async def test_one_batcher_at_a_time_tries_a_suspect(bench: Bench) -> None:
+    first, second = bench.batcher("b1"), bench.batcher("b2")
+    assert not await second.is_trying()
+    assert await first.begin_trial(60_000)
+    assert await second.is_trying()
+    assert not await second.begin_trial(60_000)
+    await first.end_trial(0)
+    assert await second.begin_trial(60_000)
+
+
+async def test_a_trial_may_linger(bench: Bench) -> None:
+    batcher = bench.batcher("b1")
+    await batcher.begin_trial(60_000)
+    await batcher.end_trial(50)
+    await wait_until(lambda: batcher.begin_trial(60_000))
+
+
+async def test_what_is_buried_can_be_looked_at(bench: Bench) -> None:
+    await bench.batcher("b1").bury(job(1))
+    await bench.batcher("b1").bury(job(2))
+    assert [job(2), job(1)] == await bench.redis.lrange(KEYS.dead, 0, -1)
+    assert await bench.redis.pttl(KEYS.dead) > 0
