@@ -5,7 +5,7 @@ import logging
 
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION
@@ -80,7 +80,7 @@ class Reporter:
                 self._probed_mono_s[upstream.name] = now_mono_s
                 self._probes[upstream.name] = asyncio.create_task(self._probe_one(upstream), name="probe")
 
-    async def _probe_one(self, upstream: Upstream) -> None:
+    async def _probe_one(self, upstream: Replica) -> None:
         was_healthy = upstream.is_healthy
         await upstream.probe()
         if upstream.is_healthy != was_healthy:

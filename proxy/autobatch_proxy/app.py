@@ -53,7 +53,7 @@ def make_app(settings: ProxySettings) -> web.Application:
         cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
         cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
-        recall = Recall(desk, cache, lambda: watcher.fleet.model)
+        recall = Recall(desk, cache, lambda: watcher.fleet.identity)
     common = CommonHeaders(worker, settings.cors_origins)
     access, key_file = _make_access(settings)
 

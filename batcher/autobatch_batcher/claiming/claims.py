@@ -9,9 +9,8 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
-from autobatch_batcher.claiming.bulk_share import BulkShare
+from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
-from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
@@ -27,14 +26,13 @@ VERSION_LOG_EVERY_S = 60.0  # a worker of another version sends job after job
 _Refused = list[tuple[str, bytes]]  # the id of a job and its reply, which is empty where it gets none
 
 
-class Holding:
+class Claims:
     """The batcher's record, as in Redis so here.
 
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
         queued: Other jobs that waited after the last claim.
-        pace: Of the claims.
 
     Args:
         queue: Where jobs are claimed.
@@ -50,29 +48,33 @@ class Holding:
         self._lanes = lanes
         self._clock = clock
         self._metrics = metrics
-        self.pace = Pace()
         self.queued = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
         self._version_logged_mono_s = float("-inf")
 
-    async def claim(self, inputs: int, inputs_max: int, at_once: int) -> None:
-        """Claim jobs and put them into the lanes.
+    async def claim(self, inputs: int, call_inputs_max: int, at_once: int) -> int:
+        """Claim jobs and put them into the lanes. Return the inputs that came, bulk work not counted.
 
         Args:
             inputs: Wanted, beside what is held.
-            inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
+            call_inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
             at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
+
+        Raises:
+            QueueUnavailable: What was claimed, if anything, is fetched by `recover`.
         """
         held = self._lanes.inputs
-        bulk = self._share.due(inputs_max)
+        had_bulk = self.has_bulk
+        bulk = self._share.due(call_inputs_max) if had_bulk else 0
         try:
-            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, inputs_max - held), at_once)
+            claim = await self._queue.claim(
+                inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once
+            )
         except QueueUnavailable:
             self.doubt()
             raise
-        now_mono_s = asyncio.get_running_loop().time()
         self._clock.sync(claim.redis_ms)
         self.queued = claim.queued
         self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
@@ -82,13 +84,12 @@ class Holding:
         refused = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
         others = self._lanes.inputs - held
         refused += self._hold(claim.bulk, are_retried=False)
-        got = self._lanes.inputs - held
-        self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=inputs_max)
-        self.pace.note(others, now_mono_s)
-        if others:
-            self.pace.arrived(now_mono_s)
+        if had_bulk or self.has_bulk:
+            got = self._lanes.inputs - held
+            self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
         self._note_age()
         await self._refuse(refused)
+        return others
 
     def doubt(self) -> None:
         """Say that Redis may have claimed for us what we have not heard of."""
@@ -126,7 +127,10 @@ class Holding:
         self._in_hand.difference_update(jobs)
 
     def lose_lanes(self) -> None:
-        """Forget what has not been sent: the lease has ended, and it is somebody else's now."""
+        """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        if not self._lanes.inputs:
+            return
+        log.warning("lease_lost", extra={"inputs": self._lanes.inputs})
         self.let_go([job.header.id for job in self._lanes])
         self._lanes.clear()
 
