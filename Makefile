@@ -46,7 +46,7 @@ test-faults: .venv/dev.done
 	$(BIN)/python -m pytest tests/faults
 
 test-clients-javascript: .venv/dev.done
-	$(BIN)/python -m pytest tests/clients/test_programs.py
+	$(BIN)/python -m pytest tests/clients/matrix/test_programs.py
 
 quick: .venv/dev.done    ## What to run after every change, in less than a minute: all checks, and the tests that need no server
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
@@ -56,7 +56,7 @@ test-unit-half: .venv/dev.done
 	$(BIN)/python -m pytest $(UNIT_HALF)
 
 test-unit-others: .venv/dev.done
-	$(BIN)/python -m pytest tests/unit tests/parity/test_comparing.py $(UNIT_HALF:%=--ignore=%)
+	$(BIN)/python -m pytest tests/unit tests/parity/answers/test_comparing.py $(UNIT_HALF:%=--ignore=%)
 
 test-bare: .venv/dev.done ## What depends on this machine's Redis and nginx, with the wheels' instead
 	.ci/without redis-server redis-cli valkey-server nginx -- $(BIN)/python -m pytest tests/integration tests/e2e tests/faults
@@ -88,12 +88,12 @@ test-clients-%: .venv/run.done .venv-clients-%/run.done
 	CLIENTS=$* .venv-clients-$*/bin/python -m pytest -c tests/clients/pytest.ini --confcutdir tests/clients tests/clients
 
 test-clients-others: .venv/dev.done ## Only those of JavaScript, Go, Rust and Java, as far as they are installed; the first build takes minutes
-	CLIENTS=others $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/clients/test_programs.py
+	CLIENTS=others $(BIN)/python -m pytest -o faulthandler_timeout=1200 tests/clients/matrix/test_programs.py
 
 clients-docs: .venv/dev.done ## Run every client SDK that can run here, and write docs/clients.md of what was seen
 	rm -rf run/clients
 	-CLIENTS_RESULTS=$(CURDIR)/run/clients $(MAKE) --keep-going test-clients
-	$(BIN)/python -m tests.clients.document run/clients > docs/clients.md
+	$(BIN)/python -m tests.clients.matrix.document run/clients > docs/clients.md
 
 .venv-generators/run.done: requirements/generators.txt
 	$(PYTHON) -m venv .venv-generators

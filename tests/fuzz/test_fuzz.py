@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autobatch_proxy.http.content_types import is_json
 from autobatch_proxy.http.handler import PLANNERS
 from autobatch_shared.contract.errors import InvalidRequest
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.targets import TARGETS, FuzzTarget
 from tests.unit.planning import ALLOWED, JSON, RULES
 
 NAMES = pytest.mark.parametrize("name", TARGETS)
@@ -40,7 +40,7 @@ def damaged(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
 
 @NAMES
 def test_nothing_that_may_come_breaks_it(name: str) -> None:
-    target: Target = TARGETS[name]
+    target: FuzzTarget = TARGETS[name]
 
     @QUICK
     @given(damaged(target.seeds) | st.binary(max_size=60))

@@ -1,4 +1,4 @@
-"""`autobatch bench report`: start every system, measure everything, and write it down with pictures."""
+"""`autobatch bench report`: start every system, measure everything, and write a report with pictures."""
 
 import sys
 from importlib.util import find_spec
@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands.options import Rounds, Seconds, Workers
+from autobatch_bench.commands import RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing import target_systems
-from autobatch_bench.comparing.promises import GROUPS, Verdict, asides, evaluate
+from autobatch_bench.comparing.promises import GROUPS, TargetResult, asides, evaluate
 from autobatch_bench.comparing.rounds import Round
-from autobatch_bench.comparing.sides import Comparison, Plan, compare
-from autobatch_bench.load.workloads import Kind, make
+from autobatch_bench.comparing.sides import Comparison, ComparisonOptions, compare
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import facts, grids, page, results, terminal
 from autobatch_bench.systems.rig import Rig
-from autobatch_bench.systems.system import ProxyPlan, Upstream, started
+from autobatch_bench.systems.system import ProxyPlan, UpstreamKind, started
 from autobatch_shared.install_hints import install_command
 
 TITLE = "autobatch against its upstream"
@@ -32,15 +32,15 @@ def report(
     *,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for report.html, its pictures and results.jsonl.")],
     upstream: Annotated[
-        list[Upstream] | None, typer.Option(help="Upstreams to measure; give it several times. [default: all]")
+        list[UpstreamKind] | None, typer.Option(help="Upstreams to measure; give it several times. [default: all]")
     ] = None,
     with_targets: Annotated[bool, typer.Option(help="Measure the targets, too.")] = True,
     dirty: Annotated[
         bool, typer.Option("--dirty", help="Measure files that are not committed; the report says so.")
     ] = False,
-    seconds: Seconds = 2.0,
-    rounds: Rounds = 3,
-    workers: Workers = 2,
+    seconds: SecondsOption = 2.0,
+    rounds: RoundsOption = 3,
+    workers: WorkersOption = 2,
 ) -> None:
     """Measure everything and write a report. Exit status 1 if any answer was wrong or failed, 2 if nothing was measured."""
     console = Console()
@@ -57,19 +57,19 @@ def report(
         raise typer.Exit(2)
     out.mkdir(parents=True, exist_ok=True)
     done: list[Round] = []
-    verdicts: list[Verdict] = []
+    verdicts: list[TargetResult] = []
     notes: list[str] = []
     with terminal.progress(console, None) as told:
         comparisons = []
-        for each in upstream or Upstream:
+        for each in upstream or UpstreamKind:
             with started(each, proxies=(ProxyPlan(workers=workers, has_nginx=True),)) as sides:
-                rig = Rig(sides, is_fake=each is not Upstream.EMBEDDER, told=told)
+                rig = Rig(sides, is_fake=each is not UpstreamKind.EMBEDDER, told=told)
                 rig.warm_up()
-                comparisons.append(compare(rig, each, make(Kind.SHORT), Plan(seconds, rounds)))
+                comparisons.append(compare(rig, each, make(WorkloadKind.SHORT), ComparisonOptions(seconds, rounds)))
                 done += rig.rounds
         if with_targets:
-            plan = target_systems.Plan(tuple(GROUPS), seconds, rounds, workers, 0, is_full=False)
-            figures, target_rounds = target_systems.measure(plan, told)
+            options = target_systems.TargetOptions(tuple(GROUPS), seconds, rounds, workers, 0, is_full=False)
+            figures, target_rounds = target_systems.measure(options, told)
             verdicts, notes = evaluate(figures, GROUPS), asides(figures)
             done += target_rounds
     write(out, facts.collect(["autobatch", "bench", *sys.argv[1:]], measured), comparisons, verdicts, notes, done)
@@ -81,7 +81,7 @@ def write(
     out: Path,
     about: dict[str, str],
     comparisons: list[Comparison],
-    verdicts: list[Verdict],
+    verdicts: list[TargetResult],
     notes: list[str],
     done: list[Round],
 ) -> None:
@@ -101,14 +101,14 @@ def write(
             section.add(grid, pictures.get(key, ""))
         sections.append(section)
     workloads = page.Section("Workloads")
-    workloads.say([f"{made.name}: {made.about}; POST {made.path}" for made in map(make, Kind)])
+    workloads.say([f"{made.name}: {made.about}; POST {made.path}" for made in map(make, WorkloadKind)])
     sections.append(workloads)
     (out / "report.html").write_text(page.render(TITLE, LEAD, about, sections), encoding="utf-8")
     (out / "results.jsonl").write_bytes(results.lines(about, comparisons, verdicts, notes, done))
 
 
 def _results(
-    comparisons: list[Comparison], verdicts: list[Verdict], notes: list[str], done: list[Round]
+    comparisons: list[Comparison], verdicts: list[TargetResult], notes: list[str], done: list[Round]
 ) -> page.Section:
     section = page.Section("In short")
     bad = sum(each.bad for each in done)

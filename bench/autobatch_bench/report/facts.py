@@ -1,4 +1,4 @@
-"""What a report says of where and how it was made."""
+"""Facts about the machine and the versions, for a report."""
 
 import os
 import platform

@@ -38,7 +38,7 @@ class Section:
         self._parts.append(f"<figure>{body}</figure>")
 
     def say(self, lines: Sequence[str]) -> None:
-        """Put a list of sentences below what is there."""
+        """Append a list of sentences."""
         self._parts.append(f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>")
 
     def html(self) -> str:

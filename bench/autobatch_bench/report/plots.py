@@ -1,6 +1,7 @@
 """The pictures of a report, each as PNG bytes. Imported only when a report is written: it needs matplotlib.
 
-Colours are Okabe and Ito's, which every kind of eyesight can tell apart; direct and proxy also differ by marker and line.
+Colours are Okabe and Ito's, which people with any colour vision can tell apart; direct and proxy also differ by marker
+and line.
 """
 
 import io
@@ -33,7 +34,7 @@ SIDES = ("direct", "proxy")
 
 
 def of_comparison(comparison: Comparison) -> dict[str, bytes]:
-    """Every picture of a comparison, by the name of the table that it stands beside, and two more for latencies."""
+    """Every picture of a comparison, by the name of the table that it accompanies, and two more for latencies."""
     name, load = comparison.upstream, comparison.workload
     pictures: dict[str, tuple[object, Callable[[Axes], None]]] = {
         "bursts": (comparison.bursts, lambda axes: _bursts(axes, comparison.bursts)),

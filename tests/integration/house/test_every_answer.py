@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from autobatch_proxy.http.handler import PATHS, Compute
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.house import Reply, open_house, ready_house
+from tests.support.house import HttpAnswer, open_house, ready_house
 
 VARY = "origin, access-control-request-method, access-control-request-headers"
 KEYED = {"api_keys": SecretStr("first,second")}
@@ -16,7 +16,7 @@ CLOSED = ["/info", "/meta", "/v1/models", "/v1/models/x"]
 OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/x")
 
 
-def check(reply: Reply, request_id: str | None = None) -> None:
+def check(reply: HttpAnswer, request_id: str | None = None) -> None:
     assert reply.headers["vary"] == VARY
     assert "Server" not in reply.headers
     said = reply.headers["x-request-id"]
