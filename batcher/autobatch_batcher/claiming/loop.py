@@ -212,7 +212,7 @@ class WorkingLoop:
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
-        self.drain.answered(sum([job.header.n for job in batch.jobs]))
+        self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
 
     async def _reply(self, replies: Sequence[JobOutcome], deadline_ms: int) -> None:
