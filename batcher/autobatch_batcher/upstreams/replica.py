@@ -21,7 +21,7 @@ TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
 
 @dataclass(slots=True)
-class Load:
+class ReplicaLoad:
     """What one upstream is doing for this batcher.
 
     Attributes:
@@ -54,7 +54,7 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
-        self.load = Load()
+        self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
