@@ -28,9 +28,9 @@ from autobatch_shared.contract.keys import Keys
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.control import Control, connect
-from autobatch_shared.redis.job_queue import WorkerQueue
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.result_cache import ResultCache
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from autobatch_shared.settings.definitions import ProxySettings
 
 log = logging.getLogger(__name__)
@@ -46,14 +46,14 @@ def make_app(settings: ProxySettings) -> web.Application:
     ruler = make_ruler(settings.tokenizer_file)
     watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
     queue = WorkerQueue(link, inbox_link, keys, worker)
-    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet.drained_per_s)
+    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet)
     metrics, share = Metrics(), AloneShare()
     cache_link, recall = None, None
     if settings.cache_ttl_s:
         cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
         cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
-        recall = Recall(desk, cache, lambda: watcher.fleet.model)
+        recall = Recall(desk, cache, lambda: watcher.fleet.identity)
     common = CommonHeaders(worker, settings.cors_origins)
     access, key_file = _make_access(settings)
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.merging import merge
+from autobatch_batcher.calling.calls import call_for
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_proxy.dialects.foreign_bodies import plan_queries, plan_vectors
 from autobatch_proxy.dialects.openai import plan_openai
@@ -131,9 +132,10 @@ def _check_pieces(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
         header = JobHeader(f"w.{number}", piece.n, 0, 0, plan.route, piece.kind, piece.options, longest=piece.longest)
         travelled, body = decode_job(encode(header, piece.body))
         assert (travelled, body) == (header, piece.body)
-        call = merge([Job(header, body)])
-        sent = dict(strict_json.read(call.body))["inputs"]
-        assert [sent[place] for place in call.places[0]] == own
+        call = call_for([Job(header, body)], Tei())
+        sent = dict(strict_json.read(call.post.body))["inputs"]
+        assert call.merged is not None
+        assert [sent[place] for place in call.merged.places[0]] == own
         assert piece.kind == "solo" or all(map(_has_text, own))
         found |= dict(zip(piece.places or range(piece.n), own, strict=True))
     assert [found[place] for place in range(len(inputs))] == inputs

@@ -104,7 +104,7 @@ TARGETS: dict[str, FuzzTarget] = {
     ),
     "frames": FuzzTarget(
         stored.check_frames,
-        (encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'), encode(_REPLY, b"[[1]]"), b'{"v":1,"crc":"'),
+        (encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'), encode(_REPLY, b"[[1]]"), b'{"v":2,"crc":"'),
     ),
     "framed": FuzzTarget(stored.check_framed, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed")), _rest(_REPLY))),
     "replies": FuzzTarget(

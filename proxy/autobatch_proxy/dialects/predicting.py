@@ -12,7 +12,7 @@ from autobatch_proxy.dialects.strict_json import grammar, read
 from autobatch_proxy.dialects.tei import direction_of, or_verbatim
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Plan, Rules, plan_list
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.options import Options, unless_default
 
 ROUTE = "/predict"

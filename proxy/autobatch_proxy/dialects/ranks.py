@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 
 _encode = msgspec.json.Encoder().encode
 

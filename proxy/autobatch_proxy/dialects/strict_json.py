@@ -14,7 +14,7 @@ import msgspec
 
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Kind, Piece, Plan, Rules, plan_list
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.options import Options
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]

@@ -23,8 +23,7 @@ from autobatch_proxy.dialects.strict_json import Plain, grammar, read
 from autobatch_proxy.dialects.tei import direction_of, or_verbatim
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import InvalidRequest
+from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest
 
 JSON = "application/json"
 REPEATED_BYTES_MAX = 1_000_000  # half of what a body may have: a query of 15 kB can have 2,048 texts, 64 calls of 32

@@ -81,7 +81,7 @@ class Compute:
         self._metrics = metrics
         self._share = share
         self._common = common
-        self._vocabulary = Vocabulary(desk, rules.ruler.vocabulary, lambda: watcher.fleet.model)
+        self._vocabulary = Vocabulary(desk, rules.ruler.vocabulary, lambda: watcher.fleet.identity)
 
     def handler(self, path: str) -> Handler:
         """Return the handler of `POST path`."""

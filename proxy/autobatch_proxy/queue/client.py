@@ -30,9 +30,10 @@ from autobatch_shared.contract.errors import (
     QueueUnavailable,
 )
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
+from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
+from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Desk:
         worker: This worker's id.
         inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
             are counted apart, so that a large request refuses nobody else.
-        drained_per_s: Inputs that are answered in a second of backlog; 0 while nobody knows.
+        fleet: Returns what is known of the live batchers.
     """
 
     def __init__(
@@ -88,10 +89,10 @@ class Desk:
         inbox_link: RedisLink,
         worker: str,
         inputs_max: int,
-        drained_per_s: Callable[[], float],
+        fleet: Callable[[], Fleet],
     ) -> None:
         self.counts = DeskCounts()
-        self._drained_per_s = drained_per_s
+        self._fleet = fleet
         self._backlog = Backlog()
         self._inputs_in_flight = [0, 0]  # of bulk requests the second
         self._queue = queue
@@ -112,6 +113,7 @@ class Desk:
         self._must_recover = True
         self._is_away = False
         self._is_refused = False
+        self._is_answered = True
 
     @property
     def inputs_in_flight(self) -> int:
@@ -145,13 +147,16 @@ class Desk:
 
         Raises:
             QueueFull: Refused, nothing was pushed: too much waits, or so much that it could not be answered in time.
-            QueueUnavailable: Redis is away, or lost the jobs.
+            QueueUnavailable: Redis is away, or lost the jobs; or a batcher is of a version that would not answer.
             DeadlineExceeded: After `timeout_s` seconds.
         """
+        fleet = self._fleet()
+        if not fleet.answers_our_frames:
+            raise batcher_too_old()
         is_bulk = plan.is_bulk
         inputs = sum([piece.n for piece in plan.pieces])
         now_s = self._loop.time()
-        wait_s = self._backlog.wait_s(self._drained_per_s(), now_s, is_bulk=is_bulk)
+        wait_s = self._backlog.wait_s(fleet.drained_per_s, now_s, is_bulk=is_bulk)
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
             if self._backlog.is_old(now_s):
                 self._backlog.note(self._queue.ahead, now_s)  # one look at a time
@@ -220,7 +225,7 @@ class Desk:
             request.frames = []  # Redis has them; ten thousand waiting requests need not
         for place in refused:
             request = requests[place]
-            wait_s = self._backlog.wait_s(self._drained_per_s(), now_s, is_bulk=request.is_bulk)
+            wait_s = self._backlog.wait_s(self._fleet().drained_per_s, now_s, is_bulk=request.is_bulk)
             _fail(request.futures, partial(queue_full, wait_s))
 
     def _leave(self, request: _Request) -> None:
@@ -248,6 +253,7 @@ class Desk:
                 if self._must_recover:
                     await self._recover()
                 await self._sync_clock()
+                self._check_batchers()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
                 self._is_away = False
@@ -287,6 +293,15 @@ class Desk:
         if now_mono_s - self._clock_synced_mono_s > CLOCK_SYNC_S:
             self._clock.sync(await self._queue.redis_ms())
             self._clock_synced_mono_s = now_mono_s
+
+    def _check_batchers(self) -> None:
+        """Give up what waits while a batcher is live that would put it aside without an answer."""
+        is_answered = self._fleet().answers_our_frames
+        if not is_answered:
+            if self._is_answered:
+                log.error("batcher_too_old", extra={"requests_failed": len(self._waiting)})
+            _fail(list(self._waiting.values()), batcher_too_old)
+        self._is_answered = is_answered
 
     async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
         """Fetch replies and wake their handlers."""
@@ -334,6 +349,11 @@ def queue_full(wait_s: float) -> QueueFull:
     error = QueueFull()
     error.retry_after_s = retry_after_s(wait_s)
     return error
+
+
+def batcher_too_old() -> QueueUnavailable:
+    """Return the refusal of a request while a batcher is live that would not answer it."""
+    return QueueUnavailable(frames.versions_differ(worker=frames.VERSION, batcher=frames.ANSWERED_SINCE - 1))
 
 
 def _fail(futures: Sequence["asyncio.Future[Reply]"], error: Callable[[], AutobatchError]) -> None:

@@ -7,9 +7,10 @@ from autobatch_bench.checking.oracle import answer
 from autobatch_proxy.queue.client import Desk, new_worker_id
 from autobatch_proxy.requests.plan import Piece, Plan
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.job_queue import WorkerQueue
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.support.clerk import open_clerk
 
 
@@ -30,7 +31,7 @@ async def test_a_reply_that_comes_while_missed_ones_are_fetched_is_not_thrown_aw
     worker = new_worker_id()
     link, inbox_link = (RedisLink(Address.from_url(redis_url), f"{worker}-{use}") for use in ("commands", "inbox"))
     queue = Interrupted(link, inbox_link, Keys("house"), worker)
-    desk = Desk(queue, link, inbox_link, worker, 1000, lambda: 0.0)
+    desk = Desk(queue, link, inbox_link, worker, 1000, lambda: Fleet((), 0))
     async with open_clerk(redis_url) as clerk:
         link.start()
         assert await link.wait_connected(5)

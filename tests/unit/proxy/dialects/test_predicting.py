@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import splice
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_proxy.dialects.predicting import plan_predict
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
 from autobatch_shared.contract.errors import InvalidRequest
@@ -99,7 +99,7 @@ def test_anything_becomes_its_items_or_itself(
     items, is_one, effective = meant
     found: dict[int, object] = {}
     for piece in planned.pieces:
-        call = read(splice([piece.body[1:-1]], piece.options))
+        call = read(Tei().compose("", [piece.body[1:-1]], piece.options).body)
         assert call is not None
         assert call[2] == effective
         assert len(json.loads(piece.body)) == piece.n <= job_inputs_max

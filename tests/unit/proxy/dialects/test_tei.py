@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import splice
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_proxy.dialects.tei import plan_embed, plan_embed_all, plan_embed_sparse
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Allowed, Piece, Rules
@@ -143,7 +143,7 @@ def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max
         assert piece.n == len(own) <= job_inputs_max
         assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
         assert json.loads(piece.body) == own
-        assert read(splice([piece.body[1:-1]], piece.options)) == (own, options)
+        assert read(Tei().compose("", [piece.body[1:-1]], piece.options).body) == (own, options)
         assert piece.longest == max(map(len, own))
         is_safe = all(isinstance(item, str) and item for item in own)
         assert piece.kind == "solo" or is_safe
