@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.faults.load import Load
+from tests.faults.load import SteadyLoad
 from tests.faults.memory import grown
 from tests.faults.outcome import AnswerKind, FaultRow, tally
 from tests.faults.world import DEADLINE_S, World
@@ -28,7 +28,7 @@ class Act:
     """
 
     world: World
-    load: Load
+    load: SteadyLoad
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Scenario:
 
 async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> FaultRow:
     """Play one scenario in a world that is well; it is well again afterwards, or the row complains."""
-    load = Load(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
+    load = SteadyLoad(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
     loop = asyncio.get_running_loop()
     await world.computed_again()
     load.start()
@@ -75,7 +75,7 @@ async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> 
     return row
 
 
-async def _until_right(load: Load, end_s: float) -> None:
+async def _until_right(load: SteadyLoad, end_s: float) -> None:
     """Return once every request of a whole TAIL_S has its vector, or when it is clear that recovery takes too long."""
     loop = asyncio.get_running_loop()
 
@@ -89,7 +89,7 @@ async def _until_right(load: Load, end_s: float) -> None:
 
 
 async def _missed(
-    scenario: Scenario, world: World, load: Load, row: FaultRow, memory_mb: dict[str, float]
+    scenario: Scenario, world: World, load: SteadyLoad, row: FaultRow, memory_mb: dict[str, float]
 ) -> list[str]:
     """Return what was demanded beside zeros, and is not so."""
     missed = []

@@ -12,7 +12,7 @@ SPARE_S = 1.0  # after its deadline a request counts as hung
 _serials = itertools.count()
 
 
-class Load:
+class SteadyLoad:
     """Sends until it is stopped.
 
     Args:

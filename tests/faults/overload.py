@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.load import Load
+from tests.faults.load import SteadyLoad
 from tests.faults.outcome import AnswerKind, Request
 from tests.faults.world import World, open_world
 
@@ -37,7 +37,7 @@ class OverloadRow:
 
 async def offered(world: World, per_second: float, seconds: float, headers: bytes = b"") -> list[Request]:
     """Offer load for a while, and return every request once it has ended."""
-    load = Load(world.nginx_port, per_second, DEADLINE_MS / 1000 if headers else 5.0, headers=headers)
+    load = SteadyLoad(world.nginx_port, per_second, DEADLINE_MS / 1000 if headers else 5.0, headers=headers)
     load.start()
     await asyncio.sleep(seconds)
     await load.stop()

@@ -12,7 +12,7 @@ from autobatch_bench.checking.checks import OracleCheck
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.load import burst, closed_loop, open_loop
 from autobatch_bench.load.connection import connect
-from autobatch_bench.load.outcome import NO_ANSWER, Outcome
+from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome
 from autobatch_bench.load.traffic import Endpoint, Traffic
 from autobatch_bench.load.workloads import Workload, WorkloadKind, make, several_short
 from autobatch_bench.systems.rig import RunLoad
@@ -32,7 +32,7 @@ def load(request: pytest.FixtureRequest) -> RunLoad:
     return LOADS[request.param]
 
 
-async def outcome_of(load: RunLoad, upstream: FakeUpstream, workload: Workload = SHORT) -> Outcome:
+async def outcome_of(load: RunLoad, upstream: FakeUpstream, workload: Workload = SHORT) -> LoadOutcome:
     """Run a load to its end, checks included."""
     traffic = Traffic(workload, itertools.count(), OracleCheck(workload))
     outcome = await load(Endpoint("127.0.0.1", upstream.port), traffic)
