@@ -17,13 +17,14 @@ NOT_YET = {
     "Bench",
     "Counting",
     "Desk",
+    "Frames",
     "Keys",
+    "Kind",
     "Metrics",
     "Model",
     "Reply",
     "Route",
     "Shape",
-    "Upstream",
     "rows",
 }
 

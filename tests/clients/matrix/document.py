@@ -1,4 +1,4 @@
-"""`python -m tests.clients.matrix.document FOLDER`: print docs/clients.md, made of the rows that a run left in a folder."""
+"""`python -m tests.clients.matrix.document FOLDER`: print docs/clients.md from the rows of a run's folder."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ COLUMNS = ("client", "version", "model", "sends", "one", "crowd", "alone", "list
 
 
 def document_of(rows: Sequence[ClientRow]) -> str:
-    """Return the document: a table for each language, and what there is to say about its rows."""
+    """Return the document: a table for each language, and remarks on its rows."""
     sections = [HEAD]
     run = [row for row in rows if not row.skipped]
     for language in dict.fromkeys(row.language for row in run):
@@ -73,12 +73,12 @@ def _code(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    """Return foreign words as they are, not as Markdown."""
+    """Return a foreign text as code, so that it is not read as Markdown."""
     return f"`{text.replace('`', ' ')}`"
 
 
 def _listed(title: str, entries: Iterable[tuple[str, ClientRow]]) -> list[str]:
-    """Return a section, or none; clients of which the same is said stand together."""
+    """Return a section, or none; clients with the same remark are listed together."""
     clients: defaultdict[str, dict[str, None]] = defaultdict(dict)  # in the order of the tables, each once
     for text, row in entries:
         clients[text][f"{row.client} ({row.language})"] = None
