@@ -1,4 +1,4 @@
-"""Bad input on raw sockets, at nginx and at a worker: each gets an answer, the system is unharmed, other clients are not affected.
+"""Bad input on raw sockets, at nginx and at a worker: each gets an answer, and nothing else changes.
 
 One system for all cases. Whatever is sent, the same processes keep running, a client on another connection keeps
 getting its own vectors, and no log contains a word of any body.

@@ -1,4 +1,4 @@
-"""The whole system as processes: gunicorn workers, batchers, a real Redis; only the upstream is a fake that names its texts."""
+"""The whole system as processes: gunicorn workers, batchers, a real Redis; only the upstream is a fake."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Languages whose SDKs are measured by programs: how the programs of `programs/<language>/` are built, and when they run.
+"""Languages whose SDKs are measured by programs: how those of `programs/<language>/` are built, and when they run.
 
 JavaScript runs if it is installed. The others are built and run only with CLIENTS=others
 (`make test-clients-others`), because of their build times. A language that is not installed, is too old or cannot reach

@@ -1,4 +1,4 @@
-"""haystack: its embedders of OpenAI, and of text-embeddings-inference, which requests vectors that are not normalized."""
+"""haystack: its embedders of OpenAI, and of text-embeddings-inference, which disables normalization."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""From runs to figures: counts, medians of neighbouring rounds, faults in words, parts of a request's time."""
+"""From runs to figures: counts, medians of pairs of rounds, sentences about bad answers, parts of a request's time."""
 
 from collections import Counter
 

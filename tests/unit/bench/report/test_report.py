@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, with everything that was measured."""
+"""The report: one self-contained page with everything that was measured."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_text_is_escaped() -> None:
 
 
 def test_a_report_is_one_page_that_fetches_nothing(tmp_path: Path) -> None:
-    """Pictures are inside; no script, no style sheet, no address of anything."""
+    """Pictures are embedded; there is no script, no style sheet and no link."""
     pytest.importorskip("matplotlib")
     rounds = [each for point in POINTS for both in point.pairs for each in both.values()]
     report.write(tmp_path, {"command": "autobatch bench report"}, [COMPARISON, EMPTY], [VERDICT], ["a note"], rounds)
