@@ -1,4 +1,4 @@
-"""What the tests of the planners share: rules and limits that get in nobody's way."""
+"""Rules and limits for the tests of the planners, large enough not to matter."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ALLOWED = Allowed(job_inputs_max=32, length_max=10**9, served_model="the-model")
 
 
 def refuse(literal: str) -> Any:
-    """Raise for what `json` reads and serde_json does not."""
+    """Raise for literals that `json` reads and serde_json does not."""
     raise ValueError(literal)
 
 

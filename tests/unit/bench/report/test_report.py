@@ -12,13 +12,13 @@ from autobatch_bench.commands import report
 from autobatch_bench.comparing.promises import TARGETS, TargetResult
 from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
 from autobatch_bench.comparing.sides import Comparison
-from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.report import facts, grids, page, results
 
 
 def pair(direct: int, proxy: int) -> Pair:
-    def one(count: int) -> Outcome:
-        return Outcome(1.0, [(1 + number % 7) / count for number in range(count)])
+    def one(count: int) -> LoadOutcome:
+        return LoadOutcome(1.0, [(1 + number % 7) / count for number in range(count)])
 
     return {
         side: summed_up(side, "short", "2 in flight", one(count), {"worker": 0.001})
