@@ -8,7 +8,7 @@ from aiohttp import web
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
-from autobatch_proxy.http.common_headers import CommonHeaders
+from autobatch_proxy.http.answer_headers import CommonHeaders
 from autobatch_proxy.http.docs_page import docs_routes
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from autobatch_proxy.http.handler import PATHS, Compute

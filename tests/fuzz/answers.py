@@ -7,7 +7,7 @@ from autobatch_batcher.dialects.merging import part
 from autobatch_batcher.dialects.rows import cut
 from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, retry_pause_s
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_proxy.dialects.openai_errors import CODES, as_openai
+from autobatch_proxy.dialects.error_shapes import CODES, as_openai
 from autobatch_shared.contract.cache_names import model_identity
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.status import UNKNOWN_MAX, BatcherStatus, Fleet, UpstreamStatus, encode, raw_json

@@ -7,12 +7,12 @@ import msgspec
 
 from autobatch_batcher.dialects.merging import merge
 from autobatch_batcher.jobs import Job
+from autobatch_proxy.dialects.error_shapes import as_openai
 from autobatch_proxy.dialects.foreign_bodies import plan_queries, plan_vectors
 from autobatch_proxy.dialects.openai import plan_openai
-from autobatch_proxy.dialects.openai_errors import as_openai
-from autobatch_proxy.http.content_types import is_json
+from autobatch_proxy.http.errors import tei_error
 from autobatch_proxy.http.handler import PLANNERS
-from autobatch_proxy.http.statuses import tei_error
+from autobatch_proxy.http.request_headers import is_json
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError

@@ -9,7 +9,7 @@ from zlib import crc32
 
 import hiredis
 
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import as_openai
 from autobatch_proxy.http.answers import answer
 from autobatch_proxy.requests.plan import Piece, Plan
 from autobatch_shared.contract import frames

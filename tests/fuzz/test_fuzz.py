@@ -9,8 +9,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.content_types import is_json
 from autobatch_proxy.http.handler import PLANNERS
+from autobatch_proxy.http.request_headers import is_json
 from autobatch_shared.contract.errors import InvalidRequest
 from tests.fuzz.targets import TARGETS, Target
 from tests.unit.planning import ALLOWED, JSON, RULES

@@ -21,7 +21,7 @@
     └── MalformedFrame            bytes in Redis that are not one of our frames
 
 A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
-sees is decided once, in `proxy/autobatch_proxy/http/statuses.py`.
+sees is decided once, in `proxy/autobatch_proxy/http/errors.py`.
 """
 
 

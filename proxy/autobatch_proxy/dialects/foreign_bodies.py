@@ -18,7 +18,7 @@ import msgspec
 
 from autobatch_proxy.dialects import forms as shapes
 from autobatch_proxy.dialects.strict_json import plan_inputs
-from autobatch_proxy.http.content_types import is_json
+from autobatch_proxy.http.request_headers import is_json
 from autobatch_proxy.requests.plan import Allowed, Plan, Rules
 from autobatch_proxy.requests.rows import rows_in
 from autobatch_shared.contract.errors import EmptyInput, InvalidRequest, NotJson, WrongContentType

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.web_request import BaseRequest
 
-from autobatch_proxy.http.cost_headers import measure_lines
-from autobatch_proxy.http.statuses import RETRY_LATER, tei_error
-from autobatch_proxy.http.timings import slowest_timings, timing_lines, timings_of
-from autobatch_proxy.http.whole_response import WholeResponse
+from autobatch_proxy.http.answer_headers import measure_lines, slowest_timings, timing_lines, timings_of
+from autobatch_proxy.http.errors import RETRY_LATER, tei_error
 from autobatch_proxy.queue.client import Reply
 from autobatch_proxy.requests.plan import Piece, Plan
 from autobatch_proxy.requests.rows import join_rows
@@ -18,6 +19,7 @@ from autobatch_shared.contract.frames import ReplyHeader
 
 JSON_TYPE = "application/json"
 JSON = {"Content-Type": JSON_TYPE}
+DRAIN_ABOVE_BYTES = 65_536  # uvloop's own high-water mark
 
 #: Writes the body of an error anew, from its status and the body in TEI's shape.
 ErrorShape = Callable[[int, bytes], bytes]
@@ -99,3 +101,50 @@ def _tokens(headers: Sequence[ReplyHeader]) -> int | None:
     if not all(header.tokens for header in headers):
         return None
     return sum([sum(header.tokens) for header in headers])
+
+
+class WholeResponse(web.StreamResponse):
+    """A good answer: status 200, JSON, written in one piece.
+
+    aiohttp's own response builds a header table, signals and a stream writer for what is always the same: 38 us of CPU a
+    request against 26 for this one (`POST /embed` with 4.4 kB back, nothing else done). Only for headers of our own
+    making; everything else goes through `web.Response`, which checks what it writes.
+
+    Args:
+        headers: Further lines, each ended by CRLF.
+        body: JSON.
+    """
+
+    def __init__(self, headers: bytes, body: bytes) -> None:
+        super().__init__()
+        self._lines = headers
+        self._json = body
+        self._stays: bool | None = None
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection stays open, once it is known."""
+        return self._stays
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+        """Write everything."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        self._stays = request.keep_alive and self._keep_alive is not False
+        body = self._json
+        transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nDate: %b\r\n%b%b\r\n%b"
+            % (len(body), rfc822_formatted_time().encode(), self._lines, self._connection(request), body)
+        )
+        if len(body) > DRAIN_ABOVE_BYTES:
+            await request.writer.drain()
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+    def _connection(self, request: BaseRequest) -> bytes:
+        if not self._stays:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if request.version < (1, 1) else b""

@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import as_openai
 from autobatch_proxy.dialects.tei_info import told
 from autobatch_proxy.http.answers import JSON, error_response
 from autobatch_proxy.metrics import CONTENT_TYPE, Metrics

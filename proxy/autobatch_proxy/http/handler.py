@@ -9,18 +9,16 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from autobatch_proxy.dialects import forms as shapes
+from autobatch_proxy.dialects.error_shapes import as_json, as_openai
 from autobatch_proxy.dialects.foreign_bodies import plan_queries, plan_vectors
-from autobatch_proxy.dialects.json_errors import as_json
 from autobatch_proxy.dialects.openai import plan_openai
-from autobatch_proxy.dialects.openai_errors import as_openai
 from autobatch_proxy.dialects.predicting import plan_predict
 from autobatch_proxy.dialects.tei import Planner, plan_embed, plan_embed_all, plan_embed_sparse, plan_verbatim
 from autobatch_proxy.dialects.tei_lists import plan_decode, plan_rerank, plan_similarity, plan_tokenize
+from autobatch_proxy.http.answer_headers import CommonHeaders
 from autobatch_proxy.http.answers import JSON, ErrorShape, answer, error_response
-from autobatch_proxy.http.common_headers import CommonHeaders
-from autobatch_proxy.http.content_types import is_json
-from autobatch_proxy.http.framework_errors import FrameworkError, TooLarge, TooSlow, WrongType
-from autobatch_proxy.http.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, timeout_s
+from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow, WrongType
+from autobatch_proxy.http.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, is_json, timeout_s
 from autobatch_proxy.metrics import Metrics
 from autobatch_proxy.queue.cached_client import Recall
 from autobatch_proxy.queue.client import Desk

@@ -12,9 +12,9 @@ from aiohttp.typedefs import Handler
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from autobatch_proxy.access.bearer_keys import Access
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import as_openai
+from autobatch_proxy.http.answer_headers import PREFLIGHT
 from autobatch_proxy.http.answers import JSON
-from autobatch_proxy.http.common_headers import PREFLIGHT
 
 #: Open to everybody, with what is below those that end with a slash; and so is `GET /`, which is `/health`.
 OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.json", "/.well-known/")

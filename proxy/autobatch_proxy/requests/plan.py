@@ -11,8 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from autobatch_proxy.requests.alone import Alone
-from autobatch_proxy.requests.lengths import Ruler
-from autobatch_proxy.requests.packing import runs
+from autobatch_proxy.requests.lengths import Ruler, runs
 from autobatch_proxy.requests.token_ids import TextOfIds
 from autobatch_shared.contract.errors import InvalidRequest
 

@@ -1,9 +1,12 @@
-"""Errors as clients of OpenAI's API read them, with TEI's flat fields beside them. Pure.
+"""Errors as the clients of a route read them, where that is not as TEI writes them. Pure.
+
+OpenAI's, with TEI's flat fields beside them; its `code` is a word or null, and clients of typed languages read nothing
+else, where TEI's is the status:
 
 {"error": {"message": "...", "type": "Validation", "param": "input", "code": null},
 "message": "...", "type": "Validation", "code": 422}
 
-OpenAI's `code` is a word or null, and clients of typed languages read nothing else; TEI's is the status.
+For clients that read JSON only, what TEI's framework says in plain text becomes one of TEI's own errors.
 """
 
 import re
@@ -48,6 +51,19 @@ def as_openai(status: int, body: bytes) -> bytes:
     kind = said.get("type") or said.get("error_type") or TYPES.get(status, "Backend")
     inner = {"message": message, "type": kind, "param": _param(status, message), "code": CODES.get(status)}
     return _encode({"error": inner, "message": message, "type": kind, "code": status})
+
+
+def as_json(status: int, body: bytes) -> bytes:
+    """Return an error's body as `{"error": ..., "error_type": ...}`; one that is an object already stays as it is.
+
+    Args:
+        status: HTTP status, 400 or more.
+        body: In TEI's shape, or plain text, or empty.
+    """
+    if body.startswith(b"{"):
+        return body
+    text = body.decode(errors="replace").strip() or "The request failed"
+    return _encode({"error": text, "error_type": TYPES.get(status, "Backend")})
 
 
 def _said(body: bytes) -> dict[str, str]:
