@@ -1,5 +1,7 @@
 """A job as the batcher holds it. Pure."""
 
+from collections.abc import Hashable
+
 import msgspec
 
 from autobatch_shared.contract.frames import JobHeader
@@ -19,11 +21,11 @@ class Job(msgspec.Struct, frozen=True):
     is_retried: bool = False
 
     @property
-    def lane(self) -> str:
+    def lane(self) -> Hashable:
         """Jobs of equal lanes may share a call."""
         header = self.header
         if header.kind == "merge" and not self.is_retried:
-            return f"{header.route} {header.options}"
+            return header.route, header.options
         return header.id
 
     @property

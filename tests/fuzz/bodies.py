@@ -65,7 +65,7 @@ def check_content_type(data: bytes) -> None:
     body = b'{"inputs":1}'
     (piece,) = PLANNERS["/embed"](body, said, SMALL, ALLOWED, asks_bulk=False).pieces
     assert (piece.kind, piece.body, piece.content_type) == ("verbatim", body, said)
-    header, travelled = decode_job(encode(JobHeader("w.1", 1, 0, 0, "/embed", piece.kind, "", said), piece.body))
+    header, travelled = decode_job(encode(JobHeader("w.1", 1, 0, 0, "/embed", piece.kind, None, said), piece.body))
     assert (header.id, travelled) == ("w.1", piece.body)
 
 

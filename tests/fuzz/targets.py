@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
+from autobatch_shared.contract.options import Options
 from tests.fuzz import answers, bodies, headers, stored
 
 Check = Callable[[bytes], None]
@@ -107,7 +108,7 @@ TARGETS: dict[str, Target] = {
     "replies": Target(
         stored.check_replies, (_rest(_REPLY), _rest(ReplyHeader("w1.2", 0, "queue_full")), _rest(ReplyHeader("w", 422)))
     ),
-    "jobs": Target(stored.check_jobs, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed", "solo", '"normalize":false')),)),
+    "jobs": Target(stored.check_jobs, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed", "solo", Options(normalize=False))),)),
     "cached": Target(stored.check_cached, (b"", b"[0.5,1]", b"00000000[1]")),
     "reports": Target(
         stored.check_reports,

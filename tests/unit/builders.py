@@ -5,7 +5,9 @@ from typing import Literal
 
 from autobatch_batcher.jobs import Job
 from autobatch_shared.contract.frames import JobHeader
+from autobatch_shared.contract.options import Options
 
+UNNORMALIZED = Options(normalize=False)
 Kind = Literal["merge", "solo", "verbatim"]
 FAR_MS = 10**12
 
@@ -18,7 +20,7 @@ def make_job(
     deadline: int = FAR_MS,
     route: str = "/embed",
     kind: Kind = "merge",
-    options: str = "",
+    options: Options | None = None,
     body: bytes | None = None,
     is_retried: bool = False,
     longest: int = 0,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.options import Options
 
 DIGEST_BYTES = 16  # two of 10**12 texts share a name with probability 1.5e-15; nobody can aim at another's
 
@@ -19,20 +20,22 @@ DIGEST_BYTES = 16  # two of 10**12 texts share a name with probability 1.5e-15; 
 IDENTITY = ("model_id", "model_sha", "model_dtype", "model_type", "max_input_length", "auto_truncate")
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.Encoder().encode
 
 
-def cache_name(model: str, route: str, options: str, raw_input: bytes) -> str:
+def cache_name(model: str, route: str, options: Options | None, raw_input: bytes) -> str:
     """Return the name of one row: 32 hex digits.
 
     Args:
         model: From `model_identity`.
         route: Path at the upstream, such as `/embed`.
-        options: JSON members that follow the inputs in the call, as in a job's header.
+        options: As in the job's header.
         raw_input: One input as it stands in the client's body, JSON.
     """
-    # Lengths first, or "a" + "bc" and "ab" + "c" would be one name. Half a surrogate pair is no UTF-8, but a client can
-    # send one; passing it on keeps names apart and cannot fail.
-    head, path, rest = (part.encode("utf-8", "surrogatepass") for part in (model, route, options))
+    # Half a surrogate pair is not UTF-8; passing it on keeps names apart and cannot fail.
+    head, path = model.encode("utf-8", "surrogatepass"), route.encode("utf-8", "surrogatepass")
+    rest = b"" if options is None else _encode(options)
+    # Lengths first, or "a" + "bc" and "ab" + "c" would be one name.
     parts = b"%d:%d:%d:%b%b%b%b" % (len(head), len(path), len(rest), head, path, rest, raw_input)
     return blake2b(parts, digest_size=DIGEST_BYTES).hexdigest()
 

@@ -19,6 +19,7 @@ import msgspec
 
 from autobatch_shared.contract.decoding import NOT_AS_ASKED
 from autobatch_shared.contract.errors import MalformedFrame
+from autobatch_shared.contract.options import Options
 
 _HEAD = b'{"v":1,"crc":"'
 _CRC_END = len(_HEAD) + 8
@@ -40,7 +41,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         route: Path at the upstream, such as `/embed`.
         kind: `merge` may share a call with its lane; `solo` is put together and cut like that, but alone;
             `verbatim` is sent as it came.
-        options: JSON members that follow the inputs in the call, such as `"normalize":false`; empty for defaults.
+        options: How its inputs are computed; None: all defaults.
         content_type: Of a verbatim body, as the client sent it.
         longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
         is_counted: Whether the reply shall say how many tokens its inputs are.
@@ -53,7 +54,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline: _Amount
     route: str
     kind: Literal["merge", "solo", "verbatim"] = "merge"
-    options: str = ""
+    options: Options | None = None
     content_type: str | None = None
     longest: _Amount = 0
     is_counted: bool = False

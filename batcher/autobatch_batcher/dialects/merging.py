@@ -9,8 +9,10 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from autobatch_batcher.jobs import Job
+from autobatch_shared.contract.options import Options
 
 _decode_inputs = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -52,15 +54,34 @@ def merge(jobs: Sequence[Job]) -> Merged:
     return Merged(splice(place_of, jobs[0].header.options), list(place_of), places)
 
 
-def splice(inputs: Iterable[bytes], options: str) -> bytes:
+def splice(inputs: Iterable[bytes], options: Options | None) -> bytes:
     """Return the body of one call of `/embed` and the routes like it.
 
     Args:
         inputs: JSON, one each.
-        options: JSON members, such as `"normalize":false`, or empty.
+        options: Of all of them; None: all defaults.
     """
     joined = b",".join(inputs)
-    return b'{"inputs":[%b],%b}' % (joined, options.encode()) if options else b'{"inputs":[%b]}' % joined
+    members = b"" if options is None else _members(options)
+    return b'{"inputs":[%b],%b}' % (joined, members) if members else b'{"inputs":[%b]}' % joined
+
+
+def _members(options: Options) -> bytes:
+    """Those that are not defaults as JSON members, in TEI's words."""
+    members = []
+    if options.truncate is not None:
+        members.append(b'"truncate":true' if options.truncate else b'"truncate":false')
+    if options.truncation_direction == "left":
+        members.append(b'"truncation_direction":"Left"')  # the spelling that all versions know
+    if options.prompt_name is not None:
+        members.append(b'"prompt_name":%b' % _encode(options.prompt_name))
+    if not options.normalize:
+        members.append(b'"normalize":false')
+    if options.dimensions is not None:
+        members.append(b'"dimensions":%d' % options.dimensions)
+    if options.raw_scores:
+        members.append(b'"raw_scores":true')
+    return b",".join(members)
 
 
 def part(rows: Sequence[bytes], places: tuple[int, ...]) -> bytes:

@@ -7,8 +7,9 @@
 """
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from enum import StrEnum
+from operator import itemgetter
 
 import msgspec
 
@@ -85,7 +86,7 @@ class Lanes:
     def __init__(self, wait_max_ms: int, *, is_adaptive: bool) -> None:
         self._wait_max_ms = wait_max_ms
         self.is_adaptive = is_adaptive
-        self._lanes: dict[str, list[Job]] = {}
+        self._lanes: dict[Hashable, list[Job]] = {}
         self.inputs = 0
 
     def __iter__(self) -> Iterator[Job]:
@@ -119,7 +120,7 @@ class Lanes:
         ]
         if not ready:
             return None
-        _, lane, reason = min(ready)
+        _, lane, reason = min(ready, key=itemgetter(0))
         return batch_of(self._fill(lane, limits, shape), reason)
 
     def take_expired(self, now_ms: int) -> list[Job]:
@@ -146,7 +147,7 @@ class Lanes:
             return Reason.DUE
         return None
 
-    def _fill(self, lane: str, limits: Limits, shape: Shape) -> list[Job]:
+    def _fill(self, lane: Hashable, limits: Limits, shape: Shape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""
         jobs = self._lanes[lane]
         if len(jobs) == 1:
@@ -165,7 +166,7 @@ class Lanes:
         self.inputs -= sum([job.header.n for job in taken])
         return taken
 
-    def _set(self, lane: str, jobs: list[Job]) -> None:
+    def _set(self, lane: Hashable, jobs: list[Job]) -> None:
         if jobs:
             self._lanes[lane] = jobs
         else:

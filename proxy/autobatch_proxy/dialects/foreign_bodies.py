@@ -54,7 +54,7 @@ def plan_queries(
     texts = [item.query for item in _read(_decode_queries, body)]
     if not texts:
         raise EmptyInput("The list of queries cannot be empty")
-    plan = plan_inputs(texts, _encode(texts), "", rules, allowed, asks_bulk=asks_bulk)
+    plan = plan_inputs(texts, _encode(texts), None, rules, allowed, asks_bulk=asks_bulk)
     plan.shape = shapes.listed_embeddings
     return plan
 
@@ -77,7 +77,7 @@ def plan_vectors(
         raise InvalidRequest("Object missing required field `text` or `texts`")
     if not inputs:
         raise EmptyInput(f"`{'text' if asked.text is not None else 'texts'}` cannot be empty")
-    plan = plan_inputs(inputs, _encode(inputs), "", rules, allowed, asks_bulk=asks_bulk)
+    plan = plan_inputs(inputs, _encode(inputs), None, rules, allowed, asks_bulk=asks_bulk)
     plan.shape = partial(_one_vector if isinstance(inputs, str) else _all_vectors, _encode(inputs))
     return plan
 

@@ -29,6 +29,7 @@ from autobatch_proxy.requests.plan import Allowed, Plan, Rules
 from autobatch_proxy.requests.rows import rows_in
 from autobatch_proxy.requests.token_ids import TextOfIds
 from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.options import Options
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,7 +65,7 @@ def plan_openai(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
     if largest_id is not None and rules.text_of_ids is not None:
         inputs, largest_id = _as_texts(inputs, rules.text_of_ids), None
         raw = _encode(inputs)
-    options = "" if request.dimensions is None else f'"dimensions":{request.dimensions}'
+    options = None if request.dimensions is None else Options(dimensions=request.dimensions)
     plan = plan_inputs(inputs, raw, options, rules, allowed, asks_bulk=asks_bulk, are_counted=True)
     plan.largest_id = largest_id
     row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came

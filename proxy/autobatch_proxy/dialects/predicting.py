@@ -9,10 +9,11 @@ import msgspec
 
 from autobatch_proxy.dialects import forms as shapes
 from autobatch_proxy.dialects.strict_json import grammar, read
-from autobatch_proxy.dialects.tei import or_verbatim, truncation
+from autobatch_proxy.dialects.tei import direction_of, or_verbatim
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Plan, Rules, plan_list
 from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.options import Options, unless_default
 
 ROUTE = "/predict"
 
@@ -47,12 +48,15 @@ def plan_predict(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool
         raw = b"[[%b]]" % raw if raw.startswith(b'"') else b"[%b]" % raw
     if not all(isinstance(item, list) and len(item) in (1, 2) for item in inputs):
         return Alone.INPUTS
-    options = truncation(plain.request) + (['"raw_scores":true'] if plain.request.raw_scores else [])
+    request = plain.request
+    options = unless_default(
+        Options(truncate=request.truncate, truncation_direction=direction_of(request), raw_scores=request.raw_scores)
+    )
     has_empty = any(not text for item in inputs for text in item)
     # What is measured of a pair is both its texts.
     texts = ["".join(item) for item in inputs]
     kind: Literal["merge", "solo"] = "solo" if has_empty else "merge"
-    plan = plan_list(texts, raw, kind, ",".join(options), rules, allowed, asks_bulk=asks_bulk)
+    plan = plan_list(texts, raw, kind, options, rules, allowed, asks_bulk=asks_bulk)
     plan.route = ROUTE
     plan.alone = Alone.EMPTY_TEXT if has_empty else None
     plan.shape = shapes.only_row if is_one else None

@@ -15,6 +15,7 @@ import msgspec
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Kind, Piece, Plan, Rules, plan_list
 from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.options import Options
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Inputs = str | Sequence[str | list[int] | int]
@@ -139,7 +140,7 @@ def read_inputs(raw: bytes) -> Inputs | None:
 def plan_inputs(
     inputs: Inputs,
     raw: bytes,
-    options: str,
+    options: Options | None,
     rules: Rules,
     allowed: Allowed,
     *,

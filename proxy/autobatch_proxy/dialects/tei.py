@@ -15,10 +15,9 @@ from autobatch_proxy.dialects import forms as shapes
 from autobatch_proxy.dialects.strict_json import Grammar, grammar, plan_inputs, read, read_inputs
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
+from autobatch_shared.contract.options import Options, unless_default
 
 Dimensions = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]  # 0 is refused by TEI, and `-0` in other words
-
-_encode_text = msgspec.json.Encoder().encode
 
 
 class _TokensOptions(msgspec.Struct, kw_only=True):
@@ -155,24 +154,21 @@ def _plan_input(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool)
     return plan
 
 
-def truncation(request: Any) -> list[str]:
-    """The options of a request that say how long inputs are cut, as JSON members, where they are not defaults."""
-    members = []
-    if request.truncate is not None:
-        members.append('"truncate":' + ("true" if request.truncate else "false"))
-    if request.truncation_direction in ("left", "Left"):
-        members.append('"truncation_direction":"Left"')  # the spelling that all versions know
-    return members
+def direction_of(request: Any) -> Literal["right", "left"]:
+    """The end at which a request has its inputs cut."""
+    return "left" if request.truncation_direction in ("left", "Left") else "right"
 
 
-def _options(request: _TokensOptions) -> str:
-    """The options that are not defaults as JSON members in a fixed order: equal options are equal strings."""
-    members = truncation(request)
-    if request.prompt_name is not None:
-        members.append('"prompt_name":' + _encode_text(request.prompt_name).decode())
+def _options(request: _TokensOptions) -> Options | None:
+    normalize, dimensions = True, None
     if isinstance(request, _EmbedOptions):
-        if not request.normalize:
-            members.append('"normalize":false')
-        if request.dimensions is not None:
-            members.append(f'"dimensions":{request.dimensions}')
-    return ",".join(members)
+        normalize, dimensions = request.normalize, request.dimensions
+    return unless_default(
+        Options(
+            truncate=request.truncate,
+            truncation_direction=direction_of(request),
+            prompt_name=request.prompt_name,
+            normalize=normalize,
+            dimensions=dimensions,
+        )
+    )

@@ -20,7 +20,7 @@ import msgspec
 
 from autobatch_proxy.dialects.ranks import join_ranks
 from autobatch_proxy.dialects.strict_json import Plain, grammar, read
-from autobatch_proxy.dialects.tei import or_verbatim, truncation
+from autobatch_proxy.dialects.tei import direction_of, or_verbatim
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
 from autobatch_shared.contract.decoding import NOT_AS_ASKED
@@ -175,7 +175,12 @@ def _is_text_or_null(raw: bytes) -> bool:
 
 
 def _truncation(request: Any) -> list[bytes]:
-    return [member.encode() for member in truncation(request)]
+    members = []
+    if request.truncate is not None:
+        members.append(b'"truncate":true' if request.truncate else b'"truncate":false')
+    if direction_of(request) == "left":
+        members.append(b'"truncation_direction":"Left"')  # the spelling that all versions know
+    return members
 
 
 def _call(name: bytes, members: Sequence[bytes], items: Sequence[msgspec.Raw]) -> bytes:

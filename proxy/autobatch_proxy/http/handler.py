@@ -32,7 +32,6 @@ from autobatch_shared.settings.definitions import ProxySettings
 log = logging.getLogger(__name__)
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-CALL_BYTES = len('{"inputs":,}')  # around the inputs and the options
 
 
 #: What is not here goes on verbatim.
@@ -73,7 +72,6 @@ class Compute:
     ) -> None:
         self._rules = rules
         self._timeout_max_ms = settings.request_timeout_ms
-        self._call_bytes_max = settings.payload_limit
         self._embed_shape = shapes.EMBED_ANSWERS[settings.embed_answer]
         self._desk = desk
         self._recall = recall
@@ -126,7 +124,7 @@ class Compute:
         allowed = self._watcher.allowed
         planner = PLANNERS.get(allowed.alias if is_alias else path, plan_verbatim)
         plan = planner(body, content_type, self._rules, allowed, asks_bulk=is_bulk)
-        if len(body) > self._call_bytes_max - CALL_BYTES and self._is_too_large(plan, path):
+        if len(body) > allowed.request_bytes_max and _can_go_on(plan, path):
             plan = plan_verbatim(body, content_type, asks_bulk=is_bulk, alone=Alone.TOO_LARGE)
         self._share.note(plan.alone)
         if plan.alone is not None:
@@ -147,12 +145,6 @@ class Compute:
         request_id = self._common.request_id(request)
         return answer(plan, pieces, replies, request_id, self._common.lines(request, request_id), ms, shape)
 
-    def _is_too_large(self, plan: Plan, path: str) -> bool:
-        """Whether the call for a request is larger than a body may be, though its own body is not and can go on."""
-        piece = plan.pieces[0]
-        can_go_on = len(plan.pieces) == 1 and piece.kind != "verbatim" and (plan.shape is None or path in OPENAI)
-        return can_go_on and CALL_BYTES + len(piece.body) + len(piece.options) > self._call_bytes_max
-
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that is not here yet may take as long as the request may."""
         if (request.content_length or 0) > request.client_max_size:
@@ -171,3 +163,8 @@ class Compute:
 
     def _timeout_s(self, request: web.Request) -> float:
         return timeout_s(request.headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
+
+
+def _can_go_on(plan: Plan, path: str) -> bool:
+    """Whether a request that was taken apart means the same to the upstream as it came."""
+    return len(plan.pieces) == 1 and plan.pieces[0].kind != "verbatim" and (plan.shape is None or path in OPENAI)

@@ -102,7 +102,7 @@ def _names(model: str, plan: Plan, piece: Piece) -> list[_Pair]:
     if piece.kind != "merge":
         return []
     inputs = [piece.body[1:-1]] if piece.n == 1 else map(bytes, _decode_items(piece.body))
-    kinds = ((plan.route, piece.options), (COUNT_ROUTE, "")) if plan.are_counted else ((plan.route, piece.options),)
+    kinds = ((plan.route, piece.options), (COUNT_ROUTE, None)) if plan.are_counted else ((plan.route, piece.options),)
     return [tuple([cache_name(model, route, options, each) for route, options in kinds]) for each in inputs]
 
 

@@ -14,6 +14,7 @@ from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.lengths import Ruler, runs
 from autobatch_proxy.requests.token_ids import TextOfIds
 from autobatch_shared.contract.errors import InvalidRequest
+from autobatch_shared.contract.options import Options
 
 UNLIMITED = 10**12
 BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
@@ -37,7 +38,7 @@ class Piece(msgspec.Struct, frozen=True):
     n: int
     kind: Kind
     body: bytes
-    options: str = ""
+    options: Options | None = None
     content_type: str | None = None
     longest: int = 0
     places: Sequence[int] = ()
@@ -97,6 +98,7 @@ class Allowed(msgspec.Struct, frozen=True):
         countable_characters_max: The longest text whose tokens they count for the asking.
         served_model: What they call their model; empty while nobody knows.
         alias: The route that `POST /` stands for.
+        request_bytes_max: A longer body may become a call that the upstream does not take.
     """
 
     job_inputs_max: int
@@ -104,10 +106,18 @@ class Allowed(msgspec.Struct, frozen=True):
     countable_characters_max: int = UNLIMITED
     served_model: str = ""
     alias: str = "/embed"
+    request_bytes_max: int = UNLIMITED
 
 
 def plan_list(
-    inputs: Sequence[Any], raw: bytes, kind: Kind, options: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool
+    inputs: Sequence[Any],
+    raw: bytes,
+    kind: Kind,
+    options: Options | None,
+    rules: Rules,
+    allowed: Allowed,
+    *,
+    asks_bulk: bool,
 ) -> Plan:
     """Cut a list of inputs into jobs.
 
@@ -163,7 +173,7 @@ def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:
 
 
 def _piece(
-    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: Kind, options: str
+    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: Kind, options: Options | None
 ) -> Piece:
     body = b"[%b]" % b",".join([items[place] for place in places])
     return Piece(len(places), kind, body, options, None, max([lengths[place] for place in places]), places)

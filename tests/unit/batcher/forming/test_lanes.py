@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from autobatch_batcher.forming.lanes import Lanes, Moment, Reason, batch_of
 from autobatch_batcher.forming.shaping import Shape
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits, configured
-from tests.unit.builders import FAR_MS, Kind, make_job, names
+from autobatch_shared.contract.options import Options
+from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names
 
 WAIT_MS = 10
 ANY_BYTES = 10**9
@@ -87,7 +89,7 @@ class Step:
     gap_ms: int
     kind: Kind
     is_retried: bool
-    options: str
+    options: Options | None
     n: int
     body_hundreds: int
     patience_ms: int
@@ -105,7 +107,7 @@ STEPS = st.builds(
     gap_ms=st.integers(0, 6),
     kind=st.sampled_from(["merge", "merge", "merge", "merge", "solo", "verbatim"]),
     is_retried=st.sampled_from([False, False, False, True]),
-    options=st.sampled_from(["", '"normalize":false']),
+    options=st.sampled_from([None, UNNORMALIZED]),
     n=st.sampled_from([1, 1, 1, 2, 3, 10]),
     body_hundreds=st.sampled_from([1, 1, 2, 3, 7]),
     patience_ms=st.integers(0, 40),
@@ -246,7 +248,7 @@ def test_a_job_never_waits_longer_than_the_maximum(
         now_ms += gap_ms
         at = now_ms - late_ms  # stamped by its worker so long before it came here
         latest_ms[str(number)] = max(at + WAIT_MS, now_ms)
-        lanes.add(make_job(str(number), n=n, at=at, kind=kind, options='"normalize":false' if has_options else ""))
+        lanes.add(make_job(str(number), n=n, at=at, kind=kind, options=UNNORMALIZED if has_options else None))
         look(now_ms)
     look_until(FAR_MS)
 
@@ -264,7 +266,7 @@ def test_a_job_that_arrived_out_of_order_waits_no_longer_either() -> None:
 
 def test_the_lane_with_the_oldest_job_goes_first_though_a_younger_one_was_claimed_before_it() -> None:
     lanes = lanes_of(
-        make_job("younger", at=8), make_job("oldest", at=5), make_job("other lane", at=6, options='"normalize":false')
+        make_job("younger", at=8), make_job("oldest", at=5), make_job("other lane", at=6, options=UNNORMALIZED)
     )
 
     assert taken(lanes, moment(20)) == (["oldest", "younger"], Reason.DUE)
@@ -335,8 +337,8 @@ def test_bytes_are_limited_as_inputs_are() -> None:
     assert taken(lanes, moment(WAIT_MS), limits) == (["b"], Reason.DUE)
 
 
-@pytest.mark.parametrize("options", ["", '"normalize":false'])
-def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: str) -> None:
+@pytest.mark.parametrize("options", [None, UNNORMALIZED])
+def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options | None) -> None:
     """PAYLOAD_LIMIT is the limit of the whole call, as TEI counts it: a byte more, and it answers 413 to all."""
     payload_limit = 1000
     for text_bytes in range(150, 250):
@@ -367,17 +369,17 @@ def test_a_retried_job_leaves_alone_and_at_once() -> None:
     assert taken(lanes, moment(WAIT_MS)) == (["a"], Reason.DUE)
 
 
-@pytest.mark.parametrize("change", [{"options": '"normalize":false'}, {"route": "/embed_all"}])
-def test_other_options_or_another_route_is_another_call(change: dict[str, str]) -> None:
-    lanes = lanes_of(make_job("a", at=1), make_job("b", at=2, **change), make_job("c", at=3))  # type: ignore[arg-type]
+@pytest.mark.parametrize("change", [{"options": UNNORMALIZED}, {"route": "/embed_all"}])
+def test_other_options_or_another_route_is_another_call(change: dict[str, Any]) -> None:
+    lanes = lanes_of(make_job("a", at=1), make_job("b", at=2, **change), make_job("c", at=3))
 
     assert taken(lanes, moment(9, is_idle=IDLE)) == (["a", "c"], Reason.IDLE)
     assert taken(lanes, moment(9, is_idle=IDLE)) == (["b"], Reason.IDLE)
 
 
 def test_a_route_and_options_are_not_another_route_without_options() -> None:
-    spliced = make_job("a", route="/embed", options='"normalize":false')
-    whole = make_job("b", route='/embed "normalize":false')
+    spliced = make_job("a", route="/embed", options=UNNORMALIZED)
+    whole = make_job("b", route=f"/embed {UNNORMALIZED}")
 
     assert not may_share(spliced, whole)
     assert taken(lanes_of(spliced, whole), moment(0, is_idle=IDLE)) == (["a"], Reason.IDLE)
@@ -385,7 +387,7 @@ def test_a_route_and_options_are_not_another_route_without_options() -> None:
 
 def test_of_ready_lanes_the_one_with_the_oldest_job_goes_first() -> None:
     """A full lane is no reason to let one wait whose time is over."""
-    full = [make_job(str(number), n=2, at=3, options='"normalize":false') for number in range(2)]
+    full = [make_job(str(number), n=2, at=3, options=UNNORMALIZED) for number in range(2)]
     lanes = lanes_of(*full, make_job("due", at=1), is_adaptive=False)
 
     assert taken(lanes, moment(1 + WAIT_MS)) == (["due"], Reason.DUE)
@@ -424,7 +426,7 @@ WAITING = st.lists(
         TEXTS,
         st.sampled_from(["merge", "merge", "merge", "merge", "solo"]),
         st.sampled_from([False, False, False, True]),
-        st.sampled_from(["", '"normalize":false']),
+        st.sampled_from([None, UNNORMALIZED]),
         st.integers(0, 300),
         st.sampled_from([1, 1, 2, 6]),
     ),
@@ -433,7 +435,7 @@ WAITING = st.lists(
 SHAPES = st.builds(Shape, padding_max=st.none() | st.floats(0, 500), units_max=st.none() | st.integers(1, 2_000))
 
 
-def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, str, int, int]]) -> list[Job]:
+def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]]) -> list[Job]:
     """Jobs in the order of arrival; of the same text the length is the same too."""
     return [
         make_job(
@@ -452,7 +454,7 @@ def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, str, int, int]]) ->
 
 @given(drawn=WAITING, shape=SHAPES, inputs_max=st.integers(1, 8))
 def test_however_batches_are_cut_nothing_is_lost_or_doubled(
-    drawn: list[tuple[bytes | None, Kind, bool, str, int, int]], shape: Shape, inputs_max: int
+    drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]], shape: Shape, inputs_max: int
 ) -> None:
     jobs = waiting_jobs(drawn)
     limits = Limits(inputs_max, ANY_BYTES, ANY_BYTES)
@@ -497,15 +499,15 @@ def test_several_inputs_are_a_twin_of_the_same_several_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"options": '"normalize":false'}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_retried": True}]
+    "change", [{"options": UNNORMALIZED}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_retried": True}]
 )
-def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, str]) -> None:
+def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, Any]) -> None:
     """Its answer may be another, and who may have killed a batcher takes nobody along."""
-    texts = {"body": b'["a"]'}
+    texts: dict[str, Any] = {"body": b'["a"]'}
     lanes = lanes_of(
-        make_job("a", **texts),  # type: ignore[arg-type]
-        make_job("other", at=1, **texts, **change),  # type: ignore[arg-type]
-        make_job("twin", at=2, **texts),  # type: ignore[arg-type]
+        make_job("a", **texts),
+        make_job("other", at=1, **texts, **change),
+        make_job("twin", at=2, **texts),
     )
 
     assert taken(lanes, moment(0, is_draining=True)) == (["a", "twin"], Reason.DRAIN)

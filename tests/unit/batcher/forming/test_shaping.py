@@ -10,7 +10,8 @@ from autobatch_batcher.dialects.merging import merge
 from autobatch_batcher.forming.shaping import WINDOW_MIN, Shape, is_full, pick
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits
-from tests.unit.builders import make_job, names
+from autobatch_shared.contract.options import Options
+from tests.unit.builders import UNNORMALIZED, make_job, names
 
 ANY = 10**9
 BY_ARRIVAL = Shape(None, None)
@@ -28,7 +29,7 @@ SIZES = st.sampled_from([1, 1, 1, 1, 2, 3, 15])
 JOBS = st.lists(st.tuples(SIZES, LENGTHS), min_size=1, max_size=40).map(
     lambda drawn: [make_job(str(place), n=n, longest=longest) for place, (n, longest) in enumerate(drawn)]
 )
-OPTIONS = st.sampled_from(["", '"normalize":false'])
+OPTIONS = st.sampled_from([None, UNNORMALIZED])
 
 
 def of_lengths(*lengths: int) -> list[Job]:
@@ -72,7 +73,7 @@ def test_jobs_are_left_as_they_were(jobs: list[Job], limits: Limits, shape: Shap
 
 @given(drawn=JOBS, limits=LIMITS, shape=SHAPES, options=OPTIONS)
 def test_every_limit_holds_unless_one_job_alone_exceeds_it(
-    drawn: list[Job], limits: Limits, shape: Shape, options: str
+    drawn: list[Job], limits: Limits, shape: Shape, options: Options | None
 ) -> None:
     """Bytes are those of the call as it goes over the wire: a byte more than PAYLOAD_LIMIT, and TEI refuses it."""
     jobs = [make_job(str(p), n=job.header.n, longest=job.longest, options=options) for p, job in enumerate(drawn)]

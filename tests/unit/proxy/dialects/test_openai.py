@@ -15,6 +15,7 @@ from autobatch_proxy.dialects.openai import in_base64, plan_openai
 from autobatch_proxy.dialects.tei import plan_embed
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
+from autobatch_shared.contract.options import Options
 from tests.unit.planning import ALLOWED, JSON, RULES
 
 EXACT = Rules(msgspec.structs.replace(RULES.ruler, is_exact=lambda _characters: True), 2048, 2048)
@@ -51,8 +52,8 @@ def test_every_form_of_input_becomes_the_job_of_embed(inputs: object, expected: 
 
 
 def test_dimensions_are_the_only_option() -> None:
-    assert plan({"input": "a", "dimensions": 7}).pieces[0].options == '"dimensions":7'
-    assert plan({"input": "a", "dimensions": None}).pieces[0].options == ""
+    assert plan({"input": "a", "dimensions": 7}).pieces[0].options == Options(dimensions=7)
+    assert plan({"input": "a", "dimensions": None}).pieces[0].options is None
     embed = plan_embed(b'{"inputs":"a","dimensions":7}', JSON, RULES, ALLOWED)
     assert plan({"input": "a", "dimensions": 7}).pieces == embed.pieces
 

@@ -11,6 +11,7 @@ from autobatch_batcher.dialects.merging import splice
 from autobatch_proxy.dialects.predicting import plan_predict
 from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
 from autobatch_shared.contract.errors import InvalidRequest
+from autobatch_shared.contract.options import Options
 from tests.unit.planning import ALLOWED, JSON, RULES, Members, is_text, refuse
 
 FIELDS = ("inputs", "truncate", "truncation_direction", "raw_scores")
@@ -154,7 +155,7 @@ def test_options_are_the_lane() -> None:
 
     (piece,) = plan(body).pieces
 
-    assert piece.options == '"truncate":true,"truncation_direction":"Left","raw_scores":true'
+    assert piece.options == Options(truncate=True, truncation_direction="left", raw_scores=True)
 
 
 def test_more_items_than_a_request_may_have_are_refused_in_teis_words() -> None:

@@ -15,6 +15,7 @@ from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Allowed, Piece, Rules
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest
+from autobatch_shared.contract.options import Options
 
 JSON = "application/json"
 DEFAULTS: dict[str, Any] = {
@@ -142,7 +143,6 @@ def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max
         assert piece.n == len(own) <= job_inputs_max
         assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
         assert json.loads(piece.body) == own
-        assert json.loads(f"{{{piece.options}}}").keys() <= DEFAULTS.keys()
         assert read(splice([piece.body[1:-1]], piece.options)) == (own, options)
         assert piece.longest == max(map(len, own))
         is_safe = all(isinstance(item, str) and item for item in own)
@@ -283,7 +283,7 @@ def test_lanes_are_equal_when_effective_options_are(
 ) -> None:
     """However they are written: in any order, with defaults left out or spelt out."""
 
-    def lane(options: dict[str, object]) -> tuple[str, object]:
+    def lane(options: dict[str, object]) -> tuple[Options | None, object]:
         members = [("inputs", "a"), *options.items()]
         random.shuffle(members)
         body = json.dumps(dict(members), ensure_ascii=False).encode()
@@ -321,25 +321,25 @@ def test_inputs_travel_as_they_were_written(inputs: bytes, expected: Piece) -> N
 @pytest.mark.parametrize(
     ("option", "expected"),
     [
-        (b'"truncate":null', ""),
-        (b'"truncate":true', '"truncate":true'),
-        (b'"truncate":false', '"truncate":false'),
-        (b'"truncation_direction":"right"', ""),
-        (b'"truncation_direction":"Right"', ""),
-        (b'"truncation_direction":"left"', '"truncation_direction":"Left"'),
-        (b'"truncation_direction":"Left"', '"truncation_direction":"Left"'),
-        (b'"prompt_name":null', ""),
-        (b'"prompt_name":""', '"prompt_name":""'),
-        (b'"prompt_name":"query"', '"prompt_name":"query"'),
-        (b'"normalize":true', ""),
-        (b'"normalize":false', '"normalize":false'),
-        (b'"dimensions":null', ""),
-        (b'"dimensions":12', '"dimensions":12'),
-        (b'"model":"m","user":null,"x":[1e999]', ""),
-        (b'"x":1,"x":2', ""),
+        (b'"truncate":null', None),
+        (b'"truncate":true', Options(truncate=True)),
+        (b'"truncate":false', Options(truncate=False)),
+        (b'"truncation_direction":"right"', None),
+        (b'"truncation_direction":"Right"', None),
+        (b'"truncation_direction":"left"', Options(truncation_direction="left")),
+        (b'"truncation_direction":"Left"', Options(truncation_direction="left")),
+        (b'"prompt_name":null', None),
+        (b'"prompt_name":""', Options(prompt_name="")),
+        (b'"prompt_name":"query"', Options(prompt_name="query")),
+        (b'"normalize":true', None),
+        (b'"normalize":false', Options(normalize=False)),
+        (b'"dimensions":null', None),
+        (b'"dimensions":12', Options(dimensions=12)),
+        (b'"model":"m","user":null,"x":[1e999]', None),
+        (b'"x":1,"x":2', None),
     ],
 )
-def test_an_option_is_in_the_lane_unless_it_is_the_default(option: bytes, expected: str) -> None:
+def test_an_option_is_in_the_lane_unless_it_is_the_default(option: bytes, expected: Options | None) -> None:
     body = b'{"inputs":"a",' + option + b"}"
 
     assert plan(body) == [Piece(1, "merge", b'["a"]', expected, longest=1)]
@@ -471,9 +471,9 @@ def test_many_inputs_become_jobs_of_at_most_the_batch_size() -> None:
     pieces = plan(b'{"inputs":["a", "b","c" ,"d","e"],"normalize":false}', job_inputs_max=2)
 
     assert pieces == [
-        Piece(2, "merge", b'["a","b"]', '"normalize":false', longest=1, places=[0, 1]),
-        Piece(2, "merge", b'["c","d"]', '"normalize":false', longest=1, places=[2, 3]),
-        Piece(1, "merge", b'["e"]', '"normalize":false', longest=1, places=[4]),
+        Piece(2, "merge", b'["a","b"]', Options(normalize=False), longest=1, places=[0, 1]),
+        Piece(2, "merge", b'["c","d"]', Options(normalize=False), longest=1, places=[2, 3]),
+        Piece(1, "merge", b'["e"]', Options(normalize=False), longest=1, places=[4]),
     ]
 
 
@@ -508,7 +508,7 @@ def test_a_request_that_is_not_plain_is_not_counted() -> None:
 TOKEN_ROUTES = [("/embed_all", plan_embed_all), ("/embed_sparse", plan_embed_sparse)]
 RULES = Rules(RULER, 2048, 2048)
 ALLOWED = Allowed(32, 10**9)
-LEFT = '"truncation_direction":"Left"'
+LEFT = Options(truncation_direction="left")
 
 
 @given(bodies(), st.sampled_from(TOKEN_ROUTES))
@@ -527,7 +527,8 @@ def test_token_routes_are_read_as_embed_but_for_its_own_options(body: bytes, rou
         name: value[name] for name in ("inputs", "truncate", "truncation_direction", "prompt_name") if name in value
     }
     assert planned.pieces == plan(json.dumps(kept, ensure_ascii=False).encode()) or b" " in body or b"\\" in body
-    assert not any("normalize" in piece.options or "dimensions" in piece.options for piece in planned.pieces)
+    options = [piece.options or Options() for piece in planned.pieces]
+    assert all(each.normalize and each.dimensions is None for each in options)
 
 
 @pytest.mark.parametrize(("path", "planner"), TOKEN_ROUTES)
@@ -536,8 +537,8 @@ def test_token_routes_are_read_as_embed_but_for_its_own_options(body: bytes, rou
     [
         (b'{"inputs":"a"}', Piece(1, "merge", b'["a"]', longest=1)),
         (b'{"inputs":["a","b"],"normalize":null,"dimensions":"x"}', Piece(2, "merge", b'["a","b"]', longest=1)),
-        (b'{"inputs":[1,2],"truncate":true}', Piece(1, "solo", b"[[1,2]]", '"truncate":true', longest=2)),
-        (b'{"inputs":"a","prompt_name":"q"}', Piece(1, "merge", b'["a"]', '"prompt_name":"q"', longest=1)),
+        (b'{"inputs":[1,2],"truncate":true}', Piece(1, "solo", b"[[1,2]]", Options(truncate=True), longest=2)),
+        (b'{"inputs":"a","prompt_name":"q"}', Piece(1, "merge", b'["a"]', Options(prompt_name="q"), longest=1)),
         (b'{"inputs":"a","truncation_direction":"left"}', Piece(1, "merge", b'["a"]', LEFT, longest=1)),
     ],
 )
@@ -564,7 +565,9 @@ def test_inputs_may_be_called_input(text: str, *, is_ascii: bool) -> None:
     several = json.dumps({"input": [text, "b"]}, ensure_ascii=is_ascii).encode()
     planned, of_several = (plan_embed(body, JSON, RULES, ALLOWED) for body in (one, several))
 
-    assert [(json.loads(p.body), p.kind, p.options) for p in planned.pieces] == [([text], "merge", '"normalize":false')]
+    assert [(json.loads(p.body), p.kind, p.options) for p in planned.pieces] == [
+        ([text], "merge", Options(normalize=False))
+    ]
     assert [json.loads(piece.body) for piece in of_several.pieces] == [[text, "b"]]
     assert planned.shape is not None
     assert of_several.shape is not None

@@ -22,7 +22,7 @@ def plan(
 ) -> Plan:
     rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), padding_max, 4), 2048, bulk_above_inputs)
     raw = json.dumps(inputs).encode()
-    return plan_list(inputs, raw, kind, "", rules, Allowed(job_inputs_max, length_max), asks_bulk=asks_bulk)
+    return plan_list(inputs, raw, kind, None, rules, Allowed(job_inputs_max, length_max), asks_bulk=asks_bulk)
 
 
 def texts(*lengths: int) -> list[object]:
@@ -56,7 +56,7 @@ def test_a_list_of_alike_inputs_that_fits_is_one_job_as_it_came() -> None:
     raw = b'[ "\\u0061" ,"b"  ]'
     rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 0, 4), 2048, 64)
 
-    planned = plan_list(["a", "b"], raw, "merge", "", rules, Allowed(2, 9), asks_bulk=False)
+    planned = plan_list(["a", "b"], raw, "merge", None, rules, Allowed(2, 9), asks_bulk=False)
 
     assert [Piece(2, "merge", raw, longest=1)] == planned.pieces
 

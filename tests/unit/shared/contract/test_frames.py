@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autobatch_shared.contract.errors import MalformedFrame
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_job, decode_reply, encode
+from autobatch_shared.contract.options import Options
 
 Decode = Callable[[bytes], object]
 
@@ -25,7 +26,7 @@ JOBS = st.builds(
     deadline=MOMENTS,
     route=st.text(max_size=10),
     kind=st.sampled_from(["merge", "solo", "verbatim"]),
-    options=st.text(max_size=20),
+    options=st.none() | st.builds(Options),
     content_type=st.none() | st.text(max_size=10),
 )
 REPLIES = st.builds(

@@ -9,13 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_shared.contract.cache_names import IDENTITY, cache_name, model_identity
+from autobatch_shared.contract.options import Options
 from autobatch_shared.redis.result_cache import sealed, unsealed
 
 # Few letters, so that hypothesis finds parts that run into each other; and half a surrogate pair.
 TEXTS = st.text(alphabet='ab0:"\x00é\ud800', max_size=4)
+OPTIONS = st.none() | st.builds(Options, prompt_name=st.sampled_from(["", "a", "b"]), dimensions=st.integers(1, 2))
 QUESTIONS = st.tuples(
-    TEXTS, TEXTS, TEXTS, st.binary(max_size=4) | TEXTS.map(lambda text: text.encode(errors="replace"))
+    TEXTS, TEXTS, OPTIONS, st.binary(max_size=4) | TEXTS.map(lambda text: text.encode(errors="replace"))
 )
+CHANGED = ("modelx", "/embedx", Options(normalize=False, dimensions=1), b'"text"x')
 NAMES = st.from_regex(r"[0-9a-f]{32}", fullmatch=True)
 INFO: dict[str, Any] = {
     "model_id": "all-MiniLM-L6-v2",
@@ -35,7 +38,7 @@ def info(**other: object) -> bytes:
 
 @given(QUESTIONS, QUESTIONS)
 def test_two_questions_share_a_name_only_if_they_are_the_same(
-    one: tuple[str, str, str, bytes], other: tuple[str, str, str, bytes]
+    one: tuple[str, str, Options | None, bytes], other: tuple[str, str, Options | None, bytes]
 ) -> None:
     assert (one == other) == (cache_name(*one) == cache_name(*other))
 
@@ -44,9 +47,9 @@ def test_two_questions_share_a_name_only_if_they_are_the_same(
 def test_one_text_cut_at_other_places_is_another_name(text: str, data: st.DataObject) -> None:
     """The parts' borders count: model "a" with route "bc" is not model "ab" with route "c"."""
 
-    def cut() -> tuple[str, str, str, bytes]:
+    def cut() -> tuple[str, str, Options | None, bytes]:
         first, second, third = sorted(data.draw(st.tuples(*[st.integers(0, len(text))] * 3)))
-        return text[:first], text[first:second], text[second:third], text[third:].encode()
+        return text[:first], text[first:second], Options(prompt_name=text[second:third]), text[third:].encode()
 
     one, other = cut(), cut()
     assert (one == other) == (cache_name(*one) == cache_name(*other))
@@ -54,21 +57,20 @@ def test_one_text_cut_at_other_places_is_another_name(text: str, data: st.DataOb
 
 @pytest.mark.parametrize("place", range(4))
 def test_every_part_of_a_question_is_in_its_name(place: int) -> None:
-    question: list[Any] = ["model", "/embed", '"normalize":false', b'"text"']
-    other = question.copy()
-    other[place] += b"x" if place == 3 else "x"
+    question: list[Any] = ["model", "/embed", Options(normalize=False), b'"text"']
+    other = [*question[:place], CHANGED[place], *question[place + 1 :]]
     assert cache_name(*question) != cache_name(*other)
 
 
 @given(QUESTIONS)
-def test_a_name_is_32_hex_digits(question: tuple[str, str, str, bytes]) -> None:
+def test_a_name_is_32_hex_digits(question: tuple[str, str, Options | None, bytes]) -> None:
     """So that it can be no other key's name, and nothing in it is a user's."""
     assert re.fullmatch("[0-9a-f]{32}", cache_name(*question))
 
 
 def test_a_name_is_the_same_in_every_process_and_release() -> None:
     """Two workers must find each other's rows."""
-    assert "82463f093878adbaed9ba79326ab57c8" == cache_name("model", "/embed", "", b'"text"')
+    assert "82463f093878adbaed9ba79326ab57c8" == cache_name("model", "/embed", None, b'"text"')
 
 
 def test_upstreams_that_agree_have_one_identity() -> None:

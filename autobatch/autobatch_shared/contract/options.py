@@ -1,0 +1,35 @@
+"""How the inputs of a job are to be computed: what may differ between requests of one route."""
+
+from typing import Literal
+
+import msgspec
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Options of one job; jobs of equal options and route may share a call.
+
+    An upstream's dialect writes them in its own words. A field that a route does not have keeps its default.
+
+    Attributes:
+        truncate: Whether inputs that are too long are cut; None: as the upstream was started.
+        truncation_direction: The end at which they are cut.
+        prompt_name: Of a prompt that the upstream puts before each input; None: its default one.
+        normalize: Whether vectors have length 1.
+        dimensions: Components of a vector; None: all.
+        raw_scores: Whether scores are given as the model computes them.
+    """
+
+    truncate: bool | None = None
+    truncation_direction: Literal["right", "left"] = "right"
+    prompt_name: str | None = None
+    normalize: bool = True
+    dimensions: int | None = None
+    raw_scores: bool = False
+
+
+DEFAULTS = Options()
+
+
+def unless_default(options: Options) -> Options | None:
+    """Return the options as a job carries them: None where all are defaults."""
+    return None if options == DEFAULTS else options
