@@ -10,6 +10,7 @@ For clients that read JSON only, what TEI's framework says in plain text becomes
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -79,3 +80,19 @@ def _param(status: int, message: str) -> str | None:
     """Which field an error of the request is about, where its text says so."""
     found = _named(message) if status in (400, 422) else None
     return _FIELDS[found[1] or found[2]] if found else None
+
+
+class ErrorShape(msgspec.Struct, frozen=True):
+    """How the clients of a route read errors, where that is not as TEI writes them.
+
+    Attributes:
+        write: Returns an error's body, given its status and its body in one of TEI's shapes, in plain text or empty.
+        fills_refusals: Whether a refusal that TEI sends without a body, such as a 401, has one.
+    """
+
+    write: Callable[[int, bytes], bytes]
+    fills_refusals: bool = False
+
+
+OPENAI_ERRORS = ErrorShape(as_openai, fills_refusals=True)
+JSON_ERRORS = ErrorShape(as_json)
