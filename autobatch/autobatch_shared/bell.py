@@ -1,10 +1,10 @@
-"""Wait for something to happen, but not for longer than so many seconds."""
+"""Wait for an event or for a time, whichever is over first."""
 
 import asyncio
 
 
 class Bell:
-    """An event for one waiter: a ring while nobody waits is kept. `asyncio.wait_for` would cost a task each time."""
+    """An event for one waiter: a ring without a waiter is kept. `asyncio.wait_for` would cost a task each time."""
 
     def __init__(self) -> None:
         self._rung = False

@@ -1,4 +1,4 @@
-"""Do something again and again until told to stop, whatever goes wrong in it."""
+"""Repeat a piece of work until it is stopped; a round that fails does not end it."""
 
 import asyncio
 import logging

@@ -10,23 +10,26 @@ import aiohttp
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
+from autobatch_batcher.dialects.base import Dialect, dialect_named
 from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
-from autobatch_batcher.upstreams import limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control, connect
-from autobatch_shared.redis.job_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
-from autobatch_shared.settings.definitions import BatcherSettings
+from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,9 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
     link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    lanes = Lanes(settings.max_wait_time_ms, is_adaptive=settings.batch_policy == "adaptive")
+    dialect = dialect_named(settings.inference_dialect)
+    lanes = Lanes(dialect.envelope_bytes)
+    policy = policy_named(settings.batch_policy, settings.max_wait_time_ms)
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
     # For the answer every call has a timeout of its own.
     async with aiohttp.ClientSession(
@@ -51,16 +56,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
         cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
     ) as session:
-        key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
-        allowed = limits.configured(settings.max_batch_size, settings.payload_limit)
-        is_fixed = settings.batch_shape == "fifo"
-        upstreams = [
-            Upstream(session, each, allowed, key, Tuner(settings.max_concurrent_batches, is_fixed=is_fixed))
-            for each in settings.inference_urls
-        ]
-        pool = Pool(upstreams)
+        pool = Pool([_replica(url, session, dialect, settings) for url in settings.inference_urls])
         caller = Caller(
             pool,
+            dialect,
             Suspects(pool, queue, clock, metrics),
             clock,
             metrics,
@@ -73,10 +72,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             pool,
             caller,
             lanes,
+            policy,
             clock,
             metrics,
             lease_ms=settings.lease_ms,
-            wait_max_ms=settings.max_wait_time_ms,
         )
         reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
@@ -94,6 +93,17 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         await watch_link.close()
         await link.close()
     log.info("stopped", extra={"batcher": batcher})
+
+
+def _replica(url: str, session: aiohttp.ClientSession, dialect: Dialect, settings: BatcherSettings) -> Replica:
+    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    return Replica(
+        without_credentials(url),
+        HttpClient(session, url, key),
+        dialect,
+        configured(settings.max_batch_size, settings.payload_limit),
+        Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+    )
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

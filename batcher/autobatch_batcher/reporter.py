@@ -5,9 +5,10 @@ import logging
 
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.status import BatcherStatus
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
@@ -79,7 +80,7 @@ class Reporter:
                 self._probed_mono_s[upstream.name] = now_mono_s
                 self._probes[upstream.name] = asyncio.create_task(self._probe_one(upstream), name="probe")
 
-    async def _probe_one(self, upstream: Upstream) -> None:
+    async def _probe_one(self, upstream: Replica) -> None:
         was_healthy = upstream.is_healthy
         await upstream.probe()
         if upstream.is_healthy != was_healthy:
@@ -87,7 +88,9 @@ class Reporter:
 
     async def _report(self) -> None:
         upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
-        status = BatcherStatus(self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1))
+        status = BatcherStatus(
+            self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1), frame_version=VERSION
+        )
         try:
             await self._control.report(self._batcher, status)
             self.reaches_redis = True

@@ -8,7 +8,8 @@ from time import perf_counter
 import uvloop
 
 from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_shared import embedder_needs, logs
+from autobatch_shared import logs
+from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.definitions import EmbedderSettings
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import log_remarks
@@ -21,7 +22,7 @@ def main() -> None:
     settings = load(EmbedderSettings)
     logs.configure(settings, "embedder")
     log_remarks(settings)
-    if sentence := embedder_needs.missing(settings.embedder_model_dir):
+    if sentence := missing_for_embedder(settings.embedder_model_dir):
         sys.stderr.write(f"autobatch: {sentence}\n")
         sys.exit(2)
     from autobatch_embedder import app  # noqa: PLC0415 - they import what may be missing

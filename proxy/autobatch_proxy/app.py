@@ -32,9 +32,9 @@ from autobatch_shared.contract.keys import Keys
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.control import Control, connect
-from autobatch_shared.redis.job_queue import WorkerQueue
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.result_cache import ResultCache
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from autobatch_shared.settings.definitions import ProxySettings
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 
 FRAME = b'"crc":"'  # in a claim on its way to a batcher, in a push or a reply on its way to Redis
 CLAIMED = (
-    rb':\d+\r\n\$\d+\r\n{"v":1,"crc"'  # as a claim is answered: numbers, then frames; a watch answers a frame only
+    rb':\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # as a claim is answered: numbers, then frames; a watch answers a frame only
 )
 CALL = b"POST /embed"
 

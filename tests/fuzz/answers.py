@@ -2,17 +2,20 @@
 
 import msgspec
 
-from autobatch_batcher.calling.counting import counted_alone, counts_in
-from autobatch_batcher.dialects.merging import part
-from autobatch_batcher.dialects.rows import cut
+from autobatch_batcher.calling.calls import part
+from autobatch_batcher.dialects.base import Answer
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, retry_pause_s
 from autobatch_batcher.upstreams.limits import configured, lowered
 from autobatch_proxy.dialects.error_shapes import CODES, as_openai
-from autobatch_shared.contract.cache_names import model_identity
+from autobatch_proxy.dialects.tei_info import told
+from autobatch_proxy.queue.fleet_watcher import ROOT_ROUTES
+from autobatch_shared.contract.cards import UNKNOWN_MAX, common_identity
 from autobatch_shared.contract.errors import UpstreamProtocolError
-from autobatch_shared.contract.status import UNKNOWN_MAX, BatcherStatus, Fleet, UpstreamStatus, encode, raw_json
+from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 from tests.fuzz import strict_json
 
+TEI = Tei()
 ROUTES = ("/embed", "/embed_all", "/embed_sparse", "/predict")
 
 
@@ -21,7 +24,7 @@ def check_rows(data: bytes) -> None:
     for route in ROUTES:
         for count in (1, 2, 5):
             try:
-                rows = cut(data, count, route)
+                rows = TEI.cut(_answer(data), route, count, ())
             except UpstreamProtocolError:
                 continue
             assert len(rows) == count
@@ -36,12 +39,13 @@ def check_rows(data: bytes) -> None:
 def check_counts(data: bytes) -> None:
     for count in (1, 3):
         try:
-            counts = counts_in(data, count)
+            counts = TEI.counts(_answer(data), count)
         except UpstreamProtocolError:
             continue
         assert [len(row) for row in strict_json.read(data)] == counts
-    (*said,) = counted_alone({"x-compute-tokens": data.decode("utf-8", "surrogateescape")})
-    assert all(0 <= number < 10**12 for number in said)
+    header = {"x-compute-tokens": data.decode("utf-8", "surrogateescape")}
+    said = TEI.counted(Answer(200, "", b"", None, header))
+    assert said is None or 0 <= said < 10**12
 
 
 def check_retry_after(data: bytes) -> None:
@@ -64,13 +68,14 @@ def check_errors(data: bytes) -> None:
 
 def check_info(data: bytes) -> None:
     """Any `/info`: limits that are limits, and a report that every worker can read."""
-    limits = lowered(configured(32, 2_000_000), data)
+    card = TEI.card(data)
+    limits = lowered(configured(32, 2_000_000), card)
     assert 1 <= limits.inputs_max <= 32
     assert limits.in_flight_inputs_max >= limits.inputs_max
     assert limits.input_tokens_max >= 1
-    identity = model_identity([data, data])
-    assert identity is None or identity == model_identity([data])
-    report = encode(BatcherStatus(1_000, 0, [UpstreamStatus("u", True, limits.inputs_max, 0, raw_json(data))]))
+    identity = common_identity([card, card])
+    assert identity is None or identity == common_identity([card])
+    report = encode(BatcherStatus(1_000, 0, [UpstreamStatus("u", True, limits.inputs_max, 0, card=card)]))
     fleet = Fleet([report], 1_000)
     assert fleet.is_healthy
     check_fleet(fleet)
@@ -78,9 +83,12 @@ def check_info(data: bytes) -> None:
 
 def check_fleet(fleet: Fleet) -> None:
     """What workers do with it must not fail later."""
-    assert 1 <= fleet.batch_inputs_max(32) <= 32
+    assert 1 <= fleet.batch_inputs_max
     assert 1 <= fleet.input_tokens_max <= UNKNOWN_MAX or fleet.input_tokens_max > 0
-    assert fleet.alias in (*ROUTES, "/rerank")
-    msgspec.json.encode(fleet.served_model)
-    if fleet.info is not None:
-        msgspec.json.decode(fleet.info)
+    assert fleet.card.kind in ROOT_ROUTES
+    msgspec.json.encode(fleet.card.name)
+    msgspec.json.decode(told(fleet.card.about, 7))
+
+
+def _answer(body: bytes) -> Answer:
+    return Answer(200, "application/json", body, None)

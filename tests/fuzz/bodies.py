@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.merging import merge
+from autobatch_batcher.calling.calls import call_for
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_proxy.dialects.error_shapes import as_openai
 from autobatch_proxy.http.errors import tei_error
@@ -128,9 +129,10 @@ def _check_jobs(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
         header = JobHeader(f"w.{number}", job.n, 0, 0, plan.route, job.kind, job.options, longest=job.longest)
         travelled, body = decode_job(encode(header, job.body))
         assert (travelled, body) == (header, job.body)
-        call = merge([Job(header, body)])
-        sent = dict(strict_json.read(call.body))["inputs"]
-        assert [sent[place] for place in call.places[0]] == own
+        call = call_for([Job(header, body)], Tei())
+        sent = dict(strict_json.read(call.post.body))["inputs"]
+        assert call.merged is not None
+        assert [sent[place] for place in call.merged.places[0]] == own
         assert job.kind == "solo" or all(map(_has_text, own))
         found |= dict(zip(job.places or range(job.n), own, strict=True))
     assert [found[place] for place in range(len(inputs))] == inputs

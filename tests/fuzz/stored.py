@@ -17,12 +17,14 @@ from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import Fleet
-from autobatch_shared.redis.job_queue import BatcherQueue, Claim, WorkerQueue
-from autobatch_shared.redis.link import Command, _Session
+from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
+from autobatch_shared.redis.commands import Command
+from autobatch_shared.redis.link import _Session
 from autobatch_shared.redis.result_cache import sealed, unsealed
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.fuzz.answers import check_fleet
 
-HEAD = b'{"v":1,"crc":"'
+HEAD = b'{"v":%d,"crc":"' % frames.VERSION
 FLIPS_MAX = 64
 # hiredis makes room for as many elements as an array says that it has, and has no limit for it.
 _is_too_long = re.compile(rb"[*%~>|]\+?\d{6}").search

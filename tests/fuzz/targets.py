@@ -102,7 +102,7 @@ TARGETS: dict[str, Target] = {
     ),
     "frames": Target(
         stored.check_frames,
-        (encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'), encode(_REPLY, b"[[1]]"), b'{"v":1,"crc":"'),
+        (encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'), encode(_REPLY, b"[[1]]"), b'{"v":2,"crc":"'),
     ),
     "framed": Target(stored.check_framed, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed")), _rest(_REPLY))),
     "replies": Target(

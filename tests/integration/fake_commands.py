@@ -6,7 +6,7 @@ from typing import Any
 from fakeredis import FakeAsyncRedis
 from redis.exceptions import ResponseError
 
-from autobatch_shared.redis.link import Command, ReplyError
+from autobatch_shared.redis.commands import Command, ReplyError
 
 
 class FakeCommands:

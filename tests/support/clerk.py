@@ -12,7 +12,7 @@ from autobatch_bench.checking.oracle import answer
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_job, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.job_queue import BatcherQueue
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
 from tests.support.waiting import wait_until
 

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
+from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.tuning import Tuner
 
 NO_SESSION: Any = None
+NO_CLIENT = HttpClient(NO_SESSION, "http://nowhere", None)
 
 
 class Trials:
@@ -41,15 +44,15 @@ def make_upstream(
     calls_max: int = 2,
     is_healthy: bool = True,
     in_flight_inputs_max: int = 10**6,
-) -> Upstream:
+) -> Replica:
     """Return a replica `http://<name>` without a session."""
     limits = Limits(32, 10**6, in_flight_inputs_max)
-    upstream = Upstream(NO_SESSION, f"http://{name}", limits, None, Tuner(calls_max))
+    upstream = Replica(f"http://{name}", NO_CLIENT, Tei(), limits, Tuner(calls_max))
     upstream.is_healthy = is_healthy
     return upstream
 
 
-def open_breaker(upstream: Upstream, now_s: float) -> None:
+def open_breaker(upstream: Replica, now_s: float) -> None:
     """Let as many calls fail as it takes."""
     for _ in range(FAILURES_MAX):
         upstream.breaker.called()

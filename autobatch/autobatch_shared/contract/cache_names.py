@@ -5,21 +5,14 @@
 3. A name is a digest. No text of a user can be read from Redis's keys.
 """
 
-from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
 from autobatch_shared.contract.options import Options
 
 DIGEST_BYTES = 16  # two of 10**12 texts share a name with probability 1.5e-15; nobody can aim at another's
 
-#: Of TEI's `/info`. The last two do not name the model, but decide what becomes of long texts.
-IDENTITY = ("model_id", "model_sha", "model_dtype", "model_type", "max_input_length", "auto_truncate")
-
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,7 +20,7 @@ def cache_name(model: str, route: str, options: Options | None, raw_input: bytes
     """Return the name of one row: 32 hex digits.
 
     Args:
-        model: From `model_identity`.
+        model: From `autobatch_shared.contract.cards.common_identity`.
         route: Path at the upstream, such as `/embed`.
         options: As in the job's header.
         raw_input: One input as it stands in the client's body, JSON.
@@ -38,27 +31,3 @@ def cache_name(model: str, route: str, options: Options | None, raw_input: bytes
     # Lengths first, or "a" + "bc" and "ab" + "c" would be one name.
     parts = b"%d:%d:%d:%b%b%b%b" % (len(head), len(path), len(rest), head, path, rest, raw_input)
     return blake2b(parts, digest_size=DIGEST_BYTES).hexdigest()
-
-
-def model_identity(infos: Sequence[bytes]) -> str | None:
-    """Return what all upstreams say that they are, as canonical JSON; None when that is not sure.
-
-    Args:
-        infos: The raw `/info` body of each healthy upstream; empty bytes of one that has none.
-
-    Returns:
-        None without any upstream, when one has no `/info` object or no `model_id`, or when they disagree.
-    """
-    identities = {_identity(info) for info in infos}
-    return identities.pop() if len(identities) == 1 else None
-
-
-def _identity(info: bytes) -> str | None:
-    try:
-        said = _decode(info)
-        model_id = said.get("model_id")
-        if not isinstance(model_id, str) or not model_id:
-            return None
-        return msgspec.json.encode({field: said.get(field) for field in IDENTITY}, order="sorted").decode()
-    except NOT_AS_ASKED:
-        return None

@@ -9,7 +9,7 @@
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
-    ├── QueueUnavailable          Redis is away, or refuses
+    ├── QueueUnavailable          Redis is unavailable, or refuses
     │   └── QueueOutOfMemory      it has reached its `maxmemory`
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
@@ -19,10 +19,17 @@
     │   └── UpstreamProtocolError answered something that is no answer
     ├── JobPoisonous              two batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
+        └── FrameOfAnotherVersion written by an older or a newer version of this system
 
 A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
 sees is decided once, in `proxy/autobatch_proxy/http/errors.py`.
 """
+
+import msgspec
+
+#: What msgspec raises at bytes that are not the JSON that was asked for: wrong syntax or type; invalid UTF-8 in a
+#: string; nesting deeper than Python's stack.
+NOT_AS_ASKED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 class AutobatchError(Exception):
@@ -141,6 +148,22 @@ class MalformedFrame(AutobatchError):
     """The bytes are not a frame of this version."""
 
     code = "malformed_frame"
+
+
+class FrameOfAnotherVersion(MalformedFrame):
+    """The frame is of another version.
+
+    Attributes:
+        job: The id of its job.
+        version: That other version.
+    """
+
+    code = "frame_of_another_version"
+
+    def __init__(self, message: str = "", *, job: str = "", version: int = 0) -> None:
+        super().__init__(message)
+        self.job = job
+        self.version = version
 
 
 FAULTS: dict[str, type[AutobatchError]] = {

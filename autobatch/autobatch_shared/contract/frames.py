@@ -1,11 +1,12 @@
 """Jobs and replies as bytes: one line of JSON header, a newline, then the raw body.
 
-    {"v":1,"crc":"5f0c4a1e","id":"w1a2b3c4.17","n":1,"at":1790000000000,...}
+    {"v":2,"crc":"5f0c4a1e","id":"w1a2b3c4.17","n":1,"at":1790000000000,...}
     ["hello world"]
 
 So `redis-cli LRANGE` shows a person everything, and a machine splits at the first newline without touching the body.
 
-1. `v` is the version. Another version is refused, never guessed at.
+1. `v` is the version. A job of another version is never guessed at: it is answered with a fault, in a frame of that
+   version. For that `v`, `crc`, `id` and `n` stand in the same place in every version, and a fault has the same fields.
 2. `crc` is CRC-32 of everything after itself, body included: a truncated or flipped frame is refused.
 3. A header holds options, never inputs or vectors. A body is never parsed here.
 4. The scripts in `scripts/` find `id`, `n` and `at` by their place, so these three stay first, in this order.
@@ -17,27 +18,30 @@ from zlib import crc32
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import MalformedFrame
+from autobatch_shared.contract.errors import NOT_AS_ASKED, FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.options import Options
 
-_HEAD = b'{"v":1,"crc":"'
+VERSION = 2
+ANSWERED_SINCE = 2  # before it, batchers put jobs of other versions aside without an answer
+
+_HEAD = b'{"v":%d,"crc":"' % VERSION
 _CRC_END = len(_HEAD) + 8
 _REST = _CRC_END + 2  # past the quote and the comma
-_ID_IN_QUEUE = re.compile(rb'{"v":1,"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"')  # as in `scripts/claim.lua`
+# As `scripts/claim.lua` reads it: group 1 is the version, group 2 the id.
+_ID_IN_QUEUE = re.compile(rb'{"v":([0-9]{1,3}),"crc":"[0-9a-fA-F]+","id":"([A-Za-z0-9.]+)"')
 
-#: What is counted or measured: more would be no number of ours, and not everybody could compute with it.
+#: What is counted or measured; above this, a JSON reader may round.
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a batcher must know of a job without its body.
+    """What a batcher knows of a job without its body.
 
     Attributes:
         id: `<worker>.<number>`, unique for ever.
         n: Inputs in the body, 1 for a verbatim one that was not taken apart.
         at: Arrival, unix ms of Redis's clock.
-        deadline: End of the client's patience, unix ms of Redis's clock.
+        deadline: When the client's request times out, unix ms of Redis's clock.
         route: Path at the upstream, such as `/embed`.
         kind: `merge` may share a call with its lane; `solo` is put together and cut like that, but alone;
             `verbatim` is sent as it came.
@@ -105,7 +109,8 @@ def decode_job(frame: bytes) -> tuple[JobHeader, bytes]:
     """Return header and body of a job frame.
 
     Raises:
-        MalformedFrame: Truncated, altered, of another version, or no job.
+        FrameOfAnotherVersion: To be answered by `version_fault`.
+        MalformedFrame: Truncated, altered, or no job.
     """
     line, body = _split(frame)
     try:
@@ -133,7 +138,20 @@ def decode_reply(frame: bytes) -> tuple[ReplyHeader, bytes]:
 def id_in_queue(frame: bytes) -> str:
     """Return the id by which the scripts know a claimed frame, though it be broken."""
     found = _ID_IN_QUEUE.match(frame)
-    return found.group(1).decode() if found else ""
+    return found[2].decode() if found else ""
+
+
+def version_fault(error: FrameOfAnotherVersion) -> bytes:
+    """Return the reply to a worker's job of another version, in a frame of that version."""
+    message = versions_differ(worker=error.version, batcher=VERSION)
+    reply = encode(ReplyHeader(error.job, 0, QueueUnavailable.code), message.encode())
+    return reply.replace(b'{"v":%d,' % VERSION, b'{"v":%d,' % error.version, 1)  # which the checksum does not cover
+
+
+def versions_differ(*, worker: int, batcher: int) -> str:
+    """Return the sentence for a client whose request meets a worker and a batcher of different versions."""
+    older = "worker" if worker < batcher else "batcher"
+    return f"The worker and the batcher are of different versions ({worker} and {batcher}): the {older} must be updated"
 
 
 def _in_ascii(header: JobHeader | ReplyHeader) -> JobHeader | ReplyHeader:
@@ -143,7 +161,7 @@ def _in_ascii(header: JobHeader | ReplyHeader) -> JobHeader | ReplyHeader:
 def _split(frame: bytes) -> tuple[bytes, bytes]:
     """Check version and checksum; return the header line and the body."""
     if not frame.startswith(_HEAD):
-        raise MalformedFrame("not a frame of version 1")
+        raise _foreign(frame)
     # The two bytes between checksum and rest are compared too, or a flip there would pass.
     if frame[len(_HEAD) : _REST] != b'%08x",' % crc32(memoryview(frame)[_REST:]):
         raise MalformedFrame("checksum does not match")
@@ -151,3 +169,12 @@ def _split(frame: bytes) -> tuple[bytes, bytes]:
     if end < 0:
         raise MalformedFrame("no header line")
     return frame[:end], frame[end + 1 :]
+
+
+def _foreign(frame: bytes) -> MalformedFrame:
+    """Return the error for bytes that do not begin as a frame of this version."""
+    found = _ID_IN_QUEUE.match(frame)
+    if found is None or int(found[1]) == VERSION:
+        return MalformedFrame(f"not a frame of version {VERSION}")
+    version = int(found[1])
+    return FrameOfAnotherVersion(f"a frame of version {version}", job=found[2].decode(), version=version)

@@ -1,4 +1,4 @@
-"""The names of all Redis keys. The braces make them one slot of a Redis Cluster.
+"""The names of all Redis keys, and how long they live. The braces make them one slot of a Redis Cluster.
 
 | key                 | type   | what                                                                    | ends              |
 |---------------------|--------|-------------------------------------------------------------------------|-------------------|
@@ -22,77 +22,45 @@
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
 | `cache:bytes`       | string | the sum of the bytes in `cache:index`                                   | TTL               |
 
-A job id is `<worker>.<number>`: whoever has the id knows whose inbox the reply belongs to.
+A job id is `<worker>.<number>`: its part before the stop names the inbox that the reply belongs to.
+
+The scripts know no number and no name of their own: both are passed in from here.
 """
 
-from dataclasses import dataclass
+WAITING_TTL_MS = 86_400_000
+GONE_TTL_MS = 600_000  # as long as the longest request may wait
+CLAIM_TTL_MS = 3_600_000  # of `claimed:`, `leases` and `attempts:`: longer than any lease
+DEAD_JOBS_MAX, DEAD_TTL_MS = 100, 604_800_000
+EPOCH_TTL_MS = 86_400_000
+REPORTS_TTL_MS = 60_000
+
+BYTES_PER_INPUT = 8192  # a job weighs one input for each of these, or its inputs if they are more: so bytes are bounded
 
 
-@dataclass(frozen=True, slots=True)
 class Keys:
-    """The keys of one namespace."""
+    """The keys of one namespace. A method with an empty argument gives what its names begin with."""
 
-    namespace: str
-
-    @property
-    def prefix(self) -> str:
-        """What every key starts with."""
-        return f"{{{self.namespace}}}:"
-
-    @property
-    def jobs(self) -> str:
-        return self.prefix + "jobs"
-
-    @property
-    def bulk(self) -> str:
-        return self.prefix + "jobs:bulk"
-
-    @property
-    def retry(self) -> str:
-        return self.prefix + "retry"
-
-    @property
-    def waiting(self) -> str:
-        return self.prefix + "waiting"
-
-    @property
-    def waiting_bulk(self) -> str:
-        return self.prefix + "waiting:bulk"
-
-    @property
-    def gone(self) -> str:
-        return self.prefix + "gone"
-
-    @property
-    def leases(self) -> str:
-        return self.prefix + "leases"
-
-    @property
-    def batchers(self) -> str:
-        return self.prefix + "batchers"
-
-    @property
-    def trial(self) -> str:
-        return self.prefix + "trial"
-
-    @property
-    def dead(self) -> str:
-        return self.prefix + "dead"
-
-    @property
-    def epoch(self) -> str:
-        return self.prefix + "epoch"
-
-    @property
-    def cache_index(self) -> str:
-        return self.prefix + "cache:index"
-
-    @property
-    def cache_bytes(self) -> str:
-        return self.prefix + "cache:bytes"
+    def __init__(self, namespace: str) -> None:
+        self.prefix = prefix = f"{{{namespace}}}:"
+        self.jobs = prefix + "jobs"
+        self.bulk = prefix + "jobs:bulk"
+        self.retry = prefix + "retry"
+        self.waiting = prefix + "waiting"
+        self.waiting_bulk = prefix + "waiting:bulk"
+        self.gone = prefix + "gone"
+        self.leases = prefix + "leases"
+        self.batchers = prefix + "batchers"
+        self.trial = prefix + "trial"
+        self.dead = prefix + "dead"
+        self.epoch = prefix + "epoch"
+        self.cache_index = prefix + "cache:index"
+        self.cache_bytes = prefix + "cache:bytes"
 
     def claimed(self, batcher: str) -> str:
         return f"{self.prefix}claimed:{batcher}"
+
+    def attempts(self, job: str) -> str:
+        return f"{self.prefix}attempts:{job}"
 
     def reply(self, job: str) -> str:
         return f"{self.prefix}reply:{job}"

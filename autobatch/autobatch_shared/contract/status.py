@@ -1,14 +1,14 @@
-"""What each batcher publishes of itself and its upstreams, for health, `/info` and people."""
+"""What each batcher publishes of itself and its upstreams, for health, for the workers' plans, and for people."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
-from autobatch_shared.contract.cache_names import model_identity
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, common_identity
+from autobatch_shared.contract.errors import NOT_AS_ASKED
+from autobatch_shared.contract.frames import ANSWERED_SINCE
 
-UNKNOWN_MAX = 1_000_000  # while no upstream has named a limit
+UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too
 
 
@@ -20,14 +20,16 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         is_healthy: Whether its last probe or call went well.
         batch_inputs_max: Inputs that one call to it may have.
         in_flight: Inputs that it is working on for this batcher.
-        info: Its own `/info` as it sent it, empty when it has none.
+        request_bytes_max: A longer body of a request may become a call that is too large for it.
+        card: What it serves.
     """
 
     url: str
     is_healthy: bool
     batch_inputs_max: int
     in_flight: int
-    info: msgspec.Raw = msgspec.Raw(b"null")
+    request_bytes_max: int = UNKNOWN_BYTES_MAX
+    card: Card = NO_CARD
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -38,12 +40,14 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         held: Inputs claimed and not yet sent.
         upstreams: In the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
+        frame_version: Of the frames that it reads; 1 where it does not say.
     """
 
     at: int
     held: int
     upstreams: list[UpstreamStatus]
     drained_per_s: float = 0.0
+    frame_version: int = 1
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -60,31 +64,25 @@ class Ahead(msgspec.Struct, frozen=True):
     claimed: int = 0
 
 
-class _Info(msgspec.Struct):
-    """What counts here of TEI's `/info`."""
-
-    max_input_length: Any = None
-    model_type: Any = None
-    served_model_name: Any = None
-    model_id: Any = None
-
-
 _decoder = msgspec.json.Decoder(BatcherStatus)
-_decode_info = msgspec.json.Decoder(_Info).decode
 encode = msgspec.json.Encoder().encode
 
 
-def raw_json(text: bytes) -> msgspec.Raw:
-    """Return the bytes as JSON to be embedded as they are, or as null when they are no JSON."""
-    try:
-        msgspec.json.decode(text)
-    except NOT_AS_ASKED:
-        return msgspec.Raw(b"null")
-    return msgspec.Raw(text)
-
-
 class Fleet:
-    """The batchers that reported lately."""
+    """The batchers that reported lately.
+
+    Attributes:
+        drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown.
+        answers_our_frames: Whether each of them reads our frames or answers that it does not: none puts them aside without
+            an answer.
+        upstreams: Of all batchers, the healthy ones first.
+        is_healthy: Whether there is a live batcher with a healthy upstream.
+        identity: The one identity of all healthy upstreams; None where they differ or one is unknown.
+        card: The first card that names its model, of a healthy upstream if any is.
+        batch_inputs_max: Inputs that every upstream takes in one call.
+        input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
+        request_bytes_max: A longer body may become a call that one of the upstreams does not take.
+    """
 
     def __init__(self, reports: Iterable[bytes], now_ms: int) -> None:
         fresh = []
@@ -96,59 +94,14 @@ class Fleet:
             if now_ms - status.at < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
-        #: Inputs that all of them answer in a second while there is a backlog; 0 while nobody knows.
         self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
-        #: Of all batchers, the healthy ones first.
-        self.upstreams = sorted(
-            (upstream for batcher in fresh for upstream in batcher.upstreams), key=lambda u: not u.is_healthy
-        )
-        #: Whether there is a live batcher with a healthy upstream.
+        self.answers_our_frames = all(batcher.frame_version >= ANSWERED_SINCE for batcher in fresh)
+        upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
+        self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)
-        infos = [bytes(upstream.info) for upstream in self.upstreams if upstream.is_healthy]
-        #: What the healthy upstreams say that they are, None when they do not agree: see `autobatch_shared.contract.cache_names`.
-        self.model = model_identity(infos)
-        #: Tokens after which every upstream cuts an input off or refuses it.
-        self.input_tokens_max = max((_input_tokens_max(info) for info in infos), default=UNKNOWN_MAX)
-        told = _read(self.info or b"")
-        #: What the upstream calls its model; empty while nobody knows.
-        self.served_model = next((n for n in (told.served_model_name, told.model_id) if n and isinstance(n, str)), "")
-        #: The route that `POST /` stands for.
-        self.alias = _alias(told.model_type)
-        allowed = (upstream.batch_inputs_max for upstream in self.upstreams)
-        self._batch_inputs_max = max(1, min(allowed, default=UNKNOWN_MAX))
-
-    def batch_inputs_max(self, configured: int) -> int:
-        """Inputs that a job may have, so that every upstream takes it."""
-        return min(configured, self._batch_inputs_max)
-
-    @property
-    def info(self) -> bytes | None:
-        """The upstream's own `/info`."""
-        for upstream in self.upstreams:
-            if (info := bytes(upstream.info)) != b"null":
-                return info
-        return None
-
-
-def _read(info: bytes) -> _Info:
-    try:
-        return _decode_info(info)
-    except NOT_AS_ASKED:
-        return _Info()
-
-
-def _input_tokens_max(info: bytes) -> int:
-    said = _read(info).max_input_length
-    return max(1, said) if type(said) is int else UNKNOWN_MAX
-
-
-def _alias(model_type: object) -> str:
-    """Source: the router of text-embeddings-inference 1.9, but for its TASK, which `/info` does not tell."""
-    kinds = model_type if isinstance(model_type, dict) else {}
-    if "classifier" in kinds:
-        return "/predict"
-    if "reranker" in kinds:
-        return "/rerank"
-    embedding = kinds.get("embedding")
-    is_sparse = isinstance(embedding, dict) and embedding.get("pooling") == "splade"
-    return "/embed_sparse" if is_sparse else "/embed"
+        healthy = [upstream.card for upstream in self.upstreams if upstream.is_healthy]
+        self.identity = common_identity(healthy)
+        self.card = next((upstream.card for upstream in self.upstreams if upstream.card != NO_CARD), NO_CARD)
+        self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in self.upstreams), default=UNKNOWN_MAX))
+        self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
+        self.request_bytes_max = min((u.request_bytes_max for u in self.upstreams), default=UNKNOWN_BYTES_MAX)

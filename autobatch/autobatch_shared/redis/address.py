@@ -29,11 +29,11 @@ class Address:
     def from_url(cls, url: str) -> "Address":
         """Read `redis://`, `rediss://` and `unix://` URLs by redis-py itself, so both clients reach the same server.
 
-        TLS is told by redis-py's parameters: `ssl_ca_certs` (a file; unset: the system's), `ssl_certfile` and
+        TLS is set by redis-py's parameters: `ssl_ca_certs` (a file; unset: the system's), `ssl_certfile` and
         `ssl_keyfile` for a client certificate, `ssl_check_hostname`, `ssl_cert_reqs`, `ssl_min_version`, ...
 
         Raises:
-            SettingsError: A parameter that there is not, a value that cannot be, or a file that cannot be read.
+            SettingsError: An unknown parameter, an impossible value, or a file that cannot be read.
         """
         try:
             connection = ConnectionPool.from_url(url).make_connection()  # type: ignore[no-untyped-call]
@@ -53,7 +53,7 @@ class Address:
 
 
 def _fault(error: Exception) -> str:
-    """What is wrong, in words that quote no part of the URL but the name of a parameter."""
+    """Say what is wrong; of the URL, only the name of a parameter is quoted."""
     match error:
         case TypeError():  # ... got an unexpected keyword argument 'ssl_cafile'
             return f"no such parameter: {str(error).rpartition('argument ')[2]}"

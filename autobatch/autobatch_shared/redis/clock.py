@@ -2,6 +2,8 @@
 
 import time
 
+from autobatch_shared.redis.commands import Commands, expected_shape
+
 
 class RedisClock:
     """Monotonic time plus the measured offset to Redis's clock, so that a step of this host's clock changes nothing."""
@@ -17,3 +19,11 @@ class RedisClock:
     def now_ms(self) -> int:
         """Unix milliseconds on Redis's clock."""
         return int(time.monotonic() * 1000 + self._offset_ms)
+
+
+async def read_clock(link: Commands) -> float:
+    """Redis's clock, unix milliseconds."""
+    reply = await link.execute("TIME")
+    with expected_shape:
+        seconds, micros = reply
+        return int(seconds) * 1000 + int(micros) / 1000

@@ -9,11 +9,10 @@ from redis.exceptions import RedisError
 from redis.maint_notifications import MaintNotificationsConfig
 
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.keys import REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
 
 TIMEOUT_S = 2.0
-REPORTS_TTL_MS = 60_000
 
 
 def connect(url: str) -> "Redis":

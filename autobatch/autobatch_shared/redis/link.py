@@ -7,70 +7,26 @@ such as health and inspection, goes through redis-py (`autobatch/autobatch_share
 2. While there is no connection, `execute` fails at once; it never queues and never repeats a command.
 3. When the connection breaks, every waiting command fails with one clear error: it may or may not have been applied.
 4. It reconnects by itself until it is closed. A peer that stays silent while commands wait is given up as broken.
-
-More than 250 lines, because the link and its sessions hand the connection's state to each other.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import hiredis
 
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.errors import QueueOutOfMemory, QueueUnavailable
+from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.commands import Command, reply_error
 
 log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 3.0
 RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
 RECONNECT_PAUSE_MAX_S = 1.0  # a restarted Redis is found within this time
-
-
-Command = tuple[str | bytes | int, ...]
-
-
-class Commands(Protocol):
-    """Whatever executes Redis commands: a link, or fakeredis in tests."""
-
-    def execute(self, *args: str | bytes | int) -> Awaitable[Any]:
-        """Send one command; the awaitable gives its reply, RESP2 types."""
-        ...
-
-    def transaction(self, commands: "Sequence[Command]") -> Awaitable[list[Any]]:
-        """Send several commands as one; the awaitable gives their replies, errors as values."""
-        ...
-
-
-class ReplyError(QueueUnavailable):
-    """Redis answered with an error."""
-
-
-class OutOfMemoryError(ReplyError, QueueOutOfMemory):
-    """Redis has reached its `maxmemory`, and applied nothing."""
-
-
-def reply_error(said: object) -> ReplyError:
-    """Return the error for an error of Redis."""
-    # A transaction is only discarded whole when a command was refused beforehand, and ours are refused for nothing else.
-    text = str(said)
-    return (OutOfMemoryError if text.startswith(("OOM ", "EXECABORT ")) else ReplyError)(text)
-
-
-async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
-    """Execute several commands as one and return their replies.
-
-    Raises:
-        ReplyError: One of them failed; the others were applied.
-    """
-    replies = await link.transaction(commands)
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply_error(reply)
-    return replies
 
 
 class RedisLink:
@@ -126,21 +82,21 @@ class RedisLink:
         return self._session.transaction(commands) if self._session is not None else _unavailable()
 
     async def _keep(self) -> None:
-        """Connect, serve until the connection ends, and again; the pause grows while nobody answers."""
-        pause_s, told = 0.0, ""
+        """Connect, serve until the connection ends, and again; the pause grows while Redis does not answer."""
+        pause_s, logged = 0.0, ""
         while True:
             session = None
             try:
                 session = await asyncio.wait_for(self._connect(), CONNECT_TIMEOUT_S)
-                pause_s, told = 0.0, ""
+                pause_s, logged = 0.0, ""
                 if not session.ended.done():
                     self._session = session
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(self._address)})
                 await session.ended
             except Exception as error:  # noqa: BLE001  # no fault may end the trying
-                if told != (told := repr(error)):  # once a reason, not once a try
-                    log.warning("redis_unreachable", extra={"link": self._name, "error": told})
+                if logged != (logged := repr(error)):  # once a reason, not once a try
+                    log.warning("redis_unreachable", extra={"link": self._name, "error": logged})
             finally:
                 self._disconnected()
                 if session is not None:
@@ -149,7 +105,7 @@ class RedisLink:
             await pause(pause_s)
 
     def _disconnected(self) -> None:
-        """Be known as away before any waiter hears of it, or it would try again at once, and again."""
+        """Mark the link as disconnected before any waiter fails, or it would try again at once."""
         self._connected.clear()
         self._session = None
 
@@ -171,7 +127,7 @@ class RedisLink:
                 await opened.execute(("AUTH", *user, address.password))
             if address.db:
                 await opened.execute(("SELECT", address.db))
-            # Also the proof that somebody is there who takes commands, not only connections.
+            # Also proves that the server takes commands, not only connections.
             await opened.execute(("CLIENT", "SETNAME", self._name))
         except BaseException:
             opened.abort()
@@ -239,7 +195,7 @@ class _Session(asyncio.Protocol):
         self._out.clear()
 
     def _check_silence(self) -> None:
-        """Two looks in a row that find commands waiting and nothing heard between them end the session."""
+        """End the session when two checks in a row find commands waiting and no byte received between them."""
         if self._waiting and not self._heard:
             log.warning("redis_silent", extra={"waiting": len(self._waiting)})
             self.abort()
@@ -257,7 +213,7 @@ class _Session(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not False:
-                if not waiting:  # Redis speaks unasked only to say why it hangs up
+                if not waiting:  # Redis sends an unasked reply only to say why it hangs up
                     log.debug("redis_hangs_up", extra={"reply": repr(reply)})
                     self.abort()
                     return

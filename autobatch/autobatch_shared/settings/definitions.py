@@ -18,7 +18,9 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from autobatch_shared.settings.dialects import DIALECTS
 from autobatch_shared.settings.foreign_names import aliases_of
+from autobatch_shared.settings.policies import POLICIES
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -43,6 +45,18 @@ def _http_urls(value: str) -> str:
         parts = _split(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
+    return value
+
+
+def _dialect(value: str) -> str:
+    if value not in DIALECTS:
+        raise ValueError(f"Input should be {' or '.join(map(repr, DIALECTS))}")
+    return value
+
+
+def _policy(value: str) -> str:
+    if value not in POLICIES:
+        raise ValueError(f"Input should be {' or '.join(map(repr, POLICIES))}")
     return value
 
 
@@ -232,8 +246,8 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("max_wait_time_ms"),
         description="the longest wait for companions, from the oldest arrival",
     )
-    batch_policy: Literal["adaptive", "full"] = Field(
-        "adaptive", description="`adaptive`: never wait when it cannot pay; `full`: wait out the time unless full"
+    batch_policy: Annotated[str, AfterValidator(_policy)] = Field(
+        "adaptive", description="; ".join(f"`{name}`: {row.meaning}" for name, row in POLICIES.items())
     )
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
@@ -244,6 +258,9 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("inference_url"),
         repr=False,  # it may hold a password
         description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
+    )
+    inference_dialect: Annotated[str, AfterValidator(_dialect)] = Field(
+        "tei", description=f"the API that the upstream speaks: {', '.join(f'`{name}`' for name in DIALECTS)}"
     )
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"

@@ -1,4 +1,7 @@
-"""Turn a batch into replies, whatever the upstream does: call, retry, split, give up. Raises its faults in trials only."""
+"""Turn a batch into one outcome a job, whatever the upstream does: call, retry, split, give up.
+
+Faults are raised in trials only.
+"""
 
 import asyncio
 import logging
@@ -7,16 +10,14 @@ from functools import partial
 
 import msgspec
 
+from autobatch_batcher.calling.calls import Call, call_for, part
 from autobatch_batcher.calling.counting import Counting, count_tokens
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.calling.suspects import Suspects
-from autobatch_batcher.dialects.merging import part
-from autobatch_batcher.dialects.prepared import JSON, Call, prepared
-from autobatch_batcher.dialects.rows import cut
-from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, fault, judge, retry_pause_s
+from autobatch_batcher.dialects.base import JSON, Answer, Dialect
+from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, fault, retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.replies import Reply, failure
-from autobatch_batcher.upstreams.replica import Answer
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Sample
 from autobatch_shared.bell import pause
@@ -26,6 +27,9 @@ from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
+
+#: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
+Tell = Callable[[Job, bytes, list[int]], Outcome]
 
 
 class _Answered(msgspec.Struct, frozen=True):
@@ -41,6 +45,7 @@ class Caller:
 
     Args:
         pool: Where a retry may go elsewhere.
+        dialect: Of all its upstreams.
         clock: For deadlines.
         suspects: Where calls end that the upstream hung up on.
         metrics: Counts calls, retries and splits.
@@ -51,6 +56,7 @@ class Caller:
     def __init__(
         self,
         pool: Pool,
+        dialect: Dialect,
         suspects: Suspects,
         clock: RedisClock,
         metrics: Metrics,
@@ -59,6 +65,7 @@ class Caller:
         attempts_max: int,
     ) -> None:
         self._pool = pool
+        self._dialect = dialect
         self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
@@ -67,8 +74,8 @@ class Caller:
 
     async def answer(
         self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
-    ) -> list[Reply]:
-        """Return one reply a job, in the same order.
+    ) -> list[Outcome]:
+        """Return one outcome a job, in the same order.
 
         Args:
             jobs: Of one lane.
@@ -90,49 +97,46 @@ class Caller:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
             return [failure(job.header.id, error) for job in jobs]
 
-    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[Reply]:
-        """Call, and tell each job its part.
+    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[Outcome]:
+        """Call, and give each job its part.
 
         Raises:
-            UpstreamError: There is no answer that could be told.
-            DeadlineExceeded: Nobody waits any more.
+            UpstreamError: There is no answer that could be given.
+            DeadlineExceeded: The deadline of every job has passed.
         """
-        counting = None
+        call = call_for(jobs, self._dialect)
+        counting, first = self._begin_to_count(call, slot, tries), slot.upstream
         try:
-            call = prepared(jobs)
-            counting, first = self._begin_to_count(call, slot, tries), slot.upstream
             verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
-            answer = answered.answer
-            if counting is not None and slot.upstream is not first:
-                counting.start()
             if verdict is Verdict.SPLIT:
-                self._metrics.splits.inc()
-                left = tries if answer.status in INPUT_ERRORS else 1
-                early = set(call.bodies[: len(call.bodies) // 2])
-                halves = [[job for job in jobs if (job.body in early) is half] for half in (True, False)]
-                told = [reply for half in halves for reply in await self.answer(half, slot, left, is_trial=is_trial)]
-                replies = {reply.job: reply for reply in told}
-                return [replies[job.header.id] for job in jobs]
+                left = tries if answered.answer.status in INPUT_ERRORS else 1
+                return await self._split(call, slot, left, is_trial=is_trial)
             tell = self._teller(call, answered)
             if verdict is Verdict.PASS_ON or call.merged is None:
-                return [tell(job, answer.body, []) for job in jobs]
+                return [tell(job, answered.answer.body, []) for job in jobs]
             route = jobs[0].header.route
-            rows = cut(answer.body, call.inputs, route, call.merged.ids if route == "/embed_all" else ())
+            may_be_empty = call.merged.ids if route == "/embed_all" else ()
+            rows = self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
             bodies = [part(rows, own) for own in call.merged.places]
             if counting is None:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
-            try:
-                tokens = await counting.tokens(answer.measures)
-            except AutobatchError as error:  # who did not ask for a count needs none
-                log.warning("count_failed", extra={"error": str(error), "jobs": len(jobs)})
-                return [
-                    failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
-                    for job, body in zip(jobs, bodies, strict=True)
-                ]
-            return [tell(*each) for each in zip(jobs, bodies, tokens, strict=True)]
+            if slot.upstream is not first:
+                counting.start()
+            counted = self._dialect.counted(answered.answer)
+            return await _with_tokens(jobs, bodies, tell, counting, counted)
         finally:
             if counting is not None:
                 counting.cancel()
+
+    async def _split(self, call: Call, slot: Slot, tries: int, *, is_trial: bool) -> list[Outcome]:
+        """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together."""
+        self._metrics.splits.inc()
+        early = set(call.bodies[: len(call.bodies) // 2])
+        found: dict[str, Outcome] = {}
+        for is_early in (True, False):
+            half = [job for job in call.jobs if (job.body in early) is is_early]
+            found |= {each.job: each for each in await self.answer(half, slot, tries, is_trial=is_trial)}
+        return [found[job.header.id] for job in call.jobs]
 
     def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
         """Count the tokens of the call's inputs for those who asked, if any did."""
@@ -140,29 +144,36 @@ class Caller:
             return None
 
         async def count(texts: Sequence[bytes]) -> list[int]:
-            ask = partial(slot.upstream.ask, content_type=JSON, timeout_s=self._time_s(call.jobs))
-            return await count_tokens(ask, texts, slot.upstream.limits.input_tokens_max, attempts_max)
+            ask = partial(slot.upstream.client.send, timeout_s=self._time_s(call.jobs))
+            return await count_tokens(ask, self._dialect, texts, slot.upstream.limits.input_tokens_max, attempts_max)
 
-        return Counting(call.jobs, call.merged.items, call.merged.places, count)
+        return Counting(call.jobs, call.merged, count)
 
-    def _teller(self, call: Call, answered: _Answered) -> Callable[[Job, bytes, list[int]], Reply]:
-        """Return what makes the reply to one job of the call: its answer, its tokens, and how long it took to get it."""
+    def _teller(self, call: Call, answered: _Answered) -> Tell:
+        """Return what makes the outcome of one job of the call: its answer, its tokens, and how long it took to get it."""
         answer = answered.answer
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
         now_ms = self._clock.now_ms()
         content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
-        # Nobody else was in the call, and no text of it was computed for two.
+        # No other request was in the call, and no text of it was computed for two.
         is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
         measures = answer.measures if is_own else shared(answer.measures)
         answered_inputs = sum([job.header.n for job in call.jobs])  # equal ones count each, though they are sent once
 
-        def tell(job: Job, body: bytes, tokens: list[int]) -> Reply:
+        def tell(job: Job, body: bytes, tokens: list[int]) -> Outcome:
             header = job.header
             queue_us = max(0, (now_ms - header.at) * 1000 - upstream_us)
             reply = ReplyHeader(
-                header.id, answer.status, "", content_type, queue_us, upstream_us, answered_inputs, tokens, measures
+                id=header.id,
+                status=answer.status,
+                content_type=content_type,
+                queue_us=queue_us,
+                upstream_us=upstream_us,
+                batch=answered_inputs,
+                tokens=tokens,
+                measures=measures,
             )
-            return Reply(header.id, encode(reply, body))
+            return Outcome(header.id, encode(reply, body))
 
         return tell
 
@@ -172,7 +183,7 @@ class Caller:
         Raises:
             UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
             UpstreamError: All attempts failed.
-            DeadlineExceeded: Nobody waits any more.
+            DeadlineExceeded: The deadline of every job has passed.
         """
         jobs = call.jobs
         attempt = 0
@@ -188,12 +199,12 @@ class Caller:
                 if not may_retry:
                     raise UpstreamUnavailable from error
             else:
-                status = answered.answer.status
-                if answered.answer.is_of_another_model:
-                    return Verdict.PASS_ON, answered
-                verdict = judge(status, len(call.bodies), is_verbatim=call.merged is None, may_retry=may_retry)
+                is_verbatim = call.merged is None
+                verdict = self._dialect.judge(
+                    answered.answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=may_retry
+                )
                 if verdict is Verdict.GIVE_UP:
-                    raise fault(status)
+                    raise fault(answered.answer.status)
                 if verdict is not Verdict.RETRY:
                     return verdict, answered
                 retry_after = answered.answer.retry_after
@@ -213,7 +224,7 @@ class Caller:
         started_s = loop.time()
         code = 0
         try:
-            answer = await upstream.post(call.jobs[0].header.route, call.body, call.content_type, timeout_s)
+            answer = await upstream.call(call.post, timeout_s)
             code = answer.status
         finally:
             ended_s = loop.time()
@@ -226,7 +237,7 @@ class Caller:
         """The longest that a call for these jobs may take.
 
         Raises:
-            DeadlineExceeded: Nobody waits any more.
+            DeadlineExceeded: The deadline of every job has passed.
         """
         left_s = (max([job.header.deadline for job in jobs]) - self._clock.now_ms()) / 1000
         if left_s <= 0:
@@ -241,3 +252,18 @@ def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good
         units = call.inputs * max([job.longest for job in call.jobs])
         useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
     return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
+
+
+async def _with_tokens(
+    jobs: Sequence[Job], bodies: Sequence[bytes], tell: Tell, counting: Counting, counted: int | None
+) -> list[Outcome]:
+    """Give each job its part and its tokens; a count that failed fails only the jobs that asked for it."""
+    try:
+        tokens = await counting.tokens(counted)
+    except AutobatchError as error:
+        log.warning("count_failed", extra={"error": str(error), "jobs": len(jobs)})
+        return [
+            failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
+            for job, body in zip(jobs, bodies, strict=True)
+        ]
+    return [tell(*each) for each in zip(jobs, bodies, tokens, strict=True)]

@@ -1,66 +1,57 @@
-"""How many tokens the inputs of a call are, for those of its jobs that asked: each client pays for their own.
+"""How many tokens the inputs of a call are, for those of its jobs that asked: each client pays for its own.
 
-1. A call of one job is counted by the upstream itself, in a header of its answer, unless the job has a text twice, or wants
+1. A call of one job is counted by the upstream itself, where its answer says so, unless the job has a text twice, or wants
    the number of each.
-2. Other texts are counted by the upstream's `/tokenize`, once for all of them and beside the call.
+2. Other texts are counted by a call of the dialect's for that, once for all of them and at the same time as the call.
 3. What cannot be counted is not guessed.
-
-Source: `/tokenize` and `x-compute-tokens` of text-embeddings-inference 1.9.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-import msgspec
-
+from autobatch_batcher.calling.calls import Merged
+from autobatch_batcher.dialects.base import Answer, Dialect, Post
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.replica import Answer
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
 from autobatch_shared.contract.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
-
-ROUTE = "/tokenize"
-HEADER = "x-compute-tokens"
 
 _CANNOT = {404, 405, 501}  # an upstream without such a route
 _AGAIN = {424, 429, 500, 502, 503, 504}
 
-
-class _Token(msgspec.Struct):
-    """Something that is counted; what it says is skipped."""
+Send = Callable[[Post], Awaitable[Answer]]
 
 
-_decode = msgspec.json.Decoder(list[list[_Token]]).decode
-
-Post = Callable[[str, bytes], Awaitable[Answer]]
-
-
-async def count_tokens(post: Post, texts: Sequence[bytes], tokens_max: int, attempts_max: int) -> list[int]:
-    """Return the number of tokens of each text, cut off as the upstream does it; an empty list when it cannot tell.
+async def count_tokens(
+    send: Send, dialect: Dialect, texts: Sequence[bytes], tokens_max: int, attempts_max: int
+) -> list[int]:
+    """Return the number of tokens of each text, cut off as the upstream does it; an empty list when it cannot count.
 
     Args:
-        post: Makes one call: route and JSON body.
+        send: Makes one call.
+        dialect: Of the upstream.
         texts: JSON strings.
         tokens_max: Of one text.
         attempts_max: Tries, the first included.
 
     Raises:
-        UpstreamError: It does not answer, or answers something else.
+        UpstreamError: There is no answer, or another than was asked for.
     """
-    body = b'{"inputs":[%b]}' % b",".join(texts)
+    post = dialect.ask_counts(texts)
+    if post is None:
+        return []
     attempt = 0
     while True:
         may_retry = attempt + 1 < attempts_max
         try:
-            answer = await post(ROUTE, body)
+            answer = await send(post)
         except UpstreamUnavailable:
             if not may_retry:
                 raise
             retry_after = None
         else:
             if answer.status == 200:
-                return [min(count, tokens_max) for count in counts_in(answer.body, len(texts))]
+                return [min(count, tokens_max) for count in dialect.counts(answer, len(texts))]
             if answer.status in _CANNOT:
                 return []
             if answer.status not in _AGAIN or not may_retry:
@@ -70,44 +61,19 @@ async def count_tokens(post: Post, texts: Sequence[bytes], tokens_max: int, atte
         attempt += 1
 
 
-def counts_in(answer: bytes, count: int) -> list[int]:
-    """Return the number of tokens of each of `count` texts.
-
-    Raises:
-        UpstreamProtocolError: It is no such answer.
-    """
-    try:
-        rows = _decode(answer)
-    except NOT_AS_ASKED as exc:
-        raise UpstreamProtocolError("The upstream's answer is not an array of tokens") from exc
-    if len(rows) != count:
-        raise UpstreamProtocolError(f"The upstream tokenized {len(rows)} texts of {count}")
-    return list(map(len, rows))
-
-
-def counted_alone(measures: dict[str, str]) -> list[int]:
-    """Return the number of tokens of a call of one job, from the headers of its answer; empty when they do not tell."""
-    said = measures.get(HEADER, "")
-    return [int(said)] if said.isascii() and said.isdigit() and len(said) < 12 else []
-
-
 class Counting:
-    """The count for one call, which is on its way already where the call itself cannot tell.
+    """The count for one call, which has begun already where the call's own answer will not say enough.
 
     Args:
         jobs: Of the call.
-        items: Its different inputs, JSON.
-        places: A job's inputs as places in the call, one tuple a job.
+        merged: Their inputs.
         count: Asks the upstream for the numbers of some texts.
     """
 
     def __init__(
-        self,
-        jobs: Sequence[Job],
-        items: Sequence[bytes],
-        places: Sequence[tuple[int, ...]],
-        count: Callable[[Sequence[bytes]], Awaitable[list[int]]],
+        self, jobs: Sequence[Job], merged: Merged, count: Callable[[Sequence[bytes]], Awaitable[list[int]]]
     ) -> None:
+        items, places = merged.items, merged.places
         self._items = items
         self._places = [own if job.header.is_counted else () for job, own in zip(jobs, places, strict=True)]
         self._count = count
@@ -118,23 +84,23 @@ class Counting:
         self.start()
 
     def start(self) -> None:
-        """Ask where the call itself cannot tell; again when it is another upstream that answers the call."""
+        """Begin, if that is needed; and again when another upstream has answered the call."""
         self.cancel()
         if any(self._places) and (self._wants_each or not self._is_alone):
             self._task = asyncio.create_task(self._ask(), name="counting")
 
-    async def tokens(self, measures: dict[str, str]) -> list[list[int]]:
-        """Return the tokens of each job, empty where nobody asked or nobody can tell.
+    async def tokens(self, counted: int | None) -> list[list[int]]:
+        """Return the tokens of each job, empty where it did not ask or where they cannot be counted.
 
         Args:
-            measures: Of the call's answer.
+            counted: Tokens of all the call's inputs, where its answer says so.
 
         Raises:
-            UpstreamError: The upstream counts, but did not do it.
+            UpstreamError: The upstream counts, but the count failed.
         """
         if not any(self._places):
             return [[] for _ in self._places]
-        alone = counted_alone(measures) if self._is_alone else []
+        alone = [counted] if self._is_alone and counted is not None else []
         counts: dict[int, int] = {}
         if self._task is not None or not alone:
             try:
@@ -147,9 +113,9 @@ class Counting:
         return [[counts[place] for place in own] if counts else [] for own in self._places]
 
     def cancel(self) -> None:
-        """Nobody needs it any more."""
+        """Stop: it is not needed any more."""
         if self._task is not None and not self._task.cancel() and not self._task.cancelled():
-            self._task.exception()  # or the loop complains that nobody has seen it
+            self._task.exception()  # or the loop complains that it was never retrieved
 
     async def _ask(self) -> dict[int, int]:
         wanted = sorted({place for own in self._places for place in own})

@@ -13,11 +13,11 @@ from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
+from autobatch_batcher.calling.outcomes import Outcome, failure
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.replies import Reply, failure
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import (
@@ -44,7 +44,7 @@ class Answering(Protocol):
 
     def __call__(
         self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
-    ) -> Awaitable[list[Reply]]:
+    ) -> Awaitable[list[Outcome]]:
         """Return one reply a job; raise UpstreamBroken when the upstream hangs up."""
         ...
 
@@ -85,7 +85,7 @@ class Suspects:
         self._clock = clock
         self._metrics = metrics
 
-    async def try_each(self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[Reply]:
+    async def try_each(self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[Outcome]:
         """Return one reply a job, in the same order; the call of them all was the first attempt."""
         log.warning("upstream_hung_up", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
         slot.release()
@@ -96,7 +96,7 @@ class Suspects:
                 log.warning("upstream_hung_up_again", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
             except AutobatchError as error:
                 return [failure(job.header.id, error) for job in jobs]
-        replies: dict[str, Reply] = {}
+        replies: dict[str, Outcome] = {}
         outage: AutobatchError | None = None
         is_any_cleared = False
         for alike in _by_input(jobs):
@@ -112,7 +112,7 @@ class Suspects:
             replies |= {reply.job: reply for reply in told}
         return [replies[job.header.id] for job in jobs]
 
-    async def _try(self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[Reply]:
+    async def _try(self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[Outcome]:
         """Try one input, as often as the attempts allow.
 
         Raises:
@@ -130,7 +130,9 @@ class Suspects:
             await pause(retry_pause_s(attempt, None))
         raise broken
 
-    async def _try_once(self, jobs: Sequence[Job], slot: Slot, upstream: Upstream, answering: Answering) -> list[Reply]:
+    async def _try_once(
+        self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering
+    ) -> list[Outcome]:
         """Make one call when the upstream is back and nobody else tries."""
         until_ms = min(self._clock.now_ms() + PATIENCE_MS, max(job.header.deadline for job in jobs))
         while not ((upstream.is_healthy or await upstream.listens()) and await self._begin()):

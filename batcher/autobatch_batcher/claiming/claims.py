@@ -9,29 +9,30 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
-from autobatch_batcher.claiming.bulk_share import BulkShare
+from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
-from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
-from autobatch_shared.contract.frames import decode_job, id_in_queue
+from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import decode_job, id_in_queue, version_fault
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue
 
 log = logging.getLogger(__name__)
 
 RETRIED_JOBS_PER_CLAIM = 4
+VERSION_LOG_EVERY_S = 60.0  # a worker of another version sends job after job
+
+_Refused = list[tuple[str, bytes]]  # the id of a job and its reply, which is empty where it gets none
 
 
-class Holding:
+class Claims:
     """The batcher's record, as in Redis so here.
 
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
         queued: Other jobs that waited after the last claim.
-        pace: Of the claims.
 
     Args:
         queue: Where jobs are claimed.
@@ -47,44 +48,48 @@ class Holding:
         self._lanes = lanes
         self._clock = clock
         self._metrics = metrics
-        self.pace = Pace()
         self.queued = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
+        self._version_logged_mono_s = float("-inf")
 
-    async def claim(self, inputs: int, inputs_max: int, at_once: int) -> None:
-        """Claim jobs and put them into the lanes.
+    async def claim(self, inputs: int, call_inputs_max: int, at_once: int) -> int:
+        """Claim jobs and put them into the lanes. Return the inputs that came, bulk work not counted.
 
         Args:
             inputs: Wanted, beside what is held.
-            inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
+            call_inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
             at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
+
+        Raises:
+            QueueUnavailable: What was claimed, if anything, is fetched by `recover`.
         """
         held = self._lanes.inputs
-        bulk = self._share.due(inputs_max)
+        had_bulk = self.has_bulk
+        bulk = self._share.due(call_inputs_max) if had_bulk else 0
         try:
-            claim = await self._queue.claim(inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, inputs_max - held), at_once)
+            claim = await self._queue.claim(
+                inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once
+            )
         except QueueUnavailable:
             self.doubt()
             raise
-        now_mono_s = asyncio.get_running_loop().time()
         self._clock.sync(claim.redis_ms)
         self.queued = claim.queued
         self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
-        broken = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
+        refused = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
         others = self._lanes.inputs - held
-        broken += self._hold(claim.bulk, are_retried=False)
-        got = self._lanes.inputs - held
-        self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=inputs_max)
-        self.pace.note(others, now_mono_s)
-        if others:
-            self.pace.arrived(now_mono_s)
+        refused += self._hold(claim.bulk, are_retried=False)
+        if had_bulk or self.has_bulk:
+            got = self._lanes.inputs - held
+            self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
         self._note_age()
-        await self._put_aside(broken)
+        await self._refuse(refused)
+        return others
 
     def doubt(self) -> None:
         """Say that Redis may have claimed for us what we have not heard of."""
@@ -103,7 +108,7 @@ class Holding:
         missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
         if missed:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
-            await self._put_aside(self._hold(missed, are_retried=True))
+            await self._refuse(self._hold(missed, are_retried=True))
 
     async def drop_expired(self, call_s: float) -> None:
         """Give up the claims of jobs for which an answer would come too late; their workers answer 504 in time.
@@ -115,14 +120,17 @@ class Holding:
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
             self.let_go(expired)
-            await self._give_up(expired)
+            await self._give_up([(job, b"") for job in expired])
 
     def let_go(self, jobs: Iterable[str]) -> None:
         """Take answered jobs off the list."""
         self._in_hand.difference_update(jobs)
 
     def lose_lanes(self) -> None:
-        """Forget what has not been sent: the lease has ended, and it is somebody else's now."""
+        """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        if not self._lanes.inputs:
+            return
+        log.warning("lease_lost", extra={"inputs": self._lanes.inputs})
         self.let_go([job.header.id for job in self._lanes])
         self._lanes.clear()
 
@@ -131,30 +139,41 @@ class Holding:
         age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
         self._metrics.queue_age.set(age_s)
 
-    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> list[str]:
-        """Put frames into the lanes; return the ids of those that are broken, whom nobody can answer."""
-        broken = []
+    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> _Refused:
+        """Put frames into the lanes; return what to tell of those that cannot be read."""
+        refused = []
         for frame in frames:
             try:
                 header, body = decode_job(frame)
+            except FrameOfAnotherVersion as error:
+                self._log_version(error)
+                refused.append((error.job, version_fault(error)))
             except MalformedFrame as error:
                 log.error("frame_malformed", extra={"error": str(error), "frame_bytes": len(frame)})  # noqa: TRY400
-                broken.append(id_in_queue(frame))
+                refused.append((id_in_queue(frame), b""))
             else:
                 self._in_hand.add(header.id)
                 self._lanes.add(Job(header, body, are_retried))
         self._metrics.held_inputs.set(self._lanes.inputs)
-        return broken
+        return refused
 
-    async def _put_aside(self, broken: list[str]) -> None:
-        if broken:
-            self._metrics.jobs_dropped.labels("malformed").inc(len(broken))
-            await self._give_up(broken)
+    def _log_version(self, error: FrameOfAnotherVersion) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        if now_mono_s - self._version_logged_mono_s >= VERSION_LOG_EVERY_S:
+            self._version_logged_mono_s = now_mono_s
+            log.error("frame_of_another_version", extra={"version": error.version, "job": error.job})
 
-    async def _give_up(self, jobs: list[str]) -> None:
-        """Give up claims without an answer."""
+    async def _refuse(self, refused: _Refused) -> None:
+        """Answer and give up jobs that cannot be read."""
+        for _, reply in refused:
+            self._metrics.jobs_dropped.labels("version" if reply else "malformed").inc()
+        if refused:
+            await self._give_up(refused)
+
+    async def _give_up(self, replies: _Refused) -> None:
+        """Give up claims, with the replies that there are."""
         try:
-            await self._queue.reply((), dropped=jobs)
+            await self._queue.reply((), replies)
         except QueueUnavailable:
             self.doubt()
             raise

@@ -11,26 +11,25 @@ import logging
 from collections.abc import Sequence
 
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.claiming.claims import Holding
-from autobatch_batcher.forming.lanes import Batch, Lanes, Moment, Reason
-from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.calling.outcomes import Outcome, failure
+from autobatch_batcher.claiming.claims import Claims
+from autobatch_batcher.claiming.lease import Lease
+from autobatch_batcher.forming.lanes import Batch, Lanes
+from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
+from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.replies import Reply, failure
 from autobatch_batcher.upstreams.drain_rate import DrainRate
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from autobatch_shared.bell import Bell, pause
-from autobatch_shared.contract.errors import AutobatchError, JobPoisonous, QueueUnavailable
-from autobatch_shared.contract.frames import id_in_queue
+from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 
 log = logging.getLogger(__name__)
 
-WINDOW_BATCHES = 8  # held under backlog, to choose jobs of like length from; more would be hoarding
-BEAT_MAX_S = 1.0  # also with a long lease: health asks how long ago this loop moved
 WATCH_BLOCK_S = 0.5  # well below half of the link's silence limit
 
 
@@ -42,11 +41,11 @@ class WorkingLoop:
         link: Watched for outages.
         pool: The upstreams.
         caller: Makes the calls.
-        lanes: Holds what was claimed.
+        lanes: Hold what was claimed.
+        policy: Decides how much is claimed and which batch leaves.
         clock: Redis's clock, kept in step here.
         metrics: Of this process.
         lease_ms: As given to the queue.
-        wait_max_ms: As given to the lanes.
     """
 
     def __init__(
@@ -56,11 +55,11 @@ class WorkingLoop:
         pool: Pool,
         caller: Caller,
         lanes: Lanes,
+        policy: Policy,
         clock: RedisClock,
         metrics: Metrics,
         *,
         lease_ms: int,
-        wait_max_ms: int,
     ) -> None:
         self.moved_mono_s = float("-inf")
         self.drain = DrainRate()
@@ -69,23 +68,22 @@ class WorkingLoop:
         self._pool = pool
         self._caller = caller
         self._lanes = lanes
+        self._policy = policy
         self._clock = clock
         self._metrics = metrics
-        self._holding = Holding(queue, lanes, clock, metrics)
-        self._beat_s = min(lease_ms / 4 / 1000, BEAT_MAX_S)
-        self._next_beat_mono_s = float("-inf")
+        self._claims = Claims(queue, lanes, clock, metrics)
+        self._lease = Lease(queue, self._claims, metrics, lease_ms)
         self._bell = Bell()
-        self._wait_max_s = wait_max_ms / 1000
         self._watch: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._is_stopping = False
-        self._is_away = False
+        self._is_redis_unavailable = False
         self._was_blocked = False
 
     @property
     def has_backlog(self) -> bool:
         """Whether more waits than is being worked on."""
-        return self._lanes.inputs > 0 or self._holding.queued > 0
+        return self._lanes.inputs > 0 or self._claims.queued > 0
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
@@ -98,94 +96,102 @@ class WorkingLoop:
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
-                self._is_away = False
+                self._is_redis_unavailable = False
             except QueueUnavailable as error:
-                if not self._is_away:  # once an outage, not once a try
+                if not self._is_redis_unavailable:  # once an outage, not once a try
                     log.warning("queue_unavailable", extra={"error": str(error)})
-                self._is_away = True
+                self._is_redis_unavailable = True
                 await pause(RETRY_PAUSE_S)
-                await self._link.wait_connected(self._beat_s)
+                await self._link.wait_connected(self._lease.beat_s)
             except Exception:
                 log.exception("turn_failed")
-                await pause(self._beat_s)
+                await pause(self._lease.beat_s)
         if self._watch is not None:
             self._watch.cancel()  # it only looks at the queue: nothing can be lost
 
     async def _turn(self) -> None:
         """Do the next useful thing, or wait for a reason to do one."""
-        await self._holding.recover()
-        await self._beat()
+        await self._claims.recover()
+        await self._keep_the_lease()
         upstream = self._pool.free(asyncio.get_running_loop().time())
         if upstream is None:
-            self._holding.may_have_jobs = True  # nobody watches meanwhile
-            self._was_blocked = True  # what comes next waited already: no lingering for it
-            await self._bell.wait(self._beat_s)
+            await self._wait_for_slot()
             return
         limits, shape = limits_now(upstream), upstream.tuner.shape
-        wanted = self._inputs_wanted(limits, shape)
-        if wanted > 0:
-            if (linger_s := self._linger_s(upstream, limits)) > 0:
-                await pause(linger_s)
-            self._was_blocked = False
-            at_once = max(limits.inputs_max * self._pool.slots_free - self._lanes.inputs, 1)
-            await self._holding.claim(wanted, limits.inputs_max, at_once)
+        wanted = self._policy.wanted(self._claim_moment(upstream, limits, shape), self._lanes)
+        if wanted.inputs > 0:
+            await self._claim(wanted)
         if self._pool.calls_in_flight == 0:
-            self._holding.pace.ended()
-        await self._holding.drop_expired(upstream.fastest_call_s)
-        moment = Moment(self._clock.now_ms(), upstream.calls_in_flight == 0, self._is_stopping)
-        batch = self._lanes.take(moment, limits, shape)
+            self._policy.note_idle()
+        await self._claims.drop_expired(upstream.fastest_call_s)
+        now = CallMoment(
+            limits=limits,
+            shape=shape,
+            now_ms=self._clock.now_ms(),
+            is_idle=upstream.load.calls == 0,
+            is_draining=self._is_stopping,
+        )
+        batch = self._policy.take(now, self._lanes)
         if batch is not None:
             self._send(batch, upstream, limits)
-        elif not self._holding.may_have_jobs or wanted == 0:
-            await self._wait(moment)
+        elif not self._claims.may_have_jobs or wanted.inputs == 0:
+            await self._wait_for_work(now.now_ms)
 
-    def _inputs_wanted(self, limits: Limits, shape: Shape) -> int:
-        """How many inputs to claim now: for the free slots, or, once these cannot take it all, a window to choose from.
+    async def _keep_the_lease(self) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        if now_mono_s >= self._lease.next_beat_mono_s:
+            doomed = await self._lease.beat(now_mono_s)
+            if doomed:
+                await self._reply(doomed, 0)
 
-        While slots are free here, others may have free slots too, and could send what would only be held here.
-        """
-        holding, held = self._holding, self._lanes.inputs
-        if self._is_stopping or not (holding.may_have_jobs or holding.has_bulk):
-            return 0
-        slots_free = max(self._pool.slots_free, 1)  # the one of a trial is not counted
-        is_backlog = holding.queued > 0 or (slots_free == 1 and self._pool.calls_in_flight > 0)
-        window = limits.inputs_max * (WINDOW_BATCHES if is_backlog else slots_free)
-        if held >= window / 2 and self._lanes.has_ready(limits, shape):
-            return 0  # there is choice enough
-        return max(window - held, 0)
+    def _claim_moment(self, upstream: Replica, limits: Limits, shape: BatchShape) -> ClaimMoment:
+        return ClaimMoment(
+            limits=limits,
+            shape=shape,
+            may_have_jobs=self._claims.may_have_jobs or self._claims.has_bulk,
+            queued=self._claims.queued,
+            slots_free=self._pool.slots_free,
+            calls_in_flight=self._pool.calls_in_flight,
+            call_fixed_s=upstream.tuner.cost.fixed_s,
+            was_blocked=self._was_blocked,
+            is_draining=self._is_stopping,
+        )
 
-    def _linger_s(self, upstream: Upstream, limits: Limits) -> float:
-        """How long to let the queue fill: for a whole batch under a storm, for the rest of a burst after silence."""
-        holding, held = self._holding, self._lanes.inputs
-        if self._lanes.is_adaptive and held == holding.queued == self._pool.calls_in_flight == 0:
-            if self._was_blocked:
-                return 0.0
-            return holding.pace.burst_linger_s(upstream.tuner.cost.fixed_s, self._wait_max_s)
-        return holding.pace.linger_s(limits.inputs_max - held - holding.queued, self._wait_max_s)
+    async def _claim(self, wanted: Wanted) -> None:
+        if wanted.linger_s > 0:
+            await pause(wanted.linger_s)
+        self._was_blocked = False
+        at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
+        inputs = await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once)
+        self._policy.note_claim(inputs, asyncio.get_running_loop().time())
 
-    async def _wait(self, moment: Moment) -> None:
-        """Wait for a job, a finished call, the end of somebody's wait, or the next beat."""
-        if not self._is_stopping and not self._holding.may_have_jobs and self._watch is None:
+    async def _wait_for_slot(self) -> None:
+        self._claims.may_have_jobs = True  # the queue is not watched meanwhile
+        self._was_blocked = True  # what comes next has waited already: no lingering for it
+        await self._bell.wait(self._lease.beat_s)
+
+    async def _wait_for_work(self, now_ms: int) -> None:
+        """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
+        if not self._is_stopping and not self._claims.may_have_jobs and self._watch is None:
             self._watch = asyncio.create_task(self._watch_queue(), name="queue-watch")
-        patience_s = self._beat_s
-        if (due_ms := self._lanes.due_ms()) is not None:
-            patience_s = min(patience_s, max(due_ms - moment.now_ms, 1) / 1000)
-        await self._bell.wait(patience_s)
+        wait_s = self._lease.beat_s
+        if (due_ms := self._policy.due_ms(self._lanes)) is not None:
+            wait_s = min(wait_s, max(due_ms - now_ms, 1) / 1000)
+        await self._bell.wait(wait_s)
 
     async def _watch_queue(self) -> None:
         try:
             if await self._queue.watch(WATCH_BLOCK_S):
-                self._holding.may_have_jobs = True
+                self._claims.may_have_jobs = True
         except QueueUnavailable:
-            await pause(self._beat_s)  # the next turn's claim tells what is wrong
+            await pause(self._lease.beat_s)  # the next turn's claim tells what is wrong
         finally:
             self._watch = None
             self._bell.ring()
 
-    def _send(self, batch: Batch, upstream: Upstream, limits: Limits) -> None:
-        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.calls_in_flight > 0 or self.has_backlog)
-        if batch.reason is Reason.IDLE:
-            self._holding.pace.left_alone(asyncio.get_running_loop().time())
+    def _send(self, batch: Batch, upstream: Replica, limits: Limits) -> None:
+        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.load.calls > 0 or self.has_backlog)
+        self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
         self._sending.add(task)
@@ -209,8 +215,8 @@ class WorkingLoop:
         self.drain.answered(sum([job.header.n for job in batch.jobs]))
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
 
-    async def _reply(self, replies: Sequence[Reply], deadline_ms: int) -> None:
-        """Store replies; while Redis is away, keep them as long as somebody may wait for them."""
+    async def _reply(self, replies: Sequence[Outcome], deadline_ms: int) -> None:
+        """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""
         good = [(reply.job, reply.frame) for reply in replies if not reply.is_failure]
         failures = [(reply.job, reply.frame) for reply in replies if reply.is_failure]
         late = None
@@ -221,34 +227,11 @@ class WorkingLoop:
                 left_s = (deadline_ms - self._clock.now_ms()) / 1000
                 if left_s <= 0:
                     log.error("replies_lost", extra={"jobs": len(replies), "error": str(error)})  # noqa: TRY400
-                    self._holding.doubt()
+                    self._claims.doubt()
                     break
                 if await self._link.wait_connected(left_s):
-                    await pause(min(self._beat_s, left_s))  # connected, yet refused: not again at once
-        self._holding.let_go(reply.job for reply in replies)
+                    await pause(min(self._lease.beat_s, left_s))  # connected, yet refused: not again at once
+        self._claims.let_go(reply.job for reply in replies)
         if late:
             self._metrics.late_replies.inc(late)
             log.warning("replies_late", extra={"jobs": late})
-
-    async def _beat(self) -> None:
-        """Four times a lease: renew it, and look after the batchers that did not."""
-        now_mono_s = asyncio.get_running_loop().time()
-        if now_mono_s < self._next_beat_mono_s:
-            return
-        if not await self._queue.renew() and self._lanes.inputs:
-            log.warning("lease_lost", extra={"inputs": self._lanes.inputs})
-            self._holding.lose_lanes()
-        try:
-            given_back, doomed = await self._queue.reap()
-        except QueueUnavailable:
-            self._holding.doubt()  # it may have given us jobs to give up
-            raise
-        self._next_beat_mono_s = now_mono_s + self._beat_s
-        self._holding.may_have_jobs = True  # also a look at `retry`, which nobody watches
-        if given_back:
-            self._metrics.jobs_reclaimed.inc(given_back)
-            log.warning("jobs_reclaimed", extra={"jobs": given_back})
-        if doomed:
-            self._metrics.jobs_dead.inc(len(doomed))
-            log.error("jobs_dead", extra={"jobs": len(doomed)})
-            await self._reply([failure(id_in_queue(frame), JobPoisonous()) for frame in doomed], 0)

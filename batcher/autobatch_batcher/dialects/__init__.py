@@ -1,1 +1,1 @@
-"""What each kind of upstream understands and says. Pure."""
+"""What each kind of upstream understands and says. Pure. One file a dialect, one line in the table of INFERENCE_DIALECT."""

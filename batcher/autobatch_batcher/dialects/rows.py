@@ -1,11 +1,8 @@
-"""Cut the answer to one call apart, and check that each row is what its route answers. No float is parsed.
+"""Cut an array of rows apart, and check that each row is what its route answers. No float is parsed. Pure.
 
-    /embed          [0.1, ...]                        a vector, all of one length
-    /embed_all      [[0.1, ...], ...]                 a vector a token, all of one length
-    /embed_sparse   [{"index": 1, "value": 0.1}, ...]
-    /predict        [{"score": 0.9, "label": "a"}, ...]
+The routes and their rows are those of `dialects.base`. A component that is not a number is written as null.
 
-Source: the answers of text-embeddings-inference 1.9. It writes null for a component that is no number, and so do we.
+Source: the answers of text-embeddings-inference 1.9.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -13,8 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 
 _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -36,7 +32,7 @@ _decode_sparse = msgspec.json.Decoder(list[_Component]).decode
 _decode_scores = msgspec.json.Decoder(Annotated[list[_Score], msgspec.Meta(min_length=1)]).decode
 
 
-def cut(answer: bytes, count: int, route: str = "/embed", may_be_empty: Container[int] = ()) -> list[bytes]:
+def cut_rows(answer: bytes, count: int, route: str = "/embed", may_be_empty: Container[int] = ()) -> list[bytes]:
     """Cut an answer into its rows, without parsing floats.
 
     Args:

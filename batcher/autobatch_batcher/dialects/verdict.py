@@ -1,4 +1,4 @@
-"""Decide what an upstream's answer to a call means for the jobs in it. Pure."""
+"""What an answer's HTTP status means for the jobs of its call, as far as all upstreams mean the same by it. Pure."""
 
 from enum import Enum, auto
 
@@ -26,15 +26,8 @@ class Verdict(Enum):
     GIVE_UP = auto()  # an error for all jobs: see `fault`
 
 
-def judge(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> Verdict:
-    """Return what to do with an answer.
-
-    Args:
-        status: HTTP status of the answer.
-        jobs: Jobs in the call.
-        is_verbatim: Whether the body was sent as the client sent it.
-        may_retry: Whether there are attempts left.
-    """
+def by_status(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> Verdict:
+    """Return what to do with an answer; the arguments are those of `Dialect.judge`."""
     if status == 200:
         return Verdict.PASS_ON if is_verbatim else Verdict.CUT
     if status in INPUT_ERRORS or (is_verbatim and status in OURS - {401, 403}):

@@ -1,21 +1,21 @@
-"""Form batches: jobs wait in lanes, and a lane that is ready gives a batch. Pure; the clock is passed in.
+"""Jobs wait in lanes, and a lane gives a batch. Pure.
 
 1. Only jobs of one lane share a batch: same route, same options. Solo, verbatim and retried jobs are lanes of one.
-2. A lane is ready when it is full, when its oldest job has waited long enough, or when waiting cannot pay.
-3. Of several ready lanes, the one with the oldest job goes first; which of its jobs, `autobatch_batcher.forming.shaping` decides.
-4. Whoever waits with the same input as one of the batch goes with it: it costs nothing.
+2. Which lane gives a batch, and when, a policy decides (`autobatch_batcher.forming.policy`); which of its jobs, for
+   lengths' sake, `autobatch_batcher.forming.shaping`.
+3. Every job that waits with the same input as one of the batch goes with it: that costs nothing.
 """
 
 from bisect import insort
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
-from operator import itemgetter
 
 import msgspec
 
-from autobatch_batcher.forming.shaping import Shape, is_full, pick
+from autobatch_batcher.forming.shaping import BatchShape, pick
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits
+from autobatch_shared.contract.options import Options
 
 
 class Reason(StrEnum):
@@ -61,33 +61,20 @@ def batch_of(jobs: Sequence[Job], reason: Reason) -> Batch:
     return Batch(tuple(jobs), reason, inputs, longest, useful, min([job.header.at for job in jobs]))
 
 
-class Moment(msgspec.Struct, frozen=True):
-    """What the decision depends on besides the jobs.
-
-    Attributes:
-        now_ms: Redis's clock.
-        is_idle: Whether nothing is in flight, so that a wait for companions would only be a wait.
-        is_draining: Whether this batcher is about to stop.
-    """
-
-    now_ms: int
-    is_idle: bool
-    is_draining: bool = False
-
-
 class Lanes:
     """All jobs that this batcher holds and has not sent.
 
+    Attributes:
+        inputs: In all of them.
+
     Args:
-        wait_max_ms: The longest wait for companions, from a job's arrival.
-        is_adaptive: Whether a batch leaves at once when nothing is in flight.
+        envelope_bytes: Returns the bytes of a call beside its inputs.
     """
 
-    def __init__(self, wait_max_ms: int, *, is_adaptive: bool) -> None:
-        self._wait_max_ms = wait_max_ms
-        self.is_adaptive = is_adaptive
-        self._lanes: dict[Hashable, list[Job]] = {}
+    def __init__(self, envelope_bytes: Callable[[Options | None], int]) -> None:
         self.inputs = 0
+        self._envelope_bytes = envelope_bytes
+        self._lanes: dict[Hashable, list[Job]] = {}
 
     def __iter__(self) -> Iterator[Job]:
         for jobs in self._lanes.values():
@@ -98,33 +85,28 @@ class Lanes:
         insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
         self.inputs += job.header.n
 
-    def has_ready(self, limits: Limits, shape: Shape) -> bool:
-        """Whether some lane gives a batch that nothing could be added to."""
-        return any(_is_whole(jobs, limits, shape) for jobs in self._lanes.values())
+    def by_age(self) -> list[list[Job]]:
+        """Return the lanes, each with its oldest job first, and the lane with the oldest job first."""
+        return sorted(self._lanes.values(), key=_oldest_ms)
 
-    def due_ms(self) -> int | None:
-        """When the oldest job's wait will be over, on Redis's clock; None when nothing is held."""
-        oldest_ms = self.oldest_ms()
-        return None if oldest_ms is None else oldest_ms + self._wait_max_ms
+    def has_whole(self, limits: Limits, shape: BatchShape) -> bool:
+        """Whether some lane gives a batch that nothing could be added to."""
+        return any(is_whole(lane, limits, shape) for lane in self._lanes.values())
 
     def oldest_ms(self) -> int | None:
         """When the oldest job arrived, on Redis's clock; None when nothing is held."""
-        return min((jobs[0].header.at for jobs in self._lanes.values()), default=None)
+        return min(map(_oldest_ms, self._lanes.values()), default=None)
 
-    def take(self, moment: Moment, limits: Limits, shape: Shape) -> Batch | None:
-        """Take the batch that should be sent now, if any."""
-        ready = [
-            (jobs[0].header.at, lane, reason)
-            for lane, jobs in self._lanes.items()
-            if (reason := self._reason(jobs, moment, limits, shape)) is not None
-        ]
-        if not ready:
-            return None
-        _, lane, reason = min(ready, key=itemgetter(0))
+    def sendable(self, call_inputs_max: int, slots_free: int) -> int:
+        """Return how many inputs could be sent now beside those that are held; at least one."""
+        return max(call_inputs_max * slots_free - self.inputs, 1)
+
+    def take(self, lane: list[Job], reason: Reason, limits: Limits, shape: BatchShape) -> Batch:
+        """Take a batch out of one of the lanes."""
         return batch_of(self._fill(lane, limits, shape), reason)
 
     def take_expired(self, now_ms: int) -> list[Job]:
-        """Take out the jobs whose deadline has passed by then: nobody waits for them any more."""
+        """Take out the jobs whose deadline has passed by then: no client waits for them any more."""
         expired = [job for job in self if job.header.deadline <= now_ms]
         for job in expired:
             self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
@@ -136,25 +118,13 @@ class Lanes:
         self._lanes.clear()
         self.inputs = 0
 
-    def _reason(self, jobs: list[Job], moment: Moment, limits: Limits, shape: Shape) -> Reason | None:
-        if _is_whole(jobs, limits, shape):
-            return Reason.FULL
-        if moment.is_draining:
-            return Reason.DRAIN
-        if self.is_adaptive and moment.is_idle:
-            return Reason.IDLE
-        if jobs[0].header.at + self._wait_max_ms <= moment.now_ms:
-            return Reason.DUE
-        return None
-
-    def _fill(self, lane: Hashable, limits: Limits, shape: Shape) -> list[Job]:
+    def _fill(self, jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""
-        jobs = self._lanes[lane]
         if len(jobs) == 1:
             taken = jobs
             left: list[Job] = []
         else:
-            taken = pick(jobs, limits, shape)
+            taken = pick(jobs, limits, shape, self._envelope_bytes(jobs[0].header.options))
             ids = {job.header.id for job in taken}
             bodies = {job.body for job in taken}
             left = []
@@ -162,7 +132,7 @@ class Lanes:
                 if job.header.id in ids:
                     continue
                 (taken if job.body in bodies else left).append(job)
-        self._set(lane, left)
+        self._set(taken[0].lane, left)
         self.inputs -= sum([job.header.n for job in taken])
         return taken
 
@@ -177,6 +147,25 @@ def _arrival(job: Job) -> int:
     return job.header.at
 
 
-def _is_whole(jobs: list[Job], limits: Limits, shape: Shape) -> bool:
-    """Whether no further input may join, or none would fit."""
-    return jobs[0].lane == jobs[0].header.id or is_full(jobs, limits, shape)
+def _oldest_ms(lane: list[Job]) -> int:
+    return lane[0].header.at
+
+
+def is_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> bool:
+    """Whether no further input may join a lane's batch, or none would fit."""
+    return lane[0].lane == lane[0].header.id or is_full(lane, limits, shape)
+
+
+def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
+    """Whether the jobs of one lane are as many as a batch may carry."""
+    inputs = body_bytes = longest = 0
+    for job in jobs:
+        header = job.header
+        inputs += header.n
+        body_bytes += len(job.body)
+        longest = max(longest, header.longest)
+        if inputs >= limits.inputs_max or body_bytes >= limits.body_bytes_max:
+            return True
+        if shape.units_max is not None and (inputs + 1) * longest > shape.units_max:
+            return True
+    return False

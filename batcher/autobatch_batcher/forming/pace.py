@@ -1,15 +1,15 @@
 """How fast inputs come in, and whether it pays to let a batch fill before it is claimed. Pure; the clock is passed in.
 
-Two cases. Under a storm a batcher that claims at once sends many small batches, and is itself what everybody waits for:
-a claim, a call and a reply cost this process and Redis about 0.3 ms whatever they carry. And after silence the first of
-a burst would leave alone, the rest behind it; so where bursts are what comes, the first waits for as long as the call
-would cost that it saves. Somebody who asks alone waits for nothing once that was seen a few times.
+Two cases. Under a storm a batcher that claims at once sends many small batches, and is itself what every request waits
+for: a claim, a call and a reply cost this process and Redis about 0.3 ms whatever they carry. And after silence the first
+job of a burst would leave alone, the rest behind it; so where bursts are usual, the first waits for as long as the call
+would cost that it saves. A client that asks alone waits for nothing once that was seen a few times.
 """
 
 from math import exp, inf
 
 MEMORY_S = 0.02  # long enough to see a storm, short enough to forget it at once
-LINGER_MAX_S = 0.002  # some times what a batch costs; a request at a quiet time must not feel it
+LINGER_MAX_S = 0.002  # several times what a batch costs; a request at a quiet time must not feel it
 LEARNING = 0.3  # weight of the last batch that left because nothing was in flight
 BURST_MIN = 0.5
 
@@ -30,16 +30,16 @@ class Pace:
         self._per_second += (inputs / passed_s - self._per_second) * (1 - exp(-passed_s / MEMORY_S))
 
     def left_alone(self, now_s: float) -> None:
-        """A batch left because nothing was in flight. Did it leave somebody behind?"""
+        """Take note of a batch that left because nothing was in flight: companions may come too late for it."""
         self._lone_since_s = now_s
 
     def arrived(self, now_s: float) -> None:
-        """Jobs were claimed while that batch was on its way."""
+        """Take note of jobs that were claimed while that batch was on its way."""
         if self._lone_since_s is not None:
             self._learn(came=now_s - self._lone_since_s <= 2 * LINGER_MAX_S)
 
     def ended(self) -> None:
-        """Its call has ended: who comes now may be the same client's next request."""
+        """Take note that its call has ended: what comes now may be the same client's next request."""
         if self._lone_since_s is not None:
             self._learn(came=False)
 
@@ -51,7 +51,7 @@ class Pace:
         return fill_s if fill_s <= min(LINGER_MAX_S, wait_max_s) else 0.0
 
     def burst_linger_s(self, call_s: float, wait_max_s: float) -> float:
-        """Return how long the first after silence waits, where a call costs `call_s` whatever it carries."""
+        """Return how long the first job after silence waits, where a call costs `call_s` whatever it carries."""
         return min(call_s, LINGER_MAX_S, wait_max_s) if self._burst_share >= BURST_MIN else 0.0
 
     def _learn(self, *, came: bool) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from random import randrange
 
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 
 
 class Slot:
@@ -17,7 +17,7 @@ class Slot:
         was_busy: Whether there is other work for the upstream.
     """
 
-    def __init__(self, upstream: Upstream, inputs: int, units: int, *, was_busy: bool) -> None:
+    def __init__(self, upstream: Replica, inputs: int, units: int, *, was_busy: bool) -> None:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
@@ -26,7 +26,7 @@ class Slot:
         self._work = inputs + units
         self._take(upstream, 1)
 
-    def move_to(self, upstream: Upstream) -> None:
+    def move_to(self, upstream: Replica) -> None:
         """Go on with another replica."""
         self.take_again(upstream)
 
@@ -36,7 +36,7 @@ class Slot:
             self._is_held = False
             self._take(self.upstream, -1)
 
-    def take_again(self, upstream: Upstream) -> None:
+    def take_again(self, upstream: Replica) -> None:
         """Have one once more, of this upstream, even above its limit."""
         self.release()
         self._is_held = True
@@ -44,73 +44,74 @@ class Slot:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
 
-    def _take(self, upstream: Upstream, sign: int) -> None:
-        upstream.calls_in_flight += sign
-        upstream.inputs_in_flight += sign * self._inputs
-        upstream.work_in_flight += sign * self._work
+    def _take(self, upstream: Replica, sign: int) -> None:
+        load = upstream.load
+        load.calls += sign
+        load.inputs += sign * self._inputs
+        load.work += sign * self._work
 
 
 class Pool:
     """All replicas. A call goes to the one with the least outstanding work."""
 
-    def __init__(self, upstreams: list[Upstream]) -> None:
+    def __init__(self, upstreams: list[Replica]) -> None:
         self.upstreams = upstreams
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
     @property
     def calls_in_flight(self) -> int:
         """To all of them."""
-        return sum([upstream.calls_in_flight for upstream in self.upstreams])
+        return sum([upstream.load.calls for upstream in self.upstreams])
 
     @property
     def slots_free(self) -> int:
         """Calls that could be made now."""
-        return sum([max(u.tuner.setting.calls - u.calls_in_flight, 0) for u in self._usable()])
+        return sum([max(u.tuner.setting.calls - u.load.calls, 0) for u in self._usable()])
 
-    def free(self, now_s: float) -> Upstream | None:
+    def free(self, now_s: float) -> Replica | None:
         """Return where a call may go now; None while every slot is taken.
 
         One that was taken out gets its trial first. While some are well the others are left alone; when none is, any
         is better than none.
         """
         for upstream in self.upstreams:
-            if upstream.breaker.may_try(now_s) and upstream.calls_in_flight == 0:
+            if upstream.breaker.may_try(now_s) and upstream.load.calls == 0:
                 return upstream
         return _least_busy(self._in_turn(self._usable()), 1)
 
-    def other_than(self, slot: Slot, inputs: int) -> Upstream:
+    def other_than(self, slot: Slot, inputs: int) -> Replica:
         """Return where to try again after a failure: another good one with room, or the same."""
         others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u)]
         return _least_busy(others, inputs) or slot.upstream
 
-    def _in_turn(self, upstreams: list[Upstream]) -> list[Upstream]:
+    def _in_turn(self, upstreams: list[Replica]) -> list[Replica]:
         """The same ones, beginning with another one each time: of equals the first is taken."""
         self._turns += 1
         first = self._turns % len(upstreams)
         return upstreams[first:] + upstreams[:first]
 
-    def _usable(self) -> list[Upstream]:
+    def _usable(self) -> list[Replica]:
         return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
 
 
-def _is_well(upstream: Upstream) -> bool:
+def _is_well(upstream: Replica) -> bool:
     return upstream.is_healthy and upstream.breaker.is_closed
 
 
-def _least_busy(upstreams: list[Upstream], inputs: int) -> Upstream | None:
+def _least_busy(upstreams: list[Replica], inputs: int) -> Replica | None:
     with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
-    return min(with_room, key=lambda u: u.work_in_flight, default=None)
+    return min(with_room, key=lambda u: u.load.work, default=None)
 
 
-def _has_room(upstream: Upstream, inputs: int) -> bool:
-    return upstream.calls_in_flight < upstream.tuner.setting.calls and _inputs_room(upstream) >= inputs
+def _has_room(upstream: Replica, inputs: int) -> bool:
+    return upstream.load.calls < upstream.tuner.setting.calls and _inputs_room(upstream) >= inputs
 
 
-def limits_now(upstream: Upstream) -> Limits:
+def limits_now(upstream: Replica) -> Limits:
     """The limits of the next call, given what is in flight already."""
-    limits = upstream.limits
-    return replace(limits, inputs_max=min(limits.inputs_max, _inputs_room(upstream)))
+    limits, room = upstream.limits, _inputs_room(upstream)
+    return limits if limits.inputs_max <= room else replace(limits, inputs_max=room)
 
 
-def _inputs_room(upstream: Upstream) -> int:
-    return upstream.limits.in_flight_inputs_max - upstream.inputs_in_flight
+def _inputs_room(upstream: Replica) -> int:
+    return upstream.limits.in_flight_inputs_max - upstream.load.inputs

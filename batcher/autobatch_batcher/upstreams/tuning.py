@@ -2,7 +2,7 @@
 
 import msgspec
 
-from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.climbing import Climber, Setting
 from autobatch_batcher.upstreams.cost import CostModel
 
@@ -32,6 +32,9 @@ class Sample(msgspec.Struct, frozen=True):
 class Tuner:
     """Of one upstream.
 
+    Attributes:
+        cost: Of calls that wait for each other, from end to end; of such that run side by side, each on its own.
+
     Args:
         calls_max: As configured.
         is_fixed: Whether to call as configured, in the order of arrival, whatever is learnt.
@@ -40,15 +43,11 @@ class Tuner:
     def __init__(self, calls_max: int, *, is_fixed: bool = False) -> None:
         self._one_by_one = CostModel()
         self._side_by_side = CostModel()
+        self.cost = self._one_by_one
         self._fixed = Setting(calls_max, None) if is_fixed else None
         self._climber = Climber(calls_max)
         self._last_ended_s = float("-inf")
         self._was_busy = False
-
-    @property
-    def cost(self) -> CostModel:
-        """Of calls that wait for each other, from end to end; of such that run side by side, each on its own."""
-        return max(self._one_by_one, self._side_by_side, key=lambda model: model.fit)
 
     @property
     def setting(self) -> Setting:
@@ -56,11 +55,11 @@ class Tuner:
         return self._fixed or self._climber.setting
 
     @property
-    def shape(self) -> Shape:
-        """How the next batch is to be cut."""
+    def shape(self) -> BatchShape:
+        """How the lengths of the next batch are bounded."""
         if self._fixed:
-            return Shape(None, None)
-        return Shape(self.cost.padding_max, self._climber.setting.units_max)
+            return BatchShape(None, None)
+        return BatchShape(self.cost.padding_max, self._climber.setting.units_max)
 
     def note(self, sample: Sample) -> None:
         """Learn from a call, in the order of completion."""
@@ -73,6 +72,7 @@ class Tuner:
             return  # of unknown length
         self._one_by_one.note(sample.units, service_s)
         self._side_by_side.note(sample.units, sample.ended_s - sample.started_s)
+        self.cost = max(self._one_by_one, self._side_by_side, key=lambda model: model.fit)
         if sample.was_busy:
             self._climber.note(sample.setting, sample.units, sample.useful, service_s + idle_s)
         else:

@@ -18,7 +18,7 @@ from autobatch_bench.load.workloads import Kind, make
 from autobatch_bench.report import facts, grids, page, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import ProxyPlan, Upstream, started
-from autobatch_shared.extras import install_command
+from autobatch_shared.install_hints import install_command
 
 TITLE = "autobatch against its upstream"
 LEAD = (

@@ -24,7 +24,7 @@ from autobatch_console.up.parts import Part, Plan
 from autobatch_console.up.report import Report
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
-from autobatch_shared import embedder_needs
+from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import remarks_of
 
@@ -195,7 +195,7 @@ def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
         redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
     except programs.NotFoundError as error:
         missing.append(str(error))
-    if not settings.inference_url and (sentence := embedder_needs.missing(settings.embedder_model_dir)):
+    if not settings.inference_url and (sentence := missing_for_embedder(settings.embedder_model_dir)):
         missing.append(sentence)
     if missing:
         raise programs.NotFoundError("\n".join(missing))

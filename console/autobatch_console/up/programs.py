@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autobatch_shared.extras import install_command
+from autobatch_shared.install_hints import install_command
 
 REDIS_VERSION_MIN = (7, 0)  # BLMPOP
 ANSWER_S = 10.0  # for a version; a cold disk under load has taken seconds

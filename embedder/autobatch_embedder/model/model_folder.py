@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_shared.embedder_needs import MODEL_INSTALL, MODEL_PACKAGE
+from autobatch_shared.install_hints import MODEL_INSTALL, MODEL_PACKAGE
 
 PACKAGED_MODEL_ID = "sentence-transformers/all-MiniLM-L6-v2"
 

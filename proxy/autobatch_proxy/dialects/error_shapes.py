@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 #: Where an error names no type of its own: what TEI's framework says in plain text, and what is said with a status only.
 TYPES = {

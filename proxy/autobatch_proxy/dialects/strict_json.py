@@ -14,8 +14,7 @@ import msgspec
 
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import Inputs
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import InvalidRequest, NotJson
+from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotJson
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 

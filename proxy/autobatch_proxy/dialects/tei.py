@@ -14,7 +14,7 @@ from autobatch_proxy.dialects.forms import all_embeddings, one_embedding, only_r
 from autobatch_proxy.dialects.strict_json import Grammar, grammar, read, read_inputs
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import Asked
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.options import Options, unless_default
 
 Dimensions = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]  # 0 is refused by TEI, and `-0` in other words

@@ -21,8 +21,7 @@ from autobatch_proxy.dialects.strict_json import Plain, grammar, read
 from autobatch_proxy.dialects.tei import direction_of
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AskedList
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 
 T = TypeVar("T")
 

@@ -55,10 +55,10 @@ class FleetRoutes:
 
     async def info(self, _request: web.Request) -> web.Response:
         """The upstream's own, with the longest list that is taken here."""
-        info = self._watcher.fleet.info
-        if info is None:
+        about = self._watcher.fleet.card.about
+        if not about:
             return error_response(_no_card())
-        return web.Response(body=told(info, self._request_inputs_max), headers=JSON)
+        return web.Response(body=told(about, self._request_inputs_max), headers=JSON)
 
     async def models(self, _request: web.Request) -> web.Response:
         """What OpenAI's clients list: the one model."""

@@ -8,13 +8,13 @@
 
 import math
 
+from autobatch_shared.contract.bulk import BULK_SHARE
 from autobatch_shared.contract.status import Ahead
 
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60
 # Of a request's time this is kept for its own call, and for what a prediction is worth.
 SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.5, 0.4
 LOOK_EVERY_S = 0.1
-BULK_SHARE = 0.25  # of the rate, which bulk work has beside other work: see `autobatch_batcher.claiming.bulk_share`
 
 
 class Backlog:

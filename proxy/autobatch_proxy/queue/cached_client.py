@@ -72,7 +72,7 @@ class CachedClient:
         Raises:
             QueueFull, QueueUnavailable, DeadlineExceeded: As the client does.
         """
-        model = self._watcher.fleet.model
+        model = self._watcher.fleet.identity
         if model is None or all(job.kind != "merge" for job in plan.jobs):
             self._cache.counts.bypasses.total += 1
             return await self._client.ask(plan, timeout_s)
@@ -87,7 +87,7 @@ class CachedClient:
                 raise DeadlineExceeded
             asked = msgspec.structs.replace(plan, jobs=jobs, wants_each=plan.are_counted)  # to keep them one by one
             replies = await self._client.ask(asked, left_s)
-            if self._watcher.fleet.model == model:
+            if self._watcher.fleet.identity == model:
                 self._store([each.names_left for each in looked if each.left is not None], replies)
         computed = iter(replies)
         return [_whole_reply(each, computed) for each in looked]

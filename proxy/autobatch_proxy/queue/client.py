@@ -34,8 +34,8 @@ from autobatch_shared.contract.errors import (
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
 from autobatch_shared.count import Count
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import INBOX_IDS_MAX, WorkerQueue
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
+from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +137,7 @@ class QueueClient:
         self._must_recover = True
         self._is_away = False
         self._is_refused = False
+        self._is_answered = True
 
     @property
     def inputs_in_flight(self) -> int:
@@ -167,10 +168,13 @@ class QueueClient:
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         """Push one request's jobs and return their replies in order; raises as every JobClient does."""
+        fleet = self._watcher.fleet
+        if not fleet.answers_our_frames:
+            raise batcher_too_old()
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
-        wait_s = self._backlog.wait_s(self._watcher.fleet.drained_per_s, now_s, is_bulk=is_bulk)
+        wait_s = self._backlog.wait_s(fleet.drained_per_s, now_s, is_bulk=is_bulk)
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
             if self._backlog.is_old(now_s):
                 self._backlog.note(self._queue.ahead, now_s)  # one look at a time
@@ -267,6 +271,7 @@ class QueueClient:
                 if self._must_recover:
                     await self._recover()
                 await self._sync_clock()
+                self._check_batchers()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
                 self._is_away = False
@@ -306,6 +311,15 @@ class QueueClient:
         if now_mono_s - self._clock_synced_mono_s > CLOCK_SYNC_S:
             self._clock.sync(await self._queue.redis_ms())
             self._clock_synced_mono_s = now_mono_s
+
+    def _check_batchers(self) -> None:
+        """Give up what waits while a batcher is live that would put it aside without an answer."""
+        is_answered = self._watcher.fleet.answers_our_frames
+        if not is_answered:
+            if self._is_answered:
+                log.error("batcher_too_old", extra={"requests_failed": len(self._waiting)})
+            _fail(list(self._waiting.values()), batcher_too_old)
+        self._is_answered = is_answered
 
     async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
         """Fetch replies and wake their handlers."""
@@ -353,6 +367,11 @@ def queue_full(wait_s: float) -> QueueFull:
     error = QueueFull()
     error.retry_after_s = retry_after_s(wait_s)
     return error
+
+
+def batcher_too_old() -> QueueUnavailable:
+    """Return the refusal of a request while a batcher is live that would not answer it."""
+    return QueueUnavailable(frames.versions_differ(worker=frames.VERSION, batcher=frames.ANSWERED_SINCE - 1))
 
 
 def _fail(futures: Sequence["asyncio.Future[Reply]"], error: Callable[[], AutobatchError]) -> None:

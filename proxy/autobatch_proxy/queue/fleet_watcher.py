@@ -3,6 +3,7 @@
 import logging
 
 from autobatch_proxy.requests.plan import Allowed
+from autobatch_shared.contract.cards import Kind
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
@@ -11,6 +12,13 @@ from autobatch_shared.redis.control import Control
 log = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN_MAX = 250  # beyond it TEI's `/tokenize` refuses a text
+#: What `POST /` computes. Source: text-embeddings-inference 1.9, but for its TASK, which `/info` does not tell.
+ROOT_ROUTES: dict[Kind, str] = {
+    "embedding": "/embed",
+    "sparse": "/embed_sparse",
+    "classifier": "/predict",
+    "reranker": "/rerank",
+}
 LOOK_EVERY_S = 1.0
 LOOK_EVERY_UNHEALTHY_S = 0.1  # somebody may be waiting for readiness
 
@@ -57,9 +65,10 @@ class FleetWatcher:
     def _allow(self) -> Allowed:
         fleet = self.fleet
         return Allowed(
-            fleet.batch_inputs_max(self._inputs_max),
-            fleet.input_tokens_max * self._per_token,
-            fleet.input_tokens_max * CHARACTERS_PER_TOKEN_MAX,
-            fleet.served_model,
-            fleet.alias,
+            job_inputs_max=min(self._inputs_max, fleet.batch_inputs_max),
+            length_max=fleet.input_tokens_max * self._per_token,
+            countable_characters_max=fleet.input_tokens_max * CHARACTERS_PER_TOKEN_MAX,
+            served_model=fleet.card.name,
+            alias=ROOT_ROUTES[fleet.card.kind],
+            request_bytes_max=fleet.request_bytes_max,
         )

@@ -48,7 +48,7 @@ class VocabularyClient:
             if largest_id >= self._size:
                 raise _foreign()
             return
-        model = self._watcher.fleet.model
+        model = self._watcher.fleet.identity
         known_model, known_id = self._known
         if model == known_model and largest_id <= known_id:
             return

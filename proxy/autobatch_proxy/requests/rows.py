@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from autobatch_shared.contract.decoding import NOT_AS_ASKED
-from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 
 _decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 from fakeredis import FakeAsyncRedis
 
-from autobatch_batcher.claiming.claims import Holding
+from autobatch_batcher.claiming.claims import Claims
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.job_queue import BatcherQueue, WorkerQueue
-from autobatch_shared.redis.link import Command, Commands
+from autobatch_shared.redis.commands import Command, Commands
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.integration.fake_commands import FakeCommands
 
 KEYS = Keys("test")
@@ -49,9 +51,9 @@ class Scene:
         commands = FakeCommands(self.redis)
         self.link = LosingCommands(commands)
         self.worker = WorkerQueue(commands, commands, KEYS, "w1")
-        self.lanes = Lanes(10, is_adaptive=True)
+        self.lanes = Lanes(Tei().envelope_bytes)
         queue = BatcherQueue(self.link, self.link, KEYS, "b1", lease_ms=60_000, reply_ttl_ms=60_000)
-        self.holding = Holding(queue, self.lanes, RedisClock(), Metrics())
+        self.claims = Claims(queue, self.lanes, RedisClock(), Metrics())
 
     async def push(self, *numbers: int, deadline: int = 4_000_000_000_000) -> None:
         for number in numbers:
@@ -70,48 +72,48 @@ def scene() -> Scene:
 
 async def test_a_claim_whose_answer_is_lost_loses_no_job(scene: Scene) -> None:
     await scene.push(1, 2)
-    await scene.holding.claim(1, 32, 32)
+    await scene.claims.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.holding.claim(10, 32, 32)
+        await scene.claims.claim(10, 32, 32)
     assert scene.held == ["w1.1"]
-    await scene.holding.recover()
+    await scene.claims.recover()
     assert scene.held == ["w1.1", "w1.2"]
 
 
 async def test_a_recovery_whose_answer_is_lost_is_done_again(scene: Scene) -> None:
     await scene.push(1)
-    for step in (scene.holding.claim(1, 32, 32), scene.holding.recover()):
+    for step in (scene.claims.claim(1, 32, 32), scene.claims.recover()):
         scene.link.loses_next = True
         with pytest.raises(QueueUnavailable):
             await step
-    await scene.holding.recover()
+    await scene.claims.recover()
     assert scene.held == ["w1.1"]
 
 
 async def test_without_doubt_nothing_is_fetched(scene: Scene) -> None:
     scene.link.loses_next = True
-    await scene.holding.recover()
+    await scene.claims.recover()
     assert scene.link.loses_next
 
 
 async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(scene: Scene) -> None:
     await scene.push(1, deadline=2)
-    await scene.holding.claim(1, 32, 32)
+    await scene.claims.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.holding.drop_expired(0)
-    await scene.holding.recover()
-    await scene.holding.drop_expired(0)
+        await scene.claims.drop_expired(0)
+    await scene.claims.recover()
+    await scene.claims.drop_expired(0)
     assert scene.held == []
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0
 
 
 async def test_what_was_lost_with_the_lease_is_not_in_hand(scene: Scene) -> None:
     await scene.push(1)
-    await scene.holding.claim(1, 32, 32)
-    scene.holding.lose_lanes()
+    await scene.claims.claim(1, 32, 32)
+    scene.claims.lose_lanes()
     assert scene.held == []
-    scene.holding.doubt()
-    await scene.holding.recover()
+    scene.claims.doubt()
+    await scene.claims.recover()
     assert scene.held == ["w1.1"]

@@ -8,12 +8,20 @@ from contextlib import ExitStack, asynccontextmanager
 import aiohttp
 import pytest
 
+from autobatch_batcher.dialects.base import Post
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def replica(session: aiohttp.ClientSession, url: str) -> Replica:
+    """An upstream at this address."""
+    return Replica(url, HttpClient(session, url, None), Tei(), configured(32, 10**6), Tuner(1))
 
 
 def saying(answer: bytes) -> Serving:
@@ -28,11 +36,11 @@ def saying(answer: bytes) -> Serving:
 
 
 @asynccontextmanager
-async def upstream_that(serving: Serving) -> AsyncIterator[Upstream]:
+async def upstream_that(serving: Serving) -> AsyncIterator[Replica]:
     server = await asyncio.start_server(serving, "127.0.0.1", 0)
     async with server, aiohttp.ClientSession() as session:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        yield Upstream(session, url, configured(32, 10**6), None, Tuner(1))
+        yield replica(session, url)
 
 
 HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[["
@@ -43,15 +51,15 @@ async def test_an_upstream_that_hangs_up_may_have_died_of_the_call(said: bytes) 
     async with upstream_that(saying(said)) as upstream:
         upstream.is_healthy = True
         with pytest.raises(UpstreamBroken):
-            await upstream.post("/embed", b"{}", "application/json", 5)
+            await upstream.call(Post("/embed", b"{}"), 5)
         assert not upstream.is_healthy
 
 
 async def test_one_that_refuses_has_not(unused_port: int) -> None:
     async with aiohttp.ClientSession() as session:
-        upstream = Upstream(session, f"http://127.0.0.1:{unused_port}", configured(32, 10**6), None, Tuner(1))
+        upstream = replica(session, f"http://127.0.0.1:{unused_port}")
         with pytest.raises(UpstreamUnavailable) as raised:
-            await upstream.post("/embed", b"{}", "application/json", 5)
+            await upstream.call(Post("/embed", b"{}"), 5)
         assert raised.type is UpstreamUnavailable
         assert not await upstream.listens()
 
@@ -88,10 +96,10 @@ async def test_one_that_says_nothing_is_not_there() -> None:
     """And nobody waits for it as long as for an answer."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=0.05)
     async with silent_port() as port, aiohttp.ClientSession(timeout=timeout) as session:
-        upstream = Upstream(session, f"http://127.0.0.1:{port}", configured(32, 10**6), None, Tuner(1))
+        upstream = replica(session, f"http://127.0.0.1:{port}")
         upstream.is_healthy = True
         with pytest.raises(UpstreamUnavailable) as raised:
-            await upstream.post("/embed", b"{}", "application/json", 60)
+            await upstream.call(Post("/embed", b"{}"), 60)
         assert raised.type is UpstreamUnavailable
         assert not upstream.is_healthy
         assert not await upstream.listens()

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from autobatch_bench.__main__ import with_command
 from autobatch_bench.checking.oracle import answer
-from autobatch_shared.extras import install_command
+from autobatch_shared.install_hints import install_command
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.paths import ROOT
 

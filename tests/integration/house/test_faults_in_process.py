@@ -13,7 +13,7 @@ from autobatch_bench.checking.oracle import answer, row
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.job_queue import BatcherQueue
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house

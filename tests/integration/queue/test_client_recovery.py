@@ -11,8 +11,8 @@ from autobatch_shared.contract.keys import Keys
 from autobatch_shared.count import Count
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.control import Control, connect
-from autobatch_shared.redis.job_queue import WorkerQueue
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.support.clerk import open_clerk
 
 

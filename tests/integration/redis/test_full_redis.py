@@ -50,7 +50,7 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
         accepted = asyncio.create_task(house.embed_each(texts))
         await wait_until(lambda: len(upstream.calls) >= 2)
         await wait_until(lambda: house.holds(len(texts)))
-        await redis.config_set("maxmemory", 100_000)  # less than it has: as when somebody else has filled it
+        await redis.config_set("maxmemory", 100_000)  # less than it has: as when another program has filled it
 
         async def is_refused() -> bool:
             return (await house.embed("more"))[0] == 503

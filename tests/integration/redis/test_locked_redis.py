@@ -1,4 +1,4 @@
-"""The tests' own locked Redis on a server that was built without TLS, whatever this machine's can do."""
+"""The tests' own locked Redis on a server that was built without TLS, even where this machine's has it."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

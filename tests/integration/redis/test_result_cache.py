@@ -12,15 +12,15 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.count import Count
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.link import Commands, RedisLink
-from autobatch_shared.redis.result_cache import CacheCounts, ResultCache, sealed
+from autobatch_shared.redis.commands import Commands
+from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.result_cache import DROPS_MAX, ENTRY_BYTES, CacheCounts, ResultCache, sealed
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")
-ENTRY_BYTES = 330  # as in cache_trim.lua
 ROW_BYTES = 1000  # with its checksum and its entry
 ROW = b"x" * (ROW_BYTES - ENTRY_BYTES - 8)
 
@@ -121,7 +121,7 @@ async def test_every_key_ends(bench: Bench) -> None:
 
 
 async def test_the_index_outlives_its_rows(bench: Bench) -> None:
-    """Or rows would stay that nobody counts."""
+    """Or rows would stay that are not counted."""
     cache = bench.cache(ttl_s=60)
     await cache.store([(named(1), ROW)])
     for key in (KEYS.cache_index, KEYS.cache_bytes):
@@ -176,7 +176,7 @@ async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Bench) ->
     for number in range(1000, 1003):
         await cache.store([(named(number), ROW)])
         left.append(len(await bench.stored()))
-    assert [601 - 256, 602 - 2 * 256, 20] == left
+    assert [601 - DROPS_MAX, 602 - 2 * DROPS_MAX, 20] == left
 
 
 async def test_a_row_too_large_for_the_bound_pushes_nothing_out(bench: Bench) -> None:
@@ -265,7 +265,7 @@ async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None
     assert 2 * ROW_BYTES == await bench.counted()
 
 
-async def test_what_redis_refuses_is_told_once_and_raises_nothing(
+async def test_what_redis_refuses_is_logged_once_and_raises_nothing(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = bench.cache()
@@ -274,11 +274,11 @@ async def test_what_redis_refuses_is_told_once_and_raises_nothing(
     for number in range(3):
         await cache.store([(named(number), ROW)])
         assert [None] == await cache.look_up([named(9)])
-    assert [("cache_unavailable", "store")] == told(caplog)
+    assert [("cache_unavailable", "store")] == logged(caplog)
 
 
 async def test_without_redis_everything_is_a_miss(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    """And once it is back, so is the cache; each outage is told once."""
+    """And once it is back, so is the cache; each outage is logged once."""
     link = RedisLink(Address.from_url(own_redis.url), "cache")
     cache = ResultCache(link, KEYS, new_counts(), ttl_s=60, bytes_max=1_000_000)
     link.start()
@@ -287,7 +287,7 @@ async def test_without_redis_everything_is_a_miss(own_redis: RedisServer, caplog
             for _ in range(3):
                 assert [None, None] == await cache.look_up([named(1), named(2)])
                 await cache.store([(named(1), ROW)])
-            assert [("cache_unavailable", "look_up"), ("cache_unavailable", "store")] * outage == told(caplog)
+            assert [("cache_unavailable", "look_up"), ("cache_unavailable", "store")] * outage == logged(caplog)
             own_redis.start()
             assert await link.wait_connected(5)
             await cache.store([(named(1), ROW)])
@@ -299,7 +299,7 @@ async def test_without_redis_everything_is_a_miss(own_redis: RedisServer, caplog
     assert {"hits": 2, "misses": 12} == totals(cache)
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """The cache's log: event and operation."""
     return [
         (record.message, record.__dict__["operation"])

@@ -39,7 +39,12 @@ FIXED_IN_COMPOSE = {
 }
 FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key"}  # in Kubernetes
 INNERMOST = re.compile(r"\$\{(\w+)(?::([-+])([^${}]*))?\}")
-SAMPLES = {"redis_url": "redis://other:6380/1", "inference_url": "http://other:81"}
+SAMPLES = {
+    "batch_policy": "full",
+    "inference_dialect": "tei",  # the only one
+    "redis_url": "redis://other:6380/1",
+    "inference_url": "http://other:81",
+}
 EVERY = [
     pytest.param(process, name, alias, id=f"{process}-{alias}")
     for process, settings in PROCESSES.items()

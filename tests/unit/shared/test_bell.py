@@ -57,7 +57,7 @@ async def test_rings_while_nobody_waits_are_one() -> None:
 
 
 async def test_no_time_at_all_is_a_look_and_no_wait() -> None:
-    """It must not give way to the loop either: whoever looks in passing goes on in the same tick."""
+    """It must not give way to the loop either: a caller that looks in passing goes on in the same tick."""
     bell = Bell()
     asyncio.get_running_loop().call_soon(bell.ring)
 

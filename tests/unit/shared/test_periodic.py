@@ -1,4 +1,4 @@
-"""Rounds that go on whatever happens in one of them, and end when told to."""
+"""Rounds go on though one of them fails, and end when they are closed."""
 
 import asyncio
 

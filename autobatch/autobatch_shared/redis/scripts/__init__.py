@@ -5,35 +5,43 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any
 
-from autobatch_shared.redis.link import Command, Commands, ReplyError, reply_error
+from autobatch_shared.redis.commands import Command, Commands, ReplyError, reply_error
 
-Keys = tuple[str, ...]
-Args = tuple[str | bytes | int, ...]
+UNPACK_VALUES_MAX = 4000  # Lua's unpack() takes fewer than 8000
 
 
 class Script:
-    """One `.lua` file of this folder, run by its hash; sent whole only when the server does not know it yet."""
+    """One `.lua` file of this folder, run by its hash; sent whole only when the server does not know it yet.
 
-    def __init__(self, name: str) -> None:
-        self._source = files(__package__).joinpath(f"{name}.lua").read_bytes()
-        self._sha = sha1(self._source, usedforsecurity=False).hexdigest()
+    Args:
+        name: Of the file, without its ending.
+        keys: Its KEYS.
+        fixed: The ARGV that are the same in each run; those of a run follow them.
+    """
 
-    async def run(self, link: Commands, keys: Keys, args: Args) -> Any:
+    def __init__(self, name: str, keys: Sequence[str], fixed: Command = ()) -> None:
+        source = files(__package__).joinpath(f"{name}.lua").read_bytes()
+        sha = sha1(source, usedforsecurity=False).hexdigest()
+        begin = (len(keys), *keys, *fixed)
+        self._by_hash: Command = ("EVALSHA", sha, *begin)
+        self._whole: Command = ("EVAL", source, *begin)
+
+    async def run(self, link: Commands, *args: str | bytes | int) -> Any:
         """Execute the script. A server that was restarted or flushed learns it anew."""
         try:
-            return await link.execute(*self._by_hash(keys, args))
+            return await link.execute(*self._by_hash, *args)
         except ReplyError as error:
             if not is_unknown_script(error):
                 raise
-        return await link.execute("EVAL", self._source, len(keys), *keys, *args)
+        return await link.execute(*self._whole, *args)
 
-    async def run_after(self, link: Commands, commands: Sequence[Command], keys: Keys, args: Args) -> Any:
+    async def run_after(self, link: Commands, commands: Sequence[Command], *args: str | bytes | int) -> Any:
         """Execute commands and then the script, as one step; the commands must bear to be repeated.
 
         Raises:
             QueueUnavailable: Any of them failed; then perhaps some of them were applied.
         """
-        replies = await link.transaction([*commands, self._by_hash(keys, args)])
+        replies = await link.transaction([*commands, (*self._by_hash, *args)])
         for reply in replies[:-1]:
             if isinstance(reply, Exception):
                 raise reply_error(reply)
@@ -41,10 +49,7 @@ class Script:
             return replies[-1]
         if not is_unknown_script(replies[-1]):
             raise reply_error(replies[-1])
-        return await link.execute("EVAL", self._source, len(keys), *keys, *args)
-
-    def _by_hash(self, keys: Keys, args: Args) -> Command:
-        return ("EVALSHA", self._sha, len(keys), *keys, *args)
+        return await link.execute(*self._whole, *args)
 
 
 def is_unknown_script(error: Exception) -> bool:

@@ -1,15 +1,14 @@
 -- Move jobs from the queues into a batcher's own record, under its lease, in one step.
 -- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone (with `:<job>` behind it, the mark of one job), 5 claimed:<batcher>, 6 leases,
 --       7 dead, 8 jobs:bulk, 9 waiting:bulk
--- ARGV  1 batcher, 2 lease in ms, 3 inputs wanted of `jobs`, 4 retried jobs wanted, 5 inputs wanted of `jobs:bulk`,
---       6 inputs in all below which `jobs:bulk` fills up what `jobs` did not give, 7 inputs of `jobs` that could be sent
---       now: beyond them it gives a batcher its share. The last job may exceed what is wanted.
+-- ARGV  1 batcher, 2 lease in ms, 3 life of claims and leases in ms, 4 bytes that weigh as much as an input, 5 most
+--       jobs in `dead`, 6 its life in ms, 7 most values that are unpacked at once; 8 inputs wanted of `jobs`, 9 retried
+--       jobs wanted, 10 inputs wanted of `jobs:bulk`, 11 inputs in all below which `jobs:bulk` fills up what `jobs` did
+--       not give, 12 inputs of `jobs` that could be sent now: beyond them it gives a batcher its share. The last job may
+--       exceed what is wanted.
 -- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
 --           had gone, how many of the frames are retried ones (these come first), how many are of `jobs`, frame, ... }
-local TTL_MS = 3600000
-local DEAD_MAX = 100
-local INPUT_BYTES = 8192 -- as in push.lua
-
+local bytes_per_input, unpack_max = tonumber(ARGV[4]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
@@ -18,11 +17,11 @@ local claimed = {}
 
 -- Returns the job's inputs, and whether it is to be worked on.
 local function take(frame)
-  local id, inputs = string.match(frame, '^{"v":1,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
-  if not id then -- not ours: kept where a person can look at it
+  local id, inputs = string.match(frame, '^{"v":%d%d?%d?,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
+  if not id then -- not a job of any version: kept where a person can look at it
     redis.call('LPUSH', KEYS[7], frame)
-    redis.call('LTRIM', KEYS[7], 0, DEAD_MAX - 1)
-    redis.call('PEXPIRE', KEYS[7], 604800000)
+    redis.call('LTRIM', KEYS[7], 0, ARGV[5] - 1)
+    redis.call('PEXPIRE', KEYS[7], ARGV[6])
     return 0, false
   end
   if some_gone and redis.call('DEL', KEYS[4] .. ':' .. id) == 1 then
@@ -42,7 +41,7 @@ local function drain(list, count, wanted)
     local frame = redis.call('LPOP', list)
     if not frame then break end
     local inputs, is_taken = take(frame)
-    removed = removed + math.max(inputs, math.ceil(#frame / INPUT_BYTES))
+    removed = removed + math.max(inputs, math.ceil(#frame / bytes_per_input))
     if is_taken then
       got = got + inputs
       jobs = jobs + 1
@@ -50,7 +49,7 @@ local function drain(list, count, wanted)
   end
   local left = redis.call('LLEN', list)
   if removed > 0 then
-    -- An empty queue has nothing waiting, whatever was counted: so the count heals by itself.
+    -- An empty queue has nothing waiting, even if the count says otherwise: so the count heals by itself.
     local waiting = tonumber(redis.call('GET', count) or 0) - removed
     if left == 0 or waiting <= 0 then
       redis.call('DEL', count)
@@ -61,7 +60,7 @@ local function drain(list, count, wanted)
   return got, jobs, left
 end
 
-for _ = 1, tonumber(ARGV[4]) do
+for _ = 1, tonumber(ARGV[9]) do
   local frame = redis.call('LPOP', KEYS[2])
   if not frame then break end
   local _, is_taken = take(frame)
@@ -70,17 +69,17 @@ end
 
 -- Of what waits each batcher takes its share, or what it can send at once.
 local batchers = math.max(redis.call('ZCARD', KEYS[6]), 1)
-local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[7]))
-local got, fresh, left = drain(KEYS[1], KEYS[3], math.min(tonumber(ARGV[3]), share))
-local _, _, left_bulk = drain(KEYS[8], KEYS[9], math.max(tonumber(ARGV[5]), tonumber(ARGV[6]) - got))
+local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[12]))
+local got, fresh, left = drain(KEYS[1], KEYS[3], math.min(tonumber(ARGV[8]), share))
+local _, _, left_bulk = drain(KEYS[8], KEYS[9], math.max(tonumber(ARGV[10]), tonumber(ARGV[11]) - got))
 result[2], result[3], result[6] = left, left_bulk, fresh
 
 if #claimed > 0 then
-  for i = 1, #claimed, 4000 do
-    redis.call('HSET', KEYS[5], unpack(claimed, i, math.min(i + 3999, #claimed)))
+  for i = 1, #claimed, unpack_max do
+    redis.call('HSET', KEYS[5], unpack(claimed, i, math.min(i + unpack_max - 1, #claimed)))
   end
-  redis.call('PEXPIRE', KEYS[5], TTL_MS)
+  redis.call('PEXPIRE', KEYS[5], ARGV[3])
   redis.call('ZADD', KEYS[6], now + tonumber(ARGV[2]), ARGV[1])
-  redis.call('PEXPIRE', KEYS[6], TTL_MS)
+  redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
 return result

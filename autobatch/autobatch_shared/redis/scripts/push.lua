@@ -1,17 +1,16 @@
 -- Append the jobs of several requests to the queues, each request wholly or not at all.
 -- KEYS  1 jobs, 2 waiting, 3 jobs:bulk, 4 waiting:bulk, 5 leases, 6 claimed: (with `<batcher>` behind it)
--- ARGV  1 most inputs that may wait in one queue; then per request: 1 if bulk else 0, how many frames, the frames
--- A job weighs as many inputs as it has, or one for each 8 kB, whichever is more: so Redis's memory is bounded too.
--- Returns { inputs waiting in `jobs` now, in `jobs:bulk`, jobs claimed and not answered, places (1-based) of the requests that were refused, ... }
-local WAITING_TTL_MS = 86400000
-local INPUT_BYTES = 8192 -- as in claim.lua
-local CHUNK = 4000 -- unpack() takes fewer than 8000 values
+-- ARGV  1 bytes that weigh as much as an input, 2 life of the counts in ms, 3 most values that are unpacked at once; 4 most
+--       inputs that may wait in one queue; then per request: 1 if bulk else 0, how many frames, the frames
+-- A job weighs as many inputs as it has or as its bytes weigh, whichever is more: so Redis's memory is bounded too.
+-- Returns { inputs waiting in `jobs` now, in `jobs:bulk`, jobs claimed and not answered, places (1-based) of the requests
+--           that were refused, ... }
+local bytes_per_input, unpack_max, limit = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local function weight(frame)
-  return math.max(tonumber(string.match(frame, ',"n":(%d+)')), math.ceil(#frame / INPUT_BYTES))
+  return math.max(tonumber(string.match(frame, ',"n":(%d+)')), math.ceil(#frame / bytes_per_input))
 end
 
-local limit = tonumber(ARGV[1])
 local result = { 0, 0, 0 }
 local queues = {}
 for bulk = 0, 1 do
@@ -19,7 +18,7 @@ for bulk = 0, 1 do
   queues[bulk] = { list = KEYS[1 + 2 * bulk], count = KEYS[2 + 2 * bulk], before = before, waiting = before, frames = {} }
 end
 
-local at, request = 2, 1
+local at, request = 5, 1
 while at <= #ARGV do
   local queue, count, inputs = queues[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), 0
   local first, last = at + 2, at + 1 + count
@@ -40,8 +39,8 @@ end
 
 for bulk = 0, 1 do
   local queue = queues[bulk]
-  for i = 1, #queue.frames, CHUNK do
-    redis.call('RPUSH', queue.list, unpack(queue.frames, i, math.min(i + CHUNK - 1, #queue.frames)))
+  for i = 1, #queue.frames, unpack_max do
+    redis.call('RPUSH', queue.list, unpack(queue.frames, i, math.min(i + unpack_max - 1, #queue.frames)))
   end
 end
 -- Idle batchers wait at `jobs` only. So when nothing is there, one bulk job goes that way and wakes one of them.
@@ -53,7 +52,7 @@ end
 for bulk = 0, 1 do
   local queue = queues[bulk]
   if queue.waiting > 0 then
-    if queue.waiting ~= queue.before then redis.call('SET', queue.count, queue.waiting, 'PX', WAITING_TTL_MS) end
+    if queue.waiting ~= queue.before then redis.call('SET', queue.count, queue.waiting, 'PX', ARGV[2]) end
   elseif queue.before > 0 then
     redis.call('DEL', queue.count)
   end

@@ -8,17 +8,20 @@ import pytest
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
-from autobatch_batcher.upstreams.replica import Answer, Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Sample, Tuner
 from autobatch_shared.contract.errors import UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import Kind, make_job
-from tests.unit.upstreams import NO_SESSION, Trials
+from tests.unit.upstreams import NO_CLIENT, NO_SESSION, Trials
 
 JSON = "application/json"
 
@@ -34,20 +37,20 @@ class Listening(Tuner):
         self.samples.append(sample)
 
 
-class Refusing(Upstream):
+class Refusing(Replica):
     """Answers calls, and refuses those that have a guilty text."""
 
     def __init__(self, guilty: str = "", status: int = 413) -> None:
         self.heard = Listening()
-        super().__init__(NO_SESSION, "http://a", configured(100, 10**6), None, self.heard)
+        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), self.heard)
         self.calls: list[list[str]] = []
         self.error = b'{"error":"too long"}'
         self._guilty = guilty
         self._status = status
 
-    async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
-        assert (route, timeout_s) == ("/embed", 1), content_type
-        inputs = json.loads(body)["inputs"]
+    async def call(self, post: Post, timeout_s: float) -> Answer:
+        assert (post.path, timeout_s) == ("/embed", 1), post.content_type
+        inputs = json.loads(post.body)["inputs"]
         self.calls.append(inputs)
         if self._guilty in inputs:
             return Answer(self._status, JSON, self.error, None)
@@ -59,7 +62,7 @@ class Refusing(Upstream):
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
         suspects = Suspects(pool, Trials(), clock, metrics)
-        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
         replies = await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
         parts = [reply.frame.partition(b"\n") for reply in replies]
         return [
@@ -127,27 +130,37 @@ async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -
 # Counts beside the calls.
 
 
-class Counting(Upstream):
-    """Computes unless it is away, and counts a token a character."""
+class CountingClient(HttpClient):
+    """Counts a token a character, unless it is unavailable."""
 
-    def __init__(self, name: str, *, is_away: bool = False, computes: bool = True) -> None:
-        super().__init__(NO_SESSION, f"http://{name}", configured(100, 10**6), None, Tuner(1))
-        self.is_healthy = True
+    def __init__(self, *, is_away: bool) -> None:
+        super().__init__(NO_SESSION, "http://nowhere", None)
         self.asked: list[list[str]] = []
-        self._is_away, self._computes = is_away, computes
+        self._is_away = is_away
 
-    async def post(self, _route: str, body: bytes, _content_type: str | None, _timeout_s: float) -> Answer:
-        if not self._computes:
-            return Answer(503, JSON, b"", None)
-        rows = json.dumps([[1.0]] * len(json.loads(body)["inputs"])).encode()
-        return Answer(200, JSON, rows, None, {"x-compute-tokens": "77", "x-compute-type": "cpu", "x-queue-time": "3"})
-
-    async def ask(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
-        assert (route, content_type, timeout_s) == ("/tokenize", JSON, 1)
-        self.asked.append(json.loads(body)["inputs"])
+    async def send(self, post: Post, timeout_s: float) -> Answer:
+        assert (post.path, post.content_type, timeout_s) == ("/tokenize", JSON, 1)
+        self.asked.append(json.loads(post.body)["inputs"])
         if self._is_away:
             raise UpstreamUnavailable
         return Answer(200, JSON, json.dumps([[{}] * len(text) for text in self.asked[-1]]).encode(), None)
+
+
+class Counting(Replica):
+    """Computes, unless it does not, and counts by its client."""
+
+    def __init__(self, name: str, *, is_away: bool = False, computes: bool = True) -> None:
+        client = CountingClient(is_away=is_away)
+        super().__init__(f"http://{name}", client, Tei(), configured(100, 10**6), Tuner(1))
+        self.is_healthy = True
+        self.asked = client.asked
+        self._computes = computes
+
+    async def call(self, post: Post, _timeout_s: float) -> Answer:
+        if not self._computes:
+            return Answer(503, JSON, b"", None)
+        rows = json.dumps([[1.0]] * len(json.loads(post.body)["inputs"])).encode()
+        return Answer(200, JSON, rows, None, {"x-compute-tokens": "77", "x-compute-type": "cpu", "x-queue-time": "3"})
 
 
 def counted(*lists: list[str], by: set[int]) -> list[Job]:
@@ -159,12 +172,12 @@ def counted(*lists: list[str], by: set[int]) -> list[Job]:
     ]
 
 
-async def replies(jobs: list[Job], *upstreams: Upstream) -> list[ReplyHeader]:
+async def replies(jobs: list[Job], *upstreams: Replica) -> list[ReplyHeader]:
     clock = RedisClock()
     clock.sync(0)
     pool, metrics = Pool(list(upstreams)), Metrics()
     suspects = Suspects(pool, Trials(), clock, metrics)
-    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
+    caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
     found = await caller.answer(jobs, Slot(upstreams[0], len(jobs), len(jobs), was_busy=True))
     assert [task for task in asyncio.all_tasks() if task.get_name() == "counting" and not task.cancelling()] == []
     return [decode_reply(reply.frame)[0] for reply in found]

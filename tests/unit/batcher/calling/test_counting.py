@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from autobatch_batcher.calling.counting import HEADER, Counting, count_tokens, counted_alone, counts_in
-from autobatch_batcher.dialects.merging import merge
+from autobatch_batcher.calling.calls import merge
+from autobatch_batcher.calling.counting import Counting, count_tokens
+from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.replica import Answer
 from autobatch_shared.contract.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
 from tests.unit.builders import make_job
 
@@ -29,16 +30,16 @@ class Upstream:
         self.asked: list[list[str]] = []
         self._steps = list(steps)
 
-    async def post(self, route: str, body: bytes) -> Answer:
-        assert route == "/tokenize"
-        self.asked.append(json.loads(body)["inputs"])
+    async def send(self, post: Post) -> Answer:
+        assert post.path == "/tokenize"
+        self.asked.append(json.loads(post.body)["inputs"])
         step = self._steps.pop(0) if self._steps else Answer(200, JSON, tokens(*map(len, self.asked[-1])), None)
         if isinstance(step, Exception):
             raise step
         return step
 
     async def count(self, texts: Sequence[bytes], *, tokens_max: int = 512, attempts_max: int = 3) -> list[int]:
-        return await count_tokens(self.post, texts, tokens_max, attempts_max)
+        return await count_tokens(self.send, Tei(), texts, tokens_max, attempts_max)
 
 
 def status(number: int) -> Answer:
@@ -86,41 +87,6 @@ async def test_what_no_second_try_changes_is_asked_once(step: Step) -> None:
     assert len(upstream.asked) == 1
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        b"",
-        b"null",
-        b"{}",
-        b"[]",
-        b"[1]",
-        b"[[1]]",
-        b'["a"]',
-        b'[[{"id":1}],[]]',
-        b'[[{"id":1}]',
-        b"[null]",
-        b"\xff",
-        b"[" * 100_000,
-    ],
-)
-def test_what_is_no_count_is_the_upstreams_fault(answer: bytes) -> None:
-    with pytest.raises(UpstreamProtocolError):
-        counts_in(answer, 1)
-
-
-def test_tokens_are_counted_and_not_looked_at() -> None:
-    assert counts_in(b' [[{"id":1},{"x":[{}]}],[]]', 2) == [2, 0]
-
-
-@pytest.mark.parametrize(
-    ("said", "expected"),
-    [("7", [7]), ("0", [0]), ("", []), ("-1", []), ("1.5", []), ("many", []), ("\u0663", []), ("9" * 12, [])],
-)
-def test_a_header_that_is_no_number_tells_nothing(said: str, expected: list[int]) -> None:
-    assert counted_alone({HEADER: said}) == expected
-    assert counted_alone({}) == []
-
-
 def job(name: str, *inputs: object, is_counted: bool = True, wants_each: bool = False) -> Job:
     made = make_job(name, n=len(inputs), body=json.dumps(inputs).encode())
     header = msgspec.structs.replace(made.header, is_counted=is_counted, wants_each=wants_each)
@@ -128,14 +94,13 @@ def job(name: str, *inputs: object, is_counted: bool = True, wants_each: bool = 
 
 
 def counting(upstream: Upstream, *jobs: Job) -> Counting:
-    merged = merge(jobs)
-    return Counting(jobs, merged.items, merged.places, upstream.count)
+    return Counting(jobs, merge(jobs), upstream.count)
 
 
 async def test_a_call_of_one_job_is_counted_by_its_header() -> None:
     upstream = Upstream()
 
-    assert await counting(upstream, job("1", "a", "bc")).tokens({HEADER: "9"}) == [[9]]
+    assert await counting(upstream, job("1", "a", "bc")).tokens(9) == [[9]]
     assert upstream.asked == []
 
 
@@ -143,7 +108,7 @@ async def test_so_is_a_call_of_several_that_ask_for_the_same() -> None:
     upstream = Upstream()
     jobs = job("1", "ab"), job("2", "ab", is_counted=False), job("3", "ab")
 
-    assert await counting(upstream, *jobs).tokens({HEADER: "4"}) == [[4], [], [4]]
+    assert await counting(upstream, *jobs).tokens(4) == [[4], [], [4]]
     assert upstream.asked == []
 
 
@@ -151,12 +116,12 @@ async def test_whoever_wants_each_gets_each_where_it_can_be_had() -> None:
     """For the cache, which keeps texts one by one; else the sum, which is enough for the client."""
     upstream = Upstream()
 
-    assert await counting(upstream, job("1", "a", "bc", wants_each=True)).tokens({HEADER: "9"}) == [[1, 2]]
-    assert await counting(upstream, job("1", "a", wants_each=True)).tokens({HEADER: "9"}) == [[9]]
+    assert await counting(upstream, job("1", "a", "bc", wants_each=True)).tokens(9) == [[1, 2]]
+    assert await counting(upstream, job("1", "a", wants_each=True)).tokens(9) == [[9]]
     assert upstream.asked == [["a", "bc"]]
     for number in (404, 422):
         of_two = job("1", "a", "bc", wants_each=True)
-        assert await counting(Upstream(status(number)), of_two).tokens({HEADER: "9"}) == [[9]]
+        assert await counting(Upstream(status(number)), of_two).tokens(9) == [[9]]
 
 
 async def test_started_again_a_call_that_tells_is_not_asked_for() -> None:
@@ -165,19 +130,19 @@ async def test_started_again_a_call_that_tells_is_not_asked_for() -> None:
 
     count.start()
 
-    assert await count.tokens({HEADER: "9"}) == [[9]]
+    assert await count.tokens(9) == [[9]]
     assert upstream.asked == []
 
 
 async def test_without_a_header_the_texts_are_counted() -> None:
-    assert await counting(Upstream(), job("1", "a", "bc")).tokens({}) == [[1, 2]]
+    assert await counting(Upstream(), job("1", "a", "bc")).tokens(None) == [[1, 2]]
 
 
 async def test_a_text_that_a_job_has_twice_is_counted_twice() -> None:
     """It is computed once, so the header of its call tells half."""
     upstream = Upstream()
 
-    assert await counting(upstream, job("1", "abc", "d", "abc")).tokens({HEADER: "4"}) == [[3, 1, 3]]
+    assert await counting(upstream, job("1", "abc", "d", "abc")).tokens(4) == [[3, 1, 3]]
     assert upstream.asked == [["abc", "d"]]
 
 
@@ -185,7 +150,7 @@ async def test_of_a_shared_call_only_the_texts_of_those_who_asked_are_counted() 
     upstream = Upstream()
     jobs = job("1", "a", "shared"), job("2", "other", "shared", is_counted=False), job("3", "bcd")
 
-    assert await counting(upstream, *jobs).tokens({HEADER: "99"}) == [[1, 6], [], [3]]
+    assert await counting(upstream, *jobs).tokens(99) == [[1, 6], [], [3]]
     assert upstream.asked == [["a", "shared", "bcd"]]
 
 
@@ -193,25 +158,25 @@ async def test_where_nobody_asks_nobody_is_asked() -> None:
     upstream = Upstream()
     jobs = job("1", "a", is_counted=False), job("2", "b", is_counted=False)
 
-    assert await counting(upstream, *jobs).tokens({HEADER: "2"}) == [[], []]
+    assert await counting(upstream, *jobs).tokens(2) == [[], []]
     assert upstream.asked == []
 
 
 async def test_an_upstream_that_cannot_count_leaves_it_open() -> None:
-    assert await counting(Upstream(status(404)), job("1", "a"), job("2", "b")).tokens({}) == [[], []]
+    assert await counting(Upstream(status(404)), job("1", "a"), job("2", "b")).tokens(None) == [[], []]
 
 
 async def test_ids_are_only_counted_by_the_header() -> None:
     upstream = Upstream()
 
-    assert await counting(upstream, job("1", [5, 6])).tokens({HEADER: "2"}) == [[2]]
-    assert await counting(upstream, job("1", "text", [5, 6])).tokens({}) == [[]]
+    assert await counting(upstream, job("1", [5, 6])).tokens(2) == [[2]]
+    assert await counting(upstream, job("1", "text", [5, 6])).tokens(None) == [[]]
     assert upstream.asked == []
 
 
 async def test_a_failure_is_told_to_who_waits_for_the_count() -> None:
     with pytest.raises(UpstreamProtocolError):
-        await counting(Upstream(status(422)), job("1", "a"), job("2", "b")).tokens({})
+        await counting(Upstream(status(422)), job("1", "a"), job("2", "b")).tokens(None)
 
 
 async def test_started_again_it_asks_again() -> None:
@@ -222,7 +187,7 @@ async def test_started_again_it_asks_again() -> None:
 
     count.start()
 
-    assert await count.tokens({}) == [[1], [1]]
+    assert await count.tokens(None) == [[1], [1]]
     assert len(upstream.asked) == 2
 
 

@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterable
 from autobatch_batcher.calling import suspects
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.limits import configured
-from autobatch_batcher.upstreams.replica import Answer, Upstream
+from autobatch_batcher.upstreams.replica import Load, Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamBroken
 from autobatch_shared.contract.frames import decode_job
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import make_job
-from tests.unit.upstreams import NO_SESSION, Trials
+from tests.unit.upstreams import NO_CLIENT, Trials
 
 
-class Mortal(Upstream):
+class Mortal(Replica):
     """Hangs up on calls of which it dies; somebody starts it again before it is looked at a second time.
 
     Attributes:
@@ -29,17 +31,17 @@ class Mortal(Upstream):
     """
 
     def __init__(self, hangs_up: Callable[[list[str]], bool], *, survives: bool = False) -> None:
-        super().__init__(NO_SESSION, "http://a", configured(100, 10**6), None, Tuner(2))
+        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(2))
         self.is_healthy = True
         self.calls: list[list[str]] = []
         self._hangs_up = hangs_up
         self._survives = survives
         self._is_dead = False
 
-    async def post(self, route: str, body: bytes, content_type: str | None, timeout_s: float) -> Answer:
-        assert (route, content_type, timeout_s) == ("/embed", "application/json", 1)
-        assert 1 == self.calls_in_flight
-        inputs = json.loads(body)["inputs"]
+    async def call(self, post: Post, timeout_s: float) -> Answer:
+        assert (post.path, post.content_type, timeout_s) == ("/embed", "application/json", 1)
+        assert 1 == self.load.calls
+        inputs = json.loads(post.body)["inputs"]
         self.calls.append(inputs)
         if self._hangs_up(inputs):
             self._is_dead = not self._survives
@@ -54,13 +56,12 @@ class Mortal(Upstream):
         """Return what each job is told: `200`, or the code of a fault."""
         clock, pool, metrics = RedisClock(), Pool([self]), Metrics()
         clock.sync(0)
-        caller = Caller(
-            pool, Suspects(pool, trials, clock, metrics), clock, metrics, timeout_max_s=1, attempts_max=attempts_max
-        )
+        suspects = Suspects(pool, trials, clock, metrics)
+        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
         slot = Slot(self, len(jobs), len(jobs), was_busy=True)
         replies = await caller.answer(jobs, slot)
         slot.release()
-        assert 0 == self.calls_in_flight == self.inputs_in_flight == self.work_in_flight
+        assert self.load == Load()
         assert [job.header.id for job in jobs] == [reply.job for reply in replies]
         heads = [json.loads(reply.frame.partition(b"\n")[0]) for reply in replies]
         return [head.get("fault") or str(head["status"]) for head in heads]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.rows import cut
+from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_shared.contract.errors import UpstreamProtocolError
 
 NUMBERS = st.sampled_from(["0", "-0.0", "1", "0.1", "1e-7", "-1E+5", "123456789.125", "null"]) | st.floats(
@@ -37,7 +37,7 @@ def answers(draw: st.DrawFn) -> tuple[bytes, list[str]]:
 def test_rows_are_as_the_upstream_wrote_them(answer: tuple[bytes, list[str]]) -> None:
     text, rows = answer
 
-    found = cut(text, len(rows))
+    found = cut_rows(text, len(rows))
 
     assert [row.encode() for row in rows] == found
     assert [json.loads(row) for row in found] == json.loads(text)
@@ -46,7 +46,7 @@ def test_rows_are_as_the_upstream_wrote_them(answer: tuple[bytes, list[str]]) ->
 def is_refused(answer: bytes, count: int) -> bool:
     """Whether `cut` raises the one error that stands for it; any other error is the test's failure."""
     try:
-        cut(answer, count)
+        cut_rows(answer, count)
     except UpstreamProtocolError:
         return True
     return False
@@ -171,12 +171,12 @@ def test_what_is_no_answer_is_refused(answer: bytes, count: int) -> None:
 
 def test_a_vector_that_is_no_number_is_passed_on() -> None:
     """TEI writes NaN as null."""
-    assert cut(b"[[null,null],[1,2]]", 2) == [b"[null,null]", b"[1,2]"]
+    assert cut_rows(b"[[null,null],[1,2]]", 2) == [b"[null,null]", b"[1,2]"]
 
 
 def test_the_error_tells_how_many_rows_there_were() -> None:
     with pytest.raises(UpstreamProtocolError, match="answered 1 rows to 3 inputs"):
-        cut(b"[[1]]", 3)
+        cut_rows(b"[[1]]", 3)
 
 
 # The other routes' rows.
@@ -222,7 +222,7 @@ ODD = [
 
 @pytest.mark.parametrize(("route", "answer"), [("/embed_sparse", SPARSE), ("/predict", SCORES), ("/embed_all", TOKENS)])
 def test_rows_of_other_routes_are_as_the_upstream_wrote_them(route: str, answer: bytes) -> None:
-    found = cut(answer, 2, route)
+    found = cut_rows(answer, 2, route)
 
     assert [json.loads(row) for row in found] == json.loads(answer)
     assert all(row in answer for row in found)
@@ -232,7 +232,7 @@ def test_rows_of_other_routes_are_as_the_upstream_wrote_them(route: str, answer:
 @pytest.mark.parametrize("answer", ODD, ids=lambda value: repr(value[:40]))
 def test_what_is_no_answer_of_another_route_is_refused(route: str, answer: bytes) -> None:
     with pytest.raises(UpstreamProtocolError):
-        cut(answer, 1, route)
+        cut_rows(answer, 1, route)
 
 
 @pytest.mark.parametrize(
@@ -249,30 +249,30 @@ def test_what_is_no_answer_of_another_route_is_refused(route: str, answer: bytes
 )
 def test_one_routes_answer_is_not_anothers(route: str, answer: bytes) -> None:
     with pytest.raises(UpstreamProtocolError):
-        cut(answer, 1, route)
+        cut_rows(answer, 1, route)
 
 
 def test_a_text_of_which_nothing_is_left_is_an_empty_sparse_row() -> None:
-    assert cut(b"[[]]", 1, "/embed_sparse") == [b"[]"]
+    assert cut_rows(b"[[]]", 1, "/embed_sparse") == [b"[]"]
 
 
 def test_ids_that_are_no_tokens_have_no_vector_and_texts_have_one() -> None:
     """TEI answers so where ids are none of the vocabulary's."""
     answer = b"[[],[[1,2]],[]]"
 
-    assert cut(answer, 3, "/embed_all", {0, 2}) == [b"[]", b"[[1,2]]", b"[]"]
-    assert cut(b"[[ ]]", 1, "/embed_all", {0}) == [b"[ ]"]
+    assert cut_rows(answer, 3, "/embed_all", {0, 2}) == [b"[]", b"[[1,2]]", b"[]"]
+    assert cut_rows(b"[[ ]]", 1, "/embed_all", {0}) == [b"[ ]"]
     for text in (0, 2):
         with pytest.raises(UpstreamProtocolError, match="empty row"):
-            cut(answer, 3, "/embed_all", {0, 2} - {text})
+            cut_rows(answer, 3, "/embed_all", {0, 2} - {text})
     with pytest.raises(UpstreamProtocolError, match="empty row"):
-        cut(b"[[[]]]", 1, "/embed_all", {0})
+        cut_rows(b"[[[]]]", 1, "/embed_all", {0})
 
 
 @pytest.mark.parametrize("answer", [b"[[[1,2]],[[3]]]", b"[[[1,2],[3,4]],[[5,6,7]]]"])
 def test_all_token_vectors_are_of_one_length(answer: bytes) -> None:
     with pytest.raises(UpstreamProtocolError, match="different lengths"):
-        cut(answer, 2, "/embed_all")
+        cut_rows(answer, 2, "/embed_all")
 
 
 NUMBER_ROWS = st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=1, max_size=3)
@@ -281,11 +281,11 @@ NUMBER_ROWS = st.lists(st.lists(NUMBERS, min_size=2, max_size=2), min_size=1, ma
 @given(st.lists(NUMBER_ROWS, min_size=1, max_size=4), st.integers(0, 80), st.binary(max_size=2))
 def test_nothing_is_cut_that_is_not_rows_of_token_vectors(rows: list[Any], start: int, stray: bytes) -> None:
     good = json.dumps(rows).replace('"', "").encode()
-    assert [json.loads(row) for row in cut(good, len(rows), "/embed_all")] == json.loads(good)
+    assert [json.loads(row) for row in cut_rows(good, len(rows), "/embed_all")] == json.loads(good)
 
     damaged = good[:start] + stray + good[start + 1 :]
     try:
-        found = cut(damaged, len(rows), "/embed_all")
+        found = cut_rows(damaged, len(rows), "/embed_all")
     except UpstreamProtocolError:
         return
     assert [is_good(row, len(json.loads(row))) for row in found] == [True] * len(rows)
@@ -297,4 +297,4 @@ def test_nothing_is_cut_that_is_not_rows_of_token_vectors(rows: list[Any], start
 )
 def test_bytes_that_are_no_utf8_are_refused_in_what_nobody_reads_too(route: str, row: bytes) -> None:
     with pytest.raises(UpstreamProtocolError, match="UTF-8"):
-        cut(b"[" + row + b"]", 1, route)
+        cut_rows(b"[" + row + b"]", 1, route)

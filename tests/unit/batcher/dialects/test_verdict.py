@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, Verdict, fault, judge, retry_pause_s
+from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, Verdict, by_status, fault, retry_pause_s
 from autobatch_shared.contract.errors import (
     AutobatchError,
     UpstreamError,
@@ -58,7 +58,7 @@ TABLE: dict[int, tuple[tuple[Verdict, Verdict, Verdict], tuple[Verdict, Verdict,
 def test_a_status_means_what_the_table_says(status: int) -> None:
     actual = tuple(
         tuple(
-            judge(status, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
+            by_status(status, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
             for jobs, is_verbatim in (ONE, MANY, AS_IT_CAME)
         )
         for may_retry in (True, False)
@@ -78,7 +78,7 @@ EVERY_CASE = [
 def test_whatever_the_status_the_verdict_can_be_carried_out() -> None:
     """An answer to several jobs is nobody's own; a single job cannot be split; attempts and good answers are finite."""
     for status, jobs, is_verbatim, may_retry in EVERY_CASE:
-        verdict = judge(status, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
+        verdict = by_status(status, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
         case = (status, jobs, is_verbatim, may_retry, verdict)
         assert verdict is not PASS_ON or jobs == 1, case
         assert verdict is not SPLIT or jobs > 1, case

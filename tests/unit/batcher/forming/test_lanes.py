@@ -1,6 +1,6 @@
-"""Batches are what they should be, whatever arrives and whenever somebody looks."""
+"""Batches are what they should be, whatever arrives and whenever the loop looks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import merge
-from autobatch_batcher.forming.lanes import Lanes, Moment, Reason, batch_of
-from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.calling.calls import call_for, merge
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, batch_of
+from autobatch_batcher.forming.policy import CallMoment, policy_named
+from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_shared.contract.options import Options
@@ -20,21 +22,60 @@ WAIT_MS = 10
 ANY_BYTES = 10**9
 SMALL = Limits(inputs_max=4, body_bytes_max=ANY_BYTES, in_flight_inputs_max=ANY_BYTES)
 BUSY, IDLE = False, True
-BY_ARRIVAL = Shape(None, None)
+BY_ARRIVAL = BatchShape(None, None)
+
+
+@dataclass
+class Moment:
+    """A moment at which a batch may leave, whatever its limits are."""
+
+    now_ms: int
+    is_idle: bool
+    is_draining: bool
+
+    def with_limits(self, limits: Limits, shape: BatchShape) -> CallMoment:
+        return CallMoment(
+            limits=limits, shape=shape, now_ms=self.now_ms, is_idle=self.is_idle, is_draining=self.is_draining
+        )
+
+
+class Forming:
+    """Lanes and the policy that decides when they give a batch."""
+
+    def __init__(self, *, is_adaptive: bool = True) -> None:
+        self.lanes = Lanes(Tei().envelope_bytes)
+        self.add = self.lanes.add
+        self.clear = self.lanes.clear
+        self.has_whole = self.lanes.has_whole
+        self.take_expired = self.lanes.take_expired
+        self._policy = policy_named("adaptive" if is_adaptive else "full", WAIT_MS)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self.lanes)
+
+    @property
+    def inputs(self) -> int:
+        return self.lanes.inputs
+
+    def due_ms(self) -> int | None:
+        return self._policy.due_ms(self.lanes)
+
+    def take(self, now: Moment, limits: Limits, shape: BatchShape) -> Batch | None:
+        return self._policy.take(now.with_limits(limits, shape), self.lanes)
 
 
 def moment(now_ms: int, *, is_idle: bool = BUSY, is_draining: bool = False) -> Moment:
     return Moment(now_ms, is_idle, is_draining)
 
 
-def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Lanes:
-    lanes = Lanes(WAIT_MS, is_adaptive=is_adaptive)
+def lanes_of(*jobs: Job, is_adaptive: bool = True) -> Forming:
+    lanes = Forming(is_adaptive=is_adaptive)
     for job in jobs:
         lanes.add(job)
     return lanes
 
 
-def taken(lanes: Lanes, now: Moment, limits: Limits = SMALL) -> tuple[list[str], Reason] | None:
+def taken(lanes: Forming, now: Moment, limits: Limits = SMALL) -> tuple[list[str], Reason] | None:
     batch = lanes.take(now, limits, BY_ARRIVAL)
     return None if batch is None else (names(batch.jobs), batch.reason)
 
@@ -147,8 +188,8 @@ class Model:
 @pytest.mark.parametrize("is_adaptive", [True, False], ids=["adaptive", "full"])
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adaptive: bool) -> None:
-    """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, nobody starved."""
-    lanes, model, now_ms = Lanes(WAIT_MS, is_adaptive=is_adaptive), Model(), 0
+    """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, no job starved."""
+    lanes, model, now_ms = Forming(is_adaptive=is_adaptive), Model(), 0
     for number, step in enumerate(steps):
         now_ms += step.gap_ms
         if step.what == "add":
@@ -176,7 +217,7 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
         check_books(lanes, model, step.limits)
 
 
-def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
+def check_take(lanes: Forming, model: Model, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
     ready = model.ready(now, limits, is_adaptive=is_adaptive)
     batch = lanes.take(now, limits, BY_ARRIVAL)
     if batch is None:
@@ -194,66 +235,13 @@ def check_take(lanes: Lanes, model: Model, now: Moment, limits: Limits, *, is_ad
         assert left in jobs or not fits([*jobs, left], limits)
 
 
-def check_books(lanes: Lanes, model: Model, limits: Limits) -> None:
+def check_books(lanes: Forming, model: Model, limits: Limits) -> None:
     assert sorted(map(id, lanes)) == sorted(map(id, model.held))
     assert lanes.inputs == inputs_of(model.held)
-    assert lanes.has_ready(limits, BY_ARRIVAL) == any(
+    assert lanes.has_whole(limits, BY_ARRIVAL) == any(
         is_full(group, limits) or group[0].lane == group[0].header.id for group in groups(model.held)
     )
     assert lanes.due_ms() == min((job.header.at + WAIT_MS for job in model.held), default=None)
-
-
-ARRIVALS = st.lists(
-    st.tuples(
-        st.integers(0, 8),
-        st.sampled_from([0, 0, 0, 3, 20]),
-        st.sampled_from(["merge", "merge", "merge", "solo"]),
-        st.integers(1, 6),
-        st.booleans(),
-    ),
-    max_size=40,
-)
-
-
-@pytest.mark.parametrize("is_adaptive", [True, False], ids=["adaptive", "full"])
-@given(arrivals=ARRIVALS, idles=st.lists(st.booleans(), min_size=1, max_size=5))
-def test_a_job_never_waits_longer_than_the_maximum(
-    *, arrivals: list[tuple[int, int, Kind, int, bool]], idles: list[bool], is_adaptive: bool
-) -> None:
-    """A loop that always has a slot, and looks at each arrival and whenever `due_ms` says so."""
-    lanes = Lanes(WAIT_MS, is_adaptive=is_adaptive)
-    left_ms: dict[str, int] = {}
-    looks = 0
-
-    def look(now_ms: int) -> None:
-        nonlocal looks
-        while True:
-            looks += 1
-            batch = lanes.take(moment(now_ms, is_idle=idles[looks % len(idles)]), SMALL, BY_ARRIVAL)
-            if batch is None:
-                return
-            assert len(batch.jobs) == 1 or 0 < batch.inputs <= SMALL.inputs_max
-            for name in names(batch.jobs):
-                assert name not in left_ms
-                left_ms[name] = now_ms
-
-    def look_until(end_ms: int) -> None:
-        while (due_ms := lanes.due_ms()) is not None and due_ms < end_ms:
-            look(due_ms)
-            assert lanes.due_ms() != due_ms
-
-    now_ms, latest_ms = 0, {}
-    for number, (gap_ms, late_ms, kind, n, has_options) in enumerate(arrivals):
-        look_until(now_ms + gap_ms)
-        now_ms += gap_ms
-        at = now_ms - late_ms  # stamped by its worker so long before it came here
-        latest_ms[str(number)] = max(at + WAIT_MS, now_ms)
-        lanes.add(make_job(str(number), n=n, at=at, kind=kind, options=UNNORMALIZED if has_options else None))
-        look(now_ms)
-    look_until(FAR_MS)
-
-    assert latest_ms.keys() == left_ms.keys()
-    assert [name for name, latest in latest_ms.items() if left_ms[name] > latest] == []
 
 
 def test_a_job_that_arrived_out_of_order_waits_no_longer_either() -> None:
@@ -290,7 +278,7 @@ def test_under_adaptive_a_busy_upstream_is_a_reason_to_wait() -> None:
     assert taken(lanes, moment(5 + WAIT_MS)) == (["a"], Reason.DUE)
 
 
-def test_a_draining_batcher_waits_for_nobody() -> None:
+def test_a_draining_batcher_waits_for_no_companions() -> None:
     lanes = lanes_of(make_job("a"), is_adaptive=False)
 
     assert taken(lanes, moment(0, is_draining=True)) == (["a"], Reason.DRAIN)
@@ -307,7 +295,7 @@ def test_a_full_batch_leaves_at_once() -> None:
 def test_a_batch_is_full_when_the_next_job_would_not_fit() -> None:
     lanes = lanes_of(make_job("a", n=3), make_job("b", n=2), is_adaptive=False)
 
-    assert lanes.has_ready(SMALL, BY_ARRIVAL)
+    assert lanes.has_whole(SMALL, BY_ARRIVAL)
     assert taken(lanes, moment(0)) == (["a"], Reason.FULL)
 
 
@@ -348,7 +336,7 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options 
         batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit), BY_ARRIVAL)
 
         assert batch
-        assert len(merge(batch.jobs).body) <= payload_limit
+        assert len(call_for(batch.jobs, Tei()).post.body) <= payload_limit
         assert len(batch.jobs) >= 4
 
 
@@ -410,7 +398,7 @@ def test_cleared_lanes_hold_nothing() -> None:
 
     lanes.clear()
 
-    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_ready(SMALL, BY_ARRIVAL)) == ([], 0, None, False)
+    assert (list(lanes), lanes.inputs, lanes.due_ms(), lanes.has_whole(SMALL, BY_ARRIVAL)) == ([], 0, None, False)
     assert lanes.take(moment(FAR_MS, is_draining=True), SMALL, BY_ARRIVAL) is None
 
 
@@ -432,7 +420,7 @@ WAITING = st.lists(
     ),
     max_size=40,
 )
-SHAPES = st.builds(Shape, padding_max=st.none() | st.floats(0, 500), units_max=st.none() | st.integers(1, 2_000))
+SHAPES = st.builds(BatchShape, padding_max=st.none() | st.floats(0, 500), units_max=st.none() | st.integers(1, 2_000))
 
 
 def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]]) -> list[Job]:
@@ -454,7 +442,7 @@ def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, Options | None, int
 
 @given(drawn=WAITING, shape=SHAPES, inputs_max=st.integers(1, 8))
 def test_however_batches_are_cut_nothing_is_lost_or_doubled(
-    drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]], shape: Shape, inputs_max: int
+    drawn: list[tuple[bytes | None, Kind, bool, Options | None, int, int]], shape: BatchShape, inputs_max: int
 ) -> None:
     jobs = waiting_jobs(drawn)
     limits = Limits(inputs_max, ANY_BYTES, ANY_BYTES)
@@ -468,8 +456,8 @@ def test_however_batches_are_cut_nothing_is_lost_or_doubled(
         assert len(sent) == len(set(names(sent)))
         assert all(may_share(sent[0], job) for job in sent[1:])
         first_of_each = list({job.body: job for job in reversed(sent)}.values())
-        assert len(first_of_each) == 1 or merge(sent).inputs <= inputs_max
-        assert merge(sent).body == merge([job for job in sent if job in first_of_each]).body
+        assert len(first_of_each) == 1 or len(merge(sent).items) <= inputs_max
+        assert merge(sent).items == merge([job for job in sent if job in first_of_each]).items
         left = [job for job in left if not any(job is gone for gone in sent)]
         assert [] == [job for job in left if may_share(sent[0], job) and job.body in {each.body for each in sent}]
         assert lanes.inputs == inputs_of(left)
@@ -485,7 +473,7 @@ def test_who_waits_with_the_same_input_goes_along_however_full_the_batch_is() ->
     batch = lanes.take(moment(0, is_idle=IDLE), SMALL, BY_ARRIVAL)
 
     assert batch
-    assert 4 == merge(batch.jobs).inputs
+    assert 4 == len(merge(batch.jobs).items)
     assert {*names(others), *names(twins)} == set(names(batch.jobs))
     assert 1 == lanes.inputs
 
@@ -502,7 +490,7 @@ def test_several_inputs_are_a_twin_of_the_same_several_only() -> None:
     "change", [{"options": UNNORMALIZED}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_retried": True}]
 )
 def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, Any]) -> None:
-    """Its answer may be another, and who may have killed a batcher takes nobody along."""
+    """Its answer may be another, and a job that may have killed a batcher takes no other along."""
     texts: dict[str, Any] = {"body": b'["a"]'}
     lanes = lanes_of(
         make_job("a", **texts),
@@ -515,7 +503,7 @@ def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, 
 
 
 def test_jobs_of_like_length_go_together_and_the_oldest_first() -> None:
-    shape = Shape(padding_max=20.0, units_max=None)
+    shape = BatchShape(padding_max=20.0, units_max=None)
     lanes = lanes_of(*(make_job(str(at), at=at, longest=length) for at, length in enumerate([100, 10] * 4)))
 
     first, second = (lanes.take(moment(9, is_draining=True), Limits(8, ANY_BYTES, ANY_BYTES), shape) for _ in range(2))
@@ -529,11 +517,24 @@ def test_a_lane_is_full_when_its_lengths_are_too_much_for_a_call() -> None:
     """(2 + 1) x 100 is more than 250."""
     lanes = lanes_of(*(make_job(str(at), at=at, longest=100) for at in range(2)), is_adaptive=False)
 
-    assert lanes.has_ready(SMALL, Shape(None, 250))
-    assert not lanes.has_ready(SMALL, Shape(None, 300))
+    assert lanes.has_whole(SMALL, BatchShape(None, 250))
+    assert not lanes.has_whole(SMALL, BatchShape(None, 300))
 
 
 def test_a_batch_knows_what_of_it_is_padding() -> None:
     batch = batch_of([make_job("a", n=2, longest=10, at=7), make_job("b", longest=30, at=3)], Reason.FULL)
 
     assert (30, 90, 50, 3) == (batch.longest, batch.units, batch.useful, batch.oldest_ms)
+
+
+@pytest.mark.parametrize(
+    ("held", "slots_free", "sendable"), [(0, 2, 64), (10, 2, 54), (63, 2, 1), (100, 2, 1), (0, 0, 1)]
+)
+def test_what_could_be_sent_now_is_what_the_free_slots_carry_beside_what_is_held(
+    held: int, slots_free: int, sendable: int
+) -> None:
+    lanes = Lanes(Tei().envelope_bytes)
+    if held:
+        lanes.add(make_job("held", n=held))
+
+    assert lanes.sendable(32, slots_free) == sendable

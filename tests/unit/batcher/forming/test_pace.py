@@ -47,7 +47,7 @@ def test_a_storm_is_forgotten_at_once() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1000), st.floats(0, 10)), max_size=50), st.integers(-100, 1000))
-def test_no_history_makes_anybody_wait_long(claims: list[tuple[int, float]], missing: int) -> None:
+def test_no_history_makes_a_claim_wait_long(claims: list[tuple[int, float]], missing: int) -> None:
     pace, now_s = Pace(), 0.0
     for inputs, gap_s in claims:
         now_s += gap_s
@@ -109,7 +109,7 @@ def test_bursts_are_waited_for_again_after_a_few() -> None:
     assert lingers(pace)
 
 
-def test_a_burst_now_and_then_makes_nobody_wait() -> None:
+def test_a_burst_now_and_then_makes_no_claim_wait() -> None:
     pace, now_s = Pace(), 0.0
     for _ in range(20):
         now_s = lone_requests(pace, 5, began_s=now_s)
@@ -159,7 +159,7 @@ def test_claims_and_calls_of_which_none_left_alone_teach_nothing() -> None:
     call_s=st.floats(0, 1),
     wait_max_s=st.floats(0, 1),
 )
-def test_nobody_waits_longer_than_the_call_costs_that_it_saves(
+def test_no_claim_waits_longer_than_the_call_costs_that_it_saves(
     steps: list[tuple[str, float]], call_s: float, wait_max_s: float
 ) -> None:
     pace, now_s = Pace(), 0.0

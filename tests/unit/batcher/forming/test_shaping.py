@@ -1,4 +1,4 @@
-"""Batches of like length: within every limit, and nobody is left behind for it."""
+"""Batches of like length: within every limit, and no job is left behind for it."""
 
 import random
 
@@ -6,21 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import merge
-from autobatch_batcher.forming.shaping import WINDOW_MIN, Shape, is_full, pick
+from autobatch_batcher.calling.calls import call_for
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.forming import shaping
+from autobatch_batcher.forming.lanes import is_full
+from autobatch_batcher.forming.shaping import WINDOW_MIN, BatchShape
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import UNNORMALIZED, make_job, names
 
 ANY = 10**9
-BY_ARRIVAL = Shape(None, None)
+BY_ARRIVAL = BatchShape(None, None)
 
 LIMITS = st.builds(
     Limits, st.integers(1, 12), st.one_of(st.just(ANY), st.integers(20, 400)), in_flight_inputs_max=st.just(ANY)
 )
 SHAPES = st.builds(
-    Shape,
+    BatchShape,
     padding_max=st.one_of(st.none(), st.just(0.0), st.floats(0, 500)),
     units_max=st.one_of(st.none(), st.integers(1, 2_000)),
 )
@@ -30,6 +33,10 @@ JOBS = st.lists(st.tuples(SIZES, LENGTHS), min_size=1, max_size=40).map(
     lambda drawn: [make_job(str(place), n=n, longest=longest) for place, (n, longest) in enumerate(drawn)]
 )
 OPTIONS = st.sampled_from([None, UNNORMALIZED])
+
+
+def pick(jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
+    return shaping.pick(jobs, limits, shape, Tei().envelope_bytes(jobs[0].header.options))
 
 
 def of_lengths(*lengths: int) -> list[Job]:
@@ -54,7 +61,7 @@ def padding_of(jobs: list[Job]) -> float:
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
-def test_the_oldest_goes_and_no_job_goes_twice(jobs: list[Job], limits: Limits, shape: Shape) -> None:
+def test_the_oldest_goes_and_no_job_goes_twice(jobs: list[Job], limits: Limits, shape: BatchShape) -> None:
     picked = pick(jobs, limits, shape)
 
     assert any(job is jobs[0] for job in picked)
@@ -63,7 +70,7 @@ def test_the_oldest_goes_and_no_job_goes_twice(jobs: list[Job], limits: Limits, 
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
-def test_jobs_are_left_as_they_were(jobs: list[Job], limits: Limits, shape: Shape) -> None:
+def test_jobs_are_left_as_they_were(jobs: list[Job], limits: Limits, shape: BatchShape) -> None:
     before = list(jobs)
 
     pick(jobs, limits, shape)
@@ -73,7 +80,7 @@ def test_jobs_are_left_as_they_were(jobs: list[Job], limits: Limits, shape: Shap
 
 @given(drawn=JOBS, limits=LIMITS, shape=SHAPES, options=OPTIONS)
 def test_every_limit_holds_unless_one_job_alone_exceeds_it(
-    drawn: list[Job], limits: Limits, shape: Shape, options: Options | None
+    drawn: list[Job], limits: Limits, shape: BatchShape, options: Options | None
 ) -> None:
     """Bytes are those of the call as it goes over the wire: a byte more than PAYLOAD_LIMIT, and TEI refuses it."""
     jobs = [make_job(str(p), n=job.header.n, longest=job.longest, options=options) for p, job in enumerate(drawn)]
@@ -82,14 +89,16 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
 
     if len(picked) > 1:
         assert inputs_of(picked) <= limits.inputs_max
-        assert len(merge(picked).body) <= limits.body_bytes_max
+        assert len(call_for(picked, Tei()).post.body) <= limits.body_bytes_max
         assert shape.units_max is None or (inputs_of(picked) + 1) * longest_of(picked) <= shape.units_max
         assert shape.padding_max is None or padding_of(picked) <= shape.padding_max
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
-def test_companions_of_another_length_come_from_the_older_third(jobs: list[Job], limits: Limits, shape: Shape) -> None:
-    """So nobody is overtaken by more than a third of what waits."""
+def test_companions_of_another_length_come_from_the_older_third(
+    jobs: list[Job], limits: Limits, shape: BatchShape
+) -> None:
+    """So no job is overtaken by more than a third of what waits."""
     picked = pick(jobs, limits, shape)
 
     if names(picked) != names(pick(jobs, limits, BY_ARRIVAL)) and shape.units_max is None:
@@ -101,14 +110,14 @@ def test_companions_of_another_length_come_from_the_older_third(jobs: list[Job],
 def test_equal_lengths_go_in_the_order_of_arrival(count: int, longest: int, limits: Limits, padding_max: float) -> None:
     jobs = of_lengths(*[longest] * count)
 
-    assert names(pick(jobs, limits, BY_ARRIVAL)) == names(pick(jobs, limits, Shape(padding_max, None)))
+    assert names(pick(jobs, limits, BY_ARRIVAL)) == names(pick(jobs, limits, BatchShape(padding_max, None)))
 
 
 @given(count=st.integers(1, 40), inputs_max=st.integers(1, 40), longest=LENGTHS)
 def test_equal_lengths_fill_a_batch(count: int, inputs_max: int, longest: int) -> None:
     jobs = of_lengths(*[longest] * count)
 
-    assert names(jobs)[:inputs_max] == names(pick(jobs, limit(inputs_max), Shape(0.0, None)))
+    assert names(jobs)[:inputs_max] == names(pick(jobs, limit(inputs_max), BatchShape(0.0, None)))
 
 
 @given(jobs=JOBS, limits=LIMITS)
@@ -121,26 +130,26 @@ def test_where_lengths_do_not_count_they_change_nothing(jobs: list[Job], limits:
 def test_like_lengths_go_together_and_the_oldest_decides_which() -> None:
     jobs = of_lengths(100, 10, 100, 10, 100, 10, 100, 10)
 
-    assert ["0", "2", "4", "6"] == names(pick(jobs, limit(8), Shape(20.0, None)))
-    assert ["1", "3", "5", "7"] == sorted(names(pick(jobs[1:], limit(8), Shape(20.0, None))))
+    assert ["0", "2", "4", "6"] == names(pick(jobs, limit(8), BatchShape(20.0, None)))
+    assert ["1", "3", "5", "7"] == sorted(names(pick(jobs[1:], limit(8), BatchShape(20.0, None))))
 
 
 def test_padding_below_the_price_of_a_call_is_no_reason_for_another_call() -> None:
     jobs = of_lengths(40, 90, 100)
 
-    assert ["0", "1", "2"] == names(pick(jobs, limit(8), Shape(33.0, None)))
-    assert ["0", "1"] == names(pick(jobs, limit(8), Shape(32.0, None)))
+    assert ["0", "1", "2"] == names(pick(jobs, limit(8), BatchShape(33.0, None)))
+    assert ["0", "1"] == names(pick(jobs, limit(8), BatchShape(32.0, None)))
 
 
 def test_a_long_job_does_not_go_with_a_hundred_short_ones() -> None:
     jobs = of_lengths(5, *[5] * 50, 5_000, *[5] * 49)
 
-    assert "51" not in names(pick(jobs, limit(101), Shape(4_000.0, None)))
+    assert "51" not in names(pick(jobs, limit(101), BatchShape(4_000.0, None)))
 
 
 def test_a_batch_is_no_larger_than_pays() -> None:
     """(3 + 1) x 100 is within 400, another input is not."""
-    assert ["0", "1", "2"] == names(pick(of_lengths(100, 100, 100, 100), limit(8), Shape(None, 400)))
+    assert ["0", "1", "2"] == names(pick(of_lengths(100, 100, 100, 100), limit(8), BatchShape(None, 400)))
 
 
 @pytest.mark.parametrize("jobs_waiting", [3, 40])
@@ -148,7 +157,7 @@ def test_a_job_beyond_every_limit_goes_alone(jobs_waiting: int) -> None:
     giant = make_job("giant", n=50, longest=10_000)
     jobs = [giant, *of_lengths(*[10] * jobs_waiting)]
 
-    assert ["giant"] == names(pick(jobs, limit(8, 50), Shape(64.0, 100)))
+    assert ["giant"] == names(pick(jobs, limit(8, 50), BatchShape(64.0, 100)))
 
 
 def test_one_that_is_too_big_does_not_keep_smaller_ones_from_the_room() -> None:
@@ -164,8 +173,8 @@ def test_room_is_offered_to_all_that_wait() -> None:
 
 
 @given(seed=st.integers(0, 10_000), jobs_held=st.integers(2, 40), inputs_max=st.integers(1, 9), shape=SHAPES)
-def test_nobody_waits_for_more_batches_than_there_were_older_jobs(
-    seed: int, jobs_held: int, inputs_max: int, shape: Shape
+def test_no_job_waits_for_more_batches_than_there_were_older_jobs(
+    seed: int, jobs_held: int, inputs_max: int, shape: BatchShape
 ) -> None:
     """A queue that is full again after each batch, with the lengths that the job which waits longest likes least."""
     chance = random.Random(seed)
@@ -189,7 +198,7 @@ def test_nobody_waits_for_more_batches_than_there_were_older_jobs(
 def test_what_is_not_full_goes_as_a_whole(jobs: list[Job], limits: Limits, units_max: int | None) -> None:
     """But for what a call adds to the bytes of its bodies."""
     roomy = Limits(limits.inputs_max, limits.body_bytes_max + 100, ANY)
-    shape = Shape(None, units_max)
+    shape = BatchShape(None, units_max)
 
     if not is_full(jobs, limits, shape):
         assert names(jobs) == names(pick(jobs, roomy, shape))
@@ -199,14 +208,16 @@ def test_what_is_not_full_goes_as_a_whole(jobs: list[Job], limits: Limits, units
 def test_a_lane_from_which_something_stays_for_want_of_room_was_full(
     jobs: list[Job], limits: Limits, units_max: int | None
 ) -> None:
-    shape = Shape(None, units_max)
+    shape = BatchShape(None, units_max)
 
     if len(pick(jobs, Limits(limits.inputs_max, ANY, ANY), shape)) < len(jobs):
         assert is_full(jobs, limits, shape)
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES, more=JOBS)
-def test_a_full_lane_stays_full_whoever_joins(jobs: list[Job], limits: Limits, shape: Shape, more: list[Job]) -> None:
+def test_a_full_lane_stays_full_whatever_joins(
+    jobs: list[Job], limits: Limits, shape: BatchShape, more: list[Job]
+) -> None:
     if is_full(jobs, limits, shape):
         assert is_full([*jobs, *more], limits, shape)
 

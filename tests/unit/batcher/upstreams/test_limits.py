@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.limits import UNKNOWN_MAX, Limits, configured, lowered
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.upstreams.limits import Limits, configured, lowered
+from autobatch_shared.contract.cards import UNKNOWN_MAX, Card
 
 OURS = configured(32, 2_000_000)
 INFO = {
@@ -24,8 +26,8 @@ INFO = {
 }
 
 
-def info(**changes: object) -> bytes:
-    return json.dumps(INFO | changes).encode()
+def card(**changes: object) -> Card:
+    return Tei().card(json.dumps(INFO | changes).encode())
 
 
 def test_configured_limits_hold_until_the_upstream_speaks() -> None:
@@ -50,7 +52,7 @@ def test_limits_are_lowered_to_what_info_says(
     said: dict[str, object], inputs_max: int, in_flight_inputs_max: int
 ) -> None:
     """A list longer than the permits can never succeed, since TEI takes one for each input."""
-    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max, 512) == lowered(OURS, info(**said))
+    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max, 512) == lowered(OURS, card(**said))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_limits_are_lowered_to_what_info_says(
     ids=lambda said: repr(said[:40]),
 )
 def test_what_is_no_info_changes_nothing(said: bytes) -> None:
-    assert lowered(OURS, said) == OURS
+    assert lowered(OURS, Tei().card(said)) == OURS
 
 
 SIZES = st.none() | st.integers(-(2**70), 2**70)
@@ -87,7 +89,7 @@ def test_info_never_raises_a_limit_and_leaves_room_for_one(
 ) -> None:
     before = configured(inputs_max, 1000)
 
-    after = lowered(before, info(max_client_batch_size=client_batch, max_concurrent_requests=permits))
+    after = lowered(before, card(max_client_batch_size=client_batch, max_concurrent_requests=permits))
 
     assert 1 <= after.inputs_max <= min(before.inputs_max, after.in_flight_inputs_max)
     assert after.in_flight_inputs_max <= before.in_flight_inputs_max
@@ -96,4 +98,4 @@ def test_info_never_raises_a_limit_and_leaves_room_for_one(
 
 @given(st.binary())
 def test_any_bytes_are_survived(said: bytes) -> None:
-    assert lowered(OURS, said) == OURS
+    assert lowered(OURS, Tei().card(said)) == OURS

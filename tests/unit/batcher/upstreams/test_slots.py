@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.replica import Upstream
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from tests.unit.upstreams import make_upstream, open_breaker
 
@@ -11,12 +11,13 @@ NOW_S = 100.0
 LATER_S = NOW_S + 1_000
 
 
-def call(upstream: Upstream, inputs: int = 1, units: int = 0) -> Slot:
+def call(upstream: Replica, inputs: int = 1, units: int = 0) -> Slot:
     return Slot(upstream, inputs, units, was_busy=False)
 
 
-def books(upstream: Upstream) -> tuple[int, int, int]:
-    return upstream.calls_in_flight, upstream.inputs_in_flight, upstream.work_in_flight
+def books(upstream: Replica) -> tuple[int, int, int]:
+    load = upstream.load
+    return load.calls, load.inputs, load.work
 
 
 def test_the_one_with_the_least_outstanding_work_is_called() -> None:

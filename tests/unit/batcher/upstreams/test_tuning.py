@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.forming.shaping import Shape
+from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
 from autobatch_batcher.upstreams.cost import PADDING_DEFAULT, CostModel
 from autobatch_batcher.upstreams.tuning import Sample, Tuner
@@ -115,7 +115,7 @@ def test_the_call_behind_one_of_unknown_length_is_not_charged_for_it() -> None:
 def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[int, float]]) -> None:
     tuner, now_s = Tuner(3, is_fixed=True), 0.0
     for units, seconds in calls:
-        assert (Setting(3, None), Shape(None, None)) == (tuner.setting, tuner.shape)
+        assert (Setting(3, None), BatchShape(None, None)) == (tuner.setting, tuner.shape)
         tuner.note(call(units, now_s, now_s + seconds, setting=tuner.setting, was_busy=True))
         now_s += seconds
 
@@ -123,7 +123,7 @@ def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[i
 def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -> None:
     tuner = Tuner(3)
 
-    assert (Setting(3), Shape(PADDING_DEFAULT, UNITS_START)) == (tuner.setting, tuner.shape)
+    assert (Setting(3), BatchShape(PADDING_DEFAULT, UNITS_START)) == (tuner.setting, tuner.shape)
 
 
 def test_the_shape_is_what_was_learnt() -> None:
@@ -131,7 +131,7 @@ def test_the_shape_is_what_was_learnt() -> None:
     tuner, now_s, limited = Tuner(1), 0.0, 0
     for seed in range(100):
         now_s = drive(dear, 50, tuner, seed=seed, began_s=now_s).ended_s[-1]
-        assert Shape(tuner.cost.padding_max, tuner.setting.units_max) == tuner.shape
+        assert BatchShape(tuner.cost.padding_max, tuner.setting.units_max) == tuner.shape
         limited += tuner.shape.units_max is not None
 
     assert limited > 50

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import splice
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
@@ -98,7 +98,7 @@ def test_anything_becomes_its_items_or_itself(
     items, is_one, effective = meant
     found: dict[int, object] = {}
     for job in planned.jobs:
-        call = read(splice([job.body[1:-1]], job.options))
+        call = read(Tei().compose("", [job.body[1:-1]], job.options).body)
         assert call is not None
         assert call[2] == effective
         assert len(json.loads(job.body)) == job.n <= job_inputs_max

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import splice
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Allowed, PlannedJob, Rules
 from autobatch_proxy.requests.rows import join_rows
@@ -141,7 +141,7 @@ def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max
         assert job.n == len(own) <= job_inputs_max
         assert (job.body[:1], job.body[-1:]) == (b"[", b"]")
         assert json.loads(job.body) == own
-        assert read(splice([job.body[1:-1]], job.options)) == (own, options)
+        assert read(Tei().compose("", [job.body[1:-1]], job.options).body) == (own, options)
         assert job.longest == max(map(len, own))
         is_safe = all(isinstance(item, str) and item for item in own)
         assert job.kind == "solo" or is_safe

@@ -41,7 +41,7 @@ class Checks:
     """The client before that upstream."""
 
     def __init__(self, upstream: Upstream, size: int | None = None) -> None:
-        self.fleet = SimpleNamespace(model="m")
+        self.fleet = SimpleNamespace(identity="m")
         watcher: Any = SimpleNamespace(fleet=self.fleet)
         self._client = VocabularyClient(upstream, size, watcher)
 
@@ -69,7 +69,7 @@ async def test_another_model_has_other_ids() -> None:
     upstream = Upstream()
     checks = Checks(upstream)
     await checks.check(9)
-    checks.fleet.model = "n"
+    checks.fleet.identity = "n"
 
     await checks.check(9)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import part
-from autobatch_batcher.dialects.rows import cut
+from autobatch_batcher.calling.calls import part
+from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import UpstreamProtocolError
 
@@ -35,7 +35,7 @@ def test_whatever_the_cut_the_bytes_are_those_of_one_call(
 def test_what_the_batcher_cut_joins_to_the_upstreams_bytes() -> None:
     answer = b"[[1.50,2e-7],[0.10,-3],[4,5]]"
 
-    rows = cut(answer, 3)
+    rows = cut_rows(answer, 3)
     parts = [part(rows, (0, 1)), part(rows, (2,))]
 
     assert join_rows([(range(2), parts[0]), (range(2, 3), parts[1])]) == answer

@@ -1,4 +1,4 @@
-"""TEI's headers of what a request cost: the upstream's own, or ours, and never anybody else's line."""
+"""TEI's headers of what a request cost: the upstream's own, or ours, and never another program's line."""
 
 import re
 

@@ -15,8 +15,8 @@ def tree(root: type[AutobatchError]) -> list[type[AutobatchError]]:
 
 
 TREE = tree(AutobatchError)
-# None of them travels: a request's own are said before anything is pushed, the last is about the frame that would carry it.
-NEVER_SENT = {*tree(InvalidRequest), MalformedFrame}
+# None of them travels: a request's own are said before anything is pushed, the last are about the frame that would carry them.
+NEVER_SENT = {*tree(InvalidRequest), *tree(MalformedFrame)}
 
 
 def test_the_drawn_tree_is_the_tree() -> None:
@@ -44,7 +44,7 @@ def test_an_error_has_a_sentence_of_its_own(cls: type[AutobatchError]) -> None:
 
 
 def test_codes_tell_errors_apart() -> None:
-    """An inner node of the tree is nothing that anybody raises, so it has no code of its own."""
+    """An inner node of the tree is never raised, so it has no code of its own."""
     own = [cls for cls in TREE if "code" in vars(cls)]
 
     assert len({cls.code for cls in own}) == len(own)
@@ -58,6 +58,6 @@ def test_every_fault_that_can_be_sent_is_understood() -> None:
     assert {code: cls.code for code, cls in FAULTS.items()} == {code: code for code in FAULTS}
 
 
-def test_an_unknown_code_is_nobodys() -> None:
+def test_an_unknown_code_is_no_fault() -> None:
     assert AutobatchError.code not in FAULTS
     assert FAULTS["queue_full"] is QueueFull

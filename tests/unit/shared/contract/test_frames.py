@@ -10,9 +10,18 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autobatch_shared.contract.errors import MalformedFrame
-from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_job, decode_reply, encode
+from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame
+from autobatch_shared.contract.frames import (
+    VERSION,
+    JobHeader,
+    ReplyHeader,
+    decode_job,
+    decode_reply,
+    encode,
+    version_fault,
+)
 from autobatch_shared.contract.options import Options
+from tests.support.version_1 import OLD_JOBS, OLD_REPLY, OldJob
 
 Decode = Callable[[bytes], object]
 
@@ -56,8 +65,8 @@ def decoder_of(header: JobHeader | ReplyHeader) -> Decode:
 
 
 def with_true_checksum(rest: bytes) -> bytes:
-    """A frame whose header is garbage that nobody altered on the way."""
-    return b'{"v":1,"crc":"%08x",%b' % (crc32(rest), rest)
+    """A frame whose header is garbage and was not altered on the way."""
+    return b'{"v":%d,"crc":"%08x",%b' % (VERSION, crc32(rest), rest)
 
 
 @given(JOBS, st.binary())
@@ -67,7 +76,7 @@ def test_any_job_comes_out_as_it_went_in(header: JobHeader, body: bytes) -> None
 
 
 @given(REPLIES, st.binary())
-@example(REPLY, b'{"v":1}\n')
+@example(REPLY, b'{"v":2}\n')
 def test_any_reply_comes_out_as_it_went_in(header: ReplyHeader, body: bytes) -> None:
     assert (header, body) == decode_reply(encode(header, body))
 
@@ -127,16 +136,49 @@ def test_two_frames_in_a_row_are_no_frame() -> None:
 @example(frame=b"")
 @example(frame=b"\n")
 @example(frame=b"{}\n[]")
-def test_bytes_of_somebody_else_are_refused(decode: Decode, frame: bytes) -> None:
+def test_foreign_bytes_are_refused(decode: Decode, frame: bytes) -> None:
     assert is_refused(decode, frame)
 
 
-@pytest.mark.parametrize("version", [b"0", b"2", b"10", b"1.0", b'"1"', b"null", b"-1"])
+@pytest.mark.parametrize("version", [b"0", b"1", b"3", b"20", b"2.0", b'"2"', b"null", b"-2"])
 def test_another_version_is_refused(version: bytes) -> None:
     """The checksum does not cover the version, so it is the version alone that tells."""
-    frame = encode(JOB, b"[]").replace(b'{"v":1,', b'{"v":' + version + b",", 1)
+    frame = encode(JOB, b"[]").replace(b'{"v":2,', b'{"v":' + version + b",", 1)
 
     assert is_refused(decode_job, frame)
+
+
+@pytest.mark.parametrize("job", OLD_JOBS)
+def test_a_job_of_version_1_is_answered_in_version_1(job: OldJob) -> None:
+    """Its worker cannot read another version. The checksum does not cover the version: all else is as today."""
+    with pytest.raises(FrameOfAnotherVersion) as raised:
+        decode_job(job.frame)
+
+    reply = version_fault(raised.value)
+    assert reply.startswith(b'{"v":1,')
+    header, message = decode_reply(reply.replace(b'{"v":1,', b'{"v":2,', 1))
+    assert (job.id, 0, "queue_unavailable") == (header.id, header.status, header.fault)
+    assert message == b"The worker and the batcher are of different versions (1 and 2): the worker must be updated"
+
+
+def test_a_fault_in_version_1_has_the_fields_of_version_1() -> None:
+    error = FrameOfAnotherVersion(job="w1.1", version=1)
+
+    fields = json.loads(version_fault(error).partition(b"\n")[0])
+    assert {"v", "crc", "id", "status", "fault"} == fields.keys()
+
+
+def test_a_job_of_a_later_version_is_answered_in_that_version() -> None:
+    with pytest.raises(FrameOfAnotherVersion) as raised:
+        decode_job(encode(JOB, b"[]").replace(b'{"v":2,', b'{"v":37,', 1))
+
+    reply = version_fault(raised.value)
+    assert reply.startswith(b'{"v":37,"crc":"')
+    assert reply.endswith(b"(37 and 2): the batcher must be updated")
+
+
+def test_a_reply_of_version_1_is_refused() -> None:
+    assert is_refused(decode_reply, OLD_REPLY)
 
 
 @given(JOBS, BODIES)
@@ -193,7 +235,7 @@ def test_the_scripts_find_what_they_look_for(header: JobHeader, body: bytes) -> 
     """The patterns of `claim.lua` and `reap.lua`, as Python writes them."""
     frame = encode(header, body)
 
-    claimed = re.match(rb'\{"v":1,"crc":"[0-9a-fA-F]+","id":"([0-9A-Za-z.]+)","n":([0-9]+),', frame)
+    claimed = re.match(rb'\{"v":[0-9][0-9]?[0-9]?,"crc":"[0-9a-fA-F]+","id":"([0-9A-Za-z.]+)","n":([0-9]+),', frame)
     assert claimed
     assert claimed.groups() == (b"w1.7", b"%d" % header.n)
     reaped = re.search(rb',"at":([0-9]+)', frame)
@@ -207,7 +249,7 @@ def test_the_first_line_is_json_and_the_rest_is_the_body(header: JobHeader | Rep
     line, _, rest = encode(header, body).partition(b"\n")
 
     fields = json.loads(line)
-    assert (fields["v"], fields["id"], rest) == (1, header.id, body)
+    assert (fields["v"], fields["id"], rest) == (VERSION, header.id, body)
 
 
 @pytest.mark.parametrize("raw", [b"\xff", b"text/plain; charset=\xe9"])
@@ -237,7 +279,7 @@ def test_a_content_type_that_is_no_utf8_can_be_framed(raw: bytes, kind: type[Job
         ReplyHeader("w.1", 200, tokens=[-1]),
     ],
 )
-def test_a_reply_that_nobody_could_pass_on_is_refused(header: ReplyHeader) -> None:
+def test_a_reply_that_could_not_be_passed_on_is_refused(header: ReplyHeader) -> None:
     line = json.dumps(msgspec.structs.asdict(header)).encode()[1:] + b"\n[]"
     assert is_refused(decode_reply, with_true_checksum(line))
 
@@ -252,6 +294,6 @@ def test_a_reply_that_nobody_could_pass_on_is_refused(header: ReplyHeader) -> No
         JobHeader("w.1", 1, 1, 2, "/embed", longest=-1),
     ],
 )
-def test_a_job_that_nobody_could_work_on_is_refused(header: JobHeader) -> None:
+def test_a_job_that_could_not_be_worked_on_is_refused(header: JobHeader) -> None:
     line = json.dumps(msgspec.structs.asdict(header)).encode()[1:] + b"\n[]"
     assert is_refused(decode_job, with_true_checksum(line))

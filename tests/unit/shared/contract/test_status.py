@@ -1,22 +1,27 @@
 """What batchers tell of themselves: only what is fresh and theirs is believed."""
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_shared.contract.status import FRESH_MS, BatcherStatus, Fleet, UpstreamStatus, encode, raw_json
+from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
+from autobatch_shared.contract.frames import VERSION
+from autobatch_shared.contract.status import FRESH_MS, UNKNOWN_BYTES_MAX, BatcherStatus, Fleet, UpstreamStatus, encode
+from tests.support.version_1 import old_report
 
 NOW_MS = 1_790_000_000_000
-INFO = b'{"model_id":"m",  "max_client_batch_size":32}'
+CARD = Card(name="m", identity=Identity("m"), about={"model_id": msgspec.Raw(b'"m"'), "x": msgspec.Raw(b"[1,  2]")})
+OLD = Card(name="old", identity=Identity("old"))
 
 
 def upstream(
-    url: str = "http://u", *, is_healthy: bool = True, batch_inputs_max: int = 32, info: bytes = b"null"
+    url: str = "http://u", *, is_healthy: bool = True, batch_inputs_max: int = 32, card: Card = NO_CARD
 ) -> UpstreamStatus:
-    return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, msgspec.Raw(info))
+    return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, card=card)
 
 
 def report(*upstreams: UpstreamStatus, at: int = NOW_MS) -> bytes:
@@ -28,20 +33,33 @@ def fleet(*reports: bytes) -> Fleet:
 
 
 def test_a_report_comes_out_as_it_went_in() -> None:
-    status = BatcherStatus(NOW_MS, 7, [UpstreamStatus("http://u", True, 32, 3)])
+    status = BatcherStatus(NOW_MS, 7, [UpstreamStatus("http://u", True, 32, 3, 999, CARD)])
 
     (found,) = fleet(encode(status)).batchers
 
     assert (found.at, found.held) == (NOW_MS, 7)
-    assert [(u.url, u.is_healthy, u.batch_inputs_max, u.in_flight, bytes(u.info)) for u in found.upstreams] == [
-        ("http://u", True, 32, 3, b"null")
-    ]
+    assert found.upstreams == status.upstreams
 
 
 @pytest.mark.parametrize(("age_ms", "is_fresh"), [(-50, True), (0, True), (FRESH_MS - 1, True), (FRESH_MS, False)])
 def test_a_stale_report_is_ignored(age_ms: int, *, is_fresh: bool) -> None:
     """A little from the future is fresh: the batcher's view of Redis's clock may be ahead of ours."""
     assert fleet(report(upstream(), at=NOW_MS - age_ms)).is_healthy is is_fresh
+
+
+def test_a_batcher_of_version_1_answers_none_of_our_frames() -> None:
+    """It puts them aside, and does not say which version it reads. One beside others is enough to lose jobs."""
+    ours = encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION))
+
+    assert fleet().answers_our_frames
+    assert fleet(ours).answers_our_frames
+    assert not fleet(old_report(NOW_MS)).answers_our_frames
+    assert not fleet(ours, old_report(NOW_MS)).answers_our_frames
+    assert fleet(ours, old_report(NOW_MS - FRESH_MS)).answers_our_frames
+
+
+def test_a_batcher_of_a_later_version_answers_for_itself() -> None:
+    assert fleet(encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION + 1))).answers_our_frames
 
 
 FOREIGN = [
@@ -104,14 +122,11 @@ def test_upstreams_are_of_all_batchers_healthy_ones_first() -> None:
     assert [u.url for u in found.upstreams] == ["b", "d", "a", "c"]
 
 
-@pytest.mark.parametrize(
-    ("allowed", "configured", "expected"),
-    [([], 32, 32), ([8], 32, 8), ([64], 32, 32), ([16, 8, 24], 32, 8), ([32], 4, 4)],
-)
-def test_a_job_is_no_bigger_than_every_upstream_takes(allowed: list[int], configured: int, expected: int) -> None:
+@pytest.mark.parametrize(("allowed", "expected"), [([], UNKNOWN_MAX), ([8], 8), ([64], 64), ([16, 8, 24], 8)])
+def test_a_job_is_no_bigger_than_every_upstream_takes(allowed: list[int], expected: int) -> None:
     found = fleet(*(report(upstream(batch_inputs_max=each)) for each in allowed))
 
-    assert found.batch_inputs_max(configured) == expected
+    assert found.batch_inputs_max == expected
 
 
 @pytest.mark.parametrize("nonsense", [0, -1])
@@ -119,117 +134,74 @@ def test_a_job_may_always_have_an_input(nonsense: int) -> None:
     """Jobs of at most 0 inputs cannot be made: every request for a list would fail in the worker."""
     found = fleet(report(upstream(batch_inputs_max=nonsense)), report(upstream(batch_inputs_max=8)))
 
-    assert found.batch_inputs_max(32) >= 1
+    assert found.batch_inputs_max >= 1
 
 
 @pytest.mark.parametrize(
     ("reports", "expected"),
     [
-        ([], None),
-        ([report(upstream())], None),
-        ([report(upstream(info=INFO))], INFO),
-        ([report(upstream(), upstream(info=INFO))], INFO),
-        ([report(upstream(info=b'{"old":1}', is_healthy=False)), report(upstream(info=INFO))], INFO),
-        ([report(upstream(info=INFO, is_healthy=False))], INFO),
-        ([report(upstream(info=INFO), at=NOW_MS - FRESH_MS)], None),
+        ([], NO_CARD),
+        ([report(upstream())], NO_CARD),
+        ([report(upstream(card=CARD))], CARD),
+        ([report(upstream(), upstream(card=CARD))], CARD),
+        ([report(upstream(card=OLD, is_healthy=False)), report(upstream(card=CARD))], CARD),
+        ([report(upstream(card=CARD, is_healthy=False))], CARD),
+        ([report(upstream(card=CARD), at=NOW_MS - FRESH_MS)], NO_CARD),
     ],
 )
-def test_info_is_the_upstreams_own_bytes(reports: list[bytes], expected: bytes | None) -> None:
-    assert fleet(*reports).info == expected
-
-
-@given(st.binary() | st.text().map(lambda text: json.dumps({"a": text}).encode()))
-@example(INFO)
-@example(b"")
-@example(b" null\n")
-@example(b'{"a":1}\n')
-@example(b'{"a":"\xff"}')
-@example(b'"\\ud800"')
-@example(b"1e999")
-@example(b"9" * 5000)
-@example(b"[1]]")
-def test_whatever_an_upstream_says_its_report_can_be_read(said: bytes) -> None:
-    status = BatcherStatus(
-        NOW_MS, 0, [UpstreamStatus("u", is_healthy=True, batch_inputs_max=1, in_flight=0, info=raw_json(said))]
-    )
-
-    found = fleet(encode(status))
-
-    assert found.is_healthy
-    assert found.info in (None, said.strip())
-
-
-def test_an_info_of_any_depth_does_not_hide_other_reports() -> None:
-    """One such upstream would make every worker answer 503 to health probes. A report is a little deeper than it."""
-    for depth in (10, *range(900, 1000), 100_000):
-        info = raw_json(b"[" * depth + b"]" * depth)
-        deep = UpstreamStatus("u", is_healthy=True, batch_inputs_max=1, in_flight=0, info=info)
-        assert fleet(report(deep), report(upstream())).is_healthy
-
-
-def test_json_is_kept_as_it_is_and_other_bytes_are_null() -> None:
-    assert bytes(raw_json(INFO)) == INFO
-    assert bytes(raw_json(b"<html>")) == b"null"
-    assert bytes(raw_json(b'{"a":1}x')) == b"null"
-
-
-def told(info: bytes) -> Fleet:
-    return fleet(report(upstream(info=info)))
+def test_the_card_is_a_healthy_upstreams_if_any_is(reports: list[bytes], expected: Card) -> None:
+    assert fleet(*reports).card == expected
 
 
 @pytest.mark.parametrize(
-    ("model_type", "route"),
-    [
-        ('{"embedding":{"pooling":"cls"}}', "/embed"),
-        ('{"embedding":{"pooling":"mean"}}', "/embed"),
-        ('{"embedding":{"pooling":"splade"}}', "/embed_sparse"),
-        ('{"classifier":{"id2label":{},"label2id":{}}}', "/predict"),
-        ('{"reranker":{"id2label":{},"label2id":{}}}', "/rerank"),
-        ('{"embedding":"splade"}', "/embed"),
-        ('{"embedding":null}', "/embed"),
-        ('"embedding"', "/embed"),
-        ("null", "/embed"),
-        ("[]", "/embed"),
-        ("7", "/embed"),
-        ('{"something":{}}', "/embed"),
-    ],
+    ("cards", "is_known"),
+    [([], False), ([CARD], True), ([CARD, CARD], True), ([CARD, OLD], False), ([CARD, NO_CARD], False)],
 )
-def test_the_alias_is_as_the_models_type_says(model_type: str, route: str) -> None:
-    assert told(f'{{"model_id":"m","model_type":{model_type}}}'.encode()).alias == route
+def test_there_is_an_identity_only_where_all_upstreams_agree(cards: list[Card], *, is_known: bool) -> None:
+    """Better no cache than another model's vector."""
+    found = fleet(*(report(upstream(card=card)) for card in cards))
+
+    assert (found.identity is not None) is is_known
 
 
 @pytest.mark.parametrize(
-    ("info", "name"),
+    "changed",
     [
-        (b'{"served_model_name":"served","model_id":"m"}', "served"),
-        (b'{"model_id":"m"}', "m"),
-        (b'{"served_model_name":null,"model_id":"m"}', "m"),
-        (b'{"served_model_name":"","model_id":"m"}', "m"),
-        (b'{"served_model_name":7,"model_id":"m"}', "m"),
-        (b'{"served_model_name":7,"model_id":[]}', ""),
-        (b"{}", ""),
-        (b"[]", ""),
-        (b"null", ""),
-        (b'"m"', ""),
+        {"model": "other"},
+        {"revision": "f00"},
+        {"dtype": "float16"},
+        {"kind": "sparse"},
+        {"pooling": "cls"},
+        {"dimension": 3},
+        {"input_tokens_max": 7},
+        {"cuts_inputs": True},
+        {"details": "{}"},
     ],
 )
-def test_the_model_is_called_as_its_server_calls_it(info: bytes, name: str) -> None:
-    assert told(info).served_model == name
+def test_whatever_decides_a_vector_is_in_the_identity(changed: dict[str, Any]) -> None:
+    assert changed.keys() <= set(Identity.__struct_fields__)
+    other = Card(identity=msgspec.structs.replace(Identity("m"), **changed))
+    assert fleet(report(upstream(card=other))).identity != fleet(report(upstream(card=CARD))).identity
+    assert fleet(report(upstream(card=other), upstream(card=CARD))).identity is None
 
 
-def test_while_nobody_has_told_there_is_no_model() -> None:
-    assert (fleet().served_model, fleet().alias, fleet().info) == ("", "/embed", None)
+def test_what_an_upstream_is_sent_at_most_is_what_each_takes() -> None:
+    small, large = (msgspec.structs.replace(upstream(), request_bytes_max=size) for size in (100, 200))
+
+    assert fleet(report(large), report(small)).request_bytes_max == 100
+    assert fleet().request_bytes_max == UNKNOWN_BYTES_MAX
 
 
-def test_a_well_upstream_speaks_before_one_that_is_away() -> None:
-    away = upstream("http://a", is_healthy=False, info=b'{"model_id":"old"}')
+@given(
+    st.dictionaries(st.text(max_size=5), st.text(max_size=5).map(lambda text: msgspec.Raw(json.dumps(text).encode())))
+)
+def test_whatever_an_upstream_says_its_report_can_be_read(about: dict[str, msgspec.Raw]) -> None:
+    assert fleet(report(upstream(card=Card(about=about)))).card.about == about
 
-    assert fleet(report(away, upstream("http://b", info=b'{"model_id":"new"}'))).served_model == "new"
 
-
-def test_a_report_with_an_info_that_is_no_utf8_is_skipped() -> None:
-    """Workers hand it to their clients as it is."""
-    broken = report(upstream(info=b'{"model_id":"m","x":"\xff"}'))
+def test_a_report_of_bytes_that_are_not_utf8_is_skipped() -> None:
+    """Workers hand them to their clients as they are."""
+    broken = report(upstream(card=Card(about={"x": msgspec.Raw(b'"\xff"')})))
 
     assert fleet(broken).batchers == ()
     assert len(fleet(broken, report(upstream())).batchers) == 1

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import (
     PROCESSES,
     BatcherSettings,
@@ -253,6 +254,13 @@ def test_a_value_out_of_range_is_refused_by_its_name(sources: Sources, source: s
 
     own_name = next(own for own, field in BatcherSettings.model_fields.items() if name in names_of(own, field))
     assert fault.startswith(f"{own_name.upper()}: ")
+
+
+@pytest.mark.parametrize("cls", [BatcherSettings, UpSettings])
+def test_an_unknown_policy_is_refused_with_the_words_that_are_known(cls: type[CommonSettings]) -> None:
+    (fault,) = faults_of(cls, ["--batch-policy", "eager"])
+
+    assert fault == "BATCH_POLICY: Input should be 'adaptive' or 'full' (got 'eager')"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""How much bulk work is claimed beside the other. Pure.
+"""How much bulk work is claimed beside other work. Pure.
 
-Bulk fills what room is left in a batch. Beside a full queue it gets `SHARE` of the inputs, so that it ends one day; a
-single request then waits by a third longer at most.
+Bulk work fills what room is left in a batch. Beside a full queue it gets `BULK_SHARE` of the inputs, so that it ends one
+day; a single request then waits by a third longer at most.
 """
 
-SHARE = 0.25
+from autobatch_shared.contract.bulk import BULK_SHARE
 
 
 class BulkShare:
@@ -22,4 +22,4 @@ class BulkShare:
         if not is_waiting:
             self._owed = 0.0
             return
-        self._owed = min(max(self._owed + others * SHARE / (1 - SHARE) - bulk, -inputs_max), inputs_max)
+        self._owed = min(max(self._owed + others * BULK_SHARE / (1 - BULK_SHARE) - bulk, -inputs_max), inputs_max)

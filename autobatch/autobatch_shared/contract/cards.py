@@ -1,0 +1,73 @@
+"""What an upstream serves, in our words: batchers publish a card for each upstream, workers read it.
+
+A dialect makes the card of what its upstream says of itself. No other part of the house reads that.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+UNKNOWN_MAX = 1_000_000  # where an upstream names no limit
+
+_encode = msgspec.json.Encoder().encode
+
+Kind = Literal["embedding", "sparse", "classifier", "reranker"]
+
+
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What decides which vector a text gets: two upstreams of equal identities give the same.
+
+    Attributes:
+        model: Name or path of the weights; never empty.
+        revision: Of the weights; None where the upstream does not say.
+        dtype: Of the computation, such as `float32`.
+        kind: Of the model.
+        pooling: How token vectors become one.
+        dimension: Components of a vector.
+        input_tokens_max: Where long inputs are cut.
+        cuts_inputs: Whether inputs that are too long are cut without being asked for; None where it is unknown.
+        details: Whatever else decides an answer, such as a classifier's labels, as canonical JSON.
+    """
+
+    model: str
+    revision: str | None = None
+    dtype: str | None = None
+    kind: Kind = "embedding"
+    pooling: str | None = None
+    dimension: int | None = None
+    input_tokens_max: int = UNKNOWN_MAX
+    cuts_inputs: bool | None = None
+    details: str = ""
+
+
+class Card(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One upstream's.
+
+    Attributes:
+        name: What clients call the model; empty while it is unknown.
+        kind: Of the model: it decides what `POST /` means.
+        identity: None where the upstream does not say which model it has.
+        inputs_max: Inputs in one call.
+        in_flight_inputs_max: Inputs in all calls that run at the same time.
+        input_tokens_max: Tokens after which an input is cut or refused.
+        about: What clients are told that ask for the upstream's own description; a member each, as it was sent.
+    """
+
+    name: str = ""
+    kind: Kind = "embedding"
+    identity: Identity | None = None
+    inputs_max: int = UNKNOWN_MAX
+    in_flight_inputs_max: int = UNKNOWN_MAX
+    input_tokens_max: int = UNKNOWN_MAX
+    about: dict[str, msgspec.Raw] = {}
+
+
+NO_CARD = Card()
+
+
+def common_identity(cards: Iterable[Card]) -> str | None:
+    """Return the one identity that all upstreams have, as canonical JSON; None where they differ or one is unknown."""
+    identities = {card.identity for card in cards}
+    identity = identities.pop() if len(identities) == 1 else None
+    return None if identity is None else _encode(identity).decode()

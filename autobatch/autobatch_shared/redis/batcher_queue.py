@@ -1,0 +1,200 @@
+"""The batcher's end of the queue: it watches, claims, replies and keeps its lease.
+
+Frames pass through unread. Each operation is one round trip; those that must not be half done are scripts. A reply of
+another shape than the expected one is `QueueUnavailable`, as silence is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autobatch_shared.contract.errors import QueueOutOfMemory
+from autobatch_shared.contract.keys import (
+    BYTES_PER_INPUT,
+    CLAIM_TTL_MS,
+    DEAD_JOBS_MAX,
+    DEAD_TTL_MS,
+    EPOCH_TTL_MS,
+    Keys,
+)
+from autobatch_shared.redis.clock import read_clock
+from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
+from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
+
+NO_SHARE = 1_000_000_000
+ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
+
+Frames = Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim brought.
+
+    Attributes:
+        redis_ms: Redis's clock at the claim.
+        queued: Jobs still in the queue.
+        queued_bulk: Jobs still in the bulk queue.
+        dropped: Jobs that were not claimed, because their client had gone.
+        retried: Frames of batchers that died.
+        fresh: Frames in the order of their arrival.
+        bulk: Frames of the bulk queue, in the order of their arrival.
+    """
+
+    redis_ms: int
+    queued: int
+    queued_bulk: int
+    dropped: int
+    retried: Frames
+    fresh: Frames
+    bulk: Frames
+
+
+class BatcherQueue:
+    """The batcher's end.
+
+    Args:
+        link: For commands that return at once.
+        watch_link: For the one blocking read.
+        keys: Of the namespace.
+        batcher: This batcher's id.
+        lease_ms: How long the others wait before they take a silent batcher's jobs.
+        reply_ttl_ms: How long a reply waits to be read.
+    """
+
+    def __init__(
+        self, link: Commands, watch_link: Commands, keys: Keys, batcher: str, *, lease_ms: int, reply_ttl_ms: int
+    ) -> None:
+        self._link = link
+        self._watch_link = watch_link
+        self._batcher = batcher
+        self._jobs = keys.jobs
+        self._claimed = claimed = keys.claimed(batcher)
+        self._leases = leases = keys.leases
+        self._trial = keys.trial
+        self._dead = dead = keys.dead
+        self._reply_prefix = keys.reply("")
+        self._reply_ttl_ms = reply_ttl_ms
+        self._claim = Script(
+            "claim",
+            (
+                keys.jobs,
+                keys.retry,
+                keys.waiting,
+                keys.gone,
+                claimed,
+                leases,
+                dead,
+                keys.bulk,
+                keys.waiting_bulk,
+            ),
+            (batcher, lease_ms, CLAIM_TTL_MS, BYTES_PER_INPUT, DEAD_JOBS_MAX, DEAD_TTL_MS, UNPACK_VALUES_MAX),
+        )
+        self._announce = Script("announce", (claimed, keys.reply(""), keys.inbox("")), (reply_ttl_ms,))
+        self._renew = Script("renew", (leases, claimed, keys.epoch), (batcher, lease_ms, CLAIM_TTL_MS, EPOCH_TTL_MS))
+        self._reap = Script(
+            "reap",
+            (leases, keys.retry, claimed, dead, keys.batchers, keys.claimed(""), keys.attempts("")),
+            (batcher, lease_ms, ATTEMPTS_MAX, CLAIM_TTL_MS, DEAD_JOBS_MAX, DEAD_TTL_MS),
+        )
+
+    async def watch(self, block_s: float) -> bool:
+        """Wait until there are jobs, up to `block_s` seconds, and leave them where they are.
+
+        BLMOVE of the first element onto itself: it blocks while the list is empty and changes nothing when it is not,
+        so a batcher that dies here has lost nothing.
+        """
+        jobs = self._jobs
+        return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
+
+    async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
+        """Take the oldest jobs into this batcher's record.
+
+        Args:
+            inputs: Wanted of the queue.
+            retried: Jobs wanted of batchers that died.
+            bulk: Inputs wanted of the bulk queue, however many the queue has.
+            fill: Inputs below which the bulk queue fills up what the queue did not give.
+            at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
+        """
+        reply = await self._claim.run(self._link, inputs, retried, bulk, fill, at_once)
+        with expected_shape:
+            redis_ms, queued, queued_bulk, dropped, again, fresh = all_of(int, reply[:6])
+            frames = all_of(bytes, reply[6:])
+        first_bulk = again + fresh
+        return Claim(
+            redis_ms, queued, queued_bulk, dropped, frames[:again], frames[again:first_bulk], frames[first_bulk:]
+        )
+
+    async def reply(
+        self,
+        replies: Sequence[tuple[str, bytes]],
+        failures: Sequence[tuple[str, bytes]] = (),
+        dropped: Sequence[str] = (),
+    ) -> int:
+        """Store and announce (job, reply frame) pairs, and give up the claims; of `dropped` jobs only the claims.
+
+        Replies do not go through the script: Lua would copy and hash each (4.5 us a frame of 4 kB). The first stored
+        one of a job stands, so doing this twice changes nothing.
+
+        Returns:
+            How many came too late: their jobs had been given to another batcher.
+        """
+        ttl_ms, prefix = self._reply_ttl_ms, self._reply_prefix
+        stores: list[Command] = [("SET", prefix + job, frame, "NX", "PX", ttl_ms) for job, frame in replies]
+        others = [part for pair in (*failures, *((job, b"") for job in dropped)) for part in pair]
+        try:
+            late: int = await self._announce.run_after(
+                self._link, stores, len(replies), *[job for job, _ in replies], *others
+            )
+        except QueueOutOfMemory:
+            # Nothing was applied. The script makes room first: it takes each job out before it stores its answer.
+            others = [part for pair in replies for part in pair] + others
+            late = await self._announce.run(self._link, 0, *others)
+        return late
+
+    async def claimed(self) -> dict[str, bytes]:
+        """Return everything that is claimed for this batcher: job -> frame."""
+        flat = await self._link.execute("HGETALL", self._claimed)
+        with expected_shape:
+            return {job.decode(): frame for job, frame in zip(flat[::2], all_of(bytes, flat[1::2]), strict=True)}
+
+    async def renew(self) -> bool:
+        """Prolong the lease; False when it had ended, and with it the claims."""
+        return bool(await self._renew.run(self._link))
+
+    async def reap(self) -> tuple[int, Frames]:
+        """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us."""
+        reply = await self._reap.run(self._link)
+        with expected_shape:
+            (given_back,) = all_of(int, reply[:1])
+            return given_back, all_of(bytes, reply[1:])
+
+    async def begin_trial(self, ttl_ms: int) -> bool:
+        """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
+        return await self._link.execute("SET", self._trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
+
+    async def end_trial(self, linger_ms: int) -> None:
+        """Let the next one try after `linger_ms`; to be called before the trial's own time has passed."""
+        await self._link.execute("PEXPIRE", self._trial, linger_ms)
+
+    async def is_trying(self) -> bool:
+        """Whether any batcher is trying a suspect, or did so a moment ago and was hung up on."""
+        return bool(await self._link.execute("EXISTS", self._trial))
+
+    async def bury(self, frame: bytes) -> None:
+        """Keep a job that is given up where a person can look at it."""
+        dead = self._dead
+        steps: list[Command] = [
+            ("LPUSH", dead, frame),
+            ("LTRIM", dead, 0, DEAD_JOBS_MAX - 1),
+            ("PEXPIRE", dead, DEAD_TTL_MS),
+        ]
+        await in_one_step(self._link, *steps)
+
+    async def sign_off(self) -> None:
+        """End the lease at once, so that the jobs still claimed go to the others without delay."""
+        await self._link.execute("ZADD", self._leases, "XX", 0, self._batcher)
+
+    async def redis_ms(self) -> float:
+        """Redis's clock, unix milliseconds."""
+        return await read_clock(self._link)

@@ -1,0 +1,107 @@
+"""The worker's end of the queue: it pushes jobs, reads its inbox and fetches replies.
+
+Frames pass through unread. Each operation is one round trip; those that must not be half done are scripts. A reply of
+another shape than the expected one is `QueueUnavailable`, as silence is.
+"""
+
+import secrets
+from collections.abc import Sequence
+
+from autobatch_shared.contract.keys import BYTES_PER_INPUT, EPOCH_TTL_MS, GONE_TTL_MS, WAITING_TTL_MS, Keys
+from autobatch_shared.contract.status import Ahead
+from autobatch_shared.redis.clock import read_clock
+from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
+from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
+
+INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
+
+Frames = Sequence[bytes]
+
+
+class WorkerQueue:
+    """The worker's end.
+
+    Args:
+        link: For commands that return at once.
+        inbox_link: For the one blocking read.
+        keys: Of the namespace.
+        worker: This worker's id, letters and digits only.
+
+    Attributes:
+        ahead: What there was after the last push.
+    """
+
+    def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
+        self.ahead = Ahead()
+        self._link = link
+        self._inbox_link = inbox_link
+        self._inbox = keys.inbox(worker)
+        self._reply_prefix = keys.reply("")
+        self._gone = keys.gone
+        self._epoch = keys.epoch
+        self._push = Script(
+            "push",
+            (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed("")),
+            (BYTES_PER_INPUT, WAITING_TTL_MS, UNPACK_VALUES_MAX),
+        )
+
+    async def push(self, requests: Sequence[tuple[bool, Frames]], waiting_max: int) -> set[int]:
+        """Append the frames of several requests, each wholly or not at all.
+
+        Args:
+            requests: Whether it is bulk, which fills what room the others leave, and its frames.
+            waiting_max: Inputs that may wait in one queue.
+
+        Returns:
+            The indices of the requests that were refused because more would wait.
+        """
+        args: list[str | bytes | int] = [waiting_max]
+        for is_bulk, frames in requests:
+            args += (int(is_bulk), len(frames), *frames)
+        reply = await self._push.run(self._link, *args)
+        with expected_shape:
+            usual, bulk, claimed, *refused = all_of(int, reply)
+            if refused and not 1 <= min(refused) <= max(refused) <= len(requests):
+                raise ValueError(refused)
+        self.ahead = Ahead(usual, bulk, claimed)
+        return {place - 1 for place in refused}
+
+    async def pop_inbox(self, block_s: float) -> list[str]:
+        """Take the ids whose replies are ready; wait up to `block_s` seconds for the first."""
+        popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
+        with expected_shape:
+            return [job.decode() for job in popped[1]] if popped is not None else []
+
+    async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
+        """Return the reply frames; None for a job that has none."""
+        prefix = self._reply_prefix
+        frames: list[bytes | None] = await self._link.execute("MGET", *[prefix + job for job in jobs])
+        with expected_shape:
+            if len(frames) != len(jobs):
+                raise ValueError(len(frames))
+            all_of(bytes, [frame for frame in frames if frame is not None])
+        return frames
+
+    async def delete_replies(self, jobs: Sequence[str]) -> None:
+        """Delete replies that were received: not before, or a broken connection would lose them."""
+        prefix = self._reply_prefix
+        await self._link.execute("UNLINK", *[prefix + job for job in jobs])
+
+    async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
+        """Mark jobs whose client has gone, so that no batcher claims them; `ttl_ms` is what is left until their deadline."""
+        gone = self._gone
+        marks: list[Command] = [("SET", f"{gone}:{job}", "", "PX", max(1, ttl_ms)) for job in jobs]
+        await in_one_step(self._link, ("SET", gone, "", "PX", GONE_TTL_MS), *marks)
+
+    async def epoch(self) -> bytes:
+        """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
+        # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
+        if await self._link.execute("EXISTS", self._epoch) == 0:
+            await self._link.execute("SET", self._epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
+        with expected_shape:
+            (mark,) = all_of(bytes, [await self._link.execute("GET", self._epoch)])
+        return mark
+
+    async def redis_ms(self) -> float:
+        """Redis's clock, unix milliseconds."""
+        return await read_clock(self._link)

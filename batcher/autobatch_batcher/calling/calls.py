@@ -1,0 +1,87 @@
+"""The call that answers the jobs of a batch, and which of its rows belong to which job. Pure; no text is parsed.
+
+An input that several jobs have, or one job twice, is sent once, and its row goes to all of them. Not so in a job that travels
+alone: token ids are counted by its call only, for which each of them has to be in it.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from autobatch_batcher.dialects.base import Dialect, Post
+from autobatch_batcher.jobs import Job
+
+_decode_inputs = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class Merged(msgspec.Struct, frozen=True):
+    """The inputs of a call that several jobs may share.
+
+    Attributes:
+        items: The different inputs, JSON.
+        places: A job's inputs as places in `items`, in the job's order; one tuple a job.
+    """
+
+    items: list[bytes]
+    places: list[tuple[int, ...]]
+
+    @property
+    def ids(self) -> list[int]:
+        """Places of those that are lists of token ids: the vocabulary may have none of them."""
+        return [place for place, item in enumerate(self.items) if item.lstrip().startswith(b"[")]
+
+
+class Call(msgspec.Struct, frozen=True):
+    """What is posted for some jobs.
+
+    Attributes:
+        jobs: Of one lane.
+        post: As it goes over the wire.
+        inputs: Different inputs in it.
+        merged: Which input belongs to which job; None when verbatim.
+    """
+
+    jobs: Sequence[Job]
+    post: Post
+    inputs: int
+    merged: Merged | None
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """The different bodies of its jobs, in their order: jobs that asked for the same share its fate."""
+        return list(dict.fromkeys([job.body for job in self.jobs]))
+
+
+def call_for(jobs: Sequence[Job], dialect: Dialect) -> Call:
+    """Return the call that answers these jobs of one lane.
+
+    Raises:
+        UpstreamProtocolError: A request that travels as it came is of a route that the upstream does not have.
+    """
+    header = jobs[0].header
+    if header.kind == "verbatim":
+        return Call(jobs, dialect.pass_on(header.route, jobs[0].body, header.content_type), header.n, None)
+    merged = merge(jobs)
+    return Call(jobs, dialect.compose(header.route, merged.items, header.options), len(merged.items), merged)
+
+
+def merge(jobs: Sequence[Job]) -> Merged:
+    """Return the different inputs of these jobs of one lane, and where each job's own are."""
+    if jobs[0].header.kind == "solo":
+        (job,) = jobs
+        items = list(map(bytes, _decode_inputs(job.body)))
+        return Merged(items, [tuple(range(len(items)))])
+    place_of: dict[bytes, int] = {}
+    places = []
+    for job in jobs:
+        raw = job.body
+        inputs = [raw[1:-1]] if job.header.n == 1 else map(bytes, _decode_inputs(raw))
+        places.append(tuple([place_of.setdefault(each, len(place_of)) for each in inputs]))
+    return Merged(list(place_of), places)
+
+
+def part(rows: Sequence[bytes], places: tuple[int, ...]) -> bytes:
+    """Return one job's answer: its rows as a JSON array."""
+    if len(places) == 1:
+        return b"[%b]" % rows[places[0]]
+    return b"[%b]" % b",".join([rows[place] for place in places])

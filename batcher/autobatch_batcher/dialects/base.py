@@ -1,0 +1,155 @@
+"""What the batcher asks of a dialect: how one kind of upstream is spoken to. Pure: bytes in, bytes out.
+
+A dialect is one file of this folder, a line in `autobatch_shared.settings.dialects`, and a test class that all dialects pass. It knows no job, no
+deadline and no connection: `calling` decides what is sent when, `upstreams` sends it.
+
+Whatever an upstream's own answers look like, the rows that `cut` returns are those that clients' answers are made of:
+
+    /embed          [0.1, ...]                        a vector, all of one length
+    /embed_all      [[0.1, ...], ...]                 a vector a token, all of one length
+    /embed_sparse   [{"index": 1, "value": 0.1}, ...]
+    /predict        [{"score": 0.9, "label": "a"}, ...]
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from pkgutil import resolve_name
+from typing import Protocol
+
+import msgspec
+
+from autobatch_batcher.dialects.verdict import Verdict
+from autobatch_shared.contract.cards import Card
+from autobatch_shared.contract.options import Options
+from autobatch_shared.settings.dialects import DIALECTS
+
+JSON = "application/json"
+
+
+class Post(msgspec.Struct, frozen=True):
+    """One call to an upstream.
+
+    Attributes:
+        path: Below the upstream's URL.
+        body: As it goes over the wire.
+        content_type: None: without one.
+    """
+
+    path: str
+    body: bytes
+    content_type: str | None = JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an upstream answered.
+
+    Attributes:
+        measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    retry_after: str | None
+    measures: dict[str, str] = field(default_factory=dict)
+
+
+class Condition(Enum):
+    """What an answer says of the upstream that gave it."""
+
+    WELL = auto()
+    FAILING = auto()  # so many in a row take it out: see `upstreams.breaker`
+    UNKNOWN = auto()
+
+
+class Dialect(Protocol):
+    """One kind of upstream.
+
+    Attributes:
+        health_path: Answers 200 to GET while the upstream works.
+        card_path: Where the upstream describes itself.
+        growth_bytes_max: By how much a call for one request may be longer than the request's own body.
+    """
+
+    health_path: str
+    card_path: str
+    growth_bytes_max: int
+
+    def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
+        """Return the call that computes these inputs.
+
+        Args:
+            route: What is computed, by the name of TEI's route: see the module's table.
+            inputs: JSON, one each: strings, lists of token ids, or what else the route takes.
+            options: None: all defaults.
+        """
+        ...
+
+    def pass_on(self, route: str, body: bytes, content_type: str | None) -> Post:
+        """Return the call for a client's request that travels as it came.
+
+        Raises:
+            UpstreamProtocolError: The upstream has no such route.
+        """
+        ...
+
+    def envelope_bytes(self, options: Options | None) -> int:
+        """Return the bytes of a call without any inputs; each input adds its own and a comma."""
+        ...
+
+    def cut(self, answer: Answer, route: str, count: int, may_be_empty: Collection[int]) -> list[bytes]:
+        """Return the rows of a good answer, in the order of the inputs, without parsing floats.
+
+        Args:
+            answer: To a call of `compose`.
+            route: As it was given there.
+            count: Inputs of the call.
+            may_be_empty: Places of inputs that may have no tokens, and then no vector of `/embed_all`.
+
+        Raises:
+            UpstreamProtocolError: Another number of rows, or something that is not a row of this route.
+        """
+        ...
+
+    def judge(self, answer: Answer, jobs: int, *, is_verbatim: bool, may_retry: bool) -> Verdict:
+        """Return what to do with an answer.
+
+        Args:
+            answer: To a call.
+            jobs: Different jobs in the call.
+            is_verbatim: Whether the call was made by `pass_on`.
+            may_retry: Whether there are attempts left.
+        """
+        ...
+
+    def condition(self, answer: Answer) -> Condition:
+        """Return what an answer says of the upstream."""
+        ...
+
+    def card(self, said: bytes) -> Card:
+        """Return the upstream's card, of what it says at `card_path`; NO_CARD of what is not understood."""
+        ...
+
+    def ask_counts(self, texts: Sequence[bytes]) -> Post | None:
+        """Return the call that counts the tokens of each text, JSON strings; None: there is none."""
+        ...
+
+    def counts(self, answer: Answer, count: int) -> list[int]:
+        """Return the number of tokens of each of `count` texts, of an answer to `ask_counts`.
+
+        Raises:
+            UpstreamProtocolError: It is no such answer.
+        """
+        ...
+
+    def counted(self, answer: Answer) -> int | None:
+        """Return the tokens of all inputs of a call, where its answer says so."""
+        ...
+
+
+def dialect_named(name: str) -> Dialect:
+    """Return a new dialect of the table."""
+    dialect: Dialect = resolve_name(DIALECTS[name])()
+    return dialect

@@ -1,0 +1,92 @@
+"""The policy `adaptive`: jobs wait for companions where that pays, and leave at once where it would only be a wait. Pure."""
+
+from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, is_whole
+from autobatch_batcher.forming.pace import Pace
+from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Wanted
+from autobatch_batcher.jobs import Job
+
+WINDOW_BATCHES = 8  # held under backlog, to choose jobs of like length from; more would be hoarding
+
+
+class AdaptivePolicy:
+    """Sends at once what an idle upstream could compute, and lets the rest of a burst come where bursts are usual.
+
+    Args:
+        wait_max_ms: The longest wait for companions, from a job's arrival.
+    """
+
+    def __init__(self, wait_max_ms: int) -> None:
+        self._wait_max_ms = wait_max_ms
+        self._wait_max_s = wait_max_ms / 1000
+        self._pace = Pace()
+
+    def wanted(self, now: ClaimMoment, lanes: Lanes) -> Wanted:
+        """Return what is missing of the window, and how long a wait would fill a batch."""
+        inputs = _inputs_wanted(now, lanes)
+        linger_s = self._linger_s(now, lanes.inputs) if inputs > 0 else 0.0
+        return Wanted(inputs, now.limits.inputs_max, linger_s)
+
+    def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
+        """Take a batch of the lane that has the oldest job of those that are ready."""
+        for lane in lanes.by_age():
+            if (reason := self._reason(now, lane)) is not None:
+                return lanes.take(lane, reason, now.limits, now.shape)
+        return None
+
+    def due_ms(self, lanes: Lanes) -> int | None:
+        """Return when the wait of the oldest job will be over."""
+        oldest_ms = lanes.oldest_ms()
+        return None if oldest_ms is None else oldest_ms + self._wait_max_ms
+
+    def note_claim(self, inputs: int, now_s: float) -> None:
+        """Learn how fast inputs come in, and whether companions came after a batch that left alone."""
+        self._pace.note(inputs, now_s)
+        if inputs:
+            self._pace.arrived(now_s)
+
+    def note_sent(self, batch: Batch, now_s: float) -> None:
+        """Learn that a batch left without waiting for companions."""
+        if batch.reason is Reason.IDLE:
+            self._pace.left_alone(now_s)
+
+    def note_idle(self) -> None:
+        """Learn that no companion came during the call."""
+        self._pace.ended()
+
+    def _linger_s(self, now: ClaimMoment, held: int) -> float:
+        """How long to let the queue fill: for the rest of a burst after silence, for a whole batch under a storm."""
+        if held == now.queued == now.calls_in_flight == 0:
+            # What waited for a slot has waited already.
+            return 0.0 if now.was_blocked else self._pace.burst_linger_s(now.call_fixed_s, self._wait_max_s)
+        return self._batch_linger_s(now, held)
+
+    def _batch_linger_s(self, now: ClaimMoment, held: int) -> float:
+        return self._pace.linger_s(now.limits.inputs_max - held - now.queued, self._wait_max_s)
+
+    def _reason(self, now: CallMoment, lane: list[Job]) -> Reason | None:
+        """Why a lane's batch leaves now, if it does."""
+        if is_whole(lane, now.limits, now.shape):
+            return Reason.FULL
+        if now.is_draining:
+            return Reason.DRAIN
+        if now.is_idle:
+            return Reason.IDLE
+        if lane[0].header.at + self._wait_max_ms <= now.now_ms:
+            return Reason.DUE
+        return None
+
+
+def _inputs_wanted(now: ClaimMoment, lanes: Lanes) -> int:
+    """How many inputs to claim: for the free slots, or, once these cannot take it all, a window to choose from.
+
+    While slots are free here, other batchers may have free slots too, and could send what would only be held here.
+    """
+    if now.is_draining or not now.may_have_jobs:
+        return 0
+    held = lanes.inputs
+    slots_free = max(now.slots_free, 1)  # the one of a trial is not counted
+    is_backlog = now.queued > 0 or (slots_free == 1 and now.calls_in_flight > 0)
+    window = now.limits.inputs_max * (WINDOW_BATCHES if is_backlog else slots_free)
+    if held >= window / 2 and lanes.has_whole(now.limits, now.shape):
+        return 0  # there is choice enough
+    return max(window - held, 0)

@@ -1,0 +1,101 @@
+"""What decides how much is claimed and which batch leaves: the protocol that every policy of BATCH_POLICY keeps. Pure.
+
+The working loop asks and does what the policy answers. A policy reads no clock: a moment is passed in, and what it learns
+from is told to it. `autobatch_shared.settings.policies` has the table of all policies.
+"""
+
+from pkgutil import resolve_name
+from typing import Protocol
+
+import msgspec
+
+from autobatch_batcher.forming.lanes import Batch, Lanes
+from autobatch_batcher.forming.shaping import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
+from autobatch_shared.settings.policies import POLICIES
+
+
+class ClaimMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment at which jobs may be claimed: a call could be made.
+
+    Attributes:
+        limits: Of the next call.
+        shape: Of the next call.
+        may_have_jobs: Whether a claim may bring something.
+        queued: Jobs that were left in the queue by the last claim.
+        slots_free: Calls that could be made now; 0 where the next one is the trial of an upstream.
+        calls_in_flight: To all upstreams.
+        call_fixed_s: What a call costs whatever it carries, in seconds.
+        was_blocked: Whether every slot was taken since the last claim.
+        is_draining: Whether this batcher is about to stop.
+    """
+
+    limits: Limits
+    shape: BatchShape
+    may_have_jobs: bool
+    queued: int
+    slots_free: int
+    calls_in_flight: int
+    call_fixed_s: float
+    was_blocked: bool
+    is_draining: bool
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """How much to claim, and when.
+
+    Attributes:
+        inputs: Beside what is held; 0: nothing is to be claimed.
+        call_inputs_max: Inputs of one call.
+        linger_s: Seconds to wait before the claim, while the queue fills.
+    """
+
+    inputs: int
+    call_inputs_max: int
+    linger_s: float
+
+
+class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment at which a batch may leave.
+
+    Attributes:
+        limits: Of its call.
+        shape: Of its call.
+        now_ms: Redis's clock.
+        is_idle: Whether the upstream has no call in flight, so that waiting for companions would only be a wait.
+        is_draining: Whether this batcher is about to stop.
+    """
+
+    limits: Limits
+    shape: BatchShape
+    now_ms: int
+    is_idle: bool
+    is_draining: bool
+
+
+class Policy(Protocol):
+    """Decides for one batcher. Its class is called with the longest wait for companions, from a job's arrival, in ms."""
+
+    def wanted(self, now: ClaimMoment, lanes: Lanes) -> Wanted:
+        """Return how much to claim now, and after how long a wait."""
+
+    def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
+        """Take the batch that should leave now out of the lanes, if any."""
+
+    def due_ms(self, lanes: Lanes) -> int | None:
+        """Return when to look again though nothing happened, on Redis's clock; None when nothing is held."""
+
+    def note_claim(self, inputs: int, now_s: float) -> None:
+        """Take note of a claim and its inputs, bulk work not counted, at a time of any clock that goes on."""
+
+    def note_sent(self, batch: Batch, now_s: float) -> None:
+        """Take note of a batch that has left, at a time of the same clock."""
+
+    def note_idle(self) -> None:
+        """Take note that no call is in flight."""
+
+
+def policy_named(name: str, wait_max_ms: int) -> Policy:
+    """Return a new policy of the table; `wait_max_ms` is the longest wait for companions, from a job's arrival."""
+    policy: Policy = resolve_name(POLICIES[name].place)(wait_max_ms)
+    return policy

@@ -1,0 +1,98 @@
+"""A worker and a batcher of different versions: clear errors at once, never wrong vectors, and no wait for a timeout."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.periodic import Periodic
+from tests.support.fake_upstream import FakeUpstream, vector
+from tests.support.house import House, open_house, ready_house
+from tests.support.version_1 import OLD_JOBS, OldJob, old_report
+from tests.support.waiting import wait_until
+
+KEYS = Keys("house")
+REFUSAL = {
+    "error": "The worker and the batcher are of different versions (2 and 1): the batcher must be updated",
+    "error_type": "Unhealthy",
+}
+
+
+@pytest.mark.parametrize("queue", [KEYS.jobs, KEYS.bulk, KEYS.retry])
+@pytest.mark.parametrize("old", OLD_JOBS)
+async def test_an_old_worker_is_answered_at_once(
+    redis_url: str, upstream: FakeUpstream, old: OldJob, queue: str
+) -> None:
+    """In a frame that it can read, with a fault that it answers as 503; and beside it a worker of this version goes on."""
+    async with ready_house(redis_url, upstream.url) as house, Redis.from_url(redis_url) as redis:
+        await redis.rpush(queue, old.frame)
+        if queue == KEYS.bulk:  # a batcher looks at it when there is other work
+            assert await house.embed("wakes it") == (200, [vector("wakes it")])
+        taken = await redis.blpop([KEYS.inbox("w1")], timeout=10)
+        assert (KEYS.inbox("w1").encode(), old.id.encode()) == taken
+        reply = cast("bytes", await redis.get(KEYS.reply(old.id)))
+        assert reply.startswith(b'{"v":1,"crc":"')
+        assert b'"id":"%b","status":0,"fault":"%b"}' % (old.id.encode(), QueueUnavailable.code.encode()) in reply
+        assert reply.endswith(b"(1 and 2): the worker must be updated")
+        assert await house.embed("ours") == (200, [vector("ours")])
+        assert await redis.exists(KEYS.dead) == 0
+    assert all("text" not in call and "one" not in call for call in upstream.calls)
+
+
+@asynccontextmanager
+async def old_batcher(redis_url: str) -> AsyncIterator[None]:
+    """Reports as a batcher of version 1 does, until it signs off."""
+    async with Redis.from_url(redis_url) as redis:
+
+        async def report() -> float:
+            seconds, micros = await redis.time()
+            await redis.hset(KEYS.batchers, "old", old_report(seconds * 1000 + micros // 1000))
+            return 1.0
+
+        reporting = Periodic("old-batcher", report)
+        reporting.start()
+        yield
+        await reporting.close()
+        await redis.hdel(KEYS.batchers, "old")
+
+
+async def is_refused(house: House) -> bool:
+    return await house.embed("text") == (503, REFUSAL)
+
+
+async def test_a_worker_refuses_at_once_before_an_old_batcher(redis_url: str) -> None:
+    async with open_house(redis_url, request_timeout_ms=60_000) as house, old_batcher(redis_url):
+        await wait_until(house.is_healthy)
+        reply = await house.post("/embed", {"inputs": "text"})
+        assert (503, REFUSAL) == (reply.status, reply.json)
+        assert "retry-after" in reply.headers
+        async with Redis.from_url(redis_url) as redis:
+            assert await redis.exists(KEYS.jobs) == 0
+
+
+async def test_a_request_that_waits_is_refused_when_an_old_batcher_comes(redis_url: str) -> None:
+    """It may have claimed the job already, and put it aside. The request's own timeout is longer than a test may take."""
+    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+        waiting = asyncio.create_task(house.embed("text"))
+        await wait_until(lambda: house.holds(1))
+        async with old_batcher(redis_url):
+            assert (503, REFUSAL) == await waiting
+
+
+async def test_one_old_batcher_beside_another_is_enough_to_refuse_until_it_is_gone(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """It would take every second job, and its clients would wait for their timeout."""
+    async with ready_house(redis_url, upstream.url) as house:
+        async with old_batcher(redis_url):
+            await wait_until(lambda: is_refused(house))
+        await wait_until(lambda: is_answered(house))
+
+
+async def is_answered(house: House) -> bool:
+    return await house.embed("text") == (200, [vector("text")])
