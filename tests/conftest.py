@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.leaks import keys_without_ttl
 from tests.support.processes import free_port
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`autobatch bench`, which is `python -m autobatch_bench`: put the commands together. Without a command it is `run`."""
+"""`autobatch bench`, which is `python -m autobatch_bench`: the commands put together. Without a command it is `run`."""
 
 import signal
 import sys
@@ -8,7 +8,7 @@ import typer
 from autobatch_bench.commands import compare, report, run, targets
 from autobatch_bench.load.plain_http import AnswerError
 from autobatch_bench.systems.rig import EndedError
-from autobatch_bench.systems.system import StartError
+from autobatch_bench.systems.system import SystemStartError
 from autobatch_console.up.programs import NotFoundError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
@@ -21,23 +21,23 @@ COMMANDS = ("run", "compare", "report", "targets")
 
 
 def with_command(argv: list[str]) -> list[str]:
-    """Return the arguments with `run` before them, where no command is named."""
+    """Return the arguments, with `run` before them if no command is named."""
     is_named = bool(argv) and (argv[0] in COMMANDS or argv[0] == "--help")
     return argv if is_named else ["run", *argv]
 
 
 def main() -> None:
-    """Run a command. Exit status 1 when a system under test could not be started or did not last."""
+    """Run a command. Exit status 1 if a system under test could not be started, or ended during the run."""
     signal.signal(signal.SIGTERM, _exit)
     try:
         app(with_command(sys.argv[1:]), prog_name="autobatch bench")
-    except (StartError, EndedError, NotFoundError, AnswerError) as error:
+    except (SystemStartError, EndedError, NotFoundError, AnswerError) as error:
         sys.stderr.write(f"autobatch bench: {error}\n")
         sys.exit(1)
 
 
 def _exit(number: int, _frame: object) -> None:
-    """Leave as after an error, so that everything started here is ended; the default would leave it running."""
+    """Exit as after an error, so that every started process is ended; the default handler would leave them."""
     sys.exit(128 + number)
 
 

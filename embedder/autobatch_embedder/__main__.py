@@ -26,7 +26,7 @@ def main() -> None:
         sys.stderr.write(f"autobatch: {sentence}\n")
         sys.exit(2)
     from autobatch_embedder import app  # noqa: PLC0415 - they import what may be missing
-    from autobatch_embedder.model import loading as model  # noqa: PLC0415 - they import what may be missing
+    from autobatch_embedder.model import loaded_model as model  # noqa: PLC0415 - they import what may be missing
 
     started_s = perf_counter()
     try:

@@ -1,6 +1,7 @@
 """The server: routes, error answers and headers wired to an engine, and its life from start to SIGTERM."""
 
 import asyncio
+import hmac
 import logging
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -8,13 +9,12 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from autobatch_embedder.http.access import may_pass
 from autobatch_embedder.http.answers import error_answer
 from autobatch_embedder.http.errors import BodyError, TeiError
 from autobatch_embedder.http.routes import Routes
-from autobatch_embedder.metrics import Metrics
-from autobatch_embedder.model.engine import Engine, Limits
-from autobatch_embedder.model.loading import Model
+from autobatch_embedder.metrics import EmbedderMetrics
+from autobatch_embedder.model.engine import Engine, EngineLimits
+from autobatch_embedder.model.loaded_model import Model
 from autobatch_shared.settings.definitions import EmbedderSettings
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,10 @@ CORS = {
     "access-control-allow-origin": "*",
 }
 PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-headers": "content-type"}
+
+# What a load balancer or a browser asks without credentials needs no key.
+_OPEN = frozenset({"/health", "/ping", "/metrics"})
+_READING = frozenset({"GET", "HEAD"})
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -44,8 +48,8 @@ async def serve(settings: EmbedderSettings, model: Model) -> None:
 @asynccontextmanager
 async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int]:
     """Listen, and yield the port. On leaving, accept no more and wait for the requests in flight."""
-    metrics = Metrics()
-    limits = Limits(
+    metrics = EmbedderMetrics()
+    limits = EngineLimits(
         batch_inputs_max=settings.embedder_max_client_batch_size,
         inputs_max=settings.embedder_max_concurrent_requests,
         truncate=settings.embedder_auto_truncate,
@@ -54,8 +58,8 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
     key = settings.embedder_api_key
     runner = web.AppRunner(
         build(Routes(engine, metrics), metrics, settings.payload_limit, key.get_secret_value() if key else None),
-        handler_cancellation=True,  # a client that left must not cost a forward pass
-        auto_decompress=False,  # TEI does not, so a compressed body is a body that is not JSON
+        handler_cancellation=True,  # a client that disconnected must not cost a forward pass
+        auto_decompress=False,  # as in TEI: a compressed body is not JSON
         access_log=None,
     )
     try:
@@ -67,7 +71,7 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
         engine.close()
 
 
-def build(routes: Routes, metrics: Metrics, payload_limit: int, api_key: str | None) -> web.Application:
+def build(routes: Routes, metrics: EmbedderMetrics, payload_limit: int, api_key: str | None) -> web.Application:
     """The application, without a socket."""
 
     @web.middleware
@@ -90,7 +94,7 @@ def build(routes: Routes, metrics: Metrics, payload_limit: int, api_key: str | N
 
 
 def _early_answer(request: web.Request, api_key: str | None) -> web.Response | None:
-    """What is answered before a body is read: a preflight, a wrong path, no key, a wrong method; in that order."""
+    """Answer a preflight, an unknown path, a missing key or a wrong method, in that order: without the body."""
     fault = request.match_info.http_exception
     is_known = not (isinstance(fault, web.HTTPNotFound) or "%" in request.rel_url.raw_path)  # TEI decodes no path
     headers = {}
@@ -105,9 +109,28 @@ def _early_answer(request: web.Request, api_key: str | None) -> web.Response | N
     return web.Response(status=405, headers=headers) if headers else None
 
 
+def may_pass(key: str | None, method: str, path: str, authorization: str | None) -> bool:
+    """Return whether a request needs no key or has it, as `Authorization: Bearer <key>`, byte for byte.
+
+    Pure: TEI's rules.
+
+    How long that takes says nothing about how much of the key was right.
+
+    Args:
+        key: None when everything is open.
+        method: Any but OPTIONS; a method that the path does not have needs the key, too.
+        path: A path that exists.
+        authorization: The header of that name.
+    """
+    if key is None or path in _OPEN or (path == "/" and method in _READING):
+        return True
+    given = (authorization or "").encode(errors="surrogateescape")
+    return hmac.compare_digest(given, f"Bearer {key}".encode())
+
+
 async def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.popall("server", None)
     response.headers.update(CORS)
     if request.method == "HEAD":
-        # aiohttp leaves it out where GET's body is empty too; where it is not, it is set by now.
+        # aiohttp omits it if GET's body is empty, too; otherwise it is set by now.
         response.headers.setdefault("content-length", "0")

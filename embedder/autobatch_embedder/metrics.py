@@ -1,4 +1,4 @@
-"""The metrics of the embedder, under TEI's names, so that a dashboard for TEI shows this server too."""
+"""The embedder's metrics, under TEI's names, so that a dashboard for TEI works for this server, too."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ BATCH_SIZE_BUCKETS = [2.0**step for step in range(13)]  # TEI's: 1 to 4096 input
 BATCH_TOKENS_BUCKETS = [2.0**step for step in range(21)]  # TEI's: 1 to 1,048,576 tokens, padding not counted
 
 
-class Metrics:
+class EmbedderMetrics:
     """One set of metrics in a registry of its own."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Metrics:
         self.inference_s = _seconds(registry, "te_request_inference_duration", "The forward pass.")
 
     def watch_queue(self, waiting: Callable[[], int]) -> None:
-        """Take the queue's size from `waiting` at every scrape."""
+        """Read the queue's size from `waiting` at every scrape."""
         self._queue_size.set_function(waiting)
 
     def render(self) -> bytes:

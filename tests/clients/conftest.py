@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.cl100k import RANKS, ranks_folder
-from tests.clients.offline import Offline
-from tests.clients.recorder import Recorder, recording
-from tests.clients.served import Served, served
-from tests.clients.truth import Truth
+from tests.clients.harness.cl100k import RANKS, ranks_folder
+from tests.clients.harness.offline import Offline
+from tests.clients.harness.recorder import Recorder, recording
+from tests.clients.harness.served import Served, served
+from tests.clients.harness.truth import Truth
 
 KEYS = ("first-key", "second-key")
 OFFLINE = pytest.StashKey[Offline]()

@@ -18,7 +18,7 @@ SOON = b"x-request-timeout-ms: 1000"  # for bodies that never come whole
 
 
 @dataclass(frozen=True)
-class Case:
+class AbuseCase:
     """One thing to send.
 
     Attributes:
@@ -34,23 +34,23 @@ class Case:
     limit_s: float = 6.0
 
 
-def case(sent: bytes, *allowed: int, stops_sending: bool = False) -> Case:
-    return Case(lambda: [sent], set(allowed), stops_sending)
+def case(sent: bytes, *allowed: int, stops_sending: bool = False) -> AbuseCase:
+    return AbuseCase(lambda: [sent], set(allowed), stops_sending)
 
 
-def body(data: bytes, *allowed: int) -> Case:
+def body(data: bytes, *allowed: int) -> AbuseCase:
     return case(request(data), *allowed)
 
 
-def lines(*said: bytes, allowed: tuple[int, ...] = (400,)) -> Case:
+def lines(*said: bytes, allowed: tuple[int, ...] = (400,)) -> AbuseCase:
     return case(request(TEXT, *said), *allowed)
 
 
-def raw_chunks(data: bytes, *allowed: int) -> Case:
+def raw_chunks(data: bytes, *allowed: int) -> AbuseCase:
     return case(request(b"", TE, SOON, length=False) + data, *allowed)
 
 
-def large(*said: bytes, chunks: bool) -> Case:
+def large(*said: bytes, chunks: bool) -> AbuseCase:
     """100 MB, of which nobody shall wait for the end."""
     part = b"x" * 65_536
     head = request(b"", *said, length=False)
@@ -60,7 +60,7 @@ def large(*said: bytes, chunks: bool) -> Case:
         for _ in range(1526):
             yield chunked(part)[:-5] if chunks else part
 
-    return Case(send, {413}, limit_s=10)
+    return AbuseCase(send, {413}, limit_s=10)
 
 
 FRAMING = {
@@ -207,7 +207,7 @@ CUT = {
     "a body that does not come": case(request(TEXT, SOON)[:-5], 408, CLOSED),
     "100 MB": large(b"Content-Length: 100007936", chunks=False),
     "100 MB in chunks": large(TE, chunks=True),
-    "100 MB that asks before": Case(
+    "100 MB that asks before": AbuseCase(
         lambda: [request(b"", b"Content-Length: 100007936", b"Expect: 100-continue", SOON, length=False)], {413}
     ),
 }  # fmt: skip

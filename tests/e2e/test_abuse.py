@@ -21,11 +21,11 @@ import pytest
 import pytest_asyncio
 
 from autobatch_console.up import nginx_files, programs
-from tests.e2e.abuse_cases import CASES, CLOSED, CUT, SECRET, TEXT, Case
+from tests.e2e.abuse_cases import CASES, CLOSED, CUT, SECRET, TEXT, AbuseCase
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.processes import Process, free_port
-from tests.support.raw_http import Answer, RawConnection, raw_connection, request
-from tests.support.redis_server import RedisServer
+from tests.support.raw_http import RawAnswer, RawConnection, raw_connection, request
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -168,7 +168,7 @@ async def test_whatever_is_sent_is_answered_and_harms_nobody(house: Site, edge: 
             assert await is_ended_or_usable(connection), "left hanging"
 
 
-async def sent(connection: RawConnection, case: Case) -> Answer | None:
+async def sent(connection: RawConnection, case: AbuseCase) -> RawAnswer | None:
     """Send it all, as far as that is taken, and return the first answer."""
     sending = asyncio.create_task(connection.send(case.send()))
     try:

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from tests.support.browser import find_browser, open_page
-from tests.support.served import served_model
+from tests.support.servers.served_model import served_model
 from tests.support.waiting import wait_until
 
 PROGRAM = find_browser()

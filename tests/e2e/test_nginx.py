@@ -21,7 +21,7 @@ import aiohttp
 import pytest
 
 from autobatch_console.up import nginx_files, programs
-from tests.support.raw_http import Answer, raw_connection, request
+from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.waiting import wait_until
 
 PAYLOAD_LIMIT = 2_000_000
@@ -279,7 +279,7 @@ def port_of(edge: Edge) -> int:
     return int(edge.url.rpartition(":")[2])
 
 
-async def said(edge: Edge, sent: bytes) -> Answer:
+async def said(edge: Edge, sent: bytes) -> RawAnswer:
     async with raw_connection(port_of(edge)) as connection:
         await connection.send([sent])
         answer = await connection.answer()

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)
@@ -26,7 +26,7 @@ USERS = ("--user", "default", "off", "--user", "worker", "on", f">{REDIS_PASSWOR
 
 
 @dataclass
-class System:
+class WatchedSystem:
     """One process of each kind."""
 
     folder: Path
@@ -75,13 +75,13 @@ class System:
 
 
 @pytest.fixture(params=["json", "text"])
-def system(request: pytest.FixtureRequest, upstream: FakeUpstream) -> Iterator[System]:
+def system(request: pytest.FixtureRequest, upstream: FakeUpstream) -> Iterator[WatchedSystem]:
     with TemporaryDirectory(prefix="ab-") as name, ExitStack() as stack:
         folder = Path(name)
         redis = RedisServer(folder)
         stack.callback(redis.kill)
         redis.start(*USERS)
-        started = System(folder, redis)
+        started = WatchedSystem(folder, redis)
         behind: dict[str, object] = {"inference_url": upstream.url, "inference_api_key": UPSTREAM_KEY}
         if request.param == "text":
             behind = {"inference_url": upstream.url.replace("http://", f"http://user:{UPSTREAM_PASSWORD}@")}
@@ -89,7 +89,7 @@ def system(request: pytest.FixtureRequest, upstream: FakeUpstream) -> Iterator[S
         yield started
 
 
-async def test_no_secret_is_in_what_they_write_or_show(system: System, upstream: FakeUpstream) -> None:
+async def test_no_secret_is_in_what_they_write_or_show(system: WatchedSystem, upstream: FakeUpstream) -> None:
     await wait_until(lambda: system.answers(200), START_S)
     await wait_until(system.has_model, START_S)
     body, port = b'{"inputs":"%b"}' % TEXT.encode(), system.proxy_port

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.leaks import keys_left, keys_without_ttl
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(60)

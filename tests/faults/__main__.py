@@ -14,14 +14,14 @@ from rich.table import Table
 
 from tests.faults.campaign import Scenario, is_failed, run
 from tests.faults.memory import rss_mb
-from tests.faults.outcome import Kind, Row
+from tests.faults.outcome import AnswerKind, FaultRow
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import open_world
 
 WIDTH = 150  # also where the output goes to a file
 
 
-async def play(scenarios: list[Scenario], console: Console) -> list[Row]:
+async def play(scenarios: list[Scenario], console: Console) -> list[FaultRow]:
     """Run them, those with the same number of upstreams in one world."""
     rows = []
     for replicas in sorted({scenario.replicas for scenario in scenarios}):
@@ -37,10 +37,10 @@ async def play(scenarios: list[Scenario], console: Console) -> list[Row]:
     return rows
 
 
-def table(rows: list[Row]) -> Table:
+def table(rows: list[FaultRow]) -> Table:
     """Return what is printed at the end."""
     made = Table("fault", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    kinds = (Kind.RIGHT, Kind.CLEAR, Kind.CUT, Kind.WRONG, Kind.LOST, Kind.HUNG)
+    kinds = (AnswerKind.RIGHT, AnswerKind.CLEAR, AnswerKind.CUT, AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
     for heading in ("sent", *kinds, "doubled", "slowest ms", "recovery s"):
         made.add_column(str(heading), justify="right")
     for row in rows:

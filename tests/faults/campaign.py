@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.faults.load import Load
 from tests.faults.memory import grown
-from tests.faults.outcome import Kind, Row, tally
+from tests.faults.outcome import AnswerKind, FaultRow, tally
 from tests.faults.world import DEADLINE_S, World
 from tests.support.leaks import keys_without_ttl
 from tests.support.waiting import wait_until
@@ -15,7 +15,7 @@ PER_SECOND = 320.0
 LEAD_S = 0.7  # of right answers before the fault
 TAIL_S = 1.0  # of right answers after it
 RECOVERY_MAX_S = 3.0
-DEMANDED_NONE = (Kind.WRONG, Kind.LOST, Kind.HUNG)
+DEMANDED_NONE = (AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Scenario:
     replicas: int = 1
 
 
-async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> Row:
+async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> FaultRow:
     """Play one scenario in a world that is well; it is well again afterwards, or the row complains."""
     load = Load(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
     loop = asyncio.get_running_loop()
@@ -88,13 +88,15 @@ async def _until_right(load: Load, end_s: float) -> None:
     await wait_until(is_right)
 
 
-async def _missed(scenario: Scenario, world: World, load: Load, row: Row, memory_mb: dict[str, float]) -> list[str]:
+async def _missed(
+    scenario: Scenario, world: World, load: Load, row: FaultRow, memory_mb: dict[str, float]
+) -> list[str]:
     """Return what was demanded beside zeros, and is not so."""
     missed = []
-    unexplained = {r.status for r in load.requests if r.kind is Kind.CLEAR} - scenario.errors
+    unexplained = {r.status for r in load.requests if r.kind is AnswerKind.CLEAR} - scenario.errors
     if unexplained:
         missed.append(f"unexplained status {sorted(unexplained)}")
-    if late := sum(r.kind is Kind.CLEAR and r.end_s - r.start_s > DEADLINE_S + 0.5 for r in load.requests):
+    if late := sum(r.kind is AnswerKind.CLEAR and r.end_s - r.start_s > DEADLINE_S + 0.5 for r in load.requests):
         missed.append(f"{late} errors after their deadline")
     if row.recovery_s > RECOVERY_MAX_S:
         missed.append("slow recovery")
@@ -111,6 +113,6 @@ async def _missed(scenario: Scenario, world: World, load: Load, row: Row, memory
     return missed
 
 
-def is_failed(row: Row) -> bool:
+def is_failed(row: FaultRow) -> bool:
     """Whether something that is demanded was missed."""
     return bool(row.complaints or row.doubled or any(row.counts[kind] for kind in DEMANDED_NONE))

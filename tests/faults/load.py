@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 
-from autobatch_bench.load.connection import Connection, connect
-from tests.faults.outcome import Kind, Request, judge
+from autobatch_bench.load.connection import LoadConnection, connect
+from tests.faults.outcome import AnswerKind, Request, judge
 from tests.support.waiting import wait_until
 
 IDLE_MAX_S = 2.0  # as clients do, a connection is not used again that the server may be about to close
@@ -31,12 +31,12 @@ class Load:
         self._port = port
         self._step_s = 1 / per_second
         self._patience_s = deadline_s + SPARE_S
-        self._none = Kind.CUT if cuts else Kind.LOST
+        self._none = AnswerKind.CUT if cuts else AnswerKind.LOST
         self._loop = asyncio.get_running_loop()
         self._next_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        self._free: list[tuple[Connection, float]] = []
-        self._under_way: dict[Connection, tuple[Request, asyncio.TimerHandle]] = {}
+        self._free: list[tuple[LoadConnection, float]] = []
+        self._under_way: dict[LoadConnection, tuple[Request, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -57,7 +57,7 @@ class Load:
     def failures_since(self, start_s: float) -> int:
         """Requests sent since then that are known not to have got their vector."""
         late = itertools.takewhile(lambda request: request.start_s >= start_s, reversed(self.requests))
-        return sum(request.kind not in (None, Kind.RIGHT) for request in late)
+        return sum(request.kind not in (None, AnswerKind.RIGHT) for request in late)
 
     def _tick(self) -> None:
         while self._next_s <= self._loop.time():
@@ -88,29 +88,29 @@ class Load:
         else:
             self._send(connection, request)
 
-    def _send(self, connection: Connection, request: Request) -> None:
+    def _send(self, connection: LoadConnection, request: Request) -> None:
         timer = self._loop.call_at(request.start_s + self._patience_s, self._give_up, connection)
         self._under_way[connection] = request, timer
         body = b'{"inputs":"%b"}' % request.text.encode()
         head = b"POST /embed HTTP/1.1\r\nHost: faults\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
         connection.send(head % (len(body), self._headers) + body, 0, request.start_s)
 
-    def _answered(self, connection: Connection, status: int, data: bytes, body_at: int) -> None:
+    def _answered(self, connection: LoadConnection, status: int, data: bytes, body_at: int) -> None:
         request, timer = self._under_way.pop(connection)
         timer.cancel()
         request.status = status
         kind = judge(request.text, status, data[body_at:])
-        self._end(request, self._none if kind is Kind.LOST else kind)
+        self._end(request, self._none if kind is AnswerKind.LOST else kind)
         if b"\r\nConnection: close\r\n" in data[:body_at]:
             connection.close()  # the server is about to: whoever asks on it now is not heard
         elif connection.is_open:
             self._free.append((connection, self._loop.time()))
 
-    def _give_up(self, connection: Connection) -> None:
+    def _give_up(self, connection: LoadConnection) -> None:
         request, _ = self._under_way.pop(connection)
         connection.close()
-        self._end(request, Kind.HUNG)
+        self._end(request, AnswerKind.HUNG)
 
-    def _end(self, request: Request, kind: Kind) -> None:
+    def _end(self, request: Request, kind: AnswerKind) -> None:
         request.end_s = self._loop.time()
         request.kind = kind

@@ -13,7 +13,7 @@ OURS = {429, 502, 503, 504}
 NGINX_ALONE = b"no proxy worker could be reached"
 
 
-class Kind(StrEnum):
+class AnswerKind(StrEnum):
     """What a client saw."""
 
     RIGHT = "right"
@@ -40,27 +40,27 @@ class Request:
     start_s: float
     end_s: float = float("inf")
     status: int = 0
-    kind: Kind | None = None
+    kind: AnswerKind | None = None
 
 
-def judge(text: str, status: int, body: bytes) -> Kind:
+def judge(text: str, status: int, body: bytes) -> AnswerKind:
     """Return what an answer is to who sent `text`; status 0 is the end of the connection."""
     if status == 0:
-        return Kind.LOST
+        return AnswerKind.LOST
     if status == 200:
-        return Kind.RIGHT if names_in(body, 1) == names([text]) else Kind.WRONG
+        return AnswerKind.RIGHT if names_in(body, 1) == names([text]) else AnswerKind.WRONG
     if NGINX_ALONE in body:
-        return Kind.LOST
+        return AnswerKind.LOST
     try:
         said = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return Kind.WRONG
+        return AnswerKind.WRONG
     is_clear = isinstance(said, dict) and said.keys() == {"error", "error_type"} and said["error"]
-    return Kind.CLEAR if is_clear else Kind.WRONG
+    return AnswerKind.CLEAR if is_clear else AnswerKind.WRONG
 
 
 @dataclass
-class Row:
+class FaultRow:
     """One line of the table.
 
     Attributes:
@@ -73,7 +73,7 @@ class Row:
     """
 
     fault: str
-    counts: Counter[Kind]
+    counts: Counter[AnswerKind]
     doubled: int
     slowest_ms: float
     recovery_s: float
@@ -84,10 +84,10 @@ class Row:
         return self.counts.total()
 
 
-def tally(fault: str, requests: Iterable[Request], fault_end_s: float, doubled: int) -> Row:
+def tally(fault: str, requests: Iterable[Request], fault_end_s: float, doubled: int) -> FaultRow:
     """Return the line of a scenario whose requests have all ended."""
     requests = list(requests)
     counts = Counter(request.kind for request in requests if request.kind)
-    failed = [request.start_s for request in requests if request.kind is not Kind.RIGHT]
-    slowest_s = max((r.end_s - r.start_s for r in requests if r.kind is not Kind.HUNG), default=0.0)
-    return Row(fault, counts, doubled, slowest_s * 1000, max(0.0, max(failed, default=0.0) - fault_end_s))
+    failed = [request.start_s for request in requests if request.kind is not AnswerKind.RIGHT]
+    slowest_s = max((r.end_s - r.start_s for r in requests if r.kind is not AnswerKind.HUNG), default=0.0)
+    return FaultRow(fault, counts, doubled, slowest_s * 1000, max(0.0, max(failed, default=0.0) - fault_end_s))

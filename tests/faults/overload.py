@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.load import Load
-from tests.faults.outcome import Kind, Request
+from tests.faults.outcome import AnswerKind, Request
 from tests.faults.world import World, open_world
 
 PROBING_S, OVERLOAD_S, AFTER_S = 8.0, 60.0, 6.0
@@ -26,7 +26,7 @@ SETTLED_S = 2.0  # after the load has dropped
 
 
 @dataclass(frozen=True)
-class Finding:
+class OverloadRow:
     """One line of the table."""
 
     what: str
@@ -44,7 +44,7 @@ async def offered(world: World, per_second: float, seconds: float, headers: byte
     return load.requests
 
 
-async def measure(world: World) -> list[Finding]:
+async def measure(world: World) -> list[OverloadRow]:
     """Find out what the upstream can do, offer three times as much, then little."""
     await world.behave("narrow")
     normal = latencies_ms(await offered(world, LITTLE, 3.0, HEADERS))
@@ -77,42 +77,44 @@ async def retry_afters(world: World, seconds: float) -> list[int]:
 
 def findings(
     normal: list[float], capacity: float, over: list[Request], after: list[Request], said: list[int]
-) -> list[Finding]:
+) -> list[OverloadRow]:
     """Hold what was seen against what is demanded."""
     start_s = over[0].start_s
     goodput = rate(over, start_s + 1.0, start_s + OVERLOAD_S)
     refused = [1000 * (each.end_s - each.start_s) for each in over if each.status == 429]
     late = sum(each.status == 504 for each in over)
-    others = sum(each.kind is not Kind.RIGHT and each.status not in (429, 504) for each in over)
+    others = sum(each.kind is not AnswerKind.RIGHT and each.status not in (429, 504) for each in over)
     settled = latencies_ms([each for each in after if each.start_s - after[0].start_s > SETTLED_S])
-    unsettled = sum(each.kind is not Kind.RIGHT for each in after if each.start_s - after[0].start_s > SETTLED_S)
+    unsettled = sum(each.kind is not AnswerKind.RIGHT for each in after if each.start_s - after[0].start_s > SETTLED_S)
     usual, now = statistics.median(normal), statistics.median(settled)
     return [
-        Finding("capacity, texts/s", f"{capacity:.0f}", "", is_good=True),
-        Finding("offered, requests/s", f"{len(over) / OVERLOAD_S:.0f}", "", is_good=True),
-        Finding("goodput / capacity", f"{goodput / capacity:.2f}", ">= 0.90", is_good=goodput >= 0.9 * capacity),
-        Finding("accepted and too late (504)", f"{late}", "<= 0.1 %", is_good=late <= len(over) / 1000),
-        Finding("refused (429)", f"{len(refused)}", "", is_good=True),
-        Finding("neither right nor refused", f"{others}", "0", is_good=others == 0),
-        Finding(
+        OverloadRow("capacity, texts/s", f"{capacity:.0f}", "", is_good=True),
+        OverloadRow("offered, requests/s", f"{len(over) / OVERLOAD_S:.0f}", "", is_good=True),
+        OverloadRow("goodput / capacity", f"{goodput / capacity:.2f}", ">= 0.90", is_good=goodput >= 0.9 * capacity),
+        OverloadRow("accepted and too late (504)", f"{late}", "<= 0.1 %", is_good=late <= len(over) / 1000),
+        OverloadRow("refused (429)", f"{len(refused)}", "", is_good=True),
+        OverloadRow("neither right nor refused", f"{others}", "0", is_good=others == 0),
+        OverloadRow(
             "refusal, p50 ms", f"{statistics.median(refused):.1f}", "<= 5", is_good=statistics.median(refused) <= 5
         ),
-        Finding("refusal, p99 ms", f"{quantile(refused, 0.99):.1f}", "", is_good=True),
-        Finding("Retry-After, s", f"{min(said)}..{max(said)}", "1..3", is_good=1 <= min(said) <= max(said) <= 3),
-        Finding("latency p50 before, ms", f"{usual:.0f}", "", is_good=True),
-        Finding(f"latency p50 from {SETTLED_S:.0f} s after, ms", f"{now:.0f}", "<= 1.5 x", is_good=now <= 1.5 * usual),
-        Finding("not right then", f"{unsettled}", "0", is_good=unsettled == 0),
+        OverloadRow("refusal, p99 ms", f"{quantile(refused, 0.99):.1f}", "", is_good=True),
+        OverloadRow("Retry-After, s", f"{min(said)}..{max(said)}", "1..3", is_good=1 <= min(said) <= max(said) <= 3),
+        OverloadRow("latency p50 before, ms", f"{usual:.0f}", "", is_good=True),
+        OverloadRow(
+            f"latency p50 from {SETTLED_S:.0f} s after, ms", f"{now:.0f}", "<= 1.5 x", is_good=now <= 1.5 * usual
+        ),
+        OverloadRow("not right then", f"{unsettled}", "0", is_good=unsettled == 0),
     ]
 
 
 def rate(requests: list[Request], from_s: float, to_s: float) -> float:
     """Right answers a second that came in this time."""
-    return sum(each.kind is Kind.RIGHT and from_s <= each.end_s < to_s for each in requests) / (to_s - from_s)
+    return sum(each.kind is AnswerKind.RIGHT and from_s <= each.end_s < to_s for each in requests) / (to_s - from_s)
 
 
 def latencies_ms(requests: list[Request]) -> list[float]:
     """Of the right answers."""
-    return [1000 * (each.end_s - each.start_s) for each in requests if each.kind is Kind.RIGHT]
+    return [1000 * (each.end_s - each.start_s) for each in requests if each.kind is AnswerKind.RIGHT]
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -120,7 +122,7 @@ def quantile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-async def run() -> list[Finding]:
+async def run() -> list[OverloadRow]:
     """Measure in a world of its own."""
     async with open_world() as world:
         return await measure(world)

@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 
 
 @dataclass
-class Program:
+class ForeignProgram:
     """A process that is not ours: nginx, or the upstream."""
 
     argv: Sequence[str]

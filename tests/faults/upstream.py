@@ -56,7 +56,7 @@ BEHAVIOURS: dict[str, Making] = {
 }
 
 
-class Server:
+class FaultyUpstream:
     """The process.
 
     Attributes:
@@ -133,7 +133,7 @@ def _hang_up(request: web.Request) -> web.Response:
 
 async def serve(port: int) -> None:
     """Serve until killed."""
-    server = Server()
+    server = FaultyUpstream()
     app = web.Application(client_max_size=3_000_000)
     routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
         ("POST", "/embed", server.embed),

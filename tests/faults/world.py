@@ -21,11 +21,11 @@ import aiohttp
 from redis.asyncio import Redis
 
 from autobatch_console.up import nginx_files, programs
-from tests.faults.programs import Program
+from tests.faults.programs import ForeignProgram
 from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
-from tests.support.relay import Relay
+from tests.support.servers.redis_server import RedisServer
+from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario shall not take half a minute
@@ -45,8 +45,8 @@ class World:
     redis: RedisServer
     redis_port: int
     nginx_port: int
-    nginx: Program
-    upstreams: list[Program]
+    nginx: ForeignProgram
+    upstreams: list[ForeignProgram]
     upstream_ports: list[int]
     edge: list[Relay] = field(default_factory=list)  # nginx -> worker
     worker_redis: list[Relay] = field(default_factory=list)
@@ -240,8 +240,8 @@ async def open_world(replicas: int = 1) -> AsyncIterator[World]:
                 RedisServer(folder),
                 free_port(),
                 port,
-                Program(nginx_files.argv(found.argv, prefix), folder),
-                [Program((sys.executable, "-m", "tests.faults.upstream", str(each)), folder) for each in ports],
+                ForeignProgram(nginx_files.argv(found.argv, prefix), folder),
+                [ForeignProgram((sys.executable, "-m", "tests.faults.upstream", str(each)), folder) for each in ports],
                 ports,
             )
             try:

@@ -7,7 +7,7 @@ from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 from autobatch_shared.contract.options import Options
 from tests.fuzz import answers, bodies, headers, stored
 
-Check = Callable[[bytes], None]
+BytesCheck = Callable[[bytes], None]
 
 _EMBED = (
     b'{"inputs":"a"}',
@@ -50,7 +50,7 @@ _REPORT = (
 )
 
 
-class Target(NamedTuple):
+class FuzzTarget(NamedTuple):
     """Something that takes bytes.
 
     Attributes:
@@ -58,7 +58,7 @@ class Target(NamedTuple):
         seeds: Bytes from which to start.
     """
 
-    check: Check
+    check: BytesCheck
     seeds: tuple[bytes, ...]
 
 
@@ -67,23 +67,25 @@ def _rest(header: JobHeader | ReplyHeader) -> bytes:
     return encode(header, b'["a"]')[24:]
 
 
-TARGETS: dict[str, Target] = {
-    "embed": Target(bodies.check_embed, _EMBED),
-    "embed_all": Target(bodies.check_embed_all, _EMBED),
-    "embed_sparse": Target(bodies.check_embed_sparse, _EMBED),
-    "predict": Target(bodies.check_predict, (*_EMBED, b'{"inputs":[["a","b"],["c"]],"raw_scores":true}')),
-    "openai": Target(bodies.check_openai, _OPENAI),
-    "queries": Target(bodies.check_queries, _FOREIGN),
-    "vectors": Target(bodies.check_vectors, _FOREIGN),
-    "content_type": Target(
+TARGETS: dict[str, FuzzTarget] = {
+    "embed": FuzzTarget(bodies.check_embed, _EMBED),
+    "embed_all": FuzzTarget(bodies.check_embed_all, _EMBED),
+    "embed_sparse": FuzzTarget(bodies.check_embed_sparse, _EMBED),
+    "predict": FuzzTarget(bodies.check_predict, (*_EMBED, b'{"inputs":[["a","b"],["c"]],"raw_scores":true}')),
+    "openai": FuzzTarget(bodies.check_openai, _OPENAI),
+    "queries": FuzzTarget(bodies.check_queries, _FOREIGN),
+    "vectors": FuzzTarget(bodies.check_vectors, _FOREIGN),
+    "content_type": FuzzTarget(
         bodies.check_content_type, (b"application/json", b'application/a+json; charset="utf-8"; x=y', b"text/\xff")
     ),
-    "headers": Target(headers.check_headers, (b"bulk", b"100", b"Bearer key", b"\xff\xfe", b"0.5, *", b"https://a.b")),
-    "shapes": Target(bodies.check_shapes, _ROWS),
-    "rows": Target(answers.check_rows, _ROWS),
-    "counts": Target(answers.check_counts, (b'[[{"id":1}],[],[{},{}]]', b"12", b"[[{}]]")),
-    "retry_after": Target(answers.check_retry_after, (b"1", b"Wed, 21 Oct 2015 07:28:00 GMT", "\u0661".encode())),
-    "errors": Target(
+    "headers": FuzzTarget(
+        headers.check_headers, (b"bulk", b"100", b"Bearer key", b"\xff\xfe", b"0.5, *", b"https://a.b")
+    ),
+    "shapes": FuzzTarget(bodies.check_shapes, _ROWS),
+    "rows": FuzzTarget(answers.check_rows, _ROWS),
+    "counts": FuzzTarget(answers.check_counts, (b'[[{"id":1}],[],[{},{}]]', b"12", b"[[{}]]")),
+    "retry_after": FuzzTarget(answers.check_retry_after, (b"1", b"Wed, 21 Oct 2015 07:28:00 GMT", "\u0661".encode())),
+    "errors": FuzzTarget(
         answers.check_errors,
         (
             b'{"error":"`inputs` cannot be empty","error_type":"Empty"}',
@@ -92,7 +94,7 @@ TARGETS: dict[str, Target] = {
             b"\xff",
         ),
     ),
-    "info": Target(
+    "info": FuzzTarget(
         answers.check_info,
         (
             b'{"model_id":"m","model_sha":null,"max_client_batch_size":8,"max_concurrent_requests":512,"max_input_length":5}',
@@ -100,20 +102,22 @@ TARGETS: dict[str, Target] = {
             b'{"model_type":{"reranker":{}},"max_input_length":1e5}',
         ),
     ),
-    "frames": Target(
+    "frames": FuzzTarget(
         stored.check_frames,
         (encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'), encode(_REPLY, b"[[1]]"), b'{"v":2,"crc":"'),
     ),
-    "framed": Target(stored.check_framed, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed")), _rest(_REPLY))),
-    "replies": Target(
+    "framed": FuzzTarget(stored.check_framed, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed")), _rest(_REPLY))),
+    "replies": FuzzTarget(
         stored.check_replies, (_rest(_REPLY), _rest(ReplyHeader("w1.2", 0, "queue_full")), _rest(ReplyHeader("w", 422)))
     ),
-    "jobs": Target(stored.check_jobs, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed", "solo", Options(normalize=False))),)),
-    "cached": Target(stored.check_cached, (b"", b"[0.5,1]", b"00000000[1]")),
-    "reports": Target(
+    "jobs": FuzzTarget(
+        stored.check_jobs, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed", "solo", Options(normalize=False))),)
+    ),
+    "cached": FuzzTarget(stored.check_cached, (b"", b"[0.5,1]", b"00000000[1]")),
+    "reports": FuzzTarget(
         stored.check_reports,
         (_REPORT,),
     ),
-    "stream": Target(stored.check_stream, _RESP),
-    "commands": Target(stored.check_commands, _RESP),
+    "stream": FuzzTarget(stored.check_stream, _RESP),
+    "commands": FuzzTarget(stored.check_commands, _RESP),
 }

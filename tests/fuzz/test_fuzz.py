@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from autobatch_proxy.http.request_headers import is_json
 from autobatch_proxy.http.route_table import READERS
 from autobatch_shared.contract.errors import InvalidRequest
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.targets import TARGETS, FuzzTarget
 from tests.unit.planning import plan_of
 
 NAMES = pytest.mark.parametrize("name", TARGETS)
@@ -40,7 +40,7 @@ def damaged(draw: st.DrawFn, seeds: tuple[bytes, ...]) -> bytes:
 
 @NAMES
 def test_nothing_that_may_come_breaks_it(name: str) -> None:
-    target: Target = TARGETS[name]
+    target: FuzzTarget = TARGETS[name]
 
     @QUICK
     @given(damaged(target.seeds) | st.binary(max_size=60))

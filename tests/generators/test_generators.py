@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.served import served_model
+from tests.support.servers.served_model import served_model
 
 DOCUMENT = ROOT / "proxy" / "autobatch_proxy" / "docs" / "openapi.json"
 PROGRAMS = Path(__file__).with_name("programs")

@@ -8,17 +8,17 @@ import aiohttp
 import pytest
 
 from autobatch_embedder.app import serving
-from autobatch_embedder.model import loading as model_module
-from autobatch_embedder.model.loading import Model
-from tests.support.embedder_server import Send, sender, settings
-from tests.support.locked_redis import LockedRedis
+from autobatch_embedder.model import loaded_model
+from autobatch_embedder.model.loaded_model import Model
+from tests.support.servers.embedder_server import Send, sender, settings
+from tests.support.servers.locked_redis import LockedRedis
 
 
 @pytest.fixture(scope="session")
 def model() -> Iterator[Model]:
     """The packaged model, its graph built anew: a graph cached by older code must not stand in for this code's."""
     with tempfile.TemporaryDirectory() as cache:
-        yield model_module.load(settings(embedder_cache_dir=cache), None)
+        yield loaded_model.load(settings(embedder_cache_dir=cache), None)
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import os
 import sys
 from collections import Counter
 
-from tests.parity import random_cases
-from tests.parity.cases_all import all_cases
-from tests.parity.checking import TWIN_TOLERANCE, check, check_twin
-from tests.parity.comparing import TOLERANCE
+from tests.parity.answers.checking import TWIN_TOLERANCE, check, check_twin
+from tests.parity.answers.comparing import TOLERANCE
+from tests.parity.cases import random_cases
+from tests.parity.cases.table import all_cases
 from tests.parity.rig import facts_of, running
 from tests.parity.server import UpstreamEndedError, given
 from tests.parity.sweep import Findings, sweep

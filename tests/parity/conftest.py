@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 
-from tests.parity.asking import open_client
-from tests.parity.rig import Rig, running
+from tests.parity.answers.asking import open_client
+from tests.parity.rig import ParityRig, running
 
 
 @pytest.fixture(scope="session")
-def rig() -> Iterator[Rig]:
+def rig() -> Iterator[ParityRig]:
     """The packaged embedder, and a proxy before it."""
     with running() as started:
         yield started

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.parity.cases import Facts, Json, Kind
-from tests.parity.server import Server
+from tests.parity.cases.case import Facts, Json, Kind
+from tests.parity.server import RestartableServer
 from tests.support.processes import Process, free_port
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 
 START_S = 30.0  # for all processes to start on a busy machine
 TIMEOUT_MS = 120_000  # so that a burst is not refused because a busy machine would answer it after the usual deadline
 
 
 @dataclass(frozen=True, slots=True)
-class Rig:
+class ParityRig:
     """The two.
 
     Attributes:
@@ -29,7 +29,7 @@ class Rig:
         started: Their processes, but for what was there.
     """
 
-    server: Server
+    server: RestartableServer
     proxy: str
     started: tuple[Process, ...] = ()
 
@@ -50,7 +50,9 @@ class Rig:
 
 
 @contextmanager
-def running(server: Server | None = None, proxy: str | None = None, *, is_twin: bool = False) -> Iterator[Rig]:
+def running(
+    server: RestartableServer | None = None, proxy: str | None = None, *, is_twin: bool = False
+) -> Iterator[ParityRig]:
     """Start what is not given: the packaged embedder as the upstream, and a proxy before it; or as its twin beside it.
 
     Raises:
@@ -75,7 +77,7 @@ def running(server: Server | None = None, proxy: str | None = None, *, is_twin: 
             started.append(start("embedder", embedder_port=port))
             proxy = embedder if is_twin else proxy
         if server is None:
-            server = Server(embedder)
+            server = RestartableServer(embedder)
         else:
             stack.callback(server.close)
             if not server.is_healthy():
@@ -94,7 +96,7 @@ def running(server: Server | None = None, proxy: str | None = None, *, is_twin: 
             if not is_mortal:
                 worker["request_timeout_ms"] = TIMEOUT_MS
             started.append(start("proxy", host="127.0.0.1", port=port, **worker, **both))
-        rig = Rig(server, proxy, tuple(started))
+        rig = ParityRig(server, proxy, tuple(started))
         _wait_until_healthy([rig.upstream, rig.proxy], rig.started)
         yield rig
 

@@ -24,7 +24,7 @@ class UpstreamEndedError(Exception):
     """The upstream has ended, and cannot be started again."""
 
 
-class Server:
+class RestartableServer:
     """A server at a URL.
 
     Args:
@@ -91,7 +91,7 @@ class Server:
         )
 
 
-def given(url: str | None, command: str | None) -> Server | None:
+def given(url: str | None, command: str | None) -> RestartableServer | None:
     """Return the server that somebody named, or None.
 
     Args:
@@ -106,7 +106,7 @@ def given(url: str | None, command: str | None) -> Server | None:
     if url is None and PORT not in str(command):
         raise UpstreamEndedError(f"TEI_START= needs TEI_URL= beside it, or {PORT} in it")
     port = _free_port()
-    return Server(
+    return RestartableServer(
         (url or f"http://127.0.0.1:{port}").rstrip("/"), command.replace(PORT, str(port)) if command else None
     )
 

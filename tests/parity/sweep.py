@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
-from tests.parity.asking import Answer, ask, open_client
-from tests.parity.cases import Case, Kind, post
-from tests.parity.checking import Check, check
-from tests.parity.comparing import TOLERANCE, compare_bodies
-from tests.parity.rig import Rig
-from tests.parity.server import Server, UpstreamEndedError
+from tests.parity.answers.asking import SeenAnswer, ask, open_client
+from tests.parity.answers.checking import CaseCheck, check
+from tests.parity.answers.comparing import TOLERANCE, compare_bodies
+from tests.parity.cases.case import Case, Kind, post
+from tests.parity.rig import ParityRig
+from tests.parity.server import RestartableServer, UpstreamEndedError
 
 NEIGHBOURS = 8
 LOOK_EVERY_S = 0.1
@@ -44,11 +44,11 @@ class Findings:
 
 
 async def sweep(
-    rig: Rig,
+    rig: ParityRig,
     cases: Iterable[Case],
     kind: Kind = "embedding",
     tolerance: float = TOLERANCE,
-    verdict: Check = check,
+    verdict: CaseCheck = check,
 ) -> Findings:
     """Ask every case of both, and go on when the upstream has ended and can be started again.
 
@@ -94,7 +94,7 @@ def neighbours_of(kind: Kind) -> list[Case]:
 
 
 async def outlive(
-    http: aiohttp.ClientSession, rig: Rig, case: Case, neighbours: Mapping[Case, Answer], tolerance: float
+    http: aiohttp.ClientSession, rig: ParityRig, case: Case, neighbours: Mapping[Case, SeenAnswer], tolerance: float
 ) -> tuple[str, str]:
     """Ask a case of the proxy, and others beside it, while the upstream is started as often as it ends.
 
@@ -122,7 +122,7 @@ async def outlive(
             faults.append(f"no error, but {answered}")
     await asyncio.to_thread(rig.recover)
     for (neighbour, expected), got in zip(neighbours.items(), others, strict=True):
-        if isinstance(got, Answer) and got.status == 503:  # the upstream was not there, and is now
+        if isinstance(got, SeenAnswer) and got.status == 503:  # the upstream was not there, and is now
             got = await ask(http, rig.proxy, neighbour)  # noqa: PLW2901
         if isinstance(got, BaseException):
             faults.append(f"a neighbour got no answer: {got!r}")
@@ -131,7 +131,7 @@ async def outlive(
     return "\n".join(faults), answered
 
 
-async def _keep(server: Server, is_over: asyncio.Event) -> None:
+async def _keep(server: RestartableServer, is_over: asyncio.Event) -> None:
     while not is_over.is_set():
         if not await asyncio.to_thread(server.is_healthy):
             await asyncio.to_thread(server.start)

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.parity.random_cases import some
-from tests.parity.rig import Rig
+from tests.parity.cases.random_cases import some
+from tests.parity.rig import ParityRig
 from tests.parity.sweep import sweep
 
 pytestmark = pytest.mark.timeout(120)
@@ -14,7 +14,7 @@ COUNT = 300
 SEED = 1
 
 
-def test_random_requests_are_answered_as_by_the_upstream(rig: Rig) -> None:
+def test_random_requests_are_answered_as_by_the_upstream(rig: ParityRig) -> None:
     cases = some(COUNT, SEED)
 
     findings = asyncio.run(sweep(rig, cases))

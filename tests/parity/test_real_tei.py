@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parity.cases_all import all_cases
-from tests.parity.checking import TWIN_TOLERANCE, check_twin
-from tests.parity.random_cases import some
-from tests.parity.rig import Rig, facts_of, running
+from tests.parity.answers.checking import TWIN_TOLERANCE, check_twin
+from tests.parity.cases.random_cases import some
+from tests.parity.cases.table import all_cases
+from tests.parity.rig import ParityRig, facts_of, running
 from tests.parity.server import given
 from tests.parity.sweep import sweep
 
@@ -25,13 +25,13 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def real() -> Iterator[Rig]:
+def real() -> Iterator[ParityRig]:
     """That server, and a proxy before it."""
     with running(given(URL, START)) as started:
         yield started
 
 
-def test_every_case_is_answered_as_by_a_real_tei(real: Rig) -> None:
+def test_every_case_is_answered_as_by_a_real_tei(real: ParityRig) -> None:
     facts = facts_of(real.upstream)
 
     findings = asyncio.run(sweep(real, all_cases(facts).values(), facts.kind))
@@ -40,7 +40,7 @@ def test_every_case_is_answered_as_by_a_real_tei(real: Rig) -> None:
     assert "" == findings.stopped
 
 
-def test_random_requests_are_answered_as_by_a_real_tei(real: Rig) -> None:
+def test_random_requests_are_answered_as_by_a_real_tei(real: ParityRig) -> None:
     findings = asyncio.run(sweep(real, some(1000, 2), facts_of(real.upstream).kind))
 
     assert {} == findings.differing
@@ -48,13 +48,13 @@ def test_random_requests_are_answered_as_by_a_real_tei(real: Rig) -> None:
 
 
 @pytest.fixture(scope="module")
-def twins() -> Iterator[Rig]:
+def twins() -> Iterator[ParityRig]:
     """That server, and the embedder that stands for it in the other tests."""
     with running(given(URL, START), is_twin=True) as started:
         yield started
 
 
-def test_the_embedder_answers_as_a_real_tei(twins: Rig) -> None:
+def test_the_embedder_answers_as_a_real_tei(twins: ParityRig) -> None:
     facts = facts_of(twins.upstream)
     cases = [*all_cases(facts).values(), *some(1000, 3)]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.upstream import DEADLY
-from tests.parity.cases import post
-from tests.parity.rig import Rig, running
-from tests.parity.server import Server, UpstreamEndedError, given
+from tests.parity.cases.case import post
+from tests.parity.rig import ParityRig, running
+from tests.parity.server import RestartableServer, UpstreamEndedError, given
 from tests.parity.sweep import sweep
 from tests.support.paths import ROOT
 
@@ -24,13 +24,13 @@ CASES = [
 
 
 @pytest.fixture
-def mortal() -> Iterator[Rig]:
+def mortal() -> Iterator[ParityRig]:
     """An upstream that dies of one word, and a proxy before it."""
     with running(given(None, COMMAND)) as rig:
         yield rig
 
 
-def test_a_case_that_ends_the_upstream_is_named_and_the_others_go_on(mortal: Rig) -> None:
+def test_a_case_that_ends_the_upstream_is_named_and_the_others_go_on(mortal: ParityRig) -> None:
     findings = asyncio.run(sweep(mortal, CASES))
 
     assert "" == findings.stopped
@@ -42,8 +42,8 @@ def test_a_case_that_ends_the_upstream_is_named_and_the_others_go_on(mortal: Rig
     assert not any("no answer" in said for said in findings.differing.values())
 
 
-def test_without_a_command_the_sweep_stops_and_says_at_which_case(mortal: Rig) -> None:
-    found_running = Rig(Server(mortal.upstream), mortal.proxy, mortal.started)
+def test_without_a_command_the_sweep_stops_and_says_at_which_case(mortal: ParityRig) -> None:
+    found_running = ParityRig(RestartableServer(mortal.upstream), mortal.proxy, mortal.started)
 
     findings = asyncio.run(sweep(found_running, CASES))
 

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.parity.asking import Answer, ask, open_client, told
-from tests.parity.cases import Case, Facts, Join, chunks, post
-from tests.parity.cases_all import all_cases
-from tests.parity.comparing import ADDED, OF_A_CALL, compare
-from tests.parity.differences import is_openai, without_id
-from tests.parity.joining import joined
-from tests.parity.rig import Rig
+from tests.parity.answers.asking import SeenAnswer, ask, open_client, told
+from tests.parity.answers.comparing import ADDED, OF_A_CALL, compare
+from tests.parity.answers.differences import is_openai, without_id
+from tests.parity.answers.joining import joined
+from tests.parity.cases.case import Case, Facts, Join, chunks, post
+from tests.parity.cases.table import all_cases
+from tests.parity.rig import ParityRig
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -63,25 +63,25 @@ LISTS = (
 class Baseline:
     """Answers that requests got when nothing else was asked. No dataclass: hypothesis would print megabytes of it."""
 
-    def __init__(self, cases: dict[str, Answer], lists: dict[tuple[Lists, str], Answer]) -> None:
+    def __init__(self, cases: dict[str, SeenAnswer], lists: dict[tuple[Lists, str], SeenAnswer]) -> None:
         self.cases = cases
         self.lists = lists
 
 
-async def answers_of(url: str, cases: Sequence[Case], at_once: int = AT_ONCE_MAX) -> list[Answer]:
+async def answers_of(url: str, cases: Sequence[Case], at_once: int = AT_ONCE_MAX) -> list[SeenAnswer]:
     """Send cases together; their answers in the same order."""
     room = asyncio.Semaphore(at_once)
 
     async with open_client() as http:
 
-        async def one(case: Case) -> Answer:
+        async def one(case: Case) -> SeenAnswer:
             async with room:
                 return await ask(http, url, case)
 
         return await asyncio.gather(*map(one, cases))
 
 
-def wrong(cases: Sequence[Case], expected: Sequence[Answer], got: Sequence[Answer]) -> str:
+def wrong(cases: Sequence[Case], expected: Sequence[SeenAnswer], got: Sequence[SeenAnswer]) -> str:
     """Say which answers are not as expected; empty when all are."""
     lines = []
     for case, one, other in zip(cases, expected, got, strict=True):
@@ -93,7 +93,7 @@ def wrong(cases: Sequence[Case], expected: Sequence[Answer], got: Sequence[Answe
 
 
 @pytest.fixture(scope="session")
-def alone(rig: Rig) -> Baseline:
+def alone(rig: ParityRig) -> Baseline:
     """What the proxy answers to each case, and to each text in a list of its own, when nothing else is asked."""
     lists = [(lists, text) for lists in LISTS for text in TEXTS]
     asked = [*CASES.values(), *(way.case([text]) for way, text in lists)]
@@ -101,7 +101,7 @@ def alone(rig: Rig) -> Baseline:
     return Baseline(dict(zip(CASES, answers, strict=False)), dict(zip(lists, answers[len(CASES) :], strict=True)))
 
 
-def test_all_cases_at_once_are_answered_as_alone(rig: Rig, alone: Baseline) -> None:
+def test_all_cases_at_once_are_answered_as_alone(rig: ParityRig, alone: Baseline) -> None:
     names = [*CASES] * TIMES
     random.Random(SEED).shuffle(names)
     cases = [CASES[name] for name in names]
@@ -119,7 +119,7 @@ ITEM = st.one_of(
 
 @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(items=st.lists(ITEM, min_size=2, max_size=60))
-def test_any_mix_at_once_is_answered_as_alone(rig: Rig, alone: Baseline, items: list[Any]) -> None:
+def test_any_mix_at_once_is_answered_as_alone(rig: ParityRig, alone: Baseline, items: list[Any]) -> None:
     cases, expected = [], []
     for item in items:
         if isinstance(item, str):

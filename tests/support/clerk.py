@@ -20,7 +20,7 @@ INPUTS_MAX = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class ClerkJob:
     """One claimed job.
 
     Attributes:
@@ -46,26 +46,26 @@ class Clerk:
     def __init__(self, queue: BatcherQueue) -> None:
         self._queue = queue
 
-    async def claim(self, count: int) -> list[Job]:
+    async def claim(self, count: int) -> list[ClerkJob]:
         """Wait until there are `count` jobs, and claim them."""
-        jobs: list[Job] = []
+        jobs: list[ClerkJob] = []
 
         async def has_all() -> bool:
             claim = await self._queue.claim(INPUTS_MAX, 0, bulk=INPUTS_MAX)
             frames = itertools.chain(((f, False) for f in claim.fresh), ((f, True) for f in claim.bulk))
-            jobs.extend(Job(*decode_job(frame), is_bulk) for frame, is_bulk in frames)
+            jobs.extend(ClerkJob(*decode_job(frame), is_bulk) for frame, is_bulk in frames)
             return len(jobs) >= count
 
         await wait_until(has_all)
         assert len(jobs) == count
         return jobs
 
-    async def reply(self, job: Job, body: bytes | None = None, status: int = 200, **header: Any) -> None:
+    async def reply(self, job: ClerkJob, body: bytes | None = None, status: int = 200, **header: Any) -> None:
         """Answer a job: with its vectors, or with `body`. The others are fields of `ReplyHeader`."""
         body = answer(job.texts) if body is None else body
         await self._queue.reply([(job.header.id, encode(ReplyHeader(job.header.id, status, **header), body))])
 
-    async def reply_all(self, jobs: Iterable[Job]) -> None:
+    async def reply_all(self, jobs: Iterable[ClerkJob]) -> None:
         """Answer jobs with their vectors."""
         for job in jobs:
             await self.reply(job)

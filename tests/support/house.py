@@ -20,7 +20,7 @@ Json = Any
 
 
 @dataclass
-class Reply:
+class HttpAnswer:
     """What a client saw."""
 
     status: int
@@ -60,7 +60,7 @@ class House:
         self._stack.push_async_callback(batcher.stop)
         return batcher
 
-    async def ask(self, method: str, path: str, body: Json = None, **headers: str) -> Reply:
+    async def ask(self, method: str, path: str, body: Json = None, **headers: str) -> HttpAnswer:
         """Send a request; return what comes back. A body is JSON unless it is bytes; `_` in a header's name is `-`.
 
         Without a `content_type` bytes are sent without one.
@@ -72,13 +72,13 @@ class House:
         async with self.http.request(
             method, self.url + path, data=data, headers=sent, skip_auto_headers=["Content-Type"]
         ) as answer:
-            return Reply(answer.status, answer.headers, await answer.read())
+            return HttpAnswer(answer.status, answer.headers, await answer.read())
 
-    async def post(self, path: str, body: Json, **headers: str) -> Reply:
+    async def post(self, path: str, body: Json, **headers: str) -> HttpAnswer:
         """POST."""
         return await self.ask("POST", path, body, **headers)
 
-    async def get(self, path: str, **headers: str) -> Reply:
+    async def get(self, path: str, **headers: str) -> HttpAnswer:
         """GET."""
         return await self.ask("GET", path, **headers)
 

@@ -9,7 +9,7 @@ CHUNK_BYTES = 65_536
 
 
 @dataclass
-class Answer:
+class RawAnswer:
     """One answer; status 9 is one of HTTP/0.9, a body without a head."""
 
     status: int
@@ -36,26 +36,26 @@ class RawConnection:
         with suppress(OSError):
             self._writer.write_eof()
 
-    async def answer(self) -> Answer | None:
+    async def answer(self) -> RawAnswer | None:
         """Return the next answer that is final; None when the connection ends instead."""
         while True:
             try:
                 head = await self._reader.readuntil(b"\r\n\r\n")
             except asyncio.IncompleteReadError as error:
-                return Answer(9, body=error.partial) if error.partial else None
+                return RawAnswer(9, body=error.partial) if error.partial else None
             except ConnectionError:
                 return None
             lines = head.decode("latin-1").split("\r\n")
             if not lines[0].startswith("HTTP/1."):
-                return Answer(9, body=head)
+                return RawAnswer(9, body=head)
             status = int(lines[0].split()[1])
             if status >= 200:
                 break
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:-2])}
         try:
-            return Answer(status, headers, await self._body(status, headers))
+            return RawAnswer(status, headers, await self._body(status, headers))
         except (ConnectionError, asyncio.IncompleteReadError):
-            return Answer(status, headers, b"broken off")
+            return RawAnswer(status, headers, b"broken off")
 
     async def _body(self, status: int, headers: dict[str, str]) -> bytes:
         if "chunked" in headers.get("transfer-encoding", ""):

@@ -13,7 +13,7 @@ Cost = Callable[[int, int], float]  # units, calls in flight -> seconds
 
 
 @dataclass
-class Upstream:
+class ModelledUpstream:
     """Some servers, each of which works on one call at a time, the oldest first.
 
     Attributes:
@@ -52,7 +52,7 @@ class Run:
 
 
 def drive(
-    upstream: Upstream,
+    upstream: ModelledUpstream,
     calls: int,
     tuner: Tuner | None = None,
     fixed: Setting | None = None,

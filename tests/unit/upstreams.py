@@ -13,7 +13,7 @@ NO_SESSION: Any = None
 NO_CLIENT = HttpClient(NO_SESSION, "http://nowhere", None)
 
 
-class Trials:
+class LoneTrials:
     """One batcher's, with nobody else about."""
 
     def __init__(self) -> None:

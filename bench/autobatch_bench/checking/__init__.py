@@ -1,1 +1,1 @@
-"""Whether every answer is the sender's own."""
+"""Checks that each answer is the sender's own."""

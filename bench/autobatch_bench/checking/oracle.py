@@ -1,7 +1,7 @@
-"""Vectors that name their text: a mixed-up answer is seen at once, and making one costs almost nothing.
+"""Vectors that name their text: a mixed-up answer is detected at once, and computing one costs almost nothing.
 
-Checking one costs even less while load runs: `names_in` compares what all vectors share and keeps what names the
-text, 96 of 4,400 bytes, for after the run.
+Checking an answer costs even less while load runs: `names_in` compares the part that all vectors share, and keeps the
+part that names the text, 96 of 4,400 bytes, for a comparison after the run.
 """
 
 import sys
@@ -11,23 +11,23 @@ from hashlib import blake2b
 
 import orjson
 
-DIMENSION = 384  # as all-MiniLM-L6-v2
+DIMENSION = 384  # as in all-MiniLM-L6-v2
 _NAMED = 8  # components that depend on the text; the others are filler of the usual width
 _NAME_BYTES = _NAMED * 12 + _NAMED - 1  # `0.` and ten digits each, and the commas between them
 _FILLER = b"".join(b",-0.0%06d" % (100_003 * i % 1_000_000) for i in range(1, DIMENSION - _NAMED + 1))
 _END = _FILLER + b"]"
-_NEXT, _LAST = _END + b",[", _END + b"]"  # what follows a name
+_NEXT, _LAST = _END + b",[", _END + b"]"  # the bytes after a name
 _ROW_BYTES = 1 + _NAME_BYTES + len(_END)
 
 
 def name(text: str) -> bytes:
-    """Return the components, as JSON, that stand for this text."""
+    """Return the components that name this text, as JSON."""
     digest = blake2b(text.encode(), digest_size=_NAMED * 4).digest()
     return b",".join([b"0.%010d" % int.from_bytes(digest[i : i + 4]) for i in range(0, len(digest), 4)])
 
 
 def row(text: str) -> bytes:
-    """Return the JSON array of `DIMENSION` numbers that stands for this text."""
+    """Return the vector that names this text, as a JSON array of `DIMENSION` numbers."""
     return b"[%b%b" % (name(text), _END)
 
 

@@ -1,4 +1,4 @@
-"""`autobatch bench compare`: servers that run already, under every kind of load, side by side."""
+"""`autobatch bench compare`: running servers under every kind of load, side by side."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -7,17 +7,17 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands.options import AsJson, Rounds, Seconds
-from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, Plan
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption
+from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, ComparisonOptions
 from autobatch_bench.comparing.sides import compare as compare_all
 from autobatch_bench.load.plain_http import AnswerError, read
-from autobatch_bench.load.traffic import Target
-from autobatch_bench.load.workloads import Kind, make
+from autobatch_bench.load.traffic import Endpoint
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import Side
 
-FAKE = '"bench/'  # in /info of the fakes: their vectors are the oracle's
+FAKE = '"bench/'  # in the fakes' /info: their vectors are the oracle's
 
 
 def _listed(numbers: Sequence[int]) -> str:
@@ -32,7 +32,7 @@ def compare(  # noqa: PLR0913 - options of a command
         str | None, typer.Option(help="URL of the workers' own port, if --proxy is nginx's; tells the two apart.")
     ] = None,
     batcher_metrics: Annotated[str | None, typer.Option(help="URL of a batcher's own port, for batch sizes.")] = None,
-    workload: Annotated[Kind, typer.Option(help="What is sent.")] = Kind.SHORT,
+    workload: Annotated[WorkloadKind, typer.Option(help="What is sent.")] = WorkloadKind.SHORT,
     n: Annotated[
         list[int] | None,
         typer.Option("--n", min=1, help=f"Requests at the same moment; several times. [default: {_listed(BURSTS)}]"),
@@ -41,9 +41,9 @@ def compare(  # noqa: PLR0913 - options of a command
         list[int] | None,
         typer.Option(min=1, help=f"Requests in flight; several times. [default: {_listed(CONCURRENCIES)}]"),
     ] = None,
-    seconds: Seconds = 3.0,
-    rounds: Rounds = 3,
-    as_json: AsJson = False,
+    seconds: SecondsOption = 3.0,
+    rounds: RoundsOption = 3,
+    as_json: JsonOption = False,
 ) -> None:
     """Compare an upstream and a proxy in front of it. Exit status 1 if any answer was wrong or failed."""
     console = Console(stderr=as_json)
@@ -56,7 +56,7 @@ def compare(  # noqa: PLR0913 - options of a command
         rig = Rig(sides, is_fake=is_fake, told=told)
         rig.warm_up()
         found = compare_all(
-            rig, direct, make(workload), Plan(seconds, rounds, n or BURSTS, concurrency or CONCURRENCIES)
+            rig, direct, make(workload), ComparisonOptions(seconds, rounds, n or BURSTS, concurrency or CONCURRENCIES)
         )
     if as_json:
         terminal.print_json({"comparison": found, "rounds": rig.rounds})
@@ -69,9 +69,9 @@ def compare(  # noqa: PLR0913 - options of a command
 
 
 def sides_of(direct: str, proxy: str, proxy_worker: str | None, batcher_metrics: str | None) -> dict[str, Side]:
-    """Return the sides that these URLs are.
+    """Return the sides for these URLs.
 
-    With the workers' own port, `proxy` is that one, and the public URL is `nginx`.
+    If the workers' own port is given, it is `proxy`, and the public URL is `nginx`.
     """
     metrics = _target(batcher_metrics) if batcher_metrics else None
     sides = {"direct": Side(_target(direct), {})}
@@ -81,7 +81,7 @@ def sides_of(direct: str, proxy: str, proxy_worker: str | None, batcher_metrics:
     return sides
 
 
-def _target(url: str) -> Target:
+def _target(url: str) -> Endpoint:
     parts = urlsplit(url)
     try:
         port = parts.port or 80
@@ -89,4 +89,4 @@ def _target(url: str) -> Target:
         raise typer.BadParameter(f"{url}: {error}") from error
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
         raise typer.BadParameter(f"{url}: must be http://host:port, without a path")
-    return Target(parts.hostname, port)
+    return Endpoint(parts.hostname, port)

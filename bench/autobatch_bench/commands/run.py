@@ -1,7 +1,7 @@
 """`autobatch bench run`: the proxy against one upstream, both started here, side by side in alternating rounds.
 
-On the `instant` upstream, which costs next to nothing, what is left is what the proxy costs. The load tool runs on the
-same cores as what it measures.
+The `instant` upstream costs almost nothing, so the figures show what the proxy costs. The load generator runs on the
+same cores as the system that it measures.
 """
 
 import itertools
@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands.options import AsJson, Rounds, Seconds, Workers
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing.rounds import Point, Round
-from autobatch_bench.load.workloads import Kind, make
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.rig import Rig
-from autobatch_bench.systems.system import Loop, ProxyPlan, Upstream, started
+from autobatch_bench.systems.system import Loop, ProxyPlan, UpstreamKind, started
 
 CONCURRENCIES = (1, 64, 512)
 SIDES = ("direct", "proxy")
@@ -23,8 +23,8 @@ SIDES = ("direct", "proxy")
 
 def run(  # noqa: PLR0913 - options of a command
     *,
-    upstream: Annotated[Upstream, typer.Option(help="What answers in the end.")] = Upstream.INSTANT,
-    workload: Annotated[Kind, typer.Option(help="What is sent.")] = Kind.SHORT,
+    upstream: Annotated[UpstreamKind, typer.Option(help="What answers in the end.")] = UpstreamKind.INSTANT,
+    workload: Annotated[WorkloadKind, typer.Option(help="What is sent.")] = WorkloadKind.SHORT,
     words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
     concurrency: Annotated[
         list[int] | None, typer.Option(min=1, help="Requests in flight; give it several times. [default: 1 64 512]")
@@ -34,15 +34,18 @@ def run(  # noqa: PLR0913 - options of a command
         typer.Option(min=0.1, help="Arrivals a second, in an open loop instead; give it several times."),
     ] = None,
     repeat_share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of texts that were sent before.")] = 0.0,
-    seconds: Seconds = 4.0,
-    rounds: Rounds = 3,
-    workers: Workers = 2,
+    seconds: SecondsOption = 4.0,
+    rounds: RoundsOption = 3,
+    workers: WorkersOption = 2,
     upstream_loop: Annotated[
         Loop, typer.Option(help="Event loop of the fakes; on uvloop they cost less and are harder to keep up with.")
     ] = Loop.ASYNCIO,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Measure direct and through the proxy, both started here. Exit status 1 if any answer was wrong or failed."""
+    """Measure an upstream directly and through the proxy, both started here.
+
+    Exit status 1 if any answer was wrong or failed.
+    """
     console = Console(stderr=as_json)
     sent = make(workload, words=words)
     loads = open_rate or concurrency or CONCURRENCIES
@@ -51,7 +54,7 @@ def run(  # noqa: PLR0913 - options of a command
         started(upstream, upstream_loop, (ProxyPlan(workers=workers),)) as sides,
         terminal.progress(console, len(SIDES) * (1 + rounds * len(loads))) as told,
     ):
-        rig = Rig(sides, is_fake=upstream is not Upstream.EMBEDDER, told=told, repeat_share=repeat_share)
+        rig = Rig(sides, is_fake=upstream is not UpstreamKind.EMBEDDER, told=told, repeat_share=repeat_share)
         rig.warm_up()
 
         def measured(load: float) -> Point:

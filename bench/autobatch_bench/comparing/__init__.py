@@ -1,1 +1,1 @@
-"""Sides beside each other: rounds, promises, and the runs that judge them."""
+"""Comparing sides: rounds of load, targets, and the runs that measure them."""

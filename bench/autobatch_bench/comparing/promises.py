@@ -1,10 +1,10 @@
-"""What autobatch promises to reach, and whether a run reached it. Pure: figures in, verdicts out.
+"""The targets that autobatch promises to reach, and whether a run reached them. Pure: figures in, results out.
 
-Every figure is a ratio or a difference within one run, so that it says something on other machines too; CPU times and
+Every figure is a ratio or a difference within one run, so that it is meaningful on other machines, too; CPU times and
 memory are the exceptions.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -12,13 +12,13 @@ from autobatch_bench.comparing.rounds import Spread
 
 
 class Target(msgspec.Struct, frozen=True):
-    """One promise.
+    """One target.
 
     Attributes:
-        key: Of the figure that is held against the bound; begins with its group, `T1` to `T6`.
-        what: The figure in words.
+        key: Of the figure that is compared with the bound; begins with the group, `T1` to `T6`.
+        what: Describes the figure.
         bound: What it must reach, or must not exceed.
-        is_most: Whether the bound is the most that is allowed.
+        is_most: Whether the bound is a maximum.
         unit: Of figure and bound.
     """
 
@@ -34,13 +34,13 @@ class Target(msgspec.Struct, frozen=True):
         return self.key.partition(".")[0]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class TargetResult(msgspec.Struct, frozen=True):
     """A target and what was measured.
 
     Attributes:
-        target: The promise.
+        target: What was promised.
         figure: None when it could not be measured.
-        note: Why, then.
+        note: Why it could not.
         text: `ok`, `missed` or `not measured`.
     """
 
@@ -50,7 +50,7 @@ class Verdict(msgspec.Struct, frozen=True):
     text: str
 
 
-Figures = Mapping[str, Spread | str]  # by target key; words say why there is no figure
+Figures = dict[str, Spread | str]  # by target key; a text says why there is no figure
 
 
 def _least(key: str, what: str, bound: float, unit: str = "x") -> Target:
@@ -103,12 +103,12 @@ TARGETS: tuple[Target, ...] = (
     _most("T6.float.lone", "1 in flight: p50 of OpenAI float, proxy - direct", 1.32, "ms"),
 )
 
-#: What is measured along the way and has no bound, by key.
+#: Figures that are measured without a bound, by key.
 ASIDES = {"T2.bare": "short, the bare model's best at a fixed batch size"}
 
 
-def evaluate(figures: Figures, groups: Collection[str], targets: Sequence[Target] = TARGETS) -> list[Verdict]:
-    """Hold every target of these groups against what was measured."""
+def evaluate(figures: Figures, groups: Collection[str], targets: Sequence[Target] = TARGETS) -> list[TargetResult]:
+    """Compare every target of these groups with the measured figures."""
     verdicts = []
     for target in targets:
         if target.group in groups:
@@ -117,11 +117,11 @@ def evaluate(figures: Figures, groups: Collection[str], targets: Sequence[Target
     return verdicts
 
 
-def _verdict(target: Target, figure: Spread | str) -> Verdict:
+def _verdict(target: Target, figure: Spread | str) -> TargetResult:
     if isinstance(figure, str):
-        return Verdict(target, None, figure, "not measured")
+        return TargetResult(target, None, figure, "not measured")
     is_reached = figure.median <= target.bound if target.is_most else figure.median >= target.bound
-    return Verdict(target, figure, "", "ok" if is_reached else "missed")
+    return TargetResult(target, figure, "", "ok" if is_reached else "missed")
 
 
 def asides(figures: Figures) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rounds, and what they say together: medians, ratios of neighbours, and their spread. Pure."""
+"""Rounds, and figures over several of them: medians, ratios within a pair, and their spread. Pure."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ import msgspec
 from autobatch_bench.load.outcome import NO_ANSWER, Outcome, percentile_ms
 from autobatch_bench.systems.server_timing import median_parts_ms
 
-Pair = dict[str, "Round"]  # side -> its round; all ran one after the other, so they saw the same machine
+Pair = dict[str, "Round"]  # side -> its round; all ran in succession, so the machine was in the same state
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,14 +17,15 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         side: `direct`, `proxy` or another name of the system.
         workload: Name of what was sent.
-        load: How, in words.
+        load: Describes how it was sent.
         seconds: How long it took.
         per_second: Right answers a second.
-        right: Answers that were as they should be.
-        wrong: Answers with status 200 that were not.
-        refused: Answers with status 429 of an upstream asked directly: TEI's way of saying that it has no permits.
-        failed: Status -> other answers; 0 is no answer.
-        late: Requests that the load tool itself sent late.
+        right: Correct answers.
+        wrong: Incorrect answers with status 200.
+        refused: Answers with status 429 from an upstream that was called directly: TEI sends them when it has no
+            permits.
+        failed: Status -> other answers; 0 is a request without an answer.
+        late: Requests that the load generator itself sent late.
         cpu_us: Role -> CPU microseconds for each right answer.
         parts_ms: Part of the proxy's `server-timing` -> its median.
     """
@@ -47,7 +48,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bad(self) -> int:
-        """Answers that should not have been."""
+        """The number of incorrect answers."""
         return self.wrong + sum(self.failed.values())
 
 
@@ -59,21 +60,21 @@ class Spread(msgspec.Struct, frozen=True):
     high: float
 
     def __str__(self) -> str:
-        """For tables."""
+        """The figure as shown in tables."""
         if self.low == self.high:
             return f"{self.median:,.2f}"
         return f"{self.median:,.2f} ({self.low:,.2f}..{self.high:,.2f})"
 
 
 class Point(msgspec.Struct, frozen=True):
-    """All rounds at one setting of what is varied; `x` is that setting."""
+    """All rounds at one value of the parameter that is varied; `x` is that value."""
 
     x: float | str
     pairs: list[Pair]
 
 
 def summed_up(side: str, workload: str, load: str, outcome: Outcome, cpu_s: Mapping[str, float]) -> Round:
-    """Return what a run saw as a round; `cpu_s` is what each role used meanwhile."""
+    """Return a run's outcome as a round; `cpu_s` is the CPU time that each role used meanwhile."""
     failed = dict(outcome.failed)
     refused = failed.pop(429, 0) if side == "direct" else 0
     latencies = sorted(outcome.latencies_s)
@@ -120,13 +121,13 @@ def difference(pairs: Sequence[Pair], above: str, below: str, name: str) -> Spre
 
 
 def cpu_us(pairs: Sequence[Pair], side: str) -> dict[str, Spread]:
-    """Return the CPU microseconds a request of each role; none where there is no /proc."""
+    """Return the CPU microseconds a request of each role; none if there is no /proc."""
     roles = pairs[0][side].cpu_us
     return {role: spread([pair[side].cpu_us[role] for pair in pairs]) for role in roles}
 
 
 def faults(rounds: Sequence[Round]) -> list[str]:
-    """Return a line for each kind of bad answer, by side; none when all was well."""
+    """Return a line for each kind of bad answer, by side; none if all answers were right."""
     lines = []
     for side in dict.fromkeys(each.side for each in rounds):
         mine = [each for each in rounds if each.side == side]

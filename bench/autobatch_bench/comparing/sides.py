@@ -1,4 +1,4 @@
-"""What one upstream and the proxy in front of it do under every kind of load, side by side: the body of a report."""
+"""One upstream and the proxy in front of it under every kind of load, side by side: the main part of a report."""
 
 from collections.abc import Sequence
 
@@ -6,21 +6,21 @@ import msgspec
 
 from autobatch_bench.comparing.rounds import Pair, Point, Round, of, spread
 from autobatch_bench.load.plain_http import read
-from autobatch_bench.load.workloads import Kind, Workload, make
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make
 from autobatch_bench.systems.process_stats import memory_mb
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.server_timing import Buckets, batch_buckets, batches_between
 
 BOTH = ("direct", "proxy")
 CONCURRENCIES = (1, 8, 32, 64, 128, 256, 512)
-RATE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1)  # of what the upstream reached directly
+RATE_SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0, 1.1)  # of the rate that the upstream reached directly
 LENGTHS_WORDS = (4, 16, 64, 256)
 BURSTS = (1, 5, 10, 30, 50, 100, 200, 500, 1000)
 LENGTH_CONCURRENCY = 64
-BREAKDOWN_CONCURRENCY = 8  # little queueing of the load tool's own, and some company for each request
+BREAKDOWN_CONCURRENCY = 8  # little queueing in the load generator itself, and several requests in flight
 
 
-class Plan(msgspec.Struct, frozen=True):
+class ComparisonOptions(msgspec.Struct, frozen=True):
     """How much is measured."""
 
     seconds: float
@@ -29,23 +29,23 @@ class Plan(msgspec.Struct, frozen=True):
     concurrencies: Sequence[int] = CONCURRENCIES
     rate_shares: Sequence[float] = RATE_SHARES
     lengths_words: Sequence[int] = LENGTHS_WORDS
-    kinds: Sequence[Kind] = (Kind.SHORT, Kind.FIXED, Kind.MIXED, Kind.SEVERAL)
+    kinds: Sequence[WorkloadKind] = (WorkloadKind.SHORT, WorkloadKind.FIXED, WorkloadKind.MIXED, WorkloadKind.SEVERAL)
 
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream, direct and through the proxy.
 
     Attributes:
-        upstream: What it is, in words.
-        workload: What was sent where nothing else is said.
+        upstream: Its description.
+        workload: What was sent unless stated otherwise.
         bursts: x is the requests sent at the same moment.
         concurrency: x is the requests in flight.
         rates: x is arrivals a second.
         lengths: x is words in a text.
         workloads: x is the name of the workload.
-        batches: Bucket -> batches meanwhile; empty where no batcher was asked.
+        batches: Bucket -> batches meanwhile; empty if no batcher was asked.
         parts_ms: Part of a request's time -> its median: see `parts_ms`.
-        memory_mb: `VmRSS`, now, and `VmHWM`, at most, after all of it -> role -> MB of its largest process.
+        memory_mb: `VmRSS` (current) and `VmHWM` (peak) after the comparison -> role -> MB of its largest process.
     """
 
     upstream: str
@@ -60,36 +60,37 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     memory_mb: dict[str, dict[str, float]]
 
 
-def compare(rig: Rig, upstream: str, workload: Workload, plan: Plan) -> Comparison:
+def compare(rig: Rig, upstream: str, workload: Workload, options: ComparisonOptions) -> Comparison:
     """Measure everything."""
     before = _buckets(rig)
-    concurrency = [_closed(rig, c, workload, c, plan) for c in plan.concurrencies]
+    concurrency = [_closed(rig, c, workload, c, options) for c in options.concurrencies]
     best = max((of(point.pairs, "direct", "per_second").median for point in concurrency), default=0.0)
     return Comparison(
         upstream=upstream,
         workload=workload.name,
         concurrency=concurrency,
-        rates=[_open(rig, share * best, workload, plan) for share in plan.rate_shares if best],
+        rates=[_open(rig, share * best, workload, options) for share in options.rate_shares if best],
         bursts=[
-            rig.alternate(n, BOTH, plan.rounds, lambda side, n=n: rig.burst(side, workload, n))  # type: ignore[misc]
-            for n in plan.bursts
+            rig.alternate(n, BOTH, options.rounds, lambda side, n=n: rig.burst(side, workload, n))  # type: ignore[misc]
+            for n in options.bursts
         ],
         lengths=[
-            _closed(rig, words, make(Kind.FIXED, words=words), LENGTH_CONCURRENCY, plan) for words in plan.lengths_words
+            _closed(rig, words, make(WorkloadKind.FIXED, words=words), LENGTH_CONCURRENCY, options)
+            for words in options.lengths_words
         ],
-        workloads=[_closed(rig, kind, make(kind), LENGTH_CONCURRENCY, plan) for kind in plan.kinds],
-        parts_ms=_breakdown(rig, workload, plan),
+        workloads=[_closed(rig, kind, make(kind), LENGTH_CONCURRENCY, options) for kind in options.kinds],
+        parts_ms=_breakdown(rig, workload, options),
         batches=batches_between(before, _buckets(rig)),
         memory_mb={field: memory_mb(rig.sides["proxy"].pids, field) for field in ("VmRSS", "VmHWM")},
     )
 
 
 def parts_ms(pairs: Sequence[Pair]) -> dict[str, float]:
-    """Part a request's time from rounds on `proxy`, which is the workers' own port, and on `nginx` if there is one.
+    """Split a request's time, from rounds on `proxy`, which is the workers' own port, and on `nginx` if there is one.
 
     Returns:
-        Medians over the rounds; never below zero, which chance could make of a difference. Where the proxy does not
-        say how long a request was in the queue and upstream, `behind nginx` is all of that and the worker.
+        Medians over the rounds; never below zero, although a difference could be by chance. If the proxy does not
+        report how long a request was in the queue and upstream, `behind nginx` includes that time and the worker's.
     """
     workers = [pair["proxy"] for pair in pairs]
     parts: dict[str, float] = {}
@@ -105,29 +106,31 @@ def parts_ms(pairs: Sequence[Pair]) -> dict[str, float]:
     return parts
 
 
-def _closed(rig: Rig, x: float | str, workload: Workload, concurrency: int, plan: Plan) -> Point:
+def _closed(rig: Rig, x: float | str, workload: Workload, concurrency: int, options: ComparisonOptions) -> Point:
     def measure(side: str) -> Round:
-        return rig.closed(side, workload, concurrency, plan.seconds)
+        return rig.closed(side, workload, concurrency, options.seconds)
 
-    return rig.alternate(x, BOTH, plan.rounds, measure)
+    return rig.alternate(x, BOTH, options.rounds, measure)
 
 
-def _open(rig: Rig, per_second: float, workload: Workload, plan: Plan) -> Point:
-    seeds = iter(range(2 * plan.rounds))
+def _open(rig: Rig, per_second: float, workload: Workload, options: ComparisonOptions) -> Point:
+    seeds = iter(range(2 * options.rounds))
 
     def measure(side: str) -> Round:
-        return rig.open(side, workload, per_second, plan.seconds, next(seeds) // 2)  # both sides of a pair: the same
+        return rig.open(
+            side, workload, per_second, options.seconds, next(seeds) // 2
+        )  # the same for both sides of a pair
 
-    return rig.alternate(per_second, BOTH, plan.rounds, measure)
+    return rig.alternate(per_second, BOTH, options.rounds, measure)
 
 
-def _breakdown(rig: Rig, workload: Workload, plan: Plan) -> dict[str, float]:
+def _breakdown(rig: Rig, workload: Workload, options: ComparisonOptions) -> dict[str, float]:
     sides = [side for side in ("proxy", "nginx") if side in rig.sides]
 
     def measure(side: str) -> Round:
-        return rig.closed(side, workload, BREAKDOWN_CONCURRENCY, plan.seconds)
+        return rig.closed(side, workload, BREAKDOWN_CONCURRENCY, options.seconds)
 
-    return parts_ms(rig.alternate(0, sides, plan.rounds, measure).pairs)
+    return parts_ms(rig.alternate(0, sides, options.rounds, measure).pairs)
 
 
 def _buckets(rig: Rig) -> Buckets:

@@ -1,34 +1,34 @@
-"""Measure what `autobatch_bench.comparing.promises` promises: one function for each group, from a rig to figures."""
+"""Measure the targets of `autobatch_bench.comparing.promises`: one function for each group, from a rig to figures."""
 
 import asyncio
 import time
 from collections.abc import Mapping
 
+from autobatch_bench.comparing.promises import Figures
 from autobatch_bench.comparing.rounds import Point, Round, Spread, cpu_us, difference, ratio, spread
 from autobatch_bench.load.plain_http import post, read
-from autobatch_bench.load.workloads import BULK_INPUTS, Kind, Workload, make, several_short
+from autobatch_bench.load.workloads import BULK_INPUTS, Workload, WorkloadKind, make, several_short
 from autobatch_bench.systems.process_stats import memory_mb
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.server_timing import in_flight_inputs
 
-BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # at which the bare model is tried
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)  # at which the model alone is measured
 CROWD = 512
 IN_FLIGHT = 64
 SINGLE_CLIENTS = 200
 WAITING = 10_000
-WAITING_S = 60.0  # for all of them to be there
-METRICS_EVERY_S = 1.0  # as often as workers bring their figures up to date
-SOAK_PER_SECOND = 300.0  # moderate: about a fortieth of what the instant upstream lets through
+WAITING_S = 60.0  # until all of them have arrived
+METRICS_EVERY_S = 1.0  # as often as workers update their metrics
+SOAK_PER_SECOND = 300.0  # moderate: about a fortieth of the instant upstream's rate
 SOAK_WARM_UP_S = 10.0
-FIFO = "fifo"  # the side whose batcher does not look at lengths
+FIFO = "fifo"  # the side whose batcher ignores lengths
 
-Figures = dict[str, Spread | str]
 BOTH = ("direct", "proxy")
 
 
 def cost(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T1, on the instant upstream."""
-    short = make(Kind.SHORT)
+    short = make(WorkloadKind.SHORT)
     crowd = _closed(rig, short, CROWD, seconds, rounds)
     lone = _closed(rig, short, 1, seconds / 2, rounds)
     used = cpu_us(crowd.pairs, "proxy")
@@ -41,7 +41,11 @@ def cost(rig: Rig, seconds: float, rounds: int) -> Figures:
 
 def openai(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T6, on the instant upstream: the same texts in TEI's form and in OpenAI's, in alternating rounds."""
-    forms = {"tei": make(Kind.SHORT), "float": make(Kind.OPENAI), "base64": make(Kind.OPENAI_BASE64)}
+    forms = {
+        "tei": make(WorkloadKind.SHORT),
+        "float": make(WorkloadKind.OPENAI),
+        "base64": make(WorkloadKind.OPENAI_BASE64),
+    }
 
     def measure(form: str) -> Round:
         return rig.closed("proxy", forms[form], CROWD, seconds)
@@ -56,26 +60,26 @@ def openai(rig: Rig, seconds: float, rounds: int) -> Figures:
 
 
 def gain(rig: Rig, seconds: float, rounds: int) -> Figures:
-    """T2, on the embedder; `fifo` is compared where the rig has that side."""
+    """T2, on the embedder; `fifo` is compared if the rig has that side."""
     figures: Figures = {}
-    short = make(Kind.SHORT)
+    short = make(WorkloadKind.SHORT)
     bare = _inputs_per_second(rig, seconds / 3)
     short_point = _closed(rig, short, IN_FLIGHT, seconds, rounds)
-    bare += _inputs_per_second(rig, seconds / 3)  # before and after, as the machine may have changed
+    bare += _inputs_per_second(rig, seconds / 3)  # before and after, because the machine may have changed
     best, size = max(bare)
     figures["T2.bare"] = f"{best:,.0f} inputs/s, in batches of {size}"
     figures["T2.short.best"] = spread([pair["proxy"].per_second / best for pair in short_point.pairs])
     figures["T2.short.rate"] = ratio(short_point.pairs, "proxy", "direct")
     figures["T2.short.p99"] = ratio(short_point.pairs, "proxy", "direct", "p99_ms")
-    # Long texts are few: a round must be long enough to have its share of them.
+    # Long texts are rare: a round must be long enough to contain some.
     sides = (*BOTH, FIFO) if FIFO in rig.sides else BOTH
-    mixed = _closed(rig, make(Kind.MIXED), IN_FLIGHT, 1.5 * seconds, rounds, sides)
+    mixed = _closed(rig, make(WorkloadKind.MIXED), IN_FLIGHT, 1.5 * seconds, rounds, sides)
     figures["T2.mixed.rate"] = ratio(mixed.pairs, "proxy", "direct")
     figures["T2.mixed.p99"] = ratio(mixed.pairs, "proxy", "direct", "p99_ms")
     figures["T2.mixed.fifo"] = (
         ratio(mixed.pairs, "proxy", FIFO) if FIFO in rig.sides else "this batcher has no BATCH_SHAPE"
     )
-    for kind in (Kind.FIXED, Kind.SEVERAL):
+    for kind in (WorkloadKind.FIXED, WorkloadKind.SEVERAL):
         point = _closed(rig, make(kind), IN_FLIGHT, seconds, rounds)
         figures[f"T2.{kind}.rate"] = ratio(point.pairs, "proxy", "direct")
     lone = _closed(rig, short, 1, seconds / 2, rounds)
@@ -87,13 +91,13 @@ def order(rig: Rig, seconds: float, rounds: int) -> Figures:
     """T3, on the tei-queue upstream."""
     return {
         f"T3.{kind}.rate": ratio(_closed(rig, make(kind), IN_FLIGHT, seconds, rounds).pairs, "proxy", "direct")
-        for kind in (Kind.MIXED, Kind.FIXED)
+        for kind in (WorkloadKind.MIXED, WorkloadKind.FIXED)
     }
 
 
 def fairness(rig: Rig, upstream: str, seconds: float, rounds: int) -> Figures:
-    """T4, on any upstream: what one client with long lists does to the others."""
-    short, bulk = make(Kind.SHORT), several_short(BULK_INPUTS)
+    """T4, on any upstream: how one client with long lists affects the others."""
+    short, bulk = make(WorkloadKind.SHORT), several_short(BULK_INPUTS)
     ratios, finished = [], []
     for _ in range(rounds):
         alone = rig.closed("proxy", short, SINGLE_CLIENTS, seconds)
@@ -104,7 +108,7 @@ def fairness(rig: Rig, upstream: str, seconds: float, rounds: int) -> Figures:
 
 
 def memory(rig: Rig) -> Figures:
-    """T5, on the instant upstream with its gate shut while the requests wait."""
+    """T5, on the instant upstream with its gate closed while the requests wait."""
     upstream, side = rig.sides["direct"].target, rig.sides["proxy"]
     seen: dict[str, float] = {}
     waiting = 0.0
@@ -120,7 +124,7 @@ def memory(rig: Rig) -> Figures:
 
     post(upstream, "/gate/close")
     try:
-        rig.burst("proxy", make(Kind.SHORT), WAITING, look)
+        rig.burst("proxy", make(WorkloadKind.SHORT), WAITING, look)
     except OSError as error:
         return dict.fromkeys(("T5.worker", "T5.batcher"), f"{WAITING:,} connections cannot be opened: {error}")
     finally:
@@ -131,8 +135,8 @@ def memory(rig: Rig) -> Figures:
 
 
 def soak(rig: Rig, minutes: float) -> Figures:
-    """T5's soak: memory before and after so many minutes of moderate load, on the instant upstream."""
-    mixed, pids = make(Kind.MIXED), rig.sides["proxy"].pids
+    """T5's soak: memory before and after some minutes of moderate load, on the instant upstream."""
+    mixed, pids = make(WorkloadKind.MIXED), rig.sides["proxy"].pids
     rig.open("proxy", mixed, SOAK_PER_SECOND, SOAK_WARM_UP_S, 0)
     before = memory_mb(pids)
     rig.open("proxy", mixed, SOAK_PER_SECOND, minutes * 60, 1)
@@ -151,7 +155,7 @@ def _closed(
 
 
 def _inputs_per_second(rig: Rig, seconds: float) -> list[tuple[float, int]]:
-    """What the bare model does with batches of one size, one after the other, and that size."""
+    """Return the inputs per second of the model alone with batches of each size, one at a time, and the size."""
     return [(rig.closed("direct", several_short(size), 1, seconds).per_second * size, size) for size in BATCH_SIZES]
 
 

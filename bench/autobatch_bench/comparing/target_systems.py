@@ -1,4 +1,4 @@
-"""Which systems the targets are measured on: started one after the other, each for all groups that need it."""
+"""The systems on which the targets are measured: started in turn, each for all groups that need it."""
 
 import resource
 from collections.abc import Callable, Collection, Sequence
@@ -8,12 +8,13 @@ import msgspec
 from pydantic import ValidationError
 
 from autobatch_bench.comparing import target_runs
+from autobatch_bench.comparing.promises import Figures
 from autobatch_bench.comparing.rounds import Round
 from autobatch_bench.systems.rig import Rig
-from autobatch_bench.systems.system import ProxyPlan, Upstream, started
+from autobatch_bench.systems.system import ProxyPlan, UpstreamKind, started
 from autobatch_shared.settings.definitions import BatcherSettings
 
-#: For 10,000 requests that wait for a gate; one worker has them all, which is the harder case.
+#: For 10,000 requests that wait at a closed gate; a single worker holds them all, which is the harder case.
 PATIENT = ProxyPlan(
     settings={"MAX_QUEUE_SIZE": "20000", "REQUEST_TIMEOUT_MS": "600000", "UPSTREAM_TIMEOUT_MS": "600000"}, workers=1
 )
@@ -22,18 +23,18 @@ UNLESS_ASKED = {
     "T4.embedder.bulk": "only with --full",
     "T5.soak": "only with --soak-minutes",
 }
-FILES_MAX = 25_000  # two sockets a request would be 20,000; a process here needs half of them
+FILES_MAX = 25_000  # two sockets per request are 20,000; each process needs half of them
 
 
-class Plan(msgspec.Struct, frozen=True):
+class TargetOptions(msgspec.Struct, frozen=True):
     """How much is measured.
 
     Attributes:
         groups: Names of target groups, such as `T1`.
         seconds: Length of one round.
-        rounds: Of each side.
-        workers: Of each proxy.
-        soak_minutes: 0: no soak.
+        rounds: For each side.
+        workers: For each proxy.
+        soak_minutes: Length of the soak; 0: no soak.
         is_full: Whether fairness is measured on the embedder too.
     """
 
@@ -48,22 +49,22 @@ class Plan(msgspec.Struct, frozen=True):
 class _Stage(NamedTuple):
     """One system, and what each group measures on it."""
 
-    upstream: Upstream
+    upstream: UpstreamKind
     proxies: Sequence[ProxyPlan]
-    parts: Sequence[tuple[str, Callable[[Rig], target_runs.Figures]]]
+    parts: Sequence[tuple[str, Callable[[Rig], Figures]]]
 
 
-def measure(plan: Plan, told: Callable[[Round], None]) -> tuple[target_runs.Figures, list[Round]]:
+def measure(options: TargetOptions, told: Callable[[Round], None]) -> tuple[Figures, list[Round]]:
     """Return a figure for each target of the groups, and every round."""
-    figures: target_runs.Figures = dict(UNLESS_ASKED)
+    figures: Figures = dict(UNLESS_ASKED)
     rounds: list[Round] = []
     _allow_files()
-    for stage in _stages(plan):
-        runs = [run for group, run in stage.parts if group in plan.groups]
+    for stage in _stages(options):
+        runs = [run for group, run in stage.parts if group in options.groups]
         if not runs:
             continue
         with started(stage.upstream, proxies=stage.proxies) as sides:
-            rig = Rig(sides, is_fake=stage.upstream is not Upstream.EMBEDDER, told=told)
+            rig = Rig(sides, is_fake=stage.upstream is not UpstreamKind.EMBEDDER, told=told)
             rig.warm_up()
             for run in runs:
                 figures |= run(rig)
@@ -71,11 +72,11 @@ def measure(plan: Plan, told: Callable[[Round], None]) -> tuple[target_runs.Figu
     return figures, rounds
 
 
-def _stages(plan: Plan) -> list[_Stage]:
-    """Everything that could be run; one system after the other, as they share the machine."""
-    seconds, rounds, usual = plan.seconds, plan.rounds, ProxyPlan(workers=plan.workers)
+def _stages(options: TargetOptions) -> list[_Stage]:
+    """Return everything that could be run; one system at a time, because they share the machine."""
+    seconds, rounds, usual = options.seconds, options.rounds, ProxyPlan(workers=options.workers)
 
-    def fairness(upstream: Upstream) -> Callable[[Rig], target_runs.Figures]:
+    def fairness(upstream: UpstreamKind) -> Callable[[Rig], Figures]:
         return lambda rig: target_runs.fairness(rig, upstream, seconds, rounds)
 
     cost = ("T1", lambda rig: target_runs.cost(rig, seconds, rounds))
@@ -83,19 +84,19 @@ def _stages(plan: Plan) -> list[_Stage]:
     order = ("T3", lambda rig: target_runs.order(rig, seconds, rounds))
     openai = ("T6", lambda rig: target_runs.openai(rig, seconds, rounds))
     memory = ("T5", target_runs.memory)
-    soak = ("T5", lambda rig: target_runs.soak(rig, plan.soak_minutes))
-    embedder = (gain, ("T4", fairness(Upstream.EMBEDDER))) if plan.is_full else (gain,)
+    soak = ("T5", lambda rig: target_runs.soak(rig, options.soak_minutes))
+    embedder = (gain, ("T4", fairness(UpstreamKind.EMBEDDER))) if options.is_full else (gain,)
     return [
-        _Stage(Upstream.INSTANT, (usual,), (cost, openai, ("T4", fairness(Upstream.INSTANT)))),
-        _Stage(Upstream.TEI_QUEUE, (usual,), (order, ("T4", fairness(Upstream.TEI_QUEUE)))),
-        _Stage(Upstream.EMBEDDER, (usual, *_fifo(plan.workers)), embedder),
-        _Stage(Upstream.INSTANT, (PATIENT,), (memory,)),
-        _Stage(Upstream.INSTANT, (usual,), (soak,) if plan.soak_minutes else ()),
+        _Stage(UpstreamKind.INSTANT, (usual,), (cost, openai, ("T4", fairness(UpstreamKind.INSTANT)))),
+        _Stage(UpstreamKind.TEI_QUEUE, (usual,), (order, ("T4", fairness(UpstreamKind.TEI_QUEUE)))),
+        _Stage(UpstreamKind.EMBEDDER, (usual, *_fifo(options.workers)), embedder),
+        _Stage(UpstreamKind.INSTANT, (PATIENT,), (memory,)),
+        _Stage(UpstreamKind.INSTANT, (usual,), (soak,) if options.soak_minutes else ()),
     ]
 
 
 def _fifo(workers: int) -> Sequence[ProxyPlan]:
-    """A second proxy that batches in order of arrival, if this batcher can be told to."""
+    """Return a second proxy that batches in order of arrival, if this batcher has that setting."""
     settings = {"BATCH_SHAPE": target_runs.FIFO}
     try:
         is_known = "batch_shape" in BatcherSettings.model_fields
@@ -108,7 +109,7 @@ def _fifo(workers: int) -> Sequence[ProxyPlan]:
 
 
 def _allow_files() -> None:
-    """Raise the limit of open files, for us and what we start, as far as it may be."""
+    """Raise the limit of open files, for this process and those that it starts, as far as allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = FILES_MAX if hard == resource.RLIM_INFINITY else min(FILES_MAX, hard)
     if soft < allowed:

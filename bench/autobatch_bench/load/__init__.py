@@ -1,1 +1,1 @@
-"""Kinds of load, the requests that it is made of, and what became of them."""
+"""Kinds of load, the requests that are sent, and their outcome."""

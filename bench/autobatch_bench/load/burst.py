@@ -1,39 +1,39 @@
-"""So many requests at the same moment, each on a connection that is open already, until all are answered."""
+"""Many requests at the same moment, each on an open connection, until all are answered."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import perf_counter  # uvloop's own clock has steps of 1 ms
 
-from autobatch_bench.load.connection import Connection, connect
+from autobatch_bench.load.connection import LoadConnection, connect
 from autobatch_bench.load.outcome import Outcome
-from autobatch_bench.load.traffic import ANSWER_MAX_S, Target, Traffic
+from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
 CONNECTING_AT_ONCE = 256  # within any server's backlog
 
 
 async def run(
-    target: Target, traffic: Traffic, *, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
+    target: Endpoint, traffic: Traffic, *, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
 ) -> Outcome:
     """Send all, and return once all were answered.
 
     Args:
-        target: Where to.
-        traffic: What.
-        requests: How many.
-        meanwhile: Awaited while they wait, from the moment they were sent.
+        target: Where they are sent.
+        traffic: What is sent.
+        requests: How many are sent.
+        meanwhile: Awaited once all are sent, while they wait for their answers.
     """
     ended = asyncio.Event()
     left = requests
 
-    def answered(connection: Connection, status: int, data: bytes, body_at: int) -> None:
+    def answered(connection: LoadConnection, status: int, data: bytes, body_at: int) -> None:
         nonlocal left
         traffic.book(connection, status, data, body_at, perf_counter())
         left -= 1
         if not left:
             ended.set()
 
-    connections: list[Connection] = []
+    connections: list[LoadConnection] = []
     while len(connections) < requests:
         more = min(CONNECTING_AT_ONCE, requests - len(connections))
         connections += await asyncio.gather(*(connect(target.host, target.port, answered) for _ in range(more)))

@@ -1,15 +1,15 @@
-"""A closed loop: so many connections, each sending its next request when its answer is in."""
+"""A closed loop: a fixed number of connections, each of which sends its next request when it has its answer."""
 
 import asyncio
 from contextlib import suppress
 from time import perf_counter  # uvloop's own clock has steps of 1 ms
 
-from autobatch_bench.load.connection import Connection, connect
+from autobatch_bench.load.connection import LoadConnection, connect
 from autobatch_bench.load.outcome import Outcome
-from autobatch_bench.load.traffic import ANSWER_MAX_S, Target, Traffic
+from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
 
-class _Loop:
+class _ClosedLoop:
     """The connections of one run."""
 
     def __init__(self, traffic: Traffic) -> None:
@@ -18,8 +18,8 @@ class _Loop:
         self.open = 0
         self._traffic = traffic
 
-    def answered(self, connection: Connection, status: int, data: bytes, body_at: int) -> None:
-        """Book the answer, and send the next request unless it is over."""
+    def answered(self, connection: LoadConnection, status: int, data: bytes, body_at: int) -> None:
+        """Count the answer, and send the next request unless the run is over."""
         now_s = perf_counter()
         self._traffic.book(connection, status, data, body_at, now_s)
         if status and now_s < self.ends_s:
@@ -31,9 +31,9 @@ class _Loop:
             self.ended.set()
 
 
-async def run(target: Target, traffic: Traffic, *, concurrency: int, seconds: float) -> Outcome:
+async def run(target: Endpoint, traffic: Traffic, *, concurrency: int, seconds: float) -> Outcome:
     """Keep `concurrency` requests in flight for `seconds` seconds; return once the last was answered."""
-    loop = _Loop(traffic)
+    loop = _ClosedLoop(traffic)
     connections = [await connect(target.host, target.port, loop.answered) for _ in range(concurrency)]
     loop.open = concurrency
     started_s = perf_counter()

@@ -1,7 +1,8 @@
-"""One client connection: send a request, be told of its answer.
+"""One client connection: it sends a request and reports its answer.
 
-A bare protocol, because the load tool runs on the same cores as what it measures: 15 us a request where an HTTP
-client library takes 150. It reads what servers under test send: HTTP/1.1 answers with a Content-Length.
+A bare protocol, because the load generator runs on the same cores as the system that it measures: 15 us per request,
+where an HTTP client library takes 150. It reads only what the servers under test send: HTTP/1.1 answers with a
+Content-Length.
 """
 
 import asyncio
@@ -11,20 +12,20 @@ from typing import cast
 
 from autobatch_bench.load.outcome import NO_ANSWER
 
-#: Called with the status, the bytes of the answer, and where in them the body begins.
-Answered = Callable[["Connection", int, bytes, int], None]
+#: Called with the status, the bytes of the answer, and the index at which the body begins.
+Answered = Callable[["LoadConnection", int, bytes, int], None]
 
 _BLANK = b"\r\n\r\n"
 _LENGTH = b"Content-Length: "  # as aiohttp and nginx write it; hyper writes it in lower case
 
 
-class Connection(asyncio.Protocol):
+class LoadConnection(asyncio.Protocol):
     """Carries one request at a time.
 
     Attributes:
-        serial: Of the request that is under way.
+        serial: Of the request in flight.
         started_s: When its latency began, on the loop's clock.
-        is_busy: Whether one is under way.
+        is_busy: Whether a request is in flight.
     """
 
     def __init__(self, answered: Answered) -> None:
@@ -39,11 +40,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether something could be sent."""
+        """Whether a request can be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Be connected."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, request: bytes, serial: int, started_s: float) -> None:
@@ -55,14 +56,14 @@ class Connection(asyncio.Protocol):
             self._end(NO_ANSWER, b"", 0)
 
     def close(self) -> None:
-        """Close; what is under way is not answered any more."""
+        """Close; a request in flight gets no answer."""
         self.is_busy = False
         if self._transport is not None:
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and end the request when its answer is whole."""
-        if self._needed or self._buffer:  # rare: most answers come in one piece
+        if self._needed or self._buffer:  # rare: most answers arrive in one piece
             self._buffer += data
             if len(self._buffer) < self._needed:
                 return
@@ -73,14 +74,14 @@ class Connection(asyncio.Protocol):
             if not self._buffer:
                 self._buffer += data
             return
-        if len(data) > self._needed:  # a length that is wrong, or none
+        if len(data) > self._needed:  # the length is wrong or missing
             data = data[: self._needed]
         self._needed = 0
         self._buffer.clear()
         self._end(int(data[9:12]), data, self._body_at)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """End what was under way without an answer."""
+        """End the request in flight without an answer."""
         self._transport = None
         if self.is_busy:
             self._end(NO_ANSWER, b"", 0)
@@ -91,7 +92,7 @@ class Connection(asyncio.Protocol):
 
 
 def _extent(data: bytes) -> tuple[int, int]:
-    """Return where the body begins and where the answer ends; zeros while the head is not whole."""
+    """Return where the body begins and where the answer ends; zeros until the head is complete."""
     blank = data.find(_BLANK)
     if blank < 0:
         return 0, 0
@@ -99,21 +100,21 @@ def _extent(data: bytes) -> tuple[int, int]:
     if at < 0:
         at = data[:blank].lower().find(_LENGTH.lower())
     if at < 0:
-        return blank + 4, blank + 4  # no length, no body: the checks will not like it
+        return blank + 4, blank + 4  # without a length there is no body, and the checks fail
     begins = at + len(_LENGTH)
     return blank + 4, blank + 4 + int(data[begins : data.index(b"\r\n", begins)])
 
 
-async def connect(host: str, port: int, answered: Answered) -> Connection:
+async def connect(host: str, port: int, answered: Answered) -> LoadConnection:
     """Open a connection.
 
     Raises:
-        OSError: Nobody listens, or there are no more files to open.
+        OSError: There is no listener, or the limit of open files is reached.
     """
-    connection = Connection(answered)
+    connection = LoadConnection(answered)
     await asyncio.get_running_loop().create_connection(partial(_same, connection), host, port)
     return connection
 
 
-def _same(connection: Connection) -> Connection:
+def _same(connection: LoadConnection) -> LoadConnection:
     return connection

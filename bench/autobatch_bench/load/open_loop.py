@@ -1,41 +1,44 @@
-"""An open loop: requests come when they come, whether or not earlier ones were answered. `autobatch_bench.load.arrivals` decides."""
+"""An open loop: requests are sent at times of their own, whether or not earlier ones were answered.
+
+`load.arrivals` decides when.
+"""
 
 import asyncio
 from contextlib import suppress
 from time import perf_counter  # uvloop's own clock has steps of 1 ms
 
 from autobatch_bench.load.arrivals import Arrivals, poisson
-from autobatch_bench.load.connection import Connection, connect
+from autobatch_bench.load.connection import LoadConnection, connect
 from autobatch_bench.load.outcome import NO_ANSWER, Outcome
-from autobatch_bench.load.traffic import ANSWER_MAX_S, Target, Traffic
+from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
-CONNECTIONS_MAX = 1024  # a client pool's bound; what waits for one of them is late, and that is measured
+CONNECTIONS_MAX = 1024  # the bound of a client's pool; waiting for a connection counts as latency
 
 
-class _Loop:
+class _OpenLoop:
     """The connections of one run, opened as they are needed."""
 
-    def __init__(self, target: Target, traffic: Traffic, arrivals: Arrivals, connections_max: int) -> None:
+    def __init__(self, target: Endpoint, traffic: Traffic, arrivals: Arrivals, connections_max: int) -> None:
         self.ended = asyncio.Event()
         self._target = target
         self._traffic = traffic
         self._arrivals = arrivals
         self._connections_max = connections_max
         self._connections = 0  # open, or being opened
-        self._free: list[Connection] = []
+        self._free: list[LoadConnection] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._zero_s = perf_counter()
 
     def tick(self) -> None:
-        """Let in what is due, and wake again for the next."""
+        """Start the requests that are due, and schedule the next."""
         self._arrivals.let_in(perf_counter() - self._zero_s)
         self._serve()
         if self._arrivals.next_s is not None:
             self._loop.call_later(self._zero_s + self._arrivals.next_s - perf_counter(), self.tick)
 
-    def answered(self, connection: Connection, status: int, data: bytes, body_at: int) -> None:
-        """Book the answer; the connection is free again, or lost."""
+    def answered(self, connection: LoadConnection, status: int, data: bytes, body_at: int) -> None:
+        """Count the answer; the connection is free again, or lost."""
         self._traffic.book(connection, status, data, body_at, perf_counter())
         if status == NO_ANSWER:
             self._connections -= 1
@@ -54,7 +57,7 @@ class _Loop:
         arrivals = self._arrivals
         while self._free and arrivals.waiting:
             connection = self._free.pop()
-            if not connection.is_open:  # a server closes what was idle for long: no fault of anybody
+            if not connection.is_open:  # a server closes idle connections: not a failure
                 self._connections -= 1
             elif (start_s := arrivals.take()) is not None:
                 self._traffic.send(connection, self._zero_s + start_s)
@@ -77,7 +80,7 @@ class _Loop:
 
 
 async def run(
-    target: Target,
+    target: Endpoint,
     traffic: Traffic,
     *,
     per_second: float,
@@ -87,7 +90,7 @@ async def run(
 ) -> Outcome:
     """Send `per_second` requests a second for `seconds` seconds; return once the last was answered."""
     arrivals = Arrivals(poisson(per_second, seconds, seed))
-    loop = _Loop(target, traffic, arrivals, connections_max)
+    loop = _OpenLoop(target, traffic, arrivals, connections_max)
     started_s = perf_counter()
     loop.tick()
     with suppress(TimeoutError):

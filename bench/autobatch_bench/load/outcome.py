@@ -1,10 +1,10 @@
-"""What one run of load saw: every answer is counted once, as right, wrong, refused or failed."""
+"""The outcome of one run of load: every answer is counted once, as right, wrong, refused or failed."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-NO_ANSWER = 0  # in place of a status: the connection was lost, or nothing came in time
+NO_ANSWER = 0  # instead of a status: the connection was lost, or no answer arrived in time
 
 
 @dataclass(slots=True)
@@ -15,8 +15,8 @@ class Outcome:
         seconds: How long it ran.
         latencies_s: Of the answers with status 200.
         wrong: Answers with status 200 that were not the sender's own.
-        failed: Status -> answers that had it; `NO_ANSWER` where there was none.
-        late: Requests that the load tool itself sent too late, so that their latency says less.
+        failed: Status -> answers that had it; `NO_ANSWER` if there was none.
+        late: Requests that the load generator itself sent too late, which makes their latency less exact.
         heads: Status line and headers of a few answers.
     """
 
@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def right(self) -> int:
-        """Answers that were as they should be."""
+        """The number of right answers."""
         return len(self.latencies_s) - self.wrong
 
     @property
@@ -39,6 +39,6 @@ class Outcome:
 
 
 def percentile_ms(latencies_s: Iterable[float], share: float) -> float:
-    """Return the latency that so large a share, 0 to 1, did not exceed; nan where there are none."""
+    """Return the latency that this share of the answers, 0 to 1, did not exceed; nan if there are none."""
     ordered: Sequence[float] = sorted(latencies_s)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000 if ordered else float("nan")

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
-from autobatch_bench.checking.answers import Ask, Vector
-from autobatch_bench.load.traffic import Target
+from autobatch_bench.checking.checks import Ask, Vector
+from autobatch_bench.load.traffic import Endpoint
 
 ANSWER_S = 60.0
 
@@ -16,12 +16,12 @@ class AnswerError(Exception):
     """A server did not answer with status 200."""
 
 
-def asker(target: Target) -> Ask:
+def asker(target: Endpoint) -> Ask:
     """Return a function that asks this upstream for vectors."""
     return partial(_vectors, target)
 
 
-def post(target: Target, path: str, body: object = None) -> bytes:
+def post(target: Endpoint, path: str, body: object = None) -> bytes:
     """POST JSON and return the answer's body.
 
     Raises:
@@ -30,7 +30,7 @@ def post(target: Target, path: str, body: object = None) -> bytes:
     return _fetch(target, "POST", path, orjson.dumps(body))
 
 
-def read(target: Target, path: str) -> str:
+def read(target: Endpoint, path: str) -> str:
     """GET a page.
 
     Raises:
@@ -39,8 +39,8 @@ def read(target: Target, path: str) -> str:
     return _fetch(target, "GET", path, None).decode()
 
 
-def _vectors(target: Target, texts: list[str]) -> list[Vector]:
-    """One call for each text, so that none shares its batch."""
+def _vectors(target: Endpoint, texts: list[str]) -> list[Vector]:
+    """Make one call for each text, so that each is computed alone."""
     vectors: list[Vector] = []
     for text in texts:
         answer: Any = orjson.loads(post(target, "/embed", {"inputs": text}))
@@ -48,7 +48,7 @@ def _vectors(target: Target, texts: list[str]) -> list[Vector]:
     return vectors
 
 
-def _fetch(target: Target, method: str, path: str, body: bytes | None) -> bytes:
+def _fetch(target: Endpoint, method: str, path: str, body: bytes | None) -> bytes:
     connection = http.client.HTTPConnection(target.host, target.port, timeout=ANSWER_S)
     try:
         connection.request(method, path, body, {"Content-Type": "application/json"})

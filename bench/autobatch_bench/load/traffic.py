@@ -1,10 +1,10 @@
-"""A run's requests and what became of them: what every kind of load has in common."""
+"""A run's requests and their outcome: the part that every kind of load shares."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from autobatch_bench.checking.answers import Check
-from autobatch_bench.load.connection import Connection
+from autobatch_bench.checking.checks import Check
+from autobatch_bench.load.connection import LoadConnection
 from autobatch_bench.load.outcome import NO_ANSWER, Outcome
 from autobatch_bench.load.workloads import Workload
 
@@ -14,8 +14,8 @@ HEADS_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where load goes."""
+class Endpoint:
+    """The server that gets the load."""
 
     host: str
     port: int
@@ -23,7 +23,7 @@ class Target:
 
 @dataclass(slots=True)
 class Traffic:
-    """Hands out requests and books answers."""
+    """Sends requests and counts answers."""
 
     workload: Workload
     serials: Iterator[int]
@@ -31,12 +31,12 @@ class Traffic:
     outcome: Outcome = field(default_factory=Outcome)
     _answers: int = 0
 
-    def send(self, connection: Connection, started_s: float) -> None:
+    def send(self, connection: LoadConnection, started_s: float) -> None:
         """Send the next request, whose latency began at `started_s`."""
         serial = next(self.serials)
         connection.send(self.workload.request(serial), serial, started_s)
 
-    def book(self, connection: Connection, status: int, data: bytes, body_at: int, now_s: float) -> None:
+    def book(self, connection: LoadConnection, status: int, data: bytes, body_at: int, now_s: float) -> None:
         """Count an answer."""
         outcome = self.outcome
         if status != 200:

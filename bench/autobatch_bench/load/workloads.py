@@ -1,7 +1,7 @@
-"""What is sent: texts of a kind, made from a seed, and the requests that carry them. Pure.
+"""What is sent: generated texts, and the requests that carry them. Pure: everything follows from a seed.
 
 1. No two serial numbers share a text: the last word is the number. The proxy may join identical inputs.
-2. A request costs the load tool one `bytes.join`: all but the number is made before the clock starts.
+2. A request costs the load generator one `bytes.join`: all except the number is prepared before the clock starts.
 """
 
 import math
@@ -11,19 +11,40 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
-from autobatch_bench.load.words import WORDS
-
 SEED = 20_240_607
-SERIAL_DIGITS = 7  # fixed, so that Content-Length is; ten million requests are hours of load
-STEMS = 2048  # different texts but for their number; more only cost memory
-LIST_STEMS = 256  # texts in all different lists of one size
+SERIAL_DIGITS = 7  # fixed, so that Content-Length is fixed; ten million requests are hours of load
+STEMS = 2048  # texts that differ in more than their number; more would only cost memory
+LIST_STEMS = 256  # texts in all lists of one size
 BULK_INPUTS = 2000
 SHORT_WORDS = 12
-MIXED_MEDIAN_WORDS, MIXED_SIGMA, MIXED_WORDS_MAX = 20, 1.0, 300  # as real traffic: most short, few very long
+MIXED_MEDIAN_WORDS, MIXED_SIGMA, MIXED_WORDS_MAX = 20, 1.0, 300  # as in real traffic: most are short, a few very long
 SEVERAL_INPUTS = 8
+#: Common English words, so that a real tokenizer sees text as it usually does: about 1.2 tokens a word.
+WORDS = tuple(
+    """
+    the of and to in a is that for it as was with be by on not he his but at are this have from or had an they which
+    one you were all her she there would their we him been has when who will no more if out so up said what its about
+    than into them can only other time new some could these two may first then do any like my now over such our man
+    even most made after also did many must before back see through way where get much go well your know should down
+    work because come people just say each those take day good how long little use us state very make world still see
+    own man work between never life being under another while last might great year since against year go right house
+    both during without again place American around however home small found thought went say part once general high
+    upon school every does got united left number course war until always away something fact water though less public
+    put think almost hand enough far took head yet government system better set told nothing night end why called eyes
+    find going look asked later knew point next city business give group toward young days let room word side social
+    given present several order national second possible rather per face among form important often things looked early
+    white case large become need four within felt children along saw best church ever least power development light
+    thing seemed family interest want members mind country area others done turned although open service certain kind
+    problem began different door thus help sense means whole matter measurement embedding latency throughput batching
+    tokenizer vectors retrieval semantic paragraph warehouse shipment invoice customer refund warranty subscription
+    keyboard compressor thermostat bicycle orchestra microscope glacier volcano penguin croissant espresso umbrella
+    photosynthesis constitution jurisdiction pharmaceutical archaeology entrepreneurship hydraulic polymer catalyst
+    lighthouse harbour sailboat hurricane earthquake biography screenplay choreography watercolour sculptor
+    """.split()  # noqa: SIM905 - a list would be four hundred lines
+)
 
 
-class Kind(StrEnum):
+class WorkloadKind(StrEnum):
     """The workloads that the command line offers."""
 
     SHORT = "short"
@@ -40,11 +61,11 @@ class Workload:
 
     Attributes:
         name: For people and results.
-        about: One sentence for the report.
+        about: A sentence for the report.
         path: Where the requests go.
         inputs: Texts in one request.
         stems: For each of a cycle of requests, its texts without their number.
-        pieces: The same requests as bytes, cut where the number goes.
+        pieces: The same requests as bytes, cut at the place of the number.
     """
 
     name: str
@@ -64,35 +85,35 @@ class Workload:
         return _number(serial).join(self.pieces[serial % len(self.pieces)])
 
 
-def make(kind: Kind, *, words: int = 64, seed: int = SEED) -> Workload:
-    """Return a workload; `words` is the length of its texts where that is fixed."""
+def make(kind: WorkloadKind, *, words: int = 64, seed: int = SEED) -> Workload:
+    """Return a workload; `words` is the length of its texts if that is fixed."""
     draw = random.Random(f"{seed} {kind}")  # noqa: S311 - texts, not secrets
     match kind:
-        case Kind.SHORT:
+        case WorkloadKind.SHORT:
             return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS))
-        case Kind.FIXED:
+        case WorkloadKind.FIXED:
             return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words))
-        case Kind.MIXED:
+        case WorkloadKind.MIXED:
             return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)))
-        case Kind.SEVERAL:
+        case WorkloadKind.SEVERAL:
             lists = [_list(draw, SEVERAL_INPUTS, lambda: _mixed_words(draw)) for _ in range(STEMS // SEVERAL_INPUTS)]
             return _workload(kind, f"{SEVERAL_INPUTS} texts; {_MIXED}", lists)
-        case Kind.OPENAI | Kind.OPENAI_BASE64:
-            encoding = "float" if kind is Kind.OPENAI else "base64"
+        case WorkloadKind.OPENAI | WorkloadKind.OPENAI_BASE64:
+            encoding = "float" if kind is WorkloadKind.OPENAI else "base64"
             groups = [(stem,) for stem in _stems(draw, lambda: SHORT_WORDS)]
             about = f"one text of {SHORT_WORDS} words in OpenAI's form, {encoding}"
             return _workload(kind, about, groups, "/v1/embeddings", partial(_openai_body, encoding))
 
 
 def several_short(inputs: int, *, seed: int = SEED) -> Workload:
-    """Requests with so many short texts each: what a fixed batch size is, and what a bulk client sends."""
+    """Return a workload with a fixed number of short texts per request: a fixed batch size, or a bulk client."""
     draw = random.Random(f"{seed} list {inputs}")  # noqa: S311 - texts, not secrets
     lists = [_list(draw, inputs, lambda: SHORT_WORDS - 1) for _ in range(max(1, LIST_STEMS // inputs))]
     return _workload(f"list {inputs}", f"{inputs} texts of {SHORT_WORDS} words", lists)
 
 
 def serials(fresh: Iterator[int], repeat_share: float, *, seed: int = SEED) -> Iterator[int]:
-    """Serial numbers from `fresh`; so large a share of them, 0 to 1, is one of the last hundred again."""
+    """Yield serial numbers from `fresh`; this share of them, 0 to 1, repeats one of the last hundred."""
     if not repeat_share:
         yield from fresh
         return
@@ -127,7 +148,7 @@ def _stems(draw: random.Random, words: Callable[[], int]) -> list[str]:
 
 
 def _stem(draw: random.Random, words: int) -> str:
-    """So many words with the number, which is not in it yet."""
+    """Return a text of that many words, with a mark for its number."""
     return "".join(f"{word} " for word in draw.choices(WORDS, k=words - 1))
 
 
@@ -156,7 +177,7 @@ def _workload(
     path: str = "/embed",
     body_of: Callable[[tuple[str, ...]], str] = _tei_body,
 ) -> Workload:
-    mark = "\0"  # in no text; each is replaced by the number
+    mark = "\0"  # not in any text; each is replaced by the number
     pieces = []
     for stems in groups:
         body = body_of(tuple(stem + mark for stem in stems))

@@ -1,1 +1,1 @@
-"""What was measured, for a terminal and as a page."""
+"""Results as shown in a terminal and on a page."""

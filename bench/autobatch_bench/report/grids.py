@@ -1,10 +1,10 @@
-"""Tables as text, before anybody decides whether a terminal or a page shows them. Pure."""
+"""Tables as text, for a terminal or a page. Pure."""
 
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-from autobatch_bench.comparing.promises import Verdict
+from autobatch_bench.comparing.promises import TargetResult
 from autobatch_bench.comparing.rounds import Point, cpu_us, difference, of, ratio
 from autobatch_bench.comparing.sides import Comparison
 
@@ -20,7 +20,7 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
-    """Both sides at every point: rates, latencies, how neighbouring rounds compare, and 429s of the upstream a round."""
+    """Both sides at every point: rates, latencies, ratios within pairs of rounds, and the upstream's 429s per round."""
     columns: tuple[str, ...] = (
         x_name,
         "",
@@ -33,13 +33,13 @@ def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
         "refused",
     )
     rows = [_side_row(point, side) for point in points for side in SIDES]
-    if not any(row[-1] for row in rows):  # nobody was refused: the usual case
+    if not any(row[-1] for row in rows):  # no request was refused: the usual case
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Grid(title, columns, rows)
 
 
 def bursts(title: str, points: Sequence[Point]) -> Grid:
-    """How long until all were answered."""
+    """The time until all were answered."""
     columns = ("at once", "direct ms", "proxy ms", "direct / proxy", "refused (429)")
     rows = []
     for point in points:
@@ -57,7 +57,7 @@ def bursts(title: str, points: Sequence[Point]) -> Grid:
 
 
 def cpu(title: str, x_name: str, points: Sequence[Point]) -> Grid:
-    """CPU microseconds a request of each process, through the proxy; medians."""
+    """CPU microseconds per request of each process, through the proxy; medians."""
     roles = list(cpu_us(points[0].pairs, "proxy")) if points else []
     rows = [
         (_x(point.x), *(f"{each.median:,.0f}" for each in cpu_us(point.pairs, "proxy").values())) for point in points
@@ -66,7 +66,7 @@ def cpu(title: str, x_name: str, points: Sequence[Point]) -> Grid:
 
 
 def batches(title: str, buckets: dict[str, float]) -> Grid:
-    """How many batches had so many inputs."""
+    """How many batches had how many inputs."""
     total = sum(buckets.values()) or 1.0
     rows = [(f"up to {bound}", f"{count:,.0f}", f"{count / total:.1%}") for bound, count in buckets.items()]
     return Grid(title, ("inputs", "batches", "share"), rows)
@@ -84,7 +84,7 @@ def parts(title: str, parts_ms: dict[str, float]) -> Grid:
     return Grid(title, ("part", "median ms"), [(name, f"{ms:.2f}") for name, ms in parts_ms.items()])
 
 
-def verdicts(found: Sequence[Verdict]) -> Grid:
+def verdicts(found: Sequence[TargetResult]) -> Grid:
     """Every target, its figure and its bound."""
     rows = [
         (
@@ -121,7 +121,7 @@ def of_comparison(comparison: Comparison) -> dict[str, Grid]:
 
 
 def without_gain(comparison: Comparison) -> list[str]:
-    """A sentence for each case in which the proxy was no gain: fewer requests a second, or slower."""
+    """A sentence for each case without a gain: fewer requests per second, or slower ones."""
     lines = []
     named = (("in flight", comparison.concurrency), ("words", comparison.lengths), ("", comparison.workloads))
     for unit, points in named:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from autobatch_bench.comparing.promises import GROUPS, Verdict
+from autobatch_bench.comparing.promises import GROUPS, TargetResult
 from autobatch_bench.comparing.rounds import Round, faults
 from autobatch_bench.report.grids import Grid
 
@@ -19,7 +19,7 @@ COLOURS = {"ok": "green", "missed": "red", "not measured": "yellow"}
 
 @contextmanager
 def progress(console: Console, rounds: int | None) -> Iterator[Callable[[Round], None]]:
-    """Show a bar, or without a number of rounds a count; yield what is to be told of each round."""
+    """Show a bar, or a count if the number of rounds is not known; yield the function to call with each round."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -46,7 +46,7 @@ def table(grid: Grid) -> Table:
     return made
 
 
-def verdicts(found: Sequence[Verdict]) -> Table:
+def verdicts(found: Sequence[TargetResult]) -> Table:
     """All targets in one table."""
     made = Table(title="targets: median (least to most) over the rounds", title_justify="left", box=box.SIMPLE)
     for column in ("target", "figure", "bound", "verdict"):
@@ -65,7 +65,7 @@ def verdicts(found: Sequence[Verdict]) -> Table:
 
 
 def say_whether_right(console: Console, rounds: Sequence[Round]) -> bool:
-    """Say how many answers were right, and what the others were; return whether all were right."""
+    """Print how many answers were right, and what the others were; return whether all were right."""
     bad = sum(each.bad for each in rounds)
     refused = sum(each.refused for each in rounds)
     late = sum(each.late for each in rounds)

@@ -1,1 +1,1 @@
-"""What is measured: systems that are started, their upstreams, and what they use."""
+"""The systems under test, their upstreams, and their use of CPU and memory."""

@@ -1,7 +1,8 @@
-"""`python -m autobatch_bench.systems.instant_upstream PORT LOOP`: an upstream that costs little, so that the proxy's cost is what is left.
+"""`python -m autobatch_bench.systems.instant_upstream PORT LOOP`: an upstream that answers at once.
 
-Not a model: vectors come from `autobatch_bench.checking.oracle`. One aiohttp process, on `uvloop` as the embedder, or on `asyncio`.
-`POST /gate/close` makes it keep all answers back until `POST /gate/open`, so that requests can be made to wait.
+It costs little, so that the proxy's cost shows. Not a model: vectors come from `checking.oracle`. One aiohttp process, on
+`uvloop` as the embedder, or on `asyncio`.
+`POST /gate/close` makes it hold all answers until `POST /gate/open`, so that requests can be made to wait.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from aiohttp.typedefs import Handler
 
 from autobatch_bench.checking.oracle import answer, row, row_in_base64
 
-CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # as TEI's defaults
+CALL_INPUTS_MAX, INPUTS_MAX = 32, 512  # TEI's defaults
 INFO: dict[str, object] = {
     "model_id": "bench/instant",
     "model_type": {"embedding": {"pooling": "mean"}},
@@ -28,8 +29,8 @@ JSON = {"Content-Type": "application/json"}
 TOKEN = b'{"id":2003,"text":"word","special":false,"start":0,"stop":4}'
 
 
-class Body(msgspec.Struct):
-    """What counts here of a request."""
+class EmbedBody(msgspec.Struct):
+    """The fields of a request that are read here."""
 
     inputs: str | list[str]
 
@@ -43,12 +44,12 @@ class OpenaiBody(msgspec.Struct):
 
 RUNNERS: dict[str, Callable[[Coroutine[Any, Any, None]], None]] = {"uvloop": uvloop.run, "asyncio": asyncio.run}
 
-_decode = msgspec.json.Decoder(Body).decode
+_decode = msgspec.json.Decoder(EmbedBody).decode
 _decode_openai = msgspec.json.Decoder(OpenaiBody).decode
 
 
-class Gate:
-    """Open, but for those who measure what waiting requests cost."""
+class GatedUpstream:
+    """The upstream's routes behind a gate, which is closed only to measure what waiting requests cost."""
 
     def __init__(self) -> None:
         self._opened = asyncio.Event()
@@ -79,7 +80,7 @@ class Gate:
         return web.Response(body=msgspec.json.encode(body), headers=JSON)
 
     async def tokenize(self, request: web.Request) -> web.Response:
-        """`POST /tokenize`: as many tokens, and as long, as TEI might answer."""
+        """`POST /tokenize`: about as many and as long tokens as in TEI's answers."""
         texts = await texts_of(request)
         rows = [b"[%b]" % b",".join([TOKEN] * tokens(text)) for text in texts]
         return web.Response(body=b"[%b]" % b",".join(rows), headers=JSON)
@@ -96,7 +97,7 @@ class Gate:
 
 
 def tokens(text: str) -> int:
-    """How many this upstream says that a text has: one a word, and the two that begin and end it."""
+    """Return the tokens of a text as this upstream counts them: one per word, and the two special ones."""
     return text.count(" ") + 3
 
 
@@ -125,7 +126,7 @@ async def run_app(port: int, info: dict[str, object], posts: dict[str, Handler])
 
 async def serve(port: int) -> None:
     """Serve until cancelled."""
-    gate = Gate()
+    gate = GatedUpstream()
     posts: dict[str, Handler] = {
         "/embed": gate.embed,
         "/v1/embeddings": gate.openai,

@@ -1,4 +1,4 @@
-"""What the kernel says of our processes: CPU time and memory. Empty where there is no /proc."""
+"""CPU time and memory of our processes, from the kernel. Empty if there is no /proc."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -15,14 +15,14 @@ def cpu_seconds(pids: Pids) -> dict[str, float]:
 
 
 def memory_mb(pids: Pids, field: str = "VmRSS") -> dict[str, float]:
-    """Resident memory of each role's largest process, in MB (10^6 bytes); `VmHWM` is the most it ever was."""
+    """Resident memory of each role's largest process, in MB (10^6 bytes); `VmHWM` is the peak."""
     if not Path("/proc/self/status").exists():
         return {}
     return {role: max(_memory_mb(pid, field) for pid in each) for role, each in pids.items()}
 
 
 def ended(pids: Pids) -> list[str]:
-    """Return the roles of which a process has ended."""
+    """Return the roles that have a process which has ended."""
     if not Path("/proc/self/stat").exists():
         return []
     return [role for role, each in pids.items() if any(map(_has_ended, each))]

@@ -1,4 +1,4 @@
-"""Run load on the sides of a system, and keep every round: what all commands measure with."""
+"""Run load on the sides of a system, and keep every round: all commands measure with it."""
 
 import asyncio
 import itertools
@@ -6,19 +6,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvloop
 
-from autobatch_bench.checking.answers import Check, OracleCheck, SampledCheck, oracle_vectors
+from autobatch_bench.checking.checks import Check, OracleCheck, SampledCheck, oracle_vectors
 from autobatch_bench.comparing.rounds import Pair, Point, Round, summed_up
 from autobatch_bench.load import burst, closed_loop, open_loop
 from autobatch_bench.load.outcome import Outcome
 from autobatch_bench.load.plain_http import asker
-from autobatch_bench.load.traffic import Target, Traffic
-from autobatch_bench.load.workloads import Kind, Workload, make, serials
+from autobatch_bench.load.traffic import Endpoint, Traffic
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make, serials
 from autobatch_bench.systems.process_stats import cpu_seconds, ended
 from autobatch_bench.systems.system import Side
 
 WARM_UP_S, WARM_UP_CONCURRENCY = 0.5, 32
 
-Load = Callable[[Target, Traffic], Awaitable[Outcome]]
+RunLoad = Callable[[Endpoint, Traffic], Awaitable[Outcome]]
 Measure = Callable[[str], Round]
 
 
@@ -42,7 +42,7 @@ class Rig:
         told: Callable[[Round], None],
         repeat_share: float = 0.0,
     ) -> None:
-        """Measure nothing yet.
+        """Nothing is measured yet.
 
         Args:
             sides: Where load can go.
@@ -57,23 +57,23 @@ class Rig:
         self._serials = serials(itertools.count(), repeat_share)
 
     def warm_up(self) -> None:
-        """Let every side work for a moment: connections, memory, the model's first passes."""
-        short = make(Kind.SHORT)
+        """Put load on every side for a moment: for its connections, its memory, the model's first passes."""
+        short = make(WorkloadKind.SHORT)
         for side in self.sides:
             self.closed(side, short, WARM_UP_CONCURRENCY, WARM_UP_S)
 
     def closed(self, side: str, workload: Workload, concurrency: int, seconds: float) -> Round:
-        """Keep so many requests in flight."""
+        """Keep that many requests in flight."""
 
-        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds)
 
         return self._run(side, workload, f"{concurrency} in flight", load)
 
     def open(self, side: str, workload: Workload, per_second: float, seconds: float, seed: int) -> Round:
-        """Let requests arrive by chance, so many a second; the same arrivals for the same seed."""
+        """Let requests arrive at random, at this rate per second; the same seed gives the same arrivals."""
 
-        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return open_loop.run(target, traffic, per_second=per_second, seconds=seconds, seed=seed)
 
         return self._run(side, workload, f"{per_second:,.0f} arrivals/s", load)
@@ -81,9 +81,9 @@ class Rig:
     def burst(
         self, side: str, workload: Workload, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
     ) -> Round:
-        """Send so many at the same moment."""
+        """Send that many at the same moment."""
 
-        def load(target: Target, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
             return burst.run(target, traffic, requests=requests, meanwhile=meanwhile)
 
         return self._run(side, workload, f"{requests} at once", load)
@@ -91,10 +91,10 @@ class Rig:
     def beside(
         self, side: str, workload: Workload, concurrency: int, bulk: Workload, seconds: float
     ) -> tuple[Round, Round]:
-        """Keep so many requests in flight, and beside them one client with `bulk` requests; return both rounds."""
+        """Keep that many requests in flight, and add one client with `bulk` requests; return both rounds."""
         bulk_traffic = self._traffic(bulk)
 
-        async def load(target: Target, traffic: Traffic) -> Outcome:
+        async def load(target: Endpoint, traffic: Traffic) -> Outcome:
             singles, _ = await asyncio.gather(
                 closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds),
                 closed_loop.run(target, bulk_traffic, concurrency=1, seconds=seconds),
@@ -106,14 +106,14 @@ class Rig:
         return singles, self._note(summed_up(side, bulk.name, "1 in flight", bulk_traffic.outcome, {}))
 
     def alternate(self, x: float | str, sides: Sequence[str], rounds: int, measure: Measure) -> Point:
-        """Measure the sides one after the other, so many rounds; every other round backwards."""
+        """Measure the sides in turn, for that many rounds; every other round in reverse order."""
         pairs: list[Pair] = []
         for number in range(rounds):
             order = sides if number % 2 == 0 else sides[::-1]
             pairs.append({side: measure(side) for side in order})
         return Point(x, pairs)
 
-    def _run(self, side: str, workload: Workload, load_name: str, load: Load) -> Round:
+    def _run(self, side: str, workload: Workload, load_name: str, load: RunLoad) -> Round:
         traffic = self._traffic(workload)
         before = self._cpu_seconds(side)
         outcome: Outcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))

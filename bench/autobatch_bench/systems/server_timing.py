@@ -1,4 +1,4 @@
-"""What servers say of themselves: the parts of a request's time, sizes of batches, requests in flight. Pure."""
+"""What servers report: the parts of a request's time, sizes of batches, requests in flight. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -35,15 +35,15 @@ def batch_buckets(metrics: str) -> Buckets:
 
 
 def in_flight_inputs(metrics: str) -> float:
-    """Read from a worker's `/metrics` how many inputs wait for their answer, at all workers of its gunicorn."""
+    """Read from a worker's `/metrics` how many inputs are in flight in all workers of its gunicorn."""
     found = _IN_FLIGHT.search(metrics)
     return float(found.group(1)) if found else 0.0
 
 
 def batches_between(before: Mapping[str, float], after: Mapping[str, float]) -> Buckets:
-    """Return how many batches fell into each bucket meanwhile, not cumulated: `8` is more than the bound below, up to 8.
+    """Return how many batches fell into each bucket between the two readings.
 
-    Bounds above the largest batch are left out.
+    Not cumulated: `8` counts batches of more than the bound below, up to 8. Bounds above the largest batch are left out.
     """
     counts: Buckets = {}
     below = 0.0

@@ -16,25 +16,25 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from autobatch_bench.load.traffic import Target
+from autobatch_bench.load.traffic import Endpoint
 from autobatch_bench.systems.process_stats import children
 from autobatch_console.up import nginx_files, ports
 from autobatch_console.up.programs import find_nginx, find_redis, search_path
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
 
-START_S = 60.0  # the embedder makes its graph at the first start
+START_S = 60.0  # the embedder builds its graph at the first start
 HOST = "127.0.0.1"
 EMBEDDER_THREADS = "2"
 
-#: Names that must not leak from the environment of whoever measures.
+#: Settings that must not leak from the environment into the processes.
 SETTINGS = {
     name for cls in PROCESSES.values() for key, field_ in cls.model_fields.items() for name in names_of(key, field_)
 }
 
 
-class Upstream(StrEnum):
-    """What answers in the end."""
+class UpstreamKind(StrEnum):
+    """The kinds of upstream."""
 
     INSTANT = "instant"
     EMBEDDER = "embedder"
@@ -53,10 +53,10 @@ class ProxyPlan:
     """A proxy to start.
 
     Attributes:
-        name: Of the side that it is.
-        settings: On top of what every proxy gets; a name is an environment variable.
+        name: Of its side.
+        settings: Environment variables in addition to those of every proxy.
         workers: gunicorn workers.
-        has_nginx: Whether nginx is started in front, as a side of its own, `nginx`.
+        has_nginx: Whether nginx is started in front of it, as another side, `nginx`.
     """
 
     name: str = "proxy"
@@ -75,23 +75,23 @@ class Side:
         metrics: Address of the batcher's `/metrics`.
     """
 
-    target: Target
+    target: Endpoint
     pids: Mapping[str, Sequence[int]]
-    metrics: Target | None = None
+    metrics: Endpoint | None = None
 
 
-class StartError(Exception):
+class SystemStartError(Exception):
     """A process did not start; the text has the end of its log."""
 
 
 @contextmanager
 def started(
-    upstream: Upstream, loop: Loop = Loop.ASYNCIO, proxies: Sequence[ProxyPlan] = (ProxyPlan(),)
+    upstream: UpstreamKind, loop: Loop = Loop.ASYNCIO, proxies: Sequence[ProxyPlan] = (ProxyPlan(),)
 ) -> Iterator[dict[str, Side]]:
     """Start everything, yield the sides by name, `direct` first, and stop it at the end.
 
     Raises:
-        StartError: Something did not become healthy.
+        SystemStartError: Something did not become healthy.
         NotFoundError: There is no Redis.
     """
     with ExitStack() as stack:
@@ -126,10 +126,10 @@ class _Crew:
         self._clean["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path) or "."
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def free_target(self) -> Target:
-        """An address of our own."""
+    def free_target(self) -> Endpoint:
+        """Return a free address."""
         self._taken.append(ports.choose(HOST, 0, self._taken))
-        return Target(HOST, self._taken[-1])
+        return Endpoint(HOST, self._taken[-1])
 
     def start(self, argv: Sequence[str], env: Mapping[str, str]) -> int:
         """Start a process; return its pid."""
@@ -142,7 +142,7 @@ class _Crew:
     def start_proxy(
         self, plan: ProxyPlan, env: Mapping[str, str], pids: Mapping[str, Sequence[int]]
     ) -> dict[str, Side]:
-        """Start a batcher and workers, and nginx where it is wanted; return their sides."""
+        """Start a batcher and workers, and nginx if the plan has it; return their sides."""
         env = {**env, **plan.settings}
         metrics, target = self.free_target(), self.free_target()
         batcher = self.start(
@@ -158,7 +158,7 @@ class _Crew:
             sides["nginx"] = Side(front, {**pids, "nginx": [nginx, *children(nginx)]}, metrics)
         return sides
 
-    def _start_nginx(self, workers: Target) -> tuple[Target, int]:
+    def _start_nginx(self, workers: Endpoint) -> tuple[Endpoint, int]:
         front, prefix = self.free_target(), self._home / "nginx"
         listen = nginx_files.listen_conf(
             HOST, front.port, payload_limit=2_000_000, request_timeout_ms=30_000, access_log="access.log"
@@ -166,33 +166,33 @@ class _Crew:
         nginx_files.write(prefix, f"server {HOST}:{workers.port};\n", listen)
         found, faults = find_nginx(search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         if found is None:
-            raise StartError("no nginx that works: " + "; ".join(faults))
+            raise SystemStartError("no nginx that works: " + "; ".join(faults))
         pid = self.start(nginx_files.argv(found.argv, prefix), {})
         self.wait_until_healthy(front)
         return front, pid
 
-    def wait_until_healthy(self, target: Target) -> None:
+    def wait_until_healthy(self, target: Endpoint) -> None:
         """Wait for `/health`.
 
         Raises:
-            StartError: It took longer than `START_S`, or one of the processes ended.
+            SystemStartError: It took longer than `START_S`, or one of the processes ended.
         """
         deadline = time.monotonic() + START_S
         while not _is_healthy(target):
             has_ended = any(process.poll() is not None for process in self._started)
             if has_ended or time.monotonic() > deadline:
                 logs = "".join(log.read_text()[-2000:] for log in sorted(self._home.glob("*.log")))
-                raise StartError(f"port {target.port} did not become healthy:\n{logs}")
+                raise SystemStartError(f"port {target.port} did not become healthy:\n{logs}")
             time.sleep(0.05)
 
 
-def _upstream(upstream: Upstream, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    if upstream is Upstream.EMBEDDER:
+def _upstream(upstream: UpstreamKind, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    if upstream is UpstreamKind.EMBEDDER:
         env = {"EMBEDDER_HOST": HOST, "EMBEDDER_PORT": str(port), "EMBEDDER_THREADS": EMBEDDER_THREADS}
         return _python("autobatch_embedder"), env
     module = {
-        Upstream.INSTANT: "autobatch_bench.systems.instant_upstream",
-        Upstream.TEI_QUEUE: "autobatch_bench.systems.tei_queue_upstream",
+        UpstreamKind.INSTANT: "autobatch_bench.systems.instant_upstream",
+        UpstreamKind.TEI_QUEUE: "autobatch_bench.systems.tei_queue_upstream",
     }[upstream]
     return (*_python(module), str(port), loop), {}
 
@@ -201,7 +201,7 @@ def _python(module: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-m", module)
 
 
-def _is_healthy(target: Target) -> bool:
+def _is_healthy(target: Endpoint) -> bool:
     connection = http.client.HTTPConnection(target.host, target.port, timeout=1)
     try:
         connection.request("GET", "/health")

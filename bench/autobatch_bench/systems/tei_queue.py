@@ -1,7 +1,7 @@
 """How the `tei-queue` fake forms passes and how long they take. Pure.
 
-It stands for TEI's own batching on an accelerator: one first-in-first-out queue for the inputs of all calls, one pass
-at a time, padded to its longest input. What it leaves out: tokens, the limit on a pass's tokens, the network.
+It simulates TEI's own batching on an accelerator: one first-in-first-out queue for the inputs of all calls, one pass
+at a time, padded to its longest input. It leaves out tokens, the limit on a pass's tokens, the network.
 """
 
 from collections import deque
@@ -9,38 +9,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 PASS_INPUTS_MAX = 8  # TEI's `max_batch_requests` on a small machine
-FIXED_S = 0.002  # what a pass costs before its first input: kernel launches, copies
+FIXED_S = 0.002  # the cost of a pass before its first input: kernel launches, copies
 PER_CHARACTER_S = 5e-6  # of a padded pass: 8 short texts of 75 characters are 3 ms, 8 of 1,500 are 60 ms
 
 
 @dataclass(slots=True)
-class Call:
-    """One `/embed` call: `left` of its inputs were in no pass yet, and `finished` answers it when none is."""
+class QueuedCall:
+    """One `/embed` call: `left` of its inputs were not in a pass yet; `finished` answers it when none are left."""
 
     left: int
     finished: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class QueuedInput:
     """One input of a call."""
 
-    call: Call
+    call: QueuedCall
     characters: int
 
 
-def take_pass(queue: deque[Item]) -> list[Item]:
-    """Take the next pass from the head of the queue: whoever came first, whatever their lengths."""
+def take_pass(queue: deque[QueuedInput]) -> list[QueuedInput]:
+    """Take the next pass from the head of the queue: in order of arrival, whatever the lengths."""
     return [queue.popleft() for _ in range(min(PASS_INPUTS_MAX, len(queue)))]
 
 
-def pass_s(items: list[Item]) -> float:
-    """How long a pass takes: every input costs as much as the longest."""
+def pass_s(items: list[QueuedInput]) -> float:
+    """Return how long a pass takes: every input costs as much as the longest."""
     return FIXED_S + PER_CHARACTER_S * len(items) * max(item.characters for item in items)
 
 
-def finish_pass(items: list[Item]) -> list[Call]:
-    """Return the calls that have nothing left to wait for."""
+def finish_pass(items: list[QueuedInput]) -> list[QueuedCall]:
+    """Return the calls whose last input was in this pass."""
     done = []
     for item in items:
         item.call.left -= 1

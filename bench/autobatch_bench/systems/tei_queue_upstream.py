@@ -1,7 +1,7 @@
-"""`python -m autobatch_bench.systems.tei_queue_upstream PORT LOOP`: an upstream that queues and pads like TEI; vectors from `autobatch_bench.checking.oracle`.
+"""`python -m autobatch_bench.systems.tei_queue_upstream PORT LOOP`: an upstream that queues and pads like TEI.
 
-A pass is a timer, it burns no CPU, as if the model ran on an accelerator: on two cores the model would fight with the
-proxy and the load tool for them, and what the order of work gains could not be told from what the fight costs.
+Vectors come from `checking.oracle`. A pass is a timer and uses no CPU, as if the model ran on an accelerator: on two cores a model would compete with the
+proxy and the load generator, and that cost could not be separated from the gain of the order of work.
 """
 
 import asyncio
@@ -12,30 +12,30 @@ from aiohttp import web
 
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.systems.instant_upstream import CALL_INPUTS_MAX, INFO, INPUTS_MAX, JSON, RUNNERS, run_app, texts_of
-from autobatch_bench.systems.tei_queue import Call, Item, finish_pass, pass_s, take_pass
+from autobatch_bench.systems.tei_queue import QueuedCall, QueuedInput, finish_pass, pass_s, take_pass
 
 TEI_INFO = INFO | {"model_id": "bench/tei-queue"}
 
 
-class Model:
+class QueueingModel:
     """The queue, and the one pass that runs."""
 
     def __init__(self) -> None:
-        self._queue: deque[Item] = deque()
+        self._queue: deque[QueuedInput] = deque()
         self._inputs = 0
         self._arrived = asyncio.Event()
 
     async def embed(self, request: web.Request) -> web.Response:
-        """`POST /embed`: answered when the last of its inputs was in a pass."""
+        """`POST /embed`: answered when its last input was in a pass."""
         texts = await texts_of(request)
         if len(texts) > CALL_INPUTS_MAX:
             return _error(422, f"batch size {len(texts)} > maximum allowed batch size {CALL_INPUTS_MAX}", "Validation")
         if self._inputs + len(texts) > INPUTS_MAX:
             return _error(429, "Model is overloaded", "Overloaded")
         done = asyncio.Event()
-        call = Call(len(texts), done.set)
+        call = QueuedCall(len(texts), done.set)
         self._inputs += len(texts)
-        self._queue.extend(Item(call, len(text)) for text in texts)
+        self._queue.extend(QueuedInput(call, len(text)) for text in texts)
         self._arrived.set()
         try:
             await done.wait()
@@ -44,7 +44,7 @@ class Model:
         return web.Response(body=answer(texts), headers=JSON)
 
     async def run(self) -> None:
-        """One pass after the other, for ever."""
+        """Run one pass at a time, until cancelled."""
         time = asyncio.get_running_loop().time
         ends_s = 0.0
         while True:
@@ -53,7 +53,7 @@ class Model:
                 await self._arrived.wait()
                 ends_s = time()
             items = take_pass(self._queue)
-            # From the end that the last pass should have had: a timer wakes up to 1 ms late, a device does not.
+            # Counted from when the last pass should have ended: a timer wakes up to 1 ms late, a device does not.
             ends_s += pass_s(items)
             await asyncio.sleep(max(0.0, ends_s - time()))
             for call in finish_pass(items):
@@ -66,7 +66,7 @@ def _error(status: int, message: str, kind: str) -> web.Response:
 
 async def serve(port: int) -> None:
     """Serve on loopback until cancelled."""
-    model = Model()
+    model = QueueingModel()
     running = asyncio.create_task(model.run())
     try:
         await run_app(port, TEI_INFO, {"/embed": model.embed})

@@ -1,1 +1,1 @@
-"""The documents that are made of the settings."""
+"""The documents that are generated from the settings."""

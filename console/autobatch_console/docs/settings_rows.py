@@ -1,4 +1,7 @@
-"""Every setting as people read about it: names, default, who reads it, meaning and range. Pure, from the classes."""
+"""Every setting as the documents describe it: names, default, which processes read it, meaning and range.
+
+Pure, from the classes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,14 +17,14 @@ from autobatch_shared.settings.loading import names_of
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One setting."""
 
-    names: tuple[str, ...]  # as in the environment, its own first
+    names: tuple[str, ...]  # as in the environment, the main one first
     default: str  # empty: unset
     who: tuple[str, ...]
     meaning: str
-    range: str  # empty: anything, or told by the meaning
+    range: str  # empty: anything, or described by the meaning
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -29,7 +32,7 @@ class Row:
         return tuple("--" + name.lower().replace("_", "-") for name in self.names)
 
 
-def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[Row]:
+def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[SettingRow]:
     """Return every setting once, in the order in which the processes declare them."""
     who: dict[str, list[str]] = {}
     fields: dict[str, FieldInfo] = {}
@@ -38,7 +41,7 @@ def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[Row]:
             who.setdefault(name, []).append(process)
             fields.setdefault(name, setting)
     return [
-        Row(
+        SettingRow(
             names=tuple(alias.upper() for alias in names_of(name, setting)),
             default=_as_text(setting.default),
             who=tuple(who[name]),
@@ -51,7 +54,7 @@ def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[Row]:
 
 def _as_text(default: object) -> str:
     if isinstance(default, SecretStr):
-        return default.get_secret_value()  # a default is no secret
+        return default.get_secret_value()  # a default is not a secret
     if isinstance(default, bool):
         return str(default).lower()
     return "" if default is None else str(default)

@@ -1,1 +1,1 @@
-"""Keep processes running: start, look, restart, stop."""
+"""Keep processes running: start, check, restart, stop."""

@@ -1,8 +1,8 @@
 """One part as a process: start it, wait for it, stop it, and leave nothing of it behind.
 
-1. Each part leads a process group of its own: Ctrl-C reaches `autobatch up` alone, and what a dead part left behind
-   (nginx's workers outlive a killed master) can be named and ended.
-2. On Linux the kernel ends a part when `autobatch up` dies in whatever way. Elsewhere only an orderly end does.
+1. Each part leads a process group of its own: Ctrl-C reaches `autobatch up` alone, and the processes that a dead part
+   left behind (nginx's workers outlive a killed master) can be found and ended.
+2. On Linux the kernel ends a part when `autobatch up` dies for any reason. Elsewhere only an orderly stop does.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from typing import IO
 
 from autobatch_console.up.parts import Part
 
-SWEEP_S = 1.0  # for orphans of a dead part to end by SIGTERM; then SIGKILL
-PAUSE_S = 0.02  # between two looks whether they did
+SWEEP_S = 1.0  # for orphans of a dead part to end after SIGTERM; then SIGKILL
+PAUSE_S = 0.02  # between two checks whether they have ended
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -41,7 +41,7 @@ class Running:
         return await self._process.wait()
 
     async def stop(self) -> bool:
-        """End it, gently first. Return whether that was enough."""
+        """Stop it, with its stop signal first. Return whether that was enough."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(self.part.stop_signal)
@@ -55,24 +55,24 @@ class Running:
         return True
 
     async def sweep(self) -> None:
-        """End what a part that is dead left behind."""
+        """End the processes that a dead part left behind."""
         try:
             async with asyncio.timeout(SWEEP_S):
                 self._signal_group(signal.SIGTERM)
-                while self._signal_group(0):  # noqa: ASYNC110  # nobody tells when a group is empty
+                while self._signal_group(0):  # noqa: ASYNC110  # there is no event for an empty group
                     await asyncio.sleep(PAUSE_S)
         except TimeoutError:
             self.kill()
 
     def kill(self) -> None:
-        """End it and all that it started, at once."""
+        """Kill it and all that it started, at once."""
         self._signal_group(signal.SIGKILL)
 
     def _signal_group(self, number: int) -> bool:
-        """Return whether anybody was there to hear it."""
+        """Return whether the group still has a process."""
         try:
             os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):  # macOS says EPERM where only zombies are left
+        except (ProcessLookupError, PermissionError):  # macOS returns EPERM if only zombies are left
             return False
         return True
 
@@ -98,7 +98,10 @@ async def start(part: Part, environ: Mapping[str, str], output: IO[bytes] | None
 
 
 def merged(environ: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with ours on top. Settings are read in any case, so `port` must not survive `PORT`."""
+    """Return the environment with ours on top.
+
+    Names of settings are read in any case, so `port` must not remain beside `PORT`.
+    """
     return {name: value for name, value in environ.items() if name.upper() not in ours} | dict(ours)
 
 

@@ -1,8 +1,8 @@
 """Start the parts in order, keep them running, stop them in reverse order.
 
-1. While starting, the first part that dies, or the limit, fails the whole start: `StartError` says which.
+1. While starting, the first part that dies, or the time limit, fails the whole start: `StartError` says which part.
 2. Afterwards a part that dies is reported and started again after a growing pause, for as long as it takes.
-3. After `stop` or `kill` nothing that was started is left, whatever state it was in.
+3. After `stop` or `kill` no process that was started is left, whatever state it was in.
 """
 
 import asyncio
@@ -10,13 +10,16 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 
-from autobatch_console.supervising.backoff import Backoff
 from autobatch_console.supervising.readiness import until_ready
 from autobatch_console.supervising.running import Running
 from autobatch_console.up.parts import Part, Stage
 
 Start = Callable[[Part], Awaitable[Running]]
 Say = Callable[[str], None]
+
+FIRST_S = 0.5
+LONGEST_S = 30.0
+RAN_WELL_S = 60.0  # twice the longest pause: a part that runs for longer did not die of its start
 
 
 class StartError(Exception):
@@ -25,6 +28,24 @@ class StartError(Exception):
     def __init__(self, part: Part, reason: str) -> None:
         super().__init__(f"{part.name} {reason}")
         self.part = part
+
+
+class Backoff:
+    """How long to pause before a part that died is started again: 0.5, 1, 2, ... 30 s; anew after a part ran well.
+
+    Pure: the caller measures and waits.
+    """
+
+    def __init__(self) -> None:
+        self._next_s = FIRST_S
+
+    def pause_s(self, ran_s: float) -> float:
+        """Return the pause after a run of `ran_s` seconds."""
+        if ran_s >= RAN_WELL_S:
+            self._next_s = FIRST_S
+        pause_s = self._next_s
+        self._next_s = min(2 * pause_s, LONGEST_S)
+        return pause_s
 
 
 class Supervisor:
@@ -42,7 +63,7 @@ class Supervisor:
         """Start the parts of a stage together and wait until all are ready.
 
         Raises:
-            StartError: One of them, or of an earlier stage, did not make it.
+            StartError: A part of this stage or of an earlier one died, or was not ready in time.
         """
         self._stages.append(stage)
         ready = {part.name: asyncio.Event() for part in stage}
@@ -52,7 +73,7 @@ class Supervisor:
             await asyncio.wait({everyone, *self._keepers}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             everyone.cancel()
-        for keeper in self._keepers:  # a keeper only ends while starting, and then with the reason
+        for keeper in self._keepers:  # a keeper ends only while starting, and then with the reason
             if keeper.done():
                 keeper.result()
         for part in stage:
@@ -109,7 +130,7 @@ class Supervisor:
         return ran_s, f"(pid {running.pid}) {end}"
 
     async def _announce(self, running: Running, ready: asyncio.Event) -> None:
-        """Wait until a part works, and say so, unless `start` is the one who waits for that."""
+        """Wait until a part is ready. Announce it, unless `start` is waiting for it."""
         await until_ready(running.part.ready)
         if ready.is_set():
             self._say(f"{running.part.name} is back (pid {running.pid})")

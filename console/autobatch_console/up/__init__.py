@@ -1,1 +1,1 @@
-"""`autobatch up`: decide what runs here, and say what does."""
+"""`autobatch up`: decide what to run on this machine, and report what runs."""

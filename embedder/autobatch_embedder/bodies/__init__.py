@@ -1,1 +1,1 @@
-"""Request bodies, read as TEI reads them, with its words for what is wrong."""
+"""Request bodies, read as TEI reads them, with its error messages."""

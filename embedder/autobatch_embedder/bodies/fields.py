@@ -1,4 +1,4 @@
-"""Typed access to the fields of one struct, whether they come as an object or as an array. Raises `ShapeError`."""
+"""Typed access to the fields of one struct, whether they are sent as an object or as an array. Raises `ShapeError`."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 class Fields:
-    """The fields of a JSON object, or of an array that has them in order. Keys that the struct has not are unseen."""
+    """The fields of a JSON object, or of an array that has them in order.
+
+    Keys that the struct does not have are ignored.
+    """
 
     def __init__(self, value: Any, struct: Struct, path: str = "") -> None:
         self._path = f"{path}." if path else ""
@@ -66,15 +69,15 @@ class Fields:
         return None if value is None else shapes.text(value, self._path + key)
 
     def text_list(self, key: str) -> tuple[str, ...]:
-        """A list of strings, never one alone."""
+        """A list of strings, never a single one."""
         return shapes.texts(self._required(key), self._path + key)
 
     def sequence(self, key: str) -> list[Any]:
-        """A list of whatever."""
+        """A list of any values."""
         return shapes.sequence(self._required(key), self._path + key)
 
     def boolean(self, key: str, *, default: bool) -> bool:
-        """A boolean; null is none."""
+        """A boolean, not null."""
         return shapes.boolean(self._values.get(key, default), self._path + key)
 
     def boolean_or_null(self, key: str) -> bool | None:
@@ -87,7 +90,7 @@ class Fields:
         return None if value is None else shapes.size(value, self._path + key)
 
     def choice(self, key: str, choices: Mapping[str, T], default: T) -> T:
-        """One of the names in `choices`, as its value there; null is none of them."""
+        """One of the names in `choices`, as its value there; null is not allowed."""
         if key not in self._values:
             return default
         value = self._values[key]
@@ -100,7 +103,7 @@ class Fields:
         return Fields(self._required(key), self._struct.nested[key], self._path + key)
 
     def nested_or_null(self, key: str) -> "Fields":
-        """The same; without any field when it is null or left out."""
+        """The same; it has no fields if it is null or left out."""
         value = self._values.get(key)
         return Fields({} if value is None else value, self._struct.nested[key], self._path + key)
 

@@ -1,11 +1,11 @@
 """Read a request body as JSON, as strictly and as loosely as TEI's serde does.
 
 1. JSON itself is strict: no NaN, no BOM, no lone surrogate, no control character in a string.
-2. Bytes after the first value are not looked at: `{"inputs":"a"} junk` is a request.
+2. Bytes after the first value are ignored: `{"inputs":"a"} junk` is a request.
 3. A known key may not be repeated; unknown keys may be anything.
 
-Nearly all bodies can be read by a fast parser, which sees the same in them. The others, and all that are refused, are
-read by one that knows all of serde's ways.
+A fast parser, which reads them in the same way, reads nearly all bodies. The others, and all that are refused, are
+read by a parser that follows all of serde's rules.
 """
 
 from typing import Any, Final
@@ -22,9 +22,9 @@ ODD: Final = object()
 
 
 def plain(body: bytes, struct: Struct) -> Any:
-    """Return the value of a body; ODD where a reader like serde's has to decide.
+    """Return the value of a body, or ODD if a parser like serde's has to decide.
 
-    That is: a key twice, or spelled with escapes; `-0`, which is no integer to serde.
+    That is: a repeated key, a key with escapes, or `-0`, which is not an integer to serde.
     """
     if b"\\u" in body or b"-0" in body or any(body.count(b'"%b"' % key.encode()) > 1 for key in _keys(struct)):
         return ODD
@@ -38,7 +38,7 @@ def in_full(body: bytes, struct: Struct) -> dict[str, Any]:
     """Return the fields of a body.
 
     Raises:
-        BodyError: 400 for text that is not JSON, 422 for JSON that is not the struct.
+        BodyError: 400 for text that is not JSON, 422 for JSON that does not match the struct.
     """
     try:
         return TypedReader(body).struct(struct)

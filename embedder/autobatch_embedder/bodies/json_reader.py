@@ -21,7 +21,7 @@ class JsonReader(JsonText):
         self._depth_left = DEPTH_MAX
 
     def begin(self) -> bytes:
-        """The first byte of the value that must come now."""
+        """Return the first byte of the value that must follow."""
         return self.peek_after_space() or self.fail(self.syntax_next(END_OF_VALUE))
 
     def anything(self) -> Any:
@@ -40,15 +40,15 @@ class JsonReader(JsonText):
         raise self.syntax_next("expected value")
 
     def sequence(self, read: Callable[[], T]) -> T:
-        """Read what is between two square brackets, and then the second one."""
+        """Read what is between two square brackets, and the closing one."""
         return self._enclosed(read, self._end_of_sequence)
 
     def object(self, read: Callable[[], T]) -> T:
-        """Read what is between two braces, and then the second one."""
+        """Read what is between two braces, and the closing one."""
         return self._enclosed(read, self._end_of_object)
 
     def has_item(self, *, is_first: bool) -> bool:
-        """Whether a sequence goes on; reading stands at its next item then."""
+        """Return whether a sequence continues; the position is then that of its next item."""
         byte = self.peek_after_space()
         if byte == b"]":
             return False
@@ -72,7 +72,7 @@ class JsonReader(JsonText):
         return found
 
     def key(self, *, is_first: bool) -> str | None:
-        """The next key of an object; None at its end."""
+        """Return the next key of an object; None at its end."""
         byte = self.peek_after_space()
         if byte == b"}":
             return None
@@ -97,7 +97,7 @@ class JsonReader(JsonText):
         self.index += 1
 
     def skip(self) -> None:
-        """Read a value that nobody looks at: its strings may be no text, its numbers beyond all floats, its depth any."""
+        """Skip a value: its strings may be invalid text, its numbers larger than any float, its depth any."""
         opened: list[bytes] = []
         while True:
             byte = self.begin()
@@ -114,7 +114,7 @@ class JsonReader(JsonText):
                 self._skip_key()
 
     def _leave(self, opened: list[bytes], *, after_value: bool) -> bool:
-        """Read brackets that end and the comma after them; whether the outermost value has ended."""
+        """Read closing brackets and the comma after them; return whether the outermost value has ended."""
         while opened:
             byte = self.peek_after_space() or self.fail(self.syntax_next(_END_OF[opened[-1]]))
             if byte == b"," and after_value:
@@ -154,7 +154,7 @@ class JsonReader(JsonText):
         try:
             value = read()
         except Fault as fault:
-            if fault.index is None:  # its place is after the value that it is about
+            if fault.index is None:  # its position is after the value that it is about
                 _quietly(end)
                 fault.index = self.index
             raise

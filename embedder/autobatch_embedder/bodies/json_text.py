@@ -1,7 +1,7 @@
-"""Read the scalars of JSON from bytes as serde_json 1 does: its order of looking, its words, its columns. Pure.
+"""Read the scalars of JSON from bytes as serde_json 1 does: in its order, with its messages and its columns. Pure.
 
-A fault of syntax is either where reading stands or at the byte that was looked at, which counts as read; a fault of data
-is where reading stands when the value that it is about is left. So faults of data have no place at first.
+A syntax error is at the current position or at the byte that was peeked at, which counts as read; a data error is at
+the position where the reader leaves the value that it is about. So data errors have no position at first.
 """
 
 import math
@@ -16,7 +16,7 @@ from autobatch_embedder.http.errors import EmbedderError
 T = TypeVar("T")
 
 _U64_MAX, _I64_MIN = 2**64 - 1, -(2**63)
-_INTEGER_DIGITS_MAX = 25  # beyond them it is a float for sure
+_INTEGER_DIGITS_MAX = 25  # beyond them it is certainly a float
 _space = re.compile(rb"[ \t\r\n]*").match
 _plain = re.compile(rb'[^"\\\x00-\x1f]*').match
 _digits = re.compile(rb"[0-9]*").match
@@ -31,8 +31,8 @@ class Fault(EmbedderError):
     """What is wrong with a body.
 
     Attributes:
-        is_syntax: Whether it is no JSON, or JSON of another shape.
-        index: Bytes read before it; None as long as nobody knows.
+        is_syntax: Whether the body is not JSON, rather than JSON of another shape.
+        index: Bytes read before it; None as long as its position is not known.
     """
 
     def __init__(self, message: str, index: int | None, *, is_syntax: bool) -> None:
@@ -42,7 +42,7 @@ class Fault(EmbedderError):
 
 
 class JsonText:
-    """A body, and how far it was read."""
+    """A body, and the current position in it."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -50,26 +50,26 @@ class JsonText:
         self.index = 0
 
     def within(self, step: str | int, read: Callable[[], T]) -> T:
-        """Read what has this key or place in the value around it."""
+        """Read what has this key or index in the value around it."""
         self._path.append(step)
         value = read()
-        self._path.pop()  # not after a fault: nothing is read then
+        self._path.pop()  # not after an error: nothing is read then
         return value
 
     def fault(self, message: str) -> Fault:
-        """A fault of data, without a place."""
+        """A data error without a position."""
         return Fault(self._at() + message, None, is_syntax=False)
 
     def fault_here(self, message: str) -> Fault:
-        """A fault of data where reading stands."""
+        """A data error at the current position."""
         return Fault(self._at() + message, self.index, is_syntax=False)
 
     def syntax(self, message: str) -> Fault:
-        """A fault of syntax where reading stands."""
+        """A syntax error at the current position."""
         return Fault(self._at() + message, self.index, is_syntax=True)
 
     def syntax_next(self, message: str) -> Fault:
-        """A fault of syntax at the next byte."""
+        """A syntax error at the next byte."""
         return Fault(self._at() + message, min(self.index + 1, len(self._body)), is_syntax=True)
 
     def peek(self) -> bytes:
@@ -77,7 +77,7 @@ class JsonText:
         return self._body[self.index : self.index + 1]
 
     def peek_after_space(self) -> bytes:
-        """The next byte that is no blank; empty at the end."""
+        """The next byte that is not white space; empty at the end."""
         found = _space(self._body, self.index)
         self.index = found.end() if found else self.index
         return self.peek()
@@ -93,7 +93,7 @@ class JsonText:
         return value
 
     def number(self) -> int | float:
-        """Read a number. What no 64 bits hold is a float, and so is `-0`."""
+        """Read a number. A number that does not fit into 64 bits is a float, and so is `-0`."""
         start = self.index
         is_float = self.skip_number(END_OF_VALUE)
         text = self._body[start : self.index]
@@ -121,10 +121,10 @@ class JsonText:
             raise self.syntax("invalid unicode code point") from None
 
     def skip_number(self, at_end: str) -> bool:
-        """Go to the end of a number; whether it has a point or an exponent.
+        """Go to the end of a number; return whether it has a point or an exponent.
 
         Args:
-            at_end: What is wrong where the body ends before it.
+            at_end: The error if the body ends before it.
         """
         self.index += self.peek() == b"-"
         if self._digit(at_end) != b"0":
@@ -152,7 +152,7 @@ class JsonText:
         return bytes(byte)
 
     def skip_string(self) -> None:
-        """Read a string that nobody looks at: it may be no text."""
+        """Skip a string: it may be invalid text."""
         self.index += 1
         while (byte := self._end_of_run()) != b'"':
             if byte != b"\\":
@@ -162,7 +162,7 @@ class JsonText:
         self.index += 1
 
     def _end_of_run(self) -> bytes:
-        """The byte that ends what stands for itself in a string."""
+        """Return the first byte in a string that does not stand for itself."""
         found = _plain(self._body, self.index)
         self.index = found.end() if found else self.index
         return self.peek() or self.fail(self.syntax(END_OF_STRING))
@@ -210,7 +210,7 @@ class JsonText:
         return count
 
     def _at(self) -> str:
-        """What stands before a fault: the path to it, if there is any. A key may be empty."""
+        """Return the prefix of an error: the path to it, if there is any. A key may be empty."""
         steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in self._path]
         return f"{''.join(steps).removeprefix('.')}: " if steps else ""
 

@@ -1,6 +1,6 @@
-"""JSON values as the types that TEI's structs want, with serde's tolerance and serde's words for what does not fit.
+"""JSON values as the types of TEI's structs, with serde's tolerance and serde's messages for other values.
 
-Faults are `ShapeError`s without a place in the text: only a body has lines and columns, a value inside it has not.
+Errors are `ShapeError`s without a position in the text: only a body has lines and columns, a value inside it does not.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def wrong_type(path: str, value: Any, expected: str) -> ShapeError:
 
 
 def sequence(value: Any, path: str) -> list[Any]:
-    """A list of whatever."""
+    """A list of any values."""
     if not isinstance(value, list):
         raise wrong_type(path, value, "a sequence")
     return value
@@ -86,7 +86,7 @@ def size(value: Any, path: str) -> int:
 
 
 def variant(name: str, known: Mapping[str, T], path: str) -> T:
-    """What a name stands for."""
+    """Return the value that a name stands for."""
     if name not in known:
         names = [f"`{each}`" for each in known]
         expected = " or ".join(names) if len(names) == 2 else f"one of {', '.join(names)}"
@@ -138,7 +138,7 @@ def _shortest(number: float) -> str:
     mantissa, e, exponent = repr(number).partition("e")
     if not e:
         return mantissa
-    if int(exponent) == -5:  # the last one that is written without
+    if int(exponent) == -5:  # the largest one that is written without an exponent
         sign, digits = ("-" if number < 0 else ""), mantissa.lstrip("-").replace(".", "")
         return f"{sign}0.0000{digits}"
     return f"{mantissa}e{int(exponent)}"

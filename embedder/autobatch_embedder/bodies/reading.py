@@ -1,7 +1,7 @@
 """The body of each POST as a request. Pure.
 
 A body that is not JSON is TEI's plain-text 400, a value of the wrong type its plain-text 422. An instance of /vertex
-is read after its body was, so what is wrong with it is TEI's own 422.
+is read after the body, so its errors are TEI's own 422.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ def openai(body: bytes) -> OpenAiRequest:
 
 
 def similarity(body: bytes) -> EmbedRequest:
-    """Read the body of POST /similarity, as the request for the vectors to compare: the source first, not normalised."""
+    """Read the body of POST /similarity as a request for the vectors to compare: source first, not normalised."""
     return _read(body, structs.SIMILARITY, _similarity)
 
 
@@ -75,11 +75,11 @@ def rerank(body: bytes) -> RerankRequest:
 
 
 def vertex(body: bytes) -> list[EmbedRequest | RerankRequest]:
-    """Read the body of POST /vertex: its instances, each as the first of the two that it fits.
+    """Read the body of POST /vertex: its instances, each as the first of the two kinds that it matches.
 
     Raises:
-        BodyError: The body is not one of instances.
-        TeiError: An instance is neither.
+        BodyError: The body is not a list of instances.
+        TeiError: An instance matches neither kind.
     """
     return [_instance(value) for value in _read(body, structs.VERTEX, lambda f: f.sequence("instances"))]
 
@@ -90,7 +90,7 @@ def _read(body: bytes, struct: Struct, read: Callable[[Fields], R]) -> R:
         try:
             return read(Fields(value, struct))
         except ShapeError:
-            pass  # what is wrong with it is told by its place in the text too
+            pass  # its error includes the position in the text
     return read(Fields(json_body.in_full(body, struct), struct))
 
 
@@ -98,7 +98,7 @@ def _instance(value: Any) -> EmbedRequest | RerankRequest:
     try:
         return _rerank(Fields(value, structs.RERANK))
     except ShapeError:
-        pass  # as TEI: any fault in it makes it a request for vectors
+        pass  # as in TEI: any error in it makes it a request for vectors
     try:
         return _embed(Fields(value, structs.EMBED))
     except ShapeError as error:

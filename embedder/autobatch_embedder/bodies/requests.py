@@ -13,12 +13,12 @@ Input = str | list[int]
 
 @dataclass(frozen=True, slots=True)
 class EmbedRequest:
-    """What every route for vectors is asked: /embed has all of these fields, the others some of them.
+    """A request for vectors: /embed has all of these fields, the other routes some of them.
 
     Attributes:
-        inputs: In the client's order; one when `is_batch` is false.
-        is_batch: The client sent a list.
-        truncate: None: as the server is set.
+        inputs: In the client's order; exactly one if `is_batch` is false.
+        is_batch: Whether the client sent a list.
+        truncate: None: the server's setting.
         direction: The end that is cut off when an input is too long.
         prompt_name: Prompt to put before every text.
         normalize: Scale every vector to length 1.
@@ -63,7 +63,7 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The body of POST /predict: texts and pairs. Its options are checked and not kept: no model here predicts."""
+    """The body of POST /predict: texts and pairs. Its options are checked and discarded: no model here predicts."""
 
     inputs: tuple[tuple[str, ...], ...]
     is_batch: bool = False

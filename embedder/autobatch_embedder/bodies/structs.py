@@ -1,6 +1,6 @@
 """TEI's request structs: their names (for error texts), their fields, and the defaults that an array form lacks.
 
-A field with a default may be left out of an object always, and out of the end of an array only if it is not in
+A field with a default may always be left out of an object, but out of the end of an array only if it is not in
 `positional`: there TEI has a default for "no such key", but none for "no such position".
 """
 
@@ -41,7 +41,7 @@ class Struct:
     Attributes:
         name: In TEI's code.
         types: Its fields, in TEI's order.
-        positional: Those that an array must have.
+        positional: The fields that an array must have.
         nested: Fields that are structs themselves.
     """
 
@@ -57,7 +57,7 @@ class Struct:
 
     @property
     def required(self) -> frozenset[str]:
-        """Those that an object must have."""
+        """The fields that an object must have."""
         return frozenset(key for key, kind in self.types.items() if kind in _REQUIRED)
 
 

@@ -1,6 +1,6 @@
-"""Read the body of a request as TEI's structs are read: field by field, so that the first fault in the text is told.
+"""Read a request's body as TEI reads its structs: field by field, so that the first error is reported.
 
-What is read fits: it is an object with those fields of the struct that the body has.
+The result always matches the struct: it is an object with the fields that the body has.
 """
 
 from collections.abc import Callable, Mapping
@@ -39,7 +39,7 @@ class TypedReader(JsonReader):
         """Read an object with the struct's fields, or a list of them.
 
         Raises:
-            Fault: The body is not JSON, or not such a struct.
+            Fault: The body is not JSON, or does not match the struct.
         """
         first = self.begin()
         if first == b"[":
@@ -109,7 +109,7 @@ class TypedReader(JsonReader):
         return self.sequence(lambda: self.items(read))
 
     def _variant(self, known: Mapping[str, Any]) -> str:
-        """A name, or an object with it as its only key and null as that one's value."""
+        """Read a name, or an object with the name as its only key and the value null."""
         first = self.begin()
         if first == b'"':
             return self._name(known)
@@ -139,7 +139,7 @@ class TypedReader(JsonReader):
         self.literal()
 
     def _untagged(self, name: str, fits: Callable[[Any], bool]) -> Any:
-        """A value that is one of them, or a list of them."""
+        """Read one value, or a list of them."""
         value = self.anything()
         if fits(value) or (isinstance(value, list) and all(map(fits, value))):
             return value
@@ -151,7 +151,7 @@ class TypedReader(JsonReader):
             return self.string()
         if first == b"[":
             return self.sequence(self._rows)
-        if first == b"{":  # which is entered before it is refused
+        if first == b"{":  # it is entered before it is refused
             return self.object(self._no_pairs)
         raise self._wrong_type(shapes.PAIRS)
 
@@ -159,7 +159,7 @@ class TypedReader(JsonReader):
         raise self.fault(shapes.wrong_type("", {}, shapes.PAIRS).reason)
 
     def _rows(self) -> list[Any]:
-        """A text or two, or rows of a text or two. The third text is the last that is looked at."""
+        """Read one or two texts, or rows of one or two texts. Nothing after the third text is read."""
         if not self.has_item(is_first=True):
             self._check_length(0)
         rows = [self.within(0, self._untagged_row)]
@@ -182,7 +182,10 @@ class TypedReader(JsonReader):
         return True
 
     def _wrong_type(self, expected: str) -> Fault:
-        """Name what stands here. What has no parts is read before, as its place tells."""
+        """Name the value at the current position.
+
+        A value without parts is read first, because its error is after it.
+        """
         first = self.peek()
         if first in (b"[", b"{"):
             value: Any = [] if first == b"[" else {}

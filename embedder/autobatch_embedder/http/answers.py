@@ -9,10 +9,11 @@ from aiohttp import web
 
 from autobatch_embedder.bodies.requests import Input
 from autobatch_embedder.http.errors import TeiError
-from autobatch_embedder.model.engine import Done
+from autobatch_embedder.model.engine import Done, Engine
 from autobatch_embedder.model.vectors import Vectors
 
 OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
+CONTRACT_VERSION = "1.9.3"  # the version of TEI that this imitates; clients adapt to it
 
 
 def dump(value: object) -> bytes:
@@ -26,7 +27,7 @@ def json_answer(body: bytes, headers: dict[str, str] | None = None) -> web.Respo
 
 
 def error_answer(error: TeiError, path: str) -> web.Response:
-    """Answer with TEI's error, in the shape that the path's clients know."""
+    """Answer with TEI's error, in the format that the path's clients read."""
     if path in OPENAI_PATHS:
         value: dict[str, object] = {"message": error.message, "code": error.status, "type": error.error_type}
     else:
@@ -49,8 +50,30 @@ def openai_list(vectors: Vectors, model: str, tokens: int, *, is_base64: bool) -
     return dump({"object": "list", "data": data, "model": model, "usage": usage})
 
 
+def info_of(engine: Engine) -> dict[str, object]:
+    """Return what GET /info answers: TEI's flat object, in its order."""
+    folder, limits = engine.model.folder, engine.limits
+    return {
+        "model_id": folder.model_id,
+        "model_sha": None,
+        "model_dtype": "float32",
+        "served_model_name": folder.model_id,
+        "model_type": {"embedding": {"pooling": "mean"}},
+        "max_concurrent_requests": limits.inputs_max,
+        "max_input_length": folder.tokens_max,
+        "max_batch_tokens": limits.batch_inputs_max * folder.tokens_max,
+        "max_batch_requests": limits.batch_inputs_max,
+        "max_client_batch_size": limits.batch_inputs_max,
+        "auto_truncate": limits.truncate,
+        "tokenization_workers": engine.tokenizer_threads,
+        "version": CONTRACT_VERSION,
+        "sha": None,
+        "docker_label": None,
+    }
+
+
 def measurements(inputs: Sequence[Input], done: Done[Any]) -> dict[str, str]:
-    """TEI's x-headers. `gpu+optimized` is what TEI says on every device."""
+    """Return TEI's x-headers. TEI says `gpu+optimized` on every device."""
     total_ms = _ms(done.total_s)
     return {
         "x-compute-type": "gpu+optimized",

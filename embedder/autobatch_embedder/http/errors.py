@@ -19,7 +19,7 @@ class EmbedderError(Exception):
 
 
 class ModelFolderError(EmbedderError):
-    """A file of the model folder is missing or says something this embedder does not understand."""
+    """A file of the model folder is missing or has contents that this embedder does not support."""
 
 
 class TeiError(EmbedderError):
@@ -61,7 +61,7 @@ def batch_too_long(count: int, count_max: int) -> TeiError:
 
 
 def empty_list(name: str) -> TeiError:
-    """An empty list on /tokenize, /rerank or /similarity; the one message without the prefix."""
+    """An empty list on /tokenize, /rerank or /similarity; the only message without the prefix."""
     return TeiError("Empty", f"`{name}` cannot be empty", "validation")
 
 
@@ -144,7 +144,7 @@ def not_sparse() -> TeiError:
 
 
 def bad_instance(reason: str) -> TeiError:
-    """An instance of /vertex that is no request; unlike a body it has no place in a text."""
+    """An instance of /vertex that is not a request; unlike a body, it has no position in a text."""
     return TeiError("Validation", reason, "validation")
 
 

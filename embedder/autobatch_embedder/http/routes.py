@@ -1,4 +1,4 @@
-"""The handlers: an HTTP request to a call of the engine, and its result to TEI's answer."""
+"""The handlers: they turn an HTTP request into a call of the engine, and its result into TEI's answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from aiohttp import web
 
 from autobatch_embedder.bodies import reading as bodies
 from autobatch_embedder.bodies.requests import EmbedRequest, RerankRequest
-from autobatch_embedder.http import errors, info
-from autobatch_embedder.http.answers import OPENAI_PATHS, dump, json_answer, measurements, openai_list
-from autobatch_embedder.metrics import Metrics
+from autobatch_embedder.http import errors
+from autobatch_embedder.http.answers import OPENAI_PATHS, dump, info_of, json_answer, measurements, openai_list
+from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Engine
 from autobatch_embedder.model.vectors import cosines
 
@@ -20,10 +20,10 @@ R = TypeVar("R")
 class Routes:
     """Handlers of one server."""
 
-    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+    def __init__(self, engine: Engine, metrics: EmbedderMetrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._info = dump(info.describe(engine))
+        self._info = dump(info_of(engine))
 
     def table(self) -> list[web.RouteDef]:
         """Every path and method."""
@@ -84,7 +84,7 @@ class Routes:
         self._engine.refuse_rerank(await _read(http, bodies.rerank))
 
     async def vertex(self, http: web.Request) -> web.Response:
-        """POST /vertex. All instances run, then the first that failed decides."""
+        """POST /vertex. All instances run, then the first failure is the answer."""
         instances = await _read(http, bodies.vertex)
         results = await asyncio.gather(*map(self._prediction, instances), return_exceptions=True)
         predictions = []

@@ -1,1 +1,1 @@
-"""Texts to vectors: tokens, the network, passes of it."""
+"""From texts to vectors: tokens, the network, forward passes."""

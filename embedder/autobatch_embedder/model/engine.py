@@ -22,8 +22,8 @@ from autobatch_embedder.bodies.requests import (
 )
 from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import TeiError
-from autobatch_embedder.metrics import Metrics
-from autobatch_embedder.model.loading import Model, cores
+from autobatch_embedder.metrics import EmbedderMetrics
+from autobatch_embedder.model.loaded_model import Model, cores
 from autobatch_embedder.model.passes import Passes, Rows
 from autobatch_embedder.model.vectors import Vectors, finish
 
@@ -32,13 +32,13 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class EngineLimits:
     """What one server admits.
 
     Attributes:
         batch_inputs_max: Inputs in one request.
         inputs_max: Inputs in all requests at once.
-        truncate: Cut inputs that are too long when a request does not say.
+        truncate: Whether inputs that are too long are cut if a request does not say.
     """
 
     batch_inputs_max: int
@@ -61,7 +61,7 @@ class Done(Generic[V]):
 class Engine:
     """Runs requests on a model. Belongs to one event loop."""
 
-    def __init__(self, model: Model, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, model: Model, limits: EngineLimits, metrics: EmbedderMetrics) -> None:
         self.model = model
         self.limits = limits
         # TEI's number: a core is left for the forward pass.
@@ -73,7 +73,7 @@ class Engine:
         metrics.watch_queue(lambda: self._passes.waiting_inputs)
 
     def close(self) -> None:
-        """Stop the threads; what is running ends first."""
+        """Stop the threads, after the work that is running."""
         self._tokenizing.shutdown()
         self._passes.close()
 
@@ -92,7 +92,7 @@ class Engine:
     async def embed_all(self, request: EmbedRequest) -> Done[list[Vectors]]:
         """Return the vectors of every input's tokens, in order: (tokens, size) float32 each. Raises as `embed`.
 
-        Ids that the vocabulary has not are no tokens, and an input may have no others.
+        Ids outside the vocabulary are not tokens, and an input may have no others.
         """
         return await self._admit(request, self.model.run_tokens, lambda tokens: tokens)
 
@@ -120,21 +120,21 @@ class Engine:
         )
 
     def refuse_sparse(self, request: EmbedRequest) -> NoReturn:
-        """Say that no model here makes sparse vectors; TEI asks for permits first."""
+        """Refuse: no model here makes sparse vectors. TEI acquires permits first."""
         self._check(len(request.inputs), is_batch=request.is_batch, permits=len(request.inputs))
         raise errors.not_sparse()
 
     def refuse_predict(self, request: PredictRequest) -> NoReturn:
-        """Say that no model here predicts; TEI's items ask for their permits one by one, so the first one decides."""
+        """Refuse: no model here predicts. TEI's items acquire their permits one by one, so the first one decides."""
         self._check(len(request.inputs), is_batch=request.is_batch, permits=1)
         raise errors.not_a_classifier()
 
     def refuse_rerank(self, request: RerankRequest) -> NoReturn:
-        """Say that no model here ranks; to TEI only an empty list matters more."""
+        """Refuse: no model here ranks. TEI reports only an empty list before that."""
         raise errors.not_a_reranker() if request.texts else errors.empty_list("texts")
 
     async def check_health(self) -> None:
-        """Return if the last forward pass succeeded, or another one now does.
+        """Return if the last forward pass succeeded, or if another one succeeds now.
 
         Raises:
             TeiError: Unhealthy.
@@ -182,7 +182,7 @@ class Engine:
         return Done(vectors, sum(map(len, rows)), tokenization_s, passed.queue_s, passed.inference_s, total_s)
 
     async def _encode(self, request: EmbedRequest) -> Rows:
-        # TEI finds too many dimensions only after a pass, so a fault of the first input comes before it, and no other.
+        # TEI detects too many dimensions only after a pass, so only an error of the first input comes before it.
         is_too_many = request.dimensions is not None and request.dimensions > self.model.size
         inputs = request.inputs[:1] if is_too_many else request.inputs
         truncate = self.limits.truncate if request.truncate is None else request.truncate

@@ -2,10 +2,10 @@
 
 Inputs:  `input_ids`, `attention_mask`   (batch, tokens) int64; the mask is 1 for a token, 0 for padding
 Outputs: `pooled`                        (batch, hidden) float32, not normalised
-         `tokens`                        (batch, tokens, hidden) float32; where the mask is 0, of no meaning
+         `tokens`                        (batch, tokens, hidden) float32; without meaning where the mask is 0
 
-Cutting to `dimensions` comes between pooling and normalising, so both stay outside (`vectors.finish`), and one
-output serves every request for pooled vectors. `tokens` is what is pooled, so to have it costs `pooled` nothing.
+Cutting to `dimensions` comes between pooling and normalising, so both happen outside (`vectors.finish`), and one
+output serves every request for pooled vectors. `pooled` is computed from `tokens`, so that output costs nothing.
 Only onnxruntime reads the result; `graph_cache` keeps it.
 """
 
@@ -29,7 +29,7 @@ def build(sizes: BertSizes, tensors: Tensors) -> bytes:
     """Return the graph as the bytes of an ONNX file.
 
     Raises:
-        ModelFolderError: A tensor is missing or has another shape than `sizes` says.
+        ModelFolderError: A tensor is missing or its shape is not that of `sizes`.
     """
     serialized: bytes = _Builder(sizes, tensors).model().SerializeToString()
     return serialized
@@ -97,7 +97,7 @@ class _Builder:
         s = self._sizes
         added_mask, with_heads, without_heads = heads
         # Query, key and value in one product, the 1/sqrt(head size) of the scores inside the query's weights:
-        # 1.4 times as fast as three products at 1 x 16 tokens (2.0 ms against 2.8 ms, two cores).
+        # 1.4 times as fast as three products at 1 x 16 tokens (2.0 ms instead of 2.8 ms, two cores).
         scales = {"query": np.float32((s.hidden // s.heads) ** -0.5), "key": np.float32(1), "value": np.float32(1)}
         weights = [self._weight(f"{name}{part}.weight", s.hidden, s.hidden).T * k for part, k in scales.items()]
         biases = [self._weight(f"{name}{part}.bias", s.hidden) * k for part, k in scales.items()]

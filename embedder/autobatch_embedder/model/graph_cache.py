@@ -1,7 +1,7 @@
 """Keep the built graph on disk, so that only the first start of a model builds it.
 
-The name of the file is what it was made of: a hash of the weights and of config.json, and the version of the
-builder. A file is written beside its place and then moved, so two starts at once cannot read half of one.
+The name of the file identifies what it was made from: a hash of the weights and of config.json, and the version of the
+builder. A file is written under another name and then renamed, so that two simultaneous starts cannot read half of one.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ GRAPH_VERSION = 2
 
 
 def folder(cache_dir: str | None, xdg_cache_home: str | None) -> Path:
-    """Where graphs are kept: `cache_dir`, or `autobatch` in the user's cache folder."""
+    """Return the folder of graphs: `cache_dir`, or `autobatch` in the user's cache folder."""
     if cache_dir:
         return Path(cache_dir).expanduser()
     return Path(xdg_cache_home or "~/.cache").expanduser() / "autobatch"
@@ -35,7 +35,7 @@ def load(model: ModelFolder, cache: Path) -> Path | bytes:
     path = cache / name_of(model)
     if path.is_file():
         return path
-    # Only building needs onnx: a start with a cached graph works where it is not installed.
+    # Only building needs onnx: a start with a cached graph works without it.
     from autobatch_embedder.model import graph  # noqa: PLC0415
 
     built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))

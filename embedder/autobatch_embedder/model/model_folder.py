@@ -1,7 +1,7 @@
 """The folder of a model: where it is, and what its small JSON files say about the network and its inputs.
 
-The layout is that of a Sentence Transformers model. A folder that asks for something `graph` does not build is
-refused here, with the file and the value, rather than served with wrong vectors.
+The layout is that of a Sentence Transformers model. A folder that needs something that `graph` does not build is
+refused here, with the file and the value; serving it would give wrong vectors.
 """
 
 import importlib.util
@@ -65,7 +65,7 @@ def find(model_dir: str | None) -> ModelFolder:
     """Read the folder `model_dir`, or the one of the weights package.
 
     Raises:
-        ModelFolderError: Something is missing or not understood.
+        ModelFolderError: Something is missing or not supported.
     """
     if model_dir is not None:
         return read(Path(model_dir), model_id=model_dir)
@@ -80,7 +80,7 @@ def read(path: Path, model_id: str) -> ModelFolder:
     """Read one folder.
 
     Raises:
-        ModelFolderError: Something is missing or not understood.
+        ModelFolderError: Something is missing or not supported.
     """
     for name in ("model.safetensors", "tokenizer.json", "config.json"):
         if not (path / name).is_file():
@@ -142,7 +142,7 @@ def _check_modules(path: Path) -> None:
 
 
 def _json(path: Path, default: Any = None) -> Any:
-    """The value of one file; `default`, when given, if there is no such file."""
+    """Return the value of one file; `default`, if given, if there is no such file."""
     if default is not None and not path.is_file():
         return default
     try:

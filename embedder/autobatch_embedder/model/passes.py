@@ -1,6 +1,6 @@
 """Forward passes, one at a time in the order of arrival, on a thread of their own.
 
-A request whose client left before its pass began costs no pass.
+A request whose client disconnected before its pass began costs no pass.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Passed(Generic[V]):
-    """What a pass gave, and in seconds how long it waited and ran."""
+    """The result of a pass, and how long it waited and ran, in seconds."""
 
     vectors: V
     queue_s: float
@@ -31,7 +31,7 @@ class Passes:
     """The thread and its queue. Belongs to one event loop.
 
     Attributes:
-        has_failed: The last pass did.
+        has_failed: Whether the last pass failed.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Passes:
         return Passed(vectors, began_s - asked_s, each.ended_s - began_s)
 
     def close(self) -> None:
-        """Stop the thread; a pass that runs ends first."""
+        """Stop the thread, after the pass that is running."""
         self._thread.shutdown(cancel_futures=True)
 
 

@@ -1,7 +1,7 @@
 """Texts and token ids to the token ids of the model, with TEI's limits and its errors.
 
-A `Tokenizer` is configured once and never again: its truncation is a setting of the object, and several threads
-encode at the same time. So there is one object for each way of cutting, sharing nothing.
+A `Tokenizer` is configured only once: its truncation is a setting of the object, and several threads
+encode at the same time. So there is a separate object for each kind of truncation.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.model.model_folder import ModelFolder
 
-CHARACTERS_PER_TOKEN_MAX = 250  # TEI's: beyond it a text is refused or cut before the tokenizer spends time on it
+CHARACTERS_PER_TOKEN_MAX = 250  # TEI's: a longer text is refused or cut before the tokenizer spends time on it
 
 
 class TextTokenizer:
-    """The tokenizer of one model. Safe to use from several threads; encoding leaves the GIL."""
+    """The tokenizer of one model. Safe to use from several threads; encoding releases the GIL."""
 
     def __init__(self, folder: ModelFolder) -> None:
         self.tokens_max = folder.tokens_max
@@ -38,10 +38,11 @@ class TextTokenizer:
     ) -> list[list[int]]:
         """Return the ids of every input, special tokens included, each up to `tokens_max` long, not padded.
 
-        Ids of a client are decoded to text and encoded again without special tokens, as TEI does; nothing may be left.
+        Ids of a client are decoded to text and encoded again without special tokens, as TEI does; the result may be
+        empty.
 
         Raises:
-            TeiError: What is wrong with the first input that cannot be encoded.
+            TeiError: The error of the first input that cannot be encoded.
         """
         faults = (self._fault(item, prompt_name, truncate=truncate) for item in inputs)
         index, fault = next(((i, fault) for i, fault in enumerate(faults) if fault), (len(inputs), None))
@@ -64,7 +65,7 @@ class TextTokenizer:
         """Return TEI's tokens of every text: id, text, special, and the byte offsets start and stop.
 
         Raises:
-            TeiError: What is wrong with the first text that cannot be encoded.
+            TeiError: The error of the first text that cannot be encoded.
         """
         fault = next(filter(None, (self._fault(text, prompt_name, truncate=False) for text in texts)), None)
         if fault:
@@ -77,7 +78,7 @@ class TextTokenizer:
         return [_describe(encoding, text) for encoding, text in zip(encodings, prompted, strict=True)]
 
     def decode(self, rows: Sequence[list[int]], *, skip_special_tokens: bool) -> list[str]:
-        """Return the text of every list of ids. Ids outside the vocabulary have none.
+        """Return the text of every list of ids. Ids outside the vocabulary are left out.
 
         Raises:
             TeiError: A list is empty, or cannot be decoded.
@@ -92,7 +93,7 @@ class TextTokenizer:
     @staticmethod
     def _load(folder: ModelFolder) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(folder.path / "tokenizer.json"))
-        # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
+        # The file may have both, set for training: MiniLM's truncates at 128 and pads everything to 128.
         tokenizer.no_truncation()
         tokenizer.no_padding()
         return tokenizer
@@ -108,11 +109,11 @@ class TextTokenizer:
         return None
 
     def _text(self, item: Input, prompt_name: str | None) -> tuple[str, bool]:
-        """The text to encode, and whether to add special tokens."""
+        """Return the text to encode, and whether to add special tokens."""
         prompt = "" if prompt_name is None else (self._prompts or {})[prompt_name]
         if isinstance(item, str):
             return prompt + _shortened(item, self._characters_max), True
-        # With a prompt TEI starts the sequence anew; without, the client's ids carry their own special tokens.
+        # With a prompt, TEI starts a new sequence; without one, the client's ids include their special tokens.
         has_prompt = prompt_name is not None
         return prompt + self._whole.decode(item, skip_special_tokens=has_prompt), has_prompt
 
@@ -129,7 +130,7 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[tuple[str, bool]]) -> list[lis
 
 
 def _shortened(text: str, limit: int) -> str:
-    """A text of more than `limit` characters, cut at that BYTE, or left whole if that is inside a character."""
+    """Cut a text of more than `limit` characters at that BYTE; leave it whole if that is inside a character."""
     if len(text) <= limit:
         return text
     data = text.encode()

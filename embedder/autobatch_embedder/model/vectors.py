@@ -1,4 +1,4 @@
-"""What happens to vectors after the forward pass. Pure."""
+"""The steps after the forward pass: cutting, normalising, comparing. Pure."""
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ def cosines(vectors: Vectors) -> Vectors:
     """Compare the first vector with each of the others.
 
     Args:
-        vectors: (1 + n, size) float32, of any length but zero.
+        vectors: (1 + n, size) float32, of any length except zero.
 
     Returns:
         (n,) float32, -1 to 1, computed in float64.

@@ -14,7 +14,7 @@ from autobatch_embedder.http.errors import ModelFolderError
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
 _HEADER_MAX_BYTES = 100_000_000  # the format's own limit
-_SKIPPED = frozenset({"I64"})  # `position_ids`, a buffer that older exports carry and nothing needs
+_SKIPPED = frozenset({"I64"})  # `position_ids`, a buffer in older exports that is not needed
 
 
 def read(path: Path) -> Tensors:

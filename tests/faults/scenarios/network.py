@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import CALL, FRAME, after_claim, after_reply, lasts
 from tests.faults.world import World
-from tests.support.relay import Relay
+from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 
 VICTIM = 1

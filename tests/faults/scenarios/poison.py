@@ -5,7 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from tests.faults.campaign import Act, Scenario
-from tests.faults.outcome import Kind
+from tests.faults.outcome import AnswerKind
 from tests.faults.upstream import DEADLY
 from tests.faults.world import World
 from tests.support.waiting import wait_until
@@ -22,7 +22,7 @@ async def poisoned(act: Act) -> None:
             before = await redis.llen("{autobatch}:dead")
             poison = act.load.send(f"something {DEADLY}")
             await wait_until(lambda: poison.kind)
-            assert (poison.kind, poison.status) == (Kind.CLEAR, 502)
+            assert (poison.kind, poison.status) == (AnswerKind.CLEAR, 502)
             frames = await redis.lrange("{autobatch}:dead", 0, -1)
             assert len(frames) == before + 1
             assert DEADLY.encode() in frames[0]

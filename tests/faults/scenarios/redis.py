@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import lasts, pause
 
-AWAY_S = 1.5
+DOWN_S = 1.5
 
 
 async def restart_empty(act: Act) -> None:
@@ -13,9 +13,9 @@ async def restart_empty(act: Act) -> None:
     await act.world.start_redis()
 
 
-async def away(act: Act) -> None:
+async def unavailable(act: Act) -> None:
     act.world.redis.kill()
-    await lasts(AWAY_S)
+    await lasts(DOWN_S)
     await act.world.start_redis()
 
 
@@ -44,7 +44,7 @@ def paused(seconds: float, errors: frozenset[int] = frozenset()) -> Scenario:
 SCENARIOS = [
     Scenario("Redis: kill -9, back without its data", restart_empty, frozenset({503})),
     Scenario("Redis: kill -9, back with its data", restart_with_data, frozenset({503}), runs_max=2),
-    Scenario(f"Redis: away for {AWAY_S} s, back without its data", away, frozenset({503})),
+    Scenario(f"Redis: unavailable for {DOWN_S} s, back without its data", unavailable, frozenset({503})),
     paused(0.9),
     paused(3.0, frozenset({503, 504})),
 ]

@@ -2,26 +2,25 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
-from autobatch_bench.checking.answers import OracleCheck
+from autobatch_bench.checking.checks import OracleCheck
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.load import burst, closed_loop, open_loop
 from autobatch_bench.load.connection import connect
 from autobatch_bench.load.outcome import NO_ANSWER, Outcome
-from autobatch_bench.load.traffic import Target, Traffic
-from autobatch_bench.load.workloads import Kind, Workload, make, several_short
+from autobatch_bench.load.traffic import Endpoint, Traffic
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make, several_short
+from autobatch_bench.systems.rig import RunLoad
 from tests.support.fake_upstream import FakeUpstream, tei_error
 from tests.support.waiting import wait_until
 
-Load = Callable[[Target, Traffic], Awaitable[Outcome]]
-
-SHORT = make(Kind.SHORT)
-LOADS: dict[str, Load] = {
+SHORT = make(WorkloadKind.SHORT)
+LOADS: dict[str, RunLoad] = {
     "closed": lambda target, traffic: closed_loop.run(target, traffic, concurrency=4, seconds=0.1),
     "open": lambda target, traffic: open_loop.run(target, traffic, per_second=200, seconds=0.1),
     "burst": lambda target, traffic: burst.run(target, traffic, requests=20),
@@ -29,31 +28,31 @@ LOADS: dict[str, Load] = {
 
 
 @pytest.fixture(params=list(LOADS))
-def load(request: pytest.FixtureRequest) -> Load:
+def load(request: pytest.FixtureRequest) -> RunLoad:
     return LOADS[request.param]
 
 
-async def outcome_of(load: Load, upstream: FakeUpstream, workload: Workload = SHORT) -> Outcome:
+async def outcome_of(load: RunLoad, upstream: FakeUpstream, workload: Workload = SHORT) -> Outcome:
     """Run a load to its end, checks included."""
     traffic = Traffic(workload, itertools.count(), OracleCheck(workload))
-    outcome = await load(Target("127.0.0.1", upstream.port), traffic)
+    outcome = await load(Endpoint("127.0.0.1", upstream.port), traffic)
     outcome.wrong += traffic.check.wrong_after_all()
     return outcome
 
 
-async def test_right_answers_are_right(load: Load, upstream: FakeUpstream) -> None:
+async def test_right_answers_are_right(load: RunLoad, upstream: FakeUpstream) -> None:
     outcome = await outcome_of(load, upstream)
     assert outcome.right == len(upstream.calls) > 0
     assert (outcome.wrong, outcome.failed) == (0, {})
 
 
-async def test_no_text_is_sent_twice(load: Load, upstream: FakeUpstream) -> None:
+async def test_no_text_is_sent_twice(load: RunLoad, upstream: FakeUpstream) -> None:
     await outcome_of(load, upstream)
     texts = [text for call in upstream.calls for text in call]
     assert len(set(texts)) == len(texts)
 
 
-async def test_somebody_elses_vectors_are_wrong(load: Load, upstream: FakeUpstream) -> None:
+async def test_somebody_elses_vectors_are_wrong(load: RunLoad, upstream: FakeUpstream) -> None:
     """The shape is right, the status too: only the oracle tells."""
 
     async def mix_up(_texts: list[str]) -> web.Response:
@@ -65,7 +64,7 @@ async def test_somebody_elses_vectors_are_wrong(load: Load, upstream: FakeUpstre
     assert outcome.wrong == len(upstream.calls) > 0
 
 
-async def test_another_status_is_a_failure_of_that_status(load: Load, upstream: FakeUpstream) -> None:
+async def test_another_status_is_a_failure_of_that_status(load: RunLoad, upstream: FakeUpstream) -> None:
     async def refuse(texts: list[str]) -> web.Response | None:
         return tei_error(503, "no", "Unhealthy") if texts[0].endswith("3") else None
 
@@ -76,7 +75,7 @@ async def test_another_status_is_a_failure_of_that_status(load: Load, upstream: 
     assert outcome.right == len(upstream.calls) - refused
 
 
-async def test_a_connection_that_is_cut_is_no_answer(load: Load, upstream: FakeUpstream) -> None:
+async def test_a_connection_that_is_cut_is_no_answer(load: RunLoad, upstream: FakeUpstream) -> None:
     async def hang_up(texts: list[str]) -> None:
         if texts[0].endswith("3"):
             raise asyncio.CancelledError
@@ -126,13 +125,13 @@ async def test_a_connection_knows_that_it_was_closed_while_idle() -> None:
 
 async def test_nobody_listening_is_no_answer(unused_port: int) -> None:
     traffic = Traffic(SHORT, itertools.count(), OracleCheck(SHORT))
-    outcome = await open_loop.run(Target("127.0.0.1", unused_port), traffic, per_second=200, seconds=0.1)
+    outcome = await open_loop.run(Endpoint("127.0.0.1", unused_port), traffic, per_second=200, seconds=0.1)
     assert outcome.right == 0
     assert outcome.failed[NO_ANSWER] > 0
 
 
 @asynccontextmanager
-async def speaking(reply: bytes) -> AsyncIterator[Target]:
+async def speaking(reply: bytes) -> AsyncIterator[Endpoint]:
     """A server that answers every request with these bytes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -144,7 +143,7 @@ async def speaking(reply: bytes) -> AsyncIterator[Target]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
-        yield Target("127.0.0.1", server.sockets[0].getsockname()[1])
+        yield Endpoint("127.0.0.1", server.sockets[0].getsockname()[1])
     finally:
         server.close()
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from autobatch_bench.load.traffic import Target
-from autobatch_bench.load.workloads import Kind, make
+from autobatch_bench.load.traffic import Endpoint
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.systems.process_stats import cpu_seconds, ended, memory_mb
 from autobatch_bench.systems.rig import EndedError, Rig
 from autobatch_bench.systems.system import Side
@@ -38,11 +38,11 @@ async def test_a_system_that_lost_a_process_is_not_measured_any_further(
     short_lived: subprocess.Popen[bytes], upstream: FakeUpstream
 ) -> None:
     """Whatever the load saw then is no figure of that system."""
-    side = Side(Target("127.0.0.1", upstream.port), {"batcher": [short_lived.pid]})
+    side = Side(Endpoint("127.0.0.1", upstream.port), {"batcher": [short_lived.pid]})
     rig = Rig({"direct": side}, is_fake=True, told=lambda _round: None)
     short_lived.wait()
     with pytest.raises(EndedError, match="batcher ended"):
-        await asyncio.to_thread(rig.closed, "direct", make(Kind.SHORT), 1, 0.05)
+        await asyncio.to_thread(rig.closed, "direct", make(WorkloadKind.SHORT), 1, 0.05)
     assert rig.rounds == []
 
 

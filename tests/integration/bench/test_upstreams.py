@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import orjson
 import pytest
 
-from autobatch_bench.checking.answers import OracleCheck, oracle_vectors, vectors_in
+from autobatch_bench.checking.checks import OracleCheck, oracle_vectors, vectors_in
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.load import burst
 from autobatch_bench.load.plain_http import AnswerError, post, read
-from autobatch_bench.load.traffic import Target, Traffic
-from autobatch_bench.load.workloads import Kind, make, several_short
+from autobatch_bench.load.traffic import Endpoint, Traffic
+from autobatch_bench.load.workloads import WorkloadKind, make, several_short
 from autobatch_bench.systems.rig import Rig
-from autobatch_bench.systems.system import Upstream, started
+from autobatch_bench.systems.system import UpstreamKind, started
 
 
-def rig_on(upstream: Upstream) -> Iterator[Rig]:
+def rig_on(upstream: UpstreamKind) -> Iterator[Rig]:
     """An upstream alone."""
     with started(upstream, proxies=()) as sides:
         yield Rig(sides, is_fake=True, told=lambda _round: None)
@@ -25,15 +25,15 @@ def rig_on(upstream: Upstream) -> Iterator[Rig]:
 
 @pytest.fixture(scope="module")
 def instant() -> Iterator[Rig]:
-    yield from rig_on(Upstream.INSTANT)
+    yield from rig_on(UpstreamKind.INSTANT)
 
 
 @pytest.fixture(scope="module")
 def tei_queue() -> Iterator[Rig]:
-    yield from rig_on(Upstream.TEI_QUEUE)
+    yield from rig_on(UpstreamKind.TEI_QUEUE)
 
 
-def target_of(rig: Rig) -> Target:
+def target_of(rig: Rig) -> Endpoint:
     return rig.sides["direct"].target
 
 
@@ -55,19 +55,19 @@ def test_inputs_beyond_the_permits_are_refused_and_the_others_answered(tei_queue
 
 
 def test_a_queue_that_refused_somebody_is_there_for_the_next(tei_queue: Rig) -> None:
-    assert tei_queue.burst("direct", make(Kind.SEVERAL), 10).right == 10
+    assert tei_queue.burst("direct", make(WorkloadKind.SEVERAL), 10).right == 10
 
 
 def test_the_instant_one_speaks_openais_form(instant: Rig) -> None:
     body = post(target_of(instant), "/v1/embeddings", {"input": "a", "model": "m", "encoding_format": "float"})
     assert vectors_in(body) == oracle_vectors(["a"])
-    openai = instant.closed("direct", make(Kind.OPENAI), 2, 0.1)
+    openai = instant.closed("direct", make(WorkloadKind.OPENAI), 2, 0.1)
     assert openai.right > 0
     assert openai.bad == 0
 
 
 async def test_a_shut_gate_keeps_answers_back_until_it_is_opened(instant: Rig) -> None:
-    target, short = target_of(instant), make(Kind.SHORT)
+    target, short = target_of(instant), make(WorkloadKind.SHORT)
     traffic = Traffic(short, itertools.count(), OracleCheck(short))
     seen = []
 

@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from autobatch_embedder.app import serving
-from autobatch_embedder.model.loading import Model
-from tests.support.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
+from autobatch_embedder.model.loaded_model import Model
+from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
 
 INVALID = "Input validation error: "
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"

@@ -14,8 +14,8 @@ import pytest
 
 from autobatch_embedder.app import serving
 from autobatch_embedder.http.errors import backend_failed
-from autobatch_embedder.model.loading import Model
-from tests.support.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
+from autobatch_embedder.model.loaded_model import Model
+from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
 
 HELLO = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
 """The first components of "hello world", as sentence-transformers computes them."""
@@ -337,7 +337,7 @@ async def test_metrics_count_requests_inputs_and_failures(send: Send) -> None:
         assert line in lines
 
 
-class Gate(Model):
+class GatedModel(Model):
     """The real model behind a gate that the test opens; `calls` has the sizes of the passes that began."""
 
     def __init__(self, loaded: Model) -> None:
@@ -356,8 +356,8 @@ class Gate(Model):
 
 
 @pytest.fixture
-async def gate(model: Model) -> AsyncIterator[Gate]:
-    gate = Gate(model)
+async def gate(model: Model) -> AsyncIterator[GatedModel]:
+    gate = GatedModel(model)
     yield gate
     gate.opened.set()
 
@@ -376,7 +376,7 @@ async def has_line(send: Send, line: str) -> bool:
 
 
 async def test_without_permits_requests_are_refused_and_permits_come_back(
-    gate: Gate, client: aiohttp.ClientSession
+    gate: GatedModel, client: aiohttp.ClientSession
 ) -> None:
     async with serving(settings(embedder_max_concurrent_requests=3), gate) as port:
         send = sender(client, port)
@@ -397,7 +397,7 @@ async def test_without_permits_requests_are_refused_and_permits_come_back(
         assert await has_line(send, 'te_request_failure{err="overloaded"} 3.0')
 
 
-async def test_a_client_that_left_before_its_pass_costs_none(gate: Gate, client: aiohttp.ClientSession) -> None:
+async def test_a_client_that_left_before_its_pass_costs_none(gate: GatedModel, client: aiohttp.ClientSession) -> None:
     async with serving(settings(), gate) as port:
         send = sender(client, port)
         first = asyncio.create_task(send("POST", "/embed", {"inputs": "a"}))
@@ -416,7 +416,7 @@ async def test_a_client_that_left_before_its_pass_costs_none(gate: Gate, client:
         assert await has_line(send, 'te_request_failure{err="dropped"} 2.0')
 
 
-async def test_a_failed_pass_is_424_and_health_tries_another(gate: Gate, client: aiohttp.ClientSession) -> None:
+async def test_a_failed_pass_is_424_and_health_tries_another(gate: GatedModel, client: aiohttp.ClientSession) -> None:
     gate.opened.set()
     gate.broken = True
     async with serving(settings(), gate) as port:
@@ -433,7 +433,7 @@ async def test_a_failed_pass_is_424_and_health_tries_another(gate: Gate, client:
         assert len(gate.calls) == 3
 
 
-async def test_stopping_waits_for_requests_in_flight(gate: Gate, client: aiohttp.ClientSession) -> None:
+async def test_stopping_waits_for_requests_in_flight(gate: GatedModel, client: aiohttp.ClientSession) -> None:
     async with serving(settings(), gate) as port:
         reply = asyncio.create_task(sender(client, port)("POST", "/embed", {"inputs": "a"}))
         await wait_until(lambda: gate.calls)

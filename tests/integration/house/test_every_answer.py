@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.route_table import ROUTES
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.house import Reply, open_house, ready_house
+from tests.support.house import HttpAnswer, open_house, ready_house
 
 VARY = "origin, access-control-request-method, access-control-request-headers"
 KEYED = {"api_keys": SecretStr("first,second")}
@@ -17,7 +17,7 @@ CLOSED = ["/info", "/meta", "/v1/models", "/v1/models/x"]
 OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/x")
 
 
-def check(reply: Reply, request_id: str | None = None) -> None:
+def check(reply: HttpAnswer, request_id: str | None = None) -> None:
     assert reply.headers["vary"] == VARY
     assert "Server" not in reply.headers
     said = reply.headers["x-request-id"]

@@ -18,7 +18,7 @@ from autobatch_shared.redis.link import RedisLink
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 Answering = Callable[[list[str]], web.Response]

@@ -5,7 +5,7 @@ import pytest
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house, ready_house
-from tests.support.raw_http import Answer, raw_connection, request
+from tests.support.raw_http import RawAnswer, raw_connection, request
 
 BODY = b'{"inputs":"a"}'
 JSON = b"Content-Type: application/json"
@@ -35,7 +35,7 @@ BAD = {
 }
 
 
-async def said(house: House, sent: bytes) -> Answer:
+async def said(house: House, sent: bytes) -> RawAnswer:
     async with raw_connection(int(house.url.rpartition(":")[2])) as connection:
         await connection.send([sent])
         answer = await connection.answer()

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, tokens, vector
-from tests.support.house import House, Reply, ready_house
+from tests.support.house import House, HttpAnswer, ready_house
 from tests.support.leaks import keys_left, keys_without_ttl
 from tests.support.waiting import wait_until
 
@@ -20,20 +20,20 @@ KEYS = ["error", "message", "type", "code"]
 INFO = {"model_id": "fake", "served_model_name": "the/model", "max_client_batch_size": 32, "max_input_length": 512}
 
 
-def embeddings(reply: Reply) -> list[Any]:
+def embeddings(reply: HttpAnswer) -> list[Any]:
     assert reply.status == 200, reply.body
     assert [place for place, _ in enumerate(reply.json["data"])] == [each["index"] for each in reply.json["data"]]
     return [each["embedding"] for each in reply.json["data"]]
 
 
-def usage(reply: Reply) -> int:
+def usage(reply: HttpAnswer) -> int:
     assert reply.status == 200, reply.body
     prompt, total = reply.json["usage"]["prompt_tokens"], reply.json["usage"]["total_tokens"]
     assert prompt == total
     return int(total)
 
 
-def openai_error(reply: Reply) -> tuple[int, str, str]:
+def openai_error(reply: HttpAnswer) -> tuple[int, str, str]:
     """Status, type and message, the shape checked."""
     said = reply.json
     assert list(said) == KEYS
@@ -46,12 +46,12 @@ def openai_error(reply: Reply) -> tuple[int, str, str]:
     return reply.status, said["type"], said["message"]
 
 
-def but_for_its_id(reply: Reply) -> Any:
+def but_for_its_id(reply: HttpAnswer) -> Any:
     assert reply.json["id"] == f"embd-{reply.headers['x-request-id']}"
     return {name: value for name, value in reply.json.items() if name != "id"}
 
 
-async def together(house: House, upstream: FakeUpstream, *asked: tuple[str, Any]) -> list[Reply]:
+async def together(house: House, upstream: FakeUpstream, *asked: tuple[str, Any]) -> list[HttpAnswer]:
     """Ask all at once, while one call is under way, so that they share the next one."""
     gate = Gate()
     upstream.behave = gate

@@ -23,7 +23,7 @@ from autobatch_proxy.app import make_app
 from autobatch_proxy.http.request_headers import TIMEOUT_HEADER
 from autobatch_shared.settings.definitions import ProxySettings
 from tests.support.house import defaults_of
-from tests.support.served import served_model
+from tests.support.servers.served_model import served_model
 
 EXAMPLES = 15  # random ones for each operation, beside the document's own and those at the limits of its schemas
 

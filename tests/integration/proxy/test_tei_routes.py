@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from tests.support.fake_upstream import OTHER_ROWS, FakeUpstream, Gate, tei_error, tokens, vector
-from tests.support.house import House, Reply, open_house, ready_house
+from tests.support.house import House, HttpAnswer, open_house, ready_house
 from tests.support.waiting import wait_until
 
 JSON = "application/json"
@@ -52,7 +52,7 @@ async def test_every_route_keeps_its_deadline(redis_url: str, path: str, body: A
         assert (await house.post(path, body, x_request_timeout_ms="20")).status == 504
 
 
-async def shared(house: House, upstream: FakeUpstream, path: str, *asked: Any, inputs: int = 0) -> list[Reply]:
+async def shared(house: House, upstream: FakeUpstream, path: str, *asked: Any, inputs: int = 0) -> list[HttpAnswer]:
     """Ask all at once while a call is under way. They have `inputs` inputs, one each unless that is given."""
     gate = Gate()
     upstream.behave = gate

@@ -17,7 +17,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import House, ready_house
-from tests.support.locked_redis import DEPLOYED, PASSWORD, LockedRedis
+from tests.support.servers.locked_redis import DEPLOYED, PASSWORD, LockedRedis
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import ready_house
 from tests.support.leaks import keys_left
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 MB = 1_000_000

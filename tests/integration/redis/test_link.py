@@ -13,7 +13,7 @@ from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import ReplyError, in_one_step
 from autobatch_shared.redis.link import RedisLink
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -8,7 +8,7 @@ from redis import Redis
 from redis.exceptions import AuthenticationError
 
 from autobatch_console.up.programs import find_redis
-from tests.support.locked_redis import LockedRedis
+from tests.support.servers.locked_redis import LockedRedis
 
 
 def test_a_server_without_tls_has_the_same_users() -> None:

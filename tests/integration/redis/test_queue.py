@@ -21,7 +21,7 @@ from autobatch_shared.redis.scripts import Script
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.version_1 import OLD_JOBS, OldJob
 from tests.support.waiting import wait_until
 

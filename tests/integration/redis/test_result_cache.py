@@ -17,7 +17,7 @@ from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.result_cache import DROPS_MAX, ENTRY_BYTES, CacheCounts, ResultCache, sealed
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
-from tests.support.redis_server import RedisServer
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 KEYS = Keys("test")

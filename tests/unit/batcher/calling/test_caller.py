@@ -21,7 +21,7 @@ from autobatch_shared.contract.errors import UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import Kind, make_job
-from tests.unit.upstreams import NO_CLIENT, NO_SESSION, Trials
+from tests.unit.upstreams import NO_CLIENT, NO_SESSION, LoneTrials
 
 JSON = "application/json"
 
@@ -61,7 +61,7 @@ class Refusing(Replica):
         clock = RedisClock()
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
-        suspects = Suspects(pool, Trials(), clock, metrics)
+        suspects = Suspects(pool, LoneTrials(), clock, metrics)
         caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
         replies = await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
         parts = [reply.frame.partition(b"\n") for reply in replies]
@@ -176,7 +176,7 @@ async def replies(jobs: list[Job], *upstreams: Replica) -> list[ReplyHeader]:
     clock = RedisClock()
     clock.sync(0)
     pool, metrics = Pool(list(upstreams)), Metrics()
-    suspects = Suspects(pool, Trials(), clock, metrics)
+    suspects = Suspects(pool, LoneTrials(), clock, metrics)
     caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
     found = await caller.answer(jobs, Slot(upstreams[0], len(jobs), len(jobs), was_busy=True))
     assert [task for task in asyncio.all_tasks() if task.get_name() == "counting" and not task.cancelling()] == []

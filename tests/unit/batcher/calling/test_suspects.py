@@ -18,7 +18,7 @@ from autobatch_shared.contract.errors import UpstreamBroken
 from autobatch_shared.contract.frames import decode_job
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import make_job
-from tests.unit.upstreams import NO_CLIENT, Trials
+from tests.unit.upstreams import NO_CLIENT, LoneTrials
 
 
 class Mortal(Replica):
@@ -52,7 +52,7 @@ class Mortal(Replica):
         was_dead, self._is_dead = self._is_dead, False
         return not was_dead
 
-    async def answers(self, jobs: list[Job], trials: Trials, attempts_max: int = 3) -> list[str]:
+    async def answers(self, jobs: list[Job], trials: LoneTrials, attempts_max: int = 3) -> list[str]:
         """Return what each job is told: `200`, or the code of a fault."""
         clock, pool, metrics = RedisClock(), Pool([self]), Metrics()
         clock.sync(0)
@@ -72,7 +72,7 @@ def texts(each: Iterable[str]) -> list[Job]:
 
 
 async def test_an_input_of_which_it_dies_twice_is_given_up_and_its_neighbours_are_answered() -> None:
-    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), Trials()
+    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), LoneTrials()
     jobs = texts(["a", "deadly", "c"])
 
     assert ["200", "job_poisonous", "200"] == await upstream.answers(jobs, trials)
@@ -82,7 +82,7 @@ async def test_an_input_of_which_it_dies_twice_is_given_up_and_its_neighbours_ar
 
 async def test_the_senders_of_one_such_text_share_its_fate() -> None:
     """Or each of them would cost a death."""
-    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), Trials()
+    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), LoneTrials()
 
     assert ["job_poisonous", "200", "job_poisonous"] == await upstream.answers(texts(["deadly", "b", "deadly"]), trials)
     assert 3 == len(upstream.calls)
@@ -90,7 +90,7 @@ async def test_the_senders_of_one_such_text_share_its_fate() -> None:
 
 
 async def test_a_call_that_died_by_chance_costs_nobody_an_answer() -> None:
-    upstream, trials = Mortal(lambda inputs: len(inputs) > 1), Trials()
+    upstream, trials = Mortal(lambda inputs: len(inputs) > 1), LoneTrials()
 
     assert ["200", "200"] == await upstream.answers(texts("ab"), trials)
     assert [] == trials.buried
@@ -98,7 +98,7 @@ async def test_a_call_that_died_by_chance_costs_nobody_an_answer() -> None:
 
 async def test_an_upstream_that_hangs_up_and_lives_has_an_outage() -> None:
     """No input is to blame, and after as many attempts as ever the others are not tried at all."""
-    upstream, trials = Mortal(lambda _inputs: True, survives=True), Trials()
+    upstream, trials = Mortal(lambda _inputs: True, survives=True), LoneTrials()
 
     assert ["upstream_broken"] * 3 == await upstream.answers(texts("abc"), trials)
     assert [["a", "b", "c"], ["a"], ["a"]] == upstream.calls
@@ -106,14 +106,14 @@ async def test_an_upstream_that_hangs_up_and_lives_has_an_outage() -> None:
 
 
 async def test_one_of_which_it_only_hangs_up_fails_alone() -> None:
-    upstream, trials = Mortal(lambda inputs: "b" in inputs, survives=True), Trials()
+    upstream, trials = Mortal(lambda inputs: "b" in inputs, survives=True), LoneTrials()
 
     assert ["200", "upstream_broken", "200"] == await upstream.answers(texts("abc"), trials)
 
 
 async def test_who_was_cut_by_another_ones_trial_is_tried_as_it_was() -> None:
     cuts = iter([True])
-    upstream, trials = Mortal(lambda _inputs: next(cuts, False)), Trials()
+    upstream, trials = Mortal(lambda _inputs: next(cuts, False)), LoneTrials()
     trials.others_try = True
 
     assert ["200", "200"] == await upstream.answers(texts("ab"), trials)
@@ -121,7 +121,7 @@ async def test_who_was_cut_by_another_ones_trial_is_tried_as_it_was() -> None:
 
 
 async def test_a_guilty_one_that_was_cut_by_another_ones_trial_is_found_all_the_same() -> None:
-    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), Trials()
+    upstream, trials = Mortal(lambda inputs: "deadly" in inputs), LoneTrials()
     trials.others_try = True
 
     assert ["200", "job_poisonous"] == await upstream.answers(texts(["a", "deadly"]), trials)
@@ -129,7 +129,7 @@ async def test_a_guilty_one_that_was_cut_by_another_ones_trial_is_found_all_the_
 
 async def test_a_trial_that_was_hung_up_on_lingers() -> None:
     """So that whoever was cut with it sees that there was one."""
-    trials = Trials()
+    trials = LoneTrials()
     await Mortal(lambda inputs: "deadly" in inputs).answers(texts(["a", "deadly"]), trials)
 
     assert [0, suspects.LINGER_MS] == trials.lingered_ms
@@ -137,7 +137,7 @@ async def test_a_trial_that_was_hung_up_on_lingers() -> None:
 
 async def test_who_is_hung_up_on_while_it_is_away_is_no_suspect() -> None:
     """A balancer in front of it takes the connection and drops it: an outage, told after the usual attempts."""
-    upstream, trials = Mortal(lambda _inputs: True), Trials()
+    upstream, trials = Mortal(lambda _inputs: True), LoneTrials()
     upstream.is_healthy = False
 
     assert ["upstream_unavailable"] * 2 == await upstream.answers(texts("ab"), trials)

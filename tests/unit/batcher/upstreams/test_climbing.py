@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autobatch_batcher.upstreams.climbing import BLOCK_CALLS, UNITS_MIN, UNITS_START, Climber, Setting
 from autobatch_batcher.upstreams.tuning import Tuner
-from tests.unit.upstream_models import Run, Upstream, drive
+from tests.unit.upstream_models import ModelledUpstream, Run, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6  # MiniLM on two cores
 CLIMB_CALLS = 10_000  # by then the climb has ended, from wherever it began
@@ -33,18 +33,18 @@ def dear_when_many(units: int, calls: int) -> float:
 
 
 UPSTREAMS = {
-    "one at a time": (Upstream(plain), 4),
-    "three at a time": (Upstream(plain, servers=3), 6),
-    "far away, one at a time": (Upstream(plain, overhead_s=0.004), 4),
-    "worse with each call in flight": (Upstream(dear_when_many), 8),
-    "worse with size": (Upstream(dear_when_large), 4),
-    "worse with size, two at a time": (Upstream(dear_when_large, servers=2), 4),
+    "one at a time": (ModelledUpstream(plain), 4),
+    "three at a time": (ModelledUpstream(plain, servers=3), 6),
+    "far away, one at a time": (ModelledUpstream(plain, overhead_s=0.004), 4),
+    "worse with each call in flight": (ModelledUpstream(dear_when_many), 8),
+    "worse with size": (ModelledUpstream(dear_when_large), 4),
+    "worse with size, two at a time": (ModelledUpstream(dear_when_large, servers=2), 4),
 }
 MODELS = pytest.mark.parametrize(("upstream", "calls_max"), list(UPSTREAMS.values()), ids=list(UPSTREAMS))
 WORTH_IT = [name for name in UPSTREAMS if not name.startswith("worse with size")]
 
 
-def best_fixed(upstream: Upstream, calls_max: int) -> float:
+def best_fixed(upstream: ModelledUpstream, calls_max: int) -> float:
     """Return the goodput of the best setting that never changes."""
     settings = [Setting(calls, units) for calls in range(1, calls_max + 1) for units in (None, 512, 1024, 2048)]
     return max(drive(upstream, 600, fixed=setting).goodput() for setting in settings)
@@ -56,7 +56,7 @@ def most_used(run: Run, calls: int = 2_000) -> Setting:
 
 
 @MODELS
-def test_the_climb_ends_at_the_best_setting_or_close_by(upstream: Upstream, calls_max: int) -> None:
+def test_the_climb_ends_at_the_best_setting_or_close_by(upstream: ModelledUpstream, calls_max: int) -> None:
     """Sizes are tried by halves, so the best size is missed by up to a factor of 1.4: a tenth of goodput at most."""
     run = drive(upstream, CLIMB_CALLS, Tuner(calls_max))
     there = drive(upstream, 600, fixed=most_used(run)).goodput()
@@ -85,7 +85,7 @@ def test_trials_of_larger_calls_cost_next_to_nothing_either(name: str) -> None:
 
 
 @MODELS
-def test_trials_become_rare(upstream: Upstream, calls_max: int) -> None:
+def test_trials_become_rare(upstream: ModelledUpstream, calls_max: int) -> None:
     """Of an upstream without noise, which makes equal settings look better now and then."""
     run = drive(replace(upstream, noise=0.0), RUN_CALLS, Tuner(calls_max))
     last = run.settings[-RUN_CALLS // 3 :]
@@ -94,7 +94,7 @@ def test_trials_become_rare(upstream: Upstream, calls_max: int) -> None:
 
 
 def test_more_calls_than_can_help_are_given_up() -> None:
-    run = drive(Upstream(dear_when_many), CLIMB_CALLS, Tuner(8))
+    run = drive(ModelledUpstream(dear_when_many), CLIMB_CALLS, Tuner(8))
 
     assert Setting(1) == most_used(run)
 
@@ -102,13 +102,13 @@ def test_more_calls_than_can_help_are_given_up() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_calls_that_help_are_kept(seed: int) -> None:
     """Each of three servers needs one; more are neither better nor worse."""
-    run = drive(Upstream(plain, servers=3), CLIMB_CALLS, Tuner(6), seed=seed)
+    run = drive(ModelledUpstream(plain, servers=3), CLIMB_CALLS, Tuner(6), seed=seed)
 
     assert most_used(run).calls >= 3
 
 
 def test_large_calls_that_cost_throughput_are_given_up() -> None:
-    run = drive(Upstream(dear_when_large), CLIMB_CALLS, Tuner(4))
+    run = drive(ModelledUpstream(dear_when_large), CLIMB_CALLS, Tuner(4))
 
     units_max = most_used(run).units_max
     assert units_max is not None
@@ -118,8 +118,8 @@ def test_large_calls_that_cost_throughput_are_given_up() -> None:
 def test_what_was_given_up_is_taken_again_when_the_upstream_has_changed() -> None:
     """Of calls in flight, one by one."""
     tuner = Tuner(3)
-    climb = drive(Upstream(dear_when_many), CLIMB_CALLS, tuner)
-    later = drive(Upstream(plain, servers=3), 2 * CLIMB_CALLS, tuner, began_s=climb.ended_s[-1])
+    climb = drive(ModelledUpstream(dear_when_many), CLIMB_CALLS, tuner)
+    later = drive(ModelledUpstream(plain, servers=3), 2 * CLIMB_CALLS, tuner, began_s=climb.ended_s[-1])
 
     assert (1, 3) == (most_used(climb).calls, most_used(later).calls)
 
@@ -127,10 +127,12 @@ def test_what_was_given_up_is_taken_again_when_the_upstream_has_changed() -> Non
 def test_a_limit_is_raised_step_by_step() -> None:
     """No limit at all would be worse than the small one, and twice as much better."""
     tuner = Tuner(1)
-    climb = drive(Upstream(lambda units, _: FIXED_S / 2 + PER_UNIT_S * units * max(1, units / 500)), CLIMB_CALLS, tuner)
+    climb = drive(
+        ModelledUpstream(lambda units, _: FIXED_S / 2 + PER_UNIT_S * units * max(1, units / 500)), CLIMB_CALLS, tuner
+    )
     assert (most_used(climb).units_max or 0) < 700
 
-    better = Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 1_700))
+    better = ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 1_700))
     later = drive(better, 2 * CLIMB_CALLS, tuner, began_s=climb.ended_s[-1])
 
     assert drive(better, 600, fixed=most_used(later)).goodput() >= 0.9 * best_fixed(better, 1)
@@ -138,7 +140,7 @@ def test_a_limit_is_raised_step_by_step() -> None:
 
 def test_one_call_at_a_time_is_charged_for_the_time_in_between() -> None:
     """Two calls in flight cost the upstream 5 %, one leaves it idle for a sixth of the time."""
-    upstream = Upstream(lambda _, calls: 0.02 * (1 + 0.05 * (calls - 1)), noise=0.0, overhead_s=0.004)
+    upstream = ModelledUpstream(lambda _, calls: 0.02 * (1 + 0.05 * (calls - 1)), noise=0.0, overhead_s=0.004)
 
     run = drive(upstream, CLIMB_CALLS, Tuner(2))
 

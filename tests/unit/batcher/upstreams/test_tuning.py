@@ -10,7 +10,7 @@ from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
 from autobatch_batcher.upstreams.cost import PADDING_DEFAULT, CostModel
 from autobatch_batcher.upstreams.tuning import Sample, Tuner
-from tests.unit.upstream_models import Upstream, drive
+from tests.unit.upstream_models import ModelledUpstream, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6
 ANY = Setting(2)
@@ -75,7 +75,7 @@ def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: in
     """Or the batches of an upstream with two workers are of whatever length, and cost it three times the work."""
     tuner = Tuner(servers, is_fixed=True)
 
-    drive(Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers, noise=0.02), 1_000, tuner)
+    drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers, noise=0.02), 1_000, tuner)
 
     assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
 
@@ -83,7 +83,7 @@ def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: in
 def test_the_price_of_padding_is_found_where_calls_wait_for_each_other() -> None:
     tuner = Tuner(4, is_fixed=True)
 
-    drive(Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units, noise=0.02), 1_000, tuner)
+    drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, noise=0.02), 1_000, tuner)
 
     assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
 
@@ -127,7 +127,7 @@ def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -
 
 
 def test_the_shape_is_what_was_learnt() -> None:
-    dear = Upstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 800))
+    dear = ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 800))
     tuner, now_s, limited = Tuner(1), 0.0, 0
     for seed in range(100):
         now_s = drive(dear, 50, tuner, seed=seed, began_s=now_s).ended_s[-1]

@@ -1,0 +1,68 @@
+"""What `autobatch up` prints: what was started, when it is ready, what to try, where to look."""
+
+import contextlib
+import shlex
+import time
+
+from autobatch_console.up.parts import Part, Stage
+from autobatch_console.up.run_folder import RunFolder
+from autobatch_console.up.settings import UpSettings
+from autobatch_console.up.start_plan import is_loopback, reachable
+
+TRY_BODY = '{"inputs":"hello world"}'
+KEY_HELP = "one of API_KEYS or API_KEYS_FILE, as it was before it was hashed"
+CLOSE_HELP = "API_KEYS asks for a key, HOST=127.0.0.1 is for this machine only"
+
+
+class ProgressReport:
+    """Lines on standard output, each as soon as it is true."""
+
+    def __init__(self, settings: UpSettings) -> None:
+        self._settings = settings
+        self._started_mono_s = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Print a line at once. A terminal that was closed is no reason to stop."""
+        with contextlib.suppress(OSError):
+            print(line, flush=True)
+
+    def event(self, line: str) -> None:
+        """Print a line with the time of day: something changed."""
+        self.say(f"{time.strftime('%H:%M:%S')} {line}")
+
+    def started(self, part: Part, pid: int) -> None:
+        """Report that a part is ready."""
+        self.say(f"  {part.name:10} {part.version:9} pid {pid:<8} {part.address}")
+
+    def waiting(self, stage: Stage, left_s: float) -> None:
+        """Report which parts are still starting."""
+        self.say(f"  ... waiting for {', '.join(part.name for part in stage)}, for at most {left_s:.0f} s")
+
+    def ready(self, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
+        """Report that everything is ready, and what to do with it."""
+        host = reachable(self._settings.host)
+        host = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
+        public = f"{host}:{self._settings.port}"
+        took_s = time.monotonic() - self._started_mono_s
+        has_keys = bool(self._settings.keys or self._settings.api_keys_file)
+        bearer = ' -H "authorization: Bearer $KEY"' if has_keys else ""
+        lines = [
+            f"ready after {took_s:.1f} s: http://{public}",
+            "",
+            *([f"  KEY=...  # {KEY_HELP}"] if has_keys else []),
+            f"  curl -s {public}/embed -H 'content-type: application/json'{bearer} -d {shlex.quote(TRY_BODY)}",
+            "",
+        ]
+        if not has_keys and not is_loopback(self._settings.host):
+            lines.append(
+                f"  open     to everybody who reaches {self._settings.host}:{self._settings.port}; {CLOSE_HELP}"
+            )
+        by_name = {part.name: part for part in parts}
+        if redis := by_name.get("redis"):
+            queue = shlex.quote(f"{{{self._settings.namespace}}}:jobs")
+            lines.append(f"  queue    redis-cli -s {redis.address} LRANGE {queue} 0 -1")
+        lines.append(f"  metrics  http://{public}/metrics  {by_name['batcher'].address}/metrics")
+        if not verbose:
+            lines.append(f"  logs     {folder.path}/*.log")
+        lines.append("  stop     Ctrl-C")
+        self.say("\n".join(lines))

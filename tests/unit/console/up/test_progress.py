@@ -1,0 +1,53 @@
+"""What `autobatch up` prints when everything works."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from autobatch_console.up.parts import Part, Ready
+from autobatch_console.up.progress import ProgressReport
+from autobatch_console.up.run_folder import RunFolder
+from autobatch_console.up.settings import UpSettings
+
+KEY = "hunter2"
+BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:9100")
+
+
+def told(capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
+    values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
+    report = ProgressReport(UpSettings.model_construct(**values))
+    report.ready((BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keys", [{"api_keys": SecretStr(KEY)}, {"api_keys_file": "/keys"}])
+def test_with_keys_the_call_has_a_place_for_one_and_no_key(
+    capsys: pytest.CaptureFixture[str], keys: dict[str, Any]
+) -> None:
+    """Without it the call that is printed would get a 401."""
+    output = told(capsys, **keys)
+
+    assert '-H "authorization: Bearer $KEY"' in output
+    assert "KEY=...  # one of API_KEYS or API_KEYS_FILE" in output
+    assert KEY not in output
+    assert "open " not in output
+
+
+def test_without_keys_the_call_has_none(capsys: pytest.CaptureFixture[str]) -> None:
+    output = told(capsys)
+
+    assert "curl -s localhost:3000/embed" in output
+    assert "KEY=" not in output
+    assert "Bearer" not in output
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "example.test"])
+def test_an_open_door_is_said(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    assert f"open     to everybody who reaches {host}:3000" in told(capsys, host=host)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_on_this_machine_only_no_door_is_open(capsys: pytest.CaptureFixture[str], host: str) -> None:
+    assert "open " not in told(capsys, host=host)
