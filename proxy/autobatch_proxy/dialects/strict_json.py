@@ -73,10 +73,12 @@ class Plain(NamedTuple):
     Attributes:
         request: The struct of its grammar.
         raw: The inputs as they stand in the body.
+        has_room: Whether the body is long enough for another field beside the inputs.
     """
 
     request: Any
     raw: bytes
+    has_room: bool
 
 
 def read(body: bytes, rules: Grammar) -> Plain | Alone:
@@ -90,8 +92,8 @@ def read(body: bytes, rules: Grammar) -> Plain | Alone:
     if not body.isascii() and not _is_utf8(body):
         return Alone.NOT_JSON
     raw = bytes(getattr(request, rules.inputs))
-    has_room = len(body) - len(raw) > rules.only_inputs_bytes  # for a second field
-    return Alone.REPEATED_FIELD if has_room and _repeats_a_field(body, rules) else Plain(request, raw)
+    has_room = len(body) - len(raw) > rules.only_inputs_bytes
+    return Alone.REPEATED_FIELD if has_room and _repeats_a_field(body, rules) else Plain(request, raw, has_room)
 
 
 def _repeats_a_field(body: bytes, rules: Grammar) -> bool:

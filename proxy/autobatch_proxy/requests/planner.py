@@ -79,7 +79,8 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         if largest_id is not None and rules.text_of_ids is not None:
             inputs, largest_id = as_texts(inputs, rules.text_of_ids), None
             raw = _encode(inputs)
-    alone = asked.alone or _alone(inputs, allowed.countable_characters_max if asked.counts_tokens else UNLIMITED)
+    countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
+    alone = asked.alone or _alone(inputs, countable_max)
     kind: Kind = "merge" if alone is None else "solo"
     if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
         characters = len(inputs)
