@@ -1,4 +1,4 @@
-"""Bodies of requests: whatever the bytes, they become jobs with exactly what they say, go on as they came, or are refused."""
+"""Bodies of requests: any bytes become jobs with exactly their inputs, are forwarded unchanged, or are refused."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from autobatch_shared.contract.frames import JobHeader, decode_job, encode
 from tests.fuzz import strict_json
 from tests.unit.planning import JSON, RULES, Members, body_of, is_text, plan_of
 
-#: Small enough that a short body is cut in every way.
+#: Small enough that a short body is split in every way.
 SMALL = Rules(msgspec.structs.replace(RULES.ruler, padding_max=4), request_inputs_max=12, bulk_above_inputs=6)
 ALLOWED = Allowed(job_inputs_max=4, length_max=50, countable_characters_max=20, served_model="m")
 
@@ -44,7 +44,7 @@ def check_openai(data: bytes) -> None:
 
 
 def check_queries(data: bytes) -> None:
-    """`POST /v1/embedding`: the upstream knows no such route, so nothing goes on as it came."""
+    """`POST /v1/embedding`: the upstream has no such route, so nothing is forwarded unchanged."""
     _check_foreign("/v1/embedding", data, lambda body: [dict(item)["query"] for item in body])
 
 
@@ -57,7 +57,7 @@ def check_vectors(data: bytes) -> None:
 
 
 def check_content_type(data: bytes) -> None:
-    """The type's bytes as aiohttp hands them over: a body that is not plain goes on with this very type."""
+    """The type's bytes as aiohttp passes them: a body that is forwarded unchanged keeps exactly this type."""
     said = data.decode("utf-8", "surrogateescape")
     is_json(said)
     body = b'{"inputs":1}'
@@ -102,14 +102,14 @@ def _check_foreign(path: str, body: bytes, texts: Callable[[Any], Sequence[Any]]
     if plan is None:
         return
     try:
-        said = strict_json.read(body.decode("utf-8", "replace").encode())  # in what is skipped, anything may be
+        said = strict_json.read(body.decode("utf-8", "replace").encode())  # a skipped value may be anything
     except (strict_json.TooDeep, ValueError):
         return
     _check_jobs(plan, list(texts(said)), ALLOWED)
 
 
 def _planned(plan: Callable[[], Plan]) -> Plan | None:
-    """The plan; None for a refusal, which both error shapes can tell."""
+    """The plan; None for a refusal, which both error formats can express."""
     try:
         return plan()
     except InvalidRequest as error:
@@ -146,7 +146,7 @@ def _has_text(item: Any) -> bool:
 
 
 def check_shapes(data: bytes) -> None:
-    """Answers put into the shapes of all routes: JSON, or the one error for what is no answer."""
+    """Answers in the formats of all routes: JSON, or the one error for an invalid answer."""
     for path, body in (
         ("/v1/embeddings", b'{"input":["a","b"]}'),
         ("/v1/embeddings", b'{"input":["a","b"],"encoding_format":"base64"}'),

@@ -1,4 +1,4 @@
-"""Values of a client's headers, as aiohttp hands them over: bytes that are no UTF-8 as lone surrogates."""
+"""Values of a client's headers, as aiohttp passes them: bytes that are not UTF-8 as lone surrogates."""
 
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ _common = CommonHeaders("w1", ["https://a.b"])
 
 
 class _Request(dict[Any, Any]):
-    """As much of a request as is asked for here."""
+    """The parts of a request that are read here."""
 
     def __init__(self, said: str) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class _Request(dict[Any, Any]):
 
 
 def check_headers(data: bytes) -> None:
-    """Each has a meaning or one clear refusal, and what goes back into an answer's head cannot be two lines."""
+    """Each has a meaning or one clear refusal, and a value that is copied into an answer's head cannot be two lines."""
     said = data.decode("utf-8", "surrogateescape")
     for read in (asks_bulk, lambda value: timeout_s(value, 30_000)):
         try:

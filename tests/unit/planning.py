@@ -33,7 +33,7 @@ def body_of(plan: Plan, rows: bytes, tokens: int | None = None) -> bytes:
 
 
 def refuse(literal: str) -> Any:
-    """Raise for what `json` reads and serde_json does not."""
+    """Raise for literals that `json` reads and serde_json does not."""
     raise ValueError(literal)
 
 

@@ -82,7 +82,11 @@ class Lanes:
 
     def add(self, job: Job) -> None:
         """Put a job among the others of its lane, in the order of arrival; workers may push a little out of it."""
-        insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
+        lane = self._lanes.setdefault(job.lane, [])
+        if not lane or lane[-1].header.at <= job.header.at:
+            lane.append(job)
+        else:
+            insort(lane, job, key=_arrival)
         self.inputs += job.header.n
 
     def by_age(self) -> list[list[Job]]:

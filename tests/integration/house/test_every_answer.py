@@ -1,4 +1,4 @@
-"""What all answers have, whatever happened: an id, CORS, and a door that only keys open."""
+"""Every answer, of any status: it has an id and CORS headers, and needs a key."""
 
 from typing import Any
 
@@ -128,9 +128,9 @@ async def test_some_routes_are_open(redis_url: str, upstream: FakeUpstream) -> N
             assert (await house.get(path)).status in (200, 204)
             assert (await house.ask("HEAD", path)).status in (200, 204)
             assert (await house.ask("OPTIONS", path)).status == 200
-        assert (await house.get("/nothing")).status == 404  # whoever does not know a path learns nothing by it
+        assert (await house.get("/nothing")).status == 404  # an unknown path reveals nothing
         assert (await house.post("/health", b"")).status == 405
-        assert (await house.get("/embed")).status == 401  # before the method is looked at
+        assert (await house.get("/embed")).status == 401  # before the method is checked
         assert (await house.post("/", {"inputs": "a"})).status == 401
 
 

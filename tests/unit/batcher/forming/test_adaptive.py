@@ -5,7 +5,7 @@ import pytest
 from autobatch_batcher.forming.adaptive import AdaptivePolicy
 from autobatch_batcher.forming.lanes import Reason, batch_of
 from autobatch_batcher.forming.pace import LINGER_MAX_S
-from tests.unit.batcher.forming.test_full import WAIT_MS, holding, quiet, under_a_storm
+from tests.unit.batcher.forming.test_full import WAIT_MS, lanes_with, quiet, under_a_storm
 from tests.unit.builders import make_job
 
 CALL_S = 0.001
@@ -13,7 +13,7 @@ CALL_S = 0.001
 
 def lingers_s(policy: AdaptivePolicy, *, held: int = 0, queued: int = 0, calls_in_flight: int = 0) -> float:
     now = quiet(queued=queued, calls_in_flight=calls_in_flight, call_fixed_s=CALL_S)
-    return policy.wanted(now, holding(held)).linger_s
+    return policy.wanted(now, lanes_with(held)).linger_s
 
 
 def leaves(policy: AdaptivePolicy, reason: Reason, now_s: float) -> None:
@@ -36,13 +36,13 @@ def test_the_first_after_silence_waits_as_long_as_a_call_costs() -> None:
 
 @pytest.mark.parametrize(("call_s", "wait_max_ms", "linger_s"), [(1.0, 10, LINGER_MAX_S), (1.0, 1, 0.001), (0, 10, 0)])
 def test_it_never_waits_longer_than_allowed(call_s: float, wait_max_ms: int, linger_s: float) -> None:
-    assert AdaptivePolicy(wait_max_ms).wanted(quiet(call_fixed_s=call_s), holding(0)).linger_s == linger_s
+    assert AdaptivePolicy(wait_max_ms).wanted(quiet(call_fixed_s=call_s), lanes_with(0)).linger_s == linger_s
 
 
 def test_what_waited_for_a_slot_waits_no_longer() -> None:
     now = quiet(call_fixed_s=CALL_S, was_blocked=True)
 
-    assert AdaptivePolicy(WAIT_MS).wanted(now, holding(0)).linger_s == 0
+    assert AdaptivePolicy(WAIT_MS).wanted(now, lanes_with(0)).linger_s == 0
 
 
 @pytest.mark.parametrize("what", ["held", "queued", "calls_in_flight"])
