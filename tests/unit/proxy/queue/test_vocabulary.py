@@ -14,7 +14,7 @@ from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.contract.frames import ReplyHeader
 
 
-class Upstream:
+class UpstreamOfAHundredIds:
     """Knows ids below a hundred."""
 
     def __init__(self, status: int = 200) -> None:
@@ -40,7 +40,7 @@ class Upstream:
 class Checks:
     """The client before that upstream."""
 
-    def __init__(self, upstream: Upstream, size: int | None = None) -> None:
+    def __init__(self, upstream: UpstreamOfAHundredIds, size: int | None = None) -> None:
         self.fleet = SimpleNamespace(identity="m")
         watcher: Any = SimpleNamespace(fleet=self.fleet)
         self._client = VocabularyClient(upstream, size, watcher)
@@ -52,11 +52,11 @@ class Checks:
 
 async def test_an_id_beyond_the_vocabulary_is_refused_with_a_hint() -> None:
     with pytest.raises(ForeignTokenIds, match="check_embedding_ctx_length=False"):
-        await Checks(Upstream()).check(100)
+        await Checks(UpstreamOfAHundredIds()).check(100)
 
 
 async def test_what_was_found_below_is_not_asked_for_again() -> None:
-    upstream = Upstream()
+    upstream = UpstreamOfAHundredIds()
     checks = Checks(upstream)
 
     for number in (9, 3, 9, 20, 10):
@@ -66,7 +66,7 @@ async def test_what_was_found_below_is_not_asked_for_again() -> None:
 
 
 async def test_another_model_has_other_ids() -> None:
-    upstream = Upstream()
+    upstream = UpstreamOfAHundredIds()
     checks = Checks(upstream)
     await checks.check(9)
     checks.fleet.identity = "n"
@@ -77,7 +77,7 @@ async def test_another_model_has_other_ids() -> None:
 
 
 async def test_of_two_that_ask_at_once_the_larger_answer_stays() -> None:
-    upstream = Upstream()
+    upstream = UpstreamOfAHundredIds()
     upstream.opened.clear()
     checks = Checks(upstream)
     small, large = asyncio.create_task(checks.check(9)), asyncio.create_task(checks.check(60))
@@ -91,7 +91,7 @@ async def test_of_two_that_ask_at_once_the_larger_answer_stays() -> None:
 
 
 async def test_with_a_tokenizer_the_upstream_is_not_asked() -> None:
-    upstream = Upstream()
+    upstream = UpstreamOfAHundredIds()
     checks = Checks(upstream, size=100)
 
     await checks.check(99)
@@ -102,7 +102,7 @@ async def test_with_a_tokenizer_the_upstream_is_not_asked() -> None:
 
 
 async def test_an_upstream_that_cannot_tell_is_asked_again_next_time() -> None:
-    upstream = Upstream(404)
+    upstream = UpstreamOfAHundredIds(404)
     checks = Checks(upstream)
 
     await checks.check(100)
