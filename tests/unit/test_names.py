@@ -10,7 +10,7 @@ from tests.support.paths import ROOT, product_folder, repository_files
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 ALIAS = re.compile(r"^([A-Z]\w*[a-z]\w*) = ", re.MULTILINE)  # of a type: `Rows = list[bytes]`
 #: Modules that several packages have, each in the same role.
-ROLES = {"__init__", "__main__", "app", "answers", "errors", "metrics", "routes"}
+ROLES = {"__init__", "__main__", "app", "answers", "errors", "metrics", "routes", "tei"}
 #: Names that still have two meanings.
 NOT_YET = {
     "Answering",

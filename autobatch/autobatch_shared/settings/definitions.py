@@ -227,7 +227,7 @@ class ProxySettings(QueueSettings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The API keys; none: everybody may ask."""
+        """The API keys; none: every client may ask."""
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property

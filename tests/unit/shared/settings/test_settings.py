@@ -35,7 +35,7 @@ EVERY_NAME = sorted(
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file and no variable of whoever runs the tests."""
+    """No file and no variable of the person who runs the tests."""
     monkeypatch.chdir(tmp_path)
     for name in EVERY_NAME:
         monkeypatch.delenv(name.upper(), raising=False)
