@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_shared.contract.cards import NO_CARD
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.options import Options
+from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 
 TEXTS = st.lists(st.text(max_size=8).map(msgspec.json.encode), min_size=1, max_size=5, unique=True)
 OPTIONS = st.none() | st.builds(Options, normalize=st.booleans())
@@ -80,11 +80,16 @@ class DialectContract:
         assert (verdict is Verdict.CUT) == (status == 200)
 
     @given(st.binary())
-    def test_any_description_gives_a_card_that_only_lowers_limits(self, said: bytes) -> None:
-        ours = configured(32, 10**6)
+    def test_any_description_gives_a_card_that_workers_can_read(self, said: bytes) -> None:
+        """And it only ever lowers the limits."""
+        card, ours = self.dialect.card(said), configured(32, 10**6)
+        report = encode(BatcherStatus(1, 0, [UpstreamStatus("u", True, 1, 0, card=card)]))
 
-        assert self.dialect.card(said) == NO_CARD
-        assert lowered(ours, self.dialect.card(said)) == ours
+        limits = lowered(ours, card)
+
+        assert Fleet([report], 1).card == card
+        assert 1 <= limits.inputs_max <= ours.inputs_max
+        assert limits.in_flight_inputs_max >= limits.inputs_max
 
     @given(st.binary())
     def test_any_bytes_are_counts_or_one_clear_error(self, body: bytes) -> None:
