@@ -43,7 +43,7 @@ class _Tally:
         self.count, self._seconds, self._buckets = 0, 0.0, [0] * len(self._buckets)
 
 
-class Metrics:
+class WorkerMetrics:
     """Made once in each worker, after the fork."""
 
     def __init__(self) -> None:

@@ -29,11 +29,11 @@ def read_keys(path: str) -> tuple[str, ...]:
 
 
 class KeyFile:
-    """Looks after a file of keys. A change that cannot be read leaves the keys as they were.
+    """Watches a file of keys. A change that cannot be read leaves the keys as they were.
 
     Args:
         path: Of the file.
-        take: Told the keys after each change.
+        take: Called with the keys after each change.
     """
 
     def __init__(self, path: str, take: Callable[[Sequence[str]], None]) -> None:

@@ -41,7 +41,7 @@ class CommonHeaders:
 
     Args:
         worker: Its id, with which the ids that it makes begin.
-        origins: Whose pages may read answers; `*` among them is everybody.
+        origins: Whose pages may read answers; `*` allows all.
     """
 
     def __init__(self, worker: str, origins: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow
 from autobatch_proxy.http.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, is_json, timeout_s
 from autobatch_proxy.http.route_table import READERS, Route
-from autobatch_proxy.metrics import Metrics
+from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.alone import AloneShare
@@ -46,7 +46,7 @@ class Compute:
         timeout_max_ms: int,
         client: JobClient,
         watcher: FleetWatcher,
-        metrics: Metrics,
+        metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
     ) -> None:

@@ -29,7 +29,7 @@ class Ruler(msgspec.Struct, frozen=True):
         padding_max: What a run of inputs may be padded by in all.
         per_token: How many of its unit a token is, about.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
-        vocabulary: Token ids that there are; None where nobody knows.
+        vocabulary: Number of token ids; None where it is unknown.
     """
 
     length: Callable[[str], int]

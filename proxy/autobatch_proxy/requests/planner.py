@@ -16,7 +16,7 @@ import msgspec
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
-from autobatch_proxy.requests.plan import UNLIMITED, Allowed, Kind, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, PlannedJob, Rules
 from autobatch_proxy.requests.token_ids import as_texts, largest_id_of
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
@@ -81,7 +81,7 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
             raw = _encode(inputs)
     countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
     alone = asked.alone or _alone(inputs, countable_max)
-    kind: Kind = "merge" if alone is None else "solo"
+    kind: JobKind = "merge" if alone is None else "solo"
     if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
         characters = len(inputs)
         length = ruler.length(inputs) if isinstance(inputs, str) else characters
@@ -129,7 +129,7 @@ def _alone(inputs: Inputs, countable_max: int) -> Alone | None:
 def _cut(
     inputs: Sequence[str | list[int] | int],
     raw: bytes,
-    kind: Kind,
+    kind: JobKind,
     options: Options | None,
     ruler: Ruler,
     allowed: Allowed,
@@ -170,7 +170,7 @@ def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:
 
 
 def _job(
-    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: Kind, options: Options | None
+    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: JobKind, options: Options | None
 ) -> PlannedJob:
     body = b"[%b]" % b",".join([items[place] for place in places])
     return PlannedJob(len(places), kind, body, options, None, max([lengths[place] for place in places]), places)
