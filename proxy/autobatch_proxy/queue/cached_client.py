@@ -164,7 +164,7 @@ def _whole_reply(looked: _Looked, computed: Iterator[Reply]) -> Reply:
         rows = iter(rows_of(body, looked.left.n))
     except UpstreamProtocolError as error:
         return msgspec.structs.replace(header, status=0, fault=error.code), str(error).encode()
-    tokens = [*header.tokens]
+    tokens = [*tokens, *header.tokens] if header.tokens else []
     # What its call cost is not what the whole job would have.
     whole = msgspec.structs.replace(header, tokens=tokens, measures={})
     return whole, b"[%b]" % b",".join([next(rows) if values is None else values[0] for values in looked.found])

@@ -9,6 +9,7 @@ from tests.unit.batcher.forming.test_full import WAIT_MS, lanes_with, quiet, und
 from tests.unit.builders import make_job
 
 CALL_S = 0.001
+SOON_S, LATE_S = 0.001, 1.0
 
 
 def lingers_s(policy: AdaptivePolicy, *, held: int = 0, queued: int = 0, calls_in_flight: int = 0) -> float:
@@ -20,12 +21,12 @@ def leaves(policy: AdaptivePolicy, reason: Reason, now_s: float) -> None:
     policy.note_sent(batch_of([make_job("a")], reason), now_s)
 
 
-def after_lone_requests(count: int = 3) -> AdaptivePolicy:
-    """Return a policy that saw one client ask again and again."""
+def after_lone_requests(every_s: float = LATE_S) -> AdaptivePolicy:
+    """Return a policy that saw one client ask again whenever it had its answer."""
     policy = AdaptivePolicy(WAIT_MS)
-    for second in range(count):
-        policy.note_claim(1, second)
-        leaves(policy, Reason.IDLE, second)
+    for number in range(3):
+        policy.note_claim(1, number * every_s)
+        leaves(policy, Reason.IDLE, number * every_s)
         policy.note_idle()
     return policy
 
@@ -57,15 +58,17 @@ def test_a_storm_is_waited_for_although_calls_are_in_flight() -> None:
     assert lingers_s(policy, calls_in_flight=1) == pytest.approx(0.0016, rel=0.05)
 
 
-def test_a_client_that_asks_alone_waits_for_nothing_after_a_few_times() -> None:
-    assert lingers_s(after_lone_requests()) == 0
+@pytest.mark.parametrize("every_s", [LATE_S, SOON_S])
+def test_a_client_that_asks_alone_waits_for_nothing_after_a_few_times(every_s: float) -> None:
+    """However fast its answers come, its next request is no companion of the one before."""
+    assert lingers_s(after_lone_requests(every_s)) == 0
 
 
 def test_companions_that_come_while_the_first_is_on_its_way_make_the_next_first_wait() -> None:
     policy = after_lone_requests()
     for second in range(10, 13):
         leaves(policy, Reason.IDLE, second)
-        policy.note_claim(5, second + 0.001)
+        policy.note_claim(5, second + SOON_S)
         policy.note_idle()
 
     assert lingers_s(policy) == CALL_S
@@ -75,7 +78,7 @@ def test_a_claim_that_brings_nothing_brings_no_companion() -> None:
     policy = after_lone_requests()
     for second in range(10, 13):
         leaves(policy, Reason.IDLE, second)
-        policy.note_claim(0, second + 0.001)
+        policy.note_claim(0, second + SOON_S)
         policy.note_idle()
 
     assert lingers_s(policy) == 0
@@ -86,6 +89,6 @@ def test_a_batch_that_left_for_another_reason_teaches_nothing(reason: Reason) ->
     policy = after_lone_requests()
     for second in range(10, 13):
         leaves(policy, reason, second)
-        policy.note_claim(5, second + 0.001)
+        policy.note_claim(5, second + SOON_S)
 
     assert lingers_s(policy) == 0
