@@ -109,7 +109,7 @@ class Compute:
             self._share.together += 1
         else:
             self._share.note(plan.alone)
-            self._metrics.travels_alone(route.path, plan.alone)
+            self._metrics.shares_no_call(route.path, plan.alone)
         replies = await self._client.ask(plan, self._timeout_s(request))
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)

@@ -11,7 +11,7 @@ import msgspec
 
 from autobatch_shared.settings.loading import SettingsError
 
-# What a run of inputs may be padded by in all: about what one more call costs a small model on a CPU.
+# Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
 PADDING_MAX_CHARACTERS = 128
 PADDING_MAX_TOKENS = 32
 
