@@ -92,12 +92,9 @@ def read_predict(body: bytes) -> Asked | Alone:
         inputs = _decode_predict_inputs(strict.raw)
     except NOT_AS_ASKED:
         return Alone.INPUTS
-    raw = strict.raw
     is_one = isinstance(inputs, str) or all(isinstance(item, str) for item in inputs)
-    if is_one:  # a text, `["text"]` or the pair `["a", "b"]`: as the batch of one that it is equal to
-        inputs = [[inputs]] if isinstance(inputs, str) else [inputs]
-        raw = b"[[%b]]" % raw if raw.startswith(b'"') else b"[%b]" % raw
-    if not all(isinstance(item, list) and len(item) in (1, 2) for item in inputs):
+    items, raw = _as_batch(inputs, strict.raw) if is_one else (inputs, strict.raw)
+    if not all(isinstance(item, list) and len(item) in (1, 2) for item in items):
         return Alone.INPUTS
     request = strict.request
     options = Options(
@@ -105,13 +102,18 @@ def read_predict(body: bytes) -> Asked | Alone:
     )
     return Asked(
         "/predict",
-        ["".join(item) for item in inputs],  # what is measured of a pair is both its texts
+        ["".join(item) for item in items],  # what is measured of a pair is both its texts
         raw,
         unless_default(options),
         form=only_row if is_one else None,
         is_native=not is_one,
-        alone=Alone.EMPTY_TEXT if any(not text for item in inputs for text in item) else None,
+        alone=Alone.EMPTY_TEXT if any("" in item for item in items) else None,
     )
+
+
+def _as_batch(one: str | list[str], raw: bytes) -> tuple[list[list[str]], bytes]:
+    """A text, `["text"]` or the pair `["a", "b"]` as the batch of one that it is equal to, and the same as JSON."""
+    return ([[one]], b"[[%b]]" % raw) if isinstance(one, str) else ([one], b"[%b]" % raw)
 
 
 def read_verbatim(_body: bytes) -> Alone:
