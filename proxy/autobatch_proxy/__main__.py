@@ -79,7 +79,7 @@ def forget_worker(_server: object, worker: Any) -> None:
 
 
 def main() -> None:
-    """Read the settings and serve until told to stop."""
+    """Read the settings and serve until stopped."""
     settings = load(ProxySettings)
     check(settings)
     logs.configure(settings, "proxy")

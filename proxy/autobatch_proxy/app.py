@@ -16,7 +16,7 @@ from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
-from autobatch_proxy.metrics import Metrics
+from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
@@ -59,7 +59,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     watcher = FleetWatcher(
         Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token
     )
-    metrics, share = Metrics(), AloneShare()
+    metrics, share = WorkerMetrics(), AloneShare()
     queue = WorkerQueue(link, inbox_link, keys, worker)
     queue_client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, metrics.queue)
     client: JobClient = queue_client

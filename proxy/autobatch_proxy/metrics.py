@@ -43,7 +43,7 @@ class _Tally:
         self.count, self._seconds, self._buckets = 0, 0.0, [0] * len(self._buckets)
 
 
-class Metrics:
+class WorkerMetrics:
     """Made once in each worker, after the fork."""
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class Metrics:
             broken=self._count("cache_broken", "Of these, inputs whose value there was not what had been stored."),
             bypasses=self._count(
                 "cache_bypasses",
-                "Requests that were not looked up: they travel alone, or the upstreams do not name one model.",
+                "Requests that were not looked up: they share no call, or the upstreams do not name one model.",
             ),
         )
         self._tallies: dict[tuple[str, int], _Tally] = {}
@@ -98,7 +98,7 @@ class Metrics:
             tally = self._tallies[route, code] = _Tally()
         tally.add(seconds)
 
-    def travels_alone(self, route: str, reason: Alone) -> None:
+    def shares_no_call(self, route: str, reason: Alone) -> None:
         """Count one request that shares no upstream call."""
         self._unbatched.labels(route, reason).inc()
 

@@ -8,7 +8,7 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, retry_pause_s
 from autobatch_batcher.upstreams.limits import configured, lowered
 from autobatch_proxy.dialects.error_shapes import CODES, as_openai
-from autobatch_proxy.dialects.tei_info import told
+from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.queue.fleet_watcher import ROOT_ROUTES
 from autobatch_shared.contract.cards import UNKNOWN_MAX, common_identity
 from autobatch_shared.contract.errors import UpstreamProtocolError
@@ -87,7 +87,7 @@ def check_fleet(fleet: Fleet) -> None:
     assert 1 <= fleet.input_tokens_max <= UNKNOWN_MAX or fleet.input_tokens_max > 0
     assert fleet.card.kind in ROOT_ROUTES
     msgspec.json.encode(fleet.card.name)
-    msgspec.json.decode(told(fleet.card.about, 7))
+    msgspec.json.decode(info_of(fleet.card.about, 7))
 
 
 def _answer(body: bytes) -> Answer:

@@ -16,16 +16,10 @@ NOT_YET = {
     "Answering",
     "Bench",
     "Counting",
-    "Desk",
     "Frames",
     "Keys",
-    "Kind",
-    "Metrics",
     "Model",
     "Reply",
-    "Route",
-    "Shape",
-    "rows",
 }
 
 

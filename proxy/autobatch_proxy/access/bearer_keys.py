@@ -1,6 +1,6 @@
 """Who may ask: API keys as TEI has them, several of them, and none of them in memory as it is written.
 
-A key is written plainly, or as `sha256:` and the hex digits of its digest: then nobody who reads it can ask with it.
+A key is written as it is, or as `sha256:` and the hex digits of its digest: then reading it does not let anyone in.
 """
 
 import hmac
@@ -28,7 +28,7 @@ class Access:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody needs a key."""
+        """Whether no key is needed."""
         return not self._digests
 
     def is_granted(self, authorization: str | None) -> bool:

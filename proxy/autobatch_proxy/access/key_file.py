@@ -1,4 +1,4 @@
-"""API keys in a file, a line each: read at the start, and again whenever it changes, so that keys change without a restart."""
+"""API keys in a file, a line each: read at the start and after each change, so that keys change without a restart."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,11 +29,11 @@ def read_keys(path: str) -> tuple[str, ...]:
 
 
 class KeyFile:
-    """Looks after a file of keys. A change that cannot be read leaves the keys as they were.
+    """Watches a file of keys. A change that cannot be read leaves the keys as they were.
 
     Args:
         path: Of the file.
-        take: Told the keys after each change.
+        take: Called with the keys after each change.
     """
 
     def __init__(self, path: str, take: Callable[[Sequence[str]], None]) -> None:
@@ -64,7 +64,7 @@ class KeyFile:
         return LOOK_EVERY_S
 
     def _state(self) -> tuple[int, int, int] | None:
-        """What changes with the file; a secret that is mounted is another file then."""
+        """What changes with the file; a mounted secret is replaced by another file."""
         try:
             found = Path(self._path).stat()
         except OSError:

@@ -72,7 +72,7 @@ def _said(body: bytes) -> dict[str, str]:
         said = _decode(body)
     except NOT_AS_ASKED:
         return {"message": body.decode(errors="replace").strip()}
-    inner = said.get("error")  # of an upstream that speaks as OpenAI does
+    inner = said.get("error")  # of an upstream that answers as OpenAI does
     return {key: value for key, value in (inner if isinstance(inner, dict) else said).items() if isinstance(value, str)}
 
 

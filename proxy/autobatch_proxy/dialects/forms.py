@@ -1,7 +1,7 @@
 """Answers of several dialects, made of the array of all rows: see `autobatch_proxy.requests.asked.AnswerForm`. Pure."""
 
 from autobatch_proxy.requests.asked import AnswerFacts
-from autobatch_proxy.requests.rows import rows_in
+from autobatch_proxy.requests.joining import rows_in
 
 
 def only_row(rows: bytes, _facts: AnswerFacts | None = None) -> bytes:

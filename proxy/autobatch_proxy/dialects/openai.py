@@ -2,8 +2,8 @@
 
 1. It is the same computation as `/embed` with its defaults, so both share calls.
 2. Floats go on as the upstream wrote them. For base64 each row is parsed once: 11 us for 384 floats, by `array` as by numpy.
-3. Whatever is not plainly such a request goes to the upstream's own route.
-4. A null is as good as an absent field wherever OpenAI's schema allows one, also where TEI refuses it.
+3. A body that is not strictly such a request goes to the upstream's own route.
+4. A null means the same as an absent field where OpenAI's schema allows one, even where TEI refuses it.
 
 Source: `POST /v1/embeddings` of text-embeddings-inference 1.9, which is OpenAI's but for the answer's `id`: Mistral's
 clients refuse answers without one.
@@ -25,7 +25,7 @@ from autobatch_proxy.dialects.strict_json import grammar, read, read_inputs
 from autobatch_proxy.dialects.tei import Dimensions
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AnswerFacts, Asked
-from autobatch_proxy.requests.rows import rows_in
+from autobatch_proxy.requests.joining import rows_in
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 
@@ -47,18 +47,18 @@ _OPENAI = grammar(_OpenAIBody, "input")
 
 def read_openai(body: bytes) -> Asked | Alone:
     """Read a `POST /v1/embeddings`."""
-    plain = read(body, _OPENAI)
-    if isinstance(plain, Alone):
-        return plain
-    inputs = read_inputs(plain.raw)
+    strict = read(body, _OPENAI)
+    if isinstance(strict, Alone):
+        return strict
+    inputs = read_inputs(strict.raw)
     if inputs is None:
         return Alone.INPUTS
-    request: _OpenAIBody = plain.request
+    request: _OpenAIBody = strict.request
     row = in_base64 if request.encoding_format == "base64" else as_it_came
     return Asked(
         "/embed",
         inputs,
-        plain.raw,
+        strict.raw,
         None if request.dimensions is None else Options(dimensions=request.dimensions),
         partial(_answer, row, isinstance(inputs, str)),
         model=request.model,
@@ -81,7 +81,7 @@ def _answer(
         rows: JSON array.
         facts: Tokens that are unknown are written as 0, which no request has.
     """
-    # Nearly always one, and then no bytes have to be looked through for where a row ends.
+    # Nearly always one, and then the end of its row need not be searched.
     each_row = [only_row(rows)] if is_one else rows_in(rows)
     data = [
         b'{"object":"embedding","embedding":%b,"index":%d}' % (row(bytes(each)), place)

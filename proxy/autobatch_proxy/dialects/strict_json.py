@@ -1,8 +1,8 @@
-"""Read a body that is plainly what its route takes: inputs and options, and nothing that readers could see in two ways.
+"""Read a body that every strict reader would read alike: inputs and options, and nothing ambiguous.
 
-What is not plain is for the upstream to judge, and `Alone` says why. Our decoder is as strict as the upstream's but for
-three things, which are looked for here: it takes the last of repeated keys, it reads `-0` as 0, and it does not look
-whether the strings that it skips are UTF-8.
+Any other body is the upstream's to judge, and `Alone` says why. Our decoder is as strict as the upstream's but for three
+things, which are checked here: it takes the last of repeated keys, it reads `-0` as 0, and it does not check that the
+strings that it skips are UTF-8.
 """
 
 import json
@@ -22,7 +22,7 @@ _decode_inputs: Callable[[msgspec.Raw], Inputs] = msgspec.json.Decoder(
     str | list[str | list[_TokenId] | _TokenId]
 ).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-# To the names of the outermost object, repeated ones included. Numbers are read as their lengths: they may have any.
+# To the names of the outermost object, repeated ones included. Numbers are read as their lengths, which have no limit.
 _decode_names = json.JSONDecoder(
     object_pairs_hook=lambda members: [name for name, _ in members], parse_int=len, parse_float=len
 ).decode
@@ -67,8 +67,8 @@ def grammar(struct: type[T], inputs: str = "inputs") -> Grammar:
     )
 
 
-class Plain(NamedTuple):
-    """A body that was read.
+class StrictBody(NamedTuple):
+    """A body that was read strictly.
 
     Attributes:
         request: The struct of its grammar.
@@ -81,8 +81,8 @@ class Plain(NamedTuple):
     has_room: bool
 
 
-def read(body: bytes, rules: Grammar) -> Plain | Alone:
-    """Read a body, or say why it is not plainly of this grammar."""
+def read(body: bytes, rules: Grammar) -> StrictBody | Alone:
+    """Read a body, or say why it is not strictly of this grammar."""
     try:
         request = rules.decode(body)
     except msgspec.ValidationError:
@@ -93,11 +93,11 @@ def read(body: bytes, rules: Grammar) -> Plain | Alone:
         return Alone.NOT_JSON
     raw = bytes(getattr(request, rules.inputs))
     has_room = len(body) - len(raw) > rules.only_inputs_bytes
-    return Alone.REPEATED_FIELD if has_room and _repeats_a_field(body, rules) else Plain(request, raw, has_room)
+    return Alone.REPEATED_FIELD if has_room and _repeats_a_field(body, rules) else StrictBody(request, raw, has_room)
 
 
 def _repeats_a_field(body: bytes, rules: Grammar) -> bool:
-    """Whether a field of the grammar stands there twice, however it is spelt.
+    """Whether a field of the grammar is there twice, in any spelling.
 
     Bytes that are neither a member nor its punctuation are spaces, escapes or repetitions: where they are few, as in
     nearly every body, no field is repeated. 1.3 us; reading the names takes 4 us and more.
@@ -122,9 +122,9 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def read_inputs(raw: bytes) -> Inputs | None:
-    """Return what TEI's `Input` takes: a text, token ids, or a list of both; None for what it may see otherwise.
+    """Return what TEI's `Input` takes: a text, token ids, or a list of both; None for what it may read in another way.
 
-    That is nothing at all, a mixture with bare ids, and an id that is `-0`, which our decoder reads as 0.
+    These are empty inputs, a mixture with bare ids, and an id that is `-0`, which our decoder reads as 0.
     """
     try:
         inputs = _decode_inputs(msgspec.Raw(raw))
@@ -139,7 +139,7 @@ def read_inputs(raw: bytes) -> Inputs | None:
 
 
 def decode_or_refuse(decode: Callable[[bytes], U], body: bytes) -> U:
-    """Decode a body of a route that the upstream does not have, so that what is wrong with it is said here.
+    """Decode a body of a route that the upstream does not have, so that its errors are worded here.
 
     Raises:
         NotJson: As the name says.

@@ -1,7 +1,7 @@
 """Read the bodies of TEI's routes whose inputs may share a call. Pure.
 
-Only what is plainly a request is taken apart. Anything else, down to a repeated key or a stray byte, goes to the upstream
-alone and as it came, so its answer, errors included, is the upstream's own.
+Only a strict body is taken apart. Any other, down to a repeated key or a stray byte, goes to the upstream alone and
+unchanged, so its answer, errors included, is the upstream's own.
 
 Source: the routes of text-embeddings-inference 1.9.
 """
@@ -49,7 +49,7 @@ class _EmbedBody(_EmbedOptions, kw_only=True):
 
 
 class _InputBody(_EmbedOptions, kw_only=True):
-    """From clients of proxies that call the inputs `input`. Where `inputs` is there too, it counts."""
+    """From clients of proxies that call the inputs `input`. Where `inputs` is there, too, that one counts."""
 
     input: msgspec.Raw
     inputs: Any = msgspec.UNSET
@@ -85,33 +85,35 @@ def read_embed_sparse(body: bytes) -> Asked | Alone:
 
 def read_predict(body: bytes) -> Asked | Alone:
     """Read a `POST /predict`: texts and pairs of texts."""
-    plain = read(body, _PREDICT)
-    if isinstance(plain, Alone):
-        return plain
+    strict = read(body, _PREDICT)
+    if isinstance(strict, Alone):
+        return strict
     try:
-        inputs = _decode_predict_inputs(plain.raw)
+        inputs = _decode_predict_inputs(strict.raw)
     except NOT_AS_ASKED:
         return Alone.INPUTS
-    raw = plain.raw
     is_one = isinstance(inputs, str) or all(isinstance(item, str) for item in inputs)
-    if is_one:  # a text, `["text"]` or the pair `["a", "b"]`: as the batch of one that it is equal to
-        inputs = [[inputs]] if isinstance(inputs, str) else [inputs]
-        raw = b"[[%b]]" % raw if raw.startswith(b'"') else b"[%b]" % raw
-    if not all(isinstance(item, list) and len(item) in (1, 2) for item in inputs):
+    items, raw = _as_batch(inputs, strict.raw) if is_one else (inputs, strict.raw)
+    if not all(isinstance(item, list) and len(item) in (1, 2) for item in items):
         return Alone.INPUTS
-    request = plain.request
+    request = strict.request
     options = Options(
         truncate=request.truncate, truncation_direction=direction_of(request), raw_scores=request.raw_scores
     )
     return Asked(
         "/predict",
-        ["".join(item) for item in inputs],  # what is measured of a pair is both its texts
+        ["".join(item) for item in items],  # what is measured of a pair is both its texts
         raw,
         unless_default(options),
         form=only_row if is_one else None,
         is_native=not is_one,
-        alone=Alone.EMPTY_TEXT if any(not text for item in inputs for text in item) else None,
+        alone=Alone.EMPTY_TEXT if any("" in item for item in items) else None,
     )
+
+
+def _as_batch(one: str | list[str], raw: bytes) -> tuple[list[list[str]], bytes]:
+    """A text, `["text"]` or the pair `["a", "b"]` as the batch of one that it is equal to, and the same as JSON."""
+    return ([[one]], b"[[%b]]" % raw) if isinstance(one, str) else ([one], b"[%b]" % raw)
 
 
 def read_verbatim(_body: bytes) -> Alone:
@@ -120,28 +122,28 @@ def read_verbatim(_body: bytes) -> Alone:
 
 
 def _read(body: bytes, fields: Grammar, route: str) -> Asked | Alone:
-    plain = read(body, fields)
-    if isinstance(plain, Alone):
-        return plain
-    inputs = read_inputs(plain.raw)
+    strict = read(body, fields)
+    if isinstance(strict, Alone):
+        return strict
+    inputs = read_inputs(strict.raw)
     if inputs is None:
         return Alone.INPUTS
-    options = _options(plain.request) if plain.has_room else None  # nearly every body has none: 0.3 us
-    return Asked(route, inputs, plain.raw, options)
+    options = _options(strict.request) if strict.has_room else None  # nearly every body has none: 0.3 us
+    return Asked(route, inputs, strict.raw, options)
 
 
 def _read_input(body: bytes) -> Asked | Alone:
     """Read a request that calls its inputs `input`: one text, or several."""
-    plain = read(body, _INPUT)
-    if isinstance(plain, Alone):
-        return plain
-    if plain.request.inputs is not msgspec.UNSET:
+    strict = read(body, _INPUT)
+    if isinstance(strict, Alone):
+        return strict
+    if strict.request.inputs is not msgspec.UNSET:
         return Alone.FIELDS
-    inputs = read_inputs(plain.raw)
+    inputs = read_inputs(strict.raw)
     if inputs is None or (not isinstance(inputs, str) and set(map(type, inputs)) != {str}):
         return Alone.INPUTS
     form = one_embedding if isinstance(inputs, str) else all_embeddings
-    return Asked("/embed", inputs, plain.raw, _options(plain.request), form, is_native=False)
+    return Asked("/embed", inputs, strict.raw, _options(strict.request), form, is_native=False)
 
 
 def direction_of(request: Any) -> Literal["right", "left"]:

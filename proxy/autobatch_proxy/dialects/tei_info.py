@@ -16,7 +16,7 @@ UPSTREAMS_LIMIT = "upstream_max_client_batch_size"
 _encode = msgspec.json.Encoder().encode
 
 
-def told(about: Mapping[str, msgspec.Raw], request_inputs_max: int) -> bytes:
+def info_of(about: Mapping[str, msgspec.Raw], request_inputs_max: int) -> bytes:
     """Return the upstream's description with our limit in it, all else in its own bytes.
 
     Args:

@@ -5,8 +5,8 @@
     POST /rerank      {"query": "text", "texts": ["text", ...]}
     POST /similarity  {"inputs": {"source_sentence": "text", "sentences": ["text", ...]}}
 
-What is not plainly a list goes on as it came: the answer is the upstream's. A list that is cut has the whole rest of the
-request in each call, and the rows come back in order.
+A body that is not strictly a list goes on unchanged: the answer is the upstream's. A list that is split has the whole
+rest of the request in each call, and the rows come back in order.
 
 Source: these routes of text-embeddings-inference 1.9, of which `/rerank` sorts by score and, of equal ones, the last first.
 """
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from autobatch_proxy.dialects.strict_json import Plain, grammar, read
+from autobatch_proxy.dialects.strict_json import StrictBody, grammar, read
 from autobatch_proxy.dialects.tei import direction_of
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AskedList
@@ -88,38 +88,38 @@ _decode_ranks = msgspec.json.Decoder(list[_Rank]).decode
 
 def read_tokenize(body: bytes) -> AskedList | Alone:
     """Read a `POST /tokenize`: the tokens of each text."""
-    plain = read(body, _TOKENIZE)
-    if isinstance(plain, Alone):
+    strict = read(body, _TOKENIZE)
+    if isinstance(strict, Alone):
         return Alone.ROUTE
-    texts = _items(_decode_texts, plain.raw)
+    texts = _items(_decode_texts, strict.raw)
     if texts is None:
         return Alone.ROUTE
-    return AskedList(len(texts), plain.raw, partial(_write_tokenize, plain.request))
+    return AskedList(len(texts), strict.raw, partial(_write_tokenize, strict.request))
 
 
 def read_decode(body: bytes) -> AskedList | Alone:
     """Read a `POST /decode`: the text of each list of token ids."""
-    plain = read(body, _DECODE)
-    if isinstance(plain, Alone) or b"-" in plain.raw:  # our decoder reads the id `-0` as 0
+    strict = read(body, _DECODE)
+    if isinstance(strict, Alone) or b"-" in strict.raw:  # our decoder reads the id `-0` as 0
         return Alone.ROUTE
-    ids = _items(_decode_ids, plain.raw)
+    ids = _items(_decode_ids, strict.raw)
     if ids is None:
         return Alone.ROUTE
-    return AskedList(len(ids), plain.raw, partial(_write_decode, plain.request))
+    return AskedList(len(ids), strict.raw, partial(_write_decode, strict.request))
 
 
 def read_rerank(body: bytes) -> AskedList | Alone:
     """Read a `POST /rerank`: how well each text answers the query."""
-    plain = read(body, _RERANK)
-    if isinstance(plain, Alone):
+    strict = read(body, _RERANK)
+    if isinstance(strict, Alone):
         return Alone.ROUTE
-    texts = _items(_decode_texts, plain.raw)
+    texts = _items(_decode_texts, strict.raw)
     if texts is None:
         return Alone.ROUTE
-    request: _RerankBody = plain.request
+    request: _RerankBody = strict.request
     return AskedList(
         len(texts),
-        plain.raw,
+        strict.raw,
         partial(_write_rerank, request),
         characters=lambda _calls: len(request.query) * len(texts) + sum(map(len, texts)),
         join=join_ranks,
@@ -128,11 +128,11 @@ def read_rerank(body: bytes) -> AskedList | Alone:
 
 def read_similarity(body: bytes) -> AskedList | Alone:
     """Read a `POST /similarity`: the cosine of each sentence with the source sentence, which is in each call."""
-    plain = read(body, _SIMILARITY)
-    inputs = read(plain.raw, _SENTENCES) if isinstance(plain, Plain) else plain
-    if isinstance(plain, Alone) or isinstance(inputs, Alone):
+    strict = read(body, _SIMILARITY)
+    inputs = read(strict.raw, _SENTENCES) if isinstance(strict, StrictBody) else strict
+    if isinstance(strict, Alone) or isinstance(inputs, Alone):
         return Alone.ROUTE
-    raw_parameters = bytes(plain.request.parameters)
+    raw_parameters = bytes(strict.request.parameters)
     parameters = read(b"{}" if raw_parameters == b"null" else raw_parameters, _PARAMETERS)
     if isinstance(parameters, Alone) or not _is_text_or_null(parameters.raw):
         return Alone.ROUTE
@@ -198,7 +198,7 @@ def _write_rerank(request: _RerankBody, items: Sequence[msgspec.Raw]) -> bytes:
     return _written(b"texts", items, members)
 
 
-def _write_similarity(source: str, parameters: Plain, items: Sequence[msgspec.Raw]) -> bytes:
+def _write_similarity(source: str, parameters: StrictBody, items: Sequence[msgspec.Raw]) -> bytes:
     inputs = _written(b"sentences", items, [b'"source_sentence":%b' % _encode(source)])
     members = _truncation(parameters.request)
     if parameters.raw != b"null":

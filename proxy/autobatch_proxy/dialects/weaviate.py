@@ -14,7 +14,7 @@ import msgspec
 from autobatch_proxy.dialects.forms import only_row
 from autobatch_proxy.dialects.strict_json import decode_or_refuse
 from autobatch_proxy.requests.asked import AnswerFacts, Asked
-from autobatch_proxy.requests.rows import rows_in
+from autobatch_proxy.requests.joining import rows_in
 from autobatch_shared.contract.errors import EmptyInput, InvalidRequest
 
 

@@ -13,8 +13,8 @@ from autobatch_proxy.http.errors import RETRY_LATER, tei_error
 from autobatch_proxy.http.headers import measure_lines, slowest_timings, timing_lines, timings_of
 from autobatch_proxy.queue.client import Reply
 from autobatch_proxy.requests.asked import AnswerFacts
+from autobatch_proxy.requests.joining import join_rows
 from autobatch_proxy.requests.plan import Plan
-from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import FAULTS, AutobatchError, UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader

@@ -78,14 +78,14 @@ class TooLarge(FrameworkError):
 
 
 class TooSlow(FrameworkError):
-    """It did not come within the request's time. TEI would wait for ever."""
+    """The deadline expired before it had arrived. TEI would wait for ever."""
 
     status = 408
     text = b"Failed to buffer the request body: it did not arrive in time"
 
 
 class WrongType(FrameworkError):
-    """It is said to be something else than JSON."""
+    """Its content type is not JSON."""
 
     status = 415
     text = b"Expected request with `Content-Type: application/json`"

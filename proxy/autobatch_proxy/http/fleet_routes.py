@@ -7,9 +7,9 @@ import msgspec
 from aiohttp import web
 
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
-from autobatch_proxy.dialects.tei_info import told
+from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
-from autobatch_proxy.metrics import CONTENT_TYPE, Metrics
+from autobatch_proxy.metrics import CONTENT_TYPE, WorkerMetrics
 from autobatch_proxy.queue.client import QueueClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_shared.contract.errors import AutobatchError, UpstreamUnavailable
@@ -30,7 +30,7 @@ class FleetRoutes:
         self,
         client: QueueClient,
         watcher: FleetWatcher,
-        metrics: Metrics,
+        metrics: WorkerMetrics,
         take: Callable[[], None],
         request_inputs_max: int,
     ) -> None:
@@ -58,7 +58,7 @@ class FleetRoutes:
         about = self._watcher.fleet.card.about
         if not about:
             return error_response(_no_card())
-        return web.Response(body=told(about, self._request_inputs_max), headers=JSON)
+        return web.Response(body=info_of(about, self._request_inputs_max), headers=JSON)
 
     async def models(self, _request: web.Request) -> web.Response:
         """What OpenAI's clients list: the one model."""

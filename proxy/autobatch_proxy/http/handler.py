@@ -13,7 +13,7 @@ from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow
 from autobatch_proxy.http.headers import PRIORITY_HEADER, TIMEOUT_HEADER, CommonHeaders, asks_bulk, is_json, timeout_s
 from autobatch_proxy.http.route_table import READERS, Route
-from autobatch_proxy.metrics import Metrics
+from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.alone import AloneShare
@@ -45,7 +45,7 @@ class Compute:
         timeout_max_ms: int,
         client: JobClient,
         watcher: FleetWatcher,
-        metrics: Metrics,
+        metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
     ) -> None:
@@ -108,7 +108,7 @@ class Compute:
             self._share.together += 1
         else:
             self._share.note(plan.alone)
-            self._metrics.travels_alone(route.path, plan.alone)
+            self._metrics.shares_no_call(route.path, plan.alone)
         replies = await self._client.ask(plan, self._timeout_s(request))
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)

@@ -1,10 +1,10 @@
-"""What clients say in the head of a request, and what the head of an answer holds beside its type and length.
+"""What clients say in the headers of a request, and the headers of an answer beside its type and length.
 
 1. In every answer: an id, which is the client's or nginx's `x-request-id`, else made here, and who may read it in a browser,
    which is CORS as TEI has it.
-2. In an answer to jobs: where its time went, with how many companions, and what it cost as TEI says it, where that is true
-   for this one request. Of a request that shared its call, the upstream's times are those of all: its own are its
-   characters and its time here.
+2. In an answer to jobs: where the time went, the size of the batch, and TEI's headers of what a request cost, where they
+   are true of this one request. If it shared its call, the upstream's times are those of all of them: its own are its
+   characters and its time in this worker.
 
     server-timing: queue;dur=1.2, upstream;dur=4.3
     x-batch-size: 17
@@ -84,7 +84,7 @@ class CommonHeaders:
 
     Args:
         worker: Its id, with which the ids that it makes begin.
-        origins: Whose pages may read answers; `*` among them is everybody.
+        origins: Whose pages may read answers; `*` allows all.
     """
 
     def __init__(self, worker: str, origins: Iterable[str]) -> None:
@@ -94,7 +94,7 @@ class CommonHeaders:
         self._is_public = "*" in self._origins
 
     def request_id(self, request: web.BaseRequest) -> str:
-        """The id of a request: the same one whenever it is asked for."""
+        """The id of a request: always the same one."""
         said = request.headers.get(REQUEST_ID_HEADER)
         if said is not None and _is_usable(said):  # behind nginx always
             return said
@@ -118,10 +118,10 @@ class CommonHeaders:
         return b"x-request-id: %b\r\n%b%b" % (encoded_id, _VARY_LINE, allowed.encode())
 
     async def add(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""
+        """Add them to an answer that is about to be sent, and remove what aiohttp adds and the upstream does not."""
         headers = response.headers
         headers.popall("Server", None)
-        if isinstance(response, web.HTTPException):  # aiohttp's words, of what never came to a route: `CONNECT`
+        if isinstance(response, web.HTTPException):  # aiohttp's own text for what reaches no route, such as `CONNECT`
             response.body = None
             headers["Content-Length"] = "0"
         if isinstance(response, web.Response) and not response.body:
@@ -172,9 +172,9 @@ def measure_lines(reply: ReplyHeader, characters: int, ms: int) -> bytes:
     """Return lines of an HTTP head.
 
     Args:
-        reply: To a job of the request, or to what stands for all of them.
-        characters: Of the request's inputs; 0 for one that was not taken apart.
-        ms: How long the request took here, milliseconds.
+        reply: To the one job of the request, or what is true of all its jobs.
+        characters: Of the request's inputs; 0 where it went on unchanged.
+        ms: Time that the request took in this worker, milliseconds.
     """
     measures = reply.measures
     lines = b"".join([_line(name, value) for name, value in measures.items()])

@@ -1,9 +1,9 @@
-"""Decide whether a request can be answered in its time, before it costs anybody anything. Pure; the clock is passed in.
+"""Decide whether a request can be answered before its deadline, before any work is done for it. Pure; time is passed in.
 
-1. What waits is known from the last push, what is drained of it in a second from the batchers, who measure it while
-   there is a backlog. Without such a measurement nobody is refused.
-2. Between two looks the queue is taken to shrink at that rate. A worker that refuses somebody looks again soon: others
-   push too, and what nobody waits for any more is gone at once.
+1. The last push reports how many inputs wait; the batchers report how many they answer in a second, which they measure
+   while there is a backlog. Without such a measurement no request is refused.
+2. Between two pushes the queue is assumed to shrink at that rate. A worker that refuses a request looks again soon:
+   other workers push, too, and jobs whose clients left disappear at once.
 """
 
 import math
@@ -34,10 +34,10 @@ class Backlog:
         self._at_s = now_s
 
     def wait_s(self, drained_per_s: float, now_s: float, *, is_bulk: bool) -> float:
-        """Return how long a request that came now would wait; 0 where nobody knows.
+        """Return how long a request that came now would wait; 0 where it is unknown.
 
         Args:
-            drained_per_s: Inputs that all batchers answer in a second of backlog; 0 while nobody knows.
+            drained_per_s: Inputs that all batchers answer in a second of backlog; 0 while it is unknown.
             now_s: Of the same clock.
             is_bulk: Whether it would wait behind all others.
         """

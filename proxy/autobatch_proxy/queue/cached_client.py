@@ -15,8 +15,8 @@ import msgspec
 
 from autobatch_proxy.queue.client import JobClient, Reply
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.requests.joining import rows_of
 from autobatch_proxy.requests.plan import Plan, PlannedJob
-from autobatch_proxy.requests.rows import rows_of
 from autobatch_shared.contract.cache_names import cache_name
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader

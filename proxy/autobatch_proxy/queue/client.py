@@ -4,7 +4,7 @@
 2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
 3. A connection may break at any time. Replies that were missed meanwhile are fetched by name after it is back.
 
-More than 250 lines, because pushing, waiting and reading all keep the one book `_waiting`.
+More than 250 lines, because pushing, waiting and reading all share `_waiting`.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 log = logging.getLogger(__name__)
 
 INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soon a stop or a lost reply is noticed
-OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts quickly loses nobody's request
+OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
 
@@ -100,7 +100,7 @@ class QueueClient:
         inbox_link: Watched for outages.
         worker: This worker's id.
         inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
-            are counted apart, so that a large request refuses nobody else.
+            are counted apart, so that a large request causes no refusal of others.
         watcher: Knows how many inputs the batchers answer in a second of backlog.
         counts: Added to.
     """
@@ -127,7 +127,7 @@ class QueueClient:
         self._clock = RedisClock()
         self._clock_synced_mono_s = float("-inf")
         self._jobs_made = 0
-        # Asked for once: before Python 3.12 each question is a system call, 3 % of a worker.
+        # Looked up once: before Python 3.12 each look-up is a system call, 3 % of a worker.
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
         self._outbox: list[_Request] = []
@@ -135,7 +135,7 @@ class QueueClient:
         self._reader: asyncio.Task[None] | None = None
         self._epoch: bytes | None = None
         self._must_recover = True
-        self._is_away = False
+        self._is_unavailable = False
         self._is_refused = False
         self._is_answered = True
 
@@ -187,17 +187,17 @@ class QueueClient:
             self._jobs_made += 1
             job = f"{self._worker}.{self._jobs_made}"
             header = JobHeader(
-                job,
-                planned.n,
-                at,
-                deadline,
-                plan.route,
-                planned.kind,
-                planned.options,
-                planned.content_type,
-                planned.longest,
-                plan.are_counted,
-                plan.wants_each,
+                id=job,
+                n=planned.n,
+                at=at,
+                deadline=deadline,
+                route=plan.route,
+                kind=planned.kind,
+                options=planned.options,
+                content_type=planned.content_type,
+                longest=planned.longest,
+                is_counted=plan.are_counted,
+                wants_each=plan.wants_each,
             )
             request.frames.append(frames.encode(header, planned.body))
             future: asyncio.Future[Reply] = self._loop.create_future()
@@ -225,7 +225,7 @@ class QueueClient:
         self._spawn(self._push(requests))
 
     async def _push(self, requests: list[_Request]) -> None:
-        """Push a tick's requests; whoever was refused hears it now, the others when their replies come."""
+        """Push a tick's requests; those that were refused fail now, the others wait for their replies."""
         try:
             refused = await self._queue.push([(r.is_bulk, r.frames) for r in requests], self._inputs_max)
         except QueueUnavailable as error:
@@ -247,13 +247,13 @@ class QueueClient:
             _fail(request.futures, partial(queue_full, wait_s))
 
     def _leave(self, request: _Request) -> None:
-        """Take a request out of the books; what has no reply yet need not be worked on."""
+        """Remove a request's futures; jobs without a reply need not be computed any more."""
         left = []
         for job, future in zip(request.ids, request.futures, strict=True):
             del self._waiting[job]
             if not future.done():
                 future.cancel()
-            # Asking a future for its exception also tells the loop that somebody has seen it.
+            # Reading a future's exception also marks it as retrieved, so that the loop does not log it.
             if future.cancelled() or isinstance(future.exception(), QueueUnavailable):
                 left.append(job)
         if left:
@@ -261,11 +261,11 @@ class QueueClient:
             self._spawn(self._forget(left, request.deadline - self._clock.now_ms()))
 
     async def _forget(self, jobs: list[str], ttl_ms: int) -> None:
-        with suppress(QueueUnavailable):  # then nobody can claim them either, or they are done in vain
+        with suppress(QueueUnavailable):  # then they cannot be claimed either, or are computed in vain
             await self._queue.forget(jobs, ttl_ms)
 
     async def _read_for_ever(self) -> None:
-        """Supervise the reader: nothing that happens in it ends it."""
+        """Supervise the reader: no error ends it."""
         while True:
             try:
                 if self._must_recover:
@@ -274,18 +274,18 @@ class QueueClient:
                 self._check_batchers()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
-                self._is_away = False
+                self._is_unavailable = False
             except QueueUnavailable as error:
-                if not self._is_away:  # once an outage, not once a try
+                if not self._is_unavailable:  # once an outage, not once a try
                     log.warning("inbox_unavailable", extra={"error": str(error)})
-                self._is_away = True
+                self._is_unavailable = True
                 await self._wait_out()
-            except Exception:  # whatever it was, the next reply must still be read
+            except Exception:  # the next reply must still be read
                 log.exception("inbox_reader_failed")
                 await self._wait_out()
 
     async def _wait_out(self) -> None:
-        """Wait for the connections; give everybody up when that takes too long."""
+        """Wait for the connections; fail every request when that takes too long."""
         self._must_recover = True
         await pause(RETRY_PAUSE_S)
         back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
@@ -313,7 +313,7 @@ class QueueClient:
             self._clock_synced_mono_s = now_mono_s
 
     def _check_batchers(self) -> None:
-        """Give up what waits while a batcher is live that would put it aside without an answer."""
+        """Fail every waiting request while a live batcher would not answer it."""
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
             if self._is_answered:

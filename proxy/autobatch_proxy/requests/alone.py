@@ -15,21 +15,21 @@ SHARE_MAX = 0.05
 
 
 class Alone(StrEnum):
-    """The first five travel as they came, to the upstream's own route; the others are cut apart, but share no call."""
+    """Requests of the first six go unchanged to the upstream's own route; the others become jobs that share no call."""
 
     ROUTE = "route"  # the route takes no inputs that could share a call
     NOT_JSON = "not_json"  # it is not JSON, or has bytes that are not Unicode
     FIELDS = "fields"  # a field is missing, or has a value that its route does not take
-    REPEATED_FIELD = "repeated_field"  # a field of the route stands there twice
+    REPEATED_FIELD = "repeated_field"  # a field of the route is there twice
     INPUTS = "inputs"  # the inputs are not texts or token ids, or there are none
     TOO_LARGE = "too_large"  # the call would be larger than PAYLOAD_LIMIT, which the body is not
-    TOKEN_IDS = "token_ids"  # noqa: S105 - ids that decode to nothing can end the upstream
+    TOKEN_IDS = "token_ids"  # noqa: S105 - ids that decode to nothing can crash the upstream
     EMPTY_TEXT = "empty_text"  # the upstream always refuses it
     TOO_LONG_TO_COUNT = "too_long_to_count"  # the upstream counts tokens of shorter texts only
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """More than SHARE_MAX of a window's requests travelled alone.
+    """More than SHARE_MAX of a window's requests shared no call.
 
     Attributes:
         share: Of the requests to routes that batch.
@@ -41,7 +41,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class AloneShare:
-    """How many of one worker's requests travelled alone, over windows of WINDOW_S."""
+    """How many of one worker's requests shared no call, over windows of WINDOW_S."""
 
     def __init__(self) -> None:
         #: Requests of this window that may share a call: added to by the handler itself, once a request.
@@ -58,7 +58,7 @@ class AloneShare:
         """At the end of a window, return what is to be logged of it, if anything.
 
         Args:
-            now_s: Of any clock that only goes forward.
+            now_s: Of any monotonic clock.
         """
         if self._since_s is None:
             self._since_s = now_s

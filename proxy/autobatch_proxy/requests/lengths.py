@@ -11,7 +11,7 @@ import msgspec
 
 from autobatch_shared.settings.loading import SettingsError
 
-# What a run of inputs may be padded by in all: about what one more call costs a small model on a CPU.
+# Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
 PADDING_MAX_CHARACTERS = 128
 PADDING_MAX_TOKENS = 32
 
@@ -29,7 +29,7 @@ class Ruler(msgspec.Struct, frozen=True):
         padding_max: What a run of inputs may be padded by in all.
         per_token: How many of its unit a token is, about.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
-        vocabulary: Token ids that there are; None where nobody knows.
+        vocabulary: Number of token ids; None where it is unknown.
     """
 
     length: Callable[[str], int]

@@ -13,7 +13,7 @@ from autobatch_shared.contract.options import Options
 
 UNLIMITED = 10**12
 
-Kind = Literal["merge", "solo", "verbatim"]
+JobKind = Literal["merge", "solo", "verbatim"]
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
@@ -24,7 +24,7 @@ class PlannedJob(msgspec.Struct, frozen=True):
     """
 
     n: int
-    kind: Kind
+    kind: JobKind
     body: bytes
     options: Options | None = None
     content_type: str | None = None

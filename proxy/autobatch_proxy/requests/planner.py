@@ -16,8 +16,8 @@ import msgspec
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
-from autobatch_proxy.requests.plan import UNLIMITED, Allowed, Kind, Plan, PlannedJob, Rules
-from autobatch_proxy.requests.token_ids import as_texts, largest_id_of
+from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
 
@@ -74,14 +74,11 @@ def make_plan(
 
 def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: bool, form: AnswerForm | None) -> Plan:
     inputs, raw, ruler, largest_id = asked.inputs, asked.raw, rules.ruler, None
-    if asked.may_be_openai_ids:
-        largest_id = largest_id_of(inputs)
-        if largest_id is not None and rules.text_of_ids is not None:
-            inputs, largest_id = as_texts(inputs, rules.text_of_ids), None
-            raw = _encode(inputs)
+    if asked.may_be_openai_ids and not isinstance(inputs, str):
+        inputs, raw, largest_id = _own_ids(inputs, raw, rules.text_of_ids)
     countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
     alone = asked.alone or _alone(inputs, countable_max)
-    kind: Kind = "merge" if alone is None else "solo"
+    kind: JobKind = "merge" if alone is None else "solo"
     if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
         characters = len(inputs)
         length = ruler.length(inputs) if isinstance(inputs, str) else characters
@@ -109,6 +106,15 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
     )
 
 
+def _own_ids(inputs: Inputs, raw: bytes, text_of_ids: TextOfIds | None) -> tuple[Inputs, bytes, int | None]:
+    """Return inputs without token ids of OpenAI's vocabulary, the same as JSON, and the largest id among them, if any."""
+    largest_id = largest_id_of(inputs)
+    if largest_id is None or text_of_ids is None:
+        return inputs, raw, largest_id
+    texts = as_texts(inputs, text_of_ids)
+    return texts, _encode(texts), None
+
+
 def _alone(inputs: Inputs, countable_max: int) -> Alone | None:
     """Why inputs share no call, if they do not.
 
@@ -129,7 +135,7 @@ def _alone(inputs: Inputs, countable_max: int) -> Alone | None:
 def _cut(
     inputs: Sequence[str | list[int] | int],
     raw: bytes,
-    kind: Kind,
+    kind: JobKind,
     options: Options | None,
     ruler: Ruler,
     allowed: Allowed,
@@ -170,7 +176,7 @@ def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:
 
 
 def _job(
-    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: Kind, options: Options | None
+    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: JobKind, options: Options | None
 ) -> PlannedJob:
     body = b"[%b]" % b",".join([items[place] for place in places])
     return PlannedJob(len(places), kind, body, options, None, max([lengths[place] for place in places]), places)

@@ -1,8 +1,8 @@
-"""What token ids on OpenAI's routes stand for. Pure, once the ranks are read.
+"""The texts of token ids on OpenAI's routes. Pure, once the ranks are read.
 
 Clients of OpenAI's API, langchain's by default, send ids of OpenAI's vocabulary. An upstream takes them for ids of its own
-model, and the vectors are then those of other texts, with status 200. So they are refused unless a setting says whose
-ids they are.
+model, and the vectors are then those of other texts, with status 200. So they are refused unless a setting
+says whose ids they are.
 
 Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
 """
@@ -19,7 +19,7 @@ from autobatch_shared.settings.loading import SettingsError
 
 SEND_TEXTS = "Send texts instead: with langchain's OpenAIEmbeddings set check_embedding_ctx_length=False"
 
-RANKS = dict.fromkeys(range(100_256)).keys()  # every other vocabulary of OpenAI's has another number of them
+RANKS = dict.fromkeys(range(100_256)).keys()  # no other vocabulary of OpenAI's has this number of them
 
 #: The text of one list of ids. Raises ForeignTokenIds for ids that have none.
 TextOfIds = Callable[[Sequence[int]], str]

@@ -1,1 +1,1 @@
-"""Sockets and connections beneath the routes: gunicorn's worker, and what a connection is told where no route speaks."""
+"""Sockets and connections beneath the routes: gunicorn's worker, and what a connection answers before a route is found."""

@@ -1,4 +1,4 @@
-"""A client's connection, and what it is told where no route speaks: aiohttp has words of its own for that, TEI has none.
+"""A client's connection, and what it answers before a route is found: where aiohttp has texts of its own, TEI has none.
 
 1. What cannot be read as a request gets a status without a body, and the connection ends, as TEI's own server does it.
 2. What fails beside the routes is an error of ours, in TEI's shape.
@@ -46,7 +46,7 @@ class Refusal(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        """False: where the next request would begin, nobody knows."""
+        """False: it is unknown where the next request would begin."""
         return False
 
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:

@@ -1,4 +1,4 @@
-"""The gunicorn worker: aiohttp's, but it listens as gunicorn was told to."""
+"""The gunicorn worker: aiohttp's, with the backlog that gunicorn was configured with."""
 
 from typing import Any
 
@@ -8,8 +8,8 @@ from aiohttp.worker import GunicornUVLoopWebWorker
 class Worker(GunicornUVLoopWebWorker):
     """Sets the backlog again once it serves.
 
-    aiohttp listens anew with a backlog of 128, whatever the socket had. At a unix socket whoever comes beyond that is
-    refused at once, and nginx answers 502 when all workers refuse: after a pause of a second 128 are few.
+    aiohttp listens again with a backlog of 128, also where the socket had a longer one. A unix socket refuses connections
+    beyond that at once, and nginx answers 502 when all workers refuse: after a pause of a second 128 are few.
     """
 
     _has_backlog = False

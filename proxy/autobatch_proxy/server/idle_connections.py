@@ -1,7 +1,7 @@
-"""Close connections on which nothing goes on: aiohttp watches only those that wait for their next request.
+"""Close idle connections: aiohttp closes only those that wait for their next request.
 
 A client that connects and says nothing, that sends a head without an end or does not take its answer would hold its
-place for ever. nginx ends such ones sooner; this is for whoever reaches a worker without it.
+place for ever. nginx ends such ones sooner; this is for clients that reach a worker without it.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class IdleConnections:
         """Close those that were without a request at every look for so long, at a time of any clock that goes on."""
         before, self._idle_since_s = self._idle_since_s, {}
         for connection in self._connections():
-            # Not public, and nothing public tells whether a request is being worked on.
+            # Not public, and nothing public says whether a request is being answered.
             if connection._current_request is not None or connection.transport is None:  # noqa: SLF001
                 continue
             since_s = before.get(connection, now_s)

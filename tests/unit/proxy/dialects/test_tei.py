@@ -10,9 +10,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_proxy.requests.joining import join_rows
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Allowed, PlannedJob, Rules
-from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
 from tests.unit.planning import body_of, plan_of

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_proxy.requests.alone import Alone
+from autobatch_proxy.requests.joining import join_rows
 from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
 from autobatch_proxy.requests.planner import REPEATED_BYTES_MAX
-from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
 from tests.unit.planning import ALLOWED, JSON, RULES, body_of, plan_of
 

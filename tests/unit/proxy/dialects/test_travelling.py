@@ -32,7 +32,7 @@ STRINGS = st.sampled_from(REAL) | st.text(max_size=8).filter(lambda text: text.i
 TEXTS = STRINGS.filter(bool)
 
 
-class Route(NamedTuple):
+class RouteFields(NamedTuple):
     inputs: str
     strings: tuple[str, ...]
     others: dict[str, st.SearchStrategy[Any]]
@@ -41,13 +41,13 @@ class Route(NamedTuple):
 DIRECTIONS = st.sampled_from(["left", "right", "Left", "Right"])
 TOKENS = {"truncate": st.none() | st.booleans(), "truncation_direction": DIRECTIONS}
 ROUTES = {
-    "/embed": Route(
+    "/embed": RouteFields(
         "inputs", ("prompt_name",), {**TOKENS, "normalize": st.booleans(), "dimensions": st.none() | st.just(10)}
     ),
-    "/embed_all": Route("inputs", ("prompt_name",), TOKENS),
-    "/embed_sparse": Route("inputs", ("prompt_name",), TOKENS),
-    "/predict": Route("inputs", (), {**TOKENS, "raw_scores": st.booleans()}),
-    "/v1/embeddings": Route(
+    "/embed_all": RouteFields("inputs", ("prompt_name",), TOKENS),
+    "/embed_sparse": RouteFields("inputs", ("prompt_name",), TOKENS),
+    "/predict": RouteFields("inputs", (), {**TOKENS, "raw_scores": st.booleans()}),
+    "/v1/embeddings": RouteFields(
         "input",
         ("model", "user"),
         {"encoding_format": st.sampled_from([None, "float", "base64"]), "dimensions": st.none() | st.just(100)},

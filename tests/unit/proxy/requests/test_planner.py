@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autobatch_proxy.dialects.forms import all_embeddings, only_row
+from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import Asked
 from autobatch_proxy.requests.lengths import Ruler
 from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
@@ -104,3 +106,34 @@ def test_what_shares_no_call_keeps_its_order_and_fills_batches(*, asks_bulk: boo
 def test_texts_beyond_what_the_upstream_reads_are_alike() -> None:
     """It cuts them off, so the longer costs no more than the other."""
     assert [(2, 20)] == [(job.n, job.longest) for job in plan(texts(500, 90), length_max=20).jobs]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        (Asked("/embed", "abc", b'"abc"'), ("verbatim", Alone.TOO_LARGE)),
+        (Asked("/embed", "abc", b'"abc"', form=only_row), ("verbatim", Alone.TOO_LARGE)),
+        (Asked("/embed", "abc", b'"abc"', form=only_row, is_native=False), ("merge", None)),
+        (Asked("/embed", ["x", "x" * 50], json.dumps(["x", "x" * 50]).encode()), ("merge", None)),
+    ],
+    ids=["one job", "in a form of the upstream's own", "in a form of ours", "several jobs"],
+)
+def test_a_body_too_large_for_one_call_goes_on_as_it_came_where_the_upstream_answers_it_so(
+    asked: Asked, expected: tuple[str, Alone | None]
+) -> None:
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 10, 4), 2048, 64)
+    body = b"b" * 100
+    planned = make_plan(asked, body, "a/b", "/came", rules, Allowed(32, 10**9, request_bytes_max=99))
+
+    assert (planned.jobs[0].kind, planned.alone) == expected
+    if planned.alone is not None:
+        assert (planned.route, planned.jobs) == ("/came", [PlannedJob(1, "verbatim", body, content_type="a/b")])
+    fitting = make_plan(asked, body, "a/b", "/came", rules, Allowed(32, 10**9, request_bytes_max=100))
+    assert fitting.jobs[0].kind == "merge"
+
+
+@pytest.mark.parametrize("asked", [Asked("/embed", "abc", b'"abc"'), Alone.FIELDS])
+def test_an_answer_has_the_form_of_its_route_where_the_reader_names_none(asked: Asked | Alone) -> None:
+    """Also that of a body which goes on as it came."""
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 10, 4), 2048, 64)
+    assert make_plan(asked, b"", None, "/", rules, Allowed(2, 9), form=all_embeddings).form is all_embeddings

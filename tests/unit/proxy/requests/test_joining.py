@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from autobatch_batcher.calling.calls import part
 from autobatch_batcher.dialects.rows import cut_rows
-from autobatch_proxy.requests.rows import join_rows
+from autobatch_proxy.requests.joining import join_rows
 from autobatch_shared.contract.errors import UpstreamProtocolError
 
 # Numbers that nobody prints like that: a float that was parsed and printed would show.
