@@ -26,7 +26,7 @@ def shared_redis() -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def used_cleanly(server: RedisServer) -> AsyncIterator[str]:
-    """Lend the shared server, empty; fail the test when a key is left that would stay for ever."""
+    """Lend the shared server, empty; fail the test if a key without a time to live is left."""
     yield server.url
     left = await keys_without_ttl(server.url)
     async with Redis.from_url(server.url) as redis:

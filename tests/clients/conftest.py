@@ -1,4 +1,4 @@
-"""One system for all tests, and nobody else to talk to."""
+"""One system for all tests; every other host is out of reach."""
 
 import os
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test waits for the start of the system. Where a file allows more than that, it stays so."""
+    """The first test waits for the start of the system. A file that allows more keeps its own limit."""
     for item in items:
         if item.path.is_relative_to(__file__.rpartition("/")[0]) and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(180))
@@ -35,13 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Where dspy keeps its answers: in its default place they would be those of an earlier run."""
+    """Where dspy caches answers: its default folder would have those of an earlier run."""
     os.environ["DSPY_CACHEDIR"] = str(tmp_path_factory.mktemp("dspy"))
 
 
 @pytest.fixture(scope="session")
 def offline(pytestconfig: pytest.Config) -> Iterator[Offline]:
-    """Who was refused. At the end of all tests it must be nobody."""
+    """The guard, which must have refused no host at the end of all tests."""
     yield pytestconfig.stash[OFFLINE]
     assert pytestconfig.stash[OFFLINE].refused == []
 
@@ -55,7 +55,7 @@ def system(offline: Offline, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def keyed_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One more on the same Redis and upstream, for those who have one of its keys; it takes the model's token ids."""
+    """Another system on the same Redis and upstream, with keys; it takes the model's token ids."""
     shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "keyed")
     options = ("--api-keys", ",".join(KEYS), "--openai-token-ids", "model")
     with served(tmp_path_factory.mktemp("keyed"), *shared, *options) as running:
@@ -64,7 +64,7 @@ def keyed_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture(scope="session")
 def cl100k_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One more on the same Redis and upstream, that reads ids of OpenAI's vocabulary."""
+    """Another system on the same Redis and upstream, which reads ids of OpenAI's vocabulary."""
     shared = ("--redis-url", f"unix://{system.redis}", "--inference-url", system.embedder, "--namespace", "cl100k")
     options = ("--openai-token-ids", "cl100k", "--cl100k-file", str(ranks_folder() / RANKS))
     with served(tmp_path_factory.mktemp("cl100k"), *shared, *options) as running:
@@ -73,27 +73,27 @@ def cl100k_system(system: Served, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="session")
 def recorder(system: Served) -> Iterator[Recorder]:
-    """What stands before the system and keeps what clients ask."""
+    """A relay in front of the system, which keeps the clients' requests."""
     with recording(system.url) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def cl100k_recorder(cl100k_system: Served) -> Iterator[Recorder]:
-    """The same before the system that reads OpenAI's ids."""
+    """A relay in front of the system that reads OpenAI's ids."""
     with recording(cl100k_system.url) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def url(system: Served) -> str:
-    """What a client of text-embeddings-inference is given."""
+    """The base URL for a client of text-embeddings-inference."""
     return system.url
 
 
 @pytest.fixture(scope="session")
 def openai_url(system: Served) -> str:
-    """What a client of OpenAI is given."""
+    """The base URL for a client of OpenAI."""
     return f"{system.url}/v1"
 
 

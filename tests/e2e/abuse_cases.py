@@ -1,4 +1,4 @@
-"""What is sent at the HTTP edge, and what may come back for it."""
+"""What is sent to the HTTP edge, and which answers are allowed."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ CLOSED = 0  # without an answer
 OLD = 9  # HTTP/0.9 has no statuses
 
 TE = b"Transfer-Encoding: chunked"
-SOON = b"x-request-timeout-ms: 1000"  # for bodies that never come whole
+SOON = b"x-request-timeout-ms: 1000"  # for bodies that never arrive completely
 
 
 @dataclass(frozen=True)
 class AbuseCase:
-    """One thing to send.
+    """One case.
 
     Attributes:
         send: All of it.
         allowed: Statuses of the first answer.
-        stops_sending: Whether our half of the connection is closed then.
+        stops_sending: Whether our half of the connection is closed afterwards.
         limit_s: For the answer, or the end of the connection.
     """
 
@@ -51,7 +51,7 @@ def raw_chunks(data: bytes, *allowed: int) -> AbuseCase:
 
 
 def large(*said: bytes, chunks: bool) -> AbuseCase:
-    """100 MB, of which nobody shall wait for the end."""
+    """100 MB, whose end no process should wait for."""
     part = b"x" * 65_536
     head = request(b"", *said, length=False)
 

@@ -1,7 +1,7 @@
-"""Bad input on raw sockets, at nginx and at a worker: an answer of its own, an unharmed house, neighbours undisturbed.
+"""Bad input on raw sockets, at nginx and at a worker: each gets an answer, and nothing else changes.
 
-One house for all cases. Whatever is sent, all processes stay the same ones, a neighbour on another connection goes on
-getting their own vectors, and no log has a word of any body.
+One system for all cases. Whatever is sent, the same processes keep running, a client on another connection keeps
+getting its own vectors, and no log contains a word of any body.
 """
 
 import asyncio
@@ -33,13 +33,13 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 EDGES = pytest.mark.parametrize("edge", ["nginx", "worker"])
 NGINX = next(iter(programs.nginx_candidates(programs.search_path())))
 PAYLOAD_LIMIT = 2_000_000
-SLOW_S = 2  # nginx's patience in these tests, instead of 15 and 30 s
+SLOW_S = 2  # nginx's timeouts in these tests, instead of 15 and 30 s
 GROWTH_MAX_MB = 40  # of a process, over all that is sent to it; less than half of one body of 100 MB
 
 
 @dataclass
 class Neighbour:
-    """Asks one thing after the other on a connection of its own, and looks at each answer."""
+    """Sends one request at a time on a connection of its own, and checks each answer."""
 
     url: str
     right: int = 0
@@ -63,7 +63,7 @@ class Neighbour:
 
 @dataclass
 class Site:
-    """The running house."""
+    """The running system."""
 
     folder: Path
     ports: dict[str, int]
@@ -85,7 +85,7 @@ class Site:
         return {pid: peak_mb(pid) for pids in self.pids().values() for pid in pids}
 
     def logs(self) -> bytes:
-        """All that anybody has logged."""
+        """The logs of all processes."""
         return b"".join(path.read_bytes() for path in self.folder.glob("*.log"))
 
 
@@ -147,7 +147,7 @@ async def site() -> AsyncIterator[Site]:
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def house(site: Site) -> AsyncIterator[Site]:
-    """The house, which is as before when the test has ended."""
+    """The system, which must be unchanged after the test."""
     pids, right = site.pids(), [each.right for each in site.neighbours]
     yield site
     await wait_until(lambda: all(each.right > before for each, before in zip(site.neighbours, right, strict=True)))
@@ -169,7 +169,7 @@ async def test_whatever_is_sent_is_answered_and_harms_nobody(house: Site, edge: 
 
 
 async def sent(connection: RawConnection, case: AbuseCase) -> RawAnswer | None:
-    """Send it all, as far as that is taken, and return the first answer."""
+    """Send it all, as far as it is accepted, and return the first answer."""
     sending = asyncio.create_task(connection.send(case.send()))
     try:
         async with asyncio.timeout(case.limit_s):
@@ -183,7 +183,7 @@ async def sent(connection: RawConnection, case: AbuseCase) -> RawAnswer | None:
 
 
 async def is_ended_or_usable(connection: RawConnection) -> bool:
-    """Whether the connection has ended, ends now, or takes a next request."""
+    """Whether the connection has ended, ends now, or takes another request."""
     await connection.send([request(start=b"GET /health HTTP/1.1", length=False)])
     try:
         async with asyncio.timeout(4):
@@ -208,7 +208,7 @@ async def test_a_hundred_requests_at_once_on_one_connection_are_answered_in_orde
 
 @EDGES
 async def test_what_follows_a_refused_framing_is_no_request(house: Site, edge: str) -> None:
-    """A second request that hides behind an ambiguous length must not be answered, to whomever."""
+    """A second request that hides behind an ambiguous length must not be answered at all."""
     hidden = request(b"", start=b"GET /metrics HTTP/1.1", length=False)
     for lines in ((b"Transfer-Encoding: chunked",), (b"Content-Length: 5",)):
         async with raw_connection(house.ports[edge]) as connection, asyncio.timeout(10):

@@ -1,4 +1,4 @@
-"""A worker that stands still for a moment refuses nobody: whoever comes meanwhile waits in front of its socket."""
+"""A worker that stalls for a moment refuses no connection: new ones wait in its socket's backlog."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ async def test_a_worker_that_is_paused_refuses_no_connection() -> None:
 
 
 def answers(path: Path) -> bool:
-    """Whether the worker serves, not only gunicorn listens."""
+    """Whether the worker serves, rather than gunicorn only listening."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(0.2)
         try:

@@ -1,4 +1,4 @@
-"""The page at /docs/ as somebody sees it: every operation is there, and one can be tried. It asks no other host."""
+"""The page at /docs/ in a browser: it has every operation, one can be tried, and no other host is contacted."""
 
 from collections.abc import Iterator
 from importlib.resources import files

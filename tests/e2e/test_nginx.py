@@ -1,4 +1,4 @@
-"""Our nginx.conf under every nginx of this machine, in front of two tiny workers on unix sockets."""
+"""Our nginx.conf with every nginx of this machine, in front of two tiny workers on unix sockets."""
 
 import asyncio
 import json
@@ -27,9 +27,9 @@ from tests.support.waiting import wait_until
 PAYLOAD_LIMIT = 2_000_000
 NGINXES = list(programs.nginx_candidates(programs.search_path()))
 ERROR_KEYS = {"error", "error_type"}
-TOO_LARGE = "Failed to buffer the request body: length limit exceeded"  # as the upstream says it
+TOO_LARGE = "Failed to buffer the request body: length limit exceeded"  # the upstream's message
 
-# Answers with its name and what it got. `/hold` answers after `/release`.
+# Answers with its name and the request. `/hold` answers after `/release`.
 WORKER = """
 import asyncio, sys
 from aiohttp import web
@@ -79,7 +79,7 @@ class Edge:
             return response.status, await response.json()
 
     async def kill(self, worker: str) -> None:
-        """End a worker as by `kill -9`."""
+        """End a worker like `kill -9`."""
         self.workers[worker].send_signal(signal.SIGKILL)
         await asyncio.to_thread(self.workers[worker].wait)
 
@@ -89,7 +89,7 @@ class Edge:
 
 
 async def ask_worker(worker: str, path: str) -> Any:
-    """Ask a worker behind nginx's back."""
+    """Ask a worker directly, not through nginx."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(worker)) as session,
         session.get(f"http://worker{path}") as response,
@@ -98,7 +98,7 @@ async def ask_worker(worker: str, path: str) -> Any:
 
 
 async def wait_until_held(workers: list[str], count: int) -> dict[str, int]:
-    """Wait until so many requests are held; return by which worker."""
+    """Wait until that many requests are held; return by which worker each is."""
     held: dict[str, int] = {}
 
     async def are_enough() -> bool:
@@ -148,7 +148,7 @@ async def started(
     *,
     read_timeout_ms: int = 40_000,
 ) -> AsyncIterator[Edge]:
-    """Run nginx in the folder until the block ends, then see that it quits in good order."""
+    """Run nginx in the folder until the block ends, then check that it quits cleanly."""
     port = free_port()
     listen = nginx_files.listen_conf(
         "127.0.0.1",
@@ -213,7 +213,7 @@ async def test_idle_workers_take_turns_over_connections_that_stay_open(edge: Edg
 
 
 async def test_a_busy_worker_gets_fewer_requests(edge: Edge) -> None:
-    """The point of one socket for each worker: least_conn knows who is free."""
+    """The point of one socket for each worker: least_conn knows which worker is free."""
     holding = [asyncio.create_task(edge.ask("POST", "/hold"))]
     held = await wait_until_held(list(edge.workers), 1)
     (busy,) = (worker for worker, count in held.items() if count)
@@ -249,7 +249,7 @@ async def test_requests_after_a_workers_death_go_to_the_others(edge: Edge) -> No
 
 
 async def test_a_body_above_the_payload_limit_reaches_the_worker(edge: Edge) -> None:
-    """So that the refusal comes in the upstream's own words."""
+    """So that the refusal has the upstream's own message."""
     status, answer = await edge.ask("POST", "/", data=BytesIO(b"x" * (PAYLOAD_LIMIT + 1)))
 
     assert (status, answer["bytes"]) == (200, PAYLOAD_LIMIT + 1)
@@ -362,7 +362,7 @@ async def test_without_any_worker_the_answer_is_an_error_in_the_upstreams_shape(
 async def test_a_worker_without_answer_is_504_and_nobody_else_is_asked(
     nginx: tuple[str, ...], folder: Path, workers: dict[str, subprocess.Popen[bytes]]
 ) -> None:
-    """Asking again would double the load at the moment that it is too high."""
+    """A retry would double the load when it is already too high."""
     upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
     async with started(nginx, folder, workers, upstream, read_timeout_ms=300) as edge:
         answer = await edge.ask("POST", "/hold")
@@ -404,13 +404,13 @@ COMPOSE = nginx_files.conf_folder() / "compose"
 
 
 class Names(asyncio.DatagramProtocol):
-    """A name server: whatever is asked has the addresses in `addresses`."""
+    """A name server: every name has the addresses in `addresses`."""
 
     def __init__(self) -> None:
         self.addresses: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep it for the answers."""
+        """Keep the transport for the answers."""
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
@@ -425,7 +425,7 @@ class Names(asyncio.DatagramProtocol):
 
 @pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
 async def test_in_docker_compose_a_new_replica_gets_requests_without_a_restart(folder: Path) -> None:
-    """compose/upstream.conf as it is, but for where the name server is and which port the replicas have."""
+    """compose/upstream.conf unchanged, except for the address of the name server and the port of the replicas."""
     port, replicas = free_port("127.0.0.2"), ["127.0.0.2", "127.0.0.3"]
     workers = {replica: start_worker(replica, str(port)) for replica in replicas}
     transport, names = await asyncio.get_running_loop().create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))

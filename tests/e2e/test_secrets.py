@@ -1,4 +1,4 @@
-"""Processes with secrets everywhere, debug logging, and much going wrong: no secret is in what they write or show."""
+"""Processes with secrets everywhere, debug logging and many errors: no secret is in their output or their pages."""
 
 import asyncio
 import signal
@@ -55,7 +55,7 @@ class WatchedSystem:
             stack.callback(self.processes[module].close)
 
     async def ask(self, port: int, path: str, body: bytes | None = None, key: str = KEY) -> tuple[int, bytes]:
-        """Return status and body, 0 while nobody listens."""
+        """Return status and body, 0 while there is no listener."""
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         method = "GET" if body is None else "POST"
         try:
@@ -129,7 +129,7 @@ async def test_no_secret_is_in_what_they_write_or_show(system: WatchedSystem, up
 
 
 async def spoil_http(port: int) -> None:
-    """Say something that is no HTTP, with a key in it."""
+    """Send bytes that are not HTTP, with a key in them."""
     for said in (f"GET / HTTP/1.1\r\nAuthorization Bearer {KEY}\r\n\r\n", f"{TEXT}\r\n\r\n"):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(said.encode())

@@ -1,4 +1,4 @@
-"""The whole as processes: gunicorn workers, batchers, a real Redis; only the upstream is a fake that names its texts."""
+"""The whole system as processes: gunicorn workers, batchers, a real Redis; only the upstream is a fake."""
 
 import asyncio
 import os
@@ -96,7 +96,7 @@ async def system(upstream: FakeUpstream) -> AsyncIterator[System]:
 
 
 def wrong(texts: list[str], answers: list[tuple[int, Any]]) -> dict[str, tuple[int, str]]:
-    """Return, of each sender who did not get their own vector, what they got; short enough to be read."""
+    """Return what each sender got that did not get its own vector, shortened for reading."""
     assert len(texts) == len(answers)
     return {
         text: (status, str(body)[:120])

@@ -1,4 +1,4 @@
-"""As the image runs: without a capability, and with nothing to write to but one folder."""
+"""As in the image: without capabilities, and with only one writable folder."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.timeout(60)
 
 START_S = 20.0
-# $1 becomes the only place to write to; the rest of the words is what to run there.
+# $1 becomes the only writable folder; the other words are the command to run.
 JAIL = """
 set -eu
 scratch=$1; shift
@@ -52,20 +52,20 @@ def jail(scratch: Path) -> tuple[str, ...]:
 
 
 class Jailed(Process):
-    """A process that may do nothing and write nowhere."""
+    """A process without capabilities and write access."""
 
     def command(self, folder: Path, module: str) -> list[str]:
         return [*jail(folder / f"tmp-{module}"), *super().command(folder, module)]
 
     def powers(self) -> list[str]:
-        """What the kernel says of it."""
+        """What the kernel reports about it."""
         lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
         return [line for line in lines if line.startswith(("NoNewPrivs", "CapEff"))]
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """What others may look into but not write to."""
+    """A folder that others may read but not write."""
     with TemporaryDirectory(prefix="ab-") as name:
         folder = Path(name)
         folder.chmod(0o755)

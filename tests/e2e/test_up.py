@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 HELLO_WORLD = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
-STOP_S = 20  # two seconds are usual; what hangs is killed after 25 and more
+STOP_S = 20  # two seconds are usual; a part that hangs is killed after 25 or more
 PARTS = {"redis", "embedder", "batcher", "proxy-1", "proxy-2", "nginx"}
 SETTINGS = {
     alias for s in PROCESSES.values() for name, field in s.model_fields.items() for alias in names_of(name, field)
@@ -91,7 +91,7 @@ class Console:
         return int(re.findall(rf"^(?:\s+|.* ){part}\s.*\bpid (\d+)", self.output, re.MULTILINE)[-1])
 
     def address(self, part: str) -> str:
-        """Return where a part listens."""
+        """Return the address of a part."""
         return self.wait_for(rf"^  {part}\s.*pid \d+ +(\S+)").group(1)
 
     def embed(self, inputs: str | list[str]) -> Any:
@@ -99,7 +99,7 @@ class Console:
         return post(f"http://127.0.0.1:{self.port}/embed", inputs)
 
     def knows_hello_world(self) -> bool:
-        """Whether it answers, and then rightly. A part that is away may cost a 502, 503 or 504, and nothing else."""
+        """Whether it answers, and correctly. While a part is down, only 502, 503 and 504 are allowed."""
         try:
             rows = self.embed("hello world")
         except urllib.error.HTTPError as error:
@@ -114,7 +114,7 @@ class Console:
         return status_of(f"http://127.0.0.1:{self.port}/health") == 200
 
     def close(self) -> None:
-        """End it, whatever the test left of it."""
+        """End it, whatever its state after the test."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -185,7 +185,7 @@ def family_of(pid: int) -> set[tuple[int, str]]:
 
 
 def alive(family: set[tuple[int, str]]) -> set[tuple[int, str]]:
-    """Return those that still live."""
+    """Return those that are still alive."""
     left = set()
     for pid, start in family:
         try:
@@ -213,7 +213,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Console]]:
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    """One that is ready, for the tests that only ask."""
+    """One that is ready, for the tests that only send requests."""
     running = Console(tmp_path_factory.mktemp("up"))
     try:
         running.wait_for("^ready")

@@ -1,6 +1,6 @@
 """`python -m tests.faults [WORDS]`: the fault campaign, all of it or the scenarios with these words in their name.
 
-Prints a table; exit status 1 when something that is demanded was missed.
+Prints a table; exit status 1 if a requirement was missed.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from tests.faults.outcome import AnswerKind, FaultRow
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import open_world
 
-WIDTH = 150  # also where the output goes to a file
+WIDTH = 150  # also if the output goes to a file
 
 
 async def play(scenarios: list[Scenario], console: Console) -> list[FaultRow]:
-    """Run them, those with the same number of upstreams in one world."""
+    """Run scenarios; those with the same number of upstreams share one world."""
     rows = []
     for replicas in sorted({scenario.replicas for scenario in scenarios}):
         async with open_world(replicas) as world:
@@ -38,7 +38,7 @@ async def play(scenarios: list[Scenario], console: Console) -> list[FaultRow]:
 
 
 def table(rows: list[FaultRow]) -> Table:
-    """Return what is printed at the end."""
+    """Return the last line to print."""
     made = Table("fault", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     kinds = (AnswerKind.RIGHT, AnswerKind.CLEAR, AnswerKind.CUT, AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
     for heading in ("sent", *kinds, "doubled", "slowest ms", "recovery s"):

@@ -1,10 +1,10 @@
-"""Run one scenario: steady load, the fault, until all is right again; then look at what everybody got."""
+"""Run one scenario: steady load, the fault, and load until all is right again; then judge every answer."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from tests.faults.load import Load
+from tests.faults.load import SteadyLoad
 from tests.faults.memory import grown
 from tests.faults.outcome import AnswerKind, FaultRow, tally
 from tests.faults.world import DEADLINE_S, World
@@ -20,15 +20,15 @@ DEMANDED_NONE = (AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
 
 @dataclass(frozen=True)
 class Act:
-    """What a fault is given.
+    """The arguments of a fault.
 
     Attributes:
         world: The processes.
-        load: Under way.
+        load: Running.
     """
 
     world: World
-    load: Load
+    load: SteadyLoad
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Scenario:
 
     Attributes:
         name: As the table shows it.
-        act: Brings the fault about and ends it; when it returns the fault is over.
-        errors: Statuses that are explained while it lasts.
+        act: Causes the fault and ends it; when it returns, the fault is over.
+        errors: Statuses that the fault explains while it lasts.
         runs_max: How often one text may be computed because of it.
         cuts: Whether it kills what clients are connected to, so that they see the end of their connection.
         replicas: Upstreams in its world.
@@ -53,8 +53,8 @@ class Scenario:
 
 
 async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> FaultRow:
-    """Play one scenario in a world that is well; it is well again afterwards, or the row complains."""
-    load = Load(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
+    """Run one scenario in a healthy world; it is healthy again afterwards, or the row has a complaint."""
+    load = SteadyLoad(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
     loop = asyncio.get_running_loop()
     await world.computed_again()
     load.start()
@@ -75,7 +75,7 @@ async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> 
     return row
 
 
-async def _until_right(load: Load, end_s: float) -> None:
+async def _until_right(load: SteadyLoad, end_s: float) -> None:
     """Return once every request of a whole TAIL_S has its vector, or when it is clear that recovery takes too long."""
     loop = asyncio.get_running_loop()
 
@@ -89,9 +89,9 @@ async def _until_right(load: Load, end_s: float) -> None:
 
 
 async def _missed(
-    scenario: Scenario, world: World, load: Load, row: FaultRow, memory_mb: dict[str, float]
+    scenario: Scenario, world: World, load: SteadyLoad, row: FaultRow, memory_mb: dict[str, float]
 ) -> list[str]:
-    """Return what was demanded beside zeros, and is not so."""
+    """Return the requirements, other than zero counts, that were missed."""
     missed = []
     unexplained = {r.status for r in load.requests if r.kind is AnswerKind.CLEAR} - scenario.errors
     if unexplained:
@@ -114,5 +114,5 @@ async def _missed(
 
 
 def is_failed(row: FaultRow) -> bool:
-    """Whether something that is demanded was missed."""
+    """Whether a requirement was missed."""
     return bool(row.complaints or row.doubled or any(row.counts[kind] for kind in DEMANDED_NONE))

@@ -1,4 +1,4 @@
-"""Steady load on nginx: an open loop of single texts, each unlike any other, each answer looked at by itself."""
+"""Steady load on nginx: an open loop of single texts, all different, with every answer judged by itself."""
 
 import asyncio
 import itertools
@@ -7,19 +7,19 @@ from autobatch_bench.load.connection import LoadConnection, connect
 from tests.faults.outcome import AnswerKind, Request, judge
 from tests.support.waiting import wait_until
 
-IDLE_MAX_S = 2.0  # as clients do, a connection is not used again that the server may be about to close
+IDLE_MAX_S = 2.0  # as in clients: a connection that the server may be about to close is not reused
 SPARE_S = 1.0  # after its deadline a request counts as hung
 _serials = itertools.count()
 
 
-class Load:
+class SteadyLoad:
     """Sends until it is stopped.
 
     Args:
         port: Of nginx.
         per_second: Requests.
-        deadline_s: What the workers grant a request.
-        cuts: Whether the end of a connection is explained by the fault.
+        deadline_s: The workers' deadline of a request.
+        cuts: Whether the fault explains the end of a connection.
         headers: Further lines of each request's head, each ended by CRLF.
     """
 
@@ -45,7 +45,7 @@ class Load:
         self._tick()
 
     async def stop(self) -> None:
-        """Send no more, and wait until every request has ended in one way or another."""
+        """Send no more, and wait until every request has ended."""
         if self._timer is not None:
             self._timer.cancel()
         while self._tasks:
@@ -55,7 +55,7 @@ class Load:
             connection.close()
 
     def failures_since(self, start_s: float) -> int:
-        """Requests sent since then that are known not to have got their vector."""
+        """Requests sent since then that did not get their vector."""
         late = itertools.takewhile(lambda request: request.start_s >= start_s, reversed(self.requests))
         return sum(request.kind not in (None, AnswerKind.RIGHT) for request in late)
 
@@ -102,7 +102,7 @@ class Load:
         kind = judge(request.text, status, data[body_at:])
         self._end(request, self._none if kind is AnswerKind.LOST else kind)
         if b"\r\nConnection: close\r\n" in data[:body_at]:
-            connection.close()  # the server is about to: whoever asks on it now is not heard
+            connection.close()  # the server is about to: a request on it would be lost
         elif connection.is_open:
             self._free.append((connection, self._loop.time()))
 

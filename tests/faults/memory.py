@@ -1,4 +1,4 @@
-"""Whether processes are back at the memory that they had before."""
+"""Whether processes use as much memory as before."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def rss_mb(world: World) -> dict[str, float]:
 
 
 def grown(world: World, before_mb: dict[str, float]) -> list[str]:
-    """Return which processes have more than they had, and a little."""
+    """Return the processes that use more than before, with a tolerance."""
     return [
         f"{name} {before_mb[name]:.0f} -> {mb:.0f} MB"
         for name, mb in rss_mb(world).items()

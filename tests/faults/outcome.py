@@ -1,4 +1,4 @@
-"""What became of each request, and of all of them. Pure."""
+"""The outcome of each request, and of all of them. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -18,20 +18,20 @@ class AnswerKind(StrEnum):
 
     RIGHT = "right"
     CLEAR = "clear error"  # a status, and a body that says what was wrong
-    WRONG = "wrong"  # a success that is not its own, or bytes that are no answer
+    WRONG = "wrong"  # another request's success, or bytes that are not an answer
     LOST = "lost"  # the connection ended without an answer, or nginx alone answered
     HUNG = "hung"  # nothing until a second after its deadline
-    CUT = "cut"  # as lost, where the fault killed what the client was connected to
+    CUT = "cut"  # like lost, but the fault killed the nginx that the client was connected to
 
 
 @dataclass(slots=True)
 class Request:
-    """One of the load.
+    """One request of the load.
 
     Attributes:
         text: Unlike any other.
         start_s: When it was sent, on the loop's clock.
-        end_s: When its answer was whole; inf before.
+        end_s: When its answer was complete; inf before.
         status: Of the answer; 0 for none.
         kind: None while it waits.
     """
@@ -44,7 +44,7 @@ class Request:
 
 
 def judge(text: str, status: int, body: bytes) -> AnswerKind:
-    """Return what an answer is to who sent `text`; status 0 is the end of the connection."""
+    """Judge the answer to the sender of `text`; status 0 is the end of the connection."""
     if status == 0:
         return AnswerKind.LOST
     if status == 200:
@@ -69,7 +69,7 @@ class FaultRow:
         doubled: Texts that were computed more often than the fault explains.
         slowest_ms: Of all that were answered.
         recovery_s: From the fault's end to the start of the last request that did not get its vector.
-        complaints: What else was demanded and missed.
+        complaints: Other requirements that were missed.
     """
 
     fault: str

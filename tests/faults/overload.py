@@ -1,7 +1,7 @@
-"""`python -m tests.faults.overload`: three times what the upstream can do, for a minute, and what becomes of it.
+"""`python -m tests.faults.overload`: three times the upstream's capacity for a minute.
 
-The same processes as in the campaign; the upstream makes one call after the other, 10 ms and 2 ms a text. Requests have
-1.5 s. Prints what was seen beside what is demanded; exit status 1 when something was missed.
+The same processes as in the campaign; the upstream handles one call at a time, 10 ms and 2 ms per text. Requests have
+deadlines of 1.5 s. Prints the results next to the requirements; exit status 1 if one was missed.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.load import Load
+from tests.faults.load import SteadyLoad
 from tests.faults.outcome import AnswerKind, Request
 from tests.faults.world import World, open_world
 
@@ -37,7 +37,7 @@ class OverloadRow:
 
 async def offered(world: World, per_second: float, seconds: float, headers: bytes = b"") -> list[Request]:
     """Offer load for a while, and return every request once it has ended."""
-    load = Load(world.nginx_port, per_second, DEADLINE_MS / 1000 if headers else 5.0, headers=headers)
+    load = SteadyLoad(world.nginx_port, per_second, DEADLINE_MS / 1000 if headers else 5.0, headers=headers)
     load.start()
     await asyncio.sleep(seconds)
     await load.stop()
@@ -45,7 +45,7 @@ async def offered(world: World, per_second: float, seconds: float, headers: byte
 
 
 async def measure(world: World) -> list[OverloadRow]:
-    """Find out what the upstream can do, offer three times as much, then little."""
+    """Measure the upstream's capacity, offer three times as much, then little."""
     await world.behave("narrow")
     normal = latencies_ms(await offered(world, LITTLE, 3.0, HEADERS))
     probed = await offered(world, MORE_THAN_CAPACITY, PROBING_S)
@@ -57,14 +57,14 @@ async def measure(world: World) -> list[OverloadRow]:
 
 
 async def overlapping(world: World, per_second: float) -> tuple[list[Request], list[Request]]:
-    """Overload, and the little load that follows at once, while what was accepted is still being answered."""
+    """Overload, then a low load at once, while the accepted requests are still being answered."""
     over = asyncio.create_task(offered(world, per_second, OVERLOAD_S, HEADERS))
     await asyncio.sleep(OVERLOAD_S)
     return await over, await offered(world, LITTLE, AFTER_S, HEADERS)
 
 
 async def retry_afters(world: World, seconds: float) -> list[int]:
-    """Ask now and then, and return what the refusals say."""
+    """Send a request now and then, and return the `Retry-After` of the refusals."""
     said = []
     for _ in range(int(seconds / 0.5)):
         await asyncio.sleep(0.5)
@@ -78,7 +78,7 @@ async def retry_afters(world: World, seconds: float) -> list[int]:
 def findings(
     normal: list[float], capacity: float, over: list[Request], after: list[Request], said: list[int]
 ) -> list[OverloadRow]:
-    """Hold what was seen against what is demanded."""
+    """Compare the results with the requirements."""
     start_s = over[0].start_s
     goodput = rate(over, start_s + 1.0, start_s + OVERLOAD_S)
     refused = [1000 * (each.end_s - each.start_s) for each in over if each.status == 429]
@@ -108,17 +108,17 @@ def findings(
 
 
 def rate(requests: list[Request], from_s: float, to_s: float) -> float:
-    """Right answers a second that came in this time."""
+    """Right answers per second in this time."""
     return sum(each.kind is AnswerKind.RIGHT and from_s <= each.end_s < to_s for each in requests) / (to_s - from_s)
 
 
 def latencies_ms(requests: list[Request]) -> list[float]:
-    """Of the right answers."""
+    """The latencies of the right answers."""
     return [1000 * (each.end_s - each.start_s) for each in requests if each.kind is AnswerKind.RIGHT]
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Return the value that so large a share does not exceed."""
+    """Return the value that this share does not exceed."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 

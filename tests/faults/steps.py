@@ -1,4 +1,7 @@
-"""What scenarios do to processes: hold a batcher at a step, kill, pause, replace. No pause here waits for anything."""
+"""The actions of scenarios on processes: hold a batcher at a step, kill, pause, replace.
+
+No pause here waits for a condition.
+"""
 
 import asyncio
 import os
@@ -10,9 +13,9 @@ from tests.faults.world import START_S, World
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
-FRAME = b'"crc":"'  # in a claim on its way to a batcher, in a push or a reply on its way to Redis
+FRAME = b'"crc":"'  # in a claim that goes to a batcher, or in a push or a reply that goes to Redis
 CLAIMED = (
-    rb':\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # as a claim is answered: numbers, then frames; a watch answers a frame only
+    rb':\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # the reply to a claim: numbers, then frames; a watch's reply is only a frame
 )
 CALL = b"POST /embed"
 
@@ -23,7 +26,7 @@ async def lasts(seconds: float) -> None:
 
 
 async def after_claim(world: World, index: int) -> None:
-    """Return when Redis has given jobs to the batcher, which does not know it yet."""
+    """Return when Redis has given jobs to the batcher, before the batcher knows."""
     answers = world.batcher_redis[index].backward
     await answers.sees(CLAIMED, then=answers.hold)
 
@@ -35,7 +38,7 @@ async def during_call(world: World, index: int) -> None:
 
 
 async def before_reply(world: World, index: int) -> None:
-    """Return when the batcher has the upstream's answer, and has written replies that have not come to Redis."""
+    """Return when the batcher has the upstream's answer and has sent replies that have not reached Redis."""
     await during_call(world, index)
     commands = world.batcher_redis[index].forward
     written = asyncio.create_task(commands.sees(FRAME, then=commands.hold))
@@ -44,7 +47,7 @@ async def before_reply(world: World, index: int) -> None:
 
 
 async def after_reply(world: World, index: int) -> None:
-    """Return when Redis has stored replies, and the batcher does not know it yet."""
+    """Return when Redis has stored replies, before the batcher knows."""
     await during_call(world, index)
     relay = world.batcher_redis[index]
     replied = asyncio.create_task(relay.forward.sees(FRAME, then=relay.backward.hold))
@@ -62,7 +65,7 @@ STEPS: dict[str, Callable[[World, int], Awaitable[None]]] = {
 
 
 async def kill_batcher(world: World, index: int) -> None:
-    """`kill -9`, and another one in its place."""
+    """`kill -9`, and start another one in its place."""
     world.batchers[index].signal(signal.SIGKILL)
     world.batcher_redis[index].cut()
     await world.behave("good")
@@ -72,7 +75,7 @@ async def kill_batcher(world: World, index: int) -> None:
 
 
 async def has_started(process: Process) -> None:
-    """Return once it says so."""
+    """Return once it reports ready."""
     await wait_until(lambda: '"started"' in process.output, START_S)
 
 
@@ -83,7 +86,7 @@ def stop(pids: Sequence[int], *, go_on: bool = False) -> None:
 
 
 async def pause(pids: Sequence[int], seconds: float) -> None:
-    """SIGSTOP and, so much later, SIGCONT."""
+    """SIGSTOP and, after a delay, SIGCONT."""
     stop(pids)
     try:
         await lasts(seconds)

@@ -1,4 +1,4 @@
-"""The campaign's most telling faults, short enough for every run of the tests; `make faults` runs all of them."""
+"""The campaign's most important faults, short enough for every run of the tests; `make faults` runs all of them."""
 
 from collections.abc import AsyncIterator
 

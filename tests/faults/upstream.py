@@ -1,7 +1,7 @@
-"""`python -m tests.faults.upstream PORT`: an upstream as a process, which misbehaves when it is told to and can die.
+"""`python -m tests.faults.upstream PORT`: an upstream as a process that can misbehave on demand, and die.
 
-`POST /behave` with a name of BEHAVIOURS sets what every later call of `/embed` gets; `POST /counts` tells what was
-computed more often than once, and forgets it. A text with DEADLY in it ends the process.
+`POST /behave` with a name of BEHAVIOURS sets what every later call of `/embed` gets; `POST /counts` returns what was
+computed more than once, and resets it. A text with DEADLY in it kills the process.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ def body(make: Callable[[list[str]], bytes], content_type: str = "application/js
     return lambda texts: web.Response(body=make(texts), headers={"Content-Type": content_type})
 
 
-#: What is answered at once instead of the rows.
+#: Answers that are sent at once instead of the rows.
 BEHAVIOURS: dict[str, Making] = {
     "429": says(429),
     "429 with Retry-After": says(429, **{"Retry-After": "1"}),
@@ -83,7 +83,7 @@ class FaultyUpstream:
         self._computed.update(texts)
         if behaviour == "gate":
             await self._changed.wait()
-        if behaviour == "narrow":  # one call after the other, and each text costs
+        if behaviour == "narrow":  # one call at a time, and each text costs
             async with self._device:
                 await asyncio.sleep(CALL_S + NARROW_TEXT_S * len(texts))
         else:
@@ -117,7 +117,7 @@ class FaultyUpstream:
 
 
 async def _cut(request: web.Request, whole: bytes) -> web.StreamResponse:
-    """Send half of it, and hang up."""
+    """Send half of it, and close the connection."""
     response = web.StreamResponse(headers=JSON | {"Content-Length": str(len(whole))})
     await response.prepare(request)
     await response.write(whole[: len(whole) // 2])

@@ -2,8 +2,8 @@
 
     load -> nginx -> relay -> worker 1, 2 -> relay -> Redis <- relay <- batcher 1, 2 -> relay -> upstream(s)
 
-Each worker is a gunicorn of its own with one worker process. The first worker and the first batcher live on a host
-whose clock can step.
+Each worker is a gunicorn of its own with one worker process. The first worker and the first batcher have
+a clock that can be set ahead.
 """
 
 import asyncio
@@ -28,17 +28,17 @@ from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 
-DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario shall not take half a minute
+DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
 START_S = 30.0
 PAIR = (0, 1)
-GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that knows it is taken
+GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that supports it is used
 _serials = itertools.count()
 SHIFTED = Path(__file__).parent / "shifted"
 
 
 @dataclass
 class World:
-    """The processes, and what lies between them."""
+    """The processes, and the relays between them."""
 
     folder: Path
     http: aiohttp.ClientSession
@@ -59,11 +59,11 @@ class World:
 
     @property
     def redis_url(self) -> str:
-        """Where a test asks Redis itself."""
+        """The URL for a test's own commands."""
         return f"redis://127.0.0.1:{self.redis_port}/0"
 
     async def start(self) -> None:
-        """Start everything, and return when a request is answered."""
+        """Start everything, and return once a request is answered."""
         await self.start_redis()
         for upstream in self.upstreams:
             upstream.start()
@@ -108,19 +108,19 @@ class World:
         )
 
     def step_clock(self, *, is_ahead: bool) -> None:
-        """Let the clock of the first worker and the first batcher step by an hour, or back."""
+        """Set the clock of the first worker and the first batcher an hour ahead, or back."""
         step = self.folder / "clock-step"
         step.touch() if is_ahead else step.unlink()
 
     async def behave(self, behaviour: str, *places: int) -> None:
-        """Tell the upstreams, all of them or those at `places`, what to do."""
+        """Set the behaviour of all upstreams, or of those at `places`."""
         for place in places or range(len(self.upstreams)):
             url = f"http://127.0.0.1:{self.upstream_ports[place]}/behave"
             async with self.http.post(url, data=behaviour) as answer:
                 assert answer.status == 200
 
     async def heal(self) -> None:
-        """End what a scenario may have left behind that failed."""
+        """End what a failed scenario may have left behind."""
         for relay in self._relays:
             relay.slow_down(0)
             relay.cut()
@@ -135,7 +135,7 @@ class World:
         return all([await self.answers(place) for place in range(len(self.upstreams))])
 
     async def computed_again(self) -> dict[str, int]:
-        """Return what upstreams computed more than once, and how often; they forget it."""
+        """Return what the upstreams computed more than once, and how often; this resets it."""
         again: dict[str, int] = {}
         for port in self.upstream_ports:
             async with self.http.post(f"http://127.0.0.1:{port}/counts") as answer:
@@ -189,7 +189,7 @@ class World:
         return [*self.edge, *self.worker_redis, *self.batcher_redis, *upstreams]
 
     def port_of(self, relay: Relay) -> int:
-        """Return where a relay of ours listens."""
+        """Return the address of a relay."""
         return self._ports[str(id(relay))]
 
     def _socket(self, index: int) -> Path:
@@ -217,7 +217,7 @@ class World:
 
 @asynccontextmanager
 async def open_world(replicas: int = 1) -> AsyncIterator[World]:
-    """A world that runs, with so many upstreams."""
+    """A running world with this number of upstreams."""
     with TemporaryDirectory(prefix="ab-") as name:
         folder = Path(name)
         prefix = folder / "nginx"

@@ -1,1 +1,1 @@
-"""Any bytes, at every place where bytes come in from somebody else: see `docs/bad-input.md`."""
+"""Arbitrary bytes at every place that reads untrusted bytes: see `docs/bad-input.md`."""

@@ -1,6 +1,6 @@
 """`python -m tests.fuzz`: all targets in turn under atheris, each in a process of its own. `make fuzz SECONDS=60`.
 
-Where atheris is not installed, that is said, and nothing fails: `.venv/bin/python -m pip install atheris`.
+If atheris is not installed, it says so, and nothing fails: `.venv/bin/python -m pip install atheris`.
 """
 
 import argparse
@@ -14,12 +14,12 @@ from pathlib import Path
 MISSING = "fuzz: skipped, atheris is not installed (pip install atheris; it has wheels for Linux)"
 INPUT_BYTES_MAX = 4096
 TIMEOUT_S = 10  # of one execution
-# What atheris watches. The rest, such as msgspec, is other people's code.
+# The code that atheris watches. The rest, such as msgspec, is not ours.
 PACKAGES = ["autobatch_shared", "autobatch_batcher", "autobatch_proxy"]
 
 
 def main() -> None:
-    """Run one target, or all of them one after the other."""
+    """Run one target, or all of them in turn."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--seconds", type=float, default=60, help="for all targets together")
     parser.add_argument("--target", help="only this one, in this process")
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def run_all(seconds: float, corpus: str | None) -> int:
-    """Run all targets and print a line for each; return how many found something."""
+    """Run all targets and print a line for each; return how many found a failure."""
     from tests.fuzz.targets import TARGETS  # noqa: PLC0415 - not before it is known that atheris is there
 
     share_s = max(1, round(seconds / len(TARGETS)))
@@ -62,7 +62,7 @@ def run_all(seconds: float, corpus: str | None) -> int:
 
 
 def run(name: str, seconds: int, corpus: str | None) -> None:
-    """Fuzz one target in this process until the time is over or something is found."""
+    """Fuzz one target in this process until the time is up or a failure is found."""
     import atheris  # noqa: PLC0415 - perhaps not installed
 
     with atheris.instrument_imports(include=PACKAGES):

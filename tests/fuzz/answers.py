@@ -1,4 +1,4 @@
-"""What an upstream answers: its own rows and numbers, or one clear error."""
+"""An upstream's answers: its own rows and numbers, or one clear error."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, retry_pause_s
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_proxy.dialects.openai_errors import CODES, as_openai
+from autobatch_proxy.dialects.error_shapes import CODES, as_openai
 from autobatch_proxy.dialects.tei_info import told
 from autobatch_proxy.queue.fleet_watcher import ROOT_ROUTES
 from autobatch_shared.contract.cards import UNKNOWN_MAX, common_identity
@@ -20,7 +20,7 @@ ROUTES = ("/embed", "/embed_all", "/embed_sparse", "/predict")
 
 
 def check_rows(data: bytes) -> None:
-    """The rows of any answer, for any count, are in the answer, in its order, and it has nothing else."""
+    """The rows of any answer, for any count, are those in the answer, in its order, and there is nothing else in it."""
     for route in ROUTES:
         for count in (1, 2, 5):
             try:
@@ -54,7 +54,7 @@ def check_retry_after(data: bytes) -> None:
 
 
 def check_errors(data: bytes) -> None:
-    """Any body of an error, in OpenAI's shape: JSON with every field, and texts that are texts."""
+    """Any body of an error, in OpenAI's format: JSON with every field, and its texts are strings."""
     for status in (400, 404, 418, 422, 500, 599):
         said = msgspec.json.decode(as_openai(status, data))
         assert said.keys() == {"error", "message", "type", "code"}
@@ -67,7 +67,7 @@ def check_errors(data: bytes) -> None:
 
 
 def check_info(data: bytes) -> None:
-    """Any `/info`: limits that are limits, and a report that every worker can read."""
+    """Any `/info`: valid limits, and a report that every worker can read."""
     card = TEI.card(data)
     limits = lowered(configured(32, 2_000_000), card)
     assert 1 <= limits.inputs_max <= 32
@@ -82,7 +82,7 @@ def check_info(data: bytes) -> None:
 
 
 def check_fleet(fleet: Fleet) -> None:
-    """What workers do with it must not fail later."""
+    """Workers must not fail on it later."""
     assert 1 <= fleet.batch_inputs_max
     assert 1 <= fleet.input_tokens_max <= UNKNOWN_MAX or fleet.input_tokens_max > 0
     assert fleet.card.kind in ROOT_ROUTES

@@ -1,13 +1,13 @@
-"""Values of a client's headers, as aiohttp hands them over: bytes that are no UTF-8 as lone surrogates."""
+"""Values of a client's headers, as aiohttp passes them: bytes that are not UTF-8 as lone surrogates."""
 
 from typing import Any, cast
 
 import msgspec
 
 from autobatch_proxy.access.bearer_keys import Access
-from autobatch_proxy.http.common_headers import CommonHeaders
+from autobatch_proxy.http.answer_headers import CommonHeaders
+from autobatch_proxy.http.errors import tei_error
 from autobatch_proxy.http.request_headers import asks_bulk, timeout_s
-from autobatch_proxy.http.statuses import tei_error
 from autobatch_shared.contract.errors import InvalidRequest
 
 _access = Access(["key"])
@@ -15,7 +15,7 @@ _common = CommonHeaders("w1", ["https://a.b"])
 
 
 class _Request(dict[Any, Any]):
-    """As much of a request as is asked for here."""
+    """The parts of a request that are read here."""
 
     def __init__(self, said: str) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class _Request(dict[Any, Any]):
 
 
 def check_headers(data: bytes) -> None:
-    """Each has a meaning or one clear refusal, and what goes back into an answer's head cannot be two lines."""
+    """Each has a meaning or one clear refusal, and a value that is copied into an answer's head cannot be two lines."""
     said = data.decode("utf-8", "surrogateescape")
     for read in (asks_bulk, lambda value: timeout_s(value, 30_000)):
         try:

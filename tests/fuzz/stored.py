@@ -1,4 +1,4 @@
-"""What comes out of Redis: whoever wrote it, it is ours and whole, or it is refused."""
+"""Values from Redis: each is a complete frame of ours, or it is refused, whatever wrote it."""
 
 import asyncio
 import re
@@ -9,9 +9,9 @@ from zlib import crc32
 
 import hiredis
 
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.http.answers import answer
-from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
@@ -26,12 +26,12 @@ from tests.fuzz.answers import check_fleet
 
 HEAD = b'{"v":%d,"crc":"' % frames.VERSION
 FLIPS_MAX = 64
-# hiredis makes room for as many elements as an array says that it has, and has no limit for it.
+# hiredis allocates as many elements as an array announces, without a limit.
 _is_too_long = re.compile(rb"[*%~>|]\+?\d{6}").search
 
 
 def check_frames(data: bytes) -> None:
-    """Refused, or a frame that says the same when it is written again; and not with one bit another."""
+    """It is refused, or it is a frame that is equal when it is written again; with one bit changed it is refused."""
     for decode in (frames.decode_job, frames.decode_reply):
         header_and_body = _decoded(decode, data)
         if header_and_body is None:
@@ -46,21 +46,21 @@ def check_frames(data: bytes) -> None:
 
 
 def check_framed(data: bytes) -> None:
-    """The same with a true checksum, so that what is behind it is reached: the header of a hostile writer."""
+    """The same with a valid checksum, so that the code behind it is reached: the header of a hostile writer."""
     check_frames(b'%b%08x",%b' % (HEAD, crc32(data), data))
     check_frames(b'%b%08x",%b' % (HEAD, crc32(data + b"\n[]"), data + b"\n[]"))
 
 
 def check_replies(data: bytes) -> None:
-    """Whatever reply a worker reads, its client gets an answer: the head has no line that is not ours."""
+    """Whatever reply a worker reads, its client gets an answer: its head has only our own lines."""
     found = _decoded(frames.decode_reply, b'%b%08x",%b' % (HEAD, crc32(data), data))
     if found is None:
         return
     header, body = found
     assert isinstance(header, ReplyHeader)
-    plan = Plan([Piece(1, "merge", b'["a"]')], is_bulk=False, characters=1)
-    for shape in (None, as_openai):
-        response = answer(plan, plan.pieces, [(header, body)], "id", b"", 1, shape)
+    plan = Plan([PlannedJob(1, "merge", b'["a"]')], "/embed", characters=1)
+    for errors in (None, OPENAI_ERRORS):
+        response = answer(plan, [(header, body)], "id", b"", 1, errors)
         assert 200 <= response.status < 600
         lines = getattr(response, "_lines", b"").splitlines()
         assert all(line.partition(b":")[0].lower().startswith((b"x-", b"server-timing")) for line in lines)
@@ -69,7 +69,7 @@ def check_replies(data: bytes) -> None:
 
 
 def check_jobs(data: bytes) -> None:
-    """Whatever waits in the queue, a batcher takes it as a job or puts it aside."""
+    """A batcher takes any value in the queue as a job, or puts it aside."""
     found = _decoded(frames.decode_job, b'%b%08x",%b' % (HEAD, crc32(data), data))
     if found is not None:
         header, _ = found
@@ -78,7 +78,7 @@ def check_jobs(data: bytes) -> None:
 
 
 def check_cached(data: bytes) -> None:
-    """A value is a row under its own name only, and with no bit another."""
+    """A value is a row only under its own name, and only with every bit unchanged."""
     assert unsealed("n" * 32, data) is None or sealed("n" * 32, data[8:]) == data
     value = sealed("n" * 32, data)
     assert unsealed("n" * 32, value) == data
@@ -90,13 +90,13 @@ def check_cached(data: bytes) -> None:
 
 
 def check_reports(data: bytes) -> None:
-    """Any report of a batcher: read or skipped, and the fleet is one that can be used."""
+    """Any report of a batcher: it is read or skipped, and the fleet stays usable."""
     for moment in (0, 10**12):
         check_fleet(Fleet([data, b'{"at":0,"held":0,"upstreams":[]}'], moment))
 
 
 def check_stream(data: bytes) -> None:
-    """Any bytes from Redis's side of a connection: every command ends, with a reply or with the one error."""
+    """Any bytes from Redis's side of a connection: every command ends with a reply or with the one error."""
     if _is_too_long(data):
         return
     loop = _loop()
@@ -116,7 +116,7 @@ def check_stream(data: bytes) -> None:
 
 
 def check_commands(data: bytes) -> None:
-    """Any reply, to each of our commands: what it should be, or the one error."""
+    """Any reply to each of our commands: the expected type, or the one error."""
     if _is_too_long(data):
         return
     reader = hiredis.Reader()
@@ -124,7 +124,7 @@ def check_commands(data: bytes) -> None:
     try:
         reply = reader.gets()
     except (hiredis.ProtocolError, TypeError):
-        return  # which the link sees to: `check_stream`
+        return  # which the link ensures: `check_stream`
     if reply is False or isinstance(reply, Exception):
         return
     link = _Replying(reply)
@@ -151,7 +151,7 @@ def check_commands(data: bytes) -> None:
 
 
 def _check_shape(found: Any) -> None:
-    """Nothing of it surprises whoever asked."""
+    """Its callers need no further checks."""
     if isinstance(found, Claim):
         assert all(isinstance(frame, bytes) for frame in (*found.retried, *found.fresh, *found.bulk))
         assert isinstance(found.redis_ms, int)

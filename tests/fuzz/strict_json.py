@@ -1,4 +1,4 @@
-"""A reader of JSON as strict as the upstream's: the judge of what our faster and laxer readers make of a body."""
+"""A JSON parser as strict as the upstream's, which judges the results of our faster and more lenient parsers."""
 
 import json
 from typing import Any
@@ -9,15 +9,15 @@ DIGITS_MAX = 4000  # of an integer, for Python
 
 
 class TooDeep(Exception):
-    """Nested deeper than Python's own reader can follow: nobody can say what it is."""
+    """Nested deeper than Python's own parser supports: it cannot be judged."""
 
 
 def read(body: bytes) -> Any:
-    """Return what it says, objects as `Members`.
+    """Return the value, with objects as `Members`.
 
     Raises:
-        ValueError: No JSON.
-        TooDeep: As its docstring says.
+        ValueError: It is not JSON.
+        TooDeep: It cannot be judged.
     """
     try:
         return json.loads(body.decode(), object_pairs_hook=Members, parse_constant=refuse, parse_int=_integer)
@@ -26,5 +26,5 @@ def read(body: bytes) -> Any:
 
 
 def _integer(text: str) -> float | int:
-    """As serde_json: `-0` is no integer, and neither is what no integer type holds."""
+    """As in serde_json: `-0` is not an integer, nor is a number that fits no integer type."""
     return float(text) if text == "-0" or len(text) > DIGITS_MAX else int(text)

@@ -1,4 +1,4 @@
-"""Every target, and what it starts from: valid ones of its kind, which are then damaged."""
+"""Every target with its seeds: valid inputs, which are then damaged."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -52,11 +52,11 @@ _REPORT = (
 
 
 class FuzzTarget(NamedTuple):
-    """Something that takes bytes.
+    """A function that takes bytes.
 
     Attributes:
-        check: Raises where something of what must always be so is not.
-        seeds: Bytes from which to start.
+        check: Raises if an invariant is violated.
+        seeds: The bytes to start from.
     """
 
     check: BytesCheck

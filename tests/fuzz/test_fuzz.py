@@ -1,4 +1,4 @@
-"""Each target for a moment: at random, and at its seeds with some damage. `make fuzz` goes on with coverage as its guide."""
+"""Each target for a moment, with random bytes and with damaged seeds. `make fuzz` continues, guided by coverage."""
 
 import contextlib
 import gc
@@ -9,17 +9,17 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.content_types import is_json
-from autobatch_proxy.http.handler import PLANNERS
+from autobatch_proxy.http.request_headers import is_json
+from autobatch_proxy.http.route_table import READERS
 from autobatch_shared.contract.errors import InvalidRequest
 from tests.fuzz.targets import TARGETS, FuzzTarget
-from tests.unit.planning import ALLOWED, JSON, RULES
+from tests.unit.planning import plan_of
 
 NAMES = pytest.mark.parametrize("name", TARGETS)
 QUICK = settings(
     deadline=None, max_examples=150, derandomize=True, database=None, phases=[Phase.generate, Phase.shrink]
 )
-#: What readers of JSON, HTTP and RESP see differently, or not at all.
+#: Bytes that parsers of JSON, HTTP and RESP read differently, or not at all.
 TOKENS = [
     b"", b"\0", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\\ud800", b"\\u0000", b'"', b"\\", b",", b":", b"[", b"]",
     b"{", b"}", b"[]", b"{}", b'""', b"-0", b"-1", b"1e999", b"NaN", b"null", b"true", b"18446744073709551616",
@@ -53,8 +53,8 @@ def test_nothing_that_may_come_breaks_it(name: str) -> None:
 
 
 SMALL_BYTES, LARGE_BYTES = 100_000, 1_600_000
-GROWTH_MAX = 4 * LARGE_BYTES / SMALL_BYTES  # four times linear: measured on machines with other things to do
-FREE_S = 0.5  # lists of one token id each, the most work that there is, take 0.05 s
+GROWTH_MAX = 4 * LARGE_BYTES / SMALL_BYTES  # four times linear: measured on busy machines
+FREE_S = 0.5  # lists of one token id each, the most expensive case, take 0.05 s
 
 #: Start, what is repeated, end.
 GROWING = {
@@ -83,7 +83,7 @@ GROWING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", READERS)
 @pytest.mark.parametrize("shape", GROWING)
 def test_reading_a_body_is_no_slower_than_linear(path: str, shape: str) -> None:
     start, unit, stop = GROWING[shape]
@@ -91,7 +91,7 @@ def test_reading_a_body_is_no_slower_than_linear(path: str, shape: str) -> None:
     def plan(size: int) -> None:
         body = start + unit * (size // len(unit)) + stop
         with contextlib.suppress(InvalidRequest):
-            PLANNERS[path](body, JSON, RULES, ALLOWED, asks_bulk=False)
+            plan_of(path, body)
 
     small_s, large_s = quickest_s(lambda: plan(SMALL_BYTES)), quickest_s(lambda: plan(LARGE_BYTES))
 
@@ -100,12 +100,12 @@ def test_reading_a_body_is_no_slower_than_linear(path: str, shape: str) -> None:
 
 @pytest.mark.parametrize("unit", ["; a=b", ";", "; ", '; a="', "+json", "a+", ";a=a;", '; a="b"', "\t"])
 def test_reading_a_content_type_is_no_slower_than_linear(unit: str) -> None:
-    """One of 8 kB is the longest that a worker reads, one of 80 kB stands for what a change of that would bring."""
+    """8 kB is the longest that a worker reads; 80 kB stands for a larger limit."""
     assert quickest_s(lambda: is_json("application/json" + unit * (80_000 // len(unit)) + "\0")) < FREE_S
 
 
 def quickest_s(run: Callable[[], object]) -> float:
-    """CPU seconds of the quickest of three, without the collector: it would also look at what other tests have left."""
+    """CPU seconds of the quickest of three, without the garbage collector: it would visit other tests' objects."""
     spent = []
     gc.disable()
     for _ in range(3):

@@ -1,6 +1,6 @@
-"""Clients that generators make of our OpenAPI document: they are made without a warning, compile, and get the vector.
+"""Clients generated from our OpenAPI document: they are generated without a warning, compile, and get the vector.
 
-The generators are in an environment of their own, `.venv-generators`, which `make generators` makes.
+The generators are in an environment of their own, `.venv-generators`, which `make generators` creates.
 """
 
 import json
@@ -35,7 +35,7 @@ def url() -> Iterator[str]:
 
 
 def run(command: Sequence[str | Path], folder: Path, environment: Mapping[str, str] | None = None) -> str:
-    """Run to the end, and return what was printed."""
+    """Run to the end, and return the output."""
     done = subprocess.run(
         command, cwd=folder, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
     )
@@ -44,7 +44,7 @@ def run(command: Sequence[str | Path], folder: Path, environment: Mapping[str, s
 
 
 def check(vector: str, url: str) -> None:
-    """It is what a plain request gets."""
+    """It is the vector that a plain request gets."""
     request = urllib.request.Request(
         f"{url}/embed",
         json.dumps({"inputs": TEXT, "truncation_direction": "left"}).encode(),
@@ -60,7 +60,7 @@ def test_openapi_python_client(url: str, tmp_path: Path) -> None:
     binaries = ENVIRONMENT / "bin"
     if not (binaries / "openapi-python-client").exists():
         pytest.skip("no openapi-python-client: `make generators` installs it")
-    search = {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}  # it calls the ruff that came with it
+    search = {"PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}  # it calls the ruff of its own environment
     options: list[str | Path] = [
         "--path",
         DOCUMENT,
@@ -94,12 +94,12 @@ def test_openapi_generator_for_go(url: str, tmp_path: Path) -> None:
 
 OPTIONS = (
     "--package-name=autobatch",
-    "--global-property=apiTests=false,modelTests=false,apiDocs=false,modelDocs=false",  # the tests need a module more
+    "--global-property=apiTests=false,modelTests=false,apiDocs=false,modelDocs=false",  # the tests need another module
 )
 
 
 def generator() -> Path:
-    """The generator's archive, from Maven Central where it is not here yet."""
+    """The generator's archive, from Maven Central if it is not here yet."""
     group, name, version = GENERATOR.split(":")
     archive = ENVIRONMENT / f"{name}-{version}.jar"
     if not archive.exists():

@@ -16,7 +16,7 @@ from tests.support.servers.locked_redis import LockedRedis
 
 @pytest.fixture(scope="session")
 def model() -> Iterator[Model]:
-    """The packaged model, its graph built anew: a graph cached by older code must not stand in for this code's."""
+    """The packaged model, its graph newly built: a graph cached by older code must not be used."""
     with tempfile.TemporaryDirectory() as cache:
         yield loaded_model.load(settings(embedder_cache_dir=cache), None)
 
@@ -29,7 +29,7 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def send(model: Model, client: aiohttp.ClientSession) -> AsyncIterator[Send]:
-    """Ask a server of the default settings."""
+    """Send requests to a server with the default settings."""
     async with serving(settings(), model) as port:
         yield sender(client, port)
 

@@ -1,4 +1,4 @@
-"""fakeredis behind our `Commands`: shows that the queue operations do not lean on one server's behaviour."""
+"""fakeredis behind our `Commands`: shows that the queue operations do not depend on one server's behaviour."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ class FakeCommands:
         try:
             reply = await self._redis.execute_command(*args)  # type: ignore[no-untyped-call]
         except ResponseError as exc:
-            # redis-py cuts the code off the message.
+            # redis-py removes the code from the message.
             code = "NOSCRIPT " if type(exc).__name__ == "NoScriptError" else ""
             raise ReplyError(code + str(exc)) from exc
         return [part for pair in reply.items() for part in pair] if isinstance(reply, dict) else reply

@@ -1,1 +1,1 @@
-"""The proxy beside its upstream: one request to both, and one answer from both."""
+"""The proxy compared with its upstream: the same request to both must get the same answer."""

@@ -1,9 +1,9 @@
-"""`make parity TEI_URL=http://...`: every case against a TEI that runs, and what differs as a table.
+"""`make parity TEI_URL=http://...`: every case against a running TEI, and a table of the differences.
 
-Starts Redis, a batcher and a worker of its own before that TEI, unless PROXY_URL= is the URL of a proxy before it. Some
-cases are hard on a server (the largest bodies), and some end a real one (ids that no vocabulary has): not for one that
-others are using. TEI_START="command" starts it again then; with `{port}` in it, and no TEI_URL, it is started at first
-too, on a free port.
+Starts Redis, a batcher and a worker of its own in front of that TEI, unless PROXY_URL= is the URL of a proxy in front
+of it. Some cases are expensive (the largest bodies), and some crash a real server (ids that no vocabulary has): do not
+use one that others need. TEI_START="command" restarts it then; with `{port}` in it, and without TEI_URL, the command
+also starts it first, on a free port.
 """
 
 import argparse
@@ -24,7 +24,7 @@ COLUMN = 60
 
 
 def main() -> int:
-    """Run, print, and return 1 when a case differs or the rest could not be asked."""
+    """Run, print, and return 1 if a case differs or the other cases could not be sent."""
     parser = argparse.ArgumentParser(prog="python -m tests.parity", description=__doc__)
     asked = os.environ.get
     parser.add_argument(

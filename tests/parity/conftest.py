@@ -11,7 +11,7 @@ from tests.parity.rig import ParityRig, running
 
 @pytest.fixture(scope="session")
 def rig() -> Iterator[ParityRig]:
-    """The packaged embedder, and a proxy before it."""
+    """The packaged embedder, and a proxy in front of it."""
     with running() as started:
         yield started
 

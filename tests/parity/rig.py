@@ -1,4 +1,4 @@
-"""The two that are compared, as processes: an upstream, and a proxy with its Redis, batcher and worker before it."""
+"""The two servers that are compared, as processes: an upstream, and a proxy with its Redis, batcher and worker."""
 
 import json
 import time
@@ -16,17 +16,17 @@ from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 
 START_S = 30.0  # for all processes to start on a busy machine
-TIMEOUT_MS = 120_000  # so that a burst is not refused because a busy machine would answer it after the usual deadline
+TIMEOUT_MS = 120_000  # so that a busy machine does not refuse a burst because of the usual deadline
 
 
 @dataclass(frozen=True, slots=True)
 class ParityRig:
-    """The two.
+    """The two servers.
 
     Attributes:
         server: The upstream.
         proxy: Where the proxy listens.
-        started: Their processes, but for what was there.
+        started: Their processes, except those that were running before.
     """
 
     server: RestartableServer
@@ -35,11 +35,11 @@ class ParityRig:
 
     @property
     def upstream(self) -> str:
-        """Where the upstream listens."""
+        """The upstream's URL."""
         return self.server.url
 
     def recover(self) -> None:
-        """Start the upstream unless it is healthy, and wait until the proxy has seen it.
+        """Start the upstream unless it is healthy, and wait until the proxy has noticed.
 
         Raises:
             UpstreamEndedError: It cannot be started.
@@ -53,10 +53,10 @@ class ParityRig:
 def running(
     server: RestartableServer | None = None, proxy: str | None = None, *, is_twin: bool = False
 ) -> Iterator[ParityRig]:
-    """Start what is not given: the packaged embedder as the upstream, and a proxy before it; or as its twin beside it.
+    """Start what is not given: the packaged embedder as the upstream, and a proxy; or the embedder as the twin.
 
     Raises:
-        UpstreamEndedError: The server that is given does not run, and cannot be started.
+        UpstreamEndedError: The given server is not running, and cannot be started.
     """
     with TemporaryDirectory(prefix="ab-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -67,8 +67,8 @@ def running(
             return process
 
         started = []
-        # A refusal that is repeated is the same refusal, and hundreds of cases are refused: tried again, each takes 0.25 s.
-        # A server that a case may end is tried again, or the cases beside it would be refused too.
+        # A retried refusal stays the same, and hundreds of cases are refused: with retries, each would take 0.25 s.
+        # A server that a case may crash is retried, or the cases at the same time would be refused, too.
         is_mortal = server is not None
         upstream_side: dict[str, object] = {} if is_mortal else {"upstream_attempts": 1}
         if server is None or is_twin:
@@ -91,7 +91,7 @@ def running(
             both = {"redis_url": redis.url, "namespace": "parity"}
             upstream_side["inference_url"] = server.url
             started.append(start("batcher", batcher_host="127.0.0.1", batcher_port=0, **upstream_side, **both))
-            # Ids of the model's own are what TEI takes; that they are refused by default is no difference of answers.
+            # TEI accepts the model's own ids; their refusal by default is not a difference of answers.
             worker: dict[str, object] = {"web_concurrency": 1, "openai_token_ids": "model"}
             if not is_mortal:
                 worker["request_timeout_ms"] = TIMEOUT_MS
@@ -102,7 +102,7 @@ def running(
 
 
 def facts_of(url: str) -> Facts:
-    """Ask a TEI what model it serves."""
+    """Ask a TEI which model it serves."""
     info = _get(f"{url}/info")
     model: dict[str, Json] = info["model_type"]
     kind: Kind = "embedding"

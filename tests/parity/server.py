@@ -1,4 +1,4 @@
-"""An upstream that a case may end: whether it is healthy, and how it is started again."""
+"""An upstream that a case may crash: whether it is healthy, and how it is restarted."""
 
 import os
 import random
@@ -11,17 +11,17 @@ import urllib.request
 from contextlib import suppress
 
 START_S = 120.0  # for a real server to read its model
-STARTS_MAX = 3  # what ended it may be tried again before it was seen to be healthy: the proxy does so once
+STARTS_MAX = 3  # the proxy may retry the input that crashed it, once, before it is found healthy
 STOP_S = 10.0
 LOOK_EVERY_S = 0.05
 PORT = "{port}"
 PORTS = range(
     20_000, 32_000, 2
-)  # below those of outgoing connections: one of them could take it while it is not listened on
+)  # below those of outgoing connections: one of these could take the port while there is no listener
 
 
 class UpstreamEndedError(Exception):
-    """The upstream has ended, and cannot be started again."""
+    """The upstream has ended, and cannot be restarted."""
 
 
 class RestartableServer:
@@ -29,7 +29,7 @@ class RestartableServer:
 
     Args:
         url: Without a trailing slash.
-        command: For a shell; starts it. None: it can only be found running.
+        command: A shell command that starts it. None: it must already be running.
     """
 
     def __init__(self, url: str, command: str | None = None) -> None:
@@ -46,7 +46,7 @@ class RestartableServer:
             return False
 
     def start(self) -> None:
-        """Start it and wait until it is healthy. What this started before is ended first.
+        """Start it and wait until it is healthy. A process that this started before is ended first.
 
         Raises:
             UpstreamEndedError: There is no command, it failed, or the server is not healthy in time.
@@ -68,7 +68,7 @@ class RestartableServer:
             time.sleep(LOOK_EVERY_S)
 
     def close(self) -> None:
-        """End what this has started."""
+        """End the process that this started."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -92,14 +92,14 @@ class RestartableServer:
 
 
 def given(url: str | None, command: str | None) -> RestartableServer | None:
-    """Return the server that somebody named, or None.
+    """Return the server that the arguments name, or None.
 
     Args:
         url: Where it listens. None: on a free port of this machine, which stands for `{port}` in the command.
         command: Starts it.
 
     Raises:
-        UpstreamEndedError: There is a command that says on no port, and no URL.
+        UpstreamEndedError: There is a command without a port, and no URL.
     """
     if url is None and command is None:
         return None
@@ -112,7 +112,7 @@ def given(url: str | None, command: str | None) -> RestartableServer | None:
 
 
 def _free_port() -> int:
-    """Return a port that stays free until a server is started again, and so does the next: TEI takes it for metrics."""
+    """Return a port that, like the next one, stays free while a server restarts: TEI's metrics use the next."""
     while True:
         port = random.choice(PORTS)
         with socket.socket() as one, socket.socket() as other, suppress(OSError):

@@ -1,8 +1,8 @@
-"""Case after case, over an upstream that some of them end.
+"""All cases in turn, with an upstream that some of them crash.
 
-One case is in flight at a time, so the one after which the upstream does not answer has ended it. Such a case has no
-answer to compare with. What is asked of the proxy instead: an error, in time, and vectors for the others that ask beside
-it, or 503 while the upstream is not there, and vectors when it is back.
+One case is in flight at a time, so the case after which the upstream does not answer has crashed it. There is no answer
+to compare with. Instead, the proxy must answer with an error, in time; other requests must get vectors, or 503 while
+the upstream is down, and vectors once it is back.
 """
 
 import asyncio
@@ -21,20 +21,18 @@ from tests.parity.server import RestartableServer, UpstreamEndedError
 
 NEIGHBOURS = 8
 LOOK_EVERY_S = 0.1
-_NULLS = re.compile(
-    rb"\[\[null(,null)*\]\]"
-)  # what the upstream itself says where the input had companions in its pass
+_NULLS = re.compile(rb"\[\[null(,null)*\]\]")  # the upstream's own answer if its pass had other inputs
 
 
 @dataclass(slots=True)
 class Findings:
-    """What became of the cases.
+    """The outcome of the cases.
 
     Attributes:
-        count: How many were asked.
+        count: How many were sent.
         differing: By name, what is wrong with the proxy's answer, and both answers.
-        ending: By name, what the proxy answered to those that ended the upstream.
-        stopped: Why the rest was not asked.
+        ending: By name, what the proxy answered to those that crashed the upstream.
+        stopped: Why the other cases were not sent.
     """
 
     count: int = 0
@@ -50,14 +48,14 @@ async def sweep(
     tolerance: float = TOLERANCE,
     verdict: CaseCheck = check,
 ) -> Findings:
-    """Ask every case of both, and go on when the upstream has ended and can be started again.
+    """Send every case to both, and continue if the upstream has crashed and can be restarted.
 
     Args:
-        rig: The two.
+        rig: The two servers.
         cases: In this order.
-        kind: What the model is for.
+        kind: The model's task.
         tolerance: The largest difference of two floats.
-        verdict: What is wrong with the answers to one.
+        verdict: Returns what is wrong with the answers to a case.
     """
     findings = Findings()
     neighbours = neighbours_of(kind)
@@ -88,7 +86,7 @@ async def sweep(
 
 
 def neighbours_of(kind: Kind) -> list[Case]:
-    """Return what others ask of the proxy beside a case that ends the upstream."""
+    """Return the requests that are sent at the same time as a case that crashes the upstream."""
     path = "/embed" if kind == "embedding" else "/tokenize"
     return [post(f"neighbour {n}", path, {"inputs": [f"a neighbour, number {n}"]}) for n in range(NEIGHBOURS)]
 
@@ -96,7 +94,7 @@ def neighbours_of(kind: Kind) -> list[Case]:
 async def outlive(
     http: aiohttp.ClientSession, rig: ParityRig, case: Case, neighbours: Mapping[Case, SeenAnswer], tolerance: float
 ) -> tuple[str, str]:
-    """Ask a case of the proxy, and others beside it, while the upstream is started as often as it ends.
+    """Send a case to the proxy, with other requests, while the upstream is restarted each time it crashes.
 
     Returns:
         What is wrong, and what the proxy answered to the case.
@@ -122,7 +120,7 @@ async def outlive(
             faults.append(f"no error, but {answered}")
     await asyncio.to_thread(rig.recover)
     for (neighbour, expected), got in zip(neighbours.items(), others, strict=True):
-        if isinstance(got, SeenAnswer) and got.status == 503:  # the upstream was not there, and is now
+        if isinstance(got, SeenAnswer) and got.status == 503:  # the upstream was down, and is back
             got = await ask(http, rig.proxy, neighbour)  # noqa: PLW2901
         if isinstance(got, BaseException):
             faults.append(f"a neighbour got no answer: {got!r}")

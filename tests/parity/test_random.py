@@ -1,4 +1,4 @@
-"""Random requests: the proxy answers as the embedder behind it, whatever a client writes."""
+"""Random requests: the proxy answers as the embedder behind it, whatever a client sends."""
 
 import asyncio
 

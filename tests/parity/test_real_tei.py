@@ -1,4 +1,4 @@
-"""Everything against a real text-embeddings-inference, where somebody says that there is one."""
+"""All cases against a real text-embeddings-inference, if TEI_URL or TEI_START names one."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[ParityRig]:
-    """That server, and a proxy before it."""
+    """That server, and a proxy in front of it."""
     with running(given(URL, START)) as started:
         yield started
 
@@ -49,7 +49,7 @@ def test_random_requests_are_answered_as_by_a_real_tei(real: ParityRig) -> None:
 
 @pytest.fixture(scope="module")
 def twins() -> Iterator[ParityRig]:
-    """That server, and the embedder that stands for it in the other tests."""
+    """That server, and the embedder that imitates it in the other tests."""
     with running(given(URL, START), is_twin=True) as started:
         yield started
 

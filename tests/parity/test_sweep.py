@@ -1,4 +1,4 @@
-"""An upstream that a case ends: the case is named, the proxy is asked to outlive it, and the others go on."""
+"""An upstream that a case crashes: the case is named, the proxy must survive it, and the other cases continue."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ CASES = [
 
 @pytest.fixture
 def mortal() -> Iterator[ParityRig]:
-    """An upstream that dies of one word, and a proxy before it."""
+    """An upstream that one word crashes, and a proxy in front of it."""
     with running(given(None, COMMAND)) as rig:
         yield rig
 
@@ -38,7 +38,7 @@ def test_a_case_that_ends_the_upstream_is_named_and_the_others_go_on(mortal: Par
     assert {"/embed poison"} == findings.ending.keys()
     assert findings.ending["/embed poison"].startswith("502 ")
 
-    assert findings.differing.get("/embed poison") is None  # it got an error, and its neighbours their vectors
+    assert findings.differing.get("/embed poison") is None  # it got an error, and the other requests their vectors
     assert not any("no answer" in said for said in findings.differing.values())
 
 

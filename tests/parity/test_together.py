@@ -1,4 +1,4 @@
-"""Every answer is the one that its request gets alone, whatever else is asked at the same time."""
+"""Every request gets the same answer as alone, whatever is sent at the same time."""
 
 import asyncio
 import random
@@ -34,8 +34,8 @@ class Lists:
     Attributes:
         path: The route.
         key: Where its inputs are.
-        join: What makes one answer of the answers to each text.
-        options: Beside the inputs.
+        join: Joins the answers to each text into one.
+        options: The fields besides the inputs.
     """
 
     path: str
@@ -61,7 +61,7 @@ LISTS = (
 
 
 class Baseline:
-    """Answers that requests got when nothing else was asked. No dataclass: hypothesis would print megabytes of it."""
+    """The answers to requests that were sent alone. Not a dataclass: hypothesis would print megabytes of it."""
 
     def __init__(self, cases: dict[str, SeenAnswer], lists: dict[tuple[Lists, str], SeenAnswer]) -> None:
         self.cases = cases
@@ -82,7 +82,7 @@ async def answers_of(url: str, cases: Sequence[Case], at_once: int = AT_ONCE_MAX
 
 
 def wrong(cases: Sequence[Case], expected: Sequence[SeenAnswer], got: Sequence[SeenAnswer]) -> str:
-    """Say which answers are not as expected; empty when all are."""
+    """Return which answers are not as expected; empty if all are."""
     lines = []
     for case, one, other in zip(cases, expected, got, strict=True):
         if is_openai(case):
@@ -94,7 +94,7 @@ def wrong(cases: Sequence[Case], expected: Sequence[SeenAnswer], got: Sequence[S
 
 @pytest.fixture(scope="session")
 def alone(rig: ParityRig) -> Baseline:
-    """What the proxy answers to each case, and to each text in a list of its own, when nothing else is asked."""
+    """The proxy's answers to each case, and to each text in a list of its own, sent alone."""
     lists = [(lists, text) for lists in LISTS for text in TEXTS]
     asked = [*CASES.values(), *(way.case([text]) for way, text in lists)]
     answers = asyncio.run(answers_of(rig.proxy, asked, at_once=1))

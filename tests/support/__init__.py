@@ -1,1 +1,1 @@
-"""What tests of several folders share."""
+"""Fakes, processes and tools that tests of several folders share."""

@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     "--headless",
-    "--no-sandbox",  # which root cannot have; the only pages are our own
+    "--no-sandbox",  # root cannot have a sandbox; the only pages are our own
     "--disable-gpu",
     "--disable-quic",
     "--disable-background-networking",
@@ -54,7 +54,7 @@ class Page:
         self._calls = 0
 
     async def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """Call a method of the protocol, and take in the events before its answer."""
+        """Call a method of the protocol, and handle the events before its answer."""
         self._calls += 1
         await self._socket.send_json({"id": self._calls, "method": method, "params": params})
         async with asyncio.timeout(10):
@@ -87,7 +87,7 @@ class Page:
 
 
 def _debugging_port(profile: str) -> str | None:
-    """Return the port once the browser has written it down, whole."""
+    """Return the port once the browser has written all of it."""
     file = Path(profile, "DevToolsActivePort")
     port, end, _ = file.read_text().partition("\n") if file.exists() else ("", "", "")
     return port if end else None

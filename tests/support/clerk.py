@@ -1,4 +1,4 @@
-"""A batcher's end of a house's queue, worked by the test's own hand: it sees each job, and answers whatever it likes."""
+"""The batcher's end of a queue, driven by the test itself: it sees each job, and gives any reply."""
 
 import itertools
 from collections.abc import AsyncIterator, Iterable
@@ -41,7 +41,7 @@ class ClerkJob:
 
 
 class Clerk:
-    """Claims all that is queued, when asked to, and replies."""
+    """Claims all queued jobs on demand, and replies."""
 
     def __init__(self, queue: BatcherQueue) -> None:
         self._queue = queue
@@ -73,7 +73,7 @@ class Clerk:
 
 @asynccontextmanager
 async def open_clerk(redis_url: str) -> AsyncIterator[Clerk]:
-    """A clerk for the house at this Redis."""
+    """A clerk for the workers of this Redis."""
     async with AsyncExitStack() as stack:
         link = RedisLink(Address.from_url(redis_url), "clerk")
         link.start()

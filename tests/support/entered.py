@@ -1,4 +1,4 @@
-"""Which files of ours a piece of work enters: every file of which a function begins to run meanwhile."""
+"""Which files of ours a request enters: every file with a function that is called meanwhile."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ PRODUCT = tuple(str(ROOT / folder) + "/" for folder in ("autobatch", "proxy", "b
 
 @contextmanager
 def files_entered() -> Iterator[set[Path]]:
-    """Collect the files, relative to the repository, of the data plane's functions that begin in this thread."""
+    """Collect the files, relative to the repository, of the data plane's functions that are called in this thread."""
     found: set[Path] = set()
 
     def note(frame: FrameType, event: str, _arg: object) -> None:

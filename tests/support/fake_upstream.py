@@ -1,7 +1,7 @@
-"""A stand-in for the upstream, and the only one: vectors name their text, and it fails when told to.
+"""The fake of the upstream, and the only one: vectors name their text, and it fails on demand.
 
-It is no model. What it keeps of TEI is the shape of requests, answers and errors, the limits, and that one bad input
-fails a whole call.
+It is not a model. Like TEI, it has the same formats of requests, answers and errors, the same limits, and one bad
+input fails a whole call.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from autobatch_bench.checking.oracle import answer, row
 POISON = "poison"
 JSON = {"Content-Type": "application/json"}
 
-VOCABULARY = 100  # token ids that there are
+VOCABULARY = 100  # the valid token ids
 
-#: What the other routes answer to one input. What `/predict` takes is a text or two in a list, and comes as its text.
+#: The other routes' answers to one input. The input of `/predict`, one or two texts in a list, is passed as its text.
 OTHER_ROWS: dict[str, Callable[[str], Any]] = {
     "/embed_all": lambda text: [vector(text)] * tokens(text),
     "/embed_sparse": lambda text: [{"index": len(text), "value": 0.5}],
@@ -30,18 +30,18 @@ Behaviour = Callable[[list[str]], Awaitable[web.StreamResponse | None]]
 
 
 def vector(text: str) -> list[float]:
-    """Return what a client must get for this text."""
+    """Return the vector that a client must get for this text."""
     values: list[float] = orjson.loads(row(text))
     return values
 
 
 def tokens(text: str) -> int:
-    """Return what this text costs: its words, and two special tokens."""
+    """Return the tokens of this text: its words, and two special tokens."""
     return len(text.split()) + 2
 
 
 def tei_error(status: int, message: str, error_type: str) -> web.Response:
-    """Return an error as TEI makes it."""
+    """Return an error in TEI's format."""
     return web.Response(status=status, body=orjson.dumps({"error": message, "error_type": error_type}), headers=JSON)
 
 
@@ -52,18 +52,18 @@ class FakeUpstream:
     Attributes:
         calls: The inputs of every `/embed` call, in order of arrival.
         bodies: Their bodies.
-        in_flight_max: Most inputs that were being worked on at once.
-        calls_in_flight_max: Most calls at once.
-        behave: Asked first at every call; None lets the call go on. Replace it to make the upstream fail.
+        in_flight_max: The most inputs in flight at once.
+        calls_in_flight_max: The most calls in flight at once.
+        behave: Called first at every call; after None the call continues. Replace it to make the upstream fail.
         tokenized: The texts of every `/tokenize` call.
         tokenize_status: What `/tokenize` answers.
         decoded: The ids of every `/decode` call.
-        passed: Path, body and content type of every call of the routes of which it knows nothing but `passing`.
+        passed: Path, body and content type of every call of the routes that it answers with `passing`.
         passing: Status, content type and body of their answer.
-        scoring: Makes its body instead, of the path and the request.
-        info: What `/info` says; None is 404.
-        info_asked: How often `/info` was asked for.
-        is_healthy: What `/health` says.
+        scoring: Makes the body instead, from the path and the request.
+        info: The answer of `/info`; None is 404.
+        info_asked: How often `/info` was requested.
+        is_healthy: Whether `/health` answers 200.
     """
 
     calls: list[list[str]] = field(default_factory=list)
@@ -93,7 +93,7 @@ class FakeUpstream:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listen; after a stop on the same port again."""
+        """Listen; after a stop, on the same port again."""
         app = web.Application(client_max_size=2_000_000)
         for path in ("/embed", "/embed_all", "/embed_sparse", "/predict"):
             app.router.add_post(path, self._embed)

@@ -1,4 +1,7 @@
-"""A whole house in the test's own loop: worker, batchers, a real Redis, a fake upstream. For branches, not for deaths."""
+"""The whole system in the test's own event loop: worker, batchers, a real Redis, a fake upstream.
+
+No process can die here.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,7 +24,7 @@ Json = Any
 
 @dataclass
 class HttpAnswer:
-    """What a client saw."""
+    """An answer as the client received it."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,7 +66,7 @@ class House:
     async def ask(self, method: str, path: str, body: Json = None, **headers: str) -> HttpAnswer:
         """Send a request; return what comes back. A body is JSON unless it is bytes; `_` in a header's name is `-`.
 
-        Without a `content_type` bytes are sent without one.
+        Bytes are sent without a content type unless `content_type` is given.
         """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         data = body
@@ -83,11 +86,11 @@ class House:
         return await self.ask("GET", path, **headers)
 
     async def holds(self, inputs: int) -> bool:
-        """Whether so many inputs wait for their answer."""
+        """Whether this many inputs are in flight."""
         return f"autobatch_in_flight_inputs {inputs}.0" in await self.metrics()
 
     async def knows_the_model(self) -> bool:
-        """Whether a batcher has told it what the upstream is."""
+        """Whether a batcher has reported the upstream's model."""
         return (await self.get("/info")).status == 200
 
     async def embed(self, inputs: Json, headers: dict[str, str] | None = None, **options: Json) -> tuple[int, Json]:

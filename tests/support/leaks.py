@@ -1,4 +1,4 @@
-"""After a test, every key but the queues themselves must be about to end."""
+"""After a test, every key except the queues themselves must have a time to live."""
 
 from redis.asyncio import Redis
 
@@ -6,7 +6,7 @@ QUEUES = (b"jobs", b"jobs:bulk", b"retry")
 
 
 async def keys_without_ttl(url: str) -> list[str]:
-    """Return the keys that would stay for ever."""
+    """Return the keys without a time to live."""
     async with Redis.from_url(url) as redis:
         names = [name async for name in redis.scan_iter()]
         return [

@@ -1,4 +1,4 @@
-"""Workers and batchers as real processes of the tests' own."""
+"""Workers and batchers as real processes."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
 from tests.support.paths import ROOT
 
-#: Names that must not leak from the environment of whoever runs the tests.
+#: Settings that must not leak from the environment of the tests.
 SETTINGS = {
     alias for cls in PROCESSES.values() for name, field in cls.model_fields.items() for alias in names_of(name, field)
 }
@@ -44,7 +44,7 @@ class Process:
         self.pid = self._process.pid
 
     def command(self, _folder: Path, module: str) -> list[str]:
-        """What is run."""
+        """The command to run."""
         return [sys.executable, "-P", "-m", f"autobatch_{module}"]
 
     @property
@@ -70,7 +70,7 @@ class Process:
         return self._process.wait(timeout_s)
 
     def close(self) -> None:
-        """End it, whatever state it is in."""
+        """End it, whatever its state."""
         if self.is_running:
             self._process.terminate()
             try:

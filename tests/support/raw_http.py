@@ -1,4 +1,4 @@
-"""HTTP as bytes on a socket: what no client library would send, and what comes back, one answer after the other."""
+"""HTTP as bytes on a socket: requests that no client library would send, and their answers, one at a time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
@@ -18,14 +18,14 @@ class RawAnswer:
 
 
 class RawConnection:
-    """A connection that says anything."""
+    """A connection that can send any bytes."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def send(self, parts: Iterable[bytes]) -> None:
-        """Send what the other side will take; it may hang up in the middle."""
+        """Send as much as the other side accepts; it may close the connection before the end."""
         with suppress(ConnectionError):
             for part in parts:
                 self._writer.write(part)
@@ -37,7 +37,7 @@ class RawConnection:
             self._writer.write_eof()
 
     async def answer(self) -> RawAnswer | None:
-        """Return the next answer that is final; None when the connection ends instead."""
+        """Return the next final answer; None if the connection ends instead."""
         while True:
             try:
                 head = await self._reader.readuntil(b"\r\n\r\n")
@@ -71,7 +71,7 @@ class RawConnection:
 
 @asynccontextmanager
 async def raw_connection(port: int) -> AsyncIterator[RawConnection]:
-    """Connect, and hang up at the end, without patience."""
+    """Connect, and abort the connection at the end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 22)
     try:
         yield RawConnection(reader, writer)
@@ -82,7 +82,7 @@ async def raw_connection(port: int) -> AsyncIterator[RawConnection]:
 def request(
     body: bytes = b"", *lines: bytes, start: bytes = b"POST /embed HTTP/1.1", length: bool = True, is_json: bool = True
 ) -> bytes:
-    """Return a request of these header lines, with a host, a length and a type unless they are unwanted."""
+    """Return a request of these header lines, with a host, a length and a type unless they are turned off."""
     said = [b"Host: a", *lines]
     if is_json:
         said.append(b"Content-Type: application/json")
@@ -92,5 +92,5 @@ def request(
 
 
 def chunked(*chunks: bytes) -> bytes:
-    """Return a body in chunks, ended."""
+    """Return a body in chunks, with the last chunk."""
     return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))

@@ -1,4 +1,4 @@
-"""Wait for a condition instead of for a time: fast when it is fast, and patient on a slow machine."""
+"""Wait for a condition instead of a time: no longer than necessary, and long enough on a slow machine."""
 
 import asyncio
 import inspect
@@ -9,7 +9,7 @@ POLL_S = 0.01
 
 
 async def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Return once `condition()`, awaited where it is a coroutine, is truthy; fail after `timeout_s` seconds."""
+    """Return once `condition()`, awaited if it is a coroutine, is truthy; fail after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while True:
         outcome = condition()

@@ -1,4 +1,4 @@
-"""Short ways to make what several test files need."""
+"""Short constructors for several test files."""
 
 import json
 from typing import Literal

@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, Phase, settings
 
-# A failure is shrunk, but not explained: that takes longer than a test may last.
+# A failure is shrunk, but not explained: that takes longer than a test's timeout.
 PHASES = [Phase.explicit, Phase.generate, Phase.shrink]
 
 settings.register_profile(
@@ -12,7 +12,7 @@ settings.register_profile(
     derandomize=True,
     database=None,
     phases=PHASES,
-    suppress_health_check=[HealthCheck.too_slow],  # on a machine that does other things too
+    suppress_health_check=[HealthCheck.too_slow],  # on a busy machine
 )
 # pytest tests/unit --hypothesis-profile=search
 settings.register_profile("search", deadline=None, max_examples=2000, database=None, phases=PHASES)

@@ -11,7 +11,7 @@ from tests.support.paths import PRODUCT, ROOT, repository_files
 FILES_MAX = 12
 VENDORED = re.compile(r"(^|/)swagger-ui$")
 #: Folders that are still to be divided.
-TOO_LARGE = {"docs/benchmarks", "proxy/autobatch_proxy/http"}
+TOO_LARGE = {"proxy/autobatch_proxy/http"}
 
 DOCUMENTS = ("ARCHITECTURE.md", "CONTRIBUTING.md")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)

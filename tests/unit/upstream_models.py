@@ -14,7 +14,7 @@ Cost = Callable[[int, int], float]  # units, calls in flight -> seconds
 
 @dataclass
 class ModelledUpstream:
-    """Some servers, each of which works on one call at a time, the oldest first.
+    """Some servers, each of which handles one call at a time, the oldest first.
 
     Attributes:
         cost_s: Seconds that a call takes once a server has it.
@@ -31,13 +31,13 @@ class ModelledUpstream:
 
 @dataclass
 class Run:
-    """What came of it.
+    """The outcome of a run.
 
     Attributes:
         began_s: When the first call was made.
         ended_s: When each call ended.
-        useful: Units of it that were no padding.
-        settings: Of it.
+        useful: Units of each call that were not padding.
+        settings: The setting of each call.
     """
 
     began_s: float
@@ -60,7 +60,7 @@ def drive(
     seed: int = 1,
     began_s: float = 0.0,
 ) -> Run:
-    """Make so many calls, as the tuner says or as is fixed; lengths are about 100, a fifth of each call is padding."""
+    """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding."""
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
     running: list[tuple[float, int, float, int, int, Setting]] = []

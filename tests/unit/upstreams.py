@@ -14,7 +14,7 @@ NO_CLIENT = HttpClient(NO_SESSION, "http://nowhere", None)
 
 
 class LoneTrials:
-    """One batcher's, with nobody else about."""
+    """The trials of a single batcher."""
 
     def __init__(self) -> None:
         self.buried: list[bytes] = []
@@ -53,7 +53,7 @@ def make_upstream(
 
 
 def open_breaker(upstream: Replica, now_s: float) -> None:
-    """Let as many calls fail as it takes."""
+    """Let enough calls fail to open it."""
     for _ in range(FAILURES_MAX):
         upstream.breaker.called()
         upstream.breaker.failed(now_s)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from autobatch_bench.load.outcome import NO_ANSWER, Outcome, percentile_ms
+from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome, percentile_ms
 from autobatch_bench.systems.server_timing import median_parts_ms
 
 Pair = dict[str, "Round"]  # side -> its round; all ran in succession, so the machine was in the same state
@@ -73,7 +73,7 @@ class Point(msgspec.Struct, frozen=True):
     pairs: list[Pair]
 
 
-def summed_up(side: str, workload: str, load: str, outcome: Outcome, cpu_s: Mapping[str, float]) -> Round:
+def summed_up(side: str, workload: str, load: str, outcome: LoadOutcome, cpu_s: Mapping[str, float]) -> Round:
     """Return a run's outcome as a round; `cpu_s` is the CPU time that each role used meanwhile."""
     failed = dict(outcome.failed)
     refused = failed.pop(429, 0) if side == "direct" else 0

@@ -6,7 +6,7 @@ from contextlib import suppress
 from time import perf_counter  # uvloop's own clock has steps of 1 ms
 
 from autobatch_bench.load.connection import LoadConnection, connect
-from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
 CONNECTING_AT_ONCE = 256  # within any server's backlog
@@ -14,7 +14,7 @@ CONNECTING_AT_ONCE = 256  # within any server's backlog
 
 async def run(
     target: Endpoint, traffic: Traffic, *, requests: int, meanwhile: Callable[[], Awaitable[None]] | None = None
-) -> Outcome:
+) -> LoadOutcome:
     """Send all, and return once all were answered.
 
     Args:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from time import perf_counter  # uvloop's own clock has steps of 1 ms
 
 from autobatch_bench.load.connection import LoadConnection, connect
-from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
 
@@ -31,7 +31,7 @@ class _ClosedLoop:
             self.ended.set()
 
 
-async def run(target: Endpoint, traffic: Traffic, *, concurrency: int, seconds: float) -> Outcome:
+async def run(target: Endpoint, traffic: Traffic, *, concurrency: int, seconds: float) -> LoadOutcome:
     """Keep `concurrency` requests in flight for `seconds` seconds; return once the last was answered."""
     loop = _ClosedLoop(traffic)
     connections = [await connect(target.host, target.port, loop.answered) for _ in range(concurrency)]

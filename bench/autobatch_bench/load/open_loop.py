@@ -9,7 +9,7 @@ from time import perf_counter  # uvloop's own clock has steps of 1 ms
 
 from autobatch_bench.load.arrivals import Arrivals, poisson
 from autobatch_bench.load.connection import LoadConnection, connect
-from autobatch_bench.load.outcome import NO_ANSWER, Outcome
+from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome
 from autobatch_bench.load.traffic import ANSWER_MAX_S, Endpoint, Traffic
 
 CONNECTIONS_MAX = 1024  # the bound of a client's pool; waiting for a connection counts as latency
@@ -87,7 +87,7 @@ async def run(
     seconds: float,
     connections_max: int = CONNECTIONS_MAX,
     seed: int = 1,
-) -> Outcome:
+) -> LoadOutcome:
     """Send `per_second` requests a second for `seconds` seconds; return once the last was answered."""
     arrivals = Arrivals(poisson(per_second, seconds, seed))
     loop = _OpenLoop(target, traffic, arrivals, connections_max)

@@ -8,7 +8,7 @@ NO_ANSWER = 0  # instead of a status: the connection was lost, or no answer arri
 
 
 @dataclass(slots=True)
-class Outcome:
+class LoadOutcome:
     """Counts and times of one run.
 
     Attributes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from autobatch_bench.checking.checks import Check
 from autobatch_bench.load.connection import LoadConnection
-from autobatch_bench.load.outcome import NO_ANSWER, Outcome
+from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome
 from autobatch_bench.load.workloads import Workload
 
 ANSWER_MAX_S = 60.0  # beyond the end of a run
@@ -28,7 +28,7 @@ class Traffic:
     workload: Workload
     serials: Iterator[int]
     check: Check
-    outcome: Outcome = field(default_factory=Outcome)
+    outcome: LoadOutcome = field(default_factory=LoadOutcome)
     _answers: int = 0
 
     def send(self, connection: LoadConnection, started_s: float) -> None:
@@ -49,7 +49,7 @@ class Traffic:
         if self._answers % HEAD_EVERY == 1 and len(outcome.heads) < HEADS_MAX:
             outcome.heads.append(data[:body_at])
 
-    def finish(self, seconds: float, hung: int = 0) -> Outcome:
+    def finish(self, seconds: float, hung: int = 0) -> LoadOutcome:
         """Return what was seen; `hung` requests were not answered at all."""
         self.outcome.seconds = seconds
         if hung:

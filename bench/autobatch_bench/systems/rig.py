@@ -9,7 +9,7 @@ import uvloop
 from autobatch_bench.checking.checks import Check, OracleCheck, SampledCheck, oracle_vectors
 from autobatch_bench.comparing.rounds import Pair, Point, Round, summed_up
 from autobatch_bench.load import burst, closed_loop, open_loop
-from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.load.plain_http import asker
 from autobatch_bench.load.traffic import Endpoint, Traffic
 from autobatch_bench.load.workloads import Workload, WorkloadKind, make, serials
@@ -18,7 +18,7 @@ from autobatch_bench.systems.system import Side
 
 WARM_UP_S, WARM_UP_CONCURRENCY = 0.5, 32
 
-RunLoad = Callable[[Endpoint, Traffic], Awaitable[Outcome]]
+RunLoad = Callable[[Endpoint, Traffic], Awaitable[LoadOutcome]]
 Measure = Callable[[str], Round]
 
 
@@ -65,7 +65,7 @@ class Rig:
     def closed(self, side: str, workload: Workload, concurrency: int, seconds: float) -> Round:
         """Keep that many requests in flight."""
 
-        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[LoadOutcome]:
             return closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds)
 
         return self._run(side, workload, f"{concurrency} in flight", load)
@@ -73,7 +73,7 @@ class Rig:
     def open(self, side: str, workload: Workload, per_second: float, seconds: float, seed: int) -> Round:
         """Let requests arrive at random, at this rate per second; the same seed gives the same arrivals."""
 
-        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[LoadOutcome]:
             return open_loop.run(target, traffic, per_second=per_second, seconds=seconds, seed=seed)
 
         return self._run(side, workload, f"{per_second:,.0f} arrivals/s", load)
@@ -83,7 +83,7 @@ class Rig:
     ) -> Round:
         """Send that many at the same moment."""
 
-        def load(target: Endpoint, traffic: Traffic) -> Awaitable[Outcome]:
+        def load(target: Endpoint, traffic: Traffic) -> Awaitable[LoadOutcome]:
             return burst.run(target, traffic, requests=requests, meanwhile=meanwhile)
 
         return self._run(side, workload, f"{requests} at once", load)
@@ -94,7 +94,7 @@ class Rig:
         """Keep that many requests in flight, and add one client with `bulk` requests; return both rounds."""
         bulk_traffic = self._traffic(bulk)
 
-        async def load(target: Endpoint, traffic: Traffic) -> Outcome:
+        async def load(target: Endpoint, traffic: Traffic) -> LoadOutcome:
             singles, _ = await asyncio.gather(
                 closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds),
                 closed_loop.run(target, bulk_traffic, concurrency=1, seconds=seconds),
@@ -116,7 +116,7 @@ class Rig:
     def _run(self, side: str, workload: Workload, load_name: str, load: RunLoad) -> Round:
         traffic = self._traffic(workload)
         before = self._cpu_seconds(side)
-        outcome: Outcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
+        outcome: LoadOutcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
         after = self._cpu_seconds(side)
         outcome.wrong += traffic.check.wrong_after_all()
         return self._note(
@@ -145,5 +145,5 @@ class Rig:
         return SampledCheck(workload, oracle_vectors)
 
 
-async def _awaited(outcome: Awaitable[Outcome]) -> Outcome:
+async def _awaited(outcome: Awaitable[LoadOutcome]) -> LoadOutcome:
     return await outcome

@@ -1,4 +1,4 @@
-"""OpenAI's vocabulary, as packages ship it for machines that reach no other: for those who send its ids, and for the server."""
+"""OpenAI's vocabulary, as packages ship it for offline use: for SDKs that send its ids, and for the server."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +10,7 @@ RANKS = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
 
 
 def ranks_folder() -> Path:
-    """Return the folder of the file of ranks in litellm, without importing it; skip where there is none."""
+    """Return litellm's folder with the file of ranks, without importing it; skip the test if there is none."""
     spec = find_spec("litellm")
     for package in (spec and spec.submodule_search_locations) or ():
         folder = Path(package) / "litellm_core_utils" / "tokenizers"

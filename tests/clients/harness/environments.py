@@ -1,4 +1,4 @@
-"""Which SDK runs in which environment, so that none is ever left out without anybody noticing.
+"""Which SDK runs in which environment, so that none is left out unnoticed.
 
 Two environments are needed because some frameworks do not resolve together with the newest SDKs:
 
@@ -37,7 +37,7 @@ SDKS = {
 
 
 def environment() -> str:
-    """Return the name of the environment that is running; the empty string where none was asked for."""
+    """Return the name of the environment that is running; the empty string if none was chosen."""
     return os.environ.get("CLIENTS", "")
 
 

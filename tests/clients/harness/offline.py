@@ -1,6 +1,6 @@
-"""SDKs talk to nobody but this machine: their own switches are set, and what ignores them is stopped and told of.
+"""SDKs reach only this machine: their own switches are set, and connections to other hosts are refused and recorded.
 
-It must be on before the first SDK is imported: some call home while they are imported.
+It must be on before the first SDK is imported: some connect to their vendor while they are imported.
 """
 
 import ipaddress
@@ -8,7 +8,7 @@ import os
 import socket
 from typing import Any
 
-#: What a developer's shell may have: keys, other servers, proxies.
+#: Variables that a developer's shell may have: keys, other servers, proxies.
 FOREIGN = ("OPENAI_", "HF_", "HUGGINGFACE", "LITELLM_", "LANGCHAIN_", "LANGSMITH_", "CHROMA_", "HAYSTACK_", "TIKTOKEN_")
 
 # HF_HUB_OFFLINE is not among them: with it, InferenceClient refuses every address, ours too.
@@ -29,7 +29,7 @@ class Offline:
 
     Attributes:
         environment: The variables that were set before it was on.
-        refused: Every other host that somebody wanted to reach.
+        refused: Every other host to which a connection was tried.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Offline:
         self._watch(socket.socket, "connect_ex", _host_of_connect)
 
     def stop(self) -> None:
-        """Let everything through again."""
+        """Allow all connections again."""
         while self._patched:
             setattr(*self._patched.pop())
 

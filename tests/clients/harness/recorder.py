@@ -1,7 +1,7 @@
-"""A relay between a client and the system that passes every byte on unchanged and keeps what the client asked.
+"""A relay between a client and the system: it forwards every byte unchanged and keeps the client's requests.
 
-Standard library only: the environments of the clients have nothing else. One connection to the system for each connection
-of the client, so that the system sees the client's own habits of connecting.
+Standard library only: the environments of the clients have nothing else. It opens one connection to the system for each
+connection of the client, so that the system sees how the client uses connections.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedRequest:
     """One request of a client."""
 
     method: str
@@ -30,11 +30,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request, and what became of it.
+    """One request and its answer.
 
     Attributes:
         path: With its query.
-        batch_size: `x-batch-size` of the answer: inputs in the largest upstream call that answered it. 0: none was made.
+        batch_size: `x-batch-size` of the answer: inputs in the largest upstream call that answered it. 0: none was
+            made.
     """
 
     method: str
@@ -45,7 +46,7 @@ class Exchange:
 
 
 class Recorder:
-    """What was asked at `url`, in the order of the answers."""
+    """The requests to `url`, in the order of their answers."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -53,12 +54,12 @@ class Recorder:
         self._lock = threading.Lock()
 
     def keep(self, exchange: Exchange) -> None:
-        """Add one; called before its answer reaches the client."""
+        """Add an exchange; called before its answer reaches the client."""
         with self._lock:
             self._exchanges.append(exchange)
 
     def take(self) -> list[Exchange]:
-        """Return what was asked since the last call."""
+        """Return the exchanges since the last call."""
         with self._lock:
             taken, self._exchanges = self._exchanges, []
         return taken
@@ -66,7 +67,7 @@ class Recorder:
 
 @contextmanager
 def recording(system_url: str) -> Iterator[Recorder]:
-    """Stand before a system, on a thread of its own."""
+    """Run a relay in front of a system, on a thread of its own."""
     started = Future[tuple[str, Callable[[], object]]]()
     recorder = Recorder()
     thread = threading.Thread(target=asyncio.run, args=(_serve(system_url, recorder, started),), name="recorder")
@@ -80,17 +81,17 @@ def recording(system_url: str) -> Iterator[Recorder]:
 
 
 async def _serve(system_url: str, recorder: Recorder, started: Future[tuple[str, Callable[[], object]]]) -> None:
-    """Relay until told to stop; `started` gets the address, and what stops it from another thread."""
+    """Relay until stopped; `started` gets the address, and a function that stops it from another thread."""
     system = urlsplit(system_url)
 
     async def relay(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(system.hostname, system.port, limit=HEAD_BYTES_MAX)
-        asked = asyncio.Queue[Asked]()
+        asked = asyncio.Queue[RecordedRequest]()
         pumps = [
             asyncio.ensure_future(_pass_requests(client, to_server, asked)),
             asyncio.ensure_future(_pass_answers(server, to_client, asked, recorder)),
         ]
-        try:  # either side may end the connection
+        try:  # either side may close the connection
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
@@ -108,7 +109,7 @@ async def _serve(system_url: str, recorder: Recorder, started: Future[tuple[str,
 
 
 async def _pass_requests(
-    client: asyncio.StreamReader, to_server: asyncio.StreamWriter, asked: asyncio.Queue[Asked]
+    client: asyncio.StreamReader, to_server: asyncio.StreamWriter, asked: asyncio.Queue[RecordedRequest]
 ) -> None:
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
@@ -116,17 +117,20 @@ async def _pass_requests(
             method, path, _version = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
             await _writing(to_server)(head)
             body = await _pass_body(_fields(head), client, _writing(to_server), until_end=False)
-            asked.put_nowait(Asked(method, path, body))
+            asked.put_nowait(RecordedRequest(method, path, body))
 
 
 async def _pass_answers(
-    server: asyncio.StreamReader, to_client: asyncio.StreamWriter, asked: asyncio.Queue[Asked], recorder: Recorder
+    server: asyncio.StreamReader,
+    to_client: asyncio.StreamWriter,
+    asked: asyncio.Queue[RecordedRequest],
+    recorder: Recorder,
 ) -> None:
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
             head = await server.readuntil(b"\r\n\r\n")
             status = int(head.split(b" ", 2)[1])
-            if status < 200:  # "100 Continue": the answer is still to come
+            if status < 200:  # "100 Continue": the answer follows
                 await _writing(to_client)(head)
                 continue
             request = await asked.get()
@@ -147,7 +151,7 @@ def _fields(head: bytes) -> Mapping[str, str]:
 async def _pass_body(
     fields: Mapping[str, str], source: asyncio.StreamReader, write: Write, *, until_end: bool
 ) -> bytes:
-    """Pass a body on as it is framed; return what it says. Without a length it lasts `until_end` or is empty."""
+    """Forward a body with its framing; return its contents. Without a length it is empty, or lasts `until_end`."""
     if fields.get("transfer-encoding", "").lower() == "chunked":
         return await _pass_chunks(source, write)
     if "content-length" in fields:

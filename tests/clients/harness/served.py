@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 START_S = 120
 STOP_S = 30
-KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  # no setting of whoever runs the tests
+KEPT = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  # no settings of the shell that runs the tests
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Served:
     Attributes:
         url: What clients are given.
         embedder: The upstream behind it.
-        redis: The path of its Redis' socket.
+        redis: The path of its Redis's socket.
     """
 
     url: str

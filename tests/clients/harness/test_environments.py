@@ -1,4 +1,4 @@
-"""Nothing is skipped that an environment is for."""
+"""No SDK of an environment is skipped."""
 
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_every_environment_has_its_sdks_at_the_promised_versions() -> None:
 
 
 def test_every_sdk_is_asked_for_by_a_file_of_the_tests() -> None:
-    """Otherwise nobody would miss a file that is renamed away or whose first line changes."""
+    """Otherwise a file could be renamed or lose its first line unnoticed."""
     files = [*Path(__file__).parents[1].glob("sdks/test_*.py"), Path(python_clients.__file__)]
     asked = "".join(file.read_text(encoding="utf-8") for file in files)
     assert [name for names in SDKS.values() for name in names if f'sdk("{name}",' not in asked] == []

@@ -1,4 +1,4 @@
-"""The guard that keeps every SDK on this machine does so, and would tell."""
+"""The guard keeps every SDK on this machine, and records what it refused."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ import pytest
 
 from tests.clients.harness.offline import Offline
 
-ELSEWHERE = "192.0.2.1"  # reserved for documentation: nobody is there
+ELSEWHERE = "192.0.2.1"  # reserved for documentation: no host has it
 
 
 async def _ask_loop() -> None:
@@ -23,7 +23,7 @@ async def _ask_loop() -> None:
         lambda: asyncio.run(_ask_loop()),
     ],
 )
-def test_whoever_reaches_further_is_refused_and_told_of(offline: Offline, reach: Callable[[], object]) -> None:
+def test_a_connection_to_another_host_is_refused_and_recorded(offline: Offline, reach: Callable[[], object]) -> None:
     with pytest.raises(OSError, match="only this machine"):
         reach()
     assert offline.refused.pop() in {"elsewhere.example", ELSEWHERE}

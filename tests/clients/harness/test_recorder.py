@@ -1,4 +1,4 @@
-"""The relay between a client and the system: every byte passes, and what was asked is kept."""
+"""The relay between a client and the system: every byte passes, and the requests are kept."""
 
 import http.client
 import http.server

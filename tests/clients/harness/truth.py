@@ -1,4 +1,4 @@
-"""What a client must get: what the upstream itself answers, asked without any SDK and without the proxy."""
+"""The answers that a client must get: the upstream's own, requested without an SDK and without the proxy."""
 
 import json
 import urllib.request
@@ -22,7 +22,7 @@ class Truth:
         self._answers: dict[bytes, Any] = {}
 
     def of(self, inputs: Sequence[Input], **options: Any) -> Any:
-        """Return one row per input, options as of `POST /embed`. Rows of different inputs are seen to differ."""
+        """Return one row per input, options as of `POST /embed`. Fails if rows of different inputs are equal."""
         starts = range(0, len(inputs), ASK_INPUTS_MAX)
         rows = np.array([row for start in starts for row in self._ask(inputs[start : start + ASK_INPUTS_MAX], options)])
         assert rows.shape[0] == len(inputs)

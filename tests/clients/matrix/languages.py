@@ -1,6 +1,6 @@
-"""Languages whose SDKs are measured by programs: what builds the programs of `programs/<language>/`, and when they run.
+"""Languages whose SDKs are measured by programs: how those of `programs/<language>/` are built, and when they run.
 
-JavaScript runs wherever it can. The others are built and run only where CLIENTS=others asks for them
+JavaScript runs if it is installed. The others are built and run only with CLIENTS=others
 (`make test-clients-others`), because of their build times. A language that is not installed, is too old or cannot reach
 its registry is skipped with that reason; in CI, which has them, that is a failure.
 """
@@ -27,13 +27,13 @@ class Language:
 
     Attributes:
         tools: What must be installed.
-        build: Builds all programs at the versions of the lock file; with nothing to do it is quick.
+        build: Builds all programs at the versions of the lock file; quick if there is nothing to do.
         manifests: The files that pin the SDKs.
         pin: Finds the version of `{package}` in them.
-        unable: What the tools say when it is this machine that cannot build: no registry, or an old version of theirs.
+        unable: Matches the tools' errors if this machine cannot build: no registry, or a tool that is too old.
         lock: The file that pins everything, if the build is not quick with nothing to do.
-        built: What such a build writes last.
-        is_quick: It is built and run without being asked for.
+        built: The file that such a build writes last.
+        is_quick: Whether it is built and run by default.
     """
 
     tools: tuple[str, ...]
@@ -82,12 +82,12 @@ LANGUAGES = {
 
 
 def folder_of(language: str) -> Path:
-    """Return where the programs of a language are, and where they are started."""
+    """Return the folder of a language's programs, which is also their working directory."""
     return PROGRAMS / language.lower()
 
 
 def pinned(language: str, package: str) -> str:
-    """Return the version of an SDK, which needs nothing to be installed."""
+    """Return the pinned version of an SDK; nothing needs to be installed."""
     known = LANGUAGES[language]
     texts = [file.read_text(encoding="utf-8") for file in folder_of(language).glob(known.manifests)]
     found = re.search(known.pin.replace("{package}", re.escape(package)), "\n".join(texts))
@@ -96,14 +96,14 @@ def pinned(language: str, package: str) -> str:
 
 
 def not_asked(language: str) -> str:
-    """Return why a language is left to another run, or nothing."""
+    """Return why a language is left to another run, or the empty string."""
     if environment() == OTHERS or (LANGUAGES[language].is_quick and not environment()):
         return ""
     return f"{language} is built and run by `make test-clients-others`"
 
 
 def why_not(language: str, before: Mapping[str, str]) -> str:
-    """Build the programs of a language, once; return why they cannot run on this machine, or nothing.
+    """Build the programs of a language, once; return why they cannot run on this machine, or the empty string.
 
     Args:
         language: One of LANGUAGES.
@@ -118,7 +118,10 @@ def _built_once(language: str, before: tuple[tuple[str, str], ...]) -> str:
 
 
 def built(language: Language, folder: Path, before: Mapping[str, str]) -> str:
-    """Build what is in a folder; return why this machine cannot, or nothing. A program's own fault fails the test."""
+    """Build what is in a folder; return why this machine cannot, or the empty string.
+
+    A program's own error fails the test.
+    """
     if missing := [tool for tool in language.tools if not shutil.which(tool, path=before.get("PATH"))]:
         return _excused(f"{' and '.join(missing)} not installed", before)
     if language.built and _is_newer(folder / language.built, folder / language.lock):

@@ -1,10 +1,10 @@
-"""One client with its own defaults against the system, in three modes; what was seen becomes a row of docs/clients.md.
+"""One client with its own defaults against the system, in three modes; the result is a row of docs/clients.md.
 
 - `one`: one call with one text.
 - `crowd`: a hundred concurrent calls with one text each. They must share upstream calls.
 - `list`: one call of the SDK with a hundred texts.
 
-In each the vectors must be those of the upstream asked alone.
+In each mode the vectors must be those that the upstream returns for each text alone.
 """
 
 import json
@@ -20,20 +20,20 @@ from tests.clients.harness.truth import Truth, assert_rows, texts
 
 MODES = {"one": 1, "crowd": 100, "list": 100}  # mode -> texts
 FAILURE_CHARS_MAX = 300
-RESULTS = "CLIENTS_RESULTS"  # the variable that names a folder for rows
+RESULTS = "CLIENTS_RESULTS"  # the variable that names the folder for rows
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One SDK as its documentation sets it up for a server of one's own.
+    """One SDK, set up as in its documentation for a self-hosted server.
 
     Attributes:
         version: Of the SDK that ran.
         embed: Takes a base URL, a mode and its texts; returns one vector for each text, in their order.
         path: What follows the system's address in the base URL.
-        needs: What had to be set beside base URL and key, and why; empty for most.
-        options: Of `POST /embed` that give the vectors which this client asks for.
-        must_share: Its crowd must be seen to share upstream calls; not so where the SDK itself queues a crowd's calls.
+        needs: What had to be set besides base URL and key, and why; empty for most.
+        options: Options of `POST /embed` that give the same vectors.
+        must_share: Whether its crowd must share upstream calls; false if the SDK itself queues a crowd's calls.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class ModeOutcome:
-    """What became of one mode.
+    """The outcome of one mode.
 
     Attributes:
         requests: How many the client made.
@@ -63,7 +63,7 @@ class ModeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ClientRow:
-    """What was seen of one client.
+    """The results of one client.
 
     Attributes:
         path: Of its requests.
@@ -117,7 +117,7 @@ def _failure(client: Client, base_url: str, mode: str, inputs: Sequence[str], tr
 
 
 def settings_of(exchange: Exchange) -> dict[str, Any]:
-    """Return what a request asked for beside its texts."""
+    """Return what a request asked for besides its texts."""
     try:
         body = json.loads(exchange.body)
     except ValueError:

@@ -1,8 +1,8 @@
 """The SDKs of other languages. What each sets is in its program; see `programs/<language>/`.
 
-A program reads `{"base_url": ..., "mode": ..., "texts": [...]}` on stdin and prints `{"vectors": [[...], ...]}` as the last
-line of stdout. Otherwise its exit code is not 0, and if the SDK read the server's answer as an error of its own class, it
-prints `{"refused": {"class": ..., "status": ..., "message": ...}}`.
+A program reads `{"base_url": ..., "mode": ..., "texts": [...]}` on stdin and prints `{"vectors": [[...], ...]}` as the
+last line of stdout. Otherwise its exit code is not 0, and if the SDK read the server's answer as an error of its own
+class, it prints `{"refused": {"class": ..., "status": ..., "message": ...}}`.
 """
 
 import json
@@ -22,10 +22,10 @@ NO_V1 = "the base URL is without `/v1`"
 
 
 class ProgramFailed(Exception):
-    """What a program said last.
+    """A program failed; the text is its last message.
 
     Attributes:
-        refused: `class`, `status` and `message` of the SDK's own error; empty if it was no answer of the server.
+        refused: `class`, `status` and `message` of the SDK's own error; empty if the server gave no answer.
     """
 
     def __init__(self, refused: dict[str, Any], stderr: str) -> None:
@@ -42,7 +42,7 @@ class SdkProgram:
         package: Its name in the registry of its language.
         command: What runs it, from the folder of its language.
         path: What follows the system's address in its base URL.
-        needs: What had to be set beside base URL and key, and why.
+        needs: What had to be set besides base URL and key, and why.
         must_share: See Client.
         too_much: The SDK itself refuses an empty text, but sends one that is too long.
     """

@@ -1,6 +1,6 @@
-"""The SDKs of Python, each as its documentation sets it up: a base URL, a key, and nothing else that it does not demand.
+"""The SDKs of Python, each as its documentation sets it up: a base URL, a key, and only what else it requires.
 
-Where an SDK has a default model, its name is not set. Where it demands one, it is the one of its documentation.
+If an SDK has a default model, its name is not set. If it requires one, it is the documentation's.
 """
 
 import asyncio
@@ -316,7 +316,7 @@ def dspy() -> Client:
     return Client("dspy", "Python", version("dspy"), embed, needs=NO_DEFAULT)
 
 
-#: Those that work as they are.
+#: The clients that work without changes.
 WORKING = (
     openai_threads,
     openai_tasks,

@@ -1,4 +1,4 @@
-"""What keeps a language from running is this machine or the program: the one is a skip, the other a failure."""
+"""If a language cannot run because of this machine, it is skipped; because of the program, the test fails."""
 
 import os
 import re

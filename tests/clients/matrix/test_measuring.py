@@ -1,4 +1,4 @@
-"""What is measured of a client, kept, and said in docs/clients.md: no failure passes for a success."""
+"""Measuring a client, keeping the results, and writing docs/clients.md: no failure is taken for a success."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ WORKED = {"one": ModeOutcome(1, 0), "crowd": ModeOutcome(100, 100), "list": Mode
 
 @pytest.fixture(autouse=True)
 def _no_rows_of_these(monkeypatch: pytest.MonkeyPatch) -> None:
-    """None of these clients belongs into the document."""
+    """None of these clients belongs in the document."""
     monkeypatch.delenv(RESULTS, raising=False)
 
 

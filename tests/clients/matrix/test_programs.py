@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(1200)  # the first of a language waits for its 
 
 @pytest.fixture(params=PROGRAMS, ids=lambda program: program.name)
 def program(request: Any) -> SdkProgram:
-    """One that can run here."""
+    """A program that can run on this machine."""
     chosen: SdkProgram = request.param
     if reason := not_asked(chosen.language):
         pytest.skip(reason)

@@ -13,7 +13,7 @@ functions: Any = sdk("chromadb", "chromadb.utils.embedding_functions")
 
 @pytest.fixture(params=["", "/embed", "openai"])
 def embed(request: pytest.FixtureRequest, url: str, openai_url: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Its client of text-embeddings-inference at both addresses that people give it, and of OpenAI."""
+    """Its client of text-embeddings-inference with both base URLs that are in use, and its client of OpenAI."""
     if request.param == "openai":
         monkeypatch.setenv("OPENAI_API_KEY", "unused")
         return functions.OpenAIEmbeddingFunction(api_base=openai_url)

@@ -1,4 +1,4 @@
-"""haystack: its embedders of OpenAI, and of text-embeddings-inference, which wants vectors that are not normalized."""
+"""haystack: its embedders of OpenAI, and of text-embeddings-inference, which disables normalization."""
 
 import asyncio
 from typing import Any
@@ -53,7 +53,7 @@ def test_hub_text(hub_options: dict[str, Any], truth: Truth, option: dict[str, A
 
 
 def test_hub_text_is_not_normalized_unless_asked(hub_options: dict[str, Any]) -> None:
-    """Its default; the proxy must not mix it with those who leave the choice to the server."""
+    """Its default; the proxy must not mix it with requests that leave the choice to the server."""
     answer = hub.HuggingFaceAPITextEmbedder(**hub_options).run("hello world")
     assert abs(np.linalg.norm(answer["embedding"]) - 1) > 0.1
 

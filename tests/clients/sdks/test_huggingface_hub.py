@@ -20,7 +20,7 @@ def client_of(url: str, argument: str = "base_url") -> Any:
 
 @pytest.fixture
 def client(url: str) -> Any:
-    """As its documentation has it for a server of one's own."""
+    """Set up as in its documentation for a self-hosted server."""
     return client_of(url)
 
 
@@ -54,7 +54,7 @@ def test_options_reach_the_model(client: Any, truth: Truth, options: dict[str, A
 
 
 def test_options_differ_in_what_they_do(client: Any) -> None:
-    """Otherwise the test above might compare the same with the same."""
+    """Otherwise the test above could compare equal vectors."""
     long = "first word " + "and then " * 600 + "the last"
     plain = client.feature_extraction(long, truncate=True)
     assert np.abs(client.feature_extraction(long, normalize=False) - plain).max() > 0.01

@@ -1,4 +1,4 @@
-"""A server with keys: SDKs send theirs as they always do, and a wrong one is the exception that their users know."""
+"""A server with keys: SDKs send theirs as usual, and a wrong key raises the exception that their users know."""
 
 from typing import Any
 

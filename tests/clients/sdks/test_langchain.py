@@ -1,4 +1,4 @@
-"""langchain-openai, told to send texts. What becomes of the ids that it sends by default is in test_matrix.py."""
+"""langchain-openai, set to send texts. test_matrix.py tests the ids that it sends by default."""
 
 import asyncio
 from typing import Any

@@ -1,6 +1,6 @@
-"""litellm: the prefixes under which it speaks OpenAI's embeddings to a server of one's own.
+"""litellm: the prefixes with which it sends OpenAI's embedding requests to a self-hosted server.
 
-`huggingface/` is not among them: it asks another host what the model is for and what it costs, whatever it is told.
+`huggingface/` is not among them: it always asks another host for the model's task and price.
 """
 
 import asyncio

@@ -17,14 +17,14 @@ TEI_MODEL = "BAAI/bge-large-en-v1.5"  # of its documentation; it has no default 
 
 @pytest.fixture(params=["tei", "openai"])
 def model(request: pytest.FixtureRequest, url: str, openai_url: str) -> Any:
-    """Each class as its documentation sets it up for a server of one's own."""
+    """Each class, set up as in its documentation for a self-hosted server."""
     if request.param == "tei":
         return tei.TextEmbeddingsInference(model_name=TEI_MODEL, base_url=url, timeout=60, auth_token="unused")
     return openai.OpenAIEmbedding(api_base=openai_url, api_key="unused", max_retries=0)
 
 
 def test_a_text_and_a_query(model: Any, truth: Truth) -> None:
-    """The client of text-embeddings-inference puts what that model was trained with before a question."""
+    """The client of text-embeddings-inference puts the model's query instruction before a question."""
     rows = [model.get_text_embedding("hello world"), model.get_query_embedding("where is it?")]
     instruction = (
         "Represent this question for searching relevant passages: "
@@ -54,13 +54,13 @@ def test_openai_embedding_passes_dimensions_on(openai_url: str) -> None:
 
 
 def test_tei_embedding_cuts_what_is_too_long(url: str, truth: Truth) -> None:
-    """It asks for that by itself."""
+    """It requests that by default."""
     model = tei.TextEmbeddingsInference(model_name=TEI_MODEL, base_url=url, timeout=60)
     assert_rows([model.get_text_embedding("long " * 600)], truth.of(["long " * 600], truncate=True))
 
 
 def test_inference_api_embedding_asks_for_every_text_alone(url: str, truth: Truth) -> None:
-    """Only one loop: its methods without `async` leave their connection to a loop that they close after each call."""
+    """Only one event loop: its synchronous methods leave their connection to a loop that they close after each call."""
     model = api.HuggingFaceInferenceAPIEmbedding(model_name=url, token="unused", timeout=60)
     inputs = texts(100, "llama api")
     rows = asyncio.run(model.aget_text_embedding_batch(inputs))

@@ -24,13 +24,13 @@ OTHER_IDS = [101, 2178, 3793, 102]
 
 @pytest.fixture(scope="module")
 def client(openai_url: str) -> Iterator[Any]:
-    """As the documentation of the SDK has it: a base URL and some key."""
+    """Set up as in the SDK's documentation: a base URL and any key."""
     with openai.OpenAI(base_url=openai_url, api_key="unused", timeout=TIMEOUT_S, max_retries=0) as made:
         yield made
 
 
 def rows_of(answer: Any) -> list[Any]:
-    """Return the vectors, after a look at what is around them."""
+    """Return the vectors, after checking the fields around them."""
     assert answer.object == "list"
     assert [item.object for item in answer.data] == ["embedding"] * len(answer.data)
     assert [item.index for item in answer.data] == list(range(len(answer.data)))
@@ -58,7 +58,7 @@ def test_base64_when_asked_for_is_little_endian_float32(client: Any, truth: Trut
 
 @pytest.mark.parametrize("count", [1, 32, 33, 100])
 def test_a_list_of_texts_in_its_order(client: Any, truth: Truth, count: int) -> None:
-    """The upstream takes 32 at most; the SDK's users know nothing of that."""
+    """The upstream takes 32 at most, which the SDK's users do not know."""
     inputs = texts(count, "list")
     answer = client.embeddings.create(model=MODEL, input=inputs)
     assert_rows(rows_of(answer), truth.of(inputs))
@@ -78,7 +78,7 @@ def test_every_form_of_address(url: str, truth: Truth, path: str) -> None:
 
 @pytest.fixture(scope="module")
 def ids_client(keyed_system: Served) -> Iterator[Any]:
-    """One of a system that takes ids for those of the model's own vocabulary."""
+    """A client of the system that reads ids of the model's own vocabulary."""
     with openai.OpenAI(base_url=f"{keyed_system.url}/v1", api_key=KEYS[0], timeout=TIMEOUT_S, max_retries=0) as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""openai: many callers at once share upstream calls, and each gets its own."""
+"""openai: many concurrent callers share upstream calls, and each gets its own vectors."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""openai: a refusal becomes the exception that its users catch, with everything that they may look at."""
+"""openai: a refusal becomes the exception that its users catch, with all of its fields."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,13 +14,13 @@ HELLO_WORLD_IDS = [15339, 1917]  # of OpenAI's vocabulary; the model's own has o
 
 @pytest.fixture(scope="module")
 def client(openai_url: str) -> Iterator[Any]:
-    """One that does not try again."""
+    """A client without retries."""
     with openai.OpenAI(base_url=openai_url, api_key="unused", timeout=60, max_retries=0) as made:
         yield made
 
 
 def refused(client: Any, **request: Any) -> Any:
-    """Return the exception of a request; look at what every one must have."""
+    """Return the exception of a request; check the fields that each must have."""
     with pytest.raises(openai.APIStatusError) as caught:
         client.embeddings.create(**{"model": "text-embedding-ada-002", "input": "text"} | request)
     error = caught.value
@@ -63,7 +63,7 @@ def test_more_texts_than_openai_takes_are_unprocessable(client: Any) -> None:
 
 @pytest.mark.parametrize("ids", [HELLO_WORLD_IDS, [HELLO_WORLD_IDS], ["text", HELLO_WORLD_IDS]])
 def test_token_ids_are_refused_with_a_hint(client: Any, ids: Any) -> None:
-    """Nobody can tell whose they are. Taken for the model's own, they would give vectors of other words."""
+    """Their vocabulary cannot be known. Taken for the model's own, they would give vectors of other words."""
     error = refused(client, input=ids)
     assert type(error) is openai.BadRequestError
     assert "check_embedding_ctx_length=False" in error.message

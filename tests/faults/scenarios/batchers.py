@@ -1,11 +1,11 @@
-"""A batcher dies, or stands still for longer than its lease, at each step of its work."""
+"""A batcher dies, or is paused for longer than its lease, at each step of its work."""
 
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import STEPS, kill_batcher, lasts, stop
 from tests.support.waiting import wait_until
 
 VICTIM = 1
-PAUSE_S = 3.5  # the lease is 2 s: the others have taken its jobs when it comes back
+PAUSE_S = 3.5  # the lease is 2 s: the other batcher has its jobs when it resumes
 
 
 def killed(step: str) -> Scenario:
@@ -28,7 +28,9 @@ def paused(step: str) -> Scenario:
         await world.behave("good")
         await lasts(PAUSE_S)
         stop(pids, go_on=True)
-        if step == "during the call":  # its answers came while it stood still, and its jobs were given to others
+        if (
+            step == "during the call"
+        ):  # its answers arrived while it was paused, and the other batcher took over its jobs
             await wait_until(lambda: "replies_late" in world.batchers[VICTIM].output)
 
     return Scenario(f"batcher: SIGSTOP for {PAUSE_S} s {step}", act, runs_max=2)

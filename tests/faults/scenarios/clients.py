@@ -1,4 +1,4 @@
-"""Clients that leave, dawdle, or only hold a connection; the others must not notice."""
+"""Clients that disconnect, send slowly, or only hold a connection; the others must not be affected."""
 
 import asyncio
 from contextlib import suppress
@@ -14,7 +14,7 @@ OPENED_AT_ONCE = 250
 
 
 async def leave(act: Act, patience_s: float, text: str) -> None:
-    """Ask, and hang up so much later."""
+    """Send a request, and disconnect after a delay."""
     _, writer = await asyncio.open_connection("127.0.0.1", act.world.nginx_port)
     writer.write(request(text))
     await lasts(patience_s)

@@ -1,4 +1,4 @@
-"""The clock of one host, with a worker and a batcher on it, steps by an hour and back."""
+"""The clock of one host, with a worker and a batcher on it, is set an hour ahead and back."""
 
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import lasts

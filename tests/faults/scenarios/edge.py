@@ -1,4 +1,4 @@
-"""A worker or nginx dies or stands still."""
+"""A worker or nginx dies or is paused."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ PAUSE_S = 2.0
 
 
 async def kill_worker(act: Act) -> None:
-    """Gunicorn starts another one; nginx takes the requests elsewhere, so that they are computed again."""
+    """Gunicorn starts another one; nginx sends the requests to the other worker, so that they are computed again."""
     pid = worker_pid(act.world, VICTIM)
     os.kill(pid, signal.SIGKILL)
     await wait_until(lambda: children(act.world.workers[VICTIM].pid) not in ([], [pid]))
 
 
 async def kill_gunicorn(act: Act) -> None:
-    """Master and worker at once, as by a machine that is lost; another one comes in its place."""
+    """Master and worker at once, as if a machine were lost; another one replaces it."""
     world = act.world
     master, pid = world.workers[VICTIM], worker_pid(world, VICTIM)
     master.signal(signal.SIGKILL)
@@ -37,7 +37,7 @@ async def pause_worker(act: Act) -> None:
 
 
 async def kill_nginx(act: Act) -> None:
-    """Whoever was connected sees the end of the connection."""
+    """Connected clients see the end of their connection."""
     act.world.nginx.kill()
     act.world.nginx.start()
 

@@ -1,4 +1,4 @@
-"""The network between each pair is cut after a command was applied, swallows everything, or is slow."""
+"""The network between each pair is cut after a command was applied, drops everything, or is slow."""
 
 from collections.abc import Awaitable, Callable
 
@@ -45,7 +45,7 @@ def delay(pair: str) -> Scenario:
 
 
 async def answered(relay: Relay, needle: bytes) -> None:
-    """Return when a command with these bytes was answered, and the answer is held."""
+    """Return when a command with these bytes was answered, and hold the answer."""
     wire = await relay.forward.sees(needle, then=relay.backward.hold)
     await wait_until(lambda: relay.backward.holds(b"", wire))
 
@@ -55,7 +55,7 @@ async def after_push(world: World) -> None:
 
 
 async def after_inbox(world: World) -> None:
-    """Ids were taken from the inbox, and did not arrive."""
+    """Ids were taken from the inbox, but did not arrive."""
     answers = world.worker_redis[VICTIM].backward
     await answers.sees(b"inbox:", then=answers.hold)
 

@@ -1,4 +1,4 @@
-"""An input that ends the upstream's process: given up after it did so twice, and its neighbours have their vectors."""
+"""An input that crashes the upstream: given up after two crashes, while the other inputs get their vectors."""
 
 import asyncio
 
@@ -10,11 +10,11 @@ from tests.faults.upstream import DEADLY
 from tests.faults.world import World
 from tests.support.waiting import wait_until
 
-RUNS_MAX = 3  # a neighbour may be there both times
+RUNS_MAX = 3  # another input may be in both calls
 
 
 async def poisoned(act: Act) -> None:
-    """One poison; somebody restarts the upstream whenever it is gone."""
+    """One such input; the upstream is restarted whenever it has crashed."""
     world = act.world
     restarting = asyncio.create_task(keep_running(world))
     try:

@@ -1,4 +1,4 @@
-"""Redis dies, with and without its data, or stands still."""
+"""Redis dies, with and without its data, or is paused."""
 
 from redis.asyncio import Redis
 

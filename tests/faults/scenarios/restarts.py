@@ -1,4 +1,4 @@
-"""Each tier is restarted, one after the other, and nobody notices: no request may fail at all."""
+"""Each tier is restarted in turn, and no request may fail at all."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The upstream refuses, hangs, cuts, answers nonsense, dies and comes back; or one of two does."""
+"""The upstream refuses, hangs, closes connections, sends invalid answers, dies and returns; or one of two does."""
 
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import lasts
@@ -6,7 +6,7 @@ from tests.faults.world import START_S, World
 from tests.support.waiting import wait_until
 
 LASTS_S = 1.5
-HANGS_S = 6.0  # longer than any deadline; it ends as such things do, by a restart that cuts what hung
+HANGS_S = 6.0  # longer than any deadline; it ends with a restart that cuts the hanging calls
 OF_TWO = "one of two upstreams"
 
 
@@ -32,11 +32,11 @@ async def die(act: Act) -> None:
 
 
 async def dies(world: World, seconds: float) -> None:
-    """All calls in flight are cut, new ones refused; it comes back."""
+    """All calls in flight are cut and new ones refused, until it returns."""
     upstream = world.upstreams[0]
     relays = [relays[0] for relays in world.batcher_upstream]
     for relay in relays:
-        await relay.stop()  # else it would take connections for a server that is gone
+        await relay.stop()  # otherwise it would accept connections for a server that is down
     upstream.kill()
     await lasts(seconds)
     for relay in relays:

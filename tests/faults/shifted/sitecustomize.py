@@ -1,4 +1,4 @@
-"""On the path of a process, lets its wall clock step by an hour once the file CLOCK_STEP is there."""
+"""On a process's path, this sets its wall clock an hour ahead while the file CLOCK_STEP exists."""
 
 import os
 import time

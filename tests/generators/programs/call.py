@@ -1,4 +1,4 @@
-"""One call with the client that openapi-python-client made: a URL and a text in, the vector as JSON out.
+"""One call with the client that openapi-python-client generated: takes a URL and a text, prints the vector as JSON.
 
 Run with the folder of the generated package `generated` on the path.
 """

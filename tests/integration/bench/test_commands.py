@@ -44,7 +44,7 @@ async def fake(upstream: FakeUpstream) -> FakeUpstream:
 
 
 def compare(upstream: FakeUpstream, *more: str) -> tuple[str, ...]:
-    """The arguments that compare an upstream with itself: what is under test is the bench."""
+    """The arguments that compare an upstream with itself: the bench is under test, not the upstream."""
     few = ("--n", "1", "--n", "5", "--concurrency", "2")
     return ("compare", "--direct", upstream.url, "--proxy", upstream.url, *TINY, *few, *more)
 
@@ -108,7 +108,7 @@ async def test_a_missed_target_is_a_result_and_no_error() -> None:
 
 
 async def test_a_report_without_matplotlib_says_how_to_get_it(tmp_path: Path) -> None:
-    """None in place of a module is how Python marks one that is not there."""
+    """Python treats None in place of a module as a missing module."""
     hook = tmp_path / "sitecustomize.py"
     hook.write_text("import sys\nsys.modules['matplotlib'] = None\n")
     status, out, err = await bench("report", "--out", str(tmp_path / "r"), PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")

@@ -1,4 +1,4 @@
-"""The three kinds of load against servers with real sockets: every answer is counted once, as what it is."""
+"""The three kinds of load against servers with real sockets: every answer is counted once, in its category."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ from autobatch_bench.checking.checks import OracleCheck
 from autobatch_bench.checking.oracle import answer
 from autobatch_bench.load import burst, closed_loop, open_loop
 from autobatch_bench.load.connection import connect
-from autobatch_bench.load.outcome import NO_ANSWER, Outcome
+from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome
 from autobatch_bench.load.traffic import Endpoint, Traffic
 from autobatch_bench.load.workloads import Workload, WorkloadKind, make, several_short
 from autobatch_bench.systems.rig import RunLoad
@@ -32,7 +32,7 @@ def load(request: pytest.FixtureRequest) -> RunLoad:
     return LOADS[request.param]
 
 
-async def outcome_of(load: RunLoad, upstream: FakeUpstream, workload: Workload = SHORT) -> Outcome:
+async def outcome_of(load: RunLoad, upstream: FakeUpstream, workload: Workload = SHORT) -> LoadOutcome:
     """Run a load to its end, checks included."""
     traffic = Traffic(workload, itertools.count(), OracleCheck(workload))
     outcome = await load(Endpoint("127.0.0.1", upstream.port), traffic)
@@ -53,7 +53,7 @@ async def test_no_text_is_sent_twice(load: RunLoad, upstream: FakeUpstream) -> N
 
 
 async def test_somebody_elses_vectors_are_wrong(load: RunLoad, upstream: FakeUpstream) -> None:
-    """The shape is right, the status too: only the oracle tells."""
+    """The shape and the status are right: only the oracle detects it."""
 
     async def mix_up(_texts: list[str]) -> web.Response:
         return web.Response(body=answer(["somebody else's"]))
@@ -94,7 +94,7 @@ async def test_an_answer_in_many_pieces_is_put_together(upstream: FakeUpstream) 
 
 
 async def test_an_open_loop_makes_a_stall_seen_by_those_who_came_during_it(upstream: FakeUpstream) -> None:
-    """Two connections; the first two requests stall. All others wait for them, and their latency says so."""
+    """Two connections; the first two requests stall. All others wait for them, which their latency shows."""
     stall_s = 0.5
     stalled = itertools.count()
 
@@ -113,7 +113,7 @@ async def test_an_open_loop_makes_a_stall_seen_by_those_who_came_during_it(upstr
 
 
 async def test_a_connection_knows_that_it_was_closed_while_idle() -> None:
-    """Servers close what nobody used for a while; the open loop takes another one then."""
+    """Servers close idle connections; the open loop then opens another one."""
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

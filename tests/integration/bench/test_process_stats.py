@@ -1,4 +1,4 @@
-"""What the kernel says of processes."""
+"""The kernel's figures of processes."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 
 @pytest.fixture
 def short_lived() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that ends at once, and that nobody has waited for."""
+    """A process that ends at once, before its parent has waited for it."""
     with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
         yield process
 
@@ -37,7 +37,7 @@ async def test_a_process_that_ended_is_seen_before_anybody_waited_for_it(short_l
 async def test_a_system_that_lost_a_process_is_not_measured_any_further(
     short_lived: subprocess.Popen[bytes], upstream: FakeUpstream
 ) -> None:
-    """Whatever the load saw then is no figure of that system."""
+    """The load's figures then say nothing about that system."""
     side = Side(Endpoint("127.0.0.1", upstream.port), {"batcher": [short_lived.pid]})
     rig = Rig({"direct": side}, is_fake=True, told=lambda _round: None)
     short_lived.wait()

@@ -1,4 +1,4 @@
-"""The fakes as processes: what they keep of TEI, and the gate."""
+"""The fakes as processes: how far they imitate TEI, and the gate."""
 
 import asyncio
 import itertools
@@ -72,7 +72,7 @@ async def test_a_shut_gate_keeps_answers_back_until_it_is_opened(instant: Rig) -
     seen = []
 
     async def look_and_open() -> None:
-        await asyncio.to_thread(read, target, "/health")  # which is answered: the gate is for vectors only
+        await asyncio.to_thread(read, target, "/health")  # which is answered: the gate holds only vectors
         seen.append(len(traffic.outcome.latencies_s))
         await asyncio.to_thread(post, target, "/gate/open")
 

@@ -1,4 +1,4 @@
-"""`autobatch embedder` as a process: start, stop, and what it says when it cannot start."""
+"""`autobatch embedder` as a process: start, stop, and its messages when it cannot start."""
 
 import asyncio
 import os

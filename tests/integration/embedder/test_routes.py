@@ -1,4 +1,4 @@
-"""The embedder's routes beside /embed and /tokenize, over HTTP and with the real model."""
+"""The embedder's routes other than /embed and /tokenize, over HTTP and with the real model."""
 
 from base64 import b64decode
 from typing import Any
@@ -167,7 +167,7 @@ async def test_vertex_answers_instances_in_order_each_with_its_own_options(send:
 async def test_the_first_instance_that_fails_fails_the_call(
     send: Send, instances: Any, status: int, error_type: str, message: str
 ) -> None:
-    """An instance that is no request at all comes before all others: nothing was run yet."""
+    """An invalid instance is reported first: nothing was run yet."""
     got_status, _, body = await send("POST", "/vertex", {"instances": instances})
 
     assert (status, {"error": message, "error_type": error_type}) == (got_status, orjson.loads(body))

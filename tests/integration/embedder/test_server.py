@@ -1,4 +1,4 @@
-"""The embedder's whole server in this process, with the real model: /embed, /tokenize, /info, and what all share."""
+"""The embedder's whole server in this process, with the real model: /embed, /tokenize, /info, common rules."""
 
 import asyncio
 import gzip

@@ -20,7 +20,7 @@ async def test_a_string_is_answered_with_a_list_of_one_vector(redis_url: str, up
 
 
 async def test_the_answer_is_the_upstreams_own_bytes(redis_url: str, upstream: FakeUpstream) -> None:
-    """No float is parsed and printed again."""
+    """No float is parsed and printed."""
     async with ready_house(redis_url, upstream.url) as house:
         async with house.http.post(f"{upstream.url}/embed", json={"inputs": "hello"}) as direct:
             expected = await direct.read()
@@ -79,7 +79,7 @@ async def test_requests_with_other_options_never_share_a_call(redis_url: str, up
 
 
 async def test_a_poisonous_input_fails_alone(redis_url: str, upstream: FakeUpstream) -> None:
-    """Its sender gets the upstream's own status and body, its neighbours get their vectors."""
+    """Its sender gets the upstream's own status and body, the other requests get their vectors."""
     texts = [f"text {number}" for number in range(60)]
     texts[20] = "poison 20"
     gate = Gate()
@@ -98,7 +98,7 @@ async def test_a_poisonous_input_fails_alone(redis_url: str, upstream: FakeUpstr
 async def test_embeddings_around_the_array_for_clients_that_read_nothing_else(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
-    """However the request travels; and their errors are objects too."""
+    """On every path through the proxy; and their errors are objects, too."""
     texts = [f"text {number}" for number in range(40)]
     async with ready_house(redis_url, upstream.url, proxy={"embed_answer": "embeddings"}) as house:
         assert await house.embed(texts) == (200, {"embeddings": [vector(text) for text in texts]})
@@ -260,7 +260,7 @@ async def test_a_busy_upstream_is_asked_again(redis_url: str, upstream: FakeUpst
 
 
 async def test_no_more_calls_run_at_once_than_configured(redis_url: str, upstream: FakeUpstream) -> None:
-    """Also when each request is a lane of its own, and the loop could send many without a pause."""
+    """Even if each request is a lane of its own, and the loop could send many without a pause."""
     gate = Gate()
     upstream.behave = gate
     async with ready_house(redis_url, upstream.url, max_concurrent_batches=1) as house:
@@ -286,7 +286,7 @@ async def test_inputs_in_flight_stay_within_what_the_upstream_takes(redis_url: s
 
 
 async def test_limits_are_learnt_though_a_call_succeeded_first(redis_url: str, upstream: FakeUpstream) -> None:
-    """TEI's health waits behind the calls that it works on."""
+    """TEI's health check waits behind its calls."""
     upstream.info = {"max_client_batch_size": 8}
     upstream.is_healthy = False
     async with open_house(redis_url) as house:
@@ -346,7 +346,7 @@ async def test_each_job_gets_an_answer_though_the_call_cannot_even_be_made(
 
 
 async def test_a_burst_after_silence_is_not_cut_into_one_and_the_rest(redis_url: str, upstream: FakeUpstream) -> None:
-    """Where nothing but bursts was seen; somebody who asks alone finds out that he need not wait: `test_pace`."""
+    """If only bursts were seen; `test_pace` shows that lone requests end that."""
     texts = [f"text {number}" for number in range(32)]
     whole = 0
     async with ready_house(redis_url, upstream.url) as house:
@@ -354,4 +354,4 @@ async def test_a_burst_after_silence_is_not_cut_into_one_and_the_rest(redis_url:
             upstream.calls.clear()
             assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
             whole += len(upstream.calls[0]) > 1 and len(upstream.calls) < 16
-    assert whole >= 5  # not each time: a burst on a busy machine can come in two
+    assert whole >= 5  # not every time: on a busy machine a burst can arrive in two parts

@@ -118,7 +118,7 @@ async def test_an_outage_that_lasts_is_told_as_what_it_is(
 
 
 async def test_an_input_on_which_the_model_fails_fails_alone(redis_url: str, upstream: FakeUpstream) -> None:
-    """TEI answers 424 to a whole batch; asked one by one, only the guilty one gets it."""
+    """TEI answers 424 to a whole batch; sent one by one, only the bad one gets it."""
 
     async def fails_on_some(texts: list[str]) -> web.Response | None:
         if "killer" in texts:
@@ -286,7 +286,7 @@ async def test_requests_in_flight_when_redis_stays_away_get_503(own_redis: Redis
 
 
 async def test_a_cut_connection_loses_no_request_in_flight(redis_url: str, upstream: FakeUpstream) -> None:
-    """The data is still there: replies that came meanwhile are fetched by name."""
+    """The data is still there: replies that arrived meanwhile are fetched by name."""
     gate = Gate()
     upstream.behave = gate
     async with ready_house(redis_url, upstream.url) as house:

@@ -1,4 +1,4 @@
-"""A wheel that was installed without the embedder: one sentence says what to type, and no traceback is shown."""
+"""A wheel that was installed without the embedder: one sentence says what to install, without a traceback."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What aiohttp would answer in words of its own: paths in another spelling, and what is hardly a request at all."""
+"""Requests that aiohttp would answer in its own words: odd spellings of paths, and invalid requests."""
 
 import pytest
 
@@ -22,7 +22,7 @@ OTHER_SPELLINGS = [
     "/%zz",
 ]
 
-#: What TEI's own server refuses too, and what only aiohttp does.
+#: Requests that TEI's own server refuses, too, and requests that only aiohttp refuses.
 BAD = {
     "no request": b"HELLO\r\n\r\n",
     "a name with a space": request(BODY, b"a b: c"),

@@ -1,4 +1,4 @@
-"""What a reader opens who follows one `POST /embed` from the worker's socket to its answer."""
+"""The files to read in order to follow one `POST /embed` from the worker's socket to its answer."""
 
 from tests.support.entered import files_entered
 from tests.support.fake_upstream import FakeUpstream

@@ -44,7 +44,7 @@ def test_the_proxy_refuses_wrong_settings(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_proxy_refuses_a_tokenizer_that_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before a worker is forked, which could only fail again and again."""
+    """Before a worker is forked, which would fail again and again."""
     monkeypatch.setattr("sys.argv", ["proxy", "--tokenizer-file", str(tmp_path / "tokenizer.json")])
     with pytest.raises(SystemExit) as caught:
         main()

@@ -1,4 +1,4 @@
-"""A worker and a batcher of different versions: clear errors at once, never wrong vectors, and no wait for a timeout."""
+"""A worker and a batcher of different versions: clear errors at once, never wrong vectors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ REFUSAL = {
 async def test_an_old_worker_is_answered_at_once(
     redis_url: str, upstream: FakeUpstream, old: OldJob, queue: str
 ) -> None:
-    """In a frame that it can read, with a fault that it answers as 503; and beside it a worker of this version goes on."""
+    """In a frame that it can read, with a fault that it answers as 503; a worker of this version is not affected."""
     async with ready_house(redis_url, upstream.url) as house, Redis.from_url(redis_url) as redis:
         await redis.rpush(queue, old.frame)
         if queue == KEYS.bulk:  # a batcher looks at it when there is other work
@@ -76,7 +76,10 @@ async def test_a_worker_refuses_at_once_before_an_old_batcher(redis_url: str) ->
 
 
 async def test_a_request_that_waits_is_refused_when_an_old_batcher_comes(redis_url: str) -> None:
-    """It may have claimed the job already, and put it aside. The request's own timeout is longer than a test may take."""
+    """It may have claimed the job already, and put it aside.
+
+    The request's own timeout is longer than a test may take.
+    """
     async with open_house(redis_url, request_timeout_ms=60_000) as house:
         waiting = asyncio.create_task(house.embed("text"))
         await wait_until(lambda: house.holds(1))

@@ -1,4 +1,4 @@
-"""Send a case, and keep the whole answer as it came."""
+"""Send a case, and keep the whole answer as received."""
 
 import io
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class SeenAnswer:
-    """What a client saw.
+    """An answer as the client received it.
 
     Attributes:
         status: As received.
@@ -30,11 +30,11 @@ class SeenAnswer:
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """The value of a header, of the first one if there are more."""
+        """The value of a header, the first one if it is repeated."""
         return next((value for key, value in self.headers if key == name), None)
 
     def with_headers(self, **changed: str) -> "SeenAnswer":
-        """The same with other values; a `_` in a name stands for `-`."""
+        """The same answer with other values; a `_` in a name stands for `-`."""
         values = {name.replace("_", "-"): value for name, value in changed.items()}
         return SeenAnswer(
             self.status, tuple((name, values.get(name, value)) for name, value in self.headers), self.body
@@ -42,7 +42,7 @@ class SeenAnswer:
 
 
 def open_client() -> aiohttp.ClientSession:
-    """A client that adds nothing to a request and changes nothing of an answer."""
+    """A client that adds nothing to a request and changes nothing in an answer."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         timeout=aiohttp.ClientTimeout(total=60),
@@ -58,7 +58,7 @@ async def ask(http: aiohttp.ClientSession, url: str, case: Case) -> SeenAnswer:
 
 
 async def ask_pieces(http: aiohttp.ClientSession, url: str, case: Case) -> list[SeenAnswer]:
-    """Send the pieces of a case, one after the other."""
+    """Send the pieces of a case, one at a time."""
     return [await send(http, url, case, body) for body in case.pieces]
 
 
@@ -66,7 +66,7 @@ async def send(http: aiohttp.ClientSession, url: str, case: Case, body: bytes | 
     """Send a case with this body."""
     data: Any = None
     if body is not None:
-        data = _chunks(body) if case.is_chunked else io.BytesIO(body)  # bytes that are long would earn a warning
+        data = _chunks(body) if case.is_chunked else io.BytesIO(body)  # long bytes would cause a warning
     async with http.request(
         case.method,
         URL(url + case.path, encoded=True),
@@ -84,5 +84,5 @@ async def _chunks(body: bytes) -> Any:
 
 
 def told(answers: Iterable[SeenAnswer]) -> str:
-    """Return answers short enough to be read."""
+    """Return answers, shortened for reading."""
     return "\n".join(f"  {answer.status} {answer.body[:160]!r} {dict(answer.headers)}" for answer in answers)

@@ -1,7 +1,7 @@
-"""One case from its request to the verdict.
+"""One case from its request to the result.
 
-What stands where the proxy is may also be the embedder, which stands for a real server in the tests: a twin, from which
-nothing is expected to differ but what names the model, and what only a real one has.
+The proxy's place may also be taken by the embedder, which stands for a real server in the tests: a twin, which
+may differ only in the model's name and in what only a real server has.
 """
 
 import re
@@ -24,7 +24,7 @@ CaseCheck = Callable[[aiohttp.ClientSession, ParityRig, Case, float], Awaitable[
 
 
 async def check(http: aiohttp.ClientSession, rig: ParityRig, case: Case, tolerance: float = TOLERANCE) -> str:
-    """Send a case to both; return what is wrong and both answers, or nothing."""
+    """Send a case to both; return what is wrong and both answers, or the empty string."""
     pieces = await ask_pieces(http, rig.upstream, case)
     upstream = await ask(http, rig.upstream, case)
     proxy = await ask(http, rig.proxy, case)
@@ -35,7 +35,7 @@ async def check(http: aiohttp.ClientSession, rig: ParityRig, case: Case, toleran
 
 
 async def check_twin(http: aiohttp.ClientSession, rig: ParityRig, case: Case, tolerance: float = TWIN_TOLERANCE) -> str:
-    """Send a case to both servers; return what differs and both answers, or nothing."""
+    """Send a case to both servers; return what differs and both answers, or the empty string."""
     if case.differs in OF_ONE_SERVER:
         return ""
     real, twin = await ask(http, rig.upstream, case), await ask(http, rig.proxy, case)

@@ -1,6 +1,6 @@
-"""Whether two answers are one: bodies byte for byte but for the floats in them, headers but for what is measured.
+"""Whether two answers are equal: bodies byte for byte except for floats, headers except for measured values.
 
-A float is compared by value. What is around the floats (keys, their order, integers, texts with their escapes, white
+A float is compared by value. The text around the floats (keys, their order, integers, texts with their escapes, white
 space) is compared as bytes. A float's spelling is checked too: TEI writes the shortest text of a float32.
 """
 
@@ -17,7 +17,7 @@ from tests.parity.answers.asking import SeenAnswer
 TOLERANCE = 1e-5
 FLOAT_DIGITS_MAX = 9  # of the shortest text of a float32
 
-#: Base64 vectors first, then other texts, so that no number inside a text is taken for one.
+#: Base64 vectors first, then other texts, so that no number inside a text is taken for a float.
 _TOKEN = re.compile(
     rb'(?P<vector>"embedding":"(?P<base64>[A-Za-z0-9+/]*=*)")'
     rb'|"(?:[^"\\]|\\.)*"'
@@ -25,13 +25,13 @@ _TOKEN = re.compile(
 )
 _ODD_EXPONENT = re.compile(rb"E|e\+|e-?0")
 
-#: Why a header is not compared at all.
+#: Headers that are not compared, and why.
 IGNORED = {
     "date": "the time of the answer",
     "connection": "between neighbours only",
     "keep-alive": "between neighbours only",
 }
-#: Why the proxy's answer has a header that the upstream's has not.
+#: Headers that only the proxy's answer has, and why.
 ADDED = {
     "x-request-id": "identifies the request in the logs",
     "server-timing": "where the time went; browsers show it",
@@ -39,7 +39,7 @@ ADDED = {
 }
 #: Times of each server's own; both must have them, as whole milliseconds.
 MEASURED = ("x-compute-time", "x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")
-#: Of an upstream's call: no truth for a request whose inputs travelled in several, or with those of others.
+#: Headers of one upstream call: meaningless for a request whose inputs were sent in several calls, or with others.
 OF_A_CALL = ("x-compute-tokens", "x-tokenization-time", "x-queue-time", "x-inference-time")
 
 
@@ -48,7 +48,7 @@ class Body:
     """A body taken apart.
 
     Attributes:
-        frame: All but the floats.
+        frame: All except the floats.
         floats: Their values, in order.
         spelling: What is odd about their texts.
     """
@@ -59,7 +59,7 @@ class Body:
 
 
 def take_apart(answer: SeenAnswer) -> Body:
-    """Return the floats of a JSON body and what is around them; a body of another type is all frame."""
+    """Return the floats of a JSON body and the text around them; a body of another type is all frame."""
     if answer.header("content-type") != "application/json":
         return Body(answer.body, (), frozenset())
     floats: list[float] = []
@@ -98,14 +98,14 @@ def compare(
     unlike: Sequence[str] = (),
     lacking: Sequence[str] = (),
 ) -> list[str]:
-    """Return what is wrong with an answer; empty when nothing is.
+    """Return what is wrong with an answer; empty if nothing is.
 
     Args:
         expected: The upstream's.
         got: The proxy's.
         tolerance: The largest difference of two floats.
         unlike: Headers that are not compared either.
-        lacking: Headers that the proxy's answer may lack.
+        lacking: Headers that may be missing in the proxy's answer.
     """
     faults = []
     if expected.status != got.status:
@@ -131,7 +131,7 @@ def compare_bodies(expected: SeenAnswer, got: SeenAnswer, tolerance: float) -> l
 
 
 def _distance(one: float, other: float) -> float:
-    """How far apart two floats are; NaN is near itself only."""
+    """The difference of two floats; NaN equals only NaN."""
     if math.isnan(one) or math.isnan(other):
         return 0.0 if math.isnan(one) and math.isnan(other) else math.inf
     return abs(one - other) if one != other else 0.0

@@ -1,4 +1,4 @@
-"""Where the proxy answers differently from its upstream on purpose: each difference once, with its reason and its check.
+"""Where the proxy answers differently from its upstream on purpose: each with its reason and its check.
 
 Headers that are not compared, and those that the proxy adds, are in `comparing`.
 """
@@ -49,13 +49,13 @@ def faults_of(
 
 
 def is_openai(case: Case) -> bool:
-    """Whether a case is of OpenAI's routes, or below their folder."""
+    """Whether a case is for one of OpenAI's routes, or for a path below `/v1/`."""
     path = case.path.partition("?")[0]
     return path in OPENAI_PATHS or path.startswith("/v1/")
 
 
 def without_id(proxy: SeenAnswer) -> SeenAnswer:
-    """The answer without the `id` at its beginning, where it has one: what goes on verbatim has none."""
+    """The answer without the `id` at its beginning, if it has one: requests passed through verbatim get none."""
     found = _ID.match(proxy.body)
     if found is None or proxy.header("content-length") != str(len(proxy.body)):
         return proxy
@@ -70,7 +70,7 @@ def _has_id(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
 
 
 def _openai_error(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
-    """TEI's flat fields as they are, and OpenAI's wrapper with the same message; text becomes the message.
+    """Expect TEI's flat fields unchanged, and OpenAI's wrapper with the same message; plain text becomes the message.
 
     The wrapper's `code` is a word or null, as OpenAI's is; TEI's is the status.
     """

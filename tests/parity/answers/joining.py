@@ -1,4 +1,4 @@
-"""What the upstream would say if it took long lists: its answers to the pieces, put together."""
+"""The upstream's answer if it took long lists: its answers to the pieces, joined."""
 
 import json
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ COUNTED = ("x-compute-characters", "x-compute-tokens")
 
 
 def joined(answers: Sequence[SeenAnswer], join: Join) -> SeenAnswer:
-    """Return one answer: the first that failed, or the bodies together, with their counts added.
+    """Return one answer: the first that failed, or the joined bodies, with their counts added.
 
-    Floats keep their texts: they are cut out and put in again as they were written.
+    Floats keep their texts: they are cut out and inserted again as written.
     """
     failed = next((answer for answer in answers if answer.status != 200), None)
     if failed is not None:

@@ -1,4 +1,4 @@
-"""The comparison itself: it must see every difference, or the other tests say nothing."""
+"""The comparison itself: it must detect every difference, or the other tests prove nothing."""
 
 import base64
 import struct
@@ -102,7 +102,7 @@ def faults(case: Case, upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
 
 
 def test_ranks_of_pieces_are_sorted_as_those_of_one() -> None:
-    """By score, and of equal ones the last first; every float as it was written."""
+    """By score, and of equal ones the last first; every float as written."""
     bodies = (
         b'[{"index":1,"text":"x","score":0.5},{"index":0,"text":"a","score":1e-7}]',
         b'[{"index":0,"text":"b","score":0.5}]',

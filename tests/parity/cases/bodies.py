@@ -1,4 +1,4 @@
-"""Bodies as the framework reads them: JSON's limits, shapes of a struct, content types, sizes."""
+"""Bodies as the framework reads them: limits of JSON, forms of a struct, content types, sizes."""
 
 import gzip
 from collections.abc import Iterator
@@ -103,7 +103,7 @@ CONTENT_TYPES = {
 
 
 def sizes(facts: Facts) -> Iterator[Case]:
-    """Bodies about the limit."""
+    """Bodies near the limit."""
     limit = facts.body_bytes_max
     for name, body in {
         "of an unknown key": b'{"inputs":"hello","x":"%b"}',

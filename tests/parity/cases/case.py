@@ -1,6 +1,6 @@
-"""What a case is: one request, and why the proxy's answer to it may differ. Knows no server.
+"""A case: one request, and why the proxy's answer to it may differ. Knows no server.
 
-A case is plain data, made from the facts of the model that the upstream serves: the same table is sent to an embedder,
+A case is plain data, made from the facts of the upstream's model: the same table is sent to an embedder,
 a classifier, a reranker or a SPLADE model, and a route that the model does not have is a case of its error.
 """
 
@@ -20,13 +20,13 @@ OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a case may depend on. The defaults are the packaged embedder's.
+    """The facts that a case may depend on. The defaults are the packaged embedder's.
 
     Attributes:
-        kind: What the model is for.
+        kind: The model's task.
         inputs_max: The longest list that the upstream takes.
         tokens_max: The longest input, in tokens.
-        dimensions: The length of a vector; 0 where the model has none.
+        dimensions: The length of a vector; 0 if the model returns none.
         body_bytes_max: The longest request body.
     """
 
@@ -38,7 +38,7 @@ class Facts:
 
     @property
     def characters_max(self) -> int:
-        """The longest input, in characters: beyond it nothing is tokenised."""
+        """The longest input, in characters: beyond it nothing is tokenized."""
         return 250 * self.tokens_max
 
 
@@ -51,11 +51,11 @@ class Case:
         method: As sent.
         path: As sent, percent signs included.
         body: As sent; None: no body.
-        headers: All that are sent, but for `host` and the body's length.
+        headers: All that are sent, except `host` and the body's length.
         is_chunked: The body is sent in chunks, without its length.
-        differs: Key of `differences.TABLE`, where the answers differ on purpose.
-        pieces: Bodies of the requests that the upstream does take and whose answers together are the expected one.
-        join: How they are put together.
+        differs: Key of `differences.TABLE`, if the answers differ on purpose.
+        pieces: Bodies of requests that the upstream accepts, whose joined answers are the expected one.
+        join: How they are joined.
     """
 
     id: str
@@ -91,7 +91,7 @@ def posts(path: str, bodies: Mapping[str, Json], **more: Any) -> Iterator[Case]:
 
 
 def split(name: str, path: str, body: Json, pieces: Sequence[Json], join: Join = "lists") -> Case:
-    """Return a POST of more inputs than the upstream takes at once, beside those that it does take."""
+    """Return a POST of more inputs than the upstream takes at once, with the pieces that it does take."""
     return post(name, path, body, pieces=tuple(map(encoded, pieces)), join=join)
 
 

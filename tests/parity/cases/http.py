@@ -60,7 +60,7 @@ ALIASED: dict[str, Json] = {
 
 
 def methods() -> Iterator[Case]:
-    """Methods that a route has not, and HEAD and OPTIONS."""
+    """Methods that a route does not have, and HEAD and OPTIONS."""
     for path in POSTS:
         for method in ("GET", "HEAD", "PUT"):
             yield bare(method, path)
@@ -79,7 +79,7 @@ def methods() -> Iterator[Case]:
 
 
 def cors() -> Iterator[Case]:
-    """A browser's questions."""
+    """A browser's preflight requests."""
     for path in ("/embed", "/", "/v1/embeddings", "/health", "/info", "/metrics", "/nothing", "/%65mbed", "/docs"):
         differs = "docs" if path == "/docs" else None
         yield bare("OPTIONS", path, differs=differs)
@@ -95,10 +95,10 @@ def cors() -> Iterator[Case]:
 
 
 def paths() -> Iterator[Case]:
-    """Paths that are none, and what may follow a path."""
+    """Unknown paths, and what may follow a path."""
     for path in UNKNOWN:
         yield bare("GET", path)
-        # The upstream's answer is that of its pages, where it has some: 405.
+        # If the upstream has pages, they answer: 405.
         yield post("is unknown", path, {"inputs": "a"}, differs="docs" if path.startswith("/docs/") else None)
     yield bare("HEAD", "/nothing")
     yield bare("DELETE", "/nothing")
@@ -135,7 +135,7 @@ def request_headers() -> Iterator[Case]:
 
 
 def cases(_facts: Facts) -> Iterator[Case]:
-    """All of HTTP."""
+    """All cases of HTTP."""
     yield from methods()
     yield from cors()
     yield from paths()

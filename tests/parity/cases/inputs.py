@@ -1,4 +1,4 @@
-"""The `inputs` of the embed routes, and `input` of OpenAI's: every member of the union, and what is none."""
+"""The `inputs` of the embed routes, and `input` of OpenAI's: every member of the union, and values that are not."""
 
 from collections.abc import Iterator
 
@@ -55,7 +55,7 @@ UNION: dict[str, Json] = {
     "number beyond 64 bits": [2**64],
 }
 
-#: The vocabulary has none of them, and no model of today has the largest id there is.
+#: None of them is in the vocabulary, and no current model has the largest possible id.
 UNKNOWN_IDS: dict[str, Json] = {
     "an unknown id": [101, 4_000_000_000, 102],
     "the largest id": [2**32 - 1],

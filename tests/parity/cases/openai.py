@@ -10,7 +10,7 @@ PATH, ALIAS = "/v1/embeddings", "/embeddings"
 
 
 def options(facts: Facts) -> dict[str, Json]:
-    """Every option beside `input`."""
+    """Every option besides `input`."""
     size = max(facts.dimensions, 1)
     return {
         "model": {"model": "text-embedding-3-small"},
@@ -77,7 +77,7 @@ def bodies(facts: Facts) -> Iterator[Case]:
 
 
 def cases(facts: Facts) -> Iterator[Case]:
-    """Both paths; the second has fewer, for it is the same handler."""
+    """Both paths; the second has fewer cases because the handler is the same."""
     yield from union(PATH, "input")
     yield from lists(PATH, "input", facts)
     yield from posts(PATH, {name: {"input": "hello world", **option} for name, option in options(facts).items()})

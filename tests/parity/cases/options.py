@@ -1,4 +1,4 @@
-"""The options of the embed routes: every value, null, wrong types, and how they meet with long texts."""
+"""The options of the embed routes: every value, null, wrong types, and their effect on long texts."""
 
 from collections.abc import Iterator
 
@@ -67,7 +67,7 @@ def vectors(facts: Facts) -> dict[str, Json]:
 
 
 def long_texts(path: str, facts: Facts) -> Iterator[Case]:
-    """Texts about the two limits of length."""
+    """Texts near the two limits of length."""
     room = facts.tokens_max - 2
     texts = {
         "as long as can be": "alpha " * room,
@@ -105,7 +105,7 @@ def long_texts(path: str, facts: Facts) -> Iterator[Case]:
 
 
 def meeting(facts: Facts) -> Iterator[Case]:
-    """Which of two faults is told, and options with more inputs than one call takes."""
+    """Which of two errors is reported, and options with more inputs than one call takes."""
     yield from posts(
         "/embed",
         {

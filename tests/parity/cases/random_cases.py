@@ -1,6 +1,6 @@
-"""Requests over the whole grammar of JSON: what a route reads and what it does not, in every spelling.
+"""Requests over the whole grammar of JSON: valid and invalid ones, in every spelling.
 
-Left out is what differs on purpose and what ends a real server: `differences.TABLE` and ids that no vocabulary has.
+Requests that differ on purpose or crash a real server are left out: `differences.TABLE` and ids that no vocabulary has.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.parity.cases.case import OPENAI_PATHS, Case, post
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
-#: The names of models and users that people really have, and what else a string may hold that is JSON outside of one.
+#: Realistic names of models and users, and strings that contain JSON syntax.
 STRINGS = (
     "text-embedding-ada-002",
     "Qwen/Qwen3-Embedding-0.6B",
@@ -58,7 +58,7 @@ NUMBERS = (
 LITERALS = ("null", "true", "false", "NaN")
 IDS = (101, 102, 1037, 2088, 7592, 0, 100, 103, 29_999)
 
-#: The fields of each route, with what is likely to be taken first.
+#: The fields of each route, the values most likely to be accepted first.
 FIELDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "/embed": {
         "inputs": (),
@@ -90,7 +90,7 @@ UNKNOWN = ("x", "metadata", "", "Inputs", "options", "\\u0069nput")
 
 @st.composite
 def cases(draw: Draw) -> Case:
-    """A POST to one of the routes, with a body that is nearly what it takes."""
+    """A POST to one of the routes, with a body that is almost valid."""
     path = draw(st.sampled_from(sorted(FIELDS)))
     fields = FIELDS[path]
     names = [name for name in fields if name in REQUIRED or draw(st.integers(0, 2)) == 0]
@@ -111,7 +111,7 @@ def cases(draw: Draw) -> Case:
 
 
 def some(count: int, number: int) -> list[Case]:
-    """Return so many different ones, the same for the same number."""
+    """Return this many different cases; the same seed gives the same cases."""
     found: dict[str, Case] = {}
 
     @seed(number)
@@ -136,7 +136,7 @@ def _value(draw: Draw, path: str, name: str, likely: tuple[Any, ...] | None) -> 
     if likely and draw(st.integers(0, 4)):
         return _spelled(draw, draw(st.sampled_from(likely)))
     found = _any(draw, 0)
-    # Taken as absent, and so a difference on purpose.
+    # Treated as absent: a difference on purpose.
     return b"0" if name == "encoding_format" and found == b"null" else found
 
 
@@ -153,7 +153,7 @@ def _inputs(draw: Draw, path: str) -> bytes:
 
 
 def _spelled(draw: Draw, value: Any) -> bytes:
-    """Write a value, blanks and escapes as they come."""
+    """Write a value with random white space and escapes."""
     if isinstance(value, str):
         return _string(draw, value)
     if isinstance(value, list):
@@ -181,7 +181,7 @@ def _any(draw: Draw, depth: int) -> bytes:
 
 def _string(draw: Draw, text: str) -> bytes:
     style = draw(st.integers(0, 11))
-    if style == 0:  # everything as an escape
+    if style == 0:  # every character as an escape
         return b'"' + b"".join(b"\\u%04x" % unit for unit in _units(text)) + b'"'
     if style == 1:
         return json.dumps(text).replace("/", "\\/").encode()

@@ -131,7 +131,7 @@ def predict(facts: Facts) -> Iterator[Case]:
 
 
 def rerank(facts: Facts) -> Iterator[Case]:
-    """Texts by how well they answer a query."""
+    """Texts ranked by how well they answer a query."""
     yield from posts("/rerank", RERANK)
     base = {"query": "what is a panda?", "texts": ["hi", "The giant panda is a bear.", "pandas"]}
     yield from posts("/rerank", {name: {**base, **option} for name, option in SCORING_OPTIONS.items()})
@@ -161,7 +161,7 @@ def similarity(facts: Facts) -> Iterator[Case]:
     yield post("a long text, not cut", "/similarity", {"inputs": long, "parameters": {"truncate": False}})
     yield post("parameters twice", "/similarity", b'{"inputs":{},"parameters":null,"parameters":null}')
     yield post("two positions", "/similarity", [["a", ["b"]], None])
-    size = facts.inputs_max - 1  # beside the source sentence
+    size = facts.inputs_max - 1  # besides the source sentence
     full = {"source_sentence": "number 7", "sentences": numbered(size)}
     yield post("a full list", "/similarity", {"inputs": full})
     for name, sentences in {

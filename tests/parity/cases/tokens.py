@@ -70,7 +70,7 @@ DECODE_OPTIONS: dict[str, Json] = {
 
 
 def tokenize(facts: Facts) -> Iterator[Case]:
-    """Texts to tokens, never cut."""
+    """Texts to tokens, never truncated."""
     yield from posts("/tokenize", {name: {"inputs": value} for name, value in TOKENIZE_INPUTS.items()})
     for name, option in TOKENIZE_OPTIONS.items():
         yield post(name, "/tokenize", {"inputs": ["hello world", "a"], **option})
@@ -118,7 +118,7 @@ def decode(facts: Facts) -> Iterator[Case]:
 
 
 def long_lists(path: str, key: str, full: list[Json], empty: Json, facts: Facts) -> Iterator[Case]:
-    """As many items as the upstream takes, and more."""
+    """The longest lists that the upstream takes, and longer ones."""
     yield post("a full list", path, {key: full})
     for name, items in {
         "one more than a full list": [*full, full[0]],

@@ -1,4 +1,4 @@
-"""/vertex: many requests in one envelope, each with its own options."""
+"""/vertex: many requests in one body, each with its own options."""
 
 from collections.abc import Iterator
 
@@ -54,7 +54,7 @@ ENVELOPES: dict[str, Json] = {
 
 
 def cases(facts: Facts) -> Iterator[Case]:
-    """Envelopes, and what is in them."""
+    """The body, and the instances in it."""
     yield from posts("/vertex", {name: {"instances": value} for name, value in INSTANCES.items()})
     yield from posts("/vertex", ENVELOPES)
     yield post(

@@ -1,4 +1,4 @@
-"""The embedder's server in the test's own process, and a client that shows all of an answer."""
+"""The embedder's server in the test's own process, and a client that returns the whole answer."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any

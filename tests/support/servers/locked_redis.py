@@ -1,6 +1,6 @@
-"""A real Redis as we deploy it: `deploy/redis/start.sh` with its users, behind TLS, with certificates of the tests' own.
+"""A real Redis as we deploy it: `deploy/redis/start.sh` with its users, with TLS and test certificates.
 
-A server that was built without TLS has the same users, and is asked in plain text.
+A server that was built without TLS has the same users, and is used in plain text.
 """
 
 import contextlib
@@ -22,16 +22,16 @@ from tests.support.processes import free_port
 
 DEPLOYED = ROOT / "deploy" / "redis"
 PASSWORD = "p455word-0f-7h3-queue"
-ADMIN = "user admin reset on >admin ~* &* +@all\n"  # for the tests to look with; nobody else has such a one
+ADMIN = "user admin reset on >admin ~* &* +@all\n"  # for the tests' own checks only
 
 
 class LockedRedis:
     """One server process.
 
     Attributes:
-        output: What it has written goes there.
+        output: The file for its output.
         pid: Of the server.
-        has_tls: Whether it can speak TLS; it then speaks nothing else. Known when it was started.
+        has_tls: Whether it can speak TLS; it then accepts nothing else. Known after the start.
     """
 
     def __init__(self, folder: Path, namespace: str, program: str = "") -> None:
@@ -46,21 +46,21 @@ class LockedRedis:
 
     @property
     def url(self) -> str:
-        """The address as the workers and batchers have it."""
+        """The URL for workers and batchers."""
         return self.url_of("autobatch", PASSWORD)
 
     @property
     def admin_url(self) -> str:
-        """The address of a user who may do everything."""
+        """The URL of a user with all permissions."""
         return self.url_of("admin", "admin")
 
     def url_of(self, user: str, password: str) -> str:
-        """Return the address for another user."""
+        """Return the URL for another user."""
         plain = f"redis://{user}:{password}@127.0.0.1:{self._port}/0"
         return f"{plain.replace('redis', 'rediss', 1)}?ssl_ca_certs={self._folder}/ca.crt" if self.has_tls else plain
 
     def start(self) -> None:
-        """Start, and return when it answers."""
+        """Start, and return once it answers."""
         folder = self._folder
         tls = tls_options(folder, self._port)
         self.has_tls = speaks_tls(self._program, tls, folder)
@@ -92,25 +92,25 @@ class LockedRedis:
             self._process.wait()
 
     def refused(self) -> list[str]:
-        """Return what users asked for and were not allowed to do: `user command-or-key`."""
+        """Return the commands and keys that users were denied: `user command-or-key`."""
         with Redis.from_url(self.admin_url) as redis:
             log = redis.acl_log()
         return [f"{entry['username']} {entry['object']}" for entry in log]
 
     def forget(self) -> None:
-        """Empty it, and what it remembers of refusals."""
+        """Delete its keys and its log of refusals."""
         with Redis.from_url(self.admin_url) as redis:
             redis.flushall()
             redis.acl_log_reset()
 
 
 def plain_options(port: int) -> dict[str, object]:
-    """Return what makes a server listen on loopback."""
+    """Return the options to listen on loopback."""
     return {"port": port, "bind": "127.0.0.1"}
 
 
 def tls_options(folder: Path, port: int) -> dict[str, object]:
-    """Return what makes a server listen on loopback with TLS only; its certificates are written to the folder."""
+    """Return the options to listen on loopback with TLS only; writes the certificates to the folder."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1", "localhost")
     authority.cert_pem.write_to_path(folder / "ca.crt")
@@ -122,14 +122,14 @@ def tls_options(folder: Path, port: int) -> dict[str, object]:
 
 
 def words(options: Mapping[str, object]) -> list[str]:
-    """Return them as a command line."""
+    """Return the options as a command line."""
     return [str(word) for name, value in options.items() for word in (f"--{name}", value)]
 
 
 def speaks_tls(program: str, tls: Mapping[str, object], folder: Path) -> bool:
     """Whether a server starts with these options and answers. One that was built without TLS ends at once.
 
-    Nothing else tells: Valkey has the options also where it has no TLS, and words for it that differ from Redis's.
+    There is no other way to know: Valkey accepts the options even without TLS, and its messages differ from Redis's.
     """
     url = f"rediss://127.0.0.1:{tls['tls-port']}/0?ssl_ca_certs={tls['tls-ca-cert-file']}"
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""A real Redis of the tests' own, on a unix socket: nothing of the machine's is touched."""
+"""A real Redis of the tests' own, on a unix socket: it does not touch the machine's own."""
 
 import contextlib
 import socket
@@ -19,7 +19,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *options: str) -> None:
-        """Start, and return when it answers."""
+        """Start, and return once it answers."""
         self._process = subprocess.Popen(
             [*self._program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", *options],
             stdout=subprocess.DEVNULL,
@@ -38,7 +38,7 @@ class RedisServer:
         return self._process.pid
 
     def kill(self) -> None:
-        """End it without a chance to say goodbye."""
+        """Kill it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

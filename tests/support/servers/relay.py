@@ -1,4 +1,7 @@
-"""A wire between two processes that a test can hold, slow down or cut. TCP or unix sockets, in the test's own loop."""
+"""A connection between two processes that a test can hold, delay or cut.
+
+TCP or unix sockets, in the test's own loop.
+"""
 
 import asyncio
 import re
@@ -37,10 +40,11 @@ class Way:
     """One direction of a relay.
 
     Attributes:
-        delay_s: How long bytes are under way.
-        held: Chunks that are kept back, in order, and whose they are; None lets them pass. An empty chunk is the end.
-        under_way: Delayed chunks and when they arrive.
-        watches: What is looked for in chunks, who waits for it, and what is done at once, before the chunk is carried.
+        delay_s: The delay of each chunk.
+        held: Chunks that are held back, in order, with their wires; None lets chunks pass. An empty chunk is the end.
+        under_way: Delayed chunks and the times of their arrival.
+        watches: Bytes to find in chunks, the future that waits for them, and a function to call before the chunk is
+            forwarded.
     """
 
     delay_s: float = 0.0
@@ -49,17 +53,17 @@ class Way:
     watches: list[tuple[bytes, asyncio.Future[Wire], Callable[[], None]]] = field(default_factory=list)
 
     def hold(self) -> None:
-        """Keep everything back from now on."""
+        """Hold everything back from now on."""
         self.held = [] if self.held is None else self.held
 
     def release(self) -> None:
-        """Let go of what was held, and hold no more."""
+        """Release what was held, and hold no more."""
         held, self.held = self.held or [], None
         for _, writer, data in held:
             _write(writer, data)
 
     async def sees(self, pattern: bytes, then: Callable[[], None] = lambda: None) -> Wire:
-        """Return the wire of the next chunk in which this is found; `then` is called before the chunk is carried."""
+        """Return the wire of the next chunk in which this is found; `then` is called before the chunk is forwarded."""
         future: asyncio.Future[Wire] = asyncio.get_running_loop().create_future()
         watch = (pattern, future, then)
         self.watches.append(watch)
@@ -69,7 +73,7 @@ class Way:
             self.watches.remove(watch)
 
     def holds(self, pattern: bytes, wire: Wire | None = None) -> bool:
-        """Whether bytes in which this is found are kept back, of this wire or of any."""
+        """Whether a chunk that contains this is held back, on this wire or on any."""
         return any(re.search(pattern, data) for each, _, data in self.held or () if wire in (None, each))
 
     def carry(self, wire: Wire, writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -85,7 +89,7 @@ class Way:
             _write(writer, data)
 
     def _delay(self, writer: asyncio.StreamWriter, data: bytes) -> None:
-        """Write it later, and behind what is under way."""
+        """Write it later, after the chunks that are delayed already."""
         loop = asyncio.get_running_loop()
         chunks = self.under_way.setdefault(writer, deque())
         due_s = max(loop.time() + self.delay_s, chunks[-1][0] if chunks else 0.0)
@@ -101,7 +105,7 @@ class Way:
 
 
 class Relay:
-    """Listens at `listen`, and connects each client to `target`; one whose target is away is dropped."""
+    """Listens at `listen`, and connects each client to `target`; a client is dropped if its target is not reachable."""
 
     def __init__(self, listen: SocketAddress, target: SocketAddress) -> None:
         self.forward = Way()
@@ -120,14 +124,14 @@ class Relay:
             self._server = await asyncio.start_server(self._serve, *self._listen, backlog=4096)
 
     async def stop(self) -> None:
-        """Listen no more, and drop everybody."""
+        """Stop listening, and drop all connections."""
         if self._server is not None:
             self._server.close()
         self.cut()
         await asyncio.gather(*self._tasks)  # each ends with its wire
 
     def black_hole(self) -> None:
-        """Swallow everything; connections stay, and new ones are accepted."""
+        """Drop all bytes; connections stay open, and new ones are accepted."""
         self.forward.hold()
         self.backward.hold()
 
@@ -136,7 +140,7 @@ class Relay:
         self.forward.delay_s = self.backward.delay_s = delay_s
 
     def cut(self) -> None:
-        """Drop all connections, and what was held on them."""
+        """Drop all connections, and the chunks that were held on them."""
         for wire in list(self._wires):
             wire.cut()
         for way in (self.forward, self.backward):
@@ -167,7 +171,7 @@ class Relay:
 
 
 async def _pump(wire: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: Way) -> None:
-    """Carry one direction of one wire until it ends; the other end learns of it in its turn."""
+    """Carry one direction of one wire until it ends; then the other end is closed, too."""
     data = b"-"
     while data:
         data = b""

@@ -1,4 +1,7 @@
-"""The whole path as processes, with the real model: Redis, embedder, batcher and one worker. For what only reads answers."""
+"""The whole path as processes, with the real model: Redis, embedder, batcher and one worker.
+
+For tests that only read answers.
+"""
 
 import asyncio
 import urllib.error
@@ -12,7 +15,7 @@ from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-START_S = 25.0  # the embedder builds its graph anew: one cached by older code must not stand in for this code's
+START_S = 25.0  # the embedder builds its graph: one cached by older code must not be used
 
 
 @contextmanager
@@ -27,7 +30,7 @@ def served_model(**proxy: object) -> Iterator[str]:
         upstream = f"http://127.0.0.1:{model}"
         for module, settings in (
             ("embedder", {"embedder_port": model, "embedder_threads": 1, "embedder_cache_dir": folder}),
-            # What the model is not for is a 424, which would be asked for again: one attempt is enough here.
+            # A route that the model does not serve is a 424, which would be retried: one attempt is enough here.
             ("batcher", {"inference_url": upstream, "batcher_port": 0, "upstream_attempts": 1}),
             ("proxy", {"host": "127.0.0.1", "port": port, "web_concurrency": 1, **proxy}),
         ):

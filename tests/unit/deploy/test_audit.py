@@ -1,4 +1,4 @@
-"""`make audit` never takes silence for a clean bill."""
+"""`make audit` never takes a missing answer for a good one."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ def audit() -> ModuleType:
 
 
 def program(folder: Path, output: str) -> str:
-    """A pip-audit that says this."""
+    """A pip-audit with this output."""
     (folder / "said").write_text(output)
     path = folder / "pip-audit"
     path.write_text(f"#!/bin/sh\ncat {folder}/said\necho it went wrong >&2\n")

@@ -1,4 +1,4 @@
-"""What is deployed is whole: probes, limits, no privileges, and nothing that is named and is not there."""
+"""The deployment is complete: probes, limits, no privileges, and everything that it names exists."""
 
 import json
 import re
@@ -27,7 +27,7 @@ Manifest = dict[str, Any]
 
 
 def manifests() -> list[Manifest]:
-    """All that `apply -k` makes, before kustomize has been at it."""
+    """All objects of `apply -k`, before kustomize changes them."""
     files = [path for path in sorted(KUBERNETES.glob("*.yaml")) if path.name != "kustomization.yaml"]
     return [each for path in files for each in yaml.safe_load_all(path.read_text()) if each]
 
@@ -79,7 +79,7 @@ def test_every_container_has_probes_and_limits_and_no_privileges(deployment: Man
 
 @pytest.mark.parametrize("name", ["proxy", "batcher", "nginx"])
 def test_readiness_asks_for_health_and_liveness_for_the_process(name: str) -> None:
-    """A liveness that asks Redis would restart every worker while Redis is away."""
+    """A liveness probe that asks Redis would restart every worker while Redis is unavailable."""
     (deployment,) = (each for each in manifests() if each["kind"] == "Deployment" and each["metadata"]["name"] == name)
     (container,) = containers(deployment)
     assert container["readinessProbe"]["httpGet"]["path"] == "/health"
@@ -128,7 +128,7 @@ def test_whatever_is_named_is_there() -> None:
 
 
 def test_every_variable_is_a_setting() -> None:
-    """A misspelt one would be ignored, and with it perhaps who may ask."""
+    """A misspelt one would be ignored, perhaps the one that requires a key."""
     given = {line.partition("=")[0] for line in (KUBERNETES / "settings.env").read_text().splitlines()}
     for deployment in manifests():
         if deployment["kind"] == "Deployment" and deployment["metadata"]["name"] in ("proxy", "batcher"):
@@ -179,7 +179,7 @@ def test_the_image_is_nobodys() -> None:
 
 @pytest.fixture
 def rendered(tmp_path: Path) -> list[Manifest]:
-    """What `apply -k` sends, made as its head says, in a copy."""
+    """The objects of `apply -k`, made in a copy as its head describes."""
     if not shutil.which("kubectl") or not shutil.which("openssl"):
         pytest.skip("needs kubectl and openssl")
     for folder in ("deploy", "nginx"):

@@ -1,4 +1,4 @@
-"""Every setting, by each of its names, reaches the container that it belongs to: none is dropped on the way."""
+"""Every setting, by each of its names, reaches its container: none is dropped."""
 
 import os
 import re
@@ -55,7 +55,7 @@ EVERY = [
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither in the environment nor in files."""
+    """No setting in the environment or in files."""
     monkeypatch.chdir(tmp_path)
     for name in list(os.environ):
         if name.lower() in every_name() or name in COMPOSE_NAMES:
@@ -89,7 +89,7 @@ def parsed(file: Path) -> dict[str, Any]:
 
 
 def service(name: str, given: Mapping[str, str]) -> dict[str, Any]:
-    """A service of docker-compose.yml for somebody whose `.env` is `given`."""
+    """A service of docker-compose.yml with `given` as `.env`."""
     made: dict[str, Any] = interpolated(parsed(COMPOSE_FILES[0])[name], given)
     if "extends" in made:
         base = interpolated(parsed(ROOT / made["extends"]["file"])[made["extends"]["service"]], given)
@@ -119,7 +119,7 @@ def is_path(name: str) -> bool:
 def test_in_compose_every_name_of_every_setting_reaches_its_container(
     monkeypatch: pytest.MonkeyPatch, process: str, name: str, alias: str
 ) -> None:
-    """A key that is dropped leaves the doors open; a path is of this machine and must be mounted."""
+    """Without its key a service would be open; a path is on the host and must be mounted."""
     settings = PROCESSES[process]
     given = {alias.upper(): sample(name, settings.model_fields[name]), "UPSTREAM": "embedder"}
     made = service(SERVICES[process], given)
@@ -175,7 +175,7 @@ def test_an_upstream_of_others_is_not_hidden_by_our_own() -> None:
 
 
 def test_the_names_that_are_docker_composes_are_those_that_its_files_take() -> None:
-    """They may stand in a `.env` beside our settings, and no others may."""
+    """They may be in `.env` together with our settings, and no others may."""
     taken = {name for file in COMPOSE_FILES for name in re.findall(r"\$\{(\w+)", file.read_text())}
     for file in COMPOSE_FILES:
         for each in parsed(file).values():
@@ -185,7 +185,7 @@ def test_the_names_that_are_docker_composes_are_those_that_its_files_take() -> N
 
 @pytest.mark.parametrize(("process", "name"), [(p, n) for p in ("proxy", "batcher") for n in PROCESSES[p].model_fields])
 def test_in_kubernetes_every_setting_of_the_settings_file_reaches_its_container(process: str, name: str) -> None:
-    """What a manifest sets itself beats the settings file, so only what is made of the secrets may be there."""
+    """A manifest's own values override the settings file, so only values made from secrets may be there."""
     documents = yaml.safe_load_all((KUBERNETES / f"{process}.yaml").read_text())
     (deployment,) = (each for each in documents if each and each["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]

@@ -1,4 +1,4 @@
-"""A wrong answer is seen: byte for byte on the fakes, as vectors on a real model."""
+"""A wrong answer is detected: byte for byte with the fakes, as vectors with a real model."""
 
 import orjson
 import pytest

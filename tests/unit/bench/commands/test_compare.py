@@ -1,4 +1,4 @@
-"""Which sides the URLs of `autobatch bench compare` are."""
+"""The sides for the URLs of `autobatch bench compare`."""
 
 import pytest
 import typer

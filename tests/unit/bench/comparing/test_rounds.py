@@ -1,4 +1,4 @@
-"""From runs to figures: counts, medians of neighbouring rounds, faults in words, parts of a request's time."""
+"""From runs to figures: counts, medians of pairs of rounds, sentences about bad answers, parts of a request's time."""
 
 from collections import Counter
 
@@ -6,7 +6,7 @@ import pytest
 
 from autobatch_bench.comparing.rounds import Round, Spread, difference, faults, ratio, summed_up
 from autobatch_bench.comparing.sides import parts_ms
-from autobatch_bench.load.outcome import NO_ANSWER, Outcome, percentile_ms
+from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome, percentile_ms
 from autobatch_bench.systems.server_timing import batch_buckets, batches_between, in_flight_inputs, median_parts_ms
 from autobatch_bench.systems.server_timing import parts_ms as parts_of
 
@@ -19,19 +19,19 @@ autobatch_in_flight_inputs 31.0
 """
 
 
-def round_of(side: str, outcome: Outcome | None = None, **parts: float) -> Round:
+def round_of(side: str, outcome: LoadOutcome | None = None, **parts: float) -> Round:
     head = ", ".join(f"{name};dur={ms}" for name, ms in parts.items())
-    outcome = outcome or Outcome(1.0, [0.01] * 10)
+    outcome = outcome or LoadOutcome(1.0, [0.01] * 10)
     outcome.heads = [f"HTTP/1.1 200 OK\r\nServer-Timing: {head}\r\nX: y\r\n\r\n".encode()] if parts else []
     return summed_up(side, "short", "1 in flight", outcome, {"worker": 0.001})
 
 
 def at(side: str, count: int) -> Round:
-    return round_of(side, Outcome(1.0, [1 / count] * count))
+    return round_of(side, LoadOutcome(1.0, [1 / count] * count))
 
 
 def test_wrong_and_failed_answers_are_counted_apart() -> None:
-    outcome = Outcome(2.0, [0.1] * 10, wrong=3, failed=Counter({503: 2, NO_ANSWER: 1}))
+    outcome = LoadOutcome(2.0, [0.1] * 10, wrong=3, failed=Counter({503: 2, NO_ANSWER: 1}))
     found = round_of("proxy", outcome)
     assert (found.right, found.wrong, found.failed, found.bad) == (7, 3, {503: 2, 0: 1}, 6)
     assert found.per_second == 3.5
@@ -39,8 +39,8 @@ def test_wrong_and_failed_answers_are_counted_apart() -> None:
 
 
 def test_an_upstream_asked_directly_may_refuse_and_the_proxy_may_not() -> None:
-    def refusing() -> Outcome:
-        return Outcome(1.0, [0.1], failed=Counter({429: 5}))
+    def refusing() -> LoadOutcome:
+        return LoadOutcome(1.0, [0.1], failed=Counter({429: 5}))
 
     assert (round_of("direct", refusing()).refused, round_of("direct", refusing()).bad) == (5, 0)
     assert (round_of("proxy", refusing()).refused, round_of("proxy", refusing()).bad) == (0, 5)

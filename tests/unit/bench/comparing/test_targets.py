@@ -1,4 +1,4 @@
-"""Targets against figures."""
+"""Targets compared with figures."""
 
 import pytest
 

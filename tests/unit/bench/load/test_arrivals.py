@@ -14,7 +14,7 @@ def test_arrivals_come_at_the_rate_and_by_chance() -> None:
     starts = list(poisson(200, 50, seed=3))
     gaps = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert len(starts) == pytest.approx(200 * 50, rel=0.05)
-    assert statistics.stdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.05)  # as of an exponential
+    assert statistics.stdev(gaps) == pytest.approx(statistics.mean(gaps), rel=0.05)  # as in an exponential distribution
     assert starts == sorted(starts)
     assert starts[-1] < 50
 
@@ -24,7 +24,7 @@ def test_the_same_seed_is_the_same_traffic() -> None:
 
 
 def test_a_stall_is_seen_by_everybody_who_would_have_come_meanwhile() -> None:
-    """One connection, a request each 10 ms, and a server that stalls for 0.5 s: fifty latencies tell of it, not one."""
+    """One connection, a request each 10 ms, and a server that stalls for 0.5 s: fifty latencies show it, not one."""
     arrivals = Arrivals(number / 100 for number in range(200))
     latencies: list[float] = []
     now_s, free_s = 0.0, 0.5

@@ -1,4 +1,4 @@
-"""What the bench sends: the same for the same seed, never the same text twice, and of the promised kind."""
+"""What the bench sends: equal for equal seeds, never the same text twice, and of the right kind."""
 
 import itertools
 import statistics
@@ -25,7 +25,7 @@ WORKLOADS = [*map(make, WorkloadKind), several_short(2)]
 
 
 def body(workload: Workload, serial: int) -> dict[str, object]:
-    """Return the JSON of a request, after a look at its head."""
+    """Return the JSON of a request, after checking its head."""
     head, _, raw = workload.request(serial).partition(b"\r\n\r\n")
     assert head.startswith(f"POST {workload.path} HTTP/1.1\r\n".encode())
     assert f"Content-Length: {len(raw)}".encode() in head.split(b"\r\n")
@@ -42,7 +42,7 @@ def test_a_seed_makes_the_same_texts_again_and_another_makes_others(kind: Worklo
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=lambda workload: workload.name)
 def test_no_text_is_sent_twice(workload: Workload) -> None:
-    """The stems repeat after some thousand requests; the number does not."""
+    """The stems repeat after several thousand requests; the number does not."""
     texts = [text for serial in range(MANY) for text in workload.texts(serial)]
     assert len(set(texts)) == len(texts) == MANY * workload.inputs
 

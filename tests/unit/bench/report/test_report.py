@@ -12,13 +12,13 @@ from autobatch_bench.commands import report
 from autobatch_bench.comparing.promises import TARGETS, TargetResult
 from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
 from autobatch_bench.comparing.sides import Comparison
-from autobatch_bench.load.outcome import Outcome
+from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.report import facts, grids, page, results
 
 
 def pair(direct: int, proxy: int) -> Pair:
-    def one(count: int) -> Outcome:
-        return Outcome(1.0, [(1 + number % 7) / count for number in range(count)])
+    def one(count: int) -> LoadOutcome:
+        return LoadOutcome(1.0, [(1 + number % 7) / count for number in range(count)])
 
     return {
         side: summed_up(side, "short", "2 in flight", one(count), {"worker": 0.001})
@@ -89,11 +89,11 @@ def test_a_report_is_one_folder_that_fetches_nothing(tmp_path: Path) -> None:
     assert "https:" not in html
     assert "<script" not in html
     assert "<link" not in html
-    pictures = sorted(file.name for file in tmp_path.glob("*.png"))
+    pictures = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.glob("*/*.png"))
     assert sorted(re.findall('src="([^"]*)"', html)) == pictures
     assert len(pictures) == 8
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    assert {file.name for file in tmp_path.iterdir()} == {*pictures, "report.html", "results.jsonl"}
+    assert {file.name for file in tmp_path.iterdir()} == {"tei-queue", "report.html", "results.jsonl"}
 
 
 def test_every_round_is_one_line_with_its_place() -> None:

@@ -1,4 +1,4 @@
-"""`.env.example` and the README's table are what the settings are."""
+"""`.env.example` and the README's table match the settings."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ README = settings_docs.ROOT / "README.md"
 
 
 class Example(CommonSettings):
-    """One of each kind."""
+    """One setting of each kind."""
 
     size: int = Field(3, ge=1, le=9, description="a size")
     least: float = Field(0.5, ge=0, description="a least")

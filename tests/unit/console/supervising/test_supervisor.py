@@ -16,9 +16,9 @@ from autobatch_console.supervising.supervisor import StartError, Supervisor, how
 from autobatch_console.up.parts import Part, Ready
 from tests.support.waiting import wait_until
 
-# Says PONG on a socket, and on SIGTERM writes its name into `stopped` and ends, unless it was told to stay.
-# The signal is waited for, not handled: Python runs a handler between two steps of its own, so that one which comes just
-# before a blocking `accept` would be heard at the next client, who may never come.
+# Says PONG on a socket, and on SIGTERM writes its name into `stopped` and ends, unless its wish is to stay.
+# The signal is waited for, not handled: Python runs a handler between two of its own steps, so a signal just before a
+# blocking `accept` would be handled only at the next client, which may never come.
 STAND_IN = """
 import contextlib, os, signal, socket, subprocess, sys, threading
 path, wish = sys.argv[1], sys.argv[2]
@@ -26,7 +26,7 @@ path, wish = sys.argv[1], sys.argv[2]
 def serve(listener):
     while True:
         client, _ = listener.accept()
-        with contextlib.suppress(OSError), client:  # who waited in vain has gone
+        with contextlib.suppress(OSError), client:  # the client may have disconnected
             client.recv(99)
             client.sendall(b"+OK\\r\\n" if wish == "sulk" else b"+PONG\\r\\n")
 
@@ -59,7 +59,7 @@ def folder() -> Iterator[Path]:
 
 
 class SupervisedParts:
-    """A supervisor, and what it said."""
+    """A supervisor, and its messages."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -97,7 +97,7 @@ def is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # Orphans are reaped by whoever is process 1, which may take its time.
+    # Process 1 reaps orphans, which may take some time.
     return ") Z " not in Path(f"/proc/{pid}/stat").read_text() if sys.platform == "linux" else True
 
 
@@ -181,7 +181,7 @@ async def test_a_part_that_cannot_be_started_again_is_tried_again(house: Supervi
 
 
 async def test_what_a_dead_part_leaves_behind_is_ended_before_it_starts_again(house: SupervisedParts) -> None:
-    """A killed nginx master leaves workers behind, who hold the port."""
+    """A killed nginx master leaves workers behind, which hold the port."""
     (first,) = await house.supervisor.start((house.part("a", "spawn"),), 10)
     house.supervisor.all_are_up()
     child = int((house.folder / "a.child").read_text())

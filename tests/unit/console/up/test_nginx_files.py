@@ -1,4 +1,4 @@
-"""What nginx is told."""
+"""The files for nginx."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which Redis and which nginx are taken, with made-up ones in folders of their own."""
+"""Which Redis and which nginx are used, with fake programs in folders of their own."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from autobatch_console.up.programs import NotFoundError, Program
 
 
 def put(folder: Path, name: str, answer: str, status: int = 0) -> str:
-    """Make a program that says something; return its path."""
+    """Make a program that prints something; return its path."""
     folder.mkdir(exist_ok=True)
     file = folder / name
     file.write_text(f"#!/bin/sh\necho '{answer}'\nexit {status}\n")

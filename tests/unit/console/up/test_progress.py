@@ -26,7 +26,7 @@ def told(capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
 def test_with_keys_the_call_has_a_place_for_one_and_no_key(
     capsys: pytest.CaptureFixture[str], keys: dict[str, Any]
 ) -> None:
-    """Without it the call that is printed would get a 401."""
+    """Without it, the printed command would get a 401."""
     output = told(capsys, **keys)
 
     assert '-H "authorization: Bearer $KEY"' in output

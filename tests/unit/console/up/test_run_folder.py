@@ -1,4 +1,4 @@
-"""The folder of a run: private, short, ours alone, and gone afterwards."""
+"""The folder of a run: private, with a short path, not shared, and removed afterwards."""
 
 import stat
 from pathlib import Path

@@ -11,7 +11,7 @@ from autobatch_shared.settings.loading import SettingsError, names_of, read
 
 @pytest.fixture(autouse=True)
 def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither in the environment nor in files."""
+    """No setting in the environment or in files."""
     monkeypatch.chdir(tmp_path)
     for process in PROCESSES.values():
         for name, field in process.model_fields.items():

@@ -1,4 +1,4 @@
-"""What `autobatch up` decides to run, from settings and what was found."""
+"""What `autobatch up` decides to run, from the settings and the machine."""
 
 import signal
 from pathlib import Path
@@ -19,7 +19,7 @@ NGINX = Program("nginx", ("/sbin/nginx", "-p", "/run/ab/nginx/"), "1.22.1")
 
 
 def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = None, **settings: Any) -> StartPlan:
-    """Plan with what a usual machine has, but for what the test says."""
+    """Plan for a usual machine, except for the test's arguments."""
     found: dict[str, Any] = {
         "run_dir": RUN_DIR,
         "redis": REDIS,
@@ -57,7 +57,7 @@ def test_each_worker_is_a_process_with_a_socket_of_its_own() -> None:
     envs = [part(made(), name).env for name in ("proxy-1", "proxy-2")]
     assert [env["UDS_PATH"] for env in envs] == ["/run/ab/proxy-1.sock", "/run/ab/proxy-2.sock"]
     assert [env["WEB_CONCURRENCY"] for env in envs] == ["1", "1"]
-    # One folder of counters, so that a scrape of any worker speaks for all.
+    # One folder of counters, so that a scrape of any worker counts all of them.
     assert {env["PROMETHEUS_MULTIPROC_DIR"] for env in envs} == {"/run/ab/metrics"}
 
 

@@ -1,4 +1,4 @@
-"""Bodies of the routes beside /embed and /tokenize, in TEI's words where they do not fit."""
+"""Bodies of the routes other than /embed and /tokenize, with TEI's messages for invalid ones."""
 
 import orjson
 import pytest
@@ -12,7 +12,7 @@ SYNTAX = "Failed to parse the request body as JSON: "
 
 
 def refusal(route: str, body: object) -> str:
-    """The text of the 422 for a body, without its head and its place."""
+    """The text of the 422 for a body, without its prefix and its position."""
     with pytest.raises(BodyError) as caught:
         getattr(bodies, route)(body if isinstance(body, bytes) else orjson.dumps(body))
     assert caught.value.status == 422

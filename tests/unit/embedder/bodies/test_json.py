@@ -1,4 +1,4 @@
-"""What the embedder says to a body that does not fit: status, words and column of a real text-embeddings-inference 1.9.3."""
+"""The embedder's answers to invalid bodies: status, message and column of a real text-embeddings-inference 1.9.3."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The bytes of answers, the similarity of vectors, and who may ask."""
+"""The bytes of answers, the similarity of vectors, and which requests need a key."""
 
 from base64 import b64decode
 

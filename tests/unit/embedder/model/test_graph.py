@@ -128,7 +128,7 @@ def tensors() -> dict[str, Array]:
 
 @pytest.fixture
 def folder(tmp_path: Path, tensors: dict[str, Array]) -> Path:
-    """A folder that can be served, but for its tokenizer, which is an empty file."""
+    """A folder that can be served, except that its tokenizer is an empty file."""
     path = tmp_path / "model"
     write_json(path / "config.json", CONFIG)
     write_json(path / "modules.json", MODULES)

@@ -27,7 +27,7 @@ def prompted(tmp_path: Path) -> TextTokenizer:
 
 
 def load(path: Path, prompts: dict[str, str] | None) -> TextTokenizer:
-    """Write a tokenizer.json that, like MiniLM's, cuts and pads to a length of its own."""
+    """Write a tokenizer.json that, like MiniLM's, truncates and pads to a length of its own."""
     words = Tokenizer(models.WordLevel({word: id_ for id_, word in enumerate(WORDS)}, unk_token="[UNK]"))
     words.normalizer = normalizers.Lowercase()
     words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -108,14 +108,14 @@ def test_the_first_faulty_input_is_the_one_told(
 
 
 def test_a_text_over_the_character_limit_is_cut_at_that_byte(tokenizer: TextTokenizer) -> None:
-    """Cutting shows on the left side only: without it the last word would be kept."""
+    """Truncation is visible only on the left side: without it the last word would be kept."""
     text = "b " * (CHARACTERS_MAX // 2) + "c"
 
     assert tokenizer.encode([text], None, "left", truncate=True) == [[START, B, B, B, B, END]]
 
 
 def test_a_text_is_left_whole_where_the_cut_would_split_a_character(tokenizer: TextTokenizer) -> None:
-    """The 'é' of two bytes lies across the limit, so TEI skips the cut."""
+    """The 'é' of two bytes is across the limit, so TEI does not truncate."""
     text = "b" * (CHARACTERS_MAX - 1) + "é b c"
 
     assert tokenizer.encode([text], None, "left", truncate=True) == [[START, UNKNOWN, B, C, END]]

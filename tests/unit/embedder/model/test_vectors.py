@@ -1,4 +1,4 @@
-"""What happens to pooled vectors, and the names of the metrics."""
+"""The steps after pooling, and the names of the metrics."""
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def test_a_vector_of_zeros_becomes_nan_and_spoils_no_other() -> None:
 
 
 def test_the_result_is_float32_in_one_piece() -> None:
-    """What orjson prints, and all it prints."""
+    """Everything that orjson prints."""
     for normalize in (True, False):
         vectors = finish(POOLED, 2, normalize=normalize)
         assert vectors.dtype == np.float32
