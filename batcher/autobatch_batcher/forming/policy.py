@@ -1,7 +1,7 @@
 """What decides how much is claimed and which batch leaves: the protocol that every policy of BATCH_POLICY keeps. Pure.
 
 The working loop asks and does what the policy answers. A policy reads no clock: a moment is passed in, and the loop tells
-it what it learns from. `autobatch_shared.settings.policies` has the table of all policies.
+it what it learns from. `autobatch_shared.settings.choices` has the table of all policies.
 """
 
 from pkgutil import resolve_name
@@ -12,7 +12,7 @@ import msgspec
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_shared.settings.policies import POLICIES
+from autobatch_shared.settings.choices import POLICIES
 
 
 class ClaimMoment(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from autobatch_console.up.settings import UpSettings
+from autobatch_shared.settings.choices import POLICIES
 from autobatch_shared.settings.definitions import (
     PROCESSES,
     BatcherSettings,
@@ -17,7 +18,6 @@ from autobatch_shared.settings.definitions import (
     ProxySettings,
 )
 from autobatch_shared.settings.loading import SettingsError, load, names_of, read
-from autobatch_shared.settings.policies import POLICIES
 
 SECRET = "hunter2"
 ENV_FILE, CONFIG_FILE = Path(".env"), Path("config.toml")
