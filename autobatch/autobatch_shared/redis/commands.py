@@ -1,4 +1,7 @@
-"""How Redis commands and scripts are executed, and what becomes of the replies: values of the expected shape, or one error."""
+"""Redis commands and scripts, and what is made of their replies: values of the expected shape, or one error.
+
+A script is a step that must be one step: a file in `scripts/`, whose head lists KEYS, ARGV and what it returns.
+"""
 
 from collections.abc import Awaitable, Sequence
 from hashlib import sha1
@@ -6,11 +9,11 @@ from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 
 from autobatch_shared.contract.errors import QueueOutOfMemory, QueueUnavailable
-from autobatch_shared.redis import scripts
-
-UNPACK_VALUES_MAX = 4000  # Lua's unpack() takes fewer than 8000
 
 T = TypeVar("T")
+
+SCRIPTS = "autobatch_shared.redis.scripts"
+UNPACK_VALUES_MAX = 4000  # Lua's unpack() takes fewer than 8000
 
 Command = tuple[str | bytes | int, ...]
 
@@ -55,8 +58,29 @@ async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
     return replies
 
 
+class _ExpectedShape:
+    """Turns what goes wrong while a reply is taken apart into `QueueUnavailable`: its sender is at fault."""
+
+    def __enter__(self) -> None:
+        """Begin to take a reply apart."""
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, (TypeError, ValueError, AttributeError, LookupError, OverflowError)):
+            raise QueueUnavailable("Redis answered something else than was asked for") from error
+
+
+expected_shape = _ExpectedShape()
+
+
+def all_of(kind: type[T], values: Sequence[Any]) -> Sequence[T]:
+    """Return the values, all of this kind; raise TypeError where one is not."""
+    if not isinstance(values, list) or any(type(value) is not kind for value in values):
+        raise TypeError(kind.__name__)
+    return values
+
+
 class Script:
-    """One `.lua` file of `scripts/`, run by its hash; sent whole only when the server does not know it yet.
+    """One `.lua` file, run by its hash; sent whole only when the server does not know it yet.
 
     Args:
         name: Of the file, without its ending.
@@ -65,7 +89,7 @@ class Script:
     """
 
     def __init__(self, name: str, keys: Sequence[str], fixed: Command = ()) -> None:
-        source = files(scripts).joinpath(f"{name}.lua").read_bytes()
+        source = files(SCRIPTS).joinpath(f"{name}.lua").read_bytes()
         sha = sha1(source, usedforsecurity=False).hexdigest()
         begin = (len(keys), *keys, *fixed)
         self._by_hash: Command = ("EVALSHA", sha, *begin)
@@ -100,24 +124,3 @@ class Script:
 def is_unknown_script(error: Exception) -> bool:
     """Whether the server has to be sent the source."""
     return str(error).startswith("NOSCRIPT")
-
-
-class _ExpectedShape:
-    """Turns what goes wrong while a reply is taken apart into `QueueUnavailable`: its sender is at fault."""
-
-    def __enter__(self) -> None:
-        """Begin to take a reply apart."""
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, (TypeError, ValueError, AttributeError, LookupError, OverflowError)):
-            raise QueueUnavailable("Redis answered something else than was asked for") from error
-
-
-expected_shape = _ExpectedShape()
-
-
-def all_of(kind: type[T], values: Sequence[Any]) -> Sequence[T]:
-    """Return the values, all of this kind; raise TypeError where one is not."""
-    if not isinstance(values, list) or any(type(value) is not kind for value in values):
-        raise TypeError(kind.__name__)
-    return values

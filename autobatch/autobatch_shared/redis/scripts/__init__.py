@@ -1,1 +1,1 @@
-"""The Lua scripts: each step that must be one step. The head of each file lists KEYS, ARGV and what it returns."""
+"""The Lua scripts. The head of each file lists KEYS, ARGV and what it returns."""
