@@ -13,7 +13,7 @@ from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.http.answers import answer
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract import frames
-from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import Fleet
@@ -200,8 +200,21 @@ def _loop() -> asyncio.AbstractEventLoop:
     return _loops[0]
 
 
+def _check_version_fault(error: FrameOfAnotherVersion, data: bytes) -> None:
+    """It goes to the job that was claimed, in the version of its worker."""
+    assert error.job == frames.id_in_queue(data)
+    reply = frames.version_fault(error)
+    begin, ours = b'{"v":%d,' % error.version, b'{"v":%d,' % frames.VERSION
+    assert reply.startswith(begin)
+    header, _ = frames.decode_reply(reply.replace(begin, ours, 1))
+    assert (error.job, QueueUnavailable.code) == (header.id, header.fault)
+
+
 def _decoded(decode: Callable[[bytes], tuple[JobHeader | ReplyHeader, bytes]], data: bytes) -> tuple[Any, bytes] | None:
     try:
         return decode(data)
+    except FrameOfAnotherVersion as error:
+        _check_version_fault(error, data)
+        return None
     except MalformedFrame:
         return None

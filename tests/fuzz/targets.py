@@ -6,6 +6,7 @@ from typing import NamedTuple
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 from autobatch_shared.contract.options import Options
 from tests.fuzz import answers, bodies, headers, stored
+from tests.support.version_1 import OLD_JOBS
 
 BytesCheck = Callable[[bytes], None]
 
@@ -104,7 +105,12 @@ TARGETS: dict[str, FuzzTarget] = {
     ),
     "frames": FuzzTarget(
         stored.check_frames,
-        (encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'), encode(_REPLY, b"[[1]]"), b'{"v":2,"crc":"'),
+        (
+            encode(JobHeader("w1.2", 3, 1, 2, "/embed"), b'["a","b","c"]'),
+            encode(_REPLY, b"[[1]]"),
+            b'{"v":2,"crc":"',
+            *(old.frame for old in OLD_JOBS),
+        ),
     ),
     "framed": FuzzTarget(stored.check_framed, (_rest(JobHeader("w1.2", 3, 1, 2, "/embed")), _rest(_REPLY))),
     "replies": FuzzTarget(
