@@ -11,7 +11,8 @@ from autobatch_bench.systems.rig import EndedError
 from autobatch_bench.systems.system import SystemStartError
 from autobatch_console.up.programs import NotFoundError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
+HELP = "Measure an upstream directly and through the proxy. Without a command it is `run`."
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=HELP)
 app.command()(run.run)
 app.command()(compare.compare)
 app.command()(report.report)
