@@ -2,7 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := new old
-PACKAGES := autobatch proxy batcher embedder console bench tests
+# These two halves of the unit tests take equally long.
+UNIT_HALF := tests/unit/proxy tests/unit/shared tests/unit/embedder
 # make 3.81, which macOS has, cannot keep the output of two jobs apart.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -10,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 
-.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -47,8 +48,15 @@ test-faults: .venv/dev.done
 test-clients-javascript: .venv/dev.done
 	$(BIN)/python -m pytest tests/clients/matrix/test_programs.py
 
-quick: .venv/dev.done    ## The tests that need no server, in less than a minute
-	$(BIN)/python -m pytest tests/unit tests/parity/answers/test_comparing.py
+quick: .venv/dev.done    ## What to run after every change, in less than a minute: all checks, and the tests that need no server
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
+		format lint test-unit-half test-unit-others imports types
+
+test-unit-half: .venv/dev.done
+	$(BIN)/python -m pytest $(UNIT_HALF)
+
+test-unit-others: .venv/dev.done
+	$(BIN)/python -m pytest tests/unit tests/parity/answers/test_comparing.py $(UNIT_HALF:%=--ignore=%)
 
 test-bare: .venv/dev.done ## What depends on this machine's Redis and nginx, with the wheels' instead
 	.ci/without redis-server redis-cli valkey-server nginx -- $(BIN)/python -m pytest tests/integration tests/e2e tests/faults
@@ -138,6 +146,7 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 		requirements/generators.in -o requirements/generators.txt
 
 clean:
-	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis run \
+	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage .coverage.* run bench-results \
 		tests/clients/programs/go/built tests/clients/programs/java/*/target tests/clients/programs/javascript/node_modules \
 		tests/clients/programs/rust/target

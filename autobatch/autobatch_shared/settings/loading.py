@@ -75,13 +75,14 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
     faults += [f"{' and '.join(map(_as_flag, names))} are one setting" for names in said_twice(cls, given)]
     if not env_file.is_whole:
         raise SettingsError(faults)
+    command = _command_of(cls)
 
     # pydantic-settings takes its sources from this hook only; the class itself stays free of I/O.
     class Sourced(cls):  # type: ignore[valid-type, misc]
         @classmethod
         def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> tuple[Any, ...]:
             return (
-                CliSettingsSource(settings_cls, cli_prog_name="autobatch", cli_parse_args=flags),
+                CliSettingsSource(settings_cls, cli_prog_name=command, cli_parse_args=flags),
                 _environment(settings_cls),
                 DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENCODING),
                 InitSettingsSource(settings_cls, init_kwargs=from_file),
@@ -95,6 +96,11 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         raise SettingsError(faults)
     read_values = {name: getattr(values, name) for name in cls.model_fields}
     return cls.model_construct(_fields_set=values.model_fields_set, **read_values)
+
+
+def _command_of(cls: type[CommonSettings]) -> str:
+    """The command that these settings are for, as `--help` names it."""
+    return " ".join(["autobatch", *(name for name, process in PROCESSES.items() if process is cls)])
 
 
 def _environment(cls: type[BaseSettings]) -> EnvSettingsSource:

@@ -12,7 +12,7 @@ import msgspec
 
 from autobatch_batcher.calling.calls import Call, call_for, part
 from autobatch_batcher.calling.counting import Counting, count_tokens
-from autobatch_batcher.calling.outcomes import Outcome, failure
+from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Answer, Dialect
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, fault, retry_pause_s
@@ -29,7 +29,7 @@ from autobatch_shared.redis.clock import RedisClock
 log = logging.getLogger(__name__)
 
 #: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
-Tell = Callable[[Job, bytes, list[int]], Outcome]
+Tell = Callable[[Job, bytes, list[int]], JobOutcome]
 
 
 class _Answered(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class Caller:
 
     async def answer(
         self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
-    ) -> list[Outcome]:
+    ) -> list[JobOutcome]:
         """Return one outcome a job, in the same order.
 
         Args:
@@ -97,7 +97,7 @@ class Caller:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
             return [failure(job.header.id, error) for job in jobs]
 
-    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[Outcome]:
+    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[JobOutcome]:
         """Call, and give each job its part.
 
         Raises:
@@ -128,11 +128,11 @@ class Caller:
             if counting is not None:
                 counting.cancel()
 
-    async def _split(self, call: Call, slot: Slot, tries: int, *, is_trial: bool) -> list[Outcome]:
+    async def _split(self, call: Call, slot: Slot, tries: int, *, is_trial: bool) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together."""
         self._metrics.splits.inc()
         early = set(call.bodies[: len(call.bodies) // 2])
-        found: dict[str, Outcome] = {}
+        found: dict[str, JobOutcome] = {}
         for is_early in (True, False):
             half = [job for job in call.jobs if (job.body in early) is is_early]
             found |= {each.job: each for each in await self.answer(half, slot, tries, is_trial=is_trial)}
@@ -160,7 +160,7 @@ class Caller:
         measures = answer.measures if is_own else shared(answer.measures)
         answered_inputs = sum([job.header.n for job in call.jobs])  # equal ones count each, though they are sent once
 
-        def tell(job: Job, body: bytes, tokens: list[int]) -> Outcome:
+        def tell(job: Job, body: bytes, tokens: list[int]) -> JobOutcome:
             header = job.header
             queue_us = max(0, (now_ms - header.at) * 1000 - upstream_us)
             reply = ReplyHeader(
@@ -173,7 +173,7 @@ class Caller:
                 tokens=tokens,
                 measures=measures,
             )
-            return Outcome(header.id, encode(reply, body))
+            return JobOutcome(header.id, encode(reply, body))
 
         return tell
 
@@ -256,7 +256,7 @@ def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good
 
 async def _with_tokens(
     jobs: Sequence[Job], bodies: Sequence[bytes], tell: Tell, counting: Counting, counted: int | None
-) -> list[Outcome]:
+) -> list[JobOutcome]:
     """Give each job its part and its tokens; a count that failed fails only the jobs that asked for it."""
     try:
         tokens = await counting.tokens(counted)

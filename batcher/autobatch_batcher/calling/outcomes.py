@@ -6,7 +6,7 @@ from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.contract.frames import ReplyHeader, encode
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class JobOutcome(msgspec.Struct, frozen=True):
     """Of one job: its id, its reply frame, and whether that is a failure of ours."""
 
     job: str
@@ -14,6 +14,6 @@ class Outcome(msgspec.Struct, frozen=True):
     is_failure: bool = False
 
 
-def failure(job: str, error: AutobatchError) -> Outcome:
+def failure(job: str, error: AutobatchError) -> JobOutcome:
     """Return the outcome that says an error of ours."""
-    return Outcome(job, encode(ReplyHeader(job, 0, error.code), str(error).encode()), is_failure=True)
+    return JobOutcome(job, encode(ReplyHeader(job, 0, error.code), str(error).encode()), is_failure=True)

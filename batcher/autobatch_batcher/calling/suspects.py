@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from autobatch_batcher.calling.outcomes import Outcome, failure
+from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -44,7 +44,7 @@ class Answering(Protocol):
 
     def __call__(
         self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
-    ) -> Awaitable[list[Outcome]]:
+    ) -> Awaitable[list[JobOutcome]]:
         """Return one reply a job; raise UpstreamBroken when the upstream hangs up."""
         ...
 
@@ -85,7 +85,9 @@ class Suspects:
         self._clock = clock
         self._metrics = metrics
 
-    async def try_each(self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[Outcome]:
+    async def try_each(
+        self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering
+    ) -> list[JobOutcome]:
         """Return one reply a job, in the same order; the call of them all was the first attempt."""
         log.warning("upstream_hung_up", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
         slot.release()
@@ -96,7 +98,7 @@ class Suspects:
                 log.warning("upstream_hung_up_again", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
             except AutobatchError as error:
                 return [failure(job.header.id, error) for job in jobs]
-        replies: dict[str, Outcome] = {}
+        replies: dict[str, JobOutcome] = {}
         outage: AutobatchError | None = None
         is_any_cleared = False
         for alike in _by_input(jobs):
@@ -112,7 +114,7 @@ class Suspects:
             replies |= {reply.job: reply for reply in told}
         return [replies[job.header.id] for job in jobs]
 
-    async def _try(self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[Outcome]:
+    async def _try(self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[JobOutcome]:
         """Try one input, as often as the attempts allow.
 
         Raises:
@@ -132,7 +134,7 @@ class Suspects:
 
     async def _try_once(
         self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering
-    ) -> list[Outcome]:
+    ) -> list[JobOutcome]:
         """Make one call when the upstream is back and nobody else tries."""
         until_ms = min(self._clock.now_ms() + PATIENCE_MS, max(job.header.deadline for job in jobs))
         while not ((upstream.is_healthy or await upstream.listens()) and await self._begin()):

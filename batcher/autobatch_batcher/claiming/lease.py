@@ -2,7 +2,7 @@
 
 import logging
 
-from autobatch_batcher.calling.outcomes import Outcome, failure
+from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import JobPoisonous, QueueUnavailable
@@ -35,7 +35,7 @@ class Lease:
         self._claims = claims
         self._metrics = metrics
 
-    async def beat(self, now_mono_s: float) -> list[Outcome]:
+    async def beat(self, now_mono_s: float) -> list[JobOutcome]:
         """Renew it, and end those that were not renewed. Return the failures of jobs that killed too many batchers.
 
         Raises:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.outcomes import Outcome, failure
+from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.forming.lanes import Batch, Lanes
@@ -212,10 +212,10 @@ class WorkingLoop:
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
-        self.drain.answered(sum([job.header.n for job in batch.jobs]))
+        self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
         await self._reply(replies, max(job.header.deadline for job in batch.jobs))
 
-    async def _reply(self, replies: Sequence[Outcome], deadline_ms: int) -> None:
+    async def _reply(self, replies: Sequence[JobOutcome], deadline_ms: int) -> None:
         """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""
         good = [(reply.job, reply.frame) for reply in replies if not reply.is_failure]
         failures = [(reply.job, reply.frame) for reply in replies if reply.is_failure]

@@ -12,7 +12,7 @@ import msgspec
 from autobatch_batcher.dialects.base import Answer, Condition, Post
 from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_batcher.dialects.verdict import Verdict, by_status
-from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, Kind
+from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, ModelKind
 from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 
@@ -167,8 +167,8 @@ def _says_another_model(answer: Answer) -> bool:
     return answer.status == 424 and _is_of_another_model(answer.body) is not None
 
 
-def _kind(model_type: object) -> tuple[Kind, str | None]:
-    """Kind and pooling of `{"embedding":{"pooling":"mean"}}`, `{"classifier":...}` or `{"reranker":...}`."""
+def _kind(model_type: object) -> tuple[ModelKind, str | None]:
+    """ModelKind and pooling of `{"embedding":{"pooling":"mean"}}`, `{"classifier":...}` or `{"reranker":...}`."""
     kinds = model_type if isinstance(model_type, dict) else {}
     if "classifier" in kinds:
         return "classifier", None

@@ -5,22 +5,24 @@ PAUSE_MIN_S, PAUSE_MAX_S = 1.0, 30.0
 
 
 class Breaker:
-    """Closed while calls succeed; open for a growing pause after `FAILURES_MAX` failures in a row; then one trial."""
+    """Closed while calls succeed; open for a growing pause after `FAILURES_MAX` failures in a row; then one trial.
+
+    Attributes:
+        is_closed: Whether the upstream is used as usual.
+        is_quiet: Whether it is closed and the last call did not fail: then another success changes nothing.
+    """
 
     def __init__(self) -> None:
+        self.is_closed = True
+        self.is_quiet = True
         self._failures = 0
         self._pause_s = PAUSE_MIN_S
-        self._opens_again_s: float | None = None  # end of the pause; None while closed
+        self._pause_ends_s = 0.0
         self._is_trying = False
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the upstream is used as usual."""
-        return self._opens_again_s is None
 
     def may_try(self, now_s: float) -> bool:
         """Whether it is out, its pause is over, and no trial runs."""
-        return self._opens_again_s is not None and now_s >= self._opens_again_s and not self._is_trying
+        return not self.is_closed and now_s >= self._pause_ends_s and not self._is_trying
 
     def called(self) -> None:
         """A call begins; of one that is out it is the trial."""
@@ -28,9 +30,9 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A call was answered."""
+        self.is_closed = self.is_quiet = True
         self._failures = 0
         self._pause_s = PAUSE_MIN_S
-        self._opens_again_s = None
         self._is_trying = False
 
     def learnt_nothing(self) -> None:
@@ -39,9 +41,11 @@ class Breaker:
 
     def failed(self, now_s: float) -> None:
         """A call failed by an outage."""
+        self.is_quiet = False
         self._failures += 1
         was_trial, self._is_trying = self._is_trying, False
         if was_trial:
             self._pause_s = min(2 * self._pause_s, PAUSE_MAX_S)
         if was_trial or (self.is_closed and self._failures >= FAILURES_MAX):
-            self._opens_again_s = now_s + self._pause_s
+            self.is_closed = False
+            self._pause_ends_s = now_s + self._pause_s

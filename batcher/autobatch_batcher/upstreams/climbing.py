@@ -64,6 +64,10 @@ class _Direction:
 class Climber:
     """The setting in use, and the search for a better one.
 
+    Attributes:
+        setting: How to call now.
+        is_trying: Whether that is another one than the best so far.
+
     Args:
         calls_max: As configured; the climb begins there.
     """
@@ -75,12 +79,7 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._search = self._searching()
-        self._block = next(self._search)
-
-    @property
-    def setting(self) -> Setting:
-        """How to call now."""
-        return self._block.setting
+        self._begin_block()
 
     def note(self, setting: Setting, units: int, useful: float, service_s: float) -> None:
         """Learn from a call that kept a busy upstream busy.
@@ -89,7 +88,7 @@ class Climber:
             setting: In use when the call was made.
             units: Its inputs times the longest.
             useful: What it was good for: the sum of its inputs' lengths.
-            service_s: As in `autobatch_batcher.upstreams.cost`.
+            service_s: As in `autobatch_batcher.upstreams.tuning`.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
@@ -100,7 +99,7 @@ class Climber:
         block.useful += useful
         block.service_s += service_s
         if block.is_over:
-            self._block = next(self._search)
+            self._begin_block()
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
@@ -109,7 +108,12 @@ class Climber:
             block.idle_calls += 1
             if block.idle_calls >= BLOCK_CALLS:
                 block.useful = 0.0
-                self._block = next(self._search)
+                self._begin_block()
+
+    def _begin_block(self) -> None:
+        self._block = next(self._search)
+        self.setting = self._block.setting
+        self.is_trying = self.setting != self._best
 
     def _searching(self) -> Iterator[_Block]:
         """Yield one block after the other; each is filled when the next is asked for."""

@@ -21,7 +21,7 @@ TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
 
 @dataclass(slots=True)
-class Load:
+class ReplicaLoad:
     """What one upstream is doing for this batcher.
 
     Attributes:
@@ -54,7 +54,7 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
-        self.load = Load()
+        self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
@@ -84,29 +84,31 @@ class Replica:
         """
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        self.breaker.called()
+        breaker = self.breaker
+        if not breaker.is_closed:
+            breaker.called()
         try:
             answer = await self.client.send(post, timeout_s)
         except UpstreamTimeout:
             if timeout_s >= TIMEOUT_OF_ITS_OWN_S:
-                self.breaker.failed(loop.time())
+                breaker.failed(loop.time())
             else:
-                self.breaker.learnt_nothing()
+                breaker.learnt_nothing()
             raise
         except UpstreamUnavailable as exc:
-            self.breaker.failed(loop.time())
+            breaker.failed(loop.time())
             self._set_health(healthy=False, why=type(exc.__cause__).__name__)
             raise
         except BaseException:
-            self.breaker.learnt_nothing()
+            breaker.learnt_nothing()
             raise
         condition = self._dialect.condition(answer)
-        if condition is Condition.WELL:
-            self.breaker.succeeded()
-        elif condition is Condition.FAILING:
-            self.breaker.failed(loop.time())
-        else:
-            self.breaker.learnt_nothing()
+        if condition is Condition.FAILING:
+            breaker.failed(loop.time())
+        elif condition is Condition.UNKNOWN:
+            breaker.learnt_nothing()
+        elif not breaker.is_quiet:
+            breaker.succeeded()
         if answer.status == 200:
             self._answered_mono_s = loop.time()
             self._recent_calls_s.append(self._answered_mono_s - started_s)

@@ -75,7 +75,7 @@ class Pool:
         is better than none.
         """
         for upstream in self.upstreams:
-            if upstream.breaker.may_try(now_s) and upstream.load.calls == 0:
+            if not upstream.breaker.is_closed and upstream.breaker.may_try(now_s) and upstream.load.calls == 0:
                 return upstream
         return _least_busy(self._in_turn(self._usable()), 1)
 

@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.console import Console
 
@@ -15,7 +14,7 @@ from autobatch_bench.comparing.promises import GROUPS, TargetResult, asides, eva
 from autobatch_bench.comparing.rounds import Round
 from autobatch_bench.comparing.sides import Comparison, ComparisonOptions, compare
 from autobatch_bench.load.workloads import WorkloadKind, make
-from autobatch_bench.report import facts, grids, page, terminal
+from autobatch_bench.report import facts, grids, page, results, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import ProxyPlan, UpstreamKind, started
 from autobatch_shared.install_hints import install_command
@@ -31,20 +30,29 @@ LEAD = (
 
 def report(
     *,
-    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for report.html, the pictures and results.json.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="Folder for report.html, its pictures and results.jsonl.")],
     upstream: Annotated[
         list[UpstreamKind] | None, typer.Option(help="Upstreams to measure; give it several times. [default: all]")
     ] = None,
     with_targets: Annotated[bool, typer.Option(help="Measure the targets, too.")] = True,
+    dirty: Annotated[
+        bool, typer.Option("--dirty", help="Measure files that are not committed; the report says so.")
+    ] = False,
     seconds: SecondsOption = 2.0,
     rounds: RoundsOption = 3,
     workers: WorkersOption = 2,
 ) -> None:
-    """Measure everything and write a report. Exit status 1 if any answer was wrong or failed."""
+    """Measure everything and write a report. Exit status 1 if any answer was wrong or failed, 2 if nothing was measured."""
     console = Console()
     if find_spec("matplotlib") is None:
         console.print(
             f"a report needs matplotlib: {install_command('report')}", style="red", highlight=False, markup=False
+        )
+        raise typer.Exit(2)
+    measured = facts.commit()
+    if measured.is_dirty and not dirty:
+        console.print(
+            f"files differ from commit {measured.name}: commit them, or give --dirty", style="red", highlight=False
         )
         raise typer.Exit(2)
     out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +72,7 @@ def report(
             figures, target_rounds = target_systems.measure(options, told)
             verdicts, notes = evaluate(figures, GROUPS), asides(figures)
             done += target_rounds
-    write(out, facts.collect(["autobatch", "bench", *sys.argv[1:]]), comparisons, verdicts, notes, done)
+    write(out, facts.collect(["autobatch", "bench", *sys.argv[1:]], measured), comparisons, verdicts, notes, done)
     console.print(f"written to {out / 'report.html'}")
     raise typer.Exit(0 if terminal.say_whether_right(console, done) else 1)
 
@@ -77,26 +85,26 @@ def write(
     notes: list[str],
     done: list[Round],
 ) -> None:
-    """Write report.html, a PNG for each picture, and results.json into a folder that exists."""
+    """Write report.html, a PNG for each picture, and results.jsonl into a folder that exists."""
     from autobatch_bench.report import plots  # noqa: PLC0415 - matplotlib takes a second to load, and only a report needs it
 
     sections = [_results(comparisons, verdicts, notes, done)]
     for comparison in comparisons:
         section = page.Section(f"Upstream {comparison.upstream}")
-        pictures = plots.of_comparison(comparison)
-        for key, png in pictures.items():
-            (out / f"{comparison.upstream}-{key}.png").write_bytes(png)
+        pictures: dict[str, str] = {}
+        for key, png in plots.of_comparison(comparison).items():
+            pictures[key] = f"{comparison.upstream}-{key}.png"
+            (out / pictures[key]).write_bytes(png)
         for key, grid in grids.of_comparison(comparison).items():
             if more := pictures.get(f"{key}-latency"):
                 section.add(None, more)
-            section.add(grid, pictures.get(key))
+            section.add(grid, pictures.get(key, ""))
         sections.append(section)
     workloads = page.Section("Workloads")
     workloads.say([f"{made.name}: {made.about}; POST {made.path}" for made in map(make, WorkloadKind)])
     sections.append(workloads)
     (out / "report.html").write_text(page.render(TITLE, LEAD, about, sections), encoding="utf-8")
-    raw = {"facts": about, "comparisons": comparisons, "verdicts": verdicts, "asides": notes, "rounds": done}
-    (out / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(raw), indent=1))
+    (out / "results.jsonl").write_bytes(results.lines(about, comparisons, verdicts, notes, done))
 
 
 def _results(

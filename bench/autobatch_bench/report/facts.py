@@ -5,23 +5,36 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from autobatch_console.up.programs import NotFoundError, find_nginx, find_redis, search_path
 
-PACKAGES = ("autobatch", "aiohttp", "gunicorn", "hiredis", "msgspec", "onnxruntime", "tokenizers", "uvloop")
+PACKAGES = ("autobatch-proxy", "aiohttp", "gunicorn", "hiredis", "msgspec", "onnxruntime", "tokenizers", "uvloop")
 UNKNOWN = "unknown"
 
 
-def collect(command: Sequence[str]) -> dict[str, str]:
-    """Return facts by name; `command` is the command that was run."""
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What is measured."""
+
+    name: str
+    is_dirty: bool  # files of it were changed since
+
+    def __str__(self) -> str:
+        """For the report."""
+        return f"{self.name} WITH CHANGES: a version that cannot be had again" if self.is_dirty else self.name
+
+
+def collect(command: Sequence[str], measured: Commit) -> dict[str, str]:
+    """Return facts by their name; `command` is what was run."""
     nginx, _ = find_nginx(search_path(), lambda _argv: "")
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": shlex.join(command),
-        "git commit": _commit(),
+        "git commit": str(measured),
         "CPU": _field(Path("/proc/cpuinfo"), "model name") or platform.processor() or UNKNOWN,
         "cores": str(os.cpu_count()),
         "memory": _field(Path("/proc/meminfo"), "MemTotal") or UNKNOWN,
@@ -33,19 +46,21 @@ def collect(command: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _commit() -> str:
-    """The commit of the checkout we run from, and whether files differ from it."""
-    here = Path(__file__).parent
+def commit(here: Path = Path(__file__)) -> Commit:
+    """The commit of the checkout that a file of ours belongs to; unknown where it is installed without one."""
+    if not _git(here.parent, "ls-files", here.name):  # an environment may lie in a checkout of something else
+        return Commit(UNKNOWN, is_dirty=False)
+    name = _git(here.parent, "describe", "--always", "--abbrev=12", "--exclude=*")
+    return Commit(name, is_dirty=bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")))
+
+
+def _git(folder: Path, *argv: str) -> str:
+    """What git prints about a folder; empty where there is no git or no checkout."""
     try:
-        done = subprocess.run(
-            ("git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"),  # noqa: S607 - git is where PATH says
-            capture_output=True,
-            check=False,
-            timeout=10,
-        )
+        done = subprocess.run(("git", "-C", str(folder), *argv), capture_output=True, check=False, timeout=10)  # noqa: S607 - git is where PATH says
     except (OSError, subprocess.TimeoutExpired):
-        return UNKNOWN
-    return done.stdout.decode().strip() or UNKNOWN
+        return ""
+    return done.stdout.decode().strip()
 
 
 def _field(file: Path, name: str) -> str:

@@ -1,6 +1,5 @@
-"""A report as one HTML file: pictures inside, no script, nothing to fetch. Pure."""
+"""A report as one HTML file with its pictures beside it: no script, nothing to fetch from elsewhere. Pure."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -28,13 +27,12 @@ class Section:
         self.title = title
         self._parts: list[str] = []
 
-    def add(self, grid: Grid | None, png: bytes | None = None) -> None:
-        """Append a picture and its table."""
+    def add(self, grid: Grid | None, picture: str = "") -> None:
+        """Put a picture, by the name of its file, and its table below what is there."""
         title = grid.title if grid else ""
         body = f"<h3>{escape(title)}</h3>" if title else ""
-        if png:
-            encoded = base64.b64encode(png).decode()
-            body += f'<img alt="{escape(title)}" src="data:image/png;base64,{encoded}">'
+        if picture:
+            body += f'<img alt="{escape(title)}" src="{escape(picture)}">'
         if grid:
             body += _table(grid)
         self._parts.append(f"<figure>{body}</figure>")

@@ -3,7 +3,7 @@
 import logging
 
 from autobatch_proxy.requests.plan import Allowed
-from autobatch_shared.contract.cards import Kind
+from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 CHARACTERS_PER_TOKEN_MAX = 250  # beyond it TEI's `/tokenize` refuses a text
 #: What `POST /` computes. Source: text-embeddings-inference 1.9, but for its TASK, which `/info` does not tell.
-ROOT_ROUTES: dict[Kind, str] = {
+ROOT_ROUTES: dict[ModelKind, str] = {
     "embedding": "/embed",
     "sparse": "/embed_sparse",
     "classifier": "/predict",

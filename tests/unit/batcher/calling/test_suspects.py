@@ -11,7 +11,7 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.limits import configured
-from autobatch_batcher.upstreams.replica import Load, Replica
+from autobatch_batcher.upstreams.replica import Replica, ReplicaLoad
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamBroken
@@ -61,7 +61,7 @@ class Mortal(Replica):
         slot = Slot(self, len(jobs), len(jobs), was_busy=True)
         replies = await caller.answer(jobs, slot)
         slot.release()
-        assert self.load == Load()
+        assert self.load == ReplicaLoad()
         assert [job.header.id for job in jobs] == [reply.job for reply in replies]
         heads = [json.loads(reply.frame.partition(b"\n")[0]) for reply in replies]
         return [head.get("fault") or str(head["status"]) for head in heads]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.cost import (
+from autobatch_batcher.upstreams.tuning import (
     CALLS_MIN,
     FIXED_DEFAULT_S,
     PADDING_DEFAULT,

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
-from autobatch_batcher.upstreams.cost import PADDING_DEFAULT, CostModel
-from autobatch_batcher.upstreams.tuning import Sample, Tuner
+from autobatch_batcher.upstreams.tuning import PADDING_DEFAULT, CostModel, Sample, Tuner
 from tests.unit.upstream_models import ModelledUpstream, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6

@@ -1,16 +1,19 @@
-"""The report: one self-contained page with everything that was measured."""
+"""The report: one self-contained folder with everything that was measured, of a version that can be checked out again."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import orjson
 import pytest
+import typer
 
 from autobatch_bench.commands import report
 from autobatch_bench.comparing.promises import TARGETS, TargetResult
 from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
 from autobatch_bench.comparing.sides import Comparison
 from autobatch_bench.load.outcome import LoadOutcome
-from autobatch_bench.report import grids, page
+from autobatch_bench.report import facts, grids, page, results
 
 
 def pair(direct: int, proxy: int) -> Pair:
@@ -37,6 +40,7 @@ COMPARISON = Comparison(
     memory_mb={"VmRSS": {"worker": 50.0}, "VmHWM": {"worker": 60.0}},
 )
 VERDICT = TargetResult(TARGETS[0], Spread(0.95, 0.9, 1.0), "", "ok")
+ROUNDS = [each for point in POINTS for both in point.pairs for each in both.values()]
 EMPTY = Comparison(
     upstream="x",
     workload="short",
@@ -75,11 +79,10 @@ def test_text_is_escaped() -> None:
         assert tag not in html
 
 
-def test_a_report_is_one_page_that_fetches_nothing(tmp_path: Path) -> None:
-    """Pictures are embedded; there is no script, no style sheet and no link."""
+def test_a_report_is_one_folder_that_fetches_nothing(tmp_path: Path) -> None:
+    """Each picture is one file next to the page; there is no script, no style sheet and no link to another host."""
     pytest.importorskip("matplotlib")
-    rounds = [each for point in POINTS for both in point.pairs for each in both.values()]
-    report.write(tmp_path, {"command": "autobatch bench report"}, [COMPARISON, EMPTY], [VERDICT], ["a note"], rounds)
+    report.write(tmp_path, {"command": "autobatch bench report"}, [COMPARISON, EMPTY], [VERDICT], ["a note"], ROUNDS)
 
     html = (tmp_path / "report.html").read_text()
     assert "http:" not in html
@@ -87,8 +90,62 @@ def test_a_report_is_one_page_that_fetches_nothing(tmp_path: Path) -> None:
     assert "<script" not in html
     assert "<link" not in html
     pictures = sorted(file.name for file in tmp_path.glob("*.png"))
-    assert html.count("data:image/png;base64,") == len(pictures) == 8
+    assert sorted(re.findall('src="([^"]*)"', html)) == pictures
+    assert len(pictures) == 8
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    raw = orjson.loads((tmp_path / "results.json").read_bytes())
-    assert len(raw["rounds"]) == len(rounds)
-    assert raw["facts"] == {"command": "autobatch bench report"}
+    assert {file.name for file in tmp_path.iterdir()} == {*pictures, "report.html", "results.jsonl"}
+
+
+def test_every_round_is_one_line_with_its_place() -> None:
+    written = results.lines({"command": "x"}, [COMPARISON], [VERDICT], ["a"], ROUNDS)
+    rows = [orjson.loads(line) for line in written.splitlines()]
+    assert [next(iter(row)) for row in rows] == ["facts", "comparison", "verdict", "aside"] + ["round"] * len(ROUNDS)
+    assert rows[1]["comparison"]["batches"] == COMPARISON.batches
+    assert not set(results.VARIED) & set(rows[1]["comparison"])
+    assert rows[4]["round"]["upstream"] == "tei-queue"
+    assert rows[4]["round"]["right"] == ROUNDS[0].right
+
+
+def test_a_round_outside_of_comparisons_has_no_place() -> None:
+    (line,) = results.lines({}, [], [], [], ROUNDS[:1]).splitlines()[1:]
+    assert "upstream" not in orjson.loads(line)["round"]
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A file in a repository."""
+    file = tmp_path / "measured.py"
+    file.write_text("1")
+    git = ("git", "-C", tmp_path, "-c", "user.name=t", "-c", "user.email=t@t")
+    for argv in (("init", "-q"), ("add", "."), ("commit", "-q", "--message", "one")):
+        subprocess.run((*git, *argv), check=True)
+    return file
+
+
+def test_changed_files_are_no_commit(checkout: Path) -> None:
+    clean = facts.commit(checkout)
+    checkout.write_text("2")
+    dirty = facts.commit(checkout)
+
+    assert (clean.is_dirty, dirty.is_dirty) == (False, True)
+    assert clean.name == dirty.name == str(clean)
+    assert "WITH CHANGES" in str(dirty)
+
+
+def test_a_file_that_another_checkout_ignores_is_of_no_commit(checkout: Path) -> None:
+    installed = checkout.with_name("installed.py")
+    installed.write_text("")
+    assert facts.commit(installed) == facts.Commit(facts.UNKNOWN, is_dirty=False)
+
+
+def test_changed_files_are_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(facts, "commit", lambda: facts.Commit("abc123", is_dirty=True))
+    with pytest.raises(typer.Exit) as ended:
+        report.report(out=tmp_path / "report")
+
+    assert ended.value.exit_code == 2
+    assert "files differ from commit abc123" in capsys.readouterr().out
+    assert not (tmp_path / "report").exists()

@@ -30,6 +30,7 @@ EXPECTED = {
     "UpstreamProtocolError": (502, "Backend"),
     "JobPoisonous": (502, "Backend"),
     "MalformedFrame": (502, "Backend"),
+    "FrameOfAnotherVersion": (502, "Backend"),
 }
 CLASSES = {name: cls for name, cls in vars(errors).items() if isinstance(cls, type) and issubclass(cls, AutobatchError)}
 TEI_TYPES = {"Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"}
