@@ -3,20 +3,24 @@
 import logging
 import time
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
-from autobatch_proxy.http.common_headers import CommonHeaders
-from autobatch_proxy.http.docs_page import docs_routes
+from autobatch_proxy.http.answer_headers import CommonHeaders
+from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
-from autobatch_proxy.http.handler import PATHS, Compute
+from autobatch_proxy.http.handler import Compute
+from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
 from autobatch_proxy.metrics import Metrics
-from autobatch_proxy.queue.cached_client import Recall
-from autobatch_proxy.queue.client import Desk, new_worker_id
+from autobatch_proxy.queue.cached_client import CachedClient
+from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.vocabulary import VocabularyClient
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Rules
@@ -38,74 +42,83 @@ log = logging.getLogger(__name__)
 METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
 
 
+class _Helper(Protocol):
+    """Works beside the requests while the worker runs."""
+
+    def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 def make_app(settings: ProxySettings) -> web.Application:
     """Build one worker's application. Connections open when it starts and close when it stops."""
     url = settings.redis_url.get_secret_value()
     keys, worker = Keys(settings.namespace), new_worker_id()
     link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
-    ruler = make_ruler(settings.tokenizer_file)
-    watcher = FleetWatcher(Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=ruler.per_token)
-    queue = WorkerQueue(link, inbox_link, keys, worker)
-    desk = Desk(queue, link, inbox_link, worker, settings.max_queue_size, lambda: watcher.fleet)
+    rules = _make_rules(settings)
+    watcher = FleetWatcher(
+        Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token
+    )
     metrics, share = Metrics(), AloneShare()
-    cache_link, recall = None, None
+    queue = WorkerQueue(link, inbox_link, keys, worker)
+    queue_client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, metrics.queue)
+    client: JobClient = queue_client
+    if rules.text_of_ids is None:
+        client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
+    cached_client = None
     if settings.cache_ttl_s:
         cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
-        cache = ResultCache(cache_link, keys, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
-        recall = Recall(desk, cache, lambda: watcher.fleet.identity)
-    common = CommonHeaders(worker, settings.cors_origins)
+        cache = ResultCache(cache_link, keys, metrics.cache, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
+        client = cached_client = CachedClient(client, cache, cache_link, watcher)
     access, key_file = _make_access(settings)
 
     def take() -> None:
-        metrics.take(desk, recall)
+        metrics.take(queue_client.inputs_in_flight)
 
     async def count() -> float:
         take()
         _warn(share)
         return METRICS_EVERY_S
 
-    async def lifespan(_app: web.Application) -> AsyncIterator[None]:
-        counting = Periodic("metrics", count)
-        spare_the_collector()
-        if cache_link is not None:
-            cache_link.start()
-        await desk.open()
-        watcher.open()
-        counting.start()
-        if key_file is not None:
-            key_file.open()
-        yield
-        if key_file is not None:
-            await key_file.close()
-        await counting.close()
-        take()
-        await watcher.close()
-        if recall is not None and cache_link is not None:
-            await recall.close()
-            await cache_link.close()
-        await desk.close()
+    helpers: list[_Helper] = [each for each in (cached_client, watcher, key_file) if each is not None]
+    counting = Periodic("metrics", count)
 
+    async def lifespan(_app: web.Application) -> AsyncIterator[None]:
+        spare_the_collector()
+        for each in helpers:
+            each.open()
+        await queue_client.open()
+        counting.start()
+        yield
+        await counting.close()
+        for each in helpers:
+            await each.close()
+        take()
+        await queue_client.close()
+
+    common = CommonHeaders(worker, settings.cors_origins)
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
-    rules = Rules(
-        ruler,
+    compute = Compute(rules, settings.request_timeout_ms, client, watcher, metrics, share, common)
+    fleet_routes = FleetRoutes(queue_client, watcher, metrics, take, settings.max_client_batch_size)
+    pages = Pages(fleet_routes, DocsPage())
+
+    def handler_of(route: Route) -> Handler:
+        return compute.handler(route) if route.page is None else route.page(pages)
+
+    add_routes(app, routes(settings.embed_answer), handler_of, access)
+    return app
+
+
+def _make_rules(settings: ProxySettings) -> Rules:
+    return Rules(
+        make_ruler(settings.tokenizer_file),
         settings.max_client_batch_size,
         settings.bulk_above_inputs,
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
     )
-    compute = Compute(settings, rules, desk, recall, watcher, metrics, share, common)
-    add_routes(
-        app,
-        {path: compute.handler(path) for path in PATHS},
-        {
-            **FleetRoutes(desk, watcher, metrics, take, settings.max_client_batch_size).handlers(),
-            **{path: handler for _, path, handler in docs_routes()},
-        },
-        access,
-    )
-    return app
 
 
 def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:

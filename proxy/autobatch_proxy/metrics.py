@@ -2,19 +2,16 @@
 
 import os
 from bisect import bisect_left
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from autobatch_proxy.queue.client import QueueCounts
 from autobatch_proxy.requests.alone import Alone
+from autobatch_shared.count import Count
 from autobatch_shared.metric_buckets import LATENCY_BUCKETS_S
-
-if TYPE_CHECKING:
-    from autobatch_proxy.queue.cached_client import Recall
-    from autobatch_proxy.queue.client import Desk
+from autobatch_shared.redis.result_cache import CacheCounts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one gunicorn put their numbers
@@ -76,22 +73,22 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=self._registry,
         )
-        self._counts = {
-            name: Counter(f"autobatch_{name}", text, registry=self._registry)
-            for name, text in (
-                ("late_replies", "Replies that came when nobody waited any more."),
-                ("broken_replies", "Replies whose checksum or version was wrong."),
-                ("departures", "Requests whose client left before the answer."),
-                ("cache_hits", "Inputs answered from the result cache."),
-                ("cache_misses", "Inputs that the result cache did not have."),
-                ("cache_broken", "Of these, inputs whose value there was not what had been stored."),
-                (
-                    "cache_bypasses",
-                    "Requests that were not looked up: they travel alone, or the upstreams do not name one model.",
-                ),
-            )
-        }
-        self._counted = dict.fromkeys(self._counts, 0)
+        #: Each count is made beside its metric: one without the other does not pass the type checker.
+        self._counts: list[tuple[Count, Counter]] = []
+        self.queue = QueueCounts(
+            late_replies=self._count("late_replies", "Replies that came when their request had ended."),
+            broken_replies=self._count("broken_replies", "Replies whose checksum or version was wrong."),
+            departures=self._count("departures", "Requests whose client left before the answer."),
+        )
+        self.cache = CacheCounts(
+            hits=self._count("cache_hits", "Inputs answered from the result cache."),
+            misses=self._count("cache_misses", "Inputs that the result cache did not have."),
+            broken=self._count("cache_broken", "Of these, inputs whose value there was not what had been stored."),
+            bypasses=self._count(
+                "cache_bypasses",
+                "Requests that were not looked up: they travel alone, or the upstreams do not name one model.",
+            ),
+        )
         self._tallies: dict[tuple[str, int], _Tally] = {}
 
     def answered(self, route: str, code: int, seconds: float) -> None:
@@ -105,18 +102,14 @@ class Metrics:
         """Count one request that shares no upstream call."""
         self._unbatched.labels(route, reason).inc()
 
-    def take(self, desk: "Desk", recall: "Recall | None") -> None:
-        """Bring over what was counted since the last time: here, at the desk, at the cache."""
+    def take(self, inputs_in_flight: int) -> None:
+        """Bring over what was counted since the last time, and how many inputs wait for their answer."""
         for (route, code), tally in self._tallies.items():
             self._requests.labels(route, code).inc(tally.count)
             tally.pour_into(self._durations.labels(route))
-        self._in_flight.set(desk.inputs_in_flight)
-        totals = asdict(desk.counts)
-        if recall is not None:
-            totals |= {f"cache_{name}": total for name, total in asdict(recall.counts).items()}
-        for name, total in totals.items():
-            self._counts[name].inc(total - self._counted[name])
-            self._counted[name] = total
+        self._in_flight.set(inputs_in_flight)
+        for count, metric in self._counts:
+            metric.inc(count.taken())
 
     def render(self) -> bytes:
         """Prometheus text of all workers, or of this one where there is no shared folder."""
@@ -125,3 +118,8 @@ class Metrics:
         shared = CollectorRegistry()
         MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
         return generate_latest(shared)
+
+    def _count(self, name: str, description: str) -> Count:
+        count = Count()
+        self._counts.append((count, Counter(f"autobatch_{name}", description, registry=self._registry)))
+        return count

@@ -7,7 +7,7 @@ from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, retry_pause_s
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_proxy.dialects.openai_errors import CODES, as_openai
+from autobatch_proxy.dialects.error_shapes import CODES, as_openai
 from autobatch_proxy.dialects.tei_info import told
 from autobatch_proxy.queue.fleet_watcher import ROOT_ROUTES
 from autobatch_shared.contract.cards import UNKNOWN_MAX, common_identity

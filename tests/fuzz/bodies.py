@@ -8,18 +8,15 @@ import msgspec
 from autobatch_batcher.calling.calls import call_for
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
-from autobatch_proxy.dialects.foreign_bodies import plan_queries, plan_vectors
-from autobatch_proxy.dialects.openai import plan_openai
-from autobatch_proxy.dialects.openai_errors import as_openai
-from autobatch_proxy.http.content_types import is_json
-from autobatch_proxy.http.handler import PLANNERS
-from autobatch_proxy.http.statuses import tei_error
-from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
+from autobatch_proxy.dialects.error_shapes import as_openai
+from autobatch_proxy.http.errors import tei_error
+from autobatch_proxy.http.request_headers import is_json
+from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
 from autobatch_shared.contract.frames import JobHeader, decode_job, encode
 from tests.fuzz import strict_json
-from tests.unit.planning import JSON, RULES, Members, is_text
+from tests.unit.planning import JSON, RULES, Members, body_of, is_text, plan_of
 
 #: Small enough that a short body is split in every way.
 SMALL = Rules(msgspec.structs.replace(RULES.ruler, padding_max=4), request_inputs_max=12, bulk_above_inputs=6)
@@ -48,7 +45,7 @@ def check_openai(data: bytes) -> None:
 
 def check_queries(data: bytes) -> None:
     """`POST /v1/embedding`: the upstream has no such route, so nothing is forwarded unchanged."""
-    _check_foreign(plan_queries, data, lambda body: [dict(item)["query"] for item in body])
+    _check_foreign("/v1/embedding", data, lambda body: [dict(item)["query"] for item in body])
 
 
 def check_vectors(data: bytes) -> None:
@@ -56,7 +53,7 @@ def check_vectors(data: bytes) -> None:
         said = dict(body)
         return [said["text"]] if said.get("text") is not None else said["texts"]
 
-    _check_foreign(plan_vectors, data, texts)
+    _check_foreign("/vectors", data, texts)
 
 
 def check_content_type(data: bytes) -> None:
@@ -64,20 +61,20 @@ def check_content_type(data: bytes) -> None:
     said = data.decode("utf-8", "surrogateescape")
     is_json(said)
     body = b'{"inputs":1}'
-    (piece,) = PLANNERS["/embed"](body, said, SMALL, ALLOWED, asks_bulk=False).pieces
-    assert (piece.kind, piece.body, piece.content_type) == ("verbatim", body, said)
-    header, travelled = decode_job(encode(JobHeader("w.1", 1, 0, 0, "/embed", piece.kind, None, said), piece.body))
-    assert (header.id, travelled) == ("w.1", piece.body)
+    (job,) = plan_of("/embed", body, SMALL, ALLOWED, content_type=said).jobs
+    assert (job.kind, job.body, job.content_type) == ("verbatim", body, said)
+    header, travelled = decode_job(encode(JobHeader("w.1", 1, 0, 0, "/embed", job.kind, None, said), job.body))
+    assert (header.id, travelled) == ("w.1", job.body)
 
 
 def _check(path: str, body: bytes, *fields: str) -> None:
     for allowed in (ALLOWED, Allowed(job_inputs_max=32, length_max=10**9, served_model="m")):
-        plan = _planned(lambda allowed=allowed: PLANNERS[path](body, JSON, SMALL, allowed, asks_bulk=False))  # type: ignore[misc]
+        plan = _planned(lambda allowed=allowed: plan_of(path, body, SMALL, allowed))  # type: ignore[misc]
         if plan is None:
             continue
-        if any(piece.kind == "verbatim" for piece in plan.pieces):
-            assert plan.pieces == [Piece(1, "verbatim", body, content_type=JSON)]
-            assert (plan.route, plan.shape) == ("", None)
+        if any(job.kind == "verbatim" for job in plan.jobs):
+            assert plan.jobs == [PlannedJob(1, "verbatim", body, content_type=JSON)]
+            assert (plan.route, plan.form) == (path, None)
             continue
         try:
             said = strict_json.read(body)
@@ -85,7 +82,7 @@ def _check(path: str, body: bytes, *fields: str) -> None:
             continue
         assert type(said) is Members
         (field,) = [name for name, _ in said if name in fields]  # not twice, and never both
-        _check_pieces(plan, _items(dict(said)[field], is_predict=path == "/predict"), allowed)
+        _check_jobs(plan, _items(dict(said)[field], is_predict=path == "/predict"), allowed)
 
 
 def _items(inputs: Any, *, is_predict: bool) -> list[Any]:
@@ -100,15 +97,15 @@ def _items(inputs: Any, *, is_predict: bool) -> list[Any]:
     return inputs
 
 
-def _check_foreign(planner: Callable[..., Plan], body: bytes, texts: Callable[[Any], Sequence[Any]]) -> None:
-    plan = _planned(lambda: planner(body, JSON, SMALL, ALLOWED, asks_bulk=False))
+def _check_foreign(path: str, body: bytes, texts: Callable[[Any], Sequence[Any]]) -> None:
+    plan = _planned(lambda: plan_of(path, body, SMALL, ALLOWED))
     if plan is None:
         return
     try:
         said = strict_json.read(body.decode("utf-8", "replace").encode())  # a skipped value may be anything
     except (strict_json.TooDeep, ValueError):
         return
-    _check_pieces(plan, list(texts(said)), ALLOWED)
+    _check_jobs(plan, list(texts(said)), ALLOWED)
 
 
 def _planned(plan: Callable[[], Plan]) -> Plan | None:
@@ -122,28 +119,26 @@ def _planned(plan: Callable[[], Plan]) -> Plan | None:
         return None
 
 
-def _check_pieces(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
+def _check_jobs(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
     assert 0 < len(inputs) <= SMALL.request_inputs_max
     found: dict[int, Any] = {}
-    for number, piece in enumerate(plan.pieces):
-        own = strict_json.read(piece.body)
-        assert piece.n == len(own) <= allowed.job_inputs_max
-        assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
-        header = JobHeader(f"w.{number}", piece.n, 0, 0, plan.route, piece.kind, piece.options, longest=piece.longest)
-        travelled, body = decode_job(encode(header, piece.body))
-        assert (travelled, body) == (header, piece.body)
+    for number, job in enumerate(plan.jobs):
+        own = strict_json.read(job.body)
+        assert job.n == len(own) <= allowed.job_inputs_max
+        assert (job.body[:1], job.body[-1:]) == (b"[", b"]")
+        header = JobHeader(f"w.{number}", job.n, 0, 0, plan.route, job.kind, job.options, longest=job.longest)
+        travelled, body = decode_job(encode(header, job.body))
+        assert (travelled, body) == (header, job.body)
         call = call_for([Job(header, body)], Tei())
         sent = dict(strict_json.read(call.post.body))["inputs"]
         assert call.merged is not None
         assert [sent[place] for place in call.merged.places[0]] == own
-        assert piece.kind == "solo" or all(map(_has_text, own))
-        found |= dict(zip(piece.places or range(piece.n), own, strict=True))
+        assert job.kind == "solo" or all(map(_has_text, own))
+        found |= dict(zip(job.places or range(job.n), own, strict=True))
     assert [found[place] for place in range(len(inputs))] == inputs
-    rows = join_rows(
-        [(piece.places or range(piece.n), b"[%b]" % b",".join([b"[0.5]"] * piece.n)) for piece in plan.pieces]
-    )
-    if plan.shape is not None:
-        strict_json.read(plan.shape(rows, 3, "id"))
+    rows = join_rows([(job.places or range(job.n), b"[%b]" % b",".join([b"[0.5]"] * job.n)) for job in plan.jobs])
+    if plan.form is not None:
+        strict_json.read(body_of(plan, rows, 3))
 
 
 def _has_text(item: Any) -> bool:
@@ -152,17 +147,16 @@ def _has_text(item: Any) -> bool:
 
 def check_shapes(data: bytes) -> None:
     """Answers in the formats of all routes: JSON, or the one error for an invalid answer."""
-    for planner, body in (
-        (plan_openai, b'{"input":["a","b"]}'),
-        (plan_openai, b'{"input":["a","b"],"encoding_format":"base64"}'),
-        (plan_queries, b'[{"query":"a"},{"query":"b"}]'),
-        (plan_vectors, b'{"texts":["a","b"]}'),
+    for path, body in (
+        ("/v1/embeddings", b'{"input":["a","b"]}'),
+        ("/v1/embeddings", b'{"input":["a","b"],"encoding_format":"base64"}'),
+        ("/v1/embedding", b'[{"query":"a"},{"query":"b"}]'),
+        ("/vectors", b'{"texts":["a","b"]}'),
     ):
-        plan = planner(body, JSON, RULES, ALLOWED)
-        assert plan.shape is not None
+        plan = plan_of(path, body, RULES, ALLOWED)
         try:
             joined = join_rows([((0, 1), data)])
-            shaped = plan.shape(joined, None, "id")
+            shaped = body_of(plan, joined)
         except UpstreamProtocolError:
             continue
         strict_json.read(shaped)

@@ -9,9 +9,9 @@ from zlib import crc32
 
 import hiredis
 
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.http.answers import answer
-from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
@@ -58,9 +58,9 @@ def check_replies(data: bytes) -> None:
         return
     header, body = found
     assert isinstance(header, ReplyHeader)
-    plan = Plan([Piece(1, "merge", b'["a"]')], is_bulk=False, characters=1)
-    for shape in (None, as_openai):
-        response = answer(plan, plan.pieces, [(header, body)], "id", b"", 1, shape)
+    plan = Plan([PlannedJob(1, "merge", b'["a"]')], "/embed", characters=1)
+    for errors in (None, OPENAI_ERRORS):
+        response = answer(plan, [(header, body)], "id", b"", 1, errors)
         assert 200 <= response.status < 600
         lines = getattr(response, "_lines", b"").splitlines()
         assert all(line.partition(b":")[0].lower().startswith((b"x-", b"server-timing")) for line in lines)

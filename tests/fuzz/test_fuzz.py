@@ -9,11 +9,11 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.content_types import is_json
-from autobatch_proxy.http.handler import PLANNERS
+from autobatch_proxy.http.request_headers import is_json
+from autobatch_proxy.http.route_table import READERS
 from autobatch_shared.contract.errors import InvalidRequest
 from tests.fuzz.targets import TARGETS, FuzzTarget
-from tests.unit.planning import ALLOWED, JSON, RULES
+from tests.unit.planning import plan_of
 
 NAMES = pytest.mark.parametrize("name", TARGETS)
 QUICK = settings(
@@ -83,7 +83,7 @@ GROWING = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", READERS)
 @pytest.mark.parametrize("shape", GROWING)
 def test_reading_a_body_is_no_slower_than_linear(path: str, shape: str) -> None:
     start, unit, stop = GROWING[shape]
@@ -91,7 +91,7 @@ def test_reading_a_body_is_no_slower_than_linear(path: str, shape: str) -> None:
     def plan(size: int) -> None:
         body = start + unit * (size // len(unit)) + stop
         with contextlib.suppress(InvalidRequest):
-            PLANNERS[path](body, JSON, RULES, ALLOWED, asks_bulk=False)
+            plan_of(path, body)
 
     small_s, large_s = quickest_s(lambda: plan(SMALL_BYTES)), quickest_s(lambda: plan(LARGE_BYTES))
 

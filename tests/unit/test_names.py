@@ -12,21 +12,7 @@ ALIAS = re.compile(r"^([A-Z]\w*[a-z]\w*) = ", re.MULTILINE)  # of a type: `Rows 
 #: Modules that several packages have, each in the same role; `tei` is a dialect of each side.
 ROLES = {"__init__", "__main__", "app", "answers", "errors", "metrics", "routes", "tei"}
 #: Names that still have two meanings.
-NOT_YET = {
-    "Answering",
-    "Bench",
-    "Counting",
-    "Desk",
-    "Frames",
-    "Keys",
-    "Kind",
-    "Metrics",
-    "Model",
-    "Reply",
-    "Route",
-    "Shape",
-    "rows",
-}
+NOT_YET = {"Metrics", "rows"}
 
 
 def sources() -> dict[PurePosixPath, str]:

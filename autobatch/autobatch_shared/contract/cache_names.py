@@ -11,7 +11,7 @@ import msgspec
 
 from autobatch_shared.contract.options import Options
 
-DIGEST_BYTES = 16  # two of 10**12 texts share a name with probability 1.5e-15; nobody can aim at another's
+DIGEST_BYTES = 16  # two of 10**12 texts share a name with probability 1.5e-15; a name cannot be aimed at
 
 _encode = msgspec.json.Encoder().encode
 

@@ -22,7 +22,7 @@
         └── FrameOfAnotherVersion written by an older or a newer version of this system
 
 A fault travels in a reply frame as its `code`; `FAULTS` turns the code back into the class. Which status a client
-sees is decided once, in `proxy/autobatch_proxy/http/statuses.py`.
+sees is decided once, in `proxy/autobatch_proxy/http/errors.py`.
 """
 
 import msgspec

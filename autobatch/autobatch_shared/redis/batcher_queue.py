@@ -121,7 +121,13 @@ class BatcherQueue:
             frames = all_of(bytes, reply[6:])
         first_bulk = again + fresh
         return Claim(
-            redis_ms, queued, queued_bulk, dropped, frames[:again], frames[again:first_bulk], frames[first_bulk:]
+            redis_ms=redis_ms,
+            queued=queued,
+            queued_bulk=queued_bulk,
+            dropped=dropped,
+            retried=frames[:again],
+            fresh=frames[again:first_bulk],
+            bulk=frames[first_bulk:],
         )
 
     async def reply(

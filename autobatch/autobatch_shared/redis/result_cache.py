@@ -13,6 +13,7 @@ from zlib import crc32
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.count import Count
 from autobatch_shared.redis.commands import Command, Commands
 from autobatch_shared.redis.scripts import Script
 
@@ -26,7 +27,7 @@ DROPS_MAX = 256  # beyond what came in: a lowered bound or a burst's end is work
 
 @dataclass(slots=True)
 class CacheCounts:
-    """What happened at this cache since it was made.
+    """What happened at one cache.
 
     Attributes:
         hits: Names that had a row.
@@ -35,10 +36,10 @@ class CacheCounts:
         bypasses: Requests that were not looked up.
     """
 
-    hits: int = 0
-    misses: int = 0
-    broken: int = 0
-    bypasses: int = 0
+    hits: Count
+    misses: Count
+    broken: Count
+    bypasses: Count
 
 
 class ResultCache:
@@ -47,13 +48,14 @@ class ResultCache:
     Args:
         link: For commands that return at once.
         keys: Of the namespace.
+        counts: Added to.
         ttl_s: How long a row is kept, at least 1.
         bytes_max: What all rows may take of Redis, with their keys and the index. The allocator rounds each row up, by
             7 % at 4.8 kB and 15 % at 12.5 kB: that comes on top.
     """
 
-    def __init__(self, link: Commands, keys: Keys, *, ttl_s: int, bytes_max: int) -> None:
-        self.counts = CacheCounts()
+    def __init__(self, link: Commands, keys: Keys, counts: CacheCounts, *, ttl_s: int, bytes_max: int) -> None:
+        self.counts = counts
         self._link = link
         self._row_prefix = keys.cached("")
         self._ttl_ms = ttl_s * 1000
@@ -75,15 +77,15 @@ class ResultCache:
             values: list[bytes | None] = await self._link.execute("MGET", *keys)
         except QueueUnavailable as error:
             self._failed("look_up", error)
-            self.counts.misses += len(names)
+            self.counts.misses.total += len(names)
             return [None] * len(names)
         self._failing.discard("look_up")
         rows = [None if value is None else unsealed(name, value) for name, value in zip(names, values, strict=True)]
         misses, absent = rows.count(None), values.count(None)
-        self.counts.hits += len(rows) - misses
-        self.counts.misses += misses
+        self.counts.hits.total += len(rows) - misses
+        self.counts.misses.total += misses
         if misses > absent:
-            self.counts.broken += misses - absent
+            self.counts.broken.total += misses - absent
             await self._delete([key for key, row in zip(keys, rows, strict=True) if row is None])
         return rows
 

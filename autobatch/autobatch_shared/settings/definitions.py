@@ -4,6 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the README's table are made from here.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,9 +19,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from autobatch_shared.settings.dialects import DIALECTS
+from autobatch_shared.settings.choices import DIALECTS, POLICIES, Choice, described
 from autobatch_shared.settings.foreign_names import aliases_of
-from autobatch_shared.settings.policies import POLICIES
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -48,16 +48,13 @@ def _http_urls(value: str) -> str:
     return value
 
 
-def _dialect(value: str) -> str:
-    if value not in DIALECTS:
-        raise ValueError(f"Input should be {' or '.join(map(repr, DIALECTS))}")
-    return value
+def _one_of(choices: Mapping[str, Choice]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in choices:
+            raise ValueError(f"Input should be {' or '.join(map(repr, choices))}")
+        return value
 
-
-def _policy(value: str) -> str:
-    if value not in POLICIES:
-        raise ValueError(f"Input should be {' or '.join(map(repr, POLICIES))}")
-    return value
+    return AfterValidator(check)
 
 
 def _split(url: str) -> SplitResult:
@@ -227,7 +224,7 @@ class ProxySettings(QueueSettings):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The API keys; none: everybody may ask."""
+        """The API keys; none: every client may ask."""
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
@@ -246,9 +243,7 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("max_wait_time_ms"),
         description="the longest wait for companions, from the oldest arrival",
     )
-    batch_policy: Annotated[str, AfterValidator(_policy)] = Field(
-        "adaptive", description="; ".join(f"`{name}`: {row.meaning}" for name, row in POLICIES.items())
-    )
+    batch_policy: Annotated[str, _one_of(POLICIES)] = Field("adaptive", description=described(POLICIES))
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
         description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",
@@ -259,8 +254,8 @@ class BatcherSettings(QueueSettings):
         repr=False,  # it may hold a password
         description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
     )
-    inference_dialect: Annotated[str, AfterValidator(_dialect)] = Field(
-        "tei", description=f"the API that the upstream speaks: {', '.join(f'`{name}`' for name in DIALECTS)}"
+    inference_dialect: Annotated[str, _one_of(DIALECTS)] = Field(
+        "tei", description=f"the API that the upstream speaks: {described(DIALECTS)}"
     )
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"

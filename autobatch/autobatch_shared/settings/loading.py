@@ -132,7 +132,7 @@ def every_name() -> set[str]:
 
 
 def advice(name: str, known: Collection[str], spelt: Callable[[str], str]) -> str:
-    """Return what to use in place of a name that is no setting, behind the words that say so; empty: nobody can tell.
+    """Return what to use in place of a name that is no setting, behind the words that say so; empty: unknown.
 
     Args:
         name: In lower case, words joined by underscores.

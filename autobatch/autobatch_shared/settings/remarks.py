@@ -1,4 +1,4 @@
-"""What is worth a word at the start although the settings are right: it may not be what somebody meant.
+"""What is worth a warning at the start although the settings are valid: it may not be what was meant.
 
 The environment cannot be strict, because it is full of other programs' names. What looks like a setting there is named.
 """

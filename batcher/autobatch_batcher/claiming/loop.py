@@ -113,27 +113,27 @@ class WorkingLoop:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._claims.recover()
         await self._keep_the_lease()
-        upstream = self._pool.free(asyncio.get_running_loop().time())
-        if upstream is None:
+        replica = self._pool.free(asyncio.get_running_loop().time())
+        if replica is None:
             await self._wait_for_slot()
             return
-        limits, shape = limits_now(upstream), upstream.tuner.shape
-        wanted = self._policy.wanted(self._claim_moment(upstream, limits, shape), self._lanes)
+        limits, shape = limits_now(replica), replica.tuner.shape
+        wanted = self._policy.wanted(self._claim_moment(replica, limits, shape), self._lanes)
         if wanted.inputs > 0:
             await self._claim(wanted)
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
-        await self._claims.drop_expired(upstream.fastest_call_s)
+        await self._claims.drop_expired(replica.fastest_call_s)
         now = CallMoment(
             limits=limits,
             shape=shape,
             now_ms=self._clock.now_ms(),
-            is_idle=upstream.load.calls == 0,
+            is_idle=replica.load.calls == 0,
             is_draining=self._is_stopping,
         )
         batch = self._policy.take(now, self._lanes)
         if batch is not None:
-            self._send(batch, upstream, limits)
+            self._send(batch, replica, limits)
         elif not self._claims.may_have_jobs or wanted.inputs == 0:
             await self._wait_for_work(now.now_ms)
 
@@ -144,7 +144,7 @@ class WorkingLoop:
             if doomed:
                 await self._reply(doomed, 0)
 
-    def _claim_moment(self, upstream: Replica, limits: Limits, shape: BatchShape) -> ClaimMoment:
+    def _claim_moment(self, replica: Replica, limits: Limits, shape: BatchShape) -> ClaimMoment:
         return ClaimMoment(
             limits=limits,
             shape=shape,
@@ -152,7 +152,7 @@ class WorkingLoop:
             queued=self._claims.queued,
             slots_free=self._pool.slots_free,
             calls_in_flight=self._pool.calls_in_flight,
-            call_fixed_s=upstream.tuner.cost.fixed_s,
+            call_fixed_s=replica.tuner.cost.fixed_s,
             was_blocked=self._was_blocked,
             is_draining=self._is_stopping,
         )
@@ -189,8 +189,8 @@ class WorkingLoop:
             self._watch = None
             self._bell.ring()
 
-    def _send(self, batch: Batch, upstream: Replica, limits: Limits) -> None:
-        slot = Slot(upstream, batch.inputs, batch.units, was_busy=upstream.load.calls > 0 or self.has_backlog)
+    def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
+        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self.has_backlog)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
@@ -205,20 +205,20 @@ class WorkingLoop:
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one."""
         try:
-            replies = await self._caller.answer(batch.jobs, slot)
+            outcomes = await self._caller.answer(batch.jobs, slot)
         except Exception:
             log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
-            replies = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
+            outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
         self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
-        await self._reply(replies, max(job.header.deadline for job in batch.jobs))
+        await self._reply(outcomes, max(job.header.deadline for job in batch.jobs))
 
-    async def _reply(self, replies: Sequence[JobOutcome], deadline_ms: int) -> None:
+    async def _reply(self, outcomes: Sequence[JobOutcome], deadline_ms: int) -> None:
         """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""
-        good = [(reply.job, reply.frame) for reply in replies if not reply.is_failure]
-        failures = [(reply.job, reply.frame) for reply in replies if reply.is_failure]
+        good = [(outcome.job, outcome.frame) for outcome in outcomes if not outcome.is_failure]
+        failures = [(outcome.job, outcome.frame) for outcome in outcomes if outcome.is_failure]
         late = None
         while late is None:
             try:
@@ -226,12 +226,12 @@ class WorkingLoop:
             except QueueUnavailable as error:
                 left_s = (deadline_ms - self._clock.now_ms()) / 1000
                 if left_s <= 0:
-                    log.error("replies_lost", extra={"jobs": len(replies), "error": str(error)})  # noqa: TRY400
+                    log.error("replies_lost", extra={"jobs": len(outcomes), "error": str(error)})  # noqa: TRY400
                     self._claims.doubt()
                     break
                 if await self._link.wait_connected(left_s):
                     await pause(min(self._lease.beat_s, left_s))  # connected, yet refused: not again at once
-        self._claims.let_go(reply.job for reply in replies)
+        self._claims.let_go(outcome.job for outcome in outcomes)
         if late:
             self._metrics.late_replies.inc(late)
             log.warning("replies_late", extra={"jobs": late})

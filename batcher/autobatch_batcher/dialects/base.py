@@ -1,6 +1,6 @@
 """What the batcher asks of a dialect: how one kind of upstream is spoken to. Pure: bytes in, bytes out.
 
-A dialect is one file of this folder, a line in `autobatch_shared.settings.dialects`, and a test class that all dialects pass. It knows no job, no
+A dialect is one file of this folder, a line in `autobatch_shared.settings.choices`, and a test class that all dialects pass. It knows no job, no
 deadline and no connection: `calling` decides what is sent when, `upstreams` sends it.
 
 Whatever an upstream's own answers look like, the rows that `cut` returns are those that clients' answers are made of:
@@ -22,7 +22,7 @@ import msgspec
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
-from autobatch_shared.settings.dialects import DIALECTS
+from autobatch_shared.settings.choices import DIALECTS
 
 JSON = "application/json"
 
@@ -151,5 +151,5 @@ class Dialect(Protocol):
 
 def dialect_named(name: str) -> Dialect:
     """Return a new dialect of the table."""
-    dialect: Dialect = resolve_name(DIALECTS[name])()
+    dialect: Dialect = resolve_name(DIALECTS[name].place)()
     return dialect

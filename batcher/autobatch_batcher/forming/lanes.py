@@ -1,8 +1,8 @@
 """Jobs wait in lanes, and a lane gives a batch. Pure.
 
 1. Only jobs of one lane share a batch: same route, same options. Solo, verbatim and retried jobs are lanes of one.
-2. Which lane gives a batch, and when, a policy decides (`autobatch_batcher.forming.policy`); which of its jobs, for
-   lengths' sake, `autobatch_batcher.forming.shaping`.
+2. A policy (`autobatch_batcher.forming.policy`) decides which lane gives a batch, and when;
+   `autobatch_batcher.forming.shaping` decides which of its jobs are in it.
 3. Every job that waits with the same input as one of the batch goes with it: that costs nothing.
 """
 
@@ -82,7 +82,11 @@ class Lanes:
 
     def add(self, job: Job) -> None:
         """Put a job among the others of its lane, in the order of arrival; workers may push a little out of it."""
-        insort(self._lanes.setdefault(job.lane, []), job, key=_arrival)
+        lane = self._lanes.setdefault(job.lane, [])
+        if not lane or lane[-1].header.at <= job.header.at:
+            lane.append(job)
+        else:
+            insort(lane, job, key=_arrival)
         self.inputs += job.header.n
 
     def by_age(self) -> list[list[Job]]:

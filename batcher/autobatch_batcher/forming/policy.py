@@ -1,7 +1,7 @@
 """What decides how much is claimed and which batch leaves: the protocol that every policy of BATCH_POLICY keeps. Pure.
 
-The working loop asks and does what the policy answers. A policy reads no clock: a moment is passed in, and what it learns
-from is told to it. `autobatch_shared.settings.policies` has the table of all policies.
+The working loop asks and does what the policy answers. A policy reads no clock: a moment is passed in, and the loop tells
+it what it learns from. `autobatch_shared.settings.choices` has the table of all policies.
 """
 
 from pkgutil import resolve_name
@@ -12,7 +12,7 @@ import msgspec
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_shared.settings.policies import POLICIES
+from autobatch_shared.settings.choices import POLICIES
 
 
 class ClaimMoment(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class Policy(Protocol):
         """Return when to look again though nothing happened, on Redis's clock; None when nothing is held."""
 
     def note_claim(self, inputs: int, now_s: float) -> None:
-        """Take note of a claim and its inputs, bulk work not counted, at a time of any clock that goes on."""
+        """Take note of the inputs that a claim brought, bulk work not counted, at a time of a monotonic clock."""
 
     def note_sent(self, batch: Batch, now_s: float) -> None:
         """Take note of a batch that has left, at a time of the same clock."""

@@ -85,16 +85,18 @@ def write(
     notes: list[str],
     done: list[Round],
 ) -> None:
-    """Write report.html, a PNG for each picture, and results.jsonl into a folder that exists."""
+    """Write report.html, results.jsonl and a folder of pictures for each upstream into a folder that exists."""
     from autobatch_bench.report import plots  # noqa: PLC0415 - matplotlib takes a second to load, and only a report needs it
 
     sections = [_results(comparisons, verdicts, notes, done)]
     for comparison in comparisons:
         section = page.Section(f"Upstream {comparison.upstream}")
-        pictures: dict[str, str] = {}
-        for key, png in plots.of_comparison(comparison).items():
-            pictures[key] = f"{comparison.upstream}-{key}.png"
-            (out / pictures[key]).write_bytes(png)
+        drawn = plots.of_comparison(comparison)
+        pictures = {key: f"{comparison.upstream}/{key}.png" for key in drawn}
+        for key, png in drawn.items():
+            file = out / pictures[key]
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(png)
         for key, grid in grids.of_comparison(comparison).items():
             if more := pictures.get(f"{key}-latency"):
                 section.add(None, more)

@@ -1,4 +1,4 @@
-"""Decide what a `POST /v1/embeddings` becomes, and put its answer together. Pure.
+"""Read a `POST /v1/embeddings`, and put its answer together. Pure.
 
 1. It is the same computation as `/embed` with its defaults, so both share calls.
 2. Floats go on as the upstream wrote them. For base64 each row is parsed once: 11 us for 384 floats, by `array` as by numpy.
@@ -15,19 +15,17 @@ from array import array
 from binascii import b2a_base64
 from collections.abc import Callable
 from functools import partial
-from itertools import chain
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 import orjson
 
-from autobatch_proxy.dialects import forms as shapes
-from autobatch_proxy.dialects.strict_json import Inputs, grammar, plan_inputs, read, read_inputs
-from autobatch_proxy.dialects.tei import Dimensions, or_verbatim
+from autobatch_proxy.dialects.forms import only_row
+from autobatch_proxy.dialects.strict_json import grammar, read, read_inputs
+from autobatch_proxy.dialects.tei import Dimensions
 from autobatch_proxy.requests.alone import Alone
-from autobatch_proxy.requests.plan import Allowed, Plan, Rules
+from autobatch_proxy.requests.asked import AnswerFacts, Asked
 from autobatch_proxy.requests.rows import rows_in
-from autobatch_proxy.requests.token_ids import TextOfIds
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 
@@ -47,83 +45,55 @@ class _OpenAIBody(msgspec.Struct):
 _OPENAI = grammar(_OpenAIBody, "input")
 
 
-@or_verbatim
-def plan_openai(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
-    """Plan a `POST /v1/embeddings`.
-
-    Raises:
-        InvalidRequest: More inputs than a request may have, or token ids that are not taken here.
-    """
+def read_openai(body: bytes) -> Asked | Alone:
+    """Read a `POST /v1/embeddings`."""
     plain = read(body, _OPENAI)
     if isinstance(plain, Alone):
         return plain
-    request, raw = plain
-    inputs = read_inputs(raw)
+    inputs = read_inputs(plain.raw)
     if inputs is None:
         return Alone.INPUTS
-    largest_id = _largest_id(inputs)
-    if largest_id is not None and rules.text_of_ids is not None:
-        inputs, largest_id = _as_texts(inputs, rules.text_of_ids), None
-        raw = _encode(inputs)
-    options = None if request.dimensions is None else Options(dimensions=request.dimensions)
-    plan = plan_inputs(inputs, raw, options, rules, allowed, asks_bulk=asks_bulk, are_counted=True)
-    plan.largest_id = largest_id
-    row: Callable[[bytes], bytes] = in_base64 if request.encoding_format == "base64" else as_it_came
-    plan.are_counted = largest_id is not None or not rules.ruler.is_exact(plan.characters)
-    known = None if plan.are_counted else plan.length
-    plan.shape = partial(_answer, row, isinstance(inputs, str), allowed.served_model or request.model or "", known)
-    return plan
-
-
-def _as_texts(inputs: Inputs, text_of: TextOfIds) -> str | list[str]:
-    """The same inputs with a text for each list of token ids."""
-    if isinstance(inputs, str):
-        return inputs
-    if isinstance(inputs[0], int):
-        return text_of(cast("list[int]", inputs))
-    return [item if isinstance(item, str) else text_of(cast("list[int]", item)) for item in inputs]
-
-
-def _largest_id(inputs: Inputs) -> int | None:
-    if isinstance(inputs, str):
-        return None
-    ids = chain.from_iterable([item] if isinstance(item, int) else item for item in inputs if not isinstance(item, str))
-    return max(ids, default=None)
+    request: _OpenAIBody = plain.request
+    row = in_base64 if request.encoding_format == "base64" else as_it_came
+    return Asked(
+        "/embed",
+        inputs,
+        plain.raw,
+        None if request.dimensions is None else Options(dimensions=request.dimensions),
+        partial(_answer, row, isinstance(inputs, str)),
+        model=request.model,
+        counts_tokens=True,
+        may_be_openai_ids=True,
+    )
 
 
 def _answer(
     row: Callable[[bytes], bytes],
     is_one: bool,  # noqa: FBT001 - bound by `partial`
-    model: str,
-    known_tokens: int | None,
-    answer: bytes,
-    tokens: int | None,
-    request_id: str,
+    rows: bytes,
+    facts: AnswerFacts,
 ) -> bytes:
     """The answer's body.
 
     Args:
         row: Writes one embedding.
-        is_one: Whether one text was asked for.
-        model: Its name.
-        known_tokens: Of all inputs, where they were counted here.
-        answer: JSON array of rows.
-        tokens: As the upstream counted them; None where it cannot: then 0, which no request has.
-        request_id: Part of the answer's id.
+        is_one: Whether the input was one text.
+        rows: JSON array.
+        facts: Tokens that are unknown are written as 0, which no request has.
     """
-    count = known_tokens if known_tokens is not None else tokens or 0
     # Nearly always one, and then no bytes have to be looked through for where a row ends.
-    rows = [shapes.only_row(answer)] if is_one else rows_in(answer)
+    each_row = [only_row(rows)] if is_one else rows_in(rows)
     data = [
         b'{"object":"embedding","embedding":%b,"index":%d}' % (row(bytes(each)), place)
-        for place, each in enumerate(rows)
+        for place, each in enumerate(each_row)
     ]
+    tokens = facts.tokens or 0
     return b'{"id":%b,"object":"list","data":[%b],"model":%b,"usage":{"prompt_tokens":%d,"total_tokens":%d}}' % (
-        _encode("embd-" + request_id),
+        _encode("embd-" + facts.request_id),
         b",".join(data),
-        _encode(model),
-        count,
-        count,
+        _encode(facts.model),
+        tokens,
+        tokens,
     )
 
 

@@ -7,18 +7,16 @@ whether the strings that it skips are UTF-8.
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from autobatch_proxy.requests.alone import Alone
-from autobatch_proxy.requests.plan import Allowed, Kind, Piece, Plan, Rules, plan_list
-from autobatch_shared.contract.errors import NOT_AS_ASKED
-from autobatch_shared.contract.options import Options
+from autobatch_proxy.requests.asked import Inputs
+from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotJson
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
-Inputs = str | Sequence[str | list[int] | int]
 
 _decode_inputs: Callable[[msgspec.Raw], Inputs] = msgspec.json.Decoder(
     str | list[str | list[_TokenId] | _TokenId]
@@ -31,6 +29,7 @@ _decode_names = json.JSONDecoder(
 _without_strings = re.compile(rb'"(?:[^"\\]|\\.)*+"').sub
 
 T = TypeVar("T", bound=msgspec.Struct)
+U = TypeVar("U")
 
 
 class Grammar(msgspec.Struct, frozen=True):
@@ -74,10 +73,12 @@ class Plain(NamedTuple):
     Attributes:
         request: The struct of its grammar.
         raw: The inputs as they stand in the body.
+        has_room: Whether the body is long enough for another field beside the inputs.
     """
 
     request: Any
     raw: bytes
+    has_room: bool
 
 
 def read(body: bytes, rules: Grammar) -> Plain | Alone:
@@ -91,8 +92,8 @@ def read(body: bytes, rules: Grammar) -> Plain | Alone:
     if not body.isascii() and not _is_utf8(body):
         return Alone.NOT_JSON
     raw = bytes(getattr(request, rules.inputs))
-    has_room = len(body) - len(raw) > rules.only_inputs_bytes  # for a second field
-    return Alone.REPEATED_FIELD if has_room and _repeats_a_field(body, rules) else Plain(request, raw)
+    has_room = len(body) - len(raw) > rules.only_inputs_bytes
+    return Alone.REPEATED_FIELD if has_room and _repeats_a_field(body, rules) else Plain(request, raw, has_room)
 
 
 def _repeats_a_field(body: bytes, rules: Grammar) -> bool:
@@ -137,57 +138,16 @@ def read_inputs(raw: bytes) -> Inputs | None:
     return inputs
 
 
-def plan_inputs(
-    inputs: Inputs,
-    raw: bytes,
-    options: Options | None,
-    rules: Rules,
-    allowed: Allowed,
-    *,
-    asks_bulk: bool,
-    are_counted: bool = False,
-) -> Plan:
-    """Cut inputs into jobs that the upstreams take, texts of like length together.
-
-    Args:
-        inputs: From `read_inputs`.
-        raw: The same as JSON.
-        options: Of all jobs, as in `autobatch_shared.contract.frames.JobHeader`.
-        rules: Of this worker.
-        allowed: By the upstreams.
-        asks_bulk: Whether the client asked to be bulk.
-        are_counted: Whether somebody has to know how many tokens they are.
+def decode_or_refuse(decode: Callable[[bytes], U], body: bytes) -> U:
+    """Decode a body of a route that the upstream does not have, so that what is wrong with it is said here.
 
     Raises:
-        InvalidRequest: More inputs than a request may have.
+        NotJson: As the name says.
+        InvalidRequest: It has another shape.
     """
-    countable_max = allowed.countable_characters_max if are_counted else None
-    if isinstance(inputs, str):
-        length = min(rules.ruler.length(inputs), allowed.length_max)
-        alone = Alone.TOO_LONG_TO_COUNT if countable_max is not None and len(inputs) > countable_max else None
-        piece = Piece(1, "solo" if alone else "merge", b"[%b]" % raw, options, None, length)
-        return Plan([piece], asks_bulk, characters=len(inputs), length=length, alone=alone)
-    if isinstance(inputs[0], int):  # `[1, 2]` is one sequence of token ids, not two inputs
-        count = len(inputs)
-        piece = Piece(1, "solo", b"[%b]" % raw, options, None, count)
-        return Plan([piece], asks_bulk, characters=count, length=count, alone=Alone.TOKEN_IDS)
-    alone = _alone(inputs, countable_max)
-    kind: Kind = "solo" if alone else "merge"
-    plan = plan_list(inputs, raw, kind, options, rules, allowed, asks_bulk=asks_bulk)
-    plan.alone = alone
-    return plan
-
-
-def _alone(inputs: Sequence[str | list[int] | int], countable_max: int | None) -> Alone | None:
-    """Why a list of inputs shares no call, if it does not.
-
-    Token ids of a foreign vocabulary can make the upstream fail, and an empty text always does: no neighbours. What is
-    counted alone can be longer than what is counted with others.
-    """
-    if set(map(type, inputs)) != {str}:
-        return Alone.TOKEN_IDS
-    if "" in inputs:
-        return Alone.EMPTY_TEXT
-    if countable_max is not None and max(map(len, inputs)) > countable_max:  # type: ignore[arg-type]
-        return Alone.TOO_LONG_TO_COUNT
-    return None
+    try:
+        return decode(body)
+    except msgspec.ValidationError as exc:
+        raise InvalidRequest(str(exc)) from exc
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise NotJson from exc

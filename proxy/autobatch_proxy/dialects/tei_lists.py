@@ -1,15 +1,14 @@
-"""Decide what lists become at routes whose requests share no call with others. Pure.
+"""Read lists of TEI's routes whose requests share no call with others. Pure.
 
     POST /tokenize    {"inputs": ["text", ...]}
     POST /decode      {"ids": [[101, 102], ...]}
     POST /rerank      {"query": "text", "texts": ["text", ...]}
     POST /similarity  {"inputs": {"source_sentence": "text", "sentences": ["text", ...]}}
 
-1. A list that the upstream takes goes on as it came, and so does what is not plainly a list: the answer is the upstream's.
-2. A longer one is cut into calls that it takes, each with the whole rest of the request, and their rows come back in order.
-3. So does one whose rest is so long that repeating it would cost more than the list is worth.
+What is not plainly a list goes on as it came: the answer is the upstream's. A list that is cut has the whole rest of the
+request in each call, and the rows come back in order.
 
-Source: these routes of text-embeddings-inference 1.9.
+Source: these routes of text-embeddings-inference 1.9, of which `/rerank` sorts by score and, of equal ones, the last first.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,22 +17,17 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from autobatch_proxy.dialects.ranks import join_ranks
 from autobatch_proxy.dialects.strict_json import Plain, grammar, read
-from autobatch_proxy.dialects.tei import direction_of, or_verbatim
+from autobatch_proxy.dialects.tei import direction_of
 from autobatch_proxy.requests.alone import Alone
-from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
-from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest
-
-JSON = "application/json"
-REPEATED_BYTES_MAX = 1_000_000  # half of what a body may have: a query of 15 kB can have 2,048 texts, 64 calls of 32
+from autobatch_proxy.requests.asked import AskedList
+from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
 
 T = TypeVar("T")
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _Direction = Literal["right", "left", "Right", "Left"]
 
-_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_texts = msgspec.json.Decoder(list[str]).decode
 _decode_ids = msgspec.json.Decoder(list[list[_TokenId]]).decode
 _encode = msgspec.json.Encoder().encode
@@ -75,95 +69,156 @@ class _Parameters(msgspec.Struct):
     prompt_name: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _Rank(msgspec.Struct, omit_defaults=True):
+    """One text's, its members in TEI's order."""
+
+    index: int
+    text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    score: msgspec.Raw = msgspec.Raw(b"null")
+
+
 _TOKENIZE = grammar(_TokenizeBody)
 _DECODE = grammar(_DecodeBody, "ids")
 _RERANK = grammar(_RerankBody, "texts")
 _SIMILARITY = grammar(_SimilarityBody)
 _SENTENCES = grammar(_Sentences, "sentences")
 _PARAMETERS = grammar(_Parameters, "prompt_name")
+_decode_ranks = msgspec.json.Decoder(list[_Rank]).decode
 
 
-@or_verbatim
-def plan_tokenize(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
-    """Plan a `POST /tokenize`: the tokens of each text."""
+def read_tokenize(body: bytes) -> AskedList | Alone:
+    """Read a `POST /tokenize`: the tokens of each text."""
     plain = read(body, _TOKENIZE)
-    if isinstance(plain, Alone) or _fits(_decode_texts, plain.raw, allowed.job_inputs_max):
+    if isinstance(plain, Alone):
         return Alone.ROUTE
-    request = plain.request
-    options = [] if request.add_special_tokens else [b'"add_special_tokens":false']
-    if request.prompt_name is not None:
-        options.append(b'"prompt_name":%b' % _encode(request.prompt_name))
-    return _plan(partial(_call, b"inputs", options), plain.raw, allowed.job_inputs_max, rules, asks_bulk=asks_bulk)
+    texts = _items(_decode_texts, plain.raw)
+    if texts is None:
+        return Alone.ROUTE
+    return AskedList(len(texts), plain.raw, partial(_write_tokenize, plain.request))
 
 
-@or_verbatim
-def plan_decode(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
-    """Plan a `POST /decode`: the text of each list of token ids."""
+def read_decode(body: bytes) -> AskedList | Alone:
+    """Read a `POST /decode`: the text of each list of token ids."""
     plain = read(body, _DECODE)
-    # Our decoder reads the id `-0` as 0.
-    if isinstance(plain, Alone) or b"-" in plain.raw or _fits(_decode_ids, plain.raw, allowed.job_inputs_max):
+    if isinstance(plain, Alone) or b"-" in plain.raw:  # our decoder reads the id `-0` as 0
         return Alone.ROUTE
-    options = [] if plain.request.skip_special_tokens else [b'"skip_special_tokens":false']
-    return _plan(partial(_call, b"ids", options), plain.raw, allowed.job_inputs_max, rules, asks_bulk=asks_bulk)
+    ids = _items(_decode_ids, plain.raw)
+    if ids is None:
+        return Alone.ROUTE
+    return AskedList(len(ids), plain.raw, partial(_write_decode, plain.request))
 
 
-@or_verbatim
-def plan_rerank(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
-    """Plan a `POST /rerank`: how well each text answers the query."""
+def read_rerank(body: bytes) -> AskedList | Alone:
+    """Read a `POST /rerank`: how well each text answers the query."""
     plain = read(body, _RERANK)
-    if isinstance(plain, Alone) or _fits(_decode_texts, plain.raw, allowed.job_inputs_max):
+    if isinstance(plain, Alone):
         return Alone.ROUTE
-    request = plain.request
-    options = [b'"query":%b' % _encode(request.query), *_truncation(request)]
-    options += [b'"%b":true' % name for name in (b"raw_scores", b"return_text") if getattr(request, name.decode())]
-    plan = _plan(partial(_call, b"texts", options), plain.raw, allowed.job_inputs_max, rules, asks_bulk=asks_bulk)
-    if isinstance(plan, Alone):
-        return plan
-    texts = _decode_texts(plain.raw)
-    plan.characters = len(request.query) * len(texts) + sum(map(len, texts))
-    plan.shape = partial(join_ranks, [piece.n for piece in plan.pieces])
-    return plan
+    texts = _items(_decode_texts, plain.raw)
+    if texts is None:
+        return Alone.ROUTE
+    request: _RerankBody = plain.request
+    return AskedList(
+        len(texts),
+        plain.raw,
+        partial(_write_rerank, request),
+        characters=lambda _calls: len(request.query) * len(texts) + sum(map(len, texts)),
+        join=join_ranks,
+    )
 
 
-@or_verbatim
-def plan_similarity(body: bytes, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | Alone:
-    """Plan a `POST /similarity`: the cosine of each sentence with the source sentence, which is in each call."""
+def read_similarity(body: bytes) -> AskedList | Alone:
+    """Read a `POST /similarity`: the cosine of each sentence with the source sentence, which is in each call."""
     plain = read(body, _SIMILARITY)
     inputs = read(plain.raw, _SENTENCES) if isinstance(plain, Plain) else plain
-    call_inputs_max = allowed.job_inputs_max - 1  # beside the source sentence
-    if isinstance(plain, Alone) or isinstance(inputs, Alone) or call_inputs_max < 1:
+    if isinstance(plain, Alone) or isinstance(inputs, Alone):
         return Alone.ROUTE
-    options: list[bytes] = []
     raw_parameters = bytes(plain.request.parameters)
-    if raw_parameters != b"null":
-        parameters = read(raw_parameters, _PARAMETERS)
-        if isinstance(parameters, Alone) or not _is_text_or_null(parameters.raw):
-            return Alone.ROUTE
-        members = _truncation(parameters.request)
-        if parameters.raw != b"null":
-            members.append(b'"prompt_name":%b' % parameters.raw)
-        options = [b'"parameters":{%b}' % b",".join(members)] if members else []
-    if _fits(_decode_texts, inputs.raw, call_inputs_max):
+    parameters = read(b"{}" if raw_parameters == b"null" else raw_parameters, _PARAMETERS)
+    if isinstance(parameters, Alone) or not _is_text_or_null(parameters.raw):
+        return Alone.ROUTE
+    sentences = _items(_decode_texts, inputs.raw)
+    if sentences is None:
         return Alone.ROUTE
     source = inputs.request.source_sentence
-    members = [b'"source_sentence":%b' % _encode(source)]
-
-    def call(sentences: Sequence[msgspec.Raw]) -> bytes:
-        return b"{%b}" % b",".join([b'"inputs":%b' % _call(b"sentences", members, sentences), *options])
-
-    plan = _plan(call, inputs.raw, call_inputs_max, rules, beside=1, asks_bulk=asks_bulk)
-    if isinstance(plan, Alone):
-        return plan
-    plan.characters = len(source) * len(plan.pieces) + sum(map(len, _decode_texts(inputs.raw)))
-    return plan
+    return AskedList(
+        len(sentences),
+        inputs.raw,
+        partial(_write_similarity, source, parameters),
+        beside=1,
+        characters=lambda calls: len(source) * calls + sum(map(len, sentences)),
+    )
 
 
-def _fits(decode: Callable[[bytes], Sequence[object]], raw: bytes, inputs_max: int) -> bool:
-    """Whether the upstream takes these inputs in one call, or is to refuse them."""
+def join_ranks(counts: Sequence[int], rows: bytes) -> bytes:
+    """Return the ranks of all calls as those of one: by score, the best first; of equal ones the last first.
+
+    No score is printed anew.
+
+    Args:
+        counts: Texts of each call.
+        rows: The ranks of the calls, one call after the other.
+
+    Raises:
+        UpstreamProtocolError: Some text has no rank, or another than one with a number.
+    """
     try:
-        return len(decode(raw)) <= inputs_max
+        ranks = _decode_ranks(rows)
+        scores = [float(bytes(rank.score)) for rank in ranks]
+    except (*NOT_AS_ASKED, ValueError) as exc:
+        raise UpstreamProtocolError("The upstream's answer has a rank of another shape") from exc
+    start = 0
+    for count in counts:
+        own = ranks[start : start + count]
+        if {rank.index for rank in own} != set(range(count)):
+            raise UpstreamProtocolError("The upstream's answer has not one rank for each text")
+        for rank in own:
+            rank.index += start
+        start += count
+    order = sorted(range(len(ranks)), key=lambda at: (scores[at], ranks[at].index), reverse=True)
+    return _encode([ranks[at] for at in order])
+
+
+def _write_tokenize(request: _TokenizeBody, items: Sequence[msgspec.Raw]) -> bytes:
+    members = [] if request.add_special_tokens else [b'"add_special_tokens":false']
+    if request.prompt_name is not None:
+        members.append(b'"prompt_name":%b' % _encode(request.prompt_name))
+    return _written(b"inputs", items, members)
+
+
+def _write_decode(request: _DecodeBody, items: Sequence[msgspec.Raw]) -> bytes:
+    return _written(b"ids", items, [] if request.skip_special_tokens else [b'"skip_special_tokens":false'])
+
+
+def _write_rerank(request: _RerankBody, items: Sequence[msgspec.Raw]) -> bytes:
+    members = [b'"query":%b' % _encode(request.query), *_truncation(request)]
+    if request.raw_scores:
+        members.append(b'"raw_scores":true')
+    if request.return_text:
+        members.append(b'"return_text":true')
+    return _written(b"texts", items, members)
+
+
+def _write_similarity(source: str, parameters: Plain, items: Sequence[msgspec.Raw]) -> bytes:
+    inputs = _written(b"sentences", items, [b'"source_sentence":%b' % _encode(source)])
+    members = _truncation(parameters.request)
+    if parameters.raw != b"null":
+        members.append(b'"prompt_name":%b' % parameters.raw)
+    if not members:
+        return b'{"inputs":%b}' % inputs
+    return b'{"inputs":%b,"parameters":{%b}}' % (inputs, b",".join(members))
+
+
+def _written(name: bytes, items: Sequence[msgspec.Raw], members: Sequence[bytes]) -> bytes:
+    """The JSON object of some items and the other members."""
+    return b"{%b}" % b",".join([b'"%b":[%b]' % (name, b",".join(items)), *members])
+
+
+def _items(decode: Callable[[bytes], T], raw: bytes) -> T | None:
+    """The items; None for a list that the upstream is to refuse."""
+    try:
+        return decode(raw)
     except NOT_AS_ASKED:
-        return True
+        return None
 
 
 def _is_text_or_null(raw: bytes) -> bool:
@@ -180,43 +235,3 @@ def _truncation(request: Any) -> list[bytes]:
     if direction_of(request) == "left":
         members.append(b'"truncation_direction":"Left"')  # the spelling that all versions know
     return members
-
-
-def _call(name: bytes, members: Sequence[bytes], items: Sequence[msgspec.Raw]) -> bytes:
-    """Return the body of a call for some of the items."""
-    return b"{%b}" % b",".join([b'"%b":[%b]' % (name, b",".join(items)), *members])
-
-
-def _plan(
-    call: Callable[[Sequence[msgspec.Raw]], bytes],
-    raw: bytes,
-    call_inputs_max: int,
-    rules: Rules,
-    *,
-    beside: int = 0,
-    asks_bulk: bool,
-) -> Plan | Alone:
-    """Cut a list into calls, unless that would repeat too much.
-
-    Args:
-        call: Makes the body of one.
-        raw: The list.
-        call_inputs_max: Items that one call may have.
-        rules: Of this worker.
-        beside: Inputs that the upstream counts with the items.
-        asks_bulk: Whether the client asked to be bulk.
-
-    Raises:
-        InvalidRequest: More inputs than a request may have.
-    """
-    items = _decode_items(raw)
-    count = beside + len(items)
-    if count > rules.request_inputs_max:
-        raise InvalidRequest(f"batch size {count} > maximum allowed batch size {rules.request_inputs_max}")
-    places = [range(len(items))[start : start + call_inputs_max] for start in range(0, len(items), call_inputs_max)]
-    if len(call([])) * len(places) > REPEATED_BYTES_MAX:
-        return Alone.ROUTE
-    pieces = [
-        Piece(len(own), "verbatim", call(items[own.start : own.stop]), content_type=JSON, places=own) for own in places
-    ]
-    return Plan(pieces, asks_bulk or count > rules.bulk_above_inputs, "", alone=Alone.ROUTE)

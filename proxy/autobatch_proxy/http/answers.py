@@ -1,16 +1,19 @@
-"""What a client gets back: its jobs' replies as one answer, or an error in the shape that its route's clients read."""
+"""What a client gets back: the replies to its jobs as one answer, or an error as the clients of its route read it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.helpers import rfc822_formatted_time
+from aiohttp.web_request import BaseRequest
 
-from autobatch_proxy.http.cost_headers import measure_lines
-from autobatch_proxy.http.statuses import RETRY_LATER, tei_error
-from autobatch_proxy.http.timings import slowest_timings, timing_lines, timings_of
-from autobatch_proxy.http.whole_response import WholeResponse
+from autobatch_proxy.dialects.error_shapes import ErrorShape
+from autobatch_proxy.http.answer_headers import measure_lines, slowest_timings, timing_lines, timings_of
+from autobatch_proxy.http.errors import RETRY_LATER, tei_error
 from autobatch_proxy.queue.client import Reply
-from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.requests.asked import AnswerFacts
+from autobatch_proxy.requests.plan import Plan
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import FAULTS, AutobatchError, UpstreamProtocolError
@@ -18,19 +21,16 @@ from autobatch_shared.contract.frames import ReplyHeader
 
 JSON_TYPE = "application/json"
 JSON = {"Content-Type": JSON_TYPE}
-
-#: Writes the body of an error anew, from its status and the body in TEI's shape.
-ErrorShape = Callable[[int, bytes], bytes]
+DRAIN_ABOVE_BYTES = 65_536  # uvloop's own high-water mark
 
 
 def answer(
     plan: Plan,
-    pieces: Sequence[Piece],
     replies: Sequence[Reply],
     request_id: str,
     lines: bytes,
     ms: int,
-    shape: ErrorShape | None,
+    errors: ErrorShape | None,
 ) -> web.StreamResponse:
     """Answer one request.
 
@@ -39,63 +39,113 @@ def answer(
 
     Args:
         plan: Of the request.
-        pieces: What was asked for: its jobs, or what was known of them and the rest.
-        replies: One each, in the same order.
+        replies: One to each of its jobs, in order.
         request_id: For answers that have it in their body.
         lines: Of the head, which every answer has.
-        ms: How long it took.
-        shape: Of errors; None is TEI's.
+        ms: Time that the request took, milliseconds.
+        errors: How its client reads errors; None: as TEI writes them.
     """
     if len(replies) == 1:
         header, body = replies[0]
         if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
             lines = b"%b%b%b" % (lines, timing_lines(header), measure_lines(header, plan.characters, ms))
-            return WholeResponse(lines, body if plan.shape is None else plan.shape(body, _tokens([header]), request_id))
-        return _answer_of_one(header, body, timings_of(header), shape)
+            return WholeResponse(lines, body if plan.form is None else _formed(plan, body, [header], request_id))
+        return _answer_of_one(header, body, timings_of(header), errors)
     headers = [header for header, _ in replies]
     timings = slowest_timings(headers)
     failed = [
-        (min(piece.places), header, body)
-        for piece, (header, body) in zip(pieces, replies, strict=True)
+        (min(job.places), header, body)
+        for job, (header, body) in zip(plan.jobs, replies, strict=True)
         if header.fault or header.status != 200
     ]
     if failed:
         _, header, body = min(failed, key=itemgetter(0))
-        return _answer_of_one(header, body, timings, shape)
+        return _answer_of_one(header, body, timings, errors)
     try:
-        body = join_rows([(piece.places, body) for piece, (_, body) in zip(pieces, replies, strict=True)])
-        if plan.shape is not None:
-            body = plan.shape(body, _tokens(headers), request_id)
+        body = join_rows([(job.places, body) for job, (_, body) in zip(plan.jobs, replies, strict=True)])
+        body = _formed(plan, body, headers, request_id)
     except UpstreamProtocolError as error:
-        return error_response(error, shape, timings)
+        return error_response(error, errors, timings)
     measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)
     timed = b"".join([f"{name}: {value}\r\n".encode() for name, value in timings.items()])
     return WholeResponse(b"%b%b%b" % (lines, timed, measured), body)
 
 
 def error_response(
-    error: AutobatchError, shape: ErrorShape | None = None, timings: dict[str, str] | None = None
+    error: AutobatchError, errors: ErrorShape | None = None, timings: dict[str, str] | None = None
 ) -> web.Response:
     """Answer with an error of ours."""
     status, body = tei_error(error)
     headers = JSON | (timings or {})
     if status in RETRY_LATER:
         headers["Retry-After"] = str(error.retry_after_s)
-    return web.Response(status=status, body=shape(status, body) if shape else body, headers=headers)
+    return web.Response(status=status, body=errors.write(status, body) if errors else body, headers=headers)
 
 
-def _answer_of_one(header: ReplyHeader, body: bytes, timings: dict[str, str], shape: ErrorShape | None) -> web.Response:
+def _answer_of_one(
+    header: ReplyHeader, body: bytes, timings: dict[str, str], errors: ErrorShape | None
+) -> web.Response:
     if header.fault:
-        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode(errors="replace")), shape, timings)
-    if shape and header.status >= 400:
-        return web.Response(status=header.status, body=shape(header.status, body), headers=JSON | timings)
+        return error_response(FAULTS.get(header.fault, AutobatchError)(body.decode(errors="replace")), errors, timings)
+    if errors and header.status >= 400:
+        return web.Response(status=header.status, body=errors.write(header.status, body), headers=JSON | timings)
     # It came through Redis: with a line end in it, it would be two headers.
     content_type = header.content_type if header.content_type.isprintable() else "application/octet-stream"
     return web.Response(status=header.status, body=body, headers={"Content-Type": content_type, **timings})
 
 
-def _tokens(headers: Sequence[ReplyHeader]) -> int | None:
-    """Of all inputs; None when one of the upstreams could not count."""
-    if not all(header.tokens for header in headers):
+def _formed(plan: Plan, rows: bytes, headers: Sequence[ReplyHeader], request_id: str) -> bytes:
+    """The answer's body of all rows."""
+    if plan.form is None:
+        return rows
+    tokens = plan.tokens
+    if tokens is None and all(header.tokens for header in headers):  # else an upstream could not count
+        tokens = sum([sum(header.tokens) for header in headers])
+    return plan.form(rows, AnswerFacts(plan.model, tokens, request_id))
+
+
+class WholeResponse(web.StreamResponse):
+    """A good answer: status 200, JSON, written in one piece.
+
+    aiohttp's own response builds a header table, signals and a stream writer for what is always the same: 38 us of CPU a
+    request against 26 for this one (`POST /embed` with 4.4 kB back, nothing else done). Only for headers of our own
+    making; everything else goes through `web.Response`, which checks what it writes.
+
+    Args:
+        headers: Further lines, each ended by CRLF.
+        body: JSON.
+    """
+
+    def __init__(self, headers: bytes, body: bytes) -> None:
+        super().__init__()
+        self._lines = headers
+        self._json = body
+        self._stays: bool | None = None
+
+    @property
+    def keep_alive(self) -> bool | None:
+        """Whether the connection stays open, once it is known."""
+        return self._stays
+
+    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+        """Write everything."""
+        transport = request.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client has gone")
+        self._stays = request.keep_alive and self._keep_alive is not False
+        body = self._json
+        transport.write(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\nDate: %b\r\n%b%b\r\n%b"
+            % (len(body), rfc822_formatted_time().encode(), self._lines, self._connection(request), body)
+        )
+        if len(body) > DRAIN_ABOVE_BYTES:
+            await request.writer.drain()
         return None
-    return sum([sum(header.tokens) for header in headers])
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing is left to write."""
+
+    def _connection(self, request: BaseRequest) -> bytes:
+        if not self._stays:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if request.version < (1, 1) else b""

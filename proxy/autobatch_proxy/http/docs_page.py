@@ -5,10 +5,8 @@ Only the files named here are ever opened, whatever a path says.
 """
 
 from importlib.resources import files
-from typing import NamedTuple
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 PAGE = "index.html"
 DOCUMENT = "openapi.json"
@@ -25,30 +23,11 @@ ASSETS = {
     "swagger-ui.css": ("swagger-ui/swagger-ui.css", _CSS),
 }
 
-# The page asks nobody but us. Swagger UI sets styles on elements and has its pictures in the stylesheet.
+# The page loads nothing from other hosts. Swagger UI sets styles on elements and has its pictures in the stylesheet.
 _POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 _SAFE = {"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"}
 _ASK_AGAIN = _SAFE | {"Cache-Control": "no-cache"}  # small, and changes with each version
 _KEEP = _SAFE | {"Cache-Control": "public, max-age=3600"}  # 2 MB; a new version is seen within the hour
-
-
-class Route(NamedTuple):
-    """One line of the router; HEAD is served where GET is."""
-
-    method: str
-    path: str
-    handler: Handler
-
-
-def docs_routes() -> list[Route]:
-    """Return every route of the page and of the document."""
-    page = DocsPage()
-    return [
-        Route("GET", "/docs", page.redirect),
-        Route("GET", "/docs/", page.page),
-        Route("GET", "/docs/{asset:(?s:.+)}", page.asset),
-        Route("GET", "/api-doc/openapi.json", page.document),
-    ]
 
 
 class DocsPage:
@@ -71,7 +50,7 @@ class DocsPage:
         return self._serve(DOCUMENT, "application/json", _ASK_AGAIN)
 
     async def asset(self, request: web.Request) -> web.Response:
-        """`GET /docs/{asset}`; whatever is not in the list is not there, slashes in it or not."""
+        """`GET /docs/{asset}`; what is not in the list is a 404, with slashes in it or without."""
         asset = ASSETS.get(request.match_info["asset"])
         return web.Response(status=404) if asset is None else self._serve(*asset, _KEEP)
 

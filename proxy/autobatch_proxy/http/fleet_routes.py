@@ -1,17 +1,16 @@
-"""The routes that say how the house is and what it serves. Nothing is asked for them: the watcher knows."""
+"""The pages that report health, the model and metrics. They ask nothing of Redis: the watcher knows."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.tei_info import told
 from autobatch_proxy.http.answers import JSON, error_response
 from autobatch_proxy.metrics import CONTENT_TYPE, Metrics
-from autobatch_proxy.queue.client import Desk
+from autobatch_proxy.queue.client import QueueClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_shared.contract.errors import AutobatchError, UpstreamUnavailable
 
@@ -20,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FleetRoutes:
-    """These routes of one worker.
+    """These pages of one worker.
 
     Args:
         take: Brings this worker's numbers into the metrics.
@@ -29,33 +28,21 @@ class FleetRoutes:
 
     def __init__(
         self,
-        desk: Desk,
+        client: QueueClient,
         watcher: FleetWatcher,
         metrics: Metrics,
         take: Callable[[], None],
         request_inputs_max: int,
     ) -> None:
-        self._desk = desk
+        self._client = client
         self._watcher = watcher
         self._metrics = metrics
         self._take = take
         self._request_inputs_max = request_inputs_max
         self._started_s = int(time.time())
 
-    def handlers(self) -> Mapping[str, Handler]:
-        """Return the handler of each `GET path`."""
-        return {
-            **dict.fromkeys(("/", "/health", "/ping"), self.health),
-            **dict.fromkeys(("/info", "/meta"), self.info),
-            "/v1/models": self.models,
-            "/v1/models/{model:(?s:.+)}": self.model,
-            "/.well-known/ready": self.ready,
-            "/.well-known/live": self.live,
-            "/metrics": self.metrics,
-        }
-
     async def health(self, _request: web.Request) -> web.Response:
-        """200 when this worker reaches Redis, and a batcher and its upstream are well."""
+        """200 when this worker reaches Redis, and a batcher has a healthy upstream."""
         return web.Response() if self._is_healthy else web.Response(status=503, body=UNHEALTHY, headers=JSON)
 
     async def ready(self, _request: web.Request) -> web.Response:
@@ -70,23 +57,23 @@ class FleetRoutes:
         """The upstream's own, with the longest list that is taken here."""
         about = self._watcher.fleet.card.about
         if not about:
-            return error_response(_nobody_told())
+            return error_response(_no_card())
         return web.Response(body=told(about, self._request_inputs_max), headers=JSON)
 
     async def models(self, _request: web.Request) -> web.Response:
         """What OpenAI's clients list: the one model."""
         served = self._watcher.allowed.served_model
         if not served:
-            return error_response(_nobody_told(), as_openai)
+            return error_response(_no_card(), OPENAI_ERRORS)
         return web.Response(body=_encode({"object": "list", "data": [self._model(served)]}), headers=JSON)
 
     async def model(self, request: web.Request) -> web.Response:
         """One model by its name."""
         served = self._watcher.allowed.served_model
         if not served:
-            return error_response(_nobody_told(), as_openai)
+            return error_response(_no_card(), OPENAI_ERRORS)
         if request.match_info["model"] != served:
-            return web.Response(status=404, body=as_openai(404, b""), headers=JSON)
+            return web.Response(status=404, body=OPENAI_ERRORS.write(404, b""), headers=JSON)
         return web.Response(body=_encode(self._model(served)), headers=JSON)
 
     async def metrics(self, _request: web.Request) -> web.Response:
@@ -96,11 +83,11 @@ class FleetRoutes:
 
     @property
     def _is_healthy(self) -> bool:
-        return self._desk.is_connected and self._watcher.fleet.is_healthy
+        return self._client.is_connected and self._watcher.fleet.is_healthy
 
     def _model(self, name: str) -> dict[str, object]:
         return {"id": name, "object": "model", "created": self._started_s, "owned_by": "autobatch"}
 
 
-def _nobody_told() -> AutobatchError:
+def _no_card() -> AutobatchError:
     return UpstreamUnavailable("no upstream has told its /info yet")

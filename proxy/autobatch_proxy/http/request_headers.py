@@ -1,9 +1,23 @@
-"""What a client may ask for beside its body. Pure: values of headers in, settings of this one request out."""
+"""What a client says beside its body. Pure: values of headers in, settings of this one request out."""
+
+import re
 
 from autobatch_shared.contract.errors import InvalidRequest
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
 PRIORITY_HEADER = "x-priority"
+
+# `application/json` or `application/*+json`, and parameters, by the rules for media types.
+_NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_is_json = re.compile(
+    rf'application/(?:json|[!#$&^_.+0-9a-z-]+\+json)(?:;\s*{_NAME}=(?:{_NAME}|"[^"\\]*"))*;?\s*',
+    re.IGNORECASE | re.ASCII,
+).fullmatch
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether the upstream would read a body of this type as JSON."""
+    return content_type == "application/json" or (content_type is not None and _is_json(content_type) is not None)
 
 
 def timeout_s(asked: str | None, timeout_max_ms: int) -> float:

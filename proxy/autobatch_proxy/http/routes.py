@@ -1,28 +1,25 @@
-"""Which handler has which path and method, and what everybody else is told. Refusals are TEI's: a status, no words.
+"""Wire the routes of the table, and refuse what is none of them. Refusals are TEI's: a status without a body.
 
-1. A key is asked for before the method is looked at. Whoever asks for an unknown path needs none.
+1. The key is checked before the method. An unknown path needs none.
 2. `OPTIONS` is answered at every path, as a browser's preflight, and says what the path has.
 3. A path is taken as it was sent: `/%65mbed` is not `/embed`. Only names in it are decoded, such as a model's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from autobatch_proxy.access.bearer_keys import Access
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS, ErrorShape
+from autobatch_proxy.http.answer_headers import PREFLIGHT
 from autobatch_proxy.http.answers import JSON
-from autobatch_proxy.http.common_headers import PREFLIGHT
+from autobatch_proxy.http.route_table import Route
 
-#: Open to everybody, with what is below those that end with a slash; and so is `GET /`, which is `/health`.
-OPEN = ("/health", "/ping", "/metrics", "/docs", "/docs/", "/api-doc/openapi.json", "/.well-known/")
 UNKNOWN_PATH = "/{path:(?s:.*)}"
 UNKNOWN_OPENAI_PATH = "/v1/{path:(?s:.*)}"
-#: Where errors are read as OpenAI's are.
-OPENAI = ("/v1/embeddings", "/embeddings", "/v1/models", "/v1/models/", UNKNOWN_OPENAI_PATH)
-GET = ("GET", "HEAD")
+METHODS = {"POST": ("POST",), "GET": ("GET", "HEAD")}
 
 
 class PathAsSent(web.PlainResource):
@@ -36,23 +33,28 @@ class PathAsSent(web.PlainResource):
         return UrlMappingMatchInfo({}, route), self._allowed_methods  # what the class above does costs 0.9 us more
 
 
-def add_routes(app: web.Application, posts: Mapping[str, Handler], gets: Mapping[str, Handler], access: Access) -> None:
-    """Wire the handlers of `POST` and of `GET` at each path."""
-    for path in dict.fromkeys((*posts, *gets)):
-        handlers = {"POST": posts[path]} if path in posts else {}
-        if path in gets:
-            handlers |= dict.fromkeys(GET, gets[path])
+def add_routes(
+    app: web.Application, routes: Sequence[Route], handler_of: Callable[[Route], Handler], access: Access
+) -> None:
+    """Wire the handler of each route, and what other methods and paths are answered."""
+    for path in dict.fromkeys(route.path for route in routes):
+        own = [route for route in routes if route.path == path]
+        errors = own[0].errors
+        handlers = {method: (handler_of(route), route.needs_key) for route in own for method in METHODS[route.method]}
         allow = {"Allow": ",".join(handlers)}
+        refuse = _refuse(405, errors, allow)
         resource = _resource(app, path)
-        for method, handler in (*handlers.items(), ("OPTIONS", _preflight(allow)), ("*", _refuse(405, path, allow))):
-            needs_key = method != "OPTIONS" and not (_is_among(OPEN, path) or (path == "/" and method in GET))
-            said = allow if method == "*" else {}
-            guarded = _guarded(handler, path, access, said) if needs_key else handler
+        for method, (handler, needs_key) in handlers.items():
+            guarded = _guarded(handler, errors, access, {}) if needs_key else handler
             resource.add_route(method, guarded, expect_handler=_continue)
-    for path in (UNKNOWN_OPENAI_PATH, UNKNOWN_PATH):
+        resource.add_route("OPTIONS", _preflight(allow), expect_handler=_continue)
+        needs_key = any(route.needs_key for route in own)
+        refuse = _guarded(refuse, errors, access, allow) if needs_key else refuse
+        resource.add_route("*", refuse, expect_handler=_continue)
+    for path, errors in ((UNKNOWN_OPENAI_PATH, OPENAI_ERRORS), (UNKNOWN_PATH, None)):
         unknown = app.router.add_resource(path)
         unknown.add_route("OPTIONS", _preflight({}), expect_handler=_continue)
-        unknown.add_route("*", _refuse(404, path, {}), expect_handler=_continue)
+        unknown.add_route("*", _refuse(404, errors, {}), expect_handler=_continue)
 
 
 def _resource(app: web.Application, path: str) -> web.Resource:
@@ -80,11 +82,11 @@ async def _continue(request: web.Request) -> None:
         request.writer.output_size = 0  # nothing of the answer is sent yet
 
 
-def _guarded(handler: Handler, path: str, access: Access, headers: Mapping[str, str]) -> Handler:
-    """The same handler, for those with a key; the others are told so with these headers."""
+def _guarded(handler: Handler, errors: ErrorShape | None, access: Access, headers: Mapping[str, str]) -> Handler:
+    """The same handler for requests with a key; the others are refused with these headers."""
     if access.is_open:
         return handler
-    refuse = _refuse(401, path, headers)
+    refuse = _refuse(401, errors, headers)
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if access.is_granted(request.headers.get("Authorization")):
@@ -94,15 +96,11 @@ def _guarded(handler: Handler, path: str, access: Access, headers: Mapping[str, 
     return guarded
 
 
-def _refuse(status: int, path: str, headers: Mapping[str, str]) -> Handler:
-    body = as_openai(status, b"") if _is_among(OPENAI, path) else None
+def _refuse(status: int, errors: ErrorShape | None, headers: Mapping[str, str]) -> Handler:
+    body = errors.write(status, b"") if errors is not None and errors.fills_refusals else None
     all_headers = {**headers, **(JSON if body else {})}
 
     async def refuse(_request: web.Request) -> web.StreamResponse:
         return web.Response(status=status, body=body, headers=all_headers)
 
     return refuse
-
-
-def _is_among(paths: tuple[str, ...], path: str) -> bool:
-    return any(path == each or (each.endswith("/") and path.startswith(each)) for each in paths)

@@ -1,90 +1,120 @@
-"""Answer from the result cache what was computed before, and ask the desk for the rest.
+"""Answer from the result cache what was computed before, and ask the queue's client for the rest.
 
-1. Only plain texts are looked up: what travels alone is rare, or not ours to judge.
+1. Only plain texts are looked up: what shares no call is rare, or the upstream's to judge.
 2. Nothing is looked up or stored unless all upstreams name the same model; and nothing is stored when that changed
    while the answer was on its way.
 3. A client waits for the look-up, never for the storing.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
-from autobatch_proxy.queue.client import Desk, Reply
-from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_proxy.requests.rows import rows_of
 from autobatch_shared.contract.cache_names import cache_name
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader
+from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.result_cache import ResultCache
 
 COUNT_ROUTE = "/tokenize"  # under whose name the number of an input's tokens is kept
 
-_Pair = tuple[str, ...]  # the name of a row, and of the number of tokens where that is asked for
+_Names = tuple[str, ...]  # of an input's row and, where it is asked for, of its number of tokens
+_Values = tuple[bytes, ...]  # what is kept under them
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-class Recall:
-    """The way of a request past the cache.
+class _Looked(NamedTuple):
+    """A job that was looked up.
 
-    Args:
-        desk: Asked for what is not known.
-        cache: Rows by their names.
-        model: Tells what the upstreams say that they are; None when they do not agree.
+    Attributes:
+        names: Of each input; empty for a job that is not looked up.
+        found: Of each input, None where something of it is missing.
+        left: The job of those inputs; None where all were found.
     """
 
-    def __init__(self, desk: Desk, cache: ResultCache, model: Callable[[], str | None]) -> None:
-        self.counts = cache.counts
-        self._desk = desk
+    names: Sequence[_Names]
+    found: Sequence[_Values | None]
+    left: PlannedJob | None
+
+    @property
+    def names_left(self) -> list[_Names]:
+        return [names for names, values in zip(self.names, self.found, strict=True) if values is None]
+
+
+class CachedClient:
+    """The same as the client that it wraps, for what it has not kept.
+
+    Args:
+        client: Asked for what is not known.
+        cache: Rows by their names.
+        link: The cache's own.
+        watcher: Knows which model answers.
+    """
+
+    def __init__(self, client: JobClient, cache: ResultCache, link: RedisLink, watcher: FleetWatcher) -> None:
+        self._client = client
         self._cache = cache
-        self._model = model
+        self._link = link
+        self._watcher = watcher
         self._storing: set[asyncio.Task[None]] = set()
 
-    async def ask(self, plan: Plan, timeout_s: float) -> tuple[list[Piece], list[Reply]]:
-        """Return the request's pieces, cut in two where some of their inputs are known, and a reply to each.
+    async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
+        """Return a reply to each job of a plan, in order; known and computed rows of one job are one reply.
 
         Raises:
-            QueueFull, QueueUnavailable, DeadlineExceeded: As the desk does.
+            QueueFull, QueueUnavailable, DeadlineExceeded: As the client does.
         """
-        model = self._model()
-        if model is None or all(piece.kind != "merge" for piece in plan.pieces):
-            self.counts.bypasses += 1
-            return plan.pieces, await self._desk.ask(plan, timeout_s)
-        started_s = asyncio.get_running_loop().time()
-        names = [_names(model, plan, piece) for piece in plan.pieces]
-        values = iter(await self._cache.look_up([name for each in names for pair in each for name in pair]))
-        known: list[tuple[Piece, Reply]] = []
-        unknown: list[tuple[Piece, list[_Pair]]] = []
-        for piece, own in zip(plan.pieces, names, strict=True):
-            found = [_whole([next(values) for _ in pair]) for pair in own]
-            if any(each is not None for each in found):
-                known.append(_known(piece, found))
-            if left := _unknown(piece, own, found):
-                unknown.append(left)
-        pieces = [piece for piece, _ in unknown]
+        model = self._watcher.fleet.identity
+        if model is None or all(job.kind != "merge" for job in plan.jobs):
+            self._cache.counts.bypasses.total += 1
+            return await self._client.ask(plan, timeout_s)
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        looked = await self._look_up(plan, model)
+        jobs = [each.left for each in looked if each.left is not None]
         replies: list[Reply] = []
-        if pieces:
-            left_s = timeout_s - (asyncio.get_running_loop().time() - started_s)
+        if jobs:
+            left_s = timeout_s - (loop.time() - started_s)
             if left_s <= 0:
                 raise DeadlineExceeded
-            asked = msgspec.structs.replace(plan, pieces=pieces, wants_each=plan.are_counted)  # to keep them one by one
-            replies = await self._desk.ask(asked, left_s)
-            if self._model() == model:
-                self._store([own for _, own in unknown], replies)
-        return [*(piece for piece, _ in known), *pieces], [*(reply for _, reply in known), *replies]
+            asked = msgspec.structs.replace(plan, jobs=jobs, wants_each=plan.are_counted)  # to keep them one by one
+            replies = await self._client.ask(asked, left_s)
+            if self._watcher.fleet.identity == model:
+                self._store([each.names_left for each in looked if each.left is not None], replies)
+        computed = iter(replies)
+        return [_whole_reply(each, computed) for each in looked]
+
+    def open(self) -> None:
+        """Connect to the cache."""
+        self._link.start()
 
     async def close(self) -> None:
-        """Let what is being stored be stored."""
+        """Finish what is being stored, and drop the connection."""
         await asyncio.gather(*self._storing)
+        await self._link.close()
 
-    def _store(self, names: Sequence[Sequence[_Pair]], replies: Sequence[Reply]) -> None:
+    async def _look_up(self, plan: Plan, model: str) -> list[_Looked]:
+        names = [_names(model, plan, job) for job in plan.jobs]
+        values = iter(await self._cache.look_up([name for own in names for each in own for name in each]))
+        looked = []
+        for job, own in zip(plan.jobs, names, strict=True):
+            found = [_complete([next(values) for _ in each]) for each in own]
+            looked.append(_Looked(own, found, _left(job, found)))
+        return looked
+
+    def _store(self, names: Sequence[Sequence[_Names]], replies: Sequence[Reply]) -> None:
         pairs: list[tuple[str, bytes]] = []
         for own, (header, body) in zip(names, replies, strict=True):
             if own and header.status == 200:
-                with suppress(UpstreamProtocolError):  # the client is told when its answer is put together
+                with suppress(UpstreamProtocolError):  # the client reads it when its answer is put together
                     rows = map(bytes, rows_of(body, len(own)))
                     pairs += [(row_name, row) for (row_name, *_), row in zip(own, rows, strict=True)]
                     if len(header.tokens) == len(own):
@@ -97,41 +127,44 @@ class Recall:
             task.add_done_callback(self._storing.discard)
 
 
-def _names(model: str, plan: Plan, piece: Piece) -> list[_Pair]:
-    """The names of each input's row and, where it is counted, of its tokens; none for what is not looked up."""
-    if piece.kind != "merge":
+def _names(model: str, plan: Plan, job: PlannedJob) -> list[_Names]:
+    if job.kind != "merge":
         return []
-    inputs = [piece.body[1:-1]] if piece.n == 1 else map(bytes, _decode_items(piece.body))
-    kinds = ((plan.route, piece.options), (COUNT_ROUTE, None)) if plan.are_counted else ((plan.route, piece.options),)
+    inputs = [job.body[1:-1]] if job.n == 1 else map(bytes, _decode_items(job.body))
+    kinds = ((plan.route, job.options), (COUNT_ROUTE, None)) if plan.are_counted else ((plan.route, job.options),)
     return [tuple([cache_name(model, route, options, each) for route, options in kinds]) for each in inputs]
 
 
-def _whole(values: Sequence[bytes | None]) -> tuple[bytes, ...] | None:
+def _complete(values: Sequence[bytes | None]) -> _Values | None:
     """What was found of one input, when all of it was."""
     found = tuple([value for value in values if value is not None])
     return found if len(found) == len(values) else None
 
 
-def _known(piece: Piece, found: Sequence[tuple[bytes, ...] | None]) -> tuple[Piece, Reply]:
-    """The part of a piece that was found, and its answer."""
-    places = piece.places or range(piece.n)
-    known = [(place, values) for place, values in zip(places, found, strict=True) if values is not None]
-    part = msgspec.structs.replace(piece, n=len(known), body=b"", places=[place for place, _ in known])
-    tokens = [int(count) for _, (_, *counts) in known for count in counts]
-    return part, (ReplyHeader("", 200, tokens=tokens), b"[%b]" % b",".join([row for _, (row, *_) in known]))
-
-
-def _unknown(
-    piece: Piece, names: Sequence[_Pair], found: Sequence[tuple[bytes, ...] | None]
-) -> tuple[Piece, list[_Pair]] | None:
-    """The part of a piece that is to be asked for, and its names; None when nothing is left."""
-    if None not in found:
-        return (piece, []) if not names else None
+def _left(job: PlannedJob, found: Sequence[_Values | None]) -> PlannedJob | None:
+    """The job of the inputs that were not found; None when no input is left."""
+    if found and None not in found:
+        return None
     if not any(found):
-        return piece, list(names)
-    places = piece.places or range(piece.n)
-    items = _decode_items(piece.body)
-    left = [i for i, values in enumerate(found) if values is None]
-    body = b"[%b]" % b",".join([items[i] for i in left])
-    part = msgspec.structs.replace(piece, n=len(left), body=body, places=[places[i] for i in left])
-    return part, [names[i] for i in left]
+        return job
+    items = [item for item, values in zip(_decode_items(job.body), found, strict=True) if values is None]
+    return msgspec.structs.replace(job, n=len(items), body=b"[%b]" % b",".join(items), places=())
+
+
+def _whole_reply(looked: _Looked, computed: Iterator[Reply]) -> Reply:
+    """The reply to a whole job: its known rows, and those of the next reply where some were asked for."""
+    known = [values for values in looked.found if values is not None]
+    tokens = [int(count) for _, *counts in known for count in counts]
+    if looked.left is None:
+        return ReplyHeader("", 200, tokens=tokens), b"[%b]" % b",".join([row for row, *_ in known])
+    header, body = next(computed)
+    if not known or header.fault or header.status != 200:
+        return header, body
+    try:
+        rows = iter(rows_of(body, looked.left.n))
+    except UpstreamProtocolError as error:
+        return msgspec.structs.replace(header, status=0, fault=error.code), str(error).encode()
+    tokens = [*tokens, *header.tokens] if header.tokens else []
+    # What its call cost is not what the whole job would have.
+    whole = msgspec.structs.replace(header, tokens=tokens, measures={})
+    return whole, b"[%b]" % b",".join([next(rows) if values is None else values[0] for values in looked.found])

@@ -1,6 +1,6 @@
-"""Where handlers leave jobs and wait: pushes go out once per event-loop tick, replies come in through one reader.
+"""The queue's client: pushes go out once per event-loop tick, replies come in through one reader.
 
-1. Every accepted job has one future in `_waiting`; whoever leaves takes it out. Late and unknown replies are counted.
+1. Every accepted job has one future in `_waiting`; a request that ends takes its own out. Late and unknown replies are counted.
 2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
 3. A connection may break at any time. Replies that were missed meanwhile are fetched by name after it is back.
 
@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.bell import pause
 from autobatch_shared.contract import frames
@@ -30,7 +32,7 @@ from autobatch_shared.contract.errors import (
     QueueUnavailable,
 )
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
-from autobatch_shared.contract.status import Fleet
+from autobatch_shared.count import Count
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
@@ -45,13 +47,33 @@ CLOCK_SYNC_S = 10.0
 Reply = tuple[ReplyHeader, bytes]
 
 
-@dataclass(slots=True)
-class DeskCounts:
-    """What happened at this desk since it opened."""
+class JobClient(Protocol):
+    """Answers the jobs of a plan."""
 
-    late_replies: int = 0
-    broken_replies: int = 0
-    departures: int = 0
+    async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
+        """Return a reply to each job, in order.
+
+        Raises:
+            QueueFull: Refused, nothing was pushed: too much waits, or so much that the deadline would expire.
+            QueueUnavailable: Redis is unavailable, or lost the jobs.
+            DeadlineExceeded: After `timeout_s` seconds.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class QueueCounts:
+    """What happened at one client.
+
+    Attributes:
+        late_replies: Replies to requests that had ended.
+        broken_replies: Replies that are not what a batcher sends.
+        departures: Requests that ended before their replies came.
+    """
+
+    late_replies: Count
+    broken_replies: Count
+    departures: Count
 
 
 class _Request(msgspec.Struct):
@@ -69,8 +91,8 @@ def new_worker_id() -> str:
     return "w" + secrets.token_hex(5)
 
 
-class Desk:
-    """One worker's desk. Made inside the loop; call `open` first and `close` when no handler waits any more.
+class QueueClient:
+    """Asks batchers, through Redis. Made inside the loop; call `open` first and `close` when no handler waits any more.
 
     Args:
         queue: The worker's end of the queue, over `link` and `inbox_link`.
@@ -79,7 +101,8 @@ class Desk:
         worker: This worker's id.
         inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
             are counted apart, so that a large request refuses nobody else.
-        fleet: Returns what is known of the live batchers.
+        watcher: Knows how many inputs the batchers answer in a second of backlog.
+        counts: Added to.
     """
 
     def __init__(
@@ -89,10 +112,11 @@ class Desk:
         inbox_link: RedisLink,
         worker: str,
         inputs_max: int,
-        fleet: Callable[[], Fleet],
+        watcher: FleetWatcher,
+        counts: QueueCounts,
     ) -> None:
-        self.counts = DeskCounts()
-        self._fleet = fleet
+        self._counts = counts
+        self._watcher = watcher
         self._backlog = Backlog()
         self._inputs_in_flight = [0, 0]  # of bulk requests the second
         self._queue = queue
@@ -143,18 +167,12 @@ class Desk:
         await self._inbox_link.close()
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
-        """Push one request's jobs and return their replies in the order of its pieces.
-
-        Raises:
-            QueueFull: Refused, nothing was pushed: too much waits, or so much that it could not be answered in time.
-            QueueUnavailable: Redis is away, or lost the jobs; or a batcher is of a version that would not answer.
-            DeadlineExceeded: After `timeout_s` seconds.
-        """
-        fleet = self._fleet()
+        """Push one request's jobs and return their replies in order; raises as every JobClient does."""
+        fleet = self._watcher.fleet
         if not fleet.answers_our_frames:
             raise batcher_too_old()
         is_bulk = plan.is_bulk
-        inputs = sum([piece.n for piece in plan.pieces])
+        inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
         wait_s = self._backlog.wait_s(fleet.drained_per_s, now_s, is_bulk=is_bulk)
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
@@ -165,23 +183,23 @@ class Desk:
         at = self._clock.now_ms()
         deadline = at + int(timeout_s * 1000)
         request = _Request(is_bulk, deadline, [], [], [])
-        for piece in plan.pieces:
+        for planned in plan.jobs:
             self._jobs_made += 1
             job = f"{self._worker}.{self._jobs_made}"
             header = JobHeader(
                 job,
-                piece.n,
+                planned.n,
                 at,
                 deadline,
                 plan.route,
-                piece.kind,
-                piece.options,
-                piece.content_type,
-                piece.longest,
+                planned.kind,
+                planned.options,
+                planned.content_type,
+                planned.longest,
                 plan.are_counted,
                 plan.wants_each,
             )
-            request.frames.append(frames.encode(header, piece.body))
+            request.frames.append(frames.encode(header, planned.body))
             future: asyncio.Future[Reply] = self._loop.create_future()
             self._waiting[job] = future
             request.ids.append(job)
@@ -225,7 +243,7 @@ class Desk:
             request.frames = []  # Redis has them; ten thousand waiting requests need not
         for place in refused:
             request = requests[place]
-            wait_s = self._backlog.wait_s(self._fleet().drained_per_s, now_s, is_bulk=request.is_bulk)
+            wait_s = self._backlog.wait_s(self._watcher.fleet.drained_per_s, now_s, is_bulk=request.is_bulk)
             _fail(request.futures, partial(queue_full, wait_s))
 
     def _leave(self, request: _Request) -> None:
@@ -239,7 +257,7 @@ class Desk:
             if future.cancelled() or isinstance(future.exception(), QueueUnavailable):
                 left.append(job)
         if left:
-            self.counts.departures += 1
+            self._counts.departures.total += 1
             self._spawn(self._forget(left, request.deadline - self._clock.now_ms()))
 
     async def _forget(self, jobs: list[str], ttl_ms: int) -> None:
@@ -296,7 +314,7 @@ class Desk:
 
     def _check_batchers(self) -> None:
         """Give up what waits while a batcher is live that would put it aside without an answer."""
-        is_answered = self._fleet().answers_our_frames
+        is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
             if self._is_answered:
                 log.error("batcher_too_old", extra={"requests_failed": len(self._waiting)})
@@ -324,18 +342,18 @@ class Desk:
             if frame is None and missing_is_fine:
                 continue
             if future is None or future.done() or frame is None:
-                self.counts.late_replies += 1
+                self._counts.late_replies.total += 1
                 continue
             try:
                 header, body = frames.decode_reply(frame)
             except MalformedFrame as error:
-                self.counts.broken_replies += 1
+                self._counts.broken_replies.total += 1
                 future.set_exception(error)
                 continue
             if header.id == job:
                 future.set_result((header, body))
             else:
-                self.counts.broken_replies += 1
+                self._counts.broken_replies.total += 1
                 future.set_exception(MalformedFrame("The reply is that of another job"))
 
     def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:

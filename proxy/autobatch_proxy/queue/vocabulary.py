@@ -1,53 +1,67 @@
 """Whether token ids are of the model's own vocabulary.
 
 Some clients send the ids of another model's tokenizer. The upstream takes them for its own, and its vectors are then
-vectors of other texts: that has to be an error. It is seen where an id is none of the model's; the others cannot be told.
+vectors of other texts: that has to be an error. It is found where an id is beyond the model's vocabulary; the other ids
+cannot be told apart.
 """
 
-from collections.abc import Callable
+import asyncio
 
-from autobatch_proxy.queue.client import Desk
-from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_proxy.requests.token_ids import SEND_TEXTS
 from autobatch_shared.contract.errors import ForeignTokenIds
 
 
-class Vocabulary:
-    """What one worker knows of the ids that there are.
+class VocabularyClient:
+    """Checks the largest token id of a plan before its jobs are asked for.
 
     Args:
-        desk: Where the upstream is asked.
-        size: Ids that there are; None: the upstream is asked.
-        model: Tells which model answers now.
+        client: Asked for the jobs, and for the text of an id.
+        size: Number of ids in the vocabulary; None: the upstream is asked.
+        watcher: Knows which model answers.
     """
 
-    def __init__(self, desk: Desk, size: int | None, model: Callable[[], str | None]) -> None:
-        self._desk = desk
+    def __init__(self, client: JobClient, size: int | None, watcher: FleetWatcher) -> None:
+        self._client = client
         self._size = size
-        self._model = model
+        self._watcher = watcher
         self._known: tuple[str | None, int] = (None, -1)
 
-    async def check(self, largest_id: int, timeout_s: float) -> None:
-        """Refuse ids of which the largest is none of the model's.
+    async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
+        """Return a reply to each job of a plan, in order.
 
         Raises:
-            ForeignTokenIds: It is none.
-            QueueFull, QueueUnavailable, DeadlineExceeded: As the desk does.
+            ForeignTokenIds: A token id is not of the model's vocabulary.
+            QueueFull, QueueUnavailable, DeadlineExceeded: As the client does.
         """
+        if plan.largest_id is not None:
+            loop = asyncio.get_running_loop()
+            started_s = loop.time()
+            await self._check(plan.largest_id, timeout_s)
+            timeout_s -= loop.time() - started_s
+        return await self._client.ask(plan, timeout_s)
+
+    async def _check(self, largest_id: int, timeout_s: float) -> None:
         if self._size is not None:
             if largest_id >= self._size:
-                raise ForeignTokenIds(f"`input` has token ids that are not of this model's vocabulary. {SEND_TEXTS}")
+                raise _foreign()
             return
-        model = self._model()
+        model = self._watcher.fleet.identity
         known_model, known_id = self._known
         if model == known_model and largest_id <= known_id:
             return
         body = b'{"ids":[[%d]],"skip_special_tokens":false}' % largest_id
-        plan = Plan([Piece(1, "verbatim", body, content_type="application/json")], is_bulk=False, route="/decode")
-        ((header, text),) = await self._desk.ask(plan, timeout_s)
+        decoding = Plan([PlannedJob(1, "verbatim", body, content_type="application/json")], "/decode")
+        ((header, text),) = await self._client.ask(decoding, timeout_s)
         if header.status != 200:
-            return  # it has no such route, or is away: then it will say so itself
+            return  # it has no such route, or is unavailable: then its answer to the request says so
         if text.strip() == b'[""]':
-            raise ForeignTokenIds(f"`input` has token ids that are not of this model's vocabulary. {SEND_TEXTS}")
-        known_model, known_id = self._known  # others asked meanwhile
+            raise _foreign()
+        known_model, known_id = self._known  # other requests asked meanwhile
         self._known = (model, max(largest_id, known_id) if model == known_model else largest_id)
+
+
+def _foreign() -> ForeignTokenIds:
+    return ForeignTokenIds(f"`input` has token ids that are not of this model's vocabulary. {SEND_TEXTS}")

@@ -1,4 +1,4 @@
-"""Why a request shares no upstream call with others, and when so many do not that it should be said. Pure.
+"""Why a request shares no upstream call with others, and when so many do not that it is logged. Pure.
 
 Each way out of batching has its name here, is counted under it in `autobatch_unbatched_requests_total`, and is
 described in docs/batching.md.
@@ -44,20 +44,18 @@ class AloneShare:
     """How many of one worker's requests travelled alone, over windows of WINDOW_S."""
 
     def __init__(self) -> None:
+        #: Requests of this window that may share a call: added to by the handler itself, once a request.
+        self.together = 0
         self._since_s: float | None = None
-        self._requests = 0
         self._reasons: Counter[str] = Counter()
 
-    def note(self, alone: Alone | None) -> None:
-        """Count one request; one whose route never batches counts for nothing."""
-        if alone is Alone.ROUTE:
-            return
-        self._requests += 1
-        if alone is not None:
+    def note(self, alone: Alone) -> None:
+        """Count one request that shares no call; one whose route never batches is not counted."""
+        if alone is not Alone.ROUTE:
             self._reasons[alone] += 1
 
     def look(self, now_s: float) -> Finding | None:
-        """At the end of a window, return what has to be said of it, if anything.
+        """At the end of a window, return what is to be logged of it, if anything.
 
         Args:
             now_s: Of any clock that only goes forward.
@@ -66,8 +64,8 @@ class AloneShare:
             self._since_s = now_s
         if now_s - self._since_s < WINDOW_S:
             return None
-        requests, reasons = self._requests, self._reasons
-        self._since_s, self._requests, self._reasons = now_s, 0, Counter()
+        requests, reasons = self.together + self._reasons.total(), self._reasons
+        self._since_s, self.together, self._reasons = now_s, 0, Counter()
         if requests < REQUESTS_MIN or reasons.total() <= SHARE_MAX * requests:
             return None
         return Finding(round(reasons.total() / requests, 3), dict(reasons))

@@ -9,9 +9,11 @@ Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each toke
 
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
+from autobatch_proxy.requests.asked import Inputs
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.settings.loading import SettingsError
 
@@ -40,6 +42,23 @@ def make_text_of_ids(whose: str, ranks_file: str | None) -> TextOfIds | None:
     if ranks_file is None:
         raise SettingsError(["OPENAI_TOKEN_IDS=cl100k needs CL100K_FILE, the path of a cl100k_base.tiktoken"])
     return _decoder(_read_ranks(ranks_file))
+
+
+def as_texts(inputs: Inputs, text_of: TextOfIds) -> str | list[str]:
+    """Return the same inputs with a text for each list of token ids."""
+    if isinstance(inputs, str):
+        return inputs
+    if isinstance(inputs[0], int):
+        return text_of(cast("list[int]", inputs))
+    return [item if isinstance(item, str) else text_of(cast("list[int]", item)) for item in inputs]
+
+
+def largest_id_of(inputs: Inputs) -> int | None:
+    """Return the largest token id among inputs, where they have any."""
+    if isinstance(inputs, str):
+        return None
+    ids = chain.from_iterable([item] if isinstance(item, int) else item for item in inputs if not isinstance(item, str))
+    return max(ids, default=None)
 
 
 def _refuse(_ids: Sequence[int]) -> NoReturn:

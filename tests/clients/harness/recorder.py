@@ -20,7 +20,7 @@ Write = Callable[[bytes], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RecordedRequest:
     """One request of a client."""
 
     method: str
@@ -86,7 +86,7 @@ async def _serve(system_url: str, recorder: Recorder, started: Future[tuple[str,
 
     async def relay(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection(system.hostname, system.port, limit=HEAD_BYTES_MAX)
-        asked = asyncio.Queue[Asked]()
+        asked = asyncio.Queue[RecordedRequest]()
         pumps = [
             asyncio.ensure_future(_pass_requests(client, to_server, asked)),
             asyncio.ensure_future(_pass_answers(server, to_client, asked, recorder)),
@@ -109,7 +109,7 @@ async def _serve(system_url: str, recorder: Recorder, started: Future[tuple[str,
 
 
 async def _pass_requests(
-    client: asyncio.StreamReader, to_server: asyncio.StreamWriter, asked: asyncio.Queue[Asked]
+    client: asyncio.StreamReader, to_server: asyncio.StreamWriter, asked: asyncio.Queue[RecordedRequest]
 ) -> None:
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:
@@ -117,11 +117,14 @@ async def _pass_requests(
             method, path, _version = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
             await _writing(to_server)(head)
             body = await _pass_body(_fields(head), client, _writing(to_server), until_end=False)
-            asked.put_nowait(Asked(method, path, body))
+            asked.put_nowait(RecordedRequest(method, path, body))
 
 
 async def _pass_answers(
-    server: asyncio.StreamReader, to_client: asyncio.StreamWriter, asked: asyncio.Queue[Asked], recorder: Recorder
+    server: asyncio.StreamReader,
+    to_client: asyncio.StreamWriter,
+    asked: asyncio.Queue[RecordedRequest],
+    recorder: Recorder,
 ) -> None:
     with suppress(asyncio.IncompleteReadError, ConnectionError):
         while True:

@@ -18,6 +18,7 @@ from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.commands import Command, Commands
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.integration.fake_commands import FakeCommands
+from tests.support.version_1 import OLD_JOBS
 
 KEYS = Keys("test")
 
@@ -52,8 +53,9 @@ class Scene:
         self.link = LosingCommands(commands)
         self.worker = WorkerQueue(commands, commands, KEYS, "w1")
         self.lanes = Lanes(Tei().envelope_bytes)
+        self.metrics = Metrics()
         queue = BatcherQueue(self.link, self.link, KEYS, "b1", lease_ms=60_000, reply_ttl_ms=60_000)
-        self.claims = Claims(queue, self.lanes, RedisClock(), Metrics())
+        self.claims = Claims(queue, self.lanes, RedisClock(), self.metrics)
 
     async def push(self, *numbers: int, deadline: int = 4_000_000_000_000) -> None:
         for number in numbers:
@@ -117,3 +119,29 @@ async def test_what_was_lost_with_the_lease_is_not_in_hand(scene: Scene) -> None
     scene.claims.doubt()
     await scene.claims.recover()
     assert scene.held == ["w1.1"]
+
+
+async def test_jobs_of_another_version_are_answered_counted_and_logged_once(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    await scene.redis.rpush(KEYS.jobs, *[old.frame for old in OLD_JOBS], b"rubbish")
+    await scene.push(9)
+    await scene.claims.claim(1, 32, 32)
+    await scene.claims.claim(32, 32, 32)
+    assert scene.held == ["w1.9"]
+    assert [old.id for old in OLD_JOBS] == await scene.worker.pop_inbox(1)
+    assert [b"w1.9"] == await scene.redis.hkeys(KEYS.claimed("b1"))
+    assert [b"rubbish"] == await scene.redis.lrange(KEYS.dead, 0, -1)
+    dropped = scene.metrics.registry.get_sample_value("autobatch_jobs_dropped_total", {"reason": "version"})
+    assert len(OLD_JOBS) == dropped
+    assert 1 == [record.message for record in caplog.records].count("frame_of_another_version")
+
+
+async def test_a_job_of_another_version_in_a_lost_claim_is_answered(scene: Scene) -> None:
+    await scene.redis.rpush(KEYS.jobs, OLD_JOBS[0].frame)
+    scene.link.loses_next = True
+    with pytest.raises(QueueUnavailable):
+        await scene.claims.claim(1, 32, 32)
+    await scene.claims.recover()
+    assert [OLD_JOBS[0].id] == await scene.worker.pop_inbox(1)
+    assert await scene.redis.exists(KEYS.claimed("b1")) == 0

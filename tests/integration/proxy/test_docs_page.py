@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from importlib.resources import files
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from aiohttp import web
 
-from autobatch_proxy.http.docs_page import ASSETS, docs_routes
+from autobatch_proxy.http.docs_page import ASSETS, DocsPage
+from autobatch_proxy.http.route_table import ROUTES, Pages
 
 DOCS = files("autobatch_proxy") / "docs"
 SERVED = {
@@ -20,9 +22,10 @@ SERVED = {
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     app = web.Application()
-    for method, path, handler in docs_routes():
-        app.router.add_route(method, path, handler)
-        app.router.add_route("HEAD", path, handler)
+    pages = Pages(fleet=cast("Any", None), docs=DocsPage())
+    for route in ROUTES:
+        if route.page is not None and route.path.startswith(("/docs", "/api-doc")):
+            app.router.add_get(route.path, route.page(pages))
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -97,7 +97,7 @@ async def test_it_is_off_unless_asked_for(redis_url: str, upstream: FakeUpstream
 async def test_identical_inputs_that_wait_together_are_computed_once(
     redis_url: str, upstream: FakeUpstream, cache: dict[str, int]
 ) -> None:
-    """And everybody gets the answer."""
+    """And every client gets its answer."""
     gate = Gate()
     upstream.behave = gate
     async with ready_house(redis_url, upstream.url, proxy=cache, max_concurrent_batches=1) as house:

@@ -1,14 +1,16 @@
-"""A desk that fetches what it may have missed loses nothing that comes meanwhile."""
+"""A client that fetches what it may have missed loses nothing that comes meanwhile."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from autobatch_bench.checking.oracle import answer
-from autobatch_proxy.queue.client import Desk, new_worker_id
-from autobatch_proxy.requests.plan import Piece, Plan
+from autobatch_proxy.queue.client import QueueClient, QueueCounts, new_worker_id
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.contract.status import Fleet
+from autobatch_shared.count import Count
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.control import Control, connect
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.support.clerk import open_clerk
@@ -31,19 +33,22 @@ async def test_a_reply_that_comes_while_missed_ones_are_fetched_is_not_thrown_aw
     worker = new_worker_id()
     link, inbox_link = (RedisLink(Address.from_url(redis_url), f"{worker}-{use}") for use in ("commands", "inbox"))
     queue = Interrupted(link, inbox_link, Keys("house"), worker)
-    desk = Desk(queue, link, inbox_link, worker, 1000, lambda: Fleet((), 0))
+    watcher = FleetWatcher(Control(connect(redis_url), Keys("house")), inputs_max=32, per_token=4)
+    counts = QueueCounts(Count(), Count(), Count())
+    client = QueueClient(queue, link, inbox_link, worker, 1000, watcher, counts)
     async with open_clerk(redis_url) as clerk:
         link.start()
         assert await link.wait_connected(5)
-        asking = asyncio.create_task(desk.ask(Plan([Piece(1, "merge", b'["text"]')], is_bulk=False), timeout_s=10))
+        asking = asyncio.create_task(client.ask(Plan([PlannedJob(1, "merge", b'["text"]')], "/embed"), timeout_s=10))
         (job,) = await clerk.claim(1)
 
         async def reply() -> None:
             await clerk.reply(job)
 
         queue.then = reply
-        await desk.open()  # asks for what it may have missed: nothing is there, and a moment later it is
+        await client.open()  # asks for what it may have missed: nothing is there, and a moment later it is
         ((header, body),) = await asking
-        await desk.close()
+        await client.close()
+        await watcher.close()
     assert (header.status, body) == (200, answer(["text"]))
     assert queue.then is None

@@ -32,7 +32,7 @@ SECRETS = {
 
 @pytest.fixture(autouse=True)
 def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No file and no variable of whoever runs the tests."""
+    """No file and no variable of the person who runs the tests."""
     monkeypatch.chdir(tmp_path)
     for process in CLASSES:
         for name, field in process.model_fields.items():
@@ -171,7 +171,7 @@ def test_an_address_that_no_connection_can_be_made_from_is_refused_at_once(param
     ],
 )
 def test_a_word_behind_a_secret_is_not_told(argv: list[str], name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A blank in a list of keys, or in a password, that nobody quoted."""
+    """A blank in a list of keys, or in a password, that was not quoted."""
     with pytest.raises((SettingsError, SystemExit)) as caught:
         read(UpSettings, argv)
     said = str(caught.value) + capsys.readouterr().err

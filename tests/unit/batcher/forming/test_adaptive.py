@@ -5,27 +5,28 @@ import pytest
 from autobatch_batcher.forming.adaptive import AdaptivePolicy
 from autobatch_batcher.forming.lanes import Reason, batch_of
 from autobatch_batcher.forming.pace import LINGER_MAX_S
-from tests.unit.batcher.forming.test_full import WAIT_MS, holding, quiet, under_a_storm
+from tests.unit.batcher.forming.test_full import WAIT_MS, lanes_with, quiet, under_a_storm
 from tests.unit.builders import make_job
 
 CALL_S = 0.001
+SOON_S, LATE_S = 0.001, 1.0
 
 
 def lingers_s(policy: AdaptivePolicy, *, held: int = 0, queued: int = 0, calls_in_flight: int = 0) -> float:
     now = quiet(queued=queued, calls_in_flight=calls_in_flight, call_fixed_s=CALL_S)
-    return policy.wanted(now, holding(held)).linger_s
+    return policy.wanted(now, lanes_with(held)).linger_s
 
 
 def leaves(policy: AdaptivePolicy, reason: Reason, now_s: float) -> None:
     policy.note_sent(batch_of([make_job("a")], reason), now_s)
 
 
-def after_lone_requests(count: int = 3) -> AdaptivePolicy:
-    """Return a policy that saw one client ask again and again."""
+def after_lone_requests(every_s: float = LATE_S) -> AdaptivePolicy:
+    """Return a policy that saw one client ask again whenever it had its answer."""
     policy = AdaptivePolicy(WAIT_MS)
-    for second in range(count):
-        policy.note_claim(1, second)
-        leaves(policy, Reason.IDLE, second)
+    for number in range(3):
+        policy.note_claim(1, number * every_s)
+        leaves(policy, Reason.IDLE, number * every_s)
         policy.note_idle()
     return policy
 
@@ -36,13 +37,13 @@ def test_the_first_after_silence_waits_as_long_as_a_call_costs() -> None:
 
 @pytest.mark.parametrize(("call_s", "wait_max_ms", "linger_s"), [(1.0, 10, LINGER_MAX_S), (1.0, 1, 0.001), (0, 10, 0)])
 def test_it_never_waits_longer_than_allowed(call_s: float, wait_max_ms: int, linger_s: float) -> None:
-    assert AdaptivePolicy(wait_max_ms).wanted(quiet(call_fixed_s=call_s), holding(0)).linger_s == linger_s
+    assert AdaptivePolicy(wait_max_ms).wanted(quiet(call_fixed_s=call_s), lanes_with(0)).linger_s == linger_s
 
 
 def test_what_waited_for_a_slot_waits_no_longer() -> None:
     now = quiet(call_fixed_s=CALL_S, was_blocked=True)
 
-    assert AdaptivePolicy(WAIT_MS).wanted(now, holding(0)).linger_s == 0
+    assert AdaptivePolicy(WAIT_MS).wanted(now, lanes_with(0)).linger_s == 0
 
 
 @pytest.mark.parametrize("what", ["held", "queued", "calls_in_flight"])
@@ -57,15 +58,17 @@ def test_a_storm_is_waited_for_although_calls_are_in_flight() -> None:
     assert lingers_s(policy, calls_in_flight=1) == pytest.approx(0.0016, rel=0.05)
 
 
-def test_a_client_that_asks_alone_waits_for_nothing_after_a_few_times() -> None:
-    assert lingers_s(after_lone_requests()) == 0
+@pytest.mark.parametrize("every_s", [LATE_S, SOON_S])
+def test_a_client_that_asks_alone_waits_for_nothing_after_a_few_times(every_s: float) -> None:
+    """However fast its answers come, its next request is no companion of the one before."""
+    assert lingers_s(after_lone_requests(every_s)) == 0
 
 
 def test_companions_that_come_while_the_first_is_on_its_way_make_the_next_first_wait() -> None:
     policy = after_lone_requests()
     for second in range(10, 13):
         leaves(policy, Reason.IDLE, second)
-        policy.note_claim(5, second + 0.001)
+        policy.note_claim(5, second + SOON_S)
         policy.note_idle()
 
     assert lingers_s(policy) == CALL_S
@@ -75,7 +78,7 @@ def test_a_claim_that_brings_nothing_brings_no_companion() -> None:
     policy = after_lone_requests()
     for second in range(10, 13):
         leaves(policy, Reason.IDLE, second)
-        policy.note_claim(0, second + 0.001)
+        policy.note_claim(0, second + SOON_S)
         policy.note_idle()
 
     assert lingers_s(policy) == 0
@@ -86,6 +89,6 @@ def test_a_batch_that_left_for_another_reason_teaches_nothing(reason: Reason) ->
     policy = after_lone_requests()
     for second in range(10, 13):
         leaves(policy, reason, second)
-        policy.note_claim(5, second + 0.001)
+        policy.note_claim(5, second + SOON_S)
 
     assert lingers_s(policy) == 0

@@ -33,7 +33,7 @@ def quiet(**changes: object) -> ClaimMoment:
     return ClaimMoment(**QUIET | changes)
 
 
-def holding(inputs: int, *, are_whole: bool = True) -> Lanes:
+def lanes_with(inputs: int, *, are_whole: bool = True) -> Lanes:
     """Return lanes that hold so many inputs: of one lane, or all of lanes in which one more would fit."""
     lanes = Lanes(Tei().envelope_bytes)
     for number in range(inputs):
@@ -44,7 +44,7 @@ def holding(inputs: int, *, are_whole: bool = True) -> Lanes:
 
 
 def claimed(now: ClaimMoment, held: int = 0, *, are_whole: bool = True) -> int:
-    return FullPolicy(WAIT_MS).wanted(now, holding(held, are_whole=are_whole)).inputs
+    return FullPolicy(WAIT_MS).wanted(now, lanes_with(held, are_whole=are_whole)).inputs
 
 
 def under_a_storm(policy: Policy) -> Policy:
@@ -91,17 +91,17 @@ def test_nothing_is_claimed_where_nothing_waits_or_the_batcher_stops(reason: dic
 
 
 def test_without_a_storm_no_claim_waits() -> None:
-    assert FullPolicy(WAIT_MS).wanted(quiet(), holding(0)).linger_s == 0
+    assert FullPolicy(WAIT_MS).wanted(quiet(), lanes_with(0)).linger_s == 0
 
 
 @pytest.mark.parametrize(("held", "queued", "linger_ms"), [(0, 0, 1.6), (12, 0, 1.0), (2, 10, 1.0), (12, 20, 0)])
 def test_under_a_storm_a_claim_waits_until_a_batch_is_there(held: int, queued: int, linger_ms: float) -> None:
     policy = under_a_storm(FullPolicy(WAIT_MS))
 
-    linger_s = policy.wanted(quiet(queued=queued), holding(held)).linger_s
+    linger_s = policy.wanted(quiet(queued=queued), lanes_with(held)).linger_s
 
     assert linger_s == pytest.approx(linger_ms / 1000, rel=0.05)
 
 
 def test_no_wait_precedes_a_claim_of_nothing() -> None:
-    assert under_a_storm(FullPolicy(WAIT_MS)).wanted(quiet(may_have_jobs=False), holding(0)).linger_s == 0
+    assert under_a_storm(FullPolicy(WAIT_MS)).wanted(quiet(may_have_jobs=False), lanes_with(0)).linger_s == 0

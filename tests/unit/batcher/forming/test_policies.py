@@ -19,7 +19,7 @@ from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wa
 from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_shared.settings.policies import POLICIES
+from autobatch_shared.settings.choices import POLICIES
 from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names
 
 M = TypeVar("M", ClaimMoment, CallMoment)

@@ -89,11 +89,11 @@ def test_a_report_is_one_folder_that_fetches_nothing(tmp_path: Path) -> None:
     assert "https:" not in html
     assert "<script" not in html
     assert "<link" not in html
-    pictures = sorted(file.name for file in tmp_path.glob("*.png"))
+    pictures = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.glob("*/*.png"))
     assert sorted(re.findall('src="([^"]*)"', html)) == pictures
     assert len(pictures) == 8
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
-    assert {file.name for file in tmp_path.iterdir()} == {*pictures, "report.html", "results.jsonl"}
+    assert {file.name for file in tmp_path.iterdir()} == {"tei-queue", "report.html", "results.jsonl"}
 
 
 def test_every_round_is_one_line_with_its_place() -> None:

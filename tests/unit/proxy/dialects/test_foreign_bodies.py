@@ -7,23 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.dialects.foreign_bodies import plan_queries, plan_vectors
 from autobatch_proxy.requests.plan import Plan, Rules
-from autobatch_shared.contract.errors import EmptyInput, InvalidRequest, NotJson, WrongContentType
-from tests.unit.planning import ALLOWED, JSON, RULES
+from autobatch_shared.contract.errors import EmptyInput, InvalidRequest, NotJson
+from tests.unit.planning import RULES, body_of, plan_of
 
 
-def queries(body: bytes, content_type: str | None = JSON) -> Plan:
-    return plan_queries(body, content_type, RULES, ALLOWED)
+def queries(body: bytes) -> Plan:
+    return plan_of("/v1/embedding", body)
 
 
-def vectors(body: bytes, content_type: str | None = None) -> Plan:
-    return plan_vectors(body, content_type, RULES, ALLOWED)
+def vectors(body: bytes) -> Plan:
+    return plan_of("/vectors", body)
 
 
 def answer(plan: Plan, rows: bytes) -> Any:
-    assert plan.shape is not None
-    return json.loads(plan.shape(rows, None, "id"))
+    return json.loads(body_of(plan, rows))
 
 
 TEXTS = st.text(max_size=6)
@@ -31,16 +29,15 @@ TEXTS = st.text(max_size=6)
 
 @given(st.lists(TEXTS, min_size=1, max_size=5))
 def test_queries_are_the_texts_of_one_job(texts: list[str]) -> None:
-    (piece,) = queries(json.dumps([{"query": text, "x": 1} for text in texts]).encode()).pieces
+    (job,) = queries(json.dumps([{"query": text, "x": 1} for text in texts]).encode()).jobs
 
-    assert (json.loads(piece.body), piece.n) == (texts, len(texts))
-    assert piece.kind == ("solo" if "" in texts else "merge")
+    assert (json.loads(job.body), job.n) == (texts, len(texts))
+    assert job.kind == ("solo" if "" in texts else "merge")
 
 
 def test_queries_are_answered_with_an_object_each() -> None:
     plan = queries(b'[{"query":"a"},{"query":"b"}]')
-    assert plan.shape is not None
-    assert plan.shape(b"[[1.50],[2e-7]]", None, "id") == b'[{"embedding":[1.50]},{"embedding":[2e-7]}]'
+    assert body_of(plan, b"[[1.50],[2e-7]]") == b'[{"embedding":[1.50]},{"embedding":[2e-7]}]'
 
 
 @pytest.mark.parametrize(
@@ -67,21 +64,16 @@ def test_what_are_no_queries_is_refused_by_name(body: bytes, error: type[Invalid
     assert says in str(caught.value)
 
 
-def test_queries_must_say_that_they_are_json() -> None:
-    with pytest.raises(WrongContentType, match="Content-Type: application/json"):
-        queries(b'[{"query":"a"}]', "text/plain")
-
-
 def test_too_many_queries_are_refused_in_teis_words() -> None:
     with pytest.raises(InvalidRequest, match=r"^batch size 3 > maximum allowed batch size 2$"):
-        plan_queries(b'[{"query":"a"},{"query":"a"},{"query":"a"}]', JSON, Rules(RULES.ruler, 2, 2048), ALLOWED)
+        plan_of("/v1/embedding", b'[{"query":"a"},{"query":"a"},{"query":"a"}]', Rules(RULES.ruler, 2, 2048))
 
 
 @given(TEXTS.filter(bool))
 def test_a_text_comes_back_with_its_vector(text: str) -> None:
     plan = vectors(json.dumps({"text": text, "config": {"pooling_strategy": "cls"}}).encode())
 
-    assert [json.loads(piece.body) for piece in plan.pieces] == [[text]]
+    assert [json.loads(job.body) for job in plan.jobs] == [[text]]
     assert answer(plan, b"[[1, 2,3]]") == {"text": text, "dims": 3, "dim": 3, "vector": [1, 2, 3]}
 
 
@@ -113,8 +105,3 @@ def test_what_is_no_text_is_refused_by_name(body: bytes, error: type[InvalidRequ
         vectors(body)
     assert says in str(caught.value)
     assert type(caught.value) is error
-
-
-@pytest.mark.parametrize("content_type", [None, "text/plain", JSON])
-def test_vectors_need_no_content_type(content_type: str | None) -> None:
-    assert len(vectors(b'{"text":"a"}', content_type).pieces) == 1

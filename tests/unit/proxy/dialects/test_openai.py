@@ -11,51 +11,49 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.dialects.openai import in_base64, plan_openai
-from autobatch_proxy.dialects.tei import plan_embed
-from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
+from autobatch_proxy.dialects.openai import in_base64
+from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
-from tests.unit.planning import ALLOWED, JSON, RULES
+from tests.unit.planning import ALLOWED, JSON, RULES, body_of, plan_of
 
 EXACT = Rules(msgspec.structs.replace(RULES.ruler, is_exact=lambda _characters: True), 2048, 2048)
 
 
 def plan(body: bytes | dict[str, Any], rules: Rules = RULES, allowed: Allowed = ALLOWED) -> Plan:
     raw = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-    return plan_openai(raw, JSON, rules, allowed)
+    return plan_of("/v1/embeddings", raw, rules, allowed)
 
 
 def answer(planned: Plan, rows: bytes, tokens: int | None = None) -> Any:
-    assert planned.shape is not None
-    return json.loads(planned.shape(rows, tokens, "id"))
+    return json.loads(body_of(planned, rows, tokens))
 
 
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [
-        ("a", Piece(1, "merge", b'["a"]', longest=1)),
-        (["a"], Piece(1, "merge", b'["a"]', longest=1)),
-        (["a", "bcd"], Piece(2, "merge", b'["a", "bcd"]', longest=3)),
-        ([1, 2, 3], Piece(1, "solo", b"[[1, 2, 3]]", longest=3)),
-        ([[1, 2], [3]], Piece(2, "solo", b"[[1, 2], [3]]", longest=2)),
-        (["a", [1, 2]], Piece(2, "solo", b'["a", [1, 2]]', longest=2)),
-        (["a", ""], Piece(2, "solo", b'["a", ""]', longest=1)),
+        ("a", PlannedJob(1, "merge", b'["a"]', longest=1)),
+        (["a"], PlannedJob(1, "merge", b'["a"]', longest=1)),
+        (["a", "bcd"], PlannedJob(2, "merge", b'["a", "bcd"]', longest=3)),
+        ([1, 2, 3], PlannedJob(1, "solo", b"[[1, 2, 3]]", longest=3)),
+        ([[1, 2], [3]], PlannedJob(2, "solo", b"[[1, 2], [3]]", longest=2)),
+        (["a", [1, 2]], PlannedJob(2, "solo", b'["a", [1, 2]]', longest=2)),
+        (["a", ""], PlannedJob(2, "solo", b'["a", ""]', longest=1)),
     ],
 )
-def test_every_form_of_input_becomes_the_job_of_embed(inputs: object, expected: Piece) -> None:
+def test_every_form_of_input_becomes_the_job_of_embed(inputs: object, expected: PlannedJob) -> None:
     """So both routes share calls."""
     planned = plan({"input": inputs, "model": "any", "user": "me", "encoding_format": "float"})
 
-    assert (planned.pieces, planned.route) == ([expected], "/embed")
-    assert planned.pieces == plan_embed(json.dumps({"inputs": inputs}).encode(), JSON, RULES, ALLOWED).pieces
+    assert (planned.jobs, planned.route) == ([expected], "/embed")
+    assert planned.jobs == plan_of("/embed", json.dumps({"inputs": inputs}).encode()).jobs
 
 
 def test_dimensions_are_the_only_option() -> None:
-    assert plan({"input": "a", "dimensions": 7}).pieces[0].options == Options(dimensions=7)
-    assert plan({"input": "a", "dimensions": None}).pieces[0].options is None
-    embed = plan_embed(b'{"inputs":"a","dimensions":7}', JSON, RULES, ALLOWED)
-    assert plan({"input": "a", "dimensions": 7}).pieces == embed.pieces
+    assert plan({"input": "a", "dimensions": 7}).jobs[0].options == Options(dimensions=7)
+    assert plan({"input": "a", "dimensions": None}).jobs[0].options is None
+    embed = plan_of("/embed", b'{"inputs":"a","dimensions":7}')
+    assert plan({"input": "a", "dimensions": 7}).jobs == embed.jobs
 
 
 @pytest.mark.parametrize(
@@ -88,8 +86,8 @@ def test_dimensions_are_the_only_option() -> None:
 def test_what_is_not_plainly_a_request_is_the_upstreams_to_judge(body: bytes) -> None:
     planned = plan(body)
 
-    assert planned.pieces == [Piece(1, "verbatim", body, content_type=JSON)]
-    assert (planned.route, planned.shape, planned.largest_id) == ("", None, None)
+    assert planned.jobs == [PlannedJob(1, "verbatim", body, content_type=JSON)]
+    assert (planned.route, planned.form, planned.largest_id) == ("/v1/embeddings", None, None)
 
 
 def test_too_many_inputs_are_refused_in_teis_words() -> None:
@@ -107,9 +105,8 @@ def test_the_largest_id_is_known(inputs: object, expected: int | None) -> None:
 
 def test_an_answer_has_teis_keys_in_teis_order_and_the_upstreams_floats() -> None:
     planned = plan({"input": ["a", "b"], "model": "asked"})
-    assert planned.shape is not None
 
-    body = planned.shape(b"[[1.50,2e-7],[0.10,-3]]", 9, "id")
+    body = body_of(planned, b"[[1.50,2e-7],[0.10,-3]]", 9)
 
     assert body == (
         b'{"id":"embd-id","object":"list","data":[{"object":"embedding","embedding":[1.50,2e-7],"index":0},'
@@ -157,7 +154,7 @@ def test_ids_are_counted_by_the_upstream_though_texts_are_counted_here() -> None
 def test_a_text_that_the_upstream_will_not_tokenize_is_counted_alone() -> None:
     allowed = msgspec.structs.replace(ALLOWED, countable_characters_max=5)
 
-    assert [plan({"input": each}, allowed=allowed).pieces[0].kind for each in ("a" * 5, "a" * 6, ["b", "a" * 6])] == [
+    assert [plan({"input": each}, allowed=allowed).jobs[0].kind for each in ("a" * 5, "a" * 6, ["b", "a" * 6])] == [
         "merge",
         "solo",
         "solo",
@@ -206,6 +203,6 @@ def test_a_number_beyond_float32_is_infinite() -> None:
 def test_a_field_may_say_anything(value: str, name: str) -> None:
     """What it says can at most send the request another way."""
     planned = plan({"input": "inputs", name: value})
-    assert planned.pieces[0].kind in ("merge", "verbatim")
-    if planned.pieces[0].kind == "merge":
-        assert planned.pieces[0].body == b'["inputs"]'
+    assert planned.jobs[0].kind in ("merge", "verbatim")
+    if planned.jobs[0].kind == "merge":
+        assert planned.jobs[0].body == b'["inputs"]'

@@ -8,24 +8,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.tei import Tei
-from autobatch_proxy.dialects.predicting import plan_predict
-from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
+from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
-from tests.unit.planning import ALLOWED, JSON, RULES, Members, is_text, refuse
+from tests.unit.planning import ALLOWED, JSON, RULES, Members, body_of, is_text, plan_of, refuse
 
 FIELDS = ("inputs", "truncate", "truncation_direction", "raw_scores")
 
 
 def plan(body: bytes, *, job_inputs_max: int = 32, content_type: str | None = JSON) -> Plan:
-    return plan_predict(body, content_type, RULES, Allowed(job_inputs_max, ALLOWED.length_max))
+    return plan_of("/predict", body, RULES, Allowed(job_inputs_max, ALLOWED.length_max), content_type=content_type)
 
 
 def is_verbatim(planned: Plan, body: bytes) -> bool:
-    if all(piece.kind != "verbatim" for piece in planned.pieces):
+    if all(job.kind != "verbatim" for job in planned.jobs):
         return False
-    assert [Piece(1, "verbatim", body, content_type=JSON)] == planned.pieces
-    assert planned.shape is None
+    assert [PlannedJob(1, "verbatim", body, content_type=JSON)] == planned.jobs
+    assert planned.form is None
     return True
 
 
@@ -98,17 +97,17 @@ def test_anything_becomes_its_items_or_itself(
     assert meant is not None
     items, is_one, effective = meant
     found: dict[int, object] = {}
-    for piece in planned.pieces:
-        call = read(Tei().compose("", [piece.body[1:-1]], piece.options).body)
+    for job in planned.jobs:
+        call = read(Tei().compose("", [job.body[1:-1]], job.options).body)
         assert call is not None
         assert call[2] == effective
-        assert len(json.loads(piece.body)) == piece.n <= job_inputs_max
-        found |= dict(zip(piece.places or range(piece.n), json.loads(piece.body), strict=True))
+        assert len(json.loads(job.body)) == job.n <= job_inputs_max
+        found |= dict(zip(job.places or range(job.n), json.loads(job.body), strict=True))
     assert [found[place] for place in range(len(items))] == items
-    assert (planned.shape is not None) == is_one
+    assert (planned.form is not None) == is_one
     assert planned.route == "/predict"
     has_empty = any(not text for item in items for text in item)
-    assert {piece.kind for piece in planned.pieces} == ({"solo"} if has_empty else {"merge"})
+    assert {job.kind for job in planned.jobs} == ({"solo"} if has_empty else {"merge"})
     assert planned.characters == sum(len(text) for item in items for text in item)
 
 
@@ -125,9 +124,9 @@ def test_anything_becomes_its_items_or_itself(
 )
 def test_each_form_is_a_batch_in_the_clients_own_bytes(inputs: bytes, expected: bytes) -> None:
     """Two flat texts are one pair and not two inputs."""
-    (piece,) = plan(b'{"inputs":' + inputs + b"}").pieces
+    (job,) = plan(b'{"inputs":' + inputs + b"}").jobs
 
-    assert (piece.body, piece.kind, piece.n) == (expected, "merge", len(json.loads(expected)))
+    assert (job.body, job.kind, job.n) == (expected, "merge", len(json.loads(expected)))
 
 
 @pytest.mark.parametrize(
@@ -144,22 +143,21 @@ def test_other_forms_are_the_upstreams_to_refuse(inputs: bytes) -> None:
 def test_one_answer_is_unwrapped_and_a_batch_is_not() -> None:
     one, batch = plan(b'{"inputs":["a","b"]}'), plan(b'{"inputs":[["a","b"]]}')
 
-    assert one.shape is not None
-    assert one.shape(b'[[{"score":0.5,"label":"x"}]]', None, "id") == b'[{"score":0.5,"label":"x"}]'
-    assert batch.shape is None
-    assert one.pieces == batch.pieces  # so they share a call, and its one computation
+    assert body_of(one, b'[[{"score":0.5,"label":"x"}]]') == b'[{"score":0.5,"label":"x"}]'
+    assert batch.form is None
+    assert one.jobs == batch.jobs  # so they share a call, and its one computation
 
 
 def test_options_are_the_lane() -> None:
     body = b'{"raw_scores":true,"truncation_direction":"left","truncate":true,"inputs":"a"}'
 
-    (piece,) = plan(body).pieces
+    (job,) = plan(body).jobs
 
-    assert piece.options == Options(truncate=True, truncation_direction="left", raw_scores=True)
+    assert job.options == Options(truncate=True, truncation_direction="left", raw_scores=True)
 
 
 def test_more_items_than_a_request_may_have_are_refused_in_teis_words() -> None:
     rules = Rules(RULES.ruler, 2, 2048)
     with pytest.raises(InvalidRequest, match=r"^batch size 3 > maximum allowed batch size 2$"):
-        plan_predict(b'{"inputs":[["a"],["b"],["c"]]}', JSON, rules, ALLOWED)
-    assert len(plan_predict(b'{"inputs":["a","b"]}', JSON, rules, ALLOWED).pieces) == 1
+        plan_of("/predict", b'{"inputs":[["a"],["b"],["c"]]}', rules)
+    assert len(plan_of("/predict", b'{"inputs":["a","b"]}', rules).jobs) == 1

@@ -10,12 +10,12 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.tei import Tei
-from autobatch_proxy.dialects.tei import plan_embed, plan_embed_all, plan_embed_sparse
 from autobatch_proxy.requests.lengths import make_ruler
-from autobatch_proxy.requests.plan import Allowed, Piece, Rules
+from autobatch_proxy.requests.plan import Allowed, PlannedJob, Rules
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
+from tests.unit.planning import body_of, plan_of
 
 JSON = "application/json"
 DEFAULTS: dict[str, Any] = {
@@ -40,20 +40,20 @@ def plan(
     request_inputs_max: int = 2048,
     padding_max: int = RULER.padding_max,
     length_max: int = 10**9,
-) -> list[Piece]:
+) -> list[PlannedJob]:
     """The jobs of a request of which none is large enough to be bulk."""
     ruler = msgspec.structs.replace(RULER, padding_max=padding_max)
     rules = Rules(ruler, request_inputs_max, bulk_above_inputs=2048)
-    planned = plan_embed(body, content_type, rules, Allowed(job_inputs_max, length_max))
+    planned = plan_of("/embed", body, rules, Allowed(job_inputs_max, length_max), content_type=content_type)
     assert planned.is_bulk is False
-    return planned.pieces
+    return planned.jobs
 
 
-def is_verbatim(pieces: list[Piece], body: bytes) -> bool:
+def is_verbatim(jobs: list[PlannedJob], body: bytes) -> bool:
     """Whether exactly the bytes go on, alone and with their type; anything between is the test's failure."""
-    if all(piece.kind != "verbatim" for piece in pieces):
+    if all(job.kind != "verbatim" for job in jobs):
         return False
-    assert [Piece(1, "verbatim", body, content_type=JSON)] == pieces
+    assert [PlannedJob(1, "verbatim", body, content_type=JSON)] == jobs
     return True
 
 
@@ -123,14 +123,12 @@ def read(body: bytes) -> tuple[list[Any], dict[str, Any]] | None:
 def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max: int) -> None:
     """Whatever becomes of a body, it is nothing that the body did not say."""
     meant = read(body)
-    pieces, refusal = [], ""
+    jobs, refusal = [], ""
     try:
-        pieces = plan(
-            body, job_inputs_max=job_inputs_max, request_inputs_max=request_inputs_max, padding_max=padding_max
-        )
+        jobs = plan(body, job_inputs_max=job_inputs_max, request_inputs_max=request_inputs_max, padding_max=padding_max)
     except InvalidRequest as error:
         refusal = str(error)
-    if pieces and is_verbatim(pieces, body):
+    if jobs and is_verbatim(jobs, body):
         return
     assert meant is not None
     inputs, options = meant
@@ -138,21 +136,21 @@ def check(body: bytes, job_inputs_max: int, request_inputs_max: int, padding_max
         assert refusal == f"batch size {len(inputs)} > maximum allowed batch size {request_inputs_max}"
         return
     assert refusal == ""
-    for piece in pieces:
-        own = [inputs[place] for place in places_of(piece)]
-        assert piece.n == len(own) <= job_inputs_max
-        assert (piece.body[:1], piece.body[-1:]) == (b"[", b"]")
-        assert json.loads(piece.body) == own
-        assert read(Tei().compose("", [piece.body[1:-1]], piece.options).body) == (own, options)
-        assert piece.longest == max(map(len, own))
+    for job in jobs:
+        own = [inputs[place] for place in places_of(job)]
+        assert job.n == len(own) <= job_inputs_max
+        assert (job.body[:1], job.body[-1:]) == (b"[", b"]")
+        assert json.loads(job.body) == own
+        assert read(Tei().compose("", [job.body[1:-1]], job.options).body) == (own, options)
+        assert job.longest == max(map(len, own))
         is_safe = all(isinstance(item, str) and item for item in own)
-        assert piece.kind == "solo" or is_safe
-    assert sorted(place for piece in pieces for place in places_of(piece)) == list(range(len(inputs)))
-    assert json.loads(join_rows([(places_of(piece), piece.body) for piece in pieces])) == inputs
+        assert job.kind == "solo" or is_safe
+    assert sorted(place for job in jobs for place in places_of(job)) == list(range(len(inputs)))
+    assert json.loads(join_rows([(places_of(job), job.body) for job in jobs])) == inputs
 
 
-def places_of(piece: Piece) -> Sequence[int]:
-    return piece.places or range(piece.n)
+def places_of(job: PlannedJob) -> Sequence[int]:
+    return job.places or range(job.n)
 
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 12), st.integers(0, 6))
@@ -269,12 +267,12 @@ def test_a_plain_request_is_always_understood(
 ) -> None:
     body = json.dumps({"inputs": inputs, **options}, indent=indent, ensure_ascii=False).encode()
 
-    pieces = plan(body, job_inputs_max=job_inputs_max)
+    jobs = plan(body, job_inputs_max=job_inputs_max)
 
-    assert not is_verbatim(pieces, body)
+    assert not is_verbatim(jobs, body)
     check(body, job_inputs_max, 2048, RULER.padding_max)
-    n = sum(piece.n for piece in pieces)
-    assert len(pieces) == -(-n // job_inputs_max)  # no more jobs than needed
+    n = sum(job.n for job in jobs)
+    assert len(jobs) == -(-n // job_inputs_max)  # no more jobs than needed
 
 
 @given(PLAIN_OPTIONS, PLAIN_OPTIONS, st.randoms(use_true_random=False))
@@ -289,9 +287,9 @@ def test_lanes_are_equal_when_effective_options_are(
         body = json.dumps(dict(members), ensure_ascii=False).encode()
         meant = read(body)
         assert meant
-        (piece,) = plan(body)
-        assume(piece.kind == "merge")
-        return piece.options, meant[1]
+        (job,) = plan(body)
+        assume(job.kind == "merge")
+        return job.options, meant[1]
 
     (lane_of_one, meant_by_one), (lane_of_other, meant_by_other) = lane(one), lane(other)
     assert (lane_of_one == lane_of_other) == (meant_by_one == meant_by_other)
@@ -300,20 +298,20 @@ def test_lanes_are_equal_when_effective_options_are(
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [
-        (b'"a"', Piece(1, "merge", b'["a"]', longest=1)),
-        (b'["a"]', Piece(1, "merge", b'["a"]', longest=1)),
-        (b'["a","bcd"]', Piece(2, "merge", b'["a","bcd"]', longest=3)),
-        (b'[ "a" ,\n"b" ]', Piece(2, "merge", b'[ "a" ,\n"b" ]', longest=1)),
-        (b'"\\u00e9\\n\\ud83d\\ude00"', Piece(1, "merge", b'["\\u00e9\\n\\ud83d\\ude00"]', longest=3)),
-        (b"[1,4294967295]", Piece(1, "solo", b"[[1,4294967295]]", longest=2)),
-        (b"[[1,2],[3]]", Piece(2, "solo", b"[[1,2],[3]]", longest=2)),
-        (b"[[1]]", Piece(1, "solo", b"[[1]]", longest=1)),
-        (b'["a",[1]]', Piece(2, "solo", b'["a",[1]]', longest=1)),
-        (b'["a",""]', Piece(2, "solo", b'["a",""]', longest=1)),
-        (b"[[1],[]]", Piece(2, "solo", b"[[1],[]]", longest=1)),
+        (b'"a"', PlannedJob(1, "merge", b'["a"]', longest=1)),
+        (b'["a"]', PlannedJob(1, "merge", b'["a"]', longest=1)),
+        (b'["a","bcd"]', PlannedJob(2, "merge", b'["a","bcd"]', longest=3)),
+        (b'[ "a" ,\n"b" ]', PlannedJob(2, "merge", b'[ "a" ,\n"b" ]', longest=1)),
+        (b'"\\u00e9\\n\\ud83d\\ude00"', PlannedJob(1, "merge", b'["\\u00e9\\n\\ud83d\\ude00"]', longest=3)),
+        (b"[1,4294967295]", PlannedJob(1, "solo", b"[[1,4294967295]]", longest=2)),
+        (b"[[1,2],[3]]", PlannedJob(2, "solo", b"[[1,2],[3]]", longest=2)),
+        (b"[[1]]", PlannedJob(1, "solo", b"[[1]]", longest=1)),
+        (b'["a",[1]]', PlannedJob(2, "solo", b'["a",[1]]', longest=1)),
+        (b'["a",""]', PlannedJob(2, "solo", b'["a",""]', longest=1)),
+        (b"[[1],[]]", PlannedJob(2, "solo", b"[[1],[]]", longest=1)),
     ],
 )
-def test_inputs_travel_as_they_were_written(inputs: bytes, expected: Piece) -> None:
+def test_inputs_travel_as_they_were_written(inputs: bytes, expected: PlannedJob) -> None:
     """Only texts share a call: ids of a foreign vocabulary, and empty inputs, can make it fail."""
     assert plan(b'{"inputs":' + inputs + b"}") == [expected]
 
@@ -342,7 +340,7 @@ def test_inputs_travel_as_they_were_written(inputs: bytes, expected: Piece) -> N
 def test_an_option_is_in_the_lane_unless_it_is_the_default(option: bytes, expected: Options | None) -> None:
     body = b'{"inputs":"a",' + option + b"}"
 
-    assert plan(body) == [Piece(1, "merge", b'["a"]', expected, longest=1)]
+    assert plan(body) == [PlannedJob(1, "merge", b'["a"]', expected, longest=1)]
 
 
 REFUSED_BY_TEI = [
@@ -463,28 +461,28 @@ def test_a_key_inside_a_text_is_no_repeated_key() -> None:
     for text in ("inputs", '"inputs"', '{"inputs":"a","normalize":1}', "\\", '","', ":"):
         raw = json.dumps(text).encode()
         for body in (b'{"inputs":%b}' % raw, b'{"normalize":false,"inputs":%b}' % raw, b'{"inputs":[%b]}' % raw):
-            (piece,) = plan(body)
-            assert (piece.kind, json.loads(piece.body)) == ("merge", [text])
+            (job,) = plan(body)
+            assert (job.kind, json.loads(job.body)) == ("merge", [text])
 
 
 def test_many_inputs_become_jobs_of_at_most_the_batch_size() -> None:
-    pieces = plan(b'{"inputs":["a", "b","c" ,"d","e"],"normalize":false}', job_inputs_max=2)
+    jobs = plan(b'{"inputs":["a", "b","c" ,"d","e"],"normalize":false}', job_inputs_max=2)
 
-    assert pieces == [
-        Piece(2, "merge", b'["a","b"]', Options(normalize=False), longest=1, places=[0, 1]),
-        Piece(2, "merge", b'["c","d"]', Options(normalize=False), longest=1, places=[2, 3]),
-        Piece(1, "merge", b'["e"]', Options(normalize=False), longest=1, places=[4]),
+    assert jobs == [
+        PlannedJob(2, "merge", b'["a","b"]', Options(normalize=False), longest=1, places=[0, 1]),
+        PlannedJob(2, "merge", b'["c","d"]', Options(normalize=False), longest=1, places=[2, 3]),
+        PlannedJob(1, "merge", b'["e"]', Options(normalize=False), longest=1, places=[4]),
     ]
 
 
 def test_as_many_inputs_as_a_job_takes_are_one_job() -> None:
-    assert plan(b'{"inputs":["a","b"]}', job_inputs_max=2) == [Piece(2, "merge", b'["a","b"]', longest=1)]
+    assert plan(b'{"inputs":["a","b"]}', job_inputs_max=2) == [PlannedJob(2, "merge", b'["a","b"]', longest=1)]
 
 
 def test_one_token_sequence_is_one_input_however_long() -> None:
-    pieces = plan(b'{"inputs":[1,2,3]}', job_inputs_max=1, request_inputs_max=1)
+    jobs = plan(b'{"inputs":[1,2,3]}', job_inputs_max=1, request_inputs_max=1)
 
-    assert pieces == [Piece(1, "solo", b"[[1,2,3]]", longest=3)]
+    assert jobs == [PlannedJob(1, "solo", b"[[1,2,3]]", longest=3)]
 
 
 @pytest.mark.parametrize("inputs", [b'["a","b","c"]', b"[[1],[2],[3]]", b'["","",""]'])
@@ -493,7 +491,7 @@ def test_more_inputs_than_a_request_may_have_are_refused_in_teis_words(inputs: b
 
     with pytest.raises(InvalidRequest, match=r"^batch size 3 > maximum allowed batch size 2$"):
         plan(body, request_inputs_max=2)
-    assert sum(piece.n for piece in plan(body, request_inputs_max=3)) == 3
+    assert sum(job.n for job in plan(body, request_inputs_max=3)) == 3
 
 
 def test_a_request_that_is_not_plain_is_not_counted() -> None:
@@ -505,56 +503,52 @@ def test_a_request_that_is_not_plain_is_not_counted() -> None:
 
 # `/embed_all`, `/embed_sparse`, and bodies that call their inputs `input`.
 
-TOKEN_ROUTES = [("/embed_all", plan_embed_all), ("/embed_sparse", plan_embed_sparse)]
-RULES = Rules(RULER, 2048, 2048)
-ALLOWED = Allowed(32, 10**9)
+TOKEN_ROUTES = ("/embed_all", "/embed_sparse")
 LEFT = Options(truncation_direction="left")
 
 
 @given(bodies(), st.sampled_from(TOKEN_ROUTES))
-def test_token_routes_are_read_as_embed_but_for_its_own_options(body: bytes, route: Any) -> None:
+def test_token_routes_are_read_as_embed_but_for_its_own_options(body: bytes, path: str) -> None:
     """They skip `normalize` and `dimensions`, as any other key that they do not know."""
-    path, planner = route
-    planned = planner(body, JSON, RULES, ALLOWED)
+    planned = plan_of(path, body)
 
-    assert planned.shape is None
-    if is_verbatim(planned.pieces, body):
-        assert planned.route == ""
-        return
+    assert planned.form is None
     assert planned.route == path
+    if is_verbatim(planned.jobs, body):
+        return
     value = json.loads(body)
     kept = {
         name: value[name] for name in ("inputs", "truncate", "truncation_direction", "prompt_name") if name in value
     }
-    assert planned.pieces == plan(json.dumps(kept, ensure_ascii=False).encode()) or b" " in body or b"\\" in body
-    options = [piece.options or Options() for piece in planned.pieces]
+    assert planned.jobs == plan(json.dumps(kept, ensure_ascii=False).encode()) or b" " in body or b"\\" in body
+    options = [job.options or Options() for job in planned.jobs]
     assert all(each.normalize and each.dimensions is None for each in options)
 
 
-@pytest.mark.parametrize(("path", "planner"), TOKEN_ROUTES)
+@pytest.mark.parametrize("path", TOKEN_ROUTES)
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        (b'{"inputs":"a"}', Piece(1, "merge", b'["a"]', longest=1)),
-        (b'{"inputs":["a","b"],"normalize":null,"dimensions":"x"}', Piece(2, "merge", b'["a","b"]', longest=1)),
-        (b'{"inputs":[1,2],"truncate":true}', Piece(1, "solo", b"[[1,2]]", Options(truncate=True), longest=2)),
-        (b'{"inputs":"a","prompt_name":"q"}', Piece(1, "merge", b'["a"]', Options(prompt_name="q"), longest=1)),
-        (b'{"inputs":"a","truncation_direction":"left"}', Piece(1, "merge", b'["a"]', LEFT, longest=1)),
+        (b'{"inputs":"a"}', PlannedJob(1, "merge", b'["a"]', longest=1)),
+        (b'{"inputs":["a","b"],"normalize":null,"dimensions":"x"}', PlannedJob(2, "merge", b'["a","b"]', longest=1)),
+        (b'{"inputs":[1,2],"truncate":true}', PlannedJob(1, "solo", b"[[1,2]]", Options(truncate=True), longest=2)),
+        (b'{"inputs":"a","prompt_name":"q"}', PlannedJob(1, "merge", b'["a"]', Options(prompt_name="q"), longest=1)),
+        (b'{"inputs":"a","truncation_direction":"left"}', PlannedJob(1, "merge", b'["a"]', LEFT, longest=1)),
     ],
 )
-def test_token_routes_keep_their_options(path: str, planner: Any, body: bytes, expected: Piece) -> None:
-    planned = planner(body, JSON, RULES, ALLOWED)
+def test_token_routes_keep_their_options(path: str, body: bytes, expected: PlannedJob) -> None:
+    planned = plan_of(path, body)
 
-    assert (planned.route, planned.pieces) == (path, [expected])
+    assert (planned.route, planned.jobs) == (path, [expected])
 
 
-@pytest.mark.parametrize(("_path", "planner"), TOKEN_ROUTES)
+@pytest.mark.parametrize("path", TOKEN_ROUTES)
 @pytest.mark.parametrize(
     "body",
     [b"{", b'{"input":"a"}', b'{"inputs":[]}', b'{"inputs":["a",1]}', b'{"inputs":"a","truncate":1}', b'{"inputs":""}'],
 )
-def test_token_routes_leave_the_rest_to_the_upstream(_path: str, planner: Any, body: bytes) -> None:
-    assert planner(body, JSON, RULES, ALLOWED).pieces == [Piece(1, "verbatim", body, content_type=JSON)]
+def test_token_routes_leave_the_rest_to_the_upstream(path: str, body: bytes) -> None:
+    assert plan_of(path, body).jobs == [PlannedJob(1, "verbatim", body, content_type=JSON)]
 
 
 @pytest.mark.parametrize("text", ["a", "inputs", '"inputs"', "input", '"input"', "{", "é😀", "\\"])
@@ -563,22 +557,19 @@ def test_inputs_may_be_called_input(text: str, *, is_ascii: bool) -> None:
     """Whatever the text is, and with all options of `/embed`."""
     one = json.dumps({"input": text, "normalize": False}, ensure_ascii=is_ascii).encode()
     several = json.dumps({"input": [text, "b"]}, ensure_ascii=is_ascii).encode()
-    planned, of_several = (plan_embed(body, JSON, RULES, ALLOWED) for body in (one, several))
+    planned, of_several = (plan_of("/embed", body) for body in (one, several))
 
-    assert [(json.loads(p.body), p.kind, p.options) for p in planned.pieces] == [
+    assert [(json.loads(p.body), p.kind, p.options) for p in planned.jobs] == [
         ([text], "merge", Options(normalize=False))
     ]
-    assert [json.loads(piece.body) for piece in of_several.pieces] == [[text, "b"]]
-    assert planned.shape is not None
-    assert of_several.shape is not None
-    assert planned.shape(b"[[1.50]]", None, "id") == b'{"embedding":[1.50]}'
-    assert of_several.shape(b"[[1.50],[2]]", None, "id") == b'{"embeddings":[[1.50],[2]]}'
+    assert [json.loads(job.body) for job in of_several.jobs] == [[text, "b"]]
+    assert body_of(planned, b"[[1.50]]") == b'{"embedding":[1.50]}'
+    assert body_of(of_several, b"[[1.50],[2]]") == b'{"embeddings":[[1.50],[2]]}'
 
 
 def test_a_list_of_one_is_answered_with_a_list() -> None:
-    planned = plan_embed(b'{"input":["a"]}', JSON, RULES, ALLOWED)
-    assert planned.shape is not None
-    assert planned.shape(b"[[1]]", None, "id") == b'{"embeddings":[[1]]}'
+    planned = plan_of("/embed", b'{"input":["a"]}')
+    assert body_of(planned, b"[[1]]") == b'{"embeddings":[[1]]}'
 
 
 @pytest.mark.parametrize(
@@ -591,9 +582,9 @@ def test_a_list_of_one_is_answered_with_a_list() -> None:
     ],
 )
 def test_inputs_win_over_input(body: bytes) -> None:
-    planned = plan_embed(body, JSON, RULES, ALLOWED)
+    planned = plan_of("/embed", body)
 
-    assert (planned.pieces, planned.shape) == ([Piece(1, "merge", b'["a"]', longest=1)], None)
+    assert (planned.jobs, planned.form) == ([PlannedJob(1, "merge", b'["a"]', longest=1)], None)
 
 
 @pytest.mark.parametrize(

@@ -8,25 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.dialects.tei_lists import (
-    REPEATED_BYTES_MAX,
-    plan_decode,
-    plan_rerank,
-    plan_similarity,
-    plan_tokenize,
-)
 from autobatch_proxy.requests.alone import Alone
-from autobatch_proxy.requests.plan import Allowed, Piece, Plan, Rules
+from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.planner import REPEATED_BYTES_MAX
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
-from tests.unit.planning import ALLOWED, JSON, RULES
+from tests.unit.planning import ALLOWED, JSON, RULES, body_of, plan_of
 
-PLANNERS = {
-    "/tokenize": plan_tokenize,
-    "/decode": plan_decode,
-    "/rerank": plan_rerank,
-    "/similarity": plan_similarity,
-}
+PATHS = ("/tokenize", "/decode", "/rerank", "/similarity")
 LIMIT = 4
 TEXTS = [f"text {number}" for number in range(9)]
 LONG: dict[str, Any] = {
@@ -39,17 +28,17 @@ LONG: dict[str, Any] = {
 
 def plan(path: str, body: Any, *, limit: int = LIMIT, rules: Rules = RULES, asks_bulk: bool = False) -> Plan:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return PLANNERS[path](raw, JSON, rules, Allowed(limit, ALLOWED.length_max), asks_bulk=asks_bulk)
+    return plan_of(path, raw, rules, Allowed(limit, ALLOWED.length_max), asks_bulk=asks_bulk)
 
 
 def is_as_it_came(planned: Plan, body: bytes) -> bool:
-    return planned.pieces == [Piece(1, "verbatim", body, content_type=JSON)] and planned.shape is None
+    return planned.jobs == [PlannedJob(1, "verbatim", body, content_type=JSON)] and planned.form is None
 
 
-def calls(planned: Plan) -> list[Any]:
-    assert {(piece.kind, piece.content_type) for piece in planned.pieces} == {("verbatim", JSON)}
-    assert (planned.route, planned.alone) == ("", Alone.ROUTE)
-    return [json.loads(piece.body) for piece in planned.pieces]
+def calls(planned: Plan, path: str) -> list[Any]:
+    assert {(job.kind, job.content_type) for job in planned.jobs} == {("verbatim", JSON)}
+    assert (planned.route, planned.alone) == (path, Alone.ROUTE)
+    return [json.loads(job.body) for job in planned.jobs]
 
 
 def listed(path: str, body: Any) -> list[Any]:
@@ -70,27 +59,27 @@ def rest(path: str, body: Any) -> Any:
     return other
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_long_list_is_cut_into_calls_with_the_whole_rest(path: str) -> None:
     planned = plan(path, LONG[path])
 
-    made = calls(planned)
+    made = calls(planned, path)
     size = LIMIT - 1 if path == "/similarity" else LIMIT
-    assert [len(listed(path, call)) for call in made] == [len(piece.places) for piece in planned.pieces]
-    assert [piece.n for piece in planned.pieces] == [len(piece.places) for piece in planned.pieces]
+    assert [len(listed(path, call)) for call in made] == [len(job.places) for job in planned.jobs]
+    assert [job.n for job in planned.jobs] == [len(job.places) for job in planned.jobs]
     assert [item for call in made for item in listed(path, call)] == listed(path, LONG[path])
-    assert [place for piece in planned.pieces for place in piece.places] == list(range(9))
-    assert max(len(piece.places) for piece in planned.pieces) == size
+    assert [place for job in planned.jobs for place in job.places] == list(range(9))
+    assert max(len(job.places) for job in planned.jobs) == size
     assert all(rest(path, call) == rest(path, LONG[path]) for call in made)
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_list_that_the_upstream_takes_goes_on_as_it_came(path: str) -> None:
     body = json.dumps(LONG[path], indent=1).encode()
     inputs = 10 if path == "/similarity" else 9
 
     assert is_as_it_came(plan(path, body, limit=inputs), body)
-    assert len(plan(path, body, limit=inputs - 1).pieces) == 2
+    assert len(plan(path, body, limit=inputs - 1).jobs) == 2
 
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {
@@ -122,12 +111,12 @@ DEFAULTS: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize(("path", "options"), [(path, each) for path, several in OPTIONS.items() for each in several])
 def test_options_are_in_each_call(path: str, options: dict[str, Any]) -> None:
     body = LONG[path] | options
-    assert all(rest(path, call) == rest(path, body) for call in calls(plan(path, body)))
+    assert all(rest(path, call) == rest(path, body) for call in calls(plan(path, body), path))
 
 
 @pytest.mark.parametrize(("path", "options"), [(path, each) for path, several in DEFAULTS.items() for each in several])
 def test_defaults_and_unknown_fields_are_in_none(path: str, options: dict[str, Any]) -> None:
-    assert all(rest(path, call) == rest(path, LONG[path]) for call in calls(plan(path, LONG[path] | options)))
+    assert all(rest(path, call) == rest(path, LONG[path]) for call in calls(plan(path, LONG[path] | options), path))
 
 
 ODD: dict[str, list[Any]] = {
@@ -182,15 +171,15 @@ def test_what_is_not_plainly_a_list_is_the_upstreams_to_judge(path: str, body: A
     assert is_as_it_came(plan(path, raw), raw)
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", PATHS)
 def test_empty_items_are_the_upstreams_to_judge(path: str) -> None:
     """In their call, whose refusal is the answer."""
     body = json.loads(json.dumps(LONG[path]))
     listed(path, body)[5] = [] if path == "/decode" else ""
-    assert [item for call in calls(plan(path, body)) for item in listed(path, call)] == listed(path, body)
+    assert [item for call in calls(plan(path, body), path) for item in listed(path, call)] == listed(path, body)
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", PATHS)
 def test_the_longest_list_is_the_proxys(path: str) -> None:
     inputs = 10 if path == "/similarity" else 9
     plan(path, LONG[path], rules=Rules(RULES.ruler, inputs, 2048))
@@ -198,7 +187,7 @@ def test_the_longest_list_is_the_proxys(path: str) -> None:
         plan(path, LONG[path], rules=Rules(RULES.ruler, inputs - 1, 2048))
 
 
-@pytest.mark.parametrize("path", PLANNERS)
+@pytest.mark.parametrize("path", PATHS)
 def test_a_list_is_bulk_by_wish_or_by_length(path: str) -> None:
     assert not plan(path, LONG[path]).is_bulk
     assert plan(path, LONG[path], asks_bulk=True).is_bulk
@@ -208,7 +197,7 @@ def test_a_list_is_bulk_by_wish_or_by_length(path: str) -> None:
 def test_sentences_need_a_place_beside_their_source() -> None:
     body = json.dumps(LONG["/similarity"]).encode()
     assert is_as_it_came(plan("/similarity", body, limit=1), body)
-    assert len(plan("/similarity", body, limit=2).pieces) == 9
+    assert len(plan("/similarity", body, limit=2).jobs) == 9
 
 
 @pytest.mark.parametrize("path", ["/rerank", "/similarity"])
@@ -218,7 +207,7 @@ def test_what_is_in_each_call_may_not_make_them_too_many_bytes(path: str) -> Non
             return json.dumps({"query": "q" * size, "texts": TEXTS}).encode()
         return json.dumps({"inputs": {"source_sentence": "s" * size, "sentences": TEXTS}}).encode()
 
-    assert len(plan(path, body(REPEATED_BYTES_MAX // 3 - 100)).pieces) == 3
+    assert len(plan(path, body(REPEATED_BYTES_MAX // 3 - 100)).jobs) == 3
     assert is_as_it_came(plan(path, body(REPEATED_BYTES_MAX // 3)), body(REPEATED_BYTES_MAX // 3))
 
 
@@ -256,12 +245,9 @@ SCORES = st.sampled_from(["0.5", "1.0", "0.0", "1e-7", "-3.25"]) | st.floats(-9,
 @given(st.lists(st.tuples(st.text(max_size=3), SCORES), min_size=5, max_size=20), st.sampled_from([True, False]))
 def test_ranks_of_several_calls_are_those_of_one(texts: list[tuple[str, str]], with_text: Any) -> None:
     planned = plan("/rerank", {"query": "q", "texts": [text for text, _ in texts]})
-    answers = [
-        (piece.places, ranks([texts[place] for place in piece.places], with_text=with_text)) for piece in planned.pieces
-    ]
+    answers = [(job.places, ranks([texts[place] for place in job.places], with_text=with_text)) for job in planned.jobs]
 
-    assert planned.shape is not None
-    assert planned.shape(join_rows(answers), None, "") == ranks(texts, with_text=with_text)
+    assert body_of(planned, join_rows(answers)) == ranks(texts, with_text=with_text)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +269,6 @@ def test_an_odd_rank_is_never_a_success(answer: bytes) -> None:
     good = b'[{"index":1,"score":2},{"index":0,"score":1}]'
     planned = plan("/rerank", {"query": "q", "texts": ["a", "b", "c", "d"]}, limit=2)
 
-    assert planned.shape is not None
-    assert planned.shape(b"%b,%b" % (good[:-1], good[1:]), None, "").count(b"index") == 4
+    assert body_of(planned, b"%b,%b" % (good[:-1], good[1:])).count(b"index") == 4
     with pytest.raises(UpstreamProtocolError):
-        planned.shape(b"%b,%b" % (good[:-1], answer[1:]), None, "")
+        body_of(planned, b"%b,%b" % (good[:-1], answer[1:]))

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.handler import PLANNERS
 from autobatch_proxy.requests.alone import Alone
-from tests.unit.planning import ALLOWED, JSON, RULES
+from tests.unit.planning import ALLOWED, plan_of
 
 #: Values that real clients send as a model, a user or anything else.
 REAL = (
@@ -33,7 +32,7 @@ STRINGS = st.sampled_from(REAL) | st.text(max_size=8).filter(lambda text: text.i
 TEXTS = STRINGS.filter(bool)
 
 
-class Route(NamedTuple):
+class ListRoute(NamedTuple):
     inputs: str
     strings: tuple[str, ...]
     others: dict[str, st.SearchStrategy[Any]]
@@ -42,13 +41,13 @@ class Route(NamedTuple):
 DIRECTIONS = st.sampled_from(["left", "right", "Left", "Right"])
 TOKENS = {"truncate": st.none() | st.booleans(), "truncation_direction": DIRECTIONS}
 ROUTES = {
-    "/embed": Route(
+    "/embed": ListRoute(
         "inputs", ("prompt_name",), {**TOKENS, "normalize": st.booleans(), "dimensions": st.none() | st.just(10)}
     ),
-    "/embed_all": Route("inputs", ("prompt_name",), TOKENS),
-    "/embed_sparse": Route("inputs", ("prompt_name",), TOKENS),
-    "/predict": Route("inputs", (), {**TOKENS, "raw_scores": st.booleans()}),
-    "/v1/embeddings": Route(
+    "/embed_all": ListRoute("inputs", ("prompt_name",), TOKENS),
+    "/embed_sparse": ListRoute("inputs", ("prompt_name",), TOKENS),
+    "/predict": ListRoute("inputs", (), {**TOKENS, "raw_scores": st.booleans()}),
+    "/v1/embeddings": ListRoute(
         "input",
         ("model", "user"),
         {"encoding_format": st.sampled_from([None, "float", "base64"]), "dimensions": st.none() | st.just(100)},
@@ -102,12 +101,12 @@ def test_whatever_a_request_says_it_shares_its_call(path: str, data: st.DataObje
     said = data.draw(requests(path))
     body = data.draw(spelt(said)).encode()
 
-    plan = PLANNERS[path](body, JSON, RULES, ALLOWED)
+    plan = plan_of(path, body)
 
     assert plan.alone is None
-    assert {piece.kind for piece in plan.pieces} == {"merge"}
+    assert {job.kind for job in plan.jobs} == {"merge"}
     inputs = json.loads(body)[ROUTES[path].inputs]
-    assert [json.loads(piece.body) for piece in plan.pieces] in ([[inputs]], [inputs], [[[inputs]]])
+    assert [json.loads(job.body) for job in plan.jobs] in ([[inputs]], [inputs], [[[inputs]]])
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -117,14 +116,14 @@ def test_real_values_share_a_call_in_every_usual_spelling(name: str, separators:
     for is_ascii in (True, False):
         said = {"input": ["a", "b"], field: name, "encoding_format": "base64", "dimensions": None}
         body = json.dumps(said, separators=separators, ensure_ascii=is_ascii).encode()
-        assert PLANNERS["/v1/embeddings"](body, JSON, RULES, ALLOWED).alone is None
+        assert plan_of("/v1/embeddings", body).alone is None
 
 
 @example([0, 1], "a-b")
 @given(st.lists(st.integers(0, 2**32 - 1), max_size=3), TEXTS)
 def test_a_text_beside_token_ids_is_no_minus_zero(ids: list[int], text: str) -> None:
     body = json.dumps({"inputs": [ids, text]}).encode()
-    assert PLANNERS["/embed"](body, JSON, RULES, ALLOWED).alone is Alone.TOKEN_IDS
+    assert plan_of("/embed", body).alone is Alone.TOKEN_IDS
 
 
 @pytest.mark.parametrize(
@@ -160,11 +159,11 @@ def test_a_text_beside_token_ids_is_no_minus_zero(ids: list[int], text: str) -> 
     ],
 )
 def test_what_travels_alone_has_its_reason(path: str, body: bytes, reason: Alone | None) -> None:
-    assert PLANNERS[path](body, JSON, RULES, ALLOWED).alone is reason
+    assert plan_of(path, body).alone is reason
 
 
 def test_a_text_too_long_to_be_counted_travels_alone_where_it_is_counted() -> None:
     allowed = type(ALLOWED)(32, 10**9, countable_characters_max=3)
-    assert PLANNERS["/v1/embeddings"](b'{"input":"abcd"}', JSON, RULES, allowed).alone is Alone.TOO_LONG_TO_COUNT
-    assert PLANNERS["/v1/embeddings"](b'{"input":["abcd"]}', JSON, RULES, allowed).alone is Alone.TOO_LONG_TO_COUNT
-    assert PLANNERS["/embed"](b'{"inputs":"abcd"}', JSON, RULES, allowed).alone is None
+    assert plan_of("/v1/embeddings", b'{"input":"abcd"}', allowed=allowed).alone is Alone.TOO_LONG_TO_COUNT
+    assert plan_of("/v1/embeddings", b'{"input":["abcd"]}', allowed=allowed).alone is Alone.TOO_LONG_TO_COUNT
+    assert plan_of("/embed", b'{"inputs":"abcd"}', allowed=allowed).alone is None

@@ -2,19 +2,20 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from autobatch_proxy.queue.client import Reply
-from autobatch_proxy.queue.vocabulary import Vocabulary
-from autobatch_proxy.requests.plan import Plan
+from autobatch_proxy.queue.vocabulary import VocabularyClient
+from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.contract.frames import ReplyHeader
 
 
-class Desk:
-    """An upstream that knows ids below a hundred."""
+class UpstreamOfAHundredIds:
+    """Knows ids below a hundred."""
 
     def __init__(self, status: int = 200) -> None:
         self.asked: list[int] = []
@@ -23,9 +24,11 @@ class Desk:
         self._status = status
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
-        (piece,) = plan.pieces
-        assert (plan.route, piece.kind, timeout_s) == ("/decode", "verbatim", 3)
-        ((number,),) = json.loads(piece.body)["ids"]
+        if plan.largest_id is not None:
+            return []
+        (job,) = plan.jobs
+        assert (plan.route, job.kind, timeout_s) == ("/decode", "verbatim", 3)
+        ((number,),) = json.loads(job.body)["ids"]
         self.asked.append(number)
         if number > 50:  # the larger ones are answered sooner
             await asyncio.sleep(0)
@@ -34,66 +37,75 @@ class Desk:
         return [(ReplyHeader("", self._status), b'["x"]' if number < 100 else b' [""]\n')]
 
 
-def vocabulary(desk: Any, size: int | None = None, model: list[str] | None = None) -> Vocabulary:
-    return Vocabulary(desk, size, lambda: model[-1] if model else "m")
+class Checks:
+    """The client before that upstream."""
+
+    def __init__(self, upstream: UpstreamOfAHundredIds, size: int | None = None) -> None:
+        self.fleet = SimpleNamespace(identity="m")
+        watcher: Any = SimpleNamespace(fleet=self.fleet)
+        self._client = VocabularyClient(upstream, size, watcher)
+
+    async def check(self, largest_id: int) -> None:
+        plan = Plan([PlannedJob(1, "solo", b"[[1]]")], "/embed", largest_id=largest_id)
+        assert [] == await self._client.ask(plan, 3)
 
 
 async def test_an_id_beyond_the_vocabulary_is_refused_with_a_hint() -> None:
     with pytest.raises(ForeignTokenIds, match="check_embedding_ctx_length=False"):
-        await vocabulary(Desk()).check(100, 3)
+        await Checks(UpstreamOfAHundredIds()).check(100)
 
 
 async def test_what_was_found_below_is_not_asked_for_again() -> None:
-    desk = Desk()
-    checks = vocabulary(desk)
+    upstream = UpstreamOfAHundredIds()
+    checks = Checks(upstream)
 
     for number in (9, 3, 9, 20, 10):
-        await checks.check(number, 3)
+        await checks.check(number)
 
-    assert desk.asked == [9, 20]
+    assert upstream.asked == [9, 20]
 
 
 async def test_another_model_has_other_ids() -> None:
-    desk, model = Desk(), ["m"]
-    checks = vocabulary(desk, model=model)
-    await checks.check(9, 3)
-    model.append("n")
+    upstream = UpstreamOfAHundredIds()
+    checks = Checks(upstream)
+    await checks.check(9)
+    checks.fleet.identity = "n"
 
-    await checks.check(9, 3)
+    await checks.check(9)
 
-    assert desk.asked == [9, 9]
+    assert upstream.asked == [9, 9]
 
 
 async def test_of_two_that_ask_at_once_the_larger_answer_stays() -> None:
-    desk = Desk()
-    desk.opened.clear()
-    checks = vocabulary(desk)
-    small, large = asyncio.create_task(checks.check(9, 3)), asyncio.create_task(checks.check(60, 3))
+    upstream = UpstreamOfAHundredIds()
+    upstream.opened.clear()
+    checks = Checks(upstream)
+    small, large = asyncio.create_task(checks.check(9)), asyncio.create_task(checks.check(60))
     await large
-    desk.opened.set()
+    upstream.opened.set()
     await small
 
-    await checks.check(60, 3)
+    await checks.check(60)
 
-    assert sorted(desk.asked) == [9, 60]
+    assert sorted(upstream.asked) == [9, 60]
 
 
-async def test_with_a_tokenizer_nobody_is_asked() -> None:
-    desk = Desk()
-    checks = vocabulary(desk, size=100)
+async def test_with_a_tokenizer_the_upstream_is_not_asked() -> None:
+    upstream = UpstreamOfAHundredIds()
+    checks = Checks(upstream, size=100)
 
-    await checks.check(99, 3)
+    await checks.check(99)
     with pytest.raises(ForeignTokenIds):
-        await checks.check(100, 3)
+        await checks.check(100)
 
-    assert desk.asked == []
+    assert upstream.asked == []
 
 
 async def test_an_upstream_that_cannot_tell_is_asked_again_next_time() -> None:
-    desk = Desk(404)
-    checks = vocabulary(desk)
+    upstream = UpstreamOfAHundredIds(404)
+    checks = Checks(upstream)
 
-    await checks.check(100, 3)
-    await checks.check(100, 3)
+    await checks.check(100)
+    await checks.check(100)
 
-    assert desk.asked == [100, 100]
+    assert upstream.asked == [100, 100]

@@ -11,7 +11,8 @@ from tests.support.paths import ROOT
 def noted(alone: int, together: int, route: int = 0) -> AloneShare:
     share = AloneShare()
     assert share.look(0) is None
-    for count, reason in ((alone, Alone.FIELDS), (together, None), (route, Alone.ROUTE)):
+    share.together += together
+    for count, reason in ((alone, Alone.FIELDS), (route, Alone.ROUTE)):
         for _ in range(count):
             share.note(reason)
     return share
@@ -36,8 +37,7 @@ def test_few_requests_few_alone_and_routes_that_never_batch_are_not_said(alone: 
 def test_each_window_is_judged_by_itself() -> None:
     share = noted(100, 0)
     assert share.look(WINDOW_S) is not None
-    for _ in range(100):
-        share.note(None)
+    share.together += 100
     assert share.look(2 * WINDOW_S) is None
 
 

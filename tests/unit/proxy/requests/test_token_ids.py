@@ -8,13 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from autobatch_proxy.dialects.openai import plan_openai
-from autobatch_proxy.dialects.tei import plan_embed
 from autobatch_proxy.requests.plan import Plan
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.settings.loading import SettingsError
-from tests.unit.planning import ALLOWED, JSON, RULES
+from tests.unit.planning import RULES, body_of, plan_of
 
 TOKENS = (b"hello", b" world", "é".encode()[:1], "é".encode()[1:], b'"\n')
 COUNT = 100_256  # of cl100k_base
@@ -34,7 +32,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def plan(inputs: Any, whose: str, ranks_file: str | None = None) -> Plan:
     rules = msgspec.structs.replace(RULES, text_of_ids=make_text_of_ids(whose, ranks_file))
-    return plan_openai(json.dumps({"input": inputs}).encode(), JSON, rules, ALLOWED)
+    return plan_of("/v1/embeddings", json.dumps({"input": inputs}).encode(), rules)
 
 
 @pytest.mark.parametrize("inputs", [[1], [[1, 2]], ["a", [1]], [[], [1]]])
@@ -47,12 +45,12 @@ def test_ids_are_refused_with_what_to_change(inputs: Any) -> None:
 @pytest.mark.parametrize("whose", ["refuse", "model", "cl100k"])
 def test_texts_are_texts_whatever_the_setting(inputs: Any, whose: str, ranks: str) -> None:
     planned = plan(inputs, whose, ranks)
-    assert ([piece.kind for piece in planned.pieces], planned.largest_id) == (["merge"], None)
+    assert ([job.kind for job in planned.jobs], planned.largest_id) == (["merge"], None)
 
 
 def test_the_models_own_go_on_as_they_are() -> None:
     planned = plan([[7, 8]], "model")
-    assert ([piece.body for piece in planned.pieces], planned.largest_id) == ([b"[[7, 8]]"], 8)
+    assert ([job.body for job in planned.jobs], planned.largest_id) == ([b"[[7, 8]]"], 8)
 
 
 @pytest.mark.parametrize(
@@ -68,17 +66,14 @@ def test_the_models_own_go_on_as_they_are() -> None:
 )
 def test_openais_are_the_text_that_they_stand_for(ids: Any, text: Any, ranks: str) -> None:
     """And share its call: the plan is that of the text."""
-    expected = plan_embed(
-        json.dumps({"inputs": text}, ensure_ascii=False, separators=(",", ":")).encode(), JSON, RULES, ALLOWED
-    )
+    expected = plan_of("/embed", json.dumps({"inputs": text}, ensure_ascii=False, separators=(",", ":")).encode())
     planned = plan(ids, "cl100k", ranks)
-    assert (planned.pieces, planned.alone, planned.largest_id) == (expected.pieces, None, None)
+    assert (planned.jobs, planned.alone, planned.largest_id) == (expected.jobs, None, None)
 
 
 def test_one_list_of_ids_is_answered_as_one_text(ranks: str) -> None:
-    shape = plan([0, 1], "cl100k", ranks).shape
-    assert shape is not None
-    assert len(json.loads(shape(b"[[1.5]]", 2, "id"))["data"]) == 1
+    planned = plan([0, 1], "cl100k", ranks)
+    assert len(json.loads(body_of(planned, b"[[1.5]]", 2))["data"]) == 1
 
 
 def test_an_id_that_openai_does_not_have_is_refused(ranks: str) -> None:

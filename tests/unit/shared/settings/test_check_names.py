@@ -48,7 +48,7 @@ def test_settings_and_names_of_others_are_right(name: str) -> None:
     ],
 )
 def test_a_name_that_looks_like_a_setting_is_told(name: str, said: str) -> None:
-    """With a misspelt API_KEY, everybody would be served."""
+    """With a misspelt API_KEY, every client would be served."""
     status, text = checked(**{name: "secret-value"})
     assert status == 2
     assert said in text

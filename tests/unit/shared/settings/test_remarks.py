@@ -1,4 +1,4 @@
-"""What is said at the start about settings that are right and may not be what somebody meant."""
+"""What is said at the start about settings that are right and may not be what was meant."""
 
 import os
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_a_route_in_place_of_a_server_is_said_without_its_password() -> None:
 
 
 def test_what_only_docker_compose_heeds_is_said() -> None:
-    """Somebody with MODEL_ID in `.env` would take our own model for it."""
+    """With MODEL_ID in `.env`, our own model could be taken for it."""
     Path(".env").write_text(f"MODEL_ID=BAAI/bge-m3\nCOMPOSE_PROFILES=x\nREDIS_PASSWORD={SECRET}\n")
 
     assert remarks_of(read(ProxySettings, [])) == [

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.dialects.openai_errors import as_openai
+from autobatch_proxy.dialects.error_shapes import as_json, as_openai
 
 AXUM = "Failed to deserialize the JSON body into the target type: "
 
@@ -76,3 +76,15 @@ def test_any_body_is_told(status: int, body: bytes) -> None:
     message, kind, _ = told(status, body)
     assert message
     assert kind
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (422, b"Failed to \xff", {"error": "Failed to \ufffd", "error_type": "Validation"}),
+        (502, b"", {"error": "The request failed", "error_type": "Backend"}),
+        (424, b'{"error":"m","error_type":"Backend"}', {"error": "m", "error_type": "Backend"}),
+    ],
+)
+def test_every_error_is_an_object_with_its_text(status: int, body: bytes, expected: dict[str, str]) -> None:
+    assert expected == json.loads(as_json(status, body))

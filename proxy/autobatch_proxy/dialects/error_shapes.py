@@ -1,12 +1,16 @@
-"""Errors as clients of OpenAI's API read them, with TEI's flat fields beside them. Pure.
+"""Errors as the clients of a route read them, where that is not as TEI writes them. Pure.
+
+OpenAI's, with TEI's flat fields beside them; its `code` is a word or null, and clients of typed languages read nothing
+else, where TEI's is the status:
 
 {"error": {"message": "...", "type": "Validation", "param": "input", "code": null},
 "message": "...", "type": "Validation", "code": 422}
 
-OpenAI's `code` is a word or null, and clients of typed languages read nothing else; TEI's is the status.
+For clients that read JSON only, what TEI's framework says in plain text becomes one of TEI's own errors.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -50,6 +54,19 @@ def as_openai(status: int, body: bytes) -> bytes:
     return _encode({"error": inner, "message": message, "type": kind, "code": status})
 
 
+def as_json(status: int, body: bytes) -> bytes:
+    """Return an error's body as `{"error": ..., "error_type": ...}`; one that is an object already stays as it is.
+
+    Args:
+        status: HTTP status, 400 or more.
+        body: In TEI's shape, or plain text, or empty.
+    """
+    if body.startswith(b"{"):
+        return body
+    text = body.decode(errors="replace").strip() or "The request failed"
+    return _encode({"error": text, "error_type": TYPES.get(status, "Backend")})
+
+
 def _said(body: bytes) -> dict[str, str]:
     try:
         said = _decode(body)
@@ -63,3 +80,19 @@ def _param(status: int, message: str) -> str | None:
     """Which field an error of the request is about, where its text says so."""
     found = _named(message) if status in (400, 422) else None
     return _FIELDS[found[1] or found[2]] if found else None
+
+
+class ErrorShape(msgspec.Struct, frozen=True):
+    """How the clients of a route read errors, where that is not as TEI writes them.
+
+    Attributes:
+        write: Returns an error's body, given its status and its body in one of TEI's shapes, in plain text or empty.
+        fills_refusals: Whether a refusal that TEI sends without a body, such as a 401, has one.
+    """
+
+    write: Callable[[int, bytes], bytes]
+    fills_refusals: bool = False
+
+
+OPENAI_ERRORS = ErrorShape(as_openai, fills_refusals=True)
+JSON_ERRORS = ErrorShape(as_json)

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autobatch_proxy.requests.asked import Asked
 from autobatch_proxy.requests.lengths import Ruler
-from autobatch_proxy.requests.plan import Allowed, Kind, Piece, Plan, Rules, plan_list
+from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.planner import make_plan
 
 
 def plan(
-    inputs: list[object],
-    kind: Kind = "merge",
+    inputs: list[str | list[int] | int],
     *,
     job_inputs_max: int = 32,
     padding_max: int = 10,
@@ -21,11 +22,11 @@ def plan(
     length_max: int = 10**9,
 ) -> Plan:
     rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), padding_max, 4), 2048, bulk_above_inputs)
-    raw = json.dumps(inputs).encode()
-    return plan_list(inputs, raw, kind, None, rules, Allowed(job_inputs_max, length_max), asks_bulk=asks_bulk)
+    asked = Asked("/embed", inputs, json.dumps(inputs).encode())
+    return make_plan(asked, b"", None, "/", rules, Allowed(job_inputs_max, length_max), asks_bulk=asks_bulk)
 
 
-def texts(*lengths: int) -> list[object]:
+def texts(*lengths: int) -> list[str | list[int] | int]:
     return ["x" * length for length in lengths]
 
 
@@ -36,70 +37,70 @@ LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=100)
 def test_every_input_is_in_one_job_with_its_like(
     *, lengths: list[int], job_inputs_max: int, padding_max: int, asks_bulk: bool
 ) -> None:
-    inputs: list[object] = [f"{place:03}".ljust(length + 2, "x") for place, length in enumerate(lengths)]
+    inputs: list[str | list[int] | int] = [f"{place:03}".ljust(length + 2, "x") for place, length in enumerate(lengths)]
 
     planned = plan(inputs, job_inputs_max=job_inputs_max, padding_max=padding_max, asks_bulk=asks_bulk)
 
     assert planned.is_bulk == (asks_bulk or len(inputs) > 64)
     fitting_max = max(1, job_inputs_max // 4) if planned.is_bulk else job_inputs_max
-    for piece in planned.pieces:
-        own: list[str] = json.loads(piece.body)
-        assert own == [inputs[place] for place in piece.places or range(piece.n)]
-        assert len(own) == piece.n <= fitting_max
-        assert piece.longest == max(map(len, own))
-        assert sum(piece.longest - len(text) for text in own) <= padding_max
-    places = [place for piece in planned.pieces for place in piece.places]
-    assert len(planned.pieces) == 1 or sorted(places) == list(range(len(inputs)))
+    for job in planned.jobs:
+        own: list[str] = json.loads(job.body)
+        assert own == [inputs[place] for place in job.places or range(job.n)]
+        assert len(own) == job.n <= fitting_max
+        assert job.longest == max(map(len, own))
+        assert sum(job.longest - len(text) for text in own) <= padding_max
+    places = [place for job in planned.jobs for place in job.places]
+    assert len(planned.jobs) == 1 or sorted(places) == list(range(len(inputs)))
 
 
 def test_a_list_of_alike_inputs_that_fits_is_one_job_as_it_came() -> None:
     raw = b'[ "\\u0061" ,"b"  ]'
     rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 0, 4), 2048, 64)
 
-    planned = plan_list(["a", "b"], raw, "merge", None, rules, Allowed(2, 9), asks_bulk=False)
+    planned = make_plan(Asked("/embed", ["a", "b"], raw), b"", None, "/", rules, Allowed(2, 9))
 
-    assert [Piece(2, "merge", raw, longest=1)] == planned.pieces
+    assert [PlannedJob(2, "merge", raw, longest=1)] == planned.jobs
 
 
 def test_inputs_of_mixed_length_are_sorted_and_cut_where_the_padding_is_too_much() -> None:
     planned = plan(texts(50, 3, 52, 1, 2))
 
-    assert [([3, 4, 1], 3), ([0, 2], 52)] == [(piece.places, piece.longest) for piece in planned.pieces]
-    assert b'["x","xx","xxx"]' == planned.pieces[0].body
+    assert [([3, 4, 1], 3), ([0, 2], 52)] == [(job.places, job.longest) for job in planned.jobs]
+    assert b'["x","xx","xxx"]' == planned.jobs[0].body
 
 
 def test_a_tenfold_long_input_among_short_ones_goes_alone() -> None:
-    assert [9, 1] == [piece.n for piece in plan(texts(*[10] * 5, 100, *[10] * 4)).pieces]
+    assert [9, 1] == [job.n for job in plan(texts(*[10] * 5, 100, *[10] * 4)).jobs]
 
 
 def test_inputs_of_one_length_keep_their_order() -> None:
-    assert [[0, 1], [2, 3], [4]] == [piece.places for piece in plan(texts(5, 5, 5, 5, 5), job_inputs_max=2).pieces]
+    assert [[0, 1], [2, 3], [4]] == [job.places for job in plan(texts(5, 5, 5, 5, 5), job_inputs_max=2).jobs]
 
 
 @pytest.mark.parametrize(("count", "is_bulk", "largest"), [(64, False, 32), (65, True, 8)])
 def test_a_large_request_is_bulk_in_small_jobs(*, count: int, is_bulk: bool, largest: int) -> None:
     planned = plan(texts(*[5] * count))
 
-    assert (planned.is_bulk, max(piece.n for piece in planned.pieces)) == (is_bulk, largest)
+    assert (planned.is_bulk, max(job.n for job in planned.jobs)) == (is_bulk, largest)
 
 
 def test_a_small_request_that_asks_to_be_bulk_goes_in_small_jobs() -> None:
-    assert [8, 8, 4] == [piece.n for piece in plan(texts(*[5] * 20), asks_bulk=True).pieces]
-    assert [1, 1] == [piece.n for piece in plan(texts(5, 5), job_inputs_max=3, asks_bulk=True).pieces]
+    assert [8, 8, 4] == [job.n for job in plan(texts(*[5] * 20), asks_bulk=True).jobs]
+    assert [1, 1] == [job.n for job in plan(texts(5, 5), job_inputs_max=3, asks_bulk=True).jobs]
 
 
 @pytest.mark.parametrize("asks_bulk", [False, True])
 def test_what_shares_no_call_keeps_its_order_and_fills_batches(*, asks_bulk: bool) -> None:
-    inputs: list[object] = ["a long text", [1, 2], "", [3], "b"]
+    inputs: list[str | list[int] | int] = ["a long text", [1, 2], "", [3], "b"]
 
-    planned = plan(inputs, "solo", job_inputs_max=2, padding_max=0, asks_bulk=asks_bulk)
+    planned = plan(inputs, job_inputs_max=2, padding_max=0, asks_bulk=asks_bulk)
 
     assert [(b'["a long text",[1, 2]]', 11), (b'["",[3]]', 1), (b'["b"]', 1)] == [
-        (piece.body, piece.longest) for piece in planned.pieces
+        (job.body, job.longest) for job in planned.jobs
     ]
-    assert [[0, 1], [2, 3], [4]] == [list(piece.places) for piece in planned.pieces]
+    assert [[0, 1], [2, 3], [4]] == [list(job.places) for job in planned.jobs]
 
 
 def test_texts_beyond_what_the_upstream_reads_are_alike() -> None:
     """It cuts them off, so the longer costs no more than the other."""
-    assert [(2, 20)] == [(piece.n, piece.longest) for piece in plan(texts(500, 90), length_max=20).pieces]
+    assert [(2, 20)] == [(job.n, job.longest) for job in plan(texts(500, 90), length_max=20).jobs]

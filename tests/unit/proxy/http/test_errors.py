@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.statuses import RETRY_LATER, STATUSES, status_of, tei_error
+from autobatch_proxy.http.errors import RETRY_LATER, STATUSES, status_of, tei_error
 from autobatch_shared.contract import errors
 from autobatch_shared.contract.errors import AutobatchError, InvalidRequest, QueueFull, UpstreamError
 

@@ -1,0 +1,36 @@
+"""The tables of what varies: the words that a setting may have, and where the batcher finds what each of them names.
+
+A row has a place, not a class: every program that reads settings checks the word, and only the batcher imports what it names.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Choice(NamedTuple):
+    """One word.
+
+    Attributes:
+        place: `<module>:<class>`.
+        meaning: For the settings' documents.
+    """
+
+    place: str
+    meaning: str
+
+
+#: BATCH_POLICY: each is an `autobatch_batcher.forming.policy.Policy`.
+POLICIES = {
+    "adaptive": Choice("autobatch_batcher.forming.adaptive:AdaptivePolicy", "never wait when it cannot pay"),
+    "full": Choice("autobatch_batcher.forming.full:FullPolicy", "wait out the time unless full"),
+}
+
+#: INFERENCE_DIALECT: each is an `autobatch_batcher.dialects.base.Dialect`.
+DIALECTS = {
+    "tei": Choice("autobatch_batcher.dialects.tei:Tei", "text-embeddings-inference"),
+}
+
+
+def described(choices: Mapping[str, Choice]) -> str:
+    """Return what the words mean, for the description of their setting."""
+    return "; ".join(f"`{word}`: {choice.meaning}" for word, choice in choices.items())

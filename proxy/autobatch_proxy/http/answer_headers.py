@@ -1,0 +1,149 @@
+"""What the head of an answer holds beside its type and length.
+
+1. In every answer: an id, which is the client's or nginx's `x-request-id`, else made here, and who may read it in a browser,
+   which is CORS as TEI has it.
+2. In an answer to jobs: where its time went, with how many companions, and what it cost as TEI says it, where that is true
+   for this one request. Of a request that shared its call, the upstream's times are those of all: its own are its
+   characters and its time here.
+
+    server-timing: queue;dur=1.2, upstream;dur=4.3
+    x-batch-size: 17
+
+Source of the first of these two: https://www.w3.org/TR/server-timing/, durations in milliseconds.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from aiohttp import web
+
+from autobatch_shared.contract.call_headers import MEASURES
+from autobatch_shared.contract.frames import ReplyHeader
+
+REQUEST_ID_HEADER = "x-request-id"
+VARY = "origin, access-control-request-method, access-control-request-headers"
+PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-headers": "content-type"}
+
+_KEY = web.RequestKey("request_id", str)
+_VARY_LINE = f"vary: {VARY}\r\n".encode()
+_PUBLIC_LINES = _VARY_LINE + b"access-control-allow-origin: *\r\n"
+_is_usable = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
+
+_SPENT = b"queue;dur=%.1f, upstream;dur=%.1f"
+_LINES = b"Server-Timing: " + _SPENT + b"\r\nX-Batch-Size: %d\r\n"
+_OWN = b"X-Compute-Characters: %d\r\nX-Compute-Time: %d\r\nX-Total-Time: %d\r\n"
+
+
+class CommonHeaders:
+    """Of one worker.
+
+    Args:
+        worker: Its id, with which the ids that it makes begin.
+        origins: Whose pages may read answers; `*` among them is everybody.
+    """
+
+    def __init__(self, worker: str, origins: Iterable[str]) -> None:
+        self._worker = worker
+        self._made = itertools.count(1)
+        self._origins = frozenset(origins)
+        self._is_public = "*" in self._origins
+
+    def request_id(self, request: web.BaseRequest) -> str:
+        """The id of a request: the same one whenever it is asked for."""
+        said = request.headers.get(REQUEST_ID_HEADER)
+        if said is not None and _is_usable(said):  # behind nginx always
+            return said
+        made = request.get(_KEY)
+        if made is None:
+            made = request[_KEY] = f"{self._worker}-{next(self._made)}"
+        return made
+
+    def lines(self, request: web.BaseRequest, request_id: str) -> bytes:
+        """The lines of an HTTP head, each ended by CRLF.
+
+        Args:
+            request: To be answered.
+            request_id: Its own.
+        """
+        encoded_id = request_id.encode()
+        if self._is_public:
+            return b"x-request-id: %b\r\n%b" % (encoded_id, _PUBLIC_LINES)
+        origin = self._origin(request)
+        allowed = f"access-control-allow-origin: {origin}\r\n" if origin else ""
+        return b"x-request-id: %b\r\n%b%b" % (encoded_id, _VARY_LINE, allowed.encode())
+
+    async def add(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Put them into an answer that is about to be sent, and take out what aiohttp adds and the upstream does not."""
+        headers = response.headers
+        headers.popall("Server", None)
+        if isinstance(response, web.HTTPException):  # aiohttp's words, of what never came to a route: `CONNECT`
+            response.body = None
+            headers["Content-Length"] = "0"
+        if isinstance(response, web.Response) and not response.body:
+            headers.popall("Content-Type", None)
+            if request.method == "HEAD" and response.status != 204:
+                headers["Content-Length"] = "0"  # as for GET
+        headers[REQUEST_ID_HEADER] = self.request_id(request)
+        headers["vary"] = VARY
+        if origin := self._origin(request):
+            headers["access-control-allow-origin"] = origin
+
+    def _origin(self, request: web.BaseRequest) -> str | None:
+        if self._is_public:
+            return "*"
+        origin = request.headers.get("Origin")
+        return origin if origin in self._origins else None
+
+
+def timings_of(reply: ReplyHeader) -> dict[str, str]:
+    """Return the headers of the call that answered one job; none when no call was made."""
+    return _headers(reply.queue_us, reply.upstream_us, reply.batch)
+
+
+def timing_lines(reply: ReplyHeader) -> bytes:
+    """Return the same as lines of an HTTP head."""
+    if not reply.batch:
+        return b""
+    return _LINES % (reply.queue_us / 1000, reply.upstream_us / 1000, reply.batch)
+
+
+def slowest_timings(replies: Sequence[ReplyHeader]) -> dict[str, str]:
+    """Return the headers of a request of several jobs: the slowest of each part, and the largest batch."""
+    return _headers(
+        max(reply.queue_us for reply in replies),
+        max(reply.upstream_us for reply in replies),
+        max(reply.batch for reply in replies),
+    )
+
+
+def _headers(queue_us: int, upstream_us: int, batch: int) -> dict[str, str]:
+    if not batch:
+        return {}
+    spent = _SPENT % (queue_us / 1000, upstream_us / 1000)
+    return {"Server-Timing": spent.decode(), "X-Batch-Size": str(batch)}
+
+
+def measure_lines(reply: ReplyHeader, characters: int, ms: int) -> bytes:
+    """Return lines of an HTTP head.
+
+    Args:
+        reply: To a job of the request, or to what stands for all of them.
+        characters: Of the request's inputs; 0 for one that was not taken apart.
+        ms: How long the request took here, milliseconds.
+    """
+    measures = reply.measures
+    lines = b"".join([_line(name, value) for name, value in measures.items()])
+    if characters and len(measures) < 2:
+        lines += _OWN % (characters, ms, ms)
+        if reply.tokens:
+            lines += b"X-Compute-Tokens: %d\r\n" % sum(reply.tokens)
+    return lines
+
+
+@lru_cache(1024)
+def _line(name: str, value: str) -> bytes:
+    """One line, or nothing for what the upstream would not say: it came through Redis, and a line could be two."""
+    is_known = name in MEASURES and len(value) < 64 and value.isascii() and value.isprintable()
+    return f"{name}: {value}\r\n".encode() if is_known else b""

@@ -1,0 +1,216 @@
+"""Make one request's plan of what it asks for, this worker's rules and what the upstreams take. Pure.
+
+1. A request that can be one job is one, in the bytes in which it came.
+2. Texts are sorted by length and cut where one more call costs less than the padding; `places` says how to go back.
+3. What shares no call keeps its order: nothing is gained by sorting it.
+4. A list of a route whose requests share no call is cut only where the upstream would refuse it whole, and where
+   repeating the rest of the request in each call does not cost more than the list is worth.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import msgspec
+
+from autobatch_proxy.requests.alone import Alone
+from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
+from autobatch_proxy.requests.lengths import Ruler, runs
+from autobatch_proxy.requests.plan import UNLIMITED, Allowed, Kind, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.token_ids import as_texts, largest_id_of
+from autobatch_shared.contract.errors import InvalidRequest
+from autobatch_shared.contract.options import Options
+
+BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
+REPEATED_BYTES_MAX = 1_000_000  # half of what a body may have: a query of 15 kB can have 2,048 texts, 64 calls of 32
+JSON_TYPE = "application/json"
+
+_decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def make_plan(
+    asked: Asked | AskedList | Alone,
+    body: bytes,
+    content_type: str | None,
+    path: str,
+    rules: Rules,
+    allowed: Allowed,
+    *,
+    asks_bulk: bool = False,
+    form: AnswerForm | None = None,
+) -> Plan:
+    """Return the plan of a request.
+
+    Args:
+        asked: From the reader of its route.
+        body: As it came.
+        content_type: As the client sent it.
+        path: Where it came; what goes on as it came goes to the same path at the upstream.
+        rules: Of this worker.
+        allowed: By the upstreams.
+        asks_bulk: Whether the client asked to be bulk.
+        form: Of the route's answers, where `asked` has none.
+
+    Raises:
+        InvalidRequest: More inputs than a request may have.
+        ForeignTokenIds: Token ids that are not taken here.
+    """
+    if isinstance(asked, Asked):
+        plan = _plan_inputs(asked, rules, allowed, asks_bulk=asks_bulk, form=form)
+        if len(body) <= allowed.request_bytes_max or not asked.is_native or len(plan.jobs) > 1:
+            return plan
+        alone = Alone.TOO_LARGE
+    elif isinstance(asked, AskedList):
+        listed = _plan_list(asked, path, rules, allowed, asks_bulk=asks_bulk)
+        if listed is not None:
+            return listed
+        alone = Alone.ROUTE
+    else:
+        alone = asked
+    job = PlannedJob(1, "verbatim", body, content_type=content_type)
+    return Plan([job], path, asks_bulk, form=form, alone=alone)
+
+
+def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: bool, form: AnswerForm | None) -> Plan:
+    inputs, raw, ruler, largest_id = asked.inputs, asked.raw, rules.ruler, None
+    if asked.may_be_openai_ids:
+        largest_id = largest_id_of(inputs)
+        if largest_id is not None and rules.text_of_ids is not None:
+            inputs, largest_id = as_texts(inputs, rules.text_of_ids), None
+            raw = _encode(inputs)
+    countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
+    alone = asked.alone or _alone(inputs, countable_max)
+    kind: Kind = "merge" if alone is None else "solo"
+    if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
+        characters = len(inputs)
+        length = ruler.length(inputs) if isinstance(inputs, str) else characters
+        length = min(length, allowed.length_max)
+        jobs = [PlannedJob(1, kind, b"[%b]" % raw, asked.options, None, length)]
+        is_bulk = asks_bulk
+    else:
+        count = len(inputs)
+        _check_count(count, rules)
+        is_bulk = asks_bulk or count > rules.bulk_above_inputs
+        characters = sum(map(len, cast("Sequence[str | list[int]]", inputs)))
+        jobs, length = _cut(inputs, raw, kind, asked.options, ruler, allowed, is_bulk=is_bulk)
+    is_known = asked.counts_tokens and largest_id is None and ruler.is_exact(characters)
+    return Plan(
+        jobs,
+        asked.route,
+        is_bulk,
+        characters,
+        are_counted=asked.counts_tokens and not is_known,
+        form=asked.form or form,
+        model=allowed.served_model or asked.model or "",
+        tokens=length if is_known else None,
+        largest_id=largest_id,
+        alone=alone,
+    )
+
+
+def _alone(inputs: Inputs, countable_max: int) -> Alone | None:
+    """Why inputs share no call, if they do not.
+
+    Token ids of another vocabulary can make the upstream fail, and an empty text always does: no neighbours. What is
+    counted alone can be longer than what is counted with others.
+    """
+    if isinstance(inputs, str):
+        return Alone.TOO_LONG_TO_COUNT if len(inputs) > countable_max else None
+    if set(map(type, inputs)) != {str}:
+        return Alone.TOKEN_IDS
+    if "" in inputs:
+        return Alone.EMPTY_TEXT
+    if countable_max < UNLIMITED and max(map(len, cast("Sequence[str]", inputs))) > countable_max:
+        return Alone.TOO_LONG_TO_COUNT
+    return None
+
+
+def _cut(
+    inputs: Sequence[str | list[int] | int],
+    raw: bytes,
+    kind: Kind,
+    options: Options | None,
+    ruler: Ruler,
+    allowed: Allowed,
+    *,
+    is_bulk: bool,
+) -> tuple[list[PlannedJob], int]:
+    """Cut a list of texts, or of texts and lists of token ids, into jobs; return them and the length of all inputs."""
+    count, job_inputs_max = len(inputs), allowed.job_inputs_max
+    if kind == "merge":
+        lengths = ruler.lengths(cast("Sequence[str]", inputs))
+        if is_bulk:
+            job_inputs_max = max(1, job_inputs_max // BULK_JOBS_PER_BATCH)
+    else:
+        lengths = [ruler.length(item) if isinstance(item, str) else len(cast("list[int]", item)) for item in inputs]
+    if max(lengths) > allowed.length_max:
+        lengths = [min(length, allowed.length_max) for length in lengths]
+    longest, total = max(lengths), sum(lengths)
+    # The cheap question first: nearly all lists are short, or their inputs are alike.
+    is_alike = count == 1 or kind != "merge" or longest * count - total <= ruler.padding_max
+    if is_alike and count <= job_inputs_max:
+        return [PlannedJob(count, kind, raw, options, None, longest)], total
+    if kind == "merge":
+        groups = _by_length(lengths, job_inputs_max, ruler.padding_max)
+    else:
+        groups = _in_order(count, job_inputs_max)
+    items = _decode_items(raw)
+    return [_job(places, items, lengths, kind, options) for places in groups], total
+
+
+def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int) -> list[Sequence[int]]:
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    ascending = [lengths[place] for place in order]
+    return [order[start:stop] for start, stop in runs(ascending, inputs_max=inputs_max, padding_max=padding_max)]
+
+
+def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:
+    return [range(start, min(start + inputs_max, count)) for start in range(0, count, inputs_max)]
+
+
+def _job(
+    places: Sequence[int], items: Sequence[msgspec.Raw], lengths: Sequence[int], kind: Kind, options: Options | None
+) -> PlannedJob:
+    body = b"[%b]" % b",".join([items[place] for place in places])
+    return PlannedJob(len(places), kind, body, options, None, max([lengths[place] for place in places]), places)
+
+
+def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+    """Cut a list into several requests of its route; None: it goes on as it came."""
+    call_items_max = allowed.job_inputs_max - asked.beside
+    if call_items_max < 1 or asked.count <= call_items_max:
+        return None
+    inputs = asked.beside + asked.count
+    _check_count(inputs, rules)
+    groups = _in_order(asked.count, call_items_max)
+    if len(asked.write([])) * len(groups) > REPEATED_BYTES_MAX:
+        return None
+    items = _decode_items(asked.raw)
+    jobs = [
+        PlannedJob(
+            len(places),
+            "verbatim",
+            asked.write([items[place] for place in places]),
+            content_type=JSON_TYPE,
+            places=places,
+        )
+        for places in groups
+    ]
+    return Plan(
+        jobs,
+        path,
+        asks_bulk or inputs > rules.bulk_above_inputs,
+        characters=0 if asked.characters is None else asked.characters(len(jobs)),
+        form=None if asked.join is None else partial(_joined, asked.join, [job.n for job in jobs]),
+        alone=Alone.ROUTE,
+    )
+
+
+def _joined(join: ListJoin, counts: Sequence[int], rows: bytes, _facts: AnswerFacts) -> bytes:
+    return join(counts, rows)
+
+
+def _check_count(inputs: int, rules: Rules) -> None:
+    if inputs > rules.request_inputs_max:
+        raise InvalidRequest(f"batch size {inputs} > maximum allowed batch size {rules.request_inputs_max}")
