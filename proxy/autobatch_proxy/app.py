@@ -10,10 +10,10 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
-from autobatch_proxy.http.answer_headers import CommonHeaders
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from autobatch_proxy.http.handler import Compute
+from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
 from autobatch_proxy.metrics import Metrics

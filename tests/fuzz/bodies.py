@@ -10,7 +10,7 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_proxy.dialects.error_shapes import as_openai
 from autobatch_proxy.http.errors import tei_error
-from autobatch_proxy.http.request_headers import is_json
+from autobatch_proxy.http.headers import is_json
 from autobatch_proxy.requests.plan import Allowed, Plan, PlannedJob, Rules
 from autobatch_proxy.requests.rows import join_rows
 from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError

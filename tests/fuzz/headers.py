@@ -5,9 +5,8 @@ from typing import Any, cast
 import msgspec
 
 from autobatch_proxy.access.bearer_keys import Access
-from autobatch_proxy.http.answer_headers import CommonHeaders
 from autobatch_proxy.http.errors import tei_error
-from autobatch_proxy.http.request_headers import asks_bulk, timeout_s
+from autobatch_proxy.http.headers import CommonHeaders, asks_bulk, timeout_s
 from autobatch_shared.contract.errors import InvalidRequest
 
 _access = Access(["key"])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.request_headers import is_json
+from autobatch_proxy.http.headers import is_json
 from autobatch_proxy.http.route_table import READERS
 from autobatch_shared.contract.errors import InvalidRequest
 from tests.fuzz.targets import TARGETS, FuzzTarget

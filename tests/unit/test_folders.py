@@ -66,6 +66,13 @@ def test_the_map_names_every_layer() -> None:
     assert {package: set(names.split()) for package, names in MAP_LINE.findall(text)} == layers()
 
 
+def test_the_list_of_rooms_names_every_layer() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"\w+(?=/)", text.partition("\n## The rooms\n")[2].partition("\n## ")[0]))
+    missing = {package: folders - words for package, folders in layers().items()}
+    assert {package: folders for package, folders in missing.items() if folders} == {}
+
+
 @pytest.mark.parametrize(
     ("text", "paths"),
     [

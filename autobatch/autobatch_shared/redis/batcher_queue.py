@@ -18,8 +18,15 @@ from autobatch_shared.contract.keys import (
     Keys,
 )
 from autobatch_shared.redis.clock import read_clock
-from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
-from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
+from autobatch_shared.redis.commands import (
+    UNPACK_VALUES_MAX,
+    Command,
+    Commands,
+    Script,
+    all_of,
+    expected_shape,
+    in_one_step,
+)
 
 NO_SHARE = 1_000_000_000
 ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up

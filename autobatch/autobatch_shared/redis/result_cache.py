@@ -14,8 +14,7 @@ from zlib import crc32
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.count import Count
-from autobatch_shared.redis.commands import Command, Commands
-from autobatch_shared.redis.scripts import Script
+from autobatch_shared.redis.commands import Command, Commands, Script
 
 log = logging.getLogger(__name__)
 

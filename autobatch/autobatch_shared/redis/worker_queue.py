@@ -11,8 +11,15 @@ from autobatch_shared.contract.frames import Frames
 from autobatch_shared.contract.keys import BYTES_PER_INPUT, EPOCH_TTL_MS, GONE_TTL_MS, WAITING_TTL_MS, Keys
 from autobatch_shared.contract.status import Ahead
 from autobatch_shared.redis.clock import read_clock
-from autobatch_shared.redis.commands import Command, Commands, all_of, expected_shape, in_one_step
-from autobatch_shared.redis.scripts import UNPACK_VALUES_MAX, Script
+from autobatch_shared.redis.commands import (
+    UNPACK_VALUES_MAX,
+    Command,
+    Commands,
+    Script,
+    all_of,
+    expected_shape,
+    in_one_step,
+)
 
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
 

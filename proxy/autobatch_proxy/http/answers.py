@@ -9,8 +9,8 @@ from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.web_request import BaseRequest
 
 from autobatch_proxy.dialects.error_shapes import ErrorShape
-from autobatch_proxy.http.answer_headers import measure_lines, slowest_timings, timing_lines, timings_of
 from autobatch_proxy.http.errors import RETRY_LATER, tei_error
+from autobatch_proxy.http.headers import measure_lines, slowest_timings, timing_lines, timings_of
 from autobatch_proxy.queue.client import Reply
 from autobatch_proxy.requests.asked import AnswerFacts
 from autobatch_proxy.requests.plan import Plan

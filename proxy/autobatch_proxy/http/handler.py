@@ -9,10 +9,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from autobatch_proxy.dialects.tei import read_verbatim
-from autobatch_proxy.http.answer_headers import CommonHeaders
 from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow
-from autobatch_proxy.http.request_headers import PRIORITY_HEADER, TIMEOUT_HEADER, asks_bulk, is_json, timeout_s
+from autobatch_proxy.http.headers import PRIORITY_HEADER, TIMEOUT_HEADER, CommonHeaders, asks_bulk, is_json, timeout_s
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import Metrics
 from autobatch_proxy.queue.client import JobClient

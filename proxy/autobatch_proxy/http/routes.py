@@ -13,8 +13,8 @@ from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS, ErrorShape
-from autobatch_proxy.http.answer_headers import PREFLIGHT
 from autobatch_proxy.http.answers import JSON
+from autobatch_proxy.http.headers import PREFLIGHT
 from autobatch_proxy.http.route_table import Route
 
 UNKNOWN_PATH = "/{path:(?s:.*)}"

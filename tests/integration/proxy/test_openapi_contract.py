@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from autobatch_proxy.app import make_app
-from autobatch_proxy.http.request_headers import TIMEOUT_HEADER
+from autobatch_proxy.http.headers import TIMEOUT_HEADER
 from autobatch_shared.settings.definitions import ProxySettings
 from tests.support.house import defaults_of
 from tests.support.servers.served_model import served_model

@@ -15,9 +15,8 @@ from autobatch_shared.contract.frames import JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
-from autobatch_shared.redis.commands import Command, Commands, ReplyError
+from autobatch_shared.redis.commands import Command, Commands, ReplyError, Script
 from autobatch_shared.redis.link import RedisLink
-from autobatch_shared.redis.scripts import Script
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from autobatch_proxy.http.answer_headers import VARY, CommonHeaders, slowest_timings, timings_of
+from autobatch_proxy.http.headers import VARY, CommonHeaders, slowest_timings, timings_of
 from autobatch_shared.contract.frames import ReplyHeader
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autobatch_proxy.http.request_headers import asks_bulk, is_json, timeout_s
+from autobatch_proxy.http.headers import asks_bulk, is_json, timeout_s
 from autobatch_shared.contract.errors import InvalidRequest
 
 

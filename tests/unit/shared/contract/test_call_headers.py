@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.http.answer_headers import measure_lines
+from autobatch_proxy.http.headers import measure_lines
 from autobatch_shared.contract.call_headers import MEASURES, shared
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply, encode
 

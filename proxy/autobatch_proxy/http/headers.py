@@ -1,4 +1,4 @@
-"""What the head of an answer holds beside its type and length.
+"""What clients say in the head of a request, and what the head of an answer holds beside its type and length.
 
 1. In every answer: an id, which is the client's or nginx's `x-request-id`, else made here, and who may read it in a browser,
    which is CORS as TEI has it.
@@ -20,7 +20,18 @@ from functools import lru_cache
 from aiohttp import web
 
 from autobatch_shared.contract.call_headers import MEASURES
+from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.frames import ReplyHeader
+
+TIMEOUT_HEADER = "x-request-timeout-ms"
+PRIORITY_HEADER = "x-priority"
+
+# `application/json` or `application/*+json`, and parameters, by the rules for media types.
+_NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"
+_is_json = re.compile(
+    rf'application/(?:json|[!#$&^_.+0-9a-z-]+\+json)(?:;\s*{_NAME}=(?:{_NAME}|"[^"\\]*"))*;?\s*',
+    re.IGNORECASE | re.ASCII,
+).fullmatch
 
 REQUEST_ID_HEADER = "x-request-id"
 VARY = "origin, access-control-request-method, access-control-request-headers"
@@ -34,6 +45,38 @@ _is_usable = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 _SPENT = b"queue;dur=%.1f, upstream;dur=%.1f"
 _LINES = b"Server-Timing: " + _SPENT + b"\r\nX-Batch-Size: %d\r\n"
 _OWN = b"X-Compute-Characters: %d\r\nX-Compute-Time: %d\r\nX-Total-Time: %d\r\n"
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether the upstream would read a body of this type as JSON."""
+    return content_type == "application/json" or (content_type is not None and _is_json(content_type) is not None)
+
+
+def timeout_s(asked: str | None, timeout_max_ms: int) -> float:
+    """The request's time: the configured one, or less where the client asks for less.
+
+    Raises:
+        InvalidRequest: The header is no positive number of milliseconds.
+    """
+    if asked is None:
+        return timeout_max_ms / 1000
+    if not (asked.isascii() and asked.isdigit() and len(asked) < 10 and int(asked) > 0):
+        raise InvalidRequest(f"`{TIMEOUT_HEADER}` must be a positive number of milliseconds")
+    return min(int(asked), timeout_max_ms) / 1000
+
+
+def asks_bulk(asked: str | None) -> bool:
+    """Whether the client lets others go first.
+
+    Raises:
+        InvalidRequest: The header is neither `bulk` nor `normal`.
+    """
+    if asked is None:
+        return False
+    priority = asked.lower()
+    if priority not in ("bulk", "normal"):
+        raise InvalidRequest(f"`{PRIORITY_HEADER}` must be `bulk` or `normal`")
+    return priority == "bulk"
 
 
 class CommonHeaders:
