@@ -3,7 +3,7 @@
 pip-audit itself says "No known vulnerabilities found" and succeeds when its advisory service knows none of the packages,
 as an index's mirror does. So what was not looked up is counted here.
 
-Exits with 0: none; 1: some; 3: the service could not be reached or did not know all packages, so nobody can tell.
+Exits with 0: none; 1: some; 3: unknown, because the service could not be reached or did not know all packages.
 """  # noqa: INP001 - a script, not a package
 
 import json

@@ -21,7 +21,7 @@ def repository_files() -> tuple[PurePosixPath, ...]:
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=20).stdout
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"git lists no files here: {error}")
-    files = (PurePosixPath(name) for name in listed.split("\0") if name)
+    files = {PurePosixPath(name) for name in listed.split("\0") if name}  # a file in conflict is listed thrice
     return tuple(sorted(file for file in files if (ROOT / file).is_file()))  # one that was removed is still tracked
 
 

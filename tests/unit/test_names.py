@@ -11,16 +11,6 @@ CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 ALIAS = re.compile(r"^([A-Z]\w*[a-z]\w*) = ", re.MULTILINE)  # of a type: `Rows = list[bytes]`
 #: Modules that several packages have, each in the same role; `tei` is a dialect of each side.
 ROLES = {"__init__", "__main__", "app", "answers", "errors", "metrics", "routes", "tei"}
-#: Names that still have two meanings.
-NOT_YET = {
-    "Answering",
-    "Bench",
-    "Counting",
-    "Frames",
-    "Keys",
-    "Model",
-    "Reply",
-}
 
 
 def sources() -> dict[PurePosixPath, str]:
@@ -43,7 +33,7 @@ def test_a_public_name_of_a_type_is_used_once() -> None:
     """The tests' own classes count, too: a fake of an `Upstream` is a `FakeUpstream`."""
     public = classes(lambda name: not name.startswith("_"))
     aliases = [(name, file) for file, text in sources().items() if product_folder(file) for name in ALIAS.findall(text)]
-    assert repeated(public + aliases).keys() - NOT_YET == set()
+    assert repeated(public + aliases) == {}
 
 
 def test_a_private_class_name_is_used_once_in_its_package() -> None:
@@ -54,7 +44,7 @@ def test_a_private_class_name_is_used_once_in_its_package() -> None:
 def test_a_module_name_is_used_once_in_the_product() -> None:
     """But for those of a role that each package has, such as its metrics."""
     modules = [(file.stem, file) for file in sources() if product_folder(file) and file.stem not in ROLES]
-    assert repeated(modules).keys() - NOT_YET == set()
+    assert repeated(modules) == {}
 
 
 def test_a_repeated_name_is_found() -> None:

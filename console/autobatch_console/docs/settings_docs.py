@@ -41,7 +41,7 @@ def env_example(rows: Sequence[SettingRow]) -> str:
 
 def readme_table(rows: Sequence[SettingRow]) -> str:
     """Return the table in Markdown."""
-    lines = ["| name | default | who | meaning |", "|---|---|---|---|"]
+    lines = ["| name | default | read by | meaning |", "|---|---|---|---|"]
     for row in rows:
         first, *others = (f"`{name}`" for name in row.names)
         names = first + (f" (also {', '.join(others)})" if others else "")

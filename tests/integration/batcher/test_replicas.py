@@ -1,4 +1,4 @@
-"""Several upstreams: a bad one is taken out and tried again, and nobody notices."""
+"""Several upstreams: a bad one gets no calls and is tried again, and no client is affected."""
 
 from collections.abc import AsyncIterator
 

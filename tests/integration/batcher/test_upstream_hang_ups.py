@@ -93,7 +93,7 @@ async def silent_port() -> AsyncIterator[int]:
 
 
 async def test_one_that_says_nothing_is_not_there() -> None:
-    """And nobody waits for it as long as for an answer."""
+    """And no client waits for it as long as for an answer."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=0.05)
     async with silent_port() as port, aiohttp.ClientSession(timeout=timeout) as session:
         upstream = replica(session, f"http://127.0.0.1:{port}")

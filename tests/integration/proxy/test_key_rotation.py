@@ -17,7 +17,7 @@ async def test_a_changed_file_changes_the_keys(redis_url: str, tmp_path: Path) -
     file = tmp_path / "keys"
     file.write_text("old\nboth\n")
     async with open_house(redis_url, api_keys_file=str(file)) as house:
-        assert [await status(house, key) for key in ("old", "both", "new")] == [503, 503, 401]  # nobody told /info yet
+        assert [await status(house, key) for key in ("old", "both", "new")] == [503, 503, 401]  # /info is not known yet
         file.write_text("both\nnew\n")
 
         async def is_new() -> bool:

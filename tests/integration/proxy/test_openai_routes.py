@@ -1,4 +1,4 @@
-"""OpenAI's routes: the same calls as TEI's, everybody's own usage, and errors that both kinds of clients read."""
+"""OpenAI's routes: the same calls as TEI's, each client's own usage, and errors that both kinds of clients read."""
 
 import asyncio
 import base64
@@ -190,7 +190,7 @@ async def test_ids_that_are_not_the_models_are_never_sent(redis_url: str, upstre
 
 
 async def test_a_long_list_is_split_and_joined(redis_url: str, upstream: FakeUpstream) -> None:
-    """And its usage is the sum, whoever counted which part."""
+    """And its usage is the sum, whichever side counted each part."""
     texts = [f"text {number} {'x ' * (number % 7)}".strip() for number in range(2048)]
     async with ready_house(redis_url, upstream.url) as house:
         await wait_until(house.knows_the_model)

@@ -47,7 +47,7 @@ async def test_every_route_answers(redis_url: str, upstream: FakeUpstream, path:
 
 @pytest.mark.parametrize(("path", "body"), COMPUTE)
 async def test_every_route_keeps_its_deadline(redis_url: str, path: str, body: Any) -> None:
-    """There is no batcher, so nobody answers."""
+    """There is no batcher, so there is no answer."""
     async with open_house(redis_url) as house:
         assert (await house.post(path, body, x_request_timeout_ms="20")).status == 504
 

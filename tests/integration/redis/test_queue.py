@@ -31,7 +31,7 @@ LATER_MS = 4_000_000_000_000
 
 
 @dataclass
-class Bench:
+class QueueEnds:
     """A worker's end and any number of batchers' ends of one queue."""
 
     link: Commands
@@ -47,10 +47,10 @@ class Bench:
 
 
 @pytest.fixture(params=["real", "fake", "locked"])
-async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[QueueEnds]:
     if request.param == "fake":
         fake = FakeAsyncRedis(version=(7, 0))
-        yield Bench(FakeCommands(fake), FakeCommands(fake), fake)
+        yield QueueEnds(FakeCommands(fake), FakeCommands(fake), fake)
         await fake.aclose()
         return
     if request.param == "locked":
@@ -64,14 +64,14 @@ async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> As
 
 
 @asynccontextmanager
-async def linked(url: str, admin_url: str) -> AsyncIterator[Bench]:
+async def linked(url: str, admin_url: str) -> AsyncIterator[QueueEnds]:
     async with AsyncExitStack() as stack:
         links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
         for link in links:
             link.start()
             stack.push_async_callback(link.close)
             assert await link.wait_connected(5)
-        yield Bench(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
+        yield QueueEnds(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
 
 
 def job(number: int, n: int = 1, at: int = 1) -> bytes:
@@ -82,23 +82,23 @@ def everything(claim: Claim) -> list[bytes]:
     return [*claim.retried, *claim.fresh, *claim.bulk]
 
 
-async def push(bench: Bench, *numbers: int) -> None:
+async def push(bench: QueueEnds, *numbers: int) -> None:
     assert await bench.worker.push([(False, [job(number)]) for number in numbers], NO_LIMIT) == set()
 
 
-async def lose(bench: Bench, name: str, jobs: int = 100) -> None:
+async def lose(bench: QueueEnds, name: str, jobs: int = 100) -> None:
     """Let a batcher claim jobs and then fall silent until its lease has ended."""
     await bench.batcher(name, LEASE_MS).claim(jobs, jobs)
     ends = await bench.redis.zscore(KEYS.leases, name)
     await wait_until(lambda: is_past(bench, ends))
 
 
-async def is_past(bench: Bench, redis_ms: float | None) -> bool:
+async def is_past(bench: QueueEnds, redis_ms: float | None) -> bool:
     seconds, micros = await bench.redis.time()
     return redis_ms is not None and seconds * 1000 + micros / 1000 > redis_ms + 1
 
 
-async def test_a_thousand_jobs_come_out_in_push_order(bench: Bench) -> None:
+async def test_a_thousand_jobs_come_out_in_push_order(bench: QueueEnds) -> None:
     await push(bench, *range(1000))
     batcher = bench.batcher("b1")
     frames: list[bytes] = []
@@ -107,20 +107,20 @@ async def test_a_thousand_jobs_come_out_in_push_order(bench: Bench) -> None:
     assert [job(number) for number in range(1000)] == frames
 
 
-async def test_a_claim_stops_at_the_inputs_that_were_wanted(bench: Bench) -> None:
+async def test_a_claim_stops_at_the_inputs_that_were_wanted(bench: QueueEnds) -> None:
     await bench.worker.push([(False, [job(number, n=10)]) for number in range(5)], NO_LIMIT)
     claim = await bench.batcher("b1").claim(25, 0)
     assert [job(number, n=10) for number in range(3)] == claim.fresh
     assert claim.queued == 2
 
 
-async def test_an_empty_queue_gives_an_empty_claim(bench: Bench) -> None:
+async def test_an_empty_queue_gives_an_empty_claim(bench: QueueEnds) -> None:
     claim = await bench.batcher("b1").claim(32, 4)
     assert ([], 0, 0) == (everything(claim), claim.queued, claim.dropped)
     assert claim.redis_ms > 1_700_000_000_000
 
 
-async def test_a_full_queue_refuses_without_pushing(bench: Bench) -> None:
+async def test_a_full_queue_refuses_without_pushing(bench: QueueEnds) -> None:
     """Each request wholly or not at all; a smaller one behind a refused one may still fit."""
     requests = [[job(1, n=3), job(2, n=3)], [job(3, n=5)], [job(4, n=4)]]
     assert {1} == await bench.worker.push([(False, frames) for frames in requests], 10)
@@ -128,14 +128,14 @@ async def test_a_full_queue_refuses_without_pushing(bench: Bench) -> None:
     assert [job(1, n=3), job(2, n=3), job(4, n=4)] == claim.fresh
 
 
-async def test_room_comes_back_when_jobs_are_claimed(bench: Bench) -> None:
+async def test_room_comes_back_when_jobs_are_claimed(bench: QueueEnds) -> None:
     await bench.worker.push([(False, [job(1, n=8)])], 10)
     assert {0} == await bench.worker.push([(False, [job(2, n=8)])], 10)
     await bench.batcher("b1").claim(8, 0)
     assert set() == await bench.worker.push([(False, [job(3, n=8)])], 10)
 
 
-async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: Bench) -> None:
+async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: QueueEnds) -> None:
     """A list that was deleted by hand must not leave a queue that refuses for ever."""
     await bench.worker.push([(False, [job(1, n=10)])], 10)
     await bench.redis.delete(KEYS.jobs)
@@ -145,11 +145,11 @@ async def test_the_count_of_waiting_inputs_heals_when_the_queue_is_empty(bench: 
     assert set() == await bench.worker.push([(False, [job(3, n=10)])], 10)
 
 
-async def push_bulk(bench: Bench, *numbers: int, n: int = 1) -> None:
+async def push_bulk(bench: QueueEnds, *numbers: int, n: int = 1) -> None:
     assert await bench.worker.push([(True, [job(number, n=n) for number in numbers])], NO_LIMIT) == set()
 
 
-async def test_bulk_fills_what_room_is_left(bench: Bench) -> None:
+async def test_bulk_fills_what_room_is_left(bench: QueueEnds) -> None:
     await push(bench, 1, 2)
     await push_bulk(bench, *range(10, 20))
     claim = await bench.batcher("b1").claim(32, 0, fill=5)
@@ -158,7 +158,7 @@ async def test_bulk_fills_what_room_is_left(bench: Bench) -> None:
     assert (0, 7) == (claim.queued, claim.queued_bulk)
 
 
-async def test_bulk_gets_its_share_beside_a_full_queue(bench: Bench) -> None:
+async def test_bulk_gets_its_share_beside_a_full_queue(bench: QueueEnds) -> None:
     await push(bench, *range(1, 9))
     await push_bulk(bench, *range(10, 20))
     claim = await bench.batcher("b1").claim(4, 0, bulk=2, fill=4)
@@ -166,7 +166,7 @@ async def test_bulk_gets_its_share_beside_a_full_queue(bench: Bench) -> None:
     assert [job(10), job(11)] == claim.bulk
 
 
-async def test_bulk_that_finds_nothing_waiting_wakes_an_idle_batcher(bench: Bench) -> None:
+async def test_bulk_that_finds_nothing_waiting_wakes_an_idle_batcher(bench: QueueEnds) -> None:
     """They wait at one list only."""
     await push_bulk(bench, 1, 2)
     assert await bench.batcher("b1").watch(0.5)
@@ -174,7 +174,7 @@ async def test_bulk_that_finds_nothing_waiting_wakes_an_idle_batcher(bench: Benc
     assert [job(1), job(2)] == [*claim.fresh, *claim.bulk]
 
 
-async def test_bulk_has_room_of_its_own(bench: Bench) -> None:
+async def test_bulk_has_room_of_its_own(bench: QueueEnds) -> None:
     """A large request must not make single ones be refused, nor the other way round; and what is taken gives room."""
     large = [job(number, n=2) for number in range(5)]
     assert set() == await bench.worker.push([(False, [job(9)]), (True, large)], 10)
@@ -183,19 +183,19 @@ async def test_bulk_has_room_of_its_own(bench: Bench) -> None:
     assert set() == await bench.worker.push([(True, large), (False, [job(30, n=10)])], 10)
 
 
-async def test_no_count_is_left_of_a_bulk_job_that_went_the_other_way(bench: Bench) -> None:
+async def test_no_count_is_left_of_a_bulk_job_that_went_the_other_way(bench: QueueEnds) -> None:
     for number in range(20):
         await push_bulk(bench, number, n=10)
         await bench.batcher("b1").claim(10, 0, fill=10)
     assert [None, None] == await bench.redis.mget(KEYS.waiting, KEYS.waiting_bulk)
 
 
-async def test_a_push_of_more_frames_than_lua_can_unpack(bench: Bench) -> None:
+async def test_a_push_of_more_frames_than_lua_can_unpack(bench: QueueEnds) -> None:
     await push(bench, *range(9000))
     assert await bench.redis.llen(KEYS.jobs) == 9000
 
 
-async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Bench) -> None:
+async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: QueueEnds) -> None:
     await push(bench, 1, 2)
     batcher = bench.batcher("b1")
     await batcher.claim(32, 0)
@@ -207,11 +207,11 @@ async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Bench
     assert await bench.redis.llen(KEYS.inbox("w1")) == 0
 
 
-async def test_an_empty_inbox_is_waited_for_and_then_empty(bench: Bench) -> None:
+async def test_an_empty_inbox_is_waited_for_and_then_empty(bench: QueueEnds) -> None:
     assert await bench.worker.pop_inbox(0.01) == []
 
 
-async def test_a_dropped_job_is_given_up_without_an_answer(bench: Bench) -> None:
+async def test_a_dropped_job_is_given_up_without_an_answer(bench: QueueEnds) -> None:
     await push(bench, 1)
     batcher = bench.batcher("b1")
     await batcher.claim(32, 0)
@@ -219,7 +219,7 @@ async def test_a_dropped_job_is_given_up_without_an_answer(bench: Bench) -> None
     assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.inbox("w1")) == 0
 
 
-async def test_a_reply_after_the_lease_ended_is_not_announced(bench: Bench) -> None:
+async def test_a_reply_after_the_lease_ended_is_not_announced(bench: QueueEnds) -> None:
     """A batcher that was paused comes back when its jobs are another's: one job, one answer."""
     await push(bench, 1)
     await lose(bench, "paused")
@@ -232,7 +232,7 @@ async def test_a_reply_after_the_lease_ended_is_not_announced(bench: Bench) -> N
     assert await bench.worker.pop_inbox(1) == ["w1.1"]
 
 
-async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: Bench) -> None:
+async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: QueueEnds) -> None:
     await bench.worker.push([(False, [job(number, at=number // 4)]) for number in range(12)], NO_LIMIT)
     await lose(bench, "dead")
     await push(bench, 99)
@@ -243,7 +243,7 @@ async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: B
     assert [job(99)] == list(claim.fresh)
 
 
-async def test_a_failure_that_comes_late_does_not_stand_in_the_way(bench: Bench) -> None:
+async def test_a_failure_that_comes_late_does_not_stand_in_the_way(bench: QueueEnds) -> None:
     """The paused one wakes into its own timeout while the other has the vectors."""
     await push(bench, 1)
     await lose(bench, "paused")
@@ -255,7 +255,7 @@ async def test_a_failure_that_comes_late_does_not_stand_in_the_way(bench: Bench)
     assert await bench.worker.read_replies(["w1.1"]) == [b"vectors"]
 
 
-async def test_a_failure_is_announced_as_an_answer_is(bench: Bench) -> None:
+async def test_a_failure_is_announced_as_an_answer_is(bench: QueueEnds) -> None:
     await push(bench, 1, 2)
     batcher = bench.batcher("b1")
     await batcher.claim(32, 0)
@@ -264,7 +264,7 @@ async def test_a_failure_is_announced_as_an_answer_is(bench: Bench) -> None:
     assert await bench.worker.read_replies(["w1.1", "w1.2"]) == [b"vectors", b"failure"]
 
 
-async def test_what_is_claimed_can_be_read_back(bench: Bench) -> None:
+async def test_what_is_claimed_can_be_read_back(bench: QueueEnds) -> None:
     """After a claim whose answer was lost."""
     await push(bench, 1, 2)
     batcher = bench.batcher("b1")
@@ -273,7 +273,7 @@ async def test_what_is_claimed_can_be_read_back(bench: Bench) -> None:
     assert await bench.batcher("b2").claimed() == {}
 
 
-async def test_a_batcher_that_signed_off_has_killed_nothing(bench: Bench) -> None:
+async def test_a_batcher_that_signed_off_has_killed_nothing(bench: QueueEnds) -> None:
     await push(bench, 1)
     other = bench.batcher("other")
     for name in ("first", "second", "third"):
@@ -283,7 +283,7 @@ async def test_a_batcher_that_signed_off_has_killed_nothing(bench: Bench) -> Non
         assert await other.reap() == (1, [])
 
 
-async def test_a_big_body_weighs_more_than_its_inputs(bench: Bench) -> None:
+async def test_a_big_body_weighs_more_than_its_inputs(bench: QueueEnds) -> None:
     """Or ten thousand inputs of 2 MB would fill Redis long before the queue is full."""
     big = encode(JobHeader("w1.1", 1, 1, LATER_MS, "/embed"), b"x" * 80_000)
     assert {1} == await bench.worker.push([(False, [big]), (False, [job(2)])], 10)
@@ -291,7 +291,7 @@ async def test_a_big_body_weighs_more_than_its_inputs(bench: Bench) -> None:
     assert set() == await bench.worker.push([(False, [job(number) for number in range(10)])], 10)
 
 
-async def test_a_live_batcher_is_not_reaped(bench: Bench) -> None:
+async def test_a_live_batcher_is_not_reaped(bench: QueueEnds) -> None:
     await push(bench, 1)
     alive = bench.batcher("alive")
     await alive.claim(32, 0)
@@ -299,7 +299,7 @@ async def test_a_live_batcher_is_not_reaped(bench: Bench) -> None:
     assert await alive.reply([("w1.1", b"mine")]) == 0
 
 
-async def test_a_lease_that_is_renewed_does_not_end(bench: Bench) -> None:
+async def test_a_lease_that_is_renewed_does_not_end(bench: QueueEnds) -> None:
     await push(bench, 1)
     batcher = bench.batcher("b1", LEASE_MS)
     await batcher.claim(32, 0)
@@ -313,7 +313,7 @@ async def test_a_lease_that_is_renewed_does_not_end(bench: Bench) -> None:
     assert await bench.batcher("other").reap() == (0, [])
 
 
-async def test_renewing_tells_when_the_lease_was_taken(bench: Bench) -> None:
+async def test_renewing_tells_when_the_lease_was_taken(bench: QueueEnds) -> None:
     await push(bench, 1)
     await lose(bench, "paused")
     await bench.batcher("other").reap()
@@ -321,7 +321,7 @@ async def test_renewing_tells_when_the_lease_was_taken(bench: Bench) -> None:
     assert await bench.batcher("paused").renew()
 
 
-async def test_a_job_that_two_batchers_died_with_is_given_up(bench: Bench) -> None:
+async def test_a_job_that_two_batchers_died_with_is_given_up(bench: QueueEnds) -> None:
     await push(bench, 1)
     await lose(bench, "first")
     reaper = bench.batcher("reaper")
@@ -333,7 +333,7 @@ async def test_a_job_that_two_batchers_died_with_is_given_up(bench: Bench) -> No
     assert await bench.worker.pop_inbox(1) == ["w1.1"]
 
 
-async def test_signing_off_gives_the_rest_to_the_others_at_once(bench: Bench) -> None:
+async def test_signing_off_gives_the_rest_to_the_others_at_once(bench: QueueEnds) -> None:
     await push(bench, 1)
     leaving = bench.batcher("leaving")
     await leaving.claim(32, 0)
@@ -341,7 +341,7 @@ async def test_signing_off_gives_the_rest_to_the_others_at_once(bench: Bench) ->
     assert (await bench.batcher("other").reap())[0] == 1
 
 
-async def test_jobs_whose_client_has_gone_are_not_claimed(bench: Bench) -> None:
+async def test_jobs_whose_client_has_gone_are_not_claimed(bench: QueueEnds) -> None:
     await push(bench, 1, 2, 3)
     await bench.worker.forget(["w1.2", "w1.9"], 50)
     claim = await bench.batcher("b1").claim(32, 0)
@@ -350,12 +350,12 @@ async def test_jobs_whose_client_has_gone_are_not_claimed(bench: Bench) -> None:
     assert await bench.redis.exists(f"{KEYS.gone}:w1.2") == 0
 
 
-async def is_forgotten(bench: Bench, job_id: str) -> bool:
+async def is_forgotten(bench: QueueEnds, job_id: str) -> bool:
     """The mark of a job that was answered meanwhile goes with the job's deadline."""
     return await bench.redis.exists(f"{KEYS.gone}:{job_id}") == 0
 
 
-async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
+async def test_what_is_no_job_is_put_aside(bench: QueueEnds) -> None:
     await bench.redis.rpush(KEYS.jobs, b"rubbish")
     await push(bench, 1)
     assert (await bench.batcher("b1").claim(32, 0)).fresh == [job(1)]
@@ -363,7 +363,7 @@ async def test_what_is_no_job_is_put_aside(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("old", OLD_JOBS)
-async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: Bench, old: OldJob) -> None:
+async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: QueueEnds, old: OldJob) -> None:
     await bench.redis.rpush(KEYS.jobs, old.frame)
     assert (await bench.batcher("b1").claim(32, 0)).fresh == [old.frame]
     assert await bench.batcher("b1").claimed() == {old.id: old.frame}
@@ -384,7 +384,7 @@ async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: Bench, 
         (b'"id":"w1.1"', b'"id":"w1"'),
     ],
 )
-async def test_what_is_claimed_has_the_id_that_python_reads(bench: Bench, change: tuple[bytes, bytes]) -> None:
+async def test_what_is_claimed_has_the_id_that_python_reads(bench: QueueEnds, change: tuple[bytes, bytes]) -> None:
     """`claim.lua` and `id_in_queue` read the same frames: else a claim would be held that cannot be given up."""
     frame = job(1).replace(*change, 1)
     await bench.redis.rpush(KEYS.jobs, frame)
@@ -393,36 +393,36 @@ async def test_what_is_claimed_has_the_id_that_python_reads(bench: Bench, change
     assert {id_in_queue(frame)} - {""} == set(await bench.batcher("b1").claimed())
 
 
-async def test_watching_leaves_the_jobs_where_they_are(bench: Bench) -> None:
+async def test_watching_leaves_the_jobs_where_they_are(bench: QueueEnds) -> None:
     await push(bench, 1, 2)
     assert await bench.batcher("b1").watch(1)
     assert await bench.redis.lrange(KEYS.jobs, 0, -1) == [job(1), job(2)]
 
 
-async def test_watching_an_empty_queue_ends_with_its_time(bench: Bench) -> None:
+async def test_watching_an_empty_queue_ends_with_its_time(bench: QueueEnds) -> None:
     assert not await bench.batcher("b1").watch(0.01)
 
 
 @pytest.mark.parametrize("bench", ["real"], indirect=True)
-async def test_watching_wakes_when_a_job_comes(bench: Bench) -> None:
+async def test_watching_wakes_when_a_job_comes(bench: QueueEnds) -> None:
     """Only on the real server: fakeredis does not wake a BLMOVE from within a script."""
     watch = asyncio.create_task(bench.batcher("b1").watch(10))
     await push(bench, 1)
     assert await watch
 
 
-async def test_the_epoch_stays_until_the_data_is_lost(bench: Bench) -> None:
+async def test_the_epoch_stays_until_the_data_is_lost(bench: QueueEnds) -> None:
     first = await bench.worker.epoch()
     assert await bench.worker.epoch() == first
     await bench.redis.flushall()
     assert await bench.worker.epoch() != first
 
 
-async def test_redis_tells_the_time(bench: Bench) -> None:
+async def test_redis_tells_the_time(bench: QueueEnds) -> None:
     assert await bench.worker.redis_ms() == pytest.approx(await bench.batcher("b1").redis_ms(), abs=5000)
 
 
-async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None:
+async def test_scripts_survive_a_flush_of_the_script_cache(bench: QueueEnds) -> None:
     """A restarted server knows no script; the first to come sends it, in a transaction too."""
     await push(bench, 1)
     batcher = bench.batcher("b1")
@@ -432,7 +432,7 @@ async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None
     assert await bench.worker.pop_inbox(1) == ["w1.1"]
 
 
-async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> None:
+async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: QueueEnds) -> None:
     await bench.redis.set(KEYS.jobs, "no list", px=10_000)
     with pytest.raises(ReplyError, match="WRONGTYPE"):
         await bench.worker.push([(False, [job(1)])], NO_LIMIT)
@@ -441,7 +441,7 @@ async def test_what_redis_refuses_is_an_error_and_not_a_reply(bench: Bench) -> N
         await bench.batcher("b1").reply([("w1.1", b"one")])
 
 
-async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
+async def test_a_store_that_redis_refuses_is_an_error(bench: QueueEnds) -> None:
     """Out of memory, say: the reply must be tried again and not be announced for good."""
     with pytest.raises(ReplyError):
         await Script("announce", (KEYS.claimed("b1"), KEYS.reply(""), KEYS.inbox("")), (1,)).run_after(
@@ -449,7 +449,7 @@ async def test_a_store_that_redis_refuses_is_an_error(bench: Bench) -> None:
         )
 
 
-class Answering:
+class OddServer:
     """A link to a server that is not Redis."""
 
     def __init__(self, reply: Any) -> None:
@@ -464,7 +464,7 @@ class Answering:
 
 @pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 7]])
 async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
-    link = Answering(reply)
+    link = OddServer(reply)
     worker = WorkerQueue(link, link, Keys("n"), "w")
     batcher = BatcherQueue(link, link, Keys("n"), "b", lease_ms=1, reply_ttl_ms=1)
     for asking in (
@@ -477,7 +477,7 @@ async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
             await asking
 
 
-async def test_one_batcher_at_a_time_tries_a_suspect(bench: Bench) -> None:
+async def test_one_batcher_at_a_time_tries_a_suspect(bench: QueueEnds) -> None:
     first, second = bench.batcher("b1"), bench.batcher("b2")
     assert not await second.is_trying()
     assert await first.begin_trial(60_000)
@@ -487,14 +487,14 @@ async def test_one_batcher_at_a_time_tries_a_suspect(bench: Bench) -> None:
     assert await second.begin_trial(60_000)
 
 
-async def test_a_trial_may_linger(bench: Bench) -> None:
+async def test_a_trial_may_linger(bench: QueueEnds) -> None:
     batcher = bench.batcher("b1")
     await batcher.begin_trial(60_000)
     await batcher.end_trial(50)
     await wait_until(lambda: batcher.begin_trial(60_000))
 
 
-async def test_what_is_buried_can_be_looked_at(bench: Bench) -> None:
+async def test_what_is_buried_can_be_looked_at(bench: QueueEnds) -> None:
     await bench.batcher("b1").bury(job(1))
     await bench.batcher("b1").bury(job(2))
     assert [job(2), job(1)] == await bench.redis.lrange(KEYS.dead, 0, -1)

@@ -36,7 +36,7 @@ def totals(cache: ResultCache) -> dict[str, int]:
 
 
 @dataclass
-class Bench:
+class Caches:
     """Any number of caches over one Redis."""
 
     link: Commands
@@ -77,10 +77,10 @@ class Bench:
 
 
 @pytest.fixture(params=["real", "fake"])
-async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Bench]:
+async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> AsyncIterator[Caches]:
     if request.param == "fake":
         fake = FakeAsyncRedis(version=(7, 0))
-        yield Bench(FakeCommands(fake), fake)
+        yield Caches(FakeCommands(fake), fake)
         await fake.aclose()
         return
     async with used_cleanly(shared_redis) as url, AsyncExitStack() as stack:
@@ -88,39 +88,39 @@ async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> As
         link.start()
         stack.push_async_callback(link.close)
         assert await link.wait_connected(5)
-        yield Bench(link, await stack.enter_async_context(Redis.from_url(url)))
+        yield Caches(link, await stack.enter_async_context(Redis.from_url(url)))
 
 
 def named(number: int) -> str:
     return f"{number:032x}"
 
 
-async def test_what_was_stored_is_found_by_its_name(bench: Bench) -> None:
+async def test_what_was_stored_is_found_by_its_name(bench: Caches) -> None:
     cache = bench.cache()
     await cache.store([(named(1), b"[1.0]"), (named(2), b"[2.0]")])
     assert [b"[2.0]", None, b"[1.0]"] == await cache.look_up([named(2), named(3), named(1)])
     assert {"hits": 2, "misses": 1} == totals(cache)
 
 
-async def test_what_one_worker_stored_another_one_finds(bench: Bench) -> None:
+async def test_what_one_worker_stored_another_one_finds(bench: Caches) -> None:
     await bench.cache().store([(named(1), b"[1.0]")])
     assert [b"[1.0]"] == await bench.cache().look_up([named(1)])
 
 
-async def test_nothing_to_do_asks_nothing(bench: Bench) -> None:
+async def test_nothing_to_do_asks_nothing(bench: Caches) -> None:
     cache = bench.cache()
     await cache.store([])
     assert [] == await cache.look_up([])
     assert {} == totals(cache)
 
 
-async def test_every_key_ends(bench: Bench) -> None:
+async def test_every_key_ends(bench: Caches) -> None:
     await bench.cache(ttl_s=60).store([(named(1), ROW)])
     ttls = [await bench.redis.pttl(key) for key in (KEYS.cached(named(1)), KEYS.cache_index, KEYS.cache_bytes)]
     assert all(50_000 < ttl_ms <= 60_000 for ttl_ms in ttls), ttls
 
 
-async def test_the_index_outlives_its_rows(bench: Bench) -> None:
+async def test_the_index_outlives_its_rows(bench: Caches) -> None:
     """Or rows would stay that are not counted."""
     cache = bench.cache(ttl_s=60)
     await cache.store([(named(1), ROW)])
@@ -131,7 +131,7 @@ async def test_the_index_outlives_its_rows(bench: Bench) -> None:
     assert ends[0] == min(ends)
 
 
-async def test_the_index_knows_every_row_and_its_bytes(bench: Bench) -> None:
+async def test_the_index_knows_every_row_and_its_bytes(bench: Caches) -> None:
     before_ms = await bench.now_ms()
     await bench.cache().store([(named(1), b"[1.0]"), (named(2), ROW)])
     assert {f"{named(1)}:{8 + 5 + ENTRY_BYTES}", f"{named(2)}:{ROW_BYTES}"} == set(await bench.index())
@@ -140,7 +140,7 @@ async def test_the_index_knows_every_row_and_its_bytes(bench: Bench) -> None:
     assert [pytest.approx(before_ms, abs=5000)] * 2 == scores
 
 
-async def test_many_rows_stay_within_the_bound(bench: Bench) -> None:
+async def test_many_rows_stay_within_the_bound(bench: Caches) -> None:
     cache = bench.cache(bytes_max=20 * ROW_BYTES)
     for first in range(0, 200, 8):
         await cache.store([(named(number), ROW) for number in range(first, first + 8)])
@@ -149,7 +149,7 @@ async def test_many_rows_stay_within_the_bound(bench: Bench) -> None:
     assert 20 * ROW_BYTES == await bench.counted() == await bench.counted_by_hand()
 
 
-async def test_rows_of_all_sizes_stay_within_the_bound(bench: Bench) -> None:
+async def test_rows_of_all_sizes_stay_within_the_bound(bench: Caches) -> None:
     """A large one takes the place of many small ones at once."""
     cache = bench.cache(bytes_max=100_000)
     await cache.store([(named(number), b"x") for number in range(600)])
@@ -159,7 +159,7 @@ async def test_rows_of_all_sizes_stay_within_the_bound(bench: Bench) -> None:
     assert {named(1000 + number) for number in range(15)} <= await bench.stored()
 
 
-async def test_the_oldest_make_room(bench: Bench) -> None:
+async def test_the_oldest_make_room(bench: Caches) -> None:
     cache = bench.cache(bytes_max=20 * ROW_BYTES)
     for number in reversed(range(25)):
         await cache.store([(named(number), ROW)])
@@ -167,7 +167,7 @@ async def test_the_oldest_make_room(bench: Bench) -> None:
     assert {named(number) for number in range(20)} == await bench.stored()
 
 
-async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Bench) -> None:
+async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Caches) -> None:
     """Dropping a million rows at once would stop the queue for seconds."""
     await bench.cache().store([(named(number), ROW) for number in range(600)])
     await bench.next_ms()
@@ -179,14 +179,14 @@ async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Bench) ->
     assert [601 - DROPS_MAX, 602 - 2 * DROPS_MAX, 20] == left
 
 
-async def test_a_row_too_large_for_the_bound_pushes_nothing_out(bench: Bench) -> None:
+async def test_a_row_too_large_for_the_bound_pushes_nothing_out(bench: Caches) -> None:
     cache = bench.cache(bytes_max=20 * ROW_BYTES)
     await cache.store([(named(1), ROW), (named(2), b"x" * 10 * ROW_BYTES)])
     await cache.store([(named(3), b"x" * 100 * ROW_BYTES)])
     assert {named(1)} == await bench.stored()
 
 
-async def test_a_name_stored_twice_is_counted_once(bench: Bench) -> None:
+async def test_a_name_stored_twice_is_counted_once(bench: Caches) -> None:
     """Two workers miss the same text at the same time; in another batch a vector may have a digit more."""
     one, other = bench.cache(), bench.cache()
     await one.store([(named(1), b"[1.0]"), (named(1), b"[1.00]")])
@@ -197,7 +197,7 @@ async def test_a_name_stored_twice_is_counted_once(bench: Bench) -> None:
     assert [b"[1.0]"] == await other.look_up([named(1)])
 
 
-async def test_a_name_stored_twice_is_as_old_as_its_row(bench: Bench) -> None:
+async def test_a_name_stored_twice_is_as_old_as_its_row(bench: Caches) -> None:
     """Its TTL began then too: younger in the index, it would be counted when it is gone."""
     cache = bench.cache(bytes_max=20 * ROW_BYTES)
     await cache.store([(named(99), ROW)])
@@ -209,7 +209,7 @@ async def test_a_name_stored_twice_is_as_old_as_its_row(bench: Bench) -> None:
     assert {named(number) for number in range(20)} == await bench.stored()
 
 
-async def test_rows_that_ended_leave_the_index(bench: Bench) -> None:
+async def test_rows_that_ended_leave_the_index(bench: Caches) -> None:
     """Here one that was stored long ago; Redis deleted its key by itself."""
     cache = bench.cache(ttl_s=60)
     await cache.store([(named(1), ROW), (named(2), ROW)])
@@ -220,7 +220,7 @@ async def test_rows_that_ended_leave_the_index(bench: Bench) -> None:
     assert 2 * ROW_BYTES == await bench.counted()
 
 
-async def test_a_row_ends_with_its_ttl(bench: Bench) -> None:
+async def test_a_row_ends_with_its_ttl(bench: Caches) -> None:
     cache = bench.cache(ttl_s=1)
     await cache.store([(named(1), ROW)])
 
@@ -231,7 +231,7 @@ async def test_a_row_ends_with_its_ttl(bench: Bench) -> None:
     assert 0 == cache.counts.broken.total
 
 
-async def test_a_broken_value_is_a_miss_and_makes_way(bench: Bench) -> None:
+async def test_a_broken_value_is_a_miss_and_makes_way(bench: Caches) -> None:
     cache = bench.cache()
     await bench.redis.set(KEYS.cached(named(1)), sealed(named(1), ROW)[:-1], px=10_000)
     await bench.redis.set(KEYS.cached(named(2)), b"foreign", px=10_000)
@@ -246,7 +246,7 @@ async def test_a_broken_value_is_a_miss_and_makes_way(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("lost", [KEYS.cache_index, KEYS.cache_bytes])
-async def test_a_lost_index_or_sum_begins_anew(bench: Bench, lost: str) -> None:
+async def test_a_lost_index_or_sum_begins_anew(bench: Caches, lost: str) -> None:
     """A Redis short of memory may have evicted it. A wrong sum would be wrong for ever."""
     cache = bench.cache(bytes_max=20 * ROW_BYTES)
     await cache.store([(named(number), ROW) for number in range(10)])
@@ -257,7 +257,7 @@ async def test_a_lost_index_or_sum_begins_anew(bench: Bench, lost: str) -> None:
     assert [ROW] == await cache.look_up([named(0)])
 
 
-async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None:
+async def test_scripts_survive_a_flush_of_the_script_cache(bench: Caches) -> None:
     cache = bench.cache()
     await cache.store([(named(1), ROW)])
     await bench.redis.script_flush()
@@ -266,7 +266,7 @@ async def test_scripts_survive_a_flush_of_the_script_cache(bench: Bench) -> None
 
 
 async def test_what_redis_refuses_is_logged_once_and_raises_nothing(
-    bench: Bench, caplog: pytest.LogCaptureFixture
+    bench: Caches, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache = bench.cache()
     await bench.redis.set(KEYS.cache_index, "no zset", px=10_000)

@@ -146,7 +146,7 @@ class CountingClient(HttpClient):
         return Answer(200, JSON, json.dumps([[{}] * len(text) for text in self.asked[-1]]).encode(), None)
 
 
-class Counting(Replica):
+class CountingReplica(Replica):
     """Computes, unless it does not, and counts by its client."""
 
     def __init__(self, name: str, *, is_away: bool = False, computes: bool = True) -> None:
@@ -184,7 +184,7 @@ async def replies(jobs: list[Job], *upstreams: Replica) -> list[ReplyHeader]:
 
 
 async def test_each_pays_for_their_own_tokens() -> None:
-    upstream = Counting("a")
+    upstream = CountingReplica("a")
 
     found = await replies(counted(["abc"], ["x"], ["abc", "de"], by={0, 2}), upstream)
 
@@ -194,7 +194,7 @@ async def test_each_pays_for_their_own_tokens() -> None:
 
 
 async def test_who_is_alone_pays_what_the_upstream_says() -> None:
-    upstream = Counting("a")
+    upstream = CountingReplica("a")
 
     (found,) = await replies(counted(["abc", "de"], by={0}), upstream)
 
@@ -203,19 +203,19 @@ async def test_who_is_alone_pays_what_the_upstream_says() -> None:
 
 async def test_a_list_with_twins_is_not_what_the_upstream_computed() -> None:
     """Neither its tokens nor its characters are those of the request."""
-    (found,) = await replies(counted(["abc", "abc"], by={0}), Counting("a"))
+    (found,) = await replies(counted(["abc", "abc"], by={0}), CountingReplica("a"))
 
     assert ([3, 3], {"x-compute-type": "cpu"}) == (found.tokens, found.measures)
 
 
 async def test_a_count_that_fails_fails_only_who_asked() -> None:
-    found = await replies(counted(["a"], ["b"], ["c"], by={1}), Counting("a", is_away=True))
+    found = await replies(counted(["a"], ["b"], ["c"], by={1}), CountingReplica("a", is_away=True))
 
     assert [(200, ""), (0, "upstream_unavailable"), (200, "")] == [(reply.status, reply.fault) for reply in found]
 
 
 async def test_a_call_that_moved_is_counted_where_it_was_answered() -> None:
-    away, well = Counting("a", is_away=True, computes=False), Counting("b")
+    away, well = CountingReplica("a", is_away=True, computes=False), CountingReplica("b")
 
     found = await replies(counted(["a"], ["bc"], by={0, 1}), away, well)
 

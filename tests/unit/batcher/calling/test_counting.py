@@ -193,7 +193,7 @@ async def test_started_again_it_asks_again() -> None:
 
 @pytest.mark.parametrize("waits", [False, True])
 async def test_cancelled_at_any_time_nothing_is_left(*, waits: bool) -> None:
-    """Nor a complaint of the loop about an exception that nobody saw: the tests turn those into failures."""
+    """Nor a warning of the event loop about an exception that was never retrieved: the tests turn it into a failure."""
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     count = counting(Upstream(status(422)), job("1", "a"), job("2", "b"))

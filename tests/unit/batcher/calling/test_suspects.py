@@ -22,7 +22,7 @@ from tests.unit.upstreams import NO_CLIENT, LoneTrials
 
 
 class Mortal(Replica):
-    """Hangs up on calls of which it dies; somebody starts it again before it is looked at a second time.
+    """Closes the connection of calls that crash it; it is restarted before its next health check.
 
     Attributes:
         calls: Inputs of each.
@@ -128,7 +128,7 @@ async def test_a_guilty_one_that_was_cut_by_another_ones_trial_is_found_all_the_
 
 
 async def test_a_trial_that_was_hung_up_on_lingers() -> None:
-    """So that whoever was cut with it sees that there was one."""
+    """So that the calls that were cut with it know that there was one."""
     trials = LoneTrials()
     await Mortal(lambda inputs: "deadly" in inputs).answers(texts(["a", "deadly"]), trials)
 

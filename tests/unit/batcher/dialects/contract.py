@@ -45,7 +45,7 @@ class DialectContract:
     def test_the_bytes_of_a_call_are_known_before_it_is_made(
         self, inputs: list[bytes], options: Options | None
     ) -> None:
-        """Or a batch is larger than the upstream takes, and everybody in it gets a 413."""
+        """Or a batch is larger than the upstream takes, and every request in it gets a 413."""
         length = len(self.dialect.compose("/embed", inputs, options).body)
 
         assert length <= self.dialect.envelope_bytes(options) + sum(len(each) + 1 for each in inputs)

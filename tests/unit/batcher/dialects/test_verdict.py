@@ -76,7 +76,7 @@ EVERY_CASE = [
 
 
 def test_whatever_the_status_the_verdict_can_be_carried_out() -> None:
-    """An answer to several jobs is nobody's own; a single job cannot be split; attempts and good answers are finite."""
+    """An answer to several jobs is no job's own; a single job cannot be split; attempts and good answers are finite."""
     for status, jobs, is_verbatim, may_retry in EVERY_CASE:
         verdict = by_status(status, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
         case = (status, jobs, is_verbatim, may_retry, verdict)

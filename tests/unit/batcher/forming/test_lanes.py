@@ -160,7 +160,7 @@ STEPS = st.builds(
 
 
 @dataclass
-class Model:
+class LanesModel:
     """Everything that was added and has not come out again, in order of arrival, which may not be the order of adding."""
 
     held: list[Job] = field(default_factory=list)
@@ -189,7 +189,7 @@ class Model:
 @given(steps=st.lists(STEPS, max_size=20))
 def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adaptive: bool) -> None:
     """Order kept, nothing lost or doubled, limits held, the ready lane with the oldest job first, no job starved."""
-    lanes, model, now_ms = Forming(is_adaptive=is_adaptive), Model(), 0
+    lanes, model, now_ms = Forming(is_adaptive=is_adaptive), LanesModel(), 0
     for number, step in enumerate(steps):
         now_ms += step.gap_ms
         if step.what == "add":
@@ -217,7 +217,7 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
         check_books(lanes, model, step.limits)
 
 
-def check_take(lanes: Forming, model: Model, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
+def check_take(lanes: Forming, model: LanesModel, now: Moment, limits: Limits, *, is_adaptive: bool) -> None:
     ready = model.ready(now, limits, is_adaptive=is_adaptive)
     batch = lanes.take(now, limits, BY_ARRIVAL)
     if batch is None:
@@ -235,7 +235,7 @@ def check_take(lanes: Forming, model: Model, now: Moment, limits: Limits, *, is_
         assert left in jobs or not fits([*jobs, left], limits)
 
 
-def check_books(lanes: Forming, model: Model, limits: Limits) -> None:
+def check_books(lanes: Forming, model: LanesModel, limits: Limits) -> None:
     assert sorted(map(id, lanes)) == sorted(map(id, model.held))
     assert lanes.inputs == inputs_of(model.held)
     assert lanes.has_whole(limits, BY_ARRIVAL) == any(

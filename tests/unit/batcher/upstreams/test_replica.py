@@ -80,7 +80,7 @@ async def test_nor_does_a_count_that_fails(status: int) -> None:
 
 
 async def test_a_route_of_another_model_opens_no_breaker() -> None:
-    """Or whoever asks for `/rerank` takes the upstream from everybody."""
+    """Or a client that sends `/rerank` would disable the upstream for all others."""
     one = upstream(Session(424, tei(OTHER_MODEL)))
     for _ in range(2 * FAILURES_MAX):
         await one.call(Post("/rerank", b""), 1)

@@ -1,4 +1,4 @@
-"""The report: one folder that needs nothing else, with everything that was measured, of a version that can be had again."""
+"""The report: one self-contained folder with everything that was measured, of a version that can be checked out again."""
 
 import re
 import subprocess
@@ -80,7 +80,7 @@ def test_text_is_escaped() -> None:
 
 
 def test_a_report_is_one_folder_that_fetches_nothing(tmp_path: Path) -> None:
-    """Each picture is one file beside the page; no script, no style sheet, no address of anything else."""
+    """Each picture is one file next to the page; there is no script, no style sheet and no link to another host."""
     pytest.importorskip("matplotlib")
     report.write(tmp_path, {"command": "autobatch bench report"}, [COMPARISON, EMPTY], [VERDICT], ["a note"], ROUNDS)
 

@@ -57,7 +57,7 @@ def test_types_are_teis() -> None:
 
 
 def test_overload_and_outage_say_when_to_come_again() -> None:
-    """And nothing else does: whoever repeats an invalid request, or one that took too long, gains nothing."""
+    """And nothing else does: repeating an invalid request, or one that took too long, does not help."""
     assert {429, 503} == RETRY_LATER
 
 

@@ -12,7 +12,7 @@ from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_proxy.requests.joining import join_rows
 from autobatch_shared.contract.errors import UpstreamProtocolError
 
-# Numbers that nobody prints like that: a float that was parsed and printed would show.
+# Unusual spellings of numbers: a float that was parsed and printed would show.
 ROWS = st.lists(st.integers(0, 999), min_size=1, max_size=3).map(
     lambda numbers: b"[%b]" % b",".join(b"%d.50E-07" % number for number in numbers)
 )
