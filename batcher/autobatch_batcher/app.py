@@ -54,7 +54,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
-        cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise anybody
+        cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise its callers
     ) as session:
         pool = Pool([_replica(url, session, dialect, settings) for url in settings.inference_urls])
         caller = Caller(

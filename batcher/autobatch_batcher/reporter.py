@@ -84,7 +84,7 @@ class Reporter:
         was_healthy = upstream.is_healthy
         await upstream.probe()
         if upstream.is_healthy != was_healthy:
-            await self._report()  # at once: somebody may be waiting for readiness
+            await self._report()  # at once: a start may be waiting for readiness
 
     async def _report(self) -> None:
         upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []

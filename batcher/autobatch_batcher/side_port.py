@@ -9,7 +9,7 @@ from autobatch_batcher.upstreams.slots import Pool
 
 
 async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metrics, pool: Pool) -> web.AppRunner:
-    """Serve until the returned runner is cleaned up; `runner.addresses` tells the real port."""
+    """Serve until the returned runner is cleaned up; `runner.addresses` has the real port."""
 
     async def health(_request: web.Request) -> web.Response:
         if reporter.is_healthy:

@@ -246,7 +246,7 @@ class Caller:
 
 
 def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
-    """Return what to tell the tuner of a call: of one that was not good, or whose inputs nobody knows, when it ran."""
+    """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
     units = useful = 0
     if is_good and call.merged is not None:
         units = call.inputs * max([job.longest for job in call.jobs])

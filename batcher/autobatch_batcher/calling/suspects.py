@@ -1,10 +1,10 @@
-"""Calls that the upstream hung up on: it may have died of one of their inputs, and nobody knows of which.
+"""Calls that the upstream hung up on: it may have crashed on one of their inputs, and it is unknown on which.
 
 1. Each different input is tried alone, and no other suspect of any batcher meanwhile: so an upstream that dies then
    has died of this one, and its neighbours in the call, and in others that were cut with it, are cleared. Calls that
-   were cut while somebody's suspect was tried are most likely innocent, and are first tried as they were.
+   were cut while another suspect was tried are most likely innocent, and are first tried as they were.
 2. Nothing is tried before the upstream is back, and suspects hold no slot while they wait.
-3. One that it died of again is given up. An upstream that hangs up and lives on has an outage, for which nobody's input
+3. One that it died of again is given up. An upstream that hangs up and lives on has an outage, for which no input
    is to blame.
 """
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_MS = 10_000  # for an upstream to come back: what a small model takes to start again
 LOOK_EVERY_S = 0.05
-LINGER_MS = 300  # after a hang-up, so that whoever was cut with it sees what it was about
+LINGER_MS = 300  # after a hang-up, so that the other calls that were cut see that a trial ran
 TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
 DIED_TWICE = "The request was given up after the upstream died twice while working on it"
 
@@ -135,7 +135,7 @@ class Suspects:
     async def _try_once(
         self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering
     ) -> list[JobOutcome]:
-        """Make one call when the upstream is back and nobody else tries."""
+        """Make one call when the upstream is back and no other trial runs."""
         until_ms = min(self._clock.now_ms() + PATIENCE_MS, max(job.header.deadline for job in jobs))
         while not ((upstream.is_healthy or await upstream.listens()) and await self._begin()):
             if self._clock.now_ms() >= until_ms:
@@ -150,7 +150,7 @@ class Suspects:
             linger_ms = 0
         finally:
             slot.release()
-            if self._clock.now_ms() < ends_ms:  # else it may be somebody else's by now
+            if self._clock.now_ms() < ends_ms:  # else it may be another batcher's by now
                 with suppress(QueueUnavailable):  # then it ends with its TTL
                     await self._trials.end_trial(linger_ms)
         return replies

@@ -184,7 +184,7 @@ class WorkingLoop:
             if await self._queue.watch(WATCH_BLOCK_S):
                 self._claims.may_have_jobs = True
         except QueueUnavailable:
-            await pause(self._lease.beat_s)  # the next turn's claim tells what is wrong
+            await pause(self._lease.beat_s)  # the next turn's claim fails with the reason
         finally:
             self._watch = None
             self._bell.ring()

@@ -19,7 +19,7 @@ from autobatch_shared.contract.options import Options
 TOKENIZE = "/tokenize"
 TOKENS_HEADER = "x-compute-tokens"
 
-# Said with status 424 of a route or an option that another model has: to everybody, and whenever it is asked.
+# Said with status 424 of a route or an option that another model has: to every client, whenever it is asked.
 _is_of_another_model = re.compile(
     rb'\s*\{"error":"Backend error: (?:[Mm]odel is not an? [\w -]+|`\w+` is not available for SPLADE models)",'
     rb'"error_type":"Backend"\}\s*'

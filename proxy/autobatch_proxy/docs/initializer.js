@@ -2,7 +2,7 @@
 SwaggerUIBundle({
   url: "/api-doc/openapi.json",
   dom_id: "#page",
-  deepLinking: true, // an operation's address can be sent to somebody
+  deepLinking: true, // an operation has an address that can be shared
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0, // the list of schemas is there, and closed
   validatorUrl: null, // else a document is sent to a public validator for its badge

@@ -131,7 +131,7 @@ class WholeResponse(web.StreamResponse):
         """Write everything."""
         transport = request.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
+            raise ConnectionResetError("the client disconnected")
         self._stays = request.keep_alive and self._keep_alive is not False
         body = self._json
         transport.write(

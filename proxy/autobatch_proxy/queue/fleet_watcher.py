@@ -20,11 +20,11 @@ ROOT_ROUTES: dict[ModelKind, str] = {
     "reranker": "/rerank",
 }
 LOOK_EVERY_S = 1.0
-LOOK_EVERY_UNHEALTHY_S = 0.1  # somebody may be waiting for readiness
+LOOK_EVERY_UNHEALTHY_S = 0.1  # a start may be waiting for readiness
 
 
 class FleetWatcher:
-    """Keeps `fleet` true to within about a second; empty while Redis is away.
+    """Keeps `fleet` true to within about a second; empty while Redis is unavailable.
 
     Args:
         control: Where the reports are.

@@ -53,7 +53,7 @@ class Refusal(web.StreamResponse):
         """Write everything."""
         transport = request.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client has gone")
+            raise ConnectionResetError("the client disconnected")
         status = b"%d %b" % (self._refused, self._refused.phrase.encode())
         transport.write(
             b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\nDate: %b\r\n\r\n"
