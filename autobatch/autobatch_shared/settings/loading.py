@@ -165,11 +165,7 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
     A word that stands where no flag can be is named only before the first flag: behind one it may be half of a secret.
     argparse would refuse the others too, but not together with other faults, and it prints their values.
     """
-    names = {"help"}
-    for name, field in cls.model_fields.items():
-        names.update(names_of(name, field))
-        if field.annotation is bool:
-            names.update(f"no_{each}" for each in names_of(name, field))
+    names = _flag_names(cls)
     known = {_as_flag(name) for name in names}
     kept: list[str] = []
     unknown: list[str] = []
@@ -180,12 +176,8 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
         if is_flag or not is_value:
             flag, equals, _ = word.partition("=")
             is_known = flag in known or word == "-h"
-            if not is_known and last and not is_flag:
-                unknown.append(f"{last}: takes one value")
-            elif not is_known and is_value and _is_secret(last):
-                unknown.append(f"{last}: has no value; one that begins with dashes goes behind a `=`")
-            elif not is_known:
-                unknown.append(f"{flag}: no such flag{advice(_name_of(flag), names, _as_flag) if is_flag else ''}")
+            if not is_known:
+                unknown.append(_flag_fault(flag, last, names, is_flag=is_flag, is_value=is_value))
             is_value = is_flag and not equals
             last = flag if is_flag else last
         else:
@@ -193,6 +185,25 @@ def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[s
         if is_known:
             kept.append(word)
     return kept, unknown
+
+
+def _flag_names(cls: type[CommonSettings]) -> set[str]:
+    """All names of the settings, and those that turn one off."""
+    names = {"help"}
+    for name, field in cls.model_fields.items():
+        names.update(names_of(name, field))
+        if field.annotation is bool:
+            names.update(f"no_{each}" for each in names_of(name, field))
+    return names
+
+
+def _flag_fault(flag: str, last: str, names: set[str], *, is_flag: bool, is_value: bool) -> str:
+    """What is wrong with a word that is not a known flag, behind the flag `last`, which takes it as its value or not."""
+    if last and not is_flag:
+        return f"{last}: takes one value"
+    if is_value and _is_secret(last):
+        return f"{last}: has no value; one that begins with dashes goes behind a `=`"
+    return f"{flag}: no such flag{advice(_name_of(flag), names, _as_flag) if is_flag else ''}"
 
 
 def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
