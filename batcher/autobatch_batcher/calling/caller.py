@@ -1,6 +1,6 @@
 """Turn a batch into one outcome a job, whatever the upstream does: call, retry, split, give up.
 
-Faults are raised in trials only.
+Faults are raised in trials only. More than 250 lines, because calling, retrying, splitting and answering are one story.
 """
 
 import asyncio
