@@ -16,10 +16,9 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
-from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.drain_rate import DrainRate
-from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.limits import BatchShape, Limits
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
 from autobatch_shared.bell import Bell, pause

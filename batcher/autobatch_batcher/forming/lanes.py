@@ -12,9 +12,9 @@ from enum import StrEnum
 
 import msgspec
 
-from autobatch_batcher.forming.shaping import BatchShape, pick
+from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.limits import BatchShape, Limits
 from autobatch_shared.contract.options import Options
 
 

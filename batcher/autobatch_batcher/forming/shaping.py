@@ -14,25 +14,11 @@ can cost more than its inputs one by one, and under backlog jobs of like length 
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import msgspec
-
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.limits import BatchShape, Limits
 
 LENGTH_DOUBT = 0.125  # characters tell tokens only so well: texts of 12 words differ by that and have equally many
 WINDOW_MIN = 8  # of fewer jobs a third is no choice
-
-
-class BatchShape(msgspec.Struct, frozen=True):
-    """How the lengths of a batch's inputs are bounded, as the upstream's calls taught.
-
-    Attributes:
-        padding_max: Units of padding in one batch; None: lengths do not count.
-        units_max: (inputs + 1) times the longest; None: no limit.
-    """
-
-    padding_max: float | None
-    units_max: int | None
 
 
 class _Filling:

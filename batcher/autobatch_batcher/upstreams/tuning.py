@@ -9,8 +9,8 @@ another at the upstream is not charged for that wait, and calls that run at the 
 
 import msgspec
 
-from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.climbing import Climber, Setting
+from autobatch_batcher.upstreams.limits import BatchShape
 
 MEMORY = 0.98  # weight of the past at each call: about the last fifty count
 CALLS_MIN = 8  # before that the defaults are better than a fit

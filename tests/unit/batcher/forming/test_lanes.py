@@ -12,9 +12,8 @@ from autobatch_batcher.calling.calls import call_for, merge
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, batch_of
 from autobatch_batcher.forming.policy import CallMoment, policy_named
-from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import Limits, configured
+from autobatch_batcher.upstreams.limits import BatchShape, Limits, configured
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.forming.shaping import BatchShape
 from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
+from autobatch_batcher.upstreams.limits import BatchShape
 from autobatch_batcher.upstreams.tuning import PADDING_DEFAULT, CostModel, Sample, Tuner
 from tests.unit.upstream_models import ModelledUpstream, drive
 
