@@ -5,10 +5,10 @@ Adding to a metric that several processes share takes 1 us and more, adding here
 
 
 class Count:
-    """One number.
+    """A number that grows.
 
     Attributes:
-        total: Since the process began: to be added to.
+        total: What was counted since the process began; who counts adds to it.
     """
 
     __slots__ = ("_taken", "total")

@@ -15,9 +15,9 @@ class Periodic:
     """A task of its own.
 
     Args:
-        name: For the logs.
+        name: The task's name in the logs.
         work: Does one round and returns the seconds until the next.
-        after_failure_s: Until the next round when one has failed.
+        after_failure_s: Seconds until the next round after one that failed.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ class Job(msgspec.Struct, frozen=True):
     """A claimed job.
 
     Attributes:
-        header: As in its frame.
+        header: The header of its frame.
         body: JSON array of `header.n` inputs; any bytes when verbatim.
         is_retried: Whether a batcher died with it before.
     """

@@ -20,9 +20,9 @@ def cache_name(model: str, route: str, options: Options | None, raw_input: bytes
     """Return the name of one row: 32 hex digits.
 
     Args:
-        model: From `autobatch_shared.contract.cards.common_identity`.
+        model: The upstreams' identity, from `autobatch_shared.contract.cards.common_identity`.
         route: Path at the upstream, such as `/embed`.
-        options: As in the job's header.
+        options: How the input is computed, as in the job's header; None: all defaults.
         raw_input: One input as it stands in the client's body, JSON.
     """
     # Half a surrogate pair is not UTF-8; passing it on keeps names apart and cannot fail.

@@ -20,12 +20,12 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         model: Name or path of the weights; never empty.
-        revision: Of the weights; None where the upstream does not say.
-        dtype: Of the computation, such as `float32`.
-        kind: Of the model.
-        pooling: How token vectors become one.
-        dimension: Components of a vector.
-        input_tokens_max: Where long inputs are cut.
+        revision: Revision of the weights; None where the upstream does not say.
+        dtype: Number type of the computation, such as `float32`; None where the upstream does not say.
+        kind: What the model computes.
+        pooling: How token vectors become one; None where the upstream does not say.
+        dimension: Number of components of a vector; None where the upstream does not say.
+        input_tokens_max: Tokens after which an input is cut or refused.
         cuts_inputs: Whether inputs that are too long are cut without being asked for; None where it is unknown.
         details: Whatever else decides an answer, such as a classifier's labels, as canonical JSON.
     """
@@ -42,16 +42,16 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Card(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One upstream's.
+    """What one upstream serves.
 
     Attributes:
         name: What clients call the model; empty while it is unknown.
-        kind: Of the model: it decides what `POST /` means.
-        identity: None where the upstream does not say which model it has.
-        inputs_max: Inputs in one call.
-        in_flight_inputs_max: Inputs in all calls that run at the same time.
+        kind: What the model computes, which decides what `POST /` means.
+        identity: What decides its vectors; None where the upstream does not say which model it has.
+        inputs_max: The most inputs in one call.
+        in_flight_inputs_max: The most inputs in all calls that run at the same time.
         input_tokens_max: Tokens after which an input is cut or refused.
-        about: What clients are told that ask for the upstream's own description; a member each, as it was sent.
+        about: The members of the upstream's own description, each as it was sent; `/info` shows them.
     """
 
     name: str = ""

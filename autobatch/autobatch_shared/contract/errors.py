@@ -155,7 +155,7 @@ class FrameOfAnotherVersion(MalformedFrame):
 
     Attributes:
         job: The id of its job.
-        version: That other version.
+        version: The version of the frame.
     """
 
     code = "frame_of_another_version"

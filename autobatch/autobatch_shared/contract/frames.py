@@ -43,17 +43,17 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         id: `<worker>.<number>`, unique for ever.
-        n: Inputs in the body, 1 for a verbatim one that was not taken apart.
-        at: Arrival, unix ms of Redis's clock.
-        deadline: When the client's request times out, unix ms of Redis's clock.
+        n: Number of inputs in the body, at least 1; 1 for a verbatim body that was not taken apart.
+        at: When the job arrived, unix milliseconds of Redis's clock.
+        deadline: When the client's request times out, unix milliseconds of Redis's clock.
         route: Path at the upstream, such as `/embed`.
         kind: `merge` may share a call with its lane; `solo` is put together and cut like that, but alone;
             `verbatim` is sent as it came.
         options: How its inputs are computed; None: all defaults.
-        content_type: Of a verbatim body, as the client sent it.
+        content_type: The content type of a verbatim body, as the client sent it; None where it sent none.
         longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
-        is_counted: Whether the reply shall say how many tokens its inputs are.
-        wants_each: Whether of each of them rather than of all together.
+        is_counted: Whether the reply has to say how many tokens its inputs are.
+        wants_each: Whether the reply has to say so for each input rather than for all together.
     """
 
     id: str
@@ -73,14 +73,15 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a job.
 
     Attributes:
-        id: The job's.
+        id: The id of the job.
         status: The upstream's own HTTP status, from 200 to 599; 0 when `fault` speaks instead.
         fault: `code` of an error of `autobatch_shared.contract.errors`; the body is then its message.
-        content_type: Of the body.
-        queue_us: From the arrival of the job to the call that answered it; microseconds, as exact as milliseconds.
-        upstream_us: How long that call took.
-        batch: Inputs in that call; 0 when there was none.
-        tokens: Where they were asked for: of each input, or one number for all; empty where the upstream cannot count.
+        content_type: The content type of the body.
+        queue_us: Microseconds, exact to a millisecond, from the job's arrival to the call that answered it.
+        upstream_us: Microseconds that this call took.
+        batch: Number of inputs in this call; 0 when there was none.
+        tokens: Number of tokens of each input, or one number for all of them; empty where they were not asked for or
+            the upstream cannot count.
         measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.
     """
 
@@ -113,7 +114,7 @@ def decode_job(frame: bytes) -> tuple[JobHeader, bytes]:
     """Return header and body of a job frame.
 
     Raises:
-        FrameOfAnotherVersion: To be answered by `version_fault`.
+        FrameOfAnotherVersion: It is of another version, and `version_fault` makes the answer to it.
         MalformedFrame: Truncated, altered, or no job.
     """
     line, body = _split(frame)

@@ -12,11 +12,11 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         truncate: Whether inputs that are too long are cut; None: as the upstream was started.
-        truncation_direction: The end at which they are cut.
-        prompt_name: Of a prompt that the upstream puts before each input; None: its default one.
-        normalize: Whether vectors have length 1.
-        dimensions: Components of a vector; None: all.
-        raw_scores: Whether scores are given as the model computes them.
+        truncation_direction: The end at which inputs are cut.
+        prompt_name: Name of the prompt that the upstream puts before each input; None: its default prompt.
+        normalize: Whether vectors are scaled to length 1.
+        dimensions: Number of components of a vector; None: all.
+        raw_scores: Whether scores are returned as the model computes them, not scaled.
     """
 
     truncate: bool | None = None

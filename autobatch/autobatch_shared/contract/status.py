@@ -16,11 +16,11 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     """One upstream as one batcher sees it.
 
     Attributes:
-        url: Where it is, without credentials.
+        url: Its URL, without credentials.
         is_healthy: Whether its last probe or call went well.
-        batch_inputs_max: Inputs that one call to it may have.
-        in_flight: Inputs that it is working on for this batcher.
-        request_bytes_max: A longer body of a request may become a call that is too large for it.
+        batch_inputs_max: The most inputs that one call to it may have.
+        in_flight: Number of inputs that it is working on for this batcher.
+        request_bytes_max: Bytes of a request's body above which its call may be too large for this upstream.
         card: What it serves.
     """
 
@@ -36,11 +36,11 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     """One batcher.
 
     Attributes:
-        at: When it reported, unix ms of Redis's clock.
-        held: Inputs claimed and not yet sent.
-        upstreams: In the order of INFERENCE_URL.
+        at: When it reported, unix milliseconds of Redis's clock.
+        held: Number of inputs that it has claimed and not yet sent.
+        upstreams: Its upstreams, in the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
-        frame_version: Of the frames that it reads; 1 where it does not say.
+        frame_version: The version of the frames that it reads; 1 where it does not say.
     """
 
     at: int
@@ -54,9 +54,9 @@ class Ahead(msgspec.Struct, frozen=True):
     """What a job that is pushed now would come behind.
 
     Attributes:
-        usual: Inputs that wait in the queue.
-        bulk: Inputs that wait in the bulk queue.
-        claimed: Jobs that batchers have claimed and not answered.
+        usual: Number of inputs that wait in the queue.
+        bulk: Number of inputs that wait in the bulk queue.
+        claimed: Number of jobs that batchers have claimed and not answered.
     """
 
     usual: int = 0
@@ -75,13 +75,13 @@ class Fleet:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown.
         answers_our_frames: Whether each of them reads our frames or answers that it does not: none puts them aside without
             an answer.
-        upstreams: Of all batchers, the healthy ones first.
+        upstreams: The upstreams of all batchers, the healthy ones first.
         is_healthy: Whether there is a live batcher with a healthy upstream.
         identity: The one identity of all healthy upstreams; None where they differ or one is unknown.
         card: The first card that names its model, of a healthy upstream if any is.
-        batch_inputs_max: Inputs that every upstream takes in one call.
+        batch_inputs_max: The most inputs that every upstream takes in one call.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
-        request_bytes_max: A longer body may become a call that one of the upstreams does not take.
+        request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
     """
 
     def __init__(self, reports: Iterable[bytes], now_ms: int) -> None:

@@ -38,11 +38,11 @@ class Claim:
 
     Attributes:
         redis_ms: Redis's clock at the claim.
-        queued: Jobs still in the queue.
-        queued_bulk: Jobs still in the bulk queue.
-        dropped: Jobs that were not claimed, because their client had gone.
-        retried: Frames of batchers that died.
-        fresh: Frames in the order of their arrival.
+        queued: Number of jobs still in the queue.
+        queued_bulk: Number of jobs still in the bulk queue.
+        dropped: Number of jobs that were not claimed, because their client had disconnected.
+        retried: Frames that were claimed by batchers that died.
+        fresh: Frames of the queue, in the order of their arrival.
         bulk: Frames of the bulk queue, in the order of their arrival.
     """
 
@@ -59,12 +59,12 @@ class BatcherQueue:
     """The batcher's end.
 
     Args:
-        link: For commands that return at once.
-        watch_link: For the one blocking read.
-        keys: Of the namespace.
+        link: The connection for commands that return at once.
+        watch_link: The connection for the one blocking read.
+        keys: The names of the namespace's keys.
         batcher: This batcher's id.
-        lease_ms: How long the others wait before they take a silent batcher's jobs.
-        reply_ttl_ms: How long a reply waits to be read.
+        lease_ms: Milliseconds after which the other batchers take over the jobs of a silent one.
+        reply_ttl_ms: Milliseconds that a reply waits to be read.
     """
 
     def __init__(
@@ -116,9 +116,9 @@ class BatcherQueue:
         """Take the oldest jobs into this batcher's record.
 
         Args:
-            inputs: Wanted of the queue.
-            retried: Jobs wanted of batchers that died.
-            bulk: Inputs wanted of the bulk queue, however many the queue has.
+            inputs: Number of inputs wanted from the queue.
+            retried: Number of jobs wanted of those that batchers held when they died.
+            bulk: Number of inputs wanted from the bulk queue, however many the queue has.
             fill: Inputs below which the bulk queue fills up what the queue did not give.
             at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
         """

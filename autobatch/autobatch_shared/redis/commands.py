@@ -83,8 +83,8 @@ class Script:
     """One `.lua` file, run by its hash; sent whole only when the server does not know it yet.
 
     Args:
-        name: Of the file, without its ending.
-        keys: Its KEYS.
+        name: The file's name without its ending.
+        keys: The script's KEYS.
         fixed: The ARGV that are the same in each run; those of a run follow them.
     """
 

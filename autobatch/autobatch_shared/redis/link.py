@@ -33,10 +33,10 @@ class RedisLink:
     """A connection that keeps itself alive. Call `start` inside the loop, `close` at the end.
 
     Args:
-        address: From `Address.from_url`.
-        name: Shown by `CLIENT LIST`.
-        silence_max_s: Commands that wait so long for any byte mean a dead peer (it is noticed after half of this to
-            the whole of it); half must exceed the longest blocking command on this link.
+        address: The server's address, from `Address.from_url`.
+        name: The connection's name, which `CLIENT LIST` shows.
+        silence_max_s: Seconds that commands wait for any byte before the peer counts as dead, which is noticed after
+            half to the whole of it; half must exceed the longest blocking command on this link.
     """
 
     def __init__(self, address: Address, name: str, silence_max_s: float = 2.0) -> None:

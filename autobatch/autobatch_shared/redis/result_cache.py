@@ -42,15 +42,15 @@ class CacheCounts:
 
 
 class ResultCache:
-    """Looks rows up and stores them, by the names of `cache_naming.cache_name`.
+    """Looks rows up and stores them, by the names of `cache_names.cache_name`.
 
     Args:
-        link: For commands that return at once.
-        keys: Of the namespace.
-        counts: Added to.
-        ttl_s: How long a row is kept, at least 1.
-        bytes_max: What all rows may take of Redis, with their keys and the index. The allocator rounds each row up, by
-            7 % at 4.8 kB and 15 % at 12.5 kB: that comes on top.
+        link: The connection for commands that return at once.
+        keys: The names of the namespace's keys.
+        counts: The counters that this cache adds to.
+        ttl_s: Seconds that a row is kept, at least 1.
+        bytes_max: The most bytes of Redis for all rows, with their keys and the index. The allocator rounds each row
+            up, by 7 % at 4.8 kB and 15 % at 12.5 kB: that comes on top.
     """
 
     def __init__(self, link: Commands, keys: Keys, counts: CacheCounts, *, ttl_s: int, bytes_max: int) -> None:

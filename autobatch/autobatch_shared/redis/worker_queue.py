@@ -28,13 +28,13 @@ class WorkerQueue:
     """The worker's end.
 
     Args:
-        link: For commands that return at once.
-        inbox_link: For the one blocking read.
-        keys: Of the namespace.
+        link: The connection for commands that return at once.
+        inbox_link: The connection for the one blocking read.
+        keys: The names of the namespace's keys.
         worker: This worker's id, letters and digits only.
 
     Attributes:
-        ahead: What there was after the last push.
+        ahead: What waited or was claimed after the last push.
     """
 
     def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
@@ -55,8 +55,8 @@ class WorkerQueue:
         """Append the frames of several requests, each wholly or not at all.
 
         Args:
-            requests: Whether it is bulk, which fills what room the others leave, and its frames.
-            waiting_max: Inputs that may wait in one queue.
+            requests: For each request, whether it is bulk, and its frames.
+            waiting_max: The most inputs that may wait in one queue.
 
         Returns:
             The indices of the requests that were refused because more would wait.

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 
 class Choice(NamedTuple):
-    """One word.
+    """What one word of a setting means.
 
     Attributes:
-        place: `<module>:<class>`.
-        meaning: For the settings' documents.
+        place: The class that the word names, as `<module>:<class>`.
+        meaning: What the settings' documents say about the word.
     """
 
     place: str

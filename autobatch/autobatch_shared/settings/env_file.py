@@ -18,8 +18,8 @@ class EnvFile(NamedTuple):
     """A file that was read.
 
     Attributes:
-        names: In lower case, each once.
-        faults: What is wrong with its lines. No value is in them.
+        names: The names of its settings in lower case, each once.
+        faults: What is wrong with its lines, a sentence each; no value is in them.
         is_whole: Whether each line was understood.
     """
 

@@ -15,11 +15,11 @@ class Foreign:
     """One foreign name, in capitals as in the environment.
 
     Attributes:
-        name: In the environment; as a flag and in a file it is spelt as ours are.
+        name: Its spelling in the environment; as a flag and in a file it is spelt as ours are.
         whose: The system that has it.
-        setting: The setting that it is here, in lower case; empty: it is refused.
+        setting: The setting that it stands for here, in lower case; empty: it is refused.
         instead: What to use where it is refused.
-        is_unmistakable: No other program has this name, so that it is worth a warning in the environment too.
+        is_unmistakable: Whether no other program has this name, so that it is worth a warning in the environment too.
     """
 
     name: str
@@ -56,7 +56,7 @@ FOREIGN: tuple[Foreign, ...] = (
         instead="leave it out: every answer has the headers x-batch-size and server-timing",
         is_unmistakable=True,
     ),
-    # Auto-batching proxy (Rust, axum) with a config.toml. Its `debug = true` is understood there: `settings_load`.
+    # Auto-batching proxy (Rust, axum) with a config.toml. Its `debug = true` is understood there: `settings.loading`.
     Foreign("MAX_CONCURRENT_WORKERS", "axum proxy with config.toml", setting="max_concurrent_batches"),
     Foreign("DEBUG", "axum proxy with config.toml", instead="use LOG_LEVEL=debug"),
     Foreign(

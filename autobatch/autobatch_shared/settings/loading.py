@@ -2,7 +2,7 @@
 
 Every fault is printed, not only the first, and the process ends with status 2. Values of secrets are never printed.
 A name that no process has is a fault in both files and among the flags. The environment is full of other programs' names,
-so there it is worth a remark at most: `settings_remarks`.
+so there it is worth a remark at most: `settings.remarks`.
 """
 
 import difflib
@@ -135,9 +135,9 @@ def advice(name: str, known: Collection[str], spelt: Callable[[str], str]) -> st
     """Return what to use in place of a name that is no setting, behind the words that say so; empty: unknown.
 
     Args:
-        name: In lower case, words joined by underscores.
+        name: The name that is no setting, in lower case, words joined by underscores.
         known: The names that would be understood, in the same form.
-        spelt: How such a name is written where this one was.
+        spelt: Returns how such a name is written where this one was.
     """
     if row := refused(name):
         return f"; {row.instead}"

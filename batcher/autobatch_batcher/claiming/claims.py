@@ -32,13 +32,13 @@ class Claims:
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
-        queued: Other jobs that waited after the last claim.
+        queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
 
     Args:
-        queue: Where jobs are claimed.
-        lanes: Where they wait.
-        clock: Redis's clock, kept in step here.
-        metrics: Counts what is dropped.
+        queue: The batcher's end of the queue, from which jobs are claimed.
+        lanes: Hold the claimed jobs until they are sent.
+        clock: Redis's clock, set anew by each claim.
+        metrics: Counts the jobs that are dropped.
     """
 
     def __init__(self, queue: BatcherQueue, lanes: Lanes, clock: RedisClock, metrics: Metrics) -> None:
@@ -58,12 +58,12 @@ class Claims:
         """Claim jobs and put them into the lanes. Return the inputs that came, bulk work not counted.
 
         Args:
-            inputs: Wanted, beside what is held.
-            call_inputs_max: Inputs in one call: bulk work is claimed to fill one, not to wait here.
+            inputs: Number of inputs wanted, beside those that are held.
+            call_inputs_max: The most inputs in one call: bulk work is claimed to fill one, not to wait here.
             at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
 
         Raises:
-            QueueUnavailable: What was claimed, if anything, is fetched by `recover`.
+            QueueUnavailable: Redis did not answer; what was claimed, if anything, is fetched by `recover`.
         """
         held = self._lanes.inputs
         had_bulk = self.has_bulk
@@ -114,7 +114,7 @@ class Claims:
         """Give up the claims of jobs for which an answer would come too late; their workers answer 504 in time.
 
         Args:
-            call_s: The least that a call takes.
+            call_s: Seconds that a call takes at least.
         """
         expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms() + int(call_s * 1000))]
         if expired:

@@ -19,13 +19,13 @@ class Lease:
 
     Attributes:
         beat_s: Seconds between two renewals.
-        next_beat_mono_s: When the next one is due.
+        next_beat_mono_s: When the next renewal is due, on the monotonic clock.
 
     Args:
-        queue: Where jobs are claimed.
-        claims: Lost with the lease.
+        queue: The batcher's end of the queue, which renews and reaps leases.
+        claims: The claims that are lost with the lease.
         metrics: Counts what became of the jobs of other batchers.
-        lease_ms: As given to the queue.
+        lease_ms: The lease's length in milliseconds, the same as the queue's.
     """
 
     def __init__(self, queue: BatcherQueue, claims: Claims, metrics: Metrics, lease_ms: int) -> None:

@@ -37,14 +37,14 @@ class WorkingLoop:
 
     Args:
         queue: The batcher's end of the queue, over `link`.
-        link: Watched for outages.
+        link: The connection to Redis; it is watched for outages.
         pool: The upstreams.
         caller: Makes the calls.
         lanes: Hold what was claimed.
         policy: Decides how much is claimed and which batch leaves.
-        clock: Redis's clock, kept in step here.
-        metrics: Of this process.
-        lease_ms: As given to the queue.
+        clock: Redis's clock, set anew by each claim.
+        metrics: Counts what this process does.
+        lease_ms: The lease's length in milliseconds, the same as the queue's.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ class AdaptivePolicy:
     """Sends at once what an idle upstream could compute, and lets the rest of a burst come where bursts are usual.
 
     Args:
-        wait_max_ms: The longest wait for companions, from a job's arrival.
+        wait_max_ms: The longest wait for companions, in milliseconds from a job's arrival.
     """
 
     def __init__(self, wait_max_ms: int) -> None:

@@ -11,7 +11,7 @@ class FullPolicy(AdaptivePolicy):
     """Sends what is full, and what has waited as long as it may.
 
     Args:
-        wait_max_ms: The longest wait for companions, from a job's arrival.
+        wait_max_ms: The longest wait for companions, in milliseconds from a job's arrival.
     """
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:

@@ -31,12 +31,12 @@ class Batch(msgspec.Struct, frozen=True):
     """Jobs of one lane, the oldest first or by length.
 
     Attributes:
-        jobs: At least one.
-        reason: Why they left.
-        inputs: Of their call: twins share theirs.
-        longest: Length of the longest input.
-        useful: Sum of the lengths: what an upstream that does not pad computes.
-        oldest_ms: When the oldest job arrived, on Redis's clock.
+        jobs: The jobs that left together, at least one.
+        reason: Why the batch left when it did.
+        inputs: Number of inputs of its call, where jobs with the same body share theirs.
+        longest: Length of the longest input, in the unit of `JobHeader.longest`.
+        useful: Sum of the inputs' lengths: what an upstream that does not pad computes.
+        oldest_ms: When the oldest job arrived, unix milliseconds of Redis's clock.
     """
 
     jobs: tuple[Job, ...]
@@ -65,10 +65,10 @@ class Lanes:
     """All jobs that this batcher holds and has not sent.
 
     Attributes:
-        inputs: In all of them.
+        inputs: Number of inputs of all jobs that are held.
 
     Args:
-        envelope_bytes: Returns the bytes of a call beside its inputs.
+        envelope_bytes: Returns how many bytes a call with these options has beside its inputs.
     """
 
     def __init__(self, envelope_bytes: Callable[[Options | None], int]) -> None:

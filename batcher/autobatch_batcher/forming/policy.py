@@ -18,13 +18,13 @@ class ClaimMoment(msgspec.Struct, frozen=True, kw_only=True):
     """A moment at which jobs may be claimed: a call could be made.
 
     Attributes:
-        limits: Of the next call.
-        shape: Of the next call.
+        limits: The upstream's limits for the next call.
+        shape: How the lengths of the next call's inputs are bounded.
         may_have_jobs: Whether a claim may bring something.
         queued: Jobs that were left in the queue by the last claim.
         slots_free: Calls that could be made now; 0 where the next one is the trial of an upstream.
-        calls_in_flight: To all upstreams.
-        call_fixed_s: What a call costs whatever it carries, in seconds.
+        calls_in_flight: Calls in flight to all upstreams together.
+        call_fixed_s: Seconds that a call costs whatever it carries.
         was_blocked: Whether every slot was taken since the last claim.
         is_draining: Whether this batcher is about to stop.
     """
@@ -44,8 +44,8 @@ class Wanted(msgspec.Struct, frozen=True):
     """How much to claim, and when.
 
     Attributes:
-        inputs: Beside what is held; 0: nothing is to be claimed.
-        call_inputs_max: Inputs of one call.
+        inputs: Number of inputs to claim, beside those that are held; 0: nothing is to be claimed.
+        call_inputs_max: The most inputs in one call.
         linger_s: Seconds to wait before the claim, while the queue fills.
     """
 
@@ -58,9 +58,9 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     """A moment at which a batch may leave.
 
     Attributes:
-        limits: Of its call.
-        shape: Of its call.
-        now_ms: Redis's clock.
+        limits: The upstream's limits for the batch's call.
+        shape: How the lengths of the batch's inputs are bounded.
+        now_ms: The time now, unix milliseconds of Redis's clock.
         is_idle: Whether the upstream has no call in flight, so that waiting for companions would only be a wait.
         is_draining: Whether this batcher is about to stop.
     """

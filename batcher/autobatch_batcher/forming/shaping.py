@@ -62,10 +62,10 @@ def pick(jobs: Sequence[Job], limits: Limits, shape: BatchShape, envelope_bytes:
     """Return the jobs of the next batch, the oldest among them.
 
     Args:
-        jobs: Of one lane, oldest first, at least one.
-        limits: Of the call; a job that exceeds them alone is taken alone.
-        shape: Of the call.
-        envelope_bytes: Bytes of the call beside its inputs.
+        jobs: At least one job, all of one lane, the oldest first.
+        limits: The limits of the upstream's next call; a job that alone exceeds them is taken alone.
+        shape: How the lengths of the call's inputs are bounded.
+        envelope_bytes: Bytes that the call has beside its inputs.
     """
     begin = partial(_Filling, limits, shape, envelope_bytes)
     by_arrival = _by_arrival(jobs, begin)

@@ -40,7 +40,7 @@ class UpSettings(ProxySettings, BatcherSettings, EmbedderSettings):
 
 
 def flags_as_environment(argv: Sequence[str]) -> dict[str, str]:
-    """Return the given flags under the names that the processes read. `argv` has passed `settings_load.read`."""
+    """Return the given flags under the names that the processes read. `argv` has passed `settings.loading.read`."""
     given = CliSettingsSource(UpSettings, cli_prog_name="autobatch up", cli_parse_args=list(argv))()
     return {name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
 

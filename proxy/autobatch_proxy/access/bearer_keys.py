@@ -16,7 +16,7 @@ class Access:
     """The keys of this worker.
 
     Args:
-        keys: Any one of them opens every route; none: no route needs one.
+        keys: The keys, each of which opens every route; none: no route needs one.
     """
 
     def __init__(self, keys: Iterable[str]) -> None:

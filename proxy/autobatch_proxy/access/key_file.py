@@ -32,8 +32,8 @@ class KeyFile:
     """Watches a file of keys. A change that cannot be read leaves the keys as they were.
 
     Args:
-        path: Of the file.
-        take: Called with the keys after each change.
+        path: The path of the file.
+        take: Is called with all keys of the file after each change.
     """
 
     def __init__(self, path: str, take: Callable[[Sequence[str]], None]) -> None:

@@ -45,7 +45,7 @@ def as_openai(status: int, body: bytes) -> bytes:
 
     Args:
         status: HTTP status, 400 or more.
-        body: In one of TEI's shapes, or plain text, or empty.
+        body: The error's body in one of TEI's shapes, plain text, or empty.
     """
     said = _said(body)
     message = said.get("message") or said.get("error") or TEXTS.get(status) or "The request failed"
@@ -59,7 +59,7 @@ def as_json(status: int, body: bytes) -> bytes:
 
     Args:
         status: HTTP status, 400 or more.
-        body: In TEI's shape, or plain text, or empty.
+        body: The error's body in TEI's shape, plain text, or empty.
     """
     if body.startswith(b"{"):
         return body

@@ -78,8 +78,8 @@ def _answer(
     Args:
         row: Writes one embedding.
         is_one: Whether the input was one text.
-        rows: JSON array.
-        facts: Tokens that are unknown are written as 0, which no request has.
+        rows: The embeddings as a JSON array.
+        facts: What the answer says of the request; unknown tokens are written as 0, a number that no request has.
     """
     # Nearly always one, and then the end of its row need not be searched.
     each_row = [only_row(rows)] if is_one else rows_in(rows)

@@ -36,11 +36,11 @@ class Grammar(msgspec.Struct, frozen=True):
     """What a route takes.
 
     Attributes:
-        decode: To the struct of its fields; unknown ones are skipped.
-        fields: Their names.
+        decode: Decodes a body to the struct of its fields; unknown ones are skipped.
+        fields: The names of the fields.
         inputs: Name of the field with the inputs, a `msgspec.Raw`.
-        only_inputs_bytes: What the shortest body has beside its inputs.
-        repeat_bytes_min: By how much a repeated field makes a body longer.
+        only_inputs_bytes: Bytes that the shortest body has beside its inputs.
+        repeat_bytes_min: Bytes by which a repeated field makes a body longer, at least.
     """
 
     decode: Callable[[bytes], Any]
@@ -54,8 +54,8 @@ def grammar(struct: type[T], inputs: str = "inputs") -> Grammar:
     """Return the grammar of a struct.
 
     Args:
-        struct: A field each; the one with the inputs is a `msgspec.Raw`.
-        inputs: Its name.
+        struct: Has a member for each field; the one with the inputs is a `msgspec.Raw`.
+        inputs: The name of the field with the inputs.
     """
     fields = tuple(field.name for field in msgspec.structs.fields(struct))
     return Grammar(
@@ -142,7 +142,7 @@ def decode_or_refuse(decode: Callable[[bytes], U], body: bytes) -> U:
     """Decode a body of a route that the upstream does not have, so that its errors are worded here.
 
     Raises:
-        NotJson: As the name says.
+        NotJson: The body is not JSON, not UTF-8, or nested too deeply.
         InvalidRequest: It has another shape.
     """
     try:

@@ -20,8 +20,8 @@ def info_of(about: Mapping[str, msgspec.Raw], request_inputs_max: int) -> bytes:
     """Return the upstream's description with our limit in it, all else in its own bytes.
 
     Args:
-        about: Of the upstream's card.
-        request_inputs_max: Inputs that one request may have here.
+        about: The members of the upstream's own description, as its card has them.
+        request_inputs_max: The most inputs that one request may have here.
     """
     members = {**about, LIMIT: msgspec.Raw(b"%d" % request_inputs_max)}
     if LIMIT in about:

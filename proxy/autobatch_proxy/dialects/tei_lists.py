@@ -155,7 +155,7 @@ def join_ranks(counts: Sequence[int], rows: bytes) -> bytes:
     No score is printed anew.
 
     Args:
-        counts: Texts of each call.
+        counts: The number of texts in each call.
         rows: The ranks of the calls, one call after the other.
 
     Raises:

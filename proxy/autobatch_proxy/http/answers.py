@@ -38,12 +38,12 @@ def answer(
     of a job's inputs was bad, its error does not say.
 
     Args:
-        plan: Of the request.
-        replies: One to each of its jobs, in order.
-        request_id: For answers that have it in their body.
-        lines: Of the head, which every answer has.
-        ms: Time that the request took, milliseconds.
-        errors: How its client reads errors; None: as TEI writes them.
+        plan: The plan of the request.
+        replies: One reply for each of the plan's jobs, in the same order.
+        request_id: The id of the request, which some answers have in their body.
+        lines: Lines of the HTTP head that every answer has, each ended by CRLF.
+        ms: Milliseconds that the request took in this worker.
+        errors: How the request's client reads errors; None: as TEI writes them.
     """
     if len(replies) == 1:
         header, body = replies[0]
@@ -112,8 +112,8 @@ class WholeResponse(web.StreamResponse):
     making; everything else goes through `web.Response`, which checks what it writes.
 
     Args:
-        headers: Further lines, each ended by CRLF.
-        body: JSON.
+        headers: Further lines of the HTTP head, each ended by CRLF.
+        body: The whole body, JSON.
     """
 
     def __init__(self, headers: bytes, body: bytes) -> None:

@@ -62,8 +62,8 @@ class FrameworkError(Exception):
     """The body could not be read.
 
     Attributes:
-        status: Of the answer.
-        text: Its body.
+        status: The HTTP status of the answer, 400 or more.
+        text: The body of the answer, plain text.
     """
 
     status = 400

@@ -23,7 +23,7 @@ class FleetRoutes:
 
     Args:
         take: Brings this worker's numbers into the metrics.
-        request_inputs_max: Inputs that one request may have.
+        request_inputs_max: The most inputs that one request may have.
     """
 
     def __init__(

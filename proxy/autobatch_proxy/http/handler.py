@@ -30,13 +30,13 @@ class Compute:
     """These routes of one worker.
 
     Args:
-        rules: By which requests are planned.
-        timeout_max_ms: Time that a request may take.
-        client: Asked for the replies to a plan's jobs.
+        rules: How this worker plans requests.
+        timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
+        client: Is asked for the replies to a plan's jobs.
         watcher: Knows what the upstreams allow.
-        metrics: Of this worker.
+        metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
-        common: Headers of every answer.
+        common: Writes the headers of every answer.
     """
 
     def __init__(

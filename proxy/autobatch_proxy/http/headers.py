@@ -80,10 +80,10 @@ def asks_bulk(asked: str | None) -> bool:
 
 
 class CommonHeaders:
-    """Of one worker.
+    """The headers that every answer of one worker has.
 
     Args:
-        worker: Its id, with which the ids that it makes begin.
+        worker: The worker's id, with which the request ids that it makes begin.
         origins: Whose pages may read answers; `*` allows all.
     """
 
@@ -107,8 +107,8 @@ class CommonHeaders:
         """The lines of an HTTP head, each ended by CRLF.
 
         Args:
-            request: To be answered.
-            request_id: Its own.
+            request: The request that is answered; its `Origin` decides which lines there are.
+            request_id: The id of the request, as `request_id` returns it.
         """
         encoded_id = request_id.encode()
         if self._is_public:
@@ -172,9 +172,9 @@ def measure_lines(reply: ReplyHeader, characters: int, ms: int) -> bytes:
     """Return lines of an HTTP head.
 
     Args:
-        reply: To the one job of the request, or what is true of all its jobs.
-        characters: Of the request's inputs; 0 where it went on unchanged.
-        ms: Time that the request took in this worker, milliseconds.
+        reply: The header of the reply to the request's one job, or what is true of the replies to all its jobs.
+        characters: Number of characters of the request's inputs; 0 where it was passed on unchanged.
+        ms: Milliseconds that the request took in this worker.
     """
     measures = reply.measures
     lines = b"".join([_line(name, value) for name, value in measures.items()])

@@ -37,11 +37,11 @@ class Route(msgspec.Struct, frozen=True):
     """One method of one path. HEAD is served where GET is.
 
     Attributes:
-        path: As aiohttp's router reads it.
-        tag: In the OpenAPI document.
-        read: Of `POST`: reads its body; None: the reader of the route that `POST /` stands for.
-        page: Of `GET`: returns what answers it.
-        form: Of its answers, where the reader names none.
+        path: Its path in the syntax of aiohttp's router, which may have parameters.
+        tag: The group that it is listed under in the OpenAPI document.
+        read: Reads the body of a `POST`; None: the reader of the route that `POST /` stands for.
+        page: Returns the handler of a `GET`.
+        form: Makes the bodies of its answers, where the reader names no form.
         errors: How its clients read errors; None: as TEI writes them.
         unless_json: Raised where the body is not said to be JSON; None: it need not be.
         needs_key: Whether a key is asked for where there are keys.

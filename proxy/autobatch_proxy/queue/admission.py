@@ -34,11 +34,11 @@ class Backlog:
         self._at_s = now_s
 
     def wait_s(self, drained_per_s: float, now_s: float, *, is_bulk: bool) -> float:
-        """Return how long a request that came now would wait; 0 where it is unknown.
+        """Return how many seconds a request that came now would wait; 0 where it is unknown.
 
         Args:
             drained_per_s: Inputs that all batchers answer in a second of backlog; 0 while it is unknown.
-            now_s: Of the same clock.
+            now_s: The time now, on the clock of `note`.
             is_bulk: Whether it would wait behind all others.
         """
         if drained_per_s <= 0:

@@ -35,9 +35,9 @@ class _Looked(NamedTuple):
     """A job that was looked up.
 
     Attributes:
-        names: Of each input; empty for a job that is not looked up.
-        found: Of each input, None where something of it is missing.
-        left: The job of those inputs; None where all were found.
+        names: The names of each input's rows; empty for a job that is not looked up.
+        found: The values of each input; None where one of them is missing.
+        left: The job of the inputs that were not found; None where all were found.
     """
 
     names: Sequence[_Names]
@@ -53,9 +53,9 @@ class CachedClient:
     """The same as the client that it wraps, for what it has not kept.
 
     Args:
-        client: Asked for what is not known.
-        cache: Rows by their names.
-        link: The cache's own.
+        client: Is asked for the rows that the cache does not have.
+        cache: Has the rows by their names.
+        link: The cache's own connection, which is opened and closed with this client.
         watcher: Knows which model answers.
     """
 

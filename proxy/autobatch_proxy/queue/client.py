@@ -96,13 +96,13 @@ class QueueClient:
 
     Args:
         queue: The worker's end of the queue, over `link` and `inbox_link`.
-        link: Watched for outages.
-        inbox_link: Watched for outages.
-        worker: This worker's id.
+        link: The connection for commands that return at once; it is watched for outages.
+        inbox_link: The connection for the blocking read; it is watched for outages.
+        worker: This worker's id, letters and digits only.
         inputs_max: Inputs in flight in this worker, and waiting in the queue, before requests are refused; bulk ones
             are counted apart, so that a large request causes no refusal of others.
         watcher: Knows how many inputs the batchers answer in a second of backlog.
-        counts: Added to.
+        counts: The counters that this client adds to.
     """
 
     def __init__(

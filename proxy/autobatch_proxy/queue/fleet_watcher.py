@@ -27,9 +27,9 @@ class FleetWatcher:
     """Keeps `fleet` true to within about a second; empty while Redis is unavailable.
 
     Args:
-        control: Where the reports are.
-        inputs_max: Inputs in one call, as configured.
-        per_token: How many units of length a token is.
+        control: Reads the batchers' reports from Redis.
+        inputs_max: The most inputs in one call, as configured.
+        per_token: How many of the ruler's units of length a token is, about.
     """
 
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:

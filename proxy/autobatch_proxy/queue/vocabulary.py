@@ -18,7 +18,7 @@ class VocabularyClient:
     """Checks the largest token id of a plan before its jobs are asked for.
 
     Args:
-        client: Asked for the jobs, and for the text of an id.
+        client: Is asked for the replies to the jobs, and for the text of an id.
         size: Number of ids in the vocabulary; None: the upstream is asked.
         watcher: Knows which model answers.
     """

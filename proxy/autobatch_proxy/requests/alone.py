@@ -32,8 +32,8 @@ class Finding(msgspec.Struct, frozen=True):
     """More than SHARE_MAX of a window's requests shared no call.
 
     Attributes:
-        share: Of the requests to routes that batch.
-        reasons: How many of them for each reason.
+        share: Their share of the requests to routes that batch, from 0 to 1.
+        reasons: How many requests shared no call for each reason.
     """
 
     share: float
@@ -58,7 +58,7 @@ class AloneShare:
         """At the end of a window, return what is to be logged of it, if anything.
 
         Args:
-            now_s: Of any monotonic clock.
+            now_s: The time now, on a monotonic clock that is the same in every call.
         """
         if self._since_s is None:
             self._since_s = now_s

@@ -25,7 +25,7 @@ class AnswerFacts(NamedTuple):
     Attributes:
         model: Name of the model; empty while it is unknown.
         tokens: Number of tokens of all inputs; None where it is unknown or was not asked for.
-        request_id: The request's own.
+        request_id: The id of the request.
     """
 
     model: str
@@ -45,12 +45,12 @@ class Asked(msgspec.Struct, frozen=True):
 
     Attributes:
         route: Path of the computation at the upstream.
-        inputs: At least one; of a pair of texts, both as one.
-        raw: The same as JSON.
-        options: Of the computation; None: all defaults.
+        inputs: At least one input; a pair of texts is one.
+        raw: The inputs as JSON.
+        options: How the inputs are computed; None: all defaults.
         form: Makes the answer's body; None: the array of all rows is the body.
         is_native: Whether the upstream's route of the same path answers the body as it came, in the same form.
-        model: As the client named it.
+        model: The model's name as the client wrote it; None where it named none.
         counts_tokens: Whether the answer says how many tokens the inputs are.
         may_be_openai_ids: Whether token ids among the inputs may be of OpenAI's vocabulary.
         alone: Why the inputs share no call, where their form alone says so.

@@ -24,9 +24,9 @@ class Ruler(msgspec.Struct, frozen=True):
     """Measures texts in one unit, tokens or characters.
 
     Attributes:
-        length: Of one text.
-        lengths: Of the texts of one request, in their order.
-        padding_max: What a run of inputs may be padded by in all.
+        length: Returns the length of one text.
+        lengths: Returns the lengths of the texts of one request, in their order.
+        padding_max: What a run of inputs may be padded by in all, in its unit.
         per_token: How many of its unit a token is, about.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
         vocabulary: Number of token ids; None where it is unknown.
@@ -77,8 +77,8 @@ def runs(
     less.
 
     Args:
-        lengths: Of the inputs, ascending; tokens or characters.
-        inputs_max: Inputs in one run, at least 1.
+        lengths: The lengths of the inputs, ascending; tokens or characters.
+        inputs_max: The most inputs in one run, at least 1.
         padding_max: What a run may be padded by in all: the sum of its longest minus each; unit of `lengths`.
         budget_max: The most that (inputs + 1) * longest of a run may be, unit of `lengths`; one input is always
             allowed. None is no limit.

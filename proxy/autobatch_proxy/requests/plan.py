@@ -36,16 +36,16 @@ class Plan(msgspec.Struct, frozen=True):
     """What one request becomes.
 
     Attributes:
-        jobs: At least one; together they have each of the request's inputs once.
-        route: Their path at the upstream.
-        is_bulk: Whether they fill what room the others leave.
+        jobs: At least one job; together they have each of the request's inputs once.
+        route: The path of all its jobs at the upstream.
+        is_bulk: Whether its jobs use only spare capacity.
         characters: Number of characters of the inputs; a token id counts as one. 0 where it is unknown.
         are_counted: Whether the batcher has to say how many tokens the inputs are.
-        wants_each: Whether for each of them rather than for all together.
+        wants_each: Whether it has to say so for each input rather than for all together.
         form: Makes the answer's body; None: the array of all rows is the body.
-        model: Name of the model that the answer says; empty while it is unknown.
-        tokens: Number of tokens of all inputs, where this worker counted them.
-        largest_id: The largest token id among them whose vocabulary has to be checked.
+        model: The model's name in the answer; empty while it is unknown.
+        tokens: Number of tokens of all inputs; None where this worker did not count them.
+        largest_id: The largest token id that has to be in the model's vocabulary; None where there is none to check.
         alone: Why its jobs share no call with others; None: they may.
     """
 
@@ -67,8 +67,8 @@ class Rules(msgspec.Struct, frozen=True):
 
     Attributes:
         ruler: Measures the inputs.
-        request_inputs_max: Inputs that one request may have.
-        bulk_above_inputs: A request of more inputs is bulk.
+        request_inputs_max: The most inputs that one request may have.
+        bulk_above_inputs: Inputs above which a request is bulk.
         text_of_ids: Returns the text of token ids of OpenAI's vocabulary, or refuses them; None: the upstream takes
             them as its own model's.
     """
@@ -83,12 +83,12 @@ class Allowed(msgspec.Struct, frozen=True):
     """What the upstreams take at the moment.
 
     Attributes:
-        job_inputs_max: Inputs that one job may have, at least 1.
-        length_max: Beyond this length an input costs no more: it is cut off or refused. In the unit of the ruler.
-        countable_characters_max: Characters of the longest text whose tokens they count.
-        served_model: Name of their model; empty while it is unknown.
+        job_inputs_max: The most inputs that one job may have, at least 1.
+        length_max: Length, in the ruler's unit, beyond which an input costs no more: it is cut off or refused.
+        countable_characters_max: Characters of the longest text whose tokens the upstreams count.
+        served_model: The name of the upstreams' model; empty while it is unknown.
         alias: The route that `POST /` stands for.
-        request_bytes_max: Bytes that a body may have whose inputs go on in one call; a larger one goes on as it came.
+        request_bytes_max: The most bytes of a body whose inputs are one job; a larger body is passed on unchanged.
     """
 
     job_inputs_max: int

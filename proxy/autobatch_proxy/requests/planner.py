@@ -43,18 +43,18 @@ def make_plan(
     """Return the plan of a request.
 
     Args:
-        asked: From the reader of its route.
-        body: As it came.
-        content_type: As the client sent it.
-        path: Where it came; what goes on as it came goes to the same path at the upstream.
-        rules: Of this worker.
-        allowed: By the upstreams.
-        asks_bulk: Whether the client asked to be bulk.
-        form: Of the route's answers, where `asked` has none.
+        asked: What the reader of the request's route made of the body.
+        body: The request's body as the client sent it.
+        content_type: The request's content type as the client sent it; None where it sent none.
+        path: The request's path; a body that is passed on unchanged goes to the same path at the upstream.
+        rules: How this worker plans its requests.
+        allowed: What the upstreams take at the moment.
+        asks_bulk: Whether the client asked for `x-priority: bulk`.
+        form: Makes the bodies of the route's answers, where `asked` names no form.
 
     Raises:
-        InvalidRequest: More inputs than a request may have.
-        ForeignTokenIds: Token ids that are not taken here.
+        InvalidRequest: It has more inputs than a request may have.
+        ForeignTokenIds: It has token ids that are not taken here.
     """
     if isinstance(asked, Asked):
         plan = _plan_inputs(asked, rules, allowed, asks_bulk=asks_bulk, form=form)

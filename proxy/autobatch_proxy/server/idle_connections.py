@@ -13,11 +13,11 @@ PATIENCE_S = 90.0  # above the 75 s that a connection may be idle between two re
 
 
 class IdleConnections:
-    """Of one server.
+    """Closes the idle connections of one server.
 
     Args:
-        connections: Those that there are.
-        patience_s: How long one may be without a request that is worked on.
+        connections: Returns all connections that the server has now.
+        patience_s: Seconds that a connection may have no request that is worked on.
     """
 
     def __init__(self, connections: Callable[[], Iterable[RequestHandler]], patience_s: float = PATIENCE_S) -> None:
