@@ -174,8 +174,7 @@ class ProxySettings(QueueSettings):
         64,
         ge=1,
         le=100_000,
-        description="requests with more inputs than this fill what room the others leave, as do those with "
-        "`x-priority: bulk`",
+        description="requests with more inputs than this use only spare capacity, as do those with `x-priority: bulk`",
     )
     tokenizer_file: str | None = Field(
         None, description="a `tokenizer.json` by which inputs are measured in tokens; unset: in characters"
@@ -183,7 +182,7 @@ class ProxySettings(QueueSettings):
     embed_answer: Literal["tei", "embeddings"] = Field(
         "tei",
         description='what `POST /embed` answers to `{"inputs": ...}`: `tei`: the array of vectors, as TEI; `embeddings`: '
-        '`{"embeddings": [...]}` around it, as a published proxy, whose clients read nothing else',
+        '`{"embeddings": [...]}` around it, as another published proxy does; its clients accept nothing else',
     )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
@@ -203,8 +202,8 @@ class ProxySettings(QueueSettings):
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
         validation_alias=_names("api_keys"),
-        description="a comma list; with it every request needs `Authorization: Bearer` and one of them, as TEI's; "
-        "each plain, or `sha256:` and the hex digits of its SHA-256",
+        description="a comma list; with it every request but health checks, metrics and the API's document needs "
+        "`Authorization: Bearer` and one of the keys, as TEI's; each plain, or `sha256:` and the hex digits of its SHA-256",
     )
     api_keys_file: str | None = Field(
         None, description="a file of further keys, one a line; read again when it changes"
@@ -216,7 +215,7 @@ class ProxySettings(QueueSettings):
         0,
         ge=0,
         le=31_536_000,
-        description="seconds that a text's vector is kept in Redis and given again; 0: not at all",
+        description="seconds that a text's vector is kept in Redis and reused; 0: not at all",
     )
     cache_max_mb: int = Field(
         256, ge=1, le=1_000_000, description="megabytes of Redis for those vectors; the oldest make room"
@@ -252,7 +251,7 @@ class BatcherSettings(QueueSettings):
         "http://127.0.0.1:8080",
         validation_alias=_names("inference_url"),
         repr=False,  # it may hold a password
-        description="the upstream; a comma list is a list of replicas; a last `/embed` is left out",
+        description="the upstream; a comma list is a list of replicas; a trailing `/embed` is removed",
     )
     inference_dialect: Annotated[str, _one_of(DIALECTS)] = Field(
         "tei", description=f"the API that the upstream speaks: {described(DIALECTS)}"
@@ -271,7 +270,7 @@ class BatcherSettings(QueueSettings):
         30_000, ge=10, le=600_000, description="the longest that one upstream call may take"
     )
     upstream_attempts: int = Field(
-        3, ge=1, le=10, description="tries of a call that fails by an outage, the first included"
+        3, ge=1, le=10, description="attempts for a call that fails because of an outage, the first included"
     )
     lease_ms: int = Field(
         2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"
