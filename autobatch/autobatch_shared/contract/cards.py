@@ -51,7 +51,8 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
         inputs_max: The most inputs in one call.
         in_flight_inputs_max: The most inputs in all calls that run at the same time.
         input_tokens_max: Tokens after which an input is cut or refused.
-        about: The members of the upstream's own description, each as it was sent; `/info` shows them.
+        about: The members of the upstream's own description, each as it was sent; `/info` shows them. None where there
+            is none.
     """
 
     name: str = ""
@@ -60,7 +61,7 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs_max: int = UNKNOWN_MAX
     in_flight_inputs_max: int = UNKNOWN_MAX
     input_tokens_max: int = UNKNOWN_MAX
-    about: dict[str, msgspec.Raw] = {}
+    about: dict[str, msgspec.Raw] | None = None
 
 
 NO_CARD = Card()

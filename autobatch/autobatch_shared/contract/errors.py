@@ -169,6 +169,7 @@ class FrameOfAnotherVersion(MalformedFrame):
 FAULTS: dict[str, type[AutobatchError]] = {
     cls.code: cls
     for cls in (
+        InvalidRequest,
         QueueFull,
         DeadlineExceeded,
         QueueUnavailable,

@@ -9,7 +9,7 @@ from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.frames import ANSWERED_SINCE
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
-FRESH_MS = 3_000  # three missed reports; the lease has ended by then too
+FRESH_MS = 3_000  # three missed reports; the lease has ended by then too. A report of the future is as foreign
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ class Fleet:
                 status = _decoder.decode(report.decode())  # msgspec would not look into what it passes on raw
             except NOT_AS_ASKED:
                 continue  # of another version, or not ours
-            if now_ms - status.at < FRESH_MS:
+            if abs(now_ms - status.at) < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
         self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)

@@ -4,8 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the README's table are made from here.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -19,12 +18,18 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from autobatch_shared.settings.choices import DIALECTS, POLICIES, Choice, described
+from autobatch_shared.settings.choices import DIALECTS, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
+if TYPE_CHECKING:  # the words of a table, which a type checker cannot know
+    PolicyName = str
+    DialectName = str
+else:
+    PolicyName = Literal[tuple(POLICIES)]
+    DialectName = Literal[tuple(DIALECTS)]
 RUST_LEVELS = {"warn": "warning", "trace": "debug", "off": "error"}
 EMBED = "/embed"
 
@@ -46,15 +51,6 @@ def _http_urls(value: str) -> str:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
     return value
-
-
-def _one_of(choices: Mapping[str, Choice]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"Input should be {' or '.join(map(repr, choices))}")
-        return value
-
-    return AfterValidator(check)
 
 
 def _split(url: str) -> SplitResult:
@@ -242,7 +238,7 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("max_wait_time_ms"),
         description="the longest wait for companions, from the oldest arrival",
     )
-    batch_policy: Annotated[str, _one_of(POLICIES)] = Field("adaptive", description=described(POLICIES))
+    batch_policy: PolicyName = Field("adaptive", description=described(POLICIES))
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
         description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",
@@ -253,7 +249,7 @@ class BatcherSettings(QueueSettings):
         repr=False,  # it may hold a password
         description="the upstream; a comma list is a list of replicas; a trailing `/embed` is removed",
     )
-    inference_dialect: Annotated[str, _one_of(DIALECTS)] = Field(
+    inference_dialect: DialectName = Field(
         "tei", description=f"the API that the upstream speaks: {described(DIALECTS)}"
     )
     inference_api_key: SecretStr | None = Field(

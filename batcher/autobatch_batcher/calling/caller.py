@@ -144,7 +144,7 @@ class Caller:
             return None
 
         async def count(texts: Sequence[bytes]) -> list[int]:
-            ask = partial(slot.upstream.client.send, timeout_s=self._time_s(call.jobs))
+            ask = partial(slot.upstream.ask, timeout_s=self._time_s(call.jobs))
             return await count_tokens(ask, self._dialect, texts, slot.upstream.limits.input_tokens_max, attempts_max)
 
         return Counting(call.jobs, call.merged, count)

@@ -65,7 +65,7 @@ class Condition(Enum):
 
 
 class Dialect(Protocol):
-    """One kind of upstream.
+    """One kind of upstream: HTTP, a bearer token if any, its health and its description by GET.
 
     Attributes:
         health_path: Answers 200 to GET while the upstream works.
@@ -88,10 +88,21 @@ class Dialect(Protocol):
         ...
 
     def pass_on(self, route: str, body: bytes, content_type: str | None) -> Post:
-        """Return the call for a client's request that travels as it came.
+        """Return the call for a client's request that travels as it came, in TEI's words.
+
+        What is not plainly a request travels so, too: an upstream that does not speak TEI's API cannot say what is wrong with it.
 
         Raises:
+            InvalidRequest: The upstream computes this route, but the body is not plainly a request for it.
             UpstreamProtocolError: The upstream has no such route.
+        """
+        ...
+
+    def understood(self, answer: Answer) -> Answer:
+        """Return an answer as HTTP means it: with the status of what became of the call, before anything else looks at it.
+
+        An upstream may write its errors into answers of status 200, or as something that clients of TEI's API do not read. The
+        body of an error is passed on to clients: `{"error": "...", "error_type": "..."}`.
         """
         ...
 
@@ -103,7 +114,7 @@ class Dialect(Protocol):
         """Return the rows of a good answer, in the order of the inputs, without parsing floats.
 
         Args:
-            answer: To a call of `compose`.
+            answer: To a call of `compose`, understood.
             route: As it was given there.
             count: Inputs of the call.
             may_be_empty: Places of inputs that may have no tokens, and then no vector of `/embed_all`.
@@ -117,7 +128,7 @@ class Dialect(Protocol):
         """Return what to do with an answer.
 
         Args:
-            answer: To a call.
+            answer: To a call, understood.
             jobs: Different jobs in the call.
             is_verbatim: Whether the call was made by `pass_on`.
             may_retry: Whether there are attempts left.
@@ -129,7 +140,10 @@ class Dialect(Protocol):
         ...
 
     def card(self, said: bytes) -> Card:
-        """Return the upstream's card, of what it says at `card_path`; NO_CARD of what is not understood."""
+        """Return the upstream's card, of what it says at `card_path`; NO_CARD of what is not understood.
+
+        `about` has the members of TEI's `/info` that clients are told; without any, `/info` is answered 503.
+        """
         ...
 
     def ask_counts(self, texts: Sequence[bytes]) -> Post | None:

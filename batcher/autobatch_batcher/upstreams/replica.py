@@ -88,7 +88,7 @@ class Replica:
         if not breaker.is_closed:
             breaker.called()
         try:
-            answer = await self.client.send(post, timeout_s)
+            answer = await self.ask(post, timeout_s)
         except UpstreamTimeout:
             if timeout_s >= TIMEOUT_OF_ITS_OWN_S:
                 breaker.failed(loop.time())
@@ -114,6 +114,14 @@ class Replica:
             self._recent_calls_s.append(self._answered_mono_s - started_s)
             self._set_health(healthy=True, why="answered")
         return answer
+
+    async def ask(self, post: Post, timeout_s: float) -> Answer:
+        """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
+
+        Raises:
+            UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+        """
+        return self._dialect.understood(await self.client.send(post, timeout_s))
 
     async def probe(self) -> None:
         """Ask for its health and its card: it may be started anew with other limits, or another model, between two."""

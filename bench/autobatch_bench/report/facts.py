@@ -51,7 +51,7 @@ def commit(here: Path = Path(__file__)) -> Commit:
     if not _git(here.parent, "ls-files", here.name):  # an environment may lie in a checkout of something else
         return Commit(UNKNOWN, is_dirty=False)
     name = _git(here.parent, "describe", "--always", "--abbrev=12", "--exclude=*")
-    return Commit(name, is_dirty=bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no")))
+    return Commit(name, is_dirty=bool(_git(here.parent, "status", "--porcelain")))
 
 
 def _git(folder: Path, *argv: str) -> str:

@@ -56,7 +56,7 @@ class FleetRoutes:
     async def info(self, _request: web.Request) -> web.Response:
         """The upstream's own, with the longest list that is taken here."""
         about = self._watcher.fleet.card.about
-        if not about:
+        if about is None:
             return error_response(_no_card())
         return web.Response(body=info_of(about, self._request_inputs_max), headers=JSON)
 

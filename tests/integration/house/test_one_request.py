@@ -7,20 +7,22 @@ from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import ready_house
 from tests.support.paths import ROOT
 
-FILES_MAX = 33
+FILES_MAX = 32
 ONE_REQUEST = re.compile(r"^## One request$(.*?)^## ", re.MULTILINE | re.DOTALL)
-LINK = re.compile(r"\]\(([^)#:]+)\)")
+BOLD_LINK = re.compile(r"\*\*\[`[^`]+`\]\(([^)#:]+)\)\*\*")
+SOMETIMES = {"batcher/autobatch_batcher/claiming/lease.py"}  # where a beat of the lease falls into the request
 
 
-async def test_one_request_enters_few_files_and_architecture_names_each(redis_url: str, upstream: FakeUpstream) -> None:
+async def test_one_request_enters_the_files_that_architecture_says(redis_url: str, upstream: FakeUpstream) -> None:
     section = ONE_REQUEST.search((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8"))
     assert section is not None
-    named = set(LINK.findall(section[1]))
+    named = set(BOLD_LINK.findall(section[1]))
     async with ready_house(redis_url, upstream.url) as house:
         await house.embed("before")
-        with files_entered() as entered:
+        with files_entered() as files:
             status, _ = await house.embed("hello")
 
     assert status == 200
-    assert {str(file) for file in entered} - named == set()
-    assert len(entered) <= FILES_MAX, sorted(entered)
+    entered = {str(file) for file in files} - SOMETIMES
+    assert entered == named
+    assert len(entered) <= FILES_MAX

@@ -264,6 +264,20 @@ async def test_a_failure_is_announced_as_an_answer_is(bench: QueueEnds) -> None:
     assert await bench.worker.read_replies(["w1.1", "w1.2"]) == [b"vectors", b"failure"]
 
 
+async def test_an_id_that_no_worker_has_does_not_keep_others_from_their_answers(bench: QueueEnds) -> None:
+    """Another program may have pushed a frame whose id begins with a stop."""
+    foreign = b'{"v":1,"crc":"0","id":"..","n":1,"at":1'
+    await bench.redis.rpush(KEYS.jobs, foreign)
+    await push(bench, 1)
+    batcher = bench.batcher("b1")
+    assert (await batcher.claim(32, 0)).fresh == [foreign, job(1)]
+
+    assert await batcher.reply([("w1.1", b"vectors")], [("..", b"failure")]) == 0
+
+    assert await bench.worker.pop_inbox(1) == ["w1.1"]
+    assert await batcher.claimed() == {}
+
+
 async def test_what_is_claimed_can_be_read_back(bench: QueueEnds) -> None:
     """After a claim whose answer was lost."""
     await push(bench, 1, 2)

@@ -11,6 +11,7 @@ local inboxes = {}
 
 local function announce(id)
   local worker = string.match(id, '^[^.]+')
+  if not worker then return end -- a foreign frame's id: no worker waits for it, and its neighbours' workers do
   local ids = inboxes[worker]
   if ids then ids[#ids + 1] = id else inboxes[worker] = { id } end
 end

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.base import Answer, Dialect
+from autobatch_batcher.dialects.base import Answer, Condition, Dialect
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 
 TEXTS = st.lists(st.text(max_size=8).map(msgspec.json.encode), min_size=1, max_size=5, unique=True)
 OPTIONS = st.none() | st.builds(Options, normalize=st.booleans())
+
+#: Each dialect runs the same test by itself: hypothesis must not take them for one.
+every_dialect = settings(suppress_health_check=[HealthCheck.differing_executors])
 
 
 def answer(body: bytes, status: int = 200) -> Answer:
@@ -33,14 +36,64 @@ class DialectContract:
     def said(self, vectors: Sequence[Sequence[float]]) -> bytes:
         """Return how the upstream writes the vectors of one call of `/embed`."""
 
+    @every_dialect
     @given(inputs=TEXTS, options=OPTIONS)
     def test_a_call_holds_each_input_as_it_was_written(self, inputs: list[bytes], options: Options | None) -> None:
         post = self.dialect.compose("/embed", inputs, options)
 
         assert post.path.startswith("/")
         assert all(each in post.body for each in inputs)
-        assert msgspec.json.decode(post.body) is not None
 
+    def test_options_that_are_not_defaults_are_in_the_call(self) -> None:
+        """Or the dialect refuses them: a vector computed without them is another one."""
+        plain = self.dialect.compose("/embed", [b'"a"'], None)
+        for options in (
+            Options(normalize=False),
+            Options(dimensions=7),
+            Options(truncate=False),
+            Options(prompt_name="q"),
+        ):
+            try:
+                assert self.dialect.compose("/embed", [b'"a"'], options) != plain
+            except (InvalidRequest, UpstreamProtocolError):
+                continue
+
+    def test_its_paths_and_bounds_are_such(self) -> None:
+        assert self.dialect.health_path.startswith("/")
+        assert self.dialect.card_path.startswith("/")
+        assert 0 <= self.dialect.growth_bytes_max < 1_000
+
+    @pytest.mark.parametrize("route", ["/embed", "/rerank", "/no-such-route"])
+    def test_what_travels_as_it_came_is_a_call_or_one_clear_error(self, route: str) -> None:
+        try:
+            post = self.dialect.pass_on(route, b"{", "application/json")
+        except (InvalidRequest, UpstreamProtocolError):
+            return
+        assert post.path.startswith("/")
+
+    @pytest.mark.parametrize("status", range(100, 600, 7))
+    def test_an_answer_that_is_understood_has_a_status_and_says_how_the_upstream_is(self, status: int) -> None:
+        understood = self.dialect.understood(answer(b"{}", status))
+
+        assert 100 <= understood.status < 600
+        assert self.dialect.understood(understood) == understood
+        assert isinstance(self.dialect.condition(understood), Condition)
+        assert self.dialect.counted(understood) is None or understood.status == 200
+
+    @every_dialect
+    @given(st.binary())
+    def test_an_error_is_never_a_row(self, body: bytes) -> None:
+        """Whatever the upstream says with status 200: it is rows, or understood as an error, or refused."""
+        understood = self.dialect.understood(answer(body))
+        if understood.status != 200:
+            return
+        try:
+            (row,) = self.dialect.cut(understood, "/embed", 1, ())
+        except UpstreamProtocolError:
+            return
+        assert isinstance(msgspec.json.decode(row), list)
+
+    @every_dialect
     @given(inputs=TEXTS, options=OPTIONS)
     def test_the_bytes_of_a_call_are_known_before_it_is_made(
         self, inputs: list[bytes], options: Options | None
@@ -50,6 +103,7 @@ class DialectContract:
 
         assert length <= self.dialect.envelope_bytes(options) + sum(len(each) + 1 for each in inputs)
 
+    @every_dialect
     @given(st.lists(st.lists(st.integers(-9, 9), min_size=3, max_size=3), min_size=1, max_size=5))
     def test_rows_are_cut_in_the_order_of_the_inputs(self, vectors: list[list[float]]) -> None:
         rows = self.dialect.cut(answer(self.said(vectors)), "/embed", len(vectors), ())
@@ -61,6 +115,7 @@ class DialectContract:
         with pytest.raises(UpstreamProtocolError):
             self.dialect.cut(answer(self.said([[1.0], [2.0]])), "/embed", count, ())
 
+    @every_dialect
     @given(st.binary())
     def test_any_bytes_are_rows_or_one_clear_error(self, body: bytes) -> None:
         try:
@@ -79,6 +134,7 @@ class DialectContract:
         assert verdict is not Verdict.RETRY or may_retry
         assert (verdict is Verdict.CUT) == (status == 200)
 
+    @every_dialect
     @given(st.binary())
     def test_any_description_gives_a_card_that_workers_can_read(self, said: bytes) -> None:
         """And it only ever lowers the limits."""
@@ -91,6 +147,7 @@ class DialectContract:
         assert 1 <= limits.inputs_max <= ours.inputs_max
         assert limits.in_flight_inputs_max >= limits.inputs_max
 
+    @every_dialect
     @given(st.binary())
     def test_any_bytes_are_counts_or_one_clear_error(self, body: bytes) -> None:
         if self.dialect.ask_counts([b'"a"']) is None:

@@ -61,6 +61,7 @@ def test_a_card_has_what_info_says() -> None:
 def test_what_clients_are_told_is_in_the_upstreams_own_bytes() -> None:
     about = TEI.card(b'{"model_id":"\\u00e9", "f": 1e-07,"version":"1.9.3"}').about
 
+    assert about is not None
     assert {name: bytes(raw) for name, raw in about.items()} == {
         "model_id": b'"\\u00e9"',
         "f": b"1e-07",

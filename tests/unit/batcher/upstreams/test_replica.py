@@ -62,12 +62,12 @@ async def test_a_count_says_nothing_of_how_the_upstream_computes() -> None:
         assert one.breaker.is_closed
         await one.call(Post("/embed", b""), 1)
         session.status = 200
-        await one.client.send(Post("/tokenize", b""), 1)
+        await one.ask(Post("/tokenize", b""), 1)
         session.status = 500
 
     assert not one.breaker.is_closed
     session.status = 200
-    await one.client.send(Post("/tokenize", b""), 1)
+    await one.ask(Post("/tokenize", b""), 1)
     assert not one.breaker.is_closed
 
 
@@ -75,7 +75,7 @@ async def test_a_count_says_nothing_of_how_the_upstream_computes() -> None:
 async def test_nor_does_a_count_that_fails(status: int) -> None:
     one = upstream(Session(status, b""))
     for _ in range(2 * FAILURES_MAX):
-        await one.client.send(Post("/tokenize", b""), 1)
+        await one.ask(Post("/tokenize", b""), 1)
     assert one.breaker.is_closed
 
 
@@ -97,7 +97,7 @@ async def test_an_upstream_that_hangs_up_is_away_unless_it_only_counted() -> Non
     session.error = aiohttp.ServerDisconnectedError()
     one = upstream(session)
     with pytest.raises(Exception, match="hung up"):
-        await one.client.send(Post("/tokenize", b""), 1)
+        await one.ask(Post("/tokenize", b""), 1)
     assert one.is_healthy
     with pytest.raises(Exception, match="hung up"):
         await one.call(Post("/embed", b""), 1)

@@ -122,9 +122,10 @@ def checkout(tmp_path: Path) -> Path:
     return file
 
 
-def test_changed_files_are_no_commit(checkout: Path) -> None:
+@pytest.mark.parametrize("name", ["measured.py", "new.py"])
+def test_changed_and_new_files_are_no_commit(checkout: Path, name: str) -> None:
     clean = facts.commit(checkout)
-    checkout.write_text("2")
+    checkout.with_name(name).write_text("2")
     dirty = facts.commit(checkout)
 
     assert (clean.is_dirty, dirty.is_dirty) == (False, True)
