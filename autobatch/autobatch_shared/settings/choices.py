@@ -21,7 +21,7 @@ class Choice(NamedTuple):
 
 #: BATCH_POLICY: each is an `autobatch_batcher.forming.policy.Policy`.
 POLICIES = {
-    "adaptive": Choice("autobatch_batcher.forming.adaptive:AdaptivePolicy", "never wait when it cannot pay"),
+    "adaptive": Choice("autobatch_batcher.forming.adaptive:AdaptivePolicy", "never wait when waiting cannot pay"),
     "full": Choice("autobatch_batcher.forming.full:FullPolicy", "wait out the time unless full"),
 }
 

@@ -122,12 +122,14 @@ class CommonSettings(BaseSettings):
         return value
 
     log_level: LogLevel = Field("info", validation_alias=_names("log_level"), description="how much is logged")
-    log_format: Literal["json", "text"] = Field("json", description="`json`: one object a line; `text`: for a terminal")
+    log_format: Literal["json", "text"] = Field(
+        "json", description="`json`: one object per line; `text`: for a terminal"
+    )
     payload_limit: int = Field(
         2_000_000,
         ge=1_000,
         le=500_000_000,
-        description="bytes in one request body, and in one upstream call, as TEI's",
+        description="bytes in one request body, and in one upstream call, as in TEI",
     )
 
     @field_validator("log_level", mode="before")
@@ -157,7 +159,7 @@ class ProxySettings(QueueSettings):
     host: str = Field("0.0.0.0", validation_alias=_names("host"), description="address that the workers listen on")
     port: int = Field(3000, ge=1, le=65535, description="port that the workers listen on")
     uds_path: str | None = Field(None, description="unix socket to listen on instead of HOST and PORT")
-    web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one a core")
+    web_concurrency: int | None = Field(None, ge=1, le=256, description="worker processes; unset: one per core")
     max_queue_size: int = Field(
         10_000,
         ge=1,
@@ -199,13 +201,13 @@ class ProxySettings(QueueSettings):
         None,
         validation_alias=_names("api_keys"),
         description="a comma list; with it every request but health checks, metrics and the API's document needs "
-        "`Authorization: Bearer` and one of the keys, as TEI's; each plain, or `sha256:` and the hex digits of its SHA-256",
+        "`Authorization: Bearer` and one of the keys, as in TEI; each plain, or `sha256:` and the hex digits of its SHA-256",
     )
     api_keys_file: str | None = Field(
-        None, description="a file of further keys, one a line; read again when it changes"
+        None, description="a file of further keys, one per line; read again when it changes"
     )
     cors_allow_origin: str = Field(
-        "*", description="a comma list of the origins whose pages may read answers; `*`: all, as TEI's"
+        "*", description="a comma list of the origins whose pages may read answers; `*`: all, as in TEI"
     )
     cache_ttl_s: int = Field(
         0,
@@ -302,7 +304,7 @@ class EmbedderSettings(CommonSettings):
     embedder_host: str = Field("127.0.0.1", description="address that the embedder listens on")
     embedder_port: int = Field(8080, ge=0, le=65535, description="port that the embedder listens on; 0: any free one")
     embedder_threads: int | None = Field(
-        None, ge=1, le=256, description="threads of one forward pass; unset: one a core"
+        None, ge=1, le=256, description="threads of one forward pass; unset: one per core"
     )
     embedder_model_dir: str | None = Field(
         None, description="folder with `model.safetensors` and `tokenizer.json`; unset: the packaged MiniLM"
@@ -310,14 +312,14 @@ class EmbedderSettings(CommonSettings):
     embedder_cache_dir: str | None = Field(
         None, description="where the ONNX graph is kept; unset: `autobatch` in the user's cache folder"
     )
-    embedder_max_client_batch_size: int = Field(32, ge=1, le=100_000, description="inputs in one call, as TEI's")
+    embedder_max_client_batch_size: int = Field(32, ge=1, le=100_000, description="inputs in one call, as in TEI")
     embedder_max_concurrent_requests: int = Field(
-        512, ge=1, le=100_000, description="inputs in flight before 429, as TEI's"
+        512, ge=1, le=100_000, description="inputs in flight before 429, as in TEI"
     )
-    embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as TEI's")
+    embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as in TEI")
     embedder_api_key: SecretStr | None = Field(
         None,
-        description="bearer token that the embedder's clients must send, as TEI's; the batcher's is INFERENCE_API_KEY",
+        description="bearer token that the embedder's clients must send, as in TEI; the batcher's is INFERENCE_API_KEY",
     )
 
 
