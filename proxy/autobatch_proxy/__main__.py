@@ -106,7 +106,7 @@ def check(settings: ProxySettings) -> None:
 
 
 def serve_with_own_metrics(settings: ProxySettings) -> None:
-    """Serve, with a folder for the numbers of this gunicorn's workers that goes when it goes."""
+    """Serve, with a folder for the numbers of this gunicorn's workers that is deleted when it ends."""
     folder = tempfile.mkdtemp(prefix="autobatch-metrics-")
     os.environ[METRICS_FOLDER] = folder
     master = os.getpid()

@@ -130,7 +130,7 @@ def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
 
 
 def _warn(share: AloneShare) -> None:
-    """Say that batching does little here, and why: nothing else that a client sees would."""
+    """Log that batching does little here, and why: clients see no other sign of it."""
     if finding := share.look(time.monotonic()):
         log.warning("requests_not_batched", extra={"share": finding.share, "reasons": finding.reasons})
 

@@ -1,6 +1,6 @@
 """What an upstream serves, in our words: batchers publish a card for each upstream, workers read it.
 
-A dialect makes the card of what its upstream says of itself. No other part of the house reads that.
+A dialect makes the card from what its upstream says about itself. No other part of the system reads that.
 """
 
 from collections.abc import Iterable

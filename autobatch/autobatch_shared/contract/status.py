@@ -33,7 +33,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
-    """One batcher.
+    """What one batcher reports.
 
     Attributes:
         at: When it reported, unix milliseconds of Redis's clock.

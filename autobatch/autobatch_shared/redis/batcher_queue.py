@@ -56,7 +56,7 @@ class Claim:
 
 
 class BatcherQueue:
-    """The batcher's end.
+    """The batcher's end of the queue.
 
     Args:
         link: The connection for commands that return at once.

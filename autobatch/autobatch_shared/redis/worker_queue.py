@@ -25,7 +25,7 @@ INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
 
 
 class WorkerQueue:
-    """The worker's end.
+    """The worker's end of the queue.
 
     Args:
         link: The connection for commands that return at once.
@@ -94,7 +94,7 @@ class WorkerQueue:
         await self._link.execute("UNLINK", *[prefix + job for job in jobs])
 
     async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
-        """Mark jobs whose client has gone, so that no batcher claims them; `ttl_ms` is what is left until their deadline."""
+        """Mark jobs whose client disconnected, so that no batcher claims them, for `ttl_ms`: until their deadline."""
         gone = self._gone
         marks: list[Command] = [("SET", f"{gone}:{job}", "", "PX", max(1, ttl_ms)) for job in jobs]
         await in_one_step(self._link, ("SET", gone, "", "PX", GONE_TTL_MS), *marks)

@@ -1,1 +1,1 @@
-"""What people may set, where it is read from, and what is said of it."""
+"""Every setting, where it is read from, and its description."""

@@ -54,7 +54,7 @@ def _http_urls(value: str) -> str:
 
 
 def _split(url: str) -> SplitResult:
-    """Part a URL, whose password may hold what ends a host: then the half of it would be taken for a port, and shown."""
+    """Split a URL. Its password may hold what ends a host: then half of it would be taken for a port, and shown."""
     try:
         parts = urlsplit(url)
         rest = parts.path + parts.query + parts.fragment

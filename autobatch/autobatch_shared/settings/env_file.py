@@ -1,4 +1,4 @@
-"""What names stand in `.env`, and which of its lines nothing could be made of.
+"""Which names `.env` has, and which of its lines could not be understood.
 
 docker compose reads the same file, with capitals only; so a name in lower case is a fault: it would count here and not there.
 """

@@ -160,9 +160,9 @@ def _as_flag(name: str) -> str:
 
 
 def _known_flags(cls: type[CommonSettings], argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the flags that this process knows, with their values, from what is wrong with the others.
+    """Separate the flags that this process knows, with their values, from what is wrong with the others.
 
-    A word that stands where no flag can be is named only before the first flag: behind one it may be half of a secret.
+    A word that stands where no flag can be is named only before the first flag: after one it may be half of a secret.
     argparse would refuse the others too, but not together with other faults, and it prints their values.
     """
     names = _flag_names(cls)

@@ -1,7 +1,7 @@
 """What this batcher has claimed: from the claim until the reply is stored, nothing of it is forgotten.
 
 1. `_in_hand` has the id of every job that is in a lane or in a call. What Redis has claimed for us beside these was
-   claimed by a command whose answer got lost, and is fetched.
+   claimed by a command whose answer was lost, and is fetched.
 2. A job leaves by its reply, by its deadline, or with the lease.
 """
 
@@ -27,7 +27,7 @@ _Refused = list[tuple[str, bytes]]  # the id of a job and its reply, which is em
 
 
 class Claims:
-    """The batcher's record, as in Redis so here.
+    """The batcher's record of its claims, the same here as in Redis.
 
     Attributes:
         may_have_jobs: Whether a claim may bring something.

@@ -1,7 +1,7 @@
 """How much bulk work is claimed beside other work. Pure.
 
-Bulk work fills what room is left in a batch. Beside a full queue it gets `BULK_SHARE` of the inputs, so that it ends one
-day; a single request then waits by a third longer at most.
+Bulk work fills the spare places of a batch. Beside a full queue it gets `BULK_SHARE` of the inputs, so that it ends
+some day; a single request then waits a third longer at most.
 """
 
 from autobatch_shared.contract.bulk import BULK_SHARE

@@ -7,7 +7,7 @@ can cost more than its inputs one by one, and under backlog jobs of like length 
 2. Companions come from the older third of what waits, so no job is overtaken by more than that. Against taking them
    from all of it this costs 7 % of throughput and saves the unlucky jobs 30 % of their wait (simulated, 64 in flight,
    lengths log-normal): they wait no longer than if each job were sent alone.
-3. A batch's padding may not exceed what one call more would cost. For lengths spread evenly that is the optimum.
+3. A batch's padding may not exceed what one more call would cost. For lengths spread evenly that is the optimum.
 4. Where lengths do not differ, or nothing is known of them, jobs go in the order of their arrival.
 """
 
@@ -76,7 +76,7 @@ def pick(jobs: Sequence[Job], limits: Limits, shape: BatchShape, envelope_bytes:
 
 
 def _by_arrival(jobs: Sequence[Job], begin: Callable[[Job], _Filling]) -> _Filling:
-    """The oldest, and whatever fits beside it; one that is too big does not keep smaller ones from the room."""
+    """The oldest, and whatever fits beside it; one that is too big does not keep smaller ones out."""
     filling = begin(jobs[0])
     for job in jobs[1:]:
         if filling.is_full:

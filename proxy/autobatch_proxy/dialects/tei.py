@@ -28,13 +28,13 @@ class _Truncation(msgspec.Struct, kw_only=True):
 
 
 class _TokensOptions(_Truncation, kw_only=True):
-    """Beside the inputs, the fields of `POST /embed_all` and `/embed_sparse`."""
+    """The fields of `POST /embed_all` and `/embed_sparse` beside the inputs."""
 
     prompt_name: str | None = None
 
 
 class _EmbedOptions(_TokensOptions, kw_only=True):
-    """Those of `POST /embed`."""
+    """The fields of `POST /embed` beside the inputs."""
 
     normalize: bool = True
     dimensions: Dimensions | None = None
@@ -49,7 +49,7 @@ class _EmbedBody(_EmbedOptions, kw_only=True):
 
 
 class _InputBody(_EmbedOptions, kw_only=True):
-    """From clients of proxies that call the inputs `input`. Where `inputs` is there, too, that one counts."""
+    """The body that clients of some proxies send, with the inputs as `input`. If it has `inputs` too, those count."""
 
     input: msgspec.Raw
     inputs: Any = msgspec.UNSET

@@ -70,7 +70,7 @@ class _Parameters(msgspec.Struct):
 
 
 class _Rank(msgspec.Struct, omit_defaults=True):
-    """One text's, its members in TEI's order."""
+    """The rank of one text, its members in TEI's order."""
 
     index: int
     text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET

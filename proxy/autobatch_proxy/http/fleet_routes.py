@@ -19,7 +19,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class FleetRoutes:
-    """These pages of one worker.
+    """The handlers of these pages in one worker.
 
     Args:
         take: Brings this worker's numbers into the metrics.
@@ -77,7 +77,7 @@ class FleetRoutes:
         return web.Response(body=_encode(self._model(served)), headers=JSON)
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """Of all workers of this gunicorn."""
+        """The metrics of all workers of this gunicorn."""
         self._take()
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 

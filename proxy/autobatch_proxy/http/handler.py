@@ -27,7 +27,7 @@ TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
 class Compute:
-    """These routes of one worker.
+    """The handlers of these routes in one worker.
 
     Args:
         rules: How this worker plans requests.

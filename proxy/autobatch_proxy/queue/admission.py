@@ -3,7 +3,7 @@
 1. The last push reports how many inputs wait; the batchers report how many they answer in a second, which they measure
    while there is a backlog. Without such a measurement no request is refused.
 2. Between two pushes the queue is assumed to shrink at that rate. A worker that refuses a request looks again soon:
-   other workers push, too, and jobs whose clients left disappear at once.
+   other workers push, too, and jobs whose clients disconnected disappear at once.
 """
 
 import math
@@ -29,7 +29,7 @@ class Backlog:
         return now_s - self._at_s > LOOK_EVERY_S
 
     def note(self, ahead: Ahead, now_s: float) -> None:
-        """Take note of what a push found, at a time of any clock that goes on."""
+        """Take note of what a push found; `now_s` is on a monotonic clock."""
         self._ahead = ahead
         self._at_s = now_s
 

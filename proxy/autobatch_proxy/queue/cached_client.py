@@ -50,7 +50,7 @@ class _Looked(NamedTuple):
 
 
 class CachedClient:
-    """The same as the client that it wraps, for what it has not kept.
+    """Answers from the cache, and asks the client that it wraps for the rest.
 
     Args:
         client: Is asked for the rows that the cache does not have.

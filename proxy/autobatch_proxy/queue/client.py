@@ -77,7 +77,7 @@ class QueueCounts:
 
 
 class _Request(msgspec.Struct):
-    """What one handler pushes together: one id, frame and future a job."""
+    """What one handler pushes together: one id, one frame and one future for each job."""
 
     is_bulk: bool
     deadline: int

@@ -1,4 +1,4 @@
-"""What this worker knows of the batchers: one look a second, for all health probes and `/info` calls together."""
+"""What this worker knows about the batchers: one look per second, for all health probes and `/info` calls together."""
 
 import logging
 

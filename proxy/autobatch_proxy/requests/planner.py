@@ -1,6 +1,6 @@
 """Make one request's plan of what it asks for, this worker's rules and what the upstreams take. Pure.
 
-1. A request that can be one job is one, in the bytes in which it came.
+1. A request that can be one job is one, in the bytes that the client sent.
 2. Texts are sorted by length and cut where one more call costs less than the padding; `places` says how to go back.
 3. What shares no call keeps its order: nothing is gained by sorting it.
 4. A list of a route whose requests share no call is cut only where the upstream would refuse it whole, and where

@@ -1,7 +1,7 @@
 """Close idle connections: aiohttp closes only those that wait for their next request.
 
-A client that connects and says nothing, that sends a head without an end or does not take its answer would hold its
-place for ever. nginx ends such ones sooner; this is for clients that reach a worker without it.
+A client that connects and sends nothing, never finishes its head or does not read its answer would hold its place for
+ever. nginx closes such connections sooner; this is for clients that reach a worker without it.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ class IdleConnections:
         self._idle_since_s: dict[RequestHandler, float] = {}
 
     def close_old(self, now_s: float) -> None:
-        """Close those that were without a request at every look for so long, at a time of any clock that goes on."""
+        """Close those that had no request at any look for so long; `now_s` is on a monotonic clock."""
         before, self._idle_since_s = self._idle_since_s, {}
         for connection in self._connections():
             # Not public, and nothing public says whether a request is being answered.
