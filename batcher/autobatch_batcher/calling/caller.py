@@ -44,13 +44,13 @@ class Caller:
     """Makes the upstream calls of batches.
 
     Args:
-        pool: Where a retry may go elsewhere.
-        dialect: Of all its upstreams.
-        clock: For deadlines.
-        suspects: Where calls end that the upstream hung up on.
+        pool: All upstreams, of which another may take a retry.
+        dialect: The API that all upstreams of the pool speak.
+        suspects: Takes over the jobs of a call that the upstream hung up on.
+        clock: Redis's clock, by which deadlines are checked.
         metrics: Counts calls, retries and splits.
-        timeout_max_s: The longest that one call may take.
-        attempts_max: Tries of one call that fails by an outage.
+        timeout_max_s: The most seconds that one call may take.
+        attempts_max: The most attempts of a call that fails because of an outage, the first included.
     """
 
     def __init__(
@@ -78,9 +78,10 @@ class Caller:
         """Return one outcome a job, in the same order.
 
         Args:
-            jobs: Of one lane.
-            slot: Where to call; it moves when a retry goes elsewhere.
-            attempts_max: Less than usual for a half of a batch whose tries are used up.
+            jobs: At least one job, all of one lane.
+            slot: The permission for the call; it moves to another upstream when a retry does.
+            attempts_max: The most attempts of the call; None: as usual. A half of a batch that has used up its own gets
+                fewer.
             is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
 
         Raises:

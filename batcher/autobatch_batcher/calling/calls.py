@@ -18,8 +18,8 @@ class Merged(msgspec.Struct, frozen=True):
     """The inputs of a call that several jobs may share.
 
     Attributes:
-        items: The different inputs, JSON.
-        places: A job's inputs as places in `items`, in the job's order; one tuple a job.
+        items: The different inputs, each as JSON.
+        places: One tuple for each job: its inputs as places in `items`, in the job's order.
     """
 
     items: list[bytes]
@@ -35,9 +35,9 @@ class Call(msgspec.Struct, frozen=True):
     """What is posted for some jobs.
 
     Attributes:
-        jobs: Of one lane.
-        post: As it goes over the wire.
-        inputs: Different inputs in it.
+        jobs: The jobs, all of one lane.
+        post: The call as it goes over the wire.
+        inputs: Number of different inputs in it.
         merged: Which input belongs to which job; None when verbatim.
     """
 

@@ -29,13 +29,13 @@ async def count_tokens(
 
     Args:
         send: Makes one call.
-        dialect: Of the upstream.
-        texts: JSON strings.
-        tokens_max: Of one text.
-        attempts_max: Tries, the first included.
+        dialect: The API that the upstream speaks.
+        texts: The texts, each as a JSON string.
+        tokens_max: Tokens after which the upstream cuts a text.
+        attempts_max: The most attempts of the call, the first included.
 
     Raises:
-        UpstreamError: There is no answer, or another than was asked for.
+        UpstreamError: There is no answer, or one to something else.
     """
     post = dialect.ask_counts(texts)
     if post is None:
@@ -65,9 +65,9 @@ class Counting:
     """The count for one call, which has begun already where the call's own answer will not say enough.
 
     Args:
-        jobs: Of the call.
-        merged: Their inputs.
-        count: Asks the upstream for the numbers of some texts.
+        jobs: The jobs of the call.
+        merged: Which of the call's inputs belong to which job.
+        count: Asks the upstream for the number of tokens of each of some texts.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Counting:
         """Return the tokens of each job, empty where it did not ask or where they cannot be counted.
 
         Args:
-            counted: Tokens of all the call's inputs, where its answer says so.
+            counted: Number of tokens of all the call's inputs together; None where the call's answer does not say.
 
         Raises:
             UpstreamError: The upstream counts, but the count failed.

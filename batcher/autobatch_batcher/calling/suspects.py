@@ -70,13 +70,13 @@ class Trials(Protocol):
 
 
 class Suspects:
-    """Tries them.
+    """Tries suspects alone.
 
     Args:
-        pool: Where there may be another upstream.
-        trials: Over all batchers.
-        clock: For deadlines.
-        metrics: Counts what is given up.
+        pool: All upstreams, of which another may be free for the suspects.
+        trials: The record in Redis that lets one batcher at a time try.
+        clock: Redis's clock, by which deadlines are checked.
+        metrics: Counts the jobs that are given up.
     """
 
     def __init__(self, pool: Pool, trials: Trials, clock: RedisClock, metrics: Metrics) -> None:

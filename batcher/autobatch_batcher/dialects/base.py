@@ -31,9 +31,9 @@ class Post(msgspec.Struct, frozen=True):
     """One call to an upstream.
 
     Attributes:
-        path: Below the upstream's URL.
-        body: As it goes over the wire.
-        content_type: None: without one.
+        path: The path below the upstream's URL.
+        body: The body as it goes over the wire.
+        content_type: The body's content type; None: the call has none.
     """
 
     path: str
@@ -68,9 +68,9 @@ class Dialect(Protocol):
     """One kind of upstream: HTTP, a bearer token if any, its health and its description by GET.
 
     Attributes:
-        health_path: Answers 200 to GET while the upstream works.
-        card_path: Where the upstream describes itself.
-        growth_bytes_max: By how much a call for one request may be longer than the request's own body.
+        health_path: The path that answers GET with 200 while the upstream works.
+        card_path: The path at which the upstream describes itself.
+        growth_bytes_max: Bytes by which a call for one request may be longer than the request's own body.
     """
 
     health_path: str
@@ -82,8 +82,8 @@ class Dialect(Protocol):
 
         Args:
             route: What is computed, by the name of TEI's route: see the module's table.
-            inputs: JSON, one each: strings, lists of token ids, or what else the route takes.
-            options: None: all defaults.
+            inputs: The inputs, each as JSON: strings, lists of token ids, or what else the route takes.
+            options: How the inputs are computed; None: all defaults.
         """
         ...
 
@@ -114,13 +114,13 @@ class Dialect(Protocol):
         """Return the rows of a good answer, in the order of the inputs, without parsing floats.
 
         Args:
-            answer: To a call of `compose`, understood.
-            route: As it was given there.
-            count: Inputs of the call.
+            answer: The answer to a call that `compose` made, as `understood` returned it.
+            route: The route that `compose` was given.
+            count: Number of inputs in the call.
             may_be_empty: Places of inputs that may have no tokens, and then no vector of `/embed_all`.
 
         Raises:
-            UpstreamProtocolError: Another number of rows, or something that is not a row of this route.
+            UpstreamProtocolError: It has another number of rows, or something that is not a row of this route.
         """
         ...
 
@@ -128,8 +128,8 @@ class Dialect(Protocol):
         """Return what to do with an answer.
 
         Args:
-            answer: To a call, understood.
-            jobs: Different jobs in the call.
+            answer: The answer to a call, as `understood` returned it.
+            jobs: Number of different jobs in the call.
             is_verbatim: Whether the call was made by `pass_on`.
             may_retry: Whether there are attempts left.
         """

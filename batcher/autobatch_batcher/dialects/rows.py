@@ -36,16 +36,16 @@ def cut_rows(answer: bytes, count: int, route: str = "/embed", may_be_empty: Con
     """Cut an answer into its rows, without parsing floats.
 
     Args:
-        answer: JSON array with a row for each input.
-        count: Inputs of the call.
-        route: Where the call went.
+        answer: The answer's body, a JSON array with a row for each input.
+        count: Number of inputs in the call.
+        route: What was computed, by the name of TEI's route.
         may_be_empty: Places of inputs that may have no tokens, and then no vector of `/embed_all`.
 
     Returns:
         A row each, in the order of the call, in the upstream's own bytes.
 
     Raises:
-        UpstreamProtocolError: Another number of rows, or something that is no row of this route.
+        UpstreamProtocolError: It has another number of rows, or something that is no row of this route.
     """
     try:
         rows = [bytes(row) for row in _decode_rows(answer)]

@@ -24,7 +24,7 @@ class Setting:
     """How an upstream is called.
 
     Attributes:
-        calls: In flight at once.
+        calls: The most calls in flight at once.
         units_max: (inputs + 1) times the longest input, in one call; None is no limit but the configured ones.
     """
 
@@ -65,11 +65,11 @@ class Climber:
     """The setting in use, and the search for a better one.
 
     Attributes:
-        setting: How to call now.
-        is_trying: Whether that is another one than the best so far.
+        setting: The setting to call with now.
+        is_trying: Whether this setting is another one than the best so far.
 
     Args:
-        calls_max: As configured; the climb begins there.
+        calls_max: The most calls in flight, as configured; the climb begins there.
     """
 
     def __init__(self, calls_max: int) -> None:
@@ -85,10 +85,10 @@ class Climber:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
-            setting: In use when the call was made.
-            units: Its inputs times the longest.
-            useful: What it was good for: the sum of its inputs' lengths.
-            service_s: As in `autobatch_batcher.upstreams.tuning`.
+            setting: The setting that was in use when the call was made.
+            units: The call's inputs times the length of the longest.
+            useful: What the call was good for: the sum of its inputs' lengths.
+            service_s: Seconds that the upstream served it, as `autobatch_batcher.upstreams.tuning` counts them.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)

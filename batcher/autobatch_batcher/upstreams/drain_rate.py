@@ -13,7 +13,7 @@ class DrainRate:
 
     Attributes:
         per_s: Inputs that are answered in a second; 0 while it is unknown.
-        answered_inputs: Since the last look; to be added to with each answer.
+        answered_inputs: Inputs that were answered since the last look; each answer adds to it.
     """
 
     def __init__(self) -> None:

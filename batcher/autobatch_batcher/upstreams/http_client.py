@@ -16,9 +16,9 @@ class HttpClient:
     """Sends what a dialect composed; it knows nothing of what that means.
 
     Args:
-        session: Shared by all upstreams of this process.
-        url: Without trailing slash.
-        api_key: Sent as a bearer token.
+        session: The HTTP session that all upstreams of this process share.
+        url: The upstream's URL without a trailing slash.
+        api_key: Is sent as a bearer token; None: no token is sent.
     """
 
     def __init__(self, session: aiohttp.ClientSession, url: str, api_key: str | None) -> None:
@@ -72,7 +72,7 @@ class HttpClient:
         """Whether the upstream answers now, in whatever way; one that is only slow does.
 
         Args:
-            path: Of its health.
+            path: The path below the upstream's URL that is asked.
         """
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):

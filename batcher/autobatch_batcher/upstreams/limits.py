@@ -9,13 +9,13 @@ from autobatch_shared.contract.cards import UNKNOWN_MAX, Card
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one upstream.
+    """What one upstream takes.
 
     Attributes:
-        inputs_max: Inputs in one call.
-        body_bytes_max: Bytes of one call.
-        in_flight_inputs_max: Inputs in all calls that run at the same time.
-        input_tokens_max: Tokens after which an input is cut.
+        inputs_max: The most inputs in one call.
+        body_bytes_max: The most bytes in the body of one call.
+        in_flight_inputs_max: The most inputs in all calls that run at the same time.
+        input_tokens_max: Tokens after which an input is cut or refused.
     """
 
     inputs_max: int

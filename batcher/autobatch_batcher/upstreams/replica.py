@@ -25,9 +25,9 @@ class ReplicaLoad:
     """What one upstream is doing for this batcher.
 
     Attributes:
-        calls: In flight.
-        inputs: In these calls.
-        work: Inputs and units of these calls, by which upstreams are compared.
+        calls: Number of calls in flight.
+        inputs: Number of inputs in these calls.
+        work: Sum of the inputs and units of these calls, by which upstreams are compared.
     """
 
     calls: int = 0
@@ -40,9 +40,9 @@ class Replica:
 
     Args:
         name: Its URL, which may be shown.
-        client: To reach it.
-        dialect: In which it is spoken to.
-        configured: Limits that its card may only lower.
+        client: Sends the calls to it.
+        dialect: The API that it speaks.
+        configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
     """
 

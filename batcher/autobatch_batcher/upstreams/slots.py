@@ -11,9 +11,9 @@ class Slot:
     """Permission for one call, taken from the moment a batch is formed until its answer is in.
 
     Args:
-        upstream: Where to call.
-        inputs: Of the batch.
-        units: Its inputs times the longest.
+        upstream: The replica to call.
+        inputs: Number of inputs in the call.
+        units: Its inputs times the length of the longest.
         was_busy: Whether there is other work for the upstream.
     """
 
@@ -60,7 +60,7 @@ class Pool:
 
     @property
     def calls_in_flight(self) -> int:
-        """To all of them."""
+        """Calls in flight to all replicas."""
         return sum([upstream.load.calls for upstream in self.upstreams])
 
     @property

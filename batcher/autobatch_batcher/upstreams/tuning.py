@@ -68,11 +68,11 @@ class Sample(msgspec.Struct, frozen=True):
     """One good call.
 
     Attributes:
-        setting: In use when it was made.
-        units: Its inputs times the longest.
+        setting: The setting that was in use when it was made.
+        units: Its inputs times the length of the longest; 0 where lengths are unknown.
         useful: Sum of its inputs' lengths.
-        started_s: On any clock.
-        ended_s: On the same clock.
+        started_s: When it began, in seconds of any monotonic clock.
+        ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
     """
 
@@ -85,15 +85,15 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Tuner:
-    """Of one upstream.
+    """Learns from the calls to one upstream how to call it.
 
     Attributes:
-        cost: Of calls that wait for each other, from end to end; of such that run side by side, each on its own.
-        setting: Calls in flight and their size.
+        cost: What calls cost, by the model that fits better: they wait for each other, or they run side by side.
+        setting: How many calls to make at once, and how large.
         shape: How the lengths of the next batch are bounded.
 
     Args:
-        calls_max: As configured.
+        calls_max: The most calls in flight, as configured.
         is_fixed: Whether to call as configured, in the order of arrival, whatever is learnt.
     """
 
