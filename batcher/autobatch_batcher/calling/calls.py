@@ -56,7 +56,7 @@ def call_for(jobs: Sequence[Job], dialect: Dialect) -> Call:
     """Return the call that answers these jobs of one lane.
 
     Raises:
-        UpstreamProtocolError: A request that travels as it came is of a route that the upstream does not have.
+        InvalidRequest, UpstreamProtocolError: The upstream cannot take a request that travels as it came: see `Dialect.pass_on`.
     """
     header = jobs[0].header
     if header.kind == "verbatim":

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from autobatch_proxy.dialects.strict_json import StrictBody, grammar, read
+from autobatch_proxy.dialects.strict_json import Grammar, StrictBody, grammar, read
 from autobatch_proxy.dialects.tei import direction_of
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AskedList
@@ -88,34 +88,30 @@ _decode_ranks = msgspec.json.Decoder(list[_Rank]).decode
 
 def read_tokenize(body: bytes) -> AskedList | Alone:
     """Read a `POST /tokenize`: the tokens of each text."""
-    strict = read(body, _TOKENIZE)
-    if isinstance(strict, Alone):
+    found = _list_in(body, _TOKENIZE, _decode_texts)
+    if found is None:
         return Alone.ROUTE
-    texts = _items(_decode_texts, strict.raw)
-    if texts is None:
-        return Alone.ROUTE
+    strict, texts = found
     return AskedList(len(texts), strict.raw, partial(_write_tokenize, strict.request))
 
 
 def read_decode(body: bytes) -> AskedList | Alone:
     """Read a `POST /decode`: the text of each list of token ids."""
-    strict = read(body, _DECODE)
-    if isinstance(strict, Alone) or b"-" in strict.raw:  # our decoder reads the id `-0` as 0
+    found = _list_in(body, _DECODE, _decode_ids)
+    if found is None:
         return Alone.ROUTE
-    ids = _items(_decode_ids, strict.raw)
-    if ids is None:
+    strict, ids = found
+    if b"-" in strict.raw:  # our decoder reads the id `-0` as 0
         return Alone.ROUTE
     return AskedList(len(ids), strict.raw, partial(_write_decode, strict.request))
 
 
 def read_rerank(body: bytes) -> AskedList | Alone:
     """Read a `POST /rerank`: how well each text answers the query."""
-    strict = read(body, _RERANK)
-    if isinstance(strict, Alone):
+    found = _list_in(body, _RERANK, _decode_texts)
+    if found is None:
         return Alone.ROUTE
-    texts = _items(_decode_texts, strict.raw)
-    if texts is None:
-        return Alone.ROUTE
+    strict, texts = found
     request: _RerankBody = strict.request
     return AskedList(
         len(texts),
@@ -129,15 +125,13 @@ def read_rerank(body: bytes) -> AskedList | Alone:
 def read_similarity(body: bytes) -> AskedList | Alone:
     """Read a `POST /similarity`: the cosine of each sentence with the source sentence, which is in each call."""
     strict = read(body, _SIMILARITY)
-    inputs = read(strict.raw, _SENTENCES) if isinstance(strict, StrictBody) else strict
-    if isinstance(strict, Alone) or isinstance(inputs, Alone):
+    found = _list_in(strict.raw, _SENTENCES, _decode_texts) if isinstance(strict, StrictBody) else None
+    if isinstance(strict, Alone) or found is None:
         return Alone.ROUTE
+    inputs, sentences = found
     raw_parameters = bytes(strict.request.parameters)
     parameters = read(b"{}" if raw_parameters == b"null" else raw_parameters, _PARAMETERS)
     if isinstance(parameters, Alone) or not _is_text_or_null(parameters.raw):
-        return Alone.ROUTE
-    sentences = _items(_decode_texts, inputs.raw)
-    if sentences is None:
         return Alone.ROUTE
     source = inputs.request.source_sentence
     return AskedList(
@@ -213,10 +207,13 @@ def _written(name: bytes, items: Sequence[msgspec.Raw], members: Sequence[bytes]
     return b"{%b}" % b",".join([b'"%b":[%b]' % (name, b",".join(items)), *members])
 
 
-def _items(decode: Callable[[bytes], T], raw: bytes) -> T | None:
-    """The items; None for a list that the upstream is to refuse."""
+def _list_in(body: bytes, fields: Grammar, decode: Callable[[bytes], T]) -> tuple[StrictBody, T] | None:
+    """A body and its items; None for a body or a list that the upstream is to judge."""
+    strict = read(body, fields)
+    if isinstance(strict, Alone):
+        return None
     try:
-        return decode(raw)
+        return strict, decode(strict.raw)
     except NOT_AS_ASKED:
         return None
 
