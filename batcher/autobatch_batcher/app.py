@@ -14,12 +14,14 @@ from autobatch_batcher.dialects.base import Dialect, dialect_named
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.http_client import HttpClient, connection_trace
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
+from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -29,6 +31,7 @@ from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control, connect
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     async with aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
+        trace_configs=[connection_trace()],
         cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise its callers
     ) as session:
         pool = Pool([_replica(url, session, dialect, settings) for url in settings.inference_urls])
@@ -77,7 +81,9 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             metrics,
             lease_ms=settings.lease_ms,
         )
-        reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
+        control = Control(connect(url), keys)
+        keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock)
+        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()
@@ -103,6 +109,7 @@ def _replica(url: str, session: aiohttp.ClientSession, dialect: Dialect, setting
         dialect,
         configured(settings.max_batch_size, settings.payload_limit),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+        Standing(settings.model_change_after_ms / 1000),
     )
 
 

@@ -71,6 +71,12 @@ class Metrics:
         )
         self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
         self.in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", registry=registry)
+        self.upstream_excluded = Gauge(
+            "autobatch_upstream_excluded",
+            "1 while an upstream is not called, because it serves another model than the namespace's or has not said which.",
+            ["upstream"],
+            registry=registry,
+        )
         self.calls_max, self.units_max, self.padding_max, self.fixed_seconds = (
             Gauge(f"autobatch_tuned_{name}", text, ["upstream"], registry=registry)
             for name, text in (

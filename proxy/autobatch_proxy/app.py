@@ -65,7 +65,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     client: JobClient = queue_client
     if rules.text_of_ids is None:
         client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
-    cached_client = None
+    cached_client, uncached = None, client
     if settings.cache_ttl_s:
         cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
@@ -101,7 +101,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
-    compute = Compute(rules, settings.request_timeout_ms, client, watcher, metrics, share, common)
+    compute = Compute(rules, settings.request_timeout_ms, client, uncached, watcher, metrics, share, common)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage())
 

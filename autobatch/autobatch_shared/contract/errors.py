@@ -13,7 +13,8 @@
     │   └── QueueOutOfMemory      it has reached its `maxmemory`
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
-    │   │   └── UpstreamBroken    hung up on a call: it may have died of it
+    │   │   ├── UpstreamBroken    hung up on a call: it may have died of it
+    │   │   └── UpstreamChanged   may serve another model by now: its answer is not used
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
@@ -120,6 +121,12 @@ class UpstreamBroken(UpstreamUnavailable):
     code = "upstream_broken"
 
 
+class UpstreamChanged(UpstreamUnavailable):
+    """The upstream serves another model."""
+
+    code = "upstream_changed"
+
+
 class UpstreamOverloaded(UpstreamError):
     """The upstream is overloaded."""
 
@@ -176,6 +183,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         QueueOutOfMemory,
         UpstreamUnavailable,
         UpstreamBroken,
+        UpstreamChanged,
         UpstreamOverloaded,
         UpstreamTimeout,
         UpstreamProtocolError,

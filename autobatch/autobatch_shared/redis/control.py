@@ -10,6 +10,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import REPORTS_TTL_MS, Keys
+from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
 
 TIMEOUT_S = 2.0
@@ -56,17 +57,18 @@ class Control:
             raise QueueUnavailable from exc
 
     async def fleet(self) -> Fleet:
-        """Return the batchers that reported lately."""
+        """Return the batchers that reported lately, and the namespace's model."""
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.time()
                 pipe.hgetall(self._keys.batchers)
-                (seconds, micros), reports = cast(
-                    "tuple[tuple[int, int], dict[bytes, bytes]]", tuple(await pipe.execute())
+                pipe.get(self._keys.model)
+                (seconds, micros), reports, model = cast(
+                    "tuple[tuple[int, int], dict[bytes, bytes], bytes | None]", tuple(await pipe.execute())
                 )
         except (RedisError, OSError) as exc:
             raise QueueUnavailable from exc
-        return Fleet(reports.values(), seconds * 1000 + micros // 1000)
+        return Fleet(reports.values(), seconds * 1000 + micros // 1000, decode_model(model))
 
     async def close(self) -> None:
         """Close the connections."""

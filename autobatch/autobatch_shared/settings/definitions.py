@@ -270,6 +270,13 @@ class BatcherSettings(QueueSettings):
     upstream_attempts: int = Field(
         3, ge=1, le=10, description="attempts for a call that fails because of an outage, the first included"
     )
+    model_change_after_ms: int = Field(
+        30_000,
+        ge=10_000,
+        le=86_400_000,
+        description="how long an upstream that is down still counts for the model that it served: only when none counts for "
+        "it any more does the namespace change to another model",
+    )
     lease_ms: int = Field(
         2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"
     )

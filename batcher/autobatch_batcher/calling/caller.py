@@ -6,15 +6,17 @@ Faults are raised in trials only. More than 250 lines, because calling, retrying
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import msgspec
 
-from autobatch_batcher.calling.calls import Call, call_for, part
+from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Answer, Dialect
+from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, fault, retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -22,22 +24,32 @@ from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Sample
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.call_headers import shared
-from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    AutobatchError,
+    DeadlineExceeded,
+    UpstreamBroken,
+    UpstreamChanged,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
 from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.05  # for an upstream that serves the namespace's model
 
 #: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
 Tell = Callable[[Job, bytes, list[int]], JobOutcome]
 
 
 class _Answered(msgspec.Struct, frozen=True):
-    """An answer, and when its call began and ended on the loop's clock."""
+    """An answer, when its call began and ended on the loop's clock, and the fingerprint of the model that computed it."""
 
     answer: Answer
     started_s: float
     ended_s: float
+    model: str
 
 
 class Caller:
@@ -108,16 +120,18 @@ class Caller:
         call = call_for(jobs, self._dialect)
         counting, first = self._begin_to_count(call, slot, tries), slot.upstream
         try:
-            verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
+            verdict, answered, rows = await self._compute(call, slot, tries, is_trial=is_trial)
             if verdict is Verdict.SPLIT:
                 left = tries if answered.answer.status in INPUT_ERRORS else 1
                 return await self._split(call, slot, left, is_trial=is_trial)
             tell = self._teller(call, answered)
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
-            route = jobs[0].header.route
-            may_be_empty = call.merged.ids if route == "/embed_all" else ()
-            rows = self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
+            if not _fits(call, slot, rows):
+                slot.upstream.doubt()
+                if tries == 1:
+                    raise UpstreamProtocolError("The upstream's rows have another length than those of its model")
+                return await self._answered(jobs, slot, tries - 1, is_trial=is_trial)
             bodies = [part(rows, own) for own in call.merged.places]
             if counting is None:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
@@ -128,6 +142,49 @@ class Caller:
         finally:
             if counting is not None:
                 counting.cancel()
+
+    async def _compute(
+        self, call: Call, slot: Slot, tries: int, *, is_trial: bool
+    ) -> tuple[Verdict, _Answered, list[bytes]]:
+        """Call, in pieces where the upstream takes no more in one call, and cut the rows of a good answer.
+
+        The limit may be lower than when the inputs were put together, and lower than when the upstream was last asked.
+        """
+        merged = call.merged
+        if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
+            verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
+            if verdict is Verdict.CUT and merged is not None:
+                return verdict, answered, self._cut(call, answered)
+            if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
+                return verdict, answered, []
+            await slot.upstream.ask_limits()
+            if call.inputs <= slot.upstream.limits.inputs_max:
+                return verdict, answered, []
+        return await self._compute_pieces(call, slot, tries, is_trial=is_trial)
+
+    async def _compute_pieces(
+        self, call: Call, slot: Slot, tries: int, *, is_trial: bool
+    ) -> tuple[Verdict, _Answered, list[bytes]]:
+        """Make a call in several, one after the other; the first that has no rows speaks for all."""
+        rows: list[bytes] = []
+        first: _Answered | None = None
+        while first is None or len(rows) < call.inputs:
+            piece = piece_of(call, len(rows), slot.upstream.limits.inputs_max, self._dialect)
+            verdict, answered = await self._call(piece, slot, tries, is_trial=is_trial)
+            if verdict is not Verdict.CUT:
+                return verdict, answered, []
+            if first is not None and first.model != answered.model:
+                first, rows = None, []  # the model changed: rows of two are no answer
+                continue
+            first = first or answered
+            rows += self._cut(piece, answered)
+        whole = replace(answered.answer, measures=shared(answered.answer.measures))
+        return Verdict.CUT, _Answered(whole, first.started_s, answered.ended_s, first.model), rows
+
+    def _cut(self, call: Call, answered: _Answered) -> list[bytes]:
+        route = call.jobs[0].header.route
+        may_be_empty = call.merged.ids if call.merged is not None and route == "/embed_all" else ()
+        return self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
 
     async def _split(self, call: Call, slot: Slot, tries: int, *, is_trial: bool) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together."""
@@ -173,6 +230,7 @@ class Caller:
                 batch=answered_inputs,
                 tokens=tokens,
                 measures=measures,
+                model=answered.model,
             )
             return JobOutcome(header.id, encode(reply, body))
 
@@ -194,6 +252,8 @@ class Caller:
             was_well = slot.upstream.is_healthy
             try:
                 answered = await self._post(call, slot)
+            except UpstreamChanged:
+                continue  # no failure; who serves the model by now takes the call
             except UpstreamUnavailable as error:
                 if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                     raise
@@ -219,6 +279,7 @@ class Caller:
 
     async def _post(self, call: Call, slot: Slot) -> _Answered:
         """One attempt, for no longer than the most patient of the clients."""
+        await self._find_included(slot, call)
         timeout_s = self._time_s(call.jobs)
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
@@ -232,7 +293,22 @@ class Caller:
             self._metrics.upstream_calls.labels(code).inc()
             self._metrics.upstream_seconds.observe(ended_s - started_s)
             upstream.tuner.note(_sample(call, slot, started_s, ended_s, is_good=code == 200))
-        return _Answered(answer, started_s, ended_s)
+        return _Answered(answer, started_s, ended_s, upstream.standing.fingerprint)
+
+    async def _find_included(self, slot: Slot, call: Call) -> None:
+        """Move to an upstream that serves the namespace's model; wait while one works that may do so soon.
+
+        Raises:
+            UpstreamUnavailable: None does.
+            DeadlineExceeded: The deadline of every job has passed.
+        """
+        while not slot.upstream.is_included:
+            slot.move_to(self._pool.other_than(slot, call.inputs))
+            if not slot.upstream.is_included:
+                self._time_s(call.jobs)
+                if not self._pool.may_include_soon:
+                    raise UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.standing.reason}")
+                await pause(LOOK_EVERY_S)
 
     def _time_s(self, jobs: Sequence[Job]) -> float:
         """The longest that a call for these jobs may take.
@@ -253,6 +329,14 @@ def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good
         units = call.inputs * max([job.longest for job in call.jobs])
         useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
     return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
+
+
+def _fits(call: Call, slot: Slot, rows: Sequence[bytes]) -> bool:
+    """Whether rows are as long as those of the model of the upstream that computed them."""
+    header = call.jobs[0].header
+    if header.route != "/embed" or (header.options is not None and header.options.dimensions is not None):
+        return True
+    return slot.upstream.dimension in (None, components(rows))
 
 
 async def _with_tokens(

@@ -89,6 +89,10 @@ class WorkingLoop:
         self._is_stopping = True
         self._bell.ring()
 
+    def wake(self) -> None:
+        """Begin the next turn now: an upstream may be called that might not before."""
+        self._bell.ring()
+
     async def run(self) -> None:
         """Work until stopped and drained."""
         while not (self._is_stopping and self._lanes.inputs == 0 and not self._sending):

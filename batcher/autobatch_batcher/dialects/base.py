@@ -47,6 +47,7 @@ class Answer:
 
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
+        connected_s: When its connection was made for this call, on the loop's clock; None where it was there before.
     """
 
     status: int
@@ -54,6 +55,7 @@ class Answer:
     body: bytes
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
+    connected_s: float | None = None
 
 
 class Condition(Enum):

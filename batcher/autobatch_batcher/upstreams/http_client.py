@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AbstractAsyncContextManager
+from types import SimpleNamespace
 
 import aiohttp
 
@@ -10,6 +11,24 @@ from autobatch_shared.contract.call_headers import MEASURES
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 
 PROBE_TIMEOUT_S = 3.0
+
+
+class _Connecting:
+    """When the connection of one call was made; None: it was there before."""
+
+    at_s: float | None = None
+
+
+async def _connected(_session: object, context: SimpleNamespace, _params: object) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.at_s = asyncio.get_running_loop().time()
+
+
+def connection_trace() -> aiohttp.TraceConfig:
+    """Return what a session needs so that `HttpClient` learns of new connections: behind one may be another server."""
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_connected)
+    return trace
 
 
 class HttpClient:
@@ -34,7 +53,7 @@ class HttpClient:
             UpstreamBroken: It hung up on the call.
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
         """
-        content_type = post.content_type
+        content_type, connecting = post.content_type, _Connecting()
         headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
         try:
             async with asyncio.timeout(timeout_s):
@@ -46,6 +65,7 @@ class HttpClient:
                     skip_auto_headers=("Accept-Encoding",)
                     if content_type is not None
                     else ("Accept-Encoding", "Content-Type"),
+                    trace_request_ctx=connecting,
                 )
                 async with request as response:
                     said = response.headers
@@ -55,6 +75,7 @@ class HttpClient:
                         await response.read(),
                         said.get("Retry-After"),
                         {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
+                        connecting.at_s,
                     )
         except aiohttp.ConnectionTimeoutError as exc:
             raise UpstreamUnavailable from exc

@@ -3,21 +3,32 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import aiohttp
+
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.dialects.rows import components
+from autobatch_batcher.dialects.verdict import OVERLOADED
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
 from autobatch_batcher.upstreams.limits import Limits, lowered
+from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.tuning import Tuner
-from autobatch_shared.contract.cards import NO_CARD
-from autobatch_shared.contract.errors import UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.cards import NO_CARD, Card
+from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.models import Model, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
 
 RECENT_CALLS = 16
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
+DIMENSION_INPUT = b'"What is the dimension of a vector?"'
+DIMENSION_TIMEOUT_S = 30.0  # it waits behind other calls, and a server's first pass takes longest
+LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
+NO_CARD_STATUSES = {401, 403, 404, 405, 501}  # of a server that does not describe itself, or not to us
 
 
 @dataclass(slots=True)
@@ -44,9 +55,18 @@ class Replica:
         dialect: The API that it speaks.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
+        standing: Whether it serves the namespace's model; None: it may be called, whatever it serves.
     """
 
-    def __init__(self, name: str, client: HttpClient, dialect: Dialect, configured: Limits, tuner: Tuner) -> None:
+    def __init__(
+        self,
+        name: str,
+        client: HttpClient,
+        dialect: Dialect,
+        configured: Limits,
+        tuner: Tuner,
+        standing: Standing | None = None,
+    ) -> None:
         self.name = name
         self.client = client
         self.limits = configured
@@ -54,26 +74,43 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
+        self.standing = standing or Standing()
+        self.dimension: int | None = None
         self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
         self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
+        self._card_asked_s = float("-inf")
+        self._asking = asyncio.Lock()
 
     @property
     def fastest_call_s(self) -> float:
         """The least that one of the last calls took; 0 before there was any."""
         return min(self._recent_calls_s, default=0.0)
 
+    @property
+    def is_included(self) -> bool:
+        """Whether it serves the namespace's model."""
+        return not self.standing.reason
+
+    def follow(self, model: Model) -> None:
+        """Take note of the namespace's model."""
+        self._standing_may_change(lambda: self.standing.follow(model))
+
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
+        if self._answered_mono_s > 0:
+            self.standing.was_well(self._answered_mono_s)
         return UpstreamStatus(
             url=self.name,
-            is_healthy=self.is_healthy,
+            is_healthy=self.is_healthy and self.is_included,
             batch_inputs_max=self.limits.inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card,
+            counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
+            reason=self.standing.reason,
         )
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -81,10 +118,11 @@ class Replica:
 
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+            UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        breaker = self.breaker
+        breaker, fingerprint = self.breaker, self.standing.fingerprint
         if not breaker.is_closed:
             breaker.called()
         try:
@@ -102,18 +140,25 @@ class Replica:
         except BaseException:
             breaker.learnt_nothing()
             raise
-        condition = self._dialect.condition(answer)
-        if condition is Condition.FAILING:
-            breaker.failed(loop.time())
-        elif condition is Condition.UNKNOWN:
-            breaker.learnt_nothing()
-        elif not breaker.is_quiet:
-            breaker.succeeded()
+        self._note_condition(self._dialect.condition(answer), loop.time())
         if answer.status == 200:
             self._answered_mono_s = loop.time()
             self._recent_calls_s.append(self._answered_mono_s - started_s)
             self._set_health(healthy=True, why="answered")
+        if answer.connected_s is not None:
+            await self._ask_again(answer.connected_s)
+        if self.standing.fingerprint != fingerprint:
+            raise UpstreamChanged
         return answer
+
+    def _note_condition(self, condition: Condition, now_s: float) -> None:
+        breaker = self.breaker
+        if condition is Condition.FAILING:
+            breaker.failed(now_s)
+        elif condition is Condition.UNKNOWN:
+            breaker.learnt_nothing()
+        elif not breaker.is_quiet:
+            breaker.succeeded()
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
@@ -124,34 +169,101 @@ class Replica:
         return self._dialect.understood(await self.client.send(post, timeout_s))
 
     async def probe(self) -> None:
-        """Ask for its health and its card: it may be started anew with other limits, or another model, between two."""
+        """Ask for its health and what it serves: it may have been started anew with other limits, or another model."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
-                if healthy:
-                    await self._learn()
+                async with self._asking:
+                    await self._ask_card()
+            if self.standing.served is None:
+                await self._learn()  # also of one that is not well: where none is, it is called all the same
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
                 self._set_health(healthy=False, why=type(exc).__name__)
             # else it is busy: its health waits behind the calls that it answers
         else:
             self._set_health(healthy=healthy, why="probed")
+        if self.is_healthy:
+            self.standing.was_well(asyncio.get_running_loop().time())
+        self.standing.is_tried = True
+
+    async def ask_limits(self) -> None:
+        """Ask for its card, after an answer that a lowered limit would explain."""
+        await self._ask_again(asyncio.get_running_loop().time() - LIMITS_EVERY_S)
+
+    def doubt(self) -> None:
+        """Use it no more until it has said again what it serves: its rows are not those of its model."""
+        self._standing_may_change(self.standing.doubt)
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
         return await self.client.listens(self._dialect.health_path)
 
-    async def _learn(self) -> None:
-        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
-        async with self.client.get(self._dialect.card_path) as response:
-            if response.status not in (200, 404):
+    async def _ask_again(self, since_s: float) -> None:
+        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that fails to say keeps it."""
+        async with self._asking:
+            if self._card_asked_s > since_s:
                 return
-            self.card = self._dialect.card(await response.read()) if response.status == 200 else NO_CARD
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await self._ask_card()
+            except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+                log.info("card_not_asked", extra={"upstream": self.name, "why": type(exc).__name__})
+
+    async def _ask_card(self) -> None:
+        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
+        asked_s = asyncio.get_running_loop().time()
+        async with self.client.get(self._dialect.card_path) as response:
+            status, said = response.status, await response.read()
+        if status == 200:
+            self._take_card(self._dialect.card(said))
+        elif status in NO_CARD_STATUSES:
+            self._take_card(NO_CARD)
+        elif self._card_asked_s < 0:
+            raise UpstreamUnavailable  # it has never said anything
+        else:
+            return
+        self._card_asked_s = asked_s
+
+    def _take_card(self, card: Card) -> None:
+        if (card.kind, card.identity) != (self.card.kind, self.card.identity):
+            self.doubt()
+        self.card = card
         limits = lowered(self._configured, self.card)
         if limits != self.limits:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
         self.limits = limits
+
+    async def _learn(self) -> None:
+        """Learn what it serves: its card, and the length of its rows, which it has to show.
+
+        Raises:
+            UpstreamError: It cannot compute now.
+        """
+        card = self.card
+        dimension = await self._ask_dimension() if card.kind == "embedding" else None
+        if card == self.card:  # else it changed meanwhile, and the next probe learns it
+            self.dimension = dimension
+            self._standing_may_change(lambda: self.standing.learnt(model_of(card, dimension)))
+
+    async def _ask_dimension(self) -> int | None:
+        """Return the number of components of its vectors; None where it has none."""
+        answer = await self.ask(self._dialect.compose("/embed", [DIMENSION_INPUT], None), DIMENSION_TIMEOUT_S)
+        if answer.status == 200:
+            return components(self._dialect.cut(answer, "/embed", 1, ()))
+        if answer.status == OVERLOADED or self._dialect.condition(answer) is Condition.FAILING:
+            raise UpstreamUnavailable
+        return None
+
+    def _standing_may_change(self, change: Callable[[], None]) -> None:
+        before = self.standing.reason
+        change()
+        now = self.standing.reason
+        if now != before:
+            level = logging.WARNING if self.standing.served is not None and now else logging.INFO
+            event = "upstream_excluded" if now else "upstream_included"
+            log.log(level, event, extra={"upstream": self.name, "reason": now or before})
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
         if healthy != self.is_healthy:

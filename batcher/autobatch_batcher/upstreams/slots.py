@@ -68,14 +68,24 @@ class Pool:
         """Calls that could be made now."""
         return sum([max(u.tuner.setting.calls - u.load.calls, 0) for u in self._usable()])
 
+    @property
+    def may_include_soon(self) -> bool:
+        """Whether an upstream works, or was not asked yet: it may be found to serve the namespace's model."""
+        return any(upstream.is_healthy or not upstream.standing.is_tried for upstream in self.upstreams)
+
     def free(self, now_s: float) -> Replica | None:
         """Return where a call may go now; None while every slot is taken.
 
         One that was taken out gets its trial first. While some are well the others are left alone; when none is, any
-        is better than none.
+        is better than none. One of another model is never called.
         """
         for upstream in self.upstreams:
-            if not upstream.breaker.is_closed and upstream.breaker.may_try(now_s) and upstream.load.calls == 0:
+            if (
+                upstream.is_included
+                and not upstream.breaker.is_closed
+                and upstream.breaker.may_try(now_s)
+                and upstream.load.calls == 0
+            ):
                 return upstream
         return _least_busy(self._in_turn(self._usable()), 1)
 
@@ -87,15 +97,18 @@ class Pool:
     def _in_turn(self, upstreams: list[Replica]) -> list[Replica]:
         """The same ones, beginning with another one each time: of equals the first is taken."""
         self._turns += 1
-        first = self._turns % len(upstreams)
+        first = self._turns % max(1, len(upstreams))
         return upstreams[first:] + upstreams[:first]
 
     def _usable(self) -> list[Replica]:
-        return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
+        """The well ones; else those of the model, else those that have not said yet which they serve."""
+        included = [upstream for upstream in self.upstreams if upstream.is_included]
+        well = [upstream for upstream in included if _is_well(upstream)]
+        return well or included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
 
 
 def _is_well(upstream: Replica) -> bool:
-    return upstream.is_healthy and upstream.breaker.is_closed
+    return upstream.is_healthy and upstream.breaker.is_closed and upstream.is_included
 
 
 def _least_busy(upstreams: list[Replica], inputs: int) -> Replica | None:

@@ -11,11 +11,20 @@ from aiohttp.typedefs import Handler
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow
-from autobatch_proxy.http.headers import PRIORITY_HEADER, TIMEOUT_HEADER, CommonHeaders, asks_bulk, is_json, timeout_s
+from autobatch_proxy.http.headers import (
+    PRIORITY_HEADER,
+    TIMEOUT_HEADER,
+    CommonHeaders,
+    asks_bulk,
+    is_json,
+    model_lines,
+    timeout_s,
+)
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import ask_one_model
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.plan import Rules
 from autobatch_proxy.requests.planner import make_plan
@@ -33,6 +42,7 @@ class Compute:
         rules: How this worker plans requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
         client: Is asked for the replies to a plan's jobs.
+        uncached: Is asked for them where none may be of the cache.
         watcher: Knows what the upstreams allow.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
@@ -44,6 +54,7 @@ class Compute:
         rules: Rules,
         timeout_max_ms: int,
         client: JobClient,
+        uncached: JobClient,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
         share: AloneShare,
@@ -52,6 +63,7 @@ class Compute:
         self._rules = rules
         self._timeout_max_ms = timeout_max_ms
         self._client = client
+        self._uncached = uncached
         self._watcher = watcher
         self._metrics = metrics
         self._share = share
@@ -109,10 +121,23 @@ class Compute:
         else:
             self._share.note(plan.alone)
             self._metrics.shares_no_call(route.path, plan.alone)
-        replies = await self._client.ask(plan, self._timeout_s(request))
+        if len(plan.jobs) == 1:
+            replies = await self._client.ask(plan, self._timeout_s(request))
+        else:
+            replies = await ask_one_model(self._client, self._uncached, plan, self._timeout_s(request))
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)
-        return answer(plan, replies, request_id, self._common.lines(request, request_id), ms, route.errors)
+        lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
+        return answer(plan, replies, request_id, lines, ms, route.errors)
+
+    def _model_lines(self, fingerprint: str) -> bytes:
+        name = self._watcher.names.get(fingerprint)
+        if name is None:
+            if not fingerprint:
+                return b""
+            self._watcher.look_now(fingerprint)
+            name = ""
+        return model_lines(fingerprint, name)
 
     async def _body(self, request: web.Request) -> bytes:
         """Read the body; one that has not arrived yet may take as long as the request may."""

@@ -27,7 +27,7 @@ class VocabularyClient:
         self._client = client
         self._size = size
         self._watcher = watcher
-        self._known: tuple[str | None, int] = (None, -1)
+        self._known: tuple[str, int] = ("", -1)
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         """Return a reply to each job of a plan, in order.
@@ -48,7 +48,8 @@ class VocabularyClient:
             if largest_id >= self._size:
                 raise _foreign()
             return
-        model = self._watcher.fleet.identity
+        served = self._watcher.model
+        model = "" if served is None else served.fingerprint
         known_model, known_id = self._known
         if model == known_model and largest_id <= known_id:
             return

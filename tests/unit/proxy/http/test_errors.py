@@ -24,6 +24,7 @@ EXPECTED = {
     "QueueOutOfMemory": (503, "Unhealthy"),
     "UpstreamError": (500, "Backend"),
     "UpstreamUnavailable": (503, "Unhealthy"),
+    "UpstreamChanged": (503, "Unhealthy"),
     "UpstreamBroken": (503, "Unhealthy"),
     "UpstreamOverloaded": (429, "Overloaded"),
     "UpstreamTimeout": (504, "Backend"),

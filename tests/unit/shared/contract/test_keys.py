@@ -17,6 +17,7 @@ PLAIN = (
     "gone",
     "leases",
     "batchers",
+    "model",
     "trial",
     "dead",
     "epoch",

@@ -1,0 +1,45 @@
+"""The replies to a request of several jobs, all of one model: rows of two are no answer.
+
+The namespace's model may change between two jobs of a request. Then all of it is asked for again, once.
+"""
+
+import asyncio
+from collections.abc import Iterable
+
+from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.requests.plan import Plan
+from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamChanged
+
+CHANGED = "The model changed while the request was computed"
+
+
+async def ask_one_model(client: JobClient, uncached: JobClient, plan: Plan, timeout_s: float) -> list[Reply]:
+    """Return a reply to each job of a plan, in order.
+
+    Args:
+        client: Is asked first.
+        uncached: Is asked again, where rows that were computed before are no use.
+        plan: What is asked for.
+        timeout_s: Seconds for all of it.
+
+    Raises:
+        UpstreamChanged: Two models answered, twice.
+        QueueFull, QueueUnavailable, DeadlineExceeded: As the clients do.
+    """
+    loop = asyncio.get_running_loop()
+    ends_s = loop.time() + timeout_s
+    replies = await client.ask(plan, timeout_s)
+    if is_of_one_model(replies):
+        return replies
+    left_s = ends_s - loop.time()
+    if left_s <= 0:
+        raise DeadlineExceeded
+    replies = await uncached.ask(plan, left_s)
+    if not is_of_one_model(replies):
+        raise UpstreamChanged(CHANGED)
+    return replies
+
+
+def is_of_one_model(replies: Iterable[Reply]) -> bool:
+    """Whether no two of them say that different models computed them."""
+    return len({header.model for header, _ in replies if header.model}) < 2
