@@ -81,7 +81,7 @@ class Replica:
         self._configured = configured
         self._answered_mono_s = float("-inf")
         self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
-        self._card_asked_s = float("-inf")
+        self._card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
 
     @property
@@ -189,8 +189,11 @@ class Replica:
         self.standing.is_tried = True
 
     async def ask_limits(self) -> None:
-        """Ask for its card, after an answer that a lowered limit would explain."""
-        await self._ask_again(asyncio.get_running_loop().time() - LIMITS_EVERY_S)
+        """Ask for its card, after an answer that a lowered limit would explain; at most once in LIMITS_EVERY_S."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._limits_asked_s >= LIMITS_EVERY_S:
+            self._limits_asked_s = now_s
+        await self._ask_again(self._limits_asked_s)
 
     def doubt(self) -> None:
         """Use it no more until it has said again what it serves: its rows are not those of its model."""
@@ -203,7 +206,7 @@ class Replica:
     async def _ask_again(self, since_s: float) -> None:
         """Ask for its card, unless that was done after `since_s` on the loop's clock; one that fails to say keeps it."""
         async with self._asking:
-            if self._card_asked_s > since_s:
+            if self._card_asked_s >= since_s:
                 return
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
