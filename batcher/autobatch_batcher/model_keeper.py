@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import msgspec
 
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_shared.contract.models import Model, next_model
+from autobatch_shared.contract.models import ServedModel, next_model
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.model_record import ModelRecord
@@ -36,7 +36,7 @@ class ModelKeeper:
         self._record = record
         self._control = control
         self._clock = clock
-        self._model: Model | None = None
+        self._model: ServedModel | None = None
         for upstream in upstreams:
             upstream.standing.wait_for_record()
 
@@ -60,7 +60,7 @@ class ModelKeeper:
         if chosen is not None:
             self._follow(await self._record.agree(self._dated(chosen), instead_of=self._model))
 
-    def _first(self) -> Model | None:
+    def _first(self) -> ServedModel | None:
         """The model to begin with: that of the first upstream, once each was asked."""
         if not all(upstream.standing.is_tried for upstream in self._upstreams):
             return None
@@ -68,13 +68,13 @@ class ModelKeeper:
         return self._dated(served[0]) if served else None
 
     @property
-    def _served(self) -> list[Model]:
+    def _served(self) -> list[ServedModel]:
         return [each for each in (upstream.standing.served for upstream in self._upstreams) if each is not None]
 
-    def _dated(self, model: Model) -> Model:
+    def _dated(self, model: ServedModel) -> ServedModel:
         return msgspec.structs.replace(model, since=self._clock.now_ms())
 
-    def _follow(self, model: Model | None) -> None:
+    def _follow(self, model: ServedModel | None) -> None:
         if model is None or model == self._model:
             return
         before, self._model = self._model, model

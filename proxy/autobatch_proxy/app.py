@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from autobatch_proxy.http.handler import Compute
@@ -101,7 +102,10 @@ def make_app(settings: ProxySettings) -> web.Application:
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
-    compute = Compute(rules, settings.request_timeout_ms, client, uncached, watcher, metrics, share, common)
+    model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
+    compute = Compute(
+        rules, settings.request_timeout_ms, client, uncached, watcher, metrics, share, common, model_check
+    )
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage())
 

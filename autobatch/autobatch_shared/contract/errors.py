@@ -6,6 +6,7 @@
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
+    │   │   ├── UnknownModel      a model that is not served
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
@@ -73,6 +74,12 @@ class ForeignTokenIds(InvalidRequest):
     """The token ids cannot be taken for this model's."""
 
     code = "foreign_token_ids"
+
+
+class UnknownModel(InvalidRequest):
+    """The model does not exist."""
+
+    code = "model_not_found"
 
 
 class WrongContentType(InvalidRequest):

@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 _decode_identity = msgspec.json.Decoder(Identity).decode
 
 
-class Model(msgspec.Struct, frozen=True):
+class ServedModel(msgspec.Struct, frozen=True):
     """A model: what one upstream serves, or what the namespace has.
 
     Attributes:

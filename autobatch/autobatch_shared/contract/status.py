@@ -7,7 +7,7 @@ import msgspec
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.frames import ANSWERED_SINCE
-from autobatch_shared.contract.models import Model
+from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too. A report of the future is as foreign
@@ -90,7 +90,7 @@ class Fleet:
         request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
     """
 
-    def __init__(self, reports: Iterable[bytes], now_ms: int, model: Model | None = None) -> None:
+    def __init__(self, reports: Iterable[bytes], now_ms: int, model: ServedModel | None = None) -> None:
         fresh = []
         for report in reports:
             try:

@@ -2,7 +2,7 @@
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import MODEL_TTL_MS, Keys
-from autobatch_shared.contract.models import Model, decode_model, encode_model
+from autobatch_shared.contract.models import ServedModel, decode_model, encode_model
 from autobatch_shared.redis.commands import Commands, Script
 
 
@@ -18,7 +18,7 @@ class ModelRecord:
         self._link = link
         self._script = Script("model", (keys.model,), (MODEL_TTL_MS,))
 
-    async def agree(self, proposed: Model | None, instead_of: Model | None = None) -> Model | None:
+    async def agree(self, proposed: ServedModel | None, instead_of: ServedModel | None = None) -> ServedModel | None:
         """Prolong the record and return it; None while there is none.
 
         Args:

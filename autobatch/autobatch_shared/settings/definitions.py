@@ -182,6 +182,14 @@ class ProxySettings(QueueSettings):
         description='what `POST /embed` answers to `{"inputs": ...}`: `tei`: the array of vectors, as TEI; `embeddings`: '
         '`{"embeddings": [...]}` around it, as another published proxy does; its clients accept nothing else',
     )
+    model_check: Literal["off", "served"] = Field(
+        "off",
+        description="which `model` the OpenAI routes take: `off`: any, as TEI; `served`: the served model's name, its part after "
+        "the last `/`, and MODEL_ALIASES; another one is 404",
+    )
+    model_aliases: str = Field(
+        "", description="a comma list of further names of the model that MODEL_CHECK=served takes"
+    )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
         description="whose token ids `input` of the OpenAI routes may have: `refuse`: none, 400; `model`: the upstream "
@@ -223,6 +231,11 @@ class ProxySettings(QueueSettings):
     def keys(self) -> tuple[str, ...]:
         """The API keys; none: every client may ask."""
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model's further names."""
+        return _listed(self.model_aliases)
 
     @property
     def cors_origins(self) -> tuple[str, ...]:

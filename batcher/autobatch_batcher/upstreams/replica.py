@@ -18,7 +18,7 @@ from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
-from autobatch_shared.contract.models import Model, model_of
+from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ class Replica:
         """Whether it serves the namespace's model."""
         return not self.standing.reason
 
-    def follow(self, model: Model) -> None:
+    def follow(self, model: ServedModel) -> None:
         """Take note of the namespace's model."""
         self._standing_may_change(lambda: self.standing.follow(model))
 

@@ -6,7 +6,7 @@
    a crash does not hand the namespace to a neighbour with another model.
 """
 
-from autobatch_shared.contract.models import Model, differences
+from autobatch_shared.contract.models import ServedModel, differences
 
 COUNT_S = 30.0
 NO_RECORD = "the namespace's model is not known yet"
@@ -27,25 +27,25 @@ class Standing:
     """
 
     def __init__(self, count_s: float = COUNT_S) -> None:
-        self.served: Model | None = None
+        self.served: ServedModel | None = None
         self.fingerprint = ""
         self.reason = ""
         self.is_tried = False
         self._count_s = count_s
-        self._wanted: Model | None = None
-        self._last_served: Model | None = None
+        self._wanted: ServedModel | None = None
+        self._last_served: ServedModel | None = None
         self._seen_s: float | None = None
 
     def wait_for_record(self) -> None:
         """Exclude it until the namespace's model is known."""
         self.reason = NO_RECORD
 
-    def follow(self, wanted: Model) -> None:
+    def follow(self, wanted: ServedModel) -> None:
         """Take note of the namespace's model."""
         self._wanted = wanted
         self._judge()
 
-    def learnt(self, served: Model) -> None:
+    def learnt(self, served: ServedModel) -> None:
         """Take note of what it serves."""
         self.served = self._last_served = served
         self.fingerprint = served.fingerprint

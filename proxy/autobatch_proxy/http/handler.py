@@ -8,6 +8,8 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow
@@ -47,6 +49,7 @@ class Compute:
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
+        model_check: Refuses what the OpenAI routes are asked of other models; None: it is computed.
     """
 
     def __init__(
@@ -59,7 +62,9 @@ class Compute:
         metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
+        model_check: ModelCheck | None = None,
     ) -> None:
+        self._model_check = model_check
         self._rules = rules
         self._timeout_max_ms = timeout_max_ms
         self._client = client
@@ -106,8 +111,11 @@ class Compute:
         is_bulk = asks_bulk(headers.get(PRIORITY_HEADER))
         allowed = self._watcher.allowed
         read = route.read or READERS.get(allowed.alias, read_verbatim)
+        asked = read(body)
+        if self._model_check is not None and route.errors is OPENAI_ERRORS:
+            self._model_check.check(asked, body, allowed.served_model)
         plan = make_plan(
-            read(body),
+            asked,
             body,
             content_type,
             route.path,

@@ -8,7 +8,7 @@ import logging
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.models import Model
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.control import Control
@@ -47,7 +47,7 @@ class FleetWatcher:
         self._inputs_max = inputs_max
         self._per_token = per_token
         self.allowed = self._allow()
-        self.model: Model | None = None
+        self.model: ServedModel | None = None
         self.names: dict[str, str] = {}
         self._pause_s = FIRST_LOOKS_S
         self._control = control
@@ -88,7 +88,7 @@ class FleetWatcher:
         if self.fleet.model is not None:  # else Redis may have lost it for a moment
             self._note_model(self.fleet.model)
 
-    def _note_model(self, model: Model) -> None:
+    def _note_model(self, model: ServedModel) -> None:
         if self.model is not None and model.fingerprint != self.model.fingerprint:
             log.info("model_changed", extra={"before": self.model.shown, "now": model.shown})
         self.model = model

@@ -13,7 +13,7 @@ from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.contract.models import Model
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.count import Count
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.link import RedisLink
@@ -55,7 +55,7 @@ class Cached:
         self.inner = LengthClient()
         self.counts = CacheCounts(Count(), Count(), Count(), Count())
         cache = ResultCache(link, Keys("house"), self.counts, ttl_s=60, bytes_max=1_000_000)
-        watcher: Any = SimpleNamespace(model=Model(MODEL, "m", "{}"))
+        watcher: Any = SimpleNamespace(model=ServedModel(MODEL, "m", "{}"))
         self._client = CachedClient(self.inner, cache, link, watcher)
 
     async def ask(self, *jobs: Sequence[str], are_counted: bool = False) -> list[Reply]:

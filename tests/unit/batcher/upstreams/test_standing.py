@@ -1,13 +1,13 @@
 """Which upstream may be called, and for which model each counts."""
 
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
-from autobatch_shared.contract.models import Model
+from autobatch_shared.contract.models import ServedModel
 
-OLD, NEW = (Model(name * 8, name, "{}") for name in "ab")
+OLD, NEW = (ServedModel(name * 8, name, "{}") for name in "ab")
 COUNT_S = 30.0
 
 
-def following(served: Model | None, wanted: Model = OLD) -> Standing:
+def following(served: ServedModel | None, wanted: Model = OLD) -> Standing:
     standing = Standing(COUNT_S)
     standing.wait_for_record()
     if served is not None:

@@ -6,17 +6,17 @@ from typing import Any
 from autobatch_proxy.queue.fleet_watcher import LOOK_EVERY_S, NAMES_MAX, FleetWatcher
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.models import Model
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 
-OLD, NEW = (Model(name * 8, name, "{}") for name in "ab")
+OLD, NEW = (ServedModel(name * 8, name, "{}") for name in "ab")
 
 
 class Reports:
     """Redis, as a worker reads it."""
 
     def __init__(self) -> None:
-        self.model: Model | None = None
+        self.model: ServedModel | None = None
         self.upstreams: list[UpstreamStatus] = []
         self.is_away = False
 

@@ -11,7 +11,7 @@ from autobatch_shared.contract.frames import ReplyHeader
 PLAN = Plan([PlannedJob(1, "merge", b'["a"]'), PlannedJob(1, "merge", b'["b"]')], "/embed")
 
 
-class Answering:
+class ByModels:
     """Answers with jobs of these models."""
 
     def __init__(self, *models: str) -> None:
@@ -19,7 +19,7 @@ class Answering:
         self.asked = 0
 
     async def ask(self, _plan: Plan, timeout_s: float) -> list[Reply]:
-        assert 0 < timeout_s <= 5
+        assert timeout_s <= 5
         self.asked += 1
         return [(ReplyHeader("", 200, model=model), b"[[1]]") for model in self.models]
 
@@ -27,7 +27,7 @@ class Answering:
 @pytest.mark.parametrize("models", [("a", "a"), ("a", ""), ("", "")])
 async def test_what_one_model_answered_is_the_answer(models: tuple[str, ...]) -> None:
     """An older batcher does not say which model it was."""
-    client, uncached = Answering(*models), Answering("b", "b")
+    client, uncached = ByModels(*models), ByModels("b", "b")
 
     replies = await ask_one_model(client, uncached, PLAN, 5)
 
@@ -36,7 +36,7 @@ async def test_what_one_model_answered_is_the_answer(models: tuple[str, ...]) ->
 
 
 async def test_what_two_models_answered_is_asked_again_whole_and_without_the_cache() -> None:
-    client, uncached = Answering("a", "b"), Answering("b", "b")
+    client, uncached = ByModels("a", "b"), ByModels("b", "b")
 
     replies = await ask_one_model(client, uncached, PLAN, 5)
 
@@ -46,13 +46,12 @@ async def test_what_two_models_answered_is_asked_again_whole_and_without_the_cac
 
 async def test_two_models_twice_are_an_error() -> None:
     with pytest.raises(UpstreamChanged):
-        await ask_one_model(Answering("a", "b"), Answering("b", "a"), PLAN, 5)
+        await ask_one_model(ByModels("a", "b"), ByModels("b", "a"), PLAN, 5)
 
 
 async def test_nothing_is_asked_again_after_the_deadline() -> None:
-    class Late(Answering):
-        async def ask(self, _plan: Plan, timeout_s: float) -> list[Reply]:
-            return [(ReplyHeader("", 200, model=model), b"[[1]]") for model in self.models]
+    client, uncached = ByModels("a", "b"), ByModels("b", "b")
 
     with pytest.raises(DeadlineExceeded):
-        await ask_one_model(Late("a", "b"), Answering("b", "b"), PLAN, 0)
+        await ask_one_model(client, uncached, PLAN, 0)
+    assert uncached.asked == 0

@@ -12,7 +12,7 @@ from autobatch_proxy.queue.vocabulary import VocabularyClient
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.contract.frames import ReplyHeader
-from autobatch_shared.contract.models import Model
+from autobatch_shared.contract.models import ServedModel
 
 
 class UpstreamOfAHundredIds:
@@ -42,7 +42,7 @@ class Checks:
     """The client before that upstream."""
 
     def __init__(self, upstream: UpstreamOfAHundredIds, size: int | None = None) -> None:
-        watcher: Any = SimpleNamespace(model=Model("0000000a", "m", "{}"))
+        watcher: Any = SimpleNamespace(model=ServedModel("0000000a", "m", "{}"))
         self.watcher = watcher
         self._client = VocabularyClient(upstream, size, watcher)
 
@@ -70,7 +70,7 @@ async def test_another_model_has_other_ids() -> None:
     upstream = UpstreamOfAHundredIds()
     checks = Checks(upstream)
     await checks.check(9)
-    checks.watcher.model = Model("0000000b", "n", "{}")
+    checks.watcher.model = ServedModel("0000000b", "n", "{}")
 
     await checks.check(9)
 

@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from autobatch_shared.contract.cards import NO_CARD, Card, Identity
-from autobatch_shared.contract.models import Model, decode_model, differences, encode_model, model_of, next_model
+from autobatch_shared.contract.models import ServedModel, decode_model, differences, encode_model, model_of, next_model
 
 CARD = Card(name="m", identity=Identity("m"))
-OLD, NEW, OTHER = (Model(name * 8, name, "{}") for name in "abc")
+OLD, NEW, OTHER = (ServedModel(name * 8, name, "{}") for name in "abc")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,9 @@ def test_so_is_the_dimension_with_a_card_and_without() -> None:
 
 
 def test_the_name_and_the_limits_are_not() -> None:
-    assert model_of(Card(name="n", identity=Identity("m"), inputs_max=3), 3).fingerprint == model_of(CARD, 3).fingerprint
+    assert (
+        model_of(Card(name="n", identity=Identity("m"), inputs_max=3), 3).fingerprint == model_of(CARD, 3).fingerprint
+    )
 
 
 def test_a_record_comes_out_as_it_went_in() -> None:
