@@ -3,11 +3,13 @@
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.upstreams.breaker import Breaker
-from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
+from autobatch_batcher.upstreams.congestion import Congestion
+from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.cards import NO_CARD
@@ -15,6 +17,8 @@ from autobatch_shared.contract.errors import UpstreamTimeout, UpstreamUnavailabl
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
+
+Told = Callable[["Replica"], None]
 
 RECENT_CALLS = 16
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
@@ -38,6 +42,10 @@ class ReplicaLoad:
 class Replica:
     """One upstream of several that are alike.
 
+    Attributes:
+        down_since_s: Since when it cannot be reached, in seconds of the loop's clock; None: it can be, as far as is known.
+        went_down: Is called whenever it is found that it cannot be reached any more.
+
     Args:
         name: Its URL, which may be shown.
         client: Sends the calls to it.
@@ -54,11 +62,19 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
+        self.congestion = Congestion()
+        self.down_since_s: float | None = None
+        self.went_down: Told = lambda _replica: None
         self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
         self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
+
+    @property
+    def failing_since_s(self) -> float | None:
+        """Since when it has not been reached, or has only failed; None: there is no such outage."""
+        return self.down_since_s if self.down_since_s is not None else self.breaker.failing_since_s
 
     @property
     def fastest_call_s(self) -> float:
@@ -97,7 +113,8 @@ class Replica:
             raise
         except UpstreamUnavailable as exc:
             breaker.failed(loop.time())
-            self._set_health(healthy=False, why=type(exc.__cause__).__name__)
+            self._set_reachable(reachable=False)
+            self._set_health(healthy=False, why=exc.cause or type(exc).__name__)
             raise
         except BaseException:
             breaker.learnt_nothing()
@@ -112,6 +129,7 @@ class Replica:
         if answer.status == 200:
             self._answered_mono_s = loop.time()
             self._recent_calls_s.append(self._answered_mono_s - started_s)
+            self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
         return answer
 
@@ -129,13 +147,16 @@ class Replica:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
+                    reachable = response.status < 500  # not every server has such a path
                 if healthy:
                     await self._learn()
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
-                self._set_health(healthy=False, why=type(exc).__name__)
+                self._set_reachable(reachable=isinstance(exc, TimeoutError) and self.down_since_s is None)
+                self._set_health(healthy=False, why=cause_of(exc))
             # else it is busy: its health waits behind the calls that it answers
         else:
+            self._set_reachable(reachable=reachable)
             self._set_health(healthy=healthy, why="probed")
 
     async def listens(self) -> bool:
@@ -152,6 +173,15 @@ class Replica:
         if limits != self.limits:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
         self.limits = limits
+
+    def _set_reachable(self, *, reachable: bool) -> None:
+        if reachable:
+            if self.down_since_s is not None:
+                self.down_since_s = None
+                self.breaker.reached()
+        elif self.down_since_s is None:
+            self.down_since_s = asyncio.get_running_loop().time()
+            self.went_down(self)
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
         if healthy != self.is_healthy:
