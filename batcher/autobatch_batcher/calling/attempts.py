@@ -25,7 +25,7 @@ from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, U
 from autobatch_shared.redis.clock import RedisClock
 
 
-class Answered(msgspec.Struct, frozen=True):
+class TimedAnswer(msgspec.Struct, frozen=True):
     """An answer, and when its call began and ended on the loop's clock."""
 
     answer: Answer
@@ -69,7 +69,7 @@ class Attempts:
 
     async def make(
         self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool, is_part: bool
-    ) -> tuple[Verdict, Answered]:
+    ) -> tuple[Verdict, TimedAnswer]:
         """Call, up to `attempts_max` times, until there is an answer to act on.
 
         Args:
@@ -141,7 +141,7 @@ class Attempts:
             NotNow: It takes no call now.
             UpstreamError: It is to be given up.
         """
-        if is_refusal(answer.status, answer.retry_after):
+        if answer.status != 200 and is_refusal(answer.status, answer.retry_after):
             raise NotNow(fault(answer.status), f"status {answer.status}")
         judge, is_verbatim, jobs = self._dialect.judge, call.merged is None, len(call.bodies)
         verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
@@ -164,7 +164,7 @@ class Attempts:
             self._budgets[name] = retry_budget()
         return self._budgets[name]
 
-    async def _post(self, call: Call, slot: Slot) -> Answered:
+    async def _post(self, call: Call, slot: Slot) -> TimedAnswer:
         """One attempt, for no longer than the most patient of the clients."""
         timeout_s = self.time_s(call.jobs)
         upstream = slot.upstream
@@ -182,11 +182,13 @@ class Attempts:
             self._metrics.upstream_seconds.observe(ended_s - started_s)
             upstream.tuner.note(_sample(call, slot, started_s, ended_s, is_good=code == 200))
         if code == 200:
-            upstream.congestion.answered(call.inputs)
-            self.failures.answered(upstream.name)
+            if upstream.congestion.is_felt:
+                upstream.congestion.answered(call.inputs)
+            if self.failures.is_telling:
+                self.failures.answered(upstream.name)
         elif is_refusal(code, answer.retry_after):
             upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
-        return Answered(answer, started_s, ended_s)
+        return TimedAnswer(answer, started_s, ended_s)
 
 
 def unavailable(cause: str) -> UpstreamUnavailable:

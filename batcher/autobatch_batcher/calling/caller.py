@@ -8,7 +8,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from autobatch_batcher.calling.attempts import Answered, Attempts, NotNow
+from autobatch_batcher.calling.attempts import Attempts, NotNow, TimedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part
 from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import JobOutcome, Tell, failure, teller
@@ -138,7 +138,7 @@ class Caller:
                 counting.cancel()
 
     async def _split(
-        self, call: Call, slot: Slot, tries: int, answered: Answered, *, is_trial: bool
+        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool
     ) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
 
@@ -172,7 +172,7 @@ class Caller:
 
         return Counting(call.jobs, call.merged, count)
 
-    def _teller(self, call: Call, answered: Answered) -> Tell:
+    def _teller(self, call: Call, answered: TimedAnswer) -> Tell:
         upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
         return teller(call, answered.answer, upstream_us, self._clock.now_ms())
 

@@ -17,9 +17,14 @@ class _Said:
 
 
 class FailureLog:
-    """The log of failed calls: a line for each new cause, and then one in `SAY_EVERY_S` with their number."""
+    """The log of failed calls: a line for each new cause, and then one in `SAY_EVERY_S` with their number.
+
+    Attributes:
+        is_telling: Whether a call failed after the last that was good: only then a good one is to be told of.
+    """
 
     def __init__(self) -> None:
+        self.is_telling = False
         self._said: dict[tuple[str, str, str], _Said] = {}
 
     def failed(self, upstream: str, cause: str, then: str, jobs: int, now_s: float) -> None:
@@ -32,6 +37,7 @@ class FailureLog:
             jobs: Number of jobs in the call.
             now_s: The time now, in seconds of any monotonic clock.
         """
+        self.is_telling = True
         said = self._said.get((upstream, cause, then))
         if said is not None and now_s - said.said_s < SAY_EVERY_S:
             said.calls += 1
@@ -45,5 +51,5 @@ class FailureLog:
 
     def answered(self, upstream: str) -> None:
         """Take note of a good call: the next failure is news."""
-        if self._said:
-            self._said = {key: said for key, said in self._said.items() if key[0] != upstream}
+        self._said = {key: said for key, said in self._said.items() if key[0] != upstream}
+        self.is_telling = bool(self._said)

@@ -118,7 +118,7 @@ class WorkingLoop:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._claims.recover()
         await self._keep_the_lease()
-        if due := self._waiting.take_due(self._clock.now_ms()):
+        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.now_ms())):
             await self._reply(due, 0)
         replica = self._pool.free(asyncio.get_running_loop().time())
         if replica is None:
@@ -183,11 +183,9 @@ class WorkingLoop:
 
     def _wait_max_s(self) -> float:
         """Seconds until the next beat, or until a job that waits for its upstream has to be answered."""
-        due_ms = self._waiting.due_ms
-        return self._lease.beat_s if due_ms is None else min(self._lease.beat_s, self._s_until(due_ms))
-
-    def _s_until(self, time_ms: int) -> float:
-        return max(time_ms - self._clock.now_ms(), 1) / 1000
+        if self._waiting.is_empty:
+            return self._lease.beat_s
+        return min(self._lease.beat_s, max(self._waiting.due_ms - self._clock.now_ms(), 1) / 1000)
 
     async def _wait_for_work(self, now_ms: int) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
@@ -210,7 +208,8 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self.has_backlog)
-        self._waiting.leave(batch.jobs)
+        if not self._waiting.is_empty:
+            self._waiting.leave(batch.jobs)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")

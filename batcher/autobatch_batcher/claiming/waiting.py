@@ -12,36 +12,39 @@ SAY_BEFORE_MS = 50  # a reply needs a few milliseconds to the worker, which othe
 class WaitingRoom:
     """Keeps the last words for each job that waits.
 
+    Attributes:
+        is_empty: Whether no job waits.
+
     Args:
         lanes: Where the jobs wait.
     """
 
     def __init__(self, lanes: Lanes) -> None:
+        self.is_empty = True
         self._lanes = lanes
         self._last_words: dict[str, tuple[int, JobOutcome]] = {}
 
     @property
-    def due_ms(self) -> int | None:
-        """When the first of them has to be answered, on Redis's clock; None: none waits."""
-        return min((due_ms for due_ms, _ in self._last_words.values()), default=None)
+    def due_ms(self) -> int:
+        """When the first of them has to be answered, on Redis's clock; there is one."""
+        return min(due_ms for due_ms, _ in self._last_words.values())
 
     def enter(self, job: Job, outcome: JobOutcome) -> None:
         """Let a job wait; the outcome is what it is told in the end."""
         self._last_words[outcome.job] = job.header.deadline - SAY_BEFORE_MS, outcome
         self._lanes.add(job)
+        self.is_empty = False
 
     def leave(self, jobs: Iterable[Job]) -> None:
         """They are called again."""
-        if self._last_words:
-            for job in jobs:
-                self._last_words.pop(job.header.id, None)
+        for job in jobs:
+            self._last_words.pop(job.header.id, None)
+        self.is_empty = not self._last_words
 
     def take_due(self, now_ms: int) -> list[JobOutcome]:
         """Take those out of the room and of their lanes that have to be answered now."""
-        due_ms = self.due_ms
-        if due_ms is None or due_ms > now_ms:
-            return []
         due = {job for job, (due_ms, _) in self._last_words.items() if due_ms <= now_ms}
         held = {job.header.id for job in self._lanes.take_out(due)}
         told = [self._last_words.pop(job)[1] for job in due]
+        self.is_empty = not self._last_words
         return [outcome for outcome in told if outcome.job in held]  # others went with the lease

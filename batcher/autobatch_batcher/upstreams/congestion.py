@@ -16,11 +16,13 @@ class Congestion:
     """The window of one upstream.
 
     Attributes:
+        is_felt: Whether something was refused lately: only then answers are to be told of.
         inputs_max: The most inputs that may be in flight; inf until something was refused.
         pause_ends_s: When the next call may be made, in seconds of the clock that is passed in.
     """
 
     def __init__(self) -> None:
+        self.is_felt = False
         self.inputs_max = inf
         self.pause_ends_s = -inf
         self._cut_s = -inf
@@ -37,6 +39,7 @@ class Congestion:
         """
         if started_s >= self._cut_s:
             self.inputs_max = max(1.0, min(self.inputs_max, float(in_flight_inputs)) / 2)
+            self.is_felt = True
             self._cut_s = now_s
             self._refusals += 1
         pause_s = min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S)
@@ -45,14 +48,9 @@ class Congestion:
         self.pause_ends_s = max(self.pause_ends_s, now_s + pause_s)
 
     def answered(self, inputs: int) -> None:
-        """A call with so many inputs was answered."""
+        """A call with so many inputs was answered, while congestion was felt."""
         self._refusals = 0
-        if self.inputs_max == inf:
-            return
         self.inputs_max += STEP_INPUTS * inputs / self.inputs_max
         if self.inputs_max > KNOWN_MAX_INPUTS:
             self.inputs_max = inf
-
-    def is_paused(self, now_s: float) -> bool:
-        """Whether the upstream has asked not to be called now."""
-        return now_s < self.pause_ends_s
+            self.is_felt = False

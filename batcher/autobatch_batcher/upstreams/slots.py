@@ -91,7 +91,7 @@ class Pool:
                 return upstream
         if is_alone and self.are_out(now_s):
             return None
-        ready = [upstream for upstream in self._usable() if not upstream.congestion.is_paused(now_s)]
+        ready = [upstream for upstream in self._usable() if upstream.congestion.pause_ends_s <= now_s]
         return _least_busy(self._in_turn(ready), 1) if ready else None
 
     def are_out(self, now_s: float) -> bool:
