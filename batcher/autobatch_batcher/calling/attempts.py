@@ -86,7 +86,7 @@ class Attempts:
             DeadlineExceeded: The deadline of every job has passed.
         """
         if not is_part:
-            self._budget(slot).earn()
+            self._budget(slot).usual_calls += 1
         attempt = 0
         while True:
             was_well = slot.upstream.is_healthy

@@ -12,6 +12,9 @@ HEDGE_SHARE, HEDGES_KEPT_MAX, HEDGES_PER_S = 0.05, 3.0, 0.1
 class Budget:
     """Extra calls that were earned and not made yet.
 
+    Attributes:
+        usual_calls: Number of usual calls since the last look; each adds one.
+
     Args:
         share: Extra calls that each usual call earns.
         kept_max: The most that are kept for later; a new budget is full.
@@ -22,18 +25,16 @@ class Budget:
         self._share = share
         self._kept_max = kept_max
         self._per_s = per_s
+        self.usual_calls = 0
         self._kept = kept_max
         self._filled_s: float | None = None
-
-    def earn(self, calls: float = 1.0) -> None:
-        """So many usual calls are made."""
-        self.give_back(calls * self._share)
 
     def take(self, calls: int, now_s: float) -> bool:
         """Take leave for extra calls; False: there is none, and nothing is taken."""
         if self._filled_s is not None:
             self.give_back((now_s - self._filled_s) * self._per_s)
-        self._filled_s = now_s
+        self.give_back(self.usual_calls * self._share)
+        self._filled_s, self.usual_calls = now_s, 0
         if self._kept < calls:
             return False
         self._kept -= calls

@@ -11,14 +11,16 @@ from functools import partial
 from autobatch_batcher.calling.attempts import Attempts, NotNow, TimedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part
 from autobatch_batcher.calling.counting import Counting, count_tokens
-from autobatch_batcher.calling.outcomes import JobOutcome, Tell, failure, teller
+from autobatch_batcher.calling.outcomes import JobOutcome, Tell, failure
 from autobatch_batcher.calling.suspects import Suspects
-from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.dialects.base import JSON, Dialect
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import AutobatchError, UpstreamBroken, UpstreamError, UpstreamUnavailable
+from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
@@ -120,7 +122,7 @@ class Caller:
             verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.SPLIT:
                 return await self._split(call, slot, tries, answered, is_trial=is_trial)
-            tell = self._teller(call, answered)
+            tell = _teller(call, answered, self._clock.now_ms())
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
             route = jobs[0].header.route
@@ -172,9 +174,37 @@ class Caller:
 
         return Counting(call.jobs, call.merged, count)
 
-    def _teller(self, call: Call, answered: TimedAnswer) -> Tell:
-        upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
-        return teller(call, answered.answer, upstream_us, self._clock.now_ms())
+
+def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
+    """Return what makes the outcome of one job of a call: its answer, its tokens, and how long it took to get it.
+
+    Args:
+        call: The call that was answered.
+        answered: Its answer.
+        now_ms: When the answer was in, on Redis's clock.
+    """
+    answer, upstream_us = answered.answer, int((answered.ended_s - answered.started_s) * 1e6)
+    content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
+    # No other request was in the call, and no text of it was computed for two.
+    is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
+    measures = answer.measures if is_own else shared(answer.measures)
+    answered_inputs = sum([job.header.n for job in call.jobs])  # equal ones count each, though they are sent once
+
+    def tell(job: Job, body: bytes, tokens: list[int]) -> JobOutcome:
+        header = job.header
+        reply = ReplyHeader(
+            id=header.id,
+            status=answer.status,
+            content_type=content_type,
+            queue_us=max(0, (now_ms - header.at) * 1000 - upstream_us),
+            upstream_us=upstream_us,
+            batch=answered_inputs,
+            tokens=tokens,
+            measures=measures,
+        )
+        return JobOutcome(header.id, encode(reply, body))
+
+    return tell
 
 
 async def _with_tokens(
