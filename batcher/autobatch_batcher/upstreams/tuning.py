@@ -11,6 +11,7 @@ import msgspec
 
 from autobatch_batcher.upstreams.climbing import Climber, Setting
 from autobatch_batcher.upstreams.limits import BatchShape
+from autobatch_batcher.upstreams.recent_calls import RecentCalls
 
 MEMORY = 0.98  # weight of the past at each call: about the last fifty count
 CALLS_MIN = 8  # before that the defaults are better than a fit
@@ -91,6 +92,7 @@ class Tuner:
         cost: What calls cost, by the model that fits better: they wait for each other, or they run side by side.
         setting: How many calls to make at once, and how large.
         shape: How the lengths of the next batch are bounded.
+        recent: What the last calls took.
 
     Args:
         calls_max: The most calls in flight, as configured.
@@ -105,6 +107,7 @@ class Tuner:
         self._last_ended_s = float("-inf")
         self._was_busy = False
         self.cost = self._one_by_one
+        self.recent = RecentCalls()
         self.setting = Setting(calls_max, None)
         self.shape = BatchShape(None, None)
         self._choose()
@@ -121,6 +124,7 @@ class Tuner:
         self._one_by_one.note(sample.units, service_s)
         self._side_by_side.note(sample.units, sample.ended_s - sample.started_s)
         self.cost = max(self._one_by_one, self._side_by_side, key=lambda model: model.fit)
+        self.recent.note(sample.units, sample.ended_s - sample.started_s, sample.ended_s, self.cost.padding_max)
         if sample.was_busy:
             self._climber.note(sample.setting, sample.units, sample.useful, service_s + idle_s)
         elif self._climber.is_trying:
