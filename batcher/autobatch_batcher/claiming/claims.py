@@ -14,7 +14,7 @@ from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.upstreams.recent_calls import LeastCall
+from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_shared.contract.errors import DeadlineExceeded, FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import decode_job, id_in_queue, version_fault
 from autobatch_shared.redis.batcher_queue import BatcherQueue

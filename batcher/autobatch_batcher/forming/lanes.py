@@ -16,7 +16,7 @@ from autobatch_batcher.forming.expiry import is_too_late
 from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import BatchShape, Limits
-from autobatch_batcher.upstreams.recent_calls import LeastCall
+from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_shared.contract.options import Options
 
 

@@ -8,8 +8,7 @@ from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
 from autobatch_batcher.upstreams.limits import Limits, lowered
-from autobatch_batcher.upstreams.recent_calls import UNKNOWN, LeastCall
-from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD
 from autobatch_shared.contract.errors import UpstreamTimeout, UpstreamUnavailable
 from autobatch_shared.contract.status import UpstreamStatus
@@ -60,7 +59,7 @@ class Replica:
 
     def least_call(self, now_s: float) -> LeastCall:
         """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
-        return self.tuner.recent.least(now_s) if self.load.calls else UNKNOWN
+        return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
 
     def status(self) -> UpstreamStatus:
         """What to publish of it."""

@@ -10,7 +10,7 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.upstreams.recent_calls import UNKNOWN, LeastCall
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
@@ -105,9 +105,9 @@ async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(sc
     await scene.claims.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.claims.drop_expired(UNKNOWN)
+        await scene.claims.drop_expired(NO_CALL_SEEN)
     await scene.claims.recover()
-    await scene.claims.drop_expired(UNKNOWN)
+    await scene.claims.drop_expired(NO_CALL_SEEN)
     assert scene.held == []
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0
 

@@ -5,19 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.forming.expiry import is_too_late
-from autobatch_batcher.upstreams.recent_calls import UNKNOWN, LeastCall
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
 from tests.unit.builders import make_job
 
 SLOW = LeastCall(any_s=1.5, per_unit_s=1.0, fixed_units=0.0)
 
 
-@pytest.mark.parametrize("least", [UNKNOWN, SLOW], ids=["unknown", "slow"])
+@pytest.mark.parametrize("least", [NO_CALL_SEEN, SLOW], ids=["unknown", "slow"])
 def test_a_job_whose_deadline_has_passed_is_too_late_whatever_calls_take(least: LeastCall) -> None:
     assert is_too_late(make_job("a", at=0, deadline=1000), 1000, least)
 
 
 def test_while_it_is_unknown_what_a_call_takes_no_job_is_too_late_before_its_deadline() -> None:
-    assert not is_too_late(make_job("a", at=0, deadline=1000), 999, UNKNOWN)
+    assert not is_too_late(make_job("a", at=0, deadline=1000), 999, NO_CALL_SEEN)
 
 
 def test_a_job_that_has_waited_too_long_for_its_own_call_is_too_late() -> None:

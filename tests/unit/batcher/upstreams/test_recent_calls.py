@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.recent_calls import CALLS_MAX, FRESH_S, UNKNOWN, RecentCalls
+from autobatch_batcher.upstreams.tuning import FRESH_S, NO_CALL_SEEN, RECENT_CALLS_MAX, RecentCalls
 
 FIXED_UNITS = 100.0
 PER_UNIT_S = 0.001
@@ -22,13 +22,13 @@ def recent(*calls: tuple[int, float], now_s: float = 0.0) -> RecentCalls:
 
 
 def test_before_any_call_nothing_is_known() -> None:
-    assert UNKNOWN == RecentCalls().least(0.0)
-    assert 0.0 == UNKNOWN.ms(10**6)
+    assert NO_CALL_SEEN == RecentCalls().least(0.0)
+    assert 0.0 == NO_CALL_SEEN.ms(10**6)
 
 
 def test_a_small_call_takes_less_than_the_large_ones_that_were_seen() -> None:
     """Or a job of one short text is dropped because full batches take long."""
-    least = recent(*[(900, cost_s(900))] * CALLS_MAX).least(0.0)
+    least = recent(*[(900, cost_s(900))] * RECENT_CALLS_MAX).least(0.0)
 
     assert pytest.approx([1000 * cost_s(0), 1000 * cost_s(400)]) == [least.ms(0), least.ms(400)]
 
@@ -38,7 +38,7 @@ def test_a_larger_call_than_any_that_was_seen_is_not_assumed_to_take_longer() ->
 
 
 def test_one_fast_call_says_that_calls_may_be_fast() -> None:
-    assert pytest.approx(1.0) == recent(*[(100, 1.5)] * CALLS_MAX, (100, 0.001)).least(0.0).ms(100)
+    assert pytest.approx(1.0) == recent(*[(100, 1.5)] * RECENT_CALLS_MAX, (100, 0.001)).least(0.0).ms(100)
 
 
 def test_an_upstream_that_was_not_called_lately_is_not_known() -> None:
@@ -55,7 +55,7 @@ def test_a_call_of_long_ago_says_nothing_beside_new_ones() -> None:
 
 
 def test_only_the_last_calls_count() -> None:
-    assert pytest.approx(2000) == recent((100, 0.001), *[(100, 2.0)] * CALLS_MAX).least(0.0).ms(100)
+    assert pytest.approx(2000) == recent((100, 0.001), *[(100, 2.0)] * RECENT_CALLS_MAX).least(0.0).ms(100)
 
 
 @given(
@@ -67,6 +67,6 @@ def test_the_estimate_is_no_more_than_any_recent_call_of_that_size_took(
 ) -> None:
     least = recent(*calls).least(0.0)
 
-    assert least.ms(units) <= 1000 * min(seconds for _, seconds in calls[-CALLS_MAX:]) + 1e-9
-    for size, seconds in calls[-CALLS_MAX:]:
+    assert least.ms(units) <= 1000 * min(seconds for _, seconds in calls[-RECENT_CALLS_MAX:]) + 1e-9
+    for size, seconds in calls[-RECENT_CALLS_MAX:]:
         assert least.ms(size) <= 1000 * seconds * (1 + 1e-9)

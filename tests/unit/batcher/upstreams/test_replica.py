@@ -10,9 +10,8 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
-from autobatch_batcher.upstreams.recent_calls import UNKNOWN
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import Sample, Tuner
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, Sample, Tuner
 
 
 def tei(message: str) -> bytes:
@@ -119,4 +118,4 @@ def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
     idle = one.least_call(1.5)
     one.load.calls = 1
 
-    assert (UNKNOWN, 1500.0) == (idle, one.least_call(1.5).ms(100))
+    assert (NO_CALL_SEEN, 1500.0) == (idle, one.least_call(1.5).ms(100))
