@@ -131,6 +131,12 @@ class CommonSettings(BaseSettings):
         le=500_000_000,
         description="bytes in one request body, and in one upstream call, as in TEI",
     )
+    answer_limit: int = Field(
+        100_000_000,
+        ge=1_000,
+        le=2_000_000_000,
+        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -269,6 +275,13 @@ class BatcherSettings(QueueSettings):
     )
     upstream_attempts: int = Field(
         3, ge=1, le=10, description="attempts for a call that fails because of an outage, the first included"
+    )
+    upstream_patience_ms: int = Field(
+        10_000,
+        ge=0,
+        le=600_000,
+        description="how long requests wait, within their deadlines, for an upstream that is unavailable; after that they get "
+        "503 at once until it is back",
     )
     lease_ms: int = Field(
         2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"
