@@ -149,7 +149,7 @@ async def make_runner(settings: ProxySettings) -> web.AppRunner:
         lingering_time=2,  # for the rest of a body that was refused: so that its sender reads why
         shutdown_timeout=settings.request_timeout_ms / 1000,
     )
-    idle = IdleConnections(lambda: runner.server.connections if runner.server is not None else ())
+    idle = IdleConnections(lambda: runner.connections)
 
     async def watching(_app: web.Application) -> AsyncIterator[None]:
         watch = Periodic("idle-connections", idle.watch)
