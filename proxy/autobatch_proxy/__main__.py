@@ -39,6 +39,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
+        self.stop_delay_s = settings.stop_delay_ms / 1000  # read by the worker
         super().__init__()
 
     def load_config(self) -> None:
@@ -48,7 +49,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": f"unix:{settings.uds_path}" if settings.uds_path else f"{settings.host}:{settings.port}",
             "workers": settings.web_concurrency or os.cpu_count() or 1,
             "worker_class": "autobatch_proxy.server.gunicorn_worker.Worker",
-            "graceful_timeout": settings.request_timeout_ms // 1000 + STOP_MARGIN_S,
+            "graceful_timeout": (settings.request_timeout_ms + settings.stop_delay_ms) // 1000 + STOP_MARGIN_S,
             "backlog": 4096,
             "control_socket_disable": True,  # its default path collides between instances
             "logger_class": PlainLogger,

@@ -14,6 +14,7 @@ from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import CommonHeaders
+from autobatch_proxy.http.readiness import READINESS, Readiness
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
 from autobatch_proxy.metrics import WorkerMetrics
@@ -102,7 +103,8 @@ def make_app(settings: ProxySettings) -> web.Application:
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
     compute = Compute(rules, settings.request_timeout_ms, client, watcher, metrics, share, common)
-    fleet_routes = FleetRoutes(queue_client, watcher, metrics, take, settings.max_client_batch_size)
+    app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
+    fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage())
 
     def handler_of(route: Route) -> Handler:
@@ -147,7 +149,7 @@ async def make_runner(settings: ProxySettings) -> web.AppRunner:
         lingering_time=2,  # for the rest of a body that was refused: so that its sender reads why
         shutdown_timeout=settings.request_timeout_ms / 1000,
     )
-    idle = IdleConnections(lambda: runner.server.connections if runner.server is not None else ())
+    idle = IdleConnections(lambda: runner.connections)
 
     async def watching(_app: web.Application) -> AsyncIterator[None]:
         watch = Periodic("idle-connections", idle.watch)

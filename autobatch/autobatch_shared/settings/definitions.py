@@ -203,6 +203,13 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
+    stop_delay_ms: int = Field(
+        0,
+        ge=0,
+        le=600_000,
+        description="after SIGTERM, the time during which workers still accept requests while `/ready` is 503, so that "
+        "a load balancer forgets them first",
+    )
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
         validation_alias=_names("api_keys"),
