@@ -69,6 +69,10 @@ class Network:
             if process is None or wire.loop.name == process:
                 wire.reset()
 
+    def demote(self) -> None:
+        """Make another server the master: every connection stays with the old one."""
+        self.server.demote([wire.peer for wire in self._wires])
+
     def deliver(self, wire: "RedisWire", data: bytes) -> None:
         """Hand Redis what arrived, unless something happens to it."""
         if not wire.is_open:

@@ -25,6 +25,10 @@ log = logging.getLogger(__name__)
 Connect = Callable[["ProcessLoop", Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
 
 
+class EndlessTurnsError(Exception):
+    """A process turns without waiting."""
+
+
 class Timeline:
     """What happens when.
 
@@ -32,6 +36,7 @@ class Timeline:
         now_s: Virtual seconds, the monotonic clock of all processes.
         chance: The only source of chance in a run.
         processes: All that were started, dead ones included.
+        runnable: Those that have something to do now.
         trace: The last things that happened, for people.
         digest: A checksum of all that happened: equal digests are equal runs.
     """
@@ -40,11 +45,16 @@ class Timeline:
         self.now_s = STARTS_AT_S
         self.chance = random.Random(seed)
         self.processes: list[ProcessLoop] = []
+        self.runnable: list[ProcessLoop] = []
         self.trace: deque[str] = deque(maxlen=TRACE_LINES)
         self.digest = 0
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._made = 0
         self._steps = 0
+
+    def time_s(self) -> float:
+        """Return the time now."""
+        return self.now_s
 
     def at(self, when_s: float, call: Callable[..., None], *args: Any) -> None:
         """Let something happen at that time."""
@@ -63,15 +73,16 @@ class Timeline:
 
     def run_until(self, when_s: float, is_over: Callable[[], bool] = lambda: False) -> None:
         """Let everything happen up to that time, or until it is over."""
-        events, processes, chance = self._events, self.processes, self.chance
+        events, runnable, chance = self._events, self.runnable, self.chance
         while not is_over():
-            runnable = [each for each in processes if each.can_run]
             if runnable:
                 self._steps += 1
                 if self._steps > STEPS_MAX:
-                    raise RuntimeError("a process turns without waiting")
-                each = runnable[0] if len(runnable) == 1 else chance.choice(runnable)
-                each.run_once()
+                    raise EndlessTurnsError
+                process = runnable[int(chance.random() * len(runnable))]
+                process.run_once()
+                if not process.can_run and process in runnable:
+                    runnable.remove(process)
                 continue
             if not events or events[0][0] > when_s:
                 self.now_s = max(self.now_s, when_s)
@@ -94,24 +105,20 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     Attributes:
         name: The process's name in the trace.
         is_alive: False once it crashed or ended.
-        is_paused: Whether it is stopped, as by SIGSTOP.
+        can_run: Whether it has something to do now.
         errors: What the loop was told of exceptions that were not caught.
     """
 
     def __init__(self, timeline: Timeline, name: str, connect: Connect) -> None:
         self.name = name
         self.is_alive = True
-        self.is_paused = False
+        self.can_run = False
+        self._is_paused = False
         self.errors: list[str] = []
         self._timeline = timeline
         self._connect = connect
         self._ready: deque[asyncio.Handle] = deque()
         timeline.processes.append(self)
-
-    @property
-    def can_run(self) -> bool:
-        """Whether it has something to do now."""
-        return bool(self._ready) and not self.is_paused
 
     def run_once(self) -> None:
         """Run what is ready now, as one iteration of asyncio does."""
@@ -126,11 +133,39 @@ class ProcessLoop(asyncio.AbstractEventLoop):
                     break
         finally:
             asyncio._set_running_loop(None)
+            self.can_run = bool(ready) and self.is_alive and not self._is_paused
 
     def crash(self) -> None:
         """End it without running anything more."""
         self.is_alive = False
         self._ready.clear()
+        self._rest()
+
+    def pause(self) -> None:
+        """Stop it, as SIGSTOP does."""
+        self._is_paused = True
+        self._rest()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._is_paused = False
+        if self._ready and not self.can_run:
+            self._wake()
+
+    def _append(self, handle: asyncio.Handle) -> None:
+        self._ready.append(handle)
+        if not self.can_run and not self._is_paused:
+            self._wake()
+
+    def _wake(self) -> None:
+        self.can_run = True
+        self._timeline.runnable.append(self)
+
+    def _rest(self) -> None:
+        if self.can_run:
+            self.can_run = False
+            if self in self._timeline.runnable:
+                self._timeline.runnable.remove(self)
 
     def dispose(self) -> None:
         """Close its coroutines, so that they do nothing when they are collected."""
@@ -163,7 +198,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         if self.is_alive:
-            self._ready.append(handle)
+            self._append(handle)
         return handle
 
     call_soon_threadsafe = call_soon
@@ -182,7 +217,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     def _timer_is_due(self, timer: asyncio.TimerHandle) -> None:
         if self.is_alive and not timer._cancelled:  # type: ignore[attr-defined]
-            self._ready.append(timer)
+            self._append(timer)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Leave it where it is: it is skipped when it is due."""

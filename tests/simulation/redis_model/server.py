@@ -1,7 +1,7 @@
 """One Redis: its clock, its connections, what blocks on them, and how it fails."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import hiredis
@@ -12,7 +12,10 @@ from tests.simulation.timeline import Timeline
 
 UNIX_MS = 1_790_000_000_000  # what its clock shows at the beginning
 READONLY = "READONLY You can't write against a read only replica."
-_READS = {b"GET", b"MGET", b"EXISTS", b"HGETALL", b"TIME", b"LLEN", b"PING", b"AUTH", b"CLIENT", b"SELECT", b"ROLE"}
+UNBLOCKED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+LOADING = "LOADING Redis is loading the dataset in memory"
+_ALWAYS = {b"AUTH", b"CLIENT", b"SELECT"}
+_READS = _ALWAYS | {b"GET", b"MGET", b"EXISTS", b"HGETALL", b"TIME", b"LLEN", b"PING", b"ROLE"}
 
 Send = Callable[[bytes], None]
 
@@ -33,6 +36,7 @@ class Peer:
         self.waiting: deque[list[bytes]] = deque()
         self.blocked: list[bytes] | None = None  # the command that waits for a list
         self.is_open = True
+        self.is_of_replica = False  # its server was the master when it connected
 
 
 class ModelServer:
@@ -41,7 +45,7 @@ class ModelServer:
     Attributes:
         store: Its data.
         is_up: Whether it accepts connections.
-        is_replica: Whether it refuses writes, as a master that was made a replica.
+        is_loading: Whether it still reads its data, and refuses everything.
         offset_ms: What its clock is ahead of where it began, beside the time that passed.
 
     Args:
@@ -52,11 +56,10 @@ class ModelServer:
         self._timeline = timeline
         self.store = Store(self.now_ms)
         self.is_up = True
-        self.is_replica = False
+        self.is_loading = False
         self.offset_ms = 0.0
         self._scripts = Scripts(self.store)
         self._blocked: list[Peer] = []
-        self._waits = 0
 
     def now_ms(self) -> float:
         """Its clock, unix milliseconds."""
@@ -66,6 +69,17 @@ class ModelServer:
         """Forget what is not data."""
         self._scripts.forget()
         self._blocked.clear()
+
+    def forget_scripts(self) -> None:
+        """Know no script any more, as after SCRIPT FLUSH."""
+        self._scripts.forget()
+
+    def demote(self, peers: Iterable[Peer]) -> None:
+        """Make another server the master, with the same data: the connections that there are still lead to the old one."""
+        for peer in peers:
+            peer.is_of_replica = True
+            if peer.blocked is not None:
+                self._unblock(peer, Refused(UNBLOCKED))
 
     def receive(self, peer: Peer, data: bytes) -> None:
         """Take bytes of a connection: execute the commands in them, and reply."""
@@ -103,7 +117,7 @@ class ModelServer:
                 return Status(b"QUEUED")
             queued, peer.queued = peer.queued, None
             return [self._executed(each, peer) for each in queued]
-        if name in (b"BLMOVE", b"BLMPOP"):
+        if name in (b"BLMOVE", b"BLMPOP") and not (self.is_loading or peer.is_of_replica):
             return self._block(peer, command)
         return self._executed(command, peer)
 
@@ -111,8 +125,7 @@ class ModelServer:
         name, args = command[0].upper(), command[1:]
         self._note(peer, name, args)
         try:
-            if self.is_replica and name not in _READS:
-                raise Refused(READONLY)
+            self._check(peer, name)
             if name == b"EVALSHA":
                 return self._scripts.run_by_hash(args)
             if name == b"EVAL":
@@ -120,6 +133,12 @@ class ModelServer:
             return self.store.execute(name, args)
         except Refused as error:
             return error
+
+    def _check(self, peer: Peer, name: bytes) -> None:
+        if self.is_loading and name not in _ALWAYS:
+            raise Refused(LOADING)
+        if peer.is_of_replica and name not in _READS:
+            raise Refused(READONLY)
 
     def _note(self, peer: Peer, name: bytes, args: list[bytes]) -> None:
         shown = b" ".join([arg[:60] for arg in args[-3:]]).decode("ascii", "replace").replace("\n", " ")
@@ -131,14 +150,11 @@ class ModelServer:
         if reply is None:
             peer.blocked = command
             self._blocked.append(peer)
-            self._waits += 1
             seconds = float(command[5] if command[0].upper() == b"BLMOVE" else command[1])
             self._timeline.after(seconds, self._time_out, peer, command)
         return reply
 
     def _popped(self, command: list[bytes]) -> Any:
-        if self.is_replica:
-            return Refused(READONLY)
         if command[0].upper() == b"BLMOVE":
             return self.store.execute(b"LMOVE", command[1:5])
         return self.store.execute(b"LMPOP", command[2:])
