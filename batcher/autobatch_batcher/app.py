@@ -25,11 +25,11 @@ from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.control import Control, connect
+from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,9 @@ FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
 async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     """Build everything, work until `stopped` is set, finish what was claimed."""
     batcher = "b" + secrets.token_hex(5)
-    url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
-    link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
+    keys, clock, metrics = Keys(settings.namespace), RedisClock(), Metrics()
+    master = Master.from_url(settings.redis_url.get_secret_value(), keys)
+    link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     dialect = dialect_named(settings.inference_dialect)
     lanes = Lanes(dialect.envelope_bytes)
@@ -73,7 +74,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             lease_ms=settings.lease_ms,
         )
         lookout = Lookout(pool.upstreams, loop.wake)
-        reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
+        reporter = Reporter(batcher, Control(link, keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()
