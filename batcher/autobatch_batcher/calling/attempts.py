@@ -11,11 +11,18 @@ from random import random
 
 import msgspec
 
-from autobatch_batcher.calling.budget import Budget, retry_budget
+from autobatch_batcher.calling.budget import KEPT_FOR_HALVES, Budget, retry_budget
 from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.failure_log import FailureLog
 from autobatch_batcher.dialects.base import Answer, Dialect
-from autobatch_batcher.dialects.verdict import Verdict, asked_pause_s, fault, is_refusal, retry_pause_s
+from autobatch_batcher.dialects.verdict import (
+    PERHAPS_INPUT_ERRORS,
+    Verdict,
+    asked_pause_s,
+    fault,
+    is_refusal,
+    retry_pause_s,
+)
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -145,8 +152,10 @@ class Attempts:
             raise NotNow(fault(answer.status), f"status {answer.status}")
         judge, is_verbatim, jobs = self._dialect.judge, call.merged is None, len(call.bodies)
         verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
-        if verdict is Verdict.RETRY and not self._budget(slot).take(1, asyncio.get_running_loop().time()):
-            verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False)
+        if verdict is Verdict.RETRY:
+            leaving = KEPT_FOR_HALVES if answer.status in PERHAPS_INPUT_ERRORS else 0
+            if not self._budget(slot).take(1, asyncio.get_running_loop().time(), leaving=leaving):
+                verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False)
         if verdict is Verdict.GIVE_UP:
             raise fault(answer.status)
         return verdict

@@ -3,8 +3,10 @@
 A call that fails for all is a load on a server that is failing: with three tries and splits it was 65 calls for a batch of 32.
 """
 
-#: A retry, or a half of a split batch, in five calls. One bad input among 32 costs two retries and ten halves.
-RETRY_SHARE, RETRIES_KEPT_MAX, RETRIES_PER_S = 0.2, 12.0, 0.5
+#: A retry, or a half of a split batch, in five calls.
+RETRY_SHARE, RETRIES_KEPT_MAX, RETRIES_PER_S = 0.2, 20.0, 0.5
+#: Not for the retries of a call that may be split in the end: to find one bad input among 32 takes ten halves.
+KEPT_FOR_HALVES = 10
 #: A second call in twenty, for one that is late.
 HEDGE_SHARE, HEDGES_KEPT_MAX, HEDGES_PER_S = 0.05, 3.0, 0.1
 
@@ -29,13 +31,13 @@ class Budget:
         self._kept = kept_max
         self._filled_s: float | None = None
 
-    def take(self, calls: int, now_s: float) -> bool:
-        """Take leave for extra calls; False: there is none, and nothing is taken."""
+    def take(self, calls: int, now_s: float, *, leaving: int = 0) -> bool:
+        """Take extra calls, if so many are left then; False: nothing is taken."""
         if self._filled_s is not None:
             self.give_back((now_s - self._filled_s) * self._per_s)
         self.give_back(self.usual_calls * self._share)
         self._filled_s, self.usual_calls = now_s, 0
-        if self._kept < calls:
+        if self._kept < calls + leaving:
             return False
         self._kept -= calls
         return True
