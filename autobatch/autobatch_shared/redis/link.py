@@ -47,15 +47,15 @@ class RedisLink:
     def start(self) -> None:
         """Begin to connect, and to reconnect for ever."""
         self._keeper = asyncio.create_task(self._keep(), name=f"redis-{self._name}")
-        self._master.links.add(self._leave)
+        self._master.join(self._leave)
 
     async def close(self) -> None:
         """Drop the connection; commands still waiting fail."""
-        self._master.links.discard(self._leave)
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
+        await self._master.part(self._leave)
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """Return whether there is a connection, after at most `timeout_s` seconds."""
