@@ -81,9 +81,19 @@ class ServerGroup(Protocol):
         """`kill -9`, and return once another one is the master."""
         ...
 
+    async def revive(self) -> None:
+        """Start the one that was killed again, as a replica, and return once it has all data."""
+        ...
+
     async def close(self) -> None:
         """End all."""
         ...
+
+
+async def revived(node: Node, master: Node, *options: str) -> None:
+    """Start a server that was killed; return once it is the master's replica."""
+    node.start(*options)
+    await wait_until(lambda: node.follows(master), START_S)
 
 
 class BehindOneAddress:
@@ -112,6 +122,9 @@ class BehindOneAddress:
         self.master.kill()
         self._replica.ask("REPLICAOF", "NO", "ONE")
         self._lead()
+
+    async def revive(self) -> None:
+        await revived(self._replica, self.master, "--replicaof", f"{HOST} {self.master.port}")
 
     def _lead(self) -> None:
         self.master, self._replica = self._replica, self.master
@@ -172,6 +185,9 @@ class WithSentinels:
     async def kill_master(self) -> None:
         self.master.kill()
         await self._change_places()
+
+    async def revive(self) -> None:
+        await revived(self._replica, self.master, "--replicaof", f"{HOST} {self.master.port}")
 
     async def _change_places(self) -> None:
         await wait_until(self._replica.is_master, START_S)
@@ -256,6 +272,9 @@ class AsCluster:
         self.master.kill()
         await wait_until(self._replica.is_master, START_S)
         self.master, self._replica = self._replica, self.master
+
+    async def revive(self) -> None:
+        await revived(self._replica, self.master)
 
     async def close(self) -> None:
         for node in self._nodes:
