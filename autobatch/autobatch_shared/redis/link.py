@@ -13,7 +13,7 @@ from typing import Any
 from autobatch_shared.bell import pause
 from autobatch_shared.redis.commands import Command
 from autobatch_shared.redis.masters.master import Master
-from autobatch_shared.redis.session import Session, unavailable
+from autobatch_shared.redis.session import RedisSession, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class RedisLink:
         self._master = master
         self._name = name
         self._silence_max_s = silence_max_s
-        self._session: Session | None = None
+        self._session: RedisSession | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 

@@ -14,11 +14,11 @@ from autobatch_shared.contract.keys import EPOCH_TTL_MS, Keys
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import Command, NotTheMaster, ReplyError
-from autobatch_shared.redis.masters.base import MasterFinder
+from autobatch_shared.redis.masters.finder import MasterFinder
 from autobatch_shared.redis.masters.cluster import ClusterNodes
 from autobatch_shared.redis.masters.fixed import FixedAddress
 from autobatch_shared.redis.masters.sentinel import Sentinels
-from autobatch_shared.redis.session import Session, open_session
+from autobatch_shared.redis.session import RedisSession, open_session
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ class Master:
                 self.moved()
         return self._finder.look_every_s or 0.0
 
-    async def connect(self, name: str, silence_max_s: float) -> Session:
+    async def connect(self, name: str, silence_max_s: float) -> RedisSession:
         """Return a session with the first candidate that takes writes; as `open_session`.
 
         Raises:
@@ -114,7 +114,7 @@ class Master:
 
     async def _enter(
         self, address: Address, timeout_s: float, name: str, silence_max_s: float
-    ) -> tuple[Session, Address]:
+    ) -> tuple[RedisSession, Address]:
         """Connect to a server, or to the node that it names; return which it was."""
         for _ in range(REDIRECTIONS_MAX + 1):
             async with asyncio.timeout(timeout_s):
@@ -132,7 +132,7 @@ class Master:
                     return session, address
         raise QueueUnavailable(f"The nodes name one another, at last {address!r}")
 
-    async def _ask(self, session: Session) -> None:
+    async def _ask(self, session: RedisSession) -> None:
         """Return if the server takes writes; other refusals, such as that of a full disk, are each command's to report."""
         try:
             await session.execute(self._probe)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.session import Session, open_session
+from autobatch_shared.redis.session import RedisSession, open_session
 from autobatch_shared.settings.redis_urls import split_redis_url
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Sentinels:
         self._sentinels = sentinels
         self._service = service
         self._server = server
-        self._sessions: dict[Address, Session] = {}
+        self._sessions: dict[Address, RedisSession] = {}
         self._unavailable: set[Address] = set()
         self._look: asyncio.Task[list[Address]] | None = None
 
@@ -96,7 +96,7 @@ class Sentinels:
         self._unavailable.discard(sentinel)
         return named
 
-    async def _session(self, sentinel: Address) -> Session:
+    async def _session(self, sentinel: Address) -> RedisSession:
         session = self._sessions.get(sentinel)
         if session is None or session.ended.done():
             session = self._sessions[sentinel] = await open_session(sentinel, "autobatch", ANSWER_MAX_S)

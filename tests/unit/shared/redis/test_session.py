@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autobatch_shared.redis.commands import NotTheMaster, OutOfMemoryError, ReplyError
-from autobatch_shared.redis.session import Session
+from autobatch_shared.redis.session import RedisSession
 
 MULTI, QUEUED = b"+OK\r\n", b"+QUEUED\r\n"
 DISCARDED = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
@@ -30,7 +30,7 @@ HERE = [
 ]
 
 
-class Wire(asyncio.Transport):
+class SilentTransport(asyncio.Transport):
     """Takes what is written, and is closed."""
 
     is_aborted = False
@@ -43,20 +43,20 @@ class Wire(asyncio.Transport):
 
 
 @pytest.fixture
-async def wire() -> Wire:
-    return Wire()
+async def wire() -> SilentTransport:
+    return SilentTransport()
 
 
 @pytest.fixture
-async def session(wire: Wire) -> AsyncIterator[Session]:
-    session = Session(asyncio.get_running_loop(), 60.0)
+async def session(wire: SilentTransport) -> AsyncIterator[RedisSession]:
+    session = RedisSession(asyncio.get_running_loop(), 60.0)
     session.connection_made(wire)
     yield session
     session.connection_lost(None)
 
 
 @pytest.mark.parametrize("said", ELSEWHERE)
-async def test_a_server_that_is_not_the_master_is_left(session: Session, wire: Wire, said: str) -> None:
+async def test_a_server_that_is_not_the_master_is_left(session: RedisSession, wire: SilentTransport, said: str) -> None:
     left: list[bool] = []
     session.on_lost = lambda: left.append(True)
     command = session.execute(("SET", "a", "b"))
@@ -68,7 +68,7 @@ async def test_a_server_that_is_not_the_master_is_left(session: Session, wire: W
 
 
 @pytest.mark.parametrize("said", HERE)
-async def test_another_refusal_leaves_the_session_as_it_is(session: Session, wire: Wire, said: str) -> None:
+async def test_another_refusal_leaves_the_session_as_it_is(session: RedisSession, wire: SilentTransport, said: str) -> None:
     command = session.execute(("SET", "a", "b"))
     session.data_received(f"-{said}\r\n".encode())
     with pytest.raises(ReplyError, match=said.split(maxsplit=1)[0]):
@@ -85,7 +85,7 @@ async def test_another_refusal_leaves_the_session_as_it_is(session: Session, wir
     ],
 )
 async def test_a_discarded_transaction_fails_with_its_first_cause(
-    session: Session, said: str, error: type[ReplyError]
+    session: RedisSession, said: str, error: type[ReplyError]
 ) -> None:
     steps = session.transaction([("SET", "a", "b"), ("SET", "c", "d"), ("GET", "a")])
     session.data_received(MULTI + f"-{said}\r\n-ERR the second\r\n".encode() + QUEUED + DISCARDED)
@@ -94,7 +94,7 @@ async def test_a_discarded_transaction_fails_with_its_first_cause(
     assert (type(caught.value), str(caught.value)) == (error, said)
 
 
-async def test_the_cause_of_one_transaction_is_not_that_of_the_next(session: Session) -> None:
+async def test_the_cause_of_one_transaction_is_not_that_of_the_next(session: RedisSession) -> None:
     refused, unexplained = (session.transaction([("SET", "a", "b")]) for _ in range(2))
     session.data_received(MULTI + b"-OOM command not allowed\r\n" + DISCARDED + MULTI + QUEUED + DISCARDED)
     with pytest.raises(OutOfMemoryError):
