@@ -212,7 +212,7 @@ KINDS = (
     FaultKind("Redis: another master", _switch_master, explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: loading", _load, (0.1, 2.0), explains=REDIS_GONE, delays_s=2.5, deaths=1),
     FaultKind("Redis: clock stepped", _step_clock),
-    FaultKind("upstream: hangs", _upstream("hang"), (0.1, 3.0), explains=TOO_LATE | UPSTREAM_GONE, recovery_s=6.5),
+    FaultKind("upstream: hangs", _upstream("hang"), (0.1, 3.0), explains=TOO_LATE | UPSTREAM_GONE | frozenset({"upstream_timeout"}), recovery_s=6.5),
     FaultKind("upstream: slow", _upstream("slow"), (0.5, 3.0), delays_s=3.0),
     FaultKind("upstream: 429", _upstream("429"), (0.1, 1.5), explains=frozenset({"upstream_overloaded"}), delays_s=1.5),
     FaultKind("upstream: 500", _upstream("500"), (0.1, 1.5), explains=frozenset({"status 500"}), delays_s=1.5),

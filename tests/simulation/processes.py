@@ -122,13 +122,17 @@ class SimulatedBatcher:
 
 
 class SimulatedWorker:
-    """One worker, without HTTP."""
+    """One worker, without HTTP.
+
+    Attributes:
+        is_open: Whether it takes requests.
+    """
 
     def __init__(self, timeline: Timeline, network: Network, name: str) -> None:
         self.loop = loop = ProcessLoop(timeline, name, network.connect)
         self.name = name
         self.client: QueueClient | None = None
-        self._opened: asyncio.Future[None] = loop.create_future()
+        self.is_open = False
         loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:
@@ -146,11 +150,10 @@ class SimulatedWorker:
         )
         self.watcher.open()
         await self.client.open()
-        self._opened.set_result(None)
+        self.is_open = True
 
     async def ask(self, texts: Sequence[str], timeout_s: float) -> list[Reply]:
         """Ask for the vectors of one request's texts."""
-        await asyncio.shield(self._opened)
         assert self.client is not None
         body = b"[%b]" % b",".join([b'"%b"' % text.encode() for text in texts])
         job = PlannedJob(len(texts), "merge", body, longest=max(map(len, texts)))

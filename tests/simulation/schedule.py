@@ -126,7 +126,6 @@ class Schedule:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
         verdict = Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
-        timeline.close()
         return verdict
 
     def _calm_s(self) -> float:
@@ -206,9 +205,9 @@ class Schedule:
 
     def ask(self, timeout_s: float, prefix: str = "text") -> None:
         """Let a client ask a living worker."""
-        living = [each for each in self.workers if each.loop.is_alive]
+        living = [each for each in self.workers if each.loop.is_alive and each.is_open]
         if not living:
-            return
+            return  # refused by the address
         worker = self.chance.choice(living)
         texts = []
         for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
@@ -294,5 +293,6 @@ def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -
     timeline = Timeline(seed)
     with _virtual(timeline) as catcher:
         verdict = Schedule(seed, timeline, kinds, faults_max).play()
-    verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+        verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+        timeline.close()
     return verdict

@@ -8,10 +8,10 @@
 
 import asyncio
 import heapq
-import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 from zlib import crc32
@@ -19,8 +19,6 @@ from zlib import crc32
 TRACE_LINES = 400  # the last ones of a run: a whole fault and what came of it
 STARTS_AT_S = 1000.0
 STEPS_MAX = 60_000  # a run has some hundreds; beyond it some process turns without waiting
-
-log = logging.getLogger(__name__)
 
 Connect = Callable[["ProcessLoop", Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
 
@@ -170,14 +168,13 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def dispose(self) -> None:
         """Close its coroutines, so that they do nothing when they are collected."""
         self.crash()
+        closed: set[asyncio.Task[Any]] = set()
         asyncio._set_running_loop(self)
         try:
-            for task in asyncio.all_tasks(self):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                try:
-                    task.get_coro().close()  # type: ignore[union-attr]
-                except Exception as error:  # noqa: BLE001 - what a dead process does in its last moment is nobody's
-                    log.debug("dispose", exc_info=error)
+            while tasks := asyncio.all_tasks(self) - closed:  # closing one may begin another
+                closed |= tasks
+                for task in tasks:
+                    _close(task)
         finally:
             asyncio._set_running_loop(None)
 
@@ -234,3 +231,10 @@ class ProcessLoop(asyncio.AbstractEventLoop):
 
     async def create_connection(self, protocol_factory: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
         return await self._connect(self, protocol_factory)
+
+
+def _close(task: "asyncio.Task[Any]") -> None:
+    """End its coroutine where it stands; what it does in its last moment reaches nobody."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    with suppress(Exception):
+        task.get_coro().close()  # type: ignore[union-attr]
