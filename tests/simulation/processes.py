@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -97,10 +98,8 @@ class SimulatedBatcher:
         self.reporter.start()
         await self.working.run()
         await self.reporter.close()
-        try:
+        with suppress(QueueUnavailable):  # then the lease ends by itself
             await self.queue.sign_off()
-        except QueueUnavailable:
-            pass  # then the lease ends by itself
         for link in self._links:
             await link.close()
         self.has_ended = True
@@ -195,7 +194,7 @@ class _Pipe:
         self._link = link
         self._commands: list[tuple[Any, ...]] = []
 
-    async def __aenter__(self) -> "_Pipe":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
