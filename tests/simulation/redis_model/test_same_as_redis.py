@@ -3,6 +3,7 @@
 The real clock cannot be set, so times in replies and in keys are not compared, only that they are times.
 """
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -14,10 +15,10 @@ import pytest
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.commands import Command, ReplyError
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.simulation.redis_model.server import UNIX_MS, ModelServer, Peer
@@ -47,11 +48,11 @@ class ComparedCommands:
         """Execute one command."""
         self._timeline.now_s = (time.time() * 1000 - UNIX_MS) / 1000
         (modelled,) = self._on_model([args])
-        try:
-            real = await self._link.execute(*args)
-        except ReplyError as error:
-            assert str(error).split(" ", 1)[0] == str(modelled).split(" ", 1)[0]
-            raise
+        replies: list[Any] = await asyncio.gather(self._link.execute(*args), return_exceptions=True)
+        real = replies[0]
+        if isinstance(real, ReplyError):
+            assert str(real).split(" ", 1)[0] == str(modelled).split(" ", 1)[0]
+            raise real
         if args[0] == "HGETALL":  # a real hash has no order
             real_pairs, modelled_pairs = (sorted(zip(flat[::2], flat[1::2], strict=True)) for flat in (real, modelled))
             assert real_pairs == modelled_pairs
@@ -96,7 +97,7 @@ def timeless(reply: Any) -> Any:
 @pytest.fixture
 async def compared(shared_redis: RedisServer) -> AsyncIterator[ComparedCommands]:
     async with used_cleanly(shared_redis) as url:
-        link = RedisLink(Address.from_url(url), "same")
+        link = RedisLink(Master.from_url(url, KEYS), "same")
         link.start()
         assert await link.wait_connected(5)
         await link.execute("SCRIPT", "FLUSH")
