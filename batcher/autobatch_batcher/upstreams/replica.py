@@ -58,6 +58,7 @@ class Replica:
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
+        self._health_mono_s: float | None = None  # of its last change
         self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
 
     @property
@@ -74,6 +75,7 @@ class Replica:
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card,
+            unchanged_ms=self._unchanged_ms(),
         )
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -153,7 +155,15 @@ class Replica:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
         self.limits = limits
 
+    def _unchanged_ms(self) -> int:
+        """Milliseconds since its health changed, or since it was first known."""
+        if self._health_mono_s is None:
+            return 0
+        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+
     def _set_health(self, *, healthy: bool, why: str) -> None:
+        if healthy != self.is_healthy or self._health_mono_s is None:
+            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,
