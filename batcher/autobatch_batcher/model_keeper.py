@@ -38,7 +38,7 @@ class ModelKeeper:
         self._clock = clock
         self._model: ServedModel | None = None
         for upstream in upstreams:
-            upstream.standing.wait_for_record()
+            upstream.wait_for_model()
 
     @property
     def is_settled(self) -> bool:

@@ -41,10 +41,10 @@ class ServedModel(msgspec.Struct, frozen=True):
         return f"{self.name or NAMELESS} {self.fingerprint}"
 
 
-_decode = msgspec.json.Decoder(Model).decode
+_decode = msgspec.json.Decoder(ServedModel).decode
 
 
-def model_of(card: Card, dimension: int | None) -> Model:
+def model_of(card: Card, dimension: int | None) -> ServedModel:
     """Return what an upstream serves.
 
     Args:
@@ -53,15 +53,15 @@ def model_of(card: Card, dimension: int | None) -> Model:
     """
     identity = msgspec.structs.replace(card.identity or Identity(""), dimension=dimension)
     canonical = _encode(identity)
-    return Model(blake2b(canonical, digest_size=FINGERPRINT_BYTES).hexdigest(), card.name, canonical.decode())
+    return ServedModel(blake2b(canonical, digest_size=FINGERPRINT_BYTES).hexdigest(), card.name, canonical.decode())
 
 
-def encode_model(model: Model) -> bytes:
+def encode_model(model: ServedModel) -> bytes:
     """Return the record as Redis has it."""
     return _encode(model)
 
 
-def decode_model(record: bytes | None) -> Model | None:
+def decode_model(record: bytes | None) -> ServedModel | None:
     """Return the record; None where there is none, or something else."""
     if record is None:
         return None
@@ -71,7 +71,7 @@ def decode_model(record: bytes | None) -> Model | None:
         return None
 
 
-def differences(served: Model, wanted: Model) -> str:
+def differences(served: ServedModel, wanted: ServedModel) -> str:
     """Return which fields of two identities differ, and how: `dimension 128 and not 384`."""
     try:
         own, other = (msgspec.structs.asdict(_decode_identity(each.identity)) for each in (served, wanted))
@@ -80,7 +80,7 @@ def differences(served: Model, wanted: Model) -> str:
     return ", ".join(f"{name} {own[name]} and not {other[name]}" for name in own if own[name] != other[name])
 
 
-def next_model(now: Model, counted: Iterable[str], served: Iterable[Model]) -> Model | None:
+def next_model(now: ServedModel, counted: Iterable[str], served: Iterable[ServedModel]) -> ServedModel | None:
     """Return the model to move the namespace to; None while it keeps the one that it has.
 
     Args:

@@ -25,6 +25,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         card: What it serves.
         counts_for: Fingerprint of the model that it keeps in use: what it serves, or did until a moment ago.
         reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
+        unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
     """
 
     url: str
@@ -35,6 +36,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     card: Card = NO_CARD
     counts_for: str = ""
     reason: str = ""
+    unchanged_ms: int = 0
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         upstreams: Its upstreams, in the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
         frame_version: The version of the frames that it reads; 1 where it does not say.
+        id: Its name, which no other batcher has or had; empty where it does not say.
+        alive_ms: Milliseconds since its start.
     """
 
     at: int
@@ -53,6 +57,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamStatus]
     drained_per_s: float = 0.0
     frame_version: int = 1
+    id: str = ""
+    alive_ms: int = 0
 
 
 class Ahead(msgspec.Struct, frozen=True):

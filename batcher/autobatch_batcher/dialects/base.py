@@ -47,7 +47,8 @@ class Answer:
 
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
-        connected_s: When its connection was made for this call, on the loop's clock; None where it was there before.
+        was_connected: Whether a connection was made for the call: what listens there may be another process than before.
+        was_sent_again: Whether the call was sent twice, because a kept connection had ended.
     """
 
     status: int
@@ -55,7 +56,8 @@ class Answer:
     body: bytes
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
-    connected_s: float | None = None
+    was_connected: bool = False
+    was_sent_again: bool = False
 
 
 class Condition(Enum):

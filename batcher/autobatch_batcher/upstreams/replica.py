@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,10 +11,11 @@ from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OVERLOADED
 from autobatch_batcher.upstreams.breaker import Breaker
-from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
+from autobatch_batcher.upstreams.congestion import Congestion
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
 from autobatch_shared.contract.models import ServedModel, model_of
@@ -23,7 +23,8 @@ from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
 
-RECENT_CALLS = 16
+Told = Callable[["Replica"], None]
+
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 30.0  # it waits behind other calls, and a server's first pass takes longest
@@ -48,6 +49,11 @@ class ReplicaLoad:
 
 class Replica:
     """One upstream of several that are alike.
+
+    Attributes:
+        down_since_s: Since when it cannot be reached, in seconds of the loop's clock; None: it can be, as far as is known.
+        went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
+        dimension: Number of components of its vectors; None while that is unknown, or where it has none.
 
     Args:
         name: Its URL, which may be shown.
@@ -74,29 +80,43 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
+        self.congestion = Congestion()
+        self.down_since_s: float | None = None
+        self.went_down: Told = lambda _replica: None
         self.standing = standing or Standing()
         self.dimension: int | None = None
         self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
-        self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
+        self._health_mono_s: float | None = None  # of its last change
+        self._excluded_mono_s: float | None = None
         self._card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
 
     @property
-    def fastest_call_s(self) -> float:
-        """The least that one of the last calls took; 0 before there was any."""
-        return min(self._recent_calls_s, default=0.0)
+    def failing_since_s(self) -> float | None:
+        """Since when it has not been reached, has only failed, or is excluded; None: there is no such outage."""
+        if self.down_since_s is not None:
+            return self.down_since_s
+        return self.breaker.failing_since_s if self.is_included else self._excluded_mono_s
+
+    def least_call(self, now_s: float) -> LeastCall:
+        """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
+        return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
 
     @property
     def is_included(self) -> bool:
         """Whether it serves the namespace's model."""
         return not self.standing.reason
 
+    def wait_for_model(self) -> None:
+        """Exclude it until the namespace's model is known."""
+        self._change_standing(self.standing.wait_for_record)
+
     def follow(self, model: ServedModel) -> None:
         """Take note of the namespace's model."""
-        self._standing_may_change(lambda: self.standing.follow(model))
+        self._change_standing(lambda: self.standing.follow(model))
 
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
@@ -111,6 +131,7 @@ class Replica:
             card=self.card,
             counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
             reason=self.standing.reason,
+            unchanged_ms=self._unchanged_ms(),
         )
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -121,8 +142,7 @@ class Replica:
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        breaker, fingerprint = self.breaker, self.standing.fingerprint
+        breaker, fingerprint, started_s = self.breaker, self.standing.fingerprint, loop.time()
         if not breaker.is_closed:
             breaker.called()
         try:
@@ -135,7 +155,8 @@ class Replica:
             raise
         except UpstreamUnavailable as exc:
             breaker.failed(loop.time())
-            self._set_health(healthy=False, why=type(exc.__cause__).__name__)
+            self._set_reachable(reachable=False)
+            self._set_health(healthy=False, why=exc.cause or type(exc).__name__)
             raise
         except BaseException:
             breaker.learnt_nothing()
@@ -143,10 +164,10 @@ class Replica:
         self._note_condition(self._dialect.condition(answer), loop.time())
         if answer.status == 200:
             self._answered_mono_s = loop.time()
-            self._recent_calls_s.append(self._answered_mono_s - started_s)
+            self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
-        if answer.connected_s is not None:
-            await self._ask_again(answer.connected_s)
+        if answer.was_connected:
+            await self._ask_again(started_s)
         if self.standing.fingerprint != fingerprint:
             raise UpstreamChanged
         return answer
@@ -169,20 +190,25 @@ class Replica:
         return self._dialect.understood(await self.client.send(post, timeout_s))
 
     async def probe(self) -> None:
-        """Ask for its health and what it serves: it may have been started anew with other limits, or another model."""
+        """Ask for its health and its card: it may be started anew with other limits, or another model, between two."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
+                    reachable = response.status < 500  # not every server has such a path
                 async with self._asking:
                     await self._ask_card()
             if self.standing.served is None:
                 await self._learn()  # also of one that is not well: where none is, it is called all the same
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
-                self._set_health(healthy=False, why=type(exc).__name__)
+                why = cause_of(exc)
+                if why != NO_ANSWER:
+                    self._set_reachable(reachable=False)
+                self._set_health(healthy=False, why=why)
             # else it is busy: its health waits behind the calls that it answers
         else:
+            self._set_reachable(reachable=reachable)
             self._set_health(healthy=healthy, why="probed")
         if self.is_healthy:
             self.standing.was_well(asyncio.get_running_loop().time())
@@ -197,7 +223,8 @@ class Replica:
 
     def doubt(self) -> None:
         """Use it no more until it has said again what it serves: its rows are not those of its model."""
-        self._standing_may_change(self.standing.doubt)
+        self._change_standing(self.standing.doubt)
+        self.went_down(self)
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
@@ -248,7 +275,7 @@ class Replica:
         dimension = await self._ask_dimension() if card.kind == "embedding" else None
         if card == self.card:  # else it changed meanwhile, and the next probe learns it
             self.dimension = dimension
-            self._standing_may_change(lambda: self.standing.learnt(model_of(card, dimension)))
+            self._change_standing(lambda: self.standing.learnt(model_of(card, dimension)))
 
     async def _ask_dimension(self) -> int | None:
         """Return the number of components of its vectors; None where it has none."""
@@ -259,16 +286,34 @@ class Replica:
             raise UpstreamUnavailable
         return None
 
-    def _standing_may_change(self, change: Callable[[], None]) -> None:
+    def _change_standing(self, change: Callable[[], None]) -> None:
         before = self.standing.reason
         change()
         now = self.standing.reason
         if now != before:
+            self._excluded_mono_s = asyncio.get_running_loop().time()
             level = logging.WARNING if self.standing.served is not None and now else logging.INFO
             event = "upstream_excluded" if now else "upstream_included"
             log.log(level, event, extra={"upstream": self.name, "reason": now or before})
 
+    def _set_reachable(self, *, reachable: bool) -> None:
+        if reachable:
+            if self.down_since_s is not None:
+                self.down_since_s = None
+                self.breaker.reached()
+        elif self.down_since_s is None:
+            self.down_since_s = asyncio.get_running_loop().time()
+            self.went_down(self)
+
+    def _unchanged_ms(self) -> int:
+        """Milliseconds since its health changed, or since it was first known."""
+        if self._health_mono_s is None:
+            return 0
+        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+
     def _set_health(self, *, healthy: bool, why: str) -> None:
+        if healthy != self.is_healthy or self._health_mono_s is None:
+            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,

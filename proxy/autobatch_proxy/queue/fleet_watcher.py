@@ -60,7 +60,6 @@ class FleetWatcher:
     async def close(self) -> None:
         """Stop looking."""
         await self._looking.close()
-        await self._control.close()
 
     def look_now(self, fingerprint: str) -> None:
         """Look at once, because a model has answered of which nothing is known yet."""

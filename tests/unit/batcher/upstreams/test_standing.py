@@ -7,7 +7,7 @@ OLD, NEW = (ServedModel(name * 8, name, "{}") for name in "ab")
 COUNT_S = 30.0
 
 
-def following(served: ServedModel | None, wanted: Model = OLD) -> Standing:
+def following(served: ServedModel | None, wanted: ServedModel = OLD) -> Standing:
     standing = Standing(COUNT_S)
     standing.wait_for_record()
     if served is not None:
