@@ -166,7 +166,7 @@ class Replica:
             self._answered_mono_s = loop.time()
             self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
-        if answer.was_connected:
+        if answer.was_connected and self.standing.served is not None:
             await self._ask_again(started_s)
         if self.standing.fingerprint != fingerprint:
             raise UpstreamChanged
