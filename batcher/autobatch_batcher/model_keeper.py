@@ -25,7 +25,7 @@ class ModelKeeper:
     """The view that one batcher has of the namespace's model.
 
     Args:
-        upstreams: All upstreams; none of them is called before the namespace's model is known.
+        upstreams: All upstreams.
         record: The record in Redis.
         control: Reads the reports of all batchers.
         clock: Redis's clock.
@@ -37,7 +37,10 @@ class ModelKeeper:
         self._control = control
         self._clock = clock
         self._model: ServedModel | None = None
-        for upstream in upstreams:
+
+    def start(self) -> None:
+        """Let no upstream be called before the namespace's model is known."""
+        for upstream in self._upstreams:
             upstream.wait_for_model()
 
     @property

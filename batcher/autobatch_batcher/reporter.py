@@ -70,6 +70,7 @@ class Reporter:
     def start(self) -> None:
         """Begin to report."""
         self._started_mono_s = asyncio.get_running_loop().time()
+        self._keeper.start()
         self._reporting.start()
 
     async def close(self) -> None:
