@@ -23,6 +23,7 @@ from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import Clients
 from autobatch_proxy.queue.vocabulary import VocabularyClient
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
@@ -107,7 +108,15 @@ def make_app(settings: ProxySettings) -> web.Application:
     model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
     room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
     compute = Compute(
-        rules, room, settings.request_timeout_ms, client, uncached, watcher, metrics, share, common, model_check
+        rules,
+        room,
+        settings.request_timeout_ms,
+        Clients(client, uncached),
+        watcher,
+        metrics,
+        share,
+        common,
+        model_check,
     )
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)

@@ -26,9 +26,8 @@ from autobatch_proxy.http.headers import (
 )
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
-from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.one_model import ask_one_model
+from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Rules
@@ -49,8 +48,7 @@ class Compute:
         rules: How this worker plans requests.
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
-        client: Is asked for the replies to a plan's jobs.
-        uncached: Is asked for them where none may be of the cache.
+        clients: Are asked for the replies to a plan's jobs.
         watcher: Knows what the upstreams allow.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
@@ -63,8 +61,7 @@ class Compute:
         rules: Rules,
         room: "BodyRoom",
         timeout_max_ms: int,
-        client: JobClient,
-        uncached: JobClient,
+        clients: Clients,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
         share: AloneShare,
@@ -76,8 +73,8 @@ class Compute:
         self._room = room
         self._earlier_tries = EarlierTries()
         self._timeout_max_ms = timeout_max_ms
-        self._client = client
-        self._uncached = uncached
+        self._clients = clients
+        self._client = clients.usual
         self._watcher = watcher
         self._metrics = metrics
         self._share = share
@@ -159,7 +156,7 @@ class Compute:
         if len(plan.jobs) == 1:
             replies = await self._client.ask(plan, left_s)
         else:
-            replies = await ask_one_model(self._client, self._uncached, plan, left_s)
+            replies = await ask_one_model(self._clients, plan, left_s)
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)
         lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)

@@ -5,6 +5,7 @@ The namespace's model may change between two jobs of a request. Then all of it i
 
 import asyncio
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from autobatch_proxy.queue.client import JobClient, Reply
 from autobatch_proxy.requests.plan import Plan
@@ -13,12 +14,23 @@ from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamChanged
 CHANGED = "The model changed while the request was computed"
 
 
-async def ask_one_model(client: JobClient, uncached: JobClient, plan: Plan, timeout_s: float) -> list[Reply]:
+class Clients(NamedTuple):
+    """Who is asked for the replies to a plan's jobs.
+
+    Attributes:
+        usual: Is asked first; it may have some in its cache.
+        uncached: Is asked where rows that were computed before are no use.
+    """
+
+    usual: JobClient
+    uncached: JobClient
+
+
+async def ask_one_model(clients: Clients, plan: Plan, timeout_s: float) -> list[Reply]:
     """Return a reply to each job of a plan, in order.
 
     Args:
-        client: Is asked first.
-        uncached: Is asked again, where rows that were computed before are no use.
+        clients: Are asked, the second only if need be.
         plan: What is asked for.
         timeout_s: Seconds for all of it.
 
@@ -28,13 +40,13 @@ async def ask_one_model(client: JobClient, uncached: JobClient, plan: Plan, time
     """
     loop = asyncio.get_running_loop()
     ends_s = loop.time() + timeout_s
-    replies = await client.ask(plan, timeout_s)
+    replies = await clients.usual.ask(plan, timeout_s)
     if is_of_one_model(replies):
         return replies
     left_s = ends_s - loop.time()
     if left_s <= 0:
         raise DeadlineExceeded
-    replies = await uncached.ask(plan, left_s)
+    replies = await clients.uncached.ask(plan, left_s)
     if not is_of_one_model(replies):
         raise UpstreamChanged(CHANGED)
     return replies

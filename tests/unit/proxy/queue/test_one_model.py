@@ -3,7 +3,7 @@
 import pytest
 
 from autobatch_proxy.queue.client import Reply
-from autobatch_proxy.queue.one_model import ask_one_model
+from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamChanged
 from autobatch_shared.contract.frames import ReplyHeader
@@ -29,7 +29,7 @@ async def test_what_one_model_answered_is_the_answer(models: tuple[str, ...]) ->
     """An older batcher does not say which model it was."""
     client, uncached = ByModels(*models), ByModels("b", "b")
 
-    replies = await ask_one_model(client, uncached, PLAN, 5)
+    replies = await ask_one_model(Clients(client, uncached), PLAN, 5)
 
     assert [header.model for header, _ in replies] == [*models]
     assert uncached.asked == 0
@@ -38,7 +38,7 @@ async def test_what_one_model_answered_is_the_answer(models: tuple[str, ...]) ->
 async def test_what_two_models_answered_is_asked_again_whole_and_without_the_cache() -> None:
     client, uncached = ByModels("a", "b"), ByModels("b", "b")
 
-    replies = await ask_one_model(client, uncached, PLAN, 5)
+    replies = await ask_one_model(Clients(client, uncached), PLAN, 5)
 
     assert [header.model for header, _ in replies] == ["b", "b"]
     assert (client.asked, uncached.asked) == (1, 1)
@@ -46,12 +46,12 @@ async def test_what_two_models_answered_is_asked_again_whole_and_without_the_cac
 
 async def test_two_models_twice_are_an_error() -> None:
     with pytest.raises(UpstreamChanged):
-        await ask_one_model(ByModels("a", "b"), ByModels("b", "a"), PLAN, 5)
+        await ask_one_model(Clients(ByModels("a", "b"), ByModels("b", "a")), PLAN, 5)
 
 
 async def test_nothing_is_asked_again_after_the_deadline() -> None:
     client, uncached = ByModels("a", "b"), ByModels("b", "b")
 
     with pytest.raises(DeadlineExceeded):
-        await ask_one_model(client, uncached, PLAN, 0)
+        await ask_one_model(Clients(client, uncached), PLAN, 0)
     assert uncached.asked == 0
