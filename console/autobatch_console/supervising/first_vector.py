@@ -30,7 +30,7 @@ class FirstVectorError(Exception):
     """There is no vector; the text says why."""
 
 
-class ServedModel(NamedTuple):
+class Offering(NamedTuple):
     """What clients get.
 
     Attributes:
@@ -61,7 +61,7 @@ class ServedModel(NamedTuple):
         return ", ".join(parts)
 
 
-async def first_vector(url: str, key: str | None, limit_s: float, say: Callable[[str], None]) -> ServedModel:
+async def first_vector(url: str, key: str | None, limit_s: float, say: Callable[[str], None]) -> Offering:
     """Return what is served, once a request was answered.
 
     Args:
@@ -91,7 +91,7 @@ class _NotYet(Exception):
     """What has to be waited for."""
 
 
-async def _ask_once(session: aiohttp.ClientSession, url: str, limit_s: float) -> ServedModel:
+async def _ask_once(session: aiohttp.ClientSession, url: str, limit_s: float) -> Offering:
     try:
         async with asyncio.timeout(limit_s):
             async with session.get(f"{url}/status") as response:
@@ -109,8 +109,8 @@ async def _ask_once(session: aiohttp.ClientSession, url: str, limit_s: float) ->
         raise FirstVectorError(f"{url} answered something else than was asked for") from error
 
 
-def _served(status: dict[str, Any], upstream: dict[str, Any], rows: Any) -> ServedModel:
-    return ServedModel(
+def _served(status: dict[str, Any], upstream: dict[str, Any], rows: Any) -> Offering:
+    return Offering(
         model=upstream["model"] or "",
         kind=upstream["kind"],
         dimension=_dimension(rows) if upstream["kind"] == "embedding" else None,

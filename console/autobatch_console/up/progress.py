@@ -5,7 +5,7 @@ import shlex
 import time
 from collections.abc import Sequence
 
-from autobatch_console.supervising.first_vector import ServedModel
+from autobatch_console.supervising.first_vector import Offering
 from autobatch_console.up.parts import Part, Stage
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
@@ -45,7 +45,7 @@ class ProgressReport:
         """Report what is not as it should be yet."""
         self.say(f"  ... {reason}")
 
-    def ready(self, served: ServedModel, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
+    def ready(self, served: Offering, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
         """Report that everything is ready, and what to do with it."""
         host = reachable(self._settings.host)
         host = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from autobatch_console.supervising.first_vector import ServedModel
+from autobatch_console.supervising.first_vector import Offering
 from autobatch_console.up.parts import Part, Ready
 from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
 
 KEY = "hunter2"
-SERVED = ServedModel("bge-m3", "embedding", 1024, 32, 2048, 8192)
+SERVED = Offering("bge-m3", "embedding", 1024, 32, 2048, 8192)
 BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:9100")
 
 
