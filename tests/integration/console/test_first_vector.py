@@ -41,13 +41,23 @@ async def test_each_shape_of_the_answer_is_understood(
     assert served.dimension == len(vector("x"))
 
 
-async def test_a_model_of_another_kind_is_asked_what_it_does(redis_url: str, upstream: FakeUpstream) -> None:
+@pytest.mark.parametrize(
+    ("kind", "model_type"),
+    [
+        ("classifier", {"classifier": {"id2label": {}}}),
+        ("reranker", {"reranker": {"id2label": {}}}),
+        ("sparse", {"embedding": {"pooling": "splade"}}),
+    ],
+)
+async def test_a_model_of_another_kind_is_asked_what_it_does(
+    redis_url: str, upstream: FakeUpstream, kind: str, model_type: dict[str, object]
+) -> None:
     assert upstream.info is not None
-    upstream.info |= {"model_type": {"classifier": {"id2label": {}}}, "max_input_length": 128}
+    upstream.info |= {"model_type": model_type, "max_input_length": 128}
     async with ready_house(redis_url, upstream.url) as house:
         served = await first_vector(house.url, None, LIMIT_S, print)
 
-    assert str(served) == "fake, classifier, 32 inputs a call, 2048 a request, 128 tokens an input"
+    assert str(served) == f"fake, {kind}, 32 inputs a call, 2048 a request, 128 tokens an input"
 
 
 async def test_a_key_opens_what_asks_for_one(redis_url: str, upstream: FakeUpstream) -> None:
