@@ -131,12 +131,6 @@ class CommonSettings(BaseSettings):
         le=500_000_000,
         description="bytes in one request body, and in one upstream call, as in TEI",
     )
-    answer_limit: int = Field(
-        100_000_000,
-        ge=1_000,
-        le=2_000_000_000,
-        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
-    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -157,6 +151,12 @@ class QueueSettings(CommonSettings):
     )
     max_batch_size: int = Field(
         32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
+    )
+    answer_limit: int = Field(
+        100_000_000,
+        ge=1_000,
+        le=2_000_000_000,
+        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
     )
 
 
