@@ -98,6 +98,6 @@ SCENARIOS = [
     behaves("a row of another length", 502),
     behaves("null for a row", 502),
     one_of_two("500"),
-    one_of_two("hang", 503, 504),
+    one_of_two("hang"),
     Scenario(f"{OF_TWO}: kill -9, comes back", die, runs_max=2, replicas=2),
 ]
