@@ -131,12 +131,6 @@ class CommonSettings(BaseSettings):
         le=500_000_000,
         description="bytes in one request body, and in one upstream call, as in TEI",
     )
-    answer_limit: int = Field(
-        100_000_000,
-        ge=1_000,
-        le=2_000_000_000,
-        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
-    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -158,6 +152,12 @@ class QueueSettings(CommonSettings):
     max_batch_size: int = Field(
         32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
     )
+    answer_limit: int = Field(
+        100_000_000,
+        ge=1_000,
+        le=2_000_000_000,
+        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
+    )
 
 
 class ProxySettings(QueueSettings):
@@ -173,6 +173,13 @@ class ProxySettings(QueueSettings):
         le=10_000_000,
         description="inputs waiting before new ones get 429; a job weighs at least one for each 8 kB, so "
         "that this bounds the bytes in Redis too: 80 MB a queue by default",
+    )
+    max_bodies_mb: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="megabytes of request bodies that one worker holds before new ones get 429; it needs up to seven "
+        "times as much memory for them",
     )
     max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
     bulk_above_inputs: int = Field(

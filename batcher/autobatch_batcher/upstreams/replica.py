@@ -67,6 +67,7 @@ class Replica:
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
+        self._health_mono_s: float | None = None  # of its last change
 
     @property
     def failing_since_s(self) -> float | None:
@@ -86,6 +87,7 @@ class Replica:
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card,
+            unchanged_ms=self._unchanged_ms(),
         )
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -179,7 +181,15 @@ class Replica:
             self.down_since_s = asyncio.get_running_loop().time()
             self.went_down(self)
 
+    def _unchanged_ms(self) -> int:
+        """Milliseconds since its health changed, or since it was first known."""
+        if self._health_mono_s is None:
+            return 0
+        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+
     def _set_health(self, *, healthy: bool, why: str) -> None:
+        if healthy != self.is_healthy or self._health_mono_s is None:
+            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,
