@@ -11,9 +11,13 @@ from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.redis_diagnoses import SETTING, judge_connection, judge_foreign, judge_redis
 from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
 from autobatch_console.preflight.upstream_inquiry import inquire
+from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.inspection import inspect_redis
+from autobatch_shared.redis.inspection import NAME, inspect_redis
+from autobatch_shared.redis.masters.finder import MasterFinder
+from autobatch_shared.redis.masters.fixed import FixedAddress
+from autobatch_shared.redis.masters.master import Master, finder_of
 from autobatch_shared.settings.loading import SettingsError
 
 LIMIT_S = 1.0  # for an answer of each server; with the start of Python, a reason is there within two seconds
@@ -32,9 +36,13 @@ async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
     if not url:
         return []
     try:
-        address = Address.from_url(url)
+        finder = finder_of(url)
     except SettingsError as error:
         return [Diagnosis("wrong", SETTING, fault.removeprefix(f"{SETTING}: ")) for fault in error.faults]
+    try:
+        address = await _address(finder, Keys(namespace))
+    except (OSError, QueueUnavailable) as error:
+        return [Diagnosis("wrong", SETTING, f"no master was found: {error}")]
     try:
         if address.path is None:
             await look_up(address.host, LIMIT_S)
@@ -44,6 +52,20 @@ async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
     except hiredis.HiredisError:
         return [judge_foreign(repr(address))]
     return judge_redis(repr(address), namespace, seen)
+
+
+async def _address(finder: MasterFinder, keys: Keys) -> Address:
+    """Return the address of the URL, or that of the master which Sentinels or a cluster name."""
+    if isinstance(finder, FixedAddress):
+        return finder.address
+    master = Master(finder, keys)
+    try:
+        async with asyncio.timeout(LIMIT_S):
+            return await master.find(NAME, LIMIT_S)
+    except TimeoutError:
+        raise QueueUnavailable("not all who may know it answer") from None
+    finally:
+        await finder.close()
 
 
 async def ask_upstreams(urls: Sequence[str], api_key: str | None) -> list[Diagnosis]:

@@ -6,12 +6,16 @@ from autobatch_shared.redis.address import Address
 
 
 class FixedAddress:
-    """The master is behind one address. A host's name is resolved at each connection."""
+    """The master is behind one address. A host's name is resolved at each connection.
+
+    Attributes:
+        address: The one.
+    """
 
     look_every_s: float | None = None
 
     def __init__(self, address: Address) -> None:
-        self._address = address
+        self.address = address
 
     @classmethod
     def from_url(cls, url: str) -> "FixedAddress":
@@ -20,7 +24,7 @@ class FixedAddress:
 
     async def candidates(self, _last: Address | None) -> Sequence[Address]:
         """Return the address."""
-        return (self._address,)
+        return (self.address,)
 
     async def close(self) -> None:
         """Return at once: it has no connection of its own."""
