@@ -6,16 +6,12 @@ from autobatch_shared.redis.address import Address
 
 
 class FixedAddress:
-    """The master is behind one address. A host's name is resolved at each connection.
-
-    Attributes:
-        address: The one.
-    """
+    """The master is behind one address. A host's name is resolved at each connection."""
 
     look_every_s: float | None = None
 
     def __init__(self, address: Address) -> None:
-        self.address = address
+        self._address = address
 
     @classmethod
     def from_url(cls, url: str) -> "FixedAddress":
@@ -24,7 +20,7 @@ class FixedAddress:
 
     async def candidates(self, _last: Address | None) -> Sequence[Address]:
         """Return the address."""
-        return (self.address,)
+        return (self._address,)
 
     async def close(self) -> None:
         """Return at once: it has no connection of its own."""

@@ -112,16 +112,6 @@ class Master:
         tried = (f"{address!r}: {error!r}" for address, error in zip(candidates, errors, strict=True))
         raise QueueUnavailable(f"None of these is the master: {', '.join(tried)}")
 
-    async def find(self, name: str, silence_max_s: float) -> Address:
-        """Return where the master is now.
-
-        Raises:
-            OSError, QueueUnavailable: There is none now.
-        """
-        session = await self.connect(name, silence_max_s)
-        session.abort()
-        return session.address
-
     async def _enter(self, address: Address, timeout_s: float, name: str, silence_max_s: float) -> RedisSession:
         """Connect to a server, or to the node that it names."""
         for _ in range(REDIRECTIONS_MAX + 1):
