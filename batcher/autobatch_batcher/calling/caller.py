@@ -174,7 +174,7 @@ class Caller:
                 tokens=tokens,
                 measures=measures,
             )
-            return JobOutcome(header.id, encode(reply, body))
+            return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
         return tell
 

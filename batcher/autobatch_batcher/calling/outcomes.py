@@ -7,7 +7,10 @@ from autobatch_shared.contract.frames import ReplyHeader, encode
 
 
 class JobOutcome(msgspec.Struct, frozen=True):
-    """Of one job: its id, its reply frame, and whether that is a failure of ours."""
+    """Of one job: its id, its reply frame, and whether that is a failure, of ours or of the upstream.
+
+    A failure is stored only while the claim is ours: another batcher may have a good answer by then.
+    """
 
     job: str
     frame: bytes

@@ -7,7 +7,7 @@
 """
 
 from bisect import insort
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -111,16 +111,22 @@ class Lanes:
 
     def take_expired(self, now_ms: int) -> list[Job]:
         """Take out the jobs whose deadline has passed by then: no client waits for them any more."""
-        expired = [job for job in self if job.header.deadline <= now_ms]
-        for job in expired:
-            self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
-            self.inputs -= job.header.n
-        return expired
+        return self._take_out([job for job in self if job.header.deadline <= now_ms])
+
+    def take_all_but(self, ids: Container[str]) -> list[Job]:
+        """Take out the jobs that do not have one of these ids."""
+        return self._take_out([job for job in self if job.header.id not in ids])
 
     def clear(self) -> None:
         """Forget all jobs."""
         self._lanes.clear()
         self.inputs = 0
+
+    def _take_out(self, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
+            self.inputs -= job.header.n
+        return jobs
 
     def _fill(self, jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""
