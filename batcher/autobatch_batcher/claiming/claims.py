@@ -174,7 +174,7 @@ class Claims:
                 log.error("frame_malformed", extra={"error": str(error), "frame_bytes": len(frame)})  # noqa: TRY400
                 self._metrics.jobs_dropped.labels("malformed").inc()
                 job = id_in_queue(frame)
-                refused.append((job, failure(job, error).frame))
+                refused.append((job, failure(job, MalformedFrame("The job was damaged on its way")).frame))
             else:
                 if header.id not in self._in_hand:
                     self._in_hand.add(header.id)
