@@ -18,6 +18,7 @@ from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_shared.contract.errors import (
     DeadlineExceeded,
     FrameOfAnotherVersion,
@@ -130,13 +131,12 @@ class Claims:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
             await self._refuse(self._hold(missed, are_retried=True))
 
-    async def drop_expired(self, call_s: float) -> None:
-        """Answer the jobs for which an answer would come too late; a worker that has time left knows of a clock's step.
+    async def drop_expired(self, least: LeastCall) -> None:
+        """Answer the jobs for which an answer would come too late, at once; `least` is what a call takes.
 
-        Args:
-            call_s: Seconds that a call takes at least.
+        A worker that has time left for one knows by that of a step of Redis's clock.
         """
-        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms() + int(call_s * 1000))]
+        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), least)]
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
             self.let_go(expired)

@@ -127,7 +127,7 @@ class WorkingLoop:
             await self._wake_another()
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
-        await self._claims.drop_expired(replica.fastest_call_s)
+        await self._claims.drop_expired(replica.least_call(asyncio.get_running_loop().time()))
         now = CallMoment(
             limits=limits,
             shape=shape,

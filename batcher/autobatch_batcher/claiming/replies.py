@@ -1,8 +1,7 @@
 """The replies to claimed jobs: they are stored whatever happens to Redis meanwhile, until the last of their deadlines.
 
-1. A reply above ANSWER_MAX_BYTES is never sent to Redis: its job gets a fault.
-2. Redis closes the connection at a value above its `proto-max-bulk-len`, and so takes every other command on it down. So
-   after a broken connection what may be too large is sent by itself; where that breaks it twice, the job gets a fault.
+Redis closes the connection at a value above its `proto-max-bulk-len`, and every other command on that connection fails with
+it. So after a failure what may be too large is sent by itself; where that fails twice, the job gets a fault.
 """
 
 import logging
@@ -19,7 +18,6 @@ from autobatch_shared.redis.link import RedisLink
 
 log = logging.getLogger(__name__)
 
-ANSWER_MAX_BYTES = 100_000_000
 ALWAYS_TAKEN_BYTES = 1_000_000  # just below the least that `proto-max-bulk-len` can be set to, 1 MiB
 TRIES_ALONE = 2  # one may meet an outage
 
@@ -56,7 +54,7 @@ class Replies:
     async def store(self, outcomes: Sequence[JobOutcome], deadline_ms: int) -> None:
         """Store the replies, or lose them with the last of their deadlines, unix milliseconds of Redis's clock."""
         late = 0
-        steps = [[bounded(outcome) for outcome in outcomes]]
+        steps = [list(outcomes)]
         tries_alone = 0
         while steps:
             step = steps[0]
@@ -88,11 +86,6 @@ class Replies:
         good = [(outcome.job, outcome.frame) for outcome in outcomes if not outcome.is_failure]
         failures = [(outcome.job, outcome.frame) for outcome in outcomes if outcome.is_failure]
         return await self._queue.reply(good, failures)
-
-
-def bounded(outcome: JobOutcome) -> JobOutcome:
-    """Return the outcome, or a fault in its place if it is too large."""
-    return outcome if len(outcome.frame) <= ANSWER_MAX_BYTES else too_large(outcome)
 
 
 def too_large(outcome: JobOutcome) -> JobOutcome:

@@ -12,9 +12,11 @@ from enum import StrEnum
 
 import msgspec
 
+from autobatch_batcher.forming.expiry import is_too_late
 from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_shared.contract.options import Options
 
 
@@ -109,9 +111,12 @@ class Lanes:
         """Take a batch out of one of the lanes."""
         return batch_of(self._fill(lane, limits, shape), reason)
 
-    def take_expired(self, now_ms: int) -> list[Job]:
-        """Take out the jobs whose deadline has passed by then: no client waits for them any more."""
-        return self._take_out([job for job in self if job.header.deadline <= now_ms])
+    def take_expired(self, now_ms: int, least: LeastCall) -> list[Job]:
+        """Take out the jobs that cannot be answered in time, where a call takes at least so long."""
+        last_ms = now_ms + 1000 * least.any_s  # of nearly all jobs the deadline is further away
+        return self._take_out(
+            [job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)]
+        )
 
     def take_all_but(self, ids: Container[str]) -> list[Job]:
         """Take out the jobs that do not have one of these ids."""

@@ -2,21 +2,19 @@
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
 from autobatch_batcher.upstreams.limits import Limits, lowered
-from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD
 from autobatch_shared.contract.errors import UpstreamTimeout, UpstreamUnavailable
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
 
-RECENT_CALLS = 16
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
 
@@ -58,12 +56,10 @@ class Replica:
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
-        self._recent_calls_s: deque[float] = deque(maxlen=RECENT_CALLS)
 
-    @property
-    def fastest_call_s(self) -> float:
-        """The least that one of the last calls took; 0 before there was any."""
-        return min(self._recent_calls_s, default=0.0)
+    def least_call(self, now_s: float) -> LeastCall:
+        """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
+        return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
 
     def status(self) -> UpstreamStatus:
         """What to publish of it."""
@@ -83,7 +79,6 @@ class Replica:
             UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
         """
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
         breaker = self.breaker
         if not breaker.is_closed:
             breaker.called()
@@ -111,7 +106,6 @@ class Replica:
             breaker.succeeded()
         if answer.status == 200:
             self._answered_mono_s = loop.time()
-            self._recent_calls_s.append(self._answered_mono_s - started_s)
             self._set_health(healthy=True, why="answered")
         return answer
 

@@ -11,6 +11,7 @@ from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
 from autobatch_shared.contract.errors import DeadlineExceeded, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
@@ -45,6 +46,10 @@ class LosingCommands:
         return reply
 
 
+def job(number: int, at: int = 1, deadline: int = 4_000_000_000_000) -> bytes:
+    return encode(JobHeader(f"w1.{number}", 1, at, deadline, "/embed"), b'["text"]')
+
+
 class Scene:
     """A worker that has pushed, and a batcher whose connection loses answers."""
 
@@ -60,8 +65,7 @@ class Scene:
 
     async def push(self, *numbers: int, at: int = 1, deadline: int = 4_000_000_000_000) -> None:
         for number in numbers:
-            frame = encode(JobHeader(f"w1.{number}", 1, at, deadline, "/embed"), b'["text"]')
-            await self.worker.push([(False, [frame])], 1000)
+            await self.worker.push([(False, [job(number, at, deadline)])], 1000)
 
     async def reply_to(self, job: str) -> tuple[ReplyHeader, bytes]:
         (frame,) = await self.worker.read_replies([job])
@@ -109,9 +113,9 @@ async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(sc
     await scene.claims.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.claims.drop_expired(0)
+        await scene.claims.drop_expired(NO_CALL_SEEN)
     await scene.claims.recover()
-    await scene.claims.drop_expired(0)
+    await scene.claims.drop_expired(NO_CALL_SEEN)
     assert scene.held == []
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0
 
@@ -120,14 +124,13 @@ async def test_an_expired_job_is_answered_as_such(scene: Scene) -> None:
     """Its worker has time left, if Redis's clock stepped ahead since the push."""
     await scene.push(1, deadline=2)
     await scene.claims.claim(1, 32, 32)
-    await scene.claims.drop_expired(0)
+    await scene.claims.drop_expired(NO_CALL_SEEN)
     assert ["w1.1"] == await scene.worker.pop_inbox(1)
     assert DeadlineExceeded.code == (await scene.reply_to("w1.1"))[0].fault
 
 
 async def test_a_damaged_job_is_answered_as_such(scene: Scene) -> None:
-    await scene.push(1)
-    await scene.redis.lset(KEYS.jobs, 0, (await scene.redis.lindex(KEYS.jobs, 0)).replace(b"text", b"fext"))
+    await scene.redis.rpush(KEYS.jobs, job(1).replace(b"text", b"fext"))
     await scene.claims.claim(1, 32, 32)
     assert ["w1.1"] == await scene.worker.pop_inbox(1)
     assert MalformedFrame.code == (await scene.reply_to("w1.1"))[0].fault
@@ -139,15 +142,15 @@ async def test_a_job_from_before_a_step_back_of_the_clock_keeps_its_time_and_no_
     hour_ms = 3_600_000
     await scene.push(1, at=now_ms + hour_ms, deadline=now_ms + hour_ms + 30_000)
     await scene.claims.claim(1, 32, 32)
-    (job,) = scene.lanes
-    assert job.header.deadline - job.header.at == 30_000
-    assert job.header.at == pytest.approx(now_ms, abs=5000)
+    (held,) = scene.lanes
+    assert held.header.deadline - held.header.at == 30_000
+    assert held.header.at == pytest.approx(now_ms, abs=5000)
 
 
 async def test_a_job_that_comes_again_while_it_is_in_hand_is_not_held_twice(scene: Scene) -> None:
     """After the lease was lost, another batcher gave it back while its call went on: the call answers it."""
     await scene.push(1)
-    await scene.redis.rpush(KEYS.retry, await scene.redis.lindex(KEYS.jobs, 0))
+    await scene.redis.rpush(KEYS.retry, job(1))
     await scene.claims.claim(32, 32, 32)
     assert (["w1.1"], 1) == (scene.held, scene.lanes.inputs)
 
@@ -214,4 +217,16 @@ async def test_a_job_of_another_version_in_a_lost_claim_is_answered(scene: Scene
         await scene.claims.claim(1, 32, 32)
     await scene.claims.recover()
     assert [OLD_JOBS[0].id] == await scene.worker.pop_inbox(1)
+    assert await scene.redis.exists(KEYS.claimed("b1")) == 0
+
+
+async def test_a_job_that_is_dropped_before_its_deadline_is_answered_at_once(scene: Scene) -> None:
+    now_ms = 1_000 * (await scene.redis.time())[0]
+    await scene.push(1, deadline=now_ms + 60_000)
+    await scene.claims.claim(1, 32, 32)
+    await scene.claims.drop_expired(LeastCall(any_s=3_600.0, per_unit_s=3_600.0, fixed_units=1.0))
+    (job,) = await scene.worker.pop_inbox(1)
+    (frame,) = await scene.worker.read_replies([job])
+    assert frame is not None
+    assert ("w1.1", "deadline_exceeded") == (job, decode_reply(frame)[0].fault)
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0

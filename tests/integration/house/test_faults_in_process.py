@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -13,9 +14,9 @@ from autobatch_bench.checking.oracle import answer, row
 from autobatch_shared.contract.errors import MalformedFrame
 from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
@@ -342,7 +343,7 @@ async def test_a_broken_frame_is_answered_at_once_as_such_and_the_others_are_ans
         await wait_until(house.is_healthy)
         assert await house.embed("hello") == (200, [vector("hello")])
         assert (KEYS.inbox("w1").encode(), b"w1.1") == await redis.blpop([KEYS.inbox("w1")], timeout=10)
-        reply, said = decode_reply(await redis.getdel(KEYS.reply("w1.1")) or b"")
+        reply, said = decode_reply(cast("bytes", await redis.getdel(KEYS.reply("w1.1"))))
         assert (MalformedFrame.code, b"The job was damaged on its way") == (reply.fault, said)
         assert await redis.exists(KEYS.dead) == 0
     assert upstream.calls == [["hello"]]
@@ -363,7 +364,7 @@ async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream
 
 async def test_a_job_that_two_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
     async with open_house(redis_url) as house, AsyncExitStack() as stack:
-        link = RedisLink(Address.from_url(redis_url), "test")
+        link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
         link.start()
         stack.push_async_callback(link.close)
         await link.wait_connected(5)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -60,7 +59,7 @@ async def test_what_is_lost_twice_is_503(redis_url: str) -> None:
         for _ in range(2):
 
             async def is_pushed() -> bool:
-                return cast("int", await redis.llen(KEYS.jobs)) == 1
+                return await redis.llen(KEYS.jobs) == 1
 
             await wait_until(is_pushed)
             await redis.flushall()
