@@ -26,6 +26,7 @@ from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.relay import Relay
+from tests.support.servers.stepped_clock import COMPILER, SteppedClock
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
@@ -48,6 +49,7 @@ class World:
     nginx: ForeignProgram
     upstreams: list[ForeignProgram]
     upstream_ports: list[int]
+    redis_clock: SteppedClock | None  # None without a C compiler
     edge: list[Relay] = field(default_factory=list)  # nginx -> worker
     worker_redis: list[Relay] = field(default_factory=list)
     batcher_redis: list[Relay] = field(default_factory=list)
@@ -234,15 +236,17 @@ async def open_world(replicas: int = 1) -> AsyncIterator[World]:
         found, faults = programs.find_nginx(programs.search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         assert found, faults
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+            clock = SteppedClock(folder) if COMPILER else None
             world = World(
                 folder,
                 http,
-                RedisServer(folder),
+                RedisServer(folder, clock.variables if clock else None),
                 free_port(),
                 port,
                 ForeignProgram(nginx_files.argv(found.argv, prefix), folder),
                 [ForeignProgram((sys.executable, "-m", "tests.faults.upstream", str(each)), folder) for each in ports],
                 ports,
+                clock,
             )
             try:
                 await world.start()
