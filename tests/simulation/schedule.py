@@ -5,13 +5,13 @@ at the arrival of a message at Redis: every await of the product that lasts is b
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 import gc
 import logging
 import random
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +55,10 @@ class Verdict:
     digest: int
     trace: list[str]
     outcomes: dict[str, int]
+
+    def without_trace(self) -> "Verdict":
+        """Return the same, small."""
+        return replace(self, trace=[])
 
 
 class Schedule:
@@ -125,9 +129,7 @@ class Schedule:
         for request in self.requests:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
-        verdict = Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
-        timeline.close()
-        return verdict
+        return Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
 
     def _calm_s(self) -> float:
         """When the last fault must not be felt any more."""
@@ -206,9 +208,9 @@ class Schedule:
 
     def ask(self, timeout_s: float, prefix: str = "text") -> None:
         """Let a client ask a living worker."""
-        living = [each for each in self.workers if each.loop.is_alive]
+        living = [each for each in self.workers if each.loop.is_alive and each.is_open]
         if not living:
-            return
+            return  # refused by the address
         worker = self.chance.choice(living)
         texts = []
         for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
@@ -269,11 +271,10 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     """Let the product's clock be the timeline's, and its chance come from the seed."""
     catcher = _ErrorCatcher()
     root = logging.getLogger()
-    kept = (clock_module.time, secrets.token_hex, random.getstate(), logging.root.manager.disable)
+    of_clock = vars(clock_module)
+    kept = (of_clock["time"], secrets.token_hex, random.getstate(), logging.root.manager.disable)
     ids = random.Random(timeline.chance.random())
-    clock_module.time = SimpleNamespace(  # type: ignore[assignment]
-        monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s
-    )
+    of_clock["time"] = SimpleNamespace(monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s)
     secrets.token_hex = lambda nbytes=8: ids.randbytes(nbytes or 8).hex()
     random.seed(ids.random())
     logging.disable(logging.WARNING)
@@ -284,7 +285,7 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     finally:
         gc.enable()
         root.removeHandler(catcher)
-        clock_module.time, secrets.token_hex = kept[:2]
+        of_clock["time"], secrets.token_hex = kept[:2]
         random.setstate(kept[2])
         logging.disable(kept[3])
 
@@ -294,5 +295,6 @@ def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -
     timeline = Timeline(seed)
     with _virtual(timeline) as catcher:
         verdict = Schedule(seed, timeline, kinds, faults_max).play()
-    verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+        verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+        timeline.close()
     return verdict

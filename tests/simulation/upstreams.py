@@ -130,7 +130,7 @@ class ModelHttpClient(HttpClient):
             raise UpstreamBroken from exc
 
     @asynccontextmanager
-    async def get(self, path: str) -> AsyncIterator[Any]:  # type: ignore[override]
+    async def get(self, path: str) -> AsyncIterator[Any]:
         """Ask what it says at a path."""
         if not self._upstream.is_up:
             raise ConnectionRefusedError("refused")

@@ -44,6 +44,7 @@ class Claims:
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
+        losses: How often the lease has ended or its claims were lost: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
 
     Args:
@@ -61,6 +62,7 @@ class Claims:
         self._clock = clock
         self._metrics = metrics
         self.queued = 0
+        self.losses = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
@@ -122,9 +124,11 @@ class Claims:
         except QueueUnavailable:
             self.doubt()
             raise
-        lost = [job.header.id for job in self._lanes.take_all_but(claimed)]
+        lost = {job.header.id for job in self._lanes} - claimed.keys()
         if lost:
             log.warning("claims_lost", extra={"jobs": len(lost)})
+            self.losses += 1
+            self._lanes.take_out(lost)
             self.let_go(lost)
         missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
         if missed:
@@ -148,6 +152,7 @@ class Claims:
 
     def lose_lanes(self) -> None:
         """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        self.losses += 1
         if not self._lanes.inputs:
             return
         log.warning("lease_lost", extra={"inputs": self._lanes.inputs})

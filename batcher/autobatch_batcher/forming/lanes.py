@@ -114,20 +114,18 @@ class Lanes:
     def take_expired(self, now_ms: int, least: LeastCall) -> list[Job]:
         """Take out the jobs that cannot be answered in time, where a call takes at least so long."""
         last_ms = now_ms + 1000 * least.any_s  # of nearly all jobs the deadline is further away
-        return self._take_out(
-            [job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)]
-        )
+        return self._remove([job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)])
 
-    def take_all_but(self, ids: Container[str]) -> list[Job]:
-        """Take out the jobs that do not have one of these ids."""
-        return self._take_out([job for job in self if job.header.id not in ids])
+    def take_out(self, ids: Container[str]) -> list[Job]:
+        """Take out the jobs with these ids, those that are held."""
+        return self._remove([job for job in self if job.header.id in ids])
 
     def clear(self) -> None:
         """Forget all jobs."""
         self._lanes.clear()
         self.inputs = 0
 
-    def _take_out(self, jobs: list[Job]) -> list[Job]:
+    def _remove(self, jobs: list[Job]) -> list[Job]:
         for job in jobs:
             self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
             self.inputs -= job.header.n
