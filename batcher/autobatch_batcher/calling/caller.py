@@ -202,7 +202,7 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             tokens=tokens,
             measures=measures,
         )
-        return JobOutcome(header.id, encode(reply, body))
+        return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
     return tell
 

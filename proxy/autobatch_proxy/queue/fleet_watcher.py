@@ -1,5 +1,6 @@
 """What this worker knows about the batchers: one look per second, for all health probes and `/info` calls together."""
 
+import asyncio
 import logging
 
 from autobatch_proxy.requests.plan import Allowed
@@ -21,10 +22,16 @@ ROOT_ROUTES: dict[ModelKind, str] = {
 }
 LOOK_EVERY_S = 1.0
 LOOK_EVERY_UNHEALTHY_S = 0.1  # a start may be waiting for readiness
+ABSENT_AFTER_S = 4.0  # they report once a second: so a batcher that is back within 3 s is not missed
 
 
 class FleetWatcher:
     """Keeps `fleet` true to within about a second; empty while Redis is unavailable.
+
+    Attributes:
+        fleet: The batchers.
+        allowed: What a job may have; while no batcher reports, what the last one said.
+        has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -34,9 +41,10 @@ class FleetWatcher:
 
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
+        self.has_batchers = True
+        self._reported_mono_s: float | None = None
         self._inputs_max = inputs_max
         self._per_token = per_token
-        #: What a job may have; while no batcher reports, what the last one said.
         self.allowed = self._allow()
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
@@ -55,11 +63,25 @@ class FleetWatcher:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
+            self._reported_mono_s = None  # unknown
+        self._note_reports(asyncio.get_running_loop().time())
         if self.fleet.upstreams:
             self.allowed = self._allow()
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
         return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S
+
+    def _note_reports(self, now_mono_s: float) -> None:
+        """Learn whether batchers are missing."""
+        ms_ago = self.fleet.reported_ms_ago
+        if ms_ago is not None:
+            self._reported_mono_s = now_mono_s - ms_ago / 1000
+        elif self._reported_mono_s is None:
+            self._reported_mono_s = now_mono_s  # a worker that starts beside its batchers waits for them
+        had_batchers = self.has_batchers
+        self.has_batchers = now_mono_s - self._reported_mono_s < ABSENT_AFTER_S
+        if had_batchers and not self.has_batchers:
+            log.error("no_batcher")
 
     def _allow(self) -> Allowed:
         fleet = self.fleet

@@ -22,6 +22,7 @@ EXPECTED = {
     "DeadlineExceeded": (504, "Backend"),
     "QueueUnavailable": (503, "Unhealthy"),
     "QueueOutOfMemory": (503, "Unhealthy"),
+    "NoBatcher": (503, "Unhealthy"),
     "UpstreamError": (500, "Backend"),
     "UpstreamUnavailable": (503, "Unhealthy"),
     "UpstreamBroken": (503, "Unhealthy"),
