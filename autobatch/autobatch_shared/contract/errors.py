@@ -11,7 +11,8 @@
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
-    │   └── QueueOutOfMemory      it has reached its `maxmemory`
+    │   ├── QueueOutOfMemory      it has reached its `maxmemory`
+    │   └── NoBatcher             no batcher takes jobs out of the queue
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
     │   │   ├── UpstreamBroken    hung up on a call: it may have died of it
@@ -112,6 +113,12 @@ class QueueOutOfMemory(QueueUnavailable):
     code = "queue_out_of_memory"
 
 
+class NoBatcher(QueueUnavailable):
+    """No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers."""
+
+    code = "no_batcher"
+
+
 class UpstreamError(AutobatchError):
     """The upstream failed.
 
@@ -201,5 +208,6 @@ FAULTS: dict[str, type[AutobatchError]] = {
         UpstreamTimeout,
         UpstreamProtocolError,
         JobPoisonous,
+        MalformedFrame,
     )
 }

@@ -260,7 +260,7 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             measures=measures,
             model=answered.model,
         )
-        return JobOutcome(header.id, encode(reply, body))
+        return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
     return tell
 

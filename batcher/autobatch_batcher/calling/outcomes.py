@@ -21,7 +21,8 @@ class JobOutcome(msgspec.Struct, frozen=True):
     Attributes:
         job: Its id.
         frame: Its reply frame.
-        is_failure: Whether that is a failure of ours.
+        is_failure: Whether that is a failure, of ours or of the upstream. It is stored only while the claim is ours: another
+            batcher may have a good answer by then.
         may_wait: Whether the job should be called again when the upstream can, and get the reply only if its deadline is near.
     """
 

@@ -7,8 +7,9 @@ cannot be told apart.
 
 import asyncio
 
-from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_proxy.requests.token_ids import SEND_TEXTS
 from autobatch_shared.contract.errors import ForeignTokenIds

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
@@ -213,3 +214,22 @@ async def test_a_redis_of_another_age_is_too_old() -> None:
         port = server.sockets[0].getsockname()[1]
         diagnosis = await one(ask_redis(f"redis://127.0.0.1:{port}", "test"))
     assert diagnosis.remedy == "use Redis or Valkey 7.0 or newer"
+
+
+@pytest.mark.parametrize("kind", ["Sentinels", "cluster"])
+async def test_a_master_that_others_name_is_found_and_looked_at(kind: str) -> None:
+    with TemporaryDirectory(prefix="ab-") as folder:
+        group = make_group(kind, Path(folder), "test")
+        try:
+            await group.start()
+            (diagnosis,) = await ask_redis(group.url, "test")
+        finally:
+            await group.close()
+    assert diagnosis.state == "right"
+    assert diagnosis.what.endswith(f"127.0.0.1:{group.master.port}")
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://127.0.0.1:{0}/queue", "redis+cluster://127.0.0.1:{0}"])
+async def test_a_master_that_is_not_found_is_wrong(url: str, unused_port: int) -> None:
+    (diagnosis,) = await ask_redis(url.format(unused_port), "test")
+    assert (diagnosis.state, diagnosis.setting) == ("wrong", "REDIS_URL")
