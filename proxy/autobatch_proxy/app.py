@@ -21,7 +21,7 @@ from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.vocabulary import VocabularyClient
+from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Rules
@@ -64,8 +64,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     queue = WorkerQueue(link, inbox_link, keys, worker)
     queue_client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, metrics.queue)
     client: JobClient = queue_client
-    if rules.text_of_ids is None:
-        client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
+    vocabulary = Vocabulary(client, rules.ruler.vocabulary, watcher)
     cached_client = None
     if settings.cache_ttl_s:
         cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
@@ -103,7 +102,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
     room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
-    compute = Compute(rules, room, settings.request_timeout_ms, client, watcher, metrics, share, common)
+    compute = Compute(rules, room, settings.request_timeout_ms, client, vocabulary, watcher, metrics, share, common)
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage())

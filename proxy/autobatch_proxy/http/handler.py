@@ -25,6 +25,7 @@ from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Rules
@@ -46,6 +47,7 @@ class Compute:
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
         client: Is asked for the replies to a plan's jobs.
+        vocabulary: Knows which token ids are the model's.
         watcher: Knows what the upstreams allow.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
@@ -58,6 +60,7 @@ class Compute:
         room: "BodyRoom",
         timeout_max_ms: int,
         client: JobClient,
+        vocabulary: Vocabulary,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
         share: AloneShare,
@@ -68,6 +71,7 @@ class Compute:
         self._earlier_tries = EarlierTries()
         self._timeout_max_ms = timeout_max_ms
         self._client = client
+        self._vocabulary = vocabulary
         self._watcher = watcher
         self._metrics = metrics
         self._share = share
@@ -140,10 +144,9 @@ class Compute:
         else:
             self._share.note(plan.alone)
             self._metrics.shares_no_call(route.path, plan.alone)
-        left_s = whole_s - (time.perf_counter() - started_s)
-        if left_s <= 0:
-            raise DeadlineExceeded
-        replies = await self._client.ask(plan, left_s)
+        if plan.largest_id is not None:
+            await self._vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
+        replies = await self._client.ask(plan, _left_s(whole_s, started_s))
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)
         return answer(plan, replies, request_id, self._common.lines(request, request_id), ms, route.errors)
@@ -191,6 +194,13 @@ class BodyRoom:
     def release(self, body_bytes: int) -> None:
         """Give back what `admit` returned."""
         self.held_bytes -= body_bytes
+
+
+def _left_s(whole_s: float, started_s: float) -> float:
+    left_s = whole_s - (time.perf_counter() - started_s)
+    if left_s <= 0:
+        raise DeadlineExceeded
+    return left_s
 
 
 async def read_body(request: web.Request, timeout_s: float) -> bytes:
