@@ -17,7 +17,7 @@ from autobatch_proxy.access.key_file import read_keys
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_shared import logs
-from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
 from autobatch_shared.settings.loading import SettingsError, load
 from autobatch_shared.settings.remarks import log_remarks
@@ -96,7 +96,7 @@ def main() -> None:
 def check(settings: ProxySettings) -> None:
     """Refuse to start where a worker could not: what a setting names may not be there."""
     try:
-        Address.from_url(settings.redis_url.get_secret_value())
+        finder_of(settings.redis_url.get_secret_value())
         make_ruler(settings.tokenizer_file)
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
         if settings.api_keys_file is not None:

@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
+from autobatch_batcher.calling.outcomes import failure
 from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
+from autobatch_batcher.upstreams.tuning import LeastCall
+from autobatch_shared.contract.errors import DeadlineExceeded, FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import decode_job, id_in_queue, version_fault
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
@@ -32,6 +34,7 @@ class Claims:
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
+        losses: How often the lease has ended: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
 
     Args:
@@ -49,6 +52,7 @@ class Claims:
         self._clock = clock
         self._metrics = metrics
         self.queued = 0
+        self.losses = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
@@ -110,17 +114,13 @@ class Claims:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
             await self._refuse(self._hold(missed, are_retried=True))
 
-    async def drop_expired(self, call_s: float) -> None:
-        """Give up the claims of jobs for which an answer would come too late; their workers answer 504 in time.
-
-        Args:
-            call_s: Seconds that a call takes at least.
-        """
-        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms() + int(call_s * 1000))]
+    async def drop_expired(self, least: LeastCall) -> None:
+        """Give up jobs for which an answer would come too late, and say so at once; `least` is what a call takes."""
+        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), least)]
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
             self.let_go(expired)
-            await self._give_up([(job, b"") for job in expired])
+            await self._give_up([(job, failure(job, DeadlineExceeded()).frame) for job in expired])
 
     def let_go(self, jobs: Iterable[str]) -> None:
         """Take answered jobs off the list."""
@@ -128,6 +128,7 @@ class Claims:
 
     def lose_lanes(self) -> None:
         """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        self.losses += 1
         if not self._lanes.inputs:
             return
         log.warning("lease_lost", extra={"inputs": self._lanes.inputs})

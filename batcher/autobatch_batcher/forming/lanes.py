@@ -7,14 +7,16 @@
 """
 
 from bisect import insort
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
 
+from autobatch_batcher.forming.expiry import is_too_late
 from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_shared.contract.options import Options
 
 
@@ -109,18 +111,25 @@ class Lanes:
         """Take a batch out of one of the lanes."""
         return batch_of(self._fill(lane, limits, shape), reason)
 
-    def take_expired(self, now_ms: int) -> list[Job]:
-        """Take out the jobs whose deadline has passed by then: no client waits for them any more."""
-        expired = [job for job in self if job.header.deadline <= now_ms]
-        for job in expired:
-            self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
-            self.inputs -= job.header.n
-        return expired
+    def take_expired(self, now_ms: int, least: LeastCall) -> list[Job]:
+        """Take out the jobs that cannot be answered in time, where a call takes at least so long."""
+        last_ms = now_ms + 1000 * least.any_s  # of nearly all jobs the deadline is further away
+        return self._remove([job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)])
+
+    def take_out(self, ids: Container[str]) -> list[Job]:
+        """Take out the jobs with these ids, those that are held."""
+        return self._remove([job for job in self if job.header.id in ids])
 
     def clear(self) -> None:
         """Forget all jobs."""
         self._lanes.clear()
         self.inputs = 0
+
+    def _remove(self, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
+            self.inputs -= job.header.n
+        return jobs
 
     def _fill(self, jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""

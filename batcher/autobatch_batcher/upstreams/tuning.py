@@ -7,6 +7,8 @@ Service is counted from the completion before, when that came after the call's s
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
 """
 
+from collections import deque
+
 import msgspec
 
 from autobatch_batcher.upstreams.climbing import Climber, Setting
@@ -19,6 +21,8 @@ FIXED_DEFAULT_S = 0.002
 PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniLM on two cores
 PADDING_MIN, PADDING_MAX = 16.0, 8192.0
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
+RECENT_CALLS_MAX = 16
+FRESH_S = 5.0  # after that the upstream may be another: what it did then says nothing
 
 
 class CostModel:
@@ -64,6 +68,56 @@ class CostModel:
         self.padding_max = min(max(self.fixed_s / per_unit, PADDING_MIN), PADDING_MAX)
 
 
+class LeastCall(msgspec.Struct, frozen=True):
+    """What a call takes at least.
+
+    Attributes:
+        any_s: Seconds of the fastest of the last calls: a larger call is not assumed to take longer.
+        per_unit_s: Seconds that a unit takes at least, units and `fixed_units` together.
+        fixed_units: Units that cost as much as a call costs whatever it carries.
+    """
+
+    any_s: float
+    per_unit_s: float
+    fixed_units: float
+
+    def ms(self, units: int) -> float:
+        """Return the milliseconds that a call of so many units takes at least."""
+        return 1000 * min(self.any_s, (self.fixed_units + units) * self.per_unit_s)
+
+
+NO_CALL_SEEN = LeastCall(0.0, 0.0, 0.0)
+
+
+class RecentCalls:
+    """The last good calls to one upstream, and the least that a call takes, as they showed.
+
+    A low estimate on purpose: it decides which jobs are dropped, and a dropped job that could have been answered is an
+    error, while one that is sent in vain is only work. So each of the last calls is a bound: one of this size took no longer,
+    and a smaller one took less, by what size costs. The least of these bounds counts.
+    """
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[float, int, float]] = deque(maxlen=RECENT_CALLS_MAX)  # (end, units, seconds)
+        self._least = NO_CALL_SEEN
+        self._noted_s = float("-inf")
+
+    def note(self, units: int, seconds: float, now_s: float, fixed_units: float) -> None:
+        """Learn from a call of `units` units that has ended now; for `fixed_units` see `LeastCall`."""
+        calls = self._calls
+        calls.append((now_s, units, seconds))
+        while calls[0][0] < now_s - FRESH_S:
+            calls.popleft()
+        any_s = min([took_s for _, _, took_s in calls])
+        per_unit_s = min([took_s / (fixed_units + size) for _, size, took_s in calls])
+        self._least = LeastCall(any_s, per_unit_s, fixed_units)
+        self._noted_s = now_s
+
+    def least(self, now_s: float) -> LeastCall:
+        """Return what a call takes at least; nothing is known of an upstream that was not called lately."""
+        return self._least if now_s - self._noted_s <= FRESH_S else NO_CALL_SEEN
+
+
 class Sample(msgspec.Struct, frozen=True):
     """One good call.
 
@@ -91,6 +145,7 @@ class Tuner:
         cost: What calls cost, by the model that fits better: they wait for each other, or they run side by side.
         setting: How many calls to make at once, and how large.
         shape: How the lengths of the next batch are bounded.
+        recent: What the last calls took.
 
     Args:
         calls_max: The most calls in flight, as configured.
@@ -105,6 +160,7 @@ class Tuner:
         self._last_ended_s = float("-inf")
         self._was_busy = False
         self.cost = self._one_by_one
+        self.recent = RecentCalls()
         self.setting = Setting(calls_max, None)
         self.shape = BatchShape(None, None)
         self._choose()
@@ -121,6 +177,7 @@ class Tuner:
         self._one_by_one.note(sample.units, service_s)
         self._side_by_side.note(sample.units, sample.ended_s - sample.started_s)
         self.cost = max(self._one_by_one, self._side_by_side, key=lambda model: model.fit)
+        self.recent.note(sample.units, sample.ended_s - sample.started_s, sample.ended_s, self.cost.padding_max)
         if sample.was_busy:
             self._climber.note(sample.setting, sample.units, sample.useful, service_s + idle_s)
         elif self._climber.is_trying:

@@ -1,12 +1,15 @@
 """The upstream refuses, hangs, closes connections, sends invalid answers, dies and returns; or one of two does."""
 
-from tests.faults.campaign import Act, Scenario
+from tests.faults.campaign import PER_SECOND, Act, Scenario
+from tests.faults.load import SteadyLoad
 from tests.faults.steps import lasts
 from tests.faults.world import START_S, World
 from tests.support.waiting import wait_until
 
 LASTS_S = 1.5
 HANGS_S = 6.0  # longer than any deadline; it ends with a restart that cuts the hanging calls
+SHORT_S = 0.3  # less than a call takes that is slow
+SHORT_DEADLINE = b"x-request-timeout-ms: %d\r\n" % (SHORT_S * 1000)
 OF_TWO = "one of two upstreams"
 
 
@@ -45,6 +48,20 @@ async def dies(world: World, seconds: float) -> None:
     await wait_until(lambda: world.answers(0), START_S)
 
 
+async def slow_then_fast(act: Act) -> None:
+    """Slow for long enough that no faster call is remembered; then there are only deadlines below what calls took."""
+    await act.world.behave("slow")
+    await lasts(4 * LASTS_S)
+    await act.load.stop()
+    await act.world.behave("good")
+    short = SteadyLoad(act.world.nginx_port, PER_SECOND, SHORT_S, headers=SHORT_DEADLINE)
+    short.start()
+    await lasts(LASTS_S)
+    await short.stop()
+    act.load.requests += short.requests
+    act.load.start()
+
+
 def one_of_two(behaviour: str, *errors: int) -> Scenario:
     async def act(act: Act) -> None:
         await act.world.behave(behaviour, 0)
@@ -58,6 +75,7 @@ SCENARIOS = [
     Scenario("upstream: kill -9, refuses, comes back", die, frozenset({503}), runs_max=2),
     behaves("hang", 429, 503, 504),
     behaves("slow"),
+    Scenario("upstream: slow, then fast, short deadlines", slow_then_fast),
     behaves("cut", 503, runs_max=6),
     behaves("429", 429),
     behaves("429 with Retry-After", 429),

@@ -10,8 +10,9 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
@@ -104,9 +105,9 @@ async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(sc
     await scene.claims.claim(1, 32, 32)
     scene.link.loses_next = True
     with pytest.raises(QueueUnavailable):
-        await scene.claims.drop_expired(0)
+        await scene.claims.drop_expired(NO_CALL_SEEN)
     await scene.claims.recover()
-    await scene.claims.drop_expired(0)
+    await scene.claims.drop_expired(NO_CALL_SEEN)
     assert scene.held == []
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0
 
@@ -144,4 +145,16 @@ async def test_a_job_of_another_version_in_a_lost_claim_is_answered(scene: Scene
         await scene.claims.claim(1, 32, 32)
     await scene.claims.recover()
     assert [OLD_JOBS[0].id] == await scene.worker.pop_inbox(1)
+    assert await scene.redis.exists(KEYS.claimed("b1")) == 0
+
+
+async def test_a_job_that_is_dropped_before_its_deadline_is_answered_at_once(scene: Scene) -> None:
+    now_ms = 1_000 * (await scene.redis.time())[0]
+    await scene.push(1, deadline=now_ms + 60_000)
+    await scene.claims.claim(1, 32, 32)
+    await scene.claims.drop_expired(LeastCall(any_s=3_600.0, per_unit_s=3_600.0, fixed_units=1.0))
+    (job,) = await scene.worker.pop_inbox(1)
+    (frame,) = await scene.worker.read_replies([job])
+    assert frame is not None
+    assert ("w1.1", "deadline_exceeded") == (job, decode_reply(frame)[0].fault)
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0

@@ -14,6 +14,7 @@ from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, batch_of
 from autobatch_batcher.forming.policy import CallMoment, policy_named
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import BatchShape, Limits, configured
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names
 
@@ -209,9 +210,9 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
             check_take(lanes, model, now, step.limits, is_adaptive=is_adaptive)
         else:
             expected = [job for job in model.held if job.header.deadline <= now_ms]
-            expired = lanes.take_expired(now_ms)
+            expired = lanes.take_expired(now_ms, NO_CALL_SEEN)
             assert sorted(names(expected)) == sorted(names(expired))
-            assert lanes.take_expired(now_ms) == []
+            assert lanes.take_expired(now_ms, NO_CALL_SEEN) == []
             model.remove(expired)
         check_books(lanes, model, step.limits)
 
@@ -384,12 +385,12 @@ def test_of_ready_lanes_the_one_with_the_oldest_job_goes_first() -> None:
 def test_expired_jobs_are_taken_out_once_and_never_sent() -> None:
     lanes = lanes_of(make_job("a", deadline=5), make_job("b", n=2, deadline=6), make_job("c", deadline=5, kind="solo"))
 
-    assert lanes.take_expired(4) == []
-    assert names(lanes.take_expired(5)) == ["a", "c"]
-    assert lanes.take_expired(5) == []
+    assert lanes.take_expired(4, NO_CALL_SEEN) == []
+    assert names(lanes.take_expired(5, NO_CALL_SEEN)) == ["a", "c"]
+    assert lanes.take_expired(5, NO_CALL_SEEN) == []
     assert lanes.inputs == 2
     assert taken(lanes, moment(5, is_draining=True)) == (["b"], Reason.DRAIN)
-    assert lanes.take_expired(FAR_MS) == []
+    assert lanes.take_expired(FAR_MS, NO_CALL_SEEN) == []
 
 
 def test_cleared_lanes_hold_nothing() -> None:

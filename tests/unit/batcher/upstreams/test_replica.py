@@ -11,7 +11,7 @@ from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, Sample, Tuner
 
 
 def tei(message: str) -> bytes:
@@ -24,6 +24,7 @@ OTHER_MODEL = "Backend error: Model is not an embedding model"
 class _Response:
     def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.status, self.headers, self._body = status, headers, body
+        self.content_length = len(body)
 
     async def __aenter__(self) -> Self:
         return self
@@ -109,3 +110,13 @@ async def test_measures_are_what_a_reply_can_carry() -> None:
     said = {"x-compute-type": "cpu\udcff", "x-compute-time": "7", "x-secret": "no", "x-queue-time": ""}
 
     assert (await upstream(Session(headers=said)).call(Post("/embed", b""), 1)).measures == {"x-compute-time": "7"}
+
+
+def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
+    """Only a call can show it, so none is kept from being made by what calls took before."""
+    one = upstream(Session())
+    one.tuner.note(Sample(one.tuner.setting, 100, 100, 0.0, 1.5, was_busy=True))
+    idle = one.least_call(1.5)
+    one.load.calls = 1
+
+    assert (NO_CALL_SEEN, 1500.0) == (idle, one.least_call(1.5).ms(100))
