@@ -78,6 +78,8 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         inputs, raw, largest_id = _own_ids(inputs, raw, rules.text_of_ids)
     countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
     alone = asked.alone or _alone(inputs, countable_max)
+    if alone is Alone.TOKEN_IDS:
+        largest_id = largest_id_of(inputs)
     kind: JobKind = "merge" if alone is None else "solo"
     if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
         characters = len(inputs)
