@@ -82,7 +82,7 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
     return (
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
-        or (outcome == TOO_LATE and request.timeout_s <= sum(map(_delay_s, felt)))
+        or (outcome == TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
         or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2)
         or any(outcome in fault.kind.explains for fault in felt)
     )
@@ -95,5 +95,8 @@ def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:
     return fault.began_s <= request.ended_s and request.started_s <= fault.ends_s + fault.kind.recovery_s
 
 
-def _delay_s(fault: FaultRun) -> float:
-    return 0.0 if fault.kind.delays_s is None else fault.lasts_s + fault.kind.delays_s
+def _delay_s(fault: FaultRun, request: AskedRequest) -> float:
+    """Return by how many seconds a fault may delay the answer to a request."""
+    if fault.kind.delays_s is None or request.started_s > fault.began_s + fault.kind.known_after_s:
+        return 0.0
+    return fault.lasts_s + fault.kind.delays_s

@@ -21,6 +21,9 @@ RECOVERY_S = (
 )
 TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held
 
+NOTICED_S = 4.0  # until every worker knows that no batcher reports any more
+ASKED_MEANWHILE_S = 2.0  # the time of requests while there is none
+
 Begin = Callable[["Schedule", float, str | None], None]
 
 
@@ -37,6 +40,7 @@ class FaultKind:
             deadline. None: it delays nothing.
         recovery_s: Seconds after its end during which it may still be felt.
         deaths: Number of deaths that it looks like: a job that is held through two of them is given up.
+        known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
     """
 
     name: str
@@ -46,6 +50,7 @@ class FaultKind:
     delays_s: float | None = None
     recovery_s: float = RECOVERY_S
     deaths: int = 0
+    known_after_s: float = float("inf")
 
 
 @dataclass
@@ -71,6 +76,14 @@ def _stop_batcher(run: "Schedule", lasts_s: float, hit: str | None) -> None:
     batcher = run.chosen_batcher(hit)
     batcher.stop()
     run.timeline.after(lasts_s, run.start_batcher)
+
+
+def _stop_all_batchers(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    for batcher in run.batchers:
+        if batcher.loop.is_alive:
+            run.crash(batcher, lasts_s)
+    for _ in range(2):
+        run.timeline.after(run.timeline.chance.uniform(NOTICED_S, NOTICED_S + 0.5), run.ask, ASKED_MEANWHILE_S)
 
 
 def _crash_worker(run: "Schedule", lasts_s: float, hit: str | None) -> None:
@@ -199,6 +212,9 @@ def _leave(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
 KINDS = (
     FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
     FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
+    FaultKind(
+        "batchers: none", _stop_all_batchers, (6.5, 7.0), REDIS_GONE, delays_s=4.0, deaths=1, known_after_s=NOTICED_S
+    ),
     FaultKind("batcher: stop", _stop_batcher, (0.0, 0.3), delays_s=1.0, explains=REDIS_GONE),
     FaultKind("worker: crash", _crash_worker, (0.0, 0.5)),
     FaultKind("connections: cut", _cut, explains=REDIS_GONE, delays_s=1.5),
