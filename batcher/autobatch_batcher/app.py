@@ -13,6 +13,7 @@ from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import Dialect, dialect_named
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
+from autobatch_batcher.lookout import Lookout
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
@@ -48,7 +49,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     lanes = Lanes(dialect.envelope_bytes)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms)
     async with open_sessions() as (session, fresh):
-        pool = Pool([_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls])
+        pool = Pool(
+            [_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls],
+            settings.upstream_patience_ms / 1000,
+        )
         caller = Caller(
             pool,
             dialect,
@@ -69,6 +73,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             metrics,
             lease_ms=settings.lease_ms,
         )
+        lookout = Lookout(pool.upstreams, loop.wake)
         reporter = Reporter(batcher, Control(link, keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
@@ -79,6 +84,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         reporter.start()
         await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
         await reporter.close()
+        await lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await queue.sign_off()
         await side.cleanup()

@@ -36,6 +36,7 @@ class Reporter:
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._reporting = Periodic("reporter", self._round)
+        self._started_mono_s = 0.0
         self.reaches_redis = False
 
     @property
@@ -50,6 +51,7 @@ class Reporter:
 
     def start(self) -> None:
         """Begin to report."""
+        self._started_mono_s = asyncio.get_running_loop().time()
         self._reporting.start()
 
     async def close(self) -> None:
@@ -88,7 +90,13 @@ class Reporter:
     async def _report(self) -> None:
         upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
         status = BatcherStatus(
-            self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1), frame_version=VERSION
+            self._clock.now_ms(),
+            self._lanes.inputs,
+            upstreams,
+            round(self._loop.drain.per_s, 1),
+            frame_version=VERSION,
+            id=self._batcher,
+            alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
         )
         try:
             await self._control.report(self._batcher, status)

@@ -22,6 +22,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         in_flight: Number of inputs that it is working on for this batcher.
         request_bytes_max: Bytes of a request's body above which its call may be too large for this upstream.
         card: What it serves.
+        unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
     """
 
     url: str
@@ -30,6 +31,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     in_flight: int
     request_bytes_max: int = UNKNOWN_BYTES_MAX
     card: Card = NO_CARD
+    unchanged_ms: int = 0
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -41,6 +43,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         upstreams: Its upstreams, in the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
         frame_version: The version of the frames that it reads; 1 where it does not say.
+        id: Its name, which no other batcher has or had; empty where it does not say.
+        alive_ms: Milliseconds since its start.
     """
 
     at: int
@@ -48,6 +52,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamStatus]
     drained_per_s: float = 0.0
     frame_version: int = 1
+    id: str = ""
+    alive_ms: int = 0
 
 
 class Ahead(msgspec.Struct, frozen=True):

@@ -29,7 +29,7 @@ def unavailable() -> asyncio.Future[Any]:
     return future
 
 
-async def open_session(address: Address, name: str, silence_max_s: float) -> "Session":
+async def open_session(address: Address, name: str, silence_max_s: float) -> "RedisSession":
     """Open the socket, authenticate, choose the database.
 
     Args:
@@ -43,8 +43,8 @@ async def open_session(address: Address, name: str, silence_max_s: float) -> "Se
     """
     loop = asyncio.get_running_loop()
 
-    def made() -> Session:
-        return Session(loop, silence_max_s)
+    def made() -> RedisSession:
+        return RedisSession(loop, silence_max_s)
 
     if address.path:
         _, session = await loop.create_unix_connection(made, address.path)
@@ -65,7 +65,7 @@ async def open_session(address: Address, name: str, silence_max_s: float) -> "Se
     return session
 
 
-class Session(asyncio.Protocol):
+class RedisSession(asyncio.Protocol):
     """One connection from its opening to its end.
 
     Attributes:

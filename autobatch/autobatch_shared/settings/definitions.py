@@ -174,6 +174,13 @@ class ProxySettings(QueueSettings):
         description="inputs waiting before new ones get 429; a job weighs at least one for each 8 kB, so "
         "that this bounds the bytes in Redis too: 80 MB a queue by default",
     )
+    max_bodies_mb: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="megabytes of request bodies that one worker holds before new ones get 429; it needs up to seven "
+        "times as much memory for them",
+    )
     max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
     bulk_above_inputs: int = Field(
         64,

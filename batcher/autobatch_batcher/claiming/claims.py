@@ -34,6 +34,7 @@ class Claims:
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
+        losses: How often the lease has ended: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
 
     Args:
@@ -51,6 +52,7 @@ class Claims:
         self._clock = clock
         self._metrics = metrics
         self.queued = 0
+        self.losses = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
@@ -126,6 +128,7 @@ class Claims:
 
     def lose_lanes(self) -> None:
         """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        self.losses += 1
         if not self._lanes.inputs:
             return
         log.warning("lease_lost", extra={"inputs": self._lanes.inputs})

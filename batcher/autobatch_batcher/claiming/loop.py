@@ -14,6 +14,7 @@ from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.lease import Lease
+from autobatch_batcher.claiming.waiting import WaitingRoom
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
@@ -71,6 +72,7 @@ class WorkingLoop:
         self._clock = clock
         self._metrics = metrics
         self._claims = Claims(queue, lanes, clock, metrics)
+        self._waiting = WaitingRoom(lanes)
         self._lease = Lease(queue, self._claims, metrics, lease_ms)
         self._bell = Bell()
         self._watch: asyncio.Task[None] | None = None
@@ -87,6 +89,10 @@ class WorkingLoop:
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
         self._is_stopping = True
+        self._bell.ring()
+
+    def wake(self) -> None:
+        """Look again: an upstream is back."""
         self._bell.ring()
 
     async def run(self) -> None:
@@ -112,6 +118,8 @@ class WorkingLoop:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._claims.recover()
         await self._keep_the_lease()
+        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.now_ms())):
+            await self._reply(due, 0)
         replica = self._pool.free(asyncio.get_running_loop().time())
         if replica is None:
             await self._wait_for_slot()
@@ -167,13 +175,23 @@ class WorkingLoop:
     async def _wait_for_slot(self) -> None:
         self._claims.may_have_jobs = True  # the queue is not watched meanwhile
         self._was_blocked = True  # what comes next has waited already: no lingering for it
-        await self._bell.wait(self._lease.beat_s)
+        now_mono_s = asyncio.get_running_loop().time()
+        wait_s = self._wait_max_s()
+        if (free_s := self._pool.next_free_s(now_mono_s)) is not None:
+            wait_s = min(wait_s, free_s - now_mono_s)
+        await self._bell.wait(wait_s)
+
+    def _wait_max_s(self) -> float:
+        """Seconds until the next beat, or until a job that waits for its upstream has to be answered."""
+        if self._waiting.is_empty:
+            return self._lease.beat_s
+        return min(self._lease.beat_s, max(self._waiting.due_ms - self._clock.now_ms(), 1) / 1000)
 
     async def _wait_for_work(self, now_ms: int) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
         if not self._is_stopping and not self._claims.may_have_jobs and self._watch is None:
             self._watch = asyncio.create_task(self._watch_queue(), name="queue-watch")
-        wait_s = self._lease.beat_s
+        wait_s = self._wait_max_s()
         if (due_ms := self._policy.due_ms(self._lanes)) is not None:
             wait_s = min(wait_s, max(due_ms - now_ms, 1) / 1000)
         await self._bell.wait(wait_s)
@@ -190,6 +208,8 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self.has_backlog)
+        if not self._waiting.is_empty:
+            self._waiting.leave(batch.jobs)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
@@ -202,7 +222,8 @@ class WorkingLoop:
             self._bell.ring()
 
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
-        """One batch from its call to its replies. Whatever goes wrong, every job gets one."""
+        """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
+        losses = self._claims.losses
         try:
             outcomes = await self._caller.answer(batch.jobs, slot)
         except Exception:
@@ -211,8 +232,21 @@ class WorkingLoop:
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
+        if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
+            outcomes = self._let_wait(batch, outcomes)
+            if not outcomes:
+                return
         self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
         await self._reply(outcomes, max(job.header.deadline for job in batch.jobs))
+
+    def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
+        """Put the jobs back that may be called again, and return the outcomes of the others."""
+        jobs = {job.header.id: job for job in batch.jobs}
+        for outcome in outcomes:
+            if outcome.may_wait:
+                self._waiting.enter(jobs[outcome.job], outcome)
+        self._bell.ring()
+        return [outcome for outcome in outcomes if not outcome.may_wait]
 
     async def _reply(self, outcomes: Sequence[JobOutcome], deadline_ms: int) -> None:
         """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""

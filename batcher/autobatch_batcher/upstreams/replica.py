@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.upstreams.breaker import Breaker
-from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
+from autobatch_batcher.upstreams.congestion import Congestion
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD
@@ -14,6 +16,8 @@ from autobatch_shared.contract.errors import UpstreamTimeout, UpstreamUnavailabl
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
+
+Told = Callable[["Replica"], None]
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
@@ -36,6 +40,10 @@ class ReplicaLoad:
 class Replica:
     """One upstream of several that are alike.
 
+    Attributes:
+        down_since_s: Since when it cannot be reached, in seconds of the loop's clock; None: it can be, as far as is known.
+        went_down: Is called whenever it is found that it cannot be reached any more.
+
     Args:
         name: Its URL, which may be shown.
         client: Sends the calls to it.
@@ -52,10 +60,19 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
+        self.congestion = Congestion()
+        self.down_since_s: float | None = None
+        self.went_down: Told = lambda _replica: None
         self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
+        self._health_mono_s: float | None = None  # of its last change
+
+    @property
+    def failing_since_s(self) -> float | None:
+        """Since when it has not been reached, or has only failed; None: there is no such outage."""
+        return self.down_since_s if self.down_since_s is not None else self.breaker.failing_since_s
 
     def least_call(self, now_s: float) -> LeastCall:
         """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
@@ -70,6 +87,7 @@ class Replica:
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card,
+            unchanged_ms=self._unchanged_ms(),
         )
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -92,7 +110,8 @@ class Replica:
             raise
         except UpstreamUnavailable as exc:
             breaker.failed(loop.time())
-            self._set_health(healthy=False, why=type(exc.__cause__).__name__)
+            self._set_reachable(reachable=False)
+            self._set_health(healthy=False, why=exc.cause or type(exc).__name__)
             raise
         except BaseException:
             breaker.learnt_nothing()
@@ -106,6 +125,7 @@ class Replica:
             breaker.succeeded()
         if answer.status == 200:
             self._answered_mono_s = loop.time()
+            self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
         return answer
 
@@ -123,13 +143,18 @@ class Replica:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
+                    reachable = response.status < 500  # not every server has such a path
                 if healthy:
                     await self._learn()
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
-                self._set_health(healthy=False, why=type(exc).__name__)
+                why = cause_of(exc)
+                if why != NO_ANSWER:
+                    self._set_reachable(reachable=False)
+                self._set_health(healthy=False, why=why)
             # else it is busy: its health waits behind the calls that it answers
         else:
+            self._set_reachable(reachable=reachable)
             self._set_health(healthy=healthy, why="probed")
 
     async def listens(self) -> bool:
@@ -147,7 +172,24 @@ class Replica:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
         self.limits = limits
 
+    def _set_reachable(self, *, reachable: bool) -> None:
+        if reachable:
+            if self.down_since_s is not None:
+                self.down_since_s = None
+                self.breaker.reached()
+        elif self.down_since_s is None:
+            self.down_since_s = asyncio.get_running_loop().time()
+            self.went_down(self)
+
+    def _unchanged_ms(self) -> int:
+        """Milliseconds since its health changed, or since it was first known."""
+        if self._health_mono_s is None:
+            return 0
+        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+
     def _set_health(self, *, healthy: bool, why: str) -> None:
+        if healthy != self.is_healthy or self._health_mono_s is None:
+            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,

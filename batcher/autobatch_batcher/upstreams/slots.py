@@ -52,10 +52,16 @@ class Slot:
 
 
 class Pool:
-    """All replicas. A call goes to the one with the least outstanding work."""
+    """All replicas. A call goes to the one with the least outstanding work.
 
-    def __init__(self, upstreams: list[Replica]) -> None:
+    Args:
+        upstreams: At least one.
+        patience_s: Seconds that jobs wait for an upstream when all of them fail or cannot be reached.
+    """
+
+    def __init__(self, upstreams: list[Replica], patience_s: float = 0.0) -> None:
         self.upstreams = upstreams
+        self._patience_s = patience_s
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
     @property
@@ -69,15 +75,46 @@ class Pool:
         return sum([max(u.tuner.setting.calls - u.load.calls, 0) for u in self._usable()])
 
     def free(self, now_s: float) -> Replica | None:
-        """Return where a call may go now; None while every slot is taken.
+        """Return where a call may go now; None while every slot is taken, or all are out and worth waiting for.
 
-        One that was taken out gets its trial first. While some are well the others are left alone; when none is, any
-        is better than none.
+        One that was taken out gets its trial first. While some are well the others are left alone; when none is for
+        longer than jobs wait for one, any is better than none.
         """
+        is_alone = not any(map(_is_well, self.upstreams))
         for upstream in self.upstreams:
-            if not upstream.breaker.is_closed and upstream.breaker.may_try(now_s) and upstream.load.calls == 0:
+            if (
+                not upstream.breaker.is_closed
+                and upstream.down_since_s is None
+                and upstream.load.calls == 0
+                and upstream.breaker.may_try(now_s, is_alone=is_alone)
+            ):
                 return upstream
-        return _least_busy(self._in_turn(self._usable()), 1)
+        if is_alone and self.are_out(now_s):
+            return None
+        ready = [upstream for upstream in self._usable() if upstream.congestion.pause_ends_s <= now_s]
+        return _least_busy(self._in_turn(ready), 1) if ready else None
+
+    def are_out(self, now_s: float) -> bool:
+        """Whether no replica may be called, for less time than jobs wait for one."""
+        return not any(map(_may_be_called, self.upstreams)) and self.may_wait(now_s)
+
+    def may_wait(self, now_s: float) -> bool:
+        """Whether jobs that cannot be answered now should wait: all replicas fail, but not for too long."""
+        failing_since_s = [upstream.failing_since_s for upstream in self.upstreams]
+        known_s = [since_s for since_s in failing_since_s if since_s is not None]
+        return len(known_s) == len(failing_since_s) and now_s - max(known_s) < self._patience_s
+
+    def may_call(self, upstream: Replica, now_s: float) -> bool:
+        """Whether a call may be made there, though it may be out: as its trial, or because another one is well."""
+        is_alone = not any(map(_is_well, self.upstreams))
+        return upstream.breaker.is_closed or not is_alone or upstream.breaker.may_try(now_s, is_alone=is_alone)
+
+    def next_free_s(self, now_s: float) -> float | None:
+        """When one may be called that may not now, whatever is in flight; None: that is not a matter of time."""
+        times_s = [upstream.congestion.pause_ends_s for upstream in self.upstreams]
+        is_alone = not any(map(_is_well, self.upstreams))
+        times_s += [u.breaker.trial_s(is_alone=is_alone) for u in self.upstreams if not u.breaker.is_closed]
+        return min([each_s for each_s in times_s if each_s > now_s], default=None)
 
     def other_than(self, slot: Slot, inputs: int) -> Replica:
         """Return where to try again after a failure: another good one with room, or the same."""
@@ -98,6 +135,11 @@ def _is_well(upstream: Replica) -> bool:
     return upstream.is_healthy and upstream.breaker.is_closed
 
 
+def _may_be_called(upstream: Replica) -> bool:
+    """Whether it can be reached and is not taken out; that its health is not known yet is no reason against it."""
+    return upstream.down_since_s is None and upstream.breaker.is_closed
+
+
 def _least_busy(upstreams: list[Replica], inputs: int) -> Replica | None:
     with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
     return min(with_room, key=lambda u: u.load.work, default=None)
@@ -108,10 +150,13 @@ def _has_room(upstream: Replica, inputs: int) -> bool:
 
 
 def limits_now(upstream: Replica) -> Limits:
-    """The limits of the next call, given what is in flight already."""
+    """The limits of the next call, given what is in flight already. A trial is one job: more need not fail with it."""
     limits, room = upstream.limits, _inputs_room(upstream)
+    if not upstream.breaker.is_closed:
+        room = 1
     return limits if limits.inputs_max <= room else replace(limits, inputs_max=room)
 
 
 def _inputs_room(upstream: Replica) -> int:
-    return upstream.limits.in_flight_inputs_max - upstream.load.inputs
+    inputs_max = min(upstream.limits.in_flight_inputs_max, upstream.congestion.inputs_max)
+    return int(inputs_max) - upstream.load.inputs

@@ -9,7 +9,7 @@ from aiohttp import web
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
-from autobatch_proxy.http.readiness import Readiness
+from autobatch_proxy.http.worker_readiness import Readiness
 from autobatch_proxy.metrics import CONTENT_TYPE, WorkerMetrics
 from autobatch_proxy.queue.client import QueueClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher

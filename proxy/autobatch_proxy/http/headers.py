@@ -25,6 +25,7 @@ from autobatch_shared.contract.frames import ReplyHeader
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
 PRIORITY_HEADER = "x-priority"
+START_HEADER = "x-request-start"  # nginx's
 
 # `application/json` or `application/*+json`, and parameters, by the rules for media types.
 _NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"

@@ -64,7 +64,7 @@ async def test_nonsense_from_the_upstream_is_never_a_success(redis_url: str, ups
 
 
 async def test_an_upstream_that_is_down_gives_503_and_comes_back(redis_url: str, upstream: FakeUpstream) -> None:
-    async with ready_house(redis_url, upstream.url) as house:
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=100) as house:
         await upstream.stop()
         for status, error in await house.embed_each(["one", "two"]):
             assert (status, error["error_type"]) == (503, "Unhealthy")
@@ -102,19 +102,44 @@ async def test_a_retry_goes_to_the_other_replica(redis_url: str, upstream: FakeU
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(429, (429, "Overloaded")), (503, (503, "Unhealthy")), (502, (503, "Unhealthy"))],
+    [(503, (503, "Unhealthy")), (502, (503, "Unhealthy"))],
 )
 async def test_an_outage_that_lasts_is_told_as_what_it_is(
     redis_url: str, upstream: FakeUpstream, status: int, expected: tuple[int, str]
 ) -> None:
     upstream.behave = always(lambda _texts: tei_error(status, "text of somebody else", "Backend"))
-    async with ready_house(redis_url, upstream.url) as house:
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=0) as house:
         async with house.http.post(f"{house.url}/embed", json={"inputs": "hello"}) as reply:
             error = await reply.json()
             assert (reply.status, error["error_type"]) == expected
             assert "somebody" not in error["error"]
             assert reply.headers["Retry-After"] == "1"
     assert len(upstream.calls) == 2
+
+
+async def test_an_upstream_that_is_overloaded_to_the_end_is_told_as_that(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """Just before the request's own time is over, which would be told as 504."""
+    upstream.behave = always(lambda _texts: tei_error(429, "text of somebody else", "Overloaded"))
+    async with ready_house(redis_url, upstream.url) as house:
+        status, error = await house.embed("hello", headers={"x-request-timeout-ms": "400"})
+    assert (status, error) == (429, {"error": "Model is overloaded", "error_type": "Overloaded"})
+    assert len(upstream.calls) < 10
+
+
+async def test_what_an_overloaded_upstream_refuses_is_answered_later_and_spends_no_attempts(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    refusals = iter(range(5))
+
+    async def refuses_at_first(_texts: list[str]) -> web.StreamResponse | None:
+        return None if next(refusals, None) is None else tei_error(429, "Model is overloaded", "Overloaded")
+
+    upstream.behave = refuses_at_first
+    texts = [f"text {number}" for number in range(64)]
+    async with ready_house(redis_url, upstream.url, upstream_attempts=1) as house:
+        assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
 
 
 async def test_an_input_on_which_the_model_fails_fails_alone(redis_url: str, upstream: FakeUpstream) -> None:
