@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.05
 QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry)}
-POISONOUS, TOO_LATE = "job_poisonous", "deadline_exceeded"
+POISONOUS = "job_poisonous"
+TOO_LATE = {"deadline_exceeded", "upstream_timeout"}  # the latter is the batcher's word for the same
 
 
 @dataclass
@@ -82,13 +83,13 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
     return (
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
-        or (outcome == TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
+        or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
         or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2)
         or any(outcome in fault.kind.explains for fault in felt)
     )
 
 
-_OF_KILLING = {POISONOUS, TOO_LATE, "upstream_unavailable", "upstream_broken"}
+_OF_KILLING = TOO_LATE | {POISONOUS, "upstream_unavailable", "upstream_broken"}
 
 
 def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:

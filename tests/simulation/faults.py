@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 REDIS_GONE = frozenset({"queue_unavailable"})
+NO_BATCHER = frozenset({"no_batcher"})
 TOO_LATE = frozenset({"deadline_exceeded"})
 UPSTREAM_GONE = frozenset({"upstream_unavailable", "upstream_broken"})
 NOTHING: frozenset[str] = frozenset()
@@ -213,17 +214,25 @@ KINDS = (
     FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
     FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
     FaultKind(
-        "batchers: none", _stop_all_batchers, (6.5, 7.0), REDIS_GONE, delays_s=4.0, deaths=1, known_after_s=NOTICED_S
+        "batchers: none",
+        _stop_all_batchers,
+        (6.5, 7.0),
+        REDIS_GONE | NO_BATCHER,
+        delays_s=4.0,
+        deaths=1,
+        known_after_s=NOTICED_S,
     ),
     FaultKind("batcher: stop", _stop_batcher, (0.0, 0.3), delays_s=1.0, explains=REDIS_GONE),
     FaultKind("worker: crash", _crash_worker, (0.0, 0.5)),
     FaultKind("connections: cut", _cut, explains=REDIS_GONE, delays_s=1.5),
     FaultKind("message: lost", _lose_message, explains=REDIS_GONE, delays_s=1.5),
     FaultKind("reply: lost", _lose_reply, explains=REDIS_GONE, delays_s=1.5),
-    FaultKind("partition of one", _hold, (0.1, 4.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
-    FaultKind("partition of all", _hold_all, (0.1, 4.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("partition of one", _hold, (0.1, 4.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind(
+        "partition of all", _hold_all, (0.1, 4.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1
+    ),
     FaultKind("network: slow", _slow_network, (0.5, 2.0), explains=REDIS_GONE, delays_s=2.0, deaths=1),
-    FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
     FaultKind("Redis: restarted empty", _restart_empty, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: restarted with its data", _restart_full, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: restarted with older data", _restart_older, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
