@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from autobatch_proxy.http.handler import BodyRoom, Compute
@@ -22,6 +23,7 @@ from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import Clients
 from autobatch_proxy.queue.vocabulary import VocabularyClient
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
@@ -65,7 +67,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     client: JobClient = queue_client
     if rules.text_of_ids is None:
         client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
-    cached_client = None
+    cached_client, uncached = None, client
     if settings.cache_ttl_s:
         cache_link = RedisLink(master, f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
@@ -103,8 +105,19 @@ def make_app(settings: ProxySettings) -> web.Application:
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
+    model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
     room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
-    compute = Compute(rules, room, settings.request_timeout_ms, client, watcher, metrics, share, common)
+    compute = Compute(
+        rules,
+        room,
+        settings.request_timeout_ms,
+        Clients(client, uncached),
+        watcher,
+        metrics,
+        share,
+        common,
+        model_check,
+    )
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage(), status_page)

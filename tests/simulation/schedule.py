@@ -37,7 +37,7 @@ SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What came of one schedule.
 
     Attributes:
@@ -56,7 +56,7 @@ class Verdict:
     trace: list[Noted]
     outcomes: dict[str, int]
 
-    def without_trace(self) -> "Verdict":
+    def without_trace(self) -> "Judged":
         """Return the same, small."""
         return replace(self, trace=[])
 
@@ -106,7 +106,7 @@ class Schedule:
         # One whose message never comes happens at the end.
         self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.5), self._begin, fault, None)
 
-    def play(self) -> Verdict:
+    def play(self) -> Judged:
         """Run it to its end."""
         timeline, findings = self.timeline, []
         self._snapshot()
@@ -129,7 +129,7 @@ class Schedule:
         for request in self.requests:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
-        return Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
+        return Judged(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
 
     def _calm_s(self) -> float:
         """When the last fault must not be felt any more."""
@@ -292,7 +292,7 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
         logging.disable(kept[3])
 
 
-def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Verdict:
+def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Judged:
     """Play one schedule, under its own clock and its own chance."""
     timeline = Timeline(seed)
     with _virtual(timeline) as catcher:

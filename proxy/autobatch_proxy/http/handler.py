@@ -8,6 +8,8 @@ import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.earlier_tries import EarlierTries
@@ -19,12 +21,13 @@ from autobatch_proxy.http.headers import (
     CommonHeaders,
     asks_bulk,
     is_json,
+    model_lines,
     timeout_s,
 )
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
-from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Rules
@@ -45,11 +48,12 @@ class Compute:
         rules: How this worker plans requests.
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
-        client: Is asked for the replies to a plan's jobs.
+        clients: Are asked for the replies to a plan's jobs.
         watcher: Knows what the upstreams allow.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
+        model_check: Refuses what the OpenAI routes are asked of other models; None: it is computed.
     """
 
     def __init__(
@@ -57,17 +61,20 @@ class Compute:
         rules: Rules,
         room: "BodyRoom",
         timeout_max_ms: int,
-        client: JobClient,
+        clients: Clients,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
+        model_check: ModelCheck | None = None,
     ) -> None:
+        self._model_check = model_check
         self._rules = rules
         self._room = room
         self._earlier_tries = EarlierTries()
         self._timeout_max_ms = timeout_max_ms
-        self._client = client
+        self._clients = clients
+        self._client = clients.usual
         self._watcher = watcher
         self._metrics = metrics
         self._share = share
@@ -125,8 +132,11 @@ class Compute:
         read = route.read or READERS.get(allowed.alias, read_verbatim)
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
             refuse_too_many(body, self._rules.request_inputs_max)
+        asked = read(body)
+        if self._model_check is not None and route.errors is OPENAI_ERRORS:
+            self._model_check.check(asked, body, allowed.served_model)
         plan = make_plan(
-            read(body),
+            asked,
             body,
             content_type,
             route.path,
@@ -143,10 +153,23 @@ class Compute:
         left_s = whole_s - (time.perf_counter() - started_s)
         if left_s <= 0:
             raise DeadlineExceeded
-        replies = await self._client.ask(plan, left_s)
+        if len(plan.jobs) == 1:
+            replies = await self._client.ask(plan, left_s)
+        else:
+            replies = await ask_one_model(self._clients, plan, left_s)
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)
-        return answer(plan, replies, request_id, self._common.lines(request, request_id), ms, route.errors)
+        lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
+        return answer(plan, replies, request_id, lines, ms, route.errors)
+
+    def _model_lines(self, fingerprint: str) -> bytes:
+        name = self._watcher.names.get(fingerprint)
+        if name is None:
+            if not fingerprint:
+                return b""
+            self._watcher.look_now(fingerprint)
+            name = ""
+        return model_lines(fingerprint, name)
 
 
 class BodyRoom:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import NotTheMaster, OutOfMemoryError, ReplyError
 from autobatch_shared.redis.session import RedisSession
 
@@ -49,7 +50,7 @@ async def wire() -> SilentTransport:
 
 @pytest.fixture
 async def session(wire: SilentTransport) -> AsyncIterator[RedisSession]:
-    session = RedisSession(asyncio.get_running_loop(), 60.0)
+    session = RedisSession(Address.from_url("redis://queue"), asyncio.get_running_loop(), 60.0)
     session.connection_made(wire)
     yield session
     session.connection_lost(None)
@@ -68,7 +69,9 @@ async def test_a_server_that_is_not_the_master_is_left(session: RedisSession, wi
 
 
 @pytest.mark.parametrize("said", HERE)
-async def test_another_refusal_leaves_the_session_as_it_is(session: RedisSession, wire: SilentTransport, said: str) -> None:
+async def test_another_refusal_leaves_the_session_as_it_is(
+    session: RedisSession, wire: SilentTransport, said: str
+) -> None:
     command = session.execute(("SET", "a", "b"))
     session.data_received(f"-{said}\r\n".encode())
     with pytest.raises(ReplyError, match=said.split(maxsplit=1)[0]):
