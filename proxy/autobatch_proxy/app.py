@@ -134,6 +134,7 @@ def _make_rules(settings: ProxySettings) -> Rules:
         settings.max_client_batch_size,
         settings.bulk_above_inputs,
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
+        settings.answer_limit,
     )
 
 
