@@ -29,10 +29,18 @@ ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
 
 
 @dataclass(slots=True)
-class _Connection:
-    """The connection of one call."""
+class Connection:
+    """The connection of one call, filled in as it is made.
 
+    Attributes:
+        client: Whose call it is.
+        is_reused: Whether it was there before.
+        made_s: When it was made, in seconds of the loop's clock; -inf for one that was there before.
+    """
+
+    client: "HttpClient"
     is_reused: bool = False
+    made_s: float = float("-inf")
 
 
 @asynccontextmanager
@@ -40,6 +48,7 @@ async def open_sessions() -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.
     """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call."""
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_reuseconn.append(_note_reuse)
+    tracing.on_connection_create_end.append(_note_new)
     async with (
         _session(
             aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S), tracing
@@ -62,12 +71,22 @@ def _session(connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> a
 async def _note_reuse(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
 ) -> None:
-    if isinstance(connection := context.trace_request_ctx, _Connection):
+    if isinstance(connection := context.trace_request_ctx, Connection):
         connection.is_reused = True
+
+
+async def _note_new(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionCreateEndParams
+) -> None:
+    if isinstance(connection := context.trace_request_ctx, Connection):
+        connection.made_s = connection.client.connected_s = asyncio.get_running_loop().time()
 
 
 class HttpClient:
     """Sends what a dialect composed; it knows nothing of what that means.
+
+    Attributes:
+        connected_s: When the last connection was made, in seconds of the loop's clock: since then another server may answer.
 
     Args:
         session: The HTTP session that all upstreams of this process share.
@@ -76,6 +95,8 @@ class HttpClient:
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
     """
+
+    connected_s = float("-inf")
 
     def __init__(
         self,
@@ -104,7 +125,7 @@ class HttpClient:
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
             UpstreamProtocolError: The answer is too large.
         """
-        connection = _Connection()
+        connection = Connection(self)
         try:
             async with asyncio.timeout(timeout_s):
                 try:
@@ -128,11 +149,13 @@ class HttpClient:
             UpstreamBroken: It cannot be reached any more: so it was not only a connection that ended.
         """
         try:
-            return await self._send(fresh, post, None)
+            answer = await self._send(fresh, post, None)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             raise _fault(UpstreamBroken, exc) from exc
+        self.connected_s = asyncio.get_running_loop().time()
+        return answer
 
-    async def _send(self, session: aiohttp.ClientSession, post: Post, connection: _Connection | None) -> Answer:
+    async def _send(self, session: aiohttp.ClientSession, post: Post, connection: Connection | None) -> Answer:
         content_type = post.content_type
         request = session.post(
             self._url + post.path,
@@ -150,7 +173,6 @@ class HttpClient:
                 await self._read(response),
                 said.get("Retry-After"),
                 {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
-                was_connected=connection is None or not connection.is_reused,
                 was_sent_again=connection is None,
             )
 
@@ -178,10 +200,21 @@ class HttpClient:
             UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes"), "answer too large"
         )
 
-    def get(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Ask what it says at a path; whatever goes wrong is aiohttp's to raise, and a probe's to survive."""
-        # No redirects: an upstream must not choose what else we ask inside our network, and publish on its card.
-        return self._session.get(self._url + path, headers=self._headers, allow_redirects=False)
+    def get(
+        self, path: str, connection: Connection | None = None
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """Ask what it says at a path; whatever goes wrong is aiohttp's to raise, and a probe's to survive.
+
+        Args:
+            path: The path below the upstream's URL.
+            connection: Is filled in; None: only `connected_s` is.
+        """
+        return self._session.get(
+            self._url + path,
+            headers=self._headers,
+            allow_redirects=False,  # an upstream must not choose what else we ask inside our network, and publish on its card
+            trace_request_ctx=connection or Connection(self),
+        )
 
     async def listens(self, path: str) -> bool:
         """Whether the upstream answers now, in whatever way; one that is only slow does.
