@@ -59,7 +59,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         caller = Caller(
             pool,
             dialect,
-            Suspects(pool, queue, clock, metrics),
+            Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
             clock,
             metrics,
             timeout_max_s=settings.upstream_timeout_ms / 1000,

@@ -58,6 +58,12 @@ class Metrics:
             "Calls sent a second time, because the upstream had closed their kept connection.",
             registry=registry,
         )
+        self.hedges = Counter(
+            "autobatch_upstream_hedges",
+            "Second calls on another upstream, instead of late ones, by whether their answer was used.",
+            ["answer"],
+            registry=registry,
+        )
         self.splits = Counter("autobatch_batch_splits", "Batches halved after an input error.", registry=registry)
         self.jobs_dropped = Counter(
             "autobatch_jobs_dropped",

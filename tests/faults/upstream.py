@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from weakref import WeakSet
 
 import orjson
 import uvloop
@@ -65,7 +66,7 @@ class FaultyUpstream:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`, or LOWERED.
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`, `keep-alive race`, or LOWERED.
 
     Args:
         model: The name of its model.
@@ -74,6 +75,7 @@ class FaultyUpstream:
     def __init__(self, model: str) -> None:
         self._model = model
         self.behaviour = "good"
+        self._served: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._computed: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._device = asyncio.Lock()
@@ -83,15 +85,9 @@ class FaultyUpstream:
         texts = orjson.loads(await request.read())["inputs"]
         if any(DEADLY in text for text in texts):
             os._exit(9)
-        if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own
-            return self._rows(texts)
+        if (at_once := self._at_once(request, texts)) is not None:
+            return at_once
         behaviour = self.behaviour
-        if behaviour == LOWERED and len(texts) > LOWERED_INPUTS:
-            return tei_error(
-                422, f"batch size {len(texts)} > maximum allowed batch size {LOWERED_INPUTS}", "Validation"
-            )
-        if (make := BEHAVIOURS.get(behaviour)) is not None:
-            return make(texts)
         if behaviour == "hang":
             await self._changed.wait()
             return _hang_up(request)
@@ -106,6 +102,21 @@ class FaultyUpstream:
         if behaviour == "cut":
             return await _cut(request, answer(texts))
         return self._rows(texts)
+
+    def _at_once(self, request: web.Request, texts: list[str]) -> web.Response | None:
+        """The answer to a call for which nothing is computed; None for another one."""
+        if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own
+            return self._rows(texts)
+        if self.behaviour == LOWERED and len(texts) > LOWERED_INPUTS:
+            return tei_error(
+                422, f"batch size {len(texts)} > maximum allowed batch size {LOWERED_INPUTS}", "Validation"
+            )
+        if self.behaviour == "keep-alive race" and request.transport in self._served:
+            return _hang_up(request)
+        if request.transport is not None:
+            self._served.add(request.transport)
+        make = BEHAVIOURS.get(self.behaviour)
+        return None if make is None else make(texts)
 
     def _rows(self, texts: list[str]) -> web.Response:
         return web.Response(body=answer([named_by(self._model, text) for text in texts]), headers=JSON)

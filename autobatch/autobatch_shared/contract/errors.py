@@ -5,13 +5,15 @@
     │   ├── InvalidRequest        the client's body or headers
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
+    │   │   ├── AnswerTooLarge    what it asks for is more than may be answered
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   ├── UnknownModel      a model that is not served
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
-    │   └── QueueOutOfMemory      it has reached its `maxmemory`
+    │   ├── QueueOutOfMemory      it has reached its `maxmemory`
+    │   └── NoBatcher             no batcher takes jobs out of the queue
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
     │   │   ├── UpstreamBroken    hung up on a call: it may have died of it
@@ -70,6 +72,12 @@ class EmptyInput(InvalidRequest):
     code = "empty_input"
 
 
+class AnswerTooLarge(InvalidRequest):
+    """The answer would be too large."""
+
+    code = "answer_too_large"
+
+
 class ForeignTokenIds(InvalidRequest):
     """The token ids cannot be taken for this model's."""
 
@@ -110,6 +118,12 @@ class QueueOutOfMemory(QueueUnavailable):
     """The queue has no memory left."""
 
     code = "queue_out_of_memory"
+
+
+class NoBatcher(QueueUnavailable):
+    """No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers."""
+
+    code = "no_batcher"
 
 
 class UpstreamError(AutobatchError):
@@ -201,5 +215,6 @@ FAULTS: dict[str, type[AutobatchError]] = {
         UpstreamTimeout,
         UpstreamProtocolError,
         JobPoisonous,
+        MalformedFrame,
     )
 }

@@ -6,7 +6,7 @@ import msgspec
 
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.errors import NOT_AS_ASKED
-from autobatch_shared.contract.frames import ANSWERED_SINCE
+from autobatch_shared.contract.frames import ANSWERED_SINCE, VERSION
 from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
@@ -84,8 +84,10 @@ class Fleet:
 
     Attributes:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown.
-        answers_our_frames: Whether each of them reads our frames or answers that it does not: none puts them aside without
-            an answer.
+        answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
+            also while there are none.
+        other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
+        reported_ms_ago: Milliseconds since the last of their reports; None where there is none.
         upstreams: The upstreams of all batchers, the healthy ones first.
         is_healthy: Whether there is a live batcher with a healthy upstream.
         model: The namespace's model; None while there is no record of it.
@@ -107,7 +109,10 @@ class Fleet:
                 fresh.append(status)
         self.batchers = tuple(fresh)
         self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
-        self.answers_our_frames = all(batcher.frame_version >= ANSWERED_SINCE for batcher in fresh)
+        versions = sorted(batcher.frame_version for batcher in fresh)
+        self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
+        self.other_version = 0 if self.answers_our_frames else versions[0]
+        self.reported_ms_ago = min((now_ms - batcher.at for batcher in fresh), default=None)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)

@@ -12,7 +12,7 @@ from functools import partial
 from autobatch_batcher.calling.attempts import Attempts, NotNow, TimedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
-from autobatch_batcher.calling.outcomes import JobOutcome, Tell, failure
+from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Dialect
 from autobatch_batcher.dialects.rows import components
@@ -76,6 +76,7 @@ class Caller:
         *,
         is_trial: bool = False,
         is_part: bool = False,
+        early: Early | None = None,
     ) -> list[JobOutcome]:
         """Return one outcome a job, in the same order.
 
@@ -86,6 +87,7 @@ class Caller:
                 fewer.
             is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
             is_part: Whether they are a half of a batch.
+            early: Takes outcomes while other jobs of the batch are worked on; they are returned, too.
 
         Raises:
             UpstreamBroken: It hung up on a trial.
@@ -95,12 +97,12 @@ class Caller:
         if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
             return [failure(job.header.id, UpstreamUnavailable()) for job in jobs]
         try:
-            return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part)
+            return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
         except UpstreamBroken as error:
             self._attempts.failed(slot, error.cause, "tried alone", len(jobs))
             if is_trial:
                 raise
-            return await self._suspects.try_each(jobs, slot, tries, self.answer)
+            return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
         except NotNow as not_now:
             self._attempts.failed(slot, str(not_now), "waiting", len(jobs))
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
@@ -117,7 +119,7 @@ class Caller:
         return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
 
     async def _answered(
-        self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool
+        self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool, early: Early | None
     ) -> list[JobOutcome]:
         """Call, and give each job its part.
 
@@ -131,7 +133,7 @@ class Caller:
         try:
             verdict, answered, rows = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.SPLIT:
-                return await self._split(call, slot, tries, answered, is_trial=is_trial)
+                return await self._split(call, slot, tries, answered, is_trial=is_trial, early=early)
             tell = _teller(call, answered, self._clock.now_ms())
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
@@ -193,7 +195,7 @@ class Caller:
         return self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
 
     async def _split(
-        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool
+        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool, early: Early | None
     ) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
 
@@ -208,11 +210,13 @@ class Caller:
             tries = 1
             self._attempts.failed(slot, f"status {status}", "split", len(call.jobs))
         self._metrics.splits.inc()
-        early = set(call.bodies[: len(call.bodies) // 2])
+        first = set(call.bodies[: len(call.bodies) // 2])
         found: dict[str, JobOutcome] = {}
-        for is_early in (True, False):
-            half = [job for job in call.jobs if (job.body in early) is is_early]
-            outcomes = await self.answer(half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs)
+        for is_first in (True, False):
+            half = [job for job in call.jobs if (job.body in first) is is_first]
+            outcomes = await self.answer(
+                half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs, early=early
+            )
             found |= {each.job: each for each in outcomes}
         return [found[job.header.id] for job in call.jobs]
 
@@ -256,7 +260,7 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             measures=measures,
             model=answered.model,
         )
-        return JobOutcome(header.id, encode(reply, body))
+        return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
     return tell
 

@@ -29,7 +29,7 @@ ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
 
 
 @dataclass(slots=True)
-class Connection:
+class CallConnection:
     """The connection of one call, filled in as it is made.
 
     Attributes:
@@ -71,14 +71,14 @@ def _session(connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> a
 async def _note_reuse(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
 ) -> None:
-    if isinstance(connection := context.trace_request_ctx, Connection):
+    if isinstance(connection := context.trace_request_ctx, CallConnection):
         connection.is_reused = True
 
 
 async def _note_new(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionCreateEndParams
 ) -> None:
-    if isinstance(connection := context.trace_request_ctx, Connection):
+    if isinstance(connection := context.trace_request_ctx, CallConnection):
         connection.made_s = connection.client.connected_s = asyncio.get_running_loop().time()
 
 
@@ -125,7 +125,7 @@ class HttpClient:
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
             UpstreamProtocolError: The answer is too large.
         """
-        connection = Connection(self)
+        connection = CallConnection(self)
         try:
             async with asyncio.timeout(timeout_s):
                 try:
@@ -155,7 +155,7 @@ class HttpClient:
         self.connected_s = asyncio.get_running_loop().time()
         return answer
 
-    async def _send(self, session: aiohttp.ClientSession, post: Post, connection: Connection | None) -> Answer:
+    async def _send(self, session: aiohttp.ClientSession, post: Post, connection: CallConnection | None) -> Answer:
         content_type = post.content_type
         request = session.post(
             self._url + post.path,
@@ -201,7 +201,7 @@ class HttpClient:
         )
 
     def get(
-        self, path: str, connection: Connection | None = None
+        self, path: str, connection: CallConnection | None = None
     ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Ask what it says at a path; whatever goes wrong is aiohttp's to raise, and a probe's to survive.
 
@@ -213,7 +213,7 @@ class HttpClient:
             self._url + path,
             headers=self._headers,
             allow_redirects=False,  # an upstream must not choose what else we ask inside our network, and publish on its card
-            trace_request_ctx=connection or Connection(self),
+            trace_request_ctx=connection or CallConnection(self),
         )
 
     async def listens(self, path: str) -> bool:

@@ -12,9 +12,9 @@ from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OVERLOADED
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, Connection, HttpClient, cause_of
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
-from autobatch_batcher.upstreams.standing import Standing
+from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
@@ -246,7 +246,7 @@ class Replica:
 
     async def _ask_card(self) -> None:
         """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
-        asked_s, connection = asyncio.get_running_loop().time(), Connection(self.client)
+        asked_s, connection = asyncio.get_running_loop().time(), CallConnection(self.client)
         async with self.client.get(self._dialect.card_path, connection) as response:
             status, said = response.status, await response.read()
         if status == 200:
@@ -258,7 +258,7 @@ class Replica:
         self._card_asked_s = max(asked_s, connection.made_s)
 
     def _take_card(self, card: Card) -> None:
-        if (card.kind, card.identity) != (self.card.kind, self.card.identity):
+        if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt()
         self.card = card
         limits = lowered(self._configured, self.card)
@@ -291,11 +291,13 @@ class Replica:
         before = self.standing.reason
         change()
         now = self.standing.reason
-        if now != before:
-            self._excluded_mono_s = asyncio.get_running_loop().time()
-            level = logging.WARNING if self.standing.served is not None and now else logging.INFO
-            event = "upstream_excluded" if now else "upstream_included"
-            log.log(level, event, extra={"upstream": self.name, "reason": now or before})
+        if now == before:
+            return
+        self._excluded_mono_s = asyncio.get_running_loop().time()
+        if now and self.standing.served is not None:
+            log.warning("upstream_excluded", extra={"upstream": self.name, "reason": now})
+        elif not now and before not in (NO_RECORD, NOT_LEARNT):  # as at every start
+            log.info("upstream_included", extra={"upstream": self.name})
 
     def _set_reachable(self, *, reachable: bool) -> None:
         if reachable:

@@ -11,7 +11,7 @@ from aiohttp.web_request import BaseRequest
 from autobatch_proxy.dialects.error_shapes import ErrorShape
 from autobatch_proxy.http.errors import RETRY_LATER, tei_error
 from autobatch_proxy.http.headers import measure_lines, slowest_timings, timing_lines, timings_of
-from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.asked import AnswerFacts
 from autobatch_proxy.requests.joining import check_lengths, join_rows
 from autobatch_proxy.requests.plan import Plan

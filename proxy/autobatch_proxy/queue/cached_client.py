@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.joining import rows_of
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.cache_names import cache_name

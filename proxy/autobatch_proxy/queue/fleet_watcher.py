@@ -3,6 +3,7 @@
 An outage makes it look no more often: hundreds of workers that read all reports would make it longer.
 """
 
+import asyncio
 import logging
 
 from autobatch_proxy.requests.plan import Allowed
@@ -25,6 +26,7 @@ ROOT_ROUTES: dict[ModelKind, str] = {
 }
 LOOK_EVERY_S = 1.0
 FIRST_LOOKS_S, GROWTH = 0.1, 1.3  # a start may be waiting for readiness; an outage costs no more looks than health
+ABSENT_AFTER_S = 4.0  # they report once a second: so a batcher that is back within 3 s is not missed
 NAMES_MAX = 8  # the models of a few changes, whose answers may be on their way
 
 
@@ -32,9 +34,11 @@ class FleetWatcher:
     """Keeps `fleet` true to within about a second; empty while Redis is unavailable.
 
     Attributes:
+        fleet: The batchers.
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
         names: The names of the models by their fingerprints, of those that were seen last.
+        has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -44,6 +48,8 @@ class FleetWatcher:
 
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
+        self.has_batchers = True
+        self._reported_mono_s: float | None = None
         self._inputs_max = inputs_max
         self._per_token = per_token
         self.allowed = self._allow()
@@ -72,6 +78,8 @@ class FleetWatcher:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
+            self._reported_mono_s = None  # unknown
+        self._note_reports(asyncio.get_running_loop().time())
         if self.fleet.upstreams:
             self.allowed = self._allow()
         self._note_models()
@@ -99,6 +107,18 @@ class FleetWatcher:
         if len(self.names) > NAMES_MAX:
             del self.names[next(iter(self.names))]
 
+    def _note_reports(self, now_mono_s: float) -> None:
+        """Learn whether batchers are missing."""
+        ms_ago = self.fleet.reported_ms_ago
+        if ms_ago is not None:
+            self._reported_mono_s = now_mono_s - ms_ago / 1000
+        elif self._reported_mono_s is None:
+            self._reported_mono_s = now_mono_s  # a worker that starts beside its batchers waits for them
+        had_batchers = self.has_batchers
+        self.has_batchers = now_mono_s - self._reported_mono_s < ABSENT_AFTER_S
+        if had_batchers and not self.has_batchers:
+            log.error("no_batcher")
+
     def _allow(self) -> Allowed:
         fleet = self.fleet
         return Allowed(
@@ -108,4 +128,5 @@ class FleetWatcher:
             served_model=fleet.card.name,
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
+            dimension=fleet.card.identity.dimension if fleet.card.identity else None,
         )

@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.client import JobClient
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamChanged
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autobatch_proxy.queue.cached_client import CachedClient
-from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader

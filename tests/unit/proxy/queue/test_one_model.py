@@ -2,7 +2,7 @@
 
 import pytest
 
-from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamChanged

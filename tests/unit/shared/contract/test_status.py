@@ -60,8 +60,18 @@ def test_a_batcher_of_version_1_answers_none_of_our_frames() -> None:
     assert fleet(ours, old_report(NOW_MS - FRESH_MS)).answers_our_frames
 
 
-def test_a_batcher_of_a_later_version_answers_for_itself() -> None:
-    assert fleet(encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION + 1))).answers_our_frames
+def test_a_batcher_of_a_later_version_leaves_our_frames_to_ours() -> None:
+    """So one of ours has to be there; where none is, they would wait for ever."""
+    ours, later = (encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION + more)) for more in (0, 1))
+
+    assert fleet(ours, later).answers_our_frames
+    assert not fleet(later).answers_our_frames
+    assert (0, VERSION + 1) == (fleet(ours, later).other_version, fleet(later).other_version)
+
+
+def test_a_fleet_knows_when_it_last_reported() -> None:
+    assert fleet().reported_ms_ago is None
+    assert fleet(report(upstream(), at=NOW_MS - 700), report(upstream(), at=NOW_MS - 900)).reported_ms_ago == 700
 
 
 FOREIGN = [
