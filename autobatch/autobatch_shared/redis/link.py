@@ -18,7 +18,7 @@ from autobatch_shared.redis.session import RedisSession, unavailable
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
-RECONNECT_PAUSE_MAX_S = 1.0  # a restarted Redis is found within this time
+RECONNECT_PAUSE_MAX_S = 0.25  # a restarted Redis, or a new master, is found within this time
 
 
 class RedisLink:
