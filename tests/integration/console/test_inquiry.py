@@ -17,7 +17,7 @@ from autobatch_console.preflight.diagnoses import Diagnosis
 from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.servers.locked_redis import LockedRedis
-from tests.support.servers.masters import make_group
+from tests.support.servers.masters import GROUPS, make_group
 from tests.support.servers.redis_server import RedisServer
 
 KEY = "upstream-key"
@@ -175,6 +175,21 @@ async def test_redis_that_does_not_let_us_in_or_takes_no_writes(own_redis: Redis
     diagnosis = await one(ask_redis(own_redis.url, "test"))
     assert diagnosis.state == "wrong"
     assert ("NOAUTH" if option == "--requirepass" else "is a replica") in diagnosis.what
+
+
+@pytest.mark.parametrize("kind", GROUPS)
+async def test_the_master_is_asked_however_it_is_found(kind: str, tmp_path: Path) -> None:
+    group = make_group(kind, tmp_path, "test")
+    try:
+        await group.start()
+        assert (await one(ask_redis(group.url, "test"))).state == "right"
+    finally:
+        await group.close()
+
+
+async def test_sentinels_that_cannot_be_asked_are_said(unused_port: int) -> None:
+    diagnosis = await one(ask_redis(f"redis+sentinel://127.0.0.1:{unused_port}/main", "test"))
+    assert (diagnosis.state, diagnosis.what) == ("wrong", "No Sentinel names a master of main")
 
 
 async def test_another_server_at_redis_address_is_no_redis(upstream: FakeUpstream) -> None:
