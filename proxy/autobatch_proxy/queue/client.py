@@ -8,7 +8,7 @@
 5. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is pushed again.
 6. A job is pushed twice at most.
 
-More than 250 lines, because pushing, waiting and reading all share `_waiting`.
+More than 250 lines, because pushing, waiting, reading and comparing all share `_waiting`.
 """
 
 import asyncio

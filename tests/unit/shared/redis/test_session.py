@@ -68,7 +68,9 @@ async def test_a_server_that_is_not_the_master_is_left(session: RedisSession, wi
 
 
 @pytest.mark.parametrize("said", HERE)
-async def test_another_refusal_leaves_the_session_as_it_is(session: RedisSession, wire: SilentTransport, said: str) -> None:
+async def test_another_refusal_leaves_the_session_as_it_is(
+    session: RedisSession, wire: SilentTransport, said: str
+) -> None:
     command = session.execute(("SET", "a", "b"))
     session.data_received(f"-{said}\r\n".encode())
     with pytest.raises(ReplyError, match=said.split(maxsplit=1)[0]):
