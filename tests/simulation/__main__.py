@@ -13,27 +13,33 @@ from collections import Counter
 from collections.abc import Sequence
 from multiprocessing import get_context
 
-from tests.simulation.schedule import Verdict, play
+from tests.simulation.schedule import Judged, play
+from tests.simulation.timeline import lines_of
 
 CHUNK = 50  # schedules between two collections of garbage: some ms each
 SHOWN = 40
 
 
-def play_some(seeds: Sequence[int]) -> list[Verdict]:
+def play_some(seeds: Sequence[int]) -> list[Judged]:
     """Play schedules one after the other; only those with findings keep their trace."""
     verdicts = [play(seed) for seed in seeds]
     gc.collect()
     return [verdict if verdict.findings else verdict.without_trace() for verdict in verdicts]
 
 
-def play_all(first: int, count: int, processes: int) -> list[Verdict]:
+def play_all(first: int, count: int, processes: int) -> list[Judged]:
     """Play so many schedules on so many cores."""
     chunks = [range(at, min(at + CHUNK, first + count)) for at in range(first, first + count, CHUNK)]
-    with get_context("fork").Pool(processes, gc.freeze) as pool:
+    with get_context("fork").Pool(processes, _spare_collector) as pool:
         return [verdict for verdicts in pool.imap_unordered(play_some, chunks) for verdict in verdicts]
 
 
-def report(verdicts: Sequence[Verdict], seconds: float) -> list[str]:
+def _spare_collector() -> None:
+    gc.disable()
+    gc.freeze()
+
+
+def report(verdicts: Sequence[Judged], seconds: float) -> list[str]:
     """Return the lines that say what was played and what was found."""
     faults = Counter(fault for verdict in verdicts for fault in verdict.faults)
     outcomes: Counter[str] = Counter()
@@ -61,7 +67,12 @@ def main() -> int:
     chosen = options.parse_args()
     if chosen.seed is not None:
         verdict = play(chosen.seed)
-        print(*verdict.trace, *(verdict.findings or ["nothing was found"]), f"digest {verdict.digest:08x}", sep="\n")
+        print(
+            *lines_of(verdict.trace),
+            *(verdict.findings or ["nothing was found"]),
+            f"digest {verdict.digest:08x}",
+            sep="\n",
+        )
         return 1 if verdict.findings else 0
     started_s = time.monotonic()
     verdicts = play_all(chosen.first, chosen.seeds, chosen.processes)

@@ -24,12 +24,12 @@ from tests.simulation.faults import KINDS, FaultKind, FaultRun
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import UNIX_MS, ModelServer
-from tests.simulation.timeline import EndlessTurnsError, ProcessLoop, Timeline
+from tests.simulation.timeline import EndlessTurnsError, Noted, ProcessLoop, Timeline
 from tests.simulation.upstreams import KILLING, ModelUpstream, vector
 
 REQUESTS_WITHIN_S = 1.0
 TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
-LATE_TIMEOUT_S = 3.0  # of the requests after all faults
+LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 PROBES = 3
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 MESSAGES = 90  # of a usual schedule, before its last request is answered
@@ -37,7 +37,7 @@ SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What came of one schedule.
 
     Attributes:
@@ -53,10 +53,10 @@ class Verdict:
     findings: list[str]
     faults: list[str]
     digest: int
-    trace: list[str]
+    trace: list[Noted]
     outcomes: dict[str, int]
 
-    def without_trace(self) -> "Verdict":
+    def without_trace(self) -> "Judged":
         """Return the same, small."""
         return replace(self, trace=[])
 
@@ -106,7 +106,7 @@ class Schedule:
         # One whose message never comes happens at the end.
         self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.5), self._begin, fault, None)
 
-    def play(self) -> Verdict:
+    def play(self) -> Judged:
         """Run it to its end."""
         timeline, findings = self.timeline, []
         self._snapshot()
@@ -115,7 +115,7 @@ class Schedule:
             while (calm_s := self._calm_s()) > timeline.now_s:
                 timeline.run_until(calm_s)
             for _ in range(PROBES):
-                self.ask(LATE_TIMEOUT_S)
+                self.ask(self.chance.choice(LATE_TIMEOUTS_S))
                 timeline.run_until(timeline.now_s + self.chance.uniform(0.0, 0.3))
             timeline.run_until(timeline.now_s + 60.0, self._is_answered)
             until_s = timeline.now_s + QUIET_S
@@ -129,7 +129,7 @@ class Schedule:
         for request in self.requests:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
-        return Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
+        return Judged(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
 
     def _calm_s(self) -> float:
         """When the last fault must not be felt any more."""
@@ -279,18 +279,20 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     random.seed(ids.random())
     logging.disable(logging.WARNING)
     root.addHandler(catcher)
+    had_gc = gc.isenabled()
     gc.disable()
     try:
         yield catcher
     finally:
-        gc.enable()
+        if had_gc:
+            gc.enable()
         root.removeHandler(catcher)
         of_clock["time"], secrets.token_hex = kept[:2]
         random.setstate(kept[2])
         logging.disable(kept[3])
 
 
-def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Verdict:
+def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Judged:
     """Play one schedule, under its own clock and its own chance."""
     timeline = Timeline(seed)
     with _virtual(timeline) as catcher:

@@ -5,7 +5,9 @@
     │   ├── InvalidRequest        the client's body or headers
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
+    │   │   ├── AnswerTooLarge    what it asks for is more than may be answered
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
+    │   │   ├── UnknownModel      a model that is not served
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
@@ -14,7 +16,8 @@
     │   └── NoBatcher             no batcher takes jobs out of the queue
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
-    │   │   └── UpstreamBroken    hung up on a call: it may have died of it
+    │   │   ├── UpstreamBroken    hung up on a call: it may have died of it
+    │   │   └── UpstreamChanged   may serve another model by now: its answer is not used
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
@@ -69,10 +72,22 @@ class EmptyInput(InvalidRequest):
     code = "empty_input"
 
 
+class AnswerTooLarge(InvalidRequest):
+    """The answer would be too large."""
+
+    code = "answer_too_large"
+
+
 class ForeignTokenIds(InvalidRequest):
     """The token ids cannot be taken for this model's."""
 
     code = "foreign_token_ids"
+
+
+class UnknownModel(InvalidRequest):
+    """The model does not exist."""
+
+    code = "model_not_found"
 
 
 class WrongContentType(InvalidRequest):
@@ -133,6 +148,12 @@ class UpstreamBroken(UpstreamUnavailable):
     code = "upstream_broken"
 
 
+class UpstreamChanged(UpstreamUnavailable):
+    """The upstream serves another model."""
+
+    code = "upstream_changed"
+
+
 class UpstreamOverloaded(UpstreamError):
     """The upstream is overloaded."""
 
@@ -189,6 +210,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         QueueOutOfMemory,
         UpstreamUnavailable,
         UpstreamBroken,
+        UpstreamChanged,
         UpstreamOverloaded,
         UpstreamTimeout,
         UpstreamProtocolError,

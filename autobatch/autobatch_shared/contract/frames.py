@@ -85,6 +85,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         tokens: Number of tokens of each input, or one number for all of them; empty where they were not asked for or
             the upstream cannot count.
         measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.
+        model: Fingerprint of the model that computed it, as in `autobatch_shared.contract.models`; empty where none did.
     """
 
     id: str
@@ -96,6 +97,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     batch: _Amount = 0
     tokens: list[_Amount] = []
     measures: dict[str, str] = {}
+    model: str = ""
 
 
 _encode = msgspec.json.Encoder().encode

@@ -17,6 +17,7 @@
 | `reply:<job>`       | string | the answer, a reply frame                                               | when read, TTL    |
 | `inbox:<worker>`    | list   | ids of jobs whose reply is ready                                        | when read, TTL    |
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
+| `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
 | `trial`             | string | the batcher that tries alone what an upstream may have died of          | tried, TTL        |
 | `dead`              | list   | jobs that two batchers, or the upstream twice, died with, newest first  | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
@@ -38,6 +39,7 @@ RENEWED_WITHIN_MS = 4_000  # a live batcher renews its lease once a second, howe
 DEAD_JOBS_MAX, DEAD_TTL_MS = 100, 604_800_000
 EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
+MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
 
 BYTES_PER_INPUT = 8192  # a job weighs one input for each of these, or its inputs if they are more: so bytes are bounded
 
@@ -56,6 +58,7 @@ class Keys:
         self.gone = prefix + "gone"
         self.leases = prefix + "leases"
         self.batchers = prefix + "batchers"
+        self.model = prefix + "model"
         self.trial = prefix + "trial"
         self.dead = prefix + "dead"
         self.epoch = prefix + "epoch"

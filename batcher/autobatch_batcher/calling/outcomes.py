@@ -1,6 +1,6 @@
 """What becomes of a job: a reply frame, good or bad. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -10,6 +10,9 @@ from autobatch_shared.contract.frames import ReplyHeader, encode
 
 #: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
 Tell = Callable[[Job, bytes, list[int]], "JobOutcome"]
+
+#: Takes the outcomes of some jobs of a batch while others are still worked on.
+Early = Callable[[list["JobOutcome"]], Awaitable[None]]
 
 
 class JobOutcome(msgspec.Struct, frozen=True):

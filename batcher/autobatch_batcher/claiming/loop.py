@@ -96,7 +96,7 @@ class WorkingLoop:
         self._bell.ring()
 
     def wake(self) -> None:
-        """Look again: an upstream is back."""
+        """Look again: an upstream is back, or may be called now."""
         self._bell.ring()
 
     async def run(self) -> None:
@@ -240,20 +240,30 @@ class WorkingLoop:
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
         losses = self._claims.losses
+        deadline_ms = max([job.header.deadline for job in batch.jobs])
+        told: set[str] = set()
+
+        async def tell(outcomes: list[JobOutcome]) -> None:
+            done = [outcome for outcome in outcomes if not outcome.may_wait]
+            told.update([outcome.job for outcome in done])
+            await self._replies.store(done, deadline_ms)
+
         try:
-            outcomes = await self._caller.answer(batch.jobs, slot)
+            outcomes = await self._caller.answer(batch.jobs, slot, early=tell)
         except Exception:
             log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
+        if told:
+            outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
             outcomes = self._let_wait(batch, outcomes)
-            if not outcomes:
-                return
+        if not outcomes:
+            return
         self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
-        await self._replies.store(outcomes, max(job.header.deadline for job in batch.jobs))
+        await self._replies.store(outcomes, deadline_ms)
 
     def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
         """Put the jobs back that may be called again, and return the outcomes of the others."""

@@ -1,4 +1,7 @@
-"""What this worker knows about the batchers: one look per second, for all health probes and `/info` calls together."""
+"""What this worker knows about the batchers: one look per second, for all requests, health probes and `/info` together.
+
+An outage makes it look no more often: hundreds of workers that read all reports would make it longer.
+"""
 
 import asyncio
 import logging
@@ -6,6 +9,7 @@ import logging
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.control import Control
@@ -21,8 +25,9 @@ ROOT_ROUTES: dict[ModelKind, str] = {
     "reranker": "/rerank",
 }
 LOOK_EVERY_S = 1.0
-LOOK_EVERY_UNHEALTHY_S = 0.1  # a start may be waiting for readiness
+FIRST_LOOKS_S, GROWTH = 0.1, 1.3  # a start may be waiting for readiness; an outage costs no more looks than health
 ABSENT_AFTER_S = 4.0  # they report once a second: so a batcher that is back within 3 s is not missed
+NAMES_MAX = 8  # the models of a few changes, whose answers may be on their way
 
 
 class FleetWatcher:
@@ -31,6 +36,8 @@ class FleetWatcher:
     Attributes:
         fleet: The batchers.
         allowed: What a job may have; while no batcher reports, what the last one said.
+        model: The namespace's model, as it was last seen; None before that.
+        names: The names of the models by their fingerprints, of those that were seen last.
         has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers.
 
     Args:
@@ -46,6 +53,9 @@ class FleetWatcher:
         self._inputs_max = inputs_max
         self._per_token = per_token
         self.allowed = self._allow()
+        self.model: ServedModel | None = None
+        self.names: dict[str, str] = {}
+        self._pause_s = FIRST_LOOKS_S
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
 
@@ -57,6 +67,11 @@ class FleetWatcher:
         """Stop looking."""
         await self._looking.close()
 
+    def look_now(self, fingerprint: str) -> None:
+        """Look at once, because a model has answered of which nothing is known yet."""
+        self._note_name(fingerprint, "")  # once for each
+        self._looking.hurry()
+
     async def _look(self) -> float:
         was_healthy = self.fleet.is_healthy
         try:
@@ -67,9 +82,30 @@ class FleetWatcher:
         self._note_reports(asyncio.get_running_loop().time())
         if self.fleet.upstreams:
             self.allowed = self._allow()
+        self._note_models()
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
-        return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S
+        self._pause_s = LOOK_EVERY_S if self.fleet.is_healthy else min(self._pause_s * GROWTH, LOOK_EVERY_S)
+        return self._pause_s
+
+    def _note_models(self) -> None:
+        for upstream in self.fleet.upstreams:
+            if upstream.counts_for and upstream.card.name:
+                self._note_name(upstream.counts_for, upstream.card.name)
+        if self.fleet.model is not None:  # else Redis may have lost it for a moment
+            self._note_model(self.fleet.model)
+
+    def _note_model(self, model: ServedModel) -> None:
+        if self.model is not None and model.fingerprint != self.model.fingerprint:
+            log.info("model_changed", extra={"before": self.model.shown, "now": model.shown})
+        self.model = model
+        self._note_name(model.fingerprint, model.name)
+
+    def _note_name(self, fingerprint: str, name: str) -> None:
+        self.names.pop(fingerprint, None)
+        self.names[fingerprint] = name
+        if len(self.names) > NAMES_MAX:
+            del self.names[next(iter(self.names))]
 
     def _note_reports(self, now_mono_s: float) -> None:
         """Learn whether batchers are missing."""
@@ -92,4 +128,5 @@ class FleetWatcher:
             served_model=fleet.card.name,
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
+            dimension=fleet.card.identity.dimension if fleet.card.identity else None,
         )

@@ -18,6 +18,7 @@ PLAIN = (
     "gone",
     "leases",
     "batchers",
+    "model",
     "trial",
     "dead",
     "epoch",
