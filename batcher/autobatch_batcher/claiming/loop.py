@@ -4,6 +4,7 @@
 2. The lease is renewed by this loop and by nothing else, so it says that this loop moves.
 3. No wait is longer than a quarter of the lease, nor than a second.
 4. Whatever goes wrong in a turn is logged and the next turn begins; jobs stay claimed until they are answered.
+5. Who was woken by a push claims, or wakes another batcher.
 """
 
 import asyncio

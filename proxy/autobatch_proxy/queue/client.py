@@ -10,7 +10,7 @@
    Only in an outage that has outlasted OUTAGE_PATIENCE_S requests are refused at once.
 7. A job is pushed twice at most.
 
-More than 250 lines, because pushing, waiting and reading all share `_waiting`.
+More than 250 lines, because pushing, waiting, reading and comparing all share `_waiting`.
 """
 
 import asyncio
