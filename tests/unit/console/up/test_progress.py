@@ -12,7 +12,7 @@ from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
 
 KEY = "hunter2"
-BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:9100")
+BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:13000")
 
 
 def told(capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
