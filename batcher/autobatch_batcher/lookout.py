@@ -1,4 +1,4 @@
-"""Look for an upstream that cannot be reached, often at first, until it is back; and say so at once: requests wait for it."""
+"""Look for an upstream that cannot be reached or is doubted, often at first, until it is back: requests wait for it."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -11,11 +11,11 @@ LOOK_GROWTH = 1.3
 
 
 class Lookout:
-    """One task for each upstream that is down.
+    """One task for each upstream that is down, or has to say again what it serves.
 
     Args:
-        upstreams: All upstreams; each tells when it is found to be down.
-        came_back: Is called when one of them can be reached again.
+        upstreams: All upstreams; each tells when it is found to be down or doubted.
+        came_back: Is called when one of them can be used again.
     """
 
     def __init__(self, upstreams: Iterable[Replica], came_back: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class Lookout:
     async def _look(self, upstream: Replica) -> None:
         pause_s = LOOK_MIN_S
         try:
-            while upstream.down_since_s is not None:
+            while upstream.down_since_s is not None or upstream.standing.served is None:
                 await pause(pause_s)
                 pause_s = min(pause_s * LOOK_GROWTH, LOOK_MAX_S)
                 await upstream.probe()

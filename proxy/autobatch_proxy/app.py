@@ -10,9 +10,10 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
-from autobatch_proxy.http.handler import BodyRoom, Compute
+from autobatch_proxy.http.handler import BodyRoom, Compute, ModelChecks
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
@@ -22,6 +23,7 @@ from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import Clients
 from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
@@ -63,7 +65,6 @@ def make_app(settings: ProxySettings) -> web.Application:
     queue = WorkerQueue(link, inbox_link, keys, worker)
     queue_client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, metrics.queue)
     client: JobClient = queue_client
-    vocabulary = Vocabulary(client, rules.ruler.vocabulary, watcher)
     cached_client = None
     if settings.cache_ttl_s:
         cache_link = RedisLink(master, f"{worker}-cache")  # of its own: rows are large, pushes urgent
@@ -102,8 +103,20 @@ def make_app(settings: ProxySettings) -> web.Application:
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
+    model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
+    checks = ModelChecks(Vocabulary(queue_client, rules.ruler.vocabulary, watcher), model_check)
     room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
-    compute = Compute(rules, room, settings.request_timeout_ms, client, vocabulary, watcher, metrics, share, common)
+    compute = Compute(
+        rules,
+        room,
+        settings.request_timeout_ms,
+        Clients(client, queue_client),
+        checks,
+        watcher,
+        metrics,
+        share,
+        common,
+    )
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage(), status_page)

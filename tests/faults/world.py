@@ -27,6 +27,7 @@ from tests.support.processes import Process, free_port
 from tests.support.servers.masters import ServerGroup, make_group
 from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.relay import Relay
+from tests.support.servers.stepped_clock import COMPILER, SteppedClock
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
@@ -49,6 +50,7 @@ class World:
     nginx: ForeignProgram
     upstreams: list[ForeignProgram]
     upstream_ports: list[int]
+    redis_clock: SteppedClock | None  # None without a C compiler
     group: ServerGroup | None = None  # instead of the one Redis, and without relays of the world's
     edge: list[Relay] = field(default_factory=list)  # nginx -> worker
     worker_redis: list[Relay] = field(default_factory=list)
@@ -242,15 +244,17 @@ async def open_world(replicas: int = 1, servers: str = "") -> AsyncIterator[Worl
         found, faults = programs.find_nginx(programs.search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         assert found, faults
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+            clock = SteppedClock(folder) if COMPILER else None
             world = World(
                 folder,
                 http,
-                RedisServer(folder),
+                RedisServer(folder, clock.variables if clock else None),
                 free_port(),
                 port,
                 ForeignProgram(nginx_files.argv(found.argv, prefix), folder),
                 [ForeignProgram((sys.executable, "-m", "tests.faults.upstream", str(each)), folder) for each in ports],
                 ports,
+                clock,
                 make_group(servers, folder, "autobatch") if servers else None,
             )
             try:

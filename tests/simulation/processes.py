@@ -10,13 +10,15 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.tuning import Tuner
-from autobatch_proxy.queue.client import QueueClient, QueueCounts, Reply
+from autobatch_proxy.queue.client import QueueClient, QueueCounts
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
@@ -28,6 +30,7 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.fixed import FixedAddress
 from autobatch_shared.redis.masters.master import Master
+from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.simulation.network import Network
 from tests.simulation.timeline import ProcessLoop, Timeline
@@ -87,7 +90,8 @@ class SimulatedBatcher:
             lease_ms=LEASE_MS,
         )
         control = Control(link, KEYS)
-        self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock)
+        keeper = ModelKeeper(self.pool.upstreams, ModelRecord(link, KEYS), control, clock)
+        self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock, keeper)
         loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:

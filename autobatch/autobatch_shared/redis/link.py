@@ -87,7 +87,7 @@ class RedisLink:
                     session.on_lost = self._disconnected
                     self._session = session
                     self._connected.set()
-                log.info("redis_connected", extra={"link": self._name, "address": session.address})
+                log.info("redis_connected", extra={"link": self._name, "address": repr(session.address)})
                 await session.ended
                 if session.refusal is not None:
                     log.warning("redis_master_moved", extra={"link": self._name, "error": str(session.refusal)})

@@ -197,6 +197,14 @@ class ProxySettings(QueueSettings):
         description='what `POST /embed` answers to `{"inputs": ...}`: `tei`: the array of vectors, as TEI; `embeddings`: '
         '`{"embeddings": [...]}` around it, as another published proxy does; its clients accept nothing else',
     )
+    model_check: Literal["off", "served"] = Field(
+        "off",
+        description="which `model` the OpenAI routes take: `off`: any, as TEI; `served`: the served model's name, its part after "
+        "the last `/`, and MODEL_ALIASES; another one is 404",
+    )
+    model_aliases: str = Field(
+        "", description="a comma list of further names of the model that MODEL_CHECK=served takes"
+    )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
         description="whose token ids `input` of the OpenAI routes may have: `refuse`: none, 400; `model`: the upstream "
@@ -247,6 +255,11 @@ class ProxySettings(QueueSettings):
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model's further names."""
+        return _listed(self.model_aliases)
+
+    @property
     def cors_origins(self) -> tuple[str, ...]:
         """Whose pages may read answers."""
         return _listed(self.cors_allow_origin)
@@ -291,6 +304,13 @@ class BatcherSettings(QueueSettings):
     )
     upstream_attempts: int = Field(
         3, ge=1, le=10, description="attempts for a call that fails because of an outage, the first included"
+    )
+    model_change_after_ms: int = Field(
+        30_000,
+        ge=10_000,
+        le=86_400_000,
+        description="how long an upstream that is down still counts for the model that it served: only when none counts for "
+        "it any more does the namespace change to another model",
     )
     upstream_patience_ms: int = Field(
         10_000,

@@ -14,6 +14,7 @@ import msgspec
 from autobatch_batcher.calling.budget import KEPT_FOR_HALVES, Budget, retry_budget
 from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.failure_log import FailureLog
+from autobatch_batcher.calling.hedging import Hedging
 from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.dialects.verdict import (
     PERHAPS_INPUT_ERRORS,
@@ -25,19 +26,27 @@ from autobatch_batcher.dialects.verdict import (
 )
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Sample
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    AutobatchError,
+    DeadlineExceeded,
+    UpstreamBroken,
+    UpstreamChanged,
+    UpstreamUnavailable,
+)
 from autobatch_shared.redis.clock import RedisClock
 
 
 class TimedAnswer(msgspec.Struct, frozen=True):
-    """An answer, and when its call began and ended on the loop's clock."""
+    """An answer, when its call began and ended on the loop's clock, and the fingerprint of the model that computed it."""
 
     answer: Answer
     started_s: float
     ended_s: float
+    model: str = ""
 
 
 class NotNow(Exception):
@@ -72,6 +81,7 @@ class Attempts:
         self._clock = clock
         self._metrics = metrics
         self._timeout_max_s = timeout_max_s
+        self._hedging = Hedging(pool, metrics) if len(pool.upstreams) > 1 else None
         self._budgets: dict[str, Budget] = {}
 
     async def make(
@@ -99,7 +109,9 @@ class Attempts:
             was_well = slot.upstream.is_healthy
             may_retry = attempt + 1 < attempts_max
             try:
-                answered = await self._post(call, slot)
+                answered = await self._post(call, slot, may_hedge=not is_trial)
+            except UpstreamChanged as error:
+                raise NotNow(error, "model changed") from error
             except UpstreamUnavailable as error:
                 if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                     raise
@@ -173,15 +185,16 @@ class Attempts:
             self._budgets[name] = retry_budget()
         return self._budgets[name]
 
-    async def _post(self, call: Call, slot: Slot) -> TimedAnswer:
+    async def _post(self, call: Call, slot: Slot, *, may_hedge: bool) -> TimedAnswer:
         """One attempt, for no longer than the most patient of the clients."""
+        self._keep_to_the_model(slot, call)
         timeout_s = self.time_s(call.jobs)
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
         started_s = loop.time()
         code = 0
         try:
-            answer = await upstream.call(call.post, timeout_s)
+            answer = await self._answer(call, slot, timeout_s, may_hedge=may_hedge)
             code = answer.status
             if answer.was_sent_again:
                 self._metrics.sent_again.inc()
@@ -189,7 +202,9 @@ class Attempts:
             ended_s = loop.time()
             self._metrics.upstream_calls.labels(code).inc()
             self._metrics.upstream_seconds.observe(ended_s - started_s)
-            upstream.tuner.note(_sample(call, slot, started_s, ended_s, is_good=code == 200))
+            upstream.tuner.note(
+                _sample(call, slot, started_s, ended_s, is_good=code == 200 and slot.upstream is upstream)
+            )
         if code == 200:
             if upstream.congestion.is_felt:
                 upstream.congestion.answered(call.inputs)
@@ -197,7 +212,46 @@ class Attempts:
                 self.failures.answered(upstream.name)
         elif is_refusal(code, answer.retry_after):
             upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
-        return TimedAnswer(answer, started_s, ended_s)
+        return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it
+
+    def _keep_to_the_model(self, slot: Slot, call: Call) -> None:
+        """Move to an upstream that serves the namespace's model, if the slot's does not.
+
+        Raises:
+            NotNow: None does, but one may soon.
+            UpstreamUnavailable: None does.
+        """
+        if slot.upstream.is_included:
+            return
+        slot.move_to(self._pool.other_than(slot, call.inputs))
+        if not slot.upstream.is_included:
+            error = UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.standing.reason}")
+            error.cause = "excluded"
+            if self._pool.may_wait(asyncio.get_running_loop().time()):
+                raise NotNow(error, error.cause)
+            raise error
+
+    async def _answer(self, call: Call, slot: Slot, timeout_s: float, *, may_hedge: bool) -> Answer:
+        upstream = slot.upstream
+        late_s = self._late_after_s(upstream, _units(call))
+        if late_s is None:
+            return await upstream.call(call.post, timeout_s)
+        if self._hedging is not None and may_hedge:
+            return await self._hedging.call(call, slot, timeout_s, late_s)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(late_s, lambda: upstream.breaker.late(loop.time()))
+        try:
+            return await upstream.call(call.post, timeout_s)
+        finally:
+            timer.cancel()
+
+    def _late_after_s(self, upstream: Replica, units: int) -> float | None:
+        """Seconds after which a call is late, as other calls to this upstream show, or else those to another: they are alike."""
+        late_s = upstream.tuner.recent.late_after_s(units)
+        if late_s is None and self._hedging is not None:
+            known = [other.tuner.recent.late_after_s(units) for other in self._pool.upstreams]
+            late_s = max([each_s for each_s in known if each_s is not None], default=None)
+        return late_s
 
 
 def unavailable(cause: str) -> UpstreamUnavailable:
@@ -211,6 +265,11 @@ def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good
     """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
     units = useful = 0
     if is_good and call.merged is not None:
-        units = call.inputs * max([job.longest for job in call.jobs])
+        units = _units(call)
         useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
     return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
+
+
+def _units(call: Call) -> int:
+    """The call's inputs times the longest of them; 0 where lengths are unknown."""
+    return call.inputs * max([job.longest for job in call.jobs]) if call.merged is not None else 0

@@ -6,24 +6,34 @@ Faults are raised in trials only.
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from autobatch_batcher.calling.attempts import Attempts, NotNow, TimedAnswer
-from autobatch_batcher.calling.calls import Call, call_for, part
+from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
-from autobatch_batcher.calling.outcomes import JobOutcome, Tell, failure
+from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Dialect
+from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.call_headers import shared
-from autobatch_shared.contract.errors import AutobatchError, UpstreamBroken, UpstreamError, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    AutobatchError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
 from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
+
+OTHER_LENGTH = "The upstream's rows have another length than those of its model"
 
 
 class Caller:
@@ -66,6 +76,7 @@ class Caller:
         *,
         is_trial: bool = False,
         is_part: bool = False,
+        early: Early | None = None,
     ) -> list[JobOutcome]:
         """Return one outcome a job, in the same order.
 
@@ -76,6 +87,7 @@ class Caller:
                 fewer.
             is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
             is_part: Whether they are a half of a batch.
+            early: Takes outcomes while other jobs of the batch are worked on; they are returned, too.
 
         Raises:
             UpstreamBroken: It hung up on a trial.
@@ -85,12 +97,12 @@ class Caller:
         if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
             return [failure(job.header.id, UpstreamUnavailable()) for job in jobs]
         try:
-            return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part)
+            return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
         except UpstreamBroken as error:
             self._attempts.failed(slot, error.cause, "tried alone", len(jobs))
             if is_trial:
                 raise
-            return await self._suspects.try_each(jobs, slot, tries, self.answer)
+            return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
         except NotNow as not_now:
             self._attempts.failed(slot, str(not_now), "waiting", len(jobs))
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
@@ -107,7 +119,7 @@ class Caller:
         return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
 
     async def _answered(
-        self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool
+        self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool, early: Early | None
     ) -> list[JobOutcome]:
         """Call, and give each job its part.
 
@@ -119,15 +131,15 @@ class Caller:
         call = call_for(jobs, self._dialect)
         counting, first = self._begin_to_count(call, slot, tries), slot.upstream
         try:
-            verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            verdict, answered, rows = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.SPLIT:
-                return await self._split(call, slot, tries, answered, is_trial=is_trial)
+                return await self._split(call, slot, tries, answered, is_trial=is_trial, early=early)
             tell = _teller(call, answered, self._clock.now_ms())
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
-            route = jobs[0].header.route
-            may_be_empty = call.merged.ids if route == "/embed_all" else ()
-            rows = self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
+            if not _fits(call, slot, rows):
+                slot.upstream.doubt()
+                raise NotNow(UpstreamProtocolError(OTHER_LENGTH), OTHER_LENGTH)
             bodies = [part(rows, own) for own in call.merged.places]
             if counting is None:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
@@ -139,8 +151,51 @@ class Caller:
             if counting is not None:
                 counting.cancel()
 
+    async def _compute(
+        self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool
+    ) -> tuple[Verdict, TimedAnswer, list[bytes]]:
+        """Call, in pieces where the upstream takes no more in one call, and cut the rows of a good answer.
+
+        The limit may be lower than when the inputs were put together, and lower than when the upstream was last asked.
+        """
+        merged = call.merged
+        if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
+            verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            if verdict is Verdict.CUT and merged is not None:
+                return verdict, answered, self._cut(call, answered)
+            if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
+                return verdict, answered, []
+            await slot.upstream.ask_limits()
+            if call.inputs <= slot.upstream.limits.inputs_max:
+                return verdict, answered, []
+        return await self._compute_pieces(call, slot, tries, is_trial=is_trial, is_part=is_part)
+
+    async def _compute_pieces(
+        self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool
+    ) -> tuple[Verdict, TimedAnswer, list[bytes]]:
+        """Make a call in several, one after the other; the first that has no rows speaks for all."""
+        rows: list[bytes] = []
+        first: TimedAnswer | None = None
+        while first is None or len(rows) < call.inputs:
+            piece = piece_of(call, len(rows), slot.upstream.limits.inputs_max, self._dialect)
+            verdict, answered = await self._attempts.make(piece, slot, tries, is_trial=is_trial, is_part=is_part)
+            if verdict is not Verdict.CUT:
+                return verdict, answered, []
+            if first is not None and first.model != answered.model:
+                first, rows = None, []  # the model changed: rows of two are no answer
+                continue
+            first = first or answered
+            rows += self._cut(piece, answered)
+        whole = replace(answered.answer, measures=shared(answered.answer.measures))
+        return Verdict.CUT, TimedAnswer(whole, first.started_s, answered.ended_s, first.model), rows
+
+    def _cut(self, call: Call, answered: TimedAnswer) -> list[bytes]:
+        route = call.jobs[0].header.route
+        may_be_empty = call.merged.ids if call.merged is not None and route == "/embed_all" else ()
+        return self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
+
     async def _split(
-        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool
+        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool, early: Early | None
     ) -> list[JobOutcome]:
         """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
 
@@ -155,11 +210,13 @@ class Caller:
             tries = 1
             self._attempts.failed(slot, f"status {status}", "split", len(call.jobs))
         self._metrics.splits.inc()
-        early = set(call.bodies[: len(call.bodies) // 2])
+        first = set(call.bodies[: len(call.bodies) // 2])
         found: dict[str, JobOutcome] = {}
-        for is_early in (True, False):
-            half = [job for job in call.jobs if (job.body in early) is is_early]
-            outcomes = await self.answer(half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs)
+        for is_first in (True, False):
+            half = [job for job in call.jobs if (job.body in first) is is_first]
+            outcomes = await self.answer(
+                half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs, early=early
+            )
             found |= {each.job: each for each in outcomes}
         return [found[job.header.id] for job in call.jobs]
 
@@ -201,10 +258,19 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             batch=answered_inputs,
             tokens=tokens,
             measures=measures,
+            model=answered.model,
         )
-        return JobOutcome(header.id, encode(reply, body))
+        return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
     return tell
+
+
+def _fits(call: Call, slot: Slot, rows: Sequence[bytes]) -> bool:
+    """Whether rows are as long as those of the model of the upstream that computed them."""
+    header = call.jobs[0].header
+    if header.route != "/embed" or (header.options is not None and header.options.dimensions is not None):
+        return True
+    return slot.upstream.dimension in (None, components(rows))
 
 
 async def _with_tokens(

@@ -1,6 +1,6 @@
 """What becomes of a job: a reply frame, good or bad. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -11,6 +11,9 @@ from autobatch_shared.contract.frames import ReplyHeader, encode
 #: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
 Tell = Callable[[Job, bytes, list[int]], "JobOutcome"]
 
+#: Takes the outcomes of some jobs of a batch while others are still worked on.
+Early = Callable[[list["JobOutcome"]], Awaitable[None]]
+
 
 class JobOutcome(msgspec.Struct, frozen=True):
     """Of one job.
@@ -18,7 +21,8 @@ class JobOutcome(msgspec.Struct, frozen=True):
     Attributes:
         job: Its id.
         frame: Its reply frame.
-        is_failure: Whether that is a failure of ours.
+        is_failure: Whether that is a failure, of ours or of the upstream. It is stored only while the claim is ours: another
+            batcher may have a good answer by then.
         may_wait: Whether the job should be called again when the upstream can, and get the reply only if its deadline is near.
     """
 

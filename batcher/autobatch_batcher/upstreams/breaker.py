@@ -1,6 +1,7 @@
 """Take an upstream out that only fails, and try it again with single calls. Pure; the clock is passed in."""
 
 FAILURES_MAX = 5  # in a row: one bad input fails its three tries and is not yet an outage
+LATE_MAX = 3  # calls in a row, without an answer of any other in between: a hang, whatever the clients' deadlines
 PAUSE_MIN_S, PAUSE_MAX_S = 1.0, 30.0
 # Where there is no other upstream every request waits for the next trial, and a trial is one job.
 ALONE_PAUSE_MIN_S, ALONE_PAUSE_MAX_S = 0.1, 1.0
@@ -21,6 +22,7 @@ class Breaker:
         self.failing_since_s: float | None = None
         self._failures = 0
         self._trials = 0  # that failed
+        self._late = 0
         self._pause_began_s = 0.0
         self._is_trying = False
 
@@ -46,7 +48,7 @@ class Breaker:
         """A call was answered."""
         self.is_closed = self.is_quiet = True
         self.failing_since_s = None
-        self._failures = self._trials = 0
+        self._failures = self._trials = self._late = 0
         self._is_trying = False
 
     def learnt_nothing(self) -> None:
@@ -56,6 +58,18 @@ class Breaker:
     def reached(self) -> None:
         """It can be reached again: the next trial need not wait."""
         self._pause_began_s = float("-inf")
+
+    def late(self, now_s: float) -> None:
+        """A call takes longer than any like it; it may be answered all the same."""
+        self.is_quiet = False
+        self._late += 1
+        if self._is_trying:
+            self.failed(now_s)
+        elif self.is_closed and self._late >= LATE_MAX:
+            self.is_closed = False
+            self._pause_began_s = now_s
+            if self.failing_since_s is None:
+                self.failing_since_s = now_s
 
     def failed(self, now_s: float) -> None:
         """A call failed by an outage."""

@@ -78,12 +78,13 @@ class Pool:
         """Return where a call may go now; None while every slot is taken, or all are out and worth waiting for.
 
         One that was taken out gets its trial first. While some are well the others are left alone; when none is for
-        longer than jobs wait for one, any is better than none.
+        longer than jobs wait for one, any is better than none. One of another model is never called.
         """
         is_alone = not any(map(_is_well, self.upstreams))
         for upstream in self.upstreams:
             if (
                 not upstream.breaker.is_closed
+                and upstream.is_included
                 and upstream.down_since_s is None
                 and upstream.load.calls == 0
                 and upstream.breaker.may_try(now_s, is_alone=is_alone)
@@ -128,16 +129,19 @@ class Pool:
         return upstreams[first:] + upstreams[:first]
 
     def _usable(self) -> list[Replica]:
-        return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
+        """The well ones; else those of the model; else those that have not said yet which they serve."""
+        included = [upstream for upstream in self.upstreams if upstream.is_included]
+        well = [upstream for upstream in included if _is_well(upstream)]
+        return well or included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
 
 
 def _is_well(upstream: Replica) -> bool:
-    return upstream.is_healthy and upstream.breaker.is_closed
+    return upstream.is_healthy and upstream.breaker.is_closed and upstream.is_included
 
 
 def _may_be_called(upstream: Replica) -> bool:
     """Whether it can be reached and is not taken out; that its health is not known yet is no reason against it."""
-    return upstream.down_since_s is None and upstream.breaker.is_closed
+    return upstream.down_since_s is None and upstream.breaker.is_closed and upstream.is_included
 
 
 def _least_busy(upstreams: list[Replica], inputs: int) -> Replica | None:

@@ -36,11 +36,14 @@ async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
         return []
     try:
         finder = finder_of(url)
-        candidates = await finder.candidates(None)
     except SettingsError as error:
         return [Diagnosis("wrong", SETTING, fault.removeprefix(f"{SETTING}: ")) for fault in error.faults]
+    try:
+        candidates = await finder.candidates(None)
     except QueueUnavailable as error:  # of Sentinels
         return [Diagnosis("wrong", SETTING, str(error), "correct the addresses of the Sentinels, or the master's name")]
+    finally:
+        await finder.close()
     asked = await asyncio.gather(*(_ask_server(address, Keys(namespace)) for address in candidates))
     return next((said for said in asked if are_right(said)), asked[0])
 

@@ -119,11 +119,14 @@ def _about_health(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
 
 
 def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
-    """A diagnosis for each upstream whose model differs from the first one's in something that both say."""
+    """A diagnosis for each upstream whose model differs from the first one's in something that both say.
+
+    It prevents no start: such an upstream gets no calls, and while a new model is rolled out there are two for a while.
+    """
     first, *others = [each for each in seen if model_of(each).fields] or [UpstreamSeen("")]
     return [
         Diagnosis(
-            "wrong",
+            "risky",
             SETTING,
             f"{other.url} serves another model than {first.url}: {difference}",
             "list only replicas of one model; give each model its own NAMESPACE, batcher and workers",

@@ -3,11 +3,14 @@
 import asyncio
 import logging
 import time
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.earlier_tries import EarlierTries
@@ -19,12 +22,13 @@ from autobatch_proxy.http.headers import (
     CommonHeaders,
     asks_bulk,
     is_json,
+    model_lines,
     timeout_s,
 )
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
-from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
@@ -39,6 +43,18 @@ LARGE_SHARE = 0.75
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
+class ModelChecks(NamedTuple):
+    """What is checked of a request before its jobs are asked for, and needs to know the model.
+
+    Attributes:
+        vocabulary: Knows which token ids are the model's.
+        model: Refuses what the OpenAI routes are asked of other models; None: it is computed.
+    """
+
+    vocabulary: Vocabulary
+    model: ModelCheck | None
+
+
 class Compute:
     """The handlers of these routes in one worker.
 
@@ -46,8 +62,8 @@ class Compute:
         rules: How this worker plans requests.
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
-        client: Is asked for the replies to a plan's jobs.
-        vocabulary: Knows which token ids are the model's.
+        clients: Are asked for the replies to a plan's jobs.
+        checks: What requests are checked for.
         watcher: Knows what the upstreams allow.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
@@ -59,8 +75,8 @@ class Compute:
         rules: Rules,
         room: "BodyRoom",
         timeout_max_ms: int,
-        client: JobClient,
-        vocabulary: Vocabulary,
+        clients: Clients,
+        checks: ModelChecks,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
         share: AloneShare,
@@ -70,8 +86,9 @@ class Compute:
         self._room = room
         self._earlier_tries = EarlierTries()
         self._timeout_max_ms = timeout_max_ms
-        self._client = client
-        self._vocabulary = vocabulary
+        self._clients = clients
+        self._client = clients.usual
+        self._checks = checks
         self._watcher = watcher
         self._metrics = metrics
         self._share = share
@@ -129,8 +146,11 @@ class Compute:
         read = route.read or READERS.get(allowed.alias, read_verbatim)
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
             refuse_too_many(body, self._rules.request_inputs_max)
+        asked = read(body)
+        if self._checks.model is not None and route.errors is OPENAI_ERRORS:
+            self._checks.model.check(asked, body, allowed.served_model)
         plan = make_plan(
-            read(body),
+            asked,
             body,
             content_type,
             route.path,
@@ -145,11 +165,25 @@ class Compute:
             self._share.note(plan.alone)
             self._metrics.shares_no_call(route.path, plan.alone)
         if plan.largest_id is not None:
-            await self._vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
-        replies = await self._client.ask(plan, _left_s(whole_s, started_s))
+            await self._checks.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
+        left_s = _left_s(whole_s, started_s)
+        if len(plan.jobs) == 1:
+            replies = await self._client.ask(plan, left_s)
+        else:
+            replies = await ask_one_model(self._clients, plan, left_s)
         ms = int((time.perf_counter() - started_s) * 1000)
         request_id = self._common.request_id(request)
-        return answer(plan, replies, request_id, self._common.lines(request, request_id), ms, route.errors)
+        lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
+        return answer(plan, replies, request_id, lines, ms, route.errors)
+
+    def _model_lines(self, fingerprint: str) -> bytes:
+        name = self._watcher.names.get(fingerprint)
+        if name is None:
+            if not fingerprint:
+                return b""
+            self._watcher.look_now(fingerprint)
+            name = ""
+        return model_lines(fingerprint, name)
 
 
 class BodyRoom:

@@ -26,7 +26,7 @@ class Vocabulary:
         self._client = client
         self._size = size
         self._watcher = watcher
-        self._known: tuple[str | None, int] = (None, -1)
+        self._known: tuple[str, int] = ("", -1)
 
     async def check(self, largest_id: int, timeout_s: float) -> None:
         """Check the largest token id of a request.
@@ -39,7 +39,8 @@ class Vocabulary:
             if largest_id >= self._size:
                 raise _foreign()
             return
-        model = self._watcher.fleet.identity
+        served = self._watcher.model
+        model = "" if served is None else served.fingerprint
         known_model, known_id = self._known
         if model == known_model and largest_id <= known_id:
             return

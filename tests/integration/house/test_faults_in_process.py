@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import cast
 
 import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
 from autobatch_bench.checking.oracle import answer, row
-from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.errors import MalformedFrame
+from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
@@ -20,6 +22,8 @@ from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
+
+KEYS = Keys("house")
 
 Answering = Callable[[list[str]], web.Response]
 
@@ -226,10 +230,41 @@ async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str, ups
     assert upstream.calls == []
 
 
-async def test_without_a_batcher_requests_end_with_their_deadline(redis_url: str) -> None:
-    async with open_house(redis_url, request_timeout_ms=100) as house:
-        assert (await house.embed("hello"))[0] == 504
-        assert await is_unhealthy(house)
+async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """Each in the shape of its route, and those that waited when their deadline expires."""
+    sentence = (
+        "No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers"
+    )
+    missing = (503, {"error": sentence, "error_type": "Unhealthy"})
+    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+        first = asyncio.create_task(house.embed("first", {"x-request-timeout-ms": "5000"}))
+        await wait_until(lambda: house.holds(1))
+
+        async def is_refused() -> bool:
+            return await house.embed("hello", {"x-request-timeout-ms": "50"}) == missing
+
+        await wait_until(is_refused)
+        assert missing == await house.embed("at once")
+        reply = await house.post("/v1/embeddings", {"input": "at once", "model": "any"})
+        assert (503, sentence) == (reply.status, reply.json["error"]["message"])
+        assert missing == await first
+        await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        assert await house.embed("hello") == (200, [vector("hello")])
+
+
+async def test_a_batcher_that_is_back_soon_is_not_missed(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house:
+        batcher = await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        await batcher.stop()
+        await wait_until(lambda: is_unhealthy(house))
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: house.holds(1))
+        await house.add_batcher(upstream.url)
+        assert await asking == (200, [vector("hello")])
 
 
 async def test_a_batcher_that_stops_finishes_what_it_has(redis_url: str, upstream: FakeUpstream) -> None:
@@ -281,7 +316,7 @@ async def test_redis_away_is_503_and_comes_back_without_a_restart(
         assert await house.embed("back") == (200, [vector("back")])
 
 
-async def test_requests_in_flight_when_redis_loses_its_data_get_503(
+async def test_requests_in_flight_when_redis_loses_its_data_are_asked_again(
     own_redis: RedisServer, upstream: FakeUpstream
 ) -> None:
     own_redis.start()
@@ -292,9 +327,9 @@ async def test_requests_in_flight_when_redis_loses_its_data_get_503(
         await wait_until(lambda: upstream.calls)
         own_redis.kill()
         own_redis.start()
-        assert (await asking)[0] == 503
-        gate.opened.set()
         upstream.behave = None
+        assert await asking == (200, [vector("hello")])
+        gate.opened.set()
         assert await house.embed("after") == (200, [vector("after")])
 
 
@@ -323,13 +358,19 @@ async def test_a_cut_connection_loses_no_request_in_flight(redis_url: str, upstr
         assert await asking == (200, [vector("hello")])
 
 
-async def test_a_broken_frame_is_put_aside_and_the_others_are_answered(redis_url: str, upstream: FakeUpstream) -> None:
+async def test_a_broken_frame_is_answered_at_once_as_such_and_the_others_are_answered(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
     async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
         flipped = encode(JobHeader("w1.1", 1, 1, 4_000_000_000_000, "/embed"), b'["a"]').replace(b'["a"]', b'["b"]')
         await redis.rpush("{house}:jobs", flipped)
         await house.add_batcher(upstream.url)
         await wait_until(house.is_healthy)
         assert await house.embed("hello") == (200, [vector("hello")])
+        assert (KEYS.inbox("w1").encode(), b"w1.1") == await redis.blpop([KEYS.inbox("w1")], timeout=10)
+        reply, said = decode_reply(cast("bytes", await redis.getdel(KEYS.reply("w1.1"))))
+        assert (MalformedFrame.code, b"The job was damaged on its way") == (reply.fault, said)
+        assert await redis.exists(KEYS.dead) == 0
     assert upstream.calls == [["hello"]]
     assert await keys_left(redis_url) == []
 

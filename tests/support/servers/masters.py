@@ -51,9 +51,11 @@ class Node:
         return bool(self.ask("ROLE")[0] == "master")
 
     def follows(self, master: "Node") -> bool:
-        """Whether it is a replica that has all that the master has."""
-        role = self.ask("ROLE")
-        return role[0] == "slave" and (role[2], role[3]) == (master.port, "connected")
+        """Whether it is a replica that has all that the master has, as both see it."""
+        seen = master.ask("INFO", "replication")
+        replicas = [seen[f"slave{place}"] for place in range(int(seen["connected_slaves"]))]
+        is_online = any((each["port"], each["state"]) == (self.port, "online") for each in replicas)
+        return is_online and self.ask("ROLE")[:4] == ["slave", HOST, master.port, "connected"]
 
 
 class ServerGroup(Protocol):

@@ -14,8 +14,8 @@ from autobatch_shared.contract.keys import EPOCH_TTL_MS, Keys
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import Command, NotTheMaster, ReplyError
-from autobatch_shared.redis.masters.finder import MasterFinder
 from autobatch_shared.redis.masters.cluster import ClusterNodes
+from autobatch_shared.redis.masters.finder import MasterFinder
 from autobatch_shared.redis.masters.fixed import FixedAddress
 from autobatch_shared.redis.masters.sentinel import Sentinels
 from autobatch_shared.redis.session import RedisSession, open_session
@@ -99,23 +99,21 @@ class Master:
         errors: list[Exception] = []
         for candidate in candidates:
             try:
-                session, address = await self._enter(candidate, timeout_s, name, silence_max_s)
+                session = await self._enter(candidate, timeout_s, name, silence_max_s)
             except (OSError, QueueUnavailable) as error:
                 errors.append(error)
             else:
-                if self._last not in (None, address):
+                if self._last not in (None, session.address):
                     self.moved()  # the sessions of the other links are all with the last one
-                self._last, self._named = address, candidates[0]
+                self._last, self._named = session.address, candidates[0]
                 return session
         if len(errors) == 1:
             raise errors[0]
         tried = (f"{address!r}: {error!r}" for address, error in zip(candidates, errors, strict=True))
         raise QueueUnavailable(f"None of these is the master: {', '.join(tried)}")
 
-    async def _enter(
-        self, address: Address, timeout_s: float, name: str, silence_max_s: float
-    ) -> tuple[RedisSession, Address]:
-        """Connect to a server, or to the node that it names; return which it was."""
+    async def _enter(self, address: Address, timeout_s: float, name: str, silence_max_s: float) -> RedisSession:
+        """Connect to a server, or to the node that it names."""
         for _ in range(REDIRECTIONS_MAX + 1):
             async with asyncio.timeout(timeout_s):
                 session = await open_session(address, name, silence_max_s)
@@ -129,7 +127,7 @@ class Master:
                     host, port = moved_to
                     address = address.at(host or address.host, port)
                 else:
-                    return session, address
+                    return session
         raise QueueUnavailable(f"The nodes name one another, at last {address!r}")
 
     async def _ask(self, session: RedisSession) -> None:

@@ -59,6 +59,9 @@ class Refusing(Replica):
             return Answer(self._status, JSON, self.error, None)
         return Answer(200, JSON, json.dumps([[float(len(text))] for text in inputs]).encode(), None)
 
+    async def ask_limits(self) -> None:
+        """They are the same."""
+
     async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
         """Return job, status and body of each reply to a batch that is not called a second time after an outage."""
         clock = RedisClock()

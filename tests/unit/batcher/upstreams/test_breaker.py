@@ -7,6 +7,7 @@ from autobatch_batcher.upstreams.breaker import (
     ALONE_PAUSE_MAX_S,
     ALONE_PAUSE_MIN_S,
     FAILURES_MAX,
+    LATE_MAX,
     PAUSE_MAX_S,
     PAUSE_MIN_S,
     Breaker,
@@ -164,3 +165,26 @@ def test_it_knows_since_when_it_only_fails() -> None:
     assert breaker.failing_since_s == NOW_S
     breaker.succeeded()
     assert breaker.failing_since_s is None
+
+
+def test_late_calls_in_a_row_open_it_and_an_answer_closes_it() -> None:
+    breaker = Breaker()
+    for _ in range(LATE_MAX):
+        assert breaker.is_closed
+        breaker.late(NOW_S)
+
+    assert not breaker.is_closed
+    assert not breaker.may_try(NOW_S)
+    breaker.succeeded()
+    assert breaker.is_closed
+
+
+def test_a_late_trial_is_one_that_failed() -> None:
+    """However impatient its client was."""
+    breaker = failed_in_a_row(5)
+    breaker.called()
+    breaker.late(NOW_S + 1)
+    breaker.learnt_nothing()
+
+    assert not breaker.may_try(NOW_S + 2.9)
+    assert breaker.may_try(NOW_S + 3)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import NotTheMaster, OutOfMemoryError, ReplyError
 from autobatch_shared.redis.session import RedisSession
 
@@ -49,7 +50,7 @@ async def wire() -> SilentTransport:
 
 @pytest.fixture
 async def session(wire: SilentTransport) -> AsyncIterator[RedisSession]:
-    session = RedisSession(asyncio.get_running_loop(), 60.0)
+    session = RedisSession(Address.from_url("redis://queue"), asyncio.get_running_loop(), 60.0)
     session.connection_made(wire)
     yield session
     session.connection_lost(None)
