@@ -20,7 +20,9 @@ def refuse_taken(host: str, port: int, setting: str) -> None:
     if port == 0:
         return
     try:
-        family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
         with socket.create_server(address[:2], family=family):
             return
     except OSError as error:
