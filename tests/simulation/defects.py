@@ -69,7 +69,7 @@ DEFECTS = (
     ),
     Defect(
         "jobs that Redis lost are waited for",
-        ("Redis: flushed", "upstream: slow"),
+        ("Redis: flushed",),
         ((QueueClient, "_push_lost", _does_nothing),),
     ),
     Defect(
