@@ -87,7 +87,7 @@ class Reporter:
             await self._report()  # at once: a start may be waiting for readiness
 
     async def _report(self) -> None:
-        upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
+        upstreams = self._pool.statuses() if self.loop_moves else []
         status = BatcherStatus(
             self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1), frame_version=VERSION
         )

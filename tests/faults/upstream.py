@@ -20,8 +20,10 @@ from tests.support.fake_upstream import JSON, tei_error
 CALL_S = 0.01
 SLOW_S = 0.4
 NARROW_TEXT_S = 0.002
+PERMITS, PERMITS_LIMITED = 512, 64
+LIMITED_S = 0.05
 DEADLY = "deadly"
-INFO = {"model_id": "faults", "max_client_batch_size": 32, "max_concurrent_requests": 512}
+INFO = {"model_id": "faults", "max_client_batch_size": 32}
 
 Making = Callable[[list[str]], web.Response]
 
@@ -60,7 +62,7 @@ class FaultyUpstream:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`.
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `limited`, `gate`, `hang`, `cut`.
     """
 
     def __init__(self) -> None:
@@ -68,6 +70,7 @@ class FaultyUpstream:
         self._computed: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._device = asyncio.Lock()
+        self._in_flight = 0
 
     async def embed(self, request: web.Request) -> web.StreamResponse:
         """`POST /embed`."""
@@ -80,6 +83,8 @@ class FaultyUpstream:
         if behaviour == "hang":
             await self._changed.wait()
             return _hang_up(request)
+        if behaviour == "limited":
+            return await self._within_permits(texts)
         self._computed.update(texts)
         if behaviour == "gate":
             await self._changed.wait()
@@ -90,6 +95,18 @@ class FaultyUpstream:
             await asyncio.sleep(SLOW_S if behaviour == "slow" else CALL_S)
         if behaviour == "cut":
             return await _cut(request, answer(texts))
+        return web.Response(body=answer(texts), headers=JSON)
+
+    async def _within_permits(self, texts: list[str]) -> web.Response:
+        """Answer as TEI does: each input in flight needs a permit, and a call that does not get all is refused."""
+        if self._in_flight + len(texts) > PERMITS_LIMITED:
+            return tei_error(429, "Model is overloaded", "Overloaded")
+        self._computed.update(texts)
+        self._in_flight += len(texts)
+        try:
+            await asyncio.sleep(LIMITED_S)
+        finally:
+            self._in_flight -= len(texts)
         return web.Response(body=answer(texts), headers=JSON)
 
     async def behave(self, request: web.Request) -> web.Response:
@@ -113,7 +130,8 @@ class FaultyUpstream:
 
     async def info(self, _request: web.Request) -> web.Response:
         """`GET /info`."""
-        return web.json_response(INFO)
+        permits = PERMITS_LIMITED if self.behaviour == "limited" else PERMITS
+        return web.json_response(INFO | {"max_concurrent_requests": permits})
 
 
 async def _cut(request: web.Request, whole: bytes) -> web.StreamResponse:

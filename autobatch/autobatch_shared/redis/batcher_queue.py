@@ -41,6 +41,7 @@ class Claim:
         queued: Number of jobs still in the queue.
         queued_bulk: Number of jobs still in the bulk queue.
         dropped: Number of jobs that were not claimed, because their client had disconnected.
+        batchers: Number of batchers that have a lease, this one included.
         retried: Frames that were claimed by batchers that died.
         fresh: Frames of the queue, in the order of their arrival.
         bulk: Frames of the bulk queue, in the order of their arrival.
@@ -50,6 +51,7 @@ class Claim:
     queued: int
     queued_bulk: int
     dropped: int
+    batchers: int
     retried: Frames
     fresh: Frames
     bulk: Frames
@@ -124,14 +126,15 @@ class BatcherQueue:
         """
         reply = await self._claim.run(self._link, inputs, retried, bulk, fill, at_once)
         with expected_shape:
-            redis_ms, queued, queued_bulk, dropped, again, fresh = all_of(int, reply[:6])
-            frames = all_of(bytes, reply[6:])
+            redis_ms, queued, queued_bulk, dropped, again, fresh, batchers = all_of(int, reply[:7])
+            frames = all_of(bytes, reply[7:])
         first_bulk = again + fresh
         return Claim(
             redis_ms=redis_ms,
             queued=queued,
             queued_bulk=queued_bulk,
             dropped=dropped,
+            batchers=batchers,
             retried=frames[:again],
             fresh=frames[again:first_bulk],
             bulk=frames[first_bulk:],

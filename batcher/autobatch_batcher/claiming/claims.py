@@ -35,6 +35,7 @@ class Claims:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
+        batchers: Number of batchers that had a lease at the last claim, this one included.
 
     Args:
         queue: The batcher's end of the queue, from which jobs are claimed.
@@ -51,6 +52,7 @@ class Claims:
         self._clock = clock
         self._metrics = metrics
         self.queued = 0
+        self.batchers = 1
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
@@ -79,6 +81,7 @@ class Claims:
             raise
         self._clock.sync(claim.redis_ms)
         self.queued = claim.queued
+        self.batchers = claim.batchers
         self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:

@@ -20,7 +20,7 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.drain_rate import DrainRate
 from autobatch_batcher.upstreams.limits import BatchShape, Limits
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
+from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
 from autobatch_shared.redis.batcher_queue import BatcherQueue
@@ -112,11 +112,11 @@ class WorkingLoop:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._claims.recover()
         await self._keep_the_lease()
-        replica = self._pool.free(asyncio.get_running_loop().time())
+        replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
         if replica is None:
             await self._wait_for_slot()
             return
-        limits, shape = limits_now(replica), replica.tuner.shape
+        limits, shape = self._pool.limits_now(replica), replica.tuner.shape
         wanted = self._policy.wanted(self._claim_moment(replica, limits, shape), self._lanes)
         if wanted.inputs > 0:
             await self._claim(wanted)
@@ -126,6 +126,7 @@ class WorkingLoop:
         now = CallMoment(
             limits=limits,
             shape=shape,
+            room_inputs=self._pool.room(replica),
             now_ms=self._clock.now_ms(),
             is_idle=replica.load.calls == 0,
             is_draining=self._is_stopping,
@@ -162,6 +163,7 @@ class WorkingLoop:
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
         inputs = await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once)
+        self._pool.batchers = self._claims.batchers
         self._policy.note_claim(inputs, asyncio.get_running_loop().time())
 
     async def _wait_for_slot(self) -> None:

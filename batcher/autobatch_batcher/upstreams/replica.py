@@ -61,12 +61,12 @@ class Replica:
         """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
         return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
 
-    def status(self) -> UpstreamStatus:
-        """What to publish of it."""
+    def status(self, batch_inputs_max: int) -> UpstreamStatus:
+        """Return what to publish of it, where one call of this batcher may have so many inputs."""
         return UpstreamStatus(
             url=self.name,
             is_healthy=self.is_healthy,
-            batch_inputs_max=self.limits.inputs_max,
+            batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card,

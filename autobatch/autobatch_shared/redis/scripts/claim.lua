@@ -7,12 +7,13 @@
 --       not give, 12 inputs of `jobs` that could be sent now: beyond them it gives a batcher its share. The last job may
 --       exceed what is wanted.
 -- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
---           had gone, how many of the frames are retried ones (these come first), how many are of `jobs`, frame, ... }
+--           had gone, how many of the frames are retried ones (these come first), how many are of `jobs`, batchers that
+--           have a lease, frame, ... }
 local bytes_per_input, unpack_max = tonumber(ARGV[4]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
-local result = { now, 0, 0, 0, 0, 0 }
+local result = { now, 0, 0, 0, 0, 0, 0 }
 local claimed = {}
 
 -- Returns the job's inputs, and whether it is to be worked on.
@@ -72,7 +73,7 @@ local batchers = math.max(redis.call('ZCARD', KEYS[6]), 1)
 local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[12]))
 local got, fresh, left = drain(KEYS[1], KEYS[3], math.min(tonumber(ARGV[8]), share))
 local _, _, left_bulk = drain(KEYS[8], KEYS[9], math.max(tonumber(ARGV[10]), tonumber(ARGV[11]) - got))
-result[2], result[3], result[6] = left, left_bulk, fresh
+result[2], result[3], result[6], result[7] = left, left_bulk, fresh, batchers
 
 if #claimed > 0 then
   for i = 1, #claimed, unpack_max do
