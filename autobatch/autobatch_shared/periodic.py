@@ -37,7 +37,7 @@ class Periodic:
     async def close(self) -> None:
         """Let the current round end, and end.
 
-        Not by cancelling: a command of redis-py that is cancelled at the wrong moment waits for ever for its pool.
+        Not by cancelling: a round ends whole.
         """
         self._is_closing = True
         self._pause.ring()

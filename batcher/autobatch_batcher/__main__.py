@@ -8,7 +8,7 @@ import uvloop
 
 from autobatch_batcher.app import serve
 from autobatch_shared import logs
-from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import SettingsError, load
 from autobatch_shared.settings.remarks import log_remarks
@@ -25,7 +25,7 @@ async def serve_until_signalled(settings: BatcherSettings) -> None:
 def check(settings: BatcherSettings) -> None:
     """Refuse to start with an address that no connection could be made from."""
     try:
-        Address.from_url(settings.redis_url.get_secret_value())
+        finder_of(settings.redis_url.get_secret_value())
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)

@@ -16,7 +16,7 @@ from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
@@ -24,39 +24,31 @@ from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.control import Control, connect
+from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
 
 REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
 FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
-CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
-DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
-UPSTREAM_KEEPALIVE_S = 15  # below what servers usually keep an idle connection
 
 
 async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     """Build everything, work until `stopped` is set, finish what was claimed."""
     batcher = "b" + secrets.token_hex(5)
-    url, keys, clock, metrics = settings.redis_url.get_secret_value(), Keys(settings.namespace), RedisClock(), Metrics()
-    link, watch_link = (RedisLink(Address.from_url(url), f"{batcher}-{use}") for use in ("commands", "watch"))
+    keys, clock, metrics = Keys(settings.namespace), RedisClock(), Metrics()
+    master = Master.from_url(settings.redis_url.get_secret_value(), keys)
+    link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     dialect = dialect_named(settings.inference_dialect)
     lanes = Lanes(dialect.envelope_bytes)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms)
-    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=UPSTREAM_KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S)
-    # For the answer every call has a timeout of its own.
-    async with aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
-        cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise its callers
-    ) as session:
-        pool = Pool([_replica(url, session, dialect, settings) for url in settings.inference_urls])
+    async with open_sessions() as (session, fresh):
+        pool = Pool([_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls])
         caller = Caller(
             pool,
             dialect,
@@ -77,7 +69,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             metrics,
             lease_ms=settings.lease_ms,
         )
-        reporter = Reporter(batcher, Control(connect(url), keys), pool, lanes, loop, clock)
+        reporter = Reporter(batcher, Control(link, keys), pool, lanes, loop, clock)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()
@@ -95,11 +87,17 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     log.info("stopped", extra={"batcher": batcher})
 
 
-def _replica(url: str, session: aiohttp.ClientSession, dialect: Dialect, settings: BatcherSettings) -> Replica:
+def _replica(
+    url: str,
+    session: aiohttp.ClientSession,
+    fresh: aiohttp.ClientSession,
+    dialect: Dialect,
+    settings: BatcherSettings,
+) -> Replica:
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
     return Replica(
         without_credentials(url),
-        HttpClient(session, url, key),
+        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
         dialect,
         configured(settings.max_batch_size, settings.payload_limit),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),

@@ -53,6 +53,11 @@ class Metrics:
             "autobatch_upstream_call_seconds", "Duration of one call.", buckets=LATENCY_BUCKETS_S, registry=registry
         )
         self.retries = Counter("autobatch_upstream_retries", "Calls repeated after an outage.", registry=registry)
+        self.sent_again = Counter(
+            "autobatch_upstream_calls_sent_again",
+            "Calls sent a second time, because the upstream had closed their kept connection.",
+            registry=registry,
+        )
         self.splits = Counter("autobatch_batch_splits", "Batches halved after an input error.", registry=registry)
         self.jobs_dropped = Counter(
             "autobatch_jobs_dropped",

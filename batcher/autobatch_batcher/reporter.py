@@ -60,7 +60,6 @@ class Reporter:
             await self._control.sign_off(self._batcher)
         except QueueUnavailable:
             log.info("sign_off_failed")  # the report is stale in a moment anyway
-        await self._control.close()
 
     async def _round(self) -> float:
         self._probe()

@@ -1,4 +1,4 @@
-"""The batcher's own port: `/health` and `/metrics`, for supervisors and Prometheus."""
+"""The batcher's own port: `/health`, `/live` and `/metrics`, for supervisors and Prometheus."""
 
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -16,6 +16,10 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
             return web.Response()
         return web.json_response({"error": "unhealthy", "error_type": "Unhealthy"}, status=503)
 
+    async def live(_request: web.Request) -> web.Response:
+        """200 while the working loop makes turns, whatever Redis and the upstreams do."""
+        return web.Response(status=200 if reporter.loop_moves else 503)
+
     async def scrape(_request: web.Request) -> web.Response:
         metrics.in_flight.set(pool.calls_in_flight)
         for upstream in pool.upstreams:
@@ -24,6 +28,7 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
 
     app = web.Application()
     app.router.add_get("/health", health)
+    app.router.add_get("/live", live)
     app.router.add_get("/metrics", scrape)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

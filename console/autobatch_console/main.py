@@ -21,6 +21,7 @@ Usage: autobatch COMMAND [FLAGS]
 
 Commands:
   up        Start everything on this machine and keep it running: Redis, a model, batcher, workers, nginx.
+  doctor    Check what `up` would use: Redis, the upstreams, files, ports; say what to change.
   proxy     Start the HTTP workers of one host.
   batcher   Start one batcher: it forms batches and calls the upstreams.
   embedder  Start the embedded upstream: a small model on the CPU.
@@ -43,8 +44,8 @@ def start(argv: Sequence[str]) -> int:
     if command in PROGRAMS:
         words = [sys.executable, "-P", "-m", PROGRAMS[command], *argv[1:]]
         os.execv(sys.executable, words)  # noqa: S606  # nothing of ours is left to do
-    if command == "up":
-        return _up(argv[1:])
+    if command in ("up", "doctor"):
+        return _up_or_doctor(command, argv[1:])
     if command in ("--help", "-h"):
         sys.stdout.write(HELP)
         return 0
@@ -59,12 +60,14 @@ def start(argv: Sequence[str]) -> int:
     return 2
 
 
-def _up(argv: Sequence[str]) -> int:
-    import typer  # noqa: PLC0415  # this and `up` take 200 ms
+def _up_or_doctor(name: str, argv: Sequence[str]) -> int:
+    import typer  # noqa: PLC0415  # this and the commands take 200 ms
 
     from autobatch_console.up import command as up  # noqa: PLC0415
+    from autobatch_console.up import doctor  # noqa: PLC0415
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(context_settings=up.CONTEXT, help=up.HELP)(up.command)
-    app(argv, prog_name="autobatch up")
+    command, text = (up.command, up.HELP) if name == "up" else (doctor.command, doctor.HELP)
+    app.command(context_settings=up.CONTEXT, help=text)(command)
+    app(argv, prog_name=f"autobatch {name}")
     return 0

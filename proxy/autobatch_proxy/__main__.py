@@ -17,7 +17,7 @@ from autobatch_proxy.access.key_file import read_keys
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_shared import logs
-from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
 from autobatch_shared.settings.loading import SettingsError, load
 from autobatch_shared.settings.remarks import log_remarks
@@ -39,6 +39,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: ProxySettings) -> None:
         self._settings = settings
+        self.stop_delay_s = settings.stop_delay_ms / 1000  # read by the worker
         super().__init__()
 
     def load_config(self) -> None:
@@ -48,7 +49,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": f"unix:{settings.uds_path}" if settings.uds_path else f"{settings.host}:{settings.port}",
             "workers": settings.web_concurrency or os.cpu_count() or 1,
             "worker_class": "autobatch_proxy.server.gunicorn_worker.Worker",
-            "graceful_timeout": settings.request_timeout_ms // 1000 + STOP_MARGIN_S,
+            "graceful_timeout": (settings.request_timeout_ms + settings.stop_delay_ms) // 1000 + STOP_MARGIN_S,
             "backlog": 4096,
             "control_socket_disable": True,  # its default path collides between instances
             "logger_class": PlainLogger,
@@ -95,7 +96,7 @@ def main() -> None:
 def check(settings: ProxySettings) -> None:
     """Refuse to start where a worker could not: what a setting names may not be there."""
     try:
-        Address.from_url(settings.redis_url.get_secret_value())
+        finder_of(settings.redis_url.get_secret_value())
         make_ruler(settings.tokenizer_file)
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
         if settings.api_keys_file is not None:

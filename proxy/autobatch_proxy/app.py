@@ -14,6 +14,7 @@ from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import CommonHeaders
+from autobatch_proxy.http.readiness import READINESS, Readiness
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
 from autobatch_proxy.metrics import WorkerMetrics
@@ -30,9 +31,9 @@ from autobatch_proxy.server.idle_connections import IdleConnections
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.periodic import Periodic
-from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.control import Control, connect
+from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.result_cache import ResultCache
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from autobatch_shared.settings.definitions import ProxySettings
@@ -52,13 +53,11 @@ class _Helper(Protocol):
 
 def make_app(settings: ProxySettings) -> web.Application:
     """Build one worker's application. Connections open when it starts and close when it stops."""
-    url = settings.redis_url.get_secret_value()
     keys, worker = Keys(settings.namespace), new_worker_id()
-    link, inbox_link = (RedisLink(Address.from_url(url), f"{worker}-{use}") for use in ("commands", "inbox"))
+    master = Master.from_url(settings.redis_url.get_secret_value(), keys)
+    link, inbox_link = (RedisLink(master, f"{worker}-{use}") for use in ("commands", "inbox"))
     rules = _make_rules(settings)
-    watcher = FleetWatcher(
-        Control(connect(url), keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token
-    )
+    watcher = FleetWatcher(Control(link, keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token)
     metrics, share = WorkerMetrics(), AloneShare()
     queue = WorkerQueue(link, inbox_link, keys, worker)
     queue_client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, metrics.queue)
@@ -67,7 +66,7 @@ def make_app(settings: ProxySettings) -> web.Application:
         client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
     cached_client = None
     if settings.cache_ttl_s:
-        cache_link = RedisLink(Address.from_url(url), f"{worker}-cache")  # of its own: rows are large, pushes urgent
+        cache_link = RedisLink(master, f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
         cache = ResultCache(cache_link, keys, metrics.cache, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
         client = cached_client = CachedClient(client, cache, cache_link, watcher)
@@ -102,7 +101,8 @@ def make_app(settings: ProxySettings) -> web.Application:
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
     compute = Compute(rules, settings.request_timeout_ms, client, watcher, metrics, share, common)
-    fleet_routes = FleetRoutes(queue_client, watcher, metrics, take, settings.max_client_batch_size)
+    app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
+    fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
     pages = Pages(fleet_routes, DocsPage())
 
     def handler_of(route: Route) -> Handler:
@@ -147,7 +147,7 @@ async def make_runner(settings: ProxySettings) -> web.AppRunner:
         lingering_time=2,  # for the rest of a body that was refused: so that its sender reads why
         shutdown_timeout=settings.request_timeout_ms / 1000,
     )
-    idle = IdleConnections(lambda: runner.server.connections if runner.server is not None else ())
+    idle = IdleConnections(lambda: runner.connections)
 
     async def watching(_app: web.Application) -> AsyncIterator[None]:
         watch = Periodic("idle-connections", idle.watch)

@@ -10,8 +10,9 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -46,7 +47,7 @@ async def answer(request):
     if request.path == "/release":
         released.set()
     return web.json_response(headers={"X-Request-Id": "the worker's echo"}, data={"worker": sys.argv[1], "bytes": len(body), "id": request.headers.get("X-Request-Id"),
-                              "held": count["held"], "connections": len(transports),
+                              "held": count["held"], "start": request.headers.get("X-Request-Start"), "connections": len(transports),
                               "path": request.raw_path, "types": request.headers.getall("Content-Type", [])})
 
 async def main():
@@ -146,7 +147,8 @@ async def started(
     workers: dict[str, subprocess.Popen[bytes]],
     upstream: str,
     *,
-    read_timeout_ms: int = 40_000,
+    request_timeout_ms: int = 30_000,
+    read_spare_ms: int = nginx_files.TIMEOUT_SPARE_MS,
 ) -> AsyncIterator[Edge]:
     """Run nginx in the folder until the block ends, then check that it quits cleanly."""
     port = free_port()
@@ -154,9 +156,11 @@ async def started(
         "127.0.0.1",
         port,
         payload_limit=PAYLOAD_LIMIT,
-        request_timeout_ms=read_timeout_ms - nginx_files.TIMEOUT_SPARE_MS,
+        request_timeout_ms=request_timeout_ms,
         access_log=str(folder / "access.log"),
     )
+    usual, wanted = (request_timeout_ms + spare for spare in (nginx_files.TIMEOUT_SPARE_MS, read_spare_ms))
+    listen = listen.replace(f"proxy_read_timeout {usual}ms", f"proxy_read_timeout {wanted}ms")
     nginx_files.write(folder / "nginx", upstream, listen)
     assert nginx_files.fault_of(nginx, folder / "nginx") == ""
     process = await asyncio.to_thread(
@@ -364,11 +368,62 @@ async def test_a_worker_without_answer_is_504_and_nobody_else_is_asked(
 ) -> None:
     """A retry would double the load when it is already too high."""
     upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
-    async with started(nginx, folder, workers, upstream, read_timeout_ms=300) as edge:
+    async with started(nginx, folder, workers, upstream, request_timeout_ms=200, read_spare_ms=100) as edge:
         answer = await edge.ask("POST", "/hold")
 
     assert answer == (504, {"error": "no answer in time", "error_type": "Unhealthy"})
     await wait_until_held(list(workers), 1)
+
+
+@contextmanager
+def silent_address() -> Iterator[str]:
+    """An address that says nothing to who connects, as that of a stopped container: its queue of connections is full."""
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        yield "{}:{}".format(*silent.getsockname())
+
+
+async def test_the_request_to_an_address_that_vanished_is_answered_by_another(
+    nginx: tuple[str, ...], folder: Path, workers: dict[str, subprocess.Popen[bytes]]
+) -> None:
+    """As in compose and Kubernetes, where workers have addresses. It is then left out for a while."""
+    with silent_address() as address:
+        upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
+        upstream += f"server {address} max_fails=1 fail_timeout=5s;\n"
+        async with started(nginx, folder, workers, upstream) as edge:
+            answers = await asyncio.gather(*(edge.ask("POST", "/", data=b"{}") for _ in range(20)))
+
+            assert [status for status, _ in answers] == [200] * 20
+            log = await wait_until_logged(edge, 20)
+    assert any(address in line["upstream"] for line in log)
+
+
+async def test_of_vanished_addresses_alone_it_is_said_that_no_worker_was_reached(
+    nginx: tuple[str, ...], folder: Path
+) -> None:
+    with silent_address() as address:
+        async with started(nginx, folder, {}, f"server {address};\n") as edge:
+            answer = await edge.ask("POST", "/", data=b"{}")
+    assert answer == (504, {"error": "no proxy worker could be reached", "error_type": "Unhealthy"})
+
+
+async def test_every_try_of_a_request_says_when_the_first_one_began(edge: Edge) -> None:
+    """So that a worker that gets the request of one that died knows how much of its time is left."""
+    before_s = time.time()
+    holding = [asyncio.create_task(edge.ask("POST", "/hold")) for _ in range(2)]
+    await wait_until_held(list(edge.workers), 2)
+    victim, survivor = edge.workers
+    between_s = time.time()
+    await edge.kill(victim)
+    await wait_until_held([survivor], 2)
+    await ask_worker(survivor, "/release")
+
+    starts_s = [float(answer["start"].removeprefix("t=")) for _, answer in await asyncio.gather(*holding)]
+    assert all(before_s - 0.002 <= start_s <= between_s for start_s in starts_s)
 
 
 async def test_the_access_log_has_one_json_object_per_request(edge: Edge) -> None:

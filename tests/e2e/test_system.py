@@ -265,6 +265,26 @@ async def test_stopping_finishes_what_was_begun(system: System) -> None:
     await system.assert_nothing_is_left()
 
 
+async def test_a_worker_that_stops_is_not_ready_first_and_then_refuses(system: System) -> None:
+    system.redis.start()
+    proxy = system.start_proxy(workers=1, stop_delay_ms=1500)
+
+    async def ready() -> int:
+        try:
+            async with system.http.get(f"http://127.0.0.1:{system.port}/ready") as answer:
+                return answer.status
+        except aiohttp.ClientError:
+            return 0
+
+    async def answers(status: int) -> bool:
+        return await ready() == status
+
+    await wait_until(lambda: answers(200), START_S)
+    proxy.signal(signal.SIGTERM)
+    await wait_until(lambda: answers(503))
+    assert await asyncio.to_thread(proxy.wait) == 0
+
+
 def test_wrong_settings_stop_the_start_with_every_fault(tmp_path: Path) -> None:
     with running(tmp_path, "batcher", max_batch_size=0, batch_policy="never") as batcher:
         assert batcher.wait() == 2

@@ -19,8 +19,8 @@ from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command
-from autobatch_shared.redis.link import _Session
 from autobatch_shared.redis.result_cache import sealed, unsealed
+from autobatch_shared.redis.session import Session
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.fuzz.answers import check_fleet
 
@@ -100,8 +100,7 @@ def check_stream(data: bytes) -> None:
     if _is_too_long(data):
         return
     loop = _loop()
-    lost: list[bool] = []
-    session = _Session(loop, 60.0, lambda: lost.append(True))
+    session = Session(loop, 60.0)
     session.connection_made(_Transport(session))
     waiting = [session.execute(("PING",)) for _ in range(4)]
     middle = len(data) // 2
@@ -179,7 +178,7 @@ class _Replying:
 
 
 class _Transport(asyncio.Transport):
-    def __init__(self, session: _Session) -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
 
     def write(self, data: Any) -> None:

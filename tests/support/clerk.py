@@ -11,9 +11,9 @@ import orjson
 from autobatch_bench.checking.oracle import answer
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_job, encode
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from tests.support.waiting import wait_until
 
 INPUTS_MAX = 100_000
@@ -75,7 +75,7 @@ class Clerk:
 async def open_clerk(redis_url: str) -> AsyncIterator[Clerk]:
     """A clerk for the workers of this Redis."""
     async with AsyncExitStack() as stack:
-        link = RedisLink(Address.from_url(redis_url), "clerk")
+        link = RedisLink(Master.from_url(redis_url, Keys("house")), "clerk")
         link.start()
         stack.push_async_callback(link.close)
         assert await link.wait_connected(5)

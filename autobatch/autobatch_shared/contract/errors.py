@@ -105,7 +105,13 @@ class QueueOutOfMemory(QueueUnavailable):
 
 
 class UpstreamError(AutobatchError):
-    """The upstream failed."""
+    """The upstream failed.
+
+    Attributes:
+        cause: What went wrong, for logs: `ECONNREFUSED`, `dns: ...`, `tls: ...`, `status 500`; empty where it is unknown.
+    """
+
+    cause = ""
 
 
 class UpstreamUnavailable(UpstreamError):

@@ -1,7 +1,7 @@
-"""Where Redis is and how to get in, read from REDIS_URL."""
+"""Where one Redis server is and how to get in, read from REDIS_URL."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection
@@ -12,7 +12,7 @@ from autobatch_shared.settings.loading import SettingsError
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Address:
-    """Where Redis is and how to get in. Its repr shows no secret."""
+    """Where one server is and how to get in. Its repr shows no secret."""
 
     host: str
     port: int
@@ -25,9 +25,13 @@ class Address:
     def __repr__(self) -> str:
         return self.path or f"{self.host}:{self.port}"
 
+    def at(self, host: str, port: int) -> "Address":
+        """Return the address of another server that is entered in the same way."""
+        return replace(self, host=host, port=port, path=None)
+
     @classmethod
     def from_url(cls, url: str) -> "Address":
-        """Read `redis://`, `rediss://` and `unix://` URLs by redis-py itself, so both clients reach the same server.
+        """Read `redis://`, `rediss://` and `unix://` URLs, as redis-py does.
 
         TLS is set by redis-py's parameters: `ssl_ca_certs` (a file; unset: the system's), `ssl_certfile` and
         `ssl_keyfile` for a client certificate, `ssl_check_hostname`, `ssl_cert_reqs`, `ssl_min_version`, ...

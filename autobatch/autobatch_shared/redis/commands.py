@@ -38,11 +38,21 @@ class OutOfMemoryError(ReplyError, QueueOutOfMemory):
     """Redis has reached its `maxmemory`, and applied nothing."""
 
 
+class NotTheMaster(ReplyError):
+    """This server does not take the namespace's writes, or not now, and applied nothing; another one may."""
+
+
+#: A replica; one without its master; another node's slot; a cluster without that slot's master; a server that reads its
+#: data in; one that became a replica while a command blocked; a master cut off from the replicas that it must have.
+ELSEWHERE = ("READONLY ", "MASTERDOWN ", "MOVED ", "CLUSTERDOWN ", "LOADING ", "UNBLOCKED ", "NOREPLICAS ")
+
+
 def reply_error(message: object) -> ReplyError:
     """Return the error for an error of Redis."""
-    # A transaction is only discarded whole when a command was refused beforehand, and ours are refused for nothing else.
     text = str(message)
-    return (OutOfMemoryError if text.startswith(("OOM ", "EXECABORT ")) else ReplyError)(text)
+    if text.startswith(ELSEWHERE):
+        return NotTheMaster(text)
+    return (OutOfMemoryError if text.startswith("OOM ") else ReplyError)(text)
 
 
 async def in_one_step(link: Commands, *commands: Command) -> list[Any]:

@@ -1,73 +1,54 @@
-"""Redis for everything that is not per request: reports of batchers, depths of queues. Through redis-py."""
+"""What is not per request: the reports of the batchers. Over the same connection as the jobs, so that it says whether they pass."""
 
-from typing import cast
-
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.maint_notifications import MaintNotificationsConfig
+import asyncio
+from typing import Any
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
+from autobatch_shared.redis.commands import Command, all_of, expected_shape
+from autobatch_shared.redis.link import RedisLink
 
-TIMEOUT_S = 2.0
-
-
-def connect(url: str) -> "Redis":
-    """Return a client that gives up soon and never repeats a command by itself."""
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=2,
-        timeout=TIMEOUT_S,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        # Both would be asked for at every connection, and refused where the user may do only what it must.
-        driver_info=None,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
-    return Redis.from_pool(pool)
+OUTAGE_MAX_S = 2.0  # a connection that is back within it is no bad health
 
 
 class Control:
-    """Reports and depths of one namespace."""
+    """The reports of one namespace. Each command may be repeated, and is once if the connection broke.
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
-        self._redis = redis
-        self._keys = keys
+    Args:
+        link: Is opened and closed by its owner.
+        keys: The names of the namespace's keys.
+    """
+
+    def __init__(self, link: RedisLink, keys: Keys) -> None:
+        self._link = link
+        self._reports = keys.batchers
 
     async def report(self, batcher: str, status: BatcherStatus) -> None:
         """Publish what a batcher is doing."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.hset(self._keys.batchers, batcher, encode(status))
-                pipe.pexpire(self._keys.batchers, REPORTS_TTL_MS)
-                await pipe.execute()
-        except (RedisError, OSError) as exc:
-            raise QueueUnavailable from exc
+        await self._execute(
+            ("HSET", self._reports, batcher, encode(status)), ("PEXPIRE", self._reports, REPORTS_TTL_MS)
+        )
 
     async def sign_off(self, batcher: str) -> None:
         """Take a batcher that stops out of the reports."""
-        try:
-            await self._redis.hdel(self._keys.batchers, batcher)
-        except (RedisError, OSError) as exc:
-            raise QueueUnavailable from exc
+        await self._execute(("HDEL", self._reports, batcher))
 
     async def fleet(self) -> Fleet:
         """Return the batchers that reported lately."""
-        try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                pipe.time()
-                pipe.hgetall(self._keys.batchers)
-                (seconds, micros), reports = cast(
-                    "tuple[tuple[int, int], dict[bytes, bytes]]", tuple(await pipe.execute())
-                )
-        except (RedisError, OSError) as exc:
-            raise QueueUnavailable from exc
-        return Fleet(reports.values(), seconds * 1000 + micros // 1000)
+        now, reports = await self._execute(("TIME",), ("HGETALL", self._reports))
+        with expected_shape:
+            seconds, micros = now
+            return Fleet(all_of(bytes, reports[1::2]), int(seconds) * 1000 + int(micros) // 1000)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._redis.aclose()
+    async def _execute(self, *commands: Command) -> list[Any]:
+        """Return the replies; wait out a connection that breaks."""
+        try:
+            return await self._once(commands)
+        except QueueUnavailable:
+            if not await self._link.wait_connected(OUTAGE_MAX_S):
+                raise
+        return await self._once(commands)
+
+    async def _once(self, commands: tuple[Command, ...]) -> list[Any]:
+        return await asyncio.gather(*[self._link.execute(*command) for command in commands])

@@ -20,8 +20,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autobatch_shared.settings.choices import DIALECTS, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
+from autobatch_shared.settings.redis_urls import check_redis_url
 
-REDIS_SCHEMES = ("redis", "rediss", "unix")
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
 if TYPE_CHECKING:  # the words of a table, which a type checker cannot know
@@ -39,9 +39,7 @@ def _names(setting: str) -> AliasChoices:
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    parts = _split(value.get_secret_value())
-    if parts.scheme not in REDIS_SCHEMES:
-        raise ValueError("must start with redis://, rediss:// or unix://")
+    check_redis_url(_split(value.get_secret_value()))
     return value
 
 
@@ -58,7 +56,9 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         rest = parts.path + parts.query + parts.fragment
-        is_whole = (parts.port or 0) >= 0 and (parts.scheme == "unix" or "@" not in rest)
+        servers = parts.netloc.rpartition("@")[2].split(",")
+        has_ports = all((SplitResult("", server, "", "", "").port or 0) >= 0 for server in servers)
+        is_whole = has_ports and (parts.scheme == "unix" or "@" not in rest)
     except ValueError:  # its message has a piece of the URL
         is_whole = False
     if not is_whole:
@@ -131,6 +131,12 @@ class CommonSettings(BaseSettings):
         le=500_000_000,
         description="bytes in one request body, and in one upstream call, as in TEI",
     )
+    answer_limit: int = Field(
+        100_000_000,
+        ge=1_000,
+        le=2_000_000_000,
+        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
+    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -143,7 +149,8 @@ class QueueSettings(CommonSettings):
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="also `rediss://` (TLS; `?ssl_ca_certs=FILE`) and `unix://`; Redis or Valkey, 7.0 or newer",
+        description="also `rediss://` (TLS; `?ssl_ca_certs=FILE`) and `unix://`; `redis+sentinel://host1:26379,host2/service` "
+        "and `redis+cluster://host1:6379,host2`, or `rediss+...`; Redis or Valkey, 7.0 or newer",
     )
     namespace: str = Field(
         "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
@@ -196,6 +203,13 @@ class ProxySettings(QueueSettings):
         ge=10,
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
+    )
+    stop_delay_ms: int = Field(
+        0,
+        ge=0,
+        le=600_000,
+        description="after SIGTERM, the time during which workers still accept requests while `/ready` is 503, so that "
+        "a load balancer forgets them first",
     )
     api_keys: Annotated[SecretStr, AfterValidator(_api_keys)] | None = Field(
         None,
@@ -269,6 +283,13 @@ class BatcherSettings(QueueSettings):
     )
     upstream_attempts: int = Field(
         3, ge=1, le=10, description="attempts for a call that fails because of an outage, the first included"
+    )
+    upstream_patience_ms: int = Field(
+        10_000,
+        ge=0,
+        le=600_000,
+        description="how long requests wait, within their deadlines, for an upstream that is unavailable; after that they get "
+        "503 at once until it is back",
     )
     lease_ms: int = Field(
         2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"

@@ -227,6 +227,8 @@ class Caller:
         try:
             answer = await upstream.call(call.post, timeout_s)
             code = answer.status
+            if answer.was_sent_again:
+                self._metrics.sent_again.inc()
         finally:
             ended_s = loop.time()
             self._metrics.upstream_calls.labels(code).inc()

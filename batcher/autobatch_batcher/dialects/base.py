@@ -47,6 +47,8 @@ class Answer:
 
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
+        was_connected: Whether a connection was made for the call: what listens there may be another process than before.
+        was_sent_again: Whether the call was sent twice, because a kept connection had ended.
     """
 
     status: int
@@ -54,6 +56,8 @@ class Answer:
     body: bytes
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
+    was_connected: bool = False
+    was_sent_again: bool = False
 
 
 class Condition(Enum):

@@ -1,15 +1,68 @@
-"""One upstream over HTTP. aiohttp's exceptions end here."""
+"""One upstream over HTTP: one call, sent again only where the upstream cannot have read it. aiohttp's exceptions end here."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+import errno
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import aiohttp
 
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_shared.contract.call_headers import MEASURES
-from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 
 PROBE_TIMEOUT_S = 3.0
+CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
+DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
+KEEPALIVE_S = 15  # below what servers usually keep an idle connection
+ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
+
+
+@dataclass(slots=True)
+class _Connection:
+    """The connection of one call."""
+
+    is_reused: bool = False
+
+
+@asynccontextmanager
+async def open_sessions() -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
+    """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call."""
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_reuse)
+    async with (
+        _session(
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=DNS_TTL_S), tracing
+        ) as usual,
+        _session(aiohttp.TCPConnector(limit=0, force_close=True, ttl_dns_cache=DNS_TTL_S)) as fresh,
+    ):
+        yield usual, fresh
+
+
+def _session(connector: aiohttp.TCPConnector, *traces: aiohttp.TraceConfig) -> aiohttp.ClientSession:
+    # For the answer every call has a timeout of its own.
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_MAX_S),
+        cookie_jar=aiohttp.DummyCookieJar(),  # an upstream must not recognise its callers
+        trace_configs=list(traces),
+    )
+
+
+async def _note_reuse(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceConnectionReuseconnParams
+) -> None:
+    if isinstance(connection := context.trace_request_ctx, _Connection):
+        connection.is_reused = True
 
 
 class HttpClient:
@@ -19,49 +72,110 @@ class HttpClient:
         session: The HTTP session that all upstreams of this process share.
         url: The upstream's URL without a trailing slash.
         api_key: Is sent as a bearer token; None: no token is sent.
+        fresh: Another one, which reuses no connection; None: no call is sent again.
+        answer_bytes_max: The most bytes of an answer's body.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, api_key: str | None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        url: str,
+        api_key: str | None,
+        *,
+        fresh: aiohttp.ClientSession | None = None,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> None:
         self._session = session
+        self._fresh = fresh
         self._url = url
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._answer_bytes_max = answer_bytes_max
 
     async def send(self, post: Post, timeout_s: float) -> Answer:
         """Make one call.
+
+        A kept connection that ends before any byte of the answer is most likely one that the upstream closed, because it
+        had been idle, just as the call came. Then the call is sent once more, on a new connection.
 
         Raises:
             UpstreamUnavailable: It could not be reached, within the session's time for that.
             UpstreamBroken: It hung up on the call.
             UpstreamTimeout: No whole answer within `timeout_s` seconds.
+            UpstreamProtocolError: The answer is too large.
         """
-        content_type = post.content_type
-        headers = self._headers | {"Content-Type": content_type} if content_type is not None else self._headers
+        connection = _Connection()
         try:
             async with asyncio.timeout(timeout_s):
-                request = self._session.post(
-                    self._url + post.path,
-                    data=post.body,
-                    headers=headers,
-                    allow_redirects=False,  # bodies go where we were told to send them, and nowhere else
-                    skip_auto_headers=("Accept-Encoding",)
-                    if content_type is not None
-                    else ("Accept-Encoding", "Content-Type"),
-                )
-                async with request as response:
-                    said = response.headers
-                    return Answer(
-                        response.status,
-                        said.get("Content-Type", ""),
-                        await response.read(),
-                        said.get("Retry-After"),
-                        {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
-                    )
+                try:
+                    return await self._send(self._session, post, connection)
+                except aiohttp.ClientError as exc:
+                    if self._fresh is None or not (connection.is_reused and _ended_unanswered(exc)):
+                        raise
+                return await self._send_again(self._fresh, post)
         except aiohttp.ConnectionTimeoutError as exc:
-            raise UpstreamUnavailable from exc
+            raise _fault(UpstreamUnavailable, exc) from exc
         except TimeoutError as exc:
-            raise UpstreamTimeout from exc
+            raise _fault(UpstreamTimeout, exc) from exc
         except (aiohttp.ClientError, OSError) as exc:
-            raise (UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken) from exc
+            kind = UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken
+            raise _fault(kind, exc) from exc
+
+    async def _send_again(self, fresh: aiohttp.ClientSession, post: Post) -> Answer:
+        """Send a call on a new connection, of which the kept one has told nothing.
+
+        Raises:
+            UpstreamBroken: It cannot be reached any more: so it was not only a connection that ended.
+        """
+        try:
+            return await self._send(fresh, post, None)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
+            raise _fault(UpstreamBroken, exc) from exc
+
+    async def _send(self, session: aiohttp.ClientSession, post: Post, connection: _Connection | None) -> Answer:
+        content_type = post.content_type
+        request = session.post(
+            self._url + post.path,
+            data=post.body,
+            headers=self._headers | {"Content-Type": content_type} if content_type is not None else self._headers,
+            allow_redirects=False,  # bodies go where we were told to send them, and nowhere else
+            skip_auto_headers=("Accept-Encoding",) if content_type is not None else ("Accept-Encoding", "Content-Type"),
+            trace_request_ctx=connection,
+        )
+        async with request as response:
+            said = response.headers
+            return Answer(
+                response.status,
+                said.get("Content-Type", ""),
+                await self._read(response),
+                said.get("Retry-After"),
+                {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
+                was_connected=connection is None or not connection.is_reused,
+                was_sent_again=connection is None,
+            )
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body up to the limit.
+
+        Raises:
+            UpstreamProtocolError: It is longer; the connection is closed.
+        """
+        bytes_max = self._answer_bytes_max
+        length = response.content_length
+        if length is not None and length <= bytes_max and "Content-Encoding" not in response.headers:
+            return await response.read()
+        pieces, got_bytes = [], 0
+        if length is None or length <= bytes_max:
+            async for piece in response.content.iter_any():
+                pieces.append(piece)
+                got_bytes += len(piece)
+                if got_bytes > bytes_max:
+                    break
+            else:
+                return b"".join(pieces)
+        response.close()
+        raise _because(
+            UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes"), "answer too large"
+        )
 
     def get(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         """Ask what it says at a path; whatever goes wrong is aiohttp's to raise, and a probe's to survive."""
@@ -84,3 +198,39 @@ class HttpClient:
             return True
         except (aiohttp.ClientError, OSError):
             return False
+
+
+def cause_of(exc: BaseException) -> str:
+    """Return what went wrong on a connection, in words for a log that have nothing of what was sent on it."""
+    said = "closed before an answer"
+    if isinstance(exc, aiohttp.ClientConnectorDNSError):
+        said = f"dns: {exc.host}: {exc.os_error.strerror or 'cannot be resolved'}"
+    elif isinstance(exc, (aiohttp.ClientSSLError, ssl.SSLError)):
+        said = f"tls: {exc.certificate_error if isinstance(exc, aiohttp.ClientConnectorCertificateError) else exc.strerror}"
+    elif isinstance(exc, aiohttp.ConnectionTimeoutError):
+        said = "ETIMEDOUT"
+    elif isinstance(exc, TimeoutError):
+        said = "no answer in time"
+    elif isinstance(exc, aiohttp.ClientPayloadError):
+        said = "closed in mid-answer"
+    elif isinstance(exc, OSError) and exc.errno is not None:
+        said = errno.errorcode.get(exc.errno, f"errno {exc.errno}")
+    elif not isinstance(exc, aiohttp.ServerDisconnectedError):
+        said = type(exc).__name__
+    return said
+
+
+def _ended_unanswered(exc: aiohttp.ClientError) -> bool:
+    """Whether a connection ended before any byte of the answer."""
+    if isinstance(exc, aiohttp.ServerDisconnectedError):
+        return isinstance(exc.message, str)  # else it is the part of the answer's head that came
+    return isinstance(exc, aiohttp.ClientOSError) and not isinstance(exc, aiohttp.ClientConnectorError)
+
+
+def _fault(kind: type[UpstreamError], exc: BaseException) -> UpstreamError:
+    return _because(kind(), cause_of(exc))
+
+
+def _because(error: UpstreamError, cause: str) -> UpstreamError:
+    error.cause = cause
+    return error

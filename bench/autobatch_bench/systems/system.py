@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 
 from autobatch_bench.load.traffic import Endpoint
 from autobatch_bench.systems.process_stats import children
-from autobatch_console.up import nginx_files, ports
+from autobatch_console.preflight import ports
+from autobatch_console.up import nginx_files
 from autobatch_console.up.programs import find_nginx, find_redis, search_path
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of

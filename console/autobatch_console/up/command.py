@@ -16,15 +16,16 @@ from typing import Annotated
 
 import typer
 
+from autobatch_console.preflight import ports
+from autobatch_console.preflight.diagnoses import faults_of, warnings_of
 from autobatch_console.supervising import running
 from autobatch_console.supervising.running import Running
 from autobatch_console.supervising.supervisor import StartError, Supervisor
-from autobatch_console.up import nginx_files, ports, programs, run_folder, start_plan
+from autobatch_console.up import nginx_files, programs, run_folder, start_plan, survey
 from autobatch_console.up.parts import Part, StartPlan
 from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
-from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import remarks_of
 
@@ -60,12 +61,17 @@ def command(
         _check(settings)
         with run_folder.opened(run_dir, workers) as folder:
             made = _prepare(settings, flags_as_environment(ctx.args), folder, workers, verbose=verbose)
+            _preflight(settings, report)
             up = Up(made, folder, report, verbose=verbose)
             status = asyncio.run(up.run(start_timeout))
-    except (ports.PortError, run_folder.RunFolderError, programs.NotFoundError) as error:
+    except (PreflightError, ports.PortError, run_folder.RunFolderError, programs.NotFoundError) as error:
         sys.stderr.write(f"autobatch: {error}\n")
         status = 1
     raise typer.Exit(status)
+
+
+class PreflightError(Exception):
+    """Something that the settings name cannot be used; the text says what, a line each."""
 
 
 class Up:
@@ -149,12 +155,21 @@ def _check(settings: UpSettings) -> None:
     ports.check(settings.host, settings.port)
 
 
+def _preflight(settings: UpSettings, report: ProgressReport) -> None:
+    """Ask what the settings name, say what has to be waited for, and refuse what cannot work."""
+    diagnoses = asyncio.run(survey.look_around(settings))
+    if faults := faults_of(diagnoses):
+        raise PreflightError("\nautobatch: ".join(faults))
+    for warning in warnings_of(diagnoses):
+        report.say(f"  {warning}")
+
+
 def _prepare(
     settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool
 ) -> StartPlan:
     """Inspect the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
-    redis = _redis_to_start(settings, path)
+    redis = survey.redis_to_start(settings, path)
     shutil.rmtree(start_plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
     start_plan.metrics_folder(folder.path).mkdir()
     prefix = folder.path / "nginx"
@@ -184,24 +199,6 @@ def _prepare(
         ),
     )
     return replace(made, notes=(*remarks_of(settings), *(f"nginx: {fault}" for fault in faults), *made.notes))
-
-
-def _redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
-    """Return the Redis to start, if the settings name none.
-
-    Raises:
-        NotFoundError: Names everything that is missing on this machine, including the embedder's packages.
-    """
-    redis, missing = None, []
-    try:
-        redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
-    except programs.NotFoundError as error:
-        missing.append(str(error))
-    if not settings.inference_url and (sentence := missing_for_embedder(settings.embedder_model_dir)):
-        missing.append(sentence)
-    if missing:
-        raise programs.NotFoundError("\n".join(missing))
-    return redis
 
 
 def _cores() -> int:

@@ -38,6 +38,7 @@ def listen_conf(host: str, port: int, *, payload_limit: int, request_timeout_ms:
         f"listen {address}:{port} backlog=4096;\n"
         f"client_max_body_size {payload_limit + BODY_SPARE_BYTES};\n"
         f"proxy_read_timeout {request_timeout_ms + TIMEOUT_SPARE_MS}ms;\n"
+        f"proxy_next_upstream_timeout {request_timeout_ms}ms;\n"
         f'access_log "{access_log}" access buffer=64k flush=1s;\n'
     )
 

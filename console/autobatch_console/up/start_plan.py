@@ -125,7 +125,7 @@ def _batcher(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> 
 
 def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> list[tuple[Part, ...]]:
     """The workers and nginx, or the workers alone on the public port."""
-    grace_s = settings.request_timeout_ms / 1000 + STOP_SPARE_S
+    grace_s = (settings.request_timeout_ms + settings.stop_delay_ms) / 1000 + STOP_SPARE_S
     public = Ready("http", host=reachable(settings.host), port=settings.port)
     address = _url(settings.host, settings.port)
     if machine.nginx is None:

@@ -9,6 +9,7 @@ from aiohttp import web
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
+from autobatch_proxy.http.readiness import Readiness
 from autobatch_proxy.metrics import CONTENT_TYPE, WorkerMetrics
 from autobatch_proxy.queue.client import QueueClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
@@ -22,6 +23,7 @@ class FleetRoutes:
     """The handlers of these pages in one worker.
 
     Args:
+        readiness: Knows whether requests should be sent to this worker.
         take: Brings this worker's numbers into the metrics.
         request_inputs_max: The most inputs that one request may have.
     """
@@ -31,12 +33,14 @@ class FleetRoutes:
         client: QueueClient,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
+        readiness: Readiness,
         take: Callable[[], None],
         request_inputs_max: int,
     ) -> None:
         self._client = client
         self._watcher = watcher
         self._metrics = metrics
+        self._readiness = readiness
         self._take = take
         self._request_inputs_max = request_inputs_max
         self._started_s = int(time.time())
@@ -46,10 +50,22 @@ class FleetRoutes:
         return web.Response() if self._is_healthy else web.Response(status=503, body=UNHEALTHY, headers=JSON)
 
     async def ready(self, _request: web.Request) -> web.Response:
-        """The same as Weaviate asks for it."""
-        return web.Response(status=204 if self._is_healthy else 503)
+        """200 when requests should be sent to this worker; the upstreams' health is `/health`."""
+        obstacle = self._readiness.obstacle
+        if not obstacle:
+            return web.Response()
+        body = _encode({"error": obstacle, "error_type": "Unhealthy"})
+        return web.Response(status=503, body=body, headers=JSON)
 
     async def live(self, _request: web.Request) -> web.Response:
+        """200: this worker's event loop runs."""
+        return web.Response()
+
+    async def weaviate_ready(self, _request: web.Request) -> web.Response:
+        """Health, as Weaviate asks for it."""
+        return web.Response(status=204 if self._is_healthy else 503)
+
+    async def weaviate_live(self, _request: web.Request) -> web.Response:
         """204: this worker answers."""
         return web.Response(status=204)
 

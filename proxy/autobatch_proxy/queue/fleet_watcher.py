@@ -48,7 +48,6 @@ class FleetWatcher:
     async def close(self) -> None:
         """Stop looking."""
         await self._looking.close()
-        await self._control.close()
 
     async def _look(self) -> float:
         was_healthy = self.fleet.is_healthy

@@ -2,9 +2,12 @@
 
 1. What cannot be read as a request gets a status without a body, and the connection ends, as TEI's own server does it.
 2. What fails beside the routes is an error of ours, in TEI's shape.
+3. A connection knows since when it is idle: from the end of its last answer, whoever looks and when.
 """
 
+from asyncio import BaseTransport, Transport
 from http import HTTPStatus
+from typing import cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
@@ -18,7 +21,40 @@ from autobatch_shared.contract.errors import AutobatchError
 
 
 class Connection(RequestHandler):
-    """One connection."""
+    """One connection.
+
+    Attributes:
+        idle_since_s: When its last answer was written, or it was made; on the loop's clock.
+    """
+
+    idle_since_s = 0.0
+    _wire: Transport | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        """Note the time, and the transport: aiohttp forgets it before everything has been read."""
+        super().connection_made(transport)
+        self._wire = cast("Transport", transport)
+        self.idle_since_s = self._loop.time()
+
+    def log_access(self, request: BaseRequest, response: web.StreamResponse, time: float | None) -> None:
+        """Note the time: aiohttp calls this at the end of every answer."""
+        super().log_access(request, response, time)
+        self.idle_since_s = self._loop.time()
+
+    @property
+    def is_computing(self) -> bool:
+        """Whether a handler has its request."""
+        return self._current_request is not None  # not public, and nothing public says it
+
+    @property
+    def unread_bytes(self) -> int:
+        """How many bytes of its answers the kernel has not taken."""
+        return 0 if self._wire is None else self._wire.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """End it, without the rest of its answer."""
+        if self._wire is not None:
+            self._wire.abort()
 
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -67,6 +103,11 @@ class Refusal(web.StreamResponse):
 
 class Runner(web.AppRunner):
     """An application on such connections."""
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that it has now."""
+        return [] if self.server is None else cast("list[Connection]", self.server.connections)
 
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()

@@ -1,44 +1,56 @@
-"""Close idle connections: aiohttp closes only those that wait for their next request.
+"""End connections whose client does not read its answer: aiohttp ends only those that wait for their next request.
 
-A client that connects and sends nothing, never finishes its head or does not read its answer would hold its place for
-ever. nginx closes such connections sooner; this is for clients that reach a worker without it.
+aiohttp closes a connection between two requests, and one whose head is not complete, some seconds after the end of the
+last request. What it has written then waits in the kernel and in the transport, for as long as the client likes. nginx
+ends such connections sooner; this is for clients that reach a worker without it.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from aiohttp.web_protocol import RequestHandler
+from autobatch_proxy.server.connections import Connection
 
 PATIENCE_S = 90.0  # above the 75 s that a connection may be idle between two requests, which is aiohttp's to end
 
 
+class _Seen(NamedTuple):
+    """A connection at a look: how many bytes wait to be read by its client, and since when it is not one less."""
+
+    unread_bytes: int
+    since_s: float
+
+
 class IdleConnections:
-    """Closes the idle connections of one server.
+    """Ends the idle connections of one server.
 
     Args:
         connections: Returns all connections that the server has now.
-        patience_s: Seconds that a connection may have no request that is worked on.
+        patience_s: Seconds since the last answer was written and since the client last read some of it.
     """
 
-    def __init__(self, connections: Callable[[], Iterable[RequestHandler]], patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, connections: Callable[[], Iterable[Connection]], patience_s: float = PATIENCE_S) -> None:
         self._connections = connections
         self._patience_s = patience_s
-        self._idle_since_s: dict[RequestHandler, float] = {}
+        self._seen: dict[Connection, _Seen] = {}
 
     def close_old(self, now_s: float) -> None:
-        """Close those that had no request at any look for so long; `now_s` is on a monotonic clock."""
-        before, self._idle_since_s = self._idle_since_s, {}
+        """End those that were idle for so long; `now_s` is on the loop's clock."""
+        before, self._seen = self._seen, {}
         for connection in self._connections():
-            # Not public, and nothing public says whether a request is being answered.
-            if connection._current_request is not None or connection.transport is None:  # noqa: SLF001
+            if connection.is_computing:
                 continue
-            since_s = before.get(connection, now_s)
+            unread_bytes = connection.unread_bytes
+            seen = before.get(connection)
+            if seen is None or unread_bytes != seen.unread_bytes:
+                seen = _Seen(unread_bytes, now_s if unread_bytes else connection.idle_since_s)
+            since_s = max(seen.since_s, connection.idle_since_s)
             if now_s - since_s < self._patience_s:
-                self._idle_since_s[connection] = since_s
+                self._seen[connection] = seen
             else:
-                connection.transport.abort()
+                connection.abort()
 
     async def watch(self) -> float:
-        """Close old ones now; return when to look again, in seconds."""
+        """End old ones now; return when to look again, in seconds."""
         self.close_old(asyncio.get_running_loop().time())
         return self._patience_s / 4

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from autobatch_bench.checking.oracle import answer, row
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
@@ -323,7 +323,7 @@ async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream
 
 async def test_a_job_that_two_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
     async with open_house(redis_url) as house, AsyncExitStack() as stack:
-        link = RedisLink(Address.from_url(redis_url), "test")
+        link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
         link.start()
         stack.push_async_callback(link.close)
         await link.wait_connected(5)

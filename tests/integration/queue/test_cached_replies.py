@@ -14,8 +14,8 @@ from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.count import Count
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.result_cache import CacheCounts, ResultCache
 from tests.support.waiting import wait_until
 
@@ -74,7 +74,7 @@ class Cached:
 
 @pytest.fixture
 async def cached(redis_url: str) -> AsyncIterator[Cached]:
-    link = RedisLink(Address.from_url(redis_url), "cache")
+    link = RedisLink(Master.from_url(redis_url, Keys("house")), "cache")
     link.start()
     assert await link.wait_connected(5)
     found = Cached(link)

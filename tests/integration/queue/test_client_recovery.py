@@ -9,9 +9,9 @@ from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.count import Count
-from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.control import Control, connect
+from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.support.clerk import open_clerk
 
@@ -31,9 +31,11 @@ class Interrupted(WorkerQueue):
 
 async def test_a_reply_that_comes_while_missed_ones_are_fetched_is_not_thrown_away(redis_url: str) -> None:
     worker = new_worker_id()
-    link, inbox_link = (RedisLink(Address.from_url(redis_url), f"{worker}-{use}") for use in ("commands", "inbox"))
+    link, inbox_link = (
+        RedisLink(Master.from_url(redis_url, Keys("house")), f"{worker}-{use}") for use in ("commands", "inbox")
+    )
     queue = Interrupted(link, inbox_link, Keys("house"), worker)
-    watcher = FleetWatcher(Control(connect(redis_url), Keys("house")), inputs_max=32, per_token=4)
+    watcher = FleetWatcher(Control(link, Keys("house")), inputs_max=32, per_token=4)
     counts = QueueCounts(Count(), Count(), Count())
     client = QueueClient(queue, link, inbox_link, worker, 1000, watcher, counts)
     async with open_clerk(redis_url) as clerk:

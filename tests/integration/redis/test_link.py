@@ -10,9 +10,11 @@ import trustme
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import ReplyError, in_one_step
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -21,7 +23,7 @@ Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 @asynccontextmanager
 async def linked(url: str, silence_max_s: float = 5.0) -> AsyncIterator[RedisLink]:
-    link = RedisLink(Address.from_url(url), "test", silence_max_s)
+    link = RedisLink(Master.from_url(url, Keys("test")), "test", silence_max_s)
     link.start()
     try:
         yield link
@@ -35,6 +37,13 @@ async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> Asyn
     server = await asyncio.start_server(handler, "127.0.0.1", 0, ssl=tls)
     async with server:
         yield server.sockets[0].getsockname()[1]
+
+
+async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Accept the connection's name, and the question whether this is the master."""
+    for reply in (b"+OK\r\n", b":0\r\n"):
+        await reader.read(1000)
+        writer.write(reply)
 
 
 def relay_to(server: RedisServer) -> Handler:
@@ -117,8 +126,7 @@ async def test_a_silent_peer_is_given_up() -> None:
     """A black hole in the network must not hold requests for ever."""
 
     async def answers_the_greeting_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1000)
-        writer.write(b"+OK\r\n")
+        await greet(reader, writer)
         await reader.read()
         writer.close()
 
@@ -222,8 +230,7 @@ async def test_a_reply_that_cannot_be_read_ends_the_connection_and_not_the_link(
 
     async def speaks_nonsense_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         connections.append(writer)
-        await reader.read(1000)
-        writer.write(b"+OK\r\n")
+        await greet(reader, writer)
         await reader.read(1000)
         writer.write(said if len(connections) == 1 else b"+PONG\r\n")
         await reader.read()

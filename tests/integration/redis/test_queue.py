@@ -13,10 +13,10 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command, Commands, ReplyError, Script
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
@@ -66,7 +66,7 @@ async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> As
 @asynccontextmanager
 async def linked(url: str, admin_url: str) -> AsyncIterator[QueueEnds]:
     async with AsyncExitStack() as stack:
-        links = [RedisLink(Address.from_url(url), name) for name in ("commands", "blocking")]
+        links = [RedisLink(Master.from_url(url, KEYS), name) for name in ("commands", "blocking")]
         for link in links:
             link.start()
             stack.push_async_callback(link.close)

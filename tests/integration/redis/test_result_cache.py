@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.count import Count
-from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import Commands
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.result_cache import DROPS_MAX, ENTRY_BYTES, CacheCounts, ResultCache, sealed
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
@@ -84,7 +84,7 @@ async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> As
         await fake.aclose()
         return
     async with used_cleanly(shared_redis) as url, AsyncExitStack() as stack:
-        link = RedisLink(Address.from_url(url), "cache")
+        link = RedisLink(Master.from_url(url, KEYS), "cache")
         link.start()
         stack.push_async_callback(link.close)
         assert await link.wait_connected(5)
@@ -279,7 +279,7 @@ async def test_what_redis_refuses_is_logged_once_and_raises_nothing(
 
 async def test_without_redis_everything_is_a_miss(own_redis: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """And once it is back, so is the cache; each outage is logged once."""
-    link = RedisLink(Address.from_url(own_redis.url), "cache")
+    link = RedisLink(Master.from_url(own_redis.url, KEYS), "cache")
     cache = ResultCache(link, KEYS, new_counts(), ttl_s=60, bytes_max=1_000_000)
     link.start()
     try:

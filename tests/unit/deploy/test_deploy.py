@@ -77,13 +77,25 @@ def test_every_container_has_probes_and_limits_and_no_privileges(deployment: Man
         }
 
 
-@pytest.mark.parametrize("name", ["proxy", "batcher", "nginx"])
-def test_readiness_asks_for_health_and_liveness_for_the_process(name: str) -> None:
-    """A liveness probe that asks Redis would restart every worker while Redis is unavailable."""
+@pytest.mark.parametrize(
+    ("name", "ready", "live"),
+    [
+        ("proxy", "/ready", "/live"),
+        ("batcher", "/health", "/live"),  # no client reaches it: a rollout waits until it can call its upstream
+        ("nginx", "/nginx/live", "/nginx/live"),
+    ],
+)
+def test_no_outage_of_the_upstream_takes_a_pod_out_of_its_service(name: str, ready: str, live: str) -> None:
+    """Nor restarts it. Liveness is a route: a process that hangs still accepts TCP connections."""
     (deployment,) = (each for each in manifests() if each["kind"] == "Deployment" and each["metadata"]["name"] == name)
     (container,) = containers(deployment)
-    assert container["readinessProbe"]["httpGet"]["path"] == "/health"
-    assert container["livenessProbe"].keys() & {"tcpSocket", "httpGet", "exec"} == {"tcpSocket"}
+    assert container["readinessProbe"]["httpGet"]["path"] == ready
+    assert container["livenessProbe"]["httpGet"]["path"] == live
+
+
+def test_the_route_of_nginxs_own_probes_is_there() -> None:
+    for place in ("nginx/compose", "deploy/kubernetes/nginx"):
+        assert "location = /nginx/live { " in (ROOT / place / "listen.conf").read_text()
 
 
 def test_pods_have_the_time_to_finish() -> None:

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.control import connect
 from autobatch_shared.settings.definitions import (
     PROCESSES,
     BatcherSettings,
@@ -93,9 +92,8 @@ def test_the_secrets_are_there_for_those_who_need_them(monkeypatch: pytest.Monke
 
 def test_what_is_made_of_an_address_is_printed_without_secrets() -> None:
     url = f"redis://user:{SECRET}@h:1/0"
-    address, client = Address.from_url(url), connect(url)
+    address = Address.from_url(url)
     assert SECRET not in printed(address)
-    assert SECRET not in printed(client)
     assert address.password == SECRET
 
 

@@ -24,6 +24,7 @@ OTHER_MODEL = "Backend error: Model is not an embedding model"
 class _Response:
     def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.status, self.headers, self._body = status, headers, body
+        self.content_length = len(body)
 
     async def __aenter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ from autobatch_console.up import nginx_files
 LISTEN = """listen {address} backlog=4096;
 client_max_body_size 3048576;
 proxy_read_timeout 40000ms;
+proxy_next_upstream_timeout 30000ms;
 access_log "/run/ab/access.log" access buffer=64k flush=1s;
 """
 

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
-from autobatch_console.up import ports
-from autobatch_console.up.ports import PortError
+from autobatch_console.preflight import ports
+from autobatch_console.preflight.ports import PortError
 
 
 def test_a_port_that_somebody_has_is_refused_with_a_reason() -> None:

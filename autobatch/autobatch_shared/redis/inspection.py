@@ -1,0 +1,169 @@
+"""Look at a Redis before anything relies on it: what it is, whether it lets us in, and whether we may do what we must.
+
+Nothing is changed: the commands are queued in a transaction that is never executed, so Redis checks permissions and no more.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import hiredis
+
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.commands import Command
+
+READ_BYTES = 65_536
+NAME = "autobatch-preflight"
+
+
+@dataclass(frozen=True, slots=True)
+class RedisSeen:
+    """What a server said of itself, and what it refused.
+
+    Attributes:
+        refusal: Its error to who we are or what we ask, such as `WRONGPASS ...`; empty: none.
+        server: Its name in lower case, such as `redis` or `valkey`; empty: it did not say.
+        version: Such as `7.0.15`.
+        role: `master` or `replica`.
+        mode: `standalone`, `cluster` or `sentinel`.
+        refused: The commands that this user may not use on our keys, as `acl.users` names them.
+        memory_max_bytes: Its `maxmemory`, 0: no limit; None: we may not ask.
+        eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
+    """
+
+    refusal: str = ""
+    server: str = ""
+    version: str = ""
+    role: str = ""
+    mode: str = ""
+    refused: tuple[str, ...] = ()
+    memory_max_bytes: int | None = None
+    eviction_policy: str = ""
+
+
+async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSeen:
+    """Ask one server, and close the connection.
+
+    Raises:
+        OSError, EOFError: It cannot be reached, or does not answer within `limit_s` seconds.
+        hiredis.HiredisError: Its answer is not Redis's protocol.
+    """
+    async with asyncio.timeout(limit_s):
+        if address.path:
+            reader, writer = await asyncio.open_unix_connection(address.path)
+        else:
+            reader, writer = await asyncio.open_connection(address.host, address.port, ssl=address.tls)
+        try:
+            return await _inspect(_Dialogue(reader, writer), address, keys)
+        finally:
+            writer.transport.abort()
+
+
+async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> RedisSeen:
+    entry: list[Command] = [("HELLO", 2)]
+    if address.password is not None:
+        entry.insert(0, ("AUTH", *((address.username,) if address.username else ()), address.password))
+    replies = await dialogue.ask(entry)
+    if refusal := next((str(reply) for reply in replies if isinstance(reply, Exception)), ""):
+        return RedisSeen(refusal)
+    hello = replies[-1]
+    said = {_text(name): _text(value) for name, value in zip(hello[::2], hello[1::2], strict=False)}
+    selected, found, memory = await dialogue.ask([("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory")])
+    # NOPERM is one of the commands below.
+    refusal = next(
+        (str(each) for each in (selected, found) if isinstance(each, Exception) and not _is_noperm(each)), ""
+    )
+    needed = needed_commands(keys)
+    _, *queued = await dialogue.ask([("MULTI",), *needed.values()])
+    memory_max, policy = _memory(memory)
+    return RedisSeen(
+        refusal=refusal,
+        server=said.get("server", ""),
+        version=said.get("version", ""),
+        role=said.get("role", ""),
+        mode=said.get("mode", ""),
+        refused=tuple(name for name, reply in zip(needed, queued, strict=True) if _is_noperm(reply)),
+        memory_max_bytes=memory_max,
+        eviction_policy=policy,
+    )
+
+
+def needed_commands(keys: Keys) -> dict[str, Command]:
+    """Return an example of each command that workers and batchers send, by its name in `deploy/redis/users.acl`."""
+    key = keys.epoch
+    return {
+        "ping": ("PING",),
+        "time": ("TIME",),
+        "client|setname": ("CLIENT", "SETNAME", NAME),
+        "eval": ("EVAL", "return 1", 1, key),
+        "evalsha": ("EVALSHA", "0" * 40, 1, key),
+        "get": ("GET", key),
+        "mget": ("MGET", key),
+        "set": ("SET", key, ""),
+        "strlen": ("STRLEN", key),
+        "incrby": ("INCRBY", key, 1),
+        "exists": ("EXISTS", key),
+        "del": ("DEL", key),
+        "unlink": ("UNLINK", key),
+        "pexpire": ("PEXPIRE", key, 1),
+        "pttl": ("PTTL", key),
+        "rpush": ("RPUSH", key, ""),
+        "lpush": ("LPUSH", key, ""),
+        "lpop": ("LPOP", key),
+        "blmpop": ("BLMPOP", 1, 1, key, "LEFT"),
+        "lmove": ("LMOVE", key, key, "LEFT", "LEFT"),
+        "blmove": ("BLMOVE", key, key, "LEFT", "LEFT", 1),
+        "llen": ("LLEN", key),
+        "ltrim": ("LTRIM", key, 0, 0),
+        "hset": ("HSET", key, "", ""),
+        "hdel": ("HDEL", key, ""),
+        "hgetall": ("HGETALL", key),
+        "hlen": ("HLEN", key),
+        "zadd": ("ZADD", key, 0, ""),
+        "zrem": ("ZREM", key, ""),
+        "zcard": ("ZCARD", key),
+        "zscore": ("ZSCORE", key, ""),
+        "zrange": ("ZRANGE", key, 0, 0),
+        "zrangebyscore": ("ZRANGEBYSCORE", key, 0, 0),
+    }
+
+
+def _is_noperm(reply: object) -> bool:
+    return isinstance(reply, Exception) and str(reply).startswith("NOPERM")
+
+
+def _memory(info: object) -> tuple[int | None, str]:
+    """`maxmemory` and its policy, of `INFO memory`."""
+    lines = _text(info).splitlines() if isinstance(info, bytes) else []
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    size = fields.get("maxmemory", "")
+    return int(size) if size.isdigit() else None, fields.get("maxmemory_policy", "")
+
+
+def _text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+class _Dialogue:
+    """Commands and their replies, errors as values."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._replies = hiredis.Reader()
+
+    async def ask(self, commands: list[Command]) -> list[Any]:
+        """Send them in one write; return as many replies."""
+        self._writer.write(b"".join(hiredis.pack_command(command) for command in commands))  # type: ignore[arg-type]
+        replies: list[Any] = []
+        while len(replies) < len(commands):
+            reply = self._replies.gets()
+            if reply is not False:
+                replies.append(reply)
+                continue
+            data = await self._reader.read(READ_BYTES)
+            if not data:
+                raise EOFError
+            self._replies.feed(data)
+        return replies

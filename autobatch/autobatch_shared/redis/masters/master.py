@@ -1,0 +1,121 @@
+"""The server that takes the namespace's writes: found anew for each connection.
+
+Each candidate is asked by a write that changes nothing, a longer life for the epoch's key: a replica refuses it, a node of a
+cluster names the node that has the slot, a server that reads its data in says so.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.keys import EPOCH_TTL_MS, Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.commands import Command, NotTheMaster, ReplyError
+from autobatch_shared.redis.masters.base import MasterFinder
+from autobatch_shared.redis.masters.cluster import ClusterNodes
+from autobatch_shared.redis.masters.fixed import FixedAddress
+from autobatch_shared.redis.masters.sentinel import Sentinels
+from autobatch_shared.redis.session import Session, open_session
+
+CONNECT_TIMEOUT_S = 3.0
+CONNECT_TIMEOUT_OF_MANY_S = 1.0  # an address that has vanished says nothing, and the next may answer
+REDIRECTIONS_MAX = 3  # after a failover a node may name one that has not heard of it yet
+
+#: Of the scheme of REDIS_URL the part after the `+`.
+FINDERS: dict[str, type[MasterFinder]] = {"": FixedAddress, "sentinel": Sentinels, "cluster": ClusterNodes}
+
+Leave = Callable[[], None]
+
+
+class Master:
+    """Connects the links of one process.
+
+    Attributes:
+        links: What to call when the master has moved: each ends the session of one link.
+    """
+
+    def __init__(self, finder: MasterFinder, keys: Keys) -> None:
+        self.links: set[Leave] = set()
+        self._finder = finder
+        self._probe: Command = ("PEXPIRE", keys.epoch, EPOCH_TTL_MS)
+        self._last: Address | None = None
+
+    @classmethod
+    def from_url(cls, url: str, keys: Keys) -> "Master":
+        """Read a REDIS_URL.
+
+        Raises:
+            SettingsError: It cannot be read.
+        """
+        return cls(finder_of(url), keys)
+
+    def moved(self) -> None:
+        """Take note that the master is another server: all links of this process look for it anew."""
+        for leave in list(self.links):
+            leave()
+
+    async def connect(self, name: str, silence_max_s: float) -> Session:
+        """Return a session with the first candidate that takes writes; as `open_session`.
+
+        Raises:
+            OSError, QueueUnavailable: There is none now.
+        """
+        candidates = await self._finder.candidates(self._last)
+        timeout_s = CONNECT_TIMEOUT_S if len(candidates) == 1 else CONNECT_TIMEOUT_OF_MANY_S
+        errors: list[Exception] = []
+        for candidate in candidates:
+            try:
+                return await self._enter(candidate, timeout_s, name, silence_max_s)
+            except (OSError, QueueUnavailable) as error:
+                errors.append(error)
+        if len(errors) == 1:
+            raise errors[0]
+        tried = (f"{address!r}: {error!r}" for address, error in zip(candidates, errors, strict=True))
+        raise QueueUnavailable(f"None of these is the master: {', '.join(tried)}")
+
+    async def _enter(self, address: Address, timeout_s: float, name: str, silence_max_s: float) -> Session:
+        """Connect to a server, or to the node that it names."""
+        for _ in range(REDIRECTIONS_MAX + 1):
+            async with asyncio.timeout(timeout_s):
+                session = await open_session(address, name, silence_max_s)
+                try:
+                    await self._ask(session)
+                except BaseException as error:
+                    session.abort()
+                    moved_to = redirection(error)
+                    if moved_to is None:
+                        raise
+                    host, port = moved_to
+                    address = address.at(host or address.host, port)
+                else:
+                    self._last = address
+                    return session
+        raise QueueUnavailable(f"The nodes name one another, at last {address!r}")
+
+    async def _ask(self, session: Session) -> None:
+        """Return if the server takes writes; other refusals, such as that of a full disk, are each command's to report."""
+        try:
+            await session.execute(self._probe)
+        except NotTheMaster:
+            raise
+        except ReplyError:
+            return
+
+
+def finder_of(url: str) -> MasterFinder:
+    """Return what finds the master of a REDIS_URL.
+
+    Raises:
+        SettingsError: It cannot be read.
+    """
+    kind = url.partition("://")[0].partition("+")[2]
+    return FINDERS[kind].from_url(url)
+
+
+def redirection(error: BaseException) -> tuple[str, int] | None:
+    """Return the host and port of a `MOVED <slot> <host>:<port>`; the host is empty if it is that of the node asked."""
+    words = str(error).split()
+    if not isinstance(error, NotTheMaster) or len(words) != 3 or words[0] != "MOVED":
+        return None
+    host, _, port = words[2].rpartition(":")
+    return (host, int(port)) if port.isdecimal() else None

@@ -1,0 +1,97 @@
+"""Why a server could not be asked: an exception becomes a kind, and a kind a sentence. Pure."""
+
+import errno
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+FaultKind = Literal[
+    "unresolved", "refused", "silent", "unreachable", "untrusted", "no_tls", "hung_up", "missing", "denied", "other"
+]
+
+_BY_ERRNO: dict[int, FaultKind] = {
+    errno.ECONNREFUSED: "refused",
+    errno.ETIMEDOUT: "silent",
+    errno.EHOSTUNREACH: "unreachable",
+    errno.ENETUNREACH: "unreachable",
+    errno.ECONNRESET: "hung_up",
+    errno.EPIPE: "hung_up",
+    errno.ENOENT: "missing",
+    errno.EACCES: "denied",
+    errno.EPERM: "denied",
+}
+_NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH")
+_SENTENCES: dict[FaultKind, str] = {
+    "unresolved": "the name of {place} cannot be resolved ({detail})",
+    "refused": "{place} refuses connections, nothing listens there ({detail})",
+    "silent": "{place} does not answer ({detail})",
+    "unreachable": "{place} cannot be reached ({detail})",
+    "untrusted": "TLS with {place} fails: {detail}",
+    "no_tls": "TLS with {place} fails: it does not speak TLS ({detail})",
+    "hung_up": "{place} closes the connection without an answer ({detail})",
+    "missing": "{place} does not exist ({detail})",
+    "denied": "{place} may not be opened ({detail})",
+    "other": "{place} cannot be asked ({detail})",
+}
+
+
+class ConnectionFault(NamedTuple):
+    """Why there was no answer.
+
+    Attributes:
+        kind: What decides which advice helps.
+        detail: The name of the errno, or the words of TLS or of the resolver.
+    """
+
+    kind: FaultKind
+    detail: str
+
+    def sentence(self, place: str) -> str:
+        """Return what happened to the server at `place`."""
+        return _SENTENCES[self.kind].format(place=place, detail=self.detail)
+
+
+def fault_of(error: BaseException) -> ConnectionFault:
+    """Return what the first cause in the chain of an exception says; libraries wrap the system's own several times."""
+    for cause in _chain(error):
+        if fault := _tls_fault(cause) or _system_fault(cause):
+            return fault
+    if any(word in str(error).lower() for word in ("closed", "disconnected")):
+        return ConnectionFault("hung_up", "end of file")
+    return ConnectionFault("other", type(error).__name__)
+
+
+def _tls_fault(cause: BaseException) -> ConnectionFault | None:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return ConnectionFault("untrusted", cause.verify_message)
+    if isinstance(cause, ssl.SSLError):
+        reason = cause.reason or "no reason"
+        return ConnectionFault("no_tls" if any(word in reason for word in _NOT_TLS) else "untrusted", reason)
+    return None
+
+
+def _system_fault(cause: BaseException) -> ConnectionFault | None:
+    if isinstance(cause, socket.gaierror):
+        return ConnectionFault("unresolved", cause.strerror or "no such name")
+    if isinstance(cause, TimeoutError) and cause.errno is None:
+        return ConnectionFault("silent", "no answer in time")
+    if isinstance(cause, EOFError):
+        return ConnectionFault("hung_up", "end of file")
+    number = _errno_of(cause) if isinstance(cause, OSError) else 0
+    return ConnectionFault(_BY_ERRNO.get(number, "other"), errno.errorcode.get(number, str(number))) if number else None
+
+
+def _errno_of(error: OSError) -> int:
+    """The number of an error; asyncio joins those of several addresses into the words of one without a number."""
+    found = re.search(r"\[Errno (\d+)\]", str(error)) if error.errno is None else None
+    return int(found[1]) if found else error.errno or 0
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and what caused it, the deepest first."""
+    inner = error.__cause__ or error.__context__
+    if inner is not None:
+        yield from _chain(inner)
+    yield error

@@ -1,0 +1,52 @@
+"""Ask everything that the settings name, all at once, within a time that a person at a terminal does not notice."""
+
+import asyncio
+from collections.abc import Sequence
+
+import hiredis
+
+from autobatch_console.preflight.connection_faults import fault_of
+from autobatch_console.preflight.diagnoses import Diagnosis
+from autobatch_console.preflight.name_look_up import look_up
+from autobatch_console.preflight.redis_diagnoses import SETTING, judge_connection, judge_foreign, judge_redis
+from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
+from autobatch_console.preflight.upstream_inquiry import inquire
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.inspection import inspect_redis
+from autobatch_shared.settings.loading import SettingsError
+
+LIMIT_S = 1.0  # for an answer of each server; with the start of Python, a reason is there within two seconds
+
+
+async def ask_everything(
+    redis_url: str, namespace: str, upstreams: Sequence[str], api_key: str | None
+) -> list[Diagnosis]:
+    """Return all diagnoses: of Redis unless its URL is empty, and of the upstreams."""
+    of_redis, of_upstreams = await asyncio.gather(ask_redis(redis_url, namespace), ask_upstreams(upstreams, api_key))
+    return [*of_redis, *of_upstreams]
+
+
+async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
+    """Return the diagnoses of the Redis at a URL; none where it is empty."""
+    if not url:
+        return []
+    try:
+        address = Address.from_url(url)
+    except SettingsError as error:
+        return [Diagnosis("wrong", SETTING, fault.removeprefix(f"{SETTING}: ")) for fault in error.faults]
+    try:
+        if address.path is None:
+            await look_up(address.host, LIMIT_S)
+        seen = await inspect_redis(address, Keys(namespace), LIMIT_S)
+    except (OSError, EOFError) as error:
+        return [judge_connection(repr(address), fault_of(error))]
+    except hiredis.HiredisError:
+        return [judge_foreign(repr(address))]
+    return judge_redis(repr(address), namespace, seen)
+
+
+async def ask_upstreams(urls: Sequence[str], api_key: str | None) -> list[Diagnosis]:
+    """Return the diagnoses of the upstreams at these URLs, together."""
+    seen = await asyncio.gather(*(inquire(url, api_key, LIMIT_S) for url in urls))
+    return judge_upstreams(seen)

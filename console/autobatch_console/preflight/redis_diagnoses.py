@@ -1,0 +1,116 @@
+"""Judge a Redis by what was seen of it. Pure."""
+
+from autobatch_console.preflight.connection_faults import ConnectionFault, FaultKind
+from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
+from autobatch_shared.redis.inspection import RedisSeen
+
+SETTING = "REDIS_URL"
+VERSION_MIN = (7, 0)  # BLMPOP
+COMMANDS_NAMED_MAX = 5
+
+_ADVICE: dict[FaultKind, str] = {
+    "unresolved": "correct the name, or the resolver of this machine",
+    "refused": "start Redis, or correct the address",
+    "silent": "correct the address, or let the firewall between pass it",
+    "unreachable": "correct the address, or the routes of this machine",
+    "untrusted": "give the authority's file as `?ssl_ca_certs=FILE`, and the name that the certificate is for",
+    "no_tls": "write redis:// instead of rediss://",
+    "hung_up": "write rediss:// instead of redis:// if it speaks TLS only",
+    "missing": "start Redis with this `unixsocket`, or correct the path",
+    "denied": "let this user open it: `unixsocketperm` of Redis",
+}
+
+#: What Redis's errors begin with, the first that matches counts; what to change.
+_REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
+    ("WRONGPASS", "wrong", "correct the user and the password: redis://USER:PASSWORD@HOST"),
+    ("NOAUTH", "wrong", "give the password: redis://:PASSWORD@HOST, or redis://USER:PASSWORD@HOST"),
+    ("ERR AUTH", "wrong", "leave the password out, it has none"),
+    ("ERR invalid password", "wrong", "correct the password"),
+    ("ERR Client sent AUTH", "wrong", "leave the password out, it has none"),
+    ("DENIED", "wrong", "set a password, or `protected-mode no`, in Redis's configuration"),
+    ("LOADING", "loading", "wait: it reads its data"),
+    ("MASTERDOWN", "wrong", "give the master's address: this is a replica that has lost its master"),
+    ("ERR DB index", "wrong", "correct the number of the database behind the `/`"),
+    ("ERR unknown command", "wrong", "use Redis or Valkey 7.0 or newer"),
+)
+
+
+def judge_connection(place: str, fault: ConnectionFault) -> Diagnosis:
+    """Return the diagnosis of a Redis that could not be asked."""
+    return Diagnosis("wrong", SETTING, fault.sentence(place), _ADVICE.get(fault.kind, ""))
+
+
+def judge_foreign(place: str) -> Diagnosis:
+    """Return the diagnosis of a server that speaks another protocol."""
+    return Diagnosis("wrong", SETTING, f"what answers at {place} is not Redis", "correct the address or the port")
+
+
+def judge_redis(place: str, namespace: str, seen: RedisSeen) -> list[Diagnosis]:
+    """Return everything that is wrong with it, or that it is right."""
+    wrong = [
+        diagnosis
+        for diagnosis in (
+            _refused(place, seen),
+            _too_old(place, seen),
+            _not_a_master(place, seen),
+            _forbidden(place, namespace, seen),
+            _evicting(place, seen),
+        )
+        if diagnosis is not None
+    ]
+    name = "Valkey" if seen.server == "valkey" else "Redis"
+    return wrong or [Diagnosis("right", SETTING, f"{name} {seen.version} answers at {place}")]
+
+
+def _refused(place: str, seen: RedisSeen) -> Diagnosis | None:
+    if not seen.refusal:
+        return None
+    for begin, state, remedy in _REFUSALS:
+        if seen.refusal.startswith(begin):
+            return Diagnosis(state, SETTING, f"{place} answers {_short(seen.refusal)!r}", remedy)
+    return Diagnosis("wrong", SETTING, f"{place} answers {_short(seen.refusal)!r}")
+
+
+def _too_old(place: str, seen: RedisSeen) -> Diagnosis | None:
+    major_minor = tuple(int(part) for part in seen.version.split(".")[:2] if part.isdigit())
+    if not major_minor or major_minor >= VERSION_MIN:
+        return None
+    return Diagnosis("wrong", SETTING, f"{place} is {seen.server} {seen.version}", "use Redis or Valkey 7.0 or newer")
+
+
+def _not_a_master(place: str, seen: RedisSeen) -> Diagnosis | None:
+    if seen.mode == "sentinel":
+        return Diagnosis("wrong", SETTING, f"{place} is a Sentinel, which holds no data", "give the master's address")
+    if seen.role in ("replica", "slave"):
+        return Diagnosis("wrong", SETTING, f"{place} is a replica, which takes no writes", "give the master's address")
+    return None
+
+
+def _forbidden(place: str, namespace: str, seen: RedisSeen) -> Diagnosis | None:
+    if not seen.refused:
+        return None
+    named = ", ".join(seen.refused[:COMMANDS_NAMED_MAX])
+    more = len(seen.refused) - COMMANDS_NAMED_MAX
+    others = f" and {more} more" if more > 0 else ""
+    return Diagnosis(
+        "wrong",
+        SETTING,
+        f"the user may not use {named}{others} on the keys `{{{namespace}}}:*` of {place}",
+        "give it the permissions of deploy/redis/users.acl, or set NAMESPACE to the one that it has",
+    )
+
+
+def _evicting(place: str, seen: RedisSeen) -> Diagnosis | None:
+    if not seen.memory_max_bytes or seen.eviction_policy in ("", "noeviction"):
+        return None
+    return Diagnosis(
+        "risky",
+        SETTING,
+        f"{place} evicts keys when its memory is full ({seen.eviction_policy}), and requests then wait in vain",
+        "set `maxmemory-policy noeviction`",
+    )
+
+
+def _short(refusal: str) -> str:
+    """The first sentence of an error."""
+    return refusal.split(". ", maxsplit=1)[0].splitlines()[0][:120]

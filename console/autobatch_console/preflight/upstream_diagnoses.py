@@ -1,0 +1,192 @@
+"""Judge the upstreams by what they answered. Pure. It knows text-embeddings-inference's routes, as its dialect does."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from autobatch_console.preflight.connection_faults import FaultKind
+from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
+from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
+
+SETTING = "INFERENCE_URL"
+KEY_SETTING = "INFERENCE_API_KEY"
+NOT_TEI = "give the URL of a server with text-embeddings-inference's API"
+CHARACTERS_MAX = 100  # of an upstream's own words
+
+_ADVICE: dict[FaultKind, str] = {
+    "unresolved": "correct the name, or the resolver of this machine",
+    "refused": "start the server, or correct the address; one that loads its model may not listen yet",
+    "silent": "correct the address, or let the firewall between pass it",
+    "unreachable": "correct the address, or the routes of this machine",
+    "untrusted": "add the certificate's authority to this machine's, or set SSL_CERT_FILE to its file",
+    "no_tls": "write http:// instead of https://",
+    "hung_up": "correct the port; write https:// if it speaks TLS only",
+}
+#: Of these another try may go well while nothing is changed: one that loads its model does not listen yet.
+_MAY_COME = {"refused", "hung_up"}
+
+
+class ModelSeen(NamedTuple):
+    """Which model an upstream serves, as far as it says.
+
+    Attributes:
+        name: Its name; empty: unknown.
+        fields: What decides its vectors, without what it does not say.
+    """
+
+    name: str
+    fields: Mapping[str, object]
+
+
+def judge_upstreams(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
+    """Return what there is to say about each of them, and whether all serve one model.
+
+    One of several that cannot be reached prevents nothing while another one is right.
+    """
+    diagnoses = [_judge(each) for each in seen]
+    if any(diagnosis.state == "right" for diagnosis in diagnoses):
+        diagnoses = [
+            Diagnosis("loading", diagnosis.setting, diagnosis.what, diagnosis.remedy)
+            if diagnosis.state == "wrong" and each.fault is not None
+            else diagnosis
+            for diagnosis, each in zip(diagnoses, seen, strict=True)
+        ]
+    return diagnoses + _different_models(seen)
+
+
+def _judge(seen: UpstreamSeen) -> Diagnosis:
+    if seen.fault is not None:
+        state: DiagnosisState = "loading" if seen.fault.kind in _MAY_COME else "wrong"
+        return Diagnosis(state, SETTING, seen.fault.sentence(seen.url), _ADVICE.get(seen.fault.kind, ""))
+    if not seen.answers:
+        what = f"{seen.url} accepts connections and does not answer in time"
+        return Diagnosis("loading", SETTING, what, "wait: it loads its model, or is busy")
+    info, embed = seen.answers["/info"], seen.answers.get("/embed", InquiryAnswer(0))
+    for answer in (info, embed):
+        if diagnosis := _about_access(seen.url, answer) or _about_place(seen.url, answer):
+            return diagnosis
+    if diagnosis := _about_api(seen, info, embed):
+        return diagnosis
+    return _about_health(seen, embed)
+
+
+def _about_access(url: str, answer: InquiryAnswer) -> Diagnosis | None:
+    if answer.status in (401, 403):
+        what = f"{url} answers {answer.status}"
+        return Diagnosis("wrong", KEY_SETTING, what, "set it to the key that this server asks for")
+    return None
+
+
+def _about_place(url: str, answer: InquiryAnswer) -> Diagnosis | None:
+    """Whether the answer is of a server of another kind, at whatever path."""
+    if 300 <= answer.status < 400:
+        return Diagnosis(
+            "wrong", SETTING, f"{url} redirects to {_shown(answer.location)}", "write where it redirects to"
+        )
+    if answer.status == 400 and b"HTTPS port" in answer.body:
+        return Diagnosis("wrong", SETTING, f"{url} speaks TLS only", "write https:// instead of http://")
+    if answer.status == 200 and _is_page(answer):
+        what = f"{url} answers with a web page, so it is a web server or a login page and no embedding server"
+        return Diagnosis("wrong", SETTING, what, "correct the address")
+    return None
+
+
+def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) -> Diagnosis | None:
+    """Whether the server lacks what is called, and what else it seems to be."""
+    if info.status != 404 or embed.status not in (0, 404, 405):
+        return None
+    root, path = _split(seen.url)
+    if _is_description(seen.root_answers.get("/info")):
+        what = f"{seen.url} has neither /info nor /embed (404), and {root} has"
+        return Diagnosis("wrong", SETTING, what, f"remove {path} from the URL")
+    if _lists_models(seen.answers.get("/v1/models")) or _lists_models(seen.root_answers.get("/v1/models")):
+        what = f"{seen.url} speaks the OpenAI API only: it has /v1/models, and neither /info nor /embed"
+        return Diagnosis("wrong", SETTING, what, NOT_TEI)
+    what = f"{seen.url} has neither /info nor /embed (404)"
+    return Diagnosis("wrong", SETTING, what, NOT_TEI)
+
+
+def _about_health(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
+    health = seen.answers.get("/health", InquiryAnswer(0))
+    if health.status == 404:
+        return Diagnosis("wrong", SETTING, f"{seen.url} has no /health (404)", NOT_TEI)
+    if health.status != 200 or seen.answers["/info"].status >= 500:
+        said = f"answers {health.status} at /health" if health.status else "does not answer at /health in time"
+        return Diagnosis("loading", SETTING, f"{seen.url} {said}", "wait: it loads its model, or is busy")
+    name = model_of(seen).name or "a model that it does not name"
+    dimension = dimension_of(embed)
+    return Diagnosis("right", SETTING, f"{seen.url} serves {name}" + (f", {dimension} dimensions" if dimension else ""))
+
+
+def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
+    """A diagnosis for each upstream whose model differs from the first one's in something that both say."""
+    first, *others = [each for each in seen if model_of(each).fields] or [UpstreamSeen("")]
+    return [
+        Diagnosis(
+            "wrong",
+            SETTING,
+            f"{other.url} serves another model than {first.url}: {difference}",
+            "list only replicas of one model; give each model its own NAMESPACE, batcher and workers",
+        )
+        for other in others
+        if (difference := _difference(model_of(first).fields, model_of(other).fields))
+    ]
+
+
+def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
+    differing = [name for name in ours if name in theirs and ours[name] != theirs[name]]
+    return ", ".join(f"{name} {_shown(theirs[name])} and not {_shown(ours[name])}" for name in differing)
+
+
+def model_of(seen: UpstreamSeen) -> ModelSeen:
+    """Return which model an upstream serves, by its /info and by the length of its vector."""
+    info = _decoded(seen.answers.get("/info"))
+    info = info if isinstance(info, dict) else {}
+    told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
+    told["dimension"] = dimension_of(seen.answers.get("/embed"))
+    name = info.get("served_model_name") or info.get("model_id")
+    return ModelSeen(_shown(name) if name else "", {key: value for key, value in told.items() if value is not None})
+
+
+def dimension_of(answer: InquiryAnswer | None) -> int | None:
+    """Return the length of the one vector of an answer; None where it is no vector."""
+    match _decoded(answer):
+        case [[int() | float(), *_] as row]:
+            return len(row)
+    return None
+
+
+def _is_description(answer: InquiryAnswer | None) -> bool:
+    return isinstance(_decoded(answer), dict)
+
+
+def _lists_models(answer: InquiryAnswer | None) -> bool:
+    said = _decoded(answer)
+    return isinstance(said, dict) and isinstance(said.get("data"), list)
+
+
+def _is_page(answer: InquiryAnswer) -> bool:
+    return answer.content_type == "text/html" or answer.body.lstrip()[:9].lower() in (b"<!doctype", b"<html>")
+
+
+def _decoded(answer: InquiryAnswer | None) -> Any:
+    """The JSON of an answer of status 200; None where there is none."""
+    if answer is None or answer.status != 200:
+        return None
+    try:
+        return json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _split(url: str) -> tuple[str, str]:
+    """A URL as its server's root, and the path that follows it."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}", slash + path
+
+
+def _shown(value: object) -> str:
+    """An upstream's own words, as far as they may stand in a line of ours."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "".join(character for character in text[:CHARACTERS_MAX] if character.isprintable())

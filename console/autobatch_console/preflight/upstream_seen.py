@@ -1,0 +1,41 @@
+"""What was seen of an upstream before the start. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from autobatch_console.preflight.connection_faults import ConnectionFault
+
+
+class InquiryAnswer(NamedTuple):
+    """One answer of an upstream.
+
+    Attributes:
+        status: Its status.
+        content_type: Its type without parameters; empty: none.
+        body: Its bytes; of more than a megabyte only the first.
+        location: Where it redirects to, as it was sent; empty: nowhere.
+    """
+
+    status: int
+    content_type: str = ""
+    body: bytes = b""
+    location: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSeen:
+    """What one upstream answered.
+
+    Attributes:
+        url: Its URL without credentials and without a trailing slash.
+        fault: Why it could not be asked; None: it answered.
+        answers: By path below its URL; a path that was not asked, or not answered in time, is not there. Empty: it accepts
+            connections and answers nothing.
+        root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
+    """
+
+    url: str
+    fault: ConnectionFault | None = None
+    answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
+    root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)

@@ -1,0 +1,70 @@
+"""What `autobatch up` and `autobatch doctor` look at before a start, for the settings of `up`."""
+
+from autobatch_console.preflight.diagnoses import Diagnosis
+from autobatch_console.preflight.inquiry import ask_everything, ask_upstreams
+from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port
+from autobatch_console.up import programs
+from autobatch_console.up.settings import UpSettings
+from autobatch_shared.install_hints import missing_for_embedder
+from autobatch_shared.settings.definitions import servers_of
+
+FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
+
+
+async def look_around(settings: UpSettings) -> list[Diagnosis]:
+    """Return the diagnoses of what the settings name: files, Redis, upstreams."""
+    files = look_at_files({name.upper(): getattr(settings, name) for name in FILES})
+    key = _upstream_key(settings)
+    upstreams = servers_of(settings.inference_url) if settings.inference_url else ()
+    return [
+        *files,
+        *await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, upstreams, key),
+    ]
+
+
+async def look_at_upstreams(settings: UpSettings) -> list[Diagnosis]:
+    """Return the diagnoses of the upstreams that INFERENCE_URL names; none where it is not set."""
+    return (
+        await ask_upstreams(servers_of(settings.inference_url), _upstream_key(settings))
+        if settings.inference_url
+        else []
+    )
+
+
+def look_at_machine(settings: UpSettings) -> list[Diagnosis]:
+    """Return the diagnoses of what `up` needs from this machine: its port, and the programs that it starts."""
+    diagnoses = [look_at_port(settings.host, settings.port)]
+    if settings.uds_path:
+        diagnoses.append(Diagnosis("wrong", "UDS_PATH", "`autobatch up` gives each worker its own", "leave it unset"))
+    try:
+        program = redis_to_start(settings, programs.search_path())
+    except programs.NotFoundError as error:
+        diagnoses.append(Diagnosis("wrong", "", str(error)))
+    else:
+        if program is not None:
+            diagnoses.append(Diagnosis("right", "REDIS_URL", f"not set: {program.name} {program.version} is started"))
+        if not settings.inference_url:
+            diagnoses.append(Diagnosis("right", "INFERENCE_URL", "not set: the embedder is started"))
+    return diagnoses
+
+
+def redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
+    """Return the Redis to start, if the settings name none.
+
+    Raises:
+        NotFoundError: Names everything that is missing on this machine, including the embedder's packages.
+    """
+    redis, missing = None, []
+    try:
+        redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
+    except programs.NotFoundError as error:
+        missing.append(str(error))
+    if not settings.inference_url and (sentence := missing_for_embedder(settings.embedder_model_dir)):
+        missing.append(sentence)
+    if missing:
+        raise programs.NotFoundError("\n".join(missing))
+    return redis
+
+
+def _upstream_key(settings: UpSettings) -> str | None:
+    return settings.inference_api_key.get_secret_value() if settings.inference_api_key else None

@@ -1,0 +1,151 @@
+"""Connections to the upstream that end, and answers without an end: what is sent again, and what the log is told."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from autobatch_batcher.dialects.base import Post
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_shared.contract.errors import UpstreamBroken, UpstreamError, UpstreamProtocolError
+
+Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
+GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[[1]]"
+CALL = Post("/embed", b"{}")
+
+
+@asynccontextmanager
+async def replica_at(url: str, answer_bytes_max: int = 1_000) -> AsyncIterator[Replica]:
+    async with open_sessions() as (session, fresh):
+        client = HttpClient(session, url, None, fresh=fresh, answer_bytes_max=answer_bytes_max)
+        made = Replica(url, client, Tei(), configured(32, 10**6), Tuner(1))
+        made.is_healthy = True
+        yield made
+
+
+@asynccontextmanager
+async def upstream_that(serve: Serving, answer_bytes_max: int = 1_000) -> AsyncIterator[Replica]:
+    """Serve each connection, with its number."""
+    numbers = itertools.count()
+
+    async def serve_next(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await serve(reader, writer, next(numbers))
+        except asyncio.IncompleteReadError:
+            pass  # the client has closed it
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve_next, "127.0.0.1", 0)
+    async with server, replica_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", answer_bytes_max) as made:
+        yield made
+
+
+async def read_call(reader: asyncio.StreamReader) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(len(CALL.body))
+
+
+async def closes_as_the_second_comes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int) -> None:
+    """Answer one call on each connection, and close it when the next one arrives: the race with an idle time's end."""
+    await read_call(reader)
+    writer.write(GOOD)
+    await read_call(reader)
+
+
+async def test_a_kept_connection_that_ends_as_the_call_comes_is_no_death() -> None:
+    async with upstream_that(closes_as_the_second_comes) as upstream:
+        answers = [await upstream.call(CALL, 5) for _ in range(6)]
+
+        assert [b"[[1]]"] * 6 == [answer.body for answer in answers]
+        assert [False, True, False, True, False, True] == [answer.was_sent_again for answer in answers]
+        assert upstream.is_healthy
+        assert upstream.breaker.is_quiet
+
+
+async def test_one_that_ends_in_the_middle_of_an_answer_is_not_sent_again() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        assert number == 0
+        await read_call(reader)
+        writer.write(GOOD)
+        await read_call(reader)
+        writer.write(GOOD[:-1])
+
+    async with upstream_that(serve) as upstream:
+        await upstream.call(CALL, 5)
+        with pytest.raises(UpstreamBroken) as raised:
+            await upstream.call(CALL, 5)
+        assert raised.value.cause == "closed in mid-answer"
+        assert not upstream.is_healthy
+
+
+async def test_a_new_connection_that_ends_is_not_sent_again() -> None:
+    numbers = []
+
+    async def serve(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, number: int) -> None:
+        numbers.append(number)
+        await read_call(reader)
+
+    async with upstream_that(serve) as upstream:
+        with pytest.raises(UpstreamBroken) as raised:
+            await upstream.call(CALL, 5)
+        assert (raised.value.cause, numbers) == ("closed before an answer", [0])
+
+
+async def test_an_upstream_that_ends_a_call_and_is_gone_may_have_died_of_it() -> None:
+    """The second sending is refused: so it was not only the connection that ended."""
+    stopped = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_call(reader)
+        writer.write(GOOD)
+        await read_call(reader)
+        server.close()
+        stopped.set()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with replica_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as upstream:
+        await upstream.call(CALL, 5)
+        with pytest.raises(UpstreamBroken) as raised:
+            await upstream.call(CALL, 5)
+        assert (raised.value.cause, stopped.is_set()) == ("ECONNREFUSED", True)
+
+
+ENDLESS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [ENDLESS, b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999\r\n\r\n"])
+async def test_an_answer_above_the_limit_is_not_read(head: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int) -> None:
+        await read_call(reader)
+        writer.write(head)
+        with suppress(ConnectionError):
+            while True:  # until the connection is closed
+                writer.write(b"3e8\r\n%b\r\n" % (b"x" * 1000))
+                await writer.drain()
+
+    async with upstream_that(serve) as upstream:
+        with pytest.raises(UpstreamProtocolError, match="more than 1000 bytes"):
+            await upstream.call(CALL, 5)
+        assert upstream.is_healthy
+
+
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("http://127.0.0.1:{port}", "ECONNREFUSED"),
+        ("http://no-such-host.invalid:{port}", "dns: no-such-host.invalid: "),
+    ],
+)
+async def test_the_cause_of_a_failed_call_is_told(url: str, cause: str, unused_port: int) -> None:
+    async with replica_at(url.format(port=unused_port)) as upstream:
+        with pytest.raises(UpstreamError) as raised:
+            await upstream.call(CALL, 5)
+        assert raised.value.cause.startswith(cause)

@@ -1,0 +1,199 @@
+"""The preflight before real servers: each that is not what it should be is recognised, and within two seconds."""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+
+from autobatch_console.preflight.diagnoses import Diagnosis
+from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.servers.locked_redis import LockedRedis
+from tests.support.servers.redis_server import RedisServer
+
+KEY = "upstream-key"
+MODELS = {"object": "list", "data": [{"id": "bge-m3", "object": "model"}]}
+PAGE = "<!doctype html><title>Sign in</title>"
+
+
+@asynccontextmanager
+async def serving(
+    answer: Callable[[web.Request], Awaitable[web.Response]], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """A server whose every path is answered by one function; its URL without a scheme."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    yield f"127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def openai_only(request: web.Request) -> web.Response:
+    """As vLLM and Ollama answer."""
+    return web.json_response(MODELS) if request.path == "/v1/models" else web.Response(status=404)
+
+
+async def login_page(_request: web.Request) -> web.Response:
+    return web.Response(text=PAGE, content_type="text/html")
+
+
+async def guarded(request: web.Request) -> web.Response:
+    """As TEI with `--api-key` answers."""
+    if request.path != "/health" and request.headers.get("Authorization") != f"Bearer {KEY}":
+        return web.Response(status=401)
+    bodies: dict[str, object] = {"/info": {"model_id": "m"}, "/embed": [[1, 2, 3]], "/health": {}}
+    return web.json_response(bodies[request.path])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port whose packets are dropped: the queue of connections is full, so the kernel answers no further one."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.socket())
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(3):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+async def one(asked: Awaitable[list[Diagnosis]]) -> Diagnosis:
+    started_s = time.monotonic()
+    (diagnosis,) = await asked
+    assert time.monotonic() - started_s < 2 * LIMIT_S + 1.0, "each of two rounds has its limit"
+    return diagnosis
+
+
+async def test_an_upstream_is_right_with_its_model_and_the_dimension_of_its_vector(upstream: FakeUpstream) -> None:
+    diagnosis = await one(ask_upstreams([upstream.url], None))
+    assert diagnosis.state == "right"
+    assert f"{upstream.url} serves fake, " in diagnosis.what
+
+
+async def test_a_path_too_much_is_found_and_what_to_remove_is_said(upstream: FakeUpstream) -> None:
+    diagnosis = await one(ask_upstreams([f"{upstream.url}/embed/"], None))
+    assert (diagnosis.state, diagnosis.remedy) == ("wrong", "remove /embed from the URL")
+
+
+@pytest.mark.parametrize("path", ["", "/v1"])
+async def test_a_server_of_the_openai_api_only_is_recognised(path: str) -> None:
+    async with serving(openai_only) as place:
+        diagnosis = await one(ask_upstreams([f"http://{place}{path}"], None))
+    assert diagnosis.state == "wrong"
+    assert "speaks the OpenAI API only" in diagnosis.what
+
+
+async def test_a_login_page_is_recognised() -> None:
+    async with serving(login_page) as place:
+        diagnosis = await one(ask_upstreams([f"http://{place}"], None))
+    assert "web page" in diagnosis.what
+
+
+async def test_a_key_is_missing_or_wrong_or_right() -> None:
+    async with serving(guarded) as place:
+        missing = await one(ask_upstreams([f"http://{place}"], None))
+        wrong = await one(ask_upstreams([f"http://{place}"], "another"))
+        right = await one(ask_upstreams([f"http://{place}"], KEY))
+    assert missing.setting == wrong.setting == "INFERENCE_API_KEY"
+    assert (right.state, right.what) == ("right", f"http://{place} serves m, 3 dimensions")
+
+
+async def test_tls_that_is_not_trusted_and_tls_that_is_not_there(upstream: FakeUpstream) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    async with serving(guarded, tls) as place:
+        untrusted = await one(ask_upstreams([f"https://{place}"], None))
+    plain = await one(ask_upstreams([upstream.url.replace("http://", "https://")], None))
+
+    assert untrusted.state == plain.state == "wrong"
+    assert "certificate" in untrusted.what
+    assert plain.remedy == "write http:// instead of https://"
+
+
+async def test_an_upstream_that_does_not_listen_yet_is_waited_for(unused_port: int) -> None:
+    diagnosis = await one(ask_upstreams([f"http://127.0.0.1:{unused_port}"], None))
+    assert diagnosis.state == "loading"
+    assert "ECONNREFUSED" in diagnosis.what
+
+
+async def test_dropped_packets_are_no_reason_to_wait(silent_port: int) -> None:
+    upstream = await one(ask_upstreams([f"http://127.0.0.1:{silent_port}"], None))
+    redis = await one(ask_redis(f"redis://127.0.0.1:{silent_port}", "test"))
+    assert "does not answer" in upstream.what
+    assert "does not answer" in redis.what
+
+
+async def test_an_unhealthy_upstream_is_waited_for(upstream: FakeUpstream) -> None:
+    upstream.is_healthy = False
+    diagnosis = await one(ask_upstreams([upstream.url], None))
+    assert (diagnosis.state, diagnosis.what) == ("loading", f"{upstream.url} answers 503 at /health")
+
+
+async def test_a_name_that_does_not_exist_is_said_for_both() -> None:
+    upstream = await one(ask_upstreams(["http://no-such-host.invalid"], None))
+    redis = await one(ask_redis("redis://no-such-host.invalid", "test"))
+    assert "cannot be resolved" in upstream.what
+    assert "cannot be resolved" in redis.what
+
+
+async def test_redis_as_deployed_is_right_for_its_namespace_and_wrong_for_another(locked_redis: LockedRedis) -> None:
+    assert (await one(ask_redis(locked_redis.url, "test"))).state == "right"
+
+    diagnosis = await one(ask_redis(locked_redis.url, "other"))
+    assert "may not use " in diagnosis.what
+    assert "{other}:*" in diagnosis.what
+
+
+async def test_redis_with_tls_asked_without_it_or_without_its_authority(locked_redis: LockedRedis) -> None:
+    if not locked_redis.has_tls:
+        pytest.skip("the server was built without TLS")
+    with_tls = locked_redis.url.partition("?")[0]
+
+    untrusted = await one(ask_redis(with_tls, "test"))
+    plain = await one(ask_redis(with_tls.replace("rediss://", "redis://"), "test"))
+
+    assert "ssl_ca_certs" in untrusted.remedy
+    assert plain.remedy.startswith("write rediss://")
+
+
+@pytest.mark.parametrize("option", ["--requirepass", "--replicaof"])
+async def test_redis_that_does_not_let_us_in_or_takes_no_writes(own_redis: RedisServer, option: str) -> None:
+    own_redis.start(option, *(("secret",) if option == "--requirepass" else ("127.0.0.1", "1")))
+    diagnosis = await one(ask_redis(own_redis.url, "test"))
+    assert diagnosis.state == "wrong"
+    assert ("NOAUTH" if option == "--requirepass" else "is a replica") in diagnosis.what
+
+
+async def test_another_server_at_redis_address_is_no_redis(upstream: FakeUpstream) -> None:
+    diagnosis = await one(ask_redis(f"redis://127.0.0.1:{upstream.port}", "test"))
+    assert diagnosis.what == f"what answers at 127.0.0.1:{upstream.port} is not Redis"
+
+
+async def test_a_file_of_redis_url_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    diagnosis = await one(ask_redis(f"rediss://127.0.0.1?ssl_ca_certs={tmp_path}/none", "test"))
+    assert diagnosis.state == "wrong"
+    assert "a file of its parameters cannot be read" in str(diagnosis)
+
+
+async def test_a_redis_of_another_age_is_too_old() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"2\r\n")
+        writer.write(b"-ERR unknown command `HELLO`, with args beginning with: `2`, \r\n")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        diagnosis = await one(ask_redis(f"redis://127.0.0.1:{port}", "test"))
+    assert diagnosis.remedy == "use Redis or Valkey 7.0 or newer"

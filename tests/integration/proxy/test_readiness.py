@@ -1,0 +1,76 @@
+"""What load balancers and supervisors ask: whether a worker takes requests, and whether it and a batcher still move."""
+
+import aiohttp
+from pydantic import SecretStr
+
+from autobatch_proxy.http.readiness import Readiness
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.house import House, open_house
+from tests.support.processes import free_port
+from tests.support.servers.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+
+async def is_ready(house: House) -> bool:
+    return (await house.get("/ready")).status == 200
+
+
+async def test_a_worker_is_ready_and_live_without_any_upstream(redis_url: str) -> None:
+    """If an outage of the upstream made it unready, a balancer would take out every worker at once."""
+    async with open_house(redis_url) as house:
+        assert (await house.get("/health")).status == 503
+        for path in ("/ready", "/live"):
+            answer = await house.get(path)
+            assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_a_worker_without_redis_is_live_and_not_ready(own_redis: RedisServer) -> None:
+    own_redis.start()
+    async with open_house(own_redis.url) as house:
+        await wait_until(lambda: is_ready(house))
+        own_redis.kill()
+        await wait_until(lambda: _is_not_ready(house))
+        said = (await house.get("/ready")).json
+        assert said == {"error": "this worker is not connected to Redis", "error_type": "Unhealthy"}
+        assert (await house.get("/live")).status == 200
+        own_redis.start()
+        await wait_until(lambda: is_ready(house))
+
+
+async def _is_not_ready(house: House) -> bool:
+    return not await is_ready(house)
+
+
+async def test_neither_needs_a_key(redis_url: str) -> None:
+    async with open_house(redis_url, api_keys=SecretStr("secret")) as house:
+        assert (await house.get("/info")).status == 401
+        assert (await house.get("/ready")).status == (await house.get("/live")).status == 200
+
+
+def test_a_worker_that_stops_says_so_before_it_refuses() -> None:
+    readiness = Readiness(lambda: True)
+    assert readiness.obstacle == ""
+    readiness.stop()
+    assert readiness.obstacle == "this worker is stopping"
+
+
+async def test_a_batcher_is_live_while_its_loop_moves_whatever_the_upstream_does(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    port = free_port()
+    await upstream.stop()
+    async with open_house(redis_url) as house, aiohttp.ClientSession() as http:
+        await house.add_batcher(upstream.url, batcher_port=port)
+
+        async def status(path: str) -> int:
+            try:
+                async with http.get(f"http://127.0.0.1:{port}{path}") as answer:
+                    return answer.status
+            except aiohttp.ClientError:
+                return 0
+
+        async def is_live() -> bool:
+            return await status("/live") == 200
+
+        await wait_until(is_live)
+        assert await status("/health") == 503

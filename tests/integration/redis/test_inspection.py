@@ -1,0 +1,80 @@
+"""What is seen of a real Redis before anything relies on it."""
+
+import re
+
+from redis import Redis
+
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.inspection import inspect_redis, needed_commands
+from tests.support.servers.locked_redis import DEPLOYED, LockedRedis
+from tests.support.servers.redis_server import RedisServer
+
+KEYS = Keys("test")
+LIMIT_S = 5.0
+#: What a connection begins with, and what stands around a transaction.
+ENTRY = {"auth", "hello", "select", "multi", "exec"}
+
+
+async def test_a_server_says_what_it_is_and_refuses_nothing(redis_url: str) -> None:
+    seen = await inspect_redis(Address.from_url(redis_url), KEYS, LIMIT_S)
+
+    assert re.match(r"\d+\.\d+", seen.version)
+    assert (seen.refusal, seen.role, seen.mode, seen.refused) == ("", "master", "standalone", ())
+    assert (seen.memory_max_bytes, seen.eviction_policy) == (0, "noeviction")
+
+
+async def test_looking_leaves_no_key(redis_url: str) -> None:
+    await inspect_redis(Address.from_url(redis_url), KEYS, LIMIT_S)
+
+    with Redis.from_url(redis_url) as redis:
+        assert redis.keys() == []
+
+
+async def test_the_deployed_user_may_do_all_that_is_needed(locked_redis: LockedRedis) -> None:
+    seen = await inspect_redis(Address.from_url(locked_redis.url), KEYS, LIMIT_S)
+
+    assert (seen.refusal, seen.refused) == ("", ())
+    assert seen.memory_max_bytes is None, "it may not ask, and that is no fault"
+
+
+async def test_keys_of_another_namespace_are_refused(locked_redis: LockedRedis) -> None:
+    seen = await inspect_redis(Address.from_url(locked_redis.url), Keys("other"), LIMIT_S)
+
+    assert {"get", "rpush", "blmpop", "evalsha"} <= set(seen.refused)
+
+
+async def test_a_wrong_password_is_answered_in_redis_own_words(locked_redis: LockedRedis) -> None:
+    seen = await inspect_redis(Address.from_url(locked_redis.url_of("autobatch", "wrong")), KEYS, LIMIT_S)
+
+    assert seen.refusal.startswith("WRONGPASS")
+
+
+async def test_a_missing_password_is_answered_in_redis_own_words(own_redis: RedisServer) -> None:
+    own_redis.start("--requirepass", "secret")
+
+    seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
+
+    assert seen.refusal.startswith("NOAUTH")
+
+
+async def test_a_replica_is_seen(own_redis: RedisServer, unused_port: int) -> None:
+    own_redis.start("--replicaof", "127.0.0.1", str(unused_port))
+
+    seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
+
+    assert (seen.role, seen.refused) == ("replica", ())
+
+
+async def test_a_policy_that_evicts_is_seen(own_redis: RedisServer) -> None:
+    own_redis.start("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru")
+
+    seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
+
+    assert (seen.memory_max_bytes, seen.eviction_policy) == (100 << 20, "allkeys-lru")
+
+
+def test_every_command_of_the_deployed_user_is_tried() -> None:
+    """A command that the scripts gain is asked for before the start, too."""
+    rules = (DEPLOYED / "users.acl").read_text().partition("user autobatch")[2]
+    assert set(re.findall(r"\+([a-z|]+)", rules)) - ENTRY == set(needed_commands(KEYS))

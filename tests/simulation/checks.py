@@ -1,0 +1,94 @@
+"""What must hold of every schedule, whatever happens in it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.simulation.faults import FaultRun
+from tests.simulation.processes import KEYS, SimulatedWorker
+from tests.simulation.upstreams import KILLING
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import Schedule
+
+TICK_S = 0.05
+QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry)}
+POISONOUS = "job_poisonous"
+
+
+@dataclass
+class AskedRequest:
+    """One request of a client, on the timeline's clock.
+
+    Attributes:
+        outcome: `right`, `WRONG`, `left`, the code of an error, or `status` and the upstream's; None while it waits.
+    """
+
+    worker: SimulatedWorker
+    texts: list[str]
+    started_s: float
+    timeout_s: float
+    outcome: str | None = None
+    ended_s: float = float("inf")
+
+    @property
+    def is_killing(self) -> bool:
+        """Whether the upstream dies of it."""
+        return self.texts[0].startswith(KILLING)
+
+
+def errors_in(run: "Schedule") -> list[str]:
+    """Return what is wrong with the answers and with the processes."""
+    found = [error for request in run.requests if (error := _wrong_with(request, run)) is not None]
+    for process in run.timeline.processes:
+        found += [f"{process.name} left an exception: {error}" for error in process.errors]
+    return found
+
+
+def left_over(run: "Schedule") -> list[str]:
+    """Return what is there that should be gone, when nothing is asked any more."""
+    found = []
+    for process in (*run.batchers, *run.workers):
+        if process.loop.is_alive:
+            found += [f"{process.loop.name} keeps {each}" for each in process.left()]
+    store = run.server.store
+    for key in sorted(store.keys()):
+        value = store.values[key]
+        if key in QUEUES:
+            found.append(f"{len(value)} jobs in {key.decode()}")
+        elif key not in store.ends_ms:
+            found.append(f"{key.decode()} lives for ever")
+        elif key.startswith(KEYS.claimed("").encode()):
+            found.append(f"{len(value)} jobs in {key.decode()}")
+    return found
+
+
+def _wrong_with(request: AskedRequest, run: "Schedule") -> str | None:
+    if not request.worker.loop.is_alive:
+        return None
+    felt = [fault for fault in run.faults if _is_felt(fault, request)]
+    paused_s = sum(fault.lasts_s for fault in felt if fault.kind.name == "process: paused")
+    what = f"{request.worker.name}: {request.texts} of {request.timeout_s:.0f} s is {request.outcome}"
+    if request.outcome is None:
+        return f"hung: {what}"
+    if request.ended_s > request.started_s + request.timeout_s + paused_s + TICK_S:
+        return f"late: {what} after {request.ended_s - request.started_s:.2f} s"
+    if request.outcome in ("right", "left") or (request.is_killing and request.outcome in _OF_KILLING):
+        return None
+    if request.outcome == "deadline_exceeded" and request.timeout_s <= sum(map(_delay_s, felt)):
+        return None
+    if request.outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2:
+        return None
+    if any(request.outcome in fault.kind.explains for fault in felt):
+        return None
+    return f"unexplained: {what}"
+
+
+_OF_KILLING = {POISONOUS, "upstream_unavailable", "upstream_broken", "deadline_exceeded"}
+
+
+def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:
+    return fault.began_s <= request.ended_s and request.started_s <= fault.ends_s + fault.kind.recovery_s
+
+
+def _delay_s(fault: FaultRun) -> float:
+    return 0.0 if fault.kind.delays_s is None else fault.lasts_s + fault.kind.delays_s

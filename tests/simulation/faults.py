@@ -1,0 +1,224 @@
+"""What can go wrong, what each of it may do to a request, and for how long.
+
+A request that fails outside of what its schedule's faults explain is a finding. So is one that fails by a fault that a client
+must not notice: those explain nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import Schedule
+
+REDIS_GONE = frozenset({"queue_unavailable"})
+TOO_LATE = frozenset({"deadline_exceeded"})
+UPSTREAM_GONE = frozenset({"upstream_unavailable", "upstream_broken"})
+NOTHING: frozenset[str] = frozenset()
+
+RECOVERY_S = 3.5  # from a fault's end until every request is answered again: lease, beat, and the longest pause of a link
+TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held
+
+Begin = Callable[["Schedule", float, str | None], None]
+
+
+@dataclass(frozen=True)
+class FaultKind:
+    """One kind of fault.
+
+    Attributes:
+        name: Its name in traces and reports.
+        begin: Makes it happen: told how many seconds it lasts, and the process whose message it hits if any.
+        lasts_s: Least and most seconds that it lasts.
+        explains: Codes of errors that requests may get by it.
+        delays_s: Seconds by which it may delay an answer beside its own length: requests with less time may miss their
+            deadline. None: it delays nothing.
+        recovery_s: Seconds after its end during which it may still be felt.
+        deaths: Number of deaths that it looks like: a job that is held through two of them is given up.
+    """
+
+    name: str
+    begin: Begin
+    lasts_s: tuple[float, float] = (0.0, 0.0)
+    explains: frozenset[str] = NOTHING
+    delays_s: float | None = None
+    recovery_s: float = RECOVERY_S
+    deaths: int = 0
+
+
+@dataclass
+class FaultRun:
+    """One fault of one schedule, on the timeline's clock."""
+
+    kind: FaultKind
+    lasts_s: float
+    message: int | None
+    began_s: float = float("inf")
+
+    @property
+    def ends_s(self) -> float:
+        """When it is over."""
+        return self.began_s + self.lasts_s
+
+
+def _crash_batcher(run: "Schedule", lasts_s: float, hit: str | None) -> None:
+    run.crash(run.chosen_batcher(hit), lasts_s)
+
+
+def _stop_batcher(run: "Schedule", lasts_s: float, hit: str | None) -> None:
+    batcher = run.chosen_batcher(hit)
+    batcher.stop()
+    run.timeline.after(lasts_s, run.start_batcher)
+
+
+def _crash_worker(run: "Schedule", lasts_s: float, hit: str | None) -> None:
+    run.crash(run.chosen_worker(hit), lasts_s)
+
+
+def _cut(run: "Schedule", _lasts_s: float, hit: str | None) -> None:
+    run.network.cut(hit or run.chosen_process())
+
+
+def _lose_message(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.lose_next(is_applied=False)
+
+
+def _lose_reply(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.lose_next(is_applied=True)
+
+
+def _hold(run: "Schedule", lasts_s: float, hit: str | None) -> None:
+    run.network.hold([hit or run.chosen_process()], run.timeline.now_s + lasts_s)
+
+
+def _hold_all(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    run.network.hold([process.name for process in run.timeline.processes], run.timeline.now_s + lasts_s)
+
+
+def _slow_network(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    usual, run.network.latency_s = run.network.latency_s, (0.02, 0.15)
+
+    def end() -> None:
+        run.network.latency_s = usual
+
+    run.timeline.after(lasts_s, end)
+
+
+def _pause(run: "Schedule", lasts_s: float, hit: str | None) -> None:
+    process = run.process_named(hit or run.chosen_process())
+    process.pause()
+    run.timeline.after(lasts_s, process.resume)
+
+
+def _restart_redis(run: "Schedule", lasts_s: float, *, keeps: str) -> None:
+    server = run.network.server
+    if keeps == "nothing":
+        server.store.clear()
+    elif keeps == "older data":
+        server.store.restore(run.older_data())
+    server.is_up = False
+    server.restart()
+    run.network.cut()
+
+    def back() -> None:
+        server.is_up = True
+
+    run.timeline.after(lasts_s, back)
+
+
+def _restart_empty(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    _restart_redis(run, lasts_s, keeps="nothing")
+
+
+def _restart_full(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    _restart_redis(run, lasts_s, keeps="all")
+
+
+def _restart_older(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    _restart_redis(run, lasts_s, keeps="older data")
+
+
+def _flush(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.network.server.store.clear()
+
+
+def _forget_scripts(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.network.server.forget_scripts()
+
+
+def _switch_master(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.network.demote()
+
+
+def _load(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    server = run.network.server
+    server.is_loading = True
+    run.network.cut()
+
+    def end() -> None:
+        server.is_loading = False
+
+    run.timeline.after(lasts_s, end)
+
+
+def _step_clock(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.network.server.offset_ms += run.timeline.chance.choice((-3_600_000, -5_000, -500, 500, 5_000, 40_000, 3_600_000))
+
+
+def _upstream(mode: str) -> Begin:
+    def begin(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+        upstream = run.timeline.chance.choice(run.upstreams)
+        upstream.mode = mode
+
+        def end() -> None:
+            upstream.mode = "well"
+
+        run.timeline.after(lasts_s, end)
+
+    return begin
+
+
+def _stop_upstream(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    upstream = run.timeline.chance.choice(run.upstreams)
+    upstream.stop()
+    run.timeline.after(lasts_s, upstream.start)
+
+
+def _kill_by_input(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.ask_killing()
+
+
+def _leave(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    run.leave_one()
+
+
+KINDS = (
+    FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("batcher: stop", _stop_batcher, (0.0, 0.3), delays_s=1.0, explains=REDIS_GONE),
+    FaultKind("worker: crash", _crash_worker, (0.0, 0.5)),
+    FaultKind("connections: cut", _cut, explains=REDIS_GONE, delays_s=1.5),
+    FaultKind("message: lost", _lose_message, explains=REDIS_GONE, delays_s=1.5),
+    FaultKind("reply: lost", _lose_reply, explains=REDIS_GONE, delays_s=1.5),
+    FaultKind("partition of one", _hold, (0.1, 4.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("partition of all", _hold_all, (0.1, 4.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("network: slow", _slow_network, (0.5, 2.0), explains=REDIS_GONE, delays_s=2.0, deaths=1),
+    FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("Redis: restarted empty", _restart_empty, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
+    FaultKind("Redis: restarted with its data", _restart_full, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
+    FaultKind("Redis: restarted with older data", _restart_older, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
+    FaultKind("Redis: flushed", _flush, explains=REDIS_GONE, delays_s=2.5),
+    FaultKind("Redis: scripts forgotten", _forget_scripts),
+    FaultKind("Redis: another master", _switch_master, explains=REDIS_GONE, delays_s=2.5),
+    FaultKind("Redis: loading", _load, (0.1, 2.0), explains=REDIS_GONE, delays_s=2.5, deaths=1),
+    FaultKind("Redis: clock stepped", _step_clock),
+    FaultKind("upstream: hangs", _upstream("hang"), (0.1, 3.0), explains=TOO_LATE | UPSTREAM_GONE, recovery_s=6.5),
+    FaultKind("upstream: slow", _upstream("slow"), (0.5, 3.0), delays_s=3.0),
+    FaultKind("upstream: 429", _upstream("429"), (0.1, 1.5), explains=frozenset({"upstream_overloaded"}), delays_s=1.5),
+    FaultKind("upstream: 500", _upstream("500"), (0.1, 1.5), explains=frozenset({"status 500"}), delays_s=1.5),
+    FaultKind("upstream: 503", _upstream("503"), (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=1.5),
+    FaultKind("upstream: hangs up", _upstream("close"), (0.1, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
+    FaultKind("upstream: dies", _stop_upstream, (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
+    FaultKind("an input kills the upstream", _kill_by_input, (0.5, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
+    FaultKind("a client leaves", _leave),
+)

@@ -1,0 +1,298 @@
+"""One schedule: what a seed draws, played to its end, and what was found.
+
+Some requests, none to three faults, and requests after them, which must find everything as it was. A fault hits at a moment, or
+at the arrival of a message at Redis: every await of the product that lasts is between two of these.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+import gc
+import logging
+import random
+import secrets
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from autobatch_shared.contract.errors import AutobatchError
+from autobatch_shared.redis import clock as clock_module
+from tests.simulation.checks import AskedRequest, errors_in, left_over
+from tests.simulation.faults import KINDS, FaultKind, FaultRun
+from tests.simulation.network import Network
+from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
+from tests.simulation.redis_model.server import UNIX_MS, ModelServer
+from tests.simulation.timeline import EndlessTurnsError, ProcessLoop, Timeline
+from tests.simulation.upstreams import KILLING, ModelUpstream, vector
+
+REQUESTS_WITHIN_S = 1.0
+TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
+LATE_TIMEOUT_S = 3.0  # of the requests after all faults
+PROBES = 3
+QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
+MESSAGES = 90  # of a usual schedule, before its last request is answered
+SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What came of one schedule.
+
+    Attributes:
+        seed: Its seed.
+        findings: What must not be, in words; empty when all is well.
+        faults: Names of the faults that happened.
+        digest: A checksum of everything that happened.
+        trace: The last lines of it.
+        outcomes: How often each outcome was seen.
+    """
+
+    seed: int
+    findings: list[str]
+    faults: list[str]
+    digest: int
+    trace: list[str]
+    outcomes: dict[str, int]
+
+
+class Schedule:
+    """One run.
+
+    Args:
+        seed: Its name in reports.
+        timeline: The time that passes, and all chance.
+        kinds: The faults that it may draw.
+        faults_max: The most faults.
+    """
+
+    def __init__(self, seed: int, timeline: Timeline, kinds: tuple[FaultKind, ...], faults_max: int) -> None:
+        self.seed = seed
+        self.timeline = timeline
+        self.chance = chance = timeline.chance
+        self.server = ModelServer(timeline)
+        self.network = Network(timeline, self.server)
+        self.network.on_message = self._message
+        self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(chance.choice((1, 1, 2)))]
+        self.batchers: list[SimulatedBatcher] = []
+        self.workers: list[SimulatedWorker] = []
+        self.requests: list[AskedRequest] = []
+        self.faults: list[FaultRun] = []
+        self._texts = 0
+        self._losing: bool | None = None
+        self._snapshots: list[Any] = []
+        self._made = 0
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        for _ in range(chance.choice((1, 2, 2, 3))):
+            self.start_batcher()
+        for _ in range(chance.choice((1, 1, 2))):
+            self.start_worker()
+        began_s = timeline.now_s
+        for _ in range(chance.randint(3, 12)):
+            timeline.at(began_s + 0.05 + chance.random() * REQUESTS_WITHIN_S, self.ask, chance.choice(TIMEOUTS_S))
+        for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
+            self._plan_fault(chance.choice(kinds), began_s)
+
+    def _plan_fault(self, kind: FaultKind, began_s: float) -> None:
+        chance = self.chance
+        message = chance.randint(10, MESSAGES) if chance.random() < 0.6 else None
+        fault = FaultRun(kind, chance.uniform(*kind.lasts_s), message)
+        self.faults.append(fault)
+        # One whose message never comes happens at the end.
+        self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.5), self._begin, fault, None)
+
+    def play(self) -> Verdict:
+        """Run it to its end."""
+        timeline, findings = self.timeline, []
+        self._snapshot()
+        try:
+            timeline.run_until(timeline.now_s + 2.6)  # all faults have begun
+            while (calm_s := self._calm_s()) > timeline.now_s:
+                timeline.run_until(calm_s)
+            for _ in range(PROBES):
+                self.ask(LATE_TIMEOUT_S)
+                timeline.run_until(timeline.now_s + self.chance.uniform(0.0, 0.3))
+            timeline.run_until(timeline.now_s + 60.0, self._is_answered)
+            until_s = timeline.now_s + QUIET_S
+            while (left := left_over(self)) and timeline.now_s < until_s:
+                timeline.run_until(timeline.now_s + 0.5)
+            findings += left
+        except EndlessTurnsError as error:
+            findings.append(f"endless: {error}")
+        findings += errors_in(self)
+        outcomes: dict[str, int] = {}
+        for request in self.requests:
+            outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
+        names = [fault.kind.name for fault in self.faults]
+        verdict = Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
+        timeline.close()
+        return verdict
+
+    def _calm_s(self) -> float:
+        """When the last fault must not be felt any more."""
+        return max([fault.ends_s + fault.kind.recovery_s for fault in self.faults], default=0.0)
+
+    def _is_answered(self) -> bool:
+        return all(request.outcome is not None or not request.worker.loop.is_alive for request in self.requests)
+
+    # Faults
+
+    def _message(self, process: str, number: int) -> tuple[bool, bool]:
+        for fault in self.faults:
+            if fault.message == number:
+                self._begin(fault, process)
+        if self._losing is not None:
+            is_applied, self._losing = self._losing, None
+            self.timeline.note(f"the message is {'applied, its reply lost' if is_applied else 'lost'}")
+            return is_applied, False
+        return True, True
+
+    def _begin(self, fault: FaultRun, hit: str | None) -> None:
+        if fault.began_s == float("inf"):
+            fault.began_s = self.timeline.now_s
+            self.timeline.note(f"FAULT  {fault.kind.name} for {fault.lasts_s:.2f} s, {hit or 'whoever'}")
+            fault.kind.begin(self, fault.lasts_s, hit)
+
+    def lose_next(self, *, is_applied: bool) -> None:
+        """Reset the connection of the next message, before or after it was applied."""
+        self._losing = is_applied
+
+    def crash(self, process: SimulatedBatcher | SimulatedWorker, down_s: float) -> None:
+        """Kill a process; another one of its kind is started in its place."""
+        self.timeline.note(f"{process.loop.name} is killed")
+        process.loop.crash()
+        self.network.cut(process.loop.name)
+        start = self.start_batcher if isinstance(process, SimulatedBatcher) else self.start_worker
+        self.timeline.after(down_s, start)
+
+    def start_batcher(self) -> None:
+        """Start another batcher."""
+        self._made += 1
+        self.batchers.append(SimulatedBatcher(self.timeline, self.network, f"b{self._made}", self.upstreams))
+
+    def start_worker(self) -> None:
+        """Start another worker."""
+        self._made += 1
+        self.workers.append(SimulatedWorker(self.timeline, self.network, f"w{self._made}"))
+
+    def chosen_batcher(self, hit: str | None) -> SimulatedBatcher:
+        """Return the batcher of that name, or any."""
+        living = [each for each in self.batchers if each.loop.is_alive] or self.batchers[-1:]
+        return next((each for each in living if each.loop.name == hit), None) or self.chance.choice(living)
+
+    def chosen_worker(self, hit: str | None) -> SimulatedWorker:
+        """Return the worker of that name, or any."""
+        living = [each for each in self.workers if each.loop.is_alive] or self.workers[-1:]
+        return next((each for each in living if each.loop.name == hit), None) or self.chance.choice(living)
+
+    def chosen_process(self) -> str:
+        """Return the name of any process that lives."""
+        return self.chance.choice([process.name for process in self.timeline.processes if process.is_alive])
+
+    def process_named(self, name: str) -> ProcessLoop:
+        """Return a process."""
+        return next(process for process in self.timeline.processes if process.name == name)
+
+    def older_data(self) -> Any:
+        """Return the data that Redis had some moments ago."""
+        return self.chance.choice(self._snapshots[-4:])
+
+    def _snapshot(self) -> None:
+        self._snapshots.append(self.server.store.copy())
+        self.timeline.after(SNAPSHOT_S, self._snapshot)
+
+    # Requests
+
+    def ask(self, timeout_s: float, prefix: str = "text") -> None:
+        """Let a client ask a living worker."""
+        living = [each for each in self.workers if each.loop.is_alive]
+        if not living:
+            return
+        worker = self.chance.choice(living)
+        texts = []
+        for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
+            self._texts += 1
+            texts.append(f"{prefix} {self._texts}")
+        now_s = self.timeline.now_s
+        request = AskedRequest(worker, texts, now_s, timeout_s)
+        self.requests.append(request)
+        self._tasks[id(request)] = worker.loop.create_task(self._asked(request))
+
+    def ask_killing(self) -> None:
+        """Let a client ask for what the upstream dies of."""
+        self.ask(6.0, KILLING)
+
+    def leave_one(self) -> None:
+        """Let a client that waits disconnect."""
+        waiting = [each for each in self.requests if each.outcome is None and each.worker.loop.is_alive]
+        if waiting:
+            request = self.chance.choice(waiting)
+            request.worker.loop.call_soon(self._tasks[id(request)].cancel)
+
+    async def _asked(self, request: AskedRequest) -> None:
+        try:
+            replies = await request.worker.ask(request.texts, request.timeout_s)
+        except AutobatchError as error:
+            outcome = error.code
+        except asyncio.CancelledError:
+            outcome = "left"
+        else:
+            (header, body) = replies[0]
+            if header.fault:
+                outcome = header.fault
+            elif header.status != 200:
+                outcome = f"status {header.status}"
+            else:
+                outcome = "right" if orjson.loads(body) == [vector(text) for text in request.texts] else "WRONG"
+        if request.outcome is not None:
+            outcome = "TWICE"
+        request.outcome = outcome
+        request.ended_s = self.timeline.now_s
+        self.timeline.note(f"{request.worker.name}: {request.texts} is answered {outcome}")
+
+
+class _ErrorCatcher(logging.Handler):
+    """Keeps what the product logs of exceptions that it did not foresee."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.seen.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
+
+
+@contextmanager
+def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
+    """Let the product's clock be the timeline's, and its chance come from the seed."""
+    catcher = _ErrorCatcher()
+    root = logging.getLogger()
+    kept = (clock_module.time, secrets.token_hex, random.getstate(), logging.root.manager.disable)
+    ids = random.Random(timeline.chance.random())
+    clock_module.time = SimpleNamespace(  # type: ignore[assignment]
+        monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s
+    )
+    secrets.token_hex = lambda nbytes=8: ids.randbytes(nbytes or 8).hex()
+    random.seed(ids.random())
+    logging.disable(logging.WARNING)
+    root.addHandler(catcher)
+    gc.disable()
+    try:
+        yield catcher
+    finally:
+        gc.enable()
+        root.removeHandler(catcher)
+        clock_module.time, secrets.token_hex = kept[:2]
+        random.setstate(kept[2])
+        logging.disable(kept[3])
+
+
+def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Verdict:
+    """Play one schedule, under its own clock and its own chance."""
+    timeline = Timeline(seed)
+    with _virtual(timeline) as catcher:
+        verdict = Schedule(seed, timeline, kinds, faults_max).play()
+    verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+    return verdict

@@ -1,0 +1,236 @@
+"""Virtual time, and the event loops of the simulated processes.
+
+1. Every process has a loop of its own, so its callbacks run in asyncio's order. Which process runs next is drawn.
+2. Time stands still while any process can run; then it jumps to the next event: a timer, or bytes that arrive.
+3. A process that is paused runs nothing while time goes on; one that died never runs again.
+4. All chance is that of the timeline: the same seed gives the same run, step by step.
+"""
+
+import asyncio
+import heapq
+import logging
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any
+from zlib import crc32
+
+TRACE_LINES = 400  # the last ones of a run: a whole fault and what came of it
+STARTS_AT_S = 1000.0
+STEPS_MAX = 60_000  # a run has some hundreds; beyond it some process turns without waiting
+
+log = logging.getLogger(__name__)
+
+Connect = Callable[["ProcessLoop", Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
+
+
+class EndlessTurnsError(Exception):
+    """A process turns without waiting."""
+
+
+class Timeline:
+    """What happens when.
+
+    Attributes:
+        now_s: Virtual seconds, the monotonic clock of all processes.
+        chance: The only source of chance in a run.
+        processes: All that were started, dead ones included.
+        runnable: Those that have something to do now.
+        trace: The last things that happened, for people.
+        digest: A checksum of all that happened: equal digests are equal runs.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.now_s = STARTS_AT_S
+        self.chance = random.Random(seed)
+        self.processes: list[ProcessLoop] = []
+        self.runnable: list[ProcessLoop] = []
+        self.trace: deque[str] = deque(maxlen=TRACE_LINES)
+        self.digest = 0
+        self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self._made = 0
+        self._steps = 0
+
+    def time_s(self) -> float:
+        """Return the time now."""
+        return self.now_s
+
+    def at(self, when_s: float, call: Callable[..., None], *args: Any) -> None:
+        """Let something happen at that time."""
+        self._made += 1
+        heapq.heappush(self._events, (when_s, self._made, call, args))
+
+    def after(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
+        """Let something happen so much later."""
+        self.at(self.now_s + seconds, call, *args)
+
+    def note(self, what: str) -> None:
+        """Add a line to the trace."""
+        line = f"{self.now_s - STARTS_AT_S:9.4f}  {what}"
+        self.digest = crc32(line.encode(), self.digest)
+        self.trace.append(line)
+
+    def run_until(self, when_s: float, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Let everything happen up to that time, or until it is over."""
+        events, runnable, chance = self._events, self.runnable, self.chance
+        while not is_over():
+            if runnable:
+                self._steps += 1
+                if self._steps > STEPS_MAX:
+                    raise EndlessTurnsError
+                process = runnable[int(chance.random() * len(runnable))]
+                process.run_once()
+                if not process.can_run and process in runnable:
+                    runnable.remove(process)
+                continue
+            if not events or events[0][0] > when_s:
+                self.now_s = max(self.now_s, when_s)
+                return
+            happens_s, _, call, args = heapq.heappop(events)
+            if happens_s > self.now_s:
+                self.now_s = happens_s
+            call(*args)
+
+    def close(self) -> None:
+        """End every coroutine where it stands, each under its own loop, so that nothing of this run runs later."""
+        for process in self.processes:
+            process.dispose()
+        self._events.clear()
+
+
+class ProcessLoop(asyncio.AbstractEventLoop):
+    """The event loop of one simulated process: what asyncio itself and the product ask of one.
+
+    Attributes:
+        name: The process's name in the trace.
+        is_alive: False once it crashed or ended.
+        can_run: Whether it has something to do now.
+        errors: What the loop was told of exceptions that were not caught.
+    """
+
+    def __init__(self, timeline: Timeline, name: str, connect: Connect) -> None:
+        self.name = name
+        self.is_alive = True
+        self.can_run = False
+        self._is_paused = False
+        self.errors: list[str] = []
+        self._timeline = timeline
+        self._connect = connect
+        self._ready: deque[asyncio.Handle] = deque()
+        timeline.processes.append(self)
+
+    def run_once(self) -> None:
+        """Run what is ready now, as one iteration of asyncio does."""
+        ready = self._ready
+        asyncio._set_running_loop(self)
+        try:
+            for _ in range(len(ready)):
+                handle = ready.popleft()
+                if not handle._cancelled:  # type: ignore[attr-defined]
+                    handle._run()
+                if not self.is_alive:
+                    break
+        finally:
+            asyncio._set_running_loop(None)
+            self.can_run = bool(ready) and self.is_alive and not self._is_paused
+
+    def crash(self) -> None:
+        """End it without running anything more."""
+        self.is_alive = False
+        self._ready.clear()
+        self._rest()
+
+    def pause(self) -> None:
+        """Stop it, as SIGSTOP does."""
+        self._is_paused = True
+        self._rest()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._is_paused = False
+        if self._ready and not self.can_run:
+            self._wake()
+
+    def _append(self, handle: asyncio.Handle) -> None:
+        self._ready.append(handle)
+        if not self.can_run and not self._is_paused:
+            self._wake()
+
+    def _wake(self) -> None:
+        self.can_run = True
+        self._timeline.runnable.append(self)
+
+    def _rest(self) -> None:
+        if self.can_run:
+            self.can_run = False
+            if self in self._timeline.runnable:
+                self._timeline.runnable.remove(self)
+
+    def dispose(self) -> None:
+        """Close its coroutines, so that they do nothing when they are collected."""
+        self.crash()
+        asyncio._set_running_loop(self)
+        try:
+            for task in asyncio.all_tasks(self):
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                try:
+                    task.get_coro().close()  # type: ignore[union-attr]
+                except Exception as error:  # noqa: BLE001 - what a dead process does in its last moment is nobody's
+                    log.debug("dispose", exc_info=error)
+        finally:
+            asyncio._set_running_loop(None)
+
+    # What asyncio asks of a loop.
+
+    def time(self) -> float:
+        return self._timeline.now_s
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        if self.is_alive:
+            self._append(handle)
+        return handle
+
+    call_soon_threadsafe = call_soon
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._timeline.now_s + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._timeline.at(when, self._timer_is_due, timer)
+        return timer
+
+    def _timer_is_due(self, timer: asyncio.TimerHandle) -> None:
+        if self.is_alive and not timer._cancelled:  # type: ignore[attr-defined]
+            self._append(timer)
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """Leave it where it is: it is skipped when it is due."""
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":  # type: ignore[override]
+        return asyncio.Task(coro, loop=self, name=name, context=context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self.is_alive:
+            self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    async def create_connection(self, protocol_factory: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+        return await self._connect(self, protocol_factory)

@@ -1,0 +1,56 @@
+"""An exception as a kind and a sentence."""
+
+import errno
+import socket
+import ssl
+
+import pytest
+
+from autobatch_console.preflight.connection_faults import fault_of
+
+
+def wrapped(error: BaseException) -> BaseException:
+    """As a library raises it: inside an error of its own."""
+    outer = RuntimeError("cannot connect")
+    outer.__cause__ = error
+    return outer
+
+
+def tls_error(reason: str) -> ssl.SSLError:
+    error = ssl.SSLError(1, f"[SSL: {reason}]")
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "detail"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), "refused", "ECONNREFUSED"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed, [Errno 111] Connect"),
+            "refused",
+            "ECONNREFUSED",
+        ),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "hung_up", "ECONNRESET"),
+        (OSError(errno.EHOSTUNREACH, "no route"), "unreachable", "EHOSTUNREACH"),
+        (FileNotFoundError(errno.ENOENT, "no file"), "missing", "ENOENT"),
+        (PermissionError(errno.EACCES, "denied"), "denied", "EACCES"),
+        (TimeoutError(errno.ETIMEDOUT, "timed out"), "silent", "ETIMEDOUT"),
+        (TimeoutError(), "silent", "no answer in time"),
+        (EOFError(), "hung_up", "end of file"),
+        (socket.gaierror(-2, "Name or service not known"), "unresolved", "Name or service not known"),
+        (tls_error("WRONG_VERSION_NUMBER"), "no_tls", "WRONG_VERSION_NUMBER"),
+        (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "untrusted", "TLSV1_ALERT_UNKNOWN_CA"),
+        (RuntimeError("Server disconnected"), "hung_up", "end of file"),
+        (ValueError("?"), "other", "ValueError"),
+    ],
+)
+def test_the_cause_is_found_inside_what_a_library_raises(error: BaseException, kind: str, detail: str) -> None:
+    assert fault_of(error) == (kind, detail)
+    if kind != "other" and not isinstance(error, RuntimeError):
+        assert fault_of(wrapped(wrapped(error))) == (kind, detail)
+
+
+def test_the_sentence_names_the_place_and_the_errno() -> None:
+    fault = fault_of(ConnectionRefusedError(errno.ECONNREFUSED, "refused"))
+    assert fault.sentence("gpu:80") == "gpu:80 refuses connections, nothing listens there (ECONNREFUSED)"

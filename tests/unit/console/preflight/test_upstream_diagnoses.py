@@ -1,0 +1,158 @@
+"""What is said of upstreams, by what they answered."""
+
+import json
+from typing import Any
+
+import pytest
+
+from autobatch_console.preflight.connection_faults import ConnectionFault
+from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
+from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
+
+URL = "http://gpu:8080"
+NOT_FOUND = InquiryAnswer(404)
+MODELS = {"object": "list", "data": [{"id": "bge-m3", "object": "model"}]}
+INFO = {"model_id": "BAAI/bge-m3", "model_sha": None, "model_dtype": "float16", "max_client_batch_size": 32}
+
+
+def said(value: Any) -> InquiryAnswer:
+    return InquiryAnswer(200, "application/json", json.dumps(value).encode())
+
+
+def tei(url: str = URL, dimension: int = 3, **info: Any) -> UpstreamSeen:
+    answers = {"/info": said(INFO | info), "/health": InquiryAnswer(200), "/embed": said([[0.5] * dimension])}
+    return UpstreamSeen(url, answers=answers)
+
+
+def seen(
+    answers: dict[str, InquiryAnswer], root: dict[str, InquiryAnswer] | None = None, url: str = URL
+) -> UpstreamSeen:
+    whole = {"/info": NOT_FOUND, "/health": NOT_FOUND, "/embed": NOT_FOUND} | answers
+    return UpstreamSeen(url, answers=whole, root_answers=root or {})
+
+
+def test_an_upstream_that_serves_is_right_and_its_model_is_named() -> None:
+    (diagnosis,) = judge_upstreams([tei()])
+    assert (diagnosis.state, str(diagnosis)) == ("right", f"INFERENCE_URL: {URL} serves BAAI/bge-m3, 3 dimensions")
+
+
+def test_a_model_without_vectors_is_right() -> None:
+    answers = dict(tei().answers) | {"/embed": InquiryAnswer(424, "application/json", b"{}")}
+    (diagnosis,) = judge_upstreams([UpstreamSeen(URL, answers=answers)])
+    assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves BAAI/bge-m3")
+
+
+def test_a_server_of_the_api_without_info_is_right() -> None:
+    answers = {"/health": InquiryAnswer(200), "/embed": said([[1, 2]])}
+    (diagnosis,) = judge_upstreams([seen(answers)])
+    assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves a model that it does not name, 2 dimensions")
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "what", "remedy"),
+    [
+        (
+            seen({"/v1/models": said(MODELS)}),
+            "INFERENCE_URL",
+            "speaks the OpenAI API only",
+            "text-embeddings-inference",
+        ),
+        (
+            seen({}, {"/v1/models": said(MODELS), "/info": NOT_FOUND}, f"{URL}/v1"),
+            "INFERENCE_URL",
+            "speaks the OpenAI API only",
+            "text-embeddings-inference",
+        ),
+        (
+            seen({}, {"/info": said(INFO)}, f"{URL}/embed"),
+            "INFERENCE_URL",
+            f"and {URL} has",
+            "remove /embed from the URL",
+        ),
+        (seen({}), "INFERENCE_URL", "neither /info nor /embed", "text-embeddings-inference"),
+        (seen({"/info": InquiryAnswer(401)}), "INFERENCE_API_KEY", "answers 401", "the key that this server asks for"),
+        (seen({"/info": said(INFO), "/embed": InquiryAnswer(403)}), "INFERENCE_API_KEY", "answers 403", "key"),
+        (seen({"/info": InquiryAnswer(200, "text/html", b"<p>")}), "INFERENCE_URL", "web page", "correct the address"),
+        (
+            seen({"/info": InquiryAnswer(200, "", b"\n<!DOCTYPE html>")}),
+            "INFERENCE_URL",
+            "web page",
+            "correct the address",
+        ),
+        (
+            seen({"/info": InquiryAnswer(308, location="https://gpu/")}),
+            "INFERENCE_URL",
+            "redirects to https://gpu/",
+            "write",
+        ),
+        (
+            seen({"/info": InquiryAnswer(400, "text/html", b"plain HTTP request was sent to HTTPS port")}),
+            "INFERENCE_URL",
+            "speaks TLS only",
+            "https://",
+        ),
+        (
+            seen({"/info": said(INFO), "/embed": said([[1]])}),
+            "INFERENCE_URL",
+            "no /health",
+            "text-embeddings-inference",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_change(given: UpstreamSeen, setting: str, what: str, remedy: str) -> None:
+    (diagnosis,) = judge_upstreams([given])
+    assert diagnosis.state == "wrong"
+    assert diagnosis.setting == setting
+    assert what in diagnosis.what
+    assert remedy in diagnosis.remedy
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        UpstreamSeen(URL, ConnectionFault("refused", "ECONNREFUSED")),
+        UpstreamSeen(URL),
+        UpstreamSeen(URL, answers=dict(tei().answers) | {"/health": InquiryAnswer(503)}),
+        UpstreamSeen(
+            URL, answers={"/info": InquiryAnswer(502), "/health": InquiryAnswer(502), "/embed": InquiryAnswer(502)}
+        ),
+    ],
+    ids=["refuses", "silent once connected", "unhealthy", "a gateway without its server"],
+)
+def test_one_that_may_still_load_is_waited_for(given: UpstreamSeen) -> None:
+    (diagnosis,) = judge_upstreams([given])
+    assert diagnosis.state == "loading"
+
+
+def test_a_name_that_cannot_be_resolved_is_wrong_unless_another_replica_is_right() -> None:
+    missing = UpstreamSeen("http://gpu-2", ConnectionFault("unresolved", "Name or service not known"))
+    assert [diagnosis.state for diagnosis in judge_upstreams([missing])] == ["wrong"]
+    assert [diagnosis.state for diagnosis in judge_upstreams([tei(), missing])] == ["right", "loading"]
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (tei("http://b", model_id="other"), "model_id other and not BAAI/bge-m3"),
+        (tei("http://b", model_dtype="float32"), "model_dtype float32 and not float16"),
+        (tei("http://b", dimension=4), "dimension 4 and not 3"),
+    ],
+)
+def test_replicas_of_two_models_are_wrong(other: UpstreamSeen, difference: str) -> None:
+    *_, diagnosis = judge_upstreams([tei(), other])
+    assert (diagnosis.state, diagnosis.what) == (
+        "wrong",
+        f"http://b serves another model than {URL}: {difference}",
+    )
+
+
+def test_replicas_that_say_different_amounts_are_one_model() -> None:
+    silent = seen({"/health": InquiryAnswer(200), "/embed": said([[1, 2, 3]])}, url="http://b")
+    assert [diagnosis.state for diagnosis in judge_upstreams([tei(), tei("http://c"), silent])] == ["right"] * 3
+
+
+def test_an_upstreams_words_cannot_forge_lines() -> None:
+    (diagnosis,) = judge_upstreams([tei(model_id="x\nright    REDIS_URL: \x1b[2Jfine" + "y" * 1000)])
+    assert len(str(diagnosis).splitlines()) == 1
+    assert "\x1b" not in str(diagnosis)
+    assert len(str(diagnosis)) < 300
