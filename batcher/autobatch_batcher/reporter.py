@@ -63,7 +63,7 @@ class Reporter:
 
     async def _round(self) -> float:
         self._probe()
-        self._loop.drain.look(asyncio.get_running_loop().time(), has_backlog=self._loop.has_backlog)
+        self._loop.drain.look(asyncio.get_running_loop().time())
         await self._report()
         return REPORT_EVERY_S
 

@@ -1,6 +1,6 @@
 """What each batcher publishes of itself and its upstreams, for health, for the workers' plans, and for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -72,7 +72,8 @@ class Fleet:
     """The batchers that reported lately.
 
     Attributes:
-        drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown.
+        drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown. One that
+            works and has not measured yet counts as the others do on average.
         answers_our_frames: Whether each of them reads our frames or answers that it does not: none puts them aside without
             an answer.
         upstreams: The upstreams of all batchers, the healthy ones first.
@@ -94,7 +95,7 @@ class Fleet:
             if abs(now_ms - status.at) < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
-        self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
+        self.drained_per_s = _drained_per_s(fresh)
         self.answers_our_frames = all(batcher.frame_version >= ANSWERED_SINCE for batcher in fresh)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
@@ -105,3 +106,9 @@ class Fleet:
         self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in self.upstreams), default=UNKNOWN_MAX))
         self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
         self.request_bytes_max = min((u.request_bytes_max for u in self.upstreams), default=UNKNOWN_BYTES_MAX)
+
+
+def _drained_per_s(batchers: Sequence[BatcherStatus]) -> float:
+    rates = [batcher.drained_per_s for batcher in batchers if batcher.drained_per_s > 0]
+    working = sum(batcher.drained_per_s > 0 or any(u.is_healthy for u in batcher.upstreams) for batcher in batchers)
+    return sum(rates) / len(rates) * working if rates else 0.0

@@ -17,7 +17,7 @@ from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.upstreams.drain_rate import DrainRate
+from autobatch_batcher.upstreams.drain_rate import AnsweredCall, DrainRate
 from autobatch_batcher.upstreams.limits import BatchShape, Limits
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -80,7 +80,7 @@ class WorkingLoop:
         self._was_blocked = False
 
     @property
-    def has_backlog(self) -> bool:
+    def _has_backlog(self) -> bool:
         """Whether more waits than is being worked on."""
         return self._lanes.inputs > 0 or self._claims.queued > 0
 
@@ -123,6 +123,7 @@ class WorkingLoop:
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
         await self._claims.drop_expired(replica.least_call(asyncio.get_running_loop().time()))
+        limits = self._pool.limits_now(replica)  # the claim may have found more batchers, which share them
         now = CallMoment(
             limits=limits,
             shape=shape,
@@ -191,7 +192,7 @@ class WorkingLoop:
             self._bell.ring()
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
-        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self.has_backlog)
+        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self._has_backlog)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
@@ -211,10 +212,14 @@ class WorkingLoop:
             log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
+            self._note_answered(batch)
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
-        self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
         await self._reply(outcomes, max(job.header.deadline for job in batch.jobs))
+
+    def _note_answered(self, batch: Batch) -> None:
+        inputs, now_s = sum([job.header.n for job in batch.jobs]), asyncio.get_running_loop().time()
+        self.drain.answered.append(AnsweredCall(now_s, inputs, self._pool.calls_in_flight, self._has_backlog))
 
     async def _reply(self, outcomes: Sequence[JobOutcome], deadline_ms: int) -> None:
         """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""

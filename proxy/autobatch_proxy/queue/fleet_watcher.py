@@ -2,6 +2,7 @@
 
 import logging
 
+from autobatch_proxy.queue.admission import confirmed_rate
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -26,6 +27,9 @@ LOOK_EVERY_UNHEALTHY_S = 0.1  # a start may be waiting for readiness
 class FleetWatcher:
     """Keeps `fleet` true to within about a second; empty while Redis is unavailable.
 
+    Attributes:
+        drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
+
     Args:
         control: Reads the batchers' reports from Redis.
         inputs_max: The most inputs in one call, as configured.
@@ -34,6 +38,7 @@ class FleetWatcher:
 
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
+        self.drained_per_s = 0.0
         self._inputs_max = inputs_max
         self._per_token = per_token
         #: What a job may have; while no batcher reports, what the last one said.
@@ -50,11 +55,12 @@ class FleetWatcher:
         await self._looking.close()
 
     async def _look(self) -> float:
-        was_healthy = self.fleet.is_healthy
+        was_healthy, drained_per_s = self.fleet.is_healthy, self.fleet.drained_per_s
         try:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
+        self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
         if self.fleet.upstreams:
             self.allowed = self._allow()
         if self.fleet.is_healthy != was_healthy:
