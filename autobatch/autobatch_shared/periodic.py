@@ -34,6 +34,10 @@ class Periodic:
         """Begin with a round at once."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
+    def hurry(self) -> None:
+        """Begin the next round now, or once the present one has ended."""
+        self._pause.ring()
+
     async def close(self) -> None:
         """Let the current round end, and end.
 

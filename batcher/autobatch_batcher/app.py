@@ -13,13 +13,16 @@ from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import Dialect, dialect_named
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
+from autobatch_batcher.lookout import Lookout
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
+from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -29,6 +32,7 @@ from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
+from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
@@ -48,11 +52,14 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     lanes = Lanes(dialect.envelope_bytes)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms)
     async with open_sessions() as (session, fresh):
-        pool = Pool([_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls])
+        pool = Pool(
+            [_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls],
+            settings.upstream_patience_ms / 1000,
+        )
         caller = Caller(
             pool,
             dialect,
-            Suspects(pool, queue, clock, metrics),
+            Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
             clock,
             metrics,
             timeout_max_s=settings.upstream_timeout_ms / 1000,
@@ -69,7 +76,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             metrics,
             lease_ms=settings.lease_ms,
         )
-        reporter = Reporter(batcher, Control(link, keys), pool, lanes, loop, clock)
+        lookout = Lookout(pool.upstreams, loop.wake)
+        control = Control(link, keys)
+        keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock)
+        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()
@@ -79,6 +89,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         reporter.start()
         await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
         await reporter.close()
+        await lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await queue.sign_off()
         await side.cleanup()
@@ -101,6 +112,7 @@ def _replica(
         dialect,
         configured(settings.max_batch_size, settings.payload_limit),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+        Standing(settings.model_change_after_ms / 1000),
     )
 
 

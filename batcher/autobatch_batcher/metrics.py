@@ -58,6 +58,12 @@ class Metrics:
             "Calls sent a second time, because the upstream had closed their kept connection.",
             registry=registry,
         )
+        self.hedges = Counter(
+            "autobatch_upstream_hedges",
+            "Second calls on another upstream, instead of late ones, by whether their answer was used.",
+            ["answer"],
+            registry=registry,
+        )
         self.splits = Counter("autobatch_batch_splits", "Batches halved after an input error.", registry=registry)
         self.jobs_dropped = Counter(
             "autobatch_jobs_dropped",
@@ -76,6 +82,12 @@ class Metrics:
         )
         self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
         self.in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", registry=registry)
+        self.upstream_excluded = Gauge(
+            "autobatch_upstream_excluded",
+            "1 while an upstream is not called, because it serves another model than the namespace's or has not said which.",
+            ["upstream"],
+            registry=registry,
+        )
         self.calls_max, self.units_max, self.padding_max, self.fixed_seconds = (
             Gauge(f"autobatch_tuned_{name}", text, ["upstream"], registry=registry)
             for name, text in (

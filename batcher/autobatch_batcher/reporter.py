@@ -5,6 +5,7 @@ import logging
 
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -25,8 +26,16 @@ class Reporter:
     """The batcher's view of itself, for `/health` here and at the proxy."""
 
     def __init__(
-        self, batcher: str, control: Control, pool: Pool, lanes: Lanes, loop: WorkingLoop, clock: RedisClock
+        self,
+        batcher: str,
+        control: Control,
+        pool: Pool,
+        lanes: Lanes,
+        loop: WorkingLoop,
+        clock: RedisClock,
+        keeper: ModelKeeper,
     ) -> None:
+        self._keeper = keeper
         self._batcher = batcher
         self._control = control
         self._pool = pool
@@ -36,12 +45,22 @@ class Reporter:
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._reporting = Periodic("reporter", self._round)
+        self._started_mono_s = 0.0
         self.reaches_redis = False
 
     @property
     def is_healthy(self) -> bool:
         """Whether Redis answers, the working loop moves and an upstream is well."""
-        return self.reaches_redis and self.loop_moves and any(u.is_healthy for u in self._pool.upstreams)
+        return (
+            self.reaches_redis
+            and self.loop_moves
+            and any(upstream.is_healthy and upstream.is_included for upstream in self._pool.upstreams)
+        )
+
+    @property
+    def excluded(self) -> dict[str, str]:
+        """The upstreams that are not called, and why."""
+        return {each.name: each.standing.reason for each in self._pool.upstreams if not each.is_included}
 
     @property
     def loop_moves(self) -> bool:
@@ -50,6 +69,8 @@ class Reporter:
 
     def start(self) -> None:
         """Begin to report."""
+        self._started_mono_s = asyncio.get_running_loop().time()
+        self._keeper.start()
         self._reporting.start()
 
     async def close(self) -> None:
@@ -64,14 +85,16 @@ class Reporter:
     async def _round(self) -> float:
         self._probe()
         self._loop.drain.look(asyncio.get_running_loop().time())
-        await self._report()
+        await self._publish()
         return REPORT_EVERY_S
 
     def _probe(self) -> None:
         """Start a probe of each upstream whose turn it is, one in flight to each."""
         now_mono_s = asyncio.get_running_loop().time()
         for upstream in self._pool.upstreams:
-            every_s = PROBE_HEALTHY_EVERY_S if upstream.is_healthy else REPORT_EVERY_S
+            # Where models differ, all are asked more often: the namespace's may move once the last has said so.
+            is_quiet = upstream.is_healthy and self._keeper.is_settled
+            every_s = PROBE_HEALTHY_EVERY_S if is_quiet else REPORT_EVERY_S
             running = self._probes.get(upstream.name)
             if running is not None and not running.done():
                 continue
@@ -80,15 +103,33 @@ class Reporter:
                 self._probes[upstream.name] = asyncio.create_task(self._probe_one(upstream), name="probe")
 
     async def _probe_one(self, upstream: Replica) -> None:
-        was_healthy = upstream.is_healthy
+        before = upstream.is_healthy, upstream.standing.fingerprint
         await upstream.probe()
-        if upstream.is_healthy != was_healthy:
-            await self._report()  # at once: a start may be waiting for readiness
+        if (upstream.is_healthy, upstream.standing.fingerprint) != before:
+            await self._publish()  # at once: a start may be waiting for readiness
+
+    async def _publish(self) -> None:
+        """Report, and look at the namespace's model; report again where that included or excluded an upstream."""
+        excluded = self.excluded
+        await self._report()
+        try:
+            await self._keeper.look()
+        except QueueUnavailable as error:
+            log.info("model_not_looked_at", extra={"error": str(error)})
+        if self.excluded != excluded:
+            self._loop.wake()
+            await self._report()
 
     async def _report(self) -> None:
         upstreams = self._pool.statuses() if self.loop_moves else []
         status = BatcherStatus(
-            self._clock.now_ms(), self._lanes.inputs, upstreams, round(self._loop.drain.per_s, 1), frame_version=VERSION
+            self._clock.now_ms(),
+            self._lanes.inputs,
+            upstreams,
+            round(self._loop.drain.per_s, 1),
+            frame_version=VERSION,
+            id=self._batcher,
+            alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
         )
         try:
             await self._control.report(self._batcher, status)

@@ -10,17 +10,20 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
+from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
-from autobatch_proxy.http.handler import Compute
+from autobatch_proxy.http.handler import BodyRoom, Compute
 from autobatch_proxy.http.headers import CommonHeaders
-from autobatch_proxy.http.readiness import READINESS, Readiness
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
+from autobatch_proxy.http.status_page import StatusPage
+from autobatch_proxy.http.worker_readiness import READINESS, Readiness
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.one_model import Clients
 from autobatch_proxy.queue.vocabulary import VocabularyClient
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
@@ -64,19 +67,21 @@ def make_app(settings: ProxySettings) -> web.Application:
     client: JobClient = queue_client
     if rules.text_of_ids is None:
         client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
-    cached_client = None
+    cached_client, uncached = None, client
     if settings.cache_ttl_s:
         cache_link = RedisLink(master, f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
         cache = ResultCache(cache_link, keys, metrics.cache, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max)
         client = cached_client = CachedClient(client, cache, cache_link, watcher)
     access, key_file = _make_access(settings)
+    status_page = StatusPage(queue_client, watcher, worker, settings.max_client_batch_size)
 
     def take() -> None:
         metrics.take(queue_client.inputs_in_flight)
 
     async def count() -> float:
         take()
+        status_page.look()
         _warn(share)
         return METRICS_EVERY_S
 
@@ -100,10 +105,22 @@ def make_app(settings: ProxySettings) -> web.Application:
     app = web.Application(client_max_size=settings.payload_limit)
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
-    compute = Compute(rules, settings.request_timeout_ms, client, watcher, metrics, share, common)
+    model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
+    room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
+    compute = Compute(
+        rules,
+        room,
+        settings.request_timeout_ms,
+        Clients(client, uncached),
+        watcher,
+        metrics,
+        share,
+        common,
+        model_check,
+    )
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
-    pages = Pages(fleet_routes, DocsPage())
+    pages = Pages(fleet_routes, DocsPage(), status_page)
 
     def handler_of(route: Route) -> Handler:
         return compute.handler(route) if route.page is None else route.page(pages)

@@ -230,6 +230,8 @@ def test_it_tells_what_it_started_and_what_to_try(console: Console) -> None:
     answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
     assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
     assert f"  open     to everybody who reaches 0.0.0.0:{console.port}" in console.output
+    assert "  serves   sentence-transformers/all-MiniLM-L6-v2, 384 dimensions, 32 inputs a call, " in console.output
+    assert f"PORT={console.port} (flag)" in console.output
 
 
 def test_the_queue_can_be_looked_into_as_printed(console: Console) -> None:
@@ -357,6 +359,59 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_started(start: Calla
 
     assert console.output.startswith("autobatch: cannot listen on 127.0.0.1:")
     assert "pid" not in console.output
+
+
+def test_what_cannot_work_is_said_before_anything_is_started(start: Callable[..., Console]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    console = start("--inference-url", "http://no-such-host.invalid", env={"REDIS_URL": f"redis://127.0.0.1:{port}"})
+
+    assert console.wait() == 1
+    redis, upstream = sorted(console.output.splitlines(), reverse=True)
+    assert redis.startswith(f"autobatch: REDIS_URL: 127.0.0.1:{port} refuses connections, nothing listens there")
+    assert upstream.startswith("autobatch: INFERENCE_URL: the name of http://no-such-host.invalid cannot be resolved")
+
+
+def test_an_upstream_that_is_late_is_named_and_waited_for(console: Console, start: Callable[..., Console]) -> None:
+    redis, port = console.address("redis"), free_port()
+    late = start(
+        "--inference-url", f"http://127.0.0.1:{port}", "--namespace", "late", env={"REDIS_URL": f"unix://{redis}"}
+    )
+    late.wait_for(rf"^  \.\.\. INFERENCE_URL: http://127.0.0.1:{port} refuses connections")
+    late.wait_for(r"^  \.\.\. waiting for batcher")
+
+    upstream = start("--embedder-port", str(port), env={"REDIS_URL": f"unix://{redis}"})
+    late.wait_for("^ready")
+
+    assert upstream.process.poll() is None
+    assert late.embed("hello world")[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
+
+
+def test_the_doctor_says_what_is_right_and_what_to_change(console: Console, tmp_path: Path) -> None:
+    redis, embedder = console.address("redis"), console.address("embedder")
+
+    def doctor(*argv: str) -> tuple[int, list[str]]:
+        own_env = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
+        done = subprocess.run(
+            [sys.executable, "-m", "autobatch_console", "doctor", "--port", str(free_port()), *argv],
+            cwd=tmp_path,
+            env=own_env,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.stderr == ""
+        return done.returncode, done.stdout.splitlines()
+
+    status, lines = doctor("--redis-url", f"unix://{redis}", "--inference-url", embedder)
+    assert (status, {line.split()[0] for line in lines}) == (0, {"right"})
+    assert f"right    INFERENCE_URL: {embedder} serves sentence-transformers/all-MiniLM-L6-v2, 384 dimensions" in lines
+
+    status, lines = doctor("--redis-url", f"unix://{redis}", "--inference-url", f"{embedder}/embed/")
+    assert status == 1
+    assert lines[-1].startswith("wrong    INFERENCE_URL: ")
+    assert lines[-1].endswith("remove /embed from the URL")
 
 
 def test_a_foreign_env_file_stops_it_before_anything_is_started(start: Callable[..., Console], tmp_path: Path) -> None:

@@ -22,12 +22,12 @@ WIDTH = 150  # also if the output goes to a file
 
 
 async def play(scenarios: list[Scenario], console: Console) -> list[FaultRow]:
-    """Run scenarios; those with the same number of upstreams share one world."""
+    """Run scenarios; those with the same upstreams and the same kind of Redis share one world."""
     rows = []
-    for replicas in sorted({scenario.replicas for scenario in scenarios}):
-        async with open_world(replicas) as world:
+    for replicas, servers in sorted({(scenario.replicas, scenario.servers) for scenario in scenarios}):
+        async with open_world(replicas, servers) as world:
             memory_mb: dict[str, float] = {}
-            for scenario in (each for each in scenarios if each.replicas == replicas):
+            for scenario in (each for each in scenarios if (each.replicas, each.servers) == (replicas, servers)):
                 row = await run(scenario, world, memory_mb)
                 memory_mb = memory_mb or rss_mb(world)  # as it is once warm
                 rows.append(row)

@@ -42,6 +42,7 @@ class Scenario:
         runs_max: How often one text may be computed because of it.
         cuts: Whether it kills what clients are connected to, so that they see the end of their connection.
         replicas: Upstreams in its world.
+        servers: The kind of group that is Redis in its world; empty for one server.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Scenario:
     runs_max: int = 1
     cuts: bool = False
     replicas: int = 1
+    servers: str = ""
 
 
 async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> FaultRow:

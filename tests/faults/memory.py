@@ -13,7 +13,8 @@ def rss_mb(world: World) -> dict[str, float]:
     """Return the resident memory of each process."""
     pids = {f"worker {i + 1}": children(p.pid)[0] for i, p in enumerate(world.workers)}
     pids |= {f"batcher {i + 1}": p.pid for i, p in enumerate(world.batchers)}
-    pids |= {"redis": world.redis.pid} | {f"nginx {i + 1}": pid for i, pid in enumerate(children(world.nginx.pid))}
+    pids |= {"redis": world.redis.pid} if world.group is None else {}
+    pids |= {f"nginx {i + 1}": pid for i, pid in enumerate(children(world.nginx.pid))}
     pages = {name: int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for name, pid in pids.items()}
     return {name: count * os.sysconf("SC_PAGESIZE") / 1e6 for name, count in pages.items()}
 

@@ -24,8 +24,10 @@ from autobatch_console.up import nginx_files, programs
 from tests.faults.programs import ForeignProgram
 from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
+from tests.support.servers.masters import ServerGroup, make_group
 from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.relay import Relay
+from tests.support.servers.stepped_clock import COMPILER, SteppedClock
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
@@ -48,6 +50,8 @@ class World:
     nginx: ForeignProgram
     upstreams: list[ForeignProgram]
     upstream_ports: list[int]
+    redis_clock: SteppedClock | None  # None without a C compiler
+    group: ServerGroup | None = None  # instead of the one Redis, and without relays of the world's
     edge: list[Relay] = field(default_factory=list)  # nginx -> worker
     worker_redis: list[Relay] = field(default_factory=list)
     batcher_redis: list[Relay] = field(default_factory=list)
@@ -60,7 +64,8 @@ class World:
     @property
     def redis_url(self) -> str:
         """The URL for a test's own commands."""
-        return f"redis://127.0.0.1:{self.redis_port}/0"
+        port = self.redis_port if self.group is None else self.group.master.port
+        return f"redis://127.0.0.1:{port}/0"
 
     async def start(self) -> None:
         """Start everything, and return once a request is answered."""
@@ -80,7 +85,10 @@ class World:
         await wait_until(self.is_well, START_S)
 
     async def start_redis(self) -> None:
-        """Start Redis with `redis_options`."""
+        """Start Redis with `redis_options`, or the group."""
+        if self.group is not None:
+            await self.group.start()
+            return
         options = ("--port", str(self.redis_port), "--dir", str(self.folder), *self.redis_options)
         await asyncio.to_thread(self.redis.start, *options)
 
@@ -91,7 +99,7 @@ class World:
             index,
             uds_path=self._socket(index),
             web_concurrency=1,
-            redis_url=self._url(self.worker_redis[index]),
+            redis_url=self._redis_url(self.worker_redis[index]),
             request_timeout_ms=int(DEADLINE_S * 1000),
         )
 
@@ -101,7 +109,7 @@ class World:
         return self._process(
             "batcher",
             index,
-            redis_url=self._url(self.batcher_redis[index]),
+            redis_url=self._redis_url(self.batcher_redis[index]),
             inference_url=",".join(urls),
             batcher_host="127.0.0.1",
             batcher_port=0,
@@ -180,6 +188,8 @@ class World:
         for process in (*self.workers, *self.batchers):
             await asyncio.to_thread(process.close)
         self.redis.kill()
+        if self.group is not None:
+            await self.group.close()
         for relay in self._relays:
             await relay.stop()
 
@@ -195,8 +205,8 @@ class World:
     def _socket(self, index: int) -> Path:
         return self.folder / f"proxy-{index}.sock"
 
-    def _url(self, relay: Relay) -> str:
-        return f"redis://127.0.0.1:{self.port_of(relay)}/0"
+    def _redis_url(self, relay: Relay) -> str:
+        return f"redis://127.0.0.1:{self.port_of(relay)}/0" if self.group is None else self.group.url
 
     def _process(self, module: str, index: int, **settings: object) -> Process:
         if index == 0:
@@ -216,8 +226,8 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(replicas: int = 1) -> AsyncIterator[World]:
-    """A running world with this number of upstreams."""
+async def open_world(replicas: int = 1, servers: str = "") -> AsyncIterator[World]:
+    """A running world with this number of upstreams, and one Redis, or this kind of group."""
     with TemporaryDirectory(prefix="ab-") as name:
         folder = Path(name)
         prefix = folder / "nginx"
@@ -234,15 +244,18 @@ async def open_world(replicas: int = 1) -> AsyncIterator[World]:
         found, faults = programs.find_nginx(programs.search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         assert found, faults
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+            clock = SteppedClock(folder) if COMPILER else None
             world = World(
                 folder,
                 http,
-                RedisServer(folder),
+                RedisServer(folder, clock.variables if clock else None),
                 free_port(),
                 port,
                 ForeignProgram(nginx_files.argv(found.argv, prefix), folder),
                 [ForeignProgram((sys.executable, "-m", "tests.faults.upstream", str(each)), folder) for each in ports],
                 ports,
+                clock,
+                make_group(servers, folder, "autobatch") if servers else None,
             )
             try:
                 await world.start()

@@ -10,8 +10,9 @@ from autobatch_batcher.upstreams.limits import configured, lowered
 from autobatch_proxy.dialects.error_shapes import CODES, as_openai
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.queue.fleet_watcher import ROOT_ROUTES
-from autobatch_shared.contract.cards import UNKNOWN_MAX, common_identity
+from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.contract.models import decode_model, encode_model, model_of
 from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 from tests.fuzz import strict_json
 
@@ -73,8 +74,8 @@ def check_info(data: bytes) -> None:
     assert 1 <= limits.inputs_max <= 32
     assert limits.in_flight_inputs_max >= limits.inputs_max
     assert limits.input_tokens_max >= 1
-    identity = common_identity([card, card])
-    assert identity is None or identity == common_identity([card])
+    model = model_of(card, 384)
+    assert model == decode_model(encode_model(model))
     report = encode(BatcherStatus(1_000, 0, [UpstreamStatus("u", True, limits.inputs_max, 0, card=card)]))
     fleet = Fleet([report], 1_000)
     assert fleet.is_healthy

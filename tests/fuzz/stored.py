@@ -17,15 +17,17 @@ from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFra
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import Fleet
+from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command
 from autobatch_shared.redis.result_cache import sealed, unsealed
-from autobatch_shared.redis.session import Session
+from autobatch_shared.redis.session import RedisSession
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.fuzz.answers import check_fleet
 
 HEAD = b'{"v":%d,"crc":"' % frames.VERSION
 FLIPS_MAX = 64
+NOWHERE = Address("queue", 6379, None, 0, None, None, None)
 # hiredis allocates as many elements as an array announces, without a limit.
 _is_too_long = re.compile(rb"[*%~>|]\+?\d{6}").search
 
@@ -100,7 +102,7 @@ def check_stream(data: bytes) -> None:
     if _is_too_long(data):
         return
     loop = _loop()
-    session = Session(loop, 60.0)
+    session = RedisSession(NOWHERE, loop, 60.0)
     session.connection_made(_Transport(session))
     waiting = [session.execute(("PING",)) for _ in range(4)]
     middle = len(data) // 2
@@ -178,7 +180,7 @@ class _Replying:
 
 
 class _Transport(asyncio.Transport):
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: RedisSession) -> None:
         self._session = session
 
     def write(self, data: Any) -> None:

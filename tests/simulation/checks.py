@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.simulation.faults import FaultRun
-from tests.simulation.processes import KEYS, SimulatedWorker
+from tests.simulation.processes import KEYS, SimulatedBatcher, SimulatedWorker
 from tests.simulation.upstreams import KILLING
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.05
 QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry)}
-POISONOUS = "job_poisonous"
+POISONOUS, TOO_LATE = "job_poisonous", "deadline_exceeded"
 
 
 @dataclass
@@ -47,7 +47,8 @@ def errors_in(run: "Schedule") -> list[str]:
 def left_over(run: "Schedule") -> list[str]:
     """Return what is there that should be gone, when nothing is asked any more."""
     found = []
-    for process in (*run.batchers, *run.workers):
+    processes: list[SimulatedBatcher | SimulatedWorker] = [*run.batchers, *run.workers]
+    for process in processes:
         if process.loop.is_alive:
             found += [f"{process.loop.name} keeps {each}" for each in process.left()]
     store = run.server.store
@@ -63,6 +64,7 @@ def left_over(run: "Schedule") -> list[str]:
 
 
 def _wrong_with(request: AskedRequest, run: "Schedule") -> str | None:
+    """Return what is wrong with the answer to a request of a living worker."""
     if not request.worker.loop.is_alive:
         return None
     felt = [fault for fault in run.faults if _is_felt(fault, request)]
@@ -72,18 +74,21 @@ def _wrong_with(request: AskedRequest, run: "Schedule") -> str | None:
         return f"hung: {what}"
     if request.ended_s > request.started_s + request.timeout_s + paused_s + TICK_S:
         return f"late: {what} after {request.ended_s - request.started_s:.2f} s"
-    if request.outcome in ("right", "left") or (request.is_killing and request.outcome in _OF_KILLING):
-        return None
-    if request.outcome == "deadline_exceeded" and request.timeout_s <= sum(map(_delay_s, felt)):
-        return None
-    if request.outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2:
-        return None
-    if any(request.outcome in fault.kind.explains for fault in felt):
-        return None
-    return f"unexplained: {what}"
+    return None if _is_explained(request, felt) else f"unexplained: {what}"
 
 
-_OF_KILLING = {POISONOUS, "upstream_unavailable", "upstream_broken", "deadline_exceeded"}
+def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
+    outcome = request.outcome
+    return (
+        outcome in ("right", "left")
+        or (request.is_killing and outcome in _OF_KILLING)
+        or (outcome == TOO_LATE and request.timeout_s <= sum(map(_delay_s, felt)))
+        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2)
+        or any(outcome in fault.kind.explains for fault in felt)
+    )
+
+
+_OF_KILLING = {POISONOUS, TOO_LATE, "upstream_unavailable", "upstream_broken"}
 
 
 def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:

@@ -16,7 +16,9 @@ TOO_LATE = frozenset({"deadline_exceeded"})
 UPSTREAM_GONE = frozenset({"upstream_unavailable", "upstream_broken"})
 NOTHING: frozenset[str] = frozenset()
 
-RECOVERY_S = 3.5  # from a fault's end until every request is answered again: lease, beat, and the longest pause of a link
+RECOVERY_S = (
+    3.5  # from a fault's end until every request is answered again: lease, beat, and the longest pause of a link
+)
 TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held
 
 Begin = Callable[["Schedule", float, str | None], None]
@@ -162,7 +164,9 @@ def _load(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
 
 
 def _step_clock(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
-    run.network.server.offset_ms += run.timeline.chance.choice((-3_600_000, -5_000, -500, 500, 5_000, 40_000, 3_600_000))
+    run.network.server.offset_ms += run.timeline.chance.choice(
+        (-3_600_000, -5_000, -500, 500, 5_000, 40_000, 3_600_000)
+    )
 
 
 def _upstream(mode: str) -> Begin:
@@ -212,13 +216,21 @@ KINDS = (
     FaultKind("Redis: another master", _switch_master, explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: loading", _load, (0.1, 2.0), explains=REDIS_GONE, delays_s=2.5, deaths=1),
     FaultKind("Redis: clock stepped", _step_clock),
-    FaultKind("upstream: hangs", _upstream("hang"), (0.1, 3.0), explains=TOO_LATE | UPSTREAM_GONE, recovery_s=6.5),
+    FaultKind(
+        "upstream: hangs",
+        _upstream("hang"),
+        (0.1, 3.0),
+        explains=TOO_LATE | UPSTREAM_GONE | frozenset({"upstream_timeout"}),
+        recovery_s=6.5,
+    ),
     FaultKind("upstream: slow", _upstream("slow"), (0.5, 3.0), delays_s=3.0),
     FaultKind("upstream: 429", _upstream("429"), (0.1, 1.5), explains=frozenset({"upstream_overloaded"}), delays_s=1.5),
     FaultKind("upstream: 500", _upstream("500"), (0.1, 1.5), explains=frozenset({"status 500"}), delays_s=1.5),
     FaultKind("upstream: 503", _upstream("503"), (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=1.5),
     FaultKind("upstream: hangs up", _upstream("close"), (0.1, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
     FaultKind("upstream: dies", _stop_upstream, (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
-    FaultKind("an input kills the upstream", _kill_by_input, (0.5, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
+    FaultKind(
+        "an input kills the upstream", _kill_by_input, (0.5, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1
+    ),
     FaultKind("a client leaves", _leave),
 )

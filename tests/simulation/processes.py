@@ -1,10 +1,7 @@
 """The simulated processes: the product's own classes, put together as its `app.py` files do, on a loop of their own."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from redis.exceptions import ConnectionError as RedisConnectionError
+from collections.abc import Sequence
+from contextlib import suppress
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
@@ -13,13 +10,15 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.tuning import Tuner
-from autobatch_proxy.queue.client import QueueClient, QueueCounts, Reply
+from autobatch_proxy.queue.client import QueueClient, QueueCounts
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
@@ -29,6 +28,9 @@ from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.fixed import FixedAddress
+from autobatch_shared.redis.masters.master import Master
+from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.simulation.network import Network
 from tests.simulation.timeline import ProcessLoop, Timeline
@@ -49,7 +51,8 @@ class SimulatedBatcher:
     def __init__(self, timeline: Timeline, network: Network, name: str, upstreams: Sequence[ModelUpstream]) -> None:
         self.loop = loop = ProcessLoop(timeline, name, network.connect)
         self.has_ended = False
-        link, watch_link = (RedisLink(ADDRESS, f"{name}-{use}") for use in ("commands", "watch"))
+        master = Master(FixedAddress(ADDRESS), KEYS)
+        link, watch_link = (RedisLink(master, f"{name}-{use}") for use in ("commands", "watch"))
         self._links = (link, watch_link)
         clock, dialect = RedisClock(), Tei()
         self.queue = BatcherQueue(link, watch_link, KEYS, name, lease_ms=LEASE_MS, reply_ttl_ms=REPLY_TTL_MS)
@@ -86,8 +89,9 @@ class SimulatedBatcher:
             METRICS,
             lease_ms=LEASE_MS,
         )
-        control = Control(LinkAsRedis(link), KEYS)  # type: ignore[arg-type]
-        self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock)
+        control = Control(link, KEYS)
+        keeper = ModelKeeper(self.pool.upstreams, ModelRecord(link, KEYS), control, clock)
+        self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock, keeper)
         loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:
@@ -97,10 +101,8 @@ class SimulatedBatcher:
         self.reporter.start()
         await self.working.run()
         await self.reporter.close()
-        try:
+        with suppress(QueueUnavailable):  # then the lease ends by itself
             await self.queue.sign_off()
-        except QueueUnavailable:
-            pass  # then the lease ends by itself
         for link in self._links:
             await link.close()
         self.has_ended = True
@@ -122,18 +124,23 @@ class SimulatedBatcher:
 
 
 class SimulatedWorker:
-    """One worker, without HTTP."""
+    """One worker, without HTTP.
+
+    Attributes:
+        is_open: Whether it takes requests.
+    """
 
     def __init__(self, timeline: Timeline, network: Network, name: str) -> None:
         self.loop = loop = ProcessLoop(timeline, name, network.connect)
         self.name = name
         self.client: QueueClient | None = None
-        self._opened: asyncio.Future[None] = loop.create_future()
+        self.is_open = False
         loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:
-        link, inbox_link = (RedisLink(ADDRESS, f"{self.name}-{use}") for use in ("commands", "inbox"))
-        control = Control(LinkAsRedis(link), KEYS)  # type: ignore[arg-type]
+        master = Master(FixedAddress(ADDRESS), KEYS)
+        link, inbox_link = (RedisLink(master, f"{self.name}-{use}") for use in ("commands", "inbox"))
+        control = Control(link, KEYS)
         self.watcher = FleetWatcher(control, inputs_max=BATCH_INPUTS_MAX, per_token=1)
         self.client = QueueClient(
             WorkerQueue(link, inbox_link, KEYS, self.name),
@@ -146,11 +153,10 @@ class SimulatedWorker:
         )
         self.watcher.open()
         await self.client.open()
-        self._opened.set_result(None)
+        self.is_open = True
 
     async def ask(self, texts: Sequence[str], timeout_s: float) -> list[Reply]:
         """Ask for the vectors of one request's texts."""
-        await asyncio.shield(self._opened)
         assert self.client is not None
         body = b"[%b]" % b",".join([b'"%b"' % text.encode() for text in texts])
         job = PlannedJob(len(texts), "merge", body, longest=max(map(len, texts)))
@@ -162,62 +168,3 @@ class SimulatedWorker:
             return []
         waiting = [f"a future of {job}" for job in self.client._waiting]
         return [*waiting, *([f"{self.client.inputs_in_flight} inputs"] if self.client.inputs_in_flight else [])]
-
-
-class LinkAsRedis:
-    """What `Control` uses of redis-py, over a link of ours."""
-
-    def __init__(self, link: RedisLink) -> None:
-        self._link = link
-
-    def pipeline(self, *, transaction: bool) -> "_Pipe":  # noqa: ARG002
-        """Begin a pipeline."""
-        return _Pipe(self._link)
-
-    async def aclose(self) -> None:
-        """The link is closed by its owner."""
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        async def execute(*args: Any) -> Any:
-            (reply,) = await _Pipe(self._link)._executed([(name, *args)])
-            return reply
-
-        return execute
-
-
-class _Pipe:
-    """Commands that are collected and sent together."""
-
-    def __init__(self, link: RedisLink) -> None:
-        self._link = link
-        self._commands: list[tuple[Any, ...]] = []
-
-    async def __aenter__(self) -> "_Pipe":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is to be closed."""
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args: self._commands.append((name, *args))
-
-    async def execute(self) -> list[Any]:
-        """Send them."""
-        return await self._executed(self._commands)
-
-    async def _executed(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        try:
-            replies = await asyncio.gather(*[self._link.execute(name.upper(), *args) for name, *args in commands])
-        except QueueUnavailable as error:
-            raise RedisConnectionError(str(error)) from error
-        return [_parsed(name, reply) for (name, *_), reply in zip(commands, replies, strict=True)]
-
-
-def _parsed(name: str, reply: Any) -> Any:
-    match name:
-        case "time":
-            return int(reply[0]), int(reply[1])
-        case "hgetall":
-            return dict(zip(reply[::2], reply[1::2], strict=True))
-        case _:
-            return reply

@@ -5,13 +5,13 @@ at the arrival of a message at Redis: every await of the product that lasts is b
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 import gc
 import logging
 import random
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,7 +37,7 @@ SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judged:
     """What came of one schedule.
 
     Attributes:
@@ -55,6 +55,10 @@ class Verdict:
     digest: int
     trace: list[str]
     outcomes: dict[str, int]
+
+    def without_trace(self) -> "Judged":
+        """Return the same, small."""
+        return replace(self, trace=[])
 
 
 class Schedule:
@@ -102,7 +106,7 @@ class Schedule:
         # One whose message never comes happens at the end.
         self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.5), self._begin, fault, None)
 
-    def play(self) -> Verdict:
+    def play(self) -> Judged:
         """Run it to its end."""
         timeline, findings = self.timeline, []
         self._snapshot()
@@ -125,9 +129,7 @@ class Schedule:
         for request in self.requests:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
-        verdict = Verdict(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
-        timeline.close()
-        return verdict
+        return Judged(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
 
     def _calm_s(self) -> float:
         """When the last fault must not be felt any more."""
@@ -206,9 +208,9 @@ class Schedule:
 
     def ask(self, timeout_s: float, prefix: str = "text") -> None:
         """Let a client ask a living worker."""
-        living = [each for each in self.workers if each.loop.is_alive]
+        living = [each for each in self.workers if each.loop.is_alive and each.is_open]
         if not living:
-            return
+            return  # refused by the address
         worker = self.chance.choice(living)
         texts = []
         for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
@@ -269,11 +271,10 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     """Let the product's clock be the timeline's, and its chance come from the seed."""
     catcher = _ErrorCatcher()
     root = logging.getLogger()
-    kept = (clock_module.time, secrets.token_hex, random.getstate(), logging.root.manager.disable)
+    of_clock = vars(clock_module)
+    kept = (of_clock["time"], secrets.token_hex, random.getstate(), logging.root.manager.disable)
     ids = random.Random(timeline.chance.random())
-    clock_module.time = SimpleNamespace(  # type: ignore[assignment]
-        monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s
-    )
+    of_clock["time"] = SimpleNamespace(monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s)
     secrets.token_hex = lambda nbytes=8: ids.randbytes(nbytes or 8).hex()
     random.seed(ids.random())
     logging.disable(logging.WARNING)
@@ -284,15 +285,16 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     finally:
         gc.enable()
         root.removeHandler(catcher)
-        clock_module.time, secrets.token_hex = kept[:2]
+        of_clock["time"], secrets.token_hex = kept[:2]
         random.setstate(kept[2])
         logging.disable(kept[3])
 
 
-def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Verdict:
+def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Judged:
     """Play one schedule, under its own clock and its own chance."""
     timeline = Timeline(seed)
     with _virtual(timeline) as catcher:
         verdict = Schedule(seed, timeline, kinds, faults_max).play()
-    verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+        verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
+        timeline.close()
     return verdict

@@ -8,10 +8,10 @@
 
 import asyncio
 import heapq
-import logging
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any
 from zlib import crc32
@@ -19,8 +19,6 @@ from zlib import crc32
 TRACE_LINES = 400  # the last ones of a run: a whole fault and what came of it
 STARTS_AT_S = 1000.0
 STEPS_MAX = 60_000  # a run has some hundreds; beyond it some process turns without waiting
-
-log = logging.getLogger(__name__)
 
 Connect = Callable[["ProcessLoop", Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
 
@@ -88,8 +86,7 @@ class Timeline:
                 self.now_s = max(self.now_s, when_s)
                 return
             happens_s, _, call, args = heapq.heappop(events)
-            if happens_s > self.now_s:
-                self.now_s = happens_s
+            self.now_s = max(self.now_s, happens_s)
             call(*args)
 
     def close(self) -> None:
@@ -99,7 +96,10 @@ class Timeline:
         self._events.clear()
 
 
-class ProcessLoop(asyncio.AbstractEventLoop):
+_Base: Any = asyncio.AbstractEventLoop  # the product asks for a tenth of what a loop has
+
+
+class ProcessLoop(_Base):  # type: ignore[misc]
     """The event loop of one simulated process: what asyncio itself and the product ask of one.
 
     Attributes:
@@ -127,7 +127,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         try:
             for _ in range(len(ready)):
                 handle = ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined]
+                if not handle._cancelled:
                     handle._run()
                 if not self.is_alive:
                     break
@@ -170,14 +170,13 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def dispose(self) -> None:
         """Close its coroutines, so that they do nothing when they are collected."""
         self.crash()
+        closed: set[asyncio.Task[Any]] = set()
         asyncio._set_running_loop(self)
         try:
-            for task in asyncio.all_tasks(self):
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                try:
-                    task.get_coro().close()  # type: ignore[union-attr]
-                except Exception as error:  # noqa: BLE001 - what a dead process does in its last moment is nobody's
-                    log.debug("dispose", exc_info=error)
+            while tasks := asyncio.all_tasks(self) - closed:  # closing one may begin another
+                closed |= tasks
+                for task in tasks:
+                    _close(task)
         finally:
             asyncio._set_running_loop(None)
 
@@ -216,7 +215,7 @@ class ProcessLoop(asyncio.AbstractEventLoop):
         return timer
 
     def _timer_is_due(self, timer: asyncio.TimerHandle) -> None:
-        if self.is_alive and not timer._cancelled:  # type: ignore[attr-defined]
+        if self.is_alive and not timer._cancelled:
             self._append(timer)
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
@@ -225,12 +224,19 @@ class ProcessLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":  # type: ignore[override]
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
         return asyncio.Task(coro, loop=self, name=name, context=context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.is_alive:
             self.errors.append(f"{context.get('message')}: {context.get('exception')!r}")
 
-    async def create_connection(self, protocol_factory: Any, *_: Any, **__: Any) -> Any:  # type: ignore[override]
+    async def create_connection(self, protocol_factory: Any, *_: Any, **__: Any) -> Any:
         return await self._connect(self, protocol_factory)
+
+
+def _close(task: "asyncio.Task[Any]") -> None:
+    """End its coroutine where it stands; what it does in its last moment reaches nobody."""
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    with suppress(Exception):
+        task.get_coro().close()

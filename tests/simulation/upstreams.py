@@ -10,6 +10,7 @@ import orjson
 
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.replica import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 
@@ -19,6 +20,7 @@ KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4
 INFO = orjson.dumps({"model_id": "simulated", "max_client_batch_size": BATCH_INPUTS_MAX, "max_concurrent_requests": 64})
 HANG_S = 3600.0
+DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
 
 
 def vector(text: str) -> list[float]:
@@ -74,6 +76,9 @@ class ModelUpstream:
             future.set_exception(ConnectionRefusedError("refused"))
             return future
         texts: list[str] = orjson.loads(post.body)["inputs"]
+        if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own
+            self._timeline.after(CALL_S, self._end, future, Answer(200, "application/json", b"[[0.0,0.5]]", None))
+            return future
         self.calls += 1
         self.computed.update(texts)
         self._timeline.note(f"{self.name} {self.mode}: call of {loop.name} with {texts}")
@@ -130,7 +135,7 @@ class ModelHttpClient(HttpClient):
             raise UpstreamBroken from exc
 
     @asynccontextmanager
-    async def get(self, path: str) -> AsyncIterator[Any]:  # type: ignore[override]
+    async def get(self, path: str) -> AsyncIterator[Any]:
         """Ask what it says at a path."""
         if not self._upstream.is_up:
             raise ConnectionRefusedError("refused")

@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from autobatch_batcher.upstreams.replica import DIMENSION_INPUT
 from autobatch_bench.checking.oracle import answer, row
 
 POISON = "poison"
+DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
 JSON = {"Content-Type": "application/json"}
 
 VOCABULARY = 100  # the valid token ids
@@ -65,6 +67,7 @@ class FakeUpstream:
         info: The answer of `/info`; None is 404.
         info_asked: How often `/info` was requested.
         is_healthy: Whether `/health` answers 200.
+        rows: Makes the body of `/embed`; another model's are others.
     """
 
     calls: list[list[str]] = field(default_factory=list)
@@ -84,6 +87,7 @@ class FakeUpstream:
     )
     info_asked: int = 0
     is_healthy: bool = True
+    rows: Callable[[list[str]], bytes] = answer
     port: int = 0
     _in_flight: int = 0
     _calls_in_flight: int = 0
@@ -126,6 +130,8 @@ class FakeUpstream:
         texts = (
             [inputs] if isinstance(inputs, str) else [text if isinstance(text, str) else str(text) for text in inputs]
         )
+        if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own
+            return web.Response(body=self.rows(texts), headers=JSON)
         self.calls.append(texts)
         self.bodies.append(body)
         if self._in_flight + len(texts) > (self.info or {}).get("max_concurrent_requests", 10**6):
@@ -159,7 +165,7 @@ class FakeUpstream:
             "X-Compute-Time": "7",
             "X-Queue-Time": "3",
         }
-        body = answer(texts) if path == "/embed" else orjson.dumps([OTHER_ROWS[path](text) for text in texts])
+        body = self.rows(texts) if path == "/embed" else orjson.dumps([OTHER_ROWS[path](text) for text in texts])
         return web.Response(body=body, headers=JSON | measures)
 
     async def _tokenize(self, request: web.Request) -> web.Response:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import aiohttp
@@ -64,13 +65,13 @@ class House:
         return batcher
 
     async def ask(self, method: str, path: str, body: Json = None, **headers: str) -> HttpAnswer:
-        """Send a request; return what comes back. A body is JSON unless it is bytes; `_` in a header's name is `-`.
+        """Send a request; return what comes back. A body is JSON unless it is bytes or a BytesIO; `_` in a header's name is `-`.
 
         Bytes are sent without a content type unless `content_type` is given.
         """
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         data = body
-        if body is not None and not isinstance(body, bytes):
+        if body is not None and not isinstance(body, bytes | BytesIO):
             data, sent = orjson.dumps(body), {"content-type": "application/json"} | sent
         async with self.http.request(
             method, self.url + path, data=data, headers=sent, skip_auto_headers=["Content-Type"]

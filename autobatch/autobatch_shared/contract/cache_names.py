@@ -20,7 +20,7 @@ def cache_name(model: str, route: str, options: Options | None, raw_input: bytes
     """Return the name of one row: 32 hex digits.
 
     Args:
-        model: The upstreams' identity, from `autobatch_shared.contract.cards.common_identity`.
+        model: Fingerprint of the model that computes the row, from `autobatch_shared.contract.models`.
         route: Path at the upstream, such as `/embed`.
         options: How the input is computed, as in the job's header; None: all defaults.
         raw_input: One input as it stands in the client's body, JSON.

@@ -3,14 +3,11 @@
 A dialect makes the card from what its upstream says about itself. No other part of the system reads that.
 """
 
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 UNKNOWN_MAX = 1_000_000  # where an upstream names no limit
-
-_encode = msgspec.json.Encoder().encode
 
 ModelKind = Literal["embedding", "sparse", "classifier", "reranker"]
 
@@ -19,12 +16,12 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     """What decides which vector a text gets: two upstreams of equal identities give the same.
 
     Attributes:
-        model: Name or path of the weights; never empty.
+        model: Name or path of the weights; empty where the upstream does not say.
         revision: Revision of the weights; None where the upstream does not say.
         dtype: Number type of the computation, such as `float32`; None where the upstream does not say.
         kind: What the model computes.
         pooling: How token vectors become one; None where the upstream does not say.
-        dimension: Number of components of a vector; None where the upstream does not say.
+        dimension: Number of components of a vector; None on a card, and for a model that has no vectors.
         input_tokens_max: Tokens after which an input is cut or refused.
         cuts_inputs: Whether inputs that are too long are cut without being asked for; None where it is unknown.
         details: Whatever else decides an answer, such as a classifier's labels, as canonical JSON.
@@ -65,10 +62,3 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 NO_CARD = Card()
-
-
-def common_identity(cards: Iterable[Card]) -> str | None:
-    """Return the one identity that all upstreams have, as canonical JSON; None where they differ or one is unknown."""
-    identities = {card.identity for card in cards}
-    identity = identities.pop() if len(identities) == 1 else None
-    return None if identity is None else _encode(identity).decode()

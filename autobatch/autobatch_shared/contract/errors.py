@@ -6,14 +6,17 @@
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
+    │   │   ├── UnknownModel      a model that is not served
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
-    │   └── QueueOutOfMemory      it has reached its `maxmemory`
+    │   ├── QueueOutOfMemory      it has reached its `maxmemory`
+    │   └── NoBatcher             no batcher takes jobs out of the queue
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
-    │   │   └── UpstreamBroken    hung up on a call: it may have died of it
+    │   │   ├── UpstreamBroken    hung up on a call: it may have died of it
+    │   │   └── UpstreamChanged   may serve another model by now: its answer is not used
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
@@ -74,6 +77,12 @@ class ForeignTokenIds(InvalidRequest):
     code = "foreign_token_ids"
 
 
+class UnknownModel(InvalidRequest):
+    """The model does not exist."""
+
+    code = "model_not_found"
+
+
 class WrongContentType(InvalidRequest):
     """Expected request with `Content-Type: application/json`."""
 
@@ -104,6 +113,12 @@ class QueueOutOfMemory(QueueUnavailable):
     code = "queue_out_of_memory"
 
 
+class NoBatcher(QueueUnavailable):
+    """No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers."""
+
+    code = "no_batcher"
+
+
 class UpstreamError(AutobatchError):
     """The upstream failed.
 
@@ -124,6 +139,12 @@ class UpstreamBroken(UpstreamUnavailable):
     """The upstream hung up before it had answered."""
 
     code = "upstream_broken"
+
+
+class UpstreamChanged(UpstreamUnavailable):
+    """The upstream serves another model."""
+
+    code = "upstream_changed"
 
 
 class UpstreamOverloaded(UpstreamError):
@@ -182,9 +203,11 @@ FAULTS: dict[str, type[AutobatchError]] = {
         QueueOutOfMemory,
         UpstreamUnavailable,
         UpstreamBroken,
+        UpstreamChanged,
         UpstreamOverloaded,
         UpstreamTimeout,
         UpstreamProtocolError,
         JobPoisonous,
+        MalformedFrame,
     )
 }

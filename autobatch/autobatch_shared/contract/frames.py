@@ -5,8 +5,9 @@
 
 So `redis-cli LRANGE` shows a person everything, and a machine splits at the first newline without touching the body.
 
-1. `v` is the version. A job of another version is never guessed at: it is answered with a fault, in a frame of that
-   version. For that `v`, `crc`, `id` and `n` stand in the same place in every version, and a fault has the same fields.
+1. `v` is the version. A job of another version is never guessed at: it is left to the batchers of that version, which
+   look for it, or, if it is older than that, answered with a fault in a frame of that version. For that `v`, `crc`, `id`
+   and `n` stand in the same place in every version, and a fault has the same fields.
 2. `crc` is CRC-32 of everything after itself, body included: a truncated or flipped frame is refused.
 3. A header holds options, never inputs or vectors. A body is never parsed here.
 4. The scripts in `scripts/` find `id`, `n` and `at` by their place, so these three stay first, in this order.
@@ -24,6 +25,7 @@ from autobatch_shared.contract.options import Options
 
 VERSION = 2
 ANSWERED_SINCE = 2  # before it, batchers put jobs of other versions aside without an answer
+LEFT_SINCE = 2  # the first version whose batchers look for jobs that those of another version left to them
 
 _HEAD = b'{"v":%d,"crc":"' % VERSION
 _CRC_END = len(_HEAD) + 8
@@ -83,6 +85,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         tokens: Number of tokens of each input, or one number for all of them; empty where they were not asked for or
             the upstream cannot count.
         measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.
+        model: Fingerprint of the model that computed it, as in `autobatch_shared.contract.models`; empty where none did.
     """
 
     id: str
@@ -94,6 +97,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     batch: _Amount = 0
     tokens: list[_Amount] = []
     measures: dict[str, str] = {}
+    model: str = ""
 
 
 _encode = msgspec.json.Encoder().encode

@@ -4,7 +4,9 @@
 |---------------------|--------|-------------------------------------------------------------------------|-------------------|
 | `jobs`              | list   | waiting jobs, RPUSH and LPOP, oldest first                              | when taken        |
 | `jobs:bulk`         | list   | waiting jobs of large requests and of those that asked for it, alike    | when taken        |
+| `jobs:v<version>`   | list   | jobs of another version of the frames, for the batchers that read it    | when taken, TTL   |
 | `retry`             | list   | jobs of batchers that died; each is sent in a call of its own           | when taken        |
+| `bell`              | list   | one element if jobs wait: who takes it, of the idle batchers, claims    | taken, TTL        |
 | `waiting`           | string | inputs in `jobs`                                                        | with `jobs`, TTL  |
 | `waiting:bulk`      | string | inputs in `jobs:bulk`                                                   | with it, TTL      |
 | `gone`              | string | there while some `gone:<job>` may be                                    | TTL               |
@@ -15,9 +17,10 @@
 | `reply:<job>`       | string | the answer, a reply frame                                               | when read, TTL    |
 | `inbox:<worker>`    | list   | ids of jobs whose reply is ready                                        | when read, TTL    |
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
+| `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
 | `trial`             | string | the batcher that tries alone what an upstream may have died of          | tried, TTL        |
 | `dead`              | list   | jobs that two batchers, or the upstream twice, died with, newest first  | capped, TTL       |
-| `epoch`             | string | random; another value means that this Redis lost its data               | TTL               |
+| `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
 | `cache:bytes`       | string | the sum of the bytes in `cache:index`                                   | TTL               |
@@ -29,10 +32,14 @@ The scripts know no number and no name of their own: both are passed in from her
 
 WAITING_TTL_MS = 86_400_000
 GONE_TTL_MS = 600_000  # as long as the longest request may wait
-CLAIM_TTL_MS = 3_600_000  # of `claimed:`, `leases` and `attempts:`: longer than any lease
+CLAIM_TTL_MS = (
+    86_400_000  # of `claimed:`, `leases` and `attempts:`: longer than any lease, or an hour's step of the clock
+)
+RENEWED_WITHIN_MS = 4_000  # a live batcher renews its lease once a second, however long it is
 DEAD_JOBS_MAX, DEAD_TTL_MS = 100, 604_800_000
 EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
+MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
 
 BYTES_PER_INPUT = 8192  # a job weighs one input for each of these, or its inputs if they are more: so bytes are bounded
 
@@ -45,16 +52,21 @@ class Keys:
         self.jobs = prefix + "jobs"
         self.bulk = prefix + "jobs:bulk"
         self.retry = prefix + "retry"
+        self.bell = prefix + "bell"
         self.waiting = prefix + "waiting"
         self.waiting_bulk = prefix + "waiting:bulk"
         self.gone = prefix + "gone"
         self.leases = prefix + "leases"
         self.batchers = prefix + "batchers"
+        self.model = prefix + "model"
         self.trial = prefix + "trial"
         self.dead = prefix + "dead"
         self.epoch = prefix + "epoch"
         self.cache_index = prefix + "cache:index"
         self.cache_bytes = prefix + "cache:bytes"
+
+    def of_version(self, version: int) -> str:
+        return f"{self.jobs}:v{version}"
 
     def claimed(self, batcher: str) -> str:
         return f"{self.prefix}claimed:{batcher}"

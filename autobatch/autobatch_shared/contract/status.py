@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, common_identity
+from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.errors import NOT_AS_ASKED
-from autobatch_shared.contract.frames import ANSWERED_SINCE
+from autobatch_shared.contract.frames import ANSWERED_SINCE, VERSION
+from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too. A report of the future is as foreign
@@ -17,11 +18,14 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
 
     Attributes:
         url: Its URL, without credentials.
-        is_healthy: Whether its last probe or call went well.
+        is_healthy: Whether its last probe or call went well, and it serves the namespace's model.
         batch_inputs_max: The most inputs that one call to it may have.
         in_flight: Number of inputs that it is working on for this batcher.
         request_bytes_max: Bytes of a request's body above which its call may be too large for this upstream.
         card: What it serves.
+        counts_for: Fingerprint of the model that it keeps in use: what it serves, or did until a moment ago.
+        reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
+        unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
     """
 
     url: str
@@ -30,6 +34,9 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     in_flight: int
     request_bytes_max: int = UNKNOWN_BYTES_MAX
     card: Card = NO_CARD
+    counts_for: str = ""
+    reason: str = ""
+    unchanged_ms: int = 0
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -41,6 +48,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         upstreams: Its upstreams, in the order of INFERENCE_URL.
         drained_per_s: Inputs that it answers in a second while there is a backlog; 0 while it does not know.
         frame_version: The version of the frames that it reads; 1 where it does not say.
+        id: Its name, which no other batcher has or had; empty where it does not say.
+        alive_ms: Milliseconds since its start.
     """
 
     at: int
@@ -48,6 +57,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     upstreams: list[UpstreamStatus]
     drained_per_s: float = 0.0
     frame_version: int = 1
+    id: str = ""
+    alive_ms: int = 0
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -74,18 +85,21 @@ class Fleet:
     Attributes:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown. One that
             works and has not measured yet counts as the others do on average.
-        answers_our_frames: Whether each of them reads our frames or answers that it does not: none puts them aside without
-            an answer.
+        answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
+            also while there are none.
+        other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
+        reported_ms_ago: Milliseconds since the last of their reports; None where there is none.
         upstreams: The upstreams of all batchers, the healthy ones first.
         is_healthy: Whether there is a live batcher with a healthy upstream.
-        identity: The one identity of all healthy upstreams; None where they differ or one is unknown.
+        model: The namespace's model; None while there is no record of it.
+        reasons: Why upstreams are excluded, each reason once.
         card: The first card that names its model, of a healthy upstream if any is.
-        batch_inputs_max: The most inputs that every upstream takes in one call.
+        batch_inputs_max: The most inputs that every upstream takes in one call. Like the limits below, not of the excluded.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
         request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
     """
 
-    def __init__(self, reports: Iterable[bytes], now_ms: int) -> None:
+    def __init__(self, reports: Iterable[bytes], now_ms: int, model: ServedModel | None = None) -> None:
         fresh = []
         for report in reports:
             try:
@@ -96,16 +110,21 @@ class Fleet:
                 fresh.append(status)
         self.batchers = tuple(fresh)
         self.drained_per_s = _drained_per_s(fresh)
-        self.answers_our_frames = all(batcher.frame_version >= ANSWERED_SINCE for batcher in fresh)
+        versions = sorted(batcher.frame_version for batcher in fresh)
+        self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
+        self.other_version = 0 if self.answers_our_frames else versions[0]
+        self.reported_ms_ago = min((now_ms - batcher.at for batcher in fresh), default=None)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)
-        healthy = [upstream.card for upstream in self.upstreams if upstream.is_healthy]
-        self.identity = common_identity(healthy)
-        self.card = next((upstream.card for upstream in self.upstreams if upstream.card != NO_CARD), NO_CARD)
-        self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in self.upstreams), default=UNKNOWN_MAX))
+        self.model = model
+        self.reasons = sorted({upstream.reason for upstream in self.upstreams if upstream.reason})
+        included = [upstream for upstream in self.upstreams if not upstream.reason]
+        healthy = [upstream.card for upstream in included if upstream.is_healthy]
+        self.card = next((upstream.card for upstream in included if upstream.card != NO_CARD), NO_CARD)
+        self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in included), default=UNKNOWN_MAX))
         self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
-        self.request_bytes_max = min((u.request_bytes_max for u in self.upstreams), default=UNKNOWN_BYTES_MAX)
+        self.request_bytes_max = min((u.request_bytes_max for u in included), default=UNKNOWN_BYTES_MAX)
 
 
 def _drained_per_s(batchers: Sequence[BatcherStatus]) -> float:

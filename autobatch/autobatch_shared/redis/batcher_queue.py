@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autobatch_shared.contract.errors import QueueOutOfMemory
-from autobatch_shared.contract.frames import Frames
+from autobatch_shared.contract.frames import LEFT_SINCE, VERSION, Frames
 from autobatch_shared.contract.keys import (
     BYTES_PER_INPUT,
     CLAIM_TTL_MS,
     DEAD_JOBS_MAX,
     DEAD_TTL_MS,
     EPOCH_TTL_MS,
+    GONE_TTL_MS,
+    RENEWED_WITHIN_MS,
+    WAITING_TTL_MS,
     Keys,
 )
 from autobatch_shared.redis.clock import read_clock
@@ -41,6 +44,8 @@ class Claim:
         queued: Number of jobs still in the queue.
         queued_bulk: Number of jobs still in the bulk queue.
         dropped: Number of jobs that were not claimed, because their client had disconnected.
+        malformed: Number of values of the queue that were no job.
+        foreign: Number of jobs that were left to the batchers of their version.
         batchers: Number of batchers that have a lease, this one included.
         retried: Frames that were claimed by batchers that died.
         fresh: Frames of the queue, in the order of their arrival.
@@ -51,10 +56,27 @@ class Claim:
     queued: int
     queued_bulk: int
     dropped: int
+    malformed: int
+    foreign: int
     batchers: int
     retried: Frames
     fresh: Frames
     bulk: Frames
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a batcher learns when it renews its lease.
+
+    Attributes:
+        was_held: Whether it had the lease still, and with it the claims.
+        redis_ms: Redis's clock, unix milliseconds.
+        epoch: The mark of Redis's data; empty while there is none.
+    """
+
+    was_held: bool
+    redis_ms: int
+    epoch: bytes
 
 
 class BatcherQueue:
@@ -75,7 +97,7 @@ class BatcherQueue:
         self._link = link
         self._watch_link = watch_link
         self._batcher = batcher
-        self._jobs = keys.jobs
+        self._bell = keys.bell
         self._claimed = claimed = keys.claimed(batcher)
         self._leases = leases = keys.leases
         self._trial = keys.trial
@@ -91,28 +113,51 @@ class BatcherQueue:
                 keys.gone,
                 claimed,
                 leases,
-                dead,
+                keys.bell,
                 keys.bulk,
                 keys.waiting_bulk,
             ),
-            (batcher, lease_ms, CLAIM_TTL_MS, BYTES_PER_INPUT, DEAD_JOBS_MAX, DEAD_TTL_MS, UNPACK_VALUES_MAX),
+            (
+                batcher,
+                lease_ms,
+                CLAIM_TTL_MS,
+                BYTES_PER_INPUT,
+                WAITING_TTL_MS,
+                GONE_TTL_MS,
+                UNPACK_VALUES_MAX,
+                VERSION,
+                LEFT_SINCE,
+            ),
         )
         self._announce = Script("announce", (claimed, keys.reply(""), keys.inbox("")), (reply_ttl_ms,))
         self._renew = Script("renew", (leases, claimed, keys.epoch), (batcher, lease_ms, CLAIM_TTL_MS, EPOCH_TTL_MS))
         self._reap = Script(
             "reap",
-            (leases, keys.retry, claimed, dead, keys.batchers, keys.claimed(""), keys.attempts("")),
-            (batcher, lease_ms, ATTEMPTS_MAX, CLAIM_TTL_MS, DEAD_JOBS_MAX, DEAD_TTL_MS),
+            (leases, keys.retry, claimed, dead, keys.batchers, keys.claimed(""), keys.attempts(""), keys.bell),
+            (
+                batcher,
+                lease_ms,
+                ATTEMPTS_MAX,
+                CLAIM_TTL_MS,
+                DEAD_JOBS_MAX,
+                DEAD_TTL_MS,
+                max(lease_ms, RENEWED_WITHIN_MS),
+                WAITING_TTL_MS,
+            ),
         )
 
     async def watch(self, block_s: float) -> bool:
-        """Wait until there are jobs, up to `block_s` seconds, and leave them where they are.
+        """Wait until jobs come, up to `block_s` seconds, and leave them where they are.
 
-        BLMOVE of the first element onto itself: it blocks while the list is empty and changes nothing when it is not,
-        so a batcher that dies here has lost nothing.
+        Of the batchers that wait one is woken, by what it takes from the bell. It has to claim: then another one is woken
+        if jobs are left. If it dies before that, or if it has no use for a job, they wait for the next look of any batcher.
         """
-        jobs = self._jobs
-        return await self._watch_link.execute("BLMOVE", jobs, jobs, "LEFT", "LEFT", str(block_s)) is not None
+        return await self._watch_link.execute("BLMPOP", str(block_s), 1, self._bell, "LEFT") is not None
+
+    async def ring(self) -> None:
+        """Wake another batcher, by one that was woken and has no use for a job now."""
+        bell = self._bell
+        await in_one_step(self._link, ("DEL", bell), ("RPUSH", bell, ""), ("PEXPIRE", bell, WAITING_TTL_MS))
 
     async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
         """Take the oldest jobs into this batcher's record.
@@ -126,14 +171,16 @@ class BatcherQueue:
         """
         reply = await self._claim.run(self._link, inputs, retried, bulk, fill, at_once)
         with expected_shape:
-            redis_ms, queued, queued_bulk, dropped, again, fresh, batchers = all_of(int, reply[:7])
-            frames = all_of(bytes, reply[7:])
+            redis_ms, queued, queued_bulk, dropped, malformed, foreign, again, fresh, batchers = all_of(int, reply[:9])
+            frames = all_of(bytes, reply[9:])
         first_bulk = again + fresh
         return Claim(
             redis_ms=redis_ms,
             queued=queued,
             queued_bulk=queued_bulk,
             dropped=dropped,
+            malformed=malformed,
+            foreign=foreign,
             batchers=batchers,
             retried=frames[:again],
             fresh=frames[again:first_bulk],
@@ -173,13 +220,21 @@ class BatcherQueue:
         with expected_shape:
             return {job.decode(): frame for job, frame in zip(flat[::2], all_of(bytes, flat[1::2]), strict=True)}
 
-    async def renew(self) -> bool:
-        """Prolong the lease; False when it had ended, and with it the claims."""
-        return bool(await self._renew.run(self._link))
+    async def renew(self) -> Renewal:
+        """Prolong the lease."""
+        reply = await self._renew.run(self._link)
+        with expected_shape:
+            held, redis_ms = all_of(int, reply[:2])
+            (epoch,) = all_of(bytes, reply[2:])
+        return Renewal(bool(held), redis_ms, epoch)
 
-    async def reap(self) -> tuple[int, Frames]:
-        """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us."""
-        reply = await self._reap.run(self._link)
+    async def reap(self, step_ms: int = 0) -> tuple[int, Frames]:
+        """Give the jobs of dead batchers back; return how many, and the frames of those to be given up by us.
+
+        Args:
+            step_ms: Milliseconds by which Redis's clock stepped ahead since this batcher's last beat, else 0.
+        """
+        reply = await self._reap.run(self._link, step_ms)
         with expected_shape:
             (given_back,) = all_of(int, reply[:1])
             return given_back, all_of(bytes, reply[1:])

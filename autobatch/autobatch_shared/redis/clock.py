@@ -12,9 +12,11 @@ class RedisClock:
         # Until the first sync the host's clock is the best guess.
         self._offset_ms = (time.time() - time.monotonic()) * 1000
 
-    def sync(self, redis_ms: float) -> None:
-        """Take note of what Redis's clock shows now."""
+    def sync(self, redis_ms: float) -> float:
+        """Take note of what Redis's clock shows now; return by how many milliseconds it is ahead of what was expected."""
+        before_ms = self._offset_ms
         self._offset_ms = redis_ms - time.monotonic() * 1000
+        return self._offset_ms - before_ms
 
     def now_ms(self) -> int:
         """Unix milliseconds on Redis's clock."""

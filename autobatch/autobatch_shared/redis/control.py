@@ -5,6 +5,7 @@ from typing import Any
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import REPORTS_TTL_MS, Keys
+from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
 from autobatch_shared.redis.commands import Command, all_of, expected_shape
 from autobatch_shared.redis.link import RedisLink
@@ -23,6 +24,7 @@ class Control:
     def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._reports = keys.batchers
+        self._model = keys.model
 
     async def report(self, batcher: str, status: BatcherStatus) -> None:
         """Publish what a batcher is doing."""
@@ -35,11 +37,12 @@ class Control:
         await self._execute(("HDEL", self._reports, batcher))
 
     async def fleet(self) -> Fleet:
-        """Return the batchers that reported lately."""
-        now, reports = await self._execute(("TIME",), ("HGETALL", self._reports))
+        """Return the batchers that reported lately, and the namespace's model."""
+        commands = ("TIME",), ("HGETALL", self._reports), ("GET", self._model)
+        now, reports, model = await self._execute(*commands)
         with expected_shape:
             seconds, micros = now
-            return Fleet(all_of(bytes, reports[1::2]), int(seconds) * 1000 + int(micros) // 1000)
+            return Fleet(all_of(bytes, reports[1::2]), int(seconds) * 1000 + int(micros) // 1000, decode_model(model))
 
     async def _execute(self, *commands: Command) -> list[Any]:
         """Return the replies; wait out a connection that breaks."""

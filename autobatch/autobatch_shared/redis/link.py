@@ -13,7 +13,7 @@ from typing import Any
 from autobatch_shared.bell import pause
 from autobatch_shared.redis.commands import Command
 from autobatch_shared.redis.masters.master import Master
-from autobatch_shared.redis.session import Session, unavailable
+from autobatch_shared.redis.session import RedisSession, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class RedisLink:
         self._master = master
         self._name = name
         self._silence_max_s = silence_max_s
-        self._session: Session | None = None
+        self._session: RedisSession | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -47,15 +47,15 @@ class RedisLink:
     def start(self) -> None:
         """Begin to connect, and to reconnect for ever."""
         self._keeper = asyncio.create_task(self._keep(), name=f"redis-{self._name}")
-        self._master.links.add(self._leave)
+        self._master.join(self._leave)
 
     async def close(self) -> None:
         """Drop the connection; commands still waiting fail."""
-        self._master.links.discard(self._leave)
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
+        await self._master.part(self._leave)
 
     async def wait_connected(self, timeout_s: float) -> bool:
         """Return whether there is a connection, after at most `timeout_s` seconds."""
@@ -87,7 +87,7 @@ class RedisLink:
                     session.on_lost = self._disconnected
                     self._session = session
                     self._connected.set()
-                log.info("redis_connected", extra={"link": self._name, "address": session.address})
+                log.info("redis_connected", extra={"link": self._name, "address": repr(session.address)})
                 await session.ended
                 if session.refusal is not None:
                     log.warning("redis_master_moved", extra={"link": self._name, "error": str(session.refusal)})

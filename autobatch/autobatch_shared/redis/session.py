@@ -29,7 +29,7 @@ def unavailable() -> asyncio.Future[Any]:
     return future
 
 
-async def open_session(address: Address, name: str, silence_max_s: float) -> "Session":
+async def open_session(address: Address, name: str, silence_max_s: float) -> "RedisSession":
     """Open the socket, authenticate, choose the database.
 
     Args:
@@ -43,14 +43,13 @@ async def open_session(address: Address, name: str, silence_max_s: float) -> "Se
     """
     loop = asyncio.get_running_loop()
 
-    def made() -> Session:
-        return Session(loop, silence_max_s)
+    def made() -> RedisSession:
+        return RedisSession(address, loop, silence_max_s)
 
     if address.path:
         _, session = await loop.create_unix_connection(made, address.path)
     else:
         _, session = await loop.create_connection(made, address.host, address.port, ssl=address.tls)
-    session.address = repr(address)
     try:
         if address.password is not None:
             user = (address.username,) if address.username else ()
@@ -65,18 +64,18 @@ async def open_session(address: Address, name: str, silence_max_s: float) -> "Se
     return session
 
 
-class Session(asyncio.Protocol):
+class RedisSession(asyncio.Protocol):
     """One connection from its opening to its end.
 
     Attributes:
-        address: The server's, as it may be shown.
+        address: The server's.
         ended: Done when the connection has ended.
         on_lost: Called when the session ends, before any waiting command fails.
         refusal: What the server said when it was not, or no longer, the master; None while it has not.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, silence_max_s: float) -> None:
-        self.address = ""
+    def __init__(self, address: Address, loop: asyncio.AbstractEventLoop, silence_max_s: float) -> None:
+        self.address = address
         self.ended: asyncio.Future[None] = loop.create_future()
         self.on_lost: Callable[[], None] | None = None
         self.refusal: NotTheMaster | None = None

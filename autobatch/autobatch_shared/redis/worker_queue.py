@@ -4,10 +4,9 @@ Frames pass through unread. Each operation is one round trip; those that must no
 another shape than the expected one is `QueueUnavailable`, as silence is.
 """
 
-import secrets
 from collections.abc import Sequence
 
-from autobatch_shared.contract.frames import Frames
+from autobatch_shared.contract.frames import VERSION, Frames
 from autobatch_shared.contract.keys import BYTES_PER_INPUT, EPOCH_TTL_MS, GONE_TTL_MS, WAITING_TTL_MS, Keys
 from autobatch_shared.contract.status import Ahead
 from autobatch_shared.redis.clock import read_clock
@@ -22,6 +21,7 @@ from autobatch_shared.redis.commands import (
 )
 
 INBOX_IDS_MAX = 1024  # ids taken in one read; more only make one MGET longer
+SCANNED_AT_ONCE = 256  # frames of a queue that `missing.lua` has in memory at a time
 
 
 class WorkerQueue:
@@ -35,10 +35,14 @@ class WorkerQueue:
 
     Attributes:
         ahead: What waited or was claimed after the last push.
+        pushed_ms: Redis's clock at the last push, unix milliseconds.
+        pushed_epoch: The mark of Redis's data at the last push.
     """
 
     def __init__(self, link: Commands, inbox_link: Commands, keys: Keys, worker: str) -> None:
         self.ahead = Ahead()
+        self.pushed_ms = 0
+        self.pushed_epoch = b""
         self._link = link
         self._inbox_link = inbox_link
         self._inbox = keys.inbox(worker)
@@ -47,8 +51,30 @@ class WorkerQueue:
         self._epoch = keys.epoch
         self._push = Script(
             "push",
-            (keys.jobs, keys.waiting, keys.bulk, keys.waiting_bulk, keys.leases, keys.claimed("")),
-            (BYTES_PER_INPUT, WAITING_TTL_MS, UNPACK_VALUES_MAX),
+            (
+                keys.jobs,
+                keys.waiting,
+                keys.bulk,
+                keys.waiting_bulk,
+                keys.leases,
+                keys.claimed(""),
+                keys.bell,
+                keys.epoch,
+            ),
+            (BYTES_PER_INPUT, WAITING_TTL_MS, UNPACK_VALUES_MAX, EPOCH_TTL_MS, worker),
+        )
+        self._missing = Script(
+            "missing",
+            (
+                keys.jobs,
+                keys.bulk,
+                keys.retry,
+                keys.of_version(VERSION),
+                keys.leases,
+                keys.claimed(""),
+                keys.reply(""),
+            ),
+            (SCANNED_AT_ONCE,),
         )
 
     async def push(self, requests: Sequence[tuple[bool, Frames]], waiting_max: int) -> set[int]:
@@ -66,10 +92,13 @@ class WorkerQueue:
             args += (int(is_bulk), len(frames), *frames)
         reply = await self._push.run(self._link, *args)
         with expected_shape:
-            usual, bulk, claimed, *refused = all_of(int, reply)
+            epoch = reply.pop(1)
+            pushed_ms, usual, bulk, claimed, *refused = all_of(int, reply)
+            all_of(bytes, [epoch])
             if refused and not 1 <= min(refused) <= max(refused) <= len(requests):
                 raise ValueError(refused)
         self.ahead = Ahead(usual, bulk, claimed)
+        self.pushed_ms, self.pushed_epoch = pushed_ms, epoch
         return {place - 1 for place in refused}
 
     async def pop_inbox(self, block_s: float) -> list[str]:
@@ -102,11 +131,19 @@ class WorkerQueue:
     async def epoch(self) -> bytes:
         """Return the mark of this Redis's data; another one than before means that jobs and replies were lost."""
         # Read first: a Redis that is out of memory still reads, and replies can still be had from it.
-        if await self._link.execute("EXISTS", self._epoch) == 0:
-            await self._link.execute("SET", self._epoch, secrets.token_hex(8), "NX", "PX", EPOCH_TTL_MS)
+        mark = await self._link.execute("GET", self._epoch)
+        if mark is None:
+            await self.push([], 0)
+            mark = self.pushed_epoch
         with expected_shape:
-            (mark,) = all_of(bytes, [await self._link.execute("GET", self._epoch)])
-        return mark
+            all_of(bytes, [mark])
+        return bytes(mark)
+
+    async def missing(self, jobs: Sequence[str]) -> list[str]:
+        """Return those of the jobs, INBOX_IDS_MAX at most, that neither wait nor are claimed nor have a reply."""
+        found = await self._missing.run(self._link, *jobs)
+        with expected_shape:
+            return [job.decode() for job in all_of(bytes, found)]
 
     async def redis_ms(self) -> float:
         """Redis's clock, unix milliseconds."""

@@ -131,12 +131,6 @@ class CommonSettings(BaseSettings):
         le=500_000_000,
         description="bytes in one request body, and in one upstream call, as in TEI",
     )
-    answer_limit: int = Field(
-        100_000_000,
-        ge=1_000,
-        le=2_000_000_000,
-        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
-    )
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -158,6 +152,12 @@ class QueueSettings(CommonSettings):
     max_batch_size: int = Field(
         32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
     )
+    answer_limit: int = Field(
+        100_000_000,
+        ge=1_000,
+        le=2_000_000_000,
+        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502",
+    )
 
 
 class ProxySettings(QueueSettings):
@@ -174,6 +174,13 @@ class ProxySettings(QueueSettings):
         description="inputs waiting before new ones get 429; a job weighs at least one for each 8 kB, so "
         "that this bounds the bytes in Redis too: 80 MB a queue by default",
     )
+    max_bodies_mb: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="megabytes of request bodies that one worker holds before new ones get 429; it needs up to seven "
+        "times as much memory for them",
+    )
     max_client_batch_size: int = Field(2048, ge=1, le=100_000, description="inputs in one request")
     bulk_above_inputs: int = Field(
         64,
@@ -188,6 +195,14 @@ class ProxySettings(QueueSettings):
         "tei",
         description='what `POST /embed` answers to `{"inputs": ...}`: `tei`: the array of vectors, as TEI; `embeddings`: '
         '`{"embeddings": [...]}` around it, as another published proxy does; its clients accept nothing else',
+    )
+    model_check: Literal["off", "served"] = Field(
+        "off",
+        description="which `model` the OpenAI routes take: `off`: any, as TEI; `served`: the served model's name, its part after "
+        "the last `/`, and MODEL_ALIASES; another one is 404",
+    )
+    model_aliases: str = Field(
+        "", description="a comma list of further names of the model that MODEL_CHECK=served takes"
     )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
@@ -239,6 +254,11 @@ class ProxySettings(QueueSettings):
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model's further names."""
+        return _listed(self.model_aliases)
+
+    @property
     def cors_origins(self) -> tuple[str, ...]:
         """Whose pages may read answers."""
         return _listed(self.cors_allow_origin)
@@ -283,6 +303,13 @@ class BatcherSettings(QueueSettings):
     )
     upstream_attempts: int = Field(
         3, ge=1, le=10, description="attempts for a call that fails because of an outage, the first included"
+    )
+    model_change_after_ms: int = Field(
+        30_000,
+        ge=10_000,
+        le=86_400_000,
+        description="how long an upstream that is down still counts for the model that it served: only when none counts for "
+        "it any more does the namespace change to another model",
     )
     upstream_patience_ms: int = Field(
         10_000,

@@ -1,43 +1,39 @@
-"""Turn a batch into one outcome a job, whatever the upstream does: call, retry, split, give up.
+"""Turn a batch into one outcome a job, whatever the upstream does: call, split, give up.
 
-Faults are raised in trials only. More than 250 lines, because calling, retrying, splitting and answering are one story.
+Faults are raised in trials only.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
-import msgspec
-
-from autobatch_batcher.calling.calls import Call, call_for, part
+from autobatch_batcher.calling.attempts import Attempts, NotNow, TimedAnswer
+from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
-from autobatch_batcher.calling.outcomes import JobOutcome, failure
+from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
 from autobatch_batcher.calling.suspects import Suspects
-from autobatch_batcher.dialects.base import JSON, Answer, Dialect
-from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict, fault, retry_pause_s
+from autobatch_batcher.dialects.base import JSON, Dialect
+from autobatch_batcher.dialects.rows import components
+from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Sample
-from autobatch_shared.bell import pause
 from autobatch_shared.contract.call_headers import shared
-from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    AutobatchError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamUnavailable,
+)
 from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
-#: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
-Tell = Callable[[Job, bytes, list[int]], JobOutcome]
-
-
-class _Answered(msgspec.Struct, frozen=True):
-    """An answer, and when its call began and ended on the loop's clock."""
-
-    answer: Answer
-    started_s: float
-    ended_s: float
+OTHER_LENGTH = "The upstream's rows have another length than those of its model"
 
 
 class Caller:
@@ -69,11 +65,18 @@ class Caller:
         self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
-        self._timeout_max_s = timeout_max_s
+        self._attempts = Attempts(pool, dialect, clock, metrics, timeout_max_s=timeout_max_s)
         self._attempts_max = attempts_max
 
     async def answer(
-        self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
+        self,
+        jobs: Sequence[Job],
+        slot: Slot,
+        attempts_max: int | None = None,
+        *,
+        is_trial: bool = False,
+        is_part: bool = False,
+        early: Early | None = None,
     ) -> list[JobOutcome]:
         """Return one outcome a job, in the same order.
 
@@ -83,41 +86,60 @@ class Caller:
             attempts_max: The most attempts of the call; None: as usual. A half of a batch that has used up its own gets
                 fewer.
             is_trial: Whether these jobs are tried alone, because the upstream may have died of them.
+            is_part: Whether they are a half of a batch.
+            early: Takes outcomes while other jobs of the batch are worked on; they are returned, too.
 
         Raises:
             UpstreamBroken: It hung up on a trial.
         """
         tries = attempts_max or self._attempts_max
+        now_s = asyncio.get_running_loop().time()
+        if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
+            return [failure(job.header.id, UpstreamUnavailable()) for job in jobs]
         try:
-            return await self._answered(jobs, slot, tries, is_trial=is_trial)
-        except UpstreamBroken:
+            return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
+        except UpstreamBroken as error:
+            self._attempts.failed(slot, error.cause, "tried alone", len(jobs))
             if is_trial:
                 raise
-            return await self._suspects.try_each(jobs, slot, tries, self.answer)
+            return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
+        except NotNow as not_now:
+            self._attempts.failed(slot, str(not_now), "waiting", len(jobs))
+            return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
         except AutobatchError as error:
-            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
-            return [failure(job.header.id, error) for job in jobs]
+            return self._failures(jobs, slot, error)
 
-    async def _answered(self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool) -> list[JobOutcome]:
+    def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
+        """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""
+        may_wait = isinstance(error, UpstreamUnavailable) and self._pool.may_wait(asyncio.get_running_loop().time())
+        if isinstance(error, UpstreamError):
+            self._attempts.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", len(jobs))
+        else:
+            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
+        return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
+
+    async def _answered(
+        self, jobs: Sequence[Job], slot: Slot, tries: int, *, is_trial: bool, is_part: bool, early: Early | None
+    ) -> list[JobOutcome]:
         """Call, and give each job its part.
 
         Raises:
+            NotNow: The upstream takes no call now.
             UpstreamError: There is no answer that could be given.
             DeadlineExceeded: The deadline of every job has passed.
         """
         call = call_for(jobs, self._dialect)
         counting, first = self._begin_to_count(call, slot, tries), slot.upstream
         try:
-            verdict, answered = await self._call(call, slot, tries, is_trial=is_trial)
+            verdict, answered, rows = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.SPLIT:
-                left = tries if answered.answer.status in INPUT_ERRORS else 1
-                return await self._split(call, slot, left, is_trial=is_trial)
-            tell = self._teller(call, answered)
+                return await self._split(call, slot, tries, answered, is_trial=is_trial, early=early)
+            tell = _teller(call, answered, self._clock.now_ms())
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
-            route = jobs[0].header.route
-            may_be_empty = call.merged.ids if route == "/embed_all" else ()
-            rows = self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
+            if not _fits(call, slot, rows):
+                slot.upstream.doubt()
+                raise NotNow(UpstreamProtocolError(OTHER_LENGTH), OTHER_LENGTH)
             bodies = [part(rows, own) for own in call.merged.places]
             if counting is None:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
@@ -129,14 +151,73 @@ class Caller:
             if counting is not None:
                 counting.cancel()
 
-    async def _split(self, call: Call, slot: Slot, tries: int, *, is_trial: bool) -> list[JobOutcome]:
-        """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together."""
+    async def _compute(
+        self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool
+    ) -> tuple[Verdict, TimedAnswer, list[bytes]]:
+        """Call, in pieces where the upstream takes no more in one call, and cut the rows of a good answer.
+
+        The limit may be lower than when the inputs were put together, and lower than when the upstream was last asked.
+        """
+        merged = call.merged
+        if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
+            verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            if verdict is Verdict.CUT and merged is not None:
+                return verdict, answered, self._cut(call, answered)
+            if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
+                return verdict, answered, []
+            await slot.upstream.ask_limits()
+            if call.inputs <= slot.upstream.limits.inputs_max:
+                return verdict, answered, []
+        return await self._compute_pieces(call, slot, tries, is_trial=is_trial, is_part=is_part)
+
+    async def _compute_pieces(
+        self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool
+    ) -> tuple[Verdict, TimedAnswer, list[bytes]]:
+        """Make a call in several, one after the other; the first that has no rows speaks for all."""
+        rows: list[bytes] = []
+        first: TimedAnswer | None = None
+        while first is None or len(rows) < call.inputs:
+            piece = piece_of(call, len(rows), slot.upstream.limits.inputs_max, self._dialect)
+            verdict, answered = await self._attempts.make(piece, slot, tries, is_trial=is_trial, is_part=is_part)
+            if verdict is not Verdict.CUT:
+                return verdict, answered, []
+            if first is not None and first.model != answered.model:
+                first, rows = None, []  # the model changed: rows of two are no answer
+                continue
+            first = first or answered
+            rows += self._cut(piece, answered)
+        whole = replace(answered.answer, measures=shared(answered.answer.measures))
+        return Verdict.CUT, TimedAnswer(whole, first.started_s, answered.ended_s, first.model), rows
+
+    def _cut(self, call: Call, answered: TimedAnswer) -> list[bytes]:
+        route = call.jobs[0].header.route
+        may_be_empty = call.merged.ids if call.merged is not None and route == "/embed_all" else ()
+        return self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
+
+    async def _split(
+        self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool, early: Early | None
+    ) -> list[JobOutcome]:
+        """Ask for the call's jobs in two halves, one after the other; jobs of the same inputs stay together.
+
+        Raises:
+            UpstreamUnavailable: The upstream fails at so much that halves would only be more calls to it.
+        """
+        status = answered.answer.status
+        is_fault_of_inputs = status in INPUT_ERRORS
+        if not is_fault_of_inputs:
+            if not self._attempts.may_split(slot):
+                raise UpstreamUnavailable(f"The upstream answered {status}")
+            tries = 1
+            self._attempts.failed(slot, f"status {status}", "split", len(call.jobs))
         self._metrics.splits.inc()
-        early = set(call.bodies[: len(call.bodies) // 2])
+        first = set(call.bodies[: len(call.bodies) // 2])
         found: dict[str, JobOutcome] = {}
-        for is_early in (True, False):
-            half = [job for job in call.jobs if (job.body in early) is is_early]
-            found |= {each.job: each for each in await self.answer(half, slot, tries, is_trial=is_trial)}
+        for is_first in (True, False):
+            half = [job for job in call.jobs if (job.body in first) is is_first]
+            outcomes = await self.answer(
+                half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs, early=early
+            )
+            found |= {each.job: each for each in outcomes}
         return [found[job.header.id] for job in call.jobs]
 
     def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
@@ -145,116 +226,51 @@ class Caller:
             return None
 
         async def count(texts: Sequence[bytes]) -> list[int]:
-            ask = partial(slot.upstream.ask, timeout_s=self._time_s(call.jobs))
+            ask = partial(slot.upstream.ask, timeout_s=self._attempts.time_s(call.jobs))
             return await count_tokens(ask, self._dialect, texts, slot.upstream.limits.input_tokens_max, attempts_max)
 
         return Counting(call.jobs, call.merged, count)
 
-    def _teller(self, call: Call, answered: _Answered) -> Tell:
-        """Return what makes the outcome of one job of the call: its answer, its tokens, and how long it took to get it."""
-        answer = answered.answer
-        upstream_us = int((answered.ended_s - answered.started_s) * 1e6)
-        now_ms = self._clock.now_ms()
-        content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
-        # No other request was in the call, and no text of it was computed for two.
-        is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
-        measures = answer.measures if is_own else shared(answer.measures)
-        answered_inputs = sum([job.header.n for job in call.jobs])  # equal ones count each, though they are sent once
 
-        def tell(job: Job, body: bytes, tokens: list[int]) -> JobOutcome:
-            header = job.header
-            queue_us = max(0, (now_ms - header.at) * 1000 - upstream_us)
-            reply = ReplyHeader(
-                id=header.id,
-                status=answer.status,
-                content_type=content_type,
-                queue_us=queue_us,
-                upstream_us=upstream_us,
-                batch=answered_inputs,
-                tokens=tokens,
-                measures=measures,
-            )
-            return JobOutcome(header.id, encode(reply, body))
+def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
+    """Return what makes the outcome of one job of a call: its answer, its tokens, and how long it took to get it.
 
-        return tell
+    Args:
+        call: The call that was answered.
+        answered: Its answer.
+        now_ms: When the answer was in, on Redis's clock.
+    """
+    answer, upstream_us = answered.answer, int((answered.ended_s - answered.started_s) * 1e6)
+    content_type = answer.content_type if call.merged is None or answer.status != 200 else JSON
+    # No other request was in the call, and no text of it was computed for two.
+    is_own = len(call.bodies) == 1 and call.inputs == call.jobs[0].header.n
+    measures = answer.measures if is_own else shared(answer.measures)
+    answered_inputs = sum([job.header.n for job in call.jobs])  # equal ones count each, though they are sent once
 
-    async def _call(self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool) -> tuple[Verdict, _Answered]:
-        """Call, up to `attempts_max` times, until there is an answer to act on.
+    def tell(job: Job, body: bytes, tokens: list[int]) -> JobOutcome:
+        header = job.header
+        reply = ReplyHeader(
+            id=header.id,
+            status=answer.status,
+            content_type=content_type,
+            queue_us=max(0, (now_ms - header.at) * 1000 - upstream_us),
+            upstream_us=upstream_us,
+            batch=answered_inputs,
+            tokens=tokens,
+            measures=measures,
+            model=answered.model,
+        )
+        return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
-        Raises:
-            UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
-            UpstreamError: All attempts failed.
-            DeadlineExceeded: The deadline of every job has passed.
-        """
-        jobs = call.jobs
-        attempt = 0
-        while True:
-            may_retry = attempt + 1 < attempts_max
-            retry_after = None
-            was_well = slot.upstream.is_healthy
-            try:
-                answered = await self._post(call, slot)
-            except UpstreamUnavailable as error:
-                if isinstance(error, UpstreamBroken) and (was_well or is_trial):
-                    raise
-                if not may_retry:
-                    raise UpstreamUnavailable from error
-            else:
-                is_verbatim = call.merged is None
-                verdict = self._dialect.judge(
-                    answered.answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=may_retry
-                )
-                if verdict is Verdict.GIVE_UP:
-                    raise fault(answered.answer.status)
-                if verdict is not Verdict.RETRY:
-                    return verdict, answered
-                retry_after = answered.answer.retry_after
-            self._metrics.retries.inc()
-            log.warning(
-                "upstream_retry", extra={"attempt": attempt + 1, "jobs": len(jobs), "upstream": slot.upstream.name}
-            )
-            await pause(retry_pause_s(attempt, retry_after))
-            slot.move_to(self._pool.other_than(slot, sum(job.header.n for job in jobs)))
-            attempt += 1
-
-    async def _post(self, call: Call, slot: Slot) -> _Answered:
-        """One attempt, for no longer than the most patient of the clients."""
-        timeout_s = self._time_s(call.jobs)
-        upstream = slot.upstream
-        loop = asyncio.get_running_loop()
-        started_s = loop.time()
-        code = 0
-        try:
-            answer = await upstream.call(call.post, timeout_s)
-            code = answer.status
-            if answer.was_sent_again:
-                self._metrics.sent_again.inc()
-        finally:
-            ended_s = loop.time()
-            self._metrics.upstream_calls.labels(code).inc()
-            self._metrics.upstream_seconds.observe(ended_s - started_s)
-            upstream.tuner.note(_sample(call, slot, started_s, ended_s, is_good=code == 200))
-        return _Answered(answer, started_s, ended_s)
-
-    def _time_s(self, jobs: Sequence[Job]) -> float:
-        """The longest that a call for these jobs may take.
-
-        Raises:
-            DeadlineExceeded: The deadline of every job has passed.
-        """
-        left_s = (max([job.header.deadline for job in jobs]) - self._clock.now_ms()) / 1000
-        if left_s <= 0:
-            raise DeadlineExceeded
-        return min(left_s, self._timeout_max_s)
+    return tell
 
 
-def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
-    """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
-    units = useful = 0
-    if is_good and call.merged is not None:
-        units = call.inputs * max([job.longest for job in call.jobs])
-        useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
-    return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
+def _fits(call: Call, slot: Slot, rows: Sequence[bytes]) -> bool:
+    """Whether rows are as long as those of the model of the upstream that computed them."""
+    header = call.jobs[0].header
+    if header.route != "/embed" or (header.options is not None and header.options.dimensions is not None):
+        return True
+    return slot.upstream.dimension in (None, components(rows))
 
 
 async def _with_tokens(

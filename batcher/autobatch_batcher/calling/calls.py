@@ -65,6 +65,13 @@ def call_for(jobs: Sequence[Job], dialect: Dialect) -> Call:
     return Call(jobs, dialect.compose(header.route, merged.items, header.options), len(merged.items), merged)
 
 
+def piece_of(call: Call, start: int, inputs_max: int, dialect: Dialect) -> Call:
+    """Return the call for `inputs_max` inputs of a merged call, from place `start` on; it has the jobs of the whole."""
+    header, merged = call.jobs[0].header, call.merged
+    items = [] if merged is None else merged.items[start : start + inputs_max]
+    return Call(call.jobs, dialect.compose(header.route, items, header.options), len(items), Merged(items, []))
+
+
 def merge(jobs: Sequence[Job]) -> Merged:
     """Return the different inputs of these jobs of one lane, and where each job's own are."""
     if jobs[0].header.kind == "solo":

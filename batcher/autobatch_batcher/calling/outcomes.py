@@ -1,19 +1,38 @@
 """What becomes of a job: a reply frame, good or bad. Pure."""
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
+from autobatch_batcher.jobs import Job
 from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.contract.frames import ReplyHeader, encode
 
+#: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
+Tell = Callable[[Job, bytes, list[int]], "JobOutcome"]
+
+#: Takes the outcomes of some jobs of a batch while others are still worked on.
+Early = Callable[[list["JobOutcome"]], Awaitable[None]]
+
 
 class JobOutcome(msgspec.Struct, frozen=True):
-    """Of one job: its id, its reply frame, and whether that is a failure of ours."""
+    """Of one job.
+
+    Attributes:
+        job: Its id.
+        frame: Its reply frame.
+        is_failure: Whether that is a failure, of ours or of the upstream. It is stored only while the claim is ours: another
+            batcher may have a good answer by then.
+        may_wait: Whether the job should be called again when the upstream can, and get the reply only if its deadline is near.
+    """
 
     job: str
     frame: bytes
     is_failure: bool = False
+    may_wait: bool = False
 
 
-def failure(job: str, error: AutobatchError) -> JobOutcome:
+def failure(job: str, error: AutobatchError, *, may_wait: bool = False) -> JobOutcome:
     """Return the outcome that says an error of ours."""
-    return JobOutcome(job, encode(ReplyHeader(job, 0, error.code), str(error).encode()), is_failure=True)
+    frame = encode(ReplyHeader(job, 0, error.code), str(error).encode())
+    return JobOutcome(job, frame, is_failure=True, may_wait=may_wait)

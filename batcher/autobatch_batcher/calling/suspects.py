@@ -3,17 +3,23 @@
 1. Each different input is tried alone, and no other suspect of any batcher meanwhile: so an upstream that dies then
    has died of this one, and its neighbours in the call, and in others that were cut with it, are cleared. Calls that
    were cut while another suspect was tried are most likely innocent, and are first tried as they were.
-2. Nothing is tried before the upstream is back, and suspects hold no slot while they wait.
-3. One that it died of again is given up. An upstream that hangs up and lives on has an outage, for which no input
+2. Where there is no time for that before their deadlines, as many are tried together as it takes; one of such a group that
+   the upstream dies of is looked for in halves.
+3. An input that is cleared is answered at once, and not when the last one is.
+4. Nothing is tried before the upstream is back, and suspects hold no slot while they wait.
+5. One that it died of again is given up. An upstream that hangs up and lives on has an outage, for which no input
    is to blame.
 """
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from autobatch_batcher.calling.outcomes import JobOutcome, failure
+from autobatch_batcher.calling.groups import inputs_at_once, split_off
+from autobatch_batcher.calling.outcomes import Early, JobOutcome, failure
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -22,6 +28,7 @@ from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import (
     AutobatchError,
+    DeadlineExceeded,
     JobPoisonous,
     QueueUnavailable,
     UpstreamBroken,
@@ -32,7 +39,7 @@ from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
-PATIENCE_MS = 10_000  # for an upstream to come back: what a small model takes to start again
+PATIENCE_S = 10.0  # for an upstream to come back: what a small model takes to start again
 LOOK_EVERY_S = 0.05
 LINGER_MS = 300  # after a hang-up, so that the other calls that were cut see that a trial ran
 TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
@@ -45,7 +52,7 @@ class Answering(Protocol):
     def __call__(
         self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
     ) -> Awaitable[list[JobOutcome]]:
-        """Return one reply a job; raise UpstreamBroken when the upstream hangs up."""
+        """Return one outcome a job; raise UpstreamBroken when the upstream hangs up."""
         ...
 
 
@@ -70,90 +77,159 @@ class Trials(Protocol):
 
 
 class Suspects:
-    """Tries suspects alone.
+    """Tries suspects alone, or as many together as there is time for.
 
     Args:
         pool: All upstreams, of which another may be free for the suspects.
         trials: The record in Redis that lets one batcher at a time try.
-        clock: Redis's clock, by which deadlines are checked.
+        clock: Redis's clock, by which deadlines are checked and trials are timed.
         metrics: Counts the jobs that are given up.
+        patience_s: Seconds that suspects wait for the upstream to be back.
     """
 
-    def __init__(self, pool: Pool, trials: Trials, clock: RedisClock, metrics: Metrics) -> None:
+    def __init__(
+        self, pool: Pool, trials: Trials, clock: RedisClock, metrics: Metrics, *, patience_s: float = PATIENCE_S
+    ) -> None:
         self._pool = pool
         self._trials = trials
         self._clock = clock
         self._metrics = metrics
+        self._patience_ms = int(patience_s * 1000)
+        self._calls = 0  # whose jobs are tried now
 
     async def try_each(
-        self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering
+        self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering, early: Early | None = None
     ) -> list[JobOutcome]:
-        """Return one reply a job, in the same order; the call of them all was the first attempt."""
+        """Return one outcome a job, in the same order; the call of them all was the first attempt.
+
+        Args:
+            jobs: All jobs of the call.
+            slot: The call's permission, which is given back at once.
+            attempts_max: The most attempts of a call.
+            answering: Makes a trial.
+            early: Takes outcomes as soon as there are some; None: they are all returned in the end.
+        """
         log.warning("upstream_hung_up", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
+        least_ms = slot.upstream.tuner.recent.least(asyncio.get_running_loop().time()).ms(jobs[0].units)
         slot.release()
-        if await self._is_trying():
-            try:
-                return await self._try_once(jobs, slot, self._pool.other_than(slot, len(jobs)), answering)
-            except UpstreamBroken:
-                log.warning("upstream_hung_up_again", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
-            except AutobatchError as error:
-                return [failure(job.header.id, error) for job in jobs]
-        replies: dict[str, JobOutcome] = {}
+        self._calls += 1
+        try:
+            if await self._is_trying():
+                try:
+                    return await self._try_once(jobs, slot, self._pool.other_than(slot, len(jobs)), answering)
+                except UpstreamBroken:
+                    log.warning("upstream_hung_up_again", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
+                except AutobatchError as error:
+                    return [failure(job.header.id, error) for job in jobs]
+            return await self._find(jobs, slot, attempts_max, answering, early, least_ms * self._calls)
+        finally:
+            self._calls -= 1
+
+    async def _find(
+        self,
+        jobs: Sequence[Job],
+        slot: Slot,
+        attempts_max: int,
+        answering: Answering,
+        early: Early | None,
+        trial_ms: float,
+    ) -> list[JobOutcome]:
+        """Try all of them, in groups as small as there is time for; `trial_ms` is what a trial takes, as far as is known."""
+        groups = deque([_by_input(jobs)])
+        found: dict[str, JobOutcome] = {}
         outage: AutobatchError | None = None
         is_any_cleared = False
-        for alike in _by_input(jobs):
+        while groups:
+            group = groups.popleft()
             if outage is None:
+                lefts_ms = [left for each in (group, *groups) for left in self._lefts_ms(each)]
+                group, rest = split_off(group, inputs_at_once(lefts_ms, trial_ms))
+                if rest:
+                    groups.appendleft(rest)
+            alike = [job for each in group for job in each]
+            if outage is not None:
+                outcomes = [failure(job.header.id, outage) for job in alike]
+            else:
                 try:
-                    told = await self._try(alike, slot, attempts_max, answering)
+                    outcomes, trial_ms = await self._try(alike, slot, attempts_max, answering)
                     is_any_cleared = True
                 except AutobatchError as error:
-                    told = [failure(job.header.id, error) for job in alike]
+                    if isinstance(error, JobPoisonous) and len(group) > 1:
+                        groups.extend(split_off(group, len(group) // 2))
+                        continue
+                    if isinstance(error, JobPoisonous):
+                        await self._give_up(alike)
+                    outcomes = [failure(job.header.id, error) for job in alike]
                     outage = None if is_any_cleared or isinstance(error, JobPoisonous) else error
-            else:
-                told = [failure(job.header.id, outage) for job in alike]
-            replies |= {reply.job: reply for reply in told}
-        return [replies[job.header.id] for job in jobs]
+            found |= {outcome.job: outcome for outcome in outcomes}
+            if early is not None:
+                await early(outcomes)
+        return [found[job.header.id] for job in jobs]
 
-    async def _try(self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering) -> list[JobOutcome]:
-        """Try one input, as often as the attempts allow.
+    def _lefts_ms(self, group: Iterable[Sequence[Job]]) -> list[float]:
+        """What is left of the deadline of each input of a group, in milliseconds."""
+        now_ms = self._clock.now_ms()
+        return [max(job.header.deadline for job in alike) - now_ms for alike in group]
+
+    async def _try(
+        self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering
+    ) -> tuple[list[JobOutcome], float]:
+        """Try one input or several together, as often as the attempts allow; return the outcomes and the milliseconds it took.
 
         Raises:
             JobPoisonous: The upstream died of it.
             UpstreamUnavailable: It does not come back, or hangs up again and again.
         """
         for attempt in range(max(1, attempts_max - 1)):
+            upstream = self._pool.other_than(slot, 1)
             try:
-                return await self._try_once(alike, slot, self._pool.other_than(slot, 1), answering)
+                await self._until_back(alike, upstream)
+                started_ms = self._clock.now_ms()
+                outcomes = await self._try_once(alike, slot, upstream, answering)
+                return outcomes, self._clock.now_ms() - started_ms
             except UpstreamBroken as error:
                 if not await slot.upstream.listens():
-                    await self._give_up(alike)
                     raise JobPoisonous(DIED_TWICE) from error
                 broken = error
             await pause(retry_pause_s(attempt, None))
         raise broken
 
+    async def _until_back(self, jobs: Sequence[Job], upstream: Replica) -> None:
+        """Wait for the upstream, as long as suspects wait and their deadlines allow.
+
+        Raises:
+            UpstreamUnavailable: It is not back.
+        """
+        until_ms = min(self._clock.now_ms() + self._patience_ms, max(job.header.deadline for job in jobs))
+        while not (upstream.is_healthy or await upstream.listens()):
+            if self._clock.now_ms() >= until_ms:
+                raise UpstreamUnavailable
+            await pause(LOOK_EVERY_S)
+
     async def _try_once(
         self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering
     ) -> list[JobOutcome]:
         """Make one call when the upstream is back and no other trial runs."""
-        until_ms = min(self._clock.now_ms() + PATIENCE_MS, max(job.header.deadline for job in jobs))
-        while not ((upstream.is_healthy or await upstream.listens()) and await self._begin()):
+        await self._until_back(jobs, upstream)
+        until_ms = max(job.header.deadline for job in jobs)
+        while not await self._begin():
             if self._clock.now_ms() >= until_ms:
-                raise UpstreamUnavailable
+                raise DeadlineExceeded
             await pause(LOOK_EVERY_S)
+            await self._until_back(jobs, upstream)
         ends_ms = self._clock.now_ms() + TRIAL_MAX_MS
         slot.take_again(upstream)
         self._metrics.retries.inc()
         linger_ms = LINGER_MS
         try:
-            replies = await answering(jobs, slot, is_trial=True)
+            outcomes = await answering(jobs, slot, is_trial=True)
             linger_ms = 0
         finally:
             slot.release()
             if self._clock.now_ms() < ends_ms:  # else it may be another batcher's by now
                 with suppress(QueueUnavailable):  # then it ends with its TTL
                     await self._trials.end_trial(linger_ms)
-        return replies
+        return outcomes
 
     async def _begin(self) -> bool:
         try:

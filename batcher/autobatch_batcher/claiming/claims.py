@@ -1,13 +1,17 @@
 """What this batcher has claimed: from the claim until the reply is stored, nothing of it is forgotten.
 
 1. `_in_hand` has the id of every job that is in a lane or in a call. What Redis has claimed for us beside these was
-   claimed by a command whose answer was lost, and is fetched.
-2. A job leaves by its reply, by its deadline, or with the lease.
+   claimed by a command whose answer was lost, and is fetched. What is in a lane and not claimed any more was lost with
+   Redis's data: it is dropped, for its worker pushes it again.
+2. A job leaves by its reply, which an expired one gets too, or with the lease.
+3. No job is held twice: one that comes again while it is in a call is answered by that call.
 """
 
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
 
 from autobatch_batcher.calling.outcomes import failure
 from autobatch_batcher.forming.bulk_share import BulkShare
@@ -15,8 +19,13 @@ from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.tuning import LeastCall
-from autobatch_shared.contract.errors import DeadlineExceeded, FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
-from autobatch_shared.contract.frames import decode_job, id_in_queue, version_fault
+from autobatch_shared.contract.errors import (
+    DeadlineExceeded,
+    FrameOfAnotherVersion,
+    MalformedFrame,
+    QueueUnavailable,
+)
+from autobatch_shared.contract.frames import JobHeader, decode_job, id_in_queue, version_fault
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 
@@ -24,8 +33,9 @@ log = logging.getLogger(__name__)
 
 RETRIED_JOBS_PER_CLAIM = 4
 VERSION_LOG_EVERY_S = 60.0  # a worker of another version sends job after job
+CLOCK_STEP_MS = 1000  # no job comes from so far in the future, unless Redis's clock stepped back
 
-_Refused = list[tuple[str, bytes]]  # the id of a job and its reply, which is empty where it gets none
+_Refused = list[tuple[str, bytes]]  # the id of a job and its reply
 
 
 class Claims:
@@ -34,6 +44,7 @@ class Claims:
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
+        losses: How often the lease has ended or its claims were lost: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
         batchers: Number of batchers that had a lease at the last claim, this one included.
 
@@ -53,6 +64,7 @@ class Claims:
         self._metrics = metrics
         self.queued = 0
         self.batchers = 1
+        self.losses = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
         self._must_recover = False
@@ -86,6 +98,11 @@ class Claims:
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
+        if claim.malformed:
+            self._metrics.jobs_dropped.labels("malformed").inc(claim.malformed)
+            log.error("queue_values_dropped", extra={"values": claim.malformed})
+        if claim.foreign:
+            self._log_version("jobs_left_to_their_version", jobs=claim.foreign)
         refused = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
         others = self._lanes.inputs - held
         refused += self._hold(claim.bulk, are_retried=False)
@@ -101,7 +118,7 @@ class Claims:
         self._must_recover = True
 
     async def recover(self) -> None:
-        """Where there is doubt, fetch what is claimed for us and not in hand."""
+        """Where there is doubt, fetch what is claimed for us and not in hand, and drop what is held and not claimed."""
         if not self._must_recover:
             return
         self._must_recover = False
@@ -110,13 +127,22 @@ class Claims:
         except QueueUnavailable:
             self.doubt()
             raise
+        lost = {job.header.id for job in self._lanes} - claimed.keys()
+        if lost:
+            log.warning("claims_lost", extra={"jobs": len(lost)})
+            self.losses += 1
+            self._lanes.take_out(lost)
+            self.let_go(lost)
         missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
         if missed:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
             await self._refuse(self._hold(missed, are_retried=True))
 
     async def drop_expired(self, least: LeastCall) -> None:
-        """Give up jobs for which an answer would come too late, and say so at once; `least` is what a call takes."""
+        """Answer the jobs for which an answer would come too late, at once; `least` is what a call takes.
+
+        A worker that has time left for one knows by that of a step of Redis's clock.
+        """
         expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), least)]
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
@@ -129,6 +155,7 @@ class Claims:
 
     def lose_lanes(self) -> None:
         """Forget what has not been sent: the lease has ended, and another batcher may have it now."""
+        self.losses += 1
         if not self._lanes.inputs:
             return
         log.warning("lease_lost", extra={"inputs": self._lanes.inputs})
@@ -143,31 +170,34 @@ class Claims:
     def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> _Refused:
         """Put frames into the lanes; return what to tell of those that cannot be read."""
         refused = []
+        now_ms = self._clock.now_ms()
         for frame in frames:
             try:
                 header, body = decode_job(frame)
             except FrameOfAnotherVersion as error:
-                self._log_version(error)
+                self._log_version("frame_of_another_version", version=error.version, job=error.job)
+                self._metrics.jobs_dropped.labels("version").inc()
                 refused.append((error.job, version_fault(error)))
             except MalformedFrame as error:
                 log.error("frame_malformed", extra={"error": str(error), "frame_bytes": len(frame)})  # noqa: TRY400
-                refused.append((id_in_queue(frame), b""))
+                self._metrics.jobs_dropped.labels("malformed").inc()
+                job = id_in_queue(frame)
+                refused.append((job, failure(job, MalformedFrame("The job was damaged on its way")).frame))
             else:
-                self._in_hand.add(header.id)
-                self._lanes.add(Job(header, body, are_retried))
+                if header.id not in self._in_hand:
+                    self._in_hand.add(header.id)
+                    self._lanes.add(Job(in_our_time(header, now_ms), body, are_retried))
         self._metrics.held_inputs.set(self._lanes.inputs)
         return refused
 
-    def _log_version(self, error: FrameOfAnotherVersion) -> None:
+    def _log_version(self, event: str, **facts: object) -> None:
         now_mono_s = asyncio.get_running_loop().time()
         if now_mono_s - self._version_logged_mono_s >= VERSION_LOG_EVERY_S:
             self._version_logged_mono_s = now_mono_s
-            log.error("frame_of_another_version", extra={"version": error.version, "job": error.job})
+            log.error(event, extra=facts)
 
     async def _refuse(self, refused: _Refused) -> None:
         """Answer and give up jobs that cannot be read."""
-        for _, reply in refused:
-            self._metrics.jobs_dropped.labels("version" if reply else "malformed").inc()
         if refused:
             await self._give_up(refused)
 
@@ -178,3 +208,11 @@ class Claims:
         except QueueUnavailable:
             self.doubt()
             raise
+
+
+def in_our_time(header: JobHeader, now_ms: int) -> JobHeader:
+    """Return the header; of a job from the future with the same time left, as Redis's clock stepped back since its push."""
+    ahead_ms = header.at - now_ms
+    if ahead_ms <= CLOCK_STEP_MS:
+        return header
+    return replace(header, at=now_ms, deadline=header.deadline - ahead_ms)

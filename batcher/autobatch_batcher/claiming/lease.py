@@ -3,11 +3,12 @@
 import logging
 
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
-from autobatch_batcher.claiming.claims import Claims
+from autobatch_batcher.claiming.claims import CLOCK_STEP_MS, Claims
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.contract.errors import JobPoisonous, QueueUnavailable
 from autobatch_shared.contract.frames import id_in_queue
 from autobatch_shared.redis.batcher_queue import BatcherQueue
+from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
@@ -24,16 +25,22 @@ class Lease:
     Args:
         queue: The batcher's end of the queue, which renews and reaps leases.
         claims: The claims that are lost with the lease.
+        clock: Redis's clock, set anew by each renewal.
         metrics: Counts what became of the jobs of other batchers.
         lease_ms: The lease's length in milliseconds, the same as the queue's.
     """
 
-    def __init__(self, queue: BatcherQueue, claims: Claims, metrics: Metrics, lease_ms: int) -> None:
+    def __init__(self, queue: BatcherQueue, claims: Claims, clock: RedisClock, metrics: Metrics, lease_ms: int) -> None:
         self.beat_s = min(lease_ms / 4 / 1000, BEAT_MAX_S)
         self.next_beat_mono_s = float("-inf")
         self._queue = queue
         self._claims = claims
+        self._clock = clock
         self._metrics = metrics
+        self._epoch: bytes | None = None
+        # Of its own, for claims set the other one: a step between two renewals has to be seen by the second.
+        self._clock_of_renewals: RedisClock | None = None
+        self._step_ms = 0  # not told to Redis yet
 
     async def beat(self, now_mono_s: float) -> list[JobOutcome]:
         """Renew it, and end those that were not renewed. Return the failures of jobs that killed too many batchers.
@@ -41,13 +48,19 @@ class Lease:
         Raises:
             QueueUnavailable: It may have been renewed or not.
         """
-        if not await self._queue.renew():
+        renewal = await self._queue.renew()
+        self._note_clock(renewal.redis_ms)
+        if not renewal.was_held:
             self._claims.lose_lanes()
+        if self._epoch not in (None, renewal.epoch):
+            self._claims.doubt()
+        self._epoch = renewal.epoch
         try:
-            given_back, doomed = await self._queue.reap()
+            given_back, doomed = await self._queue.reap(self._step_ms)
         except QueueUnavailable:
             self._claims.doubt()  # it may have given us jobs to give up
             raise
+        self._step_ms = 0
         self.next_beat_mono_s = now_mono_s + self.beat_s
         self._claims.may_have_jobs = True  # also a look at `retry`, which is not watched
         if given_back:
@@ -57,3 +70,14 @@ class Lease:
             self._metrics.jobs_dead.inc(len(doomed))
             log.error("jobs_dead", extra={"jobs": len(doomed)})
         return [failure(id_in_queue(frame), JobPoisonous()) for frame in doomed]
+
+    def _note_clock(self, redis_ms: int) -> None:
+        """Learn Redis's clock, and whether it stepped ahead: then no lease has ended only because of that."""
+        self._clock.sync(redis_ms)
+        if self._clock_of_renewals is None:
+            self._clock_of_renewals = RedisClock()
+            self._clock_of_renewals.sync(redis_ms)
+        step_ms = round(self._clock_of_renewals.sync(redis_ms))
+        if step_ms > CLOCK_STEP_MS:
+            log.warning("redis_clock_stepped", extra={"step_ms": step_ms})
+            self._step_ms += step_ms

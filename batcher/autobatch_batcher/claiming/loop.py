@@ -14,6 +14,8 @@ from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.lease import Lease
+from autobatch_batcher.claiming.replies import Replies
+from autobatch_batcher.claiming.waiting import WaitingRoom
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
@@ -71,13 +73,16 @@ class WorkingLoop:
         self._clock = clock
         self._metrics = metrics
         self._claims = Claims(queue, lanes, clock, metrics)
-        self._lease = Lease(queue, self._claims, metrics, lease_ms)
+        self._waiting = WaitingRoom(lanes)
+        self._lease = Lease(queue, self._claims, clock, metrics, lease_ms)
+        self._replies = Replies(queue, link, self._claims, clock, metrics, retry_s=self._lease.beat_s)
         self._bell = Bell()
         self._watch: asyncio.Task[None] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._is_stopping = False
         self._is_redis_unavailable = False
         self._was_blocked = False
+        self._was_woken = False  # by a push, for which a claim has to follow
 
     @property
     def _has_backlog(self) -> bool:
@@ -87,6 +92,10 @@ class WorkingLoop:
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
         self._is_stopping = True
+        self._bell.ring()
+
+    def wake(self) -> None:
+        """Look again: an upstream is back, or may be called now."""
         self._bell.ring()
 
     async def run(self) -> None:
@@ -100,6 +109,7 @@ class WorkingLoop:
                 if not self._is_redis_unavailable:  # once an outage, not once a try
                     log.warning("queue_unavailable", extra={"error": str(error)})
                 self._is_redis_unavailable = True
+                self._claims.doubt()  # another Redis may come back, with other data
                 await pause(RETRY_PAUSE_S)
                 await self._link.wait_connected(self._lease.beat_s)
             except Exception:
@@ -112,6 +122,8 @@ class WorkingLoop:
         """Do the next useful thing, or wait for a reason to do one."""
         await self._claims.recover()
         await self._keep_the_lease()
+        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.now_ms())):
+            await self._replies.store(due, 0)
         replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
         if replica is None:
             await self._wait_for_slot()
@@ -120,6 +132,8 @@ class WorkingLoop:
         wanted = self._policy.wanted(self._claim_moment(replica, limits, shape), self._lanes)
         if wanted.inputs > 0:
             await self._claim(wanted)
+        else:
+            await self._wake_another()
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
         await self._claims.drop_expired(replica.least_call(asyncio.get_running_loop().time()))
@@ -143,7 +157,7 @@ class WorkingLoop:
         if now_mono_s >= self._lease.next_beat_mono_s:
             doomed = await self._lease.beat(now_mono_s)
             if doomed:
-                await self._reply(doomed, 0)
+                await self._replies.store(doomed, 0)
 
     def _claim_moment(self, replica: Replica, limits: Limits, shape: BatchShape) -> ClaimMoment:
         return ClaimMoment(
@@ -165,18 +179,36 @@ class WorkingLoop:
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
         inputs = await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once)
         self._pool.batchers = self._claims.batchers
+        self._was_woken = False
         self._policy.note_claim(inputs, asyncio.get_running_loop().time())
 
+    async def _wake_another(self) -> None:
+        """Let another batcher do what this one was woken for and has no use for now."""
+        if self._was_woken:
+            await self._queue.ring()
+            self._was_woken = False
+
     async def _wait_for_slot(self) -> None:
+        await self._wake_another()
         self._claims.may_have_jobs = True  # the queue is not watched meanwhile
         self._was_blocked = True  # what comes next has waited already: no lingering for it
-        await self._bell.wait(self._lease.beat_s)
+        now_mono_s = asyncio.get_running_loop().time()
+        wait_s = self._wait_max_s()
+        if (free_s := self._pool.next_free_s(now_mono_s)) is not None:
+            wait_s = min(wait_s, free_s - now_mono_s)
+        await self._bell.wait(wait_s)
+
+    def _wait_max_s(self) -> float:
+        """Seconds until the next beat, or until a job that waits for its upstream has to be answered."""
+        if self._waiting.is_empty:
+            return self._lease.beat_s
+        return min(self._lease.beat_s, max(self._waiting.due_ms - self._clock.now_ms(), 1) / 1000)
 
     async def _wait_for_work(self, now_ms: int) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
         if not self._is_stopping and not self._claims.may_have_jobs and self._watch is None:
             self._watch = asyncio.create_task(self._watch_queue(), name="queue-watch")
-        wait_s = self._lease.beat_s
+        wait_s = self._wait_max_s()
         if (due_ms := self._policy.due_ms(self._lanes)) is not None:
             wait_s = min(wait_s, max(due_ms - now_ms, 1) / 1000)
         await self._bell.wait(wait_s)
@@ -184,8 +216,9 @@ class WorkingLoop:
     async def _watch_queue(self) -> None:
         try:
             if await self._queue.watch(WATCH_BLOCK_S):
-                self._claims.may_have_jobs = True
+                self._was_woken = self._claims.may_have_jobs = True
         except QueueUnavailable:
+            self._claims.doubt()
             await pause(self._lease.beat_s)  # the next turn's claim fails with the reason
         finally:
             self._watch = None
@@ -193,6 +226,8 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self._has_backlog)
+        if not self._waiting.is_empty:
+            self._waiting.leave(batch.jobs)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
@@ -205,9 +240,18 @@ class WorkingLoop:
             self._bell.ring()
 
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
-        """One batch from its call to its replies. Whatever goes wrong, every job gets one."""
+        """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
+        losses = self._claims.losses
+        deadline_ms = max([job.header.deadline for job in batch.jobs])
+        told: set[str] = set()
+
+        async def tell(outcomes: list[JobOutcome]) -> None:
+            done = [outcome for outcome in outcomes if not outcome.may_wait]
+            told.update([outcome.job for outcome in done])
+            await self._replies.store(done, deadline_ms)
+
         try:
-            outcomes = await self._caller.answer(batch.jobs, slot)
+            outcomes = await self._caller.answer(batch.jobs, slot, early=tell)
         except Exception:
             log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
@@ -215,29 +259,25 @@ class WorkingLoop:
             self._note_answered(batch)
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
-        await self._reply(outcomes, max(job.header.deadline for job in batch.jobs))
+        if told:
+            outcomes = [outcome for outcome in outcomes if outcome.job not in told]
+        if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
+            outcomes = self._let_wait(batch, outcomes)
+        if not outcomes:
+            return
+        self._note_answered(batch)
+        await self._replies.store(outcomes, deadline_ms)
 
     def _note_answered(self, batch: Batch) -> None:
-        inputs, now_s = sum([job.header.n for job in batch.jobs]), asyncio.get_running_loop().time()
-        self.drain.answered.append(AnsweredCall(now_s, inputs, self._pool.calls_in_flight, self._has_backlog))
+        inputs, calls = sum([job.header.n for job in batch.jobs]), self._pool.calls_in_flight + 1
+        now_s = asyncio.get_running_loop().time()
+        self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog))
 
-    async def _reply(self, outcomes: Sequence[JobOutcome], deadline_ms: int) -> None:
-        """Store replies; while Redis is unavailable, keep them until the last of their deadlines."""
-        good = [(outcome.job, outcome.frame) for outcome in outcomes if not outcome.is_failure]
-        failures = [(outcome.job, outcome.frame) for outcome in outcomes if outcome.is_failure]
-        late = None
-        while late is None:
-            try:
-                late = await self._queue.reply(good, failures)
-            except QueueUnavailable as error:
-                left_s = (deadline_ms - self._clock.now_ms()) / 1000
-                if left_s <= 0:
-                    log.error("replies_lost", extra={"jobs": len(outcomes), "error": str(error)})  # noqa: TRY400
-                    self._claims.doubt()
-                    break
-                if await self._link.wait_connected(left_s):
-                    await pause(min(self._lease.beat_s, left_s))  # connected, yet refused: not again at once
-        self._claims.let_go(outcome.job for outcome in outcomes)
-        if late:
-            self._metrics.late_replies.inc(late)
-            log.warning("replies_late", extra={"jobs": late})
+    def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
+        """Put the jobs back that may be called again, and return the outcomes of the others."""
+        jobs = {job.header.id: job for job in batch.jobs}
+        for outcome in outcomes:
+            if outcome.may_wait:
+                self._waiting.enter(jobs[outcome.job], outcome)
+        self._bell.ring()
+        return [outcome for outcome in outcomes if not outcome.may_wait]

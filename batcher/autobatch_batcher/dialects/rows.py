@@ -63,6 +63,11 @@ def cut_rows(answer: bytes, count: int, route: str = "/embed", may_be_empty: Con
     return rows
 
 
+def components(rows: Sequence[bytes]) -> int:
+    """Return the number of components of vectors which `cut_rows` found equally long."""
+    return rows[0].count(b",") + 1
+
+
 def _check_token_vectors(rows: Sequence[bytes], may_be_empty: Container[int]) -> None:
     sizes = set()
     for place, row in enumerate(rows):

@@ -34,12 +34,17 @@ def by_status(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> 
         return Verdict.PASS_ON if jobs == 1 else Verdict.SPLIT
     if status in OURS:
         return Verdict.GIVE_UP
-    if status == OVERLOADED or status >= 500 or status in PERHAPS_INPUT_ERRORS:
+    if status >= 500 or status in PERHAPS_INPUT_ERRORS:
         if may_retry:
             return Verdict.RETRY
         if status in PERHAPS_INPUT_ERRORS:
             return Verdict.PASS_ON if jobs == 1 else Verdict.SPLIT
     return Verdict.GIVE_UP
+
+
+def is_refusal(status: int, retry_after: str | None) -> bool:
+    """Whether the upstream says that it cannot take the call now: no fault of the call, and no attempt of it."""
+    return status == OVERLOADED or (status == 503 and asked_pause_s(retry_after) is not None)
 
 
 def fault(status: int) -> AutobatchError:
@@ -54,6 +59,13 @@ def fault(status: int) -> AutobatchError:
 def retry_pause_s(attempt: int, retry_after: str | None) -> float:
     """Seconds to wait after failed attempt number `attempt` (0-based), as the upstream asks or growing."""
     longest = RETRY_PAUSES_S[-1]
-    if retry_after is not None and retry_after.isascii() and retry_after.isdigit():
-        return min(max(float(retry_after), RETRY_PAUSES_S[0]), longest)
+    if (asked_s := asked_pause_s(retry_after)) is not None:
+        return min(max(asked_s, RETRY_PAUSES_S[0]), longest)
     return RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)]
+
+
+def asked_pause_s(retry_after: str | None) -> float | None:
+    """Return the seconds of a Retry-After; None where it names none."""
+    if retry_after is None or not retry_after.isascii() or not retry_after.isdigit():
+        return None
+    return float(retry_after)

@@ -7,7 +7,7 @@
 """
 
 from bisect import insort
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -119,16 +119,22 @@ class Lanes:
     def take_expired(self, now_ms: int, least: LeastCall) -> list[Job]:
         """Take out the jobs that cannot be answered in time, where a call takes at least so long."""
         last_ms = now_ms + 1000 * least.any_s  # of nearly all jobs the deadline is further away
-        expired = [job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)]
-        for job in expired:
-            self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
-            self.inputs -= job.header.n
-        return expired
+        return self._remove([job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)])
+
+    def take_out(self, ids: Container[str]) -> list[Job]:
+        """Take out the jobs with these ids, those that are held."""
+        return self._remove([job for job in self if job.header.id in ids])
 
     def clear(self) -> None:
         """Forget all jobs."""
         self._lanes.clear()
         self.inputs = 0
+
+    def _remove(self, jobs: list[Job]) -> list[Job]:
+        for job in jobs:
+            self._set(job.lane, [kept for kept in self._lanes[job.lane] if kept is not job])
+            self.inputs -= job.header.n
+        return jobs
 
     def _fill(self, jobs: list[Job], limits: Limits, shape: BatchShape) -> list[Job]:
         """Take out what `shaping` picks, and the twins of its inputs."""

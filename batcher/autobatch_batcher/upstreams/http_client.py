@@ -24,6 +24,7 @@ PROBE_TIMEOUT_S = 3.0
 CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
 DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
 KEEPALIVE_S = 15  # below what servers usually keep an idle connection
+NO_ANSWER = "no answer in time"  # the cause of a call or probe to one that listens, and hangs or is slow
 ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
 
 
@@ -210,7 +211,7 @@ def cause_of(exc: BaseException) -> str:
     elif isinstance(exc, aiohttp.ConnectionTimeoutError):
         said = "ETIMEDOUT"
     elif isinstance(exc, TimeoutError):
-        said = "no answer in time"
+        said = NO_ANSWER
     elif isinstance(exc, aiohttp.ClientPayloadError):
         said = "closed in mid-answer"
     elif isinstance(exc, OSError) and exc.errno is not None:

@@ -2,20 +2,34 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import aiohttp
+
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.dialects.rows import components
+from autobatch_batcher.dialects.verdict import OVERLOADED
 from autobatch_batcher.upstreams.breaker import Breaker
-from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, HttpClient
+from autobatch_batcher.upstreams.congestion import Congestion
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
+from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
-from autobatch_shared.contract.cards import NO_CARD
-from autobatch_shared.contract.errors import UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.cards import NO_CARD, Card
+from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
 
+Told = Callable[["Replica"], None]
+
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
+DIMENSION_INPUT = b'"What is the dimension of a vector?"'
+DIMENSION_TIMEOUT_S = 30.0  # it waits behind other calls, and a server's first pass takes longest
+LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
+NO_CARD_STATUSES = {401, 403, 404, 405, 501}  # of a server that does not describe itself, or not to us
 
 
 @dataclass(slots=True)
@@ -36,15 +50,29 @@ class ReplicaLoad:
 class Replica:
     """One upstream of several that are alike.
 
+    Attributes:
+        down_since_s: Since when it cannot be reached, in seconds of the loop's clock; None: it can be, as far as is known.
+        went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
+        dimension: Number of components of its vectors; None while that is unknown, or where it has none.
+
     Args:
         name: Its URL, which may be shown.
         client: Sends the calls to it.
         dialect: The API that it speaks.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
+        standing: Whether it serves the namespace's model; None: it may be called, whatever it serves.
     """
 
-    def __init__(self, name: str, client: HttpClient, dialect: Dialect, configured: Limits, tuner: Tuner) -> None:
+    def __init__(
+        self,
+        name: str,
+        client: HttpClient,
+        dialect: Dialect,
+        configured: Limits,
+        tuner: Tuner,
+        standing: Standing | None = None,
+    ) -> None:
         self.name = name
         self.client = client
         self.limits = configured
@@ -52,24 +80,58 @@ class Replica:
         self.is_healthy = False
         self.tuner = tuner
         self.breaker = Breaker()
+        self.congestion = Congestion()
+        self.down_since_s: float | None = None
+        self.went_down: Told = lambda _replica: None
+        self.standing = standing or Standing()
+        self.dimension: int | None = None
         self.load = ReplicaLoad()
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
+        self._health_mono_s: float | None = None  # of its last change
+        self._excluded_mono_s: float | None = None
+        self._card_asked_s = self._limits_asked_s = float("-inf")
+        self._asking = asyncio.Lock()
+
+    @property
+    def failing_since_s(self) -> float | None:
+        """Since when it has not been reached, has only failed, or is excluded; None: there is no such outage."""
+        if self.down_since_s is not None:
+            return self.down_since_s
+        return self.breaker.failing_since_s if self.is_included else self._excluded_mono_s
 
     def least_call(self, now_s: float) -> LeastCall:
         """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
         return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
 
+    @property
+    def is_included(self) -> bool:
+        """Whether it serves the namespace's model."""
+        return not self.standing.reason
+
+    def wait_for_model(self) -> None:
+        """Exclude it until the namespace's model is known."""
+        self._change_standing(self.standing.wait_for_record)
+
+    def follow(self, model: ServedModel) -> None:
+        """Take note of the namespace's model."""
+        self._change_standing(lambda: self.standing.follow(model))
+
     def status(self, batch_inputs_max: int) -> UpstreamStatus:
         """Return what to publish of it, where one call of this batcher may have so many inputs."""
+        if self._answered_mono_s > 0:
+            self.standing.was_well(self._answered_mono_s)
         return UpstreamStatus(
             url=self.name,
-            is_healthy=self.is_healthy,
+            is_healthy=self.is_healthy and self.is_included,
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card,
+            counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
+            reason=self.standing.reason,
+            unchanged_ms=self._unchanged_ms(),
         )
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -77,9 +139,10 @@ class Replica:
 
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+            UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
-        breaker = self.breaker
+        breaker, fingerprint, started_s = self.breaker, self.standing.fingerprint, loop.time()
         if not breaker.is_closed:
             breaker.called()
         try:
@@ -92,22 +155,31 @@ class Replica:
             raise
         except UpstreamUnavailable as exc:
             breaker.failed(loop.time())
-            self._set_health(healthy=False, why=type(exc.__cause__).__name__)
+            self._set_reachable(reachable=False)
+            self._set_health(healthy=False, why=exc.cause or type(exc).__name__)
             raise
         except BaseException:
             breaker.learnt_nothing()
             raise
-        condition = self._dialect.condition(answer)
+        self._note_condition(self._dialect.condition(answer), loop.time())
+        if answer.status == 200:
+            self._answered_mono_s = loop.time()
+            self._set_reachable(reachable=True)
+            self._set_health(healthy=True, why="answered")
+        if answer.was_connected and self.standing.served is not None:
+            await self._ask_again(started_s)
+        if self.standing.fingerprint != fingerprint:
+            raise UpstreamChanged
+        return answer
+
+    def _note_condition(self, condition: Condition, now_s: float) -> None:
+        breaker = self.breaker
         if condition is Condition.FAILING:
-            breaker.failed(loop.time())
+            breaker.failed(now_s)
         elif condition is Condition.UNKNOWN:
             breaker.learnt_nothing()
         elif not breaker.is_quiet:
             breaker.succeeded()
-        if answer.status == 200:
-            self._answered_mono_s = loop.time()
-            self._set_health(healthy=True, why="answered")
-        return answer
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
@@ -123,31 +195,125 @@ class Replica:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
-                if healthy:
-                    await self._learn()
+                    reachable = response.status < 500  # not every server has such a path
+                async with self._asking:
+                    await self._ask_card()
+            if self.standing.served is None:
+                await self._learn()  # also of one that is not well: where none is, it is called all the same
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
-                self._set_health(healthy=False, why=type(exc).__name__)
+                why = cause_of(exc)
+                if why != NO_ANSWER:
+                    self._set_reachable(reachable=False)
+                self._set_health(healthy=False, why=why)
             # else it is busy: its health waits behind the calls that it answers
         else:
+            self._set_reachable(reachable=reachable)
             self._set_health(healthy=healthy, why="probed")
+        if self.is_healthy:
+            self.standing.was_well(asyncio.get_running_loop().time())
+        self.standing.is_tried = True
+
+    async def ask_limits(self) -> None:
+        """Ask for its card, after an answer that a lowered limit would explain; at most once in LIMITS_EVERY_S."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._limits_asked_s >= LIMITS_EVERY_S:
+            self._limits_asked_s = now_s
+        await self._ask_again(self._limits_asked_s)
+
+    def doubt(self) -> None:
+        """Use it no more until it has said again what it serves: its rows are not those of its model."""
+        self._change_standing(self.standing.doubt)
+        self.went_down(self)
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
         return await self.client.listens(self._dialect.health_path)
 
-    async def _learn(self) -> None:
-        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
-        async with self.client.get(self._dialect.card_path) as response:
-            if response.status not in (200, 404):
+    async def _ask_again(self, since_s: float) -> None:
+        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that fails to say keeps it."""
+        async with self._asking:
+            if self._card_asked_s >= since_s:
                 return
-            self.card = self._dialect.card(await response.read()) if response.status == 200 else NO_CARD
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await self._ask_card()
+            except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+                log.info("card_not_asked", extra={"upstream": self.name, "why": type(exc).__name__})
+
+    async def _ask_card(self) -> None:
+        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
+        asked_s = asyncio.get_running_loop().time()
+        async with self.client.get(self._dialect.card_path) as response:
+            status, said = response.status, await response.read()
+        if status == 200:
+            self._take_card(self._dialect.card(said))
+        elif status in NO_CARD_STATUSES:
+            self._take_card(NO_CARD)
+        elif self._card_asked_s < 0:
+            raise UpstreamUnavailable  # it has never said anything
+        else:
+            return
+        self._card_asked_s = asked_s
+
+    def _take_card(self, card: Card) -> None:
+        if (card.kind, card.identity) != (self.card.kind, self.card.identity):
+            self.doubt()
+        self.card = card
         limits = lowered(self._configured, self.card)
         if limits != self.limits:
             log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
         self.limits = limits
 
+    async def _learn(self) -> None:
+        """Learn what it serves: its card, and the length of its rows, which it has to show.
+
+        Raises:
+            UpstreamError: It cannot compute now.
+        """
+        card = self.card
+        dimension = await self._ask_dimension() if card.kind == "embedding" else None
+        if card == self.card:  # else it changed meanwhile, and the next probe learns it
+            self.dimension = dimension
+            self._change_standing(lambda: self.standing.learnt(model_of(card, dimension)))
+
+    async def _ask_dimension(self) -> int | None:
+        """Return the number of components of its vectors; None where it has none."""
+        answer = await self.ask(self._dialect.compose("/embed", [DIMENSION_INPUT], None), DIMENSION_TIMEOUT_S)
+        if answer.status == 200:
+            return components(self._dialect.cut(answer, "/embed", 1, ()))
+        if answer.status == OVERLOADED or self._dialect.condition(answer) is Condition.FAILING:
+            raise UpstreamUnavailable
+        return None
+
+    def _change_standing(self, change: Callable[[], None]) -> None:
+        before = self.standing.reason
+        change()
+        now = self.standing.reason
+        if now != before:
+            self._excluded_mono_s = asyncio.get_running_loop().time()
+            level = logging.WARNING if self.standing.served is not None and now else logging.INFO
+            event = "upstream_excluded" if now else "upstream_included"
+            log.log(level, event, extra={"upstream": self.name, "reason": now or before})
+
+    def _set_reachable(self, *, reachable: bool) -> None:
+        if reachable:
+            if self.down_since_s is not None:
+                self.down_since_s = None
+                self.breaker.reached()
+        elif self.down_since_s is None:
+            self.down_since_s = asyncio.get_running_loop().time()
+            self.went_down(self)
+
+    def _unchanged_ms(self) -> int:
+        """Milliseconds since its health changed, or since it was first known."""
+        if self._health_mono_s is None:
+            return 0
+        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+
     def _set_health(self, *, healthy: bool, why: str) -> None:
+        if healthy != self.is_healthy or self._health_mono_s is None:
+            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,

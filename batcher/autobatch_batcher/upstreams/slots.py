@@ -63,11 +63,16 @@ class Pool:
 
     Attributes:
         batchers: Number of batchers that share the upstreams, this one included.
+
+    Args:
+        upstreams: At least one.
+        patience_s: Seconds that jobs wait for an upstream when all of them fail or cannot be reached.
     """
 
-    def __init__(self, upstreams: list[Replica]) -> None:
+    def __init__(self, upstreams: list[Replica], patience_s: float = 0.0) -> None:
         self.upstreams = upstreams
         self.batchers = 1
+        self._patience_s = patience_s
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
     @property
@@ -85,15 +90,47 @@ class Pool:
         return [upstream.status(min(upstream.limits.inputs_max, self._share(upstream))) for upstream in self.upstreams]
 
     def free(self, now_s: float, inputs: int = 1) -> Replica | None:
-        """Return where a call of so many inputs may go now; None while every slot is taken.
+        """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.
 
-        One that was taken out gets its trial first. While some are well the others are left alone; when none is, any
-        is better than none.
+        One that was taken out gets its trial first. While some are well the others are left alone; when none is for
+        longer than jobs wait for one, any is better than none. One of another model is never called.
         """
+        is_alone = not any(map(_is_well, self.upstreams))
         for upstream in self.upstreams:
-            if not upstream.breaker.is_closed and upstream.breaker.may_try(now_s) and upstream.load.calls == 0:
+            if (
+                not upstream.breaker.is_closed
+                and upstream.is_included
+                and upstream.down_since_s is None
+                and upstream.load.calls == 0
+                and upstream.breaker.may_try(now_s, is_alone=is_alone)
+            ):
                 return upstream
-        return self._least_busy(self._in_turn(self._usable()), inputs)
+        if is_alone and self.are_out(now_s):
+            return None
+        ready = [upstream for upstream in self._usable() if upstream.congestion.pause_ends_s <= now_s]
+        return self._least_busy(self._in_turn(ready), inputs) if ready else None
+
+    def are_out(self, now_s: float) -> bool:
+        """Whether no replica may be called, for less time than jobs wait for one."""
+        return not any(map(_may_be_called, self.upstreams)) and self.may_wait(now_s)
+
+    def may_wait(self, now_s: float) -> bool:
+        """Whether jobs that cannot be answered now should wait: all replicas fail, but not for too long."""
+        failing_since_s = [upstream.failing_since_s for upstream in self.upstreams]
+        known_s = [since_s for since_s in failing_since_s if since_s is not None]
+        return len(known_s) == len(failing_since_s) and now_s - max(known_s) < self._patience_s
+
+    def may_call(self, upstream: Replica, now_s: float) -> bool:
+        """Whether a call may be made there, though it may be out: as its trial, or because another one is well."""
+        is_alone = not any(map(_is_well, self.upstreams))
+        return upstream.breaker.is_closed or not is_alone or upstream.breaker.may_try(now_s, is_alone=is_alone)
+
+    def next_free_s(self, now_s: float) -> float | None:
+        """When one may be called that may not now, whatever is in flight; None: that is not a matter of time."""
+        times_s = [upstream.congestion.pause_ends_s for upstream in self.upstreams]
+        is_alone = not any(map(_is_well, self.upstreams))
+        times_s += [u.breaker.trial_s(is_alone=is_alone) for u in self.upstreams if not u.breaker.is_closed]
+        return min([each_s for each_s in times_s if each_s > now_s], default=None)
 
     def other_than(self, slot: Slot, inputs: int) -> Replica:
         """Return where to try again after a failure: another good one with room, or the same."""
@@ -101,8 +138,8 @@ class Pool:
         return self._least_busy(others, inputs) or slot.upstream
 
     def limits_now(self, upstream: Replica) -> Limits:
-        """Return the limits of the upstream's next call, given what is in flight already."""
-        limits, left = upstream.limits, self._left(upstream)
+        """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
+        limits, left = upstream.limits, self._left(upstream) if upstream.breaker.is_closed else 1
         return limits if limits.inputs_max <= left else replace(limits, inputs_max=left)
 
     def room(self, upstream: Replica) -> int:
@@ -116,7 +153,10 @@ class Pool:
         return upstreams[first:] + upstreams[:first]
 
     def _usable(self) -> list[Replica]:
-        return [upstream for upstream in self.upstreams if _is_well(upstream)] or self.upstreams
+        """The well ones; else those of the model; else those that have not said yet which they serve."""
+        included = [upstream for upstream in self.upstreams if upstream.is_included]
+        well = [upstream for upstream in included if _is_well(upstream)]
+        return well or included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
 
     def _least_busy(self, upstreams: list[Replica], inputs: int) -> Replica | None:
         with_room = [upstream for upstream in upstreams if self._has_room(upstream, inputs)]
@@ -130,7 +170,7 @@ class Pool:
         return max(0, min(calls, ceil(self._left(upstream) / upstream.limits.inputs_max)))
 
     def _left(self, upstream: Replica) -> int:
-        return self._share(upstream) - upstream.load.inputs
+        return int(min(self._share(upstream), upstream.congestion.inputs_max)) - upstream.load.inputs
 
     def _share(self, upstream: Replica) -> int:
         """Inputs that we may have in flight: at least one, or more batchers than there are places would stand still."""
@@ -138,4 +178,9 @@ class Pool:
 
 
 def _is_well(upstream: Replica) -> bool:
-    return upstream.is_healthy and upstream.breaker.is_closed
+    return upstream.is_healthy and upstream.breaker.is_closed and upstream.is_included
+
+
+def _may_be_called(upstream: Replica) -> bool:
+    """Whether it can be reached and is not taken out; that its health is not known yet is no reason against it."""
+    return upstream.down_since_s is None and upstream.breaker.is_closed and upstream.is_included

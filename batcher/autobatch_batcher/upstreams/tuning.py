@@ -22,6 +22,8 @@ PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniL
 PADDING_MIN, PADDING_MAX = 16.0, 8192.0
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
 RECENT_CALLS_MAX = 16
+LATE_TIMES, LATE_MIN_S = 3.0, 0.1  # the slowest of the last calls, for its size; a pause of a process is shorter
+LATE_CALLS_MIN = 4
 FRESH_S = 5.0  # after that the upstream may be another: what it did then says nothing
 
 
@@ -100,6 +102,7 @@ class RecentCalls:
     def __init__(self) -> None:
         self._calls: deque[tuple[float, int, float]] = deque(maxlen=RECENT_CALLS_MAX)  # (end, units, seconds)
         self._least = NO_CALL_SEEN
+        self._most_per_unit_s = 0.0
         self._noted_s = float("-inf")
 
     def note(self, units: int, seconds: float, now_s: float, fixed_units: float) -> None:
@@ -110,8 +113,15 @@ class RecentCalls:
             calls.popleft()
         any_s = min([took_s for _, _, took_s in calls])
         per_unit_s = min([took_s / (fixed_units + size) for _, size, took_s in calls])
+        self._most_per_unit_s = max([took_s / (fixed_units + size) for _, size, took_s in calls])
         self._least = LeastCall(any_s, per_unit_s, fixed_units)
         self._noted_s = now_s
+
+    def late_after_s(self, units: int) -> float | None:
+        """Return after how many seconds a call of so many units is late; None while that is unknown."""
+        if units == 0 or len(self._calls) < LATE_CALLS_MIN:
+            return None
+        return max(LATE_MIN_S, LATE_TIMES * (self._least.fixed_units + units) * self._most_per_unit_s)
 
     def least(self, now_s: float) -> LeastCall:
         """Return what a call takes at least; nothing is known of an upstream that was not called lately."""

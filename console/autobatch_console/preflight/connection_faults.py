@@ -7,11 +7,11 @@ import ssl
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-FaultKind = Literal[
+ConnectionFaultKind = Literal[
     "unresolved", "refused", "silent", "unreachable", "untrusted", "no_tls", "hung_up", "missing", "denied", "other"
 ]
 
-_BY_ERRNO: dict[int, FaultKind] = {
+_BY_ERRNO: dict[int, ConnectionFaultKind] = {
     errno.ECONNREFUSED: "refused",
     errno.ETIMEDOUT: "silent",
     errno.EHOSTUNREACH: "unreachable",
@@ -23,7 +23,7 @@ _BY_ERRNO: dict[int, FaultKind] = {
     errno.EPERM: "denied",
 }
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH")
-_SENTENCES: dict[FaultKind, str] = {
+_SENTENCES: dict[ConnectionFaultKind, str] = {
     "unresolved": "the name of {place} cannot be resolved ({detail})",
     "refused": "{place} refuses connections, nothing listens there ({detail})",
     "silent": "{place} does not answer ({detail})",
@@ -45,7 +45,7 @@ class ConnectionFault(NamedTuple):
         detail: The name of the errno, or the words of TLS or of the resolver.
     """
 
-    kind: FaultKind
+    kind: ConnectionFaultKind
     detail: str
 
     def sentence(self, place: str) -> str:

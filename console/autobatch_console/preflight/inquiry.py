@@ -6,14 +6,17 @@ from collections.abc import Sequence
 import hiredis
 
 from autobatch_console.preflight.connection_faults import fault_of
-from autobatch_console.preflight.diagnoses import Diagnosis
+from autobatch_console.preflight.diagnoses import Diagnosis, are_right
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.redis_diagnoses import SETTING, judge_connection, judge_foreign, judge_redis
 from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
 from autobatch_console.preflight.upstream_inquiry import inquire
+from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
+from autobatch_shared.redis.commands import reply_error
 from autobatch_shared.redis.inspection import inspect_redis
+from autobatch_shared.redis.masters.master import finder_of, redirection
 from autobatch_shared.settings.loading import SettingsError
 
 LIMIT_S = 1.0  # for an answer of each server; with the start of Python, a reason is there within two seconds
@@ -28,22 +31,39 @@ async def ask_everything(
 
 
 async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
-    """Return the diagnoses of the Redis at a URL; none where it is empty."""
+    """Return what is true of the server that takes the writes of the Redis at a URL; nothing where the URL is empty."""
     if not url:
         return []
     try:
-        address = Address.from_url(url)
+        finder = finder_of(url)
     except SettingsError as error:
         return [Diagnosis("wrong", SETTING, fault.removeprefix(f"{SETTING}: ")) for fault in error.faults]
     try:
+        candidates = await finder.candidates(None)
+    except QueueUnavailable as error:  # of Sentinels
+        return [Diagnosis("wrong", SETTING, str(error), "correct the addresses of the Sentinels, or the master's name")]
+    finally:
+        await finder.close()
+    asked = await asyncio.gather(*(_ask_server(address, Keys(namespace)) for address in candidates))
+    return next((said for said in asked if are_right(said)), asked[0])
+
+
+async def _ask_server(address: Address, keys: Keys) -> list[Diagnosis]:
+    """Return what is true of one server, or of the node of its cluster that it names."""
+    place = repr(address)
+    try:
         if address.path is None:
             await look_up(address.host, LIMIT_S)
-        seen = await inspect_redis(address, Keys(namespace), LIMIT_S)
+        seen = await inspect_redis(address, keys, LIMIT_S)
+        if moved_to := redirection(reply_error(seen.refusal)):
+            host, port = moved_to
+            named = address.at(host or address.host, port)
+            place, seen = repr(named), await inspect_redis(named, keys, LIMIT_S)
     except (OSError, EOFError) as error:
-        return [judge_connection(repr(address), fault_of(error))]
+        return [judge_connection(place, fault_of(error))]
     except hiredis.HiredisError:
-        return [judge_foreign(repr(address))]
-    return judge_redis(repr(address), namespace, seen)
+        return [judge_foreign(place)]
+    return judge_redis(place, keys.prefix, seen)
 
 
 async def ask_upstreams(urls: Sequence[str], api_key: str | None) -> list[Diagnosis]:

@@ -1,6 +1,6 @@
 """Judge a Redis by what was seen of it. Pure."""
 
-from autobatch_console.preflight.connection_faults import ConnectionFault, FaultKind
+from autobatch_console.preflight.connection_faults import ConnectionFault, ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
 from autobatch_shared.redis.inspection import RedisSeen
 
@@ -8,7 +8,7 @@ SETTING = "REDIS_URL"
 VERSION_MIN = (7, 0)  # BLMPOP
 COMMANDS_NAMED_MAX = 5
 
-_ADVICE: dict[FaultKind, str] = {
+_ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
     "refused": "start Redis, or correct the address",
     "silent": "correct the address, or let the firewall between pass it",
@@ -45,7 +45,7 @@ def judge_foreign(place: str) -> Diagnosis:
     return Diagnosis("wrong", SETTING, f"what answers at {place} is not Redis", "correct the address or the port")
 
 
-def judge_redis(place: str, namespace: str, seen: RedisSeen) -> list[Diagnosis]:
+def judge_redis(place: str, prefix: str, seen: RedisSeen) -> list[Diagnosis]:
     """Return everything that is wrong with it, or that it is right."""
     wrong = [
         diagnosis
@@ -53,7 +53,7 @@ def judge_redis(place: str, namespace: str, seen: RedisSeen) -> list[Diagnosis]:
             _refused(place, seen),
             _too_old(place, seen),
             _not_a_master(place, seen),
-            _forbidden(place, namespace, seen),
+            _forbidden(place, prefix, seen),
             _evicting(place, seen),
         )
         if diagnosis is not None
@@ -86,7 +86,7 @@ def _not_a_master(place: str, seen: RedisSeen) -> Diagnosis | None:
     return None
 
 
-def _forbidden(place: str, namespace: str, seen: RedisSeen) -> Diagnosis | None:
+def _forbidden(place: str, prefix: str, seen: RedisSeen) -> Diagnosis | None:
     if not seen.refused:
         return None
     named = ", ".join(seen.refused[:COMMANDS_NAMED_MAX])
@@ -95,7 +95,7 @@ def _forbidden(place: str, namespace: str, seen: RedisSeen) -> Diagnosis | None:
     return Diagnosis(
         "wrong",
         SETTING,
-        f"the user may not use {named}{others} on the keys `{{{namespace}}}:*` of {place}",
+        f"the user may not use {named}{others} on the keys `{prefix}*` of {place}",
         "give it the permissions of deploy/redis/users.acl, or set NAMESPACE to the one that it has",
     )
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autobatch_console.preflight.connection_faults import FaultKind
+from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
 from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
 
@@ -13,7 +13,7 @@ KEY_SETTING = "INFERENCE_API_KEY"
 NOT_TEI = "give the URL of a server with text-embeddings-inference's API"
 CHARACTERS_MAX = 100  # of an upstream's own words
 
-_ADVICE: dict[FaultKind, str] = {
+_ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
     "refused": "start the server, or correct the address; one that loads its model may not listen yet",
     "silent": "correct the address, or let the firewall between pass it",
@@ -119,11 +119,14 @@ def _about_health(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
 
 
 def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
-    """A diagnosis for each upstream whose model differs from the first one's in something that both say."""
+    """A diagnosis for each upstream whose model differs from the first one's in something that both say.
+
+    It prevents no start: such an upstream gets no calls, and while a new model is rolled out there are two for a while.
+    """
     first, *others = [each for each in seen if model_of(each).fields] or [UpstreamSeen("")]
     return [
         Diagnosis(
-            "wrong",
+            "risky",
             SETTING,
             f"{other.url} serves another model than {first.url}: {difference}",
             "list only replicas of one model; give each model its own NAMESPACE, batcher and workers",

@@ -10,7 +10,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 
-from autobatch_console.supervising.readiness import until_ready
+from autobatch_console.supervising.probing import until_ready
 from autobatch_console.supervising.running import Running
 from autobatch_console.up.parts import Part, Stage
 

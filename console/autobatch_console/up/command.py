@@ -5,6 +5,7 @@ This module connects the others: settings, the machine's programs, the plan, the
 
 import asyncio
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -19,16 +20,20 @@ import typer
 from autobatch_console.preflight import ports
 from autobatch_console.preflight.diagnoses import faults_of, warnings_of
 from autobatch_console.supervising import running
+from autobatch_console.supervising.first_vector import FirstVectorError, first_vector
 from autobatch_console.supervising.running import Running
 from autobatch_console.supervising.supervisor import StartError, Supervisor
 from autobatch_console.up import nginx_files, programs, run_folder, start_plan, survey
-from autobatch_console.up.parts import Part, StartPlan
+from autobatch_console.up.origins import origins_of
+from autobatch_console.up.parts import Part, Stage, StartPlan
 from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
+from autobatch_console.up.survey import WaitedFor
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import remarks_of
 
+FIRST_VECTOR_MIN_S = 5.0  # for the first vector, however long the start of the parts took
 LOGS_LOOK_S = 10.0  # between two checks of the logs' size
 SLOW_S = 5.0  # then a line says what `up` is waiting for
 
@@ -56,13 +61,15 @@ def command(
     """Start everything and supervise it until a signal stops it."""
     settings = load(UpSettings, ctx.args)
     workers = settings.web_concurrency or _cores()
-    report = ProgressReport(settings)
+    report = ProgressReport(settings, origins_of(settings, ctx.args))
     try:
         _check(settings)
         with run_folder.opened(run_dir, workers) as folder:
-            made = _prepare(settings, flags_as_environment(ctx.args), folder, workers, verbose=verbose)
-            _preflight(settings, report)
-            up = Up(made, folder, report, verbose=verbose)
+            has_keys = bool(settings.keys or settings.api_keys_file)
+            own_key = secrets.token_urlsafe(32) if has_keys else None
+            made = _prepare(settings, flags_as_environment(ctx.args), folder, workers, own_key, verbose=verbose)
+            said = _preflight(settings, report)
+            up = Up(made, folder, report, WaitedFor(settings, said), own_key, verbose=verbose)
             status = asyncio.run(up.run(start_timeout))
     except (PreflightError, ports.PortError, run_folder.RunFolderError, programs.NotFoundError) as error:
         sys.stderr.write(f"autobatch: {error}\n")
@@ -77,10 +84,21 @@ class PreflightError(Exception):
 class Up:
     """One run of a plan, from its first process to its last."""
 
-    def __init__(self, made: StartPlan, folder: RunFolder, report: ProgressReport, *, verbose: bool) -> None:
+    def __init__(
+        self,
+        made: StartPlan,
+        folder: RunFolder,
+        report: ProgressReport,
+        waited_for: WaitedFor,
+        own_key: str | None,
+        *,
+        verbose: bool,
+    ) -> None:
         self._plan = made
         self._folder = folder
         self._report = report
+        self._waited_for = waited_for
+        self._own_key = own_key
         self._verbose = verbose
         self._supervisor = Supervisor(self._start_part, report.event)
         self._told_to_stop = asyncio.Event()
@@ -97,7 +115,7 @@ class Up:
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if serving.done():  # it ends only with an error
                 serving.result()
-        except StartError as error:
+        except (StartError, FirstVectorError) as error:
             self._explain(error)
             return 1
         else:
@@ -112,19 +130,28 @@ class Up:
         deadline_mono_s = time.monotonic() + start_limit_s
         for note in self._plan.notes:
             self._report.say(f"  {note}")
-        for stage in self._plan.stages:
-            left_s = max(deadline_mono_s - time.monotonic(), 0.0)
-            patience = asyncio.get_running_loop().call_later(SLOW_S, self._report.waiting, stage, left_s)
-            try:
-                for started in await self._supervisor.start(stage, left_s):
-                    self._report.started(started.part, started.pid)
-            finally:
-                patience.cancel()
+        naming = asyncio.create_task(self._waited_for.name_changes(self._report.waits_for))
+        try:
+            for stage in self._plan.stages:
+                await self._start_stage(stage, max(deadline_mono_s - time.monotonic(), 0.0))
+        finally:
+            naming.cancel()
         self._supervisor.all_are_up()
-        self._report.ready(self._plan.parts, self._folder, verbose=self._verbose)
+        left_s = max(deadline_mono_s - time.monotonic(), FIRST_VECTOR_MIN_S)
+        served = await first_vector(self._plan.address, self._own_key, left_s, self._report.waits_for)
+        self._report.ready(served, self._plan.parts, self._folder, verbose=self._verbose)
         while True:
             await asyncio.sleep(LOGS_LOOK_S)
             self._folder.bound_logs()
+
+    async def _start_stage(self, stage: Stage, left_s: float) -> None:
+        """Start some parts, and say when that takes long."""
+        patience = asyncio.get_running_loop().call_later(SLOW_S, self._report.waiting, stage, left_s)
+        try:
+            for started in await self._supervisor.start(stage, left_s):
+                self._report.started(started.part, started.pid)
+        finally:
+            patience.cancel()
 
     async def _start_part(self, part: Part) -> Running:
         if self._verbose:
@@ -139,12 +166,12 @@ class Up:
         elif number == signal.SIGINT:
             self._supervisor.kill()
 
-    def _explain(self, error: StartError) -> None:
+    def _explain(self, error: StartError | FirstVectorError) -> None:
         sys.stderr.write(f"autobatch: {error}\n")
         if self._verbose:
             return
         self._folder.is_kept = True
-        tail = self._folder.tail(error.part.name)
+        tail = self._folder.tail(error.part.name if isinstance(error, StartError) else "batcher")
         sys.stderr.write(f"{tail}\nautobatch: all logs are in {self._folder.path}\n")
 
 
@@ -155,17 +182,25 @@ def _check(settings: UpSettings) -> None:
     ports.check(settings.host, settings.port)
 
 
-def _preflight(settings: UpSettings, report: ProgressReport) -> None:
-    """Ask what the settings name, say what has to be waited for, and refuse what cannot work."""
+def _preflight(settings: UpSettings, report: ProgressReport) -> list[str]:
+    """Ask what the settings name, refuse what cannot work, and return what was said of the rest."""
     diagnoses = asyncio.run(survey.look_around(settings))
     if faults := faults_of(diagnoses):
         raise PreflightError("\nautobatch: ".join(faults))
-    for warning in warnings_of(diagnoses):
-        report.say(f"  {warning}")
+    warnings = warnings_of(diagnoses)
+    for warning in warnings:
+        report.waits_for(warning)
+    return warnings
 
 
 def _prepare(
-    settings: UpSettings, flags: Mapping[str, str], folder: RunFolder, workers: int, *, verbose: bool
+    settings: UpSettings,
+    flags: Mapping[str, str],
+    folder: RunFolder,
+    workers: int,
+    own_key: str | None,
+    *,
+    verbose: bool,
 ) -> StartPlan:
     """Inspect the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
@@ -195,6 +230,7 @@ def _prepare(
             nginx=nginx and replace(nginx, argv=nginx_files.argv(nginx.argv, prefix)),
             workers=workers,
             embedder_port=embedder_port,
+            own_key=own_key,
             batcher_port=ports.choose(settings.batcher_host, settings.batcher_port, {settings.port, embedder_port}),
         ),
     )

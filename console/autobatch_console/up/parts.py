@@ -38,10 +38,15 @@ Stage = tuple[Part, ...]  # parts that start together, and stop together
 
 @dataclass(frozen=True, slots=True)
 class StartPlan:
-    """What to run: stages in the order of their start, and notes to print."""
+    """What to run: stages in the order of their start, and notes to print. The last stage is what clients reach."""
 
     stages: tuple[Stage, ...]
     notes: tuple[str, ...] = ()  # what is used but not started, and what is not as configured
+
+    @property
+    def address(self) -> str:
+        """The URL that clients ask."""
+        return self.stages[-1][-1].address
 
     @property
     def parts(self) -> tuple[Part, ...]:

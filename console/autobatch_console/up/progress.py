@@ -3,7 +3,9 @@
 import contextlib
 import shlex
 import time
+from collections.abc import Sequence
 
+from autobatch_console.supervising.first_vector import Offering
 from autobatch_console.up.parts import Part, Stage
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
@@ -17,8 +19,9 @@ CLOSE_HELP = "API_KEYS asks for a key, HOST=127.0.0.1 is for this machine only"
 class ProgressReport:
     """Lines on standard output, each as soon as it is true."""
 
-    def __init__(self, settings: UpSettings) -> None:
+    def __init__(self, settings: UpSettings, origins: Sequence[str]) -> None:
         self._settings = settings
+        self._origins = origins
         self._started_mono_s = time.monotonic()
 
     def say(self, line: str) -> None:
@@ -38,7 +41,11 @@ class ProgressReport:
         """Report which parts are still starting."""
         self.say(f"  ... waiting for {', '.join(part.name for part in stage)}, for at most {left_s:.0f} s")
 
-    def ready(self, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
+    def waits_for(self, reason: str) -> None:
+        """Report what is not as it should be yet."""
+        self.say(f"  ... {reason}")
+
+    def ready(self, served: Offering, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
         """Report that everything is ready, and what to do with it."""
         host = reachable(self._settings.host)
         host = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
@@ -48,6 +55,8 @@ class ProgressReport:
         bearer = ' -H "authorization: Bearer $KEY"' if has_keys else ""
         lines = [
             f"ready after {took_s:.1f} s: http://{public}",
+            f"  serves   {served}",
+            *([f"  set      {', '.join(self._origins)}"] if self._origins else []),
             "",
             *([f"  KEY=...  # {KEY_HELP}"] if has_keys else []),
             f"  curl -s {public}/embed -H 'content-type: application/json'{bearer} -d {shlex.quote(TRY_BODY)}",
@@ -62,6 +71,7 @@ class ProgressReport:
             queue = shlex.quote(f"{{{self._settings.namespace}}}:jobs")
             lines.append(f"  queue    redis-cli -s {redis.address} LRANGE {queue} 0 -1")
         lines.append(f"  metrics  http://{public}/metrics  {by_name['batcher'].address}/metrics")
+        lines.append(f"  status   http://{public}/status")
         if not verbose:
             lines.append(f"  logs     {folder.path}/*.log")
         lines.append("  stop     Ctrl-C")

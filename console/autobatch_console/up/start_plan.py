@@ -5,6 +5,7 @@ if the settings name another one. Each worker is a process of its own with its o
 requests of each.
 """
 
+import hashlib
 import ipaddress
 import signal
 import sys
@@ -31,6 +32,7 @@ class Machine:
     workers: int
     embedder_port: int
     batcher_port: int
+    own_key: str | None = None  # with which `up` itself asks, where keys are asked for; the workers get its digest
 
 
 def redis_socket(run_dir: Path) -> Path:
@@ -125,6 +127,9 @@ def _batcher(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> 
 
 def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> list[tuple[Part, ...]]:
     """The workers and nginx, or the workers alone on the public port."""
+    if machine.own_key is not None:
+        digest = hashlib.sha256(machine.own_key.encode()).hexdigest()
+        env = {**env, "API_KEYS": ",".join((*settings.keys, f"sha256:{digest}"))}
     grace_s = (settings.request_timeout_ms + settings.stop_delay_ms) / 1000 + STOP_SPARE_S
     public = Ready("http", host=reachable(settings.host), port=settings.port)
     address = _url(settings.host, settings.port)

@@ -1,6 +1,9 @@
 """What `autobatch up` and `autobatch doctor` look at before a start, for the settings of `up`."""
 
-from autobatch_console.preflight.diagnoses import Diagnosis
+import asyncio
+from collections.abc import Callable, Sequence
+
+from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
 from autobatch_console.preflight.inquiry import ask_everything, ask_upstreams
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port
 from autobatch_console.up import programs
@@ -8,6 +11,7 @@ from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.definitions import servers_of
 
+LOOK_EVERY_S = 2.0  # at upstreams that are waited for
 FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
 
 
@@ -20,6 +24,28 @@ async def look_around(settings: UpSettings) -> list[Diagnosis]:
         *files,
         *await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, upstreams, key),
     ]
+
+
+class WaitedFor:
+    """Names what is wrong with the upstreams during a start, each time that it changes.
+
+    Args:
+        said: What was said of them already.
+    """
+
+    def __init__(self, settings: UpSettings, said: Sequence[str]) -> None:
+        self._settings = settings
+        self._said = set(said)
+
+    async def name_changes(self, say: Callable[[str], None]) -> None:
+        """Look every few seconds, until cancelled."""
+        while self._settings.inference_url:
+            await asyncio.sleep(LOOK_EVERY_S)
+            diagnoses = await look_at_upstreams(self._settings)
+            now = {*faults_of(diagnoses), *warnings_of(diagnoses)}
+            for reason in sorted(now - self._said):
+                say(reason)
+            self._said = now
 
 
 async def look_at_upstreams(settings: UpSettings) -> list[Diagnosis]:

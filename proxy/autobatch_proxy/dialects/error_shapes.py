@@ -32,6 +32,7 @@ TYPES = {
     503: "Unhealthy",
 }
 CODES = {401: "invalid_api_key", 429: "rate_limit_exceeded"}  # OpenAI's own words; the others have none
+NO_SUCH_MODEL = "The model `"  # as OpenAI's own error begins, whose type and code clients read
 TEXTS = {401: "Missing or wrong API key", 404: "No such route or model", 405: "Method not allowed"}
 
 _FIELDS = {"inputs": "input"} | {name: name for name in ("input", "model", "encoding_format", "dimensions", "user")}
@@ -50,7 +51,10 @@ def as_openai(status: int, body: bytes) -> bytes:
     said = _said(body)
     message = said.get("message") or said.get("error") or TEXTS.get(status) or "The request failed"
     kind = said.get("type") or said.get("error_type") or TYPES.get(status, "Backend")
-    inner = {"message": message, "type": kind, "param": _param(status, message), "code": CODES.get(status)}
+    param, code = _param(status, message), CODES.get(status)
+    if status == 404 and message.startswith(NO_SUCH_MODEL):
+        kind, param, code = "invalid_request_error", "model", "model_not_found"
+    inner = {"message": message, "type": kind, "param": param, "code": code}
     return _encode({"error": inner, "message": message, "type": kind, "code": status})
 
 

@@ -11,9 +11,9 @@ from aiohttp.web_request import BaseRequest
 from autobatch_proxy.dialects.error_shapes import ErrorShape
 from autobatch_proxy.http.errors import RETRY_LATER, tei_error
 from autobatch_proxy.http.headers import measure_lines, slowest_timings, timing_lines, timings_of
-from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.asked import AnswerFacts
-from autobatch_proxy.requests.joining import join_rows
+from autobatch_proxy.requests.joining import check_lengths, join_rows
 from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import FAULTS, AutobatchError, UpstreamProtocolError
@@ -62,6 +62,8 @@ def answer(
         _, header, body = min(failed, key=itemgetter(0))
         return _answer_of_one(header, body, timings, errors)
     try:
+        if plan.route == "/embed":
+            check_lengths([body for _, body in replies])
         body = join_rows([(job.places, body) for job, (_, body) in zip(plan.jobs, replies, strict=True)])
         body = _formed(plan, body, headers, request_id)
     except UpstreamProtocolError as error:

@@ -9,13 +9,13 @@ from aiohttp import web
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
-from autobatch_proxy.http.readiness import Readiness
+from autobatch_proxy.http.worker_readiness import Readiness
 from autobatch_proxy.metrics import CONTENT_TYPE, WorkerMetrics
 from autobatch_proxy.queue.client import QueueClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_shared.contract.errors import AutobatchError, UpstreamUnavailable
 
-UNHEALTHY = b'{"error":"unhealthy","error_type":"Unhealthy"}'  # TEI's words
+UNHEALTHY = {"error": "unhealthy", "error_type": "Unhealthy"}  # TEI's words
 _encode = msgspec.json.Encoder().encode
 
 
@@ -46,8 +46,14 @@ class FleetRoutes:
         self._started_s = int(time.time())
 
     async def health(self, _request: web.Request) -> web.Response:
-        """200 when this worker reaches Redis, and a batcher has a healthy upstream."""
-        return web.Response() if self._is_healthy else web.Response(status=503, body=UNHEALTHY, headers=JSON)
+        """200 when this worker reaches Redis, and a batcher has a healthy upstream; why others are excluded is said."""
+        reasons = self._watcher.fleet.reasons
+        if self._is_healthy:
+            return (
+                web.Response(body=_encode({"upstreams_excluded": reasons}), headers=JSON) if reasons else web.Response()
+            )
+        body = _encode(UNHEALTHY | {"upstreams_excluded": reasons}) if reasons else _encode(UNHEALTHY)
+        return web.Response(status=503, body=body, headers=JSON)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """200 when requests should be sent to this worker; the upstreams' health is `/health`."""

@@ -6,8 +6,12 @@
    are true of this one request. If it shared its call, the upstream's times are those of all of them: its own are its
    characters and its time in this worker.
 
+3. In a good answer: which model computed it, so that a client that keeps vectors notices a change.
+
     server-timing: queue;dur=1.2, upstream;dur=4.3
     x-batch-size: 17
+    x-model: sentence-transformers/all-MiniLM-L6-v2
+    x-model-fingerprint: 4be09a7c
 
 Source of the first of these two: https://www.w3.org/TR/server-timing/, durations in milliseconds.
 """
@@ -25,6 +29,7 @@ from autobatch_shared.contract.frames import ReplyHeader
 
 TIMEOUT_HEADER = "x-request-timeout-ms"
 PRIORITY_HEADER = "x-priority"
+START_HEADER = "x-request-start"  # nginx's
 
 # `application/json` or `application/*+json`, and parameters, by the rules for media types.
 _NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"
@@ -44,6 +49,9 @@ _is_usable = re.compile(r"[\x21-\x7e]{1,128}").fullmatch
 
 _SPENT = b"queue;dur=%.1f, upstream;dur=%.1f"
 _LINES = b"Server-Timing: " + _SPENT + b"\r\nX-Batch-Size: %d\r\n"
+_is_fingerprint = re.compile(r"[0-9a-f]{8}").fullmatch
+_NOT_PRINTABLE = re.compile(r"[^\x20-\x7e]")
+MODEL_NAME_MAX = 200  # characters
 _OWN = b"X-Compute-Characters: %d\r\nX-Compute-Time: %d\r\nX-Total-Time: %d\r\n"
 
 
@@ -166,6 +174,21 @@ def _headers(queue_us: int, upstream_us: int, batch: int) -> dict[str, str]:
         return {}
     spent = _SPENT % (queue_us / 1000, upstream_us / 1000)
     return {"Server-Timing": spent.decode(), "X-Batch-Size": str(batch)}
+
+
+@lru_cache(64)
+def model_lines(fingerprint: str, name: str) -> bytes:
+    """Return the lines of an HTTP head that say which model answered; none for an empty fingerprint.
+
+    Args:
+        fingerprint: Of the model, as a reply has it.
+        name: Of the model; empty while it is unknown. What a header cannot have is replaced by `?`.
+    """
+    if not _is_fingerprint(fingerprint):
+        return b""
+    shown = _NOT_PRINTABLE.sub("?", name)[:MODEL_NAME_MAX].strip()
+    named = f"X-Model: {shown}\r\n" if shown else ""
+    return f"{named}X-Model-Fingerprint: {fingerprint}\r\n".encode()
 
 
 def measure_lines(reply: ReplyHeader, characters: int, ms: int) -> bytes:

@@ -20,6 +20,7 @@ from autobatch_proxy.dialects.weaviate import read_vectors
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.errors import WrongType
 from autobatch_proxy.http.fleet_routes import FleetRoutes
+from autobatch_proxy.http.status_page import StatusPage
 from autobatch_proxy.requests.asked import AnswerForm, Reader
 from autobatch_shared.contract.errors import WrongContentType
 
@@ -31,6 +32,7 @@ class Pages(NamedTuple):
 
     fleet: FleetRoutes
     docs: DocsPage
+    status: StatusPage
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -83,6 +85,7 @@ ROUTES = (
     Route("GET", "/", "Operations", page=lambda its: its.fleet.health, needs_key=False),
     Route("GET", "/health", "Operations", page=lambda its: its.fleet.health, needs_key=False),
     Route("GET", "/ping", "Operations", page=lambda its: its.fleet.health, needs_key=False),
+    Route("GET", "/status", "Operations", page=lambda its: its.status.page),
     Route("GET", "/ready", "Operations", page=lambda its: its.fleet.ready, needs_key=False),
     Route("GET", "/live", "Operations", page=lambda its: its.fleet.live, needs_key=False),
     Route("GET", "/metrics", "Operations", page=lambda its: its.fleet.metrics, needs_key=False),

@@ -1,8 +1,8 @@
 """Answer from the result cache what was computed before, and ask the queue's client for the rest.
 
 1. Only plain texts are looked up: what shares no call is rare, or the upstream's to judge.
-2. Nothing is looked up or stored unless all upstreams name the same model; and nothing is stored when that changed
-   while the answer was on its way.
+2. A row is stored under the model that computed it, as its reply says, and looked up under the namespace's. Where these
+   differ, the model has just changed: nothing is stored, and rows of the two are never put together.
 3. A client waits for the look-up, never for the storing.
 """
 
@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.joining import rows_of
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.cache_names import cache_name
@@ -72,13 +73,13 @@ class CachedClient:
         Raises:
             QueueFull, QueueUnavailable, DeadlineExceeded: As the client does.
         """
-        model = self._watcher.fleet.identity
-        if model is None or all(job.kind != "merge" for job in plan.jobs):
+        model = self._watcher.model
+        if model is None or not model.name or all(job.kind != "merge" for job in plan.jobs):
             self._cache.counts.bypasses.total += 1
             return await self._client.ask(plan, timeout_s)
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        looked = await self._look_up(plan, model)
+        looked = await self._look_up(plan, model.fingerprint)
         jobs = [each.left for each in looked if each.left is not None]
         replies: list[Reply] = []
         if jobs:
@@ -87,10 +88,12 @@ class CachedClient:
                 raise DeadlineExceeded
             asked = msgspec.structs.replace(plan, jobs=jobs, wants_each=plan.are_counted)  # to keep them one by one
             replies = await self._client.ask(asked, left_s)
-            if self._watcher.fleet.identity == model:
-                self._store([each.names_left for each in looked if each.left is not None], replies)
+            if any(header.model != model.fingerprint for header, _ in replies if header.status == 200):
+                left_s = timeout_s - (loop.time() - started_s)
+                return await self._client.ask(plan, max(left_s, 0)) if any(map(_has_any, looked)) else replies
+            self._store([each.names_left for each in looked if each.left is not None], replies)
         computed = iter(replies)
-        return [_whole_reply(each, computed) for each in looked]
+        return [_whole_reply(each, computed, model.fingerprint) for each in looked]
 
     def open(self) -> None:
         """Connect to the cache."""
@@ -151,12 +154,16 @@ def _left(job: PlannedJob, found: Sequence[_Values | None]) -> PlannedJob | None
     return msgspec.structs.replace(job, n=len(items), body=b"[%b]" % b",".join(items), places=())
 
 
-def _whole_reply(looked: _Looked, computed: Iterator[Reply]) -> Reply:
+def _has_any(looked: _Looked) -> bool:
+    return any(looked.found)
+
+
+def _whole_reply(looked: _Looked, computed: Iterator[Reply], model: str) -> Reply:
     """The reply to a whole job: its known rows, and those of the next reply where some were asked for."""
     known = [values for values in looked.found if values is not None]
     tokens = [int(count) for _, *counts in known for count in counts]
     if looked.left is None:
-        return ReplyHeader("", 200, tokens=tokens), b"[%b]" % b",".join([row for row, *_ in known])
+        return ReplyHeader("", 200, tokens=tokens, model=model), b"[%b]" % b",".join([row for row, *_ in known])
     header, body = next(computed)
     if not known or header.fault or header.status != 200:
         return header, body

@@ -3,6 +3,10 @@
 1. Every accepted job has one future in `_waiting`; a request that ends takes its own out. Late and unknown replies are counted.
 2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
 3. A connection may break at any time. Replies that were missed meanwhile are fetched by name after it is back.
+4. Redis may lose what it was told, with its connections or without. After each new connection, and whenever `epoch` has
+   changed or Redis's clock has stepped, what waits here is compared with what Redis has, and lost jobs are pushed again.
+5. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is pushed again.
+6. A job is pushed twice at most.
 
 More than 250 lines, because pushing, waiting and reading all share `_waiting`.
 """
@@ -10,16 +14,15 @@ More than 250 lines, because pushing, waiting and reading all share `_waiting`.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-import msgspec
-
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply, Request, frame_of
 from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.bell import pause
 from autobatch_shared.contract import frames
@@ -27,13 +30,15 @@ from autobatch_shared.contract.errors import (
     AutobatchError,
     DeadlineExceeded,
     MalformedFrame,
+    NoBatcher,
     QueueFull,
     QueueOutOfMemory,
     QueueUnavailable,
 )
-from autobatch_shared.contract.frames import JobHeader, ReplyHeader
+from autobatch_shared.contract.status import Fleet
 from autobatch_shared.count import Count
 from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.redis.commands import ReplyError
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 
@@ -43,8 +48,9 @@ INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soo
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
-
-Reply = tuple[ReplyHeader, bytes]
+CLOCK_STEP_MS = 1000  # no push takes so long; Redis's keys may have ended with such a step
+STAMP_ERROR_MAX_MS = 100  # the deadline in a frame is wrong by less than this, unless the clock stepped since
+PUSH_AGAIN_MIN_S = 0.05  # with less time left nothing would come of it
 
 
 class JobClient(Protocol):
@@ -55,7 +61,7 @@ class JobClient(Protocol):
 
         Raises:
             QueueFull: Refused, nothing was pushed: too much waits, or so much that the deadline would expire.
-            QueueUnavailable: Redis is unavailable, or lost the jobs.
+            QueueUnavailable: Redis is unavailable or lost the jobs twice, or there is no batcher for them.
             DeadlineExceeded: After `timeout_s` seconds.
         """
         ...
@@ -74,16 +80,6 @@ class QueueCounts:
     late_replies: Count
     broken_replies: Count
     departures: Count
-
-
-class _Request(msgspec.Struct):
-    """What one handler pushes together: one id, one frame and one future for each job."""
-
-    is_bulk: bool
-    deadline: int
-    ids: list[str]
-    frames: list[bytes]
-    futures: list["asyncio.Future[Reply]"]
 
 
 def new_worker_id() -> str:
@@ -129,8 +125,8 @@ class QueueClient:
         self._jobs_made = 0
         # Looked up once: before Python 3.12 each look-up is a system call, 3 % of a worker.
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, asyncio.Future[Reply]] = {}
-        self._outbox: list[_Request] = []
+        self._waiting: dict[str, Request] = {}
+        self._outbox: list[Request] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._epoch: bytes | None = None
@@ -170,7 +166,9 @@ class QueueClient:
         """Push one request's jobs and return their replies in order; raises as every JobClient does."""
         fleet = self._watcher.fleet
         if not fleet.answers_our_frames:
-            raise batcher_too_old()
+            raise versions_differ(fleet)
+        if not self._watcher.has_batchers:
+            raise NoBatcher
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
@@ -180,32 +178,17 @@ class QueueClient:
                 self._backlog.note(self._queue.ahead, now_s)  # one look at a time
                 self._spawn(self._push([]))
             raise queue_full(wait_s)
-        at = self._clock.now_ms()
-        deadline = at + int(timeout_s * 1000)
-        request = _Request(is_bulk, deadline, [], [], [])
+        at_ms = self._clock.now_ms()
+        deadline_ms = at_ms + int(timeout_s * 1000)
+        request = Request(plan, now_s + timeout_s, deadline_ms)
         for planned in plan.jobs:
-            self._jobs_made += 1
-            job = f"{self._worker}.{self._jobs_made}"
-            header = JobHeader(
-                id=job,
-                n=planned.n,
-                at=at,
-                deadline=deadline,
-                route=plan.route,
-                kind=planned.kind,
-                options=planned.options,
-                content_type=planned.content_type,
-                longest=planned.longest,
-                is_counted=plan.are_counted,
-                wants_each=plan.wants_each,
-            )
-            request.frames.append(frames.encode(header, planned.body))
-            future: asyncio.Future[Reply] = self._loop.create_future()
-            self._waiting[job] = future
+            job = self._new_id()
+            request.frames.append(frame_of(plan, planned, job, at_ms, deadline_ms))
+            self._waiting[job] = request
             request.ids.append(job)
-            request.futures.append(future)
+            request.futures.append(self._loop.create_future())
         self._inputs_in_flight[is_bulk] += inputs
-        timer = self._loop.call_later(timeout_s, _fail, request.futures, DeadlineExceeded)
+        timer = self._loop.call_later(timeout_s, self._expire, request)
         try:
             self._post(request)
             return [await future for future in request.futures]
@@ -214,39 +197,68 @@ class QueueClient:
             self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
 
-    def _post(self, request: _Request) -> None:
+    def _new_id(self) -> str:
+        self._jobs_made += 1
+        return f"{self._worker}.{self._jobs_made}"
+
+    def _expire(self, request: Request) -> None:
+        _fail(request, DeadlineExceeded if self._watcher.has_batchers else NoBatcher)
+
+    def _post(self, request: Request) -> None:
         """Put the request into this tick's push."""
         if not self._outbox:
             self._loop.call_soon(self._send_outbox)
+        request.pushes_open += 1
         self._outbox.append(request)
+
+    def _post_again(self, request: Request, job: str) -> None:
+        """Put one of its jobs into this tick's push, with a new id and the time that is left."""
+        place = request.ids.index(job)
+        del self._waiting[job]
+        new = request.ids[place] = self._new_id()
+        self._waiting[new] = request
+        request.again += (new,)
+        at_ms, left_s = self._clock.now_ms(), request.ends_s - self._loop.time()
+        is_posted = bool(request.frames)
+        planned = request.plan.jobs[place]
+        request.frames.append(frame_of(request.plan, planned, new, at_ms, at_ms + int(left_s * 1000)))
+        if not is_posted:
+            self._post(request)
 
     def _send_outbox(self) -> None:
         requests, self._outbox = self._outbox, []
         self._spawn(self._push(requests))
 
-    async def _push(self, requests: list[_Request]) -> None:
+    async def _push(self, requests: list[Request]) -> None:
         """Push a tick's requests; those that were refused fail now, the others wait for their replies."""
+        pushes = [(request.plan.is_bulk, request.frames) for request in requests]
+        for request in requests:
+            request.frames = []  # Redis will have them; ten thousand waiting requests need not
         try:
-            refused = await self._queue.push([(r.is_bulk, r.frames) for r in requests], self._inputs_max)
+            refused = await self._queue.push(pushes, self._inputs_max)
         except QueueUnavailable as error:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})
             self._is_refused = True
             said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
-                _fail(request.futures, said)
+                _fail(request, said)
             return
+        finally:
+            for request in requests:
+                request.pushes_open -= 1
         self._is_refused = False
         now_s = self._loop.time()
         self._backlog.note(self._queue.ahead, now_s)
-        for request in requests:
-            request.frames = []  # Redis has them; ten thousand waiting requests need not
+        step_ms = self._clock.sync(self._queue.pushed_ms)
+        if self._queue.pushed_epoch != self._epoch or abs(step_ms) > CLOCK_STEP_MS:
+            self._must_recover = True
         for place in refused:
             request = requests[place]
-            wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.is_bulk)
-            _fail(request.futures, partial(queue_full, wait_s))
+            wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
+            _fail(request, partial(queue_full, wait_s))
 
-    def _leave(self, request: _Request) -> None:
+    def _leave(self, request: Request) -> None:
         """Remove a request's futures; jobs without a reply need not be computed any more."""
         left = []
         for job, future in zip(request.ids, request.futures, strict=True):
@@ -258,7 +270,7 @@ class QueueClient:
                 left.append(job)
         if left:
             self._counts.departures.total += 1
-            self._spawn(self._forget(left, request.deadline - self._clock.now_ms()))
+            self._spawn(self._forget(left, int((request.ends_s - self._loop.time()) * 1000)))
 
     async def _forget(self, jobs: list[str], ttl_ms: int) -> None:
         with suppress(QueueUnavailable):  # then they cannot be claimed either, or are computed in vain
@@ -274,6 +286,8 @@ class QueueClient:
                 self._check_batchers()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
+                elif self._waiting and await self._queue.epoch() != self._epoch:
+                    self._must_recover = True
                 self._is_unavailable = False
             except QueueUnavailable as error:
                 if not self._is_unavailable:  # once an outage, not once a try
@@ -292,19 +306,43 @@ class QueueClient:
             OUTAGE_PATIENCE_S
         )
         if not back:
-            _fail(list(self._waiting.values()), QueueUnavailable)
+            self._fail_all(QueueUnavailable)
 
     async def _recover(self) -> None:
-        """After a new connection: learn whether Redis still has our jobs, and fetch what was missed."""
+        """Compare what waits here with what Redis has: fetch what was missed, push again what was lost."""
+        self._must_recover = False  # what happens from here on asks for another comparison
         epoch = await self._queue.epoch()
         if self._epoch is not None and epoch != self._epoch:
-            log.error("redis_lost_its_data", extra={"requests_failed": len(self._waiting)})
-            _fail(list(self._waiting.values()), lambda: QueueUnavailable("The queue lost its data"))
+            log.error("redis_lost_its_data", extra={"jobs_waiting": len(self._waiting)})
         self._epoch = epoch
-        self._must_recover = False
         waiting = list(self._waiting)
         for start in range(0, len(waiting), INBOX_IDS_MAX):
-            await self._deliver(waiting[start : start + INBOX_IDS_MAX], missing_is_fine=True)
+            jobs = waiting[start : start + INBOX_IDS_MAX]
+            await self._deliver(jobs, missing_is_fine=True)
+            await self._push_lost(jobs)
+
+    async def _push_lost(self, jobs: list[str]) -> None:
+        """Push those of the jobs again that Redis does not have any more; fail those that it lost twice."""
+        pushed = [job for job in jobs if (request := self._waiting.get(job)) is not None and not request.pushes_open]
+        if not pushed:
+            return
+        try:
+            missing = await self._queue.missing(pushed)
+        except ReplyError as error:  # as where this user may not look: then they wait for their deadline
+            log.error("lost_jobs_unknown", extra={"error": str(error)})  # noqa: TRY400
+            return
+        lost = []
+        for job in missing:
+            request = self._waiting.get(job)
+            if request is None or request.future_of(job).done():
+                continue  # answered meanwhile
+            lost.append(job)
+            if job in request.again:
+                _fail(request, lost_twice)
+            else:
+                self._post_again(request, job)
+        if lost:
+            log.warning("jobs_lost", extra={"jobs": len(lost)})
 
     async def _sync_clock(self) -> None:
         now_mono_s = self._loop.time()
@@ -317,8 +355,8 @@ class QueueClient:
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
             if self._is_answered:
-                log.error("batcher_too_old", extra={"requests_failed": len(self._waiting)})
-            _fail(list(self._waiting.values()), batcher_too_old)
+                log.error("versions_differ", extra={"requests_failed": len(self._waiting)})
+            self._fail_all(partial(versions_differ, self._watcher.fleet))
         self._is_answered = is_answered
 
     async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
@@ -328,20 +366,23 @@ class QueueClient:
         except QueueUnavailable:
             self._must_recover = True
             return
-        self._wake(jobs, found, missing_is_fine=missing_is_fine)
+        expired = self._wake(jobs, found, missing_is_fine=missing_is_fine)
         # Only those: a reply that was not there yet may be by now.
         read = [job for job, frame in zip(jobs, found, strict=True) if frame is not None]
         if read:
             with suppress(QueueUnavailable):  # then they end with their TTL
                 await self._queue.delete_replies(read)
+        if expired:
+            await self._judge_expired(expired)
 
-    def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> None:
-        """Give each handler its own reply."""
+    def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> list[tuple[str, Reply]]:
+        """Give each handler its own reply. Return those of jobs that expired, though time is left here."""
+        expired = []
         for job, frame in zip(jobs, found, strict=True):
-            future = self._waiting.get(job)
             if frame is None and missing_is_fine:
                 continue
-            if future is None or future.done() or frame is None:
+            request = self._waiting.get(job)
+            if request is None or frame is None or (future := request.future_of(job)).done():
                 self._counts.late_replies.total += 1
                 continue
             try:
@@ -350,11 +391,35 @@ class QueueClient:
                 self._counts.broken_replies.total += 1
                 future.set_exception(error)
                 continue
-            if header.id == job:
-                future.set_result((header, body))
-            else:
+            if header.id != job:
                 self._counts.broken_replies.total += 1
                 future.set_exception(MalformedFrame("The reply is that of another job"))
+            elif header.fault == DeadlineExceeded.code and self._may_push_again(request, job):
+                expired.append((job, (header, body)))
+            else:
+                future.set_result((header, body))
+        return expired
+
+    def _may_push_again(self, request: Request, job: str) -> bool:
+        return job not in request.again and request.ends_s - self._loop.time() > PUSH_AGAIN_MIN_S
+
+    async def _judge_expired(self, expired: list[tuple[str, Reply]]) -> None:
+        """Push expired jobs again if Redis's clock stepped since their push; else they have their reply."""
+        with suppress(QueueUnavailable):
+            self._clock.sync(await self._queue.redis_ms())
+        for job, reply in expired:
+            request = self._waiting.get(job)
+            if request is None or (future := request.future_of(job)).done():
+                continue
+            left_ms = (request.ends_s - self._loop.time()) * 1000
+            if self._clock.now_ms() + left_ms - request.deadline_ms > STAMP_ERROR_MAX_MS:
+                self._post_again(request, job)
+            else:
+                future.set_result(reply)
+
+    def _fail_all(self, error: Callable[[], AutobatchError]) -> None:
+        for request in list(self._waiting.values()):
+            _fail(request, error)
 
     def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
         task = self._loop.create_task(coroutine)
@@ -369,12 +434,17 @@ def queue_full(wait_s: float) -> QueueFull:
     return error
 
 
-def batcher_too_old() -> QueueUnavailable:
-    """Return the refusal of a request while a batcher is live that would not answer it."""
-    return QueueUnavailable(frames.versions_differ(worker=frames.VERSION, batcher=frames.ANSWERED_SINCE - 1))
+def versions_differ(fleet: Fleet) -> QueueUnavailable:
+    """Return the refusal of a request while no live batcher would work on it, or one would not answer it."""
+    return QueueUnavailable(frames.versions_differ(worker=frames.VERSION, batcher=fleet.other_version))
 
 
-def _fail(futures: Sequence["asyncio.Future[Reply]"], error: Callable[[], AutobatchError]) -> None:
-    for future in futures:
+def lost_twice() -> QueueUnavailable:
+    """Return the failure of a request whose jobs Redis lost, and lost again."""
+    return QueueUnavailable("The queue lost its data")
+
+
+def _fail(request: Request, error: Callable[[], AutobatchError]) -> None:
+    for future in request.futures:
         if not future.done():
             future.set_exception(error())

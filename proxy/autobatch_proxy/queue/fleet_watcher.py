@@ -1,11 +1,16 @@
-"""What this worker knows about the batchers: one look per second, for all health probes and `/info` calls together."""
+"""What this worker knows about the batchers: one look per second, for all requests, health probes and `/info` together.
 
+An outage makes it look no more often: hundreds of workers that read all reports would make it longer.
+"""
+
+import asyncio
 import logging
 
 from autobatch_proxy.queue.admission import confirmed_rate
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.control import Control
@@ -21,14 +26,21 @@ ROOT_ROUTES: dict[ModelKind, str] = {
     "reranker": "/rerank",
 }
 LOOK_EVERY_S = 1.0
-LOOK_EVERY_UNHEALTHY_S = 0.1  # a start may be waiting for readiness
+FIRST_LOOKS_S, GROWTH = 0.1, 1.3  # a start may be waiting for readiness; an outage costs no more looks than health
+ABSENT_AFTER_S = 4.0  # they report once a second: so a batcher that is back within 3 s is not missed
+NAMES_MAX = 8  # the models of a few changes, whose answers may be on their way
 
 
 class FleetWatcher:
     """Keeps `fleet` true to within about a second; empty while Redis is unavailable.
 
     Attributes:
+        fleet: The batchers.
         drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
+        allowed: What a job may have; while no batcher reports, what the last one said.
+        model: The namespace's model, as it was last seen; None before that.
+        names: The names of the models by their fingerprints, of those that were seen last.
+        has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -39,10 +51,14 @@ class FleetWatcher:
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
         self.drained_per_s = 0.0
+        self.has_batchers = True
+        self._reported_mono_s: float | None = None
         self._inputs_max = inputs_max
         self._per_token = per_token
-        #: What a job may have; while no batcher reports, what the last one said.
         self.allowed = self._allow()
+        self.model: ServedModel | None = None
+        self.names: dict[str, str] = {}
+        self._pause_s = FIRST_LOOKS_S
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
 
@@ -54,18 +70,58 @@ class FleetWatcher:
         """Stop looking."""
         await self._looking.close()
 
+    def look_now(self, fingerprint: str) -> None:
+        """Look at once, because a model has answered of which nothing is known yet."""
+        self._note_name(fingerprint, "")  # once for each
+        self._looking.hurry()
+
     async def _look(self) -> float:
         was_healthy, drained_per_s = self.fleet.is_healthy, self.fleet.drained_per_s
         try:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
+            self._reported_mono_s = None  # unknown
         self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
+        self._note_reports(asyncio.get_running_loop().time())
         if self.fleet.upstreams:
             self.allowed = self._allow()
+        self._note_models()
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
-        return LOOK_EVERY_S if self.fleet.is_healthy else LOOK_EVERY_UNHEALTHY_S
+        self._pause_s = LOOK_EVERY_S if self.fleet.is_healthy else min(self._pause_s * GROWTH, LOOK_EVERY_S)
+        return self._pause_s
+
+    def _note_models(self) -> None:
+        for upstream in self.fleet.upstreams:
+            if upstream.counts_for and upstream.card.name:
+                self._note_name(upstream.counts_for, upstream.card.name)
+        if self.fleet.model is not None:  # else Redis may have lost it for a moment
+            self._note_model(self.fleet.model)
+
+    def _note_model(self, model: ServedModel) -> None:
+        if self.model is not None and model.fingerprint != self.model.fingerprint:
+            log.info("model_changed", extra={"before": self.model.shown, "now": model.shown})
+        self.model = model
+        self._note_name(model.fingerprint, model.name)
+
+    def _note_name(self, fingerprint: str, name: str) -> None:
+        self.names.pop(fingerprint, None)
+        self.names[fingerprint] = name
+        if len(self.names) > NAMES_MAX:
+            del self.names[next(iter(self.names))]
+
+    def _note_reports(self, now_mono_s: float) -> None:
+        """Learn whether batchers are missing."""
+        ms_ago = self.fleet.reported_ms_ago
+        if ms_ago is not None:
+            self._reported_mono_s = now_mono_s - ms_ago / 1000
+        elif self._reported_mono_s is None:
+            self._reported_mono_s = now_mono_s  # a worker that starts beside its batchers waits for them
+        had_batchers = self.has_batchers
+        self.has_batchers = now_mono_s - self._reported_mono_s < ABSENT_AFTER_S
+        if had_batchers and not self.has_batchers:
+            log.error("no_batcher")
 
     def _allow(self) -> Allowed:
         fleet = self.fleet

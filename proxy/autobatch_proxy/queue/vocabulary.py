@@ -7,8 +7,9 @@ cannot be told apart.
 
 import asyncio
 
-from autobatch_proxy.queue.client import JobClient, Reply
+from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_proxy.requests.token_ids import SEND_TEXTS
 from autobatch_shared.contract.errors import ForeignTokenIds
@@ -27,7 +28,7 @@ class VocabularyClient:
         self._client = client
         self._size = size
         self._watcher = watcher
-        self._known: tuple[str | None, int] = (None, -1)
+        self._known: tuple[str, int] = ("", -1)
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         """Return a reply to each job of a plan, in order.
@@ -48,7 +49,8 @@ class VocabularyClient:
             if largest_id >= self._size:
                 raise _foreign()
             return
-        model = self._watcher.fleet.identity
+        served = self._watcher.model
+        model = "" if served is None else served.fingerprint
         known_model, known_id = self._known
         if model == known_model and largest_id <= known_id:
             return

@@ -1,6 +1,6 @@
 """Put the answers of one request's jobs together again. No float is parsed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -24,6 +24,16 @@ def join_rows(parts: Sequence[tuple[Sequence[int], bytes]]) -> bytes:
         for place, row in zip(places, rows_of(answer, len(places)), strict=True):
             rows[place] = row
     return b"[%b]" % b",".join(rows)
+
+
+def check_lengths(answers: Iterable[bytes]) -> None:
+    """Raise unless the first vectors of some jobs' answers are equally long; in each answer all are.
+
+    Raises:
+        UpstreamProtocolError: They are not: they are of different models.
+    """
+    if len({answer[: answer.find(b"]")].count(b",") for answer in answers}) > 1:
+        raise UpstreamProtocolError("The upstream's answers have rows of different lengths")
 
 
 def rows_of(answer: bytes, count: int) -> list[msgspec.Raw]:

@@ -21,25 +21,19 @@ from autobatch_shared.contract.errors import AutobatchError
 
 
 class Connection(RequestHandler):
-    """One connection.
+    """One connection."""
 
-    Attributes:
-        idle_since_s: When its last answer was written, or it was made; on the loop's clock.
-    """
-
-    idle_since_s = 0.0
     _wire: Transport | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
-        """Note the time, and the transport: aiohttp forgets it before everything has been read."""
+        """Note the transport: aiohttp forgets it before everything has been read."""
         super().connection_made(transport)
         self._wire = cast("Transport", transport)
-        self.idle_since_s = self._loop.time()
 
-    def log_access(self, request: BaseRequest, response: web.StreamResponse, time: float | None) -> None:
-        """Note the time: aiohttp calls this at the end of every answer."""
-        super().log_access(request, response, time)
-        self.idle_since_s = self._loop.time()
+    @property
+    def idle_since_s(self) -> float:
+        """When its last answer was written, or it was made; on the loop's clock."""
+        return self._next_keepalive_close_time - self.keepalive_timeout  # aiohttp's, with no public name
 
     @property
     def is_computing(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.worker import GunicornUVLoopWebWorker
 
-from autobatch_proxy.http.readiness import READINESS
+from autobatch_proxy.http.worker_readiness import READINESS
 
 
 class Worker(GunicornUVLoopWebWorker):

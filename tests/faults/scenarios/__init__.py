@@ -1,11 +1,12 @@
 """All faults, in the order of the table."""
 
-from tests.faults.scenarios import batchers, clients, clocks, edge, network, poison, redis, restarts, upstreams
+from tests.faults.scenarios import batchers, clients, clocks, edge, masters, network, poison, redis, restarts, upstreams
 
 SCENARIOS = [
     *batchers.SCENARIOS,
     *edge.SCENARIOS,
     *redis.SCENARIOS,
+    *masters.SCENARIOS,
     *restarts.SCENARIOS,
     *upstreams.SCENARIOS,
     *poison.SCENARIOS,

@@ -1,15 +1,24 @@
-"""A batcher dies, or is paused for longer than its lease, at each step of its work; or two have one upstream's limit."""
+"""A batcher dies, or is paused for longer than its lease, at each step of its work; or all are gone; or a job is not theirs.
+
+Two of them also share one upstream's limit.
+"""
+
+import signal
 
 from redis.asyncio import Redis
 
+from autobatch_shared.contract.frames import VERSION
+from autobatch_shared.contract.keys import Keys
 from tests.faults.campaign import Act, Scenario
-from tests.faults.steps import STEPS, kill_batcher, lasts, stop
+from tests.faults.steps import STEPS, has_started, kill_batcher, lasts, stop
 from tests.faults.upstream import PERMITS, PERMITS_LIMITED
 from tests.faults.world import PAIR, World
 from tests.support.waiting import wait_until
 
 VICTIM = 1
 BURST = 600
+KEYS = Keys("autobatch")
+ABSENT_S = 6.0
 PAUSE_S = 3.5  # the lease is 2 s: the other batcher has its jobs when it resumes
 
 
@@ -41,6 +50,33 @@ def paused(step: str) -> Scenario:
     return Scenario(f"batcher: SIGSTOP for {PAUSE_S} s {step}", act, runs_max=2)
 
 
+async def absent(act: Act) -> None:
+    """None is running for a while: refusals after ABSENT_AFTER_S, with the reason, and right answers after it."""
+    world = act.world
+    for index in PAIR:
+        world.batchers[index].signal(signal.SIGKILL)
+        world.batcher_redis[index].cut()
+        world.batchers[index].close()
+    await lasts(ABSENT_S)
+    for index in PAIR:
+        world.batchers[index] = world.start_batcher(index)
+    for index in PAIR:
+        await has_started(world.batchers[index])
+
+
+async def newer_frame(act: Act) -> None:
+    """A job of a newer version is left to the batchers of that version, and costs no neighbour anything."""
+    async with Redis.from_url(act.world.redis_url) as redis:
+        frame = b'{"v":%d,"crc":"0","id":"w1.1","n":1,"at":1' % (VERSION + 1)
+        await redis.rpush(KEYS.jobs, *[frame] * 100)
+
+        async def is_left() -> bool:
+            return await redis.llen(KEYS.of_version(VERSION + 1)) == 100
+
+        await wait_until(is_left)
+        await redis.delete(KEYS.of_version(VERSION + 1))
+
+
 async def share_a_limit(act: Act) -> None:
     """More waits than the upstream takes at once: each batcher alone would fill it."""
     world = act.world
@@ -56,12 +92,14 @@ async def share_a_limit(act: Act) -> None:
 async def all_know_permits(world: World, permits: int) -> bool:
     """Whether every batcher reports that its upstream takes so many inputs at once."""
     async with Redis.from_url(world.redis_url) as redis:
-        reports = await redis.hvals("{autobatch}:batchers")
+        reports = await redis.hvals(KEYS.batchers)
     return sum(b'"in_flight_inputs_max":%d' % permits in report for report in reports) == len(PAIR)
 
 
 SCENARIOS = [
     *map(killed, STEPS),
     *map(paused, STEPS),
+    Scenario(f"batcher: none for {ABSENT_S} s", absent, frozenset({503}), runs_max=2),
+    Scenario("batcher: jobs of a newer version in the queue", newer_frame),
     Scenario(f"batchers: two, {PERMITS_LIMITED} inputs in flight at most, {BURST} at once", share_a_limit),
 ]

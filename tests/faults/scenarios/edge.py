@@ -10,7 +10,7 @@ from autobatch_console.up import nginx_files
 from tests.faults.campaign import Act, Scenario
 from tests.faults.programs import children
 from tests.faults.steps import lasts, pause, pids_of_nginx, worker_pid
-from tests.faults.world import PAIR, START_S, World
+from tests.faults.world import DEADLINE_S, PAIR, START_S, World
 from tests.support.processes import free_port
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
@@ -94,8 +94,18 @@ async def silence_worker(act: Act) -> None:
     await relay.stop()
 
 
+async def kill_late(act: Act) -> None:
+    """When the time of its requests is nearly over: the other worker has what is left of it, and no new deadline."""
+    await act.world.behave("hang")
+    await lasts(DEADLINE_S - 1)
+    await kill_worker(act)
+    await lasts(DEADLINE_S / 2)
+    await act.world.behave("good")
+
+
 SCENARIOS = [
     Scenario("worker: kill -9", kill_worker, runs_max=2),
+    Scenario("worker: kill -9 while the upstream hangs", kill_late, frozenset({429, 503, 504}), runs_max=2),
     Scenario("worker: kill -9 of its gunicorn too", kill_gunicorn, runs_max=2),
     Scenario(f"worker: its address vanishes for {SILENT_S} s", silence_worker, runs_max=2),
     Scenario(f"worker: SIGSTOP for {PAUSE_S} s", pause_worker),

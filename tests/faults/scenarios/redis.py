@@ -1,4 +1,4 @@
-"""Redis dies, with and without its data, or is paused."""
+"""Redis dies, with its data, without it or with a part of it, or is emptied, or is paused."""
 
 from redis.asyncio import Redis
 
@@ -34,6 +34,29 @@ async def restart_with_data(act: Act) -> None:
         await redis.config_set("appendonly", "no")
 
 
+async def flush(act: Act) -> None:
+    """No connection ends."""
+    async with Redis.from_url(act.world.redis_url) as redis:
+        await redis.flushall()
+
+
+async def restart_with_older_data(act: Act) -> None:
+    """From a snapshot: jobs that were answered since are there again, and those that came since are not."""
+    world = act.world
+    async with Redis.from_url(world.redis_url) as redis:
+        await world.behave("gate")
+        await lasts(0.2)  # of load: some are claimed, some wait
+        await redis.save()
+        await world.behave("good")
+        await lasts(0.3)
+        await world.behave("gate")
+        await lasts(0.2)
+    world.redis.kill()
+    await world.start_redis()
+    await world.behave("good")
+    (world.folder / "dump.rdb").unlink()
+
+
 def paused(seconds: float, errors: frozenset[int] = frozenset()) -> Scenario:
     async def act(act: Act) -> None:
         await pause([act.world.redis.pid], seconds)
@@ -42,9 +65,11 @@ def paused(seconds: float, errors: frozenset[int] = frozenset()) -> Scenario:
 
 
 SCENARIOS = [
-    Scenario("Redis: kill -9, back without its data", restart_empty, frozenset({503})),
+    Scenario("Redis: kill -9, back without its data", restart_empty, frozenset({503}), runs_max=2),
+    Scenario("Redis: kill -9, back with older data", restart_with_older_data, frozenset({503}), runs_max=3),
+    Scenario("Redis: FLUSHALL", flush, runs_max=2),
     Scenario("Redis: kill -9, back with its data", restart_with_data, frozenset({503}), runs_max=2),
-    Scenario(f"Redis: unavailable for {DOWN_S} s, back without its data", unavailable, frozenset({503})),
+    Scenario(f"Redis: unavailable for {DOWN_S} s, back without its data", unavailable, frozenset({503}), runs_max=2),
     paused(0.9),
     paused(3.0, frozenset({503, 504})),
 ]

@@ -7,12 +7,13 @@ import pytest
 from fakeredis import FakeAsyncRedis
 
 from autobatch_batcher.claiming.claims import Claims
+from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
-from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
+from autobatch_shared.contract.errors import DeadlineExceeded, MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
@@ -45,6 +46,10 @@ class LosingCommands:
         return reply
 
 
+def job(number: int, at: int = 1, deadline: int = 4_000_000_000_000) -> bytes:
+    return encode(JobHeader(f"w1.{number}", 1, at, deadline, "/embed"), b'["text"]')
+
+
 class Scene:
     """A worker that has pushed, and a batcher whose connection loses answers."""
 
@@ -55,13 +60,16 @@ class Scene:
         self.worker = WorkerQueue(commands, commands, KEYS, "w1")
         self.lanes = Lanes(Tei().envelope_bytes)
         self.metrics = Metrics()
-        queue = BatcherQueue(self.link, self.link, KEYS, "b1", lease_ms=60_000, reply_ttl_ms=60_000)
-        self.claims = Claims(queue, self.lanes, RedisClock(), self.metrics)
+        self.queue = BatcherQueue(self.link, self.link, KEYS, "b1", lease_ms=60_000, reply_ttl_ms=60_000)
+        self.claims = Claims(self.queue, self.lanes, RedisClock(), self.metrics)
 
-    async def push(self, *numbers: int, deadline: int = 4_000_000_000_000) -> None:
+    async def push(self, *numbers: int, at: int = 1, deadline: int = 4_000_000_000_000) -> None:
         for number in numbers:
-            frame = encode(JobHeader(f"w1.{number}", 1, 1, deadline, "/embed"), b'["text"]')
-            await self.worker.push([(False, [frame])], 1000)
+            await self.worker.push([(False, [job(number, at, deadline)])], 1000)
+
+    async def reply_to(self, job: str) -> tuple[ReplyHeader, bytes]:
+        (frame,) = await self.worker.read_replies([job])
+        return decode_reply(frame or b"")
 
     @property
     def held(self) -> list[str]:
@@ -112,6 +120,70 @@ async def test_an_expired_job_gives_up_its_claim_though_the_first_try_is_lost(sc
     assert await scene.redis.exists(KEYS.claimed("b1")) == 0
 
 
+async def test_an_expired_job_is_answered_as_such(scene: Scene) -> None:
+    """Its worker has time left, if Redis's clock stepped ahead since the push."""
+    await scene.push(1, deadline=2)
+    await scene.claims.claim(1, 32, 32)
+    await scene.claims.drop_expired(NO_CALL_SEEN)
+    assert ["w1.1"] == await scene.worker.pop_inbox(1)
+    assert DeadlineExceeded.code == (await scene.reply_to("w1.1"))[0].fault
+
+
+async def test_a_damaged_job_is_answered_as_such(scene: Scene) -> None:
+    await scene.redis.rpush(KEYS.jobs, job(1).replace(b"text", b"fext"))
+    await scene.claims.claim(1, 32, 32)
+    assert ["w1.1"] == await scene.worker.pop_inbox(1)
+    assert MalformedFrame.code == (await scene.reply_to("w1.1"))[0].fault
+    assert await scene.redis.exists(KEYS.claimed("b1"), KEYS.dead) == 0
+
+
+async def test_a_job_from_before_a_step_back_of_the_clock_keeps_its_time_and_no_more(scene: Scene) -> None:
+    now_ms = int(await scene.worker.redis_ms())
+    hour_ms = 3_600_000
+    await scene.push(1, at=now_ms + hour_ms, deadline=now_ms + hour_ms + 30_000)
+    await scene.claims.claim(1, 32, 32)
+    (held,) = scene.lanes
+    assert held.header.deadline - held.header.at == 30_000
+    assert held.header.at == pytest.approx(now_ms, abs=5000)
+
+
+async def test_a_job_that_comes_again_while_it_is_in_hand_is_not_held_twice(scene: Scene) -> None:
+    """After the lease was lost, another batcher gave it back while its call went on: the call answers it."""
+    await scene.push(1)
+    await scene.redis.rpush(KEYS.retry, job(1))
+    await scene.claims.claim(32, 32, 32)
+    assert (["w1.1"], 1) == (scene.held, scene.lanes.inputs)
+
+
+async def test_what_is_held_and_was_lost_by_redis_is_dropped(scene: Scene) -> None:
+    """Its worker pushes it again."""
+    await scene.push(1, 2)
+    await scene.claims.claim(32, 32, 32)
+    await scene.redis.hdel(KEYS.claimed("b1"), "w1.1")
+    scene.claims.doubt()
+    await scene.claims.recover()
+    assert (["w1.2"], 1) == (scene.held, scene.lanes.inputs)
+
+
+def lease(scene: Scene) -> Lease:
+    return Lease(scene.queue, scene.claims, RedisClock(), scene.metrics, 60_000)
+
+
+async def test_a_beat_notices_that_redis_lost_its_data(scene: Scene) -> None:
+    """Also if a claim has renewed the lease since."""
+    beating = lease(scene)
+    await scene.push(1)
+    await beating.beat(0)
+    await scene.claims.claim(32, 32, 32)
+    await scene.redis.flushall()
+    await scene.push(2)
+    await scene.claims.claim(32, 32, 32)
+    assert scene.held == ["w1.1", "w1.2"]
+    await beating.beat(0)
+    await scene.claims.recover()
+    assert scene.held == ["w1.2"]
+
+
 async def test_what_was_lost_with_the_lease_is_not_in_hand(scene: Scene) -> None:
     await scene.push(1)
     await scene.claims.claim(1, 32, 32)
@@ -132,7 +204,7 @@ async def test_jobs_of_another_version_are_answered_counted_and_logged_once(
     assert scene.held == ["w1.9"]
     assert [old.id for old in OLD_JOBS] == await scene.worker.pop_inbox(1)
     assert [b"w1.9"] == await scene.redis.hkeys(KEYS.claimed("b1"))
-    assert [b"rubbish"] == await scene.redis.lrange(KEYS.dead, 0, -1)
+    assert await scene.redis.exists(KEYS.dead) == 0
     dropped = scene.metrics.registry.get_sample_value("autobatch_jobs_dropped_total", {"reason": "version"})
     assert len(OLD_JOBS) == dropped
     assert 1 == [record.message for record in caplog.records].count("frame_of_another_version")

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trustme
@@ -16,6 +17,7 @@ from autobatch_console.preflight.diagnoses import Diagnosis
 from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.servers.locked_redis import LockedRedis
+from tests.support.servers.masters import GROUPS, make_group
 from tests.support.servers.redis_server import RedisServer
 
 KEY = "upstream-key"
@@ -175,6 +177,21 @@ async def test_redis_that_does_not_let_us_in_or_takes_no_writes(own_redis: Redis
     assert ("NOAUTH" if option == "--requirepass" else "is a replica") in diagnosis.what
 
 
+@pytest.mark.parametrize("kind", GROUPS)
+async def test_the_master_is_asked_however_it_is_found(kind: str, tmp_path: Path) -> None:
+    group = make_group(kind, tmp_path, "test")
+    try:
+        await group.start()
+        assert (await one(ask_redis(group.url, "test"))).state == "right"
+    finally:
+        await group.close()
+
+
+async def test_sentinels_that_cannot_be_asked_are_said(unused_port: int) -> None:
+    diagnosis = await one(ask_redis(f"redis+sentinel://127.0.0.1:{unused_port}/main", "test"))
+    assert (diagnosis.state, diagnosis.what) == ("wrong", "No Sentinel names a master of main")
+
+
 async def test_another_server_at_redis_address_is_no_redis(upstream: FakeUpstream) -> None:
     diagnosis = await one(ask_redis(f"redis://127.0.0.1:{upstream.port}", "test"))
     assert diagnosis.what == f"what answers at 127.0.0.1:{upstream.port} is not Redis"
@@ -197,3 +214,22 @@ async def test_a_redis_of_another_age_is_too_old() -> None:
         port = server.sockets[0].getsockname()[1]
         diagnosis = await one(ask_redis(f"redis://127.0.0.1:{port}", "test"))
     assert diagnosis.remedy == "use Redis or Valkey 7.0 or newer"
+
+
+@pytest.mark.parametrize("kind", ["Sentinels", "cluster"])
+async def test_a_master_that_others_name_is_found_and_looked_at(kind: str) -> None:
+    with TemporaryDirectory(prefix="ab-") as folder:
+        group = make_group(kind, Path(folder), "test")
+        try:
+            await group.start()
+            (diagnosis,) = await ask_redis(group.url, "test")
+        finally:
+            await group.close()
+    assert diagnosis.state == "right"
+    assert diagnosis.what.endswith(f"127.0.0.1:{group.master.port}")
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://127.0.0.1:{0}/queue", "redis+cluster://127.0.0.1:{0}"])
+async def test_a_master_that_is_not_found_is_wrong(url: str, unused_port: int) -> None:
+    (diagnosis,) = await ask_redis(url.format(unused_port), "test")
+    assert (diagnosis.state, diagnosis.setting) == ("wrong", "REDIS_URL")

@@ -341,7 +341,7 @@ async def test_each_job_gets_an_answer_though_the_call_cannot_even_be_made(
     async with open_house(redis_url) as house:
         await house.add_batcher(url, inference_api_key=SecretStr("key"))
         status, error = await house.embed("hello")
-    assert (status, error["error_type"]) == (500, "Backend")
+    assert (status, error["error_type"]) == (503, "Unhealthy")
     assert await keys_left(redis_url) == []
 
 

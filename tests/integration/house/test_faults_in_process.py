@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import cast
 
 import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
 from autobatch_bench.checking.oracle import answer, row
-from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.errors import MalformedFrame
+from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
@@ -20,6 +22,8 @@ from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
+
+KEYS = Keys("house")
 
 Answering = Callable[[list[str]], web.Response]
 
@@ -64,7 +68,7 @@ async def test_nonsense_from_the_upstream_is_never_a_success(redis_url: str, ups
 
 
 async def test_an_upstream_that_is_down_gives_503_and_comes_back(redis_url: str, upstream: FakeUpstream) -> None:
-    async with ready_house(redis_url, upstream.url) as house:
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=100) as house:
         await upstream.stop()
         for status, error in await house.embed_each(["one", "two"]):
             assert (status, error["error_type"]) == (503, "Unhealthy")
@@ -102,19 +106,44 @@ async def test_a_retry_goes_to_the_other_replica(redis_url: str, upstream: FakeU
 
 @pytest.mark.parametrize(
     ("status", "expected"),
-    [(429, (429, "Overloaded")), (503, (503, "Unhealthy")), (502, (503, "Unhealthy"))],
+    [(503, (503, "Unhealthy")), (502, (503, "Unhealthy"))],
 )
 async def test_an_outage_that_lasts_is_told_as_what_it_is(
     redis_url: str, upstream: FakeUpstream, status: int, expected: tuple[int, str]
 ) -> None:
     upstream.behave = always(lambda _texts: tei_error(status, "text of somebody else", "Backend"))
-    async with ready_house(redis_url, upstream.url) as house:
+    async with ready_house(redis_url, upstream.url, upstream_patience_ms=0) as house:
         async with house.http.post(f"{house.url}/embed", json={"inputs": "hello"}) as reply:
             error = await reply.json()
             assert (reply.status, error["error_type"]) == expected
             assert "somebody" not in error["error"]
             assert reply.headers["Retry-After"] == "1"
     assert len(upstream.calls) == 2
+
+
+async def test_an_upstream_that_is_overloaded_to_the_end_is_told_as_that(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """Just before the request's own time is over, which would be told as 504."""
+    upstream.behave = always(lambda _texts: tei_error(429, "text of somebody else", "Overloaded"))
+    async with ready_house(redis_url, upstream.url) as house:
+        status, error = await house.embed("hello", headers={"x-request-timeout-ms": "400"})
+    assert (status, error) == (429, {"error": "Model is overloaded", "error_type": "Overloaded"})
+    assert len(upstream.calls) < 10
+
+
+async def test_what_an_overloaded_upstream_refuses_is_answered_later_and_spends_no_attempts(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    refusals = iter(range(5))
+
+    async def refuses_at_first(_texts: list[str]) -> web.StreamResponse | None:
+        return None if next(refusals, None) is None else tei_error(429, "Model is overloaded", "Overloaded")
+
+    upstream.behave = refuses_at_first
+    texts = [f"text {number}" for number in range(64)]
+    async with ready_house(redis_url, upstream.url, upstream_attempts=1) as house:
+        assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
 
 
 async def test_an_input_on_which_the_model_fails_fails_alone(redis_url: str, upstream: FakeUpstream) -> None:
@@ -201,10 +230,41 @@ async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str, ups
     assert upstream.calls == []
 
 
-async def test_without_a_batcher_requests_end_with_their_deadline(redis_url: str) -> None:
-    async with open_house(redis_url, request_timeout_ms=100) as house:
-        assert (await house.embed("hello"))[0] == 504
-        assert await is_unhealthy(house)
+async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """Each in the shape of its route, and those that waited when their deadline expires."""
+    sentence = (
+        "No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers"
+    )
+    missing = (503, {"error": sentence, "error_type": "Unhealthy"})
+    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+        first = asyncio.create_task(house.embed("first", {"x-request-timeout-ms": "5000"}))
+        await wait_until(lambda: house.holds(1))
+
+        async def is_refused() -> bool:
+            return await house.embed("hello", {"x-request-timeout-ms": "50"}) == missing
+
+        await wait_until(is_refused)
+        assert missing == await house.embed("at once")
+        reply = await house.post("/v1/embeddings", {"input": "at once", "model": "any"})
+        assert (503, sentence) == (reply.status, reply.json["error"]["message"])
+        assert missing == await first
+        await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        assert await house.embed("hello") == (200, [vector("hello")])
+
+
+async def test_a_batcher_that_is_back_soon_is_not_missed(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house:
+        batcher = await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        await batcher.stop()
+        await wait_until(lambda: is_unhealthy(house))
+        asking = asyncio.create_task(house.embed("hello"))
+        await wait_until(lambda: house.holds(1))
+        await house.add_batcher(upstream.url)
+        assert await asking == (200, [vector("hello")])
 
 
 async def test_a_batcher_that_stops_finishes_what_it_has(redis_url: str, upstream: FakeUpstream) -> None:
@@ -256,7 +316,7 @@ async def test_redis_away_is_503_and_comes_back_without_a_restart(
         assert await house.embed("back") == (200, [vector("back")])
 
 
-async def test_requests_in_flight_when_redis_loses_its_data_get_503(
+async def test_requests_in_flight_when_redis_loses_its_data_are_asked_again(
     own_redis: RedisServer, upstream: FakeUpstream
 ) -> None:
     own_redis.start()
@@ -267,9 +327,9 @@ async def test_requests_in_flight_when_redis_loses_its_data_get_503(
         await wait_until(lambda: upstream.calls)
         own_redis.kill()
         own_redis.start()
-        assert (await asking)[0] == 503
-        gate.opened.set()
         upstream.behave = None
+        assert await asking == (200, [vector("hello")])
+        gate.opened.set()
         assert await house.embed("after") == (200, [vector("after")])
 
 
@@ -298,13 +358,19 @@ async def test_a_cut_connection_loses_no_request_in_flight(redis_url: str, upstr
         assert await asking == (200, [vector("hello")])
 
 
-async def test_a_broken_frame_is_put_aside_and_the_others_are_answered(redis_url: str, upstream: FakeUpstream) -> None:
+async def test_a_broken_frame_is_answered_at_once_as_such_and_the_others_are_answered(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
     async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
         flipped = encode(JobHeader("w1.1", 1, 1, 4_000_000_000_000, "/embed"), b'["a"]').replace(b'["a"]', b'["b"]')
         await redis.rpush("{house}:jobs", flipped)
         await house.add_batcher(upstream.url)
         await wait_until(house.is_healthy)
         assert await house.embed("hello") == (200, [vector("hello")])
+        assert (KEYS.inbox("w1").encode(), b"w1.1") == await redis.blpop([KEYS.inbox("w1")], timeout=10)
+        reply, said = decode_reply(cast("bytes", await redis.getdel(KEYS.reply("w1.1"))))
+        assert (MalformedFrame.code, b"The job was damaged on its way") == (reply.fault, said)
+        assert await redis.exists(KEYS.dead) == 0
     assert upstream.calls == [["hello"]]
     assert await keys_left(redis_url) == []
 

@@ -303,3 +303,24 @@ async def test_a_deadline_has_openais_shape(redis_url: str, upstream: FakeUpstre
         reply = await house.post(OPENAI, {"input": "a"}, x_request_timeout_ms="50")
         assert openai_error(reply)[:2] == (504, "Backend")
         gate.opened.set()
+
+
+async def test_a_model_that_is_not_served_is_refused_where_that_is_asked_for(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    upstream.info = INFO
+    proxy = {"model_check": "served", "model_aliases": "embeddings, e2"}
+    async with ready_house(redis_url, upstream.url, proxy=proxy) as house:
+        await wait_until(house.knows_the_model)
+        refused = await house.post(OPENAI, {"input": "a", "model": "text-embedding-3-small"})
+        taken = [
+            await house.post(OPENAI, {"input": "a"} | named)
+            for named in ({}, {"model": "the/model"}, {"model": "model"}, {"model": "e2"})
+        ]
+        elsewhere = await house.embed("a", model="other")
+
+    message = "The model `text-embedding-3-small` does not exist or you do not have access to it."
+    error = {"message": message, "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
+    assert (refused.status, refused.json["error"]) == (404, error)
+    assert [200] * 4 == [each.status for each in taken]
+    assert elsewhere[0] == 200

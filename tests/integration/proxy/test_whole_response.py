@@ -61,7 +61,7 @@ async def test_the_head_says_what_it_must(redis_url: str, upstream: FakeUpstream
     fields = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
     expected = {"Content-Type", "Content-Length", "Date", "Server-Timing", "X-Batch-Size", "x-request-id", "vary"}
     own = {"x-compute-type", "x-compute-tokens", "x-compute-characters", "x-compute-time", "x-queue-time"}
-    own.add("access-control-allow-origin")
+    own |= {"access-control-allow-origin", "X-Model", "X-Model-Fingerprint"}
     assert expected | own == set(fields)
     assert parsedate_to_datetime(fields["Date"]).tzinfo is not None
     assert re.fullmatch(r"queue;dur=\d+\.\d, upstream;dur=\d+\.\d", fields["Server-Timing"])

@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 
 from autobatch_proxy.queue.cached_client import CachedClient
-from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.count import Count
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.result_cache import CacheCounts, ResultCache
 from tests.support.waiting import wait_until
 
+MODEL, OTHER_MODEL = "0000000a", "0000000b"
 MEASURES = {"x-compute-type": "cpu", "x-compute-time": "5"}
 
 
@@ -28,6 +30,7 @@ class LengthClient:
     def __init__(self) -> None:
         self.asked: list[list[str]] = []
         self.bad: dict[str, Reply] = {}
+        self.model = MODEL
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         assert timeout_s > 0
@@ -40,7 +43,8 @@ class LengthClient:
             return bad[0]
         lengths = [len(text) for text in texts]
         tokens = lengths if plan.wants_each else [sum(lengths)]
-        header = ReplyHeader("w.1", 200, tokens=tokens if plan.are_counted else [], batch=9, measures=MEASURES)
+        counted = tokens if plan.are_counted else []
+        header = ReplyHeader("w.1", 200, tokens=counted, batch=9, measures=MEASURES, model=self.model)
         return header, json.dumps([[length] for length in lengths]).encode()
 
 
@@ -51,7 +55,7 @@ class Cached:
         self.inner = LengthClient()
         self.counts = CacheCounts(Count(), Count(), Count(), Count())
         cache = ResultCache(link, Keys("house"), self.counts, ttl_s=60, bytes_max=1_000_000)
-        watcher: Any = SimpleNamespace(fleet=SimpleNamespace(identity="m"))
+        watcher: Any = SimpleNamespace(model=ServedModel(MODEL, "m", "{}"))
         self._client = CachedClient(self.inner, cache, link, watcher)
 
     async def ask(self, *jobs: Sequence[str], are_counted: bool = False) -> list[Reply]:
@@ -121,8 +125,31 @@ async def test_a_job_of_which_a_part_failed_has_failed(cached: Cached, bad: Repl
 @pytest.mark.parametrize("body", [b"[]", b"[[1],[2]]", b"{}"])
 async def test_another_number_of_rows_than_were_asked_for_is_the_upstreams_fault(cached: Cached, body: bytes) -> None:
     await cached.know("a")
-    cached.inner.bad["bb"] = (ReplyHeader("w.1", 200, batch=3), body)
+    cached.inner.bad["bb"] = (ReplyHeader("w.1", 200, batch=3, model=MODEL), body)
 
     ((header, _),) = await cached.ask(["a", "bb"])
 
     assert (header.fault, header.batch) == (UpstreamProtocolError.code, 3)
+
+
+async def test_a_row_that_another_model_computed_is_not_put_beside_a_known_one(cached: Cached) -> None:
+    """The request is asked for again whole; and nothing of it is kept under the name of the model before."""
+    await cached.know("a")
+    cached.inner.model = OTHER_MODEL
+
+    ((header, body),) = await cached.ask(["a", "bb"])
+
+    assert (header.model, json.loads(body)) == (OTHER_MODEL, [[1], [2]])
+    assert cached.inner.asked == [["bb"], ["a", "bb"]]
+    cached.inner.model = MODEL
+    cached.inner.asked.clear()
+    await cached.ask(["bb"])
+    assert cached.inner.asked == [["bb"]]
+
+
+async def test_a_known_row_says_which_model_computed_it(cached: Cached) -> None:
+    await cached.know("a")
+
+    ((header, _),) = await cached.ask(["a"])
+
+    assert header.model == MODEL

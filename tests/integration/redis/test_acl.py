@@ -48,7 +48,7 @@ FORBIDDEN = [
     "SUBSCRIBE channel",
     "MIGRATE 127.0.0.1 1 x 0 1",
     "RENAME {test}:jobs {test}:other",
-    "LRANGE {test}:jobs 0 -1",
+    "LINDEX {test}:jobs 0",
 ]
 FOREIGN = [
     "GET other",
@@ -58,7 +58,7 @@ FOREIGN = [
     "SET {tester}:epoch x",
     "LPUSH test:jobs x",
     "MGET {test}:reply:a.1 other",
-    "BLMOVE {test}:jobs other LEFT LEFT 0.01",
+    "BLMPOP 0.01 1 other LEFT",
     "EVAL return{redis.call('GET',KEYS[1])} 1 other",
     "EVAL return{redis.call('GET','other')} 0",
     "EVAL return{redis.call('KEYS','*')} 0",

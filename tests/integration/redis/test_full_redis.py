@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from redis.asyncio import Redis
 
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
@@ -70,3 +71,20 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
         await redis.config_set("maxmemory", 20 * MB)
         assert (await house.embed("room again")) == (200, [vector("room again")])
         await wait_until(house.is_healthy)
+
+
+async def test_a_reply_above_what_redis_takes_costs_its_own_job_only(
+    own_redis: RedisServer, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Redis closes the connection that it comes on; neighbours of its transaction and of its connection are sent again."""
+    own_redis.start("--proto-max-bulk-len", "1mb")
+    texts = [f"neighbour {number}" for number in range(30)]
+    async with ready_house(own_redis.url, upstream.url) as house:
+        small = asyncio.create_task(house.embed_each(texts))
+        huge = await house.post("/embed_all", {"inputs": "word " * 10_000})
+        sentence = "The answer is too large: ask for fewer inputs at once"
+        assert (502, {"error": sentence, "error_type": "Backend"}) == (huge.status, huge.json)
+        assert [(200, [vector(text)]) for text in texts] == await small
+        assert await house.embed("after") == (200, [vector("after")])
+        assert await keys_left(own_redis.url) == []
+    assert 1 == [record.message for record in caplog.records].count("reply_too_large")

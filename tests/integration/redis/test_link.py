@@ -247,3 +247,42 @@ async def test_a_reply_that_cannot_be_read_ends_the_connection_and_not_the_link(
 def test_an_address_shows_no_secret() -> None:
     assert "hidden" not in repr(Address.from_url("redis://user:hidden@example.invalid:7000/1"))
     assert repr(Address.from_url("redis://user:hidden@example.invalid:7000/1")) == "example.invalid:7000"
+
+
+@pytest.mark.parametrize("refusal", ["LOADING Redis is loading", "READONLY You can't", "MASTERDOWN Link with MASTER"])
+async def test_a_server_that_takes_no_writes_yet_is_not_connected_until_it_does(refusal: str) -> None:
+    connections = []
+
+    async def refuses_at_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.read(1000)
+        writer.write(b"+OK\r\n")
+        await reader.read(1000)
+        writer.write(b":0\r\n" if len(connections) > 2 else f"-{refusal}\r\n".encode())
+        await reader.read()
+        writer.close()
+
+    async with listening(refuses_at_first) as port, linked(f"redis://127.0.0.1:{port}") as link:
+        assert await link.wait_connected(5)
+        assert len(connections) == 3
+
+
+async def test_nodes_that_name_one_another_are_given_up() -> None:
+    ports: list[int] = []
+    left: list[int] = []
+
+    async def names_the_other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        own = writer.get_extra_info("sockname")[1]
+        await reader.read(1000)
+        writer.write(b"+OK\r\n")
+        await reader.read(1000)
+        writer.write(f"-MOVED 7 127.0.0.1:{next(port for port in ports if port != own)}\r\n".encode())
+        await reader.read()
+        writer.close()
+        left.append(own)
+
+    async with listening(names_the_other) as one, listening(names_the_other) as other:
+        ports += [one, other]
+        with pytest.raises(QueueUnavailable, match="name one another"):
+            await Master.from_url(f"redis+cluster://127.0.0.1:{one}", Keys("test")).connect("test", 1.0)
+        await wait_until(lambda: left == [one, other, one, other])

@@ -11,8 +11,8 @@ from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.frames import JobHeader, encode, id_in_queue
-from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.frames import VERSION, JobHeader, encode, id_in_queue
+from autobatch_shared.contract.keys import RENEWED_WITHIN_MS, Keys
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command, Commands, ReplyError, Script
 from autobatch_shared.redis.link import RedisLink
@@ -166,12 +166,10 @@ async def test_bulk_gets_its_share_beside_a_full_queue(bench: QueueEnds) -> None
     assert [job(10), job(11)] == claim.bulk
 
 
-async def test_bulk_that_finds_nothing_waiting_wakes_an_idle_batcher(bench: QueueEnds) -> None:
-    """They wait at one list only."""
+async def test_bulk_wakes_an_idle_batcher(bench: QueueEnds) -> None:
     await push_bulk(bench, 1, 2)
     assert await bench.batcher("b1").watch(0.5)
-    claim = await bench.batcher("b1").claim(1, 0, fill=5)
-    assert [job(1), job(2)] == [*claim.fresh, *claim.bulk]
+    assert [job(1), job(2)] == (await bench.batcher("b1").claim(1, 0, fill=5)).bulk
 
 
 async def test_bulk_has_room_of_its_own(bench: QueueEnds) -> None:
@@ -183,7 +181,7 @@ async def test_bulk_has_room_of_its_own(bench: QueueEnds) -> None:
     assert set() == await bench.worker.push([(True, large), (False, [job(30, n=10)])], 10)
 
 
-async def test_no_count_is_left_of_a_bulk_job_that_went_the_other_way(bench: QueueEnds) -> None:
+async def test_no_count_is_left_of_bulk_jobs_that_were_claimed(bench: QueueEnds) -> None:
     for number in range(20):
         await push_bulk(bench, number, n=10)
         await bench.batcher("b1").claim(10, 0, fill=10)
@@ -320,7 +318,7 @@ async def test_a_lease_that_is_renewed_does_not_end(bench: QueueEnds) -> None:
     first_end = await bench.redis.zscore(KEYS.leases, "b1")
 
     async def renewed_beyond_the_first_end() -> bool:
-        assert await batcher.renew()
+        assert (await batcher.renew()).was_held
         return await is_past(bench, first_end)
 
     await wait_until(renewed_beyond_the_first_end)
@@ -331,8 +329,8 @@ async def test_renewing_tells_when_the_lease_was_taken(bench: QueueEnds) -> None
     await push(bench, 1)
     await lose(bench, "paused")
     await bench.batcher("other").reap()
-    assert not await bench.batcher("paused").renew()
-    assert await bench.batcher("paused").renew()
+    assert not (await bench.batcher("paused").renew()).was_held
+    assert (await bench.batcher("paused").renew()).was_held
 
 
 async def test_a_job_that_two_batchers_died_with_is_given_up(bench: QueueEnds) -> None:
@@ -369,11 +367,39 @@ async def is_forgotten(bench: QueueEnds, job_id: str) -> bool:
     return await bench.redis.exists(f"{KEYS.gone}:{job_id}") == 0
 
 
-async def test_what_is_no_job_is_put_aside(bench: QueueEnds) -> None:
+async def test_what_is_no_job_is_counted_and_not_kept(bench: QueueEnds) -> None:
+    """Its bytes may be a user's text."""
     await bench.redis.rpush(KEYS.jobs, b"rubbish")
     await push(bench, 1)
-    assert (await bench.batcher("b1").claim(32, 0)).fresh == [job(1)]
-    assert await bench.redis.lrange(KEYS.dead, 0, -1) == [b"rubbish"]
+    claim = await bench.batcher("b1").claim(32, 4)
+    assert ([job(1)], 1) == (claim.fresh, claim.malformed)
+    assert await bench.redis.exists(KEYS.dead) == 0
+
+
+def of_version(frame: bytes, version: int) -> bytes:
+    return frame.replace(b'"v":%d' % VERSION, b'"v":%d' % version, 1)
+
+
+async def test_a_job_of_a_newer_version_is_left_to_the_batchers_of_that_version(bench: QueueEnds) -> None:
+    newer = of_version(job(1), VERSION + 1)
+    await bench.redis.rpush(KEYS.jobs, newer)
+    await push(bench, 2)
+    claim = await bench.batcher("b1").claim(32, 4)
+    assert ([job(2)], 1) == (claim.fresh, claim.foreign)
+    assert [newer] == await bench.redis.lrange(KEYS.of_version(VERSION + 1), 0, -1)
+    assert await bench.redis.pttl(KEYS.of_version(VERSION + 1)) > 0
+    assert await bench.batcher("b1").claimed() == {"w1.2": job(2)}
+
+
+async def test_jobs_that_a_newer_batcher_left_to_us_are_claimed(bench: QueueEnds) -> None:
+    await bench.redis.rpush(KEYS.of_version(VERSION), *map(job, (1, 2, 3)))
+    await bench.redis.pexpire(KEYS.of_version(VERSION), 60_000)
+    await push(bench, 4)
+    batcher = bench.batcher("b1")
+    first = await batcher.claim(2, 4)
+    assert ([job(1), job(2)], 2) == (first.fresh, first.queued)
+    assert [job(3), job(4)] == (await batcher.claim(32, 4)).fresh
+    assert await batcher.claimed() == {f"w1.{number}": job(number) for number in (1, 2, 3, 4)}
 
 
 @pytest.mark.parametrize("old", OLD_JOBS)
@@ -387,7 +413,7 @@ async def test_a_job_of_another_version_is_claimed_to_be_answered(bench: QueueEn
     "change",
     [
         (b'"v":2', b'"v":0'),
-        (b'"v":2', b'"v":999'),
+        (b'"v":2', b'"v":1'),
         (b'"v":2', b'"v":1000'),
         (b'"v":2', b'"v":-2'),
         (b'"v":2', b'"v":'),
@@ -407,10 +433,42 @@ async def test_what_is_claimed_has_the_id_that_python_reads(bench: QueueEnds, ch
     assert {id_in_queue(frame)} - {""} == set(await bench.batcher("b1").claimed())
 
 
-async def test_watching_leaves_the_jobs_where_they_are(bench: QueueEnds) -> None:
+async def test_one_push_wakes_one_batcher(bench: QueueEnds) -> None:
     await push(bench, 1, 2)
     assert await bench.batcher("b1").watch(1)
+    assert not await bench.batcher("b2").watch(0.01)
     assert await bench.redis.lrange(KEYS.jobs, 0, -1) == [job(1), job(2)]
+
+
+async def test_a_claim_that_leaves_jobs_wakes_the_next_batcher(bench: QueueEnds) -> None:
+    await push(bench, 1, 2)
+    await bench.worker.push([(True, [job(3)])], NO_LIMIT)
+    for left in (1, 1, 0):
+        assert await bench.batcher("b1").watch(1)
+        await bench.batcher("b1").claim(1, 4, fill=1)
+        assert left == await bench.redis.llen(KEYS.bell)
+    assert not await bench.batcher("b2").watch(0.01)
+
+
+async def test_a_claim_of_everything_leaves_no_reason_to_wake(bench: QueueEnds) -> None:
+    await push(bench, 1)
+    await bench.batcher("b1").claim(32, 4)
+    assert not await bench.batcher("b2").watch(0.01)
+
+
+async def test_many_pushes_ring_once(bench: QueueEnds) -> None:
+    for number in range(5):
+        await push(bench, number)
+    assert 1 == await bench.redis.llen(KEYS.bell)
+    await bench.batcher("b1").ring()
+    assert 1 == await bench.redis.llen(KEYS.bell)
+
+
+async def test_jobs_of_a_dead_batcher_wake_another(bench: QueueEnds) -> None:
+    await push(bench, 1)
+    await lose(bench, "dead")
+    await bench.batcher("reaper").reap()
+    assert await bench.batcher("b1").watch(0.5)
 
 
 async def test_watching_an_empty_queue_ends_with_its_time(bench: QueueEnds) -> None:
@@ -419,10 +477,89 @@ async def test_watching_an_empty_queue_ends_with_its_time(bench: QueueEnds) -> N
 
 @pytest.mark.parametrize("bench", ["real"], indirect=True)
 async def test_watching_wakes_when_a_job_comes(bench: QueueEnds) -> None:
-    """Only on the real server: fakeredis does not wake a BLMOVE from within a script."""
+    """Only on the real server: fakeredis does not wake a blocked client from within a script."""
     watch = asyncio.create_task(bench.batcher("b1").watch(10))
     await push(bench, 1)
     assert await watch
+
+
+async def test_of_twenty_idle_batchers_one_job_wakes_one(redis_url: str) -> None:
+    async with linked(redis_url, redis_url) as bench, AsyncExitStack() as stack:
+        watches = []
+        for number in range(20):
+            link = RedisLink(Master.from_url(redis_url, KEYS), f"idle-{number}")
+            link.start()
+            stack.push_async_callback(link.close)
+            assert await link.wait_connected(5)
+            idle = BatcherQueue(link, link, KEYS, f"b{number}", lease_ms=60_000, reply_ttl_ms=60_000)
+            watches.append(asyncio.create_task(idle.watch(0.3)))
+
+        async def all_wait() -> bool:
+            clients = await bench.redis.client_list()
+            return 20 == sum(client["cmd"] == "blmpop" for client in clients)
+
+        await wait_until(all_wait)
+        await push(bench, 1)
+        assert 1 == sum(await asyncio.gather(*watches))
+        await bench.batcher("b1").claim(1, 4)
+
+
+async def test_lost_jobs_are_those_that_are_nowhere(bench: QueueEnds) -> None:
+    """They wait in one of the queues, or a batcher has them, or they have a reply; or they are lost."""
+    await push(bench, 1, 2, 3)
+    await push_bulk(bench, 4)
+    batcher = bench.batcher("b1")
+    await batcher.claim(2, 4)
+    await batcher.reply([("w1.1", b"one")])
+    await bench.redis.rpush(KEYS.retry, job(5))
+    await bench.redis.rpush(KEYS.of_version(VERSION), job(6))
+    await bench.redis.pexpire(KEYS.of_version(VERSION), 60_000)
+    jobs = [f"w1.{number}" for number in range(1, 9)]
+    assert ["w1.7", "w1.8"] == await bench.worker.missing(jobs)
+    await bench.redis.delete(KEYS.claimed("b1"))
+    assert ["w1.2", "w1.7", "w1.8"] == await bench.worker.missing(jobs)
+
+
+async def test_lost_jobs_are_looked_for_behind_the_first_piece_of_a_queue(bench: QueueEnds) -> None:
+    await push(bench, *range(600))
+    assert ["w1.600"] == await bench.worker.missing(["w1.0", "w1.599", "w1.600", "w1.300"])
+
+
+async def test_a_push_says_the_time_and_the_epoch(bench: QueueEnds) -> None:
+    worker = bench.worker
+    await worker.push([(False, [job(1)])], NO_LIMIT)
+    assert worker.pushed_ms == pytest.approx(await worker.redis_ms(), abs=5000)
+    assert worker.pushed_epoch == await worker.epoch()
+    await bench.redis.flushall()
+    first = worker.pushed_epoch
+    await worker.push([(False, [job(1)])], NO_LIMIT)
+    assert worker.pushed_epoch != first
+    assert await bench.redis.pttl(KEYS.epoch) > 0
+    assert worker.pushed_epoch == (await bench.batcher("b1").renew()).epoch
+
+
+async def test_leases_of_the_living_go_on_when_the_clock_steps_ahead(bench: QueueEnds) -> None:
+    """Else the first batcher to look would take over the work of all others, which they go on with."""
+    hour_ms = 3_600_000
+    for number, name in enumerate(("dead", "alive")):
+        await push(bench, number)
+        await bench.batcher(name).claim(1, 0)
+    now_ms = await bench.worker.redis_ms()
+    await bench.redis.zadd(KEYS.leases, {"dead": now_ms - hour_ms - 1000, "alive": now_ms - hour_ms + 1000})
+    assert (1, []) == await bench.batcher("other").reap(hour_ms)
+    assert (0, []) == await bench.batcher("other").reap()
+    assert (await bench.batcher("alive").renew()).was_held
+
+
+async def test_no_lease_lasts_as_long_as_the_clock_stepped_back(bench: QueueEnds) -> None:
+    await push(bench, 1)
+    await bench.batcher("dead").claim(1, 0)
+    now_ms = await bench.worker.redis_ms()
+    await bench.redis.zadd(KEYS.leases, {"dead": now_ms + 3_600_000})
+    await bench.batcher("other", LEASE_MS).reap()
+    ends_ms = await bench.redis.zscore(KEYS.leases, "dead")
+    assert ends_ms is not None
+    assert ends_ms < now_ms + 2 * RENEWED_WITHIN_MS
 
 
 async def test_the_epoch_stays_until_the_data_is_lost(bench: QueueEnds) -> None:

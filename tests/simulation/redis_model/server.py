@@ -33,6 +33,7 @@ class Peer:
         self.name = name
         self.reader = hiredis.Reader()
         self.queued: list[list[bytes]] | None = None
+        self.is_discarded = False  # the open transaction had a command that was refused
         self.waiting: deque[list[bytes]] = deque()
         self.blocked: list[bytes] | None = None  # the command that waits for a list
         self.is_open = True
@@ -109,17 +110,29 @@ class ModelServer:
     def _reply(self, peer: Peer, command: list[bytes]) -> Any:
         name = command[0].upper()
         if name == b"MULTI":
-            peer.queued = []
+            peer.queued, peer.is_discarded = [], False
             return Status(b"OK")
         if peer.queued is not None:
-            if name != b"EXEC":
-                peer.queued.append(command)
-                return Status(b"QUEUED")
-            queued, peer.queued = peer.queued, None
-            return [self._executed(each, peer) for each in queued]
+            return self._exec(peer) if name == b"EXEC" else self._queue(peer, command)
         if name in (b"BLMOVE", b"BLMPOP") and not (self.is_loading or peer.is_of_replica):
             return self._block(peer, command)
         return self._executed(command, peer)
+
+    def _queue(self, peer: Peer, command: list[bytes]) -> Any:
+        try:
+            self._check(peer, command[0].upper())
+        except Refused as error:
+            peer.is_discarded = True
+            return error
+        assert peer.queued is not None
+        peer.queued.append(command)
+        return Status(b"QUEUED")
+
+    def _exec(self, peer: Peer) -> Any:
+        queued, peer.queued = peer.queued or [], None
+        if peer.is_discarded:
+            return Refused("EXECABORT Transaction discarded because of previous errors.")
+        return [self._executed(each, peer) for each in queued]
 
     def _executed(self, command: list[bytes], peer: Peer) -> Any:
         name, args = command[0].upper(), command[1:]

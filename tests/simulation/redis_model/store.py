@@ -395,11 +395,49 @@ def _span(first: int, last: int, length: int) -> tuple[int, int]:
 
 _COMMANDS: dict[bytes, Callable[..., Any]] = {
     name.upper().encode(): getattr(Store, name)
-    for name in (
-        "exists pexpire pttl set get getdel mget strlen incrby decrby time rpush lpush lpop rpop llen lindex lrange ltrim "
-        "lrem lmove lmpop hset hsetnx hget hmget hexists hdel hlen hkeys hvals hgetall hincrby zadd zscore zcard zcount "
-        "zrem zrange zrangebyscore zremrangebyscore"
-    ).split()
+    for name in [
+        "exists",
+        "pexpire",
+        "pttl",
+        "set",
+        "get",
+        "getdel",
+        "mget",
+        "strlen",
+        "incrby",
+        "decrby",
+        "time",
+        "rpush",
+        "lpush",
+        "lpop",
+        "rpop",
+        "llen",
+        "lindex",
+        "lrange",
+        "ltrim",
+        "lrem",
+        "lmove",
+        "lmpop",
+        "hset",
+        "hsetnx",
+        "hget",
+        "hmget",
+        "hexists",
+        "hdel",
+        "hlen",
+        "hkeys",
+        "hvals",
+        "hgetall",
+        "hincrby",
+        "zadd",
+        "zscore",
+        "zcard",
+        "zcount",
+        "zrem",
+        "zrange",
+        "zrangebyscore",
+        "zremrangebyscore",
+    ]
 } | {
     b"DEL": Store.delete,
     b"UNLINK": Store.delete,

@@ -1,18 +1,26 @@
 """A real Redis of the tests' own, on a unix socket: it does not touch the machine's own."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from autobatch_console.up.programs import find_redis, search_path
 
 
 class RedisServer:
-    """One server process; `kill` is `kill -9`, and `start` after it is a restart with an empty memory."""
+    """One server process; `kill` is `kill -9`, and `start` after it is a restart with an empty memory.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Of its socket and its files.
+        variables: What its environment has beside this process's.
+    """
+
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+        self._variables = variables or {}
         self.socket = folder / "redis.sock"
         self.url = f"unix://{self.socket}"
         self._program = find_redis(search_path()).argv
@@ -24,6 +32,7 @@ class RedisServer:
             [*self._program, "--port", "0", "--unixsocket", str(self.socket), "--save", "", *options],
             stdout=subprocess.DEVNULL,
             cwd=self.socket.parent,
+            env=os.environ | self._variables,
         )
         deadline = time.monotonic() + 10
         while not self._answers():

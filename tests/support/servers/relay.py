@@ -130,6 +130,10 @@ class Relay:
         self.cut()
         await asyncio.gather(*self._tasks)  # each ends with its wire
 
+    def lead_to(self, target: SocketAddress) -> None:
+        """Connect new clients to another target; the connections that there are stay where they are."""
+        self._target = target
+
     def black_hole(self) -> None:
         """Drop all bytes; connections stay open, and new ones are accepted."""
         self.forward.hold()

@@ -19,6 +19,8 @@ class ClusterNodes:
         nodes: Where to begin; one that answers is enough.
     """
 
+    look_every_s: float | None = None
+
     def __init__(self, nodes: Sequence[Address]) -> None:
         self._nodes = nodes
 
@@ -31,3 +33,6 @@ class ClusterNodes:
     async def candidates(self, last: Address | None) -> Sequence[Address]:
         """Return the node that had the slot, then the others."""
         return self._nodes if last is None else (last, *(node for node in self._nodes if node != last))
+
+    async def close(self) -> None:
+        """Return at once: it has no connection of its own."""

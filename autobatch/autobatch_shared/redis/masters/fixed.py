@@ -8,6 +8,8 @@ from autobatch_shared.redis.address import Address
 class FixedAddress:
     """The master is behind one address. A host's name is resolved at each connection."""
 
+    look_every_s: float | None = None
+
     def __init__(self, address: Address) -> None:
         self._address = address
 
@@ -19,3 +21,6 @@ class FixedAddress:
     async def candidates(self, _last: Address | None) -> Sequence[Address]:
         """Return the address."""
         return (self._address,)
+
+    async def close(self) -> None:
+        """Return at once: it has no connection of its own."""

@@ -5,17 +5,22 @@ cluster names the node that has the slot, a server that reads its data in says s
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import EPOCH_TTL_MS, Keys
+from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import Command, NotTheMaster, ReplyError
-from autobatch_shared.redis.masters.base import MasterFinder
 from autobatch_shared.redis.masters.cluster import ClusterNodes
+from autobatch_shared.redis.masters.finder import MasterFinder
 from autobatch_shared.redis.masters.fixed import FixedAddress
 from autobatch_shared.redis.masters.sentinel import Sentinels
-from autobatch_shared.redis.session import Session, open_session
+from autobatch_shared.redis.session import RedisSession, open_session
+
+log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 3.0
 CONNECT_TIMEOUT_OF_MANY_S = 1.0  # an address that has vanished says nothing, and the next may answer
@@ -30,15 +35,18 @@ Leave = Callable[[], None]
 class Master:
     """Connects the links of one process.
 
-    Attributes:
-        links: What to call when the master has moved: each ends the session of one link.
+    Args:
+        finder: Knows where the master may be.
+        keys: The names of the namespace's keys.
     """
 
     def __init__(self, finder: MasterFinder, keys: Keys) -> None:
-        self.links: set[Leave] = set()
         self._finder = finder
         self._probe: Command = ("PEXPIRE", keys.epoch, EPOCH_TTL_MS)
+        self._links: set[Leave] = set()
         self._last: Address | None = None
+        self._named: Address | None = None  # the likeliest when `_last` was found
+        self._looking: Periodic | None = None
 
     @classmethod
     def from_url(cls, url: str, keys: Keys) -> "Master":
@@ -49,12 +57,38 @@ class Master:
         """
         return cls(finder_of(url), keys)
 
+    def join(self, leave: Leave) -> None:
+        """Add a link; `leave` is called, and ends its session, when the master has moved."""
+        self._links.add(leave)
+        if self._looking is None and self._finder.look_every_s is not None:
+            self._looking = Periodic("redis-master", self._look)
+            self._looking.start()
+
+    async def part(self, leave: Leave) -> None:
+        """Remove a link."""
+        self._links.discard(leave)
+        if not self._links:
+            looking, self._looking = self._looking, None
+            if looking is not None:
+                await looking.close()
+            await self._finder.close()
+
     def moved(self) -> None:
         """Take note that the master is another server: all links of this process look for it anew."""
-        for leave in list(self.links):
+        for leave in list(self._links):
             leave()
 
-    async def connect(self, name: str, silence_max_s: float) -> Session:
+    async def _look(self) -> float:
+        """Leave a master that is not named any more, though it may not know yet."""
+        with suppress(QueueUnavailable):
+            likeliest = (await self._finder.candidates(self._last))[0]
+            if self._last is not None and likeliest not in (self._last, self._named):
+                log.warning("redis_master_moved", extra={"address": repr(self._last), "now": repr(likeliest)})
+                self._named = likeliest
+                self.moved()
+        return self._finder.look_every_s or 0.0
+
+    async def connect(self, name: str, silence_max_s: float) -> RedisSession:
         """Return a session with the first candidate that takes writes; as `open_session`.
 
         Raises:
@@ -65,15 +99,20 @@ class Master:
         errors: list[Exception] = []
         for candidate in candidates:
             try:
-                return await self._enter(candidate, timeout_s, name, silence_max_s)
+                session = await self._enter(candidate, timeout_s, name, silence_max_s)
             except (OSError, QueueUnavailable) as error:
                 errors.append(error)
+            else:
+                if self._last not in (None, session.address):
+                    self.moved()  # the sessions of the other links are all with the last one
+                self._last, self._named = session.address, candidates[0]
+                return session
         if len(errors) == 1:
             raise errors[0]
         tried = (f"{address!r}: {error!r}" for address, error in zip(candidates, errors, strict=True))
         raise QueueUnavailable(f"None of these is the master: {', '.join(tried)}")
 
-    async def _enter(self, address: Address, timeout_s: float, name: str, silence_max_s: float) -> Session:
+    async def _enter(self, address: Address, timeout_s: float, name: str, silence_max_s: float) -> RedisSession:
         """Connect to a server, or to the node that it names."""
         for _ in range(REDIRECTIONS_MAX + 1):
             async with asyncio.timeout(timeout_s):
@@ -88,11 +127,10 @@ class Master:
                     host, port = moved_to
                     address = address.at(host or address.host, port)
                 else:
-                    self._last = address
                     return session
         raise QueueUnavailable(f"The nodes name one another, at last {address!r}")
 
-    async def _ask(self, session: Session) -> None:
+    async def _ask(self, session: RedisSession) -> None:
         """Return if the server takes writes; other refusals, such as that of a full disk, are each command's to report."""
         try:
             await session.execute(self._probe)

@@ -1,7 +1,8 @@
 """Redis Sentinel: the Sentinels know which server is the master, each in its own time.
 
-All are asked at each connection. Right after a failover some still name the old master, so each address that one of them
-names is a candidate, that which most of them name first.
+1. Right after a failover some still name the old master, so each address that one of them names is a candidate, that which
+   most of them name first.
+2. They are asked all the time: in a planned failover the old master takes writes for ten seconds more, and then forgets them.
 """
 
 import asyncio
@@ -12,12 +13,13 @@ from dataclasses import replace
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.session import open_session
+from autobatch_shared.redis.session import RedisSession, open_session
 from autobatch_shared.settings.redis_urls import split_redis_url
 
 log = logging.getLogger(__name__)
 
 PORT = 26379
+LOOK_EVERY_S = 0.5
 ANSWER_MAX_S = 0.5  # one whose host has vanished says nothing, and must not hold up the others' answer
 
 
@@ -30,10 +32,15 @@ class Sentinels:
         server: How the master is entered; its host and port are theirs to say.
     """
 
+    look_every_s: float | None = LOOK_EVERY_S
+
     def __init__(self, sentinels: Sequence[Address], service: str, server: Address) -> None:
         self._sentinels = sentinels
         self._service = service
         self._server = server
+        self._sessions: dict[Address, RedisSession] = {}
+        self._unavailable: set[Address] = set()
+        self._look: asyncio.Task[list[Address]] | None = None
 
     @classmethod
     def from_url(cls, url: str) -> "Sentinels":
@@ -51,21 +58,46 @@ class Sentinels:
 
     async def candidates(self, _last: Address | None) -> Sequence[Address]:
         """Return what the Sentinels name."""
-        named = Counter(filter(None, await asyncio.gather(*map(self._ask, self._sentinels))))
+        if self._look is None or self._look.done():  # one look for all links
+            self._look = asyncio.create_task(self._ask_all(), name="sentinels")
+        named = await asyncio.shield(self._look)
         if not named:
             raise QueueUnavailable(f"No Sentinel names a master of {self._service}")
+        return named
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        if self._look is not None:
+            self._look.cancel()
+            await asyncio.gather(self._look, return_exceptions=True)
+        for session in self._sessions.values():
+            session.abort()
+        self._sessions.clear()
+
+    async def _ask_all(self) -> list[Address]:
+        named = Counter(filter(None, await asyncio.gather(*map(self._ask, self._sentinels))))
         return [self._server.at(host, port) for (host, port), _ in named.most_common()]
 
     async def _ask(self, sentinel: Address) -> tuple[str, int] | None:
-        """Return the address that one Sentinel names, if it does."""
+        """Return the host and port that one Sentinel names, if it does."""
         try:
             async with asyncio.timeout(ANSWER_MAX_S):
-                session = await open_session(sentinel, "master?", ANSWER_MAX_S)
-                try:
-                    host, port = await session.execute(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service))
-                finally:
-                    session.abort()
-                return host.decode(), int(port)
+                session = await self._session(sentinel)
+                reply = await session.execute(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service))
+            host, port = reply
+            named = host.decode(), int(port)
         except (OSError, QueueUnavailable, TypeError, ValueError, AttributeError) as error:
-            log.info("sentinel_unavailable", extra={"address": repr(sentinel), "error": repr(error)})
+            if sentinel not in self._unavailable:  # once an outage
+                log.warning("sentinel_unavailable", extra={"address": repr(sentinel), "error": repr(error)})
+            self._unavailable.add(sentinel)
+            if (broken := self._sessions.pop(sentinel, None)) is not None:
+                broken.abort()
             return None
+        self._unavailable.discard(sentinel)
+        return named
+
+    async def _session(self, sentinel: Address) -> RedisSession:
+        session = self._sessions.get(sentinel)
+        if session is None or session.ended.done():
+            session = self._sessions[sentinel] = await open_session(sentinel, "autobatch", ANSWER_MAX_S)
+        return session

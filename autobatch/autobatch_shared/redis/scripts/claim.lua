@@ -1,32 +1,39 @@
--- Move jobs from the queues into a batcher's own record, under its lease, in one step.
--- KEYS  1 jobs, 2 retry, 3 waiting, 4 gone (with `:<job>` behind it, the mark of one job), 5 claimed:<batcher>, 6 leases,
---       7 dead, 8 jobs:bulk, 9 waiting:bulk
--- ARGV  1 batcher, 2 lease in ms, 3 life of claims and leases in ms, 4 bytes that weigh as much as an input, 5 most
---       jobs in `dead`, 6 its life in ms, 7 most values that are unpacked at once; 8 inputs wanted of `jobs`, 9 retried
---       jobs wanted, 10 inputs wanted of `jobs:bulk`, 11 inputs in all below which `jobs:bulk` fills up what `jobs` did
---       not give, 12 inputs of `jobs` that could be sent now: beyond them it gives a batcher its share. The last job may
---       exceed what is wanted.
+-- Move jobs from the queues into a batcher's own record, under its lease, in one step. If jobs are left, another idle
+-- batcher is woken; if not, none is.
+-- KEYS  1 jobs (with `:v<version>` behind it, the jobs of another version), 2 retry, 3 waiting, 4 gone (with `:<job>` behind
+--       it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 bell, 8 jobs:bulk, 9 waiting:bulk
+-- ARGV  1 batcher, 2 lease in ms, 3 life of claims and leases in ms, 4 bytes that weigh as much as an input, 5 life of the
+--       bell in ms, 6 life of jobs of another version in ms, 7 most values that are unpacked at once, 8 version of our
+--       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `jobs`, 11 retried jobs wanted,
+--       12 inputs wanted of `jobs:bulk`, 13 inputs in all below which `jobs:bulk` fills up what `jobs` did not give,
+--       14 inputs of `jobs` that could be sent now: beyond them it gives a batcher its share. The last job may exceed what
+--       is wanted.
 -- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
---           had gone, how many of the frames are retried ones (these come first), how many are of `jobs`, batchers that
---           have a lease, frame, ... }
+--           had gone, values dropped that are no job, jobs left to batchers of their version, how many of the frames are
+--           retried ones (these come first), how many are of `jobs`, batchers that have a lease, frame, ... }
 local bytes_per_input, unpack_max = tonumber(ARGV[4]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
-local result = { now, 0, 0, 0, 0, 0, 0 }
+local result = { now, 0, 0, 0, 0, 0, 0, 0, 0 }
 local claimed = {}
 
 -- Returns the job's inputs, and whether it is to be worked on.
 local function take(frame)
-  local id, inputs = string.match(frame, '^{"v":%d%d?%d?,"crc":"%x+","id":"([%w.]+)","n":(%d+),')
-  if not id then -- not a job of any version: kept where a person can look at it
-    redis.call('LPUSH', KEYS[7], frame)
-    redis.call('LTRIM', KEYS[7], 0, ARGV[5] - 1)
-    redis.call('PEXPIRE', KEYS[7], ARGV[6])
+  local version, id, inputs = string.match(frame, '^{"v":(%d%d?%d?),"crc":"%x+","id":"([%w.]+)","n":(%d+),')
+  if not id then -- not a job of any version: its bytes may be a user's text, and are not kept
+    result[5] = result[5] + 1
     return 0, false
   end
   if some_gone and redis.call('DEL', KEYS[4] .. ':' .. id) == 1 then
     result[4] = result[4] + 1
+    return tonumber(inputs), false
+  end
+  if version ~= ARGV[8] and tonumber(version) >= tonumber(ARGV[9]) then
+    local others = KEYS[1] .. ':v' .. version
+    redis.call('RPUSH', others, frame)
+    redis.call('PEXPIRE', others, ARGV[6])
+    result[6] = result[6] + 1
     return tonumber(inputs), false
   end
   claimed[#claimed + 1] = id
@@ -49,7 +56,7 @@ local function drain(list, count, wanted)
     end
   end
   local left = redis.call('LLEN', list)
-  if removed > 0 then
+  if count and removed > 0 then
     -- An empty queue has nothing waiting, even if the count says otherwise: so the count heals by itself.
     local waiting = tonumber(redis.call('GET', count) or 0) - removed
     if left == 0 or waiting <= 0 then
@@ -61,19 +68,29 @@ local function drain(list, count, wanted)
   return got, jobs, left
 end
 
-for _ = 1, tonumber(ARGV[9]) do
+local is_retry_empty = false
+for _ = 1, tonumber(ARGV[11]) do
   local frame = redis.call('LPOP', KEYS[2])
+  is_retry_empty = not frame
   if not frame then break end
   local _, is_taken = take(frame)
-  if is_taken then result[5] = result[5] + 1 end
+  if is_taken then result[7] = result[7] + 1 end
 end
 
 -- Of what waits each batcher takes its share, or what it can send at once.
 local batchers = math.max(redis.call('ZCARD', KEYS[6]), 1)
-local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[12]))
-local got, fresh, left = drain(KEYS[1], KEYS[3], math.min(tonumber(ARGV[8]), share))
-local _, _, left_bulk = drain(KEYS[8], KEYS[9], math.max(tonumber(ARGV[10]), tonumber(ARGV[11]) - got))
-result[2], result[3], result[6], result[7] = left, left_bulk, fresh, batchers
+local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[14]))
+local wanted = math.min(tonumber(ARGV[10]), share)
+local set_aside, set_aside_jobs, set_aside_left = 0, 0, 0
+local own = KEYS[1] .. ':v' .. ARGV[8]
+if redis.call('EXISTS', own) == 1 then
+  set_aside, set_aside_jobs, set_aside_left = drain(own, nil, wanted)
+end
+local got, fresh, left = drain(KEYS[1], KEYS[3], wanted - set_aside)
+local bulk_wanted = math.max(tonumber(ARGV[12]), tonumber(ARGV[13]) - set_aside - got)
+local _, _, left_bulk = drain(KEYS[8], KEYS[9], bulk_wanted)
+result[2], result[3], result[8] = left + set_aside_left, left_bulk, set_aside_jobs + fresh
+result[9] = batchers
 
 if #claimed > 0 then
   for i = 1, #claimed, unpack_max do
@@ -82,5 +99,11 @@ if #claimed > 0 then
   redis.call('PEXPIRE', KEYS[5], ARGV[3])
   redis.call('ZADD', KEYS[6], now + tonumber(ARGV[2]), ARGV[1])
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
+end
+if result[2] + left_bulk == 0 and (is_retry_empty or redis.call('EXISTS', KEYS[2]) == 0) then
+  redis.call('DEL', KEYS[7])
+elseif redis.call('EXISTS', KEYS[7]) == 0 then
+  redis.call('RPUSH', KEYS[7], '')
+  redis.call('PEXPIRE', KEYS[7], ARGV[5])
 end
 return result

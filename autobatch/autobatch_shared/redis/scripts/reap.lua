@@ -1,14 +1,27 @@
 -- Give the jobs of batchers whose lease has ended to the others, oldest first. They go to `retry`, where each is sent
 -- alone, so that one that kills batchers takes no neighbour with it. A job that did it too often comes to the caller.
 -- KEYS  1 leases, 2 retry, 3 claimed:<caller>, 4 dead, 5 batchers, 6 claimed: (with `<batcher>` behind it), 7 attempts:
---       (with `<job>` behind it)
+--       (with `<job>` behind it), 8 bell
 -- ARGV  1 caller, 2 its lease in ms, 3 batchers that may die with one job, 4 life of claims, leases and attempts in ms,
---       5 most jobs in `dead`, 6 its life in ms
+--       5 most jobs in `dead`, 6 its life in ms, 7 the most ms that any lease may still last, 8 life of the bell in ms; 9 ms
+--       by which Redis's clock stepped ahead since the caller's last beat, else 0
 -- Returns { jobs given back, frame of a job to be given up, ... }; the latter are claimed by the caller and in `dead`.
 local caller, lease, attempts_max, ttl = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local step = tonumber(ARGV[9])
 local jobs, result = {}, { 0 }
+
+-- The leases of the living go on after a step ahead, and those of the dead do not last as long as a step back.
+if step > 0 then
+  local living = redis.call('ZRANGEBYSCORE', KEYS[1], now - step, '(' .. now, 'WITHSCORES')
+  for i = 1, #living, 2 do
+    redis.call('ZADD', KEYS[1], living[i + 1] + step, living[i])
+  end
+end
+for _, batcher in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. now + tonumber(ARGV[7]), '+inf')) do
+  redis.call('ZADD', KEYS[1], now + tonumber(ARGV[7]), batcher)
+end
 
 local ended = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. now, 'WITHSCORES')
 for e = 1, #ended, 2 do
@@ -54,5 +67,9 @@ for _, job in ipairs(jobs) do -- youngest first: each LPUSH puts an older one be
     redis.call('PEXPIRE', KEYS[4], ARGV[6])
     result[#result + 1] = job.frame
   end
+end
+if result[1] > 0 and redis.call('EXISTS', KEYS[8]) == 0 then
+  redis.call('RPUSH', KEYS[8], '')
+  redis.call('PEXPIRE', KEYS[8], ARGV[8])
 end
 return result

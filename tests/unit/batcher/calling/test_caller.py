@@ -6,7 +6,10 @@ import json
 import msgspec
 import pytest
 
+from autobatch_batcher.calling import attempts
+from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
 from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
@@ -55,6 +58,9 @@ class Refusing(Replica):
         if self._guilty in inputs:
             return Answer(self._status, JSON, self.error, None)
         return Answer(200, JSON, json.dumps([[float(len(text))] for text in inputs]).encode(), None)
+
+    async def ask_limits(self) -> None:
+        """They are the same."""
 
     async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
         """Return job, status and body of each reply to a batch that is not called a second time after an outage."""
@@ -125,6 +131,98 @@ async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -
     await upstream.answers([make_job("a", kind=kind, body=b'["bad"]' if kind == "merge" else b'{"inputs":["a"]}')])
 
     assert [0] == [sample.units for sample in upstream.heard.samples]
+
+
+# Retries, and jobs that wait for another call.
+
+
+class Failing(Replica):
+    """Answers every call with this status, or cannot be reached."""
+
+    def __init__(self, status: int | None) -> None:
+        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(1))
+        self.is_healthy = True
+        self.sent = 0
+        self._status = status
+
+    async def call(self, post: Post, _timeout_s: float) -> Answer:
+        self.sent += len(json.loads(post.body)["inputs"])
+        if self._status is None:
+            self.down_since_s = asyncio.get_running_loop().time()
+            raise UpstreamUnavailable
+        return Answer(self._status, JSON, b'{"error":"broken"}', None)
+
+
+async def outcomes(upstream: Replica, batches: int, *, patience_s: float = 0.0) -> list[JobOutcome]:
+    """Make calls of 32 jobs, with the usual attempts."""
+    clock, pool, metrics = RedisClock(), Pool([upstream], patience_s), Metrics()
+    clock.sync(0)
+    caller = Caller(
+        pool, Tei(), Suspects(pool, LoneTrials(), clock, metrics), clock, metrics, timeout_max_s=1, attempts_max=3
+    )
+    found = []
+    for _ in range(batches):
+        found += await caller.answer(texts(*map(str, range(32))), Slot(upstream, 32, 32, was_busy=True))
+    return found
+
+
+@pytest.fixture
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def at_once(_seconds: float) -> None: ...
+
+    monkeypatch.setattr(attempts, "pause", at_once)
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize("status", [500, 424, 503])
+async def test_a_failing_upstream_gets_little_more_than_what_was_asked(status: int) -> None:
+    """With three tries and then halves of halves it would get eight times that: just when it can do least."""
+    upstream = Failing(status)
+
+    told = await outcomes(upstream, 100)
+
+    assert upstream.sent <= 32 * (100 * (1 + RETRY_SHARE) + RETRIES_KEPT_MAX)
+    assert {"upstream_unavailable"} >= {decode_reply(each.frame)[0].fault for each in told} - {""}
+
+
+async def test_what_an_upstream_refuses_is_not_called_again_and_may_wait() -> None:
+    upstream = Failing(429)
+
+    told = await outcomes(upstream, 1)
+
+    assert 32 == upstream.sent
+    assert {("upstream_overloaded", True)} == {(decode_reply(each.frame)[0].fault, each.may_wait) for each in told}
+    assert 16 == upstream.congestion.inputs_max
+
+
+@pytest.mark.usefixtures("no_pauses")
+@pytest.mark.parametrize(("patience_s", "may_wait", "calls"), [(10.0, True, 1), (0.0, False, 3)])
+async def test_jobs_that_reached_no_upstream_may_wait_while_there_is_patience(
+    patience_s: float,
+    may_wait: bool,  # noqa: FBT001
+    calls: int,
+) -> None:
+    upstream = Failing(None)
+
+    told = await outcomes(upstream, 1, patience_s=patience_s)
+
+    assert 32 * calls == upstream.sent
+    assert {("upstream_unavailable", may_wait)} == {(decode_reply(each.frame)[0].fault, each.may_wait) for each in told}
+
+
+@pytest.mark.usefixtures("no_pauses")
+async def test_one_guilty_input_in_each_batch_costs_its_neighbours_nothing() -> None:
+    """Halves that succeed show that the upstream is well: they are paid back."""
+    guilty = Refusing("7", 424)
+    clock, pool, metrics = RedisClock(), Pool([guilty]), Metrics()
+    clock.sync(0)
+    caller = Caller(
+        pool, Tei(), Suspects(pool, LoneTrials(), clock, metrics), clock, metrics, timeout_max_s=1, attempts_max=3
+    )
+    for _ in range(50):
+        told = await caller.answer(texts(*map(str, range(32))), Slot(guilty, 32, 32, was_busy=True))
+        statuses = [decode_reply(each.frame)[0].status for each in told]
+        assert [424 if place == 7 else 200 for place in range(32)] == statuses
 
 
 # Counts beside the calls.

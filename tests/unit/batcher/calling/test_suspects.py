@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from autobatch_batcher.calling import suspects
 from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
@@ -142,3 +143,75 @@ async def test_who_is_hung_up_on_while_it_is_away_is_no_suspect() -> None:
 
     assert ["upstream_unavailable"] * 2 == await upstream.answers(texts("ab"), trials)
     assert [["a", "b"]] * 3 == upstream.calls
+
+
+class Slow(Mortal):
+    """Each of its calls takes 0.6 s, on a clock that only calls move."""
+
+    def __init__(self, hangs_up: Callable[[list[str]], bool]) -> None:
+        super().__init__(hangs_up)
+        self.clock = StoppedClock()
+        self.told: list[tuple[int, list[str]]] = []
+
+    async def call(self, post: Post, timeout_s: float) -> Answer:
+        self.clock.time_ms += 600
+        return await super().call(post, timeout_s)
+
+    async def tell(self, outcomes: list[JobOutcome]) -> None:
+        self.told.append((self.clock.time_ms, [outcome.job for outcome in outcomes]))
+
+    async def finds(self, jobs: list[Job]) -> list[JobOutcome]:
+        pool, metrics = Pool([self]), Metrics()
+        caller = Caller(
+            pool,
+            Tei(),
+            Suspects(pool, LoneTrials(), self.clock, metrics),
+            self.clock,
+            metrics,
+            timeout_max_s=1,
+            attempts_max=3,
+        )
+        return await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True), early=self.tell)
+
+
+class StoppedClock(RedisClock):
+    def __init__(self) -> None:
+        super().__init__()
+        self.time_ms = 0
+
+    def now_ms(self) -> int:
+        return self.time_ms
+
+
+def hurried(count: int) -> list[Job]:
+    return [
+        make_job(str(place), body=json.dumps([str(place)]).encode(), longest=1, deadline=30_000)
+        for place in range(count)
+    ]
+
+
+async def test_innocents_are_answered_when_they_are_computed_and_not_when_the_last_is() -> None:
+    cuts = iter([True])
+    upstream = Slow(lambda _inputs: next(cuts, False))
+    await upstream.finds(hurried(8))
+
+    assert [600 * number for number in range(2, 10)] == [time_ms for time_ms, _ in upstream.told]
+    assert [f"w.{place}" for place in range(8)] == [job for _, jobs in upstream.told for job in jobs]
+
+
+async def test_no_innocent_is_late_after_a_death_with_64_slow_calls() -> None:
+    """One by one they would take 38 s of the 30 that they have."""
+    cuts = iter([True])
+    upstream = Slow(lambda _inputs: next(cuts, False))
+    outcomes = await upstream.finds(hurried(64))
+
+    assert [] == [outcome for outcome in outcomes if outcome.is_failure]
+    assert upstream.clock.time_ms < 20_000
+
+
+async def test_the_guilty_one_is_found_in_a_group_and_given_up_alone() -> None:
+    upstream = Slow(lambda inputs: "40" in inputs)
+    outcomes = await upstream.finds(hurried(64))
+
+    assert ["w.40"] == [outcome.job for outcome in outcomes if outcome.is_failure]
+    assert upstream.clock.time_ms < 30_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, Verdict, by_status, fault, retry_pause_s
+from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, Verdict, by_status, fault, is_refusal, retry_pause_s
 from autobatch_shared.contract.errors import (
     AutobatchError,
     UpstreamError,
@@ -45,8 +45,9 @@ TABLE: dict[int, tuple[tuple[Verdict, Verdict, Verdict], tuple[Verdict, Verdict,
     # an outage, or an input on which the model fails: only what stays may be an input's fault
     424: ((RETRY, RETRY, RETRY), (PASS_ON, SPLIT, PASS_ON)),
     500: ((RETRY, RETRY, RETRY), (PASS_ON, SPLIT, PASS_ON)),
+    # no attempt: its jobs wait
+    429: ((GIVE_UP, GIVE_UP, GIVE_UP), (GIVE_UP, GIVE_UP, GIVE_UP)),
     # an outage: never split, for that would multiply the calls to an upstream that cannot take one
-    429: ((RETRY, RETRY, RETRY), (GIVE_UP, GIVE_UP, GIVE_UP)),
     501: ((RETRY, RETRY, RETRY), (GIVE_UP, GIVE_UP, GIVE_UP)),
     502: ((RETRY, RETRY, RETRY), (GIVE_UP, GIVE_UP, GIVE_UP)),
     503: ((RETRY, RETRY, RETRY), (GIVE_UP, GIVE_UP, GIVE_UP)),
@@ -107,6 +108,21 @@ def test_a_fault_says_whose_it_was(status: int, expected: type[AutobatchError]) 
 
 def test_every_fault_is_the_upstreams() -> None:
     assert [status for status in range(100, 600) if not isinstance(fault(status), UpstreamError)] == []
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "is_refused"),
+    [
+        (429, None, True),
+        (429, "3", True),
+        (503, "3", True),
+        (503, None, False),
+        (503, "soon", False),
+        (500, "3", False),
+    ],
+)
+def test_a_refusal_is_an_answer_that_says_not_now(status: int, retry_after: str | None, is_refused: bool) -> None:  # noqa: FBT001
+    assert is_refused is is_refusal(status, retry_after)
 
 
 def test_an_overload_is_told_in_teis_words() -> None:

@@ -3,7 +3,15 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MAX_S, PAUSE_MIN_S, Breaker
+from autobatch_batcher.upstreams.breaker import (
+    ALONE_PAUSE_MAX_S,
+    ALONE_PAUSE_MIN_S,
+    FAILURES_MAX,
+    LATE_MAX,
+    PAUSE_MAX_S,
+    PAUSE_MIN_S,
+    Breaker,
+)
 
 NOW_S = 100.0
 
@@ -125,3 +133,58 @@ def test_calls_that_were_in_flight_when_it_opened_do_not_make_the_pause_longer()
         breaker.failed(NOW_S)
 
     assert breaker.may_try(NOW_S + PAUSE_MIN_S)
+
+
+def test_an_only_upstream_is_tried_often() -> None:
+    """Everything waits for it; and a trial is one job."""
+    breaker, now_s, pauses_s = failed_in_a_row(5), NOW_S, []
+    for _ in range(6):
+        pause_s = breaker.trial_s(is_alone=True) - now_s
+        now_s += pause_s
+        assert breaker.may_try(now_s, is_alone=True)
+        assert not breaker.may_try(now_s)
+        breaker.called()
+        breaker.failed(now_s)
+        pauses_s.append(round(pause_s, 6))
+
+    assert [ALONE_PAUSE_MIN_S, 0.2, 0.4, 0.8, ALONE_PAUSE_MAX_S, ALONE_PAUSE_MAX_S] == pauses_s
+
+
+def test_one_that_can_be_reached_again_is_tried_at_once() -> None:
+    breaker = failed_in_a_row(5)
+    breaker.reached()
+
+    assert breaker.may_try(NOW_S)
+
+
+def test_it_knows_since_when_it_only_fails() -> None:
+    breaker = Breaker()
+    assert breaker.failing_since_s is None
+    breaker.failed(NOW_S)
+    breaker.failed(NOW_S + 9)
+    assert breaker.failing_since_s == NOW_S
+    breaker.succeeded()
+    assert breaker.failing_since_s is None
+
+
+def test_late_calls_in_a_row_open_it_and_an_answer_closes_it() -> None:
+    breaker = Breaker()
+    for _ in range(LATE_MAX):
+        assert breaker.is_closed
+        breaker.late(NOW_S)
+
+    assert not breaker.is_closed
+    assert not breaker.may_try(NOW_S)
+    breaker.succeeded()
+    assert breaker.is_closed
+
+
+def test_a_late_trial_is_one_that_failed() -> None:
+    """However impatient its client was."""
+    breaker = failed_in_a_row(5)
+    breaker.called()
+    breaker.late(NOW_S + 1)
+    breaker.learnt_nothing()
+
+    assert not breaker.may_try(NOW_S + 2.9)
+    assert breaker.may_try(NOW_S + 3)

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.tuning import FRESH_S, NO_CALL_SEEN, RECENT_CALLS_MAX, RecentCalls
+from autobatch_batcher.upstreams.tuning import (
+    FRESH_S,
+    LATE_CALLS_MIN,
+    LATE_MIN_S,
+    LATE_TIMES,
+    NO_CALL_SEEN,
+    RECENT_CALLS_MAX,
+    RecentCalls,
+)
 
 FIXED_UNITS = 100.0
 PER_UNIT_S = 0.001
@@ -70,3 +78,22 @@ def test_the_estimate_is_no_more_than_any_recent_call_of_that_size_took(
     assert least.ms(units) <= 1000 * min(seconds for _, seconds in calls[-RECENT_CALLS_MAX:]) + 1e-9
     for size, seconds in calls[-RECENT_CALLS_MAX:]:
         assert least.ms(size) <= 1000 * seconds * (1 + 1e-9)
+
+
+def test_a_call_is_late_after_three_times_what_the_slowest_took_for_its_size() -> None:
+    calls = recent(*[(900, cost_s(900))] * RECENT_CALLS_MAX)
+
+    assert pytest.approx(LATE_TIMES * cost_s(900)) == calls.late_after_s(900)
+    assert pytest.approx(LATE_TIMES * cost_s(9_000)) == calls.late_after_s(9_000)
+
+
+def test_no_call_is_late_within_a_pause_of_a_process() -> None:
+    assert LATE_MIN_S == recent(*[(100, 0.001)] * RECENT_CALLS_MAX).late_after_s(100)
+
+
+def test_before_a_few_calls_and_of_unknown_lengths_none_is_late() -> None:
+    few = recent(*[(100, 0.1)] * (LATE_CALLS_MIN - 1))
+    enough = recent(*[(100, 0.1)] * LATE_CALLS_MIN)
+
+    assert [None, None] == [few.late_after_s(100), enough.late_after_s(0)]
+    assert enough.late_after_s(100) is not None

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autobatch_batcher.upstreams.breaker import ALONE_PAUSE_MIN_S
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from tests.unit.upstreams import make_upstream, open_breaker
@@ -111,7 +112,7 @@ def test_a_job_that_is_larger_than_the_share_goes_when_nothing_else_is_in_flight
     assert (a, None) == (free, pool.free(NOW_S, 32))
 
 
-def test_workers_hear_how_large_a_job_of_our_share_may_be() -> None:
+async def test_workers_hear_how_large_a_job_of_our_share_may_be() -> None:
     a, b = make_upstream("a", in_flight_inputs_max=64), make_upstream("b")
 
     assert [16, 32] == [status.batch_inputs_max for status in shared_by(4, a, b).statuses()]
@@ -286,6 +287,54 @@ def test_a_retry_stays_where_no_other_is_good_and_has_room() -> None:
 
     assert Pool([here, ill, out, taken, small]).other_than(slot, 9) is here
     assert Pool([here, ill, out, taken, small]).other_than(slot, 8) is small
+
+
+def test_while_the_only_one_is_out_nothing_is_called_but_its_trials() -> None:
+    out = make_upstream("out")
+    open_breaker(out, NOW_S)
+    pool = Pool([out], patience_s=10)
+
+    assert pool.free(NOW_S) is None
+    assert pool.next_free_s(NOW_S) == NOW_S + ALONE_PAUSE_MIN_S
+    assert pool.free(NOW_S + ALONE_PAUSE_MIN_S) is out
+    trial = call(out)
+    assert pool.free(NOW_S + ALONE_PAUSE_MIN_S) is None
+    trial.release()
+    assert 1 == pool.limits_now(out).inputs_max  # more jobs need not fail with it
+
+
+def test_one_that_cannot_be_reached_is_looked_for_and_not_called() -> None:
+    down = make_upstream("down", is_healthy=False)
+    down.down_since_s = NOW_S
+    pool = Pool([down], patience_s=10)
+
+    assert pool.may_wait(NOW_S + 9.9)
+    assert pool.free(NOW_S + 9.9) is None
+
+
+def test_when_jobs_have_waited_long_enough_they_are_taken_and_refused() -> None:
+    out = make_upstream("out")
+    open_breaker(out, NOW_S)
+    out.breaker.called()
+    pool = Pool([out], patience_s=10)
+
+    assert not pool.may_wait(NOW_S + 10)
+    assert pool.free(NOW_S + 10) is out
+    assert not pool.may_call(out, NOW_S + 10)
+
+
+def test_jobs_wait_for_no_replica_while_another_one_is_well() -> None:
+    down = make_upstream("down", is_healthy=False)
+    down.down_since_s = NOW_S
+
+    assert not Pool([down, make_upstream("well")], patience_s=10).may_wait(NOW_S)
+
+
+def test_a_server_without_a_health_route_is_called() -> None:
+    """It answers 404 there, which is no outage."""
+    nameless = make_upstream("nameless", is_healthy=False)
+
+    assert Pool([nameless], patience_s=10).free(NOW_S) is nameless
 
 
 @given(

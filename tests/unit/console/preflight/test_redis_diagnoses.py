@@ -18,7 +18,7 @@ def seen(**changed: object) -> RedisSeen:
     ("server", "version", "name"), [("redis", "7.0.0", "Redis 7.0.0"), ("valkey", "9.1.2", "Valkey 9.1.2")]
 )
 def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: str) -> None:
-    (diagnosis,) = judge_redis(PLACE, "autobatch", seen(server=server, version=version))
+    (diagnosis,) = judge_redis(PLACE, "{autobatch}:", seen(server=server, version=version))
     assert (diagnosis.state, str(diagnosis)) == ("right", f"REDIS_URL: {name} answers at queue:6379")
 
 
@@ -59,7 +59,7 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
 def test_what_is_wrong_is_said_with_what_to_change(
     changed: dict[str, object], state: str, said: str, advice: str
 ) -> None:
-    (diagnosis,) = judge_redis(PLACE, "ns", seen(**changed))
+    (diagnosis,) = judge_redis(PLACE, "{ns}:", seen(**changed))
     assert diagnosis.state == state
     assert diagnosis.setting == "REDIS_URL"
     assert said in diagnosis.what
@@ -70,12 +70,12 @@ def test_what_is_wrong_is_said_with_what_to_change(
     ("limit", "policy"), [(0, "allkeys-lru"), (1 << 30, "noeviction"), (None, "")], ids=["no limit", "kept", "unknown"]
 )
 def test_a_policy_that_evicts_nothing_is_right(limit: int | None, policy: str) -> None:
-    (diagnosis,) = judge_redis(PLACE, "ns", seen(memory_max_bytes=limit, eviction_policy=policy))
+    (diagnosis,) = judge_redis(PLACE, "{ns}:", seen(memory_max_bytes=limit, eviction_policy=policy))
     assert diagnosis.state == "right"
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    found = judge_redis(PLACE, "ns", seen(version="6.0.1", role="replica", refused=("get",)))
+    found = judge_redis(PLACE, "{ns}:", seen(version="6.0.1", role="replica", refused=("get",)))
     assert len(found) == 3
 
 

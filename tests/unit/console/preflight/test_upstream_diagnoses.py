@@ -138,10 +138,10 @@ def test_a_name_that_cannot_be_resolved_is_wrong_unless_another_replica_is_right
         (tei("http://b", dimension=4), "dimension 4 and not 3"),
     ],
 )
-def test_replicas_of_two_models_are_wrong(other: UpstreamSeen, difference: str) -> None:
+def test_replicas_of_two_models_are_named_and_prevent_no_start(other: UpstreamSeen, difference: str) -> None:
     *_, diagnosis = judge_upstreams([tei(), other])
     assert (diagnosis.state, diagnosis.what) == (
-        "wrong",
+        "risky",
         f"http://b serves another model than {URL}: {difference}",
     )
 

@@ -1,24 +1,27 @@
 """What `autobatch up` prints when everything works."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from autobatch_console.supervising.first_vector import Offering
 from autobatch_console.up.parts import Part, Ready
 from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
 
 KEY = "hunter2"
+SERVED = Offering("bge-m3", "embedding", 1024, 32, 2048, 8192)
 BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:9100")
 
 
-def told(capsys: pytest.CaptureFixture[str], **settings: Any) -> str:
+def told(capsys: pytest.CaptureFixture[str], origins: Sequence[str] = (), **settings: Any) -> str:
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
-    report = ProgressReport(UpSettings.model_construct(**values))
-    report.ready((BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
+    report = ProgressReport(UpSettings.model_construct(**values), origins)
+    report.ready(SERVED, (BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
     return capsys.readouterr().out
 
 
@@ -51,3 +54,15 @@ def test_an_open_door_is_said(capsys: pytest.CaptureFixture[str], host: str) -> 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_on_this_machine_only_no_door_is_open(capsys: pytest.CaptureFixture[str], host: str) -> None:
     assert "open " not in told(capsys, host=host)
+
+
+def test_what_is_served_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "  serves   bge-m3, 1024 dimensions, 32 inputs a call, 2048 a request, 8192 tokens an input\n"
+    assert line in told(capsys)
+
+
+def test_where_settings_came_from_is_one_line_if_any_is_not_as_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "  set      PORT=3001 (flag), NAMESPACE=x (.env)\n" in told(
+        capsys, ("PORT=3001 (flag)", "NAMESPACE=x (.env)")
+    )
+    assert "  set  " not in told(capsys)

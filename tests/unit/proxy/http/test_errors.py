@@ -17,13 +17,16 @@ EXPECTED = {
     "NotJson": (400, "Validation"),
     "EmptyInput": (400, "Empty"),
     "ForeignTokenIds": (400, "Validation"),
+    "UnknownModel": (404, "NotFound"),
     "WrongContentType": (415, "Validation"),
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),
     "QueueUnavailable": (503, "Unhealthy"),
     "QueueOutOfMemory": (503, "Unhealthy"),
+    "NoBatcher": (503, "Unhealthy"),
     "UpstreamError": (500, "Backend"),
     "UpstreamUnavailable": (503, "Unhealthy"),
+    "UpstreamChanged": (503, "Unhealthy"),
     "UpstreamBroken": (503, "Unhealthy"),
     "UpstreamOverloaded": (429, "Overloaded"),
     "UpstreamTimeout": (504, "Backend"),
@@ -33,7 +36,7 @@ EXPECTED = {
     "FrameOfAnotherVersion": (502, "Backend"),
 }
 CLASSES = {name: cls for name, cls in vars(errors).items() if isinstance(cls, type) and issubclass(cls, AutobatchError)}
-TEI_TYPES = {"Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty"}
+TEI_TYPES = {"Unhealthy", "Backend", "Overloaded", "Validation", "Tokenizer", "Empty", "NotFound"}
 
 
 def test_every_error_of_the_tree_is_expected_here() -> None:

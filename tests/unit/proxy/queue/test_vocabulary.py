@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from autobatch_proxy.queue.client import Reply
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.vocabulary import VocabularyClient
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.contract.frames import ReplyHeader
+from autobatch_shared.contract.models import ServedModel
 
 
 class UpstreamOfAHundredIds:
@@ -41,8 +42,8 @@ class Checks:
     """The client before that upstream."""
 
     def __init__(self, upstream: UpstreamOfAHundredIds, size: int | None = None) -> None:
-        self.fleet = SimpleNamespace(identity="m")
-        watcher: Any = SimpleNamespace(fleet=self.fleet)
+        watcher: Any = SimpleNamespace(model=ServedModel("0000000a", "m", "{}"))
+        self.watcher = watcher
         self._client = VocabularyClient(upstream, size, watcher)
 
     async def check(self, largest_id: int) -> None:
@@ -69,7 +70,7 @@ async def test_another_model_has_other_ids() -> None:
     upstream = UpstreamOfAHundredIds()
     checks = Checks(upstream)
     await checks.check(9)
-    checks.fleet.identity = "n"
+    checks.watcher.model = ServedModel("0000000b", "n", "{}")
 
     await checks.check(9)
 

@@ -5,7 +5,14 @@ import re
 import pytest
 
 from autobatch_shared.contract import errors
-from autobatch_shared.contract.errors import FAULTS, AutobatchError, InvalidRequest, MalformedFrame, QueueFull
+from autobatch_shared.contract.errors import (
+    FAULTS,
+    AutobatchError,
+    FrameOfAnotherVersion,
+    InvalidRequest,
+    NoBatcher,
+    QueueFull,
+)
 
 
 def tree(root: type[AutobatchError]) -> list[type[AutobatchError]]:
@@ -15,9 +22,9 @@ def tree(root: type[AutobatchError]) -> list[type[AutobatchError]]:
 
 
 TREE = tree(AutobatchError)
-# None of them travels: a request's own are said before anything is pushed, but for that which an upstream's dialect says; the
-# last are about the frame that would carry them.
-NEVER_SENT = {*tree(InvalidRequest), *tree(MalformedFrame)} - {InvalidRequest}
+# None of them travels: a request's own are said before anything is pushed, but for that which an upstream's dialect says; a
+# job of another version is answered in its version; and without a batcher there is no sender.
+NEVER_SENT = {*tree(InvalidRequest), FrameOfAnotherVersion, NoBatcher} - {InvalidRequest}
 
 
 def test_the_drawn_tree_is_the_tree() -> None:

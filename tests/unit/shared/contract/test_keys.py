@@ -12,11 +12,13 @@ PLAIN = (
     "jobs",
     "bulk",
     "retry",
+    "bell",
     "waiting",
     "waiting_bulk",
     "gone",
     "leases",
     "batchers",
+    "model",
     "trial",
     "dead",
     "epoch",
@@ -55,13 +57,14 @@ def test_keys_are_the_documented_ones() -> None:
     assert named.jobs == "{autobatch}:jobs"
     assert named.claimed("b1") == "{autobatch}:claimed:b1"
     assert named.reply("w1.7") == "{autobatch}:reply:w1.7"
+    assert named.of_version(3) == "{autobatch}:jobs:v3"
     assert named.inbox("w1") == "{autobatch}:inbox:w1"
     assert named.cached("0f") == "{autobatch}:cache:0f"
 
 
 def test_the_table_has_every_key() -> None:
-    """The mark of one departed client is a `gone` with its job behind it."""
+    """The mark of one departed client is a `gone` with its job behind it, and a version follows `jobs:v`."""
     documented = set(re.findall(r"^\| `([a-z:]+)", keys.__doc__ or "", re.MULTILINE))
     named = {key.partition(":")[2] for key in every_key("n", "")}
 
-    assert named | {"gone:"} == documented
+    assert named | {"gone:", "jobs:v"} == documented

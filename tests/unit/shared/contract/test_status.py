@@ -1,7 +1,6 @@
 """What batchers tell of themselves: only what is fresh and theirs is believed."""
 
 import json
-from typing import Any
 
 import msgspec
 import pytest
@@ -61,8 +60,18 @@ def test_a_batcher_of_version_1_answers_none_of_our_frames() -> None:
     assert fleet(ours, old_report(NOW_MS - FRESH_MS)).answers_our_frames
 
 
-def test_a_batcher_of_a_later_version_answers_for_itself() -> None:
-    assert fleet(encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION + 1))).answers_our_frames
+def test_a_batcher_of_a_later_version_leaves_our_frames_to_ours() -> None:
+    """So one of ours has to be there; where none is, they would wait for ever."""
+    ours, later = (encode(BatcherStatus(NOW_MS, 0, [upstream()], frame_version=VERSION + more)) for more in (0, 1))
+
+    assert fleet(ours, later).answers_our_frames
+    assert not fleet(later).answers_our_frames
+    assert (0, VERSION + 1) == (fleet(ours, later).other_version, fleet(later).other_version)
+
+
+def test_a_fleet_knows_when_it_last_reported() -> None:
+    assert fleet().reported_ms_ago is None
+    assert fleet(report(upstream(), at=NOW_MS - 700), report(upstream(), at=NOW_MS - 900)).reported_ms_ago == 700
 
 
 FOREIGN = [
@@ -156,36 +165,16 @@ def test_the_card_is_a_healthy_upstreams_if_any_is(reports: list[bytes], expecte
     assert fleet(*reports).card == expected
 
 
-@pytest.mark.parametrize(
-    ("cards", "is_known"),
-    [([], False), ([CARD], True), ([CARD, CARD], True), ([CARD, OLD], False), ([CARD, NO_CARD], False)],
-)
-def test_there_is_an_identity_only_where_all_upstreams_agree(cards: list[Card], *, is_known: bool) -> None:
-    """Better no cache than another model's vector."""
-    found = fleet(*(report(upstream(card=card)) for card in cards))
+def test_what_is_excluded_bounds_nothing_and_describes_nothing() -> None:
+    """It is not called: a smaller limit of its would only make the others' calls smaller."""
+    excluded = msgspec.structs.replace(
+        upstream(batch_inputs_max=1, card=OLD, is_healthy=False), request_bytes_max=1, reason="another model"
+    )
 
-    assert (found.identity is not None) is is_known
+    found = fleet(report(excluded, upstream(card=CARD)), report(excluded))
 
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"model": "other"},
-        {"revision": "f00"},
-        {"dtype": "float16"},
-        {"kind": "sparse"},
-        {"pooling": "cls"},
-        {"dimension": 3},
-        {"input_tokens_max": 7},
-        {"cuts_inputs": True},
-        {"details": "{}"},
-    ],
-)
-def test_whatever_decides_a_vector_is_in_the_identity(changed: dict[str, Any]) -> None:
-    assert changed.keys() <= set(Identity.__struct_fields__)
-    other = Card(identity=msgspec.structs.replace(Identity("m"), **changed))
-    assert fleet(report(upstream(card=other))).identity != fleet(report(upstream(card=CARD))).identity
-    assert fleet(report(upstream(card=other), upstream(card=CARD))).identity is None
+    assert (found.batch_inputs_max, found.request_bytes_max, found.card) == (32, UNKNOWN_BYTES_MAX, CARD)
+    assert found.reasons == ["another model"]
 
 
 def test_what_an_upstream_is_sent_at_most_is_what_each_takes() -> None:

@@ -7,7 +7,14 @@ from autobatch_shared.redis.address import Address
 
 
 class MasterFinder(Protocol):
-    """Knows where the server may be that takes the writes; whether one is, `master.py` asks it."""
+    """Knows where the server may be that takes the writes; whether one is, `master.py` asks it.
+
+    Attributes:
+        look_every_s: Seconds between looks while all goes well; None where a server says so itself as soon as it is not
+            the master any more.
+    """
+
+    look_every_s: float | None
 
     @classmethod
     def from_url(cls, url: str) -> "MasterFinder":
@@ -27,4 +34,8 @@ class MasterFinder(Protocol):
         Raises:
             QueueUnavailable: None of those who know it answers.
         """
+        ...
+
+    async def close(self) -> None:
+        """Drop connections of its own; another look opens them again."""
         ...

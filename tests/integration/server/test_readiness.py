@@ -3,7 +3,7 @@
 import aiohttp
 from pydantic import SecretStr
 
-from autobatch_proxy.http.readiness import Readiness
+from autobatch_proxy.http.worker_readiness import Readiness
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house
 from tests.support.processes import free_port

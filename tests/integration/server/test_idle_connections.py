@@ -19,7 +19,7 @@ GET = request(start=b"GET / HTTP/1.1", is_json=False, length=False)
 
 
 @dataclass
-class Server:
+class IdleServer:
     """A server that answers when it may."""
 
     runner: Runner
@@ -33,7 +33,7 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(keepalive_s: float = 75) -> AsyncIterator[Server]:
+async def serving(keepalive_s: float = 75) -> AsyncIterator[IdleServer]:
     async def handle(_request: web.Request) -> web.Response:
         server.asked.set()
         await server.may_answer.wait()
@@ -41,7 +41,7 @@ async def serving(keepalive_s: float = 75) -> AsyncIterator[Server]:
 
     app = web.Application()
     app.router.add_get("/", handle)
-    server = Server(Runner(app, keepalive_timeout=keepalive_s, access_log=None))
+    server = IdleServer(Runner(app, keepalive_timeout=keepalive_s, access_log=None))
     await server.runner.setup()
     await web.TCPSite(server.runner, "127.0.0.1", 0).start()
     server.port = server.runner.addresses[0][1]
@@ -66,7 +66,7 @@ async def test_a_connection_in_use_is_never_closed() -> None:
             assert answered is not None
             (connection,) = server.runner.connections
             # As if there were so much time between two looks, and each request came just after one.
-            connection.idle_since_s = start_s + look * PATIENCE_S / 4
+            connection._next_keepalive_close_time = start_s + look * PATIENCE_S / 4 + connection.keepalive_timeout
             idle.close_old(start_s + (look + 1) * PATIENCE_S / 4)
         assert server.runner.connections == [connection]
 

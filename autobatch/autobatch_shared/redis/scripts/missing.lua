@@ -1,0 +1,44 @@
+-- Find the jobs that Redis does not have any more: they wait nowhere, no batcher has them, and they have no reply.
+-- KEYS  1 jobs, 2 jobs:bulk, 3 retry, 4 jobs of our version that others left to us, 5 leases, 6 claimed: (with `<batcher>`
+--       behind it), 7 reply: (with `<job>` behind it)
+-- ARGV  1 most elements that are read at once; the ids
+-- Returns the ids that are missing.
+local piece = tonumber(ARGV[1])
+local batchers = redis.call('ZRANGE', KEYS[5], 0, -1)
+local missing, count = {}, 0
+
+local function is_held(id)
+  if redis.call('EXISTS', KEYS[7] .. id) == 1 then return true end
+  for _, batcher in ipairs(batchers) do
+    if redis.call('HEXISTS', KEYS[6] .. batcher, id) == 1 then return true end
+  end
+  return false
+end
+
+for i = 2, #ARGV do
+  if not is_held(ARGV[i]) then
+    missing[ARGV[i]] = true
+    count = count + 1
+  end
+end
+for list = 1, 4 do
+  local from = 0
+  while count > 0 do
+    local frames = redis.call('LRANGE', KEYS[list], from, from + piece - 1)
+    for _, frame in ipairs(frames) do
+      local id = string.match(frame, '"id":"([%w.]+)"')
+      if id and missing[id] then
+        missing[id] = nil
+        count = count - 1
+      end
+    end
+    if #frames < piece then break end
+    from = from + piece
+  end
+end
+
+local result = {}
+for i = 2, #ARGV do
+  if missing[ARGV[i]] then result[#result + 1] = ARGV[i] end
+end
+return result

@@ -1,0 +1,79 @@
+"""Whether an upstream serves the namespace's model, and for which model it counts. Pure; the clock is passed in.
+
+1. An upstream that serves another model is excluded: it is not called, and its reason is shown.
+2. What an upstream serves has to be learnt before it is used, and again once it is doubted.
+3. One that is down counts for the model that it served for a while, and one that was never seen for the namespace's: so
+   a crash does not hand the namespace to a neighbour with another model.
+"""
+
+from autobatch_shared.contract.models import ServedModel, differences
+
+COUNT_S = 30.0
+NO_RECORD = "the namespace's model is not known yet"
+NOT_LEARNT = "it has not said yet what it serves"
+
+
+class Standing:
+    """Of one upstream.
+
+    Attributes:
+        served: What it serves; None while that is unknown or doubted.
+        fingerprint: Of what it serves; empty while that is unknown.
+        reason: Why it is excluded; empty while it may be called.
+        is_tried: Whether it was asked what it serves, with or without success.
+
+    Args:
+        count_s: Seconds after it was last well that it still counts for its model.
+    """
+
+    def __init__(self, count_s: float = COUNT_S) -> None:
+        self.served: ServedModel | None = None
+        self.fingerprint = ""
+        self.reason = ""
+        self.is_tried = False
+        self._count_s = count_s
+        self._wanted: ServedModel | None = None
+        self._last_served: ServedModel | None = None
+        self._seen_s: float | None = None
+
+    def wait_for_record(self) -> None:
+        """Exclude it until the namespace's model is known."""
+        self.reason = NO_RECORD
+
+    def follow(self, wanted: ServedModel) -> None:
+        """Take note of the namespace's model."""
+        self._wanted = wanted
+        self._judge()
+
+    def learnt(self, served: ServedModel) -> None:
+        """Take note of what it serves."""
+        self.served = self._last_served = served
+        self.fingerprint = served.fingerprint
+        self._judge()
+
+    def doubt(self) -> None:
+        """Exclude it until it has said again what it serves."""
+        self.served, self.fingerprint = None, ""
+        self.reason = NOT_LEARNT
+
+    def was_well(self, at_s: float) -> None:
+        """Take note that it worked at this time."""
+        self._seen_s = at_s if self._seen_s is None else max(self._seen_s, at_s)
+
+    def counts_for(self, now_s: float) -> str:
+        """Return the fingerprint of the model that it keeps in use; empty for none."""
+        if self._seen_s is None:
+            self._seen_s = now_s
+        kept = self._last_served or self._wanted
+        return kept.fingerprint if kept is not None and now_s - self._seen_s < self._count_s else ""
+
+    def _judge(self) -> None:
+        if self._wanted is None:
+            return
+        if self.served is None:
+            self.reason = NOT_LEARNT
+        elif self.served.fingerprint == self._wanted.fingerprint:
+            self.reason = ""
+        else:
+            differing = differences(self.served, self._wanted)
+            self.reason = f"it serves {self.served.shown} and not {self._wanted.shown}: {differing}"

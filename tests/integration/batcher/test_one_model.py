@@ -1,0 +1,189 @@
+"""One model behind one name: whatever changes behind it, no answer has rows of two, and none is of another model."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from redis.asyncio import Redis
+
+from autobatch_shared.contract.keys import Keys
+from tests.support.fake_upstream import FakeUpstream, vector
+from tests.support.house import House, ready_house
+from tests.support.waiting import wait_until
+
+OTHER_MODEL = {"model_id": "other", "max_client_batch_size": 32, "max_concurrent_requests": 512}
+TEXTS = [f"text {number}" for number in range(100)]
+
+
+def short_rows(texts: list[str]) -> bytes:
+    """The rows of another model."""
+    return orjson.dumps([[0.25, float(len(text))] for text in texts])
+
+
+def become_another(upstream: FakeUpstream) -> None:
+    upstream.info, upstream.rows = OTHER_MODEL, short_rows
+
+
+@pytest.fixture
+async def other() -> AsyncIterator[FakeUpstream]:
+    """A second upstream."""
+    started = FakeUpstream()
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def model_of(house: House) -> str | None:
+    return (await house.post("/embed", {"inputs": "which model?"})).headers.get("x-model")
+
+
+async def excluded(house: House) -> list[str]:
+    said = (await house.get("/health")).body
+    reasons: list[str] = orjson.loads(said).get("upstreams_excluded", []) if said else []
+    return reasons
+
+
+async def test_an_upstream_of_another_model_is_not_called(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    """The first one named is the namespace's."""
+    become_another(other)
+    async with ready_house(redis_url, f"{upstream.url},{other.url}") as house:
+        assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+        assert (200, [vector(text) for text in TEXTS]) == await house.embed(TEXTS)
+        await wait_until(lambda: excluded(house))
+        (reason,) = await excluded(house)
+    assert other.calls == []
+    assert "it serves other" in reason
+    assert "not fake" in reason
+    assert "dimension 2 and not 384" in reason
+
+
+async def test_so_it_is_where_only_the_length_of_its_rows_says_so(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    upstream.info = other.info = None
+    other.rows = short_rows
+    async with ready_house(redis_url, f"{upstream.url},{other.url}") as house:
+        assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+    assert other.calls == []
+
+
+async def test_two_deployments_of_one_namespace_do_not_mix(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    become_another(other)
+    async with ready_house(redis_url, upstream.url) as house:
+        await house.add_batcher(other.url)
+        await wait_until(lambda: excluded(house))
+        assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+    assert other.calls == []
+
+
+async def test_one_that_becomes_another_model_is_excluded_before_an_answer_of_it_is_used(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    async with ready_house(redis_url, f"{upstream.url},{other.url}") as house:
+        await wait_until(lambda: other.info_asked)
+        await other.stop()
+        become_another(other)
+        await other.start()
+        for _ in range(10):
+            assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+        await wait_until(lambda: excluded(house))
+
+
+async def test_an_upstream_that_changes_without_an_outage_is_known_by_its_rows(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        before = await house.post("/embed", {"inputs": "one"})
+        upstream.rows = short_rows  # behind a connection that stays open, as behind a balancer
+        after = await house.post("/embed", {"inputs": "one"})
+
+    assert (before.json, after.json) == ([vector("one")], [[0.25, 3.0]])
+    assert before.headers["x-model-fingerprint"] != after.headers["x-model-fingerprint"]
+
+
+async def test_the_namespace_moves_once_the_whole_fleet_has_changed(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    urls = f"{upstream.url},{other.url}"
+    async with ready_house(redis_url, urls) as house:
+        await house.add_batcher(urls)
+        await wait_until(lambda: other.info_asked > 1)
+        fingerprints = []
+
+        async def ask_on() -> None:
+            while True:
+                answer = await house.post("/embed", {"inputs": TEXTS})
+                assert answer.status == 200
+                assert len({len(row) for row in answer.json}) == 1
+                fingerprints.append(answer.headers["x-model-fingerprint"])
+
+        asking = asyncio.create_task(ask_on())
+        await wait_until(lambda: len(fingerprints) > 3)
+        for each in (upstream, other):
+            become_another(each)
+            await wait_until(lambda: excluded(house) if each is upstream else len(set(fingerprints)) > 1, 15)  # noqa: B023
+        last = fingerprints[-1]
+        asked = len(fingerprints)
+        await wait_until(lambda: len(fingerprints) > asked + 5)
+        asking.cancel()
+        assert await model_of(house) == "other"
+        assert set(fingerprints[asked:]) == {last}
+        assert sum(a != b for a, b in itertools.pairwise(fingerprints)) == 1
+
+
+async def test_a_redis_that_lost_its_data_changes_no_model(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream
+) -> None:
+    become_another(other)
+    async with ready_house(redis_url, f"{upstream.url},{other.url}") as house:
+        async with Redis.from_url(redis_url) as redis:
+            before = await redis.get(Keys("house").model)
+            await redis.flushall()
+            await wait_until(lambda: redis.exists(Keys("house").model))
+            after = await redis.get(Keys("house").model)
+            assert await redis.pttl(Keys("house").model) > 0
+        await wait_until(house.is_healthy)
+        assert await model_of(house) == "fake"
+    assert before == after
+    assert other.calls == []
+
+
+async def test_a_limit_that_was_lowered_without_an_outage_refuses_no_list(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """The workers cut by the old limit until they have heard of the new one, and the batcher does until it has asked."""
+    async with ready_house(redis_url, upstream.url) as house:
+        assert (200, [vector(text) for text in TEXTS]) == await house.embed(TEXTS)
+        assert upstream.info is not None
+        upstream.info["max_client_batch_size"] = 8
+        upstream.calls.clear()
+        for _ in range(5):
+            assert (200, [vector(text) for text in TEXTS[:32]]) == await house.embed(TEXTS[:32])
+        await wait_until(lambda: len(upstream.calls[-1]) == 8)
+
+
+async def test_a_bad_input_in_a_piece_is_refused_as_it_is_whole(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        assert upstream.info is not None
+        upstream.info["max_client_batch_size"] = 8
+        status, error = await house.embed([*TEXTS[:30], "poison"])
+
+    assert (status, error["error"]) == (422, "Input validation error: poison")
+
+
+async def test_a_changed_model_is_not_answered_from_the_cache(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url, proxy={"cache_ttl_s": 60}) as house:
+        await house.embed("one")
+        become_another(upstream)
+        await wait_until(lambda: is_model(house, "other"), 15)
+        assert await house.embed("one") == (200, [[0.25, 3.0]])
+
+
+async def is_model(house: House, name: str) -> bool:
+    return await model_of(house) == name

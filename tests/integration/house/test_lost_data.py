@@ -1,0 +1,85 @@
+"""Redis loses data, all of it or a part, with its connections or without: every request is answered, by a second push."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from autobatch_shared.contract.keys import Keys
+from tests.support.fake_upstream import FakeUpstream, Gate, vector
+from tests.support.house import open_house, ready_house
+from tests.support.waiting import wait_until
+
+KEYS = Keys("house")
+TEXTS = [f"text {number}" for number in range(40)]
+RIGHT = [(200, [vector(text)]) for text in TEXTS]
+
+
+async def flush(redis: Redis) -> None:
+    await redis.flushall()
+
+
+async def restore_older_data(redis: Redis) -> None:
+    """As a replica that is promoted with a gap: the connections end, and the claims and the queue are older."""
+    async for name in redis.scan_iter("*:claimed:*"):
+        await redis.delete(name)
+    await redis.delete(KEYS.jobs, KEYS.bulk, KEYS.waiting, KEYS.waiting_bulk)
+    await redis.client_kill_filter(_type="normal", skipme=True)
+
+
+LOSSES: list[Callable[[Redis], Awaitable[None]]] = [flush, restore_older_data]
+
+
+@pytest.mark.parametrize("lose", LOSSES)
+@pytest.mark.parametrize("priority", ["normal", "bulk"])
+async def test_what_waits_when_data_is_lost_is_asked_again(
+    redis_url: str, upstream: FakeUpstream, lose: Callable[[Redis], Awaitable[None]], priority: str
+) -> None:
+    """Some are in a call, some are held by the batcher, some wait in the queue."""
+    gate = Gate()
+    upstream.behave = gate
+    async with (
+        Redis.from_url(redis_url) as redis,
+        ready_house(redis_url, upstream.url, max_concurrent_batches=1) as house,
+    ):
+        asking = [asyncio.create_task(house.embed(text, {"x-priority": priority})) for text in TEXTS]
+        await wait_until(lambda: house.holds(len(TEXTS)))
+        await wait_until(lambda: upstream.calls)
+        await lose(redis)
+        upstream.behave = None
+        gate.opened.set()
+        assert RIGHT == await asyncio.gather(*asking)
+        assert await house.embed("after") == (200, [vector("after")])
+
+
+async def test_what_is_lost_twice_is_503(redis_url: str) -> None:
+    async with Redis.from_url(redis_url) as redis, open_house(redis_url, request_timeout_ms=60_000) as house:
+        asking = asyncio.create_task(house.embed("text"))
+        for _ in range(2):
+
+            async def is_pushed() -> bool:
+                return await redis.llen(KEYS.jobs) == 1
+
+            await wait_until(is_pushed)
+            await redis.flushall()
+        lost = {"error": "The queue lost its data", "error_type": "Unhealthy"}
+        assert (503, lost) == await asking
+
+
+async def test_what_is_not_lost_is_not_asked_again(redis_url: str, upstream: FakeUpstream) -> None:
+    """Each connection ends, and the data is there."""
+    gate = Gate()
+    upstream.behave = gate
+    async with (
+        Redis.from_url(redis_url) as redis,
+        ready_house(redis_url, upstream.url, max_concurrent_batches=1) as house,
+    ):
+        asking = [asyncio.create_task(house.embed(text)) for text in TEXTS]
+        await wait_until(lambda: house.holds(len(TEXTS)))
+        await wait_until(lambda: upstream.calls)
+        await redis.client_kill_filter(_type="normal", skipme=True)
+        upstream.behave = None
+        gate.opened.set()
+        assert RIGHT == await asyncio.gather(*asking)
+    assert sorted(TEXTS) == sorted(text for call in upstream.calls for text in call)

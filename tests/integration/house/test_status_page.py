@@ -1,0 +1,73 @@
+"""`GET /status`: what each part is doing, and since when it has been so."""
+
+import re
+from datetime import UTC, datetime
+
+from tests.support.fake_upstream import FakeUpstream
+from tests.support.house import House, open_house, ready_house
+from tests.support.servers.redis_server import RedisServer
+from tests.support.waiting import wait_until
+
+UTC_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").fullmatch
+
+
+def age_s(since: str) -> float:
+    assert UTC_SECOND(since)
+    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+
+
+async def healthy_upstreams(house: House) -> list[bool]:
+    batchers = (await house.get("/status")).json["batchers"]
+    return [upstream["is_healthy"] for batcher in batchers for upstream in batcher["upstreams"]]
+
+
+async def test_each_part_is_named_with_its_state_and_its_limits(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        await wait_until(house.knows_the_model)
+        answer = await house.get("/status")
+
+    said = answer.json
+    assert (answer.status, said["is_healthy"], said["redis"]["is_connected"]) == (200, True, True)
+    (batcher,) = said["batchers"]
+    (replica,) = batcher["upstreams"]
+    assert replica["url"] == upstream.url
+    assert (replica["is_healthy"], replica["model"], replica["kind"]) == (True, "fake", "embedding")
+    assert (replica["call_inputs_max"], replica["input_tokens_max"]) == (32, None)
+    assert batcher["id"].startswith("b")
+    assert said["worker"]["id"].startswith("w")
+    for part in (said["worker"], said["redis"], batcher, replica):
+        assert -1 <= age_s(part["since"]) < 30
+
+
+async def test_an_upstream_that_becomes_unhealthy_says_since_when(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        upstream.is_healthy = False
+        await upstream.stop()
+        await wait_until(lambda: is_reported(house, [False]))
+        (batcher,) = (await house.get("/status")).json["batchers"]
+
+        assert batcher["upstreams"][0]["since"] >= batcher["since"]
+        assert (await house.get("/status")).json["is_healthy"] is False
+
+
+async def is_reported(house: House, healthy: list[bool]) -> bool:
+    return await healthy_upstreams(house) == healthy
+
+
+async def test_without_redis_it_answers_and_says_so(own_redis: RedisServer) -> None:
+    async with open_house(own_redis.url) as house:
+        answer = await house.get("/status")
+
+    assert answer.status == 200
+    assert answer.json["redis"]["is_connected"] is False
+    assert (answer.json["is_healthy"], answer.json["batchers"]) == (False, [])
+
+
+async def test_no_credentials_of_an_upstream_are_shown(redis_url: str, upstream: FakeUpstream) -> None:
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url.replace("http://", "http://user:hunter2@"))
+        await wait_until(lambda: is_reported(house, [True]))
+        body = (await house.get("/status")).body
+
+    assert upstream.url.encode() in body
+    assert b"hunter2" not in body

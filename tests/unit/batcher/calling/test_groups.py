@@ -1,0 +1,43 @@
+"""Suspects are tried alone while there is time for that, and together where there is not."""
+
+from math import ceil
+
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from autobatch_batcher.calling.groups import TIME_SHARE, inputs_at_once, split_off
+
+TIMES_MS = st.floats(1, 10_000)
+
+
+def test_quick_trials_are_of_one_input() -> None:
+    assert 1 == inputs_at_once([30_000.0] * 64, 10.0)
+    assert 1 == inputs_at_once([30_000.0] * 64, 0.0)
+
+
+def test_slow_ones_are_of_as_many_as_it_takes() -> None:
+    """64 trials of 0.6 s are 38 s, and deadlines are 30."""
+    assert 6 == inputs_at_once([29_000.0] * 64, 600.0)
+
+
+@given(st.lists(TIMES_MS, min_size=1, max_size=100), TIMES_MS)
+def test_each_input_that_can_be_in_time_is(lefts_ms: list[float], trial_ms: float) -> None:
+    at_once = inputs_at_once(lefts_ms, trial_ms)
+    for place, left_ms in enumerate(lefts_ms, start=1):
+        if left_ms * TIME_SHARE >= trial_ms:
+            assert ceil(place / at_once) * trial_ms <= left_ms * TIME_SHARE + trial_ms
+
+
+@given(st.lists(TIMES_MS, min_size=1, max_size=100), TIMES_MS)
+def test_an_input_whose_time_is_over_hurries_nobody(lefts_ms: list[float], trial_ms: float) -> None:
+    assume(max(lefts_ms) * TIME_SHARE < trial_ms)
+
+    assert 1 == inputs_at_once(lefts_ms, trial_ms)
+
+
+@given(st.lists(st.integers()), st.integers(1, 9))
+def test_nothing_is_lost_when_a_group_is_split(group: list[int], count: int) -> None:
+    first, rest = split_off(group, count)
+
+    assert group == first + rest
+    assert len(first) <= count

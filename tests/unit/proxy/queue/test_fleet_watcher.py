@@ -1,0 +1,73 @@
+"""What a worker knows of the fleet, and how often it looks."""
+
+import itertools
+from typing import Any
+
+from autobatch_proxy.queue.fleet_watcher import LOOK_EVERY_S, NAMES_MAX, FleetWatcher
+from autobatch_shared.contract.cards import Card
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.models import ServedModel
+from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
+
+OLD, NEW = (ServedModel(name * 8, name, "{}") for name in "ab")
+
+
+class Reports:
+    """Redis, as a worker reads it."""
+
+    def __init__(self) -> None:
+        self.model: ServedModel | None = None
+        self.upstreams: list[UpstreamStatus] = []
+        self.is_away = False
+
+    async def fleet(self) -> Fleet:
+        if self.is_away:
+            raise QueueUnavailable
+        return Fleet([encode(BatcherStatus(1, 0, self.upstreams))], 1, self.model)
+
+
+def watching(reports: Any) -> FleetWatcher:
+    return FleetWatcher(reports, inputs_max=32, per_token=4)
+
+
+async def test_it_looks_often_after_a_start_and_never_again() -> None:
+    """Hundreds of workers that read all reports ten times a second would make an outage longer."""
+    reports = Reports()
+    watcher = watching(reports)
+
+    pauses_s = [await watcher._look() for _ in range(30)]
+
+    assert pauses_s[0] < 0.2
+    assert all(before <= after for before, after in itertools.pairwise(pauses_s))
+    assert pauses_s[-1] == LOOK_EVERY_S
+    reports.upstreams = [UpstreamStatus("u", True, 32, 0)]
+    assert await watcher._look() == LOOK_EVERY_S
+    reports.upstreams = []
+    assert await watcher._look() == LOOK_EVERY_S
+
+
+async def test_a_redis_that_is_away_or_lost_its_data_changes_no_model() -> None:
+    reports = Reports()
+    watcher = watching(reports)
+    reports.model = OLD
+    await watcher._look()
+
+    for is_away in (True, False):
+        reports.is_away, reports.model = is_away, None
+        await watcher._look()
+        assert watcher.model == OLD
+
+
+async def test_the_names_of_the_last_models_are_known() -> None:
+    """Their answers may be on their way, or come from an upstream that went ahead."""
+    reports = Reports()
+    watcher = watching(reports)
+    reports.upstreams = [UpstreamStatus("u", False, 32, 0, card=Card("next"), counts_for="cccccccc", reason="another")]
+    for reports.model in (OLD, NEW):
+        await watcher._look()
+    watcher.look_now("dddddddd")
+
+    assert watcher.names == {OLD.fingerprint: "a", NEW.fingerprint: "b", "cccccccc": "next", "dddddddd": ""}
+    for number in range(99):
+        watcher.look_now(f"{number:08x}")
+    assert len(watcher.names) == NAMES_MAX
