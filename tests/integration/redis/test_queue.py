@@ -621,7 +621,7 @@ class OddServer:
         return [self.reply for _ in commands]
 
 
-@pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 7]])
+@pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 1, 7]])
 async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
     link = OddServer(reply)
     worker = WorkerQueue(link, link, Keys("n"), "w")
