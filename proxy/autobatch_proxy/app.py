@@ -13,7 +13,7 @@ from autobatch_proxy.access.key_file import KeyFile, read_keys
 from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.fleet_routes import FleetRoutes
-from autobatch_proxy.http.handler import BodyRoom, Compute
+from autobatch_proxy.http.handler import BodyRoom, Compute, ModelChecks
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import add_routes
@@ -24,7 +24,7 @@ from autobatch_proxy.queue.cached_client import CachedClient
 from autobatch_proxy.queue.client import JobClient, QueueClient, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.one_model import Clients
-from autobatch_proxy.queue.vocabulary import VocabularyClient
+from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.plan import Rules
@@ -65,9 +65,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     queue = WorkerQueue(link, inbox_link, keys, worker)
     queue_client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, metrics.queue)
     client: JobClient = queue_client
-    if rules.text_of_ids is None:
-        client = VocabularyClient(client, rules.ruler.vocabulary, watcher)
-    cached_client, uncached = None, client
+    cached_client = None
     if settings.cache_ttl_s:
         cache_link = RedisLink(master, f"{worker}-cache")  # of its own: rows are large, pushes urgent
         bytes_max = settings.cache_max_mb * 1_000_000
@@ -106,17 +104,18 @@ def make_app(settings: ProxySettings) -> web.Application:
     app.cleanup_ctx.append(lifespan)
     app.on_response_prepare.append(common.add)
     model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
+    checks = ModelChecks(Vocabulary(queue_client, rules.ruler.vocabulary, watcher), model_check)
     room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
     compute = Compute(
         rules,
         room,
         settings.request_timeout_ms,
-        Clients(client, uncached),
+        Clients(client, queue_client),
+        checks,
         watcher,
         metrics,
         share,
         common,
-        model_check,
     )
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
     fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
@@ -135,6 +134,7 @@ def _make_rules(settings: ProxySettings) -> Rules:
         settings.max_client_batch_size,
         settings.bulk_above_inputs,
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
+        settings.answer_limit,
     )
 
 

@@ -9,6 +9,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from weakref import WeakSet
 
 import orjson
 import uvloop
@@ -60,11 +61,12 @@ class FaultyUpstream:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`.
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`, `keep-alive race`.
     """
 
     def __init__(self) -> None:
         self.behaviour = "good"
+        self._served: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._computed: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._device = asyncio.Lock()
@@ -75,6 +77,10 @@ class FaultyUpstream:
         if any(DEADLY in text for text in texts):
             os._exit(9)
         behaviour = self.behaviour
+        if behaviour == "keep-alive race" and request.transport in self._served:
+            return _hang_up(request)
+        if request.transport is not None:
+            self._served.add(request.transport)
         if (make := BEHAVIOURS.get(behaviour)) is not None:
             return make(texts)
         if behaviour == "hang":

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 
 from tests.simulation.schedule import Judged, play
+from tests.simulation.timeline import lines_of
 
 CHUNK = 50  # schedules between two collections of garbage: some ms each
 SHOWN = 40
@@ -29,8 +30,13 @@ def play_some(seeds: Sequence[int]) -> list[Judged]:
 def play_all(first: int, count: int, processes: int) -> list[Judged]:
     """Play so many schedules on so many cores."""
     chunks = [range(at, min(at + CHUNK, first + count)) for at in range(first, first + count, CHUNK)]
-    with get_context("fork").Pool(processes, gc.freeze) as pool:
+    with get_context("fork").Pool(processes, _spare_collector) as pool:
         return [verdict for verdicts in pool.imap_unordered(play_some, chunks) for verdict in verdicts]
+
+
+def _spare_collector() -> None:
+    gc.disable()
+    gc.freeze()
 
 
 def report(verdicts: Sequence[Judged], seconds: float) -> list[str]:
@@ -61,7 +67,12 @@ def main() -> int:
     chosen = options.parse_args()
     if chosen.seed is not None:
         verdict = play(chosen.seed)
-        print(*verdict.trace, *(verdict.findings or ["nothing was found"]), f"digest {verdict.digest:08x}", sep="\n")
+        print(
+            *lines_of(verdict.trace),
+            *(verdict.findings or ["nothing was found"]),
+            f"digest {verdict.digest:08x}",
+            sep="\n",
+        )
         return 1 if verdict.findings else 0
     started_s = time.monotonic()
     verdicts = play_all(chosen.first, chosen.seeds, chosen.processes)

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 TICK_S = 0.05
 QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry)}
-POISONOUS, TOO_LATE = "job_poisonous", "deadline_exceeded"
+POISONOUS = "job_poisonous"
+TOO_LATE = {"deadline_exceeded", "upstream_timeout"}  # the latter is the batcher's word for the same
 
 
 @dataclass
@@ -82,18 +83,21 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
     return (
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
-        or (outcome == TOO_LATE and request.timeout_s <= sum(map(_delay_s, felt)))
+        or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
         or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2)
         or any(outcome in fault.kind.explains for fault in felt)
     )
 
 
-_OF_KILLING = {POISONOUS, TOO_LATE, "upstream_unavailable", "upstream_broken"}
+_OF_KILLING = TOO_LATE | {POISONOUS, "upstream_unavailable", "upstream_broken"}
 
 
 def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:
     return fault.began_s <= request.ended_s and request.started_s <= fault.ends_s + fault.kind.recovery_s
 
 
-def _delay_s(fault: FaultRun) -> float:
-    return 0.0 if fault.kind.delays_s is None else fault.lasts_s + fault.kind.delays_s
+def _delay_s(fault: FaultRun, request: AskedRequest) -> float:
+    """Return by how many seconds a fault may delay the answer to a request."""
+    if fault.kind.delays_s is None or request.started_s > fault.began_s + fault.kind.known_after_s:
+        return 0.0
+    return fault.lasts_s + fault.kind.delays_s

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 REDIS_GONE = frozenset({"queue_unavailable"})
+NO_BATCHER = frozenset({"no_batcher"})
 TOO_LATE = frozenset({"deadline_exceeded"})
 UPSTREAM_GONE = frozenset({"upstream_unavailable", "upstream_broken"})
 NOTHING: frozenset[str] = frozenset()
@@ -20,6 +21,9 @@ RECOVERY_S = (
     3.5  # from a fault's end until every request is answered again: lease, beat, and the longest pause of a link
 )
 TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held
+
+NOTICED_S = 4.0  # until every worker knows that no batcher reports any more
+ASKED_MEANWHILE_S = 2.0  # the time of requests while there is none
 
 Begin = Callable[["Schedule", float, str | None], None]
 
@@ -37,6 +41,7 @@ class FaultKind:
             deadline. None: it delays nothing.
         recovery_s: Seconds after its end during which it may still be felt.
         deaths: Number of deaths that it looks like: a job that is held through two of them is given up.
+        known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
     """
 
     name: str
@@ -46,6 +51,7 @@ class FaultKind:
     delays_s: float | None = None
     recovery_s: float = RECOVERY_S
     deaths: int = 0
+    known_after_s: float = float("inf")
 
 
 @dataclass
@@ -71,6 +77,14 @@ def _stop_batcher(run: "Schedule", lasts_s: float, hit: str | None) -> None:
     batcher = run.chosen_batcher(hit)
     batcher.stop()
     run.timeline.after(lasts_s, run.start_batcher)
+
+
+def _stop_all_batchers(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    for batcher in run.batchers:
+        if batcher.loop.is_alive:
+            run.crash(batcher, lasts_s)
+    for _ in range(2):
+        run.timeline.after(run.timeline.chance.uniform(NOTICED_S, NOTICED_S + 0.5), run.ask, ASKED_MEANWHILE_S)
 
 
 def _crash_worker(run: "Schedule", lasts_s: float, hit: str | None) -> None:
@@ -199,15 +213,26 @@ def _leave(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
 KINDS = (
     FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
     FaultKind("batcher: crash", _crash_batcher, (0.0, 1.0), delays_s=TAKEOVER_S, deaths=1),
+    FaultKind(
+        "batchers: none",
+        _stop_all_batchers,
+        (6.5, 7.0),
+        REDIS_GONE | NO_BATCHER,
+        delays_s=4.0,
+        deaths=1,
+        known_after_s=NOTICED_S,
+    ),
     FaultKind("batcher: stop", _stop_batcher, (0.0, 0.3), delays_s=1.0, explains=REDIS_GONE),
     FaultKind("worker: crash", _crash_worker, (0.0, 0.5)),
     FaultKind("connections: cut", _cut, explains=REDIS_GONE, delays_s=1.5),
     FaultKind("message: lost", _lose_message, explains=REDIS_GONE, delays_s=1.5),
     FaultKind("reply: lost", _lose_reply, explains=REDIS_GONE, delays_s=1.5),
-    FaultKind("partition of one", _hold, (0.1, 4.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
-    FaultKind("partition of all", _hold_all, (0.1, 4.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("partition of one", _hold, (0.1, 4.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind(
+        "partition of all", _hold_all, (0.1, 4.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1
+    ),
     FaultKind("network: slow", _slow_network, (0.5, 2.0), explains=REDIS_GONE, delays_s=2.0, deaths=1),
-    FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
     FaultKind("Redis: restarted empty", _restart_empty, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: restarted with its data", _restart_full, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: restarted with older data", _restart_older, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),

@@ -24,12 +24,12 @@ from tests.simulation.faults import KINDS, FaultKind, FaultRun
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import UNIX_MS, ModelServer
-from tests.simulation.timeline import EndlessTurnsError, ProcessLoop, Timeline
+from tests.simulation.timeline import EndlessTurnsError, Noted, ProcessLoop, Timeline
 from tests.simulation.upstreams import KILLING, ModelUpstream, vector
 
 REQUESTS_WITHIN_S = 1.0
 TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
-LATE_TIMEOUT_S = 3.0  # of the requests after all faults
+LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 PROBES = 3
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 MESSAGES = 90  # of a usual schedule, before its last request is answered
@@ -53,7 +53,7 @@ class Judged:
     findings: list[str]
     faults: list[str]
     digest: int
-    trace: list[str]
+    trace: list[Noted]
     outcomes: dict[str, int]
 
     def without_trace(self) -> "Judged":
@@ -115,7 +115,7 @@ class Schedule:
             while (calm_s := self._calm_s()) > timeline.now_s:
                 timeline.run_until(calm_s)
             for _ in range(PROBES):
-                self.ask(LATE_TIMEOUT_S)
+                self.ask(self.chance.choice(LATE_TIMEOUTS_S))
                 timeline.run_until(timeline.now_s + self.chance.uniform(0.0, 0.3))
             timeline.run_until(timeline.now_s + 60.0, self._is_answered)
             until_s = timeline.now_s + QUIET_S
@@ -279,11 +279,13 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     random.seed(ids.random())
     logging.disable(logging.WARNING)
     root.addHandler(catcher)
+    had_gc = gc.isenabled()
     gc.disable()
     try:
         yield catcher
     finally:
-        gc.enable()
+        if had_gc:
+            gc.enable()
         root.removeHandler(catcher)
         of_clock["time"], secrets.token_hex = kept[:2]
         random.setstate(kept[2])

@@ -10,16 +10,21 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from contextvars import Context
+from struct import Struct
 from typing import Any
 from zlib import crc32
 
 TRACE_LINES = 400  # the last ones of a run: a whole fault and what came of it
 STARTS_AT_S = 1000.0
+SHOWN_BYTES = 60
 STEPS_MAX = 60_000  # a run has some hundreds; beyond it some process turns without waiting
 
+_pack = Struct("d").pack
+
+Noted = tuple[float, str, tuple[object, ...]]  # when, what, and the parts that go into it
 Connect = Callable[["ProcessLoop", Callable[[], Any]], Coroutine[Any, Any, tuple[asyncio.Transport, Any]]]
 
 
@@ -44,7 +49,7 @@ class Timeline:
         self.chance = random.Random(seed)
         self.processes: list[ProcessLoop] = []
         self.runnable: list[ProcessLoop] = []
-        self.trace: deque[str] = deque(maxlen=TRACE_LINES)
+        self.trace: deque[Noted] = deque(maxlen=TRACE_LINES)
         self.digest = 0
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._made = 0
@@ -63,11 +68,10 @@ class Timeline:
         """Let something happen so much later."""
         self.at(self.now_s + seconds, call, *args)
 
-    def note(self, what: str) -> None:
-        """Add a line to the trace."""
-        line = f"{self.now_s - STARTS_AT_S:9.4f}  {what}"
-        self.digest = crc32(line.encode(), self.digest)
-        self.trace.append(line)
+    def note(self, what: str, *parts: object) -> None:
+        """Add a line to the trace, with parts in it as `str.format` puts them."""
+        self.digest = crc32(_pack(self.now_s), self.digest)
+        self.trace.append((self.now_s, what, parts))
 
     def run_until(self, when_s: float, is_over: Callable[[], bool] = lambda: False) -> None:
         """Let everything happen up to that time, or until it is over."""
@@ -91,8 +95,11 @@ class Timeline:
 
     def close(self) -> None:
         """End every coroutine where it stands, each under its own loop, so that nothing of this run runs later."""
-        for process in self.processes:
-            process.dispose()
+        try:
+            for process in self.processes:
+                process.dispose()
+        finally:
+            asyncio._set_running_loop(None)
         self._events.clear()
 
 
@@ -124,16 +131,13 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         """Run what is ready now, as one iteration of asyncio does."""
         ready = self._ready
         asyncio._set_running_loop(self)
-        try:
-            for _ in range(len(ready)):
-                handle = ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
-                if not self.is_alive:
-                    break
-        finally:
-            asyncio._set_running_loop(None)
-            self.can_run = bool(ready) and self.is_alive and not self._is_paused
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
+            if not self.is_alive:
+                break
+        self.can_run = bool(ready) and not self._is_paused
 
     def crash(self) -> None:
         """End it without running anything more."""
@@ -172,13 +176,10 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         self.crash()
         closed: set[asyncio.Task[Any]] = set()
         asyncio._set_running_loop(self)
-        try:
-            while tasks := asyncio.all_tasks(self) - closed:  # closing one may begin another
-                closed |= tasks
-                for task in tasks:
-                    _close(task)
-        finally:
-            asyncio._set_running_loop(None)
+        while tasks := asyncio.all_tasks(self) - closed:  # closing one may begin another
+            closed |= tasks
+            for task in tasks:
+                _close(task)
 
     # What asyncio asks of a loop.
 
@@ -233,6 +234,19 @@ class ProcessLoop(_Base):  # type: ignore[misc]
 
     async def create_connection(self, protocol_factory: Any, *_: Any, **__: Any) -> Any:
         return await self._connect(self, protocol_factory)
+
+
+def lines_of(trace: Iterable[Noted]) -> list[str]:
+    """Return a trace for people."""
+    return [
+        f"{now_s - STARTS_AT_S:9.4f}  {what.format(*map(_shown, parts)) if parts else what}"
+        for now_s, what, parts in trace
+    ]
+
+
+def _shown(part: object) -> object:
+    """Return what of a part is shown: of bytes the beginning."""
+    return part[:SHOWN_BYTES].decode("ascii", "replace").replace("\n", " ") if isinstance(part, bytes) else part
 
 
 def _close(task: "asyncio.Task[Any]") -> None:

@@ -5,6 +5,7 @@
     │   ├── InvalidRequest        the client's body or headers
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
+    │   │   ├── AnswerTooLarge    what it asks for is more than may be answered
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   ├── UnknownModel      a model that is not served
     │   │   └── WrongContentType  the body says that it is something else
@@ -69,6 +70,12 @@ class EmptyInput(InvalidRequest):
     """An input is empty."""
 
     code = "empty_input"
+
+
+class AnswerTooLarge(InvalidRequest):
+    """The answer would be too large."""
+
+    code = "answer_too_large"
 
 
 class ForeignTokenIds(InvalidRequest):

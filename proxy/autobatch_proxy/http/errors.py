@@ -6,6 +6,7 @@ The framework refuses a body before TEI reads it: in its words and in plain text
 import msgspec
 
 from autobatch_shared.contract.errors import (
+    AnswerTooLarge,
     AutobatchError,
     DeadlineExceeded,
     EmptyInput,
@@ -29,6 +30,7 @@ STATUSES: dict[type[AutobatchError], tuple[int, str]] = {
     InvalidRequest: (422, "Validation"),
     NotJson: (400, "Validation"),
     EmptyInput: (400, "Empty"),
+    AnswerTooLarge: (413, "Validation"),
     ForeignTokenIds: (400, "Validation"),
     UnknownModel: (404, "NotFound"),
     WrongContentType: (415, "Validation"),

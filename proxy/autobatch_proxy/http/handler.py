@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from typing import NamedTuple
 
 import aiohttp
 from aiohttp import web
@@ -28,6 +29,7 @@ from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.one_model import Clients, ask_one_model
+from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Rules
@@ -41,6 +43,18 @@ LARGE_SHARE = 0.75
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
+class ModelChecks(NamedTuple):
+    """What is checked of a request before its jobs are asked for, and needs to know the model.
+
+    Attributes:
+        vocabulary: Knows which token ids are the model's.
+        model: Refuses what the OpenAI routes are asked of other models; None: it is computed.
+    """
+
+    vocabulary: Vocabulary
+    model: ModelCheck | None
+
+
 class Compute:
     """The handlers of these routes in one worker.
 
@@ -49,11 +63,11 @@ class Compute:
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
         clients: Are asked for the replies to a plan's jobs.
+        checks: What requests are checked for.
         watcher: Knows what the upstreams allow.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
-        model_check: Refuses what the OpenAI routes are asked of other models; None: it is computed.
     """
 
     def __init__(
@@ -62,19 +76,19 @@ class Compute:
         room: "BodyRoom",
         timeout_max_ms: int,
         clients: Clients,
+        checks: ModelChecks,
         watcher: FleetWatcher,
         metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
-        model_check: ModelCheck | None = None,
     ) -> None:
-        self._model_check = model_check
         self._rules = rules
         self._room = room
         self._earlier_tries = EarlierTries()
         self._timeout_max_ms = timeout_max_ms
         self._clients = clients
         self._client = clients.usual
+        self._checks = checks
         self._watcher = watcher
         self._metrics = metrics
         self._share = share
@@ -133,8 +147,8 @@ class Compute:
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
             refuse_too_many(body, self._rules.request_inputs_max)
         asked = read(body)
-        if self._model_check is not None and route.errors is OPENAI_ERRORS:
-            self._model_check.check(asked, body, allowed.served_model)
+        if self._checks.model is not None and route.errors is OPENAI_ERRORS:
+            self._checks.model.check(asked, body, allowed.served_model)
         plan = make_plan(
             asked,
             body,
@@ -150,9 +164,9 @@ class Compute:
         else:
             self._share.note(plan.alone)
             self._metrics.shares_no_call(route.path, plan.alone)
-        left_s = whole_s - (time.perf_counter() - started_s)
-        if left_s <= 0:
-            raise DeadlineExceeded
+        if plan.largest_id is not None:
+            await self._checks.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
+        left_s = _left_s(whole_s, started_s)
         if len(plan.jobs) == 1:
             replies = await self._client.ask(plan, left_s)
         else:
@@ -214,6 +228,13 @@ class BodyRoom:
     def release(self, body_bytes: int) -> None:
         """Give back what `admit` returned."""
         self.held_bytes -= body_bytes
+
+
+def _left_s(whole_s: float, started_s: float) -> float:
+    left_s = whole_s - (time.perf_counter() - started_s)
+    if left_s <= 0:
+        raise DeadlineExceeded
+    return left_s
 
 
 async def read_body(request: web.Request, timeout_s: float) -> bytes:

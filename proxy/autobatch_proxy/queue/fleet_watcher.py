@@ -128,4 +128,5 @@ class FleetWatcher:
             served_model=fleet.card.name,
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
+            dimension=fleet.card.identity.dimension if fleet.card.identity else None,
         )

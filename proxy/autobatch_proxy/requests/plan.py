@@ -71,12 +71,14 @@ class Rules(msgspec.Struct, frozen=True):
         bulk_above_inputs: Inputs above which a request is bulk.
         text_of_ids: Returns the text of token ids of OpenAI's vocabulary, or refuses them; None: the upstream takes
             them as its own model's.
+        answer_bytes_max: Bytes that an answer may have, as far as they are known before it is asked for.
     """
 
     ruler: Ruler
     request_inputs_max: int
     bulk_above_inputs: int
     text_of_ids: TextOfIds | None = None
+    answer_bytes_max: int = UNLIMITED
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -89,6 +91,7 @@ class Allowed(msgspec.Struct, frozen=True):
         served_model: The name of the upstreams' model; empty while it is unknown.
         alias: The route that `POST /` stands for.
         request_bytes_max: The most bytes of a body whose inputs are one job; a larger body is passed on unchanged.
+        dimension: Number of components of a vector; None while it is unknown.
     """
 
     job_inputs_max: int
@@ -97,3 +100,4 @@ class Allowed(msgspec.Struct, frozen=True):
     served_model: str = ""
     alias: str = "/embed"
     request_bytes_max: int = UNLIMITED
+    dimension: int | None = None

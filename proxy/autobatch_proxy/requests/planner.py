@@ -14,6 +14,7 @@ from typing import cast
 import msgspec
 
 from autobatch_proxy.requests.alone import Alone
+from autobatch_proxy.requests.answer_size import refuse_too_large
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
 from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, PlannedJob, Rules
@@ -54,6 +55,7 @@ def make_plan(
 
     Raises:
         InvalidRequest: It has more inputs than a request may have.
+        AnswerTooLarge: It asks for more vectors of tokens than an answer may have.
         ForeignTokenIds: It has token ids that are not taken here.
     """
     if isinstance(asked, Asked):
@@ -78,11 +80,13 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         inputs, raw, largest_id = _own_ids(inputs, raw, rules.text_of_ids)
     countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
     alone = asked.alone or _alone(inputs, countable_max)
+    if alone is Alone.TOKEN_IDS:
+        largest_id = largest_id_of(inputs)
     kind: JobKind = "merge" if alone is None else "solo"
     if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
         characters = len(inputs)
         length = ruler.length(inputs) if isinstance(inputs, str) else characters
-        length = min(length, allowed.length_max)
+        count, length = 1, min(length, allowed.length_max)
         jobs = [PlannedJob(1, kind, b"[%b]" % raw, asked.options, None, length)]
         is_bulk = asks_bulk
     else:
@@ -91,6 +95,8 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         is_bulk = asks_bulk or count > rules.bulk_above_inputs
         characters = sum(map(len, cast("Sequence[str | list[int]]", inputs)))
         jobs, length = _cut(inputs, raw, kind, asked.options, ruler, allowed, is_bulk=is_bulk)
+    if asked.route == "/embed_all":
+        refuse_too_large(count, length, rules, allowed)
     is_known = asked.counts_tokens and largest_id is None and ruler.is_exact(characters)
     return Plan(
         jobs,

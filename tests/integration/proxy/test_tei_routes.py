@@ -357,3 +357,18 @@ async def test_measures_are_the_requests_own(redis_url: str, upstream: FakeUpstr
     assert [reply.headers["x-compute-type"] for reply in (alone, one, other)] == ["fake"] * 3
     assert "x-queue-time" not in one.headers
     assert not [name for name in passed.headers if name.lower().startswith("x-compute")]
+
+
+@pytest.mark.parametrize("path", ["/embed", "/embed_all", "/embed_sparse", "/"])
+async def test_ids_outside_the_vocabulary_never_reach_the_model(
+    redis_url: str, upstream: FakeUpstream, path: str
+) -> None:
+    """Sent alone they kill a TEI with the ONNX Runtime backend, and the requests of all others with it."""
+    async with ready_house(redis_url, upstream.url) as house:
+        for inputs in ([99_999_999], [[100], [5]], ["a", [4, 2**32 - 1]]):
+            answer = await house.post(path, {"inputs": inputs})
+            assert answer.status == 400
+            assert answer.json["error_type"] == "Validation"
+            assert "not of this model's vocabulary" in answer.json["error"]
+        assert upstream.calls == []
+        assert upstream.decoded == [99_999_999, 100, 2**32 - 1]

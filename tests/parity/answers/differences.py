@@ -99,6 +99,10 @@ def _openai_error(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
 
 
 def _unknown_ids(upstream: SeenAnswer, proxy: SeenAnswer) -> list[str]:
+    said = _json(proxy).get("error")
+    if isinstance(said, str):  # TEI's shape
+        named = [] if "`inputs` has token ids that are not of this model's" in said else [f"body {proxy.body!r}"]
+        return named + _status_and_type(proxy, 400)
     error = SeenAnswer(400, upstream.headers, b"").with_headers(content_type="application/json")
     plain = SeenAnswer(400, tuple((name, value) for name, value in error.headers if not name.startswith("x-")), b"")
     faults = _openai_error(plain.with_headers(content_type="text/plain; charset=utf-8"), proxy)

@@ -106,8 +106,7 @@ def union(path: str, key: str) -> Iterator[Case]:
     """Every form of the inputs on one route."""
     yield from posts(path, {name: {key: value} for name, value in UNION.items()})
     yield from posts(path, {name: b'{"%b":%b}' % (key.encode(), raw) for name, raw in RAW.items()})
-    differs = "unknown ids" if path in OPENAI_PATHS else None
-    yield from posts(path, {name: {key: value} for name, value in UNKNOWN_IDS.items()}, differs=differs)
+    yield from posts(path, {name: {key: value} for name, value in UNKNOWN_IDS.items()}, differs="unknown ids")
 
 
 def lists(path: str, key: str, facts: Facts) -> Iterator[Case]:

@@ -1,12 +1,19 @@
 """Runs the product's own Lua files on the modelled data, by the same Lua 5.1 as Redis has."""
 
 from hashlib import sha1
+from importlib.resources import files
 from typing import Any
 
 import lupa.lua51 as lua
 
+from autobatch_shared.redis.commands import SCRIPTS
 from tests.simulation.redis_model.store import Refused, Status, Store
 
+NAMES = {
+    sha1(file.read_bytes(), usedforsecurity=False).hexdigest().encode(): file.name.encode()
+    for file in files(SCRIPTS).iterdir()
+    if file.name.endswith(".lua")
+}
 UNKNOWN_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import hiredis
 
-from tests.simulation.redis_model.scripts import Scripts
+from tests.simulation.redis_model.scripts import NAMES, Scripts
 from tests.simulation.redis_model.store import Refused, Status, Store
 from tests.simulation.timeline import Timeline
 
@@ -136,7 +136,8 @@ class ModelServer:
 
     def _executed(self, command: list[bytes], peer: Peer) -> Any:
         name, args = command[0].upper(), command[1:]
-        self._note(peer, name, args)
+        first, last = (args[0], args[-1]) if args else (b"", b"")
+        self._timeline.note("redis  {}: {} {} {}", peer.name, name, NAMES.get(first, first), last)
         try:
             self._check(peer, name)
             if name == b"EVALSHA":
@@ -152,10 +153,6 @@ class ModelServer:
             raise Refused(LOADING)
         if peer.is_of_replica and name not in _READS:
             raise Refused(READONLY)
-
-    def _note(self, peer: Peer, name: bytes, args: list[bytes]) -> None:
-        shown = b" ".join([arg[:60] for arg in args[-3:]]).decode("ascii", "replace").replace("\n", " ")
-        self._timeline.note(f"redis  {peer.name}: {name.decode()} {shown}")
 
     def _block(self, peer: Peer, command: list[bytes]) -> Any:
         """Return what is there, or wait for it."""

@@ -48,8 +48,7 @@ class ComparedCommands:
         """Execute one command."""
         self._timeline.now_s = (time.time() * 1000 - UNIX_MS) / 1000
         (modelled,) = self._on_model([args])
-        replies: list[Any] = await asyncio.gather(self._link.execute(*args), return_exceptions=True)
-        real = replies[0]
+        real: Any = (await asyncio.gather(self._link.execute(*args), return_exceptions=True))[0]
         if isinstance(real, ReplyError):
             assert str(real).split(" ", 1)[0] == str(modelled).split(" ", 1)[0]
             raise real

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from autobatch_proxy.queue.in_flight import Reply
-from autobatch_proxy.queue.vocabulary import VocabularyClient
-from autobatch_proxy.requests.plan import Plan, PlannedJob
+from autobatch_proxy.queue.vocabulary import Vocabulary
+from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.contract.models import ServedModel
@@ -25,8 +25,6 @@ class UpstreamOfAHundredIds:
         self._status = status
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
-        if plan.largest_id is not None:
-            return []
         (job,) = plan.jobs
         assert (plan.route, job.kind, timeout_s) == ("/decode", "verbatim", 3)
         ((number,),) = json.loads(job.body)["ids"]
@@ -44,11 +42,10 @@ class Checks:
     def __init__(self, upstream: UpstreamOfAHundredIds, size: int | None = None) -> None:
         watcher: Any = SimpleNamespace(model=ServedModel("0000000a", "m", "{}"))
         self.watcher = watcher
-        self._client = VocabularyClient(upstream, size, watcher)
+        self._vocabulary = Vocabulary(upstream, size, watcher)
 
     async def check(self, largest_id: int) -> None:
-        plan = Plan([PlannedJob(1, "solo", b"[[1]]")], "/embed", largest_id=largest_id)
-        assert [] == await self._client.ask(plan, 3)
+        await self._vocabulary.check(largest_id, 3)
 
 
 async def test_an_id_beyond_the_vocabulary_is_refused_with_a_hint() -> None:
