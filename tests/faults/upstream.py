@@ -23,8 +23,10 @@ from tests.support.fake_upstream import JSON, tei_error
 CALL_S = 0.01
 SLOW_S = 0.4
 NARROW_TEXT_S = 0.002
+PERMITS, PERMITS_LIMITED = 512, 64
+LIMITED_S = 0.05
 DEADLY = "deadly"
-INFO = {"model_id": MODEL, "max_client_batch_size": 32, "max_concurrent_requests": 512}
+INFO = {"model_id": MODEL, "max_client_batch_size": 32}
 LOWERED = "8 inputs at most"
 LOWERED_INPUTS = 8
 DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
@@ -66,7 +68,8 @@ class FaultyUpstream:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `gate`, `hang`, `cut`, `keep-alive race`, or LOWERED.
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `limited`, `gate`, `hang`, `cut`, `keep-alive race`, or
+            LOWERED.
 
     Args:
         model: The name of its model.
@@ -79,6 +82,7 @@ class FaultyUpstream:
         self._computed: Counter[str] = Counter()
         self._changed = asyncio.Event()
         self._device = asyncio.Lock()
+        self._in_flight = 0
 
     async def embed(self, request: web.Request) -> web.StreamResponse:
         """`POST /embed`."""
@@ -91,6 +95,8 @@ class FaultyUpstream:
         if behaviour == "hang":
             await self._changed.wait()
             return _hang_up(request)
+        if behaviour == "limited":
+            return await self._within_permits(texts)
         self._computed.update(texts)
         if behaviour == "gate":
             await self._changed.wait()
@@ -121,6 +127,18 @@ class FaultyUpstream:
     def _rows(self, texts: list[str]) -> web.Response:
         return web.Response(body=answer([named_by(self._model, text) for text in texts]), headers=JSON)
 
+    async def _within_permits(self, texts: list[str]) -> web.Response:
+        """Answer as TEI does: each input in flight needs a permit, and a call that does not get all is refused."""
+        if self._in_flight + len(texts) > PERMITS_LIMITED:
+            return tei_error(429, "Model is overloaded", "Overloaded")
+        self._computed.update(texts)
+        self._in_flight += len(texts)
+        try:
+            await asyncio.sleep(LIMITED_S)
+        finally:
+            self._in_flight -= len(texts)
+        return self._rows(texts)
+
     async def behave(self, request: web.Request) -> web.Response:
         """`POST /behave`."""
         self.behaviour = await request.text()
@@ -143,7 +161,8 @@ class FaultyUpstream:
     async def info(self, _request: web.Request) -> web.Response:
         """`GET /info`."""
         limit = {"max_client_batch_size": LOWERED_INPUTS} if self.behaviour == LOWERED else {}
-        return web.json_response(INFO | {"model_id": self._model} | limit)
+        permits = PERMITS_LIMITED if self.behaviour == "limited" else PERMITS
+        return web.json_response(INFO | {"model_id": self._model, "max_concurrent_requests": permits} | limit)
 
 
 async def _cut(request: web.Request, whole: bytes) -> web.StreamResponse:

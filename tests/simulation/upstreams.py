@@ -14,7 +14,7 @@ from autobatch_batcher.upstreams.replica import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 
-CALL_S, INPUT_S = 0.004, 0.001
+CALL_S, INPUT_S = 0.04, 0.002
 BATCH_INPUTS_MAX = 8
 KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4

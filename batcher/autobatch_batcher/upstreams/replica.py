@@ -121,14 +121,14 @@ class Replica:
         """Take note of the namespace's model."""
         self._change_standing(lambda: self.standing.follow(model))
 
-    def status(self) -> UpstreamStatus:
-        """What to publish of it."""
+    def status(self, batch_inputs_max: int) -> UpstreamStatus:
+        """Return what to publish of it, where one call of this batcher may have so many inputs."""
         if self._answered_mono_s > 0:
             self.standing.was_well(self._answered_mono_s)
         return UpstreamStatus(
             url=self.name,
             is_healthy=self.is_healthy and self.is_included,
-            batch_inputs_max=self.limits.inputs_max,
+            batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
             card=self.card
