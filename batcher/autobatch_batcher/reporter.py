@@ -84,7 +84,7 @@ class Reporter:
 
     async def _round(self) -> float:
         self._probe()
-        self._loop.drain.look(asyncio.get_running_loop().time(), has_backlog=self._loop.has_backlog)
+        self._loop.drain.look(asyncio.get_running_loop().time())
         await self._publish()
         return REPORT_EVERY_S
 
@@ -121,7 +121,7 @@ class Reporter:
             await self._report()
 
     async def _report(self) -> None:
-        upstreams = [upstream.status() for upstream in self._pool.upstreams] if self.loop_moves else []
+        upstreams = self._pool.statuses() if self.loop_moves else []
         status = BatcherStatus(
             self._clock.now_ms(),
             self._lanes.inputs,

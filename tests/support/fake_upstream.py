@@ -55,6 +55,7 @@ class FakeUpstream:
         calls: The inputs of every `/embed` call, in order of arrival.
         bodies: Their bodies.
         in_flight_max: The most inputs in flight at once.
+        overloads: Calls that it refused, because its inputs in flight would have been more than it takes.
         calls_in_flight_max: The most calls in flight at once.
         behave: Called first at every call; after None the call continues. Replace it to make the upstream fail.
         tokenized: The texts of every `/tokenize` call.
@@ -73,6 +74,7 @@ class FakeUpstream:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     in_flight_max: int = 0
     calls_in_flight_max: int = 0
+    overloads: int = 0
     behave: Behaviour | None = None
     tokenized: list[list[str]] = field(default_factory=list)
     tokenize_status: int = 200
@@ -132,6 +134,9 @@ class FakeUpstream:
             return web.Response(body=self.rows(texts), headers=JSON)
         self.calls.append(texts)
         self.bodies.append(body)
+        if self._in_flight + len(texts) > (self.info or {}).get("max_concurrent_requests", 10**6):
+            self.overloads += 1
+            return tei_error(429, "Model is overloaded", "Overloaded")
         self._in_flight += len(texts)
         self._calls_in_flight += 1
         self.calls_in_flight_max = max(self.calls_in_flight_max, self._calls_in_flight)

@@ -1,6 +1,6 @@
 """What each batcher publishes of itself and its upstreams, for health, for the workers' plans, and for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -83,7 +83,8 @@ class Fleet:
     """The batchers that reported lately.
 
     Attributes:
-        drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown.
+        drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown. One that
+            works and has not measured yet counts as the others do on average.
         answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
             also while there are none.
         other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
@@ -108,7 +109,7 @@ class Fleet:
             if abs(now_ms - status.at) < FRESH_MS:
                 fresh.append(status)
         self.batchers = tuple(fresh)
-        self.drained_per_s = sum(batcher.drained_per_s for batcher in fresh)
+        self.drained_per_s = _drained_per_s(fresh)
         versions = sorted(batcher.frame_version for batcher in fresh)
         self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
         self.other_version = 0 if self.answers_our_frames else versions[0]
@@ -124,3 +125,9 @@ class Fleet:
         self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in included), default=UNKNOWN_MAX))
         self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
         self.request_bytes_max = min((u.request_bytes_max for u in included), default=UNKNOWN_BYTES_MAX)
+
+
+def _drained_per_s(batchers: Sequence[BatcherStatus]) -> float:
+    rates = [batcher.drained_per_s for batcher in batchers if batcher.drained_per_s > 0]
+    working = sum(batcher.drained_per_s > 0 or any(u.is_healthy for u in batcher.upstreams) for batcher in batchers)
+    return sum(rates) / len(rates) * working if rates else 0.0

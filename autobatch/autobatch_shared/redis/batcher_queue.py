@@ -46,6 +46,7 @@ class Claim:
         dropped: Number of jobs that were not claimed, because their client had disconnected.
         malformed: Number of values of the queue that were no job.
         foreign: Number of jobs that were left to the batchers of their version.
+        batchers: Number of batchers that have a lease, this one included.
         retried: Frames that were claimed by batchers that died.
         fresh: Frames of the queue, in the order of their arrival.
         bulk: Frames of the bulk queue, in the order of their arrival.
@@ -57,6 +58,7 @@ class Claim:
     dropped: int
     malformed: int
     foreign: int
+    batchers: int
     retried: Frames
     fresh: Frames
     bulk: Frames
@@ -169,8 +171,8 @@ class BatcherQueue:
         """
         reply = await self._claim.run(self._link, inputs, retried, bulk, fill, at_once)
         with expected_shape:
-            redis_ms, queued, queued_bulk, dropped, malformed, foreign, again, fresh = all_of(int, reply[:8])
-            frames = all_of(bytes, reply[8:])
+            redis_ms, queued, queued_bulk, dropped, malformed, foreign, again, fresh, batchers = all_of(int, reply[:9])
+            frames = all_of(bytes, reply[9:])
         first_bulk = again + fresh
         return Claim(
             redis_ms=redis_ms,
@@ -179,6 +181,7 @@ class BatcherQueue:
             dropped=dropped,
             malformed=malformed,
             foreign=foreign,
+            batchers=batchers,
             retried=frames[:again],
             fresh=frames[again:first_bulk],
             bulk=frames[first_bulk:],

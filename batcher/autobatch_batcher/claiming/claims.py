@@ -46,6 +46,7 @@ class Claims:
         has_bulk: Whether bulk work waits.
         losses: How often the lease has ended or its claims were lost: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
+        batchers: Number of batchers that had a lease at the last claim, this one included.
 
     Args:
         queue: The batcher's end of the queue, from which jobs are claimed.
@@ -62,6 +63,7 @@ class Claims:
         self._clock = clock
         self._metrics = metrics
         self.queued = 0
+        self.batchers = 1
         self.losses = 0
         self._share = BulkShare()
         self._in_hand: set[str] = set()
@@ -91,6 +93,7 @@ class Claims:
             raise
         self._clock.sync(claim.redis_ms)
         self.queued = claim.queued
+        self.batchers = claim.batchers
         self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:

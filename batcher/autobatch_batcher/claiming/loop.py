@@ -4,6 +4,7 @@
 2. The lease is renewed by this loop and by nothing else, so it says that this loop moves.
 3. No wait is longer than a quarter of the lease, nor than a second.
 4. Whatever goes wrong in a turn is logged and the next turn begins; jobs stay claimed until they are answered.
+5. Who was woken by a push claims, or wakes another batcher.
 """
 
 import asyncio
@@ -19,10 +20,10 @@ from autobatch_batcher.claiming.waiting import WaitingRoom
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.upstreams.drain_rate import DrainRate
+from autobatch_batcher.upstreams.drain_rate import AnsweredCall, DrainRate
 from autobatch_batcher.upstreams.limits import BatchShape, Limits
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
+from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
 from autobatch_shared.redis.batcher_queue import BatcherQueue
@@ -86,7 +87,7 @@ class WorkingLoop:
         self._was_woken = False  # by a push, for which a claim has to follow
 
     @property
-    def has_backlog(self) -> bool:
+    def _has_backlog(self) -> bool:
         """Whether more waits than is being worked on."""
         return self._lanes.inputs > 0 or self._claims.queued > 0
 
@@ -127,11 +128,11 @@ class WorkingLoop:
         await self._keep_the_lease()
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.now_ms())):
             await self._replies.store(due, 0)
-        replica = self._pool.free(asyncio.get_running_loop().time())
+        replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
         if replica is None:
             await self._wait_for_slot()
             return
-        limits, shape = limits_now(replica), replica.tuner.shape
+        limits, shape = self._pool.limits_now(replica), replica.tuner.shape
         wanted = self._policy.wanted(self._claim_moment(replica, limits, shape), self._lanes)
         if wanted.inputs > 0:
             await self._claim(wanted)
@@ -140,9 +141,11 @@ class WorkingLoop:
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
         await self._claims.drop_expired(replica.least_call(asyncio.get_running_loop().time()))
+        limits = self._pool.limits_now(replica)  # the claim may have found more batchers, which share them
         now = CallMoment(
             limits=limits,
             shape=shape,
+            room_inputs=self._pool.room(replica),
             now_ms=self._clock.now_ms(),
             is_idle=replica.load.calls == 0,
             is_draining=self._is_stopping,
@@ -179,6 +182,7 @@ class WorkingLoop:
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
         inputs = await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once)
+        self._pool.batchers = self._claims.batchers
         self._was_woken = False
         self._policy.note_claim(inputs, asyncio.get_running_loop().time())
 
@@ -225,7 +229,7 @@ class WorkingLoop:
             self._bell.ring()
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
-        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self.has_backlog)
+        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self._has_backlog)
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
@@ -256,6 +260,7 @@ class WorkingLoop:
             log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
+            self._note_answered(batch)
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
         if told:
@@ -264,8 +269,13 @@ class WorkingLoop:
             outcomes = self._let_wait(batch, outcomes)
         if not outcomes:
             return
-        self.drain.answered_inputs += sum([job.header.n for job in batch.jobs])
+        self._note_answered(batch)
         await self._replies.store(outcomes, deadline_ms)
+
+    def _note_answered(self, batch: Batch) -> None:
+        inputs, calls = sum([job.header.n for job in batch.jobs]), self._pool.calls_in_flight + 1
+        now_s = asyncio.get_running_loop().time()
+        self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog))
 
     def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
         """Put the jobs back that may be called again, and return the outcomes of the others."""

@@ -27,8 +27,10 @@ class AdaptivePolicy:
         return Wanted(inputs, now.limits.inputs_max, linger_s)
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
-        """Take a batch of the lane that has the oldest job of those that are ready."""
+        """Take a batch of the lane that has the oldest job of those that are ready and for which there is room."""
         for lane in lanes.by_age():
+            if lane[0].header.n > now.room_inputs:
+                continue
             if (reason := self._reason(now, lane)) is not None:
                 return lanes.take(lane, reason, now.limits, now.shape)
         return None

@@ -103,6 +103,11 @@ class Lanes:
         """When the oldest job arrived, on Redis's clock; None when nothing is held."""
         return min(map(_oldest_ms, self._lanes.values()), default=None)
 
+    def oldest_inputs(self) -> int:
+        """Return the inputs of the oldest job, for whose call there must be room first; 1 when nothing is held."""
+        oldest = min(self._lanes.values(), key=_oldest_ms, default=None)
+        return 1 if oldest is None else oldest[0].header.n
+
     def sendable(self, call_inputs_max: int, slots_free: int) -> int:
         """Return how many inputs could be sent now beside those that are held; at least one."""
         return max(call_inputs_max * slots_free - self.inputs, 1)

@@ -60,6 +60,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         limits: The upstream's limits for the batch's call.
         shape: How the lengths of the batch's inputs are bounded.
+        room_inputs: Inputs for which the upstream has room: a job with more waits, though it be the only one of its batch.
         now_ms: The time now, unix milliseconds of Redis's clock.
         is_idle: Whether the upstream has no call in flight, so that waiting for companions would only be a wait.
         is_draining: Whether this batcher is about to stop.
@@ -67,6 +68,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
 
     limits: Limits
     shape: BatchShape
+    room_inputs: int
     now_ms: int
     is_idle: bool
     is_draining: bool

@@ -14,7 +14,7 @@ class Limits:
     Attributes:
         inputs_max: The most inputs in one call.
         body_bytes_max: The most bytes in the body of one call.
-        in_flight_inputs_max: The most inputs in all calls that run at the same time.
+        in_flight_inputs_max: The most inputs in all calls that run at the same time, those of all batchers together.
         input_tokens_max: Tokens after which an input is cut or refused.
     """
 

@@ -12,9 +12,9 @@ from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OVERLOADED
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, HttpClient, cause_of
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
-from autobatch_batcher.upstreams.standing import Standing
+from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
@@ -118,17 +118,19 @@ class Replica:
         """Take note of the namespace's model."""
         self._change_standing(lambda: self.standing.follow(model))
 
-    def status(self) -> UpstreamStatus:
-        """What to publish of it."""
+    def status(self, batch_inputs_max: int) -> UpstreamStatus:
+        """Return what to publish of it, where one call of this batcher may have so many inputs."""
         if self._answered_mono_s > 0:
             self.standing.was_well(self._answered_mono_s)
         return UpstreamStatus(
             url=self.name,
             is_healthy=self.is_healthy and self.is_included,
-            batch_inputs_max=self.limits.inputs_max,
+            batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
-            card=self.card,
+            card=self.card
+            if self.is_included or self.standing.served is not None
+            else NO_CARD,  # of what it counts for
             counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
             reason=self.standing.reason,
             unchanged_ms=self._unchanged_ms(),
@@ -142,7 +144,7 @@ class Replica:
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
-        breaker, fingerprint, started_s = self.breaker, self.standing.fingerprint, loop.time()
+        breaker, fingerprint = self.breaker, self.standing.fingerprint
         if not breaker.is_closed:
             breaker.called()
         try:
@@ -166,8 +168,8 @@ class Replica:
             self._answered_mono_s = loop.time()
             self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
-        if answer.was_connected and self.standing.served is not None:
-            await self._ask_again(started_s)
+        if self.client.connected_s > self._card_asked_s and self.standing.served is not None:
+            await self._ask_again(self.client.connected_s)
         if self.standing.fingerprint != fingerprint:
             raise UpstreamChanged
         return answer
@@ -231,7 +233,7 @@ class Replica:
         return await self.client.listens(self._dialect.health_path)
 
     async def _ask_again(self, since_s: float) -> None:
-        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that fails to say keeps it."""
+        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that cannot be asked is doubted."""
         async with self._asking:
             if self._card_asked_s >= since_s:
                 return
@@ -239,12 +241,13 @@ class Replica:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await self._ask_card()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                log.info("card_not_asked", extra={"upstream": self.name, "why": type(exc).__name__})
+                log.info("card_not_asked", extra={"upstream": self.name, "why": cause_of(exc)})
+                self.doubt()
 
     async def _ask_card(self) -> None:
         """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
-        asked_s = asyncio.get_running_loop().time()
-        async with self.client.get(self._dialect.card_path) as response:
+        asked_s, connection = asyncio.get_running_loop().time(), CallConnection(self.client)
+        async with self.client.get(self._dialect.card_path, connection) as response:
             status, said = response.status, await response.read()
         if status == 200:
             self._take_card(self._dialect.card(said))
@@ -252,12 +255,10 @@ class Replica:
             self._take_card(NO_CARD)
         elif self._card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
-        else:
-            return
-        self._card_asked_s = asked_s
+        self._card_asked_s = max(asked_s, connection.made_s)
 
     def _take_card(self, card: Card) -> None:
-        if (card.kind, card.identity) != (self.card.kind, self.card.identity):
+        if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt()
         self.card = card
         limits = lowered(self._configured, self.card)
@@ -290,11 +291,13 @@ class Replica:
         before = self.standing.reason
         change()
         now = self.standing.reason
-        if now != before:
-            self._excluded_mono_s = asyncio.get_running_loop().time()
-            level = logging.WARNING if self.standing.served is not None and now else logging.INFO
-            event = "upstream_excluded" if now else "upstream_included"
-            log.log(level, event, extra={"upstream": self.name, "reason": now or before})
+        if now == before:
+            return
+        self._excluded_mono_s = asyncio.get_running_loop().time()
+        if now and self.standing.served is not None:
+            log.warning("upstream_excluded", extra={"upstream": self.name, "reason": now})
+        elif not now and before not in (NO_RECORD, NOT_LEARNT):  # as at every start
+            log.info("upstream_included", extra={"upstream": self.name})
 
     def _set_reachable(self, *, reachable: bool) -> None:
         if reachable:

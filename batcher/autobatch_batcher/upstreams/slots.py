@@ -1,10 +1,17 @@
-"""Which upstream may be called now: slots over all replicas."""
+"""Which upstream may be called now: slots over all replicas.
+
+An upstream's limit of inputs in flight is that of all batchers together, and each keeps to its share. A call that needs more
+room than is left waits for it; one that is larger than the share goes when the upstream has no other call of this batcher.
+"""
 
 from dataclasses import replace
+from math import ceil
 from random import randrange
 
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_shared.contract.cards import UNKNOWN_MAX
+from autobatch_shared.contract.status import UpstreamStatus
 
 
 class Slot:
@@ -54,6 +61,9 @@ class Slot:
 class Pool:
     """All replicas. A call goes to the one with the least outstanding work.
 
+    Attributes:
+        batchers: Number of batchers that share the upstreams, this one included.
+
     Args:
         upstreams: At least one.
         patience_s: Seconds that jobs wait for an upstream when all of them fail or cannot be reached.
@@ -61,6 +71,7 @@ class Pool:
 
     def __init__(self, upstreams: list[Replica], patience_s: float = 0.0) -> None:
         self.upstreams = upstreams
+        self.batchers = 1
         self._patience_s = patience_s
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
@@ -72,10 +83,14 @@ class Pool:
     @property
     def slots_free(self) -> int:
         """Calls that could be made now."""
-        return sum([max(u.tuner.setting.calls - u.load.calls, 0) for u in self._usable()])
+        return sum([self._slots_free(upstream) for upstream in self._usable()])
 
-    def free(self, now_s: float) -> Replica | None:
-        """Return where a call may go now; None while every slot is taken, or all are out and worth waiting for.
+    def statuses(self) -> list[UpstreamStatus]:
+        """Return what to publish of each: workers cut requests into jobs that a call within our share can carry."""
+        return [upstream.status(min(upstream.limits.inputs_max, self._share(upstream))) for upstream in self.upstreams]
+
+    def free(self, now_s: float, inputs: int = 1) -> Replica | None:
+        """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.
 
         One that was taken out gets its trial first. While some are well the others are left alone; when none is for
         longer than jobs wait for one, any is better than none. One of another model is never called.
@@ -93,7 +108,7 @@ class Pool:
         if is_alone and self.are_out(now_s):
             return None
         ready = [upstream for upstream in self._usable() if upstream.congestion.pause_ends_s <= now_s]
-        return _least_busy(self._in_turn(ready), 1) if ready else None
+        return self._least_busy(self._in_turn(ready), inputs) if ready else None
 
     def are_out(self, now_s: float) -> bool:
         """Whether no replica may be called, for less time than jobs wait for one."""
@@ -119,8 +134,17 @@ class Pool:
 
     def other_than(self, slot: Slot, inputs: int) -> Replica:
         """Return where to try again after a failure: another good one with room, or the same."""
-        others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u)]
-        return _least_busy(others, inputs) or slot.upstream
+        others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u) and self._left(u) >= inputs]
+        return self._least_busy(others, inputs) or slot.upstream
+
+    def limits_now(self, upstream: Replica) -> Limits:
+        """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
+        limits, left = upstream.limits, self._left(upstream) if upstream.breaker.is_closed else 1
+        return limits if limits.inputs_max <= left else replace(limits, inputs_max=left)
+
+    def room(self, upstream: Replica) -> int:
+        """Return the most inputs that a job may have to be sent now: any number while no call is in flight."""
+        return self._left(upstream) if upstream.load.calls else UNKNOWN_MAX
 
     def _in_turn(self, upstreams: list[Replica]) -> list[Replica]:
         """The same ones, beginning with another one each time: of equals the first is taken."""
@@ -134,6 +158,24 @@ class Pool:
         well = [upstream for upstream in included if _is_well(upstream)]
         return well or included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
 
+    def _least_busy(self, upstreams: list[Replica], inputs: int) -> Replica | None:
+        with_room = [upstream for upstream in upstreams if self._has_room(upstream, inputs)]
+        return min(with_room, key=lambda u: u.load.work, default=None)
+
+    def _has_room(self, upstream: Replica, inputs: int) -> bool:
+        return upstream.load.calls < upstream.tuner.setting.calls and self.room(upstream) >= inputs
+
+    def _slots_free(self, upstream: Replica) -> int:
+        calls = upstream.tuner.setting.calls - upstream.load.calls
+        return max(0, min(calls, ceil(self._left(upstream) / upstream.limits.inputs_max)))
+
+    def _left(self, upstream: Replica) -> int:
+        return int(min(self._share(upstream), upstream.congestion.inputs_max)) - upstream.load.inputs
+
+    def _share(self, upstream: Replica) -> int:
+        """Inputs that we may have in flight: at least one, or more batchers than there are places would stand still."""
+        return max(upstream.limits.in_flight_inputs_max // self.batchers, 1)
+
 
 def _is_well(upstream: Replica) -> bool:
     return upstream.is_healthy and upstream.breaker.is_closed and upstream.is_included
@@ -142,25 +184,3 @@ def _is_well(upstream: Replica) -> bool:
 def _may_be_called(upstream: Replica) -> bool:
     """Whether it can be reached and is not taken out; that its health is not known yet is no reason against it."""
     return upstream.down_since_s is None and upstream.breaker.is_closed and upstream.is_included
-
-
-def _least_busy(upstreams: list[Replica], inputs: int) -> Replica | None:
-    with_room = [upstream for upstream in upstreams if _has_room(upstream, inputs)]
-    return min(with_room, key=lambda u: u.load.work, default=None)
-
-
-def _has_room(upstream: Replica, inputs: int) -> bool:
-    return upstream.load.calls < upstream.tuner.setting.calls and _inputs_room(upstream) >= inputs
-
-
-def limits_now(upstream: Replica) -> Limits:
-    """The limits of the next call, given what is in flight already. A trial is one job: more need not fail with it."""
-    limits, room = upstream.limits, _inputs_room(upstream)
-    if not upstream.breaker.is_closed:
-        room = 1
-    return limits if limits.inputs_max <= room else replace(limits, inputs_max=room)
-
-
-def _inputs_room(upstream: Replica) -> int:
-    inputs_max = min(upstream.limits.in_flight_inputs_max, upstream.congestion.inputs_max)
-    return int(inputs_max) - upstream.load.inputs

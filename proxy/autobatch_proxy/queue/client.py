@@ -10,7 +10,7 @@
    Only in an outage that has outlasted OUTAGE_PATIENCE_S requests are refused at once.
 7. A job is pushed twice at most.
 
-More than 250 lines, because pushing, waiting and reading all share `_waiting`.
+More than 250 lines, because pushing, waiting, reading and comparing all share `_waiting`.
 """
 
 import asyncio
@@ -175,7 +175,7 @@ class QueueClient:
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
-        wait_s = self._backlog.wait_s(fleet.drained_per_s, now_s, is_bulk=is_bulk)
+        wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=is_bulk)
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
             if self._backlog.is_old(now_s):
                 self._backlog.note(self._queue.ahead, now_s)  # one look at a time
@@ -261,7 +261,7 @@ class QueueClient:
             self._must_recover = True
         for place in refused:
             request = requests[place]
-            wait_s = self._backlog.wait_s(self._watcher.fleet.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
+            wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
             _fail(request, partial(queue_full, wait_s))
 
     def _leave(self, request: Request) -> None:

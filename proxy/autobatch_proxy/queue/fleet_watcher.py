@@ -6,6 +6,7 @@ An outage makes it look no more often: hundreds of workers that read all reports
 import asyncio
 import logging
 
+from autobatch_proxy.queue.admission import confirmed_rate
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -35,6 +36,7 @@ class FleetWatcher:
 
     Attributes:
         fleet: The batchers.
+        drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
         names: The names of the models by their fingerprints, of those that were seen last.
@@ -48,6 +50,7 @@ class FleetWatcher:
 
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
+        self.drained_per_s = 0.0
         self.has_batchers = True
         self._reported_mono_s: float | None = None
         self._inputs_max = inputs_max
@@ -73,12 +76,13 @@ class FleetWatcher:
         self._looking.hurry()
 
     async def _look(self) -> float:
-        was_healthy = self.fleet.is_healthy
+        was_healthy, drained_per_s = self.fleet.is_healthy, self.fleet.drained_per_s
         try:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
             self._reported_mono_s = None  # unknown
+        self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
         self._note_reports(asyncio.get_running_loop().time())
         if self.fleet.upstreams:
             self.allowed = self._allow()
@@ -128,5 +132,5 @@ class FleetWatcher:
             served_model=fleet.card.name,
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
-            dimension=fleet.card.identity.dimension if fleet.card.identity else None,
+            dimension=fleet.model.dimension if fleet.model else None,
         )

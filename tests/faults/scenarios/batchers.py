@@ -1,4 +1,7 @@
-"""A batcher dies, or is paused for longer than its lease, at each step of its work; or all are gone; or a job is not theirs."""
+"""A batcher dies, or is paused for longer than its lease, at each step of its work; or all are gone; or a job is not theirs.
+
+Two of them also share one upstream's limit.
+"""
 
 import signal
 
@@ -8,10 +11,12 @@ from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.keys import Keys
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import STEPS, has_started, kill_batcher, lasts, stop
-from tests.faults.world import PAIR
+from tests.faults.upstream import PERMITS, PERMITS_LIMITED
+from tests.faults.world import PAIR, World
 from tests.support.waiting import wait_until
 
 VICTIM = 1
+BURST = 600
 KEYS = Keys("autobatch")
 ABSENT_S = 6.0
 PAUSE_S = 3.5  # the lease is 2 s: the other batcher has its jobs when it resumes
@@ -72,9 +77,29 @@ async def newer_frame(act: Act) -> None:
         await redis.delete(KEYS.of_version(VERSION + 1))
 
 
+async def share_a_limit(act: Act) -> None:
+    """More waits than the upstream takes at once: each batcher alone would fill it."""
+    world = act.world
+    await world.behave("limited")
+    await wait_until(lambda: all_know_permits(world, PERMITS_LIMITED))
+    for number in range(BURST):
+        act.load.send(f"one of a burst at {act.load.requests[-1].start_s}, number {number}")
+    await lasts(2.0)
+    await world.behave("good")
+    await wait_until(lambda: all_know_permits(world, PERMITS))
+
+
+async def all_know_permits(world: World, permits: int) -> bool:
+    """Whether every batcher reports that its upstream takes so many inputs at once."""
+    async with Redis.from_url(world.redis_url) as redis:
+        reports = await redis.hvals(KEYS.batchers)
+    return sum(b'"in_flight_inputs_max":%d' % permits in report for report in reports) == len(PAIR)
+
+
 SCENARIOS = [
     *map(killed, STEPS),
     *map(paused, STEPS),
     Scenario(f"batcher: none for {ABSENT_S} s", absent, frozenset({503}), runs_max=2),
     Scenario("batcher: jobs of a newer version in the queue", newer_frame),
+    Scenario(f"batchers: two, {PERMITS_LIMITED} inputs in flight at most, {BURST} at once", share_a_limit),
 ]

@@ -1,9 +1,14 @@
-"""What the upstream did a moment ago costs nobody an answer that it could give now."""
+"""No more is sent than the upstream takes, and nothing is given up for what it did a moment ago."""
 
 import asyncio
+from functools import partial
+
+import pytest
+from redis.asyncio import Redis
 
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.house import ready_house
+from tests.support.house import House, open_house, ready_house
+from tests.support.waiting import wait_until
 
 SLOW_S, SHORT_MS = 0.8, "600"
 CALLS = 18
@@ -28,3 +33,39 @@ async def test_an_upstream_that_was_slow_answers_short_deadlines_once_it_is_fast
         at_once = await asyncio.gather(*(house.embed(text, headers) for text in texts[3:]))
 
     assert [(200, [vector(text)]) for text in texts] == [*one_by_one, *at_once]
+
+
+async def serves(_texts: list[str]) -> None:
+    await asyncio.sleep(0.02)
+
+
+async def plans_for(house: House, upstream: FakeUpstream, inputs_max: int) -> bool:
+    """Whether the worker cuts a list for calls of so many inputs."""
+    upstream.calls.clear()
+    await house.embed([str(number) for number in range(32)])
+    return max(map(len, upstream.calls)) <= inputs_max
+
+
+async def have_leases(redis: Redis, batchers: int) -> bool:
+    return batchers == await redis.zcard("{house}:leases")
+
+
+@pytest.mark.parametrize(("batchers", "list_inputs"), [(1, 1), (2, 1), (4, 1), (2, 50), (4, 50)])
+async def test_batchers_share_what_the_upstream_takes_at_once(
+    redis_url: str, upstream: FakeUpstream, batchers: int, list_inputs: int
+) -> None:
+    """TEI has a permit for each input in flight, and answers 429 without one."""
+    upstream.info = {"model_id": "fake", "max_client_batch_size": 32, "max_concurrent_requests": 64}
+    upstream.behave = serves
+    async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
+        for _ in range(batchers):
+            await house.add_batcher(upstream.url, upstream_attempts=1)
+        await wait_until(partial(have_leases, redis, batchers))
+        await wait_until(partial(plans_for, house, upstream, min(32, 64 // batchers)))
+        upstream.overloads = 0
+        texts = [[f"{number} {place}" for place in range(list_inputs)] for number in range(600 // list_inputs)]
+        answers = await asyncio.gather(*(house.embed(each) for each in texts))
+
+    assert [200] * len(texts) == [status for status, _ in answers]
+    assert 0 == upstream.overloads
+    assert upstream.in_flight_max <= 64

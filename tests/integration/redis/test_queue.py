@@ -450,6 +450,14 @@ async def test_a_claim_that_leaves_jobs_wakes_the_next_batcher(bench: QueueEnds)
     assert not await bench.batcher("b2").watch(0.01)
 
 
+async def test_a_push_behind_others_wakes_nobody_more(bench: QueueEnds) -> None:
+    """The one that was woken claims in a moment, and wakes the next one if it leaves any."""
+    await push(bench, 1)
+    assert await bench.batcher("b1").watch(1)
+    await push(bench, 2)
+    assert not await bench.batcher("b2").watch(0.01)
+
+
 async def test_a_claim_of_everything_leaves_no_reason_to_wake(bench: QueueEnds) -> None:
     await push(bench, 1)
     await bench.batcher("b1").claim(32, 4)
@@ -613,7 +621,7 @@ class OddServer:
         return [self.reply for _ in commands]
 
 
-@pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 7]])
+@pytest.mark.parametrize("reply", [7, b"OK", [], [7], [b"x", b"y", b"z"], [1, 2, 3, 4], [1, 1, 1, 1, 1, 1, 1, 7]])
 async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
     link = OddServer(reply)
     worker = WorkerQueue(link, link, Keys("n"), "w")

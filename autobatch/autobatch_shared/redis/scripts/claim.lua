@@ -10,12 +10,12 @@
 --       is wanted.
 -- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
 --           had gone, values dropped that are no job, jobs left to batchers of their version, how many of the frames are
---           retried ones (these come first), how many are of `jobs`, frame, ... }
+--           retried ones (these come first), how many are of `jobs`, batchers that have a lease, frame, ... }
 local bytes_per_input, unpack_max = tonumber(ARGV[4]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
-local result = { now, 0, 0, 0, 0, 0, 0, 0 }
+local result = { now, 0, 0, 0, 0, 0, 0, 0, 0 }
 local claimed = {}
 
 -- Returns the job's inputs, and whether it is to be worked on.
@@ -90,6 +90,7 @@ local got, fresh, left = drain(KEYS[1], KEYS[3], wanted - set_aside)
 local bulk_wanted = math.max(tonumber(ARGV[12]), tonumber(ARGV[13]) - set_aside - got)
 local _, _, left_bulk = drain(KEYS[8], KEYS[9], bulk_wanted)
 result[2], result[3], result[8] = left + set_aside_left, left_bulk, set_aside_jobs + fresh
+result[9] = batchers
 
 if #claimed > 0 then
   for i = 1, #claimed, unpack_max do

@@ -15,6 +15,7 @@ from autobatch_batcher.forming.policy import CallMoment, policy_named
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import BatchShape, Limits, configured
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN
+from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names
 
@@ -35,7 +36,12 @@ class Moment:
 
     def with_limits(self, limits: Limits, shape: BatchShape) -> CallMoment:
         return CallMoment(
-            limits=limits, shape=shape, now_ms=self.now_ms, is_idle=self.is_idle, is_draining=self.is_draining
+            limits=limits,
+            shape=shape,
+            room_inputs=UNKNOWN_MAX,
+            now_ms=self.now_ms,
+            is_idle=self.is_idle,
+            is_draining=self.is_draining,
         )
 
 
@@ -380,6 +386,14 @@ def test_of_ready_lanes_the_one_with_the_oldest_job_goes_first() -> None:
 
     assert taken(lanes, moment(1 + WAIT_MS)) == (["due"], Reason.DUE)
     assert taken(lanes, moment(1 + WAIT_MS)) == (["0", "1"], Reason.FULL)
+
+
+def test_room_is_needed_for_the_oldest_job() -> None:
+    lanes = lanes_of(make_job("b", n=2, at=2), make_job("a", n=7, at=1, kind="solo"), make_job("c", n=9, at=3)).lanes
+
+    assert 7 == lanes.oldest_inputs()
+    lanes.clear()
+    assert 1 == lanes.oldest_inputs()
 
 
 def test_expired_jobs_are_taken_out_once_and_never_sent() -> None:

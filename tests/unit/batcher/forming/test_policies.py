@@ -88,10 +88,18 @@ def at(
     *,
     limits: Limits = FOUR,
     shape: BatchShape = BY_ARRIVAL,
+    room_inputs: int = ANY,
     is_idle: bool = False,
     is_draining: bool = False,
 ) -> CallMoment:
-    return CallMoment(limits=limits, shape=shape, now_ms=now_ms, is_idle=is_idle, is_draining=is_draining)
+    return CallMoment(
+        limits=limits,
+        shape=shape,
+        room_inputs=room_inputs,
+        now_ms=now_ms,
+        is_idle=is_idle,
+        is_draining=is_draining,
+    )
 
 
 def tell(policy: Policy, facts: list[tuple[str, int, float]]) -> None:
@@ -179,6 +187,21 @@ class TestEveryPolicy:
 
         assert batch is not None
         assert (names(batch.jobs), batch.reason) == (["a", "b"], Reason.FULL)
+
+    @given(jobs=JOBS, room_inputs=st.integers(1, 8), is_idle=st.booleans())
+    def test_what_leaves_has_room_though_it_be_one_large_job(
+        self, make: Callable[[int], Policy], jobs: list[Job], room_inputs: int, *, is_idle: bool
+    ) -> None:
+        policy, lanes, sent = make(WAIT_MS), lanes_of(jobs), []
+        limits = replace(FOUR, inputs_max=min(room_inputs, FOUR.inputs_max))
+        now = at(FAR_MS, limits=limits, room_inputs=room_inputs, is_idle=is_idle, is_draining=True)
+        while (batch := policy.take(now, lanes)) is not None:
+            assert batch.inputs <= room_inputs
+            sent += names(batch.jobs)
+
+        waiting = {job.lane for job in lanes}
+        assert all(any(job.header.n > room_inputs for job in lanes if job.lane == lane) for lane in waiting)
+        assert sorted([*sent, *names(list(lanes))]) == sorted(names(jobs))
 
     @pytest.mark.parametrize("kind", ["solo", "verbatim"])
     def test_what_may_share_no_call_leaves_at_once(self, make: Callable[[int], Policy], kind: Kind) -> None:

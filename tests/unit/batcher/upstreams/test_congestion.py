@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.upstreams.congestion import ASKED_MAX_S, KNOWN_MAX_INPUTS, PAUSE_MAX_S, Congestion
-from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
+from autobatch_batcher.upstreams.slots import Pool, Slot
 from tests.unit.upstreams import make_upstream
 
 NOW_S = 100.0
@@ -93,6 +93,6 @@ def test_the_next_call_is_no_larger_than_the_window() -> None:
     upstream = make_upstream("a")
     upstream.congestion.refused(NOW_S, NOW_S, 20, None)
 
-    assert 10 == limits_now(upstream).inputs_max
+    assert 10 == Pool([upstream]).limits_now(upstream).inputs_max
     Slot(upstream, 8, 8, was_busy=False)
-    assert 2 == limits_now(upstream).inputs_max
+    assert 2 == Pool([upstream]).limits_now(upstream).inputs_max

@@ -1,60 +1,118 @@
-"""The rate is what could be answered, not what was asked for."""
+"""The rate is what could be answered, not what was asked for, and is unknown rather than wrong."""
+
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.drain_rate import DrainRate
+from autobatch_batcher.upstreams.drain_rate import CALLS_MIN, FORGOTTEN_S, ROUNDS_MIN, AnsweredCall, DrainRate
+
+LOOK_S = 1.0
+
+
+class Drained:
+    """A batcher that answers call after call, looked at once a second."""
+
+    def __init__(self) -> None:
+        self.rate = DrainRate()
+        self.now_s = 0.0
+        self.seen: list[float] = []  # at each look
+        self._looked_s = 0.0
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass."""
+        end_s = self.now_s + seconds
+        while self._looked_s + LOOK_S <= end_s:
+            self._looked_s += LOOK_S
+            self.rate.look(self._looked_s)
+            self.seen.append(self.rate.per_s)
+        self.now_s = end_s
+
+    def answers(self, calls: int, call_s: float, inputs: int = 32, slots: int = 1, *, had_backlog: bool = True) -> None:
+        """Answer so many calls, of which `slots` end together every `call_s` seconds."""
+        for _ in range(calls // slots):
+            self.passes(call_s)
+            done = [AnsweredCall(self.now_s, inputs, slots - place, had_backlog) for place in range(slots)]
+            self.rate.answered += done
+
+
+@given(call_s=st.floats(0.001, 5.0), inputs=st.integers(1, 64), slots=st.integers(1, 8))
+def test_calls_of_whatever_length_give_the_rate(call_s: float, inputs: int, slots: int) -> None:
+    """Also where all calls of a batcher end at the same time; and before enough of them have ended it is unknown."""
+    batcher, needed = Drained(), max(CALLS_MIN, ROUNDS_MIN * slots)
+    batcher.answers(needed, call_s, inputs, slots)
+    first = [*batcher.seen]
+    batcher.answers(2 * needed + 2 * slots + int(4 * slots / call_s), call_s, inputs, slots)
+    batcher.passes(LOOK_S)
+
+    assert not any(first)
+    assert batcher.seen[-1] == pytest.approx(slots * inputs / call_s, rel=0.2)
+
+
+def test_an_upstream_whose_calls_take_seconds_is_not_slower_than_it_is() -> None:
+    """Counted by the second it answers 0, 3 or 32, and nearly all of 256 clients were refused though each had time."""
+    batcher = Drained()
+    for number in range(60):
+        batcher.answers(1, 2.0, inputs=(3, 32, 32, 17)[number % 4])
+
+    known = [per_s for per_s in batcher.seen if per_s]
+    assert known
+    assert min(known) >= 0.8 * (3 + 32 + 32 + 17) / 8.0
+
+
+def test_no_request_is_refused_by_the_first_measurement() -> None:
+    """The upstream may have been working for others while the first calls were made."""
+    batcher = Drained()
+    batcher.answers(CALLS_MIN + 1, 2.0, inputs=1)
+    batcher.answers(3 * CALLS_MIN, 0.5, inputs=32)
+    batcher.passes(LOOK_S)
+
+    assert [0.0, pytest.approx(64)] == sorted(set(batcher.seen))
 
 
 def test_without_a_backlog_nothing_is_known() -> None:
-    rate = DrainRate()
-    for second in range(10):
-        rate.look(second, has_backlog=False)
-        rate.answered_inputs += 7
-    assert rate.per_s == 0.0
+    batcher = Drained()
+    batcher.answers(100, 0.1, had_backlog=False)
+
+    assert not any(batcher.seen)
 
 
-def test_a_backlog_at_both_ends_gives_the_rate() -> None:
-    rate = DrainRate()
-    rate.look(0.0, has_backlog=True)
-    rate.answered_inputs += 300
-    rate.answered_inputs += 100
-    rate.look(2.0, has_backlog=True)
-    assert rate.per_s == 200.0
+def test_a_measurement_in_which_the_backlog_ended_counts_for_nothing() -> None:
+    batcher = Drained()
+    for _ in range(20):
+        batcher.answers(CALLS_MIN, 0.2)
+        batcher.answers(1, 3.0, had_backlog=False)
+
+    assert not any(batcher.seen)
 
 
-def test_a_backlog_that_began_or_ended_between_gives_none() -> None:
-    rate = DrainRate()
-    for second, has_backlog in enumerate([False, True, False, True, False]):
-        rate.look(second, has_backlog=has_backlog)
-        rate.answered_inputs += 5
-    assert rate.per_s == 0.0
+def test_a_slower_upstream_is_known_after_two_measurements() -> None:
+    batcher = Drained()
+    batcher.answers(100, 0.1)
+    before = batcher.rate.per_s
+    batcher.answers(3 * CALLS_MIN + 1, 0.4)
+    batcher.passes(LOOK_S)
+
+    assert pytest.approx([320, 80], rel=0.05) == [before, batcher.rate.per_s]
 
 
-def test_what_was_answered_without_a_backlog_does_not_count_later() -> None:
-    rate = DrainRate()
-    rate.look(0.0, has_backlog=False)
-    rate.answered_inputs += 1000
-    rate.look(1.0, has_backlog=True)
-    rate.answered_inputs += 50
-    rate.look(2.0, has_backlog=True)
-    assert rate.per_s == 50.0
+def test_one_slow_measurement_lowers_nothing() -> None:
+    batcher = Drained()
+    batcher.answers(101, 0.1)
+    batcher.answers(1, 5.0)
+    batcher.answers(100, 0.1)
 
-
-def test_a_slower_upstream_is_known_after_some_seconds() -> None:
-    rate = DrainRate()
-    for second in range(30):
-        rate.look(second, has_backlog=True)
-        rate.answered_inputs += 400 if second < 15 else 100
-    assert rate.per_s == pytest.approx(100, rel=0.1)
+    known = [per_s for per_s in batcher.seen if per_s]
+    assert pytest.approx(320, rel=0.05) == min(known)
 
 
 def test_the_rate_is_kept_for_a_while_without_a_backlog_and_then_forgotten() -> None:
-    rate = DrainRate()
-    rate.look(0.0, has_backlog=True)
-    rate.answered_inputs += 400
-    rate.look(1.0, has_backlog=True)
-    known = []
-    for second in range(2, 16):
-        rate.look(second, has_backlog=False)
-        known.append(rate.per_s)
-    assert known == [400.0] * 10 + [0.0] * 4
+    batcher = Drained()
+    batcher.answers(100, 0.1)
+    batcher.seen.clear()
+    batcher.passes(FORGOTTEN_S + 3 * LOOK_S)
+
+    assert batcher.seen[0] > 0
+    assert sum(before > 0 == after for before, after in pairwise(batcher.seen)) == 1
+    assert batcher.seen[-1] == 0

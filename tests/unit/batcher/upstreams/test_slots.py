@@ -1,11 +1,12 @@
 """Calls go where least work waits, and to an upstream that is out only to see whether it is back."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.upstreams.breaker import ALONE_PAUSE_MIN_S
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.slots import Pool, Slot, limits_now
+from autobatch_batcher.upstreams.slots import Pool, Slot
 from tests.unit.upstreams import make_upstream, open_breaker
 
 NOW_S = 100.0
@@ -59,7 +60,62 @@ def test_of_an_upstream_that_is_nearly_full_the_next_call_has_the_rest() -> None
     a = make_upstream("a", in_flight_inputs_max=40)
     call(a, inputs=32)
 
-    assert 8 == limits_now(a).inputs_max
+    assert (8, 8) == (Pool([a]).limits_now(a).inputs_max, Pool([a]).room(a))
+
+
+def shared_by(batchers: int, *upstreams: Replica) -> Pool:
+    pool = Pool(list(upstreams))
+    pool.batchers = batchers
+    return pool
+
+
+@pytest.mark.parametrize(("batchers", "inputs_max"), [(1, 32), (2, 32), (4, 16), (64, 1), (100, 1)])
+def test_of_an_upstreams_limit_each_batcher_has_its_share(batchers: int, inputs_max: int) -> None:
+    a = make_upstream("a", in_flight_inputs_max=64)
+
+    assert inputs_max == shared_by(batchers, a).limits_now(a).inputs_max
+
+
+def test_a_batcher_that_has_its_share_in_flight_has_no_slot() -> None:
+    a = make_upstream("a", in_flight_inputs_max=64)
+    pool = shared_by(4, a)
+    free = pool.slots_free
+    call(a, inputs=16)
+
+    assert (1, 0, None) == (free, pool.slots_free, pool.free(NOW_S))
+
+
+def test_when_batchers_come_calls_in_flight_may_exceed_the_share_and_nothing_more_is_sent() -> None:
+    a = make_upstream("a", in_flight_inputs_max=64, calls_max=4)
+    call(a, inputs=32)
+    pool = shared_by(4, a)
+
+    assert (0, None) == (pool.slots_free, pool.free(NOW_S))
+
+
+def test_a_job_that_is_larger_than_the_room_left_waits_for_room() -> None:
+    a, b = make_upstream("a", in_flight_inputs_max=40), make_upstream("b", in_flight_inputs_max=50)
+    slots = call(a, inputs=20), call(b, inputs=21)
+    pool = Pool([a, b])
+
+    assert (b, None) == (pool.free(NOW_S, 29), pool.free(NOW_S, 30))
+    slots[0].release()
+    assert a is pool.free(NOW_S, 30)
+
+
+def test_a_job_that_is_larger_than_the_share_goes_when_nothing_else_is_in_flight() -> None:
+    a = make_upstream("a", in_flight_inputs_max=64)
+    pool = shared_by(4, a)
+    free = pool.free(NOW_S, 32)
+    call(a, inputs=1)
+
+    assert (a, None) == (free, pool.free(NOW_S, 32))
+
+
+async def test_workers_hear_how_large_a_job_of_our_share_may_be() -> None:
+    a, b = make_upstream("a", in_flight_inputs_max=64), make_upstream("b")
+
+    assert [16, 32] == [status.batch_inputs_max for status in shared_by(4, a, b).statuses()]
 
 
 def test_a_slot_that_was_given_back_is_free() -> None:
@@ -244,7 +300,7 @@ def test_while_the_only_one_is_out_nothing_is_called_but_its_trials() -> None:
     trial = call(out)
     assert pool.free(NOW_S + ALONE_PAUSE_MIN_S) is None
     trial.release()
-    assert 1 == limits_now(out).inputs_max  # more jobs need not fail with it
+    assert 1 == pool.limits_now(out).inputs_max  # more jobs need not fail with it
 
 
 def test_one_that_cannot_be_reached_is_looked_for_and_not_called() -> None:
@@ -279,3 +335,27 @@ def test_a_server_without_a_health_route_is_called() -> None:
     nameless = make_upstream("nameless", is_healthy=False)
 
     assert Pool([nameless], patience_s=10).free(NOW_S) is nameless
+
+
+@given(
+    limit=st.integers(1, 200),
+    batchers=st.integers(1, 8),
+    steps=st.lists(st.tuples(st.integers(0, 7), st.integers(1, 40), st.booleans()), max_size=120),
+)
+def test_batchers_together_stay_within_the_limit_but_for_jobs_that_are_larger_than_a_share(
+    limit: int, batchers: int, steps: list[tuple[int, int, bool]]
+) -> None:
+    views = [make_upstream("a", calls_max=9, in_flight_inputs_max=limit) for _ in range(batchers)]
+    pools = [shared_by(batchers, view) for view in views]
+    slots: list[list[Slot]] = [[] for _ in pools]
+    share = max(limit // batchers, 1)
+    for number, inputs, is_end in steps:
+        place = number % batchers
+        if is_end and slots[place]:
+            slots[place].pop(0).release()
+        elif (upstream := pools[place].free(NOW_S, inputs)) is not None:
+            slots[place].append(call(upstream, inputs))
+        own = views[place].load
+        assert own.inputs <= share or own.calls == 1
+    if batchers <= limit and all(view.load.calls != 1 for view in views):
+        assert sum(view.load.inputs for view in views) <= limit

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_proxy.queue.admission import LOOK_EVERY_S, RETRY_AFTER_MAX_S, Backlog, is_in_time, retry_after_s
+from autobatch_proxy.queue.admission import (
+    LOOK_EVERY_S,
+    RETRY_AFTER_MAX_S,
+    Backlog,
+    confirmed_rate,
+    is_in_time,
+    retry_after_s,
+)
 from autobatch_shared.contract.status import Ahead
 
 
@@ -36,6 +43,13 @@ def test_what_is_ahead_shrinks_until_the_next_look() -> None:
 def test_a_look_is_old_after_a_while() -> None:
     assert not backlog().is_old(100.0)
     assert backlog().is_old(100.0 + 2 * LOOK_EVERY_S)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "confirmed"), [(0.0, 3.0, 0.0), (3.0, 0.0, 0.0), (3.0, 3.0, 3.0), (300.0, 3.0, 300.0)]
+)
+def test_nobody_is_refused_by_a_rate_that_was_seen_once(before: float, now: float, confirmed: float) -> None:
+    assert confirmed == confirmed_rate(before, now)
 
 
 @pytest.mark.parametrize(

@@ -197,3 +197,16 @@ def test_a_report_of_bytes_that_are_not_utf8_is_skipped() -> None:
 
     assert fleet(broken).batchers == ()
     assert len(fleet(broken, report(upstream())).batchers) == 1
+
+
+@pytest.mark.parametrize(
+    ("rates", "in_all"),
+    [([], 0.0), ([0.0], 0.0), ([50.0], 50.0), ([50.0, 70.0], 120.0), ([50.0, 0.0], 100.0), ([40.0, 80.0, 0.0], 180.0)],
+)
+def test_a_batcher_that_has_not_measured_yet_counts_as_the_others_do(rates: list[float], in_all: float) -> None:
+    """Or each batcher that is added to help makes the fleet look slower than it is, and requests are refused."""
+    dead = report(upstream(is_healthy=False))
+
+    assert (
+        in_all == fleet(dead, *[encode(BatcherStatus(NOW_MS, 0, [upstream()], rate)) for rate in rates]).drained_per_s
+    )
