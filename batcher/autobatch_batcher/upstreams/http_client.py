@@ -36,7 +36,7 @@ class CallConnection:
 
     Attributes:
         client: Whose call it is.
-        made_s: When it was made, in seconds of the loop's clock; -inf for one that was there before.
+        made_s: When its socket was made, in seconds of the loop's clock; -inf for one that was there before.
     """
 
     client: "HttpClient"
