@@ -1,4 +1,7 @@
-"""What this batcher knows of one upstream: its health, what it serves, how its calls go, and what it is doing for us."""
+"""What this batcher knows of one upstream: its health, what it serves, how its calls go, and what it is doing for us.
+
+More than 250 lines, because calls and probes learn the same things: health, card, and whether it may be called at all.
+"""
 
 import asyncio
 import logging
@@ -89,7 +92,9 @@ class Replica:
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
-        self._health_mono_s: float | None = None  # of its last change
+        self._fault = ""
+        self._was_usable: bool | None = None  # None: never probed
+        self._usable_mono_s = 0.0  # when that changed last
         self._excluded_mono_s: float | None = None
         self._card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
@@ -124,7 +129,7 @@ class Replica:
             self.standing.was_well(self._answered_mono_s)
         return UpstreamStatus(
             url=self.name,
-            is_healthy=self.is_healthy and self.is_included,
+            is_healthy=self._is_usable,
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
@@ -133,6 +138,7 @@ class Replica:
             else NO_CARD,  # of what it counts for
             counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
             reason=self.standing.reason,
+            fault=self._fault,
             unchanged_ms=self._unchanged_ms(),
         )
 
@@ -197,6 +203,7 @@ class Replica:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
+                    why = "probed" if healthy else f"status {response.status} at {self._dialect.health_path}"
                     reachable = response.status < 500  # not every server has such a path
                 async with self._asking:
                     await self._ask_card()
@@ -211,7 +218,7 @@ class Replica:
             # else it is busy: its health waits behind the calls that it answers
         else:
             self._set_reachable(reachable=reachable)
-            self._set_health(healthy=healthy, why="probed")
+            self._set_health(healthy=healthy, why=why)
         if self.is_healthy:
             self.standing.was_well(asyncio.get_running_loop().time())
         self.standing.is_tried = True
@@ -298,6 +305,7 @@ class Replica:
             log.warning("upstream_excluded", extra={"upstream": self.name, "reason": now})
         elif not now and before not in (NO_RECORD, NOT_LEARNT):  # as at every start
             log.info("upstream_included", extra={"upstream": self.name})
+        self._note_usable()
 
     def _set_reachable(self, *, reachable: bool) -> None:
         if reachable:
@@ -308,15 +316,22 @@ class Replica:
             self.down_since_s = asyncio.get_running_loop().time()
             self.went_down(self)
 
+    @property
+    def _is_usable(self) -> bool:
+        return self.is_healthy and self.is_included
+
     def _unchanged_ms(self) -> int:
-        """Milliseconds since its health changed, or since it was first known."""
-        if self._health_mono_s is None:
+        """Milliseconds for which it has been usable, or not; 0 before its first probe."""
+        if self._was_usable is None:
             return 0
-        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+        return int((asyncio.get_running_loop().time() - self._usable_mono_s) * 1000)
+
+    def _note_usable(self) -> None:
+        if self._is_usable != self._was_usable:
+            self._was_usable = self._is_usable
+            self._usable_mono_s = asyncio.get_running_loop().time()
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
-        if healthy != self.is_healthy or self._health_mono_s is None:
-            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,
@@ -324,3 +339,5 @@ class Replica:
                 extra={"upstream": self.name, "is_healthy": healthy, "why": why},
             )
         self.is_healthy = healthy
+        self._fault = "" if healthy else why
+        self._note_usable()
