@@ -1,4 +1,7 @@
-"""What this batcher knows of one upstream: its health, what it serves, how its calls go, and what it is doing for us."""
+"""What this batcher knows of one upstream: its health, what it serves, how its calls go, and what it is doing for us.
+
+More than 250 lines, because calls and probes learn the same things: health, card, and whether it may be called at all.
+"""
 
 import asyncio
 import logging
