@@ -22,7 +22,7 @@ CALL_S = 0.01
 SLOW_S = 0.4
 NARROW_TEXT_S = 0.002
 PERMITS, PERMITS_LIMITED = 512, 64
-LIMITED_S = 0.05
+LIMITED_S = 0.08
 DEADLY = "deadly"
 INFO = {"model_id": "faults", "max_client_batch_size": 32}
 
