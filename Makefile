@@ -10,8 +10,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 SECONDS ?= 60
+SEEDS ?= 10000
 
-.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults simulate overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -44,7 +45,7 @@ test-parity: .venv/dev.done
 	$(BIN)/python -m pytest tests/fuzz tests/parity
 
 test-faults: .venv/dev.done
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest tests/simulation tests/faults
 
 test-clients-javascript: .venv/dev.done
 	$(BIN)/python -m pytest tests/clients/matrix/test_programs.py
@@ -67,6 +68,9 @@ test-e2e: .venv/dev.done ## Only the tests with real processes
 
 faults: .venv/dev.done   ## Every fault under load, about four minutes; WORDS=nginx runs those with it in their name
 	$(BIN)/python -m tests.faults $(WORDS)
+
+simulate: .venv/dev.done ## SEEDS=100000: schedules of faults under virtual time, on all cores; SEED=38: one again, with its last steps
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 overload: .venv/dev.done ## Three times the upstream's capacity for a minute, and what becomes of it
 	$(BIN)/python -m tests.faults.overload

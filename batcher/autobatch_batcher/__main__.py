@@ -8,6 +8,7 @@ import uvloop
 
 from autobatch_batcher.app import serve
 from autobatch_shared import logs
+from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import SettingsError, load
@@ -23,9 +24,10 @@ async def serve_until_signalled(settings: BatcherSettings) -> None:
 
 
 def check(settings: BatcherSettings) -> None:
-    """Refuse to start with an address that no connection could be made from."""
+    """Refuse to start with an address that cannot be connected to, or cannot be listened on."""
     try:
         finder_of(settings.redis_url.get_secret_value())
+        refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)

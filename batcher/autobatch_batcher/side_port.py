@@ -6,6 +6,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.upstreams.slots import Pool
+from autobatch_shared.refusals import RefusingRunner, without_server
 
 
 async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metrics, pool: Pool) -> web.AppRunner:
@@ -29,10 +30,11 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
+    app.on_response_prepare.append(without_server)
     app.router.add_get("/health", health)
     app.router.add_get("/live", live)
     app.router.add_get("/metrics", scrape)
-    runner = web.AppRunner(app, access_log=None)
+    runner = RefusingRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

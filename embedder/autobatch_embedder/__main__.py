@@ -18,7 +18,7 @@ log = logging.getLogger("embedder")
 
 
 def main() -> None:
-    """Serve until SIGTERM. Exit 2 when the settings name a model that cannot be served, 1 when the port is taken."""
+    """Serve until SIGTERM. Exit 2 when the settings name a model that cannot be served, or a port that is taken."""
     settings = load(EmbedderSettings)
     logs.configure(settings, "embedder")
     log_remarks(settings)
@@ -39,7 +39,7 @@ def main() -> None:
         uvloop.run(app.serve(settings, loaded))
     except OSError as error:
         sys.stderr.write(f"autobatch: cannot listen on {settings.embedder_host}:{settings.embedder_port}: {error}\n")
-        sys.exit(1)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from autobatch_proxy.access.key_file import read_keys
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_shared import logs
+from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
 from autobatch_shared.settings.loading import SettingsError, load
@@ -101,6 +102,8 @@ def check(settings: ProxySettings) -> None:
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
         if settings.api_keys_file is not None:
             read_keys(settings.api_keys_file)
+        if not settings.uds_path:
+            refuse_taken(settings.host, settings.port, "PORT")
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -290,6 +291,17 @@ def test_wrong_settings_stop_the_start_with_every_fault(tmp_path: Path) -> None:
         assert batcher.wait() == 2
         assert "MAX_BATCH_SIZE" in batcher.output
         assert "BATCH_POLICY" in batcher.output
+
+
+@pytest.mark.parametrize(("module", "setting"), [("batcher", "batcher_port"), ("proxy", "port")])
+def test_a_taken_port_stops_the_start_with_one_line(tmp_path: Path, module: str, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with running(tmp_path, module, **{setting: port, "host": "127.0.0.1", "batcher_host": "127.0.0.1"}) as process:
+            assert process.wait() == 2
+            said = process.output.strip()
+    assert said.endswith(f"{setting.upper()}: cannot listen on 127.0.0.1:{port}: Address already in use")
+    assert "Traceback" not in said
 
 
 @contextmanager

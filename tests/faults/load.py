@@ -2,14 +2,16 @@
 
 import asyncio
 import itertools
+import re
 
 from autobatch_bench.load.connection import LoadConnection, connect
-from tests.faults.outcome import AnswerKind, Request, judge
+from tests.faults.outcome import MODEL, AnswerKind, Request, judge
 from tests.support.waiting import wait_until
 
 IDLE_MAX_S = 2.0  # as in clients: a connection that the server may be about to close is not reused
 SPARE_S = 1.0  # after its deadline a request counts as hung
 _serials = itertools.count()
+_model_in = re.compile(rb"\r\nX-Model: ([^\r]*)\r\n").search
 
 
 class SteadyLoad:
@@ -99,7 +101,9 @@ class SteadyLoad:
         request, timer = self._under_way.pop(connection)
         timer.cancel()
         request.status = status
-        kind = judge(request.text, status, data[body_at:])
+        named = _model_in(data[:body_at])
+        request.model = named[1].decode() if named else ""
+        kind = judge(request.text, status, data[body_at:], request.model or MODEL)
         self._end(request, self._none if kind is AnswerKind.LOST else kind)
         if b"\r\nConnection: close\r\n" in data[:body_at]:
             connection.close()  # the server is about to: a request on it would be lost

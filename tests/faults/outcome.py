@@ -10,6 +10,7 @@ import orjson
 from autobatch_bench.checking.oracle import names, names_in
 
 OURS = {429, 502, 503, 504}
+MODEL = "faults"  # what the upstreams serve
 NGINX_ALONE = b"no proxy worker could be reached"
 
 
@@ -34,6 +35,7 @@ class Request:
         end_s: When its answer was complete; inf before.
         status: Of the answer; 0 for none.
         kind: None while it waits.
+        model: The name of the model that the answer says it is of; empty for none.
     """
 
     text: str
@@ -41,14 +43,27 @@ class Request:
     end_s: float = float("inf")
     status: int = 0
     kind: AnswerKind | None = None
+    model: str = ""
 
 
-def judge(text: str, status: int, body: bytes) -> AnswerKind:
-    """Judge the answer to the sender of `text`; status 0 is the end of the connection."""
+def named_by(model: str, text: str) -> str:
+    """Return the text whose vector of the oracle is a model's for this text."""
+    return text if model == MODEL else f"{text} by {model}"
+
+
+def judge(text: str, status: int, body: bytes, model: str = MODEL) -> AnswerKind:
+    """Judge the answer to the sender of `text`; status 0 is the end of the connection.
+
+    Args:
+        text: What was sent.
+        status: The answer's status.
+        body: The answer's body.
+        model: The name of the model that its head says it is of.
+    """
     if status == 0:
         return AnswerKind.LOST
     if status == 200:
-        return AnswerKind.RIGHT if names_in(body, 1) == names([text]) else AnswerKind.WRONG
+        return AnswerKind.RIGHT if names_in(body, 1) == names([named_by(model, text)]) else AnswerKind.WRONG
     if NGINX_ALONE in body:
         return AnswerKind.LOST
     try:

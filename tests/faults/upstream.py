@@ -1,7 +1,7 @@
-"""`python -m tests.faults.upstream PORT`: an upstream as a process that can misbehave on demand, and die.
+"""`python -m tests.faults.upstream PORT [MODEL]`: an upstream as a process that can misbehave on demand, and die.
 
 `POST /behave` with a name of BEHAVIOURS sets what every later call of `/embed` gets; `POST /counts` returns what was
-computed more than once, and resets it. A text with DEADLY in it kills the process.
+computed more than once, and resets it. A text with DEADLY in it kills the process. Another MODEL has other vectors, equally long.
 """
 
 import asyncio
@@ -15,7 +15,9 @@ import orjson
 import uvloop
 from aiohttp import web
 
+from autobatch_batcher.upstreams.replica import DIMENSION_INPUT
 from autobatch_bench.checking.oracle import answer, row
+from tests.faults.outcome import MODEL, named_by
 from tests.support.fake_upstream import JSON, tei_error
 
 CALL_S = 0.01
@@ -24,7 +26,10 @@ NARROW_TEXT_S = 0.002
 PERMITS, PERMITS_LIMITED = 512, 64
 LIMITED_S = 0.08
 DEADLY = "deadly"
-INFO = {"model_id": "faults", "max_client_batch_size": 32}
+INFO = {"model_id": MODEL, "max_client_batch_size": 32}
+LOWERED = "8 inputs at most"
+LOWERED_INPUTS = 8
+DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
 
 Making = Callable[[list[str]], web.Response]
 
@@ -63,10 +68,15 @@ class FaultyUpstream:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `limited`, `gate`, `hang`, `cut`, `keep-alive race`.
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `limited`, `gate`, `hang`, `cut`, `keep-alive race`, or
+            LOWERED.
+
+    Args:
+        model: The name of its model.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, model: str) -> None:
+        self._model = model
         self.behaviour = "good"
         self._served: WeakSet[asyncio.BaseTransport] = WeakSet()
         self._computed: Counter[str] = Counter()
@@ -79,13 +89,9 @@ class FaultyUpstream:
         texts = orjson.loads(await request.read())["inputs"]
         if any(DEADLY in text for text in texts):
             os._exit(9)
+        if (at_once := self._at_once(request, texts)) is not None:
+            return at_once
         behaviour = self.behaviour
-        if behaviour == "keep-alive race" and request.transport in self._served:
-            return _hang_up(request)
-        if request.transport is not None:
-            self._served.add(request.transport)
-        if (make := BEHAVIOURS.get(behaviour)) is not None:
-            return make(texts)
         if behaviour == "hang":
             await self._changed.wait()
             return _hang_up(request)
@@ -101,7 +107,25 @@ class FaultyUpstream:
             await asyncio.sleep(SLOW_S if behaviour == "slow" else CALL_S)
         if behaviour == "cut":
             return await _cut(request, answer(texts))
-        return web.Response(body=answer(texts), headers=JSON)
+        return self._rows(texts)
+
+    def _at_once(self, request: web.Request, texts: list[str]) -> web.Response | None:
+        """The answer to a call for which nothing is computed; None for another one."""
+        if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own
+            return self._rows(texts)
+        if self.behaviour == LOWERED and len(texts) > LOWERED_INPUTS:
+            return tei_error(
+                422, f"batch size {len(texts)} > maximum allowed batch size {LOWERED_INPUTS}", "Validation"
+            )
+        if self.behaviour == "keep-alive race" and request.transport in self._served:
+            return _hang_up(request)
+        if request.transport is not None:
+            self._served.add(request.transport)
+        make = BEHAVIOURS.get(self.behaviour)
+        return None if make is None else make(texts)
+
+    def _rows(self, texts: list[str]) -> web.Response:
+        return web.Response(body=answer([named_by(self._model, text) for text in texts]), headers=JSON)
 
     async def _within_permits(self, texts: list[str]) -> web.Response:
         """Answer as TEI does: each input in flight needs a permit, and a call that does not get all is refused."""
@@ -113,7 +137,7 @@ class FaultyUpstream:
             await asyncio.sleep(LIMITED_S)
         finally:
             self._in_flight -= len(texts)
-        return web.Response(body=answer(texts), headers=JSON)
+        return self._rows(texts)
 
     async def behave(self, request: web.Request) -> web.Response:
         """`POST /behave`."""
@@ -136,8 +160,9 @@ class FaultyUpstream:
 
     async def info(self, _request: web.Request) -> web.Response:
         """`GET /info`."""
+        limit = {"max_client_batch_size": LOWERED_INPUTS} if self.behaviour == LOWERED else {}
         permits = PERMITS_LIMITED if self.behaviour == "limited" else PERMITS
-        return web.json_response(INFO | {"max_concurrent_requests": permits})
+        return web.json_response(INFO | {"model_id": self._model, "max_concurrent_requests": permits} | limit)
 
 
 async def _cut(request: web.Request, whole: bytes) -> web.StreamResponse:
@@ -155,9 +180,9 @@ def _hang_up(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, model: str) -> None:
     """Serve until killed."""
-    server = FaultyUpstream()
+    server = FaultyUpstream(model)
     app = web.Application(client_max_size=3_000_000)
     routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
         ("POST", "/embed", server.embed),
@@ -175,4 +200,4 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1])))
+    uvloop.run(serve(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else MODEL))

@@ -27,7 +27,7 @@ from tests.simulation.redis_model.server import UNIX_MS, ModelServer
 from tests.simulation.timeline import EndlessTurnsError, Noted, ProcessLoop, Timeline
 from tests.simulation.upstreams import KILLING, ModelUpstream, vector
 
-REQUESTS_WITHIN_S = 1.0
+REQUESTS_WITHIN_S = (1.0, 1.0, 0.05)  # the last is a burst
 TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
 LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 PROBES = 3
@@ -93,8 +93,9 @@ class Schedule:
         for _ in range(chance.choice((1, 1, 2))):
             self.start_worker()
         began_s = timeline.now_s
+        within_s = chance.choice(REQUESTS_WITHIN_S)
         for _ in range(chance.randint(3, 12)):
-            timeline.at(began_s + 0.05 + chance.random() * REQUESTS_WITHIN_S, self.ask, chance.choice(TIMEOUTS_S))
+            timeline.at(began_s + 0.05 + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
         for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
             self._plan_fault(chance.choice(kinds), began_s)
 

@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 
 from autobatch_batcher.dialects.base import Answer, Post
-from autobatch_batcher.upstreams.http_client import HttpClient
+from autobatch_batcher.upstreams.http_client import CallConnection, HttpClient
 from autobatch_batcher.upstreams.replica import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 
-CALL_S, INPUT_S = 0.004, 0.001
+CALL_S, INPUT_S = 0.04, 0.002
 BATCH_INPUTS_MAX = 8
 KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4
@@ -135,7 +135,7 @@ class ModelHttpClient(HttpClient):
             raise UpstreamBroken from exc
 
     @asynccontextmanager
-    async def get(self, path: str) -> AsyncIterator[Any]:
+    async def get(self, path: str, _connection: CallConnection | None = None) -> AsyncIterator[Any]:
         """Ask what it says at a path."""
         if not self._upstream.is_up:
             raise ConnectionRefusedError("refused")

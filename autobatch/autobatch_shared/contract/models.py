@@ -40,6 +40,14 @@ class ServedModel(msgspec.Struct, frozen=True):
         """How a person is told which it is."""
         return f"{self.name or NAMELESS} {self.fingerprint}"
 
+    @property
+    def dimension(self) -> int | None:
+        """Number of components of its vectors; None where it is unknown."""
+        try:
+            return _decode_identity(self.identity).dimension
+        except NOT_AS_ASKED:
+            return None
+
 
 _decode = msgspec.json.Decoder(ServedModel).decode
 

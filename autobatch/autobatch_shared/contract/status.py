@@ -25,6 +25,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         card: What it serves.
         counts_for: Fingerprint of the model that it keeps in use: what it serves, or did until a moment ago.
         reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
+        fault: Why its last probe or call did not go well; empty if it did.
         unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
     """
 
@@ -36,6 +37,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     card: Card = NO_CARD
     counts_for: str = ""
     reason: str = ""
+    fault: str = ""
     unchanged_ms: int = 0
 
 

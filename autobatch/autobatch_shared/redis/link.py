@@ -18,7 +18,7 @@ from autobatch_shared.redis.session import RedisSession, unavailable
 log = logging.getLogger(__name__)
 
 RETRY_PAUSE_S = 0.02  # a Redis that is connected and refuses is not asked again at once
-RECONNECT_PAUSE_MAX_S = 1.0  # a restarted Redis is found within this time
+RECONNECT_PAUSE_MAX_S = 0.25  # a restarted Redis, or a new master, is found within this time
 
 
 class RedisLink:
@@ -29,9 +29,13 @@ class RedisLink:
         name: The connection's name, which `CLIENT LIST` shows.
         silence_max_s: Seconds that commands wait for any byte before the peer counts as dead, which is noticed after
             half to the whole of it; half must exceed the longest blocking command on this link.
+
+    Attributes:
+        connections: Number of connections so far. Behind a new one may be another Redis, or other data.
     """
 
     def __init__(self, master: Master, name: str, silence_max_s: float = 2.0) -> None:
+        self.connections = 0
         self._master = master
         self._name = name
         self._silence_max_s = silence_max_s
@@ -85,6 +89,7 @@ class RedisLink:
                 pause_s, logged = 0.0, ""
                 if not session.ended.done():
                     session.on_lost = self._disconnected
+                    self.connections += 1
                     self._session = session
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(session.address)})

@@ -327,7 +327,7 @@ class BatcherSettings(QueueSettings):
     )
     batcher_host: str = Field("0.0.0.0", description="address of the batcher's own `/health` and `/metrics`")
     batcher_port: int = Field(
-        9100, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
+        13000, ge=0, le=65535, description="port of the batcher's own `/health` and `/metrics`; 0: any free one"
     )
 
     @field_validator("inference_api_key")

@@ -4,6 +4,7 @@
 2. The lease is renewed by this loop and by nothing else, so it says that this loop moves.
 3. No wait is longer than a quarter of the lease, nor than a second.
 4. Whatever goes wrong in a turn is logged and the next turn begins; jobs stay claimed until they are answered.
+5. Who was woken by a push claims, or wakes another batcher.
 """
 
 import asyncio
@@ -66,6 +67,7 @@ class WorkingLoop:
         self.drain = DrainRate()
         self._queue = queue
         self._link = link
+        self._connections = 0  # of the link, when claims were compared last
         self._pool = pool
         self._caller = caller
         self._lanes = lanes
@@ -109,7 +111,6 @@ class WorkingLoop:
                 if not self._is_redis_unavailable:  # once an outage, not once a try
                     log.warning("queue_unavailable", extra={"error": str(error)})
                 self._is_redis_unavailable = True
-                self._claims.doubt()  # another Redis may come back, with other data
                 await pause(RETRY_PAUSE_S)
                 await self._link.wait_connected(self._lease.beat_s)
             except Exception:
@@ -120,6 +121,9 @@ class WorkingLoop:
 
     async def _turn(self) -> None:
         """Do the next useful thing, or wait for a reason to do one."""
+        if self._link.connections != self._connections:  # Redis may have come back with other data
+            self._connections = self._link.connections
+            self._claims.doubt()
         await self._claims.recover()
         await self._keep_the_lease()
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.now_ms())):

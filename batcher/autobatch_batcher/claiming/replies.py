@@ -81,6 +81,7 @@ class Replies:
         if late:
             self._metrics.late_replies.inc(late)
             log.warning("replies_late", extra={"jobs": late})
+            self._claims.doubt()  # Redis may have given them to us again while they were in hand
 
     async def _reply(self, outcomes: Sequence[JobOutcome]) -> int:
         good = [(outcome.job, outcome.frame) for outcome in outcomes if not outcome.is_failure]

@@ -47,7 +47,6 @@ class Answer:
 
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
-        was_connected: Whether a connection was made for the call: what listens there may be another process than before.
         was_sent_again: Whether the call was sent twice, because a kept connection had ended.
     """
 
@@ -56,7 +55,6 @@ class Answer:
     body: bytes
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
-    was_connected: bool = False
     was_sent_again: bool = False
 
 

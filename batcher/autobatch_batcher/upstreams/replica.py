@@ -1,4 +1,7 @@
-"""What this batcher knows of one upstream: its health, what it serves, how its calls go, and what it is doing for us."""
+"""What this batcher knows of one upstream: its health, what it serves, how its calls go, and what it is doing for us.
+
+More than 250 lines, because calls and probes learn the same things: health, card, and whether it may be called at all.
+"""
 
 import asyncio
 import logging
@@ -12,9 +15,9 @@ from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OVERLOADED
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, HttpClient, cause_of
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, HttpClient, cause_of
 from autobatch_batcher.upstreams.limits import Limits, lowered
-from autobatch_batcher.upstreams.standing import Standing
+from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
@@ -89,7 +92,9 @@ class Replica:
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
-        self._health_mono_s: float | None = None  # of its last change
+        self._fault = ""
+        self._was_usable: bool | None = None  # None: never probed
+        self._usable_mono_s = 0.0  # when that changed last
         self._excluded_mono_s: float | None = None
         self._card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
@@ -124,13 +129,16 @@ class Replica:
             self.standing.was_well(self._answered_mono_s)
         return UpstreamStatus(
             url=self.name,
-            is_healthy=self.is_healthy and self.is_included,
+            is_healthy=self._is_usable,
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
-            card=self.card,
+            card=self.card
+            if self.is_included or self.standing.served is not None
+            else NO_CARD,  # of what it counts for
             counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
             reason=self.standing.reason,
+            fault=self._fault,
             unchanged_ms=self._unchanged_ms(),
         )
 
@@ -142,7 +150,7 @@ class Replica:
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
-        breaker, fingerprint, started_s = self.breaker, self.standing.fingerprint, loop.time()
+        breaker, fingerprint = self.breaker, self.standing.fingerprint
         if not breaker.is_closed:
             breaker.called()
         try:
@@ -166,8 +174,8 @@ class Replica:
             self._answered_mono_s = loop.time()
             self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
-        if answer.was_connected and self.standing.served is not None:
-            await self._ask_again(started_s)
+        if self.client.connected_s > self._card_asked_s and self.standing.served is not None:
+            await self._ask_again(self.client.connected_s)
         if self.standing.fingerprint != fingerprint:
             raise UpstreamChanged
         return answer
@@ -195,6 +203,7 @@ class Replica:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
                 async with self.client.get(self._dialect.health_path) as response:
                     healthy = response.status == 200
+                    why = "probed" if healthy else f"status {response.status} at {self._dialect.health_path}"
                     reachable = response.status < 500  # not every server has such a path
                 async with self._asking:
                     await self._ask_card()
@@ -209,7 +218,7 @@ class Replica:
             # else it is busy: its health waits behind the calls that it answers
         else:
             self._set_reachable(reachable=reachable)
-            self._set_health(healthy=healthy, why="probed")
+            self._set_health(healthy=healthy, why=why)
         if self.is_healthy:
             self.standing.was_well(asyncio.get_running_loop().time())
         self.standing.is_tried = True
@@ -231,7 +240,7 @@ class Replica:
         return await self.client.listens(self._dialect.health_path)
 
     async def _ask_again(self, since_s: float) -> None:
-        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that fails to say keeps it."""
+        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that cannot be asked is doubted."""
         async with self._asking:
             if self._card_asked_s >= since_s:
                 return
@@ -239,12 +248,13 @@ class Replica:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await self._ask_card()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                log.info("card_not_asked", extra={"upstream": self.name, "why": type(exc).__name__})
+                log.info("card_not_asked", extra={"upstream": self.name, "why": cause_of(exc)})
+                self.doubt()
 
     async def _ask_card(self) -> None:
         """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
-        asked_s = asyncio.get_running_loop().time()
-        async with self.client.get(self._dialect.card_path) as response:
+        asked_s, connection = asyncio.get_running_loop().time(), CallConnection(self.client)
+        async with self.client.get(self._dialect.card_path, connection) as response:
             status, said = response.status, await response.read()
         if status == 200:
             self._take_card(self._dialect.card(said))
@@ -252,12 +262,10 @@ class Replica:
             self._take_card(NO_CARD)
         elif self._card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
-        else:
-            return
-        self._card_asked_s = asked_s
+        self._card_asked_s = max(asked_s, connection.made_s)
 
     def _take_card(self, card: Card) -> None:
-        if (card.kind, card.identity) != (self.card.kind, self.card.identity):
+        if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt()
         self.card = card
         limits = lowered(self._configured, self.card)
@@ -290,11 +298,14 @@ class Replica:
         before = self.standing.reason
         change()
         now = self.standing.reason
-        if now != before:
-            self._excluded_mono_s = asyncio.get_running_loop().time()
-            level = logging.WARNING if self.standing.served is not None and now else logging.INFO
-            event = "upstream_excluded" if now else "upstream_included"
-            log.log(level, event, extra={"upstream": self.name, "reason": now or before})
+        if now == before:
+            return
+        self._excluded_mono_s = asyncio.get_running_loop().time()
+        if now and self.standing.served is not None:
+            log.warning("upstream_excluded", extra={"upstream": self.name, "reason": now})
+        elif not now and before not in (NO_RECORD, NOT_LEARNT):  # as at every start
+            log.info("upstream_included", extra={"upstream": self.name})
+        self._note_usable()
 
     def _set_reachable(self, *, reachable: bool) -> None:
         if reachable:
@@ -305,15 +316,22 @@ class Replica:
             self.down_since_s = asyncio.get_running_loop().time()
             self.went_down(self)
 
+    @property
+    def _is_usable(self) -> bool:
+        return self.is_healthy and self.is_included
+
     def _unchanged_ms(self) -> int:
-        """Milliseconds since its health changed, or since it was first known."""
-        if self._health_mono_s is None:
+        """Milliseconds for which it has been usable, or not; 0 before its first probe."""
+        if self._was_usable is None:
             return 0
-        return int((asyncio.get_running_loop().time() - self._health_mono_s) * 1000)
+        return int((asyncio.get_running_loop().time() - self._usable_mono_s) * 1000)
+
+    def _note_usable(self) -> None:
+        if self._is_usable != self._was_usable:
+            self._was_usable = self._is_usable
+            self._usable_mono_s = asyncio.get_running_loop().time()
 
     def _set_health(self, *, healthy: bool, why: str) -> None:
-        if healthy != self.is_healthy or self._health_mono_s is None:
-            self._health_mono_s = asyncio.get_running_loop().time()
         if healthy != self.is_healthy:
             log.log(
                 logging.INFO if healthy else logging.WARNING,
@@ -321,3 +339,5 @@ class Replica:
                 extra={"upstream": self.name, "is_healthy": healthy, "why": why},
             )
         self.is_healthy = healthy
+        self._fault = "" if healthy else why
+        self._note_usable()

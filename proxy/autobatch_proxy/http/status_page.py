@@ -44,6 +44,7 @@ class StatusPage:
         """200 whatever the state is: `is_healthy` says what `/health` would."""
         self.look()
         fleet = self._watcher.fleet
+        model = fleet.model
         said = {
             "is_healthy": self._is_connected and fleet.is_healthy,
             "worker": {
@@ -53,6 +54,9 @@ class StatusPage:
                 "request_inputs_max": self._request_inputs_max,
             },
             "redis": {"is_connected": self._is_connected, "since": _utc(self._redis_since_ms)},
+            "model": None
+            if model is None
+            else {"name": model.name, "fingerprint": model.fingerprint, "since": _utc(model.since)},
             "batchers": [_batcher(batcher) for batcher in fleet.batchers],
         }
         return web.Response(body=_encode(said), headers=JSON)
@@ -74,7 +78,9 @@ def _upstream(status: UpstreamStatus, at_ms: int) -> dict[str, object]:
         "url": status.url,
         "is_healthy": status.is_healthy,
         "since": _utc(at_ms - status.unchanged_ms),
+        "reason": status.reason or status.fault or None,
         "model": card.name or None,
+        "fingerprint": status.counts_for or None,
         "kind": card.kind,
         "inputs_in_flight": status.in_flight,
         "call_inputs_max": status.batch_inputs_max,

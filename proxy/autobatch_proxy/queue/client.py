@@ -6,9 +6,11 @@
 4. Redis may lose what it was told, with its connections or without. After each new connection, and whenever `epoch` has
    changed or Redis's clock has stepped, what waits here is compared with what Redis has, and lost jobs are pushed again.
 5. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is pushed again.
-6. A job is pushed twice at most.
+6. A push that did not reach Redis, or perhaps did not, fails no request: it is compared, too, once there is a connection.
+   Only in an outage that has outlasted OUTAGE_PATIENCE_S requests are refused at once.
+7. A job is pushed twice at most.
 
-More than 250 lines, because pushing, waiting and reading all share `_waiting`.
+More than 250 lines, because pushing, waiting, reading and comparing all share `_waiting`.
 """
 
 import asyncio
@@ -38,7 +40,7 @@ from autobatch_shared.contract.errors import (
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.count import Count
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.commands import ReplyError
+from autobatch_shared.redis.commands import NotTheMaster, ReplyError
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 
@@ -132,6 +134,7 @@ class QueueClient:
         self._epoch: bytes | None = None
         self._must_recover = True
         self._is_unavailable = False
+        self._is_given_up = False  # an outage has lasted too long; nothing is waited for until it ends
         self._is_refused = False
         self._is_answered = True
 
@@ -240,6 +243,9 @@ class QueueClient:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})
             self._is_refused = True
+            if not is_refusal(error) and not self._is_given_up:
+                self._must_recover = True
+                return
             said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
                 _fail(request, said)
@@ -288,7 +294,7 @@ class QueueClient:
                     self._spawn(self._deliver(jobs))
                 elif self._waiting and await self._queue.epoch() != self._epoch:
                     self._must_recover = True
-                self._is_unavailable = False
+                self._is_unavailable = self._is_given_up = False
             except QueueUnavailable as error:
                 if not self._is_unavailable:  # once an outage, not once a try
                     log.warning("inbox_unavailable", extra={"error": str(error)})
@@ -306,6 +312,7 @@ class QueueClient:
             OUTAGE_PATIENCE_S
         )
         if not back:
+            self._is_given_up = True
             self._fail_all(QueueUnavailable)
 
     async def _recover(self) -> None:
@@ -329,6 +336,8 @@ class QueueClient:
         try:
             missing = await self._queue.missing(pushed)
         except ReplyError as error:  # as where this user may not look: then they wait for their deadline
+            if not is_refusal(error):
+                raise
             log.error("lost_jobs_unknown", extra={"error": str(error)})  # noqa: TRY400
             return
         lost = []
@@ -425,6 +434,11 @@ class QueueClient:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def is_refusal(error: QueueUnavailable) -> bool:
+    """Whether Redis itself refused, so that the same push would be refused again."""
+    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster)
 
 
 def queue_full(wait_s: float) -> QueueFull:

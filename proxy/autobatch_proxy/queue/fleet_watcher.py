@@ -132,5 +132,5 @@ class FleetWatcher:
             served_model=fleet.card.name,
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
-            dimension=fleet.card.identity.dimension if fleet.card.identity else None,
+            dimension=fleet.model.dimension if fleet.model else None,
         )

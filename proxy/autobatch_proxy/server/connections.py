@@ -10,17 +10,14 @@ from http import HTTPStatus
 from typing import cast
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
-from aiohttp.helpers import rfc822_formatted_time
-from aiohttp.http_exceptions import LineTooLong
-from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 
 from autobatch_proxy.http.answers import error_response
 from autobatch_shared.contract.errors import AutobatchError
+from autobatch_shared.refusals import RefusingConnection, RefusingRunner
 
 
-class Connection(RequestHandler):
+class Connection(RefusingConnection):
     """One connection."""
 
     _wire: Transport | None = None
@@ -58,56 +55,20 @@ class Connection(RequestHandler):
         Raises:
             ConnectionError: An answer was begun already.
         """
-        super().handle_error(request, status, exc, message)
-        if status != HTTPStatus.BAD_REQUEST:
-            failed = error_response(AutobatchError())
-            failed.force_close()
-            return failed
-        too_long = isinstance(exc, LineTooLong)
-        return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_long else HTTPStatus.BAD_REQUEST)
+        refusal = super().handle_error(request, status, exc, message)
+        if status == HTTPStatus.BAD_REQUEST:
+            return refusal
+        failed = error_response(AutobatchError())
+        failed.force_close()
+        return failed
 
 
-class Refusal(web.StreamResponse):
-    """A status, and nothing else."""
-
-    def __init__(self, status: HTTPStatus) -> None:
-        super().__init__(status=status)
-        self._refused = status
-
-    @property
-    def keep_alive(self) -> bool:
-        """False: it is unknown where the next request would begin."""
-        return False
-
-    async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
-        """Write everything."""
-        transport = request.transport
-        if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client disconnected")
-        status = b"%d %b" % (self._refused, self._refused.phrase.encode())
-        transport.write(
-            b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Length: 0\r\nDate: %b\r\n\r\n"
-            % (status, rfc822_formatted_time().encode())
-        )
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing is left to write."""
-
-
-class Runner(web.AppRunner):
+class Runner(RefusingRunner):
     """An application on such connections."""
+
+    connection = Connection
 
     @property
     def connections(self) -> list[Connection]:
         """Those that it has now."""
         return [] if self.server is None else cast("list[Connection]", self.server.connections)
-
-    async def _make_server(self) -> web.Server:
-        made = await super()._make_server()
-        return _Server(made.request_handler, request_factory=made.request_factory, **self._kwargs)
-
-
-class _Server(web.Server):
-    def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)

@@ -17,7 +17,9 @@ embedded model. A relay between the two recorded what it sent.
 - *one* is one call with one text, *crowd* 100 concurrent calls with one text each, *list* one call with 100 texts.
 - *works*: every vector was equal to the one that the upstream returns for the same text alone.
 - *alone* is the share of the crowd's requests that were sent in an upstream call of their own. The first of a burst
-  always is, because nothing is in flight that it could wait for. [batching.md](batching.md) lists the other cases."""
+  always is, because nothing is in flight that it could wait for. [batching.md](batching.md) lists the other cases.
+- `model` is not looked at, because these defaults are names of OpenAI's models and would all be refused. With MODEL_CHECK=served, a
+  name that is not the served model's is refused as OpenAI does it: `404`, `model_not_found`."""
 
 COLUMNS = ("client", "version", "model", "sends", "one", "crowd", "alone", "list")
 

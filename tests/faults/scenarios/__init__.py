@@ -1,6 +1,18 @@
 """All faults, in the order of the table."""
 
-from tests.faults.scenarios import batchers, clients, clocks, edge, masters, network, poison, redis, restarts, upstreams
+from tests.faults.scenarios import (
+    batchers,
+    clients,
+    clocks,
+    edge,
+    masters,
+    models,
+    network,
+    poison,
+    redis,
+    restarts,
+    upstreams,
+)
 
 SCENARIOS = [
     *batchers.SCENARIOS,
@@ -9,6 +21,7 @@ SCENARIOS = [
     *masters.SCENARIOS,
     *restarts.SCENARIOS,
     *upstreams.SCENARIOS,
+    *models.SCENARIOS,
     *poison.SCENARIOS,
     *network.SCENARIOS,
     *clocks.SCENARIOS,

@@ -81,8 +81,13 @@ def one_of_two(behaviour: str, *errors: int) -> Scenario:
 
 
 SCENARIOS = [
-    Scenario("upstream: kill -9, refuses, comes back", die, runs_max=2),
-    Scenario("upstream: kill -9 with slow calls in flight, comes back", die_while_slow, frozenset({429}), runs_max=2),
+    Scenario("upstream: kill -9, refuses, comes back", die, frozenset({503, 504}), runs_max=2),
+    Scenario(
+        "upstream: kill -9 with slow calls in flight, comes back",
+        die_while_slow,
+        frozenset({429, 503, 504}),
+        runs_max=2,
+    ),
     behaves("hang", 429, 503, 504),
     behaves("slow"),
     Scenario("upstream: slow, then fast, short deadlines", slow_then_fast),

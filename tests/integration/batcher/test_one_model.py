@@ -8,6 +8,13 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from autobatch_batcher.dialects.base import Post
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_shared.contract.errors import UpstreamChanged
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, ready_house
@@ -187,3 +194,40 @@ async def test_a_changed_model_is_not_answered_from_the_cache(redis_url: str, up
 
 async def is_model(house: House, name: str) -> bool:
     return await model_of(house) == name
+
+
+@pytest.mark.parametrize("is_probed_first", [False, True])
+async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
+    upstream: FakeUpstream, *, is_probed_first: bool
+) -> None:
+    """The call may use a connection that a look at the health has left."""
+    call = Post("/embed", b'{"inputs":["one"]}')
+    async with open_sessions() as (session, fresh):
+        client = HttpClient(session, upstream.url, None, fresh=fresh)
+        replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
+        await replica.probe()
+        assert (await replica.call(call, 5)).status == 200
+        await upstream.stop()
+        upstream.info = OTHER_MODEL  # whose rows are equally long
+        await upstream.start()
+        if is_probed_first:
+            assert await replica.listens()
+
+        with pytest.raises(UpstreamChanged):
+            await replica.call(call, 5)
+
+        assert not replica.is_included
+        assert replica.standing.counts_for(asyncio.get_running_loop().time())
+        await replica.probe()
+        assert (await replica.call(call, 5)).status == 200
+
+
+async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: FakeUpstream) -> None:
+    upstream.info = None
+    async with open_sessions() as (session, fresh):
+        client = HttpClient(session, upstream.url, None, fresh=fresh)
+        replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
+        await replica.probe()
+
+    assert replica.standing.served is not None
+    assert replica.dimension == len(vector("a"))

@@ -134,6 +134,6 @@ async def test_a_taken_port_is_named(environment: Environment) -> None:
         async with embedder(environment | {"EMBEDDER_PORT": str(port)}) as process:
             _, stderr = await process.communicate()
 
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in stderr.decode()
     assert "Traceback" not in stderr.decode()

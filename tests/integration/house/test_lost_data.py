@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
+from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import open_house, ready_house
@@ -51,6 +52,22 @@ async def test_what_waits_when_data_is_lost_is_asked_again(
         gate.opened.set()
         assert RIGHT == await asyncio.gather(*asking)
         assert await house.embed("after") == (200, [vector("after")])
+
+
+async def test_a_claim_that_older_data_brings_back_is_worked_off(redis_url: str, upstream: FakeUpstream) -> None:
+    """Its batcher answered it, does not hold it any more, and was idle while the connection was gone."""
+    async with Redis.from_url(redis_url) as redis, ready_house(redis_url, upstream.url) as house:
+        assert await house.embed("first") == (200, [vector("first")])
+        (batcher,) = await redis.execute_command("ZRANGE", KEYS.leases, 0, -1)  # type: ignore[no-untyped-call]
+        claimed = KEYS.claimed(batcher.decode())
+        await redis.hset(claimed, "w1.1", encode(JobHeader("w1.1", 1, 1, 4_000_000_000_000, "/embed"), b'["back"]'))
+        await redis.client_kill_filter(_type="normal", skipme=True)
+
+        async def is_worked_off() -> bool:
+            return await redis.hlen(claimed) == 0
+
+        await wait_until(is_worked_off)
+    assert ["back"] in upstream.calls
 
 
 async def test_what_is_lost_twice_is_503(redis_url: str) -> None:

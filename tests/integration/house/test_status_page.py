@@ -32,6 +32,8 @@ async def test_each_part_is_named_with_its_state_and_its_limits(redis_url: str, 
     (replica,) = batcher["upstreams"]
     assert replica["url"] == upstream.url
     assert (replica["is_healthy"], replica["model"], replica["kind"]) == (True, "fake", "embedding")
+    assert replica["reason"] is None
+    assert said["model"]["fingerprint"] == replica["fingerprint"]
     assert (replica["call_inputs_max"], replica["input_tokens_max"]) == (32, None)
     assert batcher["id"].startswith("b")
     assert said["worker"]["id"].startswith("w")
@@ -47,6 +49,7 @@ async def test_an_upstream_that_becomes_unhealthy_says_since_when(redis_url: str
         (batcher,) = (await house.get("/status")).json["batchers"]
 
         assert batcher["upstreams"][0]["since"] >= batcher["since"]
+        assert batcher["upstreams"][0]["reason"]
         assert (await house.get("/status")).json["is_healthy"] is False
 
 

@@ -9,7 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.frames import VERSION, JobHeader, encode
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.status import BatcherStatus, UpstreamStatus
+from autobatch_shared.contract.status import encode as encode_status
 from autobatch_shared.periodic import Periodic
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, open_house, ready_house
@@ -95,6 +98,51 @@ async def test_one_old_batcher_beside_another_is_enough_to_refuse_until_it_is_go
         async with old_batcher(redis_url):
             await wait_until(lambda: is_refused(house))
         await wait_until(lambda: is_answered(house))
+
+
+async def test_a_job_of_a_newer_version_waits_for_a_batcher_of_that_version(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """It costs its neighbours nothing, and its text stays in no list for people."""
+    frame = encode(JobHeader("w1.1", 1, 1, 4_000_000_000_000, "/embed"), b'["text"]')
+    newer = frame.replace(b'"v":%d' % VERSION, b'"v":%d' % (VERSION + 1), 1)
+    others = KEYS.of_version(VERSION + 1)
+    async with ready_house(redis_url, upstream.url) as house, Redis.from_url(redis_url) as redis:
+        await redis.rpush(KEYS.jobs, newer)
+        assert await house.embed("ours") == (200, [vector("ours")])
+        assert [newer] == await redis.lrange(others, 0, -1)
+        assert await redis.exists(KEYS.dead, KEYS.inbox("w1")) == 0
+        await redis.delete(others)
+
+
+async def test_a_job_that_a_newer_batcher_left_to_ours_is_answered(redis_url: str, upstream: FakeUpstream) -> None:
+    """As while batchers of both versions run: the worker is updated last."""
+    async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
+        asking = asyncio.create_task(house.embed("ours"))
+        ours = KEYS.of_version(VERSION)
+        await wait_until(lambda: redis.lmove(KEYS.jobs, ours, "LEFT", "RIGHT"))
+        await redis.pexpire(ours, 60_000)
+        await house.add_batcher(upstream.url)
+        assert await asking == (200, [vector("ours")])
+
+
+async def test_a_worker_refuses_at_once_where_all_batchers_are_newer(redis_url: str) -> None:
+    """They would leave its jobs to batchers that are not there."""
+    async with open_house(redis_url, request_timeout_ms=60_000) as house, Redis.from_url(redis_url) as redis:
+        waiting = asyncio.create_task(house.embed("text"))
+        await wait_until(lambda: house.holds(1))
+        at_ms = int(await redis_ms(redis))
+        newer = BatcherStatus(at_ms, 0, [UpstreamStatus("http://u", True, 32, 0)], frame_version=VERSION + 1)
+        await redis.hset(KEYS.batchers, "newer", encode_status(newer))
+        await redis.pexpire(KEYS.batchers, 60_000)
+        status, error = await waiting
+        assert (503, "Unhealthy") == (status, error["error_type"])
+        assert error["error"].endswith("(2 and 3): the worker must be updated")
+
+
+async def redis_ms(redis: Redis) -> float:
+    seconds, micros = await redis.time()
+    return float(seconds * 1000 + micros / 1000)
 
 
 async def is_answered(house: House) -> bool:

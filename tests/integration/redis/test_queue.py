@@ -13,10 +13,12 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION, JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import RENEWED_WITHIN_MS, Keys
+from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command, Commands, ReplyError, Script
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
+from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from tests.conftest import used_cleanly
 from tests.integration.fake_commands import FakeCommands
@@ -450,6 +452,14 @@ async def test_a_claim_that_leaves_jobs_wakes_the_next_batcher(bench: QueueEnds)
     assert not await bench.batcher("b2").watch(0.01)
 
 
+async def test_a_push_behind_others_wakes_nobody_more(bench: QueueEnds) -> None:
+    """The one that was woken claims in a moment, and wakes the next one if it leaves any."""
+    await push(bench, 1)
+    assert await bench.batcher("b1").watch(1)
+    await push(bench, 2)
+    assert not await bench.batcher("b2").watch(0.01)
+
+
 async def test_a_claim_of_everything_leaves_no_reason_to_wake(bench: QueueEnds) -> None:
     await push(bench, 1)
     await bench.batcher("b1").claim(32, 4)
@@ -650,3 +660,33 @@ async def test_what_is_buried_can_be_looked_at(bench: QueueEnds) -> None:
     await bench.batcher("b1").bury(job(2))
     assert [job(2), job(1)] == await bench.redis.lrange(KEYS.dead, 0, -1)
     assert await bench.redis.pttl(KEYS.dead) > 0
+
+
+OLD_MODEL, NEW_MODEL, OTHER_MODEL = (ServedModel(name * 8, name, "{}", since=7) for name in "abc")
+
+
+async def test_the_first_model_stands_until_it_is_replaced(bench: QueueEnds) -> None:
+    record = ModelRecord(bench.link, KEYS)
+    assert await record.agree(None) is None
+    assert await record.agree(OLD_MODEL) == OLD_MODEL
+    assert await record.agree(NEW_MODEL) == OLD_MODEL
+
+    assert await record.agree(NEW_MODEL, instead_of=OLD_MODEL) == NEW_MODEL
+    assert await record.agree(OTHER_MODEL, instead_of=OLD_MODEL) == NEW_MODEL  # another batcher was faster
+    assert await record.agree(None) == NEW_MODEL
+    assert await bench.redis.pttl(KEYS.model) > 0
+
+
+async def test_a_model_is_set_again_where_redis_has_lost_it(bench: QueueEnds) -> None:
+    record = ModelRecord(bench.link, KEYS)
+    await record.agree(OLD_MODEL)
+    await bench.redis.delete(KEYS.model)
+
+    assert await record.agree(OLD_MODEL) == OLD_MODEL
+
+
+async def test_what_is_no_record_is_an_error(bench: QueueEnds) -> None:
+    await bench.redis.set(KEYS.model, b"[]", px=60_000)
+
+    with pytest.raises(QueueUnavailable):
+        await ModelRecord(bench.link, KEYS).agree(OLD_MODEL)

@@ -5,8 +5,9 @@ from pydantic import SecretStr
 
 from autobatch_proxy.http.worker_readiness import Readiness
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.house import House, open_house
+from tests.support.house import House, open_house, ready_house
 from tests.support.processes import free_port
+from tests.support.raw_http import raw_connection, request
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -74,3 +75,17 @@ async def test_a_batcher_is_live_while_its_loop_moves_whatever_the_upstream_does
 
         await wait_until(is_live)
         assert await status("/health") == 503
+
+
+async def test_the_side_port_names_no_server_and_no_version(redis_url: str, upstream: FakeUpstream) -> None:
+    """Neither in an answer, nor to what is no request: two content types are one."""
+    port = free_port()
+    two_types = request(b"{}", b"Content-Type: text/plain", start=b"GET /health HTTP/1.1")
+    async with ready_house(redis_url, upstream.url, batcher_port=port):
+        for sent, status in ((request(start=b"GET /live HTTP/1.1"), 200), (two_types, 400), (b"HELLO\r\n\r\n", 400)):
+            async with raw_connection(port) as connection:
+                await connection.send([sent])
+                answer = await connection.answer()
+            assert answer is not None
+            assert (answer.status, answer.body) == (status, b"")
+            assert "server" not in answer.headers

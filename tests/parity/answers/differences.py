@@ -211,5 +211,6 @@ TABLE = {
     "docs": Difference("each server has its own pages", _page),
     "models": Difference("OpenAI's clients request the list of models", _models),
     "other shapes": Difference("routes and formats of other proxies that TEI does not have", _added_route),
+    "states": Difference("operators and load balancers ask for the state of each part", _added_route),
     "own headers": Difference("a header that only the proxy reads must be valid", _own_header),
 }

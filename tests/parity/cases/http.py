@@ -44,7 +44,7 @@ UNKNOWN = (
     "/embed/all",
     "/docs/nothing/at/all",
     "/favicon.ico",
-    "/status",
+    "/state",
 )
 
 ALIASED: dict[str, Json] = {
@@ -150,3 +150,5 @@ def cases(_facts: Facts) -> Iterator[Case]:
     yield post("in the shape of other proxies", "/v1/embedding", [{"query": "a"}], differs="other shapes")
     for path in ("/meta", "/.well-known/ready", "/.well-known/live"):
         yield bare("GET", path, differs="other shapes")
+    for path in ("/status", "/ready", "/live"):
+        yield bare("GET", path, differs="states")

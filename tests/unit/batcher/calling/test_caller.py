@@ -62,14 +62,18 @@ class Refusing(Replica):
     async def ask_limits(self) -> None:
         """They are the same."""
 
-    async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
-        """Return job, status and body of each reply to a batch that is not called a second time after an outage."""
+    async def outcomes(self, jobs: list[Job]) -> list[JobOutcome]:
+        """Return what becomes of a batch that is not called a second time after an outage."""
         clock = RedisClock()
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
         suspects = Suspects(pool, LoneTrials(), clock, metrics)
         caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
-        replies = await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
+        return await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
+
+    async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
+        """Return job, status and body of each reply."""
+        replies = await self.outcomes(jobs)
         parts = [reply.frame.partition(b"\n") for reply in replies]
         return [
             (reply.job, json.loads(head)["status"], body) for reply, (head, _, body) in zip(replies, parts, strict=True)
@@ -95,6 +99,14 @@ async def test_a_guilty_input_fails_alone() -> None:
     answers = await Refusing("bad").answers(texts("a", "bad", "c", "d"))
 
     assert [200, 413, 200, 200] == [status for _, status, _ in answers]
+
+
+@pytest.mark.parametrize("status", [413, 500])
+async def test_an_error_that_is_passed_on_is_stored_under_the_claim_only(status: int) -> None:
+    """If it comes late, another batcher may have the vector by then."""
+    outcomes = await Refusing("bad", status).outcomes(texts("good", "bad"))
+
+    assert [False, True] == [outcome.is_failure for outcome in outcomes]
 
 
 @pytest.mark.parametrize("status", [413, 424])

@@ -17,10 +17,10 @@ def test_without_the_workers_own_port_the_proxy_is_the_public_url() -> None:
 
 
 def test_with_it_the_public_url_is_nginxs() -> None:
-    sides = sides_of("http://tei:8080", "http://edge:3000/", "http://worker:3001", "http://batcher:9100")
+    sides = sides_of("http://tei:8080", "http://edge:3000/", "http://worker:3001", "http://batcher:13000")
     assert sides["nginx"].target == Endpoint("edge", 3000)
     assert sides["proxy"].target == Endpoint("worker", 3001)
-    assert sides["proxy"].metrics == Endpoint("batcher", 9100)
+    assert sides["proxy"].metrics == Endpoint("batcher", 13000)
 
 
 @pytest.mark.parametrize("url", ["https://tei", "tei:8080", "http://tei/embed", "http://tei:99999", "http://"])

@@ -15,7 +15,7 @@ from autobatch_console.up.settings import UpSettings
 
 KEY = "hunter2"
 SERVED = Offering("bge-m3", "embedding", 1024, 32, 2048, 8192)
-BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:9100")
+BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:13000")
 
 
 def told(capsys: pytest.CaptureFixture[str], origins: Sequence[str] = (), **settings: Any) -> str:

@@ -26,7 +26,7 @@ def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = N
         "nginx": NGINX,
         "workers": 2,
         "embedder_port": 8080,
-        "batcher_port": 9100,
+        "batcher_port": 13000,
     }
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
     return start_plan.make_plan(UpSettings.model_construct(**values), flags or {}, Machine(**found | (machine or {})))
@@ -84,7 +84,7 @@ def test_other_ports_than_configured_are_used_and_told() -> None:
     assert part(moved, "batcher").ready == Ready("http", host="127.0.0.1", port=5002)
     assert moved.notes == (
         "embedder: port 8080 is taken, 5001 instead",
-        "batcher: port 9100 is taken, 5002 instead",
+        "batcher: port 13000 is taken, 5002 instead",
     )
 
 

@@ -16,6 +16,7 @@ EXPECTED = {
     "InvalidRequest": (422, "Validation"),
     "NotJson": (400, "Validation"),
     "EmptyInput": (400, "Empty"),
+    "AnswerTooLarge": (413, "Validation"),
     "ForeignTokenIds": (400, "Validation"),
     "UnknownModel": (404, "NotFound"),
     "WrongContentType": (415, "Validation"),

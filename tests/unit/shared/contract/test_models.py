@@ -74,3 +74,8 @@ def test_the_model_moves_when_no_upstream_counts_for_it(counted: list[str], expe
 
 def test_only_what_one_knows_is_proposed() -> None:
     assert next_model(OLD, [NEW.fingerprint], [OTHER]) is None
+
+
+def test_a_model_knows_its_dimension_unless_its_identity_is_none() -> None:
+    assert (model_of(CARD, 3).dimension, model_of(NO_CARD, None).dimension) == (3, None)
+    assert ServedModel("f", "m", "no JSON").dimension is None
