@@ -3,6 +3,8 @@
 1. What the upstream cannot take now waits, and costs no attempt: no connection, 429.
 2. Whatever else fails for all is tried again `attempts_max` times, within the upstream's budget for that, after a random pause.
 3. A call that was cut is never simply tried again: the upstream may have died of it.
+
+More than 250 lines, because what one attempt says decides on the next: they are one story.
 """
 
 import asyncio

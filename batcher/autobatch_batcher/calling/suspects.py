@@ -14,12 +14,12 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from autobatch_batcher.calling.groups import inputs_at_once, split_off
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, failure
+from autobatch_batcher.calling.trials import Answering, Trials
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -44,36 +44,6 @@ LOOK_EVERY_S = 0.05
 LINGER_MS = 300  # after a hang-up, so that the other calls that were cut see that a trial ran
 TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
 DIED_TWICE = "The request was given up after the upstream died twice while working on it"
-
-
-class Answering(Protocol):
-    """How a trial is made: `Caller.answer`."""
-
-    def __call__(
-        self, jobs: Sequence[Job], slot: Slot, attempts_max: int | None = None, *, is_trial: bool = False
-    ) -> Awaitable[list[JobOutcome]]:
-        """Return one outcome a job; raise UpstreamBroken when the upstream hangs up."""
-        ...
-
-
-class Trials(Protocol):
-    """What all batchers must agree on: see `BatcherQueue`."""
-
-    def begin_trial(self, ttl_ms: int) -> Awaitable[bool]:
-        """Become the only one that tries, unless another one is."""
-        ...
-
-    def end_trial(self, linger_ms: int) -> Awaitable[None]:
-        """Let the next one try so much later."""
-        ...
-
-    def is_trying(self) -> Awaitable[bool]:
-        """Whether any batcher is trying one."""
-        ...
-
-    def bury(self, frame: bytes) -> Awaitable[None]:
-        """Keep a job that is given up."""
-        ...
 
 
 class Suspects:

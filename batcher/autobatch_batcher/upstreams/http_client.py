@@ -36,7 +36,7 @@ class CallConnection:
 
     Attributes:
         client: Whose call it is.
-        made_s: When it was made, in seconds of the loop's clock; -inf for one that was there before.
+        made_s: When its socket was made, in seconds of the loop's clock; -inf for one that was there before.
     """
 
     client: "HttpClient"
@@ -162,6 +162,9 @@ class HttpClient:
             skip_auto_headers=("Accept-Encoding",) if content_type is not None else ("Accept-Encoding", "Content-Type"),
         )
         async with request as response:
+            if connection is not None and connection.is_new:
+                # Its server was reached after its socket was made: not before this moment is it known to be the same.
+                self.connected_s = asyncio.get_running_loop().time()
             said = response.headers
             return Answer(
                 response.status,
