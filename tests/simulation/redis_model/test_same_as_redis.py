@@ -49,7 +49,7 @@ class ComparedCommands:
     async def execute(self, *args: str | bytes | int) -> Any:
         """Execute one command."""
         self._timeline.now_s = (time.time() * 1000 - UNIX_MS) / 1000
-        modelled = next(iter(self._on_model([args])), None)
+        modelled: Any = next(iter(self._on_model([args])), None)
         if self._peer.blocked is not None:  # until its time has passed, and then there is nothing
             self.model.hang_up(self._peer)
             self._peer = Peer(self._sent.append, "model")
