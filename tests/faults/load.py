@@ -5,7 +5,7 @@ import itertools
 import re
 
 from autobatch_bench.load.connection import LoadConnection, connect
-from tests.faults.outcome import MODEL, AnswerKind, Request, judge
+from tests.faults.outcome import MODEL, AnswerKind, SentRequest, judge
 from tests.support.waiting import wait_until
 
 IDLE_MAX_S = 2.0  # as in clients: a connection that the server may be about to close is not reused
@@ -29,7 +29,7 @@ class SteadyLoad:
         self, port: int, per_second: float, deadline_s: float, *, cuts: bool = False, headers: bytes = b""
     ) -> None:
         self._headers = headers
-        self.requests: list[Request] = []
+        self.requests: list[SentRequest] = []
         self._port = port
         self._step_s = 1 / per_second
         self._patience_s = deadline_s + SPARE_S
@@ -38,7 +38,7 @@ class SteadyLoad:
         self._next_s = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._free: list[tuple[LoadConnection, float]] = []
-        self._under_way: dict[LoadConnection, tuple[Request, asyncio.TimerHandle]] = {}
+        self._under_way: dict[LoadConnection, tuple[SentRequest, asyncio.TimerHandle]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -67,9 +67,9 @@ class SteadyLoad:
             self.send(f"a text like no other, number {next(_serials)}")
         self._timer = self._loop.call_at(self._next_s, self._tick)
 
-    def send(self, text: str) -> Request:
+    def send(self, text: str) -> SentRequest:
         """Send one request now."""
-        request = Request(text, self._loop.time())
+        request = SentRequest(text, self._loop.time())
         self.requests.append(request)
         while self._free:
             connection, since_s = self._free.pop()
@@ -82,7 +82,7 @@ class SteadyLoad:
         task.add_done_callback(self._tasks.discard)
         return request
 
-    async def _open(self, request: Request) -> None:
+    async def _open(self, request: SentRequest) -> None:
         try:
             connection = await asyncio.wait_for(connect("127.0.0.1", self._port, self._answered), self._patience_s)
         except OSError:  # and TimeoutError, which is one
@@ -90,7 +90,7 @@ class SteadyLoad:
         else:
             self._send(connection, request)
 
-    def _send(self, connection: LoadConnection, request: Request) -> None:
+    def _send(self, connection: LoadConnection, request: SentRequest) -> None:
         timer = self._loop.call_at(request.start_s + self._patience_s, self._give_up, connection)
         self._under_way[connection] = request, timer
         body = b'{"inputs":"%b"}' % request.text.encode()
@@ -115,6 +115,6 @@ class SteadyLoad:
         connection.close()
         self._end(request, AnswerKind.HUNG)
 
-    def _end(self, request: Request, kind: AnswerKind) -> None:
+    def _end(self, request: SentRequest, kind: AnswerKind) -> None:
         request.end_s = self._loop.time()
         request.kind = kind

@@ -26,7 +26,7 @@ class AnswerKind(StrEnum):
 
 
 @dataclass(slots=True)
-class Request:
+class SentRequest:
     """One request of the load.
 
     Attributes:
@@ -99,7 +99,7 @@ class FaultRow:
         return self.counts.total()
 
 
-def tally(fault: str, requests: Iterable[Request], fault_end_s: float, doubled: int) -> FaultRow:
+def tally(fault: str, requests: Iterable[SentRequest], fault_end_s: float, doubled: int) -> FaultRow:
     """Return the line of a scenario whose requests have all ended."""
     requests = list(requests)
     counts = Counter(request.kind for request in requests if request.kind)

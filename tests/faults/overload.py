@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.load import SteadyLoad
-from tests.faults.outcome import AnswerKind, Request
+from tests.faults.outcome import AnswerKind, SentRequest
 from tests.faults.world import World, open_world
 
 PROBING_S, OVERLOAD_S, AFTER_S = 8.0, 60.0, 6.0
@@ -35,7 +35,7 @@ class OverloadRow:
     is_good: bool
 
 
-async def offered(world: World, per_second: float, seconds: float, headers: bytes = b"") -> list[Request]:
+async def offered(world: World, per_second: float, seconds: float, headers: bytes = b"") -> list[SentRequest]:
     """Offer load for a while, and return every request once it has ended."""
     load = SteadyLoad(world.nginx_port, per_second, DEADLINE_MS / 1000 if headers else 5.0, headers=headers)
     load.start()
@@ -56,7 +56,7 @@ async def measure(world: World) -> list[OverloadRow]:
     return findings(normal, capacity, *over, await sampling)
 
 
-async def overlapping(world: World, per_second: float) -> tuple[list[Request], list[Request]]:
+async def overlapping(world: World, per_second: float) -> tuple[list[SentRequest], list[SentRequest]]:
     """Overload, then a low load at once, while the accepted requests are still being answered."""
     over = asyncio.create_task(offered(world, per_second, OVERLOAD_S, HEADERS))
     await asyncio.sleep(OVERLOAD_S)
@@ -76,7 +76,7 @@ async def retry_afters(world: World, seconds: float) -> list[int]:
 
 
 def findings(
-    normal: list[float], capacity: float, over: list[Request], after: list[Request], said: list[int]
+    normal: list[float], capacity: float, over: list[SentRequest], after: list[SentRequest], said: list[int]
 ) -> list[OverloadRow]:
     """Compare the results with the requirements."""
     start_s = over[0].start_s
@@ -107,12 +107,12 @@ def findings(
     ]
 
 
-def rate(requests: list[Request], from_s: float, to_s: float) -> float:
+def rate(requests: list[SentRequest], from_s: float, to_s: float) -> float:
     """Right answers per second in this time."""
     return sum(each.kind is AnswerKind.RIGHT and from_s <= each.end_s < to_s for each in requests) / (to_s - from_s)
 
 
-def latencies_ms(requests: list[Request]) -> list[float]:
+def latencies_ms(requests: list[SentRequest]) -> list[float]:
     """The latencies of the right answers."""
     return [1000 * (each.end_s - each.start_s) for each in requests if each.kind is AnswerKind.RIGHT]
 

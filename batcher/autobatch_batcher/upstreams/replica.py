@@ -30,7 +30,7 @@ Told = Callable[["Replica"], None]
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 DIMENSION_INPUT = b'"What is the dimension of a vector?"'
-DIMENSION_TIMEOUT_S = 30.0  # it waits behind other calls, and a server's first pass takes longest
+DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {401, 403, 404, 405, 501}  # of a server that does not describe itself, or not to us
 

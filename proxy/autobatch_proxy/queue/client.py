@@ -24,7 +24,7 @@ from typing import Protocol
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Reply, Request, frame_of
+from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, frame_of
 from autobatch_proxy.requests.plan import Plan
 from autobatch_shared.bell import pause
 from autobatch_shared.contract import frames
@@ -127,8 +127,8 @@ class QueueClient:
         self._jobs_made = 0
         # Looked up once: before Python 3.12 each look-up is a system call, 3 % of a worker.
         self._loop = asyncio.get_running_loop()
-        self._waiting: dict[str, Request] = {}
-        self._outbox: list[Request] = []
+        self._waiting: dict[str, WaitingRequest] = {}
+        self._outbox: list[WaitingRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._epoch: bytes | None = None
@@ -183,7 +183,7 @@ class QueueClient:
             raise queue_full(wait_s)
         at_ms = self._clock.now_ms()
         deadline_ms = at_ms + int(timeout_s * 1000)
-        request = Request(plan, now_s + timeout_s, deadline_ms)
+        request = WaitingRequest(plan, now_s + timeout_s, deadline_ms)
         for planned in plan.jobs:
             job = self._new_id()
             request.frames.append(frame_of(plan, planned, job, at_ms, deadline_ms))
@@ -204,17 +204,17 @@ class QueueClient:
         self._jobs_made += 1
         return f"{self._worker}.{self._jobs_made}"
 
-    def _expire(self, request: Request) -> None:
+    def _expire(self, request: WaitingRequest) -> None:
         _fail(request, DeadlineExceeded if self._watcher.has_batchers else NoBatcher)
 
-    def _post(self, request: Request) -> None:
+    def _post(self, request: WaitingRequest) -> None:
         """Put the request into this tick's push."""
         if not self._outbox:
             self._loop.call_soon(self._send_outbox)
         request.pushes_open += 1
         self._outbox.append(request)
 
-    def _post_again(self, request: Request, job: str) -> None:
+    def _post_again(self, request: WaitingRequest, job: str) -> None:
         """Put one of its jobs into this tick's push, with a new id and the time that is left."""
         place = request.ids.index(job)
         del self._waiting[job]
@@ -232,7 +232,7 @@ class QueueClient:
         requests, self._outbox = self._outbox, []
         self._spawn(self._push(requests))
 
-    async def _push(self, requests: list[Request]) -> None:
+    async def _push(self, requests: list[WaitingRequest]) -> None:
         """Push a tick's requests; those that were refused fail now, the others wait for their replies."""
         pushes = [(request.plan.is_bulk, request.frames) for request in requests]
         for request in requests:
@@ -264,7 +264,7 @@ class QueueClient:
             wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
             _fail(request, partial(queue_full, wait_s))
 
-    def _leave(self, request: Request) -> None:
+    def _leave(self, request: WaitingRequest) -> None:
         """Remove a request's futures; jobs without a reply need not be computed any more."""
         left = []
         for job, future in zip(request.ids, request.futures, strict=True):
@@ -409,7 +409,7 @@ class QueueClient:
                 future.set_result((header, body))
         return expired
 
-    def _may_push_again(self, request: Request, job: str) -> bool:
+    def _may_push_again(self, request: WaitingRequest, job: str) -> bool:
         return job not in request.again and request.ends_s - self._loop.time() > PUSH_AGAIN_MIN_S
 
     async def _judge_expired(self, expired: list[tuple[str, Reply]]) -> None:
@@ -458,7 +458,7 @@ def lost_twice() -> QueueUnavailable:
     return QueueUnavailable("The queue lost its data")
 
 
-def _fail(request: Request, error: Callable[[], AutobatchError]) -> None:
+def _fail(request: WaitingRequest, error: Callable[[], AutobatchError]) -> None:
     for future in request.futures:
         if not future.done():
             future.set_exception(error())

@@ -10,7 +10,7 @@ from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 Reply = tuple[ReplyHeader, bytes]
 
 
-class Request(msgspec.Struct):
+class WaitingRequest(msgspec.Struct):
     """What one handler waits for: for each job of its plan, in order, an id and a future.
 
     Attributes:

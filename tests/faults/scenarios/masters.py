@@ -1,6 +1,7 @@
 """The master moves: by plan, while the old one lives on, and by its death; behind one address, with Sentinels, in a cluster.
 
-What was pushed to a master and had not reached its replica is lost with it: such requests are pushed again, or get `503`.
+What was pushed to a master and had not reached its replica is lost with it: such requests are pushed again. Those that come
+while there is no master get `503` once that has lasted for two seconds.
 """
 
 from tests.faults.campaign import Act, Scenario

@@ -10,6 +10,7 @@ from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import open_house, ready_house
+from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 KEYS = Keys("house")
@@ -68,6 +69,19 @@ async def test_a_claim_that_older_data_brings_back_is_worked_off(redis_url: str,
 
         await wait_until(is_worked_off)
     assert ["back"] in upstream.calls
+
+
+async def test_a_request_that_comes_while_redis_restarts_is_answered(
+    own_redis: RedisServer, upstream: FakeUpstream
+) -> None:
+    own_redis.start()
+    async with ready_house(own_redis.url, upstream.url) as house:
+        assert await house.embed("first") == (200, [vector("first")])
+        own_redis.kill()
+        asking = asyncio.create_task(house.embed("meanwhile"))
+        await wait_until(lambda: house.holds(1))
+        own_redis.start()
+        assert await asking == (200, [vector("meanwhile")])
 
 
 async def test_what_is_lost_twice_is_503(redis_url: str) -> None:
