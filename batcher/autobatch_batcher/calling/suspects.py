@@ -128,7 +128,9 @@ class Suspects:
                     if isinstance(error, JobPoisonous):
                         await self._give_up(alike)
                     outcomes = [failure(job.header.id, error) for job in alike]
-                    outage = None if is_any_cleared or isinstance(error, JobPoisonous) else error
+                    # That some had no time to wait for the upstream says nothing of those that have more.
+                    is_late = self._clock.mono_s() >= _ends_mono_s(alike)
+                    outage = None if is_any_cleared or is_late or isinstance(error, JobPoisonous) else error
             found |= {outcome.job: outcome for outcome in outcomes}
             if early is not None:
                 await early(outcomes)

@@ -286,6 +286,30 @@ class SlowReplies(LosesReplies):
         return await super().begin_trial(token, ttl_ms)
 
 
+async def test_one_whose_time_is_over_does_not_speak_for_those_with_more() -> None:
+    cuts = iter([True])
+    upstream = Slow(lambda _inputs: next(cuts, False))
+    trials = SlowAtFirst(upstream.clock)
+    soon = make_job("soon", body=b'["soon"]', longest=1, deadline=3_000)
+    outcomes = await upstream.finds([soon, *hurried(2)], trials)
+
+    assert [True, False, False] == [outcome.is_failure for outcome in outcomes]
+
+
+class SlowAtFirst(LoneTrials):
+    """Another batcher tries for four seconds."""
+
+    def __init__(self, clock: "StoppedClock") -> None:
+        super().__init__()
+        self._clock = clock
+
+    async def begin_trial(self, token: str, ttl_ms: int) -> bool:
+        if self._clock.time_ms < 4_000:
+            self._clock.time_ms += 2_000
+            return False
+        return await super().begin_trial(token, ttl_ms)
+
+
 async def test_a_step_back_of_rediss_clock_does_not_prolong_a_wait() -> None:
     """By the stepped clock its client would still wait for an hour."""
     upstream = Slow(lambda _inputs: True)
