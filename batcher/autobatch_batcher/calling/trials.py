@@ -71,9 +71,10 @@ class Turn:
         It is said until it is heard: without it they wait as long as a trial may take. No answer waits for that, as none can be
         stored meanwhile.
         """
-        until_mono_s = self._clock.mono_s() + TRIAL_MAX_MS / 1000
-        while self._clock.mono_s() < until_mono_s:
+        until_mono_s, is_over = self._clock.mono_s() + TRIAL_MAX_MS / 1000, False
+        while not is_over and self._clock.mono_s() < until_mono_s:
             try:
-                return await self._trials.end_trial(self._token, linger_ms)
+                await self._trials.end_trial(self._token, linger_ms)
+                is_over = True
             except QueueUnavailable:
                 await pause(LOOK_EVERY_S)

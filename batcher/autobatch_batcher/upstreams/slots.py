@@ -118,7 +118,7 @@ class Pool:
     @property
     def is_trying(self) -> bool:
         """Whether a trial is in flight of one that was taken out."""
-        return any([upstream.breaker.is_trying for upstream in self.upstreams])
+        return any(upstream.breaker.is_trying for upstream in self.upstreams)
 
     def may_wait(self, now_s: float) -> bool:
         """Whether jobs that cannot be answered now should wait: all replicas fail, but not for too long."""
