@@ -4,6 +4,7 @@ Decoding 500,000 lists costs 0.35 s, and the refusal of so many inputs would com
 """
 
 import re
+from itertools import islice
 
 from autobatch_shared.contract.errors import InvalidRequest
 
@@ -11,6 +12,7 @@ LOOK_ABOVE_BYTES = 65_536  # whatever is below is decoded in some milliseconds
 STRINGS_AN_INPUT_MAX = 8  # a pair of texts is two, an object with a query and two more members six
 
 _without_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"').sub
+_next_lists = re.compile(rb"\]\s*,\s*\[").finditer
 
 
 def refuse_too_many(body: bytes, inputs_max: int) -> None:
@@ -24,8 +26,11 @@ def refuse_too_many(body: bytes, inputs_max: int) -> None:
 
 
 def _has_more_than(body: bytes, inputs_max: int) -> bool:
-    # Of quotes after a backslash some end a string: so this many strings are there at least.
-    if (body.count(b'"') - body.count(b'\\"')) // 2 > STRINGS_AN_INPUT_MAX * (inputs_max + 1):
+    # Of quotes after a backslash some end a string: so this many strings that are no names are there at least.
+    strings = (body.count(b'"') - body.count(b'\\"')) // 2 - body.count(b'":')
+    if strings > STRINGS_AN_INPUT_MAX * (inputs_max + 1):
         return True
-    lists_max = inputs_max + 1  # and the one around them
-    return body.count(b"[") > lists_max and _without_strings(b"", body).count(b"[") > lists_max
+    # What is only nested is for the decoder, which gives up where it is too deep.
+    if body.count(b"[") <= inputs_max + 1:  # the one is around the inputs
+        return False
+    return next(islice(_next_lists(_without_strings(b"", body)), inputs_max - 1, None), None) is not None

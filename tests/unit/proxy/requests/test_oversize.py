@@ -19,13 +19,20 @@ TEXT = st.text(st.sampled_from('a"\\[],{}é'), max_size=20)
         b'{"inputs":[%b]}' % b",".join([b'"a"'] * MANY),
         b'{"inputs":[%b]}' % b",".join([b'["a","b"]'] * MANY),
         b'{"ids":[%b]}' % b",".join([b"[]"] * MANY),
-        b"[" * MANY + b"]" * MANY,
+        b'{"inputs":[%b]}' % b" , ".join([b"[1]"] * MANY),
     ],
-    ids=["lists of ids", "texts", "pairs", "empty lists", "nested lists"],
+    ids=["lists of ids", "texts", "pairs", "empty lists", "lists and spaces"],
 )
 def test_a_body_of_far_too_many_inputs_is_refused_undecoded(body: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"^batch size > maximum allowed batch size 2048$"):
         refuse_too_many(body, 2048)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * MANY + b"]" * MANY, b'{"a":' * MANY + b"1" + b"}" * MANY], ids=["lists", "objects"]
+)
+def test_what_is_nested_too_deep_is_for_the_decoder(body: bytes) -> None:
+    refuse_too_many(body, 2048)
 
 
 @pytest.mark.parametrize(
