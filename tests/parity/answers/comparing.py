@@ -36,6 +36,8 @@ ADDED = {
     "x-request-id": "identifies the request in the logs",
     "server-timing": "where the time went; browsers show it",
     "x-batch-size": "how many inputs the upstream call had",
+    "x-model": "the name of the model that computed it",
+    "x-model-fingerprint": "what decides the model's vectors, as eight digits: another one means other vectors",
 }
 #: Times of each server's own; both must have them, as whole milliseconds.
 MEASURED = ("x-compute-time", "x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")
