@@ -36,6 +36,8 @@ ADDED = {
     "x-request-id": "identifies the request in the logs",
     "server-timing": "where the time went; browsers show it",
     "x-batch-size": "how many inputs the upstream call had",
+    "x-model": "the model that computed it",
+    "x-model-fingerprint": "changes with the model",
 }
 #: Times of each server's own; both must have them, as whole milliseconds.
 MEASURED = ("x-compute-time", "x-total-time", "x-tokenization-time", "x-queue-time", "x-inference-time")
