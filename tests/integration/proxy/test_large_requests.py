@@ -115,7 +115,7 @@ async def test_the_job_with_the_earliest_input_speaks_for_a_request_that_was_cut
 async def test_the_earliest_input_counts_also_among_faults_of_the_way(redis_url: str, clerk: Clerk) -> None:
     async with open_house(redis_url) as house:
         asking = asyncio.create_task(house.embed(["b" * 300, "a", "c" * 600]))
-        short, middle, long = await clerk.claim(10)
+        short, middle, long = await clerk.claim(3)
         await clerk.reply(short, b'{"error":"short"}', 422)
         await clerk.reply(middle, b"slow", 0, fault="upstream_timeout")
         await clerk.reply(long)
