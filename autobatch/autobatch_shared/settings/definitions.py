@@ -156,8 +156,8 @@ class QueueSettings(CommonSettings):
         100_000_000,
         ge=1_000,
         le=2_000_000_000,
-        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; a request of which it "
-        "can be known before gets 413",
+        description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; also in an answer to "
+        "`/embed_all`, with 413",
     )
 
 

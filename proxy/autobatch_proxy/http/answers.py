@@ -12,6 +12,7 @@ from autobatch_proxy.dialects.error_shapes import ErrorShape
 from autobatch_proxy.http.errors import RETRY_LATER, tei_error
 from autobatch_proxy.http.headers import measure_lines, slowest_timings, timing_lines, timings_of
 from autobatch_proxy.queue.in_flight import Reply
+from autobatch_proxy.requests.answer_size import too_large
 from autobatch_proxy.requests.asked import AnswerFacts
 from autobatch_proxy.requests.joining import check_lengths, join_rows
 from autobatch_proxy.requests.plan import Plan
@@ -61,6 +62,8 @@ def answer(
     if failed:
         _, header, body = min(failed, key=itemgetter(0))
         return _answer_of_one(header, body, timings, errors)
+    if sum([len(body) for _, body in replies]) > plan.answer_bytes_max:  # with rows that were in the cache
+        return error_response(too_large(plan.answer_bytes_max), errors, timings)
     try:
         if plan.route == "/embed":
             check_lengths([body for _, body in replies])

@@ -25,10 +25,12 @@ from typing import Protocol
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, frame_of
-from autobatch_proxy.requests.plan import Plan
+from autobatch_proxy.requests.answer_size import too_large
+from autobatch_proxy.requests.plan import UNLIMITED, Plan
 from autobatch_shared.bell import pause
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import (
+    AnswerTooLarge,
     AutobatchError,
     DeadlineExceeded,
     MalformedFrame,
@@ -130,6 +132,7 @@ class QueueClient:
         self._waiting: dict[str, WaitingRequest] = {}
         self._outbox: list[WaitingRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading_large = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
         self._epoch: bytes | None = None
         self._must_recover = True
@@ -272,7 +275,7 @@ class QueueClient:
             if not future.done():
                 future.cancel()
             # Reading a future's exception also marks it as retrieved, so that the loop does not log it.
-            if future.cancelled() or isinstance(future.exception(), QueueUnavailable):
+            if future.cancelled() or isinstance(future.exception(), QueueUnavailable | AnswerTooLarge):
                 left.append(job)
         if left:
             self._counts.departures.total += 1
@@ -371,7 +374,24 @@ class QueueClient:
         self._is_answered = is_answered
 
     async def _deliver(self, jobs: list[str], *, missing_is_fine: bool = False) -> None:
-        """Fetch replies and wake their handlers."""
+        """Fetch replies and wake their handlers; replies that may be large one at a time, so that few are in memory."""
+        large = [job for job in jobs if self._is_large(job)]
+        if not large:
+            await self._fetch(jobs, missing_is_fine=missing_is_fine)
+            return
+        usual = [job for job in jobs if job not in large]
+        if usual:
+            await self._fetch(usual, missing_is_fine=missing_is_fine)
+        for job in large:
+            async with self._reading_large:
+                if job in self._waiting:  # else its request had too much already: the reply ends with its TTL
+                    await self._fetch([job], missing_is_fine=missing_is_fine)
+
+    def _is_large(self, job: str) -> bool:
+        request = self._waiting.get(job)
+        return request is not None and request.plan.answer_bytes_max != UNLIMITED
+
+    async def _fetch(self, jobs: list[str], *, missing_is_fine: bool) -> None:
         try:
             found = await self._queue.read_replies(jobs)
         except QueueUnavailable:
@@ -410,7 +430,11 @@ class QueueClient:
             elif header.fault == DeadlineExceeded.code and self._may_push_again(request, job):
                 expired.append((job, (header, body)))
             else:
-                future.set_result((header, body))
+                request.bytes_read += len(body)
+                if request.bytes_read > request.plan.answer_bytes_max and len(request.futures) > 1:
+                    _fail(request, partial(too_large, request.plan.answer_bytes_max))
+                else:
+                    future.set_result((header, body))
         return expired
 
     def _may_push_again(self, request: WaitingRequest, job: str) -> bool:

@@ -22,6 +22,7 @@ class WaitingRequest(msgspec.Struct):
         frames: What the next push takes; empty where none is due.
         pushes_open: Number of pushes that are due or whose outcome is unknown.
         again: The ids of jobs that were pushed again, which happens once.
+        bytes_read: Bytes of the replies that have come.
     """
 
     plan: Plan
@@ -32,6 +33,7 @@ class WaitingRequest(msgspec.Struct):
     frames: list[bytes] = []
     pushes_open: int = 0
     again: tuple[str, ...] = ()
+    bytes_read: int = 0
 
     def future_of(self, job: str) -> asyncio.Future[Reply]:
         """Return the future of one of the jobs."""

@@ -47,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True):
         tokens: Number of tokens of all inputs; None where this worker did not count them.
         largest_id: The largest token id that has to be in the model's vocabulary; None where there is none to check.
         alone: Why its jobs share no call with others; None: they may.
+        answer_bytes_max: Bytes that the replies to all its jobs may have; of one job's reply the batcher has a limit.
     """
 
     jobs: list[PlannedJob]
@@ -60,6 +61,7 @@ class Plan(msgspec.Struct, frozen=True):
     tokens: int | None = None
     largest_id: int | None = None
     alone: Alone | None = None
+    answer_bytes_max: int = UNLIMITED
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -14,17 +14,20 @@ from typing import cast
 import msgspec
 
 from autobatch_proxy.requests.alone import Alone
+from autobatch_proxy.requests.answer_size import ROUTE as TOKENS_ROUTE
 from autobatch_proxy.requests.answer_size import refuse_too_large
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
 from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, PlannedJob, Rules
 from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of
+from autobatch_proxy.requests.unread_ids import ROUTES, largest_unread_id, requests_in
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
 
 BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
 REPEATED_BYTES_MAX = 1_000_000  # half of what a body may have: a query of 15 kB can have 2,048 texts, 64 calls of 32
 JSON_TYPE = "application/json"
+ALIASES = ("/", "/invocations")  # of the route that suits the model
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -71,7 +74,18 @@ def make_plan(
     else:
         alone = asked
     job = PlannedJob(1, "verbatim", body, content_type=content_type)
-    return Plan([job], path, asks_bulk, form=form, alone=alone)
+    largest_id = _unread_id(body, path, rules, allowed)
+    return Plan([job], path, asks_bulk, form=form, largest_id=largest_id, alone=alone)
+
+
+def _unread_id(body: bytes, path: str, rules: Rules, allowed: Allowed) -> int | None:
+    """The largest token id in a body that goes on as it came."""
+    route = allowed.alias if path in ALIASES else path
+    if route not in ROUTES:
+        return None
+    requests = requests_in(body, route)
+    _check_count(len(requests), rules)
+    return largest_unread_id(requests)
 
 
 def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: bool, form: AnswerForm | None) -> Plan:
@@ -83,7 +97,8 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
     if alone is Alone.TOKEN_IDS:
         largest_id = largest_id_of(inputs)
     kind: JobKind = "merge" if alone is None else "solo"
-    if isinstance(inputs, str) or isinstance(inputs[0], int):  # `[1, 2]` is one input, not two
+    is_one = isinstance(inputs, str) or isinstance(inputs[0], int)  # `[1, 2]` is one input, not two
+    if is_one:
         characters = len(inputs)
         length = ruler.length(inputs) if isinstance(inputs, str) else characters
         count, length = 1, min(length, allowed.length_max)
@@ -95,8 +110,8 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         is_bulk = asks_bulk or count > rules.bulk_above_inputs
         characters = sum(map(len, cast("Sequence[str | list[int]]", inputs)))
         jobs, length = _cut(inputs, raw, kind, asked.options, ruler, allowed, is_bulk=is_bulk)
-    if asked.route == "/embed_all":
-        refuse_too_large(count, length, rules, allowed)
+    if asked.route == TOKENS_ROUTE:
+        refuse_too_large(cast("Sequence[str | list[int]]", [inputs] if is_one else inputs), length, rules, allowed)
     is_known = asked.counts_tokens and largest_id is None and ruler.is_exact(characters)
     return Plan(
         jobs,
@@ -109,6 +124,7 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         tokens=length if is_known else None,
         largest_id=largest_id,
         alone=alone,
+        answer_bytes_max=rules.answer_bytes_max if asked.route == TOKENS_ROUTE else UNLIMITED,
     )
 
 

@@ -78,6 +78,29 @@ async def test_with_a_tokenizer_lengths_are_tokens(redis_url: str, clerk: Clerk)
         assert (await asking)[0] == 200
 
 
+async def test_an_answer_of_tokens_ends_at_its_limit_and_the_rest_is_not_computed(redis_url: str, clerk: Clerk) -> None:
+    """The second reply of ten is too much: nothing waits for the others."""
+    async with open_house(redis_url, answer_limit=3_000_000) as house:
+        asking = asyncio.create_task(house.post("/embed_all", {"inputs": ["a"] * 80}))
+        jobs = await clerk.claim(10)
+        for job in jobs[:2]:
+            await clerk.reply(job, b"[[[1]]]".ljust(1_600_000))
+        answer = await asking
+        assert (answer.status, answer.json["error_type"]) == (413, "Validation")
+        assert "more than 3 MB" in answer.json["error"]
+        async with Redis.from_url(redis_url) as redis:
+            await wait_until(lambda: redis.exists(f"{KEYS.gone}:{jobs[2].header.id}"))
+
+
+async def test_replies_of_tokens_within_the_limit_are_one_answer(redis_url: str, clerk: Clerk) -> None:
+    async with open_house(redis_url, answer_limit=3_000_000) as house:
+        asking = asyncio.create_task(house.post("/embed_all", {"inputs": ["a"] * 80}))
+        for job in await clerk.claim(10):
+            await clerk.reply(job, b"[%b]" % b",".join([b"[[1]]"] * job.header.n))
+        answer = await asking
+        assert (answer.status, answer.json) == (200, [[[1]]] * 80)
+
+
 async def test_the_job_with_the_earliest_input_speaks_for_a_request_that_was_cut(
     redis_url: str, upstream: FakeUpstream
 ) -> None:

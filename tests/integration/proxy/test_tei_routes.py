@@ -190,6 +190,23 @@ async def test_an_odd_answer_to_a_part_of_a_list_is_never_a_success(redis_url: s
             assert (await house.post(path, body)).status == 502
 
 
+async def test_ids_that_nobody_reads_are_checked_before_they_reach_the_model(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    by_position = [[99_999_999], None, "right", None, True, None]
+    async with ready_house(redis_url, upstream.url) as house:
+        for path, body in (
+            ("/vertex", {"instances": [{"type": "embed", "inputs": [99_999_999]}]}),
+            ("/embed", by_position),
+        ):
+            refused = await house.post(path, body)
+            assert (refused.status, refused.json["error_type"]) == (400, "Validation")
+            assert "not of this model's vocabulary" in refused.json["error"]
+        assert (upstream.calls, upstream.passed) == ([], [])
+        taken = await house.post("/vertex", {"instances": [{"inputs": [7]}]})
+    assert (taken.status, taken.body) == (200, upstream.passing[2])
+
+
 @pytest.mark.parametrize("path", ["/rerank", "/similarity", "/vertex"])
 @pytest.mark.parametrize(
     "passing",

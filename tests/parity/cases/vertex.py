@@ -34,7 +34,28 @@ INSTANCES: dict[str, Json] = {
     "a text": ["hello"],
     "a number": [5],
     "null": [None],
+    "ids for a type": [
+        {"type": "embed", "inputs": [101, 7592, 102]},
+        {"type": "embed_all", "inputs": [[7592], "a"]},
+        {"type": "embed_sparse", "inputs": [7592], "dimensions": 4},
+    ],
+    "ids by position": [[[101, 7592, 102], None, "right", None, True, 4]],
+    "a number beyond ids": [{"inputs": [2**32]}],
+    "an unknown id beside the inputs": [{"inputs": "a", "x": [4_000_000_000]}],
     "a pair": [{"inputs": [["a", "b"]]}],
+}
+
+#: None of them is in the vocabulary: of most, a real server would die.
+UNKNOWN_IDS: dict[str, Json] = {
+    f"unknown ids {name}": value
+    for name, value in {
+        "alone": [{"inputs": [4_000_000_000]}],
+        "for `embed`": [{"type": "embed", "inputs": [4_000_000_000]}],
+        "for `embed_all`": [{"type": "embed_all", "inputs": [[4_000_000_000]]}],
+        "for `embed_sparse`": [{"type": "embed_sparse", "inputs": [4_000_000_000]}],
+        "beside others": [{"inputs": "a"}, {"inputs": ["a", [101, 4_000_000_000]]}],
+        "by position": [[[4_000_000_000], None, "right", None, True, None]],
+    }.items()
 }
 
 ENVELOPES: dict[str, Json] = {
@@ -56,6 +77,8 @@ ENVELOPES: dict[str, Json] = {
 def cases(facts: Facts) -> Iterator[Case]:
     """The body, and the instances in it."""
     yield from posts("/vertex", {name: {"instances": value} for name, value in INSTANCES.items()})
+    unknown = {name: {"instances": value} for name, value in UNKNOWN_IDS.items()}
+    yield from posts("/vertex", unknown, differs="unknown ids")
     yield from posts("/vertex", ENVELOPES)
     yield post(
         "more instances than a full list",

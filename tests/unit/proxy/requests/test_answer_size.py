@@ -1,37 +1,49 @@
 """Requests for a vector of each token are refused where their answer would be too large, before anything is computed."""
 
+from typing import Any
+
 import msgspec
 import orjson
 import pytest
 
+from autobatch_proxy.http.answers import answer
 from autobatch_proxy.http.errors import tei_error
-from autobatch_proxy.requests.plan import Allowed, Plan
+from autobatch_proxy.requests.plan import UNLIMITED, Allowed, Plan
 from autobatch_shared.contract.errors import AnswerTooLarge
+from autobatch_shared.contract.frames import ReplyHeader
 from tests.unit.planning import RULES, plan_of
 
 LIMIT_BYTES = 100_000_000
 ALLOWED = Allowed(job_inputs_max=32, length_max=512 * RULES.ruler.per_token, dimension=384)
 
 
-def planned(texts: list[str], path: str = "/embed_all", allowed: Allowed = ALLOWED) -> Plan:
+def planned(texts: list[Any], path: str = "/embed_all", allowed: Allowed = ALLOWED) -> Plan:
     rules = msgspec.structs.replace(RULES, answer_bytes_max=LIMIT_BYTES)
     return plan_of(path, orjson.dumps({"inputs": texts}), rules, allowed)
 
 
-def test_what_one_call_of_the_upstream_may_have_is_taken() -> None:
-    """Of a small model, all that it takes: 32 texts of 512 tokens."""
-    assert sum(job.n for job in planned(["word " * 1000] * 32).jobs) == 32
+@pytest.mark.parametrize("count", [32, 33, 65])
+def test_full_texts_are_taken_on_both_sides_of_what_one_call_takes(count: int) -> None:
+    """250 words each: of 33, an answer of 39 MB."""
+    assert sum(job.n for job in planned(["word " * 250] * count).jobs) == count
 
 
-def test_a_longer_list_is_taken_where_its_answer_has_room_for_certain() -> None:
-    assert sum(job.n for job in planned(["a text"] * 1000).jobs) == 1000
+def test_a_text_counts_as_much_as_the_upstream_takes_of_it() -> None:
+    """512 tokens, of one word or of thousands."""
+    for text in ("word" * 5000, "a " * 10_000):
+        assert sum(job.n for job in planned([text] * 32).jobs) == 32
 
 
-def test_a_list_that_would_lift_the_upstreams_limit_beyond_the_answers_is_refused() -> None:
-    """39 kB, of which every character may be a token."""
-    with pytest.raises(AnswerTooLarge, match=r"198 MB.*the limit is 100 MB") as caught:
-        planned(["a b c d e f g h i j"] * 2048)
+@pytest.mark.parametrize("texts", [["a b c d e f g h i j"] * 2048, [[7] * 10] * 2048, ["word " * 250] * 100])
+def test_a_list_whose_answer_would_be_too_large_is_refused(texts: list[Any]) -> None:
+    """The first is 39 kB; its words are more than a quarter of its characters."""
+    with pytest.raises(AnswerTooLarge, match=r"1\d\d MB.*the limit is 100 MB") as caught:
+        planned(texts)
     assert tei_error(caught.value)[0] == 413
+
+
+def test_many_short_texts_are_taken() -> None:
+    assert sum(job.n for job in planned(["a few short words"] * 2048).jobs) == 2048
 
 
 def test_of_a_large_model_one_call_may_be_too_large() -> None:
@@ -43,8 +55,16 @@ def test_of_a_large_model_one_call_may_be_too_large() -> None:
 def test_while_the_dimension_is_unknown_a_large_one_is_assumed() -> None:
     unknown = msgspec.structs.replace(ALLOWED, dimension=None)
     with pytest.raises(AnswerTooLarge):
-        planned(["a text of many letters"] * 400, allowed=unknown)
+        planned(["a text of many letters"] * 1200, allowed=unknown)
 
 
 def test_other_routes_answer_one_row_an_input() -> None:
-    assert planned(["a b c d e f g h i j"] * 2048, path="/embed").jobs
+    plan = planned(["a b c d e f g h i j"] * 2048, path="/embed")
+    assert plan.jobs
+    assert plan.answer_bytes_max == UNLIMITED
+
+
+def test_rows_of_the_cache_count_in_a_joined_answer() -> None:
+    plan = msgspec.structs.replace(planned(["a"] * 33), answer_bytes_max=13)
+    replies = [(ReplyHeader("", 200), b"[[[1]]]")] * len(plan.jobs)
+    assert answer(plan, replies, "id", b"", 0, None).status == 413
