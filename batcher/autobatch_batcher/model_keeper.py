@@ -105,7 +105,7 @@ class ModelKeeper:
             return
         before, self._model = self._model, model
         if before is None or before.fingerprint != model.fingerprint:
-            self._had_it = False
+            self._had_it = self._counts
             log.info("model_changed", extra={"before": before and before.shown, "now": model.shown})
         for upstream in self._upstreams:
             upstream.follow(model)
