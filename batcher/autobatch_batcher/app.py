@@ -78,7 +78,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         )
         lookout = Lookout(pool.upstreams, loop.wake)
         control = Control(link, keys)
-        keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock)
+        keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()

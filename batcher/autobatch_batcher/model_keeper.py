@@ -4,9 +4,12 @@
    is not called.
 2. Once no upstream of any live batcher counts for the record's model, any batcher moves it. Redis has it replaced only if
    it is still the one that the batcher knows, so it moves once.
-3. A batcher sets the record that it follows again where Redis has lost it.
+3. A batcher that never had an upstream of the record's model has seen no change: those that had one may have died. It
+   moves the record only a while after an upstream last counted for it.
+4. A batcher sets the record that it follows again where Redis has lost it.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -29,14 +32,25 @@ class ModelKeeper:
         record: The record in Redis.
         control: Reads the reports of all batchers.
         clock: Redis's clock.
+        change_after_ms: Milliseconds after an upstream last counted for the record's model, before which a batcher that
+            never had one of that model leaves it.
     """
 
-    def __init__(self, upstreams: Sequence[Replica], record: ModelRecord, control: Control, clock: RedisClock) -> None:
+    def __init__(
+        self,
+        upstreams: Sequence[Replica],
+        record: ModelRecord,
+        control: Control,
+        clock: RedisClock,
+        change_after_ms: int,
+    ) -> None:
         self._upstreams = upstreams
         self._record = record
         self._control = control
         self._clock = clock
+        self._change_after_ms = change_after_ms
         self._model: ServedModel | None = None
+        self._had_it = False  # an upstream of its model
 
     def start(self) -> None:
         """Let no upstream be called before the namespace's model is known."""
@@ -54,14 +68,17 @@ class ModelKeeper:
         Raises:
             QueueUnavailable: Redis is unavailable.
         """
-        self._follow(await self._record.agree(self._model or self._first()))
+        kept = self._model if self._counts else None
+        self._had_it = self._had_it or kept is not None
+        self._follow(await self._record.agree(self._model or self._first(), counted=kept))
         if self._model is None or self.is_settled:
             return
         fleet = await self._control.fleet()
         counted = [upstream.counts_for for upstream in fleet.upstreams]
         chosen = next_model(self._model, counted, self._served)
         if chosen is not None:
-            self._follow(await self._record.agree(self._dated(chosen), instead_of=self._model))
+            after_ms = 0 if self._had_it else self._change_after_ms
+            self._follow(await self._record.agree(self._dated(chosen), instead_of=self._model, after_ms=after_ms))
 
     def _first(self) -> ServedModel | None:
         """The model to begin with: that of the first upstream, once each was asked."""
@@ -69,6 +86,12 @@ class ModelKeeper:
             return None
         served = self._served
         return self._dated(served[0]) if served else None
+
+    @property
+    def _counts(self) -> bool:
+        """Whether an upstream of this batcher counts for the namespace's model."""
+        model, now_s = self._model, asyncio.get_running_loop().time()
+        return model is not None and any(upstream.standing.keeps(model, now_s) for upstream in self._upstreams)
 
     @property
     def _served(self) -> list[ServedModel]:
@@ -82,6 +105,7 @@ class ModelKeeper:
             return
         before, self._model = self._model, model
         if before is None or before.fingerprint != model.fingerprint:
+            self._had_it = self._counts
             log.info("model_changed", extra={"before": before and before.shown, "now": model.shown})
         for upstream in self._upstreams:
             upstream.follow(model)

@@ -118,7 +118,9 @@ def make_app(settings: ProxySettings) -> web.Application:
         common,
     )
     app[READINESS] = readiness = Readiness(lambda: queue_client.is_connected)
-    fleet_routes = FleetRoutes(queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size)
+    fleet_routes = FleetRoutes(
+        queue_client, watcher, metrics, readiness, take, settings.max_client_batch_size, settings.aliases
+    )
     pages = Pages(fleet_routes, DocsPage(), status_page)
 
     def handler_of(route: Route) -> Handler:

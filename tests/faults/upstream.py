@@ -29,6 +29,7 @@ DEADLY = "deadly"
 INFO = {"model_id": MODEL, "max_client_batch_size": 32}
 LOWERED = "8 inputs at most"
 LOWERED_INPUTS = 8
+REFUSING = "401 on every path"
 DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
 
 Making = Callable[[list[str]], web.Response]
@@ -48,6 +49,7 @@ def body(make: Callable[[list[str]], bytes], content_type: str = "application/js
 
 #: Answers that are sent at once instead of the rows.
 BEHAVIOURS: dict[str, Making] = {
+    REFUSING: says(401),
     "429": says(429),
     "429 with Retry-After": says(429, **{"Retry-After": "1"}),
     "500": says(500),
@@ -111,7 +113,7 @@ class FaultyUpstream:
 
     def _at_once(self, request: web.Request, texts: list[str]) -> web.Response | None:
         """The answer to a call for which nothing is computed; None for another one."""
-        if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own
+        if texts == [DIMENSION_TEXT] and self.behaviour != REFUSING:  # what a batcher asks of its own
             return self._rows(texts)
         if self.behaviour == LOWERED and len(texts) > LOWERED_INPUTS:
             return tei_error(
@@ -160,6 +162,8 @@ class FaultyUpstream:
 
     async def info(self, _request: web.Request) -> web.Response:
         """`GET /info`."""
+        if self.behaviour == REFUSING:
+            return web.Response(status=401)
         limit = {"max_client_batch_size": LOWERED_INPUTS} if self.behaviour == LOWERED else {}
         permits = PERMITS_LIMITED if self.behaviour == "limited" else PERMITS
         return web.json_response(INFO | {"model_id": self._model, "max_concurrent_requests": permits} | limit)

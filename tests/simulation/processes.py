@@ -39,6 +39,7 @@ from tests.simulation.upstreams import BATCH_INPUTS_MAX, ModelHttpClient, ModelU
 KEYS = Keys("sim")
 LEASE_MS = 2000
 REPLY_TTL_MS = 60_000
+MODEL_CHANGE_AFTER_MS = 30_000
 FIRST_CONNECTION_S = 1.0
 ADDRESS = Address("redis", 6379, None, 0, None, None, None)
 METRICS = Metrics()  # nobody reads them; making them takes as long as a quarter of a run
@@ -92,7 +93,7 @@ class SimulatedBatcher:
             lease_ms=LEASE_MS,
         )
         control = Control(link, KEYS)
-        keeper = ModelKeeper(self.pool.upstreams, ModelRecord(link, KEYS), control, clock)
+        keeper = ModelKeeper(self.pool.upstreams, ModelRecord(link, KEYS), control, clock, MODEL_CHANGE_AFTER_MS)
         self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock, keeper)
         loop.create_task(self._run(), name=name)
 

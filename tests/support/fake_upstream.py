@@ -68,6 +68,7 @@ class FakeUpstream:
         info_asked: How often `/info` was requested.
         is_healthy: Whether `/health` answers 200.
         rows: Makes the body of `/embed`; another model's are others.
+        refuses: The status by which it answers each request of a path, whatever is asked.
     """
 
     calls: list[list[str]] = field(default_factory=list)
@@ -88,6 +89,7 @@ class FakeUpstream:
     info_asked: int = 0
     is_healthy: bool = True
     rows: Callable[[list[str]], bytes] = answer
+    refuses: dict[str, int] = field(default_factory=dict)
     port: int = 0
     _in_flight: int = 0
     _calls_in_flight: int = 0
@@ -100,7 +102,7 @@ class FakeUpstream:
 
     async def start(self) -> None:
         """Listen; after a stop, on the same port again."""
-        app = web.Application(client_max_size=2_000_000)
+        app = web.Application(client_max_size=2_000_000, middlewares=[self._refuse])
         for path in ("/embed", "/embed_all", "/embed_sparse", "/predict"):
             app.router.add_post(path, self._embed)
         for path in ("/", "/invocations", "/rerank", "/similarity", "/vertex", "/v1/embeddings", "/embeddings"):
@@ -119,6 +121,13 @@ class FakeUpstream:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    @web.middleware
+    async def _refuse(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        status = self.refuses.get(request.path)
+        return await handler(request) if status is None else web.Response(status=status)
 
     async def _embed(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()

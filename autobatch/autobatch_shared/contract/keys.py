@@ -18,6 +18,7 @@
 | `inbox:<worker>`    | list   | ids of jobs whose reply is ready                                        | when read, TTL    |
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
 | `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
+| `model:counted`     | string | when an upstream last counted for `model`, unix ms of Redis's clock     | TTL               |
 | `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
 | `dead`              | list   | jobs that two batchers, or the upstream twice, died with, newest first  | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
@@ -59,6 +60,7 @@ class Keys:
         self.leases = prefix + "leases"
         self.batchers = prefix + "batchers"
         self.model = prefix + "model"
+        self.model_counted = prefix + "model:counted"
         self.trial = prefix + "trial"
         self.dead = prefix + "dead"
         self.epoch = prefix + "epoch"

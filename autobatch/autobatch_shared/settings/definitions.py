@@ -203,7 +203,8 @@ class ProxySettings(QueueSettings):
         "the last `/`, and MODEL_ALIASES; another one is 404",
     )
     model_aliases: str = Field(
-        "", description="a comma list of further names of the model that MODEL_CHECK=served takes"
+        "",
+        description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds",
     )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
@@ -310,7 +311,7 @@ class BatcherSettings(QueueSettings):
         ge=10_000,
         le=86_400_000,
         description="how long an upstream that is down still counts for the model that it served: only when none counts for "
-        "it any more does the namespace change to another model",
+        "it any more does the namespace change to another model; and how long after that a batcher waits which never had one of it",
     )
     upstream_patience_ms: int = Field(
         10_000,

@@ -32,7 +32,12 @@ TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
-NO_CARD_STATUSES = {401, 403, 404, 405, 501}  # of a server that does not describe itself, or not to us
+NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
+REFUSALS = {401, 403}  # they say nothing of a model
+
+
+class Unlearnt(Exception):
+    """An upstream answers, and not what it serves; the text says why."""
 
 
 @dataclass(slots=True)
@@ -174,6 +179,8 @@ class Replica:
             self._answered_mono_s = loop.time()
             self._set_reachable(reachable=True)
             self._set_health(healthy=True, why="answered")
+        if answer.status in REFUSALS:
+            await self.ask_limits()
         if self.client.connected_s > self._card_asked_s and self.standing.served is not None:
             await self._ask_again(self.client.connected_s)
         if self.standing.fingerprint != fingerprint:
@@ -209,6 +216,9 @@ class Replica:
                     await self._ask_card()
             if self.standing.served is None:
                 await self._learn()  # also of one that is not well: where none is, it is called all the same
+        except Unlearnt as exc:
+            self._set_reachable(reachable=True)
+            self._exclude(str(exc))
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
             if asyncio.get_running_loop().time() - self._answered_mono_s > PROBE_TIMEOUT_S:
                 why = cause_of(exc)
@@ -235,6 +245,11 @@ class Replica:
         self._change_standing(self.standing.doubt)
         self.went_down(self)
 
+    def _exclude(self, why: str) -> None:
+        """Use it no more until it says what it serves, which it does not for this reason."""
+        self._change_standing(lambda: self.standing.doubt(why))
+        self._set_health(healthy=False, why=why)
+
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
         return await self.client.listens(self._dialect.health_path)
@@ -250,9 +265,15 @@ class Replica:
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                 log.info("card_not_asked", extra={"upstream": self.name, "why": cause_of(exc)})
                 self.doubt()
+            except Unlearnt as exc:
+                self._exclude(str(exc))
 
     async def _ask_card(self) -> None:
-        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card."""
+        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card.
+
+        Raises:
+            Unlearnt: It does not tell us.
+        """
         asked_s, connection = asyncio.get_running_loop().time(), CallConnection(self.client)
         async with self.client.get(self._dialect.card_path, connection) as response:
             status, said = response.status, await response.read()
@@ -260,6 +281,8 @@ class Replica:
             self._take_card(self._dialect.card(said))
         elif status in NO_CARD_STATUSES:
             self._take_card(NO_CARD)
+        elif status in REFUSALS:
+            raise Unlearnt(_refusal(status, self._dialect.card_path))
         elif self._card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
         self._card_asked_s = max(asked_s, connection.made_s)
@@ -278,9 +301,12 @@ class Replica:
 
         Raises:
             UpstreamError: It cannot compute now.
+            Unlearnt: It has neither a card nor a vector, or refuses us.
         """
         card = self.card
         dimension = await self._ask_dimension() if card.kind == "embedding" else None
+        if card.identity is None and dimension is None:
+            raise Unlearnt(f"it has neither {self._dialect.card_path} nor a vector")
         if card == self.card:  # else it changed meanwhile, and the next probe learns it
             self.dimension = dimension
             self._change_standing(lambda: self.standing.learnt(model_of(card, dimension)))
@@ -290,6 +316,8 @@ class Replica:
         answer = await self.ask(self._dialect.compose("/embed", [DIMENSION_INPUT], None), DIMENSION_TIMEOUT_S)
         if answer.status == 200:
             return components(self._dialect.cut(answer, "/embed", 1, ()))
+        if answer.status in REFUSALS:
+            raise Unlearnt(_refusal(answer.status, "/embed"))
         if answer.status == OVERLOADED or self._dialect.condition(answer) is Condition.FAILING:
             raise UpstreamUnavailable
         return None
@@ -341,3 +369,7 @@ class Replica:
         self.is_healthy = healthy
         self._fault = "" if healthy else why
         self._note_usable()
+
+
+def _refusal(status: int, path: str) -> str:
+    return f"it answers {status} to {path}: INFERENCE_API_KEY"

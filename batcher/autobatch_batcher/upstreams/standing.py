@@ -32,6 +32,7 @@ class Standing:
         self.reason = ""
         self.is_tried = False
         self._count_s = count_s
+        self._doubt = NOT_LEARNT
         self._wanted: ServedModel | None = None
         self._last_served: ServedModel | None = None
         self._seen_s: float | None = None
@@ -48,13 +49,14 @@ class Standing:
     def learnt(self, served: ServedModel) -> None:
         """Take note of what it serves."""
         self.served = self._last_served = served
+        self._doubt = NOT_LEARNT
         self.fingerprint = served.fingerprint
         self._judge()
 
-    def doubt(self) -> None:
-        """Exclude it until it has said again what it serves."""
+    def doubt(self, why: str = NOT_LEARNT) -> None:
+        """Exclude it until it has said again what it serves; `why` is the reason that is shown."""
         self.served, self.fingerprint = None, ""
-        self.reason = NOT_LEARNT
+        self.reason = self._doubt = why
 
     def was_well(self, at_s: float) -> None:
         """Take note that it worked at this time."""
@@ -67,11 +69,15 @@ class Standing:
         kept = self._last_served or self._wanted
         return kept.fingerprint if kept is not None and now_s - self._seen_s < self._count_s else ""
 
+    def keeps(self, model: ServedModel, now_s: float) -> bool:
+        """Whether it counts for this model because it was seen to serve it."""
+        return self._last_served is not None and self.counts_for(now_s) == model.fingerprint
+
     def _judge(self) -> None:
         if self._wanted is None:
             return
         if self.served is None:
-            self.reason = NOT_LEARNT
+            self.reason = self._doubt
         elif self.served.fingerprint == self._wanted.fingerprint:
             self.reason = ""
         else:

@@ -4,7 +4,7 @@ TEI takes any name, and clients' defaults are names of OpenAI's models. Where se
 is a mistake that would give vectors of the wrong model.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 import msgspec
@@ -44,9 +44,14 @@ class ModelCheck:
             UnknownModel: It names another one.
         """
         named = asked.model if isinstance(asked, Asked) else _named_in(body)
-        if named is None or not served or named in (served, served.rpartition("/")[2]) or named in self._aliases:
+        if named is None or not served or is_name_of(served, named, self._aliases):
             return
         raise UnknownModel(f"The model `{named}` does not exist or you do not have access to it.")
+
+
+def is_name_of(served: str, named: str, aliases: Container[str]) -> bool:
+    """Whether clients may ask for the served model by this name: its own, the part after its last `/`, or an alias."""
+    return named in (served, served.rpartition("/")[2]) or named in aliases
 
 
 def _named_in(body: bytes) -> str | None:

@@ -1,12 +1,13 @@
 """The pages that report health, the model and metrics. They ask nothing of Redis: the watcher knows."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 from aiohttp import web
 
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
+from autobatch_proxy.dialects.model_check import is_name_of
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
 from autobatch_proxy.http.worker_readiness import Readiness
@@ -26,6 +27,7 @@ class FleetRoutes:
         readiness: Knows whether requests should be sent to this worker.
         take: Brings this worker's numbers into the metrics.
         request_inputs_max: The most inputs that one request may have.
+        aliases: The served model's names besides its own.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class FleetRoutes:
         readiness: Readiness,
         take: Callable[[], None],
         request_inputs_max: int,
+        aliases: Collection[str],
     ) -> None:
         self._client = client
         self._watcher = watcher
@@ -43,6 +46,7 @@ class FleetRoutes:
         self._readiness = readiness
         self._take = take
         self._request_inputs_max = request_inputs_max
+        self._aliases = aliases
         self._started_s = int(time.time())
 
     async def health(self, _request: web.Request) -> web.Response:
@@ -90,11 +94,11 @@ class FleetRoutes:
         return web.Response(body=_encode({"object": "list", "data": [self._model(served)]}), headers=JSON)
 
     async def model(self, request: web.Request) -> web.Response:
-        """One model by its name."""
+        """The one model, by any of its names."""
         served = self._watcher.allowed.served_model
         if not served:
             return error_response(_no_card(), OPENAI_ERRORS)
-        if request.match_info["model"] != served:
+        if not is_name_of(served, request.match_info["model"], self._aliases):
             return web.Response(status=404, body=OPENAI_ERRORS.write(404, b""), headers=JSON)
         return web.Response(body=_encode(self._model(served)), headers=JSON)
 

@@ -11,7 +11,7 @@ from autobatch_bench.checking.oracle import names, names_in
 from tests.faults.campaign import Act, Scenario
 from tests.faults.outcome import MODEL
 from tests.faults.steps import lasts
-from tests.faults.upstream import LOWERED
+from tests.faults.upstream import LOWERED, REFUSING
 from tests.faults.world import START_S, World
 from tests.support.waiting import wait_until
 
@@ -78,6 +78,14 @@ async def all_change(act: Act) -> None:
     assert changes == 2, f"moved {changes} times"
 
 
+async def all_refuse_us(act: Act) -> None:
+    await act.world.behave(REFUSING)
+    await lasts(LASTS_S)
+    await act.world.behave("good")
+    await lasts(LASTS_S)
+    assert set(models_of(act)) == {MODEL}, "answers of no model"
+
+
 async def limit_is_lowered(act: Act) -> None:
     await act.world.behave(LOWERED)
     lists = asyncio.create_task(_ask_lists(act.world))
@@ -103,5 +111,6 @@ SCENARIOS = [
     Scenario("models: one of two upstreams comes back with another one", one_changes, runs_max=2, replicas=2),
     Scenario("models: both change, one after the other, and back", all_change, frozenset({503}), 2, replicas=2),
     Scenario("models: Redis loses its data beside two of them", data_is_lost, frozenset({503}), 2, replicas=2),
+    Scenario("models: all answer 401 for 2 s", all_refuse_us, frozenset({503}), 2),
     Scenario("models: the upstream takes fewer inputs, without an outage", limit_is_lowered),
 ]

@@ -267,6 +267,15 @@ async def test_models_are_listed_by_the_served_name(redis_url: str, upstream: Fa
         assert openai_error(await house.post("/v1/models", {}))[:2] == (405, "MethodNotAllowed")
 
 
+async def test_a_model_is_found_by_any_of_its_names(redis_url: str, upstream: FakeUpstream) -> None:
+    upstream.info = INFO
+    async with ready_house(redis_url, upstream.url, proxy={"model_aliases": "embeddings, an/alias"}) as house:
+        await wait_until(house.knows_the_model)
+        found = [await house.get(f"/v1/models/{name}") for name in ("model", "embeddings", "an/alias")]
+        assert openai_error(await house.get("/v1/models/alias"))[:2] == (404, "NotFound")
+    assert [(200, "the/model")] * 3 == [(each.status, each.json["id"]) for each in found]
+
+
 async def test_while_nobody_told_there_are_no_models(redis_url: str, upstream: FakeUpstream) -> None:
     upstream.info = None
     async with ready_house(redis_url, upstream.url) as house:

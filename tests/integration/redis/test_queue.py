@@ -698,6 +698,31 @@ async def test_the_first_model_stands_until_it_is_replaced(bench: QueueEnds) -> 
     assert await bench.redis.pttl(KEYS.model) > 0
 
 
+async def test_a_model_stays_for_a_while_after_an_upstream_last_counted_for_it(bench: QueueEnds) -> None:
+    record = ModelRecord(bench.link, KEYS)
+    await record.agree(OLD_MODEL)
+    assert await bench.redis.pttl(KEYS.model_counted) > 0
+
+    async def move(after_ms: int) -> ServedModel | None:
+        return await record.agree(NEW_MODEL, instead_of=OLD_MODEL, after_ms=after_ms)
+
+    async def counted_ms() -> int:
+        return int(await bench.redis.get(KEYS.model_counted) or 0)
+
+    now_ms = await counted_ms()
+    assert await move(30_000) == OLD_MODEL
+    await bench.redis.set(KEYS.model_counted, now_ms - 40_000)
+    await record.agree(None, counted=OTHER_MODEL)  # says nothing of the one that is recorded
+    assert await counted_ms() == now_ms - 40_000
+    await record.agree(None, counted=OLD_MODEL)
+    assert await move(30_000) == OLD_MODEL
+    await bench.redis.delete(KEYS.model_counted)
+    assert await move(30_000) == OLD_MODEL  # lost: the time begins anew
+    await bench.redis.set(KEYS.model_counted, now_ms - 40_000)
+    assert await move(30_000) == NEW_MODEL
+    assert await counted_ms() >= now_ms
+
+
 async def test_a_model_is_set_again_where_redis_has_lost_it(bench: QueueEnds) -> None:
     record = ModelRecord(bench.link, KEYS)
     await record.agree(OLD_MODEL)

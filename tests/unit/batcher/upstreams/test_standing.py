@@ -69,6 +69,24 @@ def test_one_that_was_never_seen_counts_for_the_namespaces_model() -> None:
     assert standing.counts_for(100.0 + COUNT_S) == ""
 
 
+def test_only_one_that_was_seen_to_serve_a_model_keeps_it() -> None:
+    assert following(OLD).keeps(OLD, 0.0)
+    assert not following(NEW).keeps(OLD, 0.0)
+    assert not following(None).keeps(OLD, 0.0)
+
+
+def test_why_one_does_not_say_what_it_serves_is_shown_until_it_has() -> None:
+    standing = following(OLD)
+    standing.doubt("it answers 401")
+    standing.follow(OLD)
+    assert standing.reason == "it answers 401"
+
+    standing.learnt(OLD)
+    standing.doubt()
+
+    assert standing.reason == NOT_LEARNT
+
+
 def test_a_change_of_the_namespace_includes_those_that_went_ahead() -> None:
     standing = following(NEW)
     standing.follow(NEW)

@@ -19,6 +19,7 @@ PLAIN = (
     "leases",
     "batchers",
     "model",
+    "model_counted",
     "trial",
     "dead",
     "epoch",

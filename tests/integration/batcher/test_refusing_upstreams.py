@@ -1,0 +1,80 @@
+"""An upstream that refuses us has not said what it serves: it is not called, and never becomes the namespace's model."""
+
+import asyncio
+
+import pytest
+
+from tests.support.fake_upstream import FakeUpstream, vector
+from tests.support.house import House, open_house, ready_house
+from tests.support.waiting import wait_until
+
+ROUTES = ("/health", "/info", "/embed", "/")
+
+
+async def says(house: House, reason: str) -> bool:
+    answer = await house.get("/health")
+    return answer.status == 503 and reason.encode() in answer.body
+
+
+async def is_healthy(house: House) -> bool:
+    return (await house.get("/health")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        (dict.fromkeys(ROUTES, 401), "it answers 401 to /info: INFERENCE_API_KEY"),
+        ({"/info": 403}, "it answers 403 to /info: INFERENCE_API_KEY"),
+        ({"/embed": 401}, "it answers 401 to /embed: INFERENCE_API_KEY"),
+        ({"/info": 404, "/embed": 403}, "it answers 403 to /embed: INFERENCE_API_KEY"),
+        (dict.fromkeys(ROUTES, 404), "it has neither /info nor a vector"),
+    ],
+)
+async def test_one_that_refuses_us_from_the_start_is_not_called_until_it_does_not(
+    redis_url: str, upstream: FakeUpstream, refused: dict[str, int], reason: str
+) -> None:
+    upstream.refuses = refused
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url)
+        await wait_until(lambda: says(house, reason))
+        listed = (await house.get("/status")).json["batchers"][0]["upstreams"][0]
+        assert listed["reason"] == reason
+        assert upstream.calls == []
+
+        upstream.refuses = {}
+        await wait_until(lambda: is_healthy(house))
+        assert await house.embed("one") == (200, [vector("one")])
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_one_that_begins_to_refuse_us_leaves_the_namespace_its_model(
+    redis_url: str, upstream: FakeUpstream, status: int
+) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        before = await house.post("/embed", {"inputs": "one"})
+        upstream.refuses = dict.fromkeys(ROUTES, status)
+        await wait_until(lambda: says(house, "it "), 10)
+        upstream.refuses = {}
+        await wait_until(lambda: is_healthy(house))
+        after = await house.post("/embed", {"inputs": "one"})
+    assert before.headers["x-model-fingerprint"] == after.headers["x-model-fingerprint"]
+
+
+async def test_a_request_that_meets_a_refusal_waits_for_the_key(redis_url: str, upstream: FakeUpstream) -> None:
+    async with ready_house(redis_url, upstream.url) as house:
+        upstream.refuses = dict.fromkeys(ROUTES, 401)
+        waiting = asyncio.create_task(house.embed("one"))
+        await wait_until(lambda: says(house, "it answers 401"))
+        upstream.refuses = {}
+        assert await waiting == (200, [vector("one")])
+
+
+async def test_beside_one_that_refuses_us_the_other_is_the_model(redis_url: str, upstream: FakeUpstream) -> None:
+    other = FakeUpstream(refuses=dict.fromkeys(ROUTES, 401))
+    await other.start()
+    try:
+        async with ready_house(redis_url, f"{other.url},{upstream.url}") as house:
+            assert await house.embed("one") == (200, [vector("one")])
+    finally:
+        await other.stop()
+    assert other.calls == []
