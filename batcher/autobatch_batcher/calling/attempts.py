@@ -156,8 +156,8 @@ class Attempts:
                 raise told from error
             return Failed(error.cause, None, None)
         answer = answered.answer
-        is_one = answer.status in OUTAGES and self._pool.has_other_than(slot.upstream)
-        failed = Failed(f"status {answer.status}", answer.retry_after, fault(answer.status) if is_one else None)
+        is_only_here = answer.status in OUTAGES and self._pool.has_other_than(slot.upstream)
+        failed = Failed(f"status {answer.status}", answer.retry_after, fault(answer.status) if is_only_here else None)
         verdict = await self._judge(answer, call, slot, failed, may_retry=may_retry)
         return failed if verdict is Verdict.RETRY else (verdict, answered)
 
