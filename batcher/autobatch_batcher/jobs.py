@@ -1,6 +1,7 @@
 """A job as the batcher holds it. Pure."""
 
 from collections.abc import Hashable
+from math import inf
 
 import msgspec
 
@@ -14,11 +15,13 @@ class Job(msgspec.Struct, frozen=True):
         header: The header of its frame.
         body: JSON array of `header.n` inputs; any bytes when verbatim.
         is_retried: Whether a batcher died with it before.
+        ends_mono_s: Its deadline on this process's monotonic clock, as known at its claim: no step of Redis's clock moves it.
     """
 
     header: JobHeader
     body: bytes
     is_retried: bool = False
+    ends_mono_s: float = inf
 
     @property
     def lane(self) -> Hashable:

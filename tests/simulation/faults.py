@@ -41,6 +41,7 @@ class FaultKind:
             deadline. None: it delays nothing.
         recovery_s: Seconds after its end during which it may still be felt.
         deaths: Number of deaths that it looks like: a job that is held through two of them is given up.
+        needs_snapshots: Whether it takes Redis back to an earlier state.
         known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
     """
 
@@ -51,6 +52,7 @@ class FaultKind:
     delays_s: float | None = None
     recovery_s: float = RECOVERY_S
     deaths: int = 0
+    needs_snapshots: bool = False
     known_after_s: float = float("inf")
 
 
@@ -235,7 +237,14 @@ KINDS = (
     FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
     FaultKind("Redis: restarted empty", _restart_empty, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: restarted with its data", _restart_full, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
-    FaultKind("Redis: restarted with older data", _restart_older, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
+    FaultKind(
+        "Redis: restarted with older data",
+        _restart_older,
+        (0.0, 1.5),
+        explains=REDIS_GONE,
+        delays_s=2.5,
+        needs_snapshots=True,
+    ),
     FaultKind("Redis: flushed", _flush, explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: scripts forgotten", _forget_scripts),
     FaultKind("Redis: another master", _switch_master, explains=REDIS_GONE, delays_s=2.5),

@@ -43,6 +43,7 @@ FIRST_CONNECTION_S = 1.0
 ADDRESS = Address("redis", 6379, None, 0, None, None, None)
 METRICS = Metrics()  # nobody reads them; making them takes as long as a quarter of a run
 INPUTS_MAX = 1000
+PATIENCE_S = 3.0  # less than by default, so that what comes after it is played, too
 
 
 class SimulatedBatcher:
@@ -67,7 +68,8 @@ class SimulatedBatcher:
                     Tuner(2),
                 )
                 for upstream in upstreams
-            ]
+            ],
+            PATIENCE_S,
         )
         caller = Caller(
             self.pool,

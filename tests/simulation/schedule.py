@@ -110,7 +110,8 @@ class Schedule:
     def play(self) -> Judged:
         """Run it to its end."""
         timeline, findings = self.timeline, []
-        self._snapshot()
+        if any(fault.kind.needs_snapshots for fault in self.faults):
+            self._snapshot()
         try:
             timeline.run_until(timeline.now_s + 2.6)  # all faults have begun
             while (calm_s := self._calm_s()) > timeline.now_s:

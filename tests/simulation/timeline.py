@@ -12,9 +12,10 @@ import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from struct import Struct
 from typing import Any
+from weakref import ref
 from zlib import crc32
 
 TRACE_LINES = 400  # the last ones of a run: a whole fault and what came of it
@@ -81,7 +82,7 @@ class Timeline:
                 self._steps += 1
                 if self._steps > STEPS_MAX:
                     raise EndlessTurnsError
-                process = runnable[int(chance.random() * len(runnable))]
+                process = runnable[int(chance.random() * len(runnable))] if len(runnable) > 1 else runnable[0]
                 process.run_once()
                 if not process.can_run and process in runnable:
                     runnable.remove(process)
@@ -106,6 +107,20 @@ class Timeline:
 _Base: Any = asyncio.AbstractEventLoop  # the product asks for a tenth of what a loop has
 
 
+class _Handle(asyncio.Handle):
+    """The same without the questions for debugging, which take as long as the rest."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Callable[..., object], args: tuple[Any, ...], loop: "ProcessLoop", context: Context | None
+    ) -> None:
+        self._callback, self._args, self._loop = callback, args, loop
+        self._context = copy_context() if context is None else context
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+
 class ProcessLoop(_Base):  # type: ignore[misc]
     """The event loop of one simulated process: what asyncio itself and the product ask of one.
 
@@ -125,6 +140,7 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         self._timeline = timeline
         self._connect = connect
         self._ready: deque[asyncio.Handle] = deque()
+        self._tasks: list[ref[asyncio.Task[Any]]] = []
         timeline.processes.append(self)
 
     def run_once(self) -> None:
@@ -176,8 +192,8 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         self.crash()
         closed: set[asyncio.Task[Any]] = set()
         asyncio._set_running_loop(self)
-        while tasks := asyncio.all_tasks(self) - closed:  # closing one may begin another
-            closed |= tasks
+        while tasks := {task for made in self._tasks if (task := made()) is not None and not task.done()} - closed:
+            closed |= tasks  # closing one may begin another
             for task in tasks:
                 _close(task)
 
@@ -196,7 +212,7 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         return False
 
     def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self, context)
+        handle = _Handle(callback, args, self, context)
         if self.is_alive:
             self._append(handle)
         return handle
@@ -226,7 +242,9 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> "asyncio.Task[Any]":
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(ref(task))  # asyncio knows them only among those of all runs
+        return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self.is_alive:

@@ -25,11 +25,14 @@ def make_job(
     is_retried: bool = False,
     longest: int = 0,
 ) -> Job:
-    """Return a claimed job named `w.<name>`, with inputs of its own unless a body is given."""
+    """Return a job named `w.<name>`, with inputs of its own unless a body is given.
+
+    It was claimed when Redis's clock and the monotonic one showed the same.
+    """
     header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options, longest=longest)
     if body is None:
         body = json.dumps([f"{name} {place}" for place in range(n)]).encode()
-    return Job(header, body, is_retried)
+    return Job(header, body, is_retried, deadline / 1000)
 
 
 def names(jobs: tuple[Job, ...] | list[Job]) -> list[str]:

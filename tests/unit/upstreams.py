@@ -19,15 +19,17 @@ class LoneTrials:
     def __init__(self) -> None:
         self.buried: list[bytes] = []
         self.lingered_ms: list[int] = []
+        self.tokens: list[str] = []
         self.has_begun = False
         self.others_try = False
 
-    async def begin_trial(self, _ttl_ms: int) -> bool:
+    async def begin_trial(self, token: str, _ttl_ms: int) -> bool:
         assert not self.has_begun
         self.has_begun = True
+        self.tokens.append(token)
         return True
 
-    async def end_trial(self, linger_ms: int) -> None:
+    async def end_trial(self, _token: str, linger_ms: int) -> None:
         self.lingered_ms.append(linger_ms)
         self.has_begun = False
 

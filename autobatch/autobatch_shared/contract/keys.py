@@ -18,7 +18,7 @@
 | `inbox:<worker>`    | list   | ids of jobs whose reply is ready                                        | when read, TTL    |
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
 | `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
-| `trial`             | string | the batcher that tries alone what an upstream may have died of          | tried, TTL        |
+| `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
 | `dead`              | list   | jobs that two batchers, or the upstream twice, died with, newest first  | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |

@@ -100,7 +100,8 @@ class BatcherQueue:
         self._bell = keys.bell
         self._claimed = claimed = keys.claimed(batcher)
         self._leases = leases = keys.leases
-        self._trial = keys.trial
+        self._trial_key = keys.trial
+        self._trial = Script("trial", (keys.trial,))
         self._dead = dead = keys.dead
         self._reply_prefix = keys.reply("")
         self._reply_ttl_ms = reply_ttl_ms
@@ -239,17 +240,20 @@ class BatcherQueue:
             (given_back,) = all_of(int, reply[:1])
             return given_back, all_of(bytes, reply[1:])
 
-    async def begin_trial(self, ttl_ms: int) -> bool:
-        """Become the one batcher that tries a suspect, for `ttl_ms` at most; False while another one is."""
-        return await self._link.execute("SET", self._trial, self._batcher, "NX", "PX", max(1, ttl_ms)) is not None
+    async def begin_trial(self, token: str, ttl_ms: int) -> bool:
+        """Become the one attempt that tries suspects, for `ttl_ms` at most; False while another one is.
 
-    async def end_trial(self, linger_ms: int) -> None:
-        """Let the next one try after `linger_ms`; to be called before the trial's own time has passed."""
-        await self._link.execute("PEXPIRE", self._trial, linger_ms)
+        To be asked with the same token after a failure, which may have become it.
+        """
+        return bool(await self._trial.run(self._link, token, ttl_ms))
+
+    async def end_trial(self, token: str, linger_ms: int) -> None:
+        """Let the next one try after `linger_ms`, unless another one does already."""
+        await self._trial.run(self._link, token, linger_ms)
 
     async def is_trying(self) -> bool:
         """Whether any batcher is trying a suspect, or did so a moment ago and was hung up on."""
-        return bool(await self._link.execute("EXISTS", self._trial))
+        return bool(await self._link.execute("EXISTS", self._trial_key))
 
     async def bury(self, frame: bytes) -> None:
         """Keep a job that is given up where a person can look at it."""

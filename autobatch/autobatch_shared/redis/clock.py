@@ -22,6 +22,10 @@ class RedisClock:
         """Unix milliseconds on Redis's clock."""
         return int(time.monotonic() * 1000 + self._offset_ms)
 
+    def mono_s(self) -> float:
+        """Seconds of this process's monotonic clock, that of its loop, which no step moves."""
+        return time.monotonic()
+
 
 async def read_clock(link: Commands) -> float:
     """Redis's clock, unix milliseconds."""

@@ -4,6 +4,7 @@ A script is a step that must be one step: a file in `scripts/`, whose head lists
 """
 
 from collections.abc import Awaitable, Sequence
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
@@ -99,8 +100,7 @@ class Script:
     """
 
     def __init__(self, name: str, keys: Sequence[str], fixed: Command = ()) -> None:
-        source = files(SCRIPTS).joinpath(f"{name}.lua").read_bytes()
-        sha = sha1(source, usedforsecurity=False).hexdigest()
+        source, sha = _source(name)
         begin = (len(keys), *keys, *fixed)
         self._by_hash: Command = ("EVALSHA", sha, *begin)
         self._whole: Command = ("EVAL", source, *begin)
@@ -129,6 +129,13 @@ class Script:
         if not is_unknown_script(replies[-1]):
             raise reply_error(replies[-1])
         return await link.execute(*self._whole, *args)
+
+
+@cache
+def _source(name: str) -> tuple[bytes, str]:
+    """Return a script's text and its hash."""
+    source = files(SCRIPTS).joinpath(f"{name}.lua").read_bytes()
+    return source, sha1(source, usedforsecurity=False).hexdigest()
 
 
 def is_unknown_script(error: Exception) -> bool:

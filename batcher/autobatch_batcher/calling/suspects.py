@@ -19,7 +19,7 @@ from contextlib import suppress
 
 from autobatch_batcher.calling.groups import inputs_at_once, split_off
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, failure
-from autobatch_batcher.calling.trials import Answering, Trials
+from autobatch_batcher.calling.trials import LOOK_EVERY_S, Answering, Trials, Turn
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -40,9 +40,7 @@ from autobatch_shared.redis.clock import RedisClock
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 10.0  # for an upstream to come back: what a small model takes to start again
-LOOK_EVERY_S = 0.05
 LINGER_MS = 300  # after a hang-up, so that the other calls that were cut see that a trial ran
-TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
 DIED_TWICE = "The request was given up after the upstream died twice while working on it"
 
 
@@ -52,7 +50,7 @@ class Suspects:
     Args:
         pool: All upstreams, of which another may be free for the suspects.
         trials: The record in Redis that lets one batcher at a time try.
-        clock: Redis's clock, by which deadlines are checked and trials are timed.
+        clock: Checks deadlines and times trials, by its monotonic side: a step of Redis's clock must not move a wait.
         metrics: Counts the jobs that are given up.
         patience_s: Seconds that suspects wait for the upstream to be back.
     """
@@ -64,7 +62,7 @@ class Suspects:
         self._trials = trials
         self._clock = clock
         self._metrics = metrics
-        self._patience_ms = int(patience_s * 1000)
+        self._patience_s = patience_s
         self._calls = 0  # whose jobs are tried now
 
     async def try_each(
@@ -130,7 +128,9 @@ class Suspects:
                     if isinstance(error, JobPoisonous):
                         await self._give_up(alike)
                     outcomes = self._failures(alike, slot, error)
-                    outage = None if is_any_cleared or isinstance(error, JobPoisonous) else error
+                    # That some had no time to wait for the upstream says nothing of those that have more.
+                    is_late = self._clock.mono_s() >= _ends_mono_s(alike)
+                    outage = None if is_any_cleared or is_late or isinstance(error, JobPoisonous) else error
             found |= {outcome.job: outcome for outcome in outcomes}
             if early is not None:
                 await early(outcomes)
@@ -138,8 +138,8 @@ class Suspects:
 
     def _lefts_ms(self, group: Iterable[Sequence[Job]]) -> list[float]:
         """What is left of the deadline of each input of a group, in milliseconds."""
-        now_ms = self._clock.now_ms()
-        return [max(job.header.deadline for job in alike) - now_ms for alike in group]
+        now_mono_s = self._clock.mono_s()
+        return [(_ends_mono_s(alike) - now_mono_s) * 1000 for alike in group]
 
     async def _try(
         self, alike: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering
@@ -153,9 +153,9 @@ class Suspects:
         for attempt in range(max(1, attempts_max - 1)):
             try:
                 await self._first_back(alike, slot)
-                started_ms = self._clock.now_ms()
+                started_mono_s = self._clock.mono_s()
                 outcomes = await self._try_once(alike, slot, answering)
-                return outcomes, self._clock.now_ms() - started_ms
+                return outcomes, (self._clock.mono_s() - started_mono_s) * 1000
             except UpstreamBroken as error:
                 if not await slot.upstream.listens():
                     raise JobPoisonous(DIED_TWICE) from error
@@ -175,43 +175,34 @@ class Suspects:
         Raises:
             UpstreamUnavailable: It is not back.
         """
-        until_ms = min(self._clock.now_ms() + self._patience_ms, max(job.header.deadline for job in jobs))
+        until_mono_s = min(self._clock.mono_s() + self._patience_s, _ends_mono_s(jobs))
         while True:
             upstream = self._pool.other_than(slot, len(jobs))
             if upstream.is_healthy or await upstream.listens():
                 return upstream
-            if self._clock.now_ms() >= until_ms:
+            if self._clock.mono_s() >= until_mono_s:
                 raise UpstreamUnavailable
             await pause(LOOK_EVERY_S)
 
     async def _try_once(self, jobs: Sequence[Job], slot: Slot, answering: Answering) -> list[JobOutcome]:
         """Make one call when an upstream is back and no other trial runs."""
         upstream = await self._first_back(jobs, slot)
-        until_ms = max(job.header.deadline for job in jobs)
-        while not await self._begin():
-            if self._clock.now_ms() >= until_ms:
-                raise DeadlineExceeded
-            await pause(LOOK_EVERY_S)
-            upstream = await self._first_back(jobs, slot)
-        ends_ms = self._clock.now_ms() + TRIAL_MAX_MS
-        slot.take_again(upstream)
-        self._metrics.retries.inc()
-        linger_ms = LINGER_MS
+        turn, linger_ms = Turn(self._trials, self._clock), 0
         try:
+            while not await turn.begin():
+                if self._clock.mono_s() >= _ends_mono_s(jobs):
+                    raise DeadlineExceeded
+                await pause(LOOK_EVERY_S)
+                upstream = await self._first_back(jobs, slot)
+            slot.take_again(upstream)
+            self._metrics.retries.inc()
+            linger_ms = LINGER_MS
             outcomes = await answering(jobs, slot, is_trial=True)
             linger_ms = 0
         finally:
             slot.release()
-            if self._clock.now_ms() < ends_ms:  # else it may be another batcher's by now
-                with suppress(QueueUnavailable):  # then it ends with its TTL
-                    await self._trials.end_trial(linger_ms)
+            await turn.end(linger_ms)
         return outcomes
-
-    async def _begin(self) -> bool:
-        try:
-            return await self._trials.begin_trial(TRIAL_MAX_MS)
-        except QueueUnavailable:
-            return False
 
     async def _is_trying(self) -> bool:
         try:
@@ -233,3 +224,8 @@ def _by_input(jobs: Iterable[Job]) -> list[list[Job]]:
     for job in jobs:
         alike.setdefault(job.body, []).append(job)
     return list(alike.values())
+
+
+def _ends_mono_s(jobs: Iterable[Job]) -> float:
+    """When the last of their deadlines has passed, on the monotonic clock."""
+    return max(job.ends_mono_s for job in jobs)

@@ -1,11 +1,18 @@
-"""What a trial of suspects needs: who makes the call, and the record by which all batchers try one at a time."""
+"""What a trial of suspects needs: who makes the call, and a turn, as all batchers try one at a time."""
 
 from collections.abc import Awaitable, Sequence
+from secrets import token_hex
 from typing import Protocol
 
 from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.slots import Slot
+from autobatch_shared.bell import pause
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.redis.clock import RedisClock
+
+LOOK_EVERY_S = 0.05
+TRIAL_MAX_MS = 30_000  # a batcher that dies in a trial keeps the others waiting no longer
 
 
 class Answering(Protocol):
@@ -21,11 +28,11 @@ class Answering(Protocol):
 class Trials(Protocol):
     """What all batchers must agree on: see `BatcherQueue`."""
 
-    def begin_trial(self, ttl_ms: int) -> Awaitable[bool]:
+    def begin_trial(self, token: str, ttl_ms: int) -> Awaitable[bool]:
         """Become the only one that tries, unless another one is."""
         ...
 
-    def end_trial(self, linger_ms: int) -> Awaitable[None]:
+    def end_trial(self, token: str, linger_ms: int) -> Awaitable[None]:
         """Let the next one try so much later."""
         ...
 
@@ -36,3 +43,38 @@ class Trials(Protocol):
     def bury(self, frame: bytes) -> Awaitable[None]:
         """Keep a job that is given up."""
         ...
+
+
+class Turn:
+    """One attempt to be the only one that tries; its token says in the record whose turn it is.
+
+    Args:
+        trials: The record.
+        clock: Ends what is said in vain.
+    """
+
+    def __init__(self, trials: Trials, clock: RedisClock) -> None:
+        self._trials = trials
+        self._clock = clock
+        self._token = token_hex(8)
+
+    async def begin(self) -> bool:
+        """Whether it is our turn now; one that began though its reply was lost is seen by the next call."""
+        try:
+            return await self._trials.begin_trial(self._token, TRIAL_MAX_MS)
+        except QueueUnavailable:
+            return False
+
+    async def end(self, linger_ms: int) -> None:
+        """Let the others try so much later, also where it is not known whether it began.
+
+        It is said until it is heard: without it they wait as long as a trial may take. No answer waits for that, as none can be
+        stored meanwhile.
+        """
+        until_mono_s, is_over = self._clock.mono_s() + TRIAL_MAX_MS / 1000, False
+        while not is_over and self._clock.mono_s() < until_mono_s:
+            try:
+                await self._trials.end_trial(self._token, linger_ms)
+                is_over = True
+            except QueueUnavailable:
+                await pause(LOOK_EVERY_S)

@@ -170,7 +170,7 @@ class Claims:
     def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> _Refused:
         """Put frames into the lanes; return what to tell of those that cannot be read."""
         refused = []
-        now_ms = self._clock.now_ms()
+        now_ms, now_mono_s = self._clock.now_ms(), self._clock.mono_s()
         for frame in frames:
             try:
                 header, body = decode_job(frame)
@@ -186,7 +186,9 @@ class Claims:
             else:
                 if header.id not in self._in_hand:
                     self._in_hand.add(header.id)
-                    self._lanes.add(Job(in_our_time(header, now_ms), body, are_retried))
+                    header = in_our_time(header, now_ms)
+                    ends_mono_s = now_mono_s + (header.deadline - now_ms) / 1000
+                    self._lanes.add(Job(header, body, are_retried, ends_mono_s))
         self._metrics.held_inputs.set(self._lanes.inputs)
         return refused
 

@@ -126,7 +126,7 @@ class WorkingLoop:
             self._claims.doubt()
         await self._claims.recover()
         await self._keep_the_lease()
-        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.now_ms())):
+        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
         replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
         if replica is None:
@@ -206,7 +206,7 @@ class WorkingLoop:
         """Seconds until the next beat, or until a job that waits for its upstream has to be answered."""
         if self._waiting.is_empty:
             return self._lease.beat_s
-        return min(self._lease.beat_s, max(self._waiting.due_ms - self._clock.now_ms(), 1) / 1000)
+        return min(self._lease.beat_s, max(self._waiting.due_mono_s - self._clock.mono_s(), 0.001))
 
     async def _wait_for_work(self, now_ms: int) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""

@@ -6,7 +6,7 @@ from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 
-SAY_BEFORE_MS = 50  # a reply needs a few milliseconds to the worker, which otherwise says that the time is over
+SAY_BEFORE_S = 0.05  # a reply needs a few milliseconds to the worker, which otherwise says that the time is over
 
 
 class WaitingRoom:
@@ -22,16 +22,16 @@ class WaitingRoom:
     def __init__(self, lanes: Lanes) -> None:
         self.is_empty = True
         self._lanes = lanes
-        self._last_words: dict[str, tuple[int, JobOutcome]] = {}
+        self._last_words: dict[str, tuple[float, JobOutcome]] = {}
 
     @property
-    def due_ms(self) -> int:
-        """When the first of them has to be answered, on Redis's clock; there is one."""
-        return min(due_ms for due_ms, _ in self._last_words.values())
+    def due_mono_s(self) -> float:
+        """When the first of them has to be answered, on the monotonic clock; there is one."""
+        return min(due_mono_s for due_mono_s, _ in self._last_words.values())
 
     def enter(self, job: Job, outcome: JobOutcome) -> None:
         """Let a job wait; the outcome is what it is told in the end."""
-        self._last_words[outcome.job] = job.header.deadline - SAY_BEFORE_MS, outcome
+        self._last_words[outcome.job] = job.ends_mono_s - SAY_BEFORE_S, outcome
         self._lanes.add(job)
         self.is_empty = False
 
@@ -41,9 +41,9 @@ class WaitingRoom:
             self._last_words.pop(job.header.id, None)
         self.is_empty = not self._last_words
 
-    def take_due(self, now_ms: int) -> list[JobOutcome]:
+    def take_due(self, now_mono_s: float) -> list[JobOutcome]:
         """Take those out of the room and of their lanes that have to be answered now."""
-        due = {job for job, (due_ms, _) in self._last_words.items() if due_ms <= now_ms}
+        due = {job for job, (due_mono_s, _) in self._last_words.items() if due_mono_s <= now_mono_s}
         held = {job.header.id for job in self._lanes.take_out(due)}
         told = [self._last_words.pop(job)[1] for job in due]
         self.is_empty = not self._last_words

@@ -13,18 +13,19 @@ class Breaker:
     Attributes:
         is_closed: Whether the upstream is used as usual.
         is_quiet: Whether it is closed and the last call did not fail: then another success changes nothing.
+        is_trying: Whether its trial is in flight.
         failing_since_s: When the first of the failures in a row ended; None: the last call did not fail.
     """
 
     def __init__(self) -> None:
         self.is_closed = True
         self.is_quiet = True
+        self.is_trying = False
         self.failing_since_s: float | None = None
         self._failures = 0
         self._trials = 0  # that failed
         self._late = 0
         self._pause_began_s = 0.0
-        self._is_trying = False
 
     def may_try(self, now_s: float, *, is_alone: bool = False) -> bool:
         """Whether it is out, its pause is over, and no trial runs.
@@ -33,7 +34,7 @@ class Breaker:
             now_s: The time now, in seconds of any monotonic clock.
             is_alone: Whether no other upstream could take the calls.
         """
-        return not self.is_closed and not self._is_trying and now_s >= self.trial_s(is_alone=is_alone)
+        return not self.is_closed and not self.is_trying and now_s >= self.trial_s(is_alone=is_alone)
 
     def trial_s(self, *, is_alone: bool = False) -> float:
         """When the pause is over."""
@@ -42,18 +43,18 @@ class Breaker:
 
     def called(self) -> None:
         """A call begins; of one that is out it is the trial."""
-        self._is_trying = not self.is_closed
+        self.is_trying = not self.is_closed
 
     def succeeded(self) -> None:
         """A call was answered."""
         self.is_closed = self.is_quiet = True
         self.failing_since_s = None
         self._failures = self._trials = self._late = 0
-        self._is_trying = False
+        self.is_trying = False
 
     def learnt_nothing(self) -> None:
         """A call ended in a way that says nothing of the upstream."""
-        self._is_trying = False
+        self.is_trying = False
 
     def reached(self) -> None:
         """It can be reached again: the next trial need not wait."""
@@ -63,7 +64,7 @@ class Breaker:
         """A call takes longer than any like it; it may be answered all the same."""
         self.is_quiet = False
         self._late += 1
-        if self._is_trying:
+        if self.is_trying:
             self.failed(now_s)
         elif self.is_closed and self._late >= LATE_MAX:
             self.is_closed = False
@@ -77,7 +78,7 @@ class Breaker:
         if self.failing_since_s is None:
             self.failing_since_s = now_s
         self._failures += 1
-        was_trial, self._is_trying = self._is_trying, False
+        was_trial, self.is_trying = self.is_trying, False
         if was_trial:
             self._trials += 1
         if was_trial or (self.is_closed and self._failures >= FAILURES_MAX):

@@ -92,8 +92,9 @@ class Pool:
     def free(self, now_s: float, inputs: int = 1) -> Replica | None:
         """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.
 
-        One that was taken out gets its trial first. While some are well the others are left alone; when none is for
-        longer than jobs wait for one, any is better than none. One of another model is never called.
+        One that was taken out gets its trial first, and while none is well the others wait for what comes of that. While some
+        are well the others are left alone; when none is for longer than jobs wait for one, any is better than none. One of
+        another model is never called.
         """
         is_alone = not any(map(_is_well, self.upstreams))
         for upstream in self.upstreams:
@@ -105,7 +106,7 @@ class Pool:
                 and upstream.breaker.may_try(now_s, is_alone=is_alone)
             ):
                 return upstream
-        if is_alone and self.are_out(now_s):
+        if is_alone and (self.are_out(now_s) or self.is_trying):
             return None
         ready = [upstream for upstream in self._usable() if upstream.congestion.pause_ends_s <= now_s]
         return self._least_busy(self._in_turn(ready), inputs) if ready else None
@@ -113,6 +114,11 @@ class Pool:
     def are_out(self, now_s: float) -> bool:
         """Whether no replica may be called, for less time than jobs wait for one."""
         return not any(map(_may_be_called, self.upstreams)) and self.may_wait(now_s)
+
+    @property
+    def is_trying(self) -> bool:
+        """Whether a trial is in flight of one that was taken out."""
+        return any(upstream.breaker.is_trying for upstream in self.upstreams)
 
     def may_wait(self, now_s: float) -> bool:
         """Whether jobs that cannot be answered now should wait: all replicas fail, but not for too long."""

@@ -1,7 +1,7 @@
 """Whether requests should be sent to this worker: what load balancers ask of it.
 
-It does not depend on batchers or upstreams. Their outage is the same at every worker: a balancer that took all of them
-out would answer in its own words, without `Retry-After`.
+It does not depend on batchers or upstreams, nor on Redis once the worker has reached it. Their outage is the same at every
+worker: a balancer that took all of them out would answer in its own words, without the reason.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,7 @@ class Readiness:
 
     def __init__(self, is_connected: Callable[[], bool]) -> None:
         self._is_connected = is_connected
+        self._was_connected = False
         self._is_stopping = False
 
     def stop(self) -> None:
@@ -29,7 +30,8 @@ class Readiness:
         """Why requests should go elsewhere; empty if they need not."""
         if self._is_stopping:
             return "this worker is stopping"
-        return "" if self._is_connected() else "this worker is not connected to Redis"
+        self._was_connected = self._was_connected or self._is_connected()
+        return "" if self._was_connected else "this worker has not reached Redis yet"
 
 
 READINESS = web.AppKey("readiness", Readiness)

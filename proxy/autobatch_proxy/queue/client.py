@@ -340,6 +340,8 @@ class QueueClient:
                 raise
             log.error("lost_jobs_unknown", extra={"error": str(error)})  # noqa: TRY400
             return
+        if missing:  # they may be lost by a step of Redis's clock
+            self._clock.sync(await self._queue.redis_ms())
         lost = []
         for job in missing:
             request = self._waiting.get(job)
@@ -392,6 +394,8 @@ class QueueClient:
                 continue
             request = self._waiting.get(job)
             if request is None or frame is None or (future := request.future_of(job)).done():
+                if request is not None and frame is None and not request.future_of(job).done():
+                    self._must_recover = True  # announced and gone, as after a step of Redis's clock: it may be lost
                 self._counts.late_replies.total += 1
                 continue
             try:

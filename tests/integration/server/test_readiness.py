@@ -25,21 +25,28 @@ async def test_a_worker_is_ready_and_live_without_any_upstream(redis_url: str) -
             assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_a_worker_without_redis_is_live_and_not_ready(own_redis: RedisServer) -> None:
-    own_redis.start()
+async def test_a_worker_is_not_ready_before_it_has_reached_redis(own_redis: RedisServer) -> None:
     async with open_house(own_redis.url) as house:
-        await wait_until(lambda: is_ready(house))
-        own_redis.kill()
-        await wait_until(lambda: _is_not_ready(house))
-        said = (await house.get("/ready")).json
-        assert said == {"error": "this worker is not connected to Redis", "error_type": "Unhealthy"}
+        answer = await house.get("/ready")
+        said = {"error": "this worker has not reached Redis yet", "error_type": "Unhealthy"}
+        assert (answer.status, answer.json) == (503, said)
         assert (await house.get("/live")).status == 200
         own_redis.start()
         await wait_until(lambda: is_ready(house))
 
 
-async def _is_not_ready(house: House) -> bool:
-    return not await is_ready(house)
+async def test_an_outage_of_redis_takes_no_worker_out_of_service(own_redis: RedisServer) -> None:
+    """It is the same at every worker: a balancer without any would answer in its own words."""
+    own_redis.start()
+    async with open_house(own_redis.url) as house:
+        await wait_until(lambda: is_ready(house))
+        own_redis.kill()
+        await wait_until(lambda: has_no_redis(house))
+        assert await is_ready(house)
+
+
+async def has_no_redis(house: House) -> bool:
+    return not (await house.get("/status")).json["redis"]["is_connected"]
 
 
 async def test_neither_needs_a_key(redis_url: str) -> None:

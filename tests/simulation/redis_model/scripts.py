@@ -74,12 +74,12 @@ def _table(values: list[bytes]) -> Any:
 
 def _call(name: bytes, *args: Any) -> Any:
     """`redis.call`; an error ends the script, as in Redis."""
-    return _to_lua(_RUNNING.store.execute(name, [_argument(arg) for arg in args]))
+    reply = _RUNNING.store.execute(name, [arg if type(arg) is bytes else _argument(arg) for arg in args])
+    return reply if type(reply) is int or type(reply) is bytes else _to_lua(reply)
 
 
 def _argument(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
+    """Return a number of Lua as Redis gets it."""
     return b"%d" % value if value == int(value) else b"%.17g" % value
 
 

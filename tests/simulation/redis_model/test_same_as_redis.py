@@ -207,8 +207,9 @@ class History:
 
     async def _try(self) -> None:
         batcher = self._batchers[self._chance.choice(BATCHERS)]
-        if not await batcher.begin_trial(60_000):
-            await batcher.end_trial(self._chance.choice((0, 60_000)))
+        token = self._chance.choice(("one", "two"))
+        if not await batcher.begin_trial(token, 60_000):
+            await batcher.end_trial("one" if token == "two" else "two", self._chance.choice((0, 60_000)))
 
     async def _bury(self) -> None:
         await self._batchers[self._chance.choice(BATCHERS)].bury(self._frame())

@@ -24,7 +24,7 @@ from autobatch_shared.contract.errors import UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import Kind, make_job
-from tests.unit.upstreams import NO_CLIENT, NO_SESSION, LoneTrials
+from tests.unit.upstreams import NO_CLIENT, NO_SESSION, LoneTrials, open_breaker
 
 JSON = "application/json"
 
@@ -220,6 +220,18 @@ async def test_jobs_that_reached_no_upstream_may_wait_while_there_is_patience(
 
     assert 32 * calls == upstream.sent
     assert {("upstream_unavailable", may_wait)} == {(decode_reply(each.frame)[0].fault, each.may_wait) for each in told}
+
+
+async def test_jobs_beside_a_trial_wait_for_what_comes_of_it() -> None:
+    """Their slot was taken before the trial began."""
+    upstream = Failing(200)
+    open_breaker(upstream, 0.0)
+    upstream.breaker.called()
+
+    told = await outcomes(upstream, 1)
+
+    assert 0 == upstream.sent
+    assert {("upstream_unavailable", True)} == {(decode_reply(each.frame)[0].fault, each.may_wait) for each in told}
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -7,6 +7,7 @@ from autobatch_batcher.calling import suspects
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.calling.trials import Turn
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
@@ -15,7 +16,7 @@ from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica, ReplicaLoad
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Tuner
-from autobatch_shared.contract.errors import UpstreamBroken
+from autobatch_shared.contract.errors import QueueUnavailable, UpstreamBroken
 from autobatch_shared.contract.frames import decode_job
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import make_job
@@ -160,12 +161,12 @@ class Slow(Mortal):
     async def tell(self, outcomes: list[JobOutcome]) -> None:
         self.told.append((self.clock.time_ms, [outcome.job for outcome in outcomes]))
 
-    async def finds(self, jobs: list[Job]) -> list[JobOutcome]:
+    async def finds(self, jobs: list[Job], trials: LoneTrials | None = None) -> list[JobOutcome]:
         pool, metrics = Pool([self]), Metrics()
         caller = Caller(
             pool,
             Tei(),
-            Suspects(pool, LoneTrials(), self.clock, metrics),
+            Suspects(pool, trials or LoneTrials(), self.clock, metrics),
             self.clock,
             metrics,
             timeout_max_s=1,
@@ -178,9 +179,13 @@ class StoppedClock(RedisClock):
     def __init__(self) -> None:
         super().__init__()
         self.time_ms = 0
+        self.step_ms = 0
 
     def now_ms(self) -> int:
-        return self.time_ms
+        return self.time_ms + self.step_ms
+
+    def mono_s(self) -> float:
+        return self.time_ms / 1000
 
 
 def hurried(count: int) -> list[Job]:
@@ -215,3 +220,116 @@ async def test_the_guilty_one_is_found_in_a_group_and_given_up_alone() -> None:
 
     assert ["w.40"] == [outcome.job for outcome in outcomes if outcome.is_failure]
     assert upstream.clock.time_ms < 30_000
+
+
+class LosesReplies(LoneTrials):
+    """The first replies of Redis are lost after it has done what it was asked."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self.owner = ""
+        self._lost = lost
+
+    async def begin_trial(self, token: str, _ttl_ms: int) -> bool:
+        assert self.owner in ("", token), "waits for its own lock"
+        self.owner = token
+        self._lose()
+        return True
+
+    async def end_trial(self, token: str, linger_ms: int) -> None:
+        if self.owner == token:
+            self.owner = ""
+        self._lose()
+        self.lingered_ms.append(linger_ms)
+
+    def _lose(self) -> None:
+        self._lost -= 1
+        if self._lost >= 0:
+            raise QueueUnavailable
+
+
+async def test_a_turn_that_began_though_its_reply_was_lost_is_used() -> None:
+    cuts = iter([True])
+    upstream, trials = Mortal(lambda _inputs: next(cuts, False)), LosesReplies(1)
+
+    assert ["200", "200"] == await upstream.answers(texts("ab"), trials)
+    assert [["a", "b"], ["a"], ["b"]] == upstream.calls
+
+
+async def test_a_turn_is_ended_until_that_is_heard() -> None:
+    trials, clock = LosesReplies(2), RedisClock()
+    await Turn(trials, clock).end(7)
+
+    assert [7] == trials.lingered_ms
+
+
+async def test_a_turn_of_which_it_is_not_known_whether_it_began_is_ended_when_it_is_given_up() -> None:
+    """The others would wait for it as long as a trial may take."""
+    cuts = iter([True])
+    upstream = Slow(lambda _inputs: next(cuts, False))
+    trials = SlowReplies(upstream.clock)
+    outcomes = await upstream.finds(hurried(1), trials)
+
+    assert [True] == [outcome.is_failure for outcome in outcomes]
+    assert "" == trials.owner
+
+
+class SlowReplies(LosesReplies):
+    """It takes longer than any deadline until it is known that a reply is lost."""
+
+    def __init__(self, clock: "StoppedClock") -> None:
+        super().__init__(1)
+        self._clock = clock
+
+    async def begin_trial(self, token: str, ttl_ms: int) -> bool:
+        self._clock.time_ms += 40_000
+        return await super().begin_trial(token, ttl_ms)
+
+
+async def test_one_whose_time_is_over_does_not_speak_for_those_with_more() -> None:
+    cuts = iter([True])
+    upstream = Slow(lambda _inputs: next(cuts, False))
+    trials = SlowAtFirst(upstream.clock)
+    soon = make_job("soon", body=b'["soon"]', longest=1, deadline=3_000)
+    outcomes = await upstream.finds([soon, *hurried(2)], trials)
+
+    assert [True, False, False] == [outcome.is_failure for outcome in outcomes]
+
+
+class SlowAtFirst(LoneTrials):
+    """Another batcher tries for four seconds."""
+
+    def __init__(self, clock: "StoppedClock") -> None:
+        super().__init__()
+        self._clock = clock
+
+    async def begin_trial(self, token: str, ttl_ms: int) -> bool:
+        if self._clock.time_ms < 4_000:
+            self._clock.time_ms += 2_000
+            return False
+        return await super().begin_trial(token, ttl_ms)
+
+
+async def test_a_step_back_of_rediss_clock_does_not_prolong_a_wait() -> None:
+    """By the stepped clock its client would still wait for an hour."""
+    upstream = Slow(lambda _inputs: True)
+    trials = NeverOurs(upstream.clock)
+    outcomes = await upstream.finds(hurried(1), trials)
+
+    assert [True] == [outcome.is_failure for outcome in outcomes]
+    assert trials.looks < 35
+
+
+class NeverOurs(LoneTrials):
+    """Another batcher's trial has no end; each look takes a second, and Redis's clock stepped back by an hour."""
+
+    def __init__(self, clock: "StoppedClock") -> None:
+        super().__init__()
+        self.looks = 0
+        self._clock = clock
+
+    async def begin_trial(self, _token: str, _ttl_ms: int) -> bool:
+        self._clock.time_ms += 1000
+        self._clock.step_ms = -3_600_000
+        self.looks += 1
+        return False

@@ -1,7 +1,7 @@
 """Jobs that wait for another call are told something just before their deadline, and only once."""
 
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
-from autobatch_batcher.claiming.waiting import SAY_BEFORE_MS, WaitingRoom
+from autobatch_batcher.claiming.waiting import SAY_BEFORE_S, WaitingRoom
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_shared.contract.errors import UpstreamOverloaded
@@ -32,11 +32,19 @@ def test_a_job_is_told_just_before_its_deadline() -> None:
     hurried, patient = make_job("hurried", deadline=1_000), make_job("patient", deadline=9_000)
     room, lanes = filled(hurried, patient)
 
-    assert 1_000 - SAY_BEFORE_MS == room.due_ms
-    assert [] == room.take_due(1_000 - SAY_BEFORE_MS - 1)
-    assert [words(hurried)] == room.take_due(1_000 - SAY_BEFORE_MS)
+    assert 1.0 - SAY_BEFORE_S == room.due_mono_s
+    assert [] == room.take_due(1.0 - SAY_BEFORE_S - 0.001)
+    assert [words(hurried)] == room.take_due(1.0 - SAY_BEFORE_S)
     assert [patient] == list(lanes)
-    assert [] == room.take_due(1_000)
+    assert [] == room.take_due(1.0)
+
+
+def test_no_step_of_rediss_clock_ends_a_wait() -> None:
+    """The deadline of the frame is a time of that clock; the job's own is not."""
+    job = make_job("a", deadline=1_000)
+    room, _ = filled(Job(job.header, job.body, ends_mono_s=7.0))
+
+    assert 7.0 - SAY_BEFORE_S == room.due_mono_s
 
 
 def test_a_job_that_is_called_again_has_left() -> None:
@@ -45,7 +53,7 @@ def test_a_job_that_is_called_again_has_left() -> None:
     room.leave([job])
 
     assert room.is_empty
-    assert [] == room.take_due(10_000)
+    assert [] == room.take_due(10.0)
 
 
 def test_a_job_that_went_with_the_lease_is_told_nothing() -> None:
@@ -53,5 +61,5 @@ def test_a_job_that_went_with_the_lease_is_told_nothing() -> None:
     room, lanes = filled(make_job("a", deadline=1_000))
     lanes.clear()
 
-    assert [] == room.take_due(10_000)
+    assert [] == room.take_due(10.0)
     assert room.is_empty

@@ -316,11 +316,33 @@ def test_when_jobs_have_waited_long_enough_they_are_taken_and_refused() -> None:
     out = make_upstream("out")
     open_breaker(out, NOW_S)
     out.breaker.called()
+    out.breaker.failed(NOW_S + 10)
     pool = Pool([out], patience_s=10)
 
     assert not pool.may_wait(NOW_S + 10)
     assert pool.free(NOW_S + 10) is out
     assert not pool.may_call(out, NOW_S + 10)
+
+
+def test_while_none_is_well_what_comes_of_a_trial_is_waited_for() -> None:
+    """However long the outage seems: nobody may have asked for anything since it was over."""
+    out = make_upstream("out")
+    open_breaker(out, NOW_S)
+    pool = Pool([out], patience_s=10)
+    out.breaker.called()
+    assert not pool.may_wait(LATER_S)
+    assert pool.free(LATER_S) is None
+
+    out.breaker.failed(LATER_S)
+    assert pool.free(LATER_S) is out
+
+
+def test_no_trial_is_waited_for_while_another_one_is_well() -> None:
+    out, well = make_upstream("out"), make_upstream("well")
+    open_breaker(out, NOW_S)
+    out.breaker.called()
+
+    assert Pool([out, well]).free(LATER_S) is well
 
 
 def test_jobs_wait_for_no_replica_while_another_one_is_well() -> None:
