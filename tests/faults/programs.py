@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.support.paths import ROOT
 
+TERM_S = 10.0
+
 
 @dataclass
 class ForeignProgram:
@@ -33,6 +35,12 @@ class ForeignProgram:
     @property
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
+
+    def terminate(self) -> None:
+        """SIGTERM; return once it has ended."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait(TERM_S)
 
     def kill(self) -> None:
         """`kill -9`, its children first: nginx's workers outlive their master."""

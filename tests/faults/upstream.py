@@ -6,6 +6,7 @@ computed more than once, and resets it. A text with DEADLY in it kills the proce
 
 import asyncio
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ from tests.support.fake_upstream import JSON, tei_error
 
 CALL_S = 0.01
 SLOW_S = 0.4
+DRAIN_S = 2.0
 NARROW_TEXT_S = 0.002
 PERMITS, PERMITS_LIMITED = 512, 64
 LIMITED_S = 0.08
@@ -185,7 +187,7 @@ def _hang_up(request: web.Request) -> web.Response:
 
 
 async def serve(port: int, model: str) -> None:
-    """Serve until killed."""
+    """Serve until killed; after a SIGTERM, answer the calls in flight."""
     server = FaultyUpstream(model)
     app = web.Application(client_max_size=3_000_000)
     routes: list[tuple[str, str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = [
@@ -197,10 +199,13 @@ async def serve(port: int, model: str) -> None:
     ]
     for method, path, handler in routes:
         app.router.add_route(method, path, handler)
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=DRAIN_S)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=4096, reuse_address=True).start()
-    await asyncio.Event().wait()
+    terminated = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+    await terminated.wait()
+    await runner.cleanup()
 
 
 if __name__ == "__main__":

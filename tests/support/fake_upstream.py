@@ -67,6 +67,7 @@ class FakeUpstream:
         info: The answer of `/info`; None is 404.
         info_asked: How often `/info` was requested.
         is_healthy: Whether `/health` answers 200.
+        is_draining: Whether it takes no new connection, and closes each that there is after an answer.
         rows: Makes the body of `/embed`; another model's are others.
         refuses: The status by which it answers each request of a path, whatever is asked.
     """
@@ -88,12 +89,14 @@ class FakeUpstream:
     )
     info_asked: int = 0
     is_healthy: bool = True
+    is_draining: bool = False
     rows: Callable[[list[str]], bytes] = answer
     refuses: dict[str, int] = field(default_factory=dict)
     port: int = 0
     _in_flight: int = 0
     _calls_in_flight: int = 0
     _runner: web.AppRunner | None = None
+    _site: web.TCPSite | None = None
 
     @property
     def url(self) -> str:
@@ -103,6 +106,8 @@ class FakeUpstream:
     async def start(self) -> None:
         """Listen; after a stop, on the same port again."""
         app = web.Application(client_max_size=2_000_000, middlewares=[self._refuse])
+        app.on_response_prepare.append(self._close_if_draining)
+        self.is_draining = False
         for path in ("/embed", "/embed_all", "/embed_sparse", "/predict"):
             app.router.add_post(path, self._embed)
         for path in ("/", "/invocations", "/rerank", "/similarity", "/vertex", "/v1/embeddings", "/embeddings"):
@@ -113,8 +118,16 @@ class FakeUpstream:
         app.router.add_get("/info", self._info)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=4096, reuse_address=True).start()
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self.port, backlog=4096, reuse_address=True)
+        await self._site.start()
         self.port = self._runner.addresses[0][1]
+
+    async def drain(self) -> None:
+        """Begin to stop, as at a SIGTERM: answer the calls in flight, and refuse new connections."""
+        self.is_draining = True
+        if self._site is not None:
+            await self._site.stop()
+            self._site = None
 
     async def stop(self) -> None:
         """Stop listening and drop all connections."""
@@ -128,6 +141,10 @@ class FakeUpstream:
     ) -> web.StreamResponse:
         status = self.refuses.get(request.path)
         return await handler(request) if status is None else web.Response(status=status)
+
+    async def _close_if_draining(self, _request: web.Request, response: web.StreamResponse) -> None:
+        if self.is_draining:
+            response.force_close()
 
     async def _embed(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()

@@ -1,8 +1,9 @@
 """Make a call, as often as that helps: what is tried again, where, and when not.
 
 1. What the upstream cannot take now waits, and costs no attempt: no connection, 429.
-2. Whatever else fails for all is tried again `attempts_max` times, within the upstream's budget for that, after a random pause.
-3. A call that was cut is never simply tried again: the upstream may have died of it.
+2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
+3. Whatever else fails for all is tried again `attempts_max` times, within the upstream's budget for that, after a random pause.
+4. A call that was cut is never simply tried again: the upstream may have died of it.
 
 More than 250 lines, because what one attempt says decides on the next: they are one story.
 """
@@ -19,6 +20,7 @@ from autobatch_batcher.calling.failure_log import FailureLog
 from autobatch_batcher.calling.hedging import Hedging
 from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.dialects.verdict import (
+    OUTAGES,
     PERHAPS_INPUT_ERRORS,
     Verdict,
     asked_pause_s,
@@ -41,6 +43,8 @@ from autobatch_shared.contract.errors import (
 )
 from autobatch_shared.redis.clock import RedisClock
 
+UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
+
 
 class TimedAnswer(msgspec.Struct, frozen=True):
     """An answer, when its call began and ended on the loop's clock, and the fingerprint of the model that computed it."""
@@ -49,6 +53,20 @@ class TimedAnswer(msgspec.Struct, frozen=True):
     started_s: float
     ended_s: float
     model: str = ""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """An attempt that failed, and may be followed by another one.
+
+    Attributes:
+        cause: What went wrong: see `UpstreamError.cause`.
+        retry_after: What the upstream said of the next one.
+        outage: What its jobs are told in the end, if it met an outage while another upstream is well; else None.
+    """
+
+    cause: str
+    retry_after: str | None
+    outage: AutobatchError | None
 
 
 class NotNow(Exception):
@@ -106,35 +124,58 @@ class Attempts:
         """
         if not is_part:
             self._budget(slot).usual_calls += 1
-        attempt = 0
+        attempt = failures = 0
         while True:
-            was_well = slot.upstream.is_healthy
-            may_retry = attempt + 1 < attempts_max
-            try:
-                answered = await self._post(call, slot, may_hedge=not is_trial)
-            except UpstreamChanged as error:
-                raise NotNow(error, "model changed") from error
-            except UpstreamUnavailable as error:
-                if isinstance(error, UpstreamBroken) and (was_well or is_trial):
-                    raise
-                if not (may_retry and self._may_go_on(slot, call)):
-                    raise unavailable(error.cause) from error
-                cause, retry_after = error.cause, None
-            else:
-                verdict = self._judge(answered.answer, call, slot, may_retry=may_retry)
-                if verdict is not Verdict.RETRY:
-                    if is_part and answered.answer.status == 200:
-                        # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
-                        self._budget(slot).give_back(2)
-                    return verdict, answered
-                cause, retry_after = f"status {answered.answer.status}", answered.answer.retry_after
-            self._metrics.retries.inc()
-            self.failed(slot, cause, "retried", len(call.jobs))
-            pause_s = retry_pause_s(attempt, retry_after)
-            # Batchers that fail together must not come back together.
-            await pause(pause_s if retry_after is not None else random() * pause_s)  # noqa: S311 - no secret
-            slot.move_to(self._pool.other_than(slot, call.inputs))
-            attempt += 1
+            made = await self._attempt(call, slot, may_retry=attempt + 1 < attempts_max, is_trial=is_trial)
+            if not isinstance(made, Failed):
+                if is_part and made[1].answer.status == 200:
+                    # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
+                    self._budget(slot).give_back(2)
+                return made
+            await self._go_on(made, call, slot, failures)
+            failures += 1
+            attempt += made.outage is None
+
+    async def _attempt(
+        self, call: Call, slot: Slot, *, may_retry: bool, is_trial: bool
+    ) -> tuple[Verdict, TimedAnswer] | Failed:
+        """Call once; what is raised is what `make` raises."""
+        was_well = slot.upstream.is_healthy
+        try:
+            answered = await self._post(call, slot, may_hedge=not is_trial)
+        except UpstreamChanged as error:
+            raise NotNow(error, "model changed") from error
+        except UpstreamUnavailable as error:
+            is_broken = isinstance(error, UpstreamBroken)
+            if is_broken and (was_well or is_trial):
+                raise
+            told = unavailable(error.cause)
+            if not is_broken and self._pool.has_other_than(slot.upstream):
+                return Failed(error.cause, None, told)
+            if not (may_retry and self._may_go_on(slot, call)):
+                raise told from error
+            return Failed(error.cause, None, None)
+        answer = answered.answer
+        is_only_here = answer.status in OUTAGES and self._pool.has_other_than(slot.upstream)
+        failed = Failed(f"status {answer.status}", answer.retry_after, fault(answer.status) if is_only_here else None)
+        verdict = await self._judge(answer, call, slot, failed, may_retry=may_retry)
+        return failed if verdict is Verdict.RETRY else (verdict, answered)
+
+    async def _go_on(self, failed: Failed, call: Call, slot: Slot, failures: int) -> None:
+        """Pause, and move to another upstream if there is one with room.
+
+        Raises:
+            NotNow: Another one is well, and has no room.
+        """
+        pause_s = retry_pause_s(failures, failed.retry_after)
+        # Batchers that fail together must not come back together.
+        await pause(pause_s if failed.retry_after is not None else random() * pause_s)  # noqa: S311 - no secret
+        other = self._pool.other_than(slot, call.inputs)
+        if failed.outage is not None and other is slot.upstream:
+            raise NotNow(failed.outage, failed.cause)
+        self._metrics.retries.inc()
+        self.failed(slot, failed.cause, "retried", len(call.jobs))
+        slot.move_to(other)
 
     def may_split(self, slot: Slot) -> bool:
         """Whether a call that failed for all may be made again in two halves, and take note of that."""
@@ -155,8 +196,15 @@ class Attempts:
             raise DeadlineExceeded
         return min(left_s, self._timeout_max_s)
 
-    def _judge(self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool) -> Verdict:
+    async def _judge(self, answer: Answer, call: Call, slot: Slot, failed: Failed, *, may_retry: bool) -> Verdict:
         """Return what to do with an answer: anything but to give up.
+
+        Args:
+            answer: The answer.
+            call: What was asked.
+            slot: The permission for it.
+            failed: What the answer is, if it is to be asked again.
+            may_retry: Whether the call has an attempt left.
 
         Raises:
             NotNow: It takes no call now.
@@ -165,10 +213,13 @@ class Attempts:
         if answer.status != 200 and is_refusal(answer.status, answer.retry_after):
             raise NotNow(fault(answer.status), f"status {answer.status}")
         judge, is_verbatim, jobs = self._dialect.judge, call.merged is None, len(call.bodies)
-        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
+        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or failed.outage is not None)
         if verdict is Verdict.RETRY:
             leaving = KEPT_FOR_HALVES if answer.status in PERHAPS_INPUT_ERRORS else 0
             if not self._budget(slot).take(1, asyncio.get_running_loop().time(), leaving=leaving):
+                if failed.outage is not None:
+                    await pause(UNPAID_PAUSE_S)
+                    raise NotNow(failed.outage, failed.cause)
                 verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False)
         if verdict is Verdict.GIVE_UP:
             raise fault(answer.status)
@@ -220,7 +271,7 @@ class Attempts:
         """Move to an upstream that serves the namespace's model, if the slot's does not.
 
         Raises:
-            NotNow: None does, but one may soon.
+            NotNow: None does, or none with room, but one may soon.
             UpstreamUnavailable: None does.
         """
         if slot.upstream.is_included:
@@ -229,7 +280,7 @@ class Attempts:
         if not slot.upstream.is_included:
             error = UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.standing.reason}")
             error.cause = "excluded"
-            if self._pool.may_wait(asyncio.get_running_loop().time()):
+            if self._pool.has_other_than(slot.upstream) or self._pool.may_wait(asyncio.get_running_loop().time()):
                 raise NotNow(error, error.cause)
             raise error
 

@@ -84,11 +84,11 @@ class Suspects:
         try:
             if await self._is_trying():
                 try:
-                    return await self._try_once(jobs, slot, self._pool.other_than(slot, len(jobs)), answering)
+                    return await self._try_once(jobs, slot, answering)
                 except UpstreamBroken:
                     log.warning("upstream_hung_up_again", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
                 except AutobatchError as error:
-                    return [failure(job.header.id, error) for job in jobs]
+                    return self._failures(jobs, slot, error)
             return await self._find(jobs, slot, attempts_max, answering, early, least_ms * self._calls)
         finally:
             self._calls -= 1
@@ -116,7 +116,7 @@ class Suspects:
                     groups.appendleft(rest)
             alike = [job for each in group for job in each]
             if outage is not None:
-                outcomes = [failure(job.header.id, outage) for job in alike]
+                outcomes = self._failures(alike, slot, outage)
             else:
                 try:
                     outcomes, trial_ms = await self._try(alike, slot, attempts_max, answering)
@@ -127,7 +127,7 @@ class Suspects:
                         continue
                     if isinstance(error, JobPoisonous):
                         await self._give_up(alike)
-                    outcomes = [failure(job.header.id, error) for job in alike]
+                    outcomes = self._failures(alike, slot, error)
                     # That some had no time to wait for the upstream says nothing of those that have more.
                     is_late = self._clock.mono_s() >= _ends_mono_s(alike)
                     outage = None if is_any_cleared or is_late or isinstance(error, JobPoisonous) else error
@@ -151,11 +151,10 @@ class Suspects:
             UpstreamUnavailable: It does not come back, or hangs up again and again.
         """
         for attempt in range(max(1, attempts_max - 1)):
-            upstream = self._pool.other_than(slot, 1)
             try:
-                await self._until_back(alike, upstream)
+                await self._first_back(alike, slot)
                 started_mono_s = self._clock.mono_s()
-                outcomes = await self._try_once(alike, slot, upstream, answering)
+                outcomes = await self._try_once(alike, slot, answering)
                 return outcomes, (self._clock.mono_s() - started_mono_s) * 1000
             except UpstreamBroken as error:
                 if not await slot.upstream.listens():
@@ -164,30 +163,37 @@ class Suspects:
             await pause(retry_pause_s(attempt, None))
         raise broken
 
-    async def _until_back(self, jobs: Sequence[Job], upstream: Replica) -> None:
-        """Wait for the upstream, as long as suspects wait and their deadlines allow.
+    def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
+        """The outcomes of jobs that were not tried to the end: they wait where another upstream is well, and only has no room."""
+        is_outage = isinstance(error, UpstreamUnavailable) and not isinstance(error, UpstreamBroken)
+        may_wait = is_outage and self._pool.has_other_than(slot.upstream)
+        return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
+
+    async def _first_back(self, jobs: Sequence[Job], slot: Slot) -> Replica:
+        """Wait for the upstream, or for room at another one, as long as suspects wait and their deadlines allow.
 
         Raises:
             UpstreamUnavailable: It is not back.
         """
         until_mono_s = min(self._clock.mono_s() + self._patience_s, _ends_mono_s(jobs))
-        while not (upstream.is_healthy or await upstream.listens()):
+        while True:
+            upstream = self._pool.other_than(slot, len(jobs))
+            if upstream.is_healthy or await upstream.listens():
+                return upstream
             if self._clock.mono_s() >= until_mono_s:
                 raise UpstreamUnavailable
             await pause(LOOK_EVERY_S)
 
-    async def _try_once(
-        self, jobs: Sequence[Job], slot: Slot, upstream: Replica, answering: Answering
-    ) -> list[JobOutcome]:
-        """Make one call when the upstream is back and no other trial runs."""
-        await self._until_back(jobs, upstream)
+    async def _try_once(self, jobs: Sequence[Job], slot: Slot, answering: Answering) -> list[JobOutcome]:
+        """Make one call when an upstream is back and no other trial runs."""
+        upstream = await self._first_back(jobs, slot)
         turn, linger_ms = Turn(self._trials, self._clock), 0
         try:
             while not await turn.begin():
                 if self._clock.mono_s() >= _ends_mono_s(jobs):
                     raise DeadlineExceeded
                 await pause(LOOK_EVERY_S)
-                await self._until_back(jobs, upstream)
+                upstream = await self._first_back(jobs, slot)
             slot.take_again(upstream)
             self._metrics.retries.inc()
             linger_ms = LINGER_MS

@@ -11,6 +11,7 @@ from autobatch_shared.contract.errors import (
 
 INPUT_ERRORS = {400, 413, 422}  # the fault of one input, or of all together being too much
 PERHAPS_INPUT_ERRORS = {424, 500}  # an outage, or an input on which the model fails
+OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no input is to blame
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
 RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
@@ -51,7 +52,7 @@ def fault(status: int) -> AutobatchError:
     """Return the error for jobs that are given up after an answer with this status."""
     if status == OVERLOADED:
         return UpstreamOverloaded("Model is overloaded")
-    if status in (502, 503, 504):
+    if status in OUTAGES:
         return UpstreamUnavailable(f"The upstream answered {status}")
     return UpstreamProtocolError(f"The upstream answered {status}")
 

@@ -20,7 +20,7 @@ from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
-from autobatch_shared.contract.errors import UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
@@ -33,7 +33,7 @@ DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
-REFUSALS = {401, 403}  # they say nothing of a model
+UNAUTHORIZED = {401, 403}  # they say nothing of a model
 
 
 class Unlearnt(Exception):
@@ -97,6 +97,7 @@ class Replica:
         self._dialect = dialect
         self._configured = configured
         self._answered_mono_s = float("-inf")
+        self._refusals = 0  # of connections
         self._fault = ""
         self._was_usable: bool | None = None  # None: never probed
         self._usable_mono_s = 0.0  # when that changed last
@@ -155,7 +156,7 @@ class Replica:
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
-        breaker, fingerprint = self.breaker, self.standing.fingerprint
+        breaker, fingerprint, refusals = self.breaker, self.standing.fingerprint, self._refusals
         if not breaker.is_closed:
             breaker.called()
         try:
@@ -168,24 +169,32 @@ class Replica:
             raise
         except UpstreamUnavailable as exc:
             breaker.failed(loop.time())
+            if not isinstance(exc, UpstreamBroken):
+                self._refusals += 1
             self._set_reachable(reachable=False)
             self._set_health(healthy=False, why=exc.cause or type(exc).__name__)
             raise
         except BaseException:
             breaker.learnt_nothing()
             raise
-        self._note_condition(self._dialect.condition(answer), loop.time())
-        if answer.status == 200:
-            self._answered_mono_s = loop.time()
-            self._set_reachable(reachable=True)
-            self._set_health(healthy=True, why="answered")
-        if answer.status in REFUSALS:
+        if self._refusals > refusals and not answer.was_sent_again:
+            breaker.learnt_nothing()  # it drains: what was refused is newer than this call
+        else:
+            self._note_answer(answer, loop.time())
+        if answer.status in UNAUTHORIZED:
             await self.ask_limits()
         if self.client.connected_s > self._card_asked_s and self.standing.served is not None:
             await self._ask_again(self.client.connected_s)
         if self.standing.fingerprint != fingerprint:
             raise UpstreamChanged
         return answer
+
+    def _note_answer(self, answer: Answer, now_s: float) -> None:
+        self._note_condition(self._dialect.condition(answer), now_s)
+        if answer.status == 200:
+            self._answered_mono_s = now_s
+            self._set_reachable(reachable=True)
+            self._set_health(healthy=True, why="answered")
 
     def _note_condition(self, condition: Condition, now_s: float) -> None:
         breaker = self.breaker
@@ -281,7 +290,7 @@ class Replica:
             self._take_card(self._dialect.card(said))
         elif status in NO_CARD_STATUSES:
             self._take_card(NO_CARD)
-        elif status in REFUSALS:
+        elif status in UNAUTHORIZED:
             raise Unlearnt(_refusal(status, self._dialect.card_path))
         elif self._card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
@@ -316,7 +325,7 @@ class Replica:
         answer = await self.ask(self._dialect.compose("/embed", [DIMENSION_INPUT], None), DIMENSION_TIMEOUT_S)
         if answer.status == 200:
             return components(self._dialect.cut(answer, "/embed", 1, ()))
-        if answer.status in REFUSALS:
+        if answer.status in UNAUTHORIZED:
             raise Unlearnt(_refusal(answer.status, "/embed"))
         if answer.status == OVERLOADED or self._dialect.condition(answer) is Condition.FAILING:
             raise UpstreamUnavailable

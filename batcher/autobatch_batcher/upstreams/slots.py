@@ -138,6 +138,10 @@ class Pool:
         times_s += [u.breaker.trial_s(is_alone=is_alone) for u in self.upstreams if not u.breaker.is_closed]
         return min([each_s for each_s in times_s if each_s > now_s], default=None)
 
+    def has_other_than(self, upstream: Replica) -> bool:
+        """Whether another one is well, with room or without."""
+        return any(_is_well(other) for other in self.upstreams if other is not upstream)
+
     def other_than(self, slot: Slot, inputs: int) -> Replica:
         """Return where to try again after a failure: another good one with room, or the same."""
         others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u) and self._left(u) >= inputs]

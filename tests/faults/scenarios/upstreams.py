@@ -1,5 +1,7 @@
 """The upstream refuses, hangs, closes connections, sends invalid answers, dies and returns; or one of two does."""
 
+import asyncio
+
 from tests.faults.campaign import PER_SECOND, Act, Scenario
 from tests.faults.load import SteadyLoad
 from tests.faults.steps import lasts
@@ -47,6 +49,22 @@ async def dies(world: World, seconds: float) -> None:
     for relay in relays:
         await relay.start()
     upstream.start()
+    await wait_until(lambda: world.answers(0), START_S)
+
+
+async def terminated(act: Act) -> None:
+    """As a container that is replaced, with slow calls in flight: they are answered, and new connections refused meanwhile."""
+    world = act.world
+    await world.behave("slow", 0)
+    await lasts(SOON_S)
+    relays = [relays[0] for relays in world.batcher_upstream]
+    for relay in relays:
+        relay.refuse()
+    await asyncio.to_thread(world.upstreams[0].terminate)
+    await lasts(LASTS_S)
+    for relay in relays:
+        await relay.start()
+    world.upstreams[0].start()
     await wait_until(lambda: world.answers(0), START_S)
 
 
@@ -107,4 +125,6 @@ SCENARIOS = [
     one_of_two("500"),
     one_of_two("hang"),
     Scenario(f"{OF_TWO}: kill -9, comes back", die, runs_max=2, replicas=2),
+    Scenario(f"{OF_TWO}: TERM under load, comes back", terminated, replicas=2),
+    one_of_two("503"),
 ]

@@ -1,6 +1,7 @@
 """Several upstreams: a bad one gets no calls and is tried again, and no client is affected."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
@@ -9,6 +10,8 @@ from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from tests.support.fake_upstream import FakeUpstream, tei_error, vector
 from tests.support.house import ready_house
 from tests.support.waiting import wait_until
+
+CALL_S, DRAINS_S, CLIENTS, ROUNDS = 0.05, 0.4, 24, 25
 
 
 @pytest.fixture
@@ -64,3 +67,62 @@ async def test_each_replica_gets_what_it_takes(redis_url: str, upstream: FakeUps
         assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
     assert max(map(len, upstream.calls)) <= 8
     assert max(map(len, other.calls)) > 8
+
+
+# One of two goes away under load, and no client is told.
+
+
+async def holds(_texts: list[str]) -> None:
+    """Take long enough that both have calls in flight all the time."""
+    await asyncio.sleep(CALL_S)
+
+
+async def says_503(_texts: list[str]) -> web.StreamResponse:
+    return web.Response(status=503, text="nothing is behind this")
+
+
+async def drains(away: FakeUpstream) -> None:
+    """As a container that is stopped and started again."""
+    await away.drain()
+    await asyncio.sleep(DRAINS_S)
+    await away.stop()
+    away.behave = holds
+    await away.start()
+
+
+async def answers_503(away: FakeUpstream) -> None:
+    """As a proxy that stands in its place, with a green health."""
+    away.behave = says_503
+
+
+async def becomes_another(away: FakeUpstream) -> None:
+    await away.stop()
+    away.info = {"model_id": "other", "max_client_batch_size": 32, "max_concurrent_requests": 512}
+    away.rows = lambda texts: b"[%b]" % b",".join([b"[0.25,0.5]"] * len(texts))
+    await away.start()
+
+
+@pytest.mark.parametrize("goes_away", [drains, answers_503, becomes_another])
+async def test_one_of_two_that_goes_away_under_load_costs_no_client_an_error(
+    redis_url: str,
+    upstream: FakeUpstream,
+    other: FakeUpstream,
+    goes_away: Callable[[FakeUpstream], Awaitable[None]],
+) -> None:
+    upstream.behave = other.behave = holds
+    async with ready_house(
+        redis_url, f"{upstream.url},{other.url}", max_batch_size=8, max_concurrent_batches=1
+    ) as house:
+        await wait_until(lambda: both_told(upstream, other))
+        answers: list[tuple[str, tuple[int, object]]] = []
+
+        async def asks(client: int) -> None:
+            for number in range(ROUNDS):
+                text = f"client {client} text {number}"
+                answers.append((text, await house.embed(text)))
+
+        clients = [asyncio.create_task(asks(client)) for client in range(CLIENTS)]
+        await wait_until(lambda: len(answers) > 4 * CLIENTS and len(other.calls) > 2)
+        await goes_away(other)
+        await asyncio.gather(*clients)
+    assert [answer for text, answer in answers if answer != (200, [vector(text)])] == []

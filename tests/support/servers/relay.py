@@ -123,10 +123,14 @@ class Relay:
         else:
             self._server = await asyncio.start_server(self._serve, *self._listen, backlog=4096)
 
-    async def stop(self) -> None:
-        """Stop listening, and drop all connections."""
+    def refuse(self) -> None:
+        """Stop listening; the connections that there are stay."""
         if self._server is not None:
             self._server.close()
+
+    async def stop(self) -> None:
+        """Stop listening, and drop all connections."""
+        self.refuse()
         self.cut()
         await asyncio.gather(*self._tasks)  # each ends with its wire
 

@@ -1,17 +1,20 @@
 """What is learnt of an upstream from which of its answers."""
 
+import asyncio
 from typing import Any, Self
 
 import aiohttp
 import pytest
 
-from autobatch_batcher.dialects.base import Post
+from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, Sample, Tuner
+from autobatch_shared.contract.errors import UpstreamUnavailable
+from tests.unit.upstreams import NO_SESSION
 
 
 def tei(message: str) -> bytes:
@@ -120,3 +123,36 @@ def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
     one.load.calls = 1
 
     assert (NO_CALL_SEEN, 1500.0) == (idle, one.least_call(1.5).ms(100))
+
+
+class Draining(HttpClient):
+    """Answers a call that it has, and refuses another one meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__(NO_SESSION, "http://a", None)
+        self.answers = asyncio.Event()
+        self.refuses = False
+
+    async def send(self, _post: Post, _timeout_s: float) -> Answer:
+        if self.refuses:
+            raise UpstreamUnavailable
+        await self.answers.wait()
+        return Answer(200, "application/json", b"[[1]]", None)
+
+
+async def test_the_late_answer_of_one_that_drains_does_not_say_that_it_is_back() -> None:
+    """The connection that was refused is newer than the call."""
+    client = Draining()
+    one = Replica("http://a", client, Tei(), configured(32, 10**6), Tuner(2))
+    late = asyncio.create_task(one.call(Post("/embed", b""), 1))
+    await asyncio.sleep(0)
+    client.refuses = True
+    with pytest.raises(UpstreamUnavailable):
+        await one.call(Post("/embed", b""), 1)
+    client.answers.set()
+
+    assert 200 == (await late).status
+    assert (False, True) == (one.is_healthy, one.down_since_s is not None)
+    client.refuses = False
+    await one.call(Post("/embed", b""), 1)
+    assert (True, None) == (one.is_healthy, one.down_since_s)

@@ -1,0 +1,146 @@
+"""One upstream of two is away: no job fails for that, and the calls that fail are few."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from autobatch_batcher.calling import attempts, suspects
+from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
+from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.outcomes import JobOutcome
+from autobatch_batcher.calling.suspects import Suspects
+from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.frames import decode_reply
+from autobatch_shared.redis.clock import RedisClock
+from tests.unit.builders import make_job
+from tests.unit.upstreams import NO_CLIENT, LoneTrials
+
+JSON = "application/json"
+ROWS = "rows"
+REFUSES, EXCLUDED, HANGS_UP = "refuses", "excluded", "hangs up"
+
+
+class Acting(Replica):
+    """Does at each call what is next in its list, and the last of it for ever: ROWS, REFUSES, EXCLUDED or a status."""
+
+    def __init__(self, name: str, *does: str | int, calls_max: int = 1) -> None:
+        super().__init__(f"http://{name}", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(calls_max))
+        self.is_healthy = True
+        self.calls = 0
+        self._does = list(does)
+        if does == (EXCLUDED,):
+            self.doubt()
+
+    async def call(self, post: Post, _timeout_s: float) -> Answer:
+        self.calls += 1
+        does = self._does.pop(0) if len(self._does) > 1 else self._does[0]
+        if does == REFUSES:
+            self.is_healthy, self.down_since_s = False, asyncio.get_running_loop().time()
+            raise UpstreamUnavailable
+        if does == HANGS_UP:
+            self.is_healthy = False
+            raise UpstreamBroken
+        if isinstance(does, int):
+            return Answer(does, JSON, b"", None)
+        return Answer(200, JSON, json.dumps([[1.0]] * len(json.loads(post.body)["inputs"])).encode(), None)
+
+    async def listens(self) -> bool:
+        return self.is_healthy
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    waited: list[float] = []
+
+    async def at_once(seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(attempts, "pause", at_once)
+    monkeypatch.setattr(suspects, "pause", at_once)
+    return waited
+
+
+async def outcomes(*upstreams: Replica, calls: int = 1, attempts_max: int = 1) -> list[JobOutcome]:
+    """Return what becomes of calls to the first one."""
+    clock, pool, metrics = RedisClock(), Pool(list(upstreams), 10.0), Metrics()
+    clock.sync(0)
+    tried_alone = Suspects(pool, LoneTrials(), clock, metrics, patience_s=0.0)
+    caller = Caller(pool, Tei(), tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+    found = []
+    for number in range(calls):
+        slot = Slot(upstreams[0], 1, 1, was_busy=True)
+        found += await caller.answer([make_job(str(number), body=b'["a"]', longest=1)], slot)
+        slot.release()
+    return found
+
+
+def statuses(told: Sequence[JobOutcome]) -> set[int]:
+    return {decode_reply(each.frame)[0].status for each in told}
+
+
+OUTAGES: list[str | int] = [REFUSES, EXCLUDED, 502, 503, 504]
+
+
+@pytest.mark.parametrize("does", OUTAGES)
+async def test_a_call_that_meets_an_outage_goes_to_another_upstream_and_spends_no_try(does: str | int) -> None:
+    away, well = Acting("away", does), Acting("well", ROWS)
+
+    assert {200} == statuses(await outcomes(away, well))
+
+
+@pytest.mark.parametrize("does", OUTAGES)
+async def test_while_the_slots_of_the_other_one_are_full_the_jobs_wait(does: str | int) -> None:
+    away, well = Acting("away", does), Acting("well", ROWS)
+    Slot(well, 1, 1, was_busy=True)
+
+    (told,) = await outcomes(away, well)
+
+    assert told.may_wait
+    assert (away.calls, well.calls) == (0 if does == EXCLUDED else 1, 0)
+
+
+async def test_what_cannot_be_paid_waits_behind_a_pause(pauses: list[float]) -> None:
+    """Else calls that one of two answers with 503 would go back and forth without an end."""
+    away, well = Acting("away", 503), Acting("well", ROWS)
+
+    told = await outcomes(away, well, calls=100)
+
+    assert statuses([each for each in told if not each.may_wait]) == {200}
+    assert any(each.may_wait for each in told)
+    assert well.calls <= 100 * RETRY_SHARE + RETRIES_KEPT_MAX + 1
+    assert sum(pause_s >= attempts.UNPAID_PAUSE_S for pause_s in pauses) == sum(each.may_wait for each in told)
+
+
+async def test_an_upstream_that_is_well_and_alone_is_tried_as_often_as_it_may() -> None:
+    lone = Acting("lone", 503)
+
+    (told,) = await outcomes(lone, attempts_max=3)
+
+    assert 3 == lone.calls
+    assert "upstream_unavailable" == decode_reply(told.frame)[0].fault
+
+
+@pytest.mark.parametrize("does", [REFUSES, 503])
+async def test_jobs_tried_alone_wait_too(does: str | int) -> None:
+    cut, well = Acting("cut", HANGS_UP, does), Acting("well", ROWS)
+    Slot(well, 1, 1, was_busy=True)
+
+    (told,) = await outcomes(cut, well)
+
+    assert told.may_wait
+
+
+async def test_jobs_tried_alone_go_to_the_upstream_that_has_room_first() -> None:
+    cut, well = Acting("cut", HANGS_UP), Acting("well", ROWS)
+
+    assert {200} == statuses(await outcomes(cut, well))
