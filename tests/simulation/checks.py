@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 TICK_S = 0.05
-QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry)}
+QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry, KEYS.suspects)}
 POISONOUS = "job_poisonous"
 TOO_LATE = {"deadline_exceeded", "upstream_timeout"}  # the latter is the batcher's word for the same
 
@@ -84,7 +84,7 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
         or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
-        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2)
+        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 3)
         or any(outcome in fault.kind.explains for fault in felt)
     )
 

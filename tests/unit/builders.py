@@ -22,14 +22,14 @@ def make_job(
     kind: Kind = "merge",
     options: Options | None = None,
     body: bytes | None = None,
-    is_retried: bool = False,
+    is_suspect: bool = False,
     longest: int = 0,
 ) -> Job:
     """Return a claimed job named `w.<name>`, with inputs of its own unless a body is given."""
     header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options, longest=longest)
     if body is None:
         body = json.dumps([f"{name} {place}" for place in range(n)]).encode()
-    return Job(header, body, is_retried)
+    return Job(header, body, is_suspect)
 
 
 def names(jobs: tuple[Job, ...] | list[Job]) -> list[str]:

@@ -387,29 +387,29 @@ async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream
     assert elsewhere.calls == []
 
 
-async def test_a_job_that_two_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
+async def test_a_job_that_three_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
     async with open_house(redis_url) as house, AsyncExitStack() as stack:
         link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
         link.start()
         stack.push_async_callback(link.close)
         await link.wait_connected(5)
         asking = asyncio.create_task(house.embed("hello"))
-        for name in ("first", "second"):
+        other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
+        for name in ("first", "second", "third"):
             dying = BatcherQueue(link, link, Keys("house"), name, lease_ms=100, reply_ttl_ms=1000)
             await wait_until(partial(claims, dying))
-            if name == "first":
-                other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
+            if name != "third":
                 await wait_until(partial(reaps, other))
         await house.add_batcher(upstream.url)
         status, error = await asking
     assert (status, error["error_type"]) == (502, "Backend")
-    assert "two batchers" in error["error"]
+    assert "three batchers" in error["error"]
     assert upstream.calls == []
 
 
 async def claims(queue: BatcherQueue) -> bool:
     claim = await queue.claim(1, 1)
-    return bool([*claim.fresh, *claim.retried])
+    return bool([*claim.fresh, *claim.suspects])
 
 
 async def reaps(queue: BatcherQueue) -> bool:

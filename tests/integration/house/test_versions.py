@@ -26,7 +26,7 @@ REFUSAL = {
 }
 
 
-@pytest.mark.parametrize("queue", [KEYS.jobs, KEYS.bulk, KEYS.retry])
+@pytest.mark.parametrize("queue", [KEYS.jobs, KEYS.bulk, KEYS.retry, KEYS.suspects])
 @pytest.mark.parametrize("old", OLD_JOBS)
 async def test_an_old_worker_is_answered_at_once(
     redis_url: str, upstream: FakeUpstream, old: OldJob, queue: str
