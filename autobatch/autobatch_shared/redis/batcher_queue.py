@@ -182,7 +182,9 @@ class BatcherQueue:
         """
         reply = await self._claim.run(self._link, inputs, suspects, bulk, fill, at_once)
         with expected_shape:
-            redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers = all_of(int, reply[:9])
+            redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers = all_of(
+                int, reply[:9]
+            )
             frames = all_of(bytes, reply[9:])
         first_bulk = suspected + fresh
         return Claim(

@@ -85,9 +85,7 @@ class Claims:
         had_bulk = self.has_bulk
         bulk = self._share.due(call_inputs_max) if had_bulk else 0
         try:
-            claim = await self._queue.claim(
-                inputs, SUSPECTS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once
-            )
+            claim = await self._queue.claim(inputs, SUSPECTS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once)
         except QueueUnavailable:
             self.doubt()
             raise
