@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from autobatch_bench.checking.oracle import answer
-from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_job, encode
+from autobatch_shared.contract.frames import VERSION, JobHeader, ReplyHeader, decode_job, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import BatcherStatus
 from autobatch_shared.redis.batcher_queue import BatcherQueue
@@ -82,5 +82,6 @@ async def open_clerk(redis_url: str) -> AsyncIterator[Clerk]:
         stack.push_async_callback(link.close)
         assert await link.wait_connected(5)
         queue = BatcherQueue(link, link, Keys("house"), "clerk", lease_ms=60_000, reply_ttl_ms=60_000)
-        await Control(link, Keys("house")).report("clerk", BatcherStatus(int(await queue.redis_ms()), 0, []))
+        status = BatcherStatus(int(await queue.redis_ms()), 0, [], frame_version=VERSION)
+        await Control(link, Keys("house")).report("clerk", status)
         yield Clerk(queue)
