@@ -14,20 +14,20 @@ class Job(msgspec.Struct, frozen=True):
     Attributes:
         header: The header of its frame.
         body: JSON array of `header.n` inputs; any bytes when verbatim.
-        is_retried: Whether a batcher died with it before.
+        is_suspect: Whether several batchers died with it: it is called alone.
         ends_mono_s: Its deadline on this process's monotonic clock, as known at its claim: no step of Redis's clock moves it.
     """
 
     header: JobHeader
     body: bytes
-    is_retried: bool = False
+    is_suspect: bool = False
     ends_mono_s: float = inf
 
     @property
     def lane(self) -> Hashable:
         """Jobs of equal lanes may share a call."""
         header = self.header
-        if header.kind == "merge" and not self.is_retried:
+        if header.kind == "merge" and not self.is_suspect:
             return header.route, header.options
         return header.id
 

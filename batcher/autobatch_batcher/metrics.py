@@ -75,7 +75,7 @@ class Metrics:
             "autobatch_jobs_reclaimed", "Jobs of dead batchers given back to the queue.", registry=registry
         )
         self.jobs_dead = Counter(
-            "autobatch_jobs_dead", "Jobs given up after two batchers, or the upstream twice, died.", registry=registry
+            "autobatch_jobs_dead", "Jobs given up after three batchers, or the upstream twice, died.", registry=registry
         )
         self.late_replies = Counter(
             "autobatch_late_replies", "Replies dropped because the lease had ended.", registry=registry

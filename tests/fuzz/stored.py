@@ -154,7 +154,7 @@ def check_commands(data: bytes) -> None:
 def _check_shape(found: Any) -> None:
     """Its callers need no further checks."""
     if isinstance(found, Claim):
-        assert all(isinstance(frame, bytes) for frame in (*found.retried, *found.fresh, *found.bulk))
+        assert all(isinstance(frame, bytes) for frame in (*found.suspects, *found.fresh, *found.bulk))
         assert isinstance(found.redis_ms, int)
     elif isinstance(found, tuple):
         given_back, doomed = found

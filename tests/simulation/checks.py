@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.simulation.faults import FaultRun
+from tests.simulation.faults import NO_BATCHER, FaultRun
 from tests.simulation.processes import KEYS, SimulatedBatcher, SimulatedWorker
 from tests.simulation.upstreams import KILLING
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 TICK_S = 0.05
-QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry)}
+REPORTED_WITHIN_S = (
+    2.5  # a worker that starts beside its batchers, or beside a Redis that lost their reports, sees none
+)
+QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry, KEYS.suspects)}
 POISONOUS = "job_poisonous"
 TOO_LATE = {"deadline_exceeded", "upstream_timeout"}  # the latter is the batcher's word for the same
 
@@ -84,7 +87,8 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
         or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
-        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 2)
+        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 3)
+        or (outcome in NO_BATCHER and request.started_s <= request.worker.started_s + REPORTED_WITHIN_S)
         or any(outcome in fault.kind.explains for fault in felt)
     )
 

@@ -40,7 +40,7 @@ class FaultKind:
         delays_s: Seconds by which it may delay an answer beside its own length: requests with less time may miss their
             deadline. None: it delays nothing.
         recovery_s: Seconds after its end during which it may still be felt.
-        deaths: Number of deaths that it looks like: a job that is held through two of them is given up.
+        deaths: Number of deaths that it looks like: a job that is held through three of them is given up.
         needs_snapshots: Whether it takes Redis back to an earlier state.
         known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
     """

@@ -134,6 +134,7 @@ class SimulatedWorker:
     """
 
     def __init__(self, timeline: Timeline, network: Network, name: str) -> None:
+        self.started_s = timeline.now_s
         self.loop = loop = ProcessLoop(timeline, name, network.connect)
         self.name = name
         self.client: QueueClient | None = None

@@ -33,6 +33,7 @@ LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 PROBES = 3
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 MESSAGES = 90  # of a usual schedule, before its last request is answered
+SEEN_AFTER_S = 1.0  # until the first workers have seen their batchers
 SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
 
 
@@ -95,7 +96,7 @@ class Schedule:
         began_s = timeline.now_s
         within_s = chance.choice(REQUESTS_WITHIN_S)
         for _ in range(chance.randint(3, 12)):
-            timeline.at(began_s + 0.05 + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
+            timeline.at(began_s + SEEN_AFTER_S + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
         for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
             self._plan_fault(chance.choice(kinds), began_s)
 

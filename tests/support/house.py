@@ -158,6 +158,16 @@ async def ready_house(
         yield house
 
 
+@asynccontextmanager
+async def left_house(redis_url: str, inference_url: str, **settings: Any) -> AsyncIterator[House]:
+    """A house whose only batcher has just stopped: for some seconds requests wait for another one."""
+    async with open_house(redis_url, **settings) as house:
+        batcher = await house.add_batcher(inference_url)
+        await wait_until(house.is_healthy)
+        await batcher.stop()
+        yield house
+
+
 def defaults_of(cls: type[BatcherSettings] | type[ProxySettings]) -> dict[str, Any]:
     """Return every setting of a process at its default."""
     return {name: field.default for name, field in cls.model_fields.items()}

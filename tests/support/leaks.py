@@ -2,7 +2,8 @@
 
 from redis.asyncio import Redis
 
-QUEUES = (b"jobs", b"jobs:bulk", b"retry")
+QUEUES = (b"jobs", b"jobs:bulk", b"retry", b"suspects")
+OF_REQUESTS = (":reply:", ":inbox:", ":claimed:", ":jobs", ":retry", ":suspects")
 
 
 async def keys_without_ttl(url: str) -> list[str]:
@@ -20,4 +21,4 @@ async def keys_left(url: str) -> list[str]:
     """Return the keys of requests: none may be left when all have been answered."""
     async with Redis.from_url(url) as redis:
         names = [name.decode() async for name in redis.scan_iter()]
-        return [n for n in names if any(part in n for part in (":reply:", ":inbox:", ":claimed:", ":jobs", ":retry"))]
+        return [n for n in names if any(part in n for part in OF_REQUESTS)]

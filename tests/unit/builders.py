@@ -22,7 +22,7 @@ def make_job(
     kind: Kind = "merge",
     options: Options | None = None,
     body: bytes | None = None,
-    is_retried: bool = False,
+    is_suspect: bool = False,
     longest: int = 0,
 ) -> Job:
     """Return a job named `w.<name>`, with inputs of its own unless a body is given.
@@ -32,7 +32,7 @@ def make_job(
     header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options, longest=longest)
     if body is None:
         body = json.dumps([f"{name} {place}" for place in range(n)]).encode()
-    return Job(header, body, is_retried, deadline / 1000)
+    return Job(header, body, is_suspect, deadline / 1000)
 
 
 def names(jobs: tuple[Job, ...] | list[Job]) -> list[str]:

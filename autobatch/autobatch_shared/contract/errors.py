@@ -21,7 +21,7 @@
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
-    ├── JobPoisonous              two batchers, or the upstream twice, died while they had it
+    ├── JobPoisonous              three batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
         └── FrameOfAnotherVersion written by an older or a newer version of this system
 
@@ -173,7 +173,7 @@ class UpstreamProtocolError(UpstreamError):
 
 
 class JobPoisonous(AutobatchError):
-    """The request was given up after two batchers died while working on it."""
+    """The request was given up after three batchers died while working on it."""
 
     code = "job_poisonous"
 

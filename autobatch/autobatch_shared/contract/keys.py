@@ -5,7 +5,8 @@
 | `jobs`              | list   | waiting jobs, RPUSH and LPOP, oldest first                              | when taken        |
 | `jobs:bulk`         | list   | waiting jobs of large requests and of those that asked for it, alike    | when taken        |
 | `jobs:v<version>`   | list   | jobs of another version of the frames, for the batchers that read it    | when taken, TTL   |
-| `retry`             | list   | jobs of batchers that died; each is sent in a call of its own           | when taken        |
+| `retry`             | list   | jobs of batchers that died or stopped; they are taken first             | when taken        |
+| `suspects`          | list   | jobs that two batchers died with; each is sent in a call of its own     | when taken        |
 | `bell`              | list   | one element if jobs wait: who takes it, of the idle batchers, claims    | taken, TTL        |
 | `waiting`           | string | inputs in `jobs`                                                        | with `jobs`, TTL  |
 | `waiting:bulk`      | string | inputs in `jobs:bulk`                                                   | with it, TTL      |
@@ -20,7 +21,7 @@
 | `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
 | `model:counted`     | string | when an upstream last counted for `model`, unix ms of Redis's clock     | TTL               |
 | `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
-| `dead`              | list   | jobs that two batchers, or the upstream twice, died with, newest first  | capped, TTL       |
+| `dead`              | list   | jobs that three batchers, or the upstream twice, died with              | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
@@ -53,6 +54,7 @@ class Keys:
         self.jobs = prefix + "jobs"
         self.bulk = prefix + "jobs:bulk"
         self.retry = prefix + "retry"
+        self.suspects = prefix + "suspects"
         self.bell = prefix + "bell"
         self.waiting = prefix + "waiting"
         self.waiting_bulk = prefix + "waiting:bulk"

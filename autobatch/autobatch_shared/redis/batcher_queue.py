@@ -32,7 +32,7 @@ from autobatch_shared.redis.commands import (
 )
 
 NO_SHARE = 1_000_000_000
-ATTEMPTS_MAX = 2  # batchers that may die with one job before it is given up
+ATTEMPTS_MAX = 3  # batchers that may die with one job before it is given up; before the last it travels alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Claim:
         malformed: Number of values of the queue that were no job.
         foreign: Number of jobs that were left to the batchers of their version.
         batchers: Number of batchers that have a lease, this one included.
-        retried: Frames that were claimed by batchers that died.
-        fresh: Frames of the queue, in the order of their arrival.
+        suspects: Frames of jobs that may have killed the batchers that had them.
+        fresh: Frames of the queue, in the order of their arrival; first those that a batcher had which died.
         bulk: Frames of the bulk queue, in the order of their arrival.
     """
 
@@ -59,7 +59,7 @@ class Claim:
     malformed: int
     foreign: int
     batchers: int
-    retried: Frames
+    suspects: Frames
     fresh: Frames
     bulk: Frames
 
@@ -117,6 +117,7 @@ class BatcherQueue:
                 keys.bell,
                 keys.bulk,
                 keys.waiting_bulk,
+                keys.suspects,
             ),
             (
                 batcher,
@@ -134,7 +135,17 @@ class BatcherQueue:
         self._renew = Script("renew", (leases, claimed, keys.epoch), (batcher, lease_ms, CLAIM_TTL_MS, EPOCH_TTL_MS))
         self._reap = Script(
             "reap",
-            (leases, keys.retry, claimed, dead, keys.batchers, keys.claimed(""), keys.attempts(""), keys.bell),
+            (
+                leases,
+                keys.retry,
+                claimed,
+                dead,
+                keys.batchers,
+                keys.claimed(""),
+                keys.attempts(""),
+                keys.bell,
+                keys.suspects,
+            ),
             (
                 batcher,
                 lease_ms,
@@ -160,21 +171,23 @@ class BatcherQueue:
         bell = self._bell
         await in_one_step(self._link, ("DEL", bell), ("RPUSH", bell, ""), ("PEXPIRE", bell, WAITING_TTL_MS))
 
-    async def claim(self, inputs: int, retried: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
+    async def claim(self, inputs: int, suspects: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
         """Take the oldest jobs into this batcher's record.
 
         Args:
             inputs: Number of inputs wanted from the queue.
-            retried: Number of jobs wanted of those that batchers held when they died.
+            suspects: Number of jobs wanted of those that may have killed the batchers that had them.
             bulk: Number of inputs wanted from the bulk queue, however many the queue has.
             fill: Inputs below which the bulk queue fills up what the queue did not give.
             at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
         """
-        reply = await self._claim.run(self._link, inputs, retried, bulk, fill, at_once)
+        reply = await self._claim.run(self._link, inputs, suspects, bulk, fill, at_once)
         with expected_shape:
-            redis_ms, queued, queued_bulk, dropped, malformed, foreign, again, fresh, batchers = all_of(int, reply[:9])
+            redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers = all_of(
+                int, reply[:9]
+            )
             frames = all_of(bytes, reply[9:])
-        first_bulk = again + fresh
+        first_bulk = suspected + fresh
         return Claim(
             redis_ms=redis_ms,
             queued=queued,
@@ -183,8 +196,8 @@ class BatcherQueue:
             malformed=malformed,
             foreign=foreign,
             batchers=batchers,
-            retried=frames[:again],
-            fresh=frames[again:first_bulk],
+            suspects=frames[:suspected],
+            fresh=frames[suspected:first_bulk],
             bulk=frames[first_bulk:],
         )
 

@@ -69,6 +69,7 @@ class WorkerQueue:
                 keys.jobs,
                 keys.bulk,
                 keys.retry,
+                keys.suspects,
                 keys.of_version(VERSION),
                 keys.leases,
                 keys.claimed(""),

@@ -31,7 +31,7 @@ from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
-RETRIED_JOBS_PER_CLAIM = 4
+SUSPECTS_PER_CLAIM = 4
 VERSION_LOG_EVERY_S = 60.0  # a worker of another version sends job after job
 CLOCK_STEP_MS = 1000  # no job comes from so far in the future, unless Redis's clock stepped back
 
@@ -85,16 +85,14 @@ class Claims:
         had_bulk = self.has_bulk
         bulk = self._share.due(call_inputs_max) if had_bulk else 0
         try:
-            claim = await self._queue.claim(
-                inputs, RETRIED_JOBS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once
-            )
+            claim = await self._queue.claim(inputs, SUSPECTS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once)
         except QueueUnavailable:
             self.doubt()
             raise
         self._clock.sync(claim.redis_ms)
         self.queued = claim.queued
         self.batchers = claim.batchers
-        self.may_have_jobs = claim.queued > 0 or len(claim.retried) == RETRIED_JOBS_PER_CLAIM
+        self.may_have_jobs = claim.queued > 0 or len(claim.suspects) == SUSPECTS_PER_CLAIM
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
@@ -103,9 +101,9 @@ class Claims:
             log.error("queue_values_dropped", extra={"values": claim.malformed})
         if claim.foreign:
             self._log_version("jobs_left_to_their_version", jobs=claim.foreign)
-        refused = self._hold(claim.retried, are_retried=True) + self._hold(claim.fresh, are_retried=False)
+        refused = self._hold(claim.suspects, are_suspects=True) + self._hold(claim.fresh)
         others = self._lanes.inputs - held
-        refused += self._hold(claim.bulk, are_retried=False)
+        refused += self._hold(claim.bulk)
         if had_bulk or self.has_bulk:
             got = self._lanes.inputs - held
             self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
@@ -136,7 +134,7 @@ class Claims:
         missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
         if missed:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
-            await self._refuse(self._hold(missed, are_retried=True))
+            await self._refuse(self._hold(missed))
 
     async def drop_expired(self, least: LeastCall) -> None:
         """Answer the jobs for which an answer would come too late, at once; `least` is what a call takes.
@@ -167,7 +165,7 @@ class Claims:
         age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
         self._metrics.queue_age.set(age_s)
 
-    def _hold(self, frames: Sequence[bytes], *, are_retried: bool) -> _Refused:
+    def _hold(self, frames: Sequence[bytes], *, are_suspects: bool = False) -> _Refused:
         """Put frames into the lanes; return what to tell of those that cannot be read."""
         refused = []
         now_ms, now_mono_s = self._clock.now_ms(), self._clock.mono_s()
@@ -188,7 +186,7 @@ class Claims:
                     self._in_hand.add(header.id)
                     header = in_our_time(header, now_ms)
                     ends_mono_s = now_mono_s + (header.deadline - now_ms) / 1000
-                    self._lanes.add(Job(header, body, are_retried, ends_mono_s))
+                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s))
         self._metrics.held_inputs.set(self._lanes.inputs)
         return refused
 

@@ -1,6 +1,6 @@
 """Jobs wait in lanes, and a lane gives a batch. Pure.
 
-1. Only jobs of one lane share a batch: same route, same options. Solo, verbatim and retried jobs are lanes of one.
+1. Only jobs of one lane share a batch: same route, same options. Solo and verbatim jobs and suspects are lanes of one.
 2. A policy (`autobatch_batcher.forming.policy`) decides which lane gives a batch, and when;
    `autobatch_batcher.forming.shaping` decides which of its jobs are in it.
 3. Every job that waits with the same input as one of the batch goes with it: that costs nothing.

@@ -177,10 +177,10 @@ class Replica:
         except BaseException:
             breaker.learnt_nothing()
             raise
-        if self._refusals > refusals and not answer.was_sent_again:
-            breaker.learnt_nothing()  # it drains: what was refused is newer than this call
-        else:
-            self._note_answer(answer, loop.time())
+        is_draining = (
+            self._refusals > refusals and not answer.was_sent_again
+        )  # what was refused is newer than this call
+        self._note_answer(answer, loop.time(), is_draining=is_draining)
         if answer.status in UNAUTHORIZED:
             await self.ask_limits()
         if self.client.connected_s > self._card_asked_s and self.standing.served is not None:
@@ -189,7 +189,10 @@ class Replica:
             raise UpstreamChanged
         return answer
 
-    def _note_answer(self, answer: Answer, now_s: float) -> None:
+    def _note_answer(self, answer: Answer, now_s: float, *, is_draining: bool) -> None:
+        if is_draining:
+            self.breaker.learnt_nothing()
+            return
         self._note_condition(self._dialect.condition(answer), now_s)
         if answer.status == 200:
             self._answered_mono_s = now_s

@@ -365,7 +365,9 @@ class QueueClient:
             self._clock_synced_mono_s = now_mono_s
 
     def _check_batchers(self) -> None:
-        """Fail every waiting request while a live batcher would not answer it."""
+        """Fail every waiting request while a live batcher would not answer it, or if there never was one."""
+        if self._watcher.never_had_batchers:
+            self._fail_all(NoBatcher)
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
             if self._is_answered:

@@ -40,7 +40,8 @@ class FleetWatcher:
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
         names: The names of the models by their fingerprints, of those that were seen last.
-        has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers.
+        has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers;
+            where none was ever seen, at once.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -52,7 +53,7 @@ class FleetWatcher:
         self.fleet = Fleet((), 0)
         self.drained_per_s = 0.0
         self.has_batchers = True
-        self._reported_mono_s: float | None = None
+        self._reported_mono_s: float | None = None  # no batcher was seen yet
         self._inputs_max = inputs_max
         self._per_token = per_token
         self.allowed = self._allow()
@@ -61,6 +62,11 @@ class FleetWatcher:
         self._pause_s = FIRST_LOOKS_S
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
+
+    @property
+    def never_had_batchers(self) -> bool:
+        """Whether Redis answers and no batcher was seen since the start: who waits has nothing to wait for."""
+        return self._reported_mono_s is None and not self.has_batchers
 
     def open(self) -> None:
         """Begin to look."""
@@ -81,9 +87,10 @@ class FleetWatcher:
             self.fleet = await self._control.fleet()
         except QueueUnavailable:
             self.fleet = Fleet((), 0)
-            self._reported_mono_s = None  # unknown
+            self._note_outage(asyncio.get_running_loop().time())
+        else:
+            self._note_reports(asyncio.get_running_loop().time())
         self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
-        self._note_reports(asyncio.get_running_loop().time())
         if self.fleet.upstreams:
             self.allowed = self._allow()
         self._note_models()
@@ -116,12 +123,16 @@ class FleetWatcher:
         ms_ago = self.fleet.reported_ms_ago
         if ms_ago is not None:
             self._reported_mono_s = now_mono_s - ms_ago / 1000
-        elif self._reported_mono_s is None:
-            self._reported_mono_s = now_mono_s  # a worker that starts beside its batchers waits for them
-        had_batchers = self.has_batchers
-        self.has_batchers = now_mono_s - self._reported_mono_s < ABSENT_AFTER_S
+        had_batchers, reported_mono_s = self.has_batchers, self._reported_mono_s
+        self.has_batchers = reported_mono_s is not None and now_mono_s - reported_mono_s < ABSENT_AFTER_S
         if had_batchers and not self.has_batchers:
             log.error("no_batcher")
+
+    def _note_outage(self, now_mono_s: float) -> None:
+        """Without Redis nothing is known; after it, batchers that were seen need a moment to report again."""
+        self.has_batchers = True
+        if self._reported_mono_s is not None:
+            self._reported_mono_s = now_mono_s
 
     def _allow(self) -> Allowed:
         fleet = self.fleet

@@ -92,6 +92,27 @@ async def test_a_claim_whose_answer_is_lost_loses_no_job(scene: Scene) -> None:
     assert scene.held == ["w1.1", "w1.2"]
 
 
+async def test_jobs_of_a_claim_whose_answer_was_lost_share_a_call_with_the_others(scene: Scene) -> None:
+    """No batcher died of them: one by one they would hold up all traffic."""
+    await scene.push(1, 2, 3)
+    await scene.claims.claim(1, 32, 32)
+    scene.link.loses_next = True
+    with pytest.raises(QueueUnavailable):
+        await scene.claims.claim(10, 32, 32)
+    await scene.claims.recover()
+    assert ["w1.1", "w1.2", "w1.3"] == scene.held
+    assert 1 == len(scene.lanes.by_age())
+
+
+async def test_what_killed_two_batchers_travels_alone_and_what_killed_one_does_not(scene: Scene) -> None:
+    await scene.push(1)
+    await scene.redis.rpush(KEYS.retry, job(2))
+    await scene.redis.rpush(KEYS.suspects, job(3), job(4))
+    await scene.claims.claim(32, 32, 32)
+    lanes = [[each.header.id for each in lane] for lane in scene.lanes.by_age()]
+    assert sorted(map(sorted, lanes)) == [["w1.1", "w1.2"], ["w1.3"], ["w1.4"]]
+
+
 async def test_a_recovery_whose_answer_is_lost_is_done_again(scene: Scene) -> None:
     await scene.push(1)
     for step in (scene.claims.claim(1, 32, 32), scene.claims.recover()):

@@ -18,7 +18,7 @@ from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
-from tests.support.house import House, open_house, ready_house
+from tests.support.house import House, left_house, open_house, ready_house
 from tests.support.leaks import keys_left
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -220,8 +220,9 @@ async def in_flight(house: House, inputs: int) -> bool:
 
 
 async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str, upstream: FakeUpstream) -> None:
-    async with open_house(redis_url, max_queue_size=3, request_timeout_ms=300) as one:
-        async with open_house(redis_url, max_queue_size=3, request_timeout_ms=300) as other:
+    bounded = {"max_queue_size": 3, "request_timeout_ms": 300}
+    async with left_house(redis_url, upstream.url, **bounded) as one:
+        async with left_house(redis_url, upstream.url, **bounded) as other:
             first = asyncio.create_task(one.embed(["a", "b"]))
             await wait_until(lambda: in_flight(one, 2))
             await wait_until(lambda: keys_left(redis_url))
@@ -230,15 +231,24 @@ async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str, ups
     assert upstream.calls == []
 
 
+NO_BATCHER = (
+    "No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers"
+)
+
+
+async def test_where_no_batcher_was_ever_seen_requests_are_refused_at_once(redis_url: str) -> None:
+    """Also those that came before the worker looked."""
+    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+        answers = await house.embed_each(["first", "second"])
+    assert [(503, {"error": NO_BATCHER, "error_type": "Unhealthy"})] * 2 == answers
+
+
 async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
     """Each in the shape of its route, and those that waited when their deadline expires."""
-    sentence = (
-        "No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers"
-    )
-    missing = (503, {"error": sentence, "error_type": "Unhealthy"})
-    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+    missing = (503, {"error": NO_BATCHER, "error_type": "Unhealthy"})
+    async with left_house(redis_url, upstream.url, request_timeout_ms=60_000) as house:
         first = asyncio.create_task(house.embed("first", {"x-request-timeout-ms": "5000"}))
         await wait_until(lambda: house.holds(1))
 
@@ -248,7 +258,7 @@ async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_
         await wait_until(is_refused)
         assert missing == await house.embed("at once")
         reply = await house.post("/v1/embeddings", {"input": "at once", "model": "any"})
-        assert (503, sentence) == (reply.status, reply.json["error"]["message"])
+        assert (503, NO_BATCHER) == (reply.status, reply.json["error"]["message"])
         assert missing == await first
         await house.add_batcher(upstream.url)
         await wait_until(house.is_healthy)
@@ -387,29 +397,53 @@ async def test_a_redirect_is_not_followed(redis_url: str, upstream: FakeUpstream
     assert elsewhere.calls == []
 
 
-async def test_a_job_that_two_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
-    async with open_house(redis_url) as house, AsyncExitStack() as stack:
+async def test_a_job_that_three_batchers_died_with_is_answered_502(redis_url: str, upstream: FakeUpstream) -> None:
+    async with left_house(redis_url, upstream.url) as house, AsyncExitStack() as stack:
         link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
         link.start()
         stack.push_async_callback(link.close)
         await link.wait_connected(5)
         asking = asyncio.create_task(house.embed("hello"))
-        for name in ("first", "second"):
+        other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
+        for name in ("first", "second", "third"):
             dying = BatcherQueue(link, link, Keys("house"), name, lease_ms=100, reply_ttl_ms=1000)
             await wait_until(partial(claims, dying))
-            if name == "first":
-                other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
+            if name != "third":
                 await wait_until(partial(reaps, other))
         await house.add_batcher(upstream.url)
         status, error = await asking
     assert (status, error["error_type"]) == (502, "Backend")
-    assert "two batchers" in error["error"]
+    assert "three batchers" in error["error"]
     assert upstream.calls == []
+
+
+async def test_jobs_of_a_batcher_that_died_are_called_in_full_batches(redis_url: str, upstream: FakeUpstream) -> None:
+    """One by one, slow calls would hold up all traffic for a minute."""
+    texts = [f"text {number}" for number in range(64)]
+    async with left_house(redis_url, upstream.url) as house, AsyncExitStack() as stack:
+        link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
+        link.start()
+        stack.push_async_callback(link.close)
+        await link.wait_connected(5)
+        asking = asyncio.create_task(house.embed_each(texts))
+        await wait_until(lambda: house.holds(64))
+        dying = BatcherQueue(link, link, Keys("house"), "dying", lease_ms=100, reply_ttl_ms=1000)
+        held = 0
+
+        async def has_all() -> bool:
+            nonlocal held
+            held += len((await dying.claim(64, 0)).fresh)
+            return held == 64
+
+        await wait_until(has_all)
+        await house.add_batcher(upstream.url)
+        assert [(200, [vector(text)]) for text in texts] == await asking
+    assert [32, 32] == [len(call) for call in upstream.calls]
 
 
 async def claims(queue: BatcherQueue) -> bool:
     claim = await queue.claim(1, 1)
-    return bool([*claim.fresh, *claim.retried])
+    return bool([*claim.fresh, *claim.suspects])
 
 
 async def reaps(queue: BatcherQueue) -> bool:

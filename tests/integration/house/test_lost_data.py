@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
-from tests.support.house import open_house, ready_house
+from tests.support.house import left_house, ready_house
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -84,8 +84,9 @@ async def test_a_request_that_comes_while_redis_restarts_is_answered(
         assert await asking == (200, [vector("meanwhile")])
 
 
-async def test_what_is_lost_twice_is_503(redis_url: str) -> None:
-    async with Redis.from_url(redis_url) as redis, open_house(redis_url, request_timeout_ms=60_000) as house:
+async def test_what_is_lost_twice_is_503(redis_url: str, upstream: FakeUpstream) -> None:
+    house_left = left_house(redis_url, upstream.url, request_timeout_ms=60_000)
+    async with Redis.from_url(redis_url) as redis, house_left as house:
         asking = asyncio.create_task(house.embed("text"))
         for _ in range(2):
 

@@ -15,7 +15,7 @@ from autobatch_shared.contract.status import BatcherStatus, UpstreamStatus
 from autobatch_shared.contract.status import encode as encode_status
 from autobatch_shared.periodic import Periodic
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.house import House, open_house, ready_house
+from tests.support.house import House, left_house, open_house, ready_house
 from tests.support.version_1 import OLD_JOBS, OldJob, old_report
 from tests.support.waiting import wait_until
 
@@ -26,7 +26,7 @@ REFUSAL = {
 }
 
 
-@pytest.mark.parametrize("queue", [KEYS.jobs, KEYS.bulk, KEYS.retry])
+@pytest.mark.parametrize("queue", [KEYS.jobs, KEYS.bulk, KEYS.retry, KEYS.suspects])
 @pytest.mark.parametrize("old", OLD_JOBS)
 async def test_an_old_worker_is_answered_at_once(
     redis_url: str, upstream: FakeUpstream, old: OldJob, queue: str
@@ -78,12 +78,14 @@ async def test_a_worker_refuses_at_once_before_an_old_batcher(redis_url: str) ->
             assert await redis.exists(KEYS.jobs) == 0
 
 
-async def test_a_request_that_waits_is_refused_when_an_old_batcher_comes(redis_url: str) -> None:
+async def test_a_request_that_waits_is_refused_when_an_old_batcher_comes(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
     """It may have claimed the job already, and put it aside.
 
     The request's own timeout is longer than a test may take.
     """
-    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+    async with left_house(redis_url, upstream.url, request_timeout_ms=60_000) as house:
         waiting = asyncio.create_task(house.embed("text"))
         await wait_until(lambda: house.holds(1))
         async with old_batcher(redis_url):
@@ -117,7 +119,7 @@ async def test_a_job_of_a_newer_version_waits_for_a_batcher_of_that_version(
 
 async def test_a_job_that_a_newer_batcher_left_to_ours_is_answered(redis_url: str, upstream: FakeUpstream) -> None:
     """As while batchers of both versions run: the worker is updated last."""
-    async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
+    async with left_house(redis_url, upstream.url) as house, Redis.from_url(redis_url) as redis:
         asking = asyncio.create_task(house.embed("ours"))
         ours = KEYS.of_version(VERSION)
         await wait_until(lambda: redis.lmove(KEYS.jobs, ours, "LEFT", "RIGHT"))
@@ -126,9 +128,10 @@ async def test_a_job_that_a_newer_batcher_left_to_ours_is_answered(redis_url: st
         assert await asking == (200, [vector("ours")])
 
 
-async def test_a_worker_refuses_at_once_where_all_batchers_are_newer(redis_url: str) -> None:
+async def test_a_worker_refuses_at_once_where_all_batchers_are_newer(redis_url: str, upstream: FakeUpstream) -> None:
     """They would leave its jobs to batchers that are not there."""
-    async with open_house(redis_url, request_timeout_ms=60_000) as house, Redis.from_url(redis_url) as redis:
+    house_left = left_house(redis_url, upstream.url, request_timeout_ms=60_000)
+    async with house_left as house, Redis.from_url(redis_url) as redis:
         waiting = asyncio.create_task(house.embed("text"))
         await wait_until(lambda: house.holds(1))
         at_ms = int(await redis_ms(redis))

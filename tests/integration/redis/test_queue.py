@@ -81,7 +81,7 @@ def job(number: int, n: int = 1, at: int = 1) -> bytes:
 
 
 def everything(claim: Claim) -> list[bytes]:
-    return [*claim.retried, *claim.fresh, *claim.bulk]
+    return [*claim.suspects, *claim.fresh, *claim.bulk]
 
 
 async def push(bench: QueueEnds, *numbers: int) -> None:
@@ -232,15 +232,40 @@ async def test_a_reply_after_the_lease_ended_is_not_announced(bench: QueueEnds) 
     assert await bench.worker.pop_inbox(1) == ["w1.1"]
 
 
-async def test_jobs_of_a_dead_batcher_come_back_oldest_first_and_marked(bench: QueueEnds) -> None:
+async def test_jobs_of_a_dead_batcher_come_back_first_and_the_oldest_before_the_others(bench: QueueEnds) -> None:
+    """As many as a claim takes: nothing is known against any of them."""
     await bench.worker.push([(False, [job(number, at=number // 4)]) for number in range(12)], NO_LIMIT)
     await lose(bench, "dead")
     await push(bench, 99)
     alive = bench.batcher("alive")
     assert (await alive.reap()) == (12, [])
-    claim = await alive.claim(32, 100)
-    assert [job(number, at=number // 4) for number in range(12)] == list(claim.retried)
-    assert [job(99)] == list(claim.fresh)
+    back = [job(number, at=number // 4) for number in range(12)]
+    first, second = await alive.claim(8, 100), await alive.claim(32, 100)
+    assert (back[:8], 5) == (everything(first), first.queued)
+    assert [*back[8:], job(99)] == everything(second)
+    assert () == (*first.suspects, *second.suspects)
+
+
+async def test_jobs_that_two_batchers_died_with_come_back_as_suspects(bench: QueueEnds) -> None:
+    await push(bench, 1, 2)
+    reaper = bench.batcher("reaper")
+    for name in ("first", "second"):
+        await lose(bench, name)
+        assert await reaper.reap() == (2, [])
+    await push(bench, 3)
+    assert [] == await bench.worker.missing(["w1.1", "w1.2", "w1.3"])
+    first, second = await reaper.claim(32, 1), await reaper.claim(32, 1)
+    assert ([job(1)], [job(3)]) == (first.suspects, first.fresh)
+    assert ([job(2)], []) == (second.suspects, second.fresh)
+
+
+async def test_suspects_that_are_left_wake_another(bench: QueueEnds) -> None:
+    await bench.redis.rpush(KEYS.suspects, job(1), job(2))
+    batcher = bench.batcher("b1")
+    await batcher.claim(32, 1)
+    assert 1 == await bench.redis.llen(KEYS.bell)
+    await batcher.claim(32, 2)
+    assert 0 == await bench.redis.exists(KEYS.bell)
 
 
 async def test_a_failure_that_comes_late_does_not_stand_in_the_way(bench: QueueEnds) -> None:
@@ -335,12 +360,13 @@ async def test_renewing_tells_when_the_lease_was_taken(bench: QueueEnds) -> None
     assert (await bench.batcher("paused").renew()).was_held
 
 
-async def test_a_job_that_two_batchers_died_with_is_given_up(bench: QueueEnds) -> None:
+async def test_a_job_that_three_batchers_died_with_is_given_up(bench: QueueEnds) -> None:
     await push(bench, 1)
-    await lose(bench, "first")
     reaper = bench.batcher("reaper")
-    assert await reaper.reap() == (1, [])
-    await lose(bench, "second")
+    for name in ("first", "second"):
+        await lose(bench, name)
+        assert await reaper.reap() == (1, [])
+    await lose(bench, "third")
     assert await reaper.reap() == (0, [job(1)])
     assert await bench.redis.lrange(KEYS.dead, 0, -1) == [job(1)]
     assert await reaper.reply([("w1.1", b"sorry")]) == 0

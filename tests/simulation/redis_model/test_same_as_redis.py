@@ -168,8 +168,8 @@ class History:
     async def _claim(self) -> None:
         chance = self._chance
         batcher = self._batchers[chance.choice(BATCHERS)]
-        inputs, retried, bulk, fill = (chance.choice((0, 1, 3, 8)) for _ in range(4))
-        await batcher.claim(inputs, retried, bulk, fill, chance.choice((1, 2, 100)))
+        inputs, suspects, bulk, fill = (chance.choice((0, 1, 3, 8)) for _ in range(4))
+        await batcher.claim(inputs, suspects, bulk, fill, chance.choice((1, 2, 100)))
 
     async def _reply(self) -> None:
         good = [(job, encode(ReplyHeader(job, 200), b"[]")) for job in self._some()]

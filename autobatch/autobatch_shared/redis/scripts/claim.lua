@@ -1,16 +1,17 @@
--- Move jobs from the queues into a batcher's own record, under its lease, in one step. If jobs are left, another idle
--- batcher is woken; if not, none is.
+-- Move jobs from the queues into a batcher's own record, under its lease, in one step: those of dead batchers first. If
+-- jobs are left, another idle batcher is woken; if not, none is.
 -- KEYS  1 jobs (with `:v<version>` behind it, the jobs of another version), 2 retry, 3 waiting, 4 gone (with `:<job>` behind
---       it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 bell, 8 jobs:bulk, 9 waiting:bulk
+--       it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 bell, 8 jobs:bulk, 9 waiting:bulk,
+--       10 suspects
 -- ARGV  1 batcher, 2 lease in ms, 3 life of claims and leases in ms, 4 bytes that weigh as much as an input, 5 life of the
 --       bell in ms, 6 life of jobs of another version in ms, 7 most values that are unpacked at once, 8 version of our
---       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `jobs`, 11 retried jobs wanted,
---       12 inputs wanted of `jobs:bulk`, 13 inputs in all below which `jobs:bulk` fills up what `jobs` did not give,
---       14 inputs of `jobs` that could be sent now: beyond them it gives a batcher its share. The last job may exceed what
---       is wanted.
--- Returns { Redis's clock in unix ms, jobs still in `jobs`, jobs still in `jobs:bulk`, jobs dropped because their client
---           had gone, values dropped that are no job, jobs left to batchers of their version, how many of the frames are
---           retried ones (these come first), how many are of `jobs`, batchers that have a lease, frame, ... }
+--       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `retry` and `jobs`, 11 suspects
+--       wanted, 12 inputs wanted of `jobs:bulk`, 13 inputs in all below which `jobs:bulk` fills up what the others did not
+--       give, 14 inputs that could be sent now: beyond them a batcher gets its share. The last job may exceed what is wanted.
+-- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
+--           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
+--           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
+--           frame, ... }
 local bytes_per_input, unpack_max = tonumber(ARGV[4]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -68,10 +69,10 @@ local function drain(list, count, wanted)
   return got, jobs, left
 end
 
-local is_retry_empty = false
+local has_no_suspects = false
 for _ = 1, tonumber(ARGV[11]) do
-  local frame = redis.call('LPOP', KEYS[2])
-  is_retry_empty = not frame
+  local frame = redis.call('LPOP', KEYS[10])
+  has_no_suspects = not frame
   if not frame then break end
   local _, is_taken = take(frame)
   if is_taken then result[7] = result[7] + 1 end
@@ -79,17 +80,23 @@ end
 
 -- Of what waits each batcher takes its share, or what it can send at once.
 local batchers = math.max(redis.call('ZCARD', KEYS[6]), 1)
-local share = math.max(math.ceil(redis.call('LLEN', KEYS[1]) / batchers), tonumber(ARGV[14]))
+local retried_waiting = redis.call('LLEN', KEYS[2])
+local share = math.max(math.ceil((retried_waiting + redis.call('LLEN', KEYS[1])) / batchers), tonumber(ARGV[14]))
 local wanted = math.min(tonumber(ARGV[10]), share)
+local retried, retried_jobs, retried_left = 0, 0, 0
+if retried_waiting > 0 then
+  retried, retried_jobs, retried_left = drain(KEYS[2], nil, wanted)
+end
 local set_aside, set_aside_jobs, set_aside_left = 0, 0, 0
 local own = KEYS[1] .. ':v' .. ARGV[8]
 if redis.call('EXISTS', own) == 1 then
-  set_aside, set_aside_jobs, set_aside_left = drain(own, nil, wanted)
+  set_aside, set_aside_jobs, set_aside_left = drain(own, nil, wanted - retried)
 end
-local got, fresh, left = drain(KEYS[1], KEYS[3], wanted - set_aside)
-local bulk_wanted = math.max(tonumber(ARGV[12]), tonumber(ARGV[13]) - set_aside - got)
+local got, fresh, left = drain(KEYS[1], KEYS[3], wanted - retried - set_aside)
+local bulk_wanted = math.max(tonumber(ARGV[12]), tonumber(ARGV[13]) - retried - set_aside - got)
 local _, _, left_bulk = drain(KEYS[8], KEYS[9], bulk_wanted)
-result[2], result[3], result[8] = left + set_aside_left, left_bulk, set_aside_jobs + fresh
+result[2], result[3] = retried_left + set_aside_left + left, left_bulk
+result[8] = retried_jobs + set_aside_jobs + fresh
 result[9] = batchers
 
 if #claimed > 0 then
@@ -100,7 +107,7 @@ if #claimed > 0 then
   redis.call('ZADD', KEYS[6], now + tonumber(ARGV[2]), ARGV[1])
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
-if result[2] + left_bulk == 0 and (is_retry_empty or redis.call('EXISTS', KEYS[2]) == 0) then
+if result[2] + left_bulk == 0 and (has_no_suspects or redis.call('EXISTS', KEYS[10]) == 0) then
   redis.call('DEL', KEYS[7])
 elseif redis.call('EXISTS', KEYS[7]) == 0 then
   redis.call('RPUSH', KEYS[7], '')

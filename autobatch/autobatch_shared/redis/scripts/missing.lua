@@ -1,16 +1,16 @@
 -- Find the jobs that Redis does not have any more: they wait nowhere, no batcher has them, and they have no reply.
--- KEYS  1 jobs, 2 jobs:bulk, 3 retry, 4 jobs of our version that others left to us, 5 leases, 6 claimed: (with `<batcher>`
---       behind it), 7 reply: (with `<job>` behind it)
+-- KEYS  1 jobs, 2 jobs:bulk, 3 retry, 4 suspects, 5 jobs of our version that others left to us, 6 leases, 7 claimed: (with
+--       `<batcher>` behind it), 8 reply: (with `<job>` behind it)
 -- ARGV  1 most elements that are read at once; the ids
 -- Returns the ids that are missing.
 local piece = tonumber(ARGV[1])
-local batchers = redis.call('ZRANGE', KEYS[5], 0, -1)
+local batchers = redis.call('ZRANGE', KEYS[6], 0, -1)
 local missing, count = {}, 0
 
 local function is_held(id)
-  if redis.call('EXISTS', KEYS[7] .. id) == 1 then return true end
+  if redis.call('EXISTS', KEYS[8] .. id) == 1 then return true end
   for _, batcher in ipairs(batchers) do
-    if redis.call('HEXISTS', KEYS[6] .. batcher, id) == 1 then return true end
+    if redis.call('HEXISTS', KEYS[7] .. batcher, id) == 1 then return true end
   end
   return false
 end
@@ -21,7 +21,7 @@ for i = 2, #ARGV do
     count = count + 1
   end
 end
-for list = 1, 4 do
+for list = 1, 5 do
   local from = 0
   while count > 0 do
     local frames = redis.call('LRANGE', KEYS[list], from, from + piece - 1)

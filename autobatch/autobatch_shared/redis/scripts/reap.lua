@@ -1,7 +1,8 @@
--- Give the jobs of batchers whose lease has ended to the others, oldest first. They go to `retry`, where each is sent
--- alone, so that one that kills batchers takes no neighbour with it. A job that did it too often comes to the caller.
+-- Give the jobs of batchers whose lease has ended to the others, oldest first. They go to `retry`, before all others: one
+-- death says nothing against any of them. A job that one more death would end goes to `suspects`, where each is sent alone,
+-- so that one that kills batchers takes no neighbour with it. A job that did it too often comes to the caller.
 -- KEYS  1 leases, 2 retry, 3 claimed:<caller>, 4 dead, 5 batchers, 6 claimed: (with `<batcher>` behind it), 7 attempts:
---       (with `<job>` behind it), 8 bell
+--       (with `<job>` behind it), 8 bell, 9 suspects
 -- ARGV  1 caller, 2 its lease in ms, 3 batchers that may die with one job, 4 life of claims, leases and attempts in ms,
 --       5 most jobs in `dead`, 6 its life in ms, 7 the most ms that any lease may still last, 8 life of the bell in ms; 9 ms
 --       by which Redis's clock stepped ahead since the caller's last beat, else 0
@@ -55,7 +56,7 @@ for _, job in ipairs(jobs) do -- youngest first: each LPUSH puts an older one be
   local died = redis.call('INCRBY', attempts, job.deaths)
   redis.call('PEXPIRE', attempts, ttl)
   if died < attempts_max then
-    redis.call('LPUSH', KEYS[2], job.frame)
+    redis.call('LPUSH', died < attempts_max - 1 and KEYS[2] or KEYS[9], job.frame)
     result[1] = result[1] + 1
   else
     redis.call('HSET', KEYS[3], job.id, job.frame)

@@ -91,7 +91,7 @@ def taken(lanes: Forming, now: Moment, limits: Limits = SMALL) -> tuple[list[str
 
 def may_share(job: Job, other: Job) -> bool:
     """Whether the contract lets two different jobs travel in one call."""
-    alone = any(each.header.kind != "merge" or each.is_retried for each in (job, other))
+    alone = any(each.header.kind != "merge" or each.is_suspect for each in (job, other))
     same = (job.header.route, job.header.options) == (other.header.route, other.header.options)
     return same and not alone
 
@@ -135,7 +135,7 @@ class Step:
     what: str
     gap_ms: int
     kind: Kind
-    is_retried: bool
+    is_suspect: bool
     options: Options | None
     n: int
     body_hundreds: int
@@ -153,7 +153,7 @@ STEPS = st.builds(
     what=st.sampled_from(["add", "add", "add", "take", "expire"]),
     gap_ms=st.integers(0, 6),
     kind=st.sampled_from(["merge", "merge", "merge", "merge", "solo", "verbatim"]),
-    is_retried=st.sampled_from([False, False, False, True]),
+    is_suspect=st.sampled_from([False, False, False, True]),
     options=st.sampled_from([None, UNNORMALIZED]),
     n=st.sampled_from([1, 1, 1, 2, 3, 10]),
     body_hundreds=st.sampled_from([1, 1, 2, 3, 7]),
@@ -207,7 +207,7 @@ def test_whatever_happens_batches_keep_the_rules(*, steps: list[Step], is_adapti
                 kind=step.kind,
                 options=step.options,
                 body=b"%d" % number + b"1" * (100 * step.body_hundreds - len(str(number))),
-                is_retried=step.is_retried,
+                is_suspect=step.is_suspect,
             )
             lanes.add(job)
             model.add(job)
@@ -355,9 +355,9 @@ def test_solo_and_verbatim_jobs_leave_alone_and_at_once(kind: Kind) -> None:
     assert taken(lanes, moment(0)) is None
 
 
-def test_a_retried_job_leaves_alone_and_at_once() -> None:
-    """It may be the one that killed a batcher."""
-    lanes = lanes_of(make_job("a"), make_job("b", is_retried=True), is_adaptive=False)
+def test_a_suspect_leaves_alone_and_at_once() -> None:
+    """It may be what killed its batchers."""
+    lanes = lanes_of(make_job("a"), make_job("b", is_suspect=True), is_adaptive=False)
 
     assert taken(lanes, moment(0)) == (["b"], Reason.FULL)
     assert taken(lanes, moment(WAIT_MS)) == (["a"], Reason.DUE)
@@ -447,10 +447,10 @@ def waiting_jobs(drawn: list[tuple[bytes | None, Kind, bool, Options | None, int
             kind=kind,
             options=options,
             body=body,
-            is_retried=is_retried,
+            is_suspect=is_suspect,
             longest=longest if body is None else body[2],
         )
-        for place, (body, kind, is_retried, options, longest, n) in enumerate(drawn)
+        for place, (body, kind, is_suspect, options, longest, n) in enumerate(drawn)
     ]
 
 
@@ -501,10 +501,10 @@ def test_several_inputs_are_a_twin_of_the_same_several_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"options": UNNORMALIZED}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_retried": True}]
+    "change", [{"options": UNNORMALIZED}, {"route": "/embed_all"}, {"kind": "solo"}, {"is_suspect": True}]
 )
 def test_the_same_text_with_other_options_or_alone_is_no_twin(change: dict[str, Any]) -> None:
-    """Its answer may be another, and a job that may have killed a batcher takes no other along."""
+    """Its answer may be another, and a suspect takes no other along."""
     texts: dict[str, Any] = {"body": b'["a"]'}
     lanes = lanes_of(
         make_job("a", **texts),

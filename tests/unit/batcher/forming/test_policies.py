@@ -52,7 +52,7 @@ JOBS = st.lists(
         kind=st.sampled_from(["merge", "merge", "merge", "solo", "verbatim"]),
         options=st.sampled_from([None, UNNORMALIZED]),
         longest=st.integers(0, 300),
-        is_retried=st.sampled_from([False, False, False, True]),
+        is_suspect=st.sampled_from([False, False, False, True]),
     ),
     max_size=40,
 )

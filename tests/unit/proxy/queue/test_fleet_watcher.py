@@ -71,3 +71,42 @@ async def test_the_names_of_the_last_models_are_known() -> None:
     for number in range(99):
         watcher.look_now(f"{number:08x}")
     assert len(watcher.names) == NAMES_MAX
+
+
+class Counted(Reports):
+    """Redis, with a number of batchers that report now."""
+
+    batchers = 0
+
+    async def fleet(self) -> Fleet:
+        if self.is_away:
+            raise QueueUnavailable
+        return Fleet([encode(BatcherStatus(1, 0, []))] * self.batchers, 1)
+
+
+async def test_where_no_batcher_was_ever_seen_the_first_look_says_so() -> None:
+    reports = Counted()
+    watcher = watching(reports)
+
+    for reports.is_away in (True, False):
+        assert watcher.has_batchers  # nothing is known yet
+        await watcher._look()
+
+    assert not watcher.has_batchers
+    assert watcher.never_had_batchers
+    reports.batchers = 1
+    await watcher._look()
+    assert watcher.has_batchers
+
+
+async def test_batchers_that_were_seen_are_waited_for_and_so_after_an_outage_of_redis() -> None:
+    reports = Counted()
+    watcher = watching(reports)
+    reports.batchers = 1
+    await watcher._look()
+    reports.batchers = 0
+
+    for reports.is_away in (False, True, False):
+        await watcher._look()
+        assert watcher.has_batchers
+        assert not watcher.never_had_batchers

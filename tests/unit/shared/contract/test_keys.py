@@ -12,6 +12,7 @@ PLAIN = (
     "jobs",
     "bulk",
     "retry",
+    "suspects",
     "bell",
     "waiting",
     "waiting_bulk",
