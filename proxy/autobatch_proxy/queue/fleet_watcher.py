@@ -42,6 +42,7 @@ class FleetWatcher:
         names: The names of the models by their fingerprints, of those that were seen last.
         has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers;
             where none was ever seen, at once.
+        never_had_batchers: Whether Redis answers and none was seen since the start: who waits has nothing to wait for.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -53,6 +54,7 @@ class FleetWatcher:
         self.fleet = Fleet((), 0)
         self.drained_per_s = 0.0
         self.has_batchers = True
+        self.never_had_batchers = False
         self._reported_mono_s: float | None = None  # no batcher was seen yet
         self._inputs_max = inputs_max
         self._per_token = per_token
@@ -62,11 +64,6 @@ class FleetWatcher:
         self._pause_s = FIRST_LOOKS_S
         self._control = control
         self._looking = Periodic("fleet-watcher", self._look)
-
-    @property
-    def never_had_batchers(self) -> bool:
-        """Whether Redis answers and no batcher was seen since the start: who waits has nothing to wait for."""
-        return self._reported_mono_s is None and not self.has_batchers
 
     def open(self) -> None:
         """Begin to look."""
@@ -124,13 +121,14 @@ class FleetWatcher:
         if ms_ago is not None:
             self._reported_mono_s = now_mono_s - ms_ago / 1000
         had_batchers, reported_mono_s = self.has_batchers, self._reported_mono_s
+        self.never_had_batchers = reported_mono_s is None
         self.has_batchers = reported_mono_s is not None and now_mono_s - reported_mono_s < ABSENT_AFTER_S
         if had_batchers and not self.has_batchers:
             log.error("no_batcher")
 
     def _note_outage(self, now_mono_s: float) -> None:
         """Without Redis nothing is known; after it, batchers that were seen need a moment to report again."""
-        self.has_batchers = True
+        self.has_batchers, self.never_had_batchers = True, False
         if self._reported_mono_s is not None:
             self._reported_mono_s = now_mono_s
 

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.route_table import ROUTES
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import HttpAnswer, open_house, ready_house
 
@@ -52,7 +53,7 @@ def check(reply: HttpAnswer, request_id: str | None = None) -> None:
 async def test_every_answer_has_an_id(
     redis_url: str, method: str, path: str, body: Any, proxy: dict[str, Any], status: int
 ) -> None:
-    async with open_house(redis_url, **proxy) as house:
+    async with open_clerk(redis_url), open_house(redis_url, **proxy) as house:
         for request_id in ("a-clients-own", None):
             headers = {"x_request_id": request_id} if request_id else {}
             reply = await house.ask(method, path, body, **headers)
