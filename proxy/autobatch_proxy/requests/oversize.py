@@ -11,7 +11,8 @@ from autobatch_shared.contract.errors import InvalidRequest
 LOOK_ABOVE_BYTES = 65_536  # whatever is below is decoded in some milliseconds
 STRINGS_AN_INPUT_MAX = 8  # a pair of texts is two, an object with a query and two more members six
 
-_without_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"').sub
+# A string without an end counts as one, or each quote in it would be looked at from there to the end.
+_without_strings = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+').sub
 _next_lists = re.compile(rb"\]\s*,\s*\[").finditer
 
 

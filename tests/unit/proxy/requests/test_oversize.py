@@ -51,3 +51,8 @@ def test_marks_within_texts_are_no_inputs(inputs: object) -> None:
 )
 def test_no_body_of_as_many_inputs_as_allowed_is_refused(inputs: list[object]) -> None:
     refuse_too_many(orjson.dumps({"inputs": inputs, "truncate": True}), len(inputs))
+
+
+def test_quotes_that_open_a_string_without_an_end_are_read_once() -> None:
+    """Or 2 MB of them would keep a worker busy for hours."""
+    refuse_too_many(b'{"inputs":' + b"[" * MANY + b'"\\' * 1_000_000, MANY // 2)
