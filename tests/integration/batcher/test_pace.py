@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, open_house, ready_house
 from tests.support.waiting import wait_until
@@ -57,7 +58,7 @@ async def test_batchers_share_what_the_upstream_takes_at_once(
     """TEI has a permit for each input in flight, and answers 429 without one."""
     upstream.info = {"model_id": "fake", "max_client_batch_size": 32, "max_concurrent_requests": 64}
     upstream.behave = serves
-    async with open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
+    async with open_clerk(redis_url), open_house(redis_url) as house, Redis.from_url(redis_url) as redis:
         for _ in range(batchers):
             await house.add_batcher(upstream.url, upstream_attempts=1)
         await wait_until(partial(have_leases, redis, batchers))

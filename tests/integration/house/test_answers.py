@@ -6,6 +6,7 @@ import gzip
 import pytest
 from pydantic import SecretStr
 
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
 from tests.support.leaks import keys_left
@@ -289,7 +290,7 @@ async def test_limits_are_learnt_though_a_call_succeeded_first(redis_url: str, u
     """TEI's health check waits behind its calls."""
     upstream.info = {"max_client_batch_size": 8}
     upstream.is_healthy = False
-    async with open_house(redis_url) as house:
+    async with open_clerk(redis_url), open_house(redis_url) as house:
         await house.add_batcher(upstream.url)
         assert await house.embed("first") == (200, [vector("first")])
         upstream.is_healthy = True

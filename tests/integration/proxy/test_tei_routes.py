@@ -8,6 +8,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import OTHER_ROWS, FakeUpstream, Gate, tei_error, tokens, vector
 from tests.support.house import House, HttpAnswer, open_house, ready_house
 from tests.support.waiting import wait_until
@@ -48,7 +49,7 @@ async def test_every_route_answers(redis_url: str, upstream: FakeUpstream, path:
 @pytest.mark.parametrize(("path", "body"), COMPUTE)
 async def test_every_route_keeps_its_deadline(redis_url: str, path: str, body: Any) -> None:
     """There is no batcher, so there is no answer."""
-    async with open_house(redis_url) as house:
+    async with open_clerk(redis_url), open_house(redis_url) as house:
         assert (await house.post(path, body, x_request_timeout_ms="20")).status == 504
 
 
