@@ -14,7 +14,7 @@ OLD, NEW = (ServedModel(name * 8, name, "{}") for name in "ab")
 CHANGE_AFTER_MS = 30_000
 
 
-class Upstream:
+class StandingUpstream:
     """An upstream of which only the standing counts."""
 
     def __init__(self, served: ServedModel) -> None:
@@ -58,18 +58,18 @@ class Record:
         return OLD
 
 
-class Control:
+class RecordingControl:
     """Knows one batcher only."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: StandingUpstream) -> None:
         self.upstreams = [upstream]
 
-    async def fleet(self) -> "Control":
+    async def fleet(self) -> "RecordingControl":
         return self
 
 
 def keeper_of(upstream: Any, record: Any) -> ModelKeeper:
-    control: Any = Control(upstream)
+    control: Any = RecordingControl(upstream)
     return ModelKeeper([upstream], record, control, RedisClock(), CHANGE_AFTER_MS)
 
 
@@ -78,7 +78,7 @@ def keeper_of(upstream: Any, record: Any) -> ModelKeeper:
 async def test_only_a_batcher_whose_upstream_changed_moves_the_model_at_once(
     first: ServedModel, after_ms: int, looks: int
 ) -> None:
-    upstream, record = Upstream(first), Record()
+    upstream, record = StandingUpstream(first), Record()
     keeper = keeper_of(upstream, record)
     for _ in range(looks):
         await keeper.look()
