@@ -10,7 +10,6 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.forming import lanes as lanes_module
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_proxy.queue import client as client_module
 from autobatch_proxy.queue.client import QueueClient
@@ -77,12 +76,6 @@ DEFECTS = (
         "a step of Redis's clock expires jobs that have time left",
         ("Redis: clock stepped",),
         ((client_module, "STAMP_ERROR_MAX_MS", inf),),
-    ),
-    Defect(
-        "requests beside the first one after an outage are refused",
-        ("upstream: 503", "upstream: hangs up"),
-        ((Pool, "is_trying", False),),
-        seeds=200,
     ),
     Defect(
         "requests wait for their deadline though no batcher runs",
