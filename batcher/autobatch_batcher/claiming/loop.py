@@ -260,7 +260,6 @@ class WorkingLoop:
             log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
-            self._note_answered(batch)
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
         if told:
