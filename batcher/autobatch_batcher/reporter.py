@@ -51,11 +51,7 @@ class Reporter:
     @property
     def is_healthy(self) -> bool:
         """Whether Redis answers, the working loop moves and an upstream is well."""
-        return (
-            self.reaches_redis
-            and self.loop_moves
-            and any(upstream.is_healthy and upstream.is_included for upstream in self._pool.upstreams)
-        )
+        return self.reaches_redis and self.loop_moves and any(u.is_usable for u in self._pool.upstreams)
 
     @property
     def excluded(self) -> dict[str, str]:

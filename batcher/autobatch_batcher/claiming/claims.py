@@ -108,7 +108,7 @@ class Claims:
             got = self._lanes.inputs - held
             self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
         self._note_age()
-        await self._refuse(refused)
+        await self._give_up(refused)
         return others
 
     def doubt(self) -> None:
@@ -134,7 +134,7 @@ class Claims:
         missed = [frame for job, frame in claimed.items() if job not in self._in_hand]
         if missed:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
-            await self._refuse(self._hold(missed))
+            await self._give_up(self._hold(missed))
 
     async def drop_expired(self, least: LeastCall) -> None:
         """Answer the jobs for which an answer would come too late, at once; `least` is what a call takes.
@@ -196,13 +196,10 @@ class Claims:
             self._version_logged_mono_s = now_mono_s
             log.error(event, extra=facts)
 
-    async def _refuse(self, refused: _Refused) -> None:
-        """Answer and give up jobs that cannot be read."""
-        if refused:
-            await self._give_up(refused)
-
     async def _give_up(self, replies: _Refused) -> None:
-        """Give up claims, with the replies that there are."""
+        """Answer jobs that are not called, and give up their claims."""
+        if not replies:
+            return
         try:
             await self._queue.reply((), replies)
         except QueueUnavailable:

@@ -121,6 +121,11 @@ class Replica:
         """Whether it serves the namespace's model."""
         return not self.standing.reason
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is well, and serves the namespace's model."""
+        return self.is_healthy and self.is_included
+
     def wait_for_model(self) -> None:
         """Exclude it until the namespace's model is known."""
         self._change_standing(self.standing.wait_for_record)
@@ -133,15 +138,15 @@ class Replica:
         """Return what to publish of it, where one call of this batcher may have so many inputs."""
         if self._answered_mono_s > 0:
             self.standing.was_well(self._answered_mono_s)
+        # Of an upstream that has to say again what it serves the last card counts for nothing.
+        is_known = self.is_included or self.standing.served is not None
         return UpstreamStatus(
             url=self.name,
-            is_healthy=self._is_usable,
+            is_healthy=self.is_usable,
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self._dialect.growth_bytes_max,
-            card=self.card
-            if self.is_included or self.standing.served is not None
-            else NO_CARD,  # of what it counts for
+            card=self.card if is_known else NO_CARD,
             counts_for=self.standing.counts_for(asyncio.get_running_loop().time()),
             reason=self.standing.reason,
             fault=self._fault,
@@ -177,9 +182,8 @@ class Replica:
         except BaseException:
             breaker.learnt_nothing()
             raise
-        is_draining = (
-            self._refusals > refusals and not answer.was_sent_again
-        )  # what was refused is newer than this call
+        # What was refused is newer than this call.
+        is_draining = self._refusals > refusals and not answer.was_sent_again
         self._note_answer(answer, loop.time(), is_draining=is_draining)
         if answer.status in UNAUTHORIZED:
             await self.ask_limits()
@@ -356,10 +360,6 @@ class Replica:
             self.down_since_s = asyncio.get_running_loop().time()
             self.went_down(self)
 
-    @property
-    def _is_usable(self) -> bool:
-        return self.is_healthy and self.is_included
-
     def _unchanged_ms(self) -> int:
         """Milliseconds for which it has been usable, or not; 0 before its first probe."""
         if self._was_usable is None:
@@ -367,8 +367,8 @@ class Replica:
         return int((asyncio.get_running_loop().time() - self._usable_mono_s) * 1000)
 
     def _note_usable(self) -> None:
-        if self._is_usable != self._was_usable:
-            self._was_usable = self._is_usable
+        if self.is_usable != self._was_usable:
+            self._was_usable = self.is_usable
             self._usable_mono_s = asyncio.get_running_loop().time()
 
     def _set_health(self, *, healthy: bool, why: str) -> None:

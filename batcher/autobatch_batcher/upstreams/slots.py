@@ -188,7 +188,7 @@ class Pool:
 
 
 def _is_well(upstream: Replica) -> bool:
-    return upstream.is_healthy and upstream.breaker.is_closed and upstream.is_included
+    return upstream.is_usable and upstream.breaker.is_closed
 
 
 def _may_be_called(upstream: Replica) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
 
 import orjson
 import pytest
@@ -31,15 +30,6 @@ def short_rows(texts: list[str]) -> bytes:
 
 def become_another(upstream: FakeUpstream) -> None:
     upstream.info, upstream.rows = OTHER_MODEL, short_rows
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[FakeUpstream]:
-    """A second upstream."""
-    started = FakeUpstream()
-    await started.start()
-    yield started
-    await started.stop()
 
 
 async def model_of(house: House) -> str | None:

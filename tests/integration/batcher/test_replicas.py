@@ -1,7 +1,7 @@
 """Several upstreams: a bad one gets no calls and is tried again, and no client is affected."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from aiohttp import web
@@ -12,15 +12,6 @@ from tests.support.house import ready_house
 from tests.support.waiting import wait_until
 
 CALL_S, DRAINS_S, CLIENTS, ROUNDS = 0.05, 0.4, 24, 25
-
-
-@pytest.fixture
-async def other() -> AsyncIterator[FakeUpstream]:
-    """A second upstream."""
-    started = FakeUpstream()
-    await started.start()
-    yield started
-    await started.stop()
 
 
 async def failing(_texts: list[str]) -> web.StreamResponse:
