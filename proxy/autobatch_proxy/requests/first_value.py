@@ -1,7 +1,8 @@
 """The first JSON value of a body, as TEI reads it, where our decoder gives up. Pure.
 
 1. What follows the value is ignored.
-2. A member whose name is not asked for is skipped, whatever is in it: any depth, strings of any bytes, numbers of any size.
+2. A member of any other name than those of the fields is skipped, whatever is in it: any depth, strings of any bytes,
+   numbers of any size.
 3. What is no JSON here is none to TEI, so a body of which nothing is found here is one that TEI refuses.
 4. The work is bounded by STEPS_MAX; between two steps are regular expressions that never go back.
 
@@ -15,7 +16,9 @@ import msgspec
 
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest
 
-STEPS_MAX = 50_000  # 40 ms. A step is a member of the outermost object, or a list or object that has others in it.
+STEPS_MAX = 50_000  # 25 ms. A step is a member of the outermost object, or a list or object that has others in it.
+
+DEPTH_MAX = 128  # of a value that is not skipped: what is nested deeper is an error to TEI
 
 _BLANKS = rb"[ \t\n\r]*+"
 _STRING = rb'"[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
@@ -59,21 +62,21 @@ _value_ends_in = {
 _decode_name = msgspec.json.Decoder(str).decode
 
 
-def only(names: Collection[str], body: bytes) -> bytes | None:
-    """Return the object that a body begins with, less all members but those of these names; or the list; None: neither.
+def only(fields: Collection[str], body: bytes) -> bytes | None:
+    """Return the object that a body begins with, less the members that are no fields; or the list; None: neither.
 
     Raises:
         InvalidRequest: It takes more than STEPS_MAX to know.
     """
-    found = members(body)
+    found = members(fields, body)
     if found is not None:
-        return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), value) for name, value in found if name in names])
+        return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), value) for name, value in found if name in fields])
     start = _list_begins(body)
-    end = None if start is None else _end_of_value(body, start.end(), iter(range(STEPS_MAX)))
+    end = None if start is None else _end_of_value(body, start.end(), DEPTH_MAX, iter(range(STEPS_MAX)))
     return None if end is None else body[:end]
 
 
-def members(body: bytes) -> list[tuple[str, bytes]] | None:
+def members(fields: Collection[str], body: bytes) -> list[tuple[str, bytes]] | None:
     """Return the members of the object that a body begins with, repeated ones too; None: it begins with none.
 
     Raises:
@@ -85,27 +88,30 @@ def members(body: bytes) -> list[tuple[str, bytes]] | None:
     found: list[tuple[str, bytes]] = []
     at, steps = start.end(), iter(range(STEPS_MAX))
     for _ in steps:
-        name = _member_begins(body, at)
-        end = None if name is None else _end_of_value(body, name.end(), steps)
-        after = None if end is None else _member_ends(body, end)
-        if name is None or end is None or after is None:
+        begin = _member_begins(body, at)
+        if begin is None:
             return None
         try:
-            found.append((_decode_name(name[1]), body[name.end() : end]))
+            name = _decode_name(begin[1])
         except NOT_AS_ASKED:  # unlike a value, it is always read
             return None
+        end = _end_of_value(body, begin.end(), DEPTH_MAX if name in fields else STEPS_MAX, steps)
+        after = None if end is None else _member_ends(body, end)
+        if after is None:
+            return None
+        found.append((name, body[begin.end() : end]))
         if after.lastindex:
             return found
         at = after.end()
     raise _too_much()
 
 
-def _end_of_value(body: bytes, at: int, steps: Iterator[int]) -> int | None:
-    """Return where the value that begins here ends, with the blanks after it; None: it is no JSON."""
+def _end_of_value(body: bytes, at: int, depth_max: int, steps: Iterator[int]) -> int | None:
+    """Return where the value that begins here ends, with the blanks after it; None: it is no JSON, or too deep."""
     opened: list[bytes] = []  # what closes each list and object around
     for _ in steps:
         found = _value_in[opened[-1] if opened else b""](body, at)
-        if found is None:
+        if found is None or len(opened) > depth_max:
             return None
         at = found.end()
         if found.lastindex:
