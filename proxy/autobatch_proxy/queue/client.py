@@ -194,7 +194,7 @@ class QueueClient:
             request.ids.append(job)
             request.futures.append(self._loop.create_future())
         self._inputs_in_flight[is_bulk] += inputs
-        timer = self._loop.call_later(timeout_s, self._expire, request)
+        timer = self._loop.call_later(timeout_s, _fail, request, DeadlineExceeded)
         try:
             self._post(request)
             return [await future for future in request.futures]
@@ -206,9 +206,6 @@ class QueueClient:
     def _new_id(self) -> str:
         self._jobs_made += 1
         return f"{self._worker}.{self._jobs_made}"
-
-    def _expire(self, request: WaitingRequest) -> None:
-        _fail(request, DeadlineExceeded if self._watcher.has_batchers else NoBatcher)
 
     def _post(self, request: WaitingRequest) -> None:
         """Put the request into this tick's push."""
@@ -365,8 +362,8 @@ class QueueClient:
             self._clock_synced_mono_s = now_mono_s
 
     def _check_batchers(self) -> None:
-        """Fail every waiting request while a live batcher would not answer it, or if there never was one."""
-        if self._watcher.never_had_batchers:
+        """Fail every waiting request while there is no live batcher, or one that would not answer it."""
+        if not self._watcher.has_batchers:
             self._fail_all(NoBatcher)
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
