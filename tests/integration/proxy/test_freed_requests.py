@@ -24,12 +24,12 @@ def held() -> int:
     return sum(type(each) is WaitingRequest for each in gc.get_objects())
 
 
-async def expires(house: House, upstream: FakeUpstream) -> None:
+async def expires(house: House, _upstream: FakeUpstream) -> None:
     answer = await house.post("/embed", {"inputs": ["late"] * 40}, x_request_timeout_ms="50")
     assert answer.status == 504
 
 
-async def disconnects(house: House, upstream: FakeUpstream) -> None:
+async def disconnects(house: House, _upstream: FakeUpstream) -> None:
     request = asyncio.create_task(house.embed("impatient"))
     await wait_until(lambda: house.holds(1))
     request.cancel()
