@@ -23,7 +23,13 @@ class SimulatedRequest(NamedTuple):
 
 
 class SimulatedTraffic(Protocol):
-    """The requests of a run. Each run begins anew: equal runs get equal requests."""
+    """The requests of a run. Each run begins anew: equal runs get equal requests.
+
+    Attributes:
+        is_open: Whether requests arrive whatever becomes of those before.
+    """
+
+    is_open: bool
 
     def arrivals(self) -> Iterator[tuple[float, SimulatedRequest]]:
         """Yield what arrives by itself, with its time in seconds from the beginning, in order."""
@@ -69,7 +75,7 @@ class RunHistory:
     """What happened in a run, in seconds from its beginning.
 
     Attributes:
-        arrived: When requests arrived by themselves, in order, with the number of their inputs.
+        arrived: When the requests of an open loop arrived, in order, with the number of their inputs.
         replied: When inputs were answered, in order, and how many; those of one request may be several parts.
         answered: The requests that were answered, in order.
         calls: The calls that the upstreams took.
@@ -130,7 +136,8 @@ class SimulatedClients:
 
     def _arrive(self, asked: SimulatedRequest) -> None:
         self._let_next_arrive()
-        self._history.arrived.append((self._now_s() - self._began_s, len(asked.lengths)))
+        if self._traffic.is_open:
+            self._history.arrived.append((self._now_s() - self._began_s, len(asked.lengths)))
         self._send(asked)
 
     def _send(self, asked: SimulatedRequest) -> None:
@@ -145,6 +152,8 @@ class TimedArrivals:
     Args:
         arrivals: Each with its time in seconds from the beginning, in order.
     """
+
+    is_open = True
 
     def __init__(self, arrivals: Sequence[tuple[float, SimulatedRequest]]) -> None:
         self._arrivals = arrivals
@@ -167,6 +176,8 @@ class ClosedLoop:
         bulk_clients: How many others send bulk requests.
         bulk_inputs: Inputs in each of these.
     """
+
+    is_open = False
 
     def __init__(self, clients: int, lengths: Iterator[int], *, bulk_clients: int = 0, bulk_inputs: int = 256) -> None:
         self._clients = clients
