@@ -167,12 +167,14 @@ class Up:
             self._supervisor.kill()
 
     def _explain(self, error: StartError | FirstVectorError) -> None:
+        """Say what ended the start, and last, after what a part had to say, what it waited for."""
         sys.stderr.write(f"autobatch: {error}\n")
-        if self._verbose:
-            return
-        self._folder.is_kept = True
-        tail = self._folder.tail(error.part.name if isinstance(error, StartError) else "batcher")
-        sys.stderr.write(f"{tail}\nautobatch: all logs are in {self._folder.path}\n")
+        if not self._verbose:
+            self._folder.is_kept = True
+            tail = self._folder.tail(error.part.name if isinstance(error, StartError) else "batcher")
+            sys.stderr.write(f"{tail}\nautobatch: all logs are in {self._folder.path}\n")
+        for reason in self._waited_for.reasons:
+            sys.stderr.write(f"autobatch: {reason}\n")
 
 
 def _check(settings: UpSettings) -> None:

@@ -29,23 +29,26 @@ async def look_around(settings: UpSettings) -> list[Diagnosis]:
 class WaitedFor:
     """Names what is wrong with the upstreams during a start, each time that it changes.
 
+    Attributes:
+        reasons: What was wrong when it looked last.
+
     Args:
         said: What was said of them already.
     """
 
     def __init__(self, settings: UpSettings, said: Sequence[str]) -> None:
+        self.reasons = sorted(set(said))
         self._settings = settings
-        self._said = set(said)
 
     async def name_changes(self, say: Callable[[str], None]) -> None:
         """Look every few seconds, until cancelled."""
         while self._settings.inference_url:
             await asyncio.sleep(LOOK_EVERY_S)
             diagnoses = await look_at_upstreams(self._settings)
-            now = {*faults_of(diagnoses), *warnings_of(diagnoses)}
-            for reason in sorted(now - self._said):
-                say(reason)
-            self._said = now
+            before, self.reasons = self.reasons, sorted({*faults_of(diagnoses), *warnings_of(diagnoses)})
+            for reason in self.reasons:
+                if reason not in before:
+                    say(reason)
 
 
 async def look_at_upstreams(settings: UpSettings) -> list[Diagnosis]:
