@@ -359,7 +359,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_started(start: Calla
         console = start("--host", "127.0.0.1", "--port", str(taken.getsockname()[1]))
         assert console.wait() == 1
 
-    assert console.output.startswith("autobatch: cannot listen on 127.0.0.1:")
+    assert console.output.startswith("autobatch: PORT: cannot listen on 127.0.0.1:")
     assert "pid" not in console.output
 
 
@@ -452,7 +452,17 @@ def test_the_doctor_says_what_is_right_and_what_to_change(console: Console, tmp_
     def doctor(*argv: str) -> tuple[int, list[str]]:
         own_env = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
         done = subprocess.run(
-            [sys.executable, "-m", "autobatch_console", "doctor", "--port", str(free_port()), *argv],
+            [
+                sys.executable,
+                "-m",
+                "autobatch_console",
+                "doctor",
+                "--port",
+                str(free_port()),
+                "--batcher-port",
+                "0",
+                *argv,
+            ],
             cwd=tmp_path,
             env=own_env,
             capture_output=True,
