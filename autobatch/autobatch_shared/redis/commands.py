@@ -57,6 +57,11 @@ def reply_error(message: object) -> ReplyError:
     return (OutOfMemoryError if text.startswith("OOM ") else ReplyError)(text)
 
 
+def is_refusal(error: QueueUnavailable) -> bool:
+    """Whether Redis itself refused, so that the same command would be refused again."""
+    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster)
+
+
 async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
     """Execute several commands as one and return their replies.
 

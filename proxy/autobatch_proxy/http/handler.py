@@ -105,6 +105,8 @@ class Compute:
                 response = await self._answer(request, route, started_s)
             except AutobatchError as error:
                 response = error_response(error, errors)
+                # Its frames hold the request, whose futures hold the error: with its body it would wait for the collector.
+                error.__traceback__ = None
             except FrameworkError as error:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
                 response = web.Response(status=error.status, body=body, headers=headers)
