@@ -318,6 +318,7 @@ class QueueClient:
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
                 else:
+                    await self._queue.delete_received()
                     await self._lost.note_silence()
                 self._is_unavailable = self._is_given_up = False
                 self._refused_mono_s = None
@@ -386,10 +387,7 @@ class QueueClient:
             return
         expired = self._wake(jobs, found, missing_is_fine=missing_is_fine)
         # Only those: a reply that was not there yet may be by now.
-        read = [job for job, frame in zip(jobs, found, strict=True) if frame is not None]
-        if read:
-            with suppress(QueueUnavailable):  # then they end with their TTL
-                await self._queue.delete_replies(read)
+        self._queue.note_received([job for job, frame in zip(jobs, found, strict=True) if frame is not None])
         if expired:
             await self._lost.judge_expired(expired)
 
