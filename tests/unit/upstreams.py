@@ -6,7 +6,7 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.probe import Prober
+from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.tuning import Tuner

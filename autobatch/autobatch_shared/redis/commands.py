@@ -3,6 +3,7 @@
 A script is a step that must be one step: a file in `scripts/`, whose head lists KEYS, ARGV and what it returns.
 """
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import cache
 from hashlib import sha1
@@ -128,6 +129,24 @@ class Script:
                 raise
         return await link.execute(*self._whole, *args)
 
+    async def run_behind(self, link: Commands, command: Command, *args: str | bytes | int) -> Any:
+        """Send a command that may block and the script at once; the server runs the script when the command has ended.
+
+        Raises:
+            QueueUnavailable: Either of them failed; the other was perhaps applied.
+        """
+        first: Any
+        reply: Any
+        sent = link.execute(*command), link.execute(*self._by_hash, *args)
+        first, reply = await asyncio.gather(*sent, return_exceptions=True)
+        if isinstance(first, BaseException):
+            raise first
+        if not isinstance(reply, BaseException):
+            return reply
+        if not is_unknown_script(reply):
+            raise reply
+        return await link.execute(*self._whole, *args)
+
     async def run_after(self, link: Commands, commands: Sequence[Command], *args: str | bytes | int) -> Any:
         """Execute commands and then the script, as one step; the commands must bear to be repeated.
 
@@ -152,6 +171,6 @@ def _source(name: str) -> tuple[bytes, str]:
     return source, sha1(source, usedforsecurity=False).hexdigest()
 
 
-def is_unknown_script(error: Exception) -> bool:
+def is_unknown_script(error: BaseException) -> bool:
     """Whether the server has to be sent the source."""
     return str(error).startswith("NOSCRIPT")

@@ -5,7 +5,7 @@ import asyncio
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.probe import UNAUTHORIZED, Prober
+from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.tuning import Tuner
