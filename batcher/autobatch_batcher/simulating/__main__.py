@@ -9,7 +9,7 @@ from pathlib import Path
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import TimedArrivals
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, PolicyError, fixed_policies, policy_of, run_fixed
-from autobatch_batcher.simulating.law import SimulatedLaw, LawError, law_of
+from autobatch_batcher.simulating.law import LawError, SimulatedLaw, law_of
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_batcher.simulating.trace_file import TraceError, read_trace
 from autobatch_shared.settings.definitions import BatcherSettings

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from autobatch_batcher.simulating.law import SimulatedLaw, LawError, law_of
+from autobatch_batcher.simulating.law import LawError, SimulatedLaw, law_of
 
 LENGTHS = (10, 30, 20)
 
