@@ -18,7 +18,7 @@ from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
-from autobatch_batcher.simulating.law import Law
+from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.round_trips import CALL_S, PUSH_S
 from autobatch_batcher.simulating.simulated_queue import SimulatedLink, SimulatedQueue, SimulatedQueueEnd
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
@@ -90,7 +90,7 @@ def _resolve(future: "asyncio.Future[bool | None]", value: bool | None) -> None:
 
 
 def run_batchers(
-    law: Law, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, *, seed: int = 1
+    law: SimulatedLaw, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, *, seed: int = 1
 ) -> RunHistory:
     """Return what happens in so many seconds."""
     logging.getLogger("autobatch_batcher").setLevel(logging.CRITICAL)
@@ -101,7 +101,9 @@ def run_batchers(
         loop.close()
 
 
-async def _run(law: Law, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, seed: int) -> RunHistory:
+async def _run(
+    law: SimulatedLaw, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, seed: int
+) -> RunHistory:
     loop = asyncio.get_running_loop()
     history = RunHistory()
     upstreams = [
