@@ -1,7 +1,6 @@
 """What the calls to one upstream teach, and how to call it next. Pure; times are passed in.
 
-A call costs `fixed + per_unit * units`, where units are its inputs times the longest of them: what a padded model
-computes. Both are fitted to the last calls. Their quotient says how much padding one more call would be worth.
+What a call costs is learnt by `cost.py`, how many calls to make at once and how large by `climbing.py`.
 
 Service is counted from the completion before, when that came after the call's start: so a call that waited behind
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
@@ -12,62 +11,16 @@ from collections import deque
 import msgspec
 
 from autobatch_batcher.upstreams.climbing import Climber, Setting
+from autobatch_batcher.upstreams.cost import EVIDENCE, CallCost, CostModel, Law
 from autobatch_batcher.upstreams.limits import BatchShape
 
-MEMORY = 0.98  # weight of the past at each call: about the last fifty count
-CALLS_MIN = 8  # before that the defaults are better than a fit
-SPREAD_MIN = 0.1  # calls of like size say nothing about the price of size
-FIXED_DEFAULT_S = 0.002
-PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniLM on two cores
-PADDING_MIN, PADDING_MAX = 16.0, 8192.0
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
 RECENT_CALLS_MAX = 16
 LATE_TIMES, LATE_MIN_S = 3.0, 0.1  # the slowest of the last calls, for its size; a pause of a process is shorter
 LATE_CALLS_MIN = 4
+LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
+SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 FRESH_S = 5.0  # after that the upstream may be another: what it did then says nothing
-
-
-class CostModel:
-    """Least squares with forgetting, over (units, seconds) of calls."""
-
-    def __init__(self) -> None:
-        self.fixed_s = FIXED_DEFAULT_S
-        self.padding_max = PADDING_DEFAULT
-        self._calls = 0
-        self._weight = 0.0
-        self._units = self._seconds = 0.0  # means
-        self._units_squared = self._seconds_squared = self._product = 0.0  # weighted sums of deviations
-
-    def note(self, units: float, seconds: float) -> None:
-        """Learn from one call."""
-        self._calls += 1
-        self._weight = self._weight * MEMORY + 1.0
-        self._units_squared *= MEMORY
-        self._seconds_squared *= MEMORY
-        self._product *= MEMORY
-        by_units = units - self._units
-        self._units += by_units / self._weight
-        by_seconds = seconds - self._seconds
-        self._seconds += by_seconds / self._weight
-        self._seconds_squared += by_seconds * (seconds - self._seconds)
-        self._units_squared += by_units * (units - self._units)
-        self._product += by_units * (seconds - self._seconds)
-        if self._calls >= CALLS_MIN and self._units_squared > self._weight * (SPREAD_MIN * self._units) ** 2:
-            self._fit()
-
-    @property
-    def fit(self) -> float:
-        """How much of what calls took is explained by their size, 0 to 1; less than 0 where larger calls take less."""
-        deviations = self._units_squared * self._seconds_squared
-        return self._product * abs(self._product) / deviations if deviations else 0.0
-
-    def _fit(self) -> None:
-        per_unit = self._product / self._units_squared
-        if per_unit <= 0:  # size costs nothing: padding neither
-            self.fixed_s, self.padding_max = self._seconds, PADDING_MAX
-            return
-        self.fixed_s = max(0.0, self._seconds - per_unit * self._units)
-        self.padding_max = min(max(self.fixed_s / per_unit, PADDING_MIN), PADDING_MAX)
 
 
 class LeastCall(msgspec.Struct, frozen=True):
@@ -133,7 +86,7 @@ class Sample(msgspec.Struct, frozen=True):
 
     Attributes:
         setting: The setting that was in use when it was made.
-        units: Its inputs times the length of the longest; 0 where lengths are unknown.
+        padded: Its inputs times the length of the longest; 0 where lengths are unknown.
         useful: Sum of its inputs' lengths.
         started_s: When it began, in seconds of any monotonic clock.
         ended_s: When its answer was in, in seconds of the same clock.
@@ -141,7 +94,7 @@ class Sample(msgspec.Struct, frozen=True):
     """
 
     setting: Setting
-    units: int
+    padded: int
     useful: int
     started_s: float
     ended_s: float
@@ -152,7 +105,6 @@ class Tuner:
     """Learns from the calls to one upstream how to call it.
 
     Attributes:
-        cost: What calls cost, by the model that fits better: they wait for each other, or they run side by side.
         setting: How many calls to make at once, and how large.
         shape: How the lengths of the next batch are bounded.
         recent: What the last calls took.
@@ -163,17 +115,23 @@ class Tuner:
     """
 
     def __init__(self, calls_max: int, *, is_fixed: bool = False) -> None:
-        self._one_by_one = CostModel()
+        self._model = self._one_by_one = CostModel()
         self._side_by_side = CostModel()
+        self._calls_max = calls_max
         self._climber = Climber(calls_max)
         self._is_fixed = is_fixed
         self._last_ended_s = float("-inf")
         self._was_busy = False
-        self.cost = self._one_by_one
+        self._noted = 0
         self.recent = RecentCalls()
         self.setting = Setting(calls_max, None)
         self.shape = BatchShape(None, None)
-        self._choose()
+        self._choose(0)
+
+    @property
+    def cost(self) -> CallCost:
+        """What a call costs, by the model that explains more: calls wait for each other, or they run side by side."""
+        return self._model.cost
 
     def note(self, sample: Sample) -> None:
         """Learn from a call, in the order of completion."""
@@ -182,20 +140,41 @@ class Tuner:
         # Work was waiting: that none was done in between is the price of so few calls in flight.
         idle_s = gap_s if sample.was_busy and self._was_busy and gap_s <= GAP_MAX_S else 0.0
         self._last_ended_s, self._was_busy = sample.ended_s, sample.was_busy
-        if sample.units == 0:
+        if sample.padded == 0:
             return  # of unknown length
-        self._one_by_one.note(sample.units, service_s)
-        self._side_by_side.note(sample.units, sample.ended_s - sample.started_s)
-        self.cost = max(self._one_by_one, self._side_by_side, key=lambda model: model.fit)
-        self.recent.note(sample.units, sample.ended_s - sample.started_s, sample.ended_s, self.cost.padding_max)
+        self._noted += 1
+        took_s = sample.ended_s - sample.started_s
+        self._learn_cost(sample, service_s, took_s)
+        cost = self.cost
+        units = cost.law.units(sample.padded, sample.useful)
+        self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
+        self._climber.expect(round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units))
         if sample.was_busy:
-            self._climber.note(sample.setting, sample.units, sample.useful, service_s + idle_s)
+            self._climber.note(sample.setting, units, sample.useful, service_s + idle_s)
         elif self._climber.is_trying:
             self._climber.note_idle(sample.setting)
-        self._choose()
+        self._choose(sample.useful)
 
-    def _choose(self) -> None:
-        """Take over what was found, unless the configured way is to stay."""
-        if not self._is_fixed:
-            self.setting = self._climber.setting
-            self.shape = BatchShape(self.cost.padding_max, self.setting.units_max)
+    def late_after_s(self, padded: int, useful: int) -> float | None:
+        """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
+        return self.recent.late_after_s(self.cost.law.units(padded, useful))
+
+    def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
+        law = self.cost.law
+        self._one_by_one.note(sample.padded, sample.useful, service_s)
+        self._side_by_side.note(sample.padded, sample.useful, took_s)
+        self._model = max(self._one_by_one, self._side_by_side, key=lambda model: model.explained)
+        if self.cost.law is not law:  # what was counted are not its units
+            self._climber, self.recent = Climber(self._calls_max), RecentCalls()
+
+    def _choose(self, useful: int) -> None:
+        """Take over what was found, unless the configured way is to stay; `useful` is what the last call was good for."""
+        if self._is_fixed:
+            return
+        cost, self.setting = self.cost, self._climber.setting
+        padding_max: float | None = None
+        if cost.law is Law.PADDED:
+            padding_max = cost.flat_units
+            if self._model.evidence < EVIDENCE and self._noted % LOOK_EVERY_CALLS == 0:
+                padding_max = max(padding_max, useful)
+        self.shape = BatchShape(padding_max, self.setting.units_max, cost.knee_units, cost.law)

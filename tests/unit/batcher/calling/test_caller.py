@@ -125,7 +125,7 @@ async def test_of_a_good_call_the_tuner_hears_what_was_computed() -> None:
     await upstream.answers(texts("aa", "b", "aa"))
 
     (sample,) = upstream.heard.samples
-    assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.units, sample.was_busy)
+    assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.padded, sample.was_busy)
 
 
 async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> None:
@@ -134,7 +134,7 @@ async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> No
     await upstream.answers(texts("aa", "b", *["aa"] * 50))
 
     (sample,) = upstream.heard.samples
-    assert sample.useful <= sample.units
+    assert sample.useful <= sample.padded
 
 
 @pytest.mark.parametrize("kind", ["merge", "verbatim"])
@@ -142,7 +142,7 @@ async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -
     upstream = Refusing("bad", 400)
     await upstream.answers([make_job("a", kind=kind, body=b'["bad"]' if kind == "merge" else b'{"inputs":["a"]}')])
 
-    assert [0] == [sample.units for sample in upstream.heard.samples]
+    assert [0] == [sample.padded for sample in upstream.heard.samples]
 
 
 # Retries, and jobs that wait for another call.
