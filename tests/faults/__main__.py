@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.campaign import Scenario, is_failed, run
-from tests.faults.memory import rss_mb
+from tests.faults.memory import used_mb
 from tests.faults.outcome import AnswerKind, FaultRow
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import open_world
@@ -29,7 +29,7 @@ async def play(scenarios: list[Scenario], console: Console) -> list[FaultRow]:
             memory_mb: dict[str, float] = {}
             for scenario in (each for each in scenarios if (each.replicas, each.servers) == (replicas, servers)):
                 row = await run(scenario, world, memory_mb)
-                memory_mb = memory_mb or rss_mb(world)  # as it is once warm
+                memory_mb = memory_mb or await used_mb(world)  # as it is once warm
                 rows.append(row)
                 console.print(
                     f"{'FAILED' if is_failed(row) else 'ok':7}{row.fault}  {row.complaints or ''}", highlight=False

@@ -35,7 +35,7 @@ START_S = 30.0
 PAIR = (0, 1)
 GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that supports it is used
 _serials = itertools.count()
-SHIFTED = Path(__file__).parent / "shifted"
+INSIDE = Path(__file__).parent / "inside"  # on the path of our processes
 
 
 @dataclass
@@ -210,8 +210,8 @@ class World:
 
     def _process(self, module: str, index: int, **settings: object) -> Process:
         if index == 0:
-            settings |= {"pythonpath": f"{SHIFTED}{os.pathsep}{ROOT}", "clock_step": self.folder / "clock-step"}
-        return Process(self.folder, module, **settings)
+            settings |= {"clock_step": self.folder / "clock-step"}
+        return Process(self.folder, module, pythonpath=f"{INSIDE}{os.pathsep}{ROOT}", **settings)
 
     async def _relay(self, listen: Path | tuple[str, int], target: Path | tuple[str, int]) -> Relay:
         relay = Relay(listen, target)

@@ -3,6 +3,7 @@
 A script is a step that must be one step: a file in `scripts/`, whose head lists KEYS, ARGV and what it returns.
 """
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import cache
 from hashlib import sha1
@@ -39,6 +40,10 @@ class OutOfMemoryError(ReplyError, QueueOutOfMemory):
     """Redis has reached its `maxmemory`, and applied nothing."""
 
 
+class TryAgainSoon(ReplyError):
+    """Redis applied nothing, and may take the same command in a moment."""
+
+
 class NotTheMaster(ReplyError):
     """This server does not take the namespace's writes, or not now, and applied nothing; another one may."""
 
@@ -47,13 +52,23 @@ class NotTheMaster(ReplyError):
 #: data in; one that became a replica while a command blocked; a master cut off from the replicas that it must have.
 ELSEWHERE = ("READONLY ", "MASTERDOWN ", "MOVED ", "CLUSTERDOWN ", "LOADING ", "UNBLOCKED ", "NOREPLICAS ")
 
+#: The slot is on its way to another node of the cluster, and its keys are at both; Redis hangs up after another command.
+IN_A_MOMENT = ("ASK ", "TRYAGAIN ", "ERR Protocol error")
+
 
 def reply_error(message: object) -> ReplyError:
     """Return the error for an error of Redis."""
     text = str(message)
+    if text.startswith(IN_A_MOMENT):
+        return TryAgainSoon(text)
     if text.startswith(ELSEWHERE):
         return NotTheMaster(text)
     return (OutOfMemoryError if text.startswith("OOM ") else ReplyError)(text)
+
+
+def is_refusal(error: QueueUnavailable) -> bool:
+    """Whether Redis itself refused, so that the same command would be refused again."""
+    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster | TryAgainSoon)
 
 
 async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
@@ -114,6 +129,24 @@ class Script:
                 raise
         return await link.execute(*self._whole, *args)
 
+    async def run_behind(self, link: Commands, command: Command, *args: str | bytes | int) -> Any:
+        """Send a command that may block and the script at once; the server runs the script when the command has ended.
+
+        Raises:
+            QueueUnavailable: Either of them failed; the other was perhaps applied.
+        """
+        first: Any
+        reply: Any
+        sent = link.execute(*command), link.execute(*self._by_hash, *args)
+        first, reply = await asyncio.gather(*sent, return_exceptions=True)
+        if isinstance(first, BaseException):
+            raise first
+        if not isinstance(reply, BaseException):
+            return reply
+        if not is_unknown_script(reply):
+            raise reply
+        return await link.execute(*self._whole, *args)
+
     async def run_after(self, link: Commands, commands: Sequence[Command], *args: str | bytes | int) -> Any:
         """Execute commands and then the script, as one step; the commands must bear to be repeated.
 
@@ -138,6 +171,6 @@ def _source(name: str) -> tuple[bytes, str]:
     return source, sha1(source, usedforsecurity=False).hexdigest()
 
 
-def is_unknown_script(error: Exception) -> bool:
+def is_unknown_script(error: BaseException) -> bool:
     """Whether the server has to be sent the source."""
     return str(error).startswith("NOSCRIPT")

@@ -61,6 +61,17 @@ def largest_id_of(inputs: Inputs) -> int | None:
     return max(ids, default=None)
 
 
+def refuse_unread() -> NoReturn:
+    """Refuse token ids that nothing can be put in the place of.
+
+    Raises:
+        ForeignTokenIds: Always.
+    """
+    raise ForeignTokenIds(
+        f"`input` has token ids, which this server does not take in a body that is passed on as it is. {SEND_TEXTS}"
+    )
+
+
 def _refuse(_ids: Sequence[int]) -> NoReturn:
     raise ForeignTokenIds(
         f"`input` has token ids, which this server does not take here: it cannot know of which vocabulary they are. {SEND_TEXTS}"

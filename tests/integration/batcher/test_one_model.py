@@ -195,7 +195,7 @@ async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
         replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
-        await replica.probe()
+        await replica.prober.probe()
         assert (await replica.call(call, 5)).status == 200
         await upstream.stop()
         upstream.info = OTHER_MODEL  # whose rows are equally long
@@ -208,7 +208,7 @@ async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
 
         assert not replica.is_included
         assert replica.standing.counts_for(asyncio.get_running_loop().time())
-        await replica.probe()
+        await replica.prober.probe()
         assert (await replica.call(call, 5)).status == 200
 
 
@@ -217,7 +217,7 @@ async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: F
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
         replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
-        await replica.probe()
+        await replica.prober.probe()
 
     assert replica.standing.served is not None
     assert replica.dimension == len(vector("a"))

@@ -126,7 +126,7 @@ ODD: dict[str, list[Any]] = {
         {"inputs": TEXTS, "add_special_tokens": None},
         {"inputs": TEXTS, "prompt_name": 1},
         b'{"inputs":["a","b","c","d","e"],"inputs":["f"]}',
-        b'{"inputs":["a","b","c","d","e"]} junk',
+        b'{"inputs":["a","b","c","d","e"],} junk',
         [TEXTS, True, None],
         [],
     ],

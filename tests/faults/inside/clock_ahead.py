@@ -1,4 +1,4 @@
-"""On a process's path, this sets its wall clock an hour ahead while the file CLOCK_STEP exists."""
+"""Set this process's wall clock an hour ahead while the file CLOCK_STEP exists."""
 
 import os
 import time
@@ -18,4 +18,7 @@ def stepped_ns() -> int:
     return _time_ns() + STEP_S * 10**9 * os.path.exists(_file)  # noqa: PTH110
 
 
-time.time, time.time_ns = stepped, stepped_ns
+def install() -> None:
+    """Replace the clock, in processes that have that variable."""
+    if _file:
+        time.time, time.time_ns = stepped, stepped_ns
