@@ -86,6 +86,14 @@ class SimulatedQueueEnd(BatcherQueue):
     async def claim(self, inputs: int, suspects: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:  # noqa: ARG002 - there are none
         """Take the oldest jobs, as `claim.lua`."""
         await pause(CLAIM_S)
+        return self._claim_now(inputs, bulk, fill, at_once)
+
+    async def watch_and_claim(self, block_s: float, inputs: int, suspects: int, fill: int, at_once: int) -> Claim:  # noqa: ARG002 - there are none
+        """Wait until jobs come, and take the oldest."""
+        await self.watch(block_s)
+        return self._claim_now(inputs, 0, fill, at_once)
+
+    def _claim_now(self, inputs: int, bulk: int, fill: int, at_once: int) -> Claim:
         queue = self._queue
         share = max(ceil(len(queue.jobs) / queue.batchers), at_once)
         got, fresh = _drain(queue.jobs, min(inputs, share))
