@@ -84,6 +84,19 @@ async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
     return replies
 
 
+async def in_one_message(link: Commands, *commands: Command) -> list[Any]:
+    """Execute commands one after the other, in one round trip; return their replies.
+
+    Raises:
+        QueueUnavailable: One failed; the others were perhaps applied.
+    """
+    replies = await asyncio.gather(*[link.execute(*command) for command in commands], return_exceptions=True)
+    for reply in replies:
+        if isinstance(reply, BaseException):
+            raise reply
+    return replies
+
+
 class _ExpectedShape:
     """Turns what goes wrong while a reply is taken apart into `QueueUnavailable`: its sender is at fault."""
 
@@ -130,21 +143,18 @@ class Script:
         return await link.execute(*self._whole, *args)
 
     async def run_behind(self, link: Commands, command: Command, *args: str | bytes | int) -> Any:
-        """Send a command that may block and the script at once; the server runs the script when the command has ended.
+        """Send a command and the script in one message; the server runs the script when the command has ended.
 
         Raises:
             QueueUnavailable: Either of them failed; the other was perhaps applied.
         """
-        first: Any
-        reply: Any
-        sent = link.execute(*command), link.execute(*self._by_hash, *args)
-        first, reply = await asyncio.gather(*sent, return_exceptions=True)
-        if isinstance(first, BaseException):
-            raise first
-        if not isinstance(reply, BaseException):
+        try:
+            _, reply = await in_one_message(link, command, (*self._by_hash, *args))
+        except ReplyError as error:
+            if not is_unknown_script(error):
+                raise
+        else:
             return reply
-        if not is_unknown_script(reply):
-            raise reply
         return await link.execute(*self._whole, *args)
 
     async def run_after(self, link: Commands, commands: Sequence[Command], *args: str | bytes | int) -> Any:
@@ -171,6 +181,6 @@ def _source(name: str) -> tuple[bytes, str]:
     return source, sha1(source, usedforsecurity=False).hexdigest()
 
 
-def is_unknown_script(error: BaseException) -> bool:
+def is_unknown_script(error: Exception) -> bool:
     """Whether the server has to be sent the source."""
     return str(error).startswith("NOSCRIPT")

@@ -135,9 +135,7 @@ class QueueClient:
         self._lost = LostJobs(queue, self._clock, self._waiting, self._deliver, self._push_again)
         self._value_limit = ValueLimit(link)
         self._is_unavailable = False
-        self._refused_mono_s: float | None = (
-            None  # since when Redis refuses what the reader asks, though it is connected
-        )
+        self._refused_mono_s: float | None = None  # since when the reader is connected and refused
         self._is_given_up = False  # an outage has lasted too long; nothing is waited for until it ends
         self._is_refused = False
         self._is_answered = True
@@ -177,7 +175,7 @@ class QueueClient:
         if not self._watcher.has_batchers:
             raise NoBatcher
         if (body_bytes := largest_body_bytes(plan)) > self._value_limit.taken_bytes:
-            await self._value_limit.check(body_bytes)
+            timeout_s = await self._check_size(body_bytes, timeout_s)
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
@@ -205,6 +203,16 @@ class QueueClient:
             timer.cancel()
             self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
+
+    async def _check_size(self, body_bytes: int, timeout_s: float) -> float:
+        """Return what is left of the time when Redis is known to take a body of this size."""
+        begun_s = self._loop.time()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._value_limit.check(body_bytes)
+        except TimeoutError as error:
+            raise DeadlineExceeded from error
+        return timeout_s - (self._loop.time() - begun_s)
 
     def _new_id(self) -> str:
         self._jobs_made += 1
@@ -310,6 +318,7 @@ class QueueClient:
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
                 else:
+                    await self._queue.delete_received()
                     await self._lost.note_silence()
                 self._is_unavailable = self._is_given_up = False
                 self._refused_mono_s = None
@@ -378,10 +387,7 @@ class QueueClient:
             return
         expired = self._wake(jobs, found, missing_is_fine=missing_is_fine)
         # Only those: a reply that was not there yet may be by now.
-        read = [job for job, frame in zip(jobs, found, strict=True) if frame is not None]
-        if read:
-            with suppress(QueueUnavailable):  # then they end with their TTL
-                await self._queue.delete_replies(read)
+        self._queue.note_received([job for job, frame in zip(jobs, found, strict=True) if frame is not None])
         if expired:
             await self._lost.judge_expired(expired)
 

@@ -208,11 +208,11 @@ def _job(
 
 def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
     """Cut a list into several requests of its route; None: it goes on as it came."""
+    inputs = asked.beside + asked.count
+    _check_count(inputs, rules)
     call_items_max = allowed.job_inputs_max - asked.beside
     if call_items_max < 1 or asked.count <= call_items_max:
         return None
-    inputs = asked.beside + asked.count
-    _check_count(inputs, rules)
     groups = _in_order(asked.count, call_items_max)
     if len(asked.write([])) * len(groups) > REPEATED_BYTES_MAX:
         return None

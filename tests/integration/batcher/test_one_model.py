@@ -37,9 +37,9 @@ async def model_of(house: House) -> str | None:
 
 
 async def excluded(house: House) -> list[str]:
-    said = (await house.get("/health")).body
-    reasons: list[str] = orjson.loads(said).get("upstreams_excluded", []) if said else []
-    return reasons
+    """Return why upstreams are not called."""
+    batchers = orjson.loads((await house.get("/status")).body)["batchers"]
+    return sorted({each["reason"] for batcher in batchers for each in batcher["upstreams"] if each["reason"]})
 
 
 async def test_an_upstream_of_another_model_is_not_called(
@@ -52,7 +52,9 @@ async def test_an_upstream_of_another_model_is_not_called(
         assert (200, [vector(text) for text in TEXTS]) == await house.embed(TEXTS)
         await wait_until(lambda: excluded(house))
         (reason,) = await excluded(house)
+        health = await house.get("/health")
     assert other.calls == []
+    assert (200, b"") == (health.status, health.body), "it needs no key, and names no model and no URL"
     assert "it serves other" in reason
     assert "not fake" in reason
     assert "dimension 2 and not 384" in reason

@@ -201,10 +201,25 @@ async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Queue
     await batcher.claim(32, 0)
     assert await batcher.reply([("w1.1", b"one"), ("w1.2", b"two")]) == 0
     assert await bench.worker.pop_inbox(1) == ["w1.1", "w1.2"]
-    assert await bench.worker.read_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
-    await bench.worker.delete_replies(["w1.1", "w1.2", "w1.3"])
+    worker = bench.worker
+    assert await worker.read_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
+    worker.note_received(["w1.1", "w1.2", "w1.3"])
+    await worker.delete_received()
     assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.reply("w1.2"), KEYS.jobs) == 0
     assert await bench.redis.llen(KEYS.inbox("w1")) == 0
+
+
+@pytest.mark.parametrize("step", ["push", "read"])
+async def test_what_was_received_is_deleted_with_the_next_message(bench: QueueEnds, step: str) -> None:
+    worker = bench.worker
+    await bench.redis.set(KEYS.reply("w1.1"), b"received", px=1000)
+    await bench.redis.set(KEYS.reply("w1.2"), b"next", px=1000)
+    worker.note_received(["w1.1"])
+    if step == "push":
+        await worker.push([(False, [job(3)])], NO_LIMIT)
+    else:
+        assert [b"next"] == await worker.read_replies(["w1.2"])
+    assert [None, b"next"] == await bench.redis.mget(KEYS.reply("w1.1"), KEYS.reply("w1.2"))
 
 
 async def test_an_empty_inbox_is_waited_for_and_then_empty(bench: QueueEnds) -> None:

@@ -83,9 +83,9 @@ ODD = {
     % (b"[" * 3000 + b"]" * 3000),
 }
 ODD_TEI = {
-    name: body.replace(b'["%b,"m",null,"float",null]', b'[%b,null,"right",null,true,null]')
+    name: body.replace(b'"m",null,"float",null', b'null,"right",null,true,null')
     .replace(b"input", b"inputs")
-    .replace(b"in\\u0070ut", b"in\\u0070uts")
+    .replace(b"\\u0070ut", b"\\u0070uts")
     .replace(b'"encoding_format":{"float":null}', b'"truncation_direction":{"Left":null}')
     for name, body in ODD.items()
 }
