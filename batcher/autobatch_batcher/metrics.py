@@ -3,8 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from autobatch_batcher.forming.lanes import Batch
-from autobatch_batcher.upstreams.cost import Law
-from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_batcher.tuning.cost import Law
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_shared.metric_buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
 
 

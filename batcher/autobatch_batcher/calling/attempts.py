@@ -12,9 +12,9 @@ from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.dialects.verdict import Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Sample
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Sample
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamBroken, UpstreamChanged, UpstreamUnavailable
 from autobatch_shared.redis.clock import RedisClock
 

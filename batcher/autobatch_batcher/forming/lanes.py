@@ -15,8 +15,9 @@ import msgspec
 from autobatch_batcher.forming.expiry import is_too_late
 from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
-from autobatch_batcher.upstreams.tuning import LeastCall
+from autobatch_batcher.tuning.recent_calls import LeastCall
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
 
 

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 
 LENGTH_DOUBT = 0.125  # characters tell tokens only so well: texts of 12 words differ by that and have equally many
 WINDOW_MIN = 8  # of fewer jobs a third is no choice

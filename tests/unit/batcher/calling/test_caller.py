@@ -15,11 +15,11 @@ from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Sample, Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Sample, Tuner
 from autobatch_shared.contract.errors import UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
 from autobatch_shared.redis.clock import RedisClock

@@ -12,8 +12,9 @@ from autobatch_batcher.forming import shaping
 from autobatch_batcher.forming.lanes import is_full
 from autobatch_batcher.forming.shaping import WINDOW_MIN
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.cost import CallCost, Law
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.cost import CallCost, Law
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import UNNORMALIZED, make_job, names
 

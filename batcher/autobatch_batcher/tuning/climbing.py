@@ -89,7 +89,7 @@ class Climber:
             setting: The setting that was in use when the call was made.
             units: The call's inputs times the length of the longest.
             useful: What the call was good for: the sum of its inputs' lengths.
-            service_s: Seconds that the upstream served it, as `autobatch_batcher.upstreams.tuning` counts them.
+            service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)

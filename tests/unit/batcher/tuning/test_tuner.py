@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
-from autobatch_batcher.upstreams.cost import CallCost, CostModel, Law
-from autobatch_batcher.upstreams.limits import BatchShape
-from autobatch_batcher.upstreams.tuning import LOOK_EVERY_CALLS, Sample, Tuner
+from autobatch_batcher.tuning.climbing import UNITS_START, Setting
+from autobatch_batcher.tuning.cost import CallCost, CostModel, Law
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.tuning.tuner import LOOK_EVERY_CALLS, Sample, Tuner
 from tests.unit.upstream_models import ModelledUpstream, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.cost import (
+from autobatch_batcher.tuning.cost import (
     CALLS_MIN,
     ERROR_MIN,
     EVIDENCE,
