@@ -24,7 +24,7 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
     async def scrape(_request: web.Request) -> web.Response:
         metrics.in_flight.set(pool.calls_in_flight)
         for upstream in pool.upstreams:
-            metrics.note_tuning(upstream.name, upstream.tuner.setting, upstream.tuner.cost)
+            metrics.note_tuning(upstream.name, upstream.tuner)
             metrics.upstream_excluded.labels(upstream.name).set(not upstream.is_included)
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

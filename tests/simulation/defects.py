@@ -9,8 +9,8 @@ from typing import Any
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.forming import lanes as lanes_module
 from autobatch_batcher.jobs import Job
+from autobatch_batcher.tuning.recent_calls import LeastCall
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_proxy.queue import lost_jobs as lost_jobs_module
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.lost_jobs import LostJobs

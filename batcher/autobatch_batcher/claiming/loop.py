@@ -171,7 +171,7 @@ class WorkingLoop:
             queued=self._claims.queued,
             slots_free=self._pool.slots_free,
             calls_in_flight=self._pool.calls_in_flight,
-            call_fixed_s=replica.tuner.cost.fixed_s,
+            call_fixed_s=replica.tuner.cost.flat_s,
             was_blocked=self._was_blocked,
             is_draining=self._is_stopping,
         )

@@ -23,11 +23,11 @@ from autobatch_batcher.simulating.round_trips import CALL_S, PUSH_S
 from autobatch_batcher.simulating.simulated_queue import SimulatedLink, SimulatedQueue, SimulatedQueueEnd
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import UpstreamTimeout
 from autobatch_shared.contract.frames import JobHeader, encode
