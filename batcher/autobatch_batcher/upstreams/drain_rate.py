@@ -21,7 +21,7 @@ class AnsweredCall(NamedTuple):
 
     Attributes:
         ended_s: When, in seconds of any monotonic clock.
-        inputs: Number of inputs of its jobs.
+        inputs: Number of inputs that were computed: none where the deadline ended the call.
         calls: Number of calls that were in flight then, this one included.
         had_backlog: Whether more waited then than was in flight.
     """
