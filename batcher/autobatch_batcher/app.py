@@ -88,12 +88,12 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         await link.wait_connected(FIRST_CONNECTION_S)
         reporter.start()
         await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
+        await watch_link.close()  # a claim that waits there must not follow the end of the lease
         await reporter.close()
         await lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await queue.sign_off()
         await side.cleanup()
-        await watch_link.close()
         await link.close()
     log.info("stopped", extra={"batcher": batcher})
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.bell import pause
@@ -22,7 +23,7 @@ class Lookout:
         self._came_back = came_back
         self._looking: dict[str, asyncio.Task[None]] = {}
         for upstream in upstreams:
-            upstream.went_down = self._begin
+            upstream.went_down = partial(self._begin, upstream)
 
     async def close(self) -> None:
         """Stop looking."""
@@ -41,7 +42,7 @@ class Lookout:
             while upstream.down_since_s is not None or upstream.standing.served is None:
                 await pause(pause_s)
                 pause_s = min(pause_s * LOOK_GROWTH, LOOK_MAX_S)
-                await upstream.probe()
+                await upstream.prober.probe()
         finally:
             del self._looking[upstream.name]
         self._came_back()

@@ -55,7 +55,7 @@ class ModelKeeper:
     def start(self) -> None:
         """Let no upstream be called before the namespace's model is known."""
         for upstream in self._upstreams:
-            upstream.wait_for_model()
+            upstream.wait_for_model(asyncio.get_running_loop().time())
 
     @property
     def is_settled(self) -> bool:
@@ -108,4 +108,4 @@ class ModelKeeper:
             self._had_it = self._counts
             log.info("model_changed", extra={"before": before and before.shown, "now": model.shown})
         for upstream in self._upstreams:
-            upstream.follow(model)
+            upstream.follow(model, asyncio.get_running_loop().time())

@@ -100,7 +100,7 @@ class Reporter:
 
     async def _probe_one(self, upstream: Replica) -> None:
         before = upstream.is_healthy, upstream.standing.fingerprint
-        await upstream.probe()
+        await upstream.prober.probe()
         if (upstream.is_healthy, upstream.standing.fingerprint) != before:
             await self._publish()  # at once: a start may be waiting for readiness
 
@@ -117,7 +117,7 @@ class Reporter:
             await self._report()
 
     async def _report(self) -> None:
-        upstreams = self._pool.statuses() if self.loop_moves else []
+        upstreams = self._pool.statuses(asyncio.get_running_loop().time()) if self.loop_moves else []
         status = BatcherStatus(
             self._clock.now_ms(),
             self._lanes.inputs,

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from autobatch_bench.commands import compare, report, run, targets
+from autobatch_bench.commands import beside, compare, report, run, targets
 from autobatch_bench.load.plain_http import AnswerError
 from autobatch_bench.systems.rig import EndedError
 from autobatch_bench.systems.system import SystemStartError
@@ -15,10 +15,11 @@ HELP = "Measure an upstream directly and through the proxy. Without a command it
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=HELP)
 app.command()(run.run)
 app.command()(compare.compare)
+app.command()(beside.beside)
 app.command()(report.report)
 app.command()(targets.targets)
 
-COMMANDS = ("run", "compare", "report", "targets")
+COMMANDS = ("run", "compare", "beside", "report", "targets")
 
 
 def with_command(argv: list[str]) -> list[str]:

@@ -110,9 +110,11 @@ def numbered(count: int) -> list[str]:
     return [f"text number {number}" for number in range(count)]
 
 
-async def start(system: System, batchers: int = 2, **settings: object) -> list[Process]:
+async def start(
+    system: System, batchers: int = 2, request_timeout_ms: int = 30_000, **settings: object
+) -> list[Process]:
     system.redis.start()
-    system.start_proxy()
+    system.start_proxy(request_timeout_ms=request_timeout_ms)
     started = [system.start_batcher(**settings) for _ in range(batchers)]
     await wait_until(lambda: system.has_batchers(batchers), START_S)
     await wait_until(lambda: all_right(system), START_S)  # `/health` speaks for one worker only
@@ -157,6 +159,24 @@ async def test_all_batchers_killed_and_replaced(system: System) -> None:
     gate.opened.set()
     system.start_batcher()
     assert wrong(texts, await asking) == {}
+
+
+async def test_where_the_only_batcher_is_killed_all_that_wait_are_told(system: System) -> None:
+    """Those that it had claimed as well: only a live batcher could give them back."""
+    (batcher,) = await start(system, batchers=1, request_timeout_ms=120_000, max_concurrent_batches=1)
+    gate = Gate()
+    system.upstream.behave = gate
+    asking = asyncio.create_task(system.embed_each(numbered(64)))
+    await wait_until(lambda: system.upstream.calls)
+    batcher.signal(signal.SIGKILL)
+    answers = await asking
+    gate.opened.set()
+    assert {(503, "Unhealthy")} == {(status, body["error_type"]) for status, body in answers}
+    assert all(body["error"].startswith("No batcher is running") for _, body in answers)
+    system.upstream.behave = None
+    system.start_batcher()
+    await wait_until(lambda: all_right(system), START_S)
+    await system.assert_nothing_is_left()
 
 
 async def test_a_batcher_paused_beyond_its_lease_answers_nobody_twice(system: System) -> None:

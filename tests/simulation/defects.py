@@ -11,9 +11,9 @@ from autobatch_batcher.forming import lanes as lanes_module
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.tuning import LeastCall
-from autobatch_proxy.queue import client as client_module
-from autobatch_proxy.queue.client import QueueClient
+from autobatch_proxy.queue import lost_jobs as lost_jobs_module
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.lost_jobs import LostJobs
 from autobatch_shared.redis import session as session_module
 from autobatch_shared.redis.commands import ReplyError
 
@@ -41,8 +41,9 @@ class _NeverSaid(ReplyError):
     """No server says it."""
 
 
-async def _does_nothing(*_: object) -> None:
-    """Take the place of a step that is left out."""
+async def _does_nothing(*_: object) -> int:
+    """Take the place of a step that is left out, or that counts what it found."""
+    return 0
 
 
 def _fastest_of_the_last(self: Replica, _now_s: float) -> LeastCall:
@@ -70,12 +71,12 @@ DEFECTS = (
     Defect(
         "jobs that Redis lost are waited for",
         ("Redis: flushed",),
-        ((QueueClient, "_push_lost", _does_nothing),),
+        ((LostJobs, "_push_missing", _does_nothing),),
     ),
     Defect(
         "a step of Redis's clock expires jobs that have time left",
         ("Redis: clock stepped",),
-        ((client_module, "STAMP_ERROR_MAX_MS", inf),),
+        ((lost_jobs_module, "STAMP_ERROR_MAX_MS", inf),),
     ),
     Defect(
         "requests wait for their deadline though no batcher runs",

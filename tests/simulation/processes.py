@@ -104,11 +104,11 @@ class SimulatedBatcher:
         await self._links[0].wait_connected(FIRST_CONNECTION_S)
         self.reporter.start()
         await self.working.run()
+        await self._links[1].close()
         await self.reporter.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await self.queue.sign_off()
-        for link in self._links:
-            await link.close()
+        await self._links[0].close()
         self.has_ended = True
         self.loop.crash()
 

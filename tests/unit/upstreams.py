@@ -6,11 +6,24 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
+from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.tuning import Tuner
 
 NO_SESSION: Any = None
 NO_CLIENT = HttpClient(NO_SESSION, "http://nowhere", None)
+
+
+class SaysLimits(Prober):
+    """Hears these limits when it asks for them."""
+
+    def __init__(self, state: ReplicaState, limits: Limits) -> None:
+        super().__init__(state, NO_CLIENT, Tei())
+        self._limits = limits
+
+    async def ask_limits(self) -> None:
+        self._state.limits = self._limits
 
 
 class LoneTrials:

@@ -3,6 +3,7 @@
 A script is a step that must be one step: a file in `scripts/`, whose head lists KEYS, ARGV and what it returns.
 """
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import cache
 from hashlib import sha1
@@ -39,6 +40,10 @@ class OutOfMemoryError(ReplyError, QueueOutOfMemory):
     """Redis has reached its `maxmemory`, and applied nothing."""
 
 
+class TryAgainSoon(ReplyError):
+    """Redis applied nothing, and may take the same command in a moment."""
+
+
 class NotTheMaster(ReplyError):
     """This server does not take the namespace's writes, or not now, and applied nothing; another one may."""
 
@@ -47,13 +52,23 @@ class NotTheMaster(ReplyError):
 #: data in; one that became a replica while a command blocked; a master cut off from the replicas that it must have.
 ELSEWHERE = ("READONLY ", "MASTERDOWN ", "MOVED ", "CLUSTERDOWN ", "LOADING ", "UNBLOCKED ", "NOREPLICAS ")
 
+#: The slot is on its way to another node of the cluster, and its keys are at both; Redis hangs up after another command.
+IN_A_MOMENT = ("ASK ", "TRYAGAIN ", "ERR Protocol error")
+
 
 def reply_error(message: object) -> ReplyError:
     """Return the error for an error of Redis."""
     text = str(message)
+    if text.startswith(IN_A_MOMENT):
+        return TryAgainSoon(text)
     if text.startswith(ELSEWHERE):
         return NotTheMaster(text)
     return (OutOfMemoryError if text.startswith("OOM ") else ReplyError)(text)
+
+
+def is_refusal(error: QueueUnavailable) -> bool:
+    """Whether Redis itself refused, so that the same command would be refused again."""
+    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster | TryAgainSoon)
 
 
 async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
@@ -66,6 +81,19 @@ async def in_one_step(link: Commands, *commands: Command) -> list[Any]:
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply_error(reply)
+    return replies
+
+
+async def in_one_message(link: Commands, *commands: Command) -> list[Any]:
+    """Execute commands one after the other, in one round trip; return their replies.
+
+    Raises:
+        QueueUnavailable: One failed; the others were perhaps applied.
+    """
+    replies = await asyncio.gather(*[link.execute(*command) for command in commands], return_exceptions=True)
+    for reply in replies:
+        if isinstance(reply, BaseException):
+            raise reply
     return replies
 
 
@@ -112,6 +140,21 @@ class Script:
         except ReplyError as error:
             if not is_unknown_script(error):
                 raise
+        return await link.execute(*self._whole, *args)
+
+    async def run_behind(self, link: Commands, command: Command, *args: str | bytes | int) -> Any:
+        """Send a command and the script in one message; the server runs the script when the command has ended.
+
+        Raises:
+            QueueUnavailable: Either of them failed; the other was perhaps applied.
+        """
+        try:
+            _, reply = await in_one_message(link, command, (*self._by_hash, *args))
+        except ReplyError as error:
+            if not is_unknown_script(error):
+                raise
+        else:
+            return reply
         return await link.execute(*self._whole, *args)
 
     async def run_after(self, link: Commands, commands: Sequence[Command], *args: str | bytes | int) -> Any:

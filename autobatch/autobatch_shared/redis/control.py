@@ -1,14 +1,17 @@
 """What is not per request: the reports of the batchers. Over the same connection as the jobs, so that it says whether they pass."""
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
-from autobatch_shared.redis.commands import Command, all_of, expected_shape
+from autobatch_shared.redis.commands import Script, all_of, expected_shape
 from autobatch_shared.redis.link import RedisLink
+
+T = TypeVar("T")
 
 OUTAGE_MAX_S = 2.0  # a connection that is back within it is no bad health
 
@@ -25,33 +28,33 @@ class Control:
         self._link = link
         self._reports = keys.batchers
         self._model = keys.model
+        self._report = Script("report", (keys.batchers,), (REPORTS_TTL_MS,))
 
     async def report(self, batcher: str, status: BatcherStatus) -> None:
         """Publish what a batcher is doing."""
-        await self._execute(
-            ("HSET", self._reports, batcher, encode(status)), ("PEXPIRE", self._reports, REPORTS_TTL_MS)
-        )
+        report = encode(status)
+        await self._wait_out(lambda: self._report.run(self._link, batcher, report))
 
     async def sign_off(self, batcher: str) -> None:
         """Take a batcher that stops out of the reports."""
-        await self._execute(("HDEL", self._reports, batcher))
+        await self._wait_out(lambda: self._link.execute("HDEL", self._reports, batcher))
 
     async def fleet(self) -> Fleet:
         """Return the batchers that reported lately, and the namespace's model."""
-        commands = ("TIME",), ("HGETALL", self._reports), ("GET", self._model)
-        now, reports, model = await self._execute(*commands)
+        now, reports, model = await self._wait_out(self._look)
         with expected_shape:
             seconds, micros = now
             return Fleet(all_of(bytes, reports[1::2]), int(seconds) * 1000 + int(micros) // 1000, decode_model(model))
 
-    async def _execute(self, *commands: Command) -> list[Any]:
-        """Return the replies; wait out a connection that breaks."""
+    async def _look(self) -> list[Any]:
+        commands = ("TIME",), ("HGETALL", self._reports), ("GET", self._model)
+        return await asyncio.gather(*[self._link.execute(*command) for command in commands])
+
+    async def _wait_out(self, send: Callable[[], Awaitable[T]]) -> T:
+        """Send, and once more after a connection that breaks."""
         try:
-            return await self._once(commands)
+            return await send()
         except QueueUnavailable:
             if not await self._link.wait_connected(OUTAGE_MAX_S):
                 raise
-        return await self._once(commands)
-
-    async def _once(self, commands: tuple[Command, ...]) -> list[Any]:
-        return await asyncio.gather(*[self._link.execute(*command) for command in commands])
+        return await send()

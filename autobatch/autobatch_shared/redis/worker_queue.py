@@ -17,6 +17,7 @@ from autobatch_shared.redis.commands import (
     Script,
     all_of,
     expected_shape,
+    in_one_message,
     in_one_step,
 )
 
@@ -47,6 +48,7 @@ class WorkerQueue:
         self._inbox_link = inbox_link
         self._inbox = keys.inbox(worker)
         self._reply_prefix = keys.reply("")
+        self._received: list[str] = []
         self._gone = keys.gone
         self._epoch = keys.epoch
         self._push = Script(
@@ -91,7 +93,10 @@ class WorkerQueue:
         args: list[str | bytes | int] = [waiting_max]
         for is_bulk, frames in requests:
             args += (int(is_bulk), len(frames), *frames)
-        reply = await self._push.run(self._link, *args)
+        if (deletion := self._deletion()) is None:
+            reply = await self._push.run(self._link, *args)
+        else:
+            reply = await self._push.run_behind(self._link, deletion, *args)
         with expected_shape:
             epoch = reply.pop(1)
             pushed_ms, usual, bulk, claimed, *refused = all_of(int, reply)
@@ -111,17 +116,37 @@ class WorkerQueue:
     async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
         """Return the reply frames; None for a job that has none."""
         prefix = self._reply_prefix
-        frames: list[bytes | None] = await self._link.execute("MGET", *[prefix + job for job in jobs])
+        reading = ("MGET", *[prefix + job for job in jobs])
+        if (deletion := self._deletion()) is None:
+            frames = await self._link.execute(*reading)
+        else:
+            _, frames = await in_one_message(self._link, deletion, reading)
         with expected_shape:
             if len(frames) != len(jobs):
                 raise ValueError(len(frames))
             all_of(bytes, [frame for frame in frames if frame is not None])
-        return frames
+        return list(frames)
 
-    async def delete_replies(self, jobs: Sequence[str]) -> None:
-        """Delete replies that were received: not before, or a broken connection would lose them."""
+    def note_received(self, jobs: Sequence[str]) -> None:
+        """Take note of replies that were received: the next message deletes them, which wakes neither Redis nor us.
+
+        Not before they were received, or a broken connection would lose them. Where the deletion fails they end with their
+        TTL.
+        """
         prefix = self._reply_prefix
-        await self._link.execute("UNLINK", *[prefix + job for job in jobs])
+        self._received += [prefix + job for job in jobs]
+
+    async def delete_received(self) -> None:
+        """Delete what was received now, as no other message follows soon."""
+        if (deletion := self._deletion()) is not None:
+            await self._link.execute(*deletion)
+
+    def _deletion(self) -> Command | None:
+        """Return the command that deletes what was received, and count it as sent."""
+        if not self._received:
+            return None
+        received, self._received = self._received, []
+        return ("UNLINK", *received)
 
     async def forget(self, jobs: Sequence[str], ttl_ms: int) -> None:
         """Mark jobs whose client disconnected, so that no batcher claims them, for `ttl_ms`: until their deadline."""

@@ -1,49 +1,22 @@
-"""Make a call, as often as that helps: what is tried again, where, and when not.
-
-1. What the upstream cannot take now waits, and costs no attempt: no connection, 429.
-2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
-3. Whatever else fails for all is tried again `attempts_max` times, within the upstream's budget for that, after a random pause.
-4. A call that was cut is never simply tried again: the upstream may have died of it.
-
-More than 250 lines, because what one attempt says decides on the next: they are one story.
-"""
+"""Make a call, and make it again as long as that helps: one attempt after the other, each for as long as it may take."""
 
 import asyncio
 from collections.abc import Sequence
-from random import random
 
 import msgspec
 
-from autobatch_batcher.calling.budget import KEPT_FOR_HALVES, Budget, retry_budget
 from autobatch_batcher.calling.calls import Call
-from autobatch_batcher.calling.failure_log import FailureLog
 from autobatch_batcher.calling.hedging import Hedging
+from autobatch_batcher.calling.retries import Failed, NotNow, Retries
 from autobatch_batcher.dialects.base import Answer, Dialect
-from autobatch_batcher.dialects.verdict import (
-    OUTAGES,
-    PERHAPS_INPUT_ERRORS,
-    Verdict,
-    asked_pause_s,
-    fault,
-    is_refusal,
-    retry_pause_s,
-)
+from autobatch_batcher.dialects.verdict import Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Sample
-from autobatch_shared.bell import pause
-from autobatch_shared.contract.errors import (
-    AutobatchError,
-    DeadlineExceeded,
-    UpstreamBroken,
-    UpstreamChanged,
-    UpstreamUnavailable,
-)
+from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamBroken, UpstreamChanged, UpstreamUnavailable
 from autobatch_shared.redis.clock import RedisClock
-
-UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
 
 
 class TimedAnswer(msgspec.Struct, frozen=True):
@@ -55,54 +28,35 @@ class TimedAnswer(msgspec.Struct, frozen=True):
     model: str = ""
 
 
-class Failed(msgspec.Struct, frozen=True):
-    """An attempt that failed, and may be followed by another one.
-
-    Attributes:
-        cause: What went wrong: see `UpstreamError.cause`.
-        retry_after: What the upstream said of the next one.
-        outage: What its jobs are told in the end, if it met an outage while another upstream is well; else None.
-    """
-
-    cause: str
-    retry_after: str | None
-    outage: AutobatchError | None
-
-
-class NotNow(Exception):
-    """The upstream says that it cannot take the call now.
-
-    Attributes:
-        error: What the jobs are told if their deadline comes first.
-    """
-
-    def __init__(self, error: AutobatchError, cause: str) -> None:
-        super().__init__(cause)
-        self.error = error
-
-
 class Attempts:
     """Makes the calls to all upstreams.
 
     Args:
-        pool: All upstreams, of which another may take a retry.
+        pool: All upstreams.
         dialect: The API that all upstreams of the pool speak.
         clock: Redis's clock, by which deadlines are checked.
-        metrics: Counts calls and retries.
+        metrics: Counts calls.
+        retries: Says what becomes of those that fail.
         timeout_max_s: The most seconds that one call may take.
     """
 
     def __init__(
-        self, pool: Pool, dialect: Dialect, clock: RedisClock, metrics: Metrics, *, timeout_max_s: float
+        self,
+        pool: Pool,
+        dialect: Dialect,
+        clock: RedisClock,
+        metrics: Metrics,
+        retries: Retries,
+        *,
+        timeout_max_s: float,
     ) -> None:
-        self.failures = FailureLog()
         self._pool = pool
         self._dialect = dialect
         self._clock = clock
         self._metrics = metrics
+        self._retries = retries
         self._timeout_max_s = timeout_max_s
         self._hedging = Hedging(pool, metrics) if len(pool.upstreams) > 1 else None
-        self._budgets: dict[str, Budget] = {}
 
     async def make(
         self, call: Call, slot: Slot, attempts_max: int, *, is_trial: bool, is_part: bool
@@ -122,17 +76,18 @@ class Attempts:
             UpstreamError: All attempts failed.
             DeadlineExceeded: The deadline of every job has passed.
         """
+        budgets = self._retries.budgets
         if not is_part:
-            self._budget(slot).usual_calls += 1
+            budgets[slot.upstream.name].usual_calls += 1
         attempt = failures = 0
         while True:
             made = await self._attempt(call, slot, may_retry=attempt + 1 < attempts_max, is_trial=is_trial)
             if not isinstance(made, Failed):
                 if is_part and made[1].answer.status == 200:
                     # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
-                    self._budget(slot).give_back(2)
+                    budgets[slot.upstream.name].give_back(2)
                 return made
-            await self._go_on(made, call, slot, failures)
+            await self._retries.go_on(made, call, slot, failures)
             failures += 1
             attempt += made.outage is None
 
@@ -146,44 +101,15 @@ class Attempts:
         except UpstreamChanged as error:
             raise NotNow(error, "model changed") from error
         except UpstreamUnavailable as error:
-            is_broken = isinstance(error, UpstreamBroken)
-            if is_broken and (was_well or is_trial):
+            if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                 raise
-            told = unavailable(error.cause)
-            if not is_broken and self._pool.has_other_than(slot.upstream):
-                return Failed(error.cause, None, told)
-            if not (may_retry and self._may_go_on(slot, call)):
-                raise told from error
-            return Failed(error.cause, None, None)
+            return self._retries.after_outage(error, call, slot, may_retry=may_retry)
         answer = answered.answer
-        is_only_here = answer.status in OUTAGES and self._pool.has_other_than(slot.upstream)
-        failed = Failed(f"status {answer.status}", answer.retry_after, fault(answer.status) if is_only_here else None)
-        verdict = await self._judge(answer, call, slot, failed, may_retry=may_retry)
-        return failed if verdict is Verdict.RETRY else (verdict, answered)
-
-    async def _go_on(self, failed: Failed, call: Call, slot: Slot, failures: int) -> None:
-        """Pause, and move to another upstream if there is one with room.
-
-        Raises:
-            NotNow: Another one is well, and has no room.
-        """
-        pause_s = retry_pause_s(failures, failed.retry_after)
-        # Batchers that fail together must not come back together.
-        await pause(pause_s if failed.retry_after is not None else random() * pause_s)  # noqa: S311 - no secret
-        other = self._pool.other_than(slot, call.inputs)
-        if failed.outage is not None and other is slot.upstream:
-            raise NotNow(failed.outage, failed.cause)
-        self._metrics.retries.inc()
-        self.failed(slot, failed.cause, "retried", len(call.jobs))
-        slot.move_to(other)
-
-    def may_split(self, slot: Slot) -> bool:
-        """Whether a call that failed for all may be made again in two halves, and take note of that."""
-        return self._budget(slot).take(2, asyncio.get_running_loop().time())
-
-    def failed(self, slot: Slot, cause: str, then: str, jobs: int) -> None:
-        """Log a failed call; the arguments are those of `FailureLog.failed`."""
-        self.failures.failed(slot.upstream.name, cause, then, jobs, asyncio.get_running_loop().time())
+        if answer.status == 200:
+            is_verbatim = call.merged is None
+            return self._dialect.judge(answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=False), answered
+        judged = await self._retries.after_answer(answer, call, slot, may_retry=may_retry)
+        return judged if isinstance(judged, Failed) else (judged, answered)
 
     def time_s(self, jobs: Sequence[Job]) -> float:
         """The longest that a call for these jobs may take.
@@ -195,48 +121,6 @@ class Attempts:
         if left_s <= 0:
             raise DeadlineExceeded
         return min(left_s, self._timeout_max_s)
-
-    async def _judge(self, answer: Answer, call: Call, slot: Slot, failed: Failed, *, may_retry: bool) -> Verdict:
-        """Return what to do with an answer: anything but to give up.
-
-        Args:
-            answer: The answer.
-            call: What was asked.
-            slot: The permission for it.
-            failed: What the answer is, if it is to be asked again.
-            may_retry: Whether the call has an attempt left.
-
-        Raises:
-            NotNow: It takes no call now.
-            UpstreamError: It is to be given up.
-        """
-        if answer.status != 200 and is_refusal(answer.status, answer.retry_after):
-            raise NotNow(fault(answer.status), f"status {answer.status}")
-        judge, is_verbatim, jobs = self._dialect.judge, call.merged is None, len(call.bodies)
-        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or failed.outage is not None)
-        if verdict is Verdict.RETRY:
-            leaving = KEPT_FOR_HALVES if answer.status in PERHAPS_INPUT_ERRORS else 0
-            if not self._budget(slot).take(1, asyncio.get_running_loop().time(), leaving=leaving):
-                if failed.outage is not None:
-                    await pause(UNPAID_PAUSE_S)
-                    raise NotNow(failed.outage, failed.cause)
-                verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False)
-        if verdict is Verdict.GIVE_UP:
-            raise fault(answer.status)
-        return verdict
-
-    def _may_go_on(self, slot: Slot, call: Call) -> bool:
-        """Whether a call that reached nothing is tried again now: on another upstream, or where waiting is over."""
-        if self._pool.other_than(slot, call.inputs) is not slot.upstream:
-            return True
-        now_s = asyncio.get_running_loop().time()
-        return not self._pool.may_wait(now_s) and self._budget(slot).take(1, now_s)
-
-    def _budget(self, slot: Slot) -> Budget:
-        name = slot.upstream.name
-        if name not in self._budgets:
-            self._budgets[name] = retry_budget()
-        return self._budgets[name]
 
     async def _post(self, call: Call, slot: Slot, *, may_hedge: bool) -> TimedAnswer:
         """One attempt, for no longer than the most patient of the clients."""
@@ -261,8 +145,8 @@ class Attempts:
         if code == 200:
             if upstream.congestion.is_felt:
                 upstream.congestion.answered(call.inputs)
-            if self.failures.is_telling:
-                self.failures.answered(upstream.name)
+            if self._retries.failures.is_telling:
+                self._retries.failures.answered(upstream.name)
         elif is_refusal(code, answer.retry_after):
             upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
         return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it
@@ -305,13 +189,6 @@ class Attempts:
             known = [other.tuner.recent.late_after_s(units) for other in self._pool.upstreams]
             late_s = max([each_s for each_s in known if each_s is not None], default=None)
         return late_s
-
-
-def unavailable(cause: str) -> UpstreamUnavailable:
-    """Return the error for jobs whose upstream could not be reached."""
-    error = UpstreamUnavailable()
-    error.cause = cause
-    return error
 
 
 def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:

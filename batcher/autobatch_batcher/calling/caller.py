@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from autobatch_batcher.calling.attempts import Attempts, NotNow, TimedAnswer
+from autobatch_batcher.calling.attempts import Attempts, TimedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
+from autobatch_batcher.calling.retries import NotNow, Retries
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Dialect
 from autobatch_batcher.dialects.rows import components
@@ -65,7 +66,8 @@ class Caller:
         self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
-        self._attempts = Attempts(pool, dialect, clock, metrics, timeout_max_s=timeout_max_s)
+        self._retries = Retries(pool, dialect, metrics)
+        self._attempts = Attempts(pool, dialect, clock, metrics, self._retries, timeout_max_s=timeout_max_s)
         self._attempts_max = attempts_max
 
     async def answer(
@@ -100,12 +102,12 @@ class Caller:
         try:
             return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
         except UpstreamBroken as error:
-            self._attempts.failed(slot, error.cause, "tried alone", len(jobs))
+            self._retries.failed(slot, error.cause, "tried alone", len(jobs))
             if is_trial:
                 raise
             return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
         except NotNow as not_now:
-            self._attempts.failed(slot, str(not_now), "waiting", len(jobs))
+            self._retries.failed(slot, str(not_now), "waiting", len(jobs))
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
         except AutobatchError as error:
             return self._failures(jobs, slot, error)
@@ -114,7 +116,7 @@ class Caller:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""
         may_wait = isinstance(error, UpstreamUnavailable) and self._pool.may_wait(asyncio.get_running_loop().time())
         if isinstance(error, UpstreamError):
-            self._attempts.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", len(jobs))
+            self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", len(jobs))
         else:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
         return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
@@ -139,7 +141,7 @@ class Caller:
             if verdict is Verdict.PASS_ON or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
             if not _fits(call, slot, rows):
-                slot.upstream.doubt()
+                slot.upstream.doubt(asyncio.get_running_loop().time())
                 raise NotNow(UpstreamProtocolError(OTHER_LENGTH), OTHER_LENGTH)
             bodies = [part(rows, own) for own in call.merged.places]
             if counting is None:
@@ -166,7 +168,7 @@ class Caller:
                 return verdict, answered, self._cut(call, answered)
             if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
                 return verdict, answered, []
-            await slot.upstream.ask_limits()
+            await slot.upstream.prober.ask_limits()
             if call.inputs <= slot.upstream.limits.inputs_max:
                 return verdict, answered, []
         return await self._compute_pieces(call, slot, tries, is_trial=is_trial, is_part=is_part)
@@ -206,10 +208,10 @@ class Caller:
         status = answered.answer.status
         is_fault_of_inputs = status in INPUT_ERRORS
         if not is_fault_of_inputs:
-            if not self._attempts.may_split(slot):
+            if not self._retries.may_split(slot):
                 raise UpstreamUnavailable(f"The upstream answered {status}")
             tries = 1
-            self._attempts.failed(slot, f"status {status}", "split", len(call.jobs))
+            self._retries.failed(slot, f"status {status}", "split", len(call.jobs))
         self._metrics.splits.inc()
         first = set(call.bodies[: len(call.bodies) // 2])
         found: dict[str, JobOutcome] = {}

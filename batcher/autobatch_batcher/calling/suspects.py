@@ -17,9 +17,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from autobatch_batcher.calling.groups import inputs_at_once, split_off
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, failure
-from autobatch_batcher.calling.trials import LOOK_EVERY_S, Answering, Trials, Turn
+from autobatch_batcher.calling.trials import LOOK_EVERY_S, Answering, Trials, Turn, inputs_at_once, split_off
 from autobatch_batcher.dialects.verdict import retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics

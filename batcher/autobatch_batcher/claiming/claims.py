@@ -26,7 +26,7 @@ from autobatch_shared.contract.errors import (
     QueueUnavailable,
 )
 from autobatch_shared.contract.frames import JobHeader, decode_job, id_in_queue, version_fault
-from autobatch_shared.redis.batcher_queue import BatcherQueue
+from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class Claims:
     Attributes:
         may_have_jobs: Whether a claim may bring something.
         has_bulk: Whether bulk work waits.
+        came_alone: Whether the last claim brought no more than one job of the queue.
         losses: How often the lease has ended or its claims were lost: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
         batchers: Number of batchers that had a lease at the last claim, this one included.
@@ -58,6 +59,7 @@ class Claims:
     def __init__(self, queue: BatcherQueue, lanes: Lanes, clock: RedisClock, metrics: Metrics) -> None:
         self.may_have_jobs = True
         self.has_bulk = False
+        self.came_alone = False
         self._queue = queue
         self._lanes = lanes
         self._clock = clock
@@ -81,17 +83,23 @@ class Claims:
         Raises:
             QueueUnavailable: Redis did not answer; what was claimed, if anything, is fetched by `recover`.
         """
-        held = self._lanes.inputs
-        had_bulk = self.has_bulk
-        bulk = self._share.due(call_inputs_max) if had_bulk else 0
+        bulk = self._share.due(call_inputs_max) if self.has_bulk else 0
+        fill = max(0, call_inputs_max - self._lanes.inputs)
         try:
-            claim = await self._queue.claim(inputs, SUSPECTS_PER_CLAIM, bulk, max(0, call_inputs_max - held), at_once)
+            claim = await self._queue.claim(inputs, SUSPECTS_PER_CLAIM, bulk, fill, at_once)
         except QueueUnavailable:
             self.doubt()
             raise
+        return await self.take(claim, call_inputs_max)
+
+    async def take(self, claim: Claim, call_inputs_max: int) -> int:
+        """Put what a claim brought into the lanes; arguments and result are those of `claim`."""
+        held = self._lanes.inputs
+        had_bulk = self.has_bulk
         self._clock.sync(claim.redis_ms)
         self.queued = claim.queued
         self.batchers = claim.batchers
+        self.came_alone = len(claim.fresh) <= 1
         self.may_have_jobs = claim.queued > 0 or len(claim.suspects) == SUSPECTS_PER_CLAIM
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:

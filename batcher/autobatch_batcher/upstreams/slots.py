@@ -85,9 +85,9 @@ class Pool:
         """Calls that could be made now."""
         return sum([self._slots_free(upstream) for upstream in self._usable()])
 
-    def statuses(self) -> list[UpstreamStatus]:
+    def statuses(self, now_s: float) -> list[UpstreamStatus]:
         """Return what to publish of each: workers cut requests into jobs that a call within our share can carry."""
-        return [upstream.status(min(upstream.limits.inputs_max, self._share(upstream))) for upstream in self.upstreams]
+        return [each.status(min(each.limits.inputs_max, self._share(each)), now_s) for each in self.upstreams]
 
     def free(self, now_s: float, inputs: int = 1) -> Replica | None:
         """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.

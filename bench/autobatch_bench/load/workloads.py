@@ -85,16 +85,24 @@ class Workload:
         return _number(serial).join(self.pieces[serial % len(self.pieces)])
 
 
-def make(kind: WorkloadKind, *, words: int = 64, seed: int = SEED) -> Workload:
-    """Return a workload; `words` is the length of its texts if that is fixed."""
+def make(kind: WorkloadKind, *, words: int = 64, is_listed: bool = False, seed: int = SEED) -> Workload:
+    """Return a workload.
+
+    Args:
+        kind: What is sent.
+        words: Length of its texts if that is fixed.
+        is_listed: Whether a single text is sent as a list of one to `/embed`: some proxies take nothing else.
+        seed: Of the texts.
+    """
     draw = random.Random(f"{seed} {kind}")  # noqa: S311 - texts, not secrets
+    body_of = _listed_body if is_listed else _tei_body
     match kind:
         case WorkloadKind.SHORT:
-            return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS))
+            return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS), body_of)
         case WorkloadKind.FIXED:
-            return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words))
+            return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words), body_of)
         case WorkloadKind.MIXED:
-            return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)))
+            return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)), body_of)
         case WorkloadKind.SEVERAL:
             lists = [_list(draw, SEVERAL_INPUTS, lambda: _mixed_words(draw)) for _ in range(STEMS // SEVERAL_INPUTS)]
             return _workload(kind, f"{SEVERAL_INPUTS} texts; {_MIXED}", lists)
@@ -157,13 +165,17 @@ def _list(draw: random.Random, inputs: int, words: Callable[[], int]) -> tuple[s
     return tuple(_stem(draw, words()) + f"{place} " for place in range(inputs))
 
 
-def _single(name: str, about: str, stems: list[str]) -> Workload:
-    return _workload(name, about, [(stem,) for stem in stems])
+def _single(name: str, about: str, stems: list[str], body_of: Callable[[tuple[str, ...]], str]) -> Workload:
+    return _workload(name, about, [(stem,) for stem in stems], body_of=body_of)
 
 
 def _tei_body(texts: tuple[str, ...]) -> str:
+    return f'{{"inputs":"{texts[0]}"}}' if len(texts) == 1 else _listed_body(texts)
+
+
+def _listed_body(texts: tuple[str, ...]) -> str:
     listed = ",".join(f'"{text}"' for text in texts)
-    return f'{{"inputs":{listed if len(texts) == 1 else f"[{listed}]"}}}'
+    return f'{{"inputs":[{listed}]}}'
 
 
 def _openai_body(encoding: str, texts: tuple[str, ...]) -> str:

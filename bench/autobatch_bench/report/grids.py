@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from autobatch_bench.comparing.frontier import P99_BOUNDS_MS, frontier
 from autobatch_bench.comparing.promises import TargetResult
 from autobatch_bench.comparing.rounds import Point, cpu_us, difference, of, ratio
 from autobatch_bench.comparing.sides import Comparison
 
 SIDES = ("direct", "proxy")
+NO_PROXY = ("load tool", "upstream")  # roles whose CPU is not what a proxy costs
 
 
 class Grid(msgspec.Struct, frozen=True):
@@ -35,6 +37,43 @@ def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
     rows = [_side_row(point, side) for point in points for side in SIDES]
     if not any(row[-1] for row in rows):  # no request was refused: the usual case
         columns, rows = columns[:-1], [row[:-1] for row in rows]
+    return Grid(title, columns, rows)
+
+
+def beside(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
+    """Any number of sides at every point: rates, latencies, and both as multiples of direct's; medians."""
+    rows = []
+    for point in points:
+        for side in sides:
+            figures = [of(point.pairs, side, name).median for name in ("per_second", "p50_ms", "p99_ms")]
+            multiples = [ratio(point.pairs, side, "direct", name).median for name in ("per_second", "p99_ms")]
+            compared = [f"{each:.2f}" for each in multiples] if side != "direct" else ["", ""]
+            at = _x(point.x) if side == sides[0] else ""
+            rows.append((at, side, f"{figures[0]:,.0f}", *(f"{each:,.2f}" for each in figures[1:]), *compared))
+    columns = ("in flight", "", "req/s", "p50 ms", "p99 ms", "req/s / direct", "p99 / direct")
+    return Grid(title, columns, rows)
+
+
+def cost(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
+    """CPU microseconds a request of everything between the load tool and the upstream, by role; medians."""
+    used = {
+        (point.x, side): {role: each.median for role, each in cpu_us(point.pairs, side).items() if role not in NO_PROXY}
+        for point in points
+        for side in sides
+        if side != "direct"
+    }
+    roles = list(dict.fromkeys(role for each in used.values() for role in each))
+    rows = [
+        (_x(x), side, f"{sum(each.values()):,.0f}", *(f"{each[role]:,.0f}" if role in each else "" for role in roles))
+        for (x, side), each in used.items()
+    ]
+    return Grid(title, ("in flight", "", "all", *roles), rows if roles else [])
+
+
+def frontiers(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
+    """The most requests a second that each side did within each bound of p99."""
+    columns = ("", *(f"p99 <= {bound_ms:g} ms" for bound_ms in P99_BOUNDS_MS))
+    rows = [(side, *(f"{rate:,.0f}" if rate else "-" for rate in frontier(points, side).values())) for side in sides]
     return Grid(title, columns, rows)
 
 

@@ -6,10 +6,11 @@ that two ways of batching can be compared in one run on one upstream.
 
 import http.client
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -17,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from autobatch_bench.load.traffic import Endpoint
+from autobatch_bench.systems.outsider import Outsider
 from autobatch_bench.systems.process_stats import children
 from autobatch_console.preflight import ports
 from autobatch_console.up import nginx_files
@@ -74,11 +76,13 @@ class Side:
         target: Address of the upstream, of a proxy's workers, or of nginx.
         pids: Role -> the processes that have it.
         metrics: Address of the batcher's `/metrics`.
+        is_peer: Whether it is a proxy of others.
     """
 
     target: Endpoint
     pids: Mapping[str, Sequence[int]]
     metrics: Endpoint | None = None
+    is_peer: bool = False
 
 
 class SystemStartError(Exception):
@@ -87,9 +91,18 @@ class SystemStartError(Exception):
 
 @contextmanager
 def started(
-    upstream: UpstreamKind, loop: Loop = Loop.ASYNCIO, proxies: Sequence[ProxyPlan] = (ProxyPlan(),)
+    upstream: UpstreamKind | Outsider,
+    loop: Loop = Loop.ASYNCIO,
+    proxies: Sequence[ProxyPlan] = (ProxyPlan(),),
+    peers: Sequence[Outsider] = (),
 ) -> Iterator[dict[str, Side]]:
     """Start everything, yield the sides by name, `direct` first, and stop it at the end.
+
+    Args:
+        upstream: What answers in the end; a program must have a `/health`.
+        loop: Event loop of an upstream of our own.
+        proxies: Of ours; each is a side, and its nginx another one.
+        peers: Proxies of others, each a side.
 
     Raises:
         SystemStartError: Something did not become healthy.
@@ -100,19 +113,25 @@ def started(
         crew = _Crew(stack, home)
         upstream_target = crew.free_target()
         upstream_pid = crew.start(*_upstream(upstream, loop, upstream_target.port))
+        upstream_url = f"http://{HOST}:{upstream_target.port}"
         redis = find_redis(search_path())
-        socket = home / "redis.sock"
-        redis_pid = crew.start((*redis.argv, "--port", "0", "--unixsocket", str(socket), "--save", ""), {})
+        redis_socket = home / "redis.sock"
+        redis_pid = crew.start((*redis.argv, "--port", "0", "--unixsocket", str(redis_socket), "--save", ""), {})
         shared = {"load tool": [os.getpid()], "upstream": [upstream_pid]}
         crew.wait_until_healthy(upstream_target)
         sides = {"direct": Side(upstream_target, shared)}
         for plan in proxies:
             env = {
-                "REDIS_URL": f"unix://{socket}",
+                "REDIS_URL": f"unix://{redis_socket}",
                 "NAMESPACE": f"bench-{plan.name}",
-                "INFERENCE_URL": f"http://{HOST}:{upstream_target.port}",
+                "INFERENCE_URL": upstream_url,
             }
             sides |= crew.start_proxy(plan, env, {**shared, "redis": [redis_pid]})
+        for peer in peers:
+            target = crew.free_target()
+            pid = crew.start(peer.argv(target.port, upstream_url), {})
+            crew.wait_until_connected(target)
+            sides[peer.name] = Side(target, {**shared, "peer": [pid]}, is_peer=True)
         yield sides
 
 
@@ -178,16 +197,29 @@ class _Crew:
         Raises:
             SystemStartError: It took longer than `START_S`, or one of the processes ended.
         """
+        self._wait(target, _is_healthy)
+
+    def wait_until_connected(self, target: Endpoint) -> None:
+        """Wait until something listens: proxies of others need not have a `/health`.
+
+        Raises:
+            SystemStartError: It took longer than `START_S`, or one of the processes ended.
+        """
+        self._wait(target, _is_listening)
+
+    def _wait(self, target: Endpoint, is_ready: Callable[[Endpoint], bool]) -> None:
         deadline = time.monotonic() + START_S
-        while not _is_healthy(target):
+        while not is_ready(target):
             has_ended = any(process.poll() is not None for process in self._started)
             if has_ended or time.monotonic() > deadline:
                 logs = "".join(log.read_text()[-2000:] for log in sorted(self._home.glob("*.log")))
-                raise SystemStartError(f"port {target.port} did not become healthy:\n{logs}")
+                raise SystemStartError(f"nothing that works came up on port {target.port}:\n{logs}")
             time.sleep(0.05)
 
 
-def _upstream(upstream: UpstreamKind, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+def _upstream(upstream: UpstreamKind | Outsider, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    if isinstance(upstream, Outsider):
+        return upstream.argv(port), {}
     if upstream is UpstreamKind.EMBEDDER:
         env = {"EMBEDDER_HOST": HOST, "EMBEDDER_PORT": str(port), "EMBEDDER_THREADS": EMBEDDER_THREADS}
         return _python("autobatch_embedder"), env
@@ -211,6 +243,14 @@ def _is_healthy(target: Endpoint) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _is_listening(target: Endpoint) -> bool:
+    try:
+        socket.create_connection((target.host, target.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -2,7 +2,8 @@
 
 Any other body is the upstream's to judge, and `Alone` says why. Our decoder is as strict as the upstream's but for three
 things, which are checked here: it takes the last of repeated keys, it reads `-0` as 0, and it does not check that the
-strings that it skips are UTF-8.
+strings that it skips are UTF-8. It is stricter in what the upstream does not look at, so a body that it cannot read is
+read again without that: what follows the JSON, and members that are no fields.
 """
 
 import json
@@ -14,6 +15,7 @@ import msgspec
 
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import Inputs
+from autobatch_proxy.requests.first_value import only
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotJson
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
@@ -82,7 +84,19 @@ class StrictBody(NamedTuple):
 
 
 def read(body: bytes, rules: Grammar) -> StrictBody | Alone:
-    """Read a body, or say why it is not strictly of this grammar."""
+    """Read a body, or say why it is not strictly of this grammar.
+
+    Raises:
+        InvalidRequest: It would take too long to find out.
+    """
+    strict = _read(body, rules)
+    if strict is not Alone.NOT_JSON:
+        return strict
+    looked_at = only(rules.fields, body)
+    return Alone.NOT_JSON if looked_at is None else _read(looked_at, rules)
+
+
+def _read(body: bytes, rules: Grammar) -> StrictBody | Alone:
     try:
         request = rules.decode(body)
     except msgspec.ValidationError:

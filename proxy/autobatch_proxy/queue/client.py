@@ -2,15 +2,12 @@
 
 1. Every accepted job has one future in `_waiting`; a request that ends takes its own out. Late and unknown replies are counted.
 2. A handler waits until its replies are there, its deadline, or the queue is known to have lost its jobs.
-3. A connection may break at any time. Replies that were missed meanwhile are fetched by name after it is back.
-4. Redis may lose what it was told, with its connections or without. After each new connection, and whenever `epoch` has
-   changed or Redis's clock has stepped, what waits here is compared with what Redis has, and lost jobs are pushed again.
-5. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is pushed again.
-6. A push that did not reach Redis, or perhaps did not, fails no request: it is compared, too, once there is a connection.
+3. A connection may break at any time, and Redis may lose what it was told: `lost_jobs` compares what waits here with what
+   Redis has.
+4. A push that did not reach Redis, or perhaps did not, fails no request: it is compared, too, once there is a connection.
    Only in an outage that has outlasted OUTAGE_PATIENCE_S requests are refused at once.
-7. A job is pushed twice at most.
 
-More than 250 lines, because pushing, waiting, reading and comparing all share `_waiting`.
+More than 250 lines, because pushing, waiting and reading all share `_waiting`.
 """
 
 import asyncio
@@ -24,7 +21,9 @@ from typing import Protocol
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, frame_of
+from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, fail, frame_of, largest_body_bytes
+from autobatch_proxy.queue.lost_jobs import LostJobs
+from autobatch_proxy.queue.value_limit import ValueLimit
 from autobatch_proxy.requests.answer_size import too_large
 from autobatch_proxy.requests.plan import UNLIMITED, Plan
 from autobatch_shared.bell import pause
@@ -38,13 +37,14 @@ from autobatch_shared.contract.errors import (
     QueueFull,
     QueueOutOfMemory,
     QueueUnavailable,
+    RequestTooLarge,
 )
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.count import Count
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.commands import NotTheMaster, ReplyError
+from autobatch_shared.redis.commands import is_refusal
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
-from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
+from autobatch_shared.redis.worker_queue import WorkerQueue
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +52,6 @@ INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soo
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
-CLOCK_STEP_MS = 1000  # no push takes so long; Redis's keys may have ended with such a step
-STAMP_ERROR_MAX_MS = 100  # the deadline in a frame is wrong by less than this, unless the clock stepped since
-PUSH_AGAIN_MIN_S = 0.05  # with less time left nothing would come of it
 
 
 class JobClient(Protocol):
@@ -66,6 +63,7 @@ class JobClient(Protocol):
         Raises:
             QueueFull: Refused, nothing was pushed: too much waits, or so much that the deadline would expire.
             QueueUnavailable: Redis is unavailable or lost the jobs twice, or there is no batcher for them.
+            RequestTooLarge: Redis does not take a value of its size.
             DeadlineExceeded: After `timeout_s` seconds.
         """
         ...
@@ -134,9 +132,10 @@ class QueueClient:
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading_large = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
-        self._epoch: bytes | None = None
-        self._must_recover = True
+        self._lost = LostJobs(queue, self._clock, self._waiting, self._deliver, self._push_again)
+        self._value_limit = ValueLimit(link)
         self._is_unavailable = False
+        self._refused_mono_s: float | None = None  # since when the reader is connected and refused
         self._is_given_up = False  # an outage has lasted too long; nothing is waited for until it ends
         self._is_refused = False
         self._is_answered = True
@@ -175,6 +174,8 @@ class QueueClient:
             raise versions_differ(fleet)
         if not self._watcher.has_batchers:
             raise NoBatcher
+        if (body_bytes := largest_body_bytes(plan)) > self._value_limit.taken_bytes:
+            timeout_s = await self._check_size(body_bytes, timeout_s)
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
@@ -186,7 +187,7 @@ class QueueClient:
             raise queue_full(wait_s)
         at_ms = self._clock.now_ms()
         deadline_ms = at_ms + int(timeout_s * 1000)
-        request = WaitingRequest(plan, now_s + timeout_s, deadline_ms)
+        request = WaitingRequest(plan, now_s, now_s + timeout_s, deadline_ms)
         for planned in plan.jobs:
             job = self._new_id()
             request.frames.append(frame_of(plan, planned, job, at_ms, deadline_ms))
@@ -194,7 +195,7 @@ class QueueClient:
             request.ids.append(job)
             request.futures.append(self._loop.create_future())
         self._inputs_in_flight[is_bulk] += inputs
-        timer = self._loop.call_later(timeout_s, self._expire, request)
+        timer = self._loop.call_later(timeout_s, fail, request, DeadlineExceeded)
         try:
             self._post(request)
             return [await future for future in request.futures]
@@ -203,12 +204,19 @@ class QueueClient:
             self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
 
+    async def _check_size(self, body_bytes: int, timeout_s: float) -> float:
+        """Return what is left of the time when Redis is known to take a body of this size."""
+        begun_s = self._loop.time()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._value_limit.check(body_bytes)
+        except TimeoutError as error:
+            raise DeadlineExceeded from error
+        return timeout_s - (self._loop.time() - begun_s)
+
     def _new_id(self) -> str:
         self._jobs_made += 1
         return f"{self._worker}.{self._jobs_made}"
-
-    def _expire(self, request: WaitingRequest) -> None:
-        _fail(request, DeadlineExceeded if self._watcher.has_batchers else NoBatcher)
 
     def _post(self, request: WaitingRequest) -> None:
         """Put the request into this tick's push."""
@@ -217,7 +225,7 @@ class QueueClient:
         request.pushes_open += 1
         self._outbox.append(request)
 
-    def _post_again(self, request: WaitingRequest, job: str) -> None:
+    def _push_again(self, request: WaitingRequest, job: str) -> None:
         """Put one of its jobs into this tick's push, with a new id and the time that is left."""
         place = request.ids.index(job)
         del self._waiting[job]
@@ -247,11 +255,12 @@ class QueueClient:
                 log.warning("push_failed", extra={"error": str(error)})
             self._is_refused = True
             if not is_refusal(error) and not self._is_given_up:
-                self._must_recover = True
+                self._lost.may_be = True
+                self._doubt_sizes(requests)
                 return
             said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
-                _fail(request, said)
+                fail(request, said)
             return
         finally:
             for request in requests:
@@ -259,13 +268,27 @@ class QueueClient:
         self._is_refused = False
         now_s = self._loop.time()
         self._backlog.note(self._queue.ahead, now_s)
-        step_ms = self._clock.sync(self._queue.pushed_ms)
-        if self._queue.pushed_epoch != self._epoch or abs(step_ms) > CLOCK_STEP_MS:
-            self._must_recover = True
+        self._lost.note_push()
         for place in refused:
             request = requests[place]
             wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
-            _fail(request, partial(queue_full, wait_s))
+            fail(request, partial(queue_full, wait_s))
+
+    def _doubt_sizes(self, requests: list[WaitingRequest]) -> None:
+        """Try those that may have broken the connection by their size, before they are pushed again."""
+        self._value_limit.doubt()
+        for request in requests:
+            if (body_bytes := largest_body_bytes(request.plan)) > self._value_limit.taken_bytes:
+                request.pushes_open += 1
+                self._spawn(self._try_size(request, body_bytes))
+
+    async def _try_size(self, request: WaitingRequest, body_bytes: int) -> None:
+        try:
+            await self._value_limit.check(body_bytes)
+        except RequestTooLarge:
+            fail(request, RequestTooLarge)
+        request.pushes_open -= 1
+        self._lost.may_be = True
 
     def _leave(self, request: WaitingRequest) -> None:
         """Remove a request's futures; jobs without a reply need not be computed any more."""
@@ -289,15 +312,16 @@ class QueueClient:
         """Supervise the reader: no error ends it."""
         while True:
             try:
-                if self._must_recover:
-                    await self._recover()
+                await self._lost.find()
                 await self._sync_clock()
                 self._check_batchers()
                 if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
                     self._spawn(self._deliver(jobs))
-                elif self._waiting and await self._queue.epoch() != self._epoch:
-                    self._must_recover = True
+                else:
+                    await self._queue.delete_received()
+                    await self._lost.note_silence()
                 self._is_unavailable = self._is_given_up = False
+                self._refused_mono_s = None
             except QueueUnavailable as error:
                 if not self._is_unavailable:  # once an outage, not once a try
                     log.warning("inbox_unavailable", extra={"error": str(error)})
@@ -308,55 +332,17 @@ class QueueClient:
                 await self._wait_out()
 
     async def _wait_out(self) -> None:
-        """Wait for the connections; fail every request when that takes too long."""
-        self._must_recover = True
+        """Wait for the connections, or until Redis refuses no more; fail every request when that takes too long."""
+        self._lost.may_be = True
+        now_s = self._loop.time()
+        self._refused_mono_s = (self._refused_mono_s or now_s) if self.is_connected else None
         await pause(RETRY_PAUSE_S)
         back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
             OUTAGE_PATIENCE_S
         )
-        if not back:
+        if not back or now_s - (self._refused_mono_s or now_s) > OUTAGE_PATIENCE_S:
             self._is_given_up = True
             self._fail_all(QueueUnavailable)
-
-    async def _recover(self) -> None:
-        """Compare what waits here with what Redis has: fetch what was missed, push again what was lost."""
-        self._must_recover = False  # what happens from here on asks for another comparison
-        epoch = await self._queue.epoch()
-        if self._epoch is not None and epoch != self._epoch:
-            log.error("redis_lost_its_data", extra={"jobs_waiting": len(self._waiting)})
-        self._epoch = epoch
-        waiting = list(self._waiting)
-        for start in range(0, len(waiting), INBOX_IDS_MAX):
-            jobs = waiting[start : start + INBOX_IDS_MAX]
-            await self._deliver(jobs, missing_is_fine=True)
-            await self._push_lost(jobs)
-
-    async def _push_lost(self, jobs: list[str]) -> None:
-        """Push those of the jobs again that Redis does not have any more; fail those that it lost twice."""
-        pushed = [job for job in jobs if (request := self._waiting.get(job)) is not None and not request.pushes_open]
-        if not pushed:
-            return
-        try:
-            missing = await self._queue.missing(pushed)
-        except ReplyError as error:  # as where this user may not look: then they wait for their deadline
-            if not is_refusal(error):
-                raise
-            log.error("lost_jobs_unknown", extra={"error": str(error)})  # noqa: TRY400
-            return
-        if missing:  # they may be lost by a step of Redis's clock
-            self._clock.sync(await self._queue.redis_ms())
-        lost = []
-        for job in missing:
-            request = self._waiting.get(job)
-            if request is None or request.future_of(job).done():
-                continue  # answered meanwhile
-            lost.append(job)
-            if job in request.again:
-                _fail(request, lost_twice)
-            else:
-                self._post_again(request, job)
-        if lost:
-            log.warning("jobs_lost", extra={"jobs": len(lost)})
 
     async def _sync_clock(self) -> None:
         now_mono_s = self._loop.time()
@@ -365,8 +351,8 @@ class QueueClient:
             self._clock_synced_mono_s = now_mono_s
 
     def _check_batchers(self) -> None:
-        """Fail every waiting request while a live batcher would not answer it, or if there never was one."""
-        if self._watcher.never_had_batchers:
+        """Fail every waiting request while there is no live batcher, or one that would not answer it."""
+        if not self._watcher.has_batchers:
             self._fail_all(NoBatcher)
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:
@@ -397,16 +383,13 @@ class QueueClient:
         try:
             found = await self._queue.read_replies(jobs)
         except QueueUnavailable:
-            self._must_recover = True
+            self._lost.may_be = True
             return
         expired = self._wake(jobs, found, missing_is_fine=missing_is_fine)
         # Only those: a reply that was not there yet may be by now.
-        read = [job for job, frame in zip(jobs, found, strict=True) if frame is not None]
-        if read:
-            with suppress(QueueUnavailable):  # then they end with their TTL
-                await self._queue.delete_replies(read)
+        self._queue.note_received([job for job, frame in zip(jobs, found, strict=True) if frame is not None])
         if expired:
-            await self._judge_expired(expired)
+            await self._lost.judge_expired(expired)
 
     def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> list[tuple[str, Reply]]:
         """Give each handler its own reply. Return those of jobs that expired, though time is left here."""
@@ -417,7 +400,7 @@ class QueueClient:
             request = self._waiting.get(job)
             if request is None or frame is None or (future := request.future_of(job)).done():
                 if request is not None and frame is None and not request.future_of(job).done():
-                    self._must_recover = True  # announced and gone, as after a step of Redis's clock: it may be lost
+                    self._lost.may_be = True  # announced and gone, as after a step of Redis's clock: it may be lost
                 self._counts.late_replies.total += 1
                 continue
             try:
@@ -429,46 +412,24 @@ class QueueClient:
             if header.id != job:
                 self._counts.broken_replies.total += 1
                 future.set_exception(MalformedFrame("The reply is that of another job"))
-            elif header.fault == DeadlineExceeded.code and self._may_push_again(request, job):
+            elif header.fault == DeadlineExceeded.code and self._lost.may_push_again(request, job):
                 expired.append((job, (header, body)))
             else:
                 request.bytes_read += len(body)
                 if request.bytes_read > request.plan.answer_bytes_max and len(request.futures) > 1:
-                    _fail(request, partial(too_large, request.plan.answer_bytes_max))
+                    fail(request, partial(too_large, request.plan.answer_bytes_max))
                 else:
                     future.set_result((header, body))
         return expired
 
-    def _may_push_again(self, request: WaitingRequest, job: str) -> bool:
-        return job not in request.again and request.ends_s - self._loop.time() > PUSH_AGAIN_MIN_S
-
-    async def _judge_expired(self, expired: list[tuple[str, Reply]]) -> None:
-        """Push expired jobs again if Redis's clock stepped since their push; else they have their reply."""
-        with suppress(QueueUnavailable):
-            self._clock.sync(await self._queue.redis_ms())
-        for job, reply in expired:
-            request = self._waiting.get(job)
-            if request is None or (future := request.future_of(job)).done():
-                continue
-            left_ms = (request.ends_s - self._loop.time()) * 1000
-            if self._clock.now_ms() + left_ms - request.deadline_ms > STAMP_ERROR_MAX_MS:
-                self._post_again(request, job)
-            else:
-                future.set_result(reply)
-
     def _fail_all(self, error: Callable[[], AutobatchError]) -> None:
         for request in list(self._waiting.values()):
-            _fail(request, error)
+            fail(request, error)
 
     def _spawn(self, coroutine: "asyncio._CoroutineLike[None]") -> None:
         task = self._loop.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def is_refusal(error: QueueUnavailable) -> bool:
-    """Whether Redis itself refused, so that the same push would be refused again."""
-    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster)
 
 
 def queue_full(wait_s: float) -> QueueFull:
@@ -481,14 +442,3 @@ def queue_full(wait_s: float) -> QueueFull:
 def versions_differ(fleet: Fleet) -> QueueUnavailable:
     """Return the refusal of a request while no live batcher would work on it, or one would not answer it."""
     return QueueUnavailable(frames.versions_differ(worker=frames.VERSION, batcher=fleet.other_version))
-
-
-def lost_twice() -> QueueUnavailable:
-    """Return the failure of a request whose jobs Redis lost, and lost again."""
-    return QueueUnavailable("The queue lost its data")
-
-
-def _fail(request: WaitingRequest, error: Callable[[], AutobatchError]) -> None:
-    for future in request.futures:
-        if not future.done():
-            future.set_exception(error())

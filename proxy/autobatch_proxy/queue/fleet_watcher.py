@@ -42,7 +42,6 @@ class FleetWatcher:
         names: The names of the models by their fingerprints, of those that were seen last.
         has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers;
             where none was ever seen, at once.
-        never_had_batchers: Whether Redis answers and none was seen since the start: who waits has nothing to wait for.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -54,7 +53,6 @@ class FleetWatcher:
         self.fleet = Fleet((), 0)
         self.drained_per_s = 0.0
         self.has_batchers = True
-        self.never_had_batchers = False
         self._reported_mono_s: float | None = None  # no batcher was seen yet
         self._inputs_max = inputs_max
         self._per_token = per_token
@@ -119,16 +117,15 @@ class FleetWatcher:
         """Learn whether batchers are missing."""
         ms_ago = self.fleet.reported_ms_ago
         if ms_ago is not None:
-            self._reported_mono_s = now_mono_s - ms_ago / 1000
+            self._reported_mono_s = max(now_mono_s - ms_ago / 1000, self._reported_mono_s or float("-inf"))
         had_batchers, reported_mono_s = self.has_batchers, self._reported_mono_s
-        self.never_had_batchers = reported_mono_s is None
         self.has_batchers = reported_mono_s is not None and now_mono_s - reported_mono_s < ABSENT_AFTER_S
         if had_batchers and not self.has_batchers:
             log.error("no_batcher")
 
     def _note_outage(self, now_mono_s: float) -> None:
         """Without Redis nothing is known; after it, batchers that were seen need a moment to report again."""
-        self.has_batchers, self.never_had_batchers = True, False
+        self.has_batchers = True
         if self._reported_mono_s is not None:
             self._reported_mono_s = now_mono_s
 

@@ -1,10 +1,12 @@
 """One request from its push to its last reply: what it takes to push its jobs, and to push them again. Pure."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
 from autobatch_proxy.requests.plan import Plan, PlannedJob
+from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 
 Reply = tuple[ReplyHeader, bytes]
@@ -15,6 +17,7 @@ class WaitingRequest(msgspec.Struct):
 
     Attributes:
         plan: What it becomes.
+        asked_s: When it came, on the loop's clock.
         ends_s: When its deadline expires, on the loop's clock.
         deadline_ms: The same as its first push says it, unix milliseconds of Redis's clock.
         ids: The ids under which Redis knows the jobs; a job that is pushed again gets a new one.
@@ -26,6 +29,7 @@ class WaitingRequest(msgspec.Struct):
     """
 
     plan: Plan
+    asked_s: float
     ends_s: float
     deadline_ms: int
     ids: list[str] = []
@@ -56,3 +60,15 @@ def frame_of(plan: Plan, planned: PlannedJob, job: str, at_ms: int, deadline_ms:
         wants_each=plan.wants_each,
     )
     return encode(header, planned.body)
+
+
+def fail(request: WaitingRequest, error: Callable[[], AutobatchError]) -> None:
+    """Fail what it still waits for."""
+    for future in request.futures:
+        if not future.done():
+            future.set_exception(error())
+
+
+def largest_body_bytes(plan: Plan) -> int:
+    """Return the bytes of the largest body of a plan's jobs."""
+    return max([len(planned.body) for planned in plan.jobs])

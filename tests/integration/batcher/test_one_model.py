@@ -37,9 +37,9 @@ async def model_of(house: House) -> str | None:
 
 
 async def excluded(house: House) -> list[str]:
-    said = (await house.get("/health")).body
-    reasons: list[str] = orjson.loads(said).get("upstreams_excluded", []) if said else []
-    return reasons
+    """Return why upstreams are not called."""
+    batchers = orjson.loads((await house.get("/status")).body)["batchers"]
+    return sorted({each["reason"] for batcher in batchers for each in batcher["upstreams"] if each["reason"]})
 
 
 async def test_an_upstream_of_another_model_is_not_called(
@@ -52,7 +52,9 @@ async def test_an_upstream_of_another_model_is_not_called(
         assert (200, [vector(text) for text in TEXTS]) == await house.embed(TEXTS)
         await wait_until(lambda: excluded(house))
         (reason,) = await excluded(house)
+        health = await house.get("/health")
     assert other.calls == []
+    assert (200, b"") == (health.status, health.body), "it needs no key, and names no model and no URL"
     assert "it serves other" in reason
     assert "not fake" in reason
     assert "dimension 2 and not 384" in reason
@@ -195,7 +197,7 @@ async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
         replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
-        await replica.probe()
+        await replica.prober.probe()
         assert (await replica.call(call, 5)).status == 200
         await upstream.stop()
         upstream.info = OTHER_MODEL  # whose rows are equally long
@@ -208,7 +210,7 @@ async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
 
         assert not replica.is_included
         assert replica.standing.counts_for(asyncio.get_running_loop().time())
-        await replica.probe()
+        await replica.prober.probe()
         assert (await replica.call(call, 5)).status == 200
 
 
@@ -217,7 +219,7 @@ async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: F
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
         replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
-        await replica.probe()
+        await replica.prober.probe()
 
     assert replica.standing.served is not None
     assert replica.dimension == len(vector("a"))

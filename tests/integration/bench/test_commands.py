@@ -60,6 +60,33 @@ async def test_without_a_command_it_runs_both_sides_itself() -> None:
     assert set(pair["proxy"]["cpu_us"]) == {"load tool", "upstream", "redis", "batcher", "worker"}
 
 
+async def test_proxies_of_others_are_measured_beside_ours() -> None:
+    """The instant upstream stands in for another proxy: it answers as one does."""
+    another = f"another={sys.executable} -m autobatch_bench.systems.instant_upstream {{port}} asyncio"
+    status, out, err = await bench("beside", "--peer", another, "--concurrency", "2", *TINY, "--json")
+
+    assert status == 0, err
+    (pair,) = orjson.loads(out)["points"][0]["pairs"]
+    assert pair.keys() == {"direct", "proxy", "another"}
+    assert all(each["right"] > 0 for each in pair.values())
+    assert "peer" in pair["another"]["cpu_us"]
+
+
+async def test_the_upstream_may_be_a_command() -> None:
+    command = f"{sys.executable} -m autobatch_bench.systems.tei_queue_upstream {{port}} asyncio"
+    status, out, err = await bench("beside", "--upstream-command", command, "--concurrency", "2", *TINY)
+
+    assert status == 0, err
+    assert "p99 <= 10 ms" in out
+
+
+async def test_a_peer_without_a_command_is_named() -> None:
+    status, _, err = await bench("beside", "--peer", "rustworthy")
+
+    assert status == 2
+    assert "NAME=VALUE" in err
+
+
 async def test_servers_that_run_already_are_compared(fake: FakeUpstream) -> None:
     status, out, err = await bench(*compare(fake, "--json"))
 

@@ -246,10 +246,10 @@ async def test_where_no_batcher_was_ever_seen_requests_are_refused_at_once(redis
 async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
-    """Each in the shape of its route, and those that waited when their deadline expires."""
+    """Each in the shape of its route, and those that waited already as soon as the new ones."""
     missing = (503, {"error": NO_BATCHER, "error_type": "Unhealthy"})
     async with left_house(redis_url, upstream.url, request_timeout_ms=60_000) as house:
-        first = asyncio.create_task(house.embed("first", {"x-request-timeout-ms": "5000"}))
+        first = asyncio.create_task(house.embed("first"))
         await wait_until(lambda: house.holds(1))
 
         async def is_refused() -> bool:

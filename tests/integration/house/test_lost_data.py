@@ -1,11 +1,13 @@
 """Redis loses data, all of it or a part, with its connections or without: every request is answered, by a second push."""
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 
 import pytest
 from redis.asyncio import Redis
 
+from autobatch_proxy.queue.lost_jobs import OLDEST_JOBS
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
@@ -53,6 +55,55 @@ async def test_what_waits_when_data_is_lost_is_asked_again(
         gate.opened.set()
         assert RIGHT == await asyncio.gather(*asking)
         assert await house.embed("after") == (200, [vector("after")])
+
+
+async def test_a_queue_that_is_deleted_by_hand_is_pushed_again(redis_url: str, upstream: FakeUpstream) -> None:
+    """No connection ends, and the mark of the data stays. They are more than the worker looks for at first."""
+    texts = [f"text {number}" for number in range(3 * OLDEST_JOBS)]
+    async with Redis.from_url(redis_url) as redis, left_house(redis_url, upstream.url) as house:
+        asking = [
+            asyncio.create_task(house.embed(text, {"x-priority": priority}))
+            for text, priority in zip(texts, itertools.cycle(("normal", "bulk")), strict=False)
+        ]
+
+        async def all_wait() -> bool:
+            return await redis.llen(KEYS.jobs) + await redis.llen(KEYS.bulk) == len(texts)
+
+        await wait_until(all_wait)
+        await redis.delete(KEYS.jobs, KEYS.bulk)
+        await house.add_batcher(upstream.url)
+        assert [(200, [vector(text)]) for text in texts] == await asyncio.gather(*asking)
+
+
+async def test_claims_that_are_deleted_beside_a_working_batcher_are_pushed_again(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    gate = Gate()
+    upstream.behave = gate
+    async with Redis.from_url(redis_url) as redis, ready_house(redis_url, upstream.url) as house:
+        asking = [asyncio.create_task(house.embed(text)) for text in TEXTS]
+        await wait_until(lambda: sum(map(len, upstream.calls)) == len(TEXTS))
+        async for name in redis.scan_iter("*:claimed:*"):
+            await redis.delete(name)
+        upstream.behave = None
+        gate.opened.set()
+        assert RIGHT == await asyncio.gather(*asking)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff" * 100, b'{"v":2,"crc":"00000000","id":"w!"'])
+async def test_a_job_that_nobody_can_read_is_pushed_again(
+    redis_url: str, upstream: FakeUpstream, damaged: bytes
+) -> None:
+    async with Redis.from_url(redis_url) as redis, left_house(redis_url, upstream.url) as house:
+        asking = asyncio.create_task(house.embed("text"))
+
+        async def waits() -> bool:
+            return await redis.llen(KEYS.jobs) == 1
+
+        await wait_until(waits)
+        await redis.lset(KEYS.jobs, 0, damaged)  # type: ignore[arg-type]
+        await house.add_batcher(upstream.url)
+        assert (200, [vector("text")]) == await asking
 
 
 async def test_a_claim_that_older_data_brings_back_is_worked_off(redis_url: str, upstream: FakeUpstream) -> None:

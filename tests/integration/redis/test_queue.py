@@ -201,10 +201,25 @@ async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Queue
     await batcher.claim(32, 0)
     assert await batcher.reply([("w1.1", b"one"), ("w1.2", b"two")]) == 0
     assert await bench.worker.pop_inbox(1) == ["w1.1", "w1.2"]
-    assert await bench.worker.read_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
-    await bench.worker.delete_replies(["w1.1", "w1.2", "w1.3"])
+    worker = bench.worker
+    assert await worker.read_replies(["w1.1", "w1.2", "w1.3"]) == [b"one", b"two", None]
+    worker.note_received(["w1.1", "w1.2", "w1.3"])
+    await worker.delete_received()
     assert await bench.redis.exists(KEYS.claimed("b1"), KEYS.reply("w1.1"), KEYS.reply("w1.2"), KEYS.jobs) == 0
     assert await bench.redis.llen(KEYS.inbox("w1")) == 0
+
+
+@pytest.mark.parametrize("step", ["push", "read"])
+async def test_what_was_received_is_deleted_with_the_next_message(bench: QueueEnds, step: str) -> None:
+    worker = bench.worker
+    await bench.redis.set(KEYS.reply("w1.1"), b"received", px=1000)
+    await bench.redis.set(KEYS.reply("w1.2"), b"next", px=1000)
+    worker.note_received(["w1.1"])
+    if step == "push":
+        await worker.push([(False, [job(3)])], NO_LIMIT)
+    else:
+        assert [b"next"] == await worker.read_replies(["w1.2"])
+    assert [None, b"next"] == await bench.redis.mget(KEYS.reply("w1.1"), KEYS.reply("w1.2"))
 
 
 async def test_an_empty_inbox_is_waited_for_and_then_empty(bench: QueueEnds) -> None:
@@ -519,6 +534,26 @@ async def test_watching_wakes_when_a_job_comes(bench: QueueEnds) -> None:
     assert await watch
 
 
+@pytest.mark.parametrize("bench", ["real", "locked"], indirect=True)
+async def test_a_claim_behind_a_watch_is_made_with_the_push(bench: QueueEnds) -> None:
+    """Also where the server does not know the script any more."""
+    for number, is_unknown in ((1, False), (2, True)):
+        claiming = asyncio.create_task(bench.batcher("b1").watch_and_claim(10, 32, 4, 32, 32))
+        await asyncio.sleep(0)  # so that it is sent
+        if is_unknown:
+            await bench.redis.script_flush()
+        await push(bench, number)
+        assert [job(number)] == (await claiming).fresh
+        assert 0 == await bench.redis.llen(KEYS.bell)
+
+
+@pytest.mark.parametrize("bench", ["real", "locked"], indirect=True)
+async def test_a_claim_behind_a_watch_is_made_though_no_job_comes(bench: QueueEnds) -> None:
+    await bench.redis.rpush(KEYS.retry, job(1))
+    assert [job(1)] == (await bench.batcher("b1").watch_and_claim(0.01, 32, 4, 32, 32)).fresh
+    assert [] == everything(await bench.batcher("b1").watch_and_claim(0.01, 32, 4, 32, 32))
+
+
 async def test_of_twenty_idle_batchers_one_job_wakes_one(redis_url: str) -> None:
     async with linked(redis_url, redis_url) as bench, AsyncExitStack() as stack:
         watches = []
@@ -659,6 +694,7 @@ async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
         worker.pop_inbox(1),
         worker.read_replies(["w.1"]),
         batcher.claim(1, 1),
+        batcher.watch_and_claim(1, 1, 1, 1, 1),
     ):
         with pytest.raises(QueueUnavailable):
             await asking

@@ -200,7 +200,8 @@ class History:
         worker = self._workers[self._chance.choice(WORKERS)]
         jobs = self._some()
         await worker.read_replies(jobs)
-        await worker.delete_replies(jobs)
+        worker.note_received(jobs)
+        await worker.delete_received()
 
     async def _missing(self) -> None:
         await self._workers[self._chance.choice(WORKERS)].missing(self._some())

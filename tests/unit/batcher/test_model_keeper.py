@@ -27,7 +27,7 @@ class StandingUpstream:
         self.standing.learnt(served)
         self.counts_for = served.fingerprint
 
-    def follow(self, model: ServedModel) -> None:
+    def follow(self, model: ServedModel, _now_s: float) -> None:
         self.standing.follow(model)
 
 

@@ -6,7 +6,7 @@ import json
 import msgspec
 import pytest
 
-from autobatch_batcher.calling import attempts
+from autobatch_batcher.calling import retries
 from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
@@ -24,7 +24,7 @@ from autobatch_shared.contract.errors import UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import Kind, make_job
-from tests.unit.upstreams import NO_CLIENT, NO_SESSION, LoneTrials, open_breaker
+from tests.unit.upstreams import NO_CLIENT, NO_SESSION, LoneTrials, SaysLimits, open_breaker
 
 JSON = "application/json"
 
@@ -46,6 +46,7 @@ class Refusing(Replica):
     def __init__(self, guilty: str = "", status: int = 413) -> None:
         self.heard = Listening()
         super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), self.heard)
+        self.prober = SaysLimits(self, self.limits)
         self.calls: list[list[str]] = []
         self.error = b'{"error":"too long"}'
         self._guilty = guilty
@@ -58,9 +59,6 @@ class Refusing(Replica):
         if self._guilty in inputs:
             return Answer(self._status, JSON, self.error, None)
         return Answer(200, JSON, json.dumps([[float(len(text))] for text in inputs]).encode(), None)
-
-    async def ask_limits(self) -> None:
-        """They are the same."""
 
     async def outcomes(self, jobs: list[Job]) -> list[JobOutcome]:
         """Return what becomes of a batch that is not called a second time after an outage."""
@@ -182,7 +180,7 @@ async def outcomes(upstream: Replica, batches: int, *, patience_s: float = 0.0) 
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     async def at_once(_seconds: float) -> None: ...
 
-    monkeypatch.setattr(attempts, "pause", at_once)
+    monkeypatch.setattr(retries, "pause", at_once)
 
 
 @pytest.mark.usefixtures("no_pauses")

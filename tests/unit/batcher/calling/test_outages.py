@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from autobatch_batcher.calling import attempts, suspects
+from autobatch_batcher.calling import retries, suspects
 from autobatch_batcher.calling.budget import RETRIES_KEPT_MAX, RETRY_SHARE
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
@@ -38,7 +38,7 @@ class Acting(Replica):
         self.calls = 0
         self._does = list(does)
         if does == (EXCLUDED,):
-            self.doubt()
+            self.doubt(0.0)
 
     async def call(self, post: Post, _timeout_s: float) -> Answer:
         self.calls += 1
@@ -65,7 +65,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         await asyncio.sleep(0)
 
-    monkeypatch.setattr(attempts, "pause", at_once)
+    monkeypatch.setattr(retries, "pause", at_once)
     monkeypatch.setattr(suspects, "pause", at_once)
     return waited
 
@@ -118,7 +118,7 @@ async def test_what_cannot_be_paid_waits_behind_a_pause(pauses: list[float]) -> 
     assert statuses([each for each in told if not each.may_wait]) == {200}
     assert any(each.may_wait for each in told)
     assert well.calls <= 100 * RETRY_SHARE + RETRIES_KEPT_MAX + 1
-    assert sum(pause_s >= attempts.UNPAID_PAUSE_S for pause_s in pauses) == sum(each.may_wait for each in told)
+    assert sum(pause_s >= retries.UNPAID_PAUSE_S for pause_s in pauses) == sum(each.may_wait for each in told)
 
 
 async def test_an_upstream_that_is_well_and_alone_is_tried_as_often_as_it_may() -> None:

@@ -15,7 +15,7 @@ from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import make_job
-from tests.unit.upstreams import NO_CLIENT, LoneTrials
+from tests.unit.upstreams import NO_CLIENT, LoneTrials, SaysLimits
 
 OLD, NEW = (ServedModel(name * 8, name, "{}") for name in "ab")
 
@@ -25,6 +25,7 @@ class Lowered(Replica):
 
     def __init__(self, inputs_max: int, *, is_known: bool = False, changes_at: int = -1, guilty: str = "") -> None:
         super().__init__("http://a", NO_CLIENT, Tei(), configured(inputs_max if is_known else 32, 10**6), Tuner(1))
+        self.prober = SaysLimits(self, configured(inputs_max, 10**6))
         self.calls: list[list[str]] = []
         self.standing.learnt(OLD)
         self._inputs_max = inputs_max
@@ -42,9 +43,6 @@ class Lowered(Replica):
         if self._guilty in texts:
             return Answer(422, JSON, b'{"error":"guilty"}', None)
         return Answer(200, JSON, json.dumps([[float(text)] for text in texts]).encode(), None)
-
-    async def ask_limits(self) -> None:
-        self.limits = configured(self._inputs_max, 10**6)
 
     async def answers(self, *jobs: Job) -> list[tuple[int, str, bytes]]:
         """Return status, fingerprint and body of each reply."""

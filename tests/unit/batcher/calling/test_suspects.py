@@ -13,7 +13,8 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.limits import configured
-from autobatch_batcher.upstreams.replica import Replica, ReplicaLoad
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.upstreams.replica_state import ReplicaLoad
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import QueueUnavailable, UpstreamBroken

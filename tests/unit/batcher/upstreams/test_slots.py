@@ -115,7 +115,7 @@ def test_a_job_that_is_larger_than_the_share_goes_when_nothing_else_is_in_flight
 async def test_workers_hear_how_large_a_job_of_our_share_may_be() -> None:
     a, b = make_upstream("a", in_flight_inputs_max=64), make_upstream("b")
 
-    assert [16, 32] == [status.batch_inputs_max for status in shared_by(4, a, b).statuses()]
+    assert [16, 32] == [status.batch_inputs_max for status in shared_by(4, a, b).statuses(NOW_S)]
 
 
 def test_a_slot_that_was_given_back_is_free() -> None:

@@ -55,6 +55,20 @@ EMPTY = Comparison(
 )
 
 
+def test_any_number_of_sides_stand_beside_each_other() -> None:
+    sides = ("direct", "proxy")
+    table = grids.beside("x", POINTS, sides)
+    assert [row[:3] for row in table.rows] == [
+        ("1", "direct", "95"),
+        ("", "proxy", "55"),
+        ("64", "direct", "95"),
+        ("", "proxy", "155"),
+    ]
+    assert table.rows[1][-2:] == ("0.58", "1.75")
+    assert grids.cost("x", POINTS, sides).columns == ("in flight", "", "all", "worker")
+    assert grids.frontiers("x", POINTS, sides).rows[1][0] == "proxy"
+
+
 def test_cases_without_gain_are_named() -> None:
     lines = grids.without_gain(COMPARISON)
     assert "tei-queue, 1 in flight: 0.58 (0.50..0.67) of direct's requests a second" in lines

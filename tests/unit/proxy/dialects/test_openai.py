@@ -80,7 +80,7 @@ def test_dimensions_are_the_only_option() -> None:
         b'{"input":"a","in\\u0070ut":"b"}',
         b'{"input":"\\ud800"}',
         b'{"input":"\xff"}',
-        b'{"input":"a"} junk',
+        b'{"input":"a","x":} junk',
     ],
 )
 def test_what_is_not_plainly_a_request_is_the_upstreams_to_judge(body: bytes) -> None:

@@ -93,7 +93,6 @@ async def test_where_no_batcher_was_ever_seen_the_first_look_says_so() -> None:
         await watcher._look()
 
     assert not watcher.has_batchers
-    assert watcher.never_had_batchers
     reports.batchers = 1
     await watcher._look()
     assert watcher.has_batchers
@@ -109,4 +108,3 @@ async def test_batchers_that_were_seen_are_waited_for_and_so_after_an_outage_of_
     for reports.is_away in (False, True, False):
         await watcher._look()
         assert watcher.has_batchers
-        assert not watcher.never_had_batchers

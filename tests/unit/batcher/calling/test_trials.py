@@ -5,7 +5,7 @@ from math import ceil
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autobatch_batcher.calling.groups import TIME_SHARE, inputs_at_once, split_off
+from autobatch_batcher.calling.trials import TIME_SHARE, inputs_at_once, split_off
 
 TIMES_MS = st.floats(1, 10_000)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.drain_rate import CALLS_MIN, FORGOTTEN_S, ROUNDS_MIN, AnsweredCall, DrainRate
+from autobatch_batcher.claiming.drain_rate import CALLS_MIN, FORGOTTEN_S, ROUNDS_MIN, AnsweredCall, DrainRate
 
 LOOK_S = 1.0
 

@@ -1,0 +1,159 @@
+"""What becomes of a call that failed: what is tried again, where, and when not.
+
+1. What the upstream cannot take now waits, and costs no attempt: no connection, 429.
+2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
+3. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
+4. A call that was cut is never simply tried again: the upstream may have died of it.
+"""
+
+import asyncio
+from collections import defaultdict
+from random import random
+
+import msgspec
+
+from autobatch_batcher.calling.budget import KEPT_FOR_HALVES, Budget, retry_budget
+from autobatch_batcher.calling.calls import Call
+from autobatch_batcher.calling.failure_log import FailureLog
+from autobatch_batcher.dialects.base import Answer, Dialect
+from autobatch_batcher.dialects.verdict import (
+    OUTAGES,
+    PERHAPS_INPUT_ERRORS,
+    Verdict,
+    fault,
+    is_refusal,
+    retry_pause_s,
+)
+from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_shared.bell import pause
+from autobatch_shared.contract.errors import AutobatchError, UpstreamBroken, UpstreamUnavailable
+
+UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """An attempt that failed, and may be followed by another one.
+
+    Attributes:
+        cause: What went wrong: see `UpstreamError.cause`.
+        retry_after: What the upstream said of the next one.
+        outage: What its jobs are told in the end, if it met an outage while another upstream is well; else None.
+    """
+
+    cause: str
+    retry_after: str | None
+    outage: AutobatchError | None
+
+
+class NotNow(Exception):
+    """The upstream says that it cannot take the call now.
+
+    Attributes:
+        error: What the jobs are told if their deadline comes first.
+    """
+
+    def __init__(self, error: AutobatchError, cause: str) -> None:
+        super().__init__(cause)
+        self.error = error
+
+
+class Retries:
+    """Says what becomes of failed calls, and keeps account of them.
+
+    Attributes:
+        budgets: What may be tried again at each upstream, by its name; every usual call is noted there.
+        failures: The log of failed calls.
+
+    Args:
+        pool: All upstreams, of which another may take a retry.
+        dialect: The API that all upstreams of the pool speak.
+        metrics: Counts retries.
+    """
+
+    def __init__(self, pool: Pool, dialect: Dialect, metrics: Metrics) -> None:
+        self.budgets: defaultdict[str, Budget] = defaultdict(retry_budget)
+        self.failures = FailureLog()
+        self._pool = pool
+        self._dialect = dialect
+        self._metrics = metrics
+
+    def after_outage(self, error: UpstreamUnavailable, call: Call, slot: Slot, *, may_retry: bool) -> Failed:
+        """Return what a call is that got no answer, if it is to be made again.
+
+        Args:
+            error: Why it got none.
+            call: What was asked.
+            slot: The permission for it.
+            may_retry: Whether the call has an attempt left.
+
+        Raises:
+            UpstreamUnavailable: It is to be given up.
+        """
+        told = UpstreamUnavailable()
+        told.cause = error.cause
+        if not isinstance(error, UpstreamBroken) and self._pool.has_other_than(slot.upstream):
+            return Failed(error.cause, None, told)
+        if not (may_retry and self._may_go_on(slot, call)):
+            raise told from error
+        return Failed(error.cause, None, None)
+
+    async def after_answer(self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool) -> Verdict | Failed:
+        """Return what to do with an answer of another status than 200: anything but to give up.
+
+        Raises:
+            NotNow: The upstream takes no call now.
+            UpstreamError: The call is to be given up.
+        """
+        status = answer.status
+        if is_refusal(status, answer.retry_after):
+            raise NotNow(fault(status), f"status {status}")
+        is_only_here = status in OUTAGES and self._pool.has_other_than(slot.upstream)
+        failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None)
+        judge, is_verbatim, jobs = self._dialect.judge, call.merged is None, len(call.bodies)
+        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here)
+        if verdict is Verdict.RETRY:
+            leaving = KEPT_FOR_HALVES if status in PERHAPS_INPUT_ERRORS else 0
+            if self._take(slot, 1, leaving=leaving):
+                return failed
+            if failed.outage is not None:
+                await pause(UNPAID_PAUSE_S)
+                raise NotNow(failed.outage, failed.cause)
+            verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False)
+        if verdict is Verdict.GIVE_UP:
+            raise fault(status)
+        return verdict
+
+    async def go_on(self, failed: Failed, call: Call, slot: Slot, failures: int) -> None:
+        """Pause, and move to another upstream if there is one with room.
+
+        Raises:
+            NotNow: Another one is well, and has no room.
+        """
+        pause_s = retry_pause_s(failures, failed.retry_after)
+        # Batchers that fail together must not come back together.
+        await pause(pause_s if failed.retry_after is not None else random() * pause_s)  # noqa: S311 - no secret
+        other = self._pool.other_than(slot, call.inputs)
+        if failed.outage is not None and other is slot.upstream:
+            raise NotNow(failed.outage, failed.cause)
+        self._metrics.retries.inc()
+        self.failed(slot, failed.cause, "retried", len(call.jobs))
+        slot.move_to(other)
+
+    def may_split(self, slot: Slot) -> bool:
+        """Whether a call that failed for all may be made again in two halves, and take note of that."""
+        return self._take(slot, 2)
+
+    def failed(self, slot: Slot, cause: str, then: str, jobs: int) -> None:
+        """Log a failed call; the arguments are those of `FailureLog.failed`."""
+        self.failures.failed(slot.upstream.name, cause, then, jobs, asyncio.get_running_loop().time())
+
+    def _may_go_on(self, slot: Slot, call: Call) -> bool:
+        """Whether a call that reached nothing is tried again now: on another upstream, or where waiting is over."""
+        if self._pool.other_than(slot, call.inputs) is not slot.upstream:
+            return True
+        return not self._pool.may_wait(asyncio.get_running_loop().time()) and self._take(slot, 1)
+
+    def _take(self, slot: Slot, calls: int, *, leaving: int = 0) -> bool:
+        """Take so many calls out of the upstream's budget, if they are there."""
+        return self.budgets[slot.upstream.name].take(calls, asyncio.get_running_loop().time(), leaving=leaving)

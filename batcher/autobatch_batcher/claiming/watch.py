@@ -1,0 +1,81 @@
+"""Waits for a push beside the working loop, and wakes it. A job that comes alone is claimed in the moment of its push.
+
+1. One watch at a time. It ends by itself, so that the loop decides anew what it may bring.
+2. What it claims is in our record in Redis, under our lease, as every claim; it is held only once the loop has taken it.
+3. A claim that waits is made also if this process hangs meanwhile: then those jobs come back with the lease.
+"""
+
+import asyncio
+
+from autobatch_batcher.claiming.claims import SUSPECTS_PER_CLAIM, Claims
+from autobatch_batcher.forming.policy import Wanted
+from autobatch_shared.bell import Bell, pause
+from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
+
+BLOCK_S = 0.5  # well below half of the link's silence limit
+
+
+class Watch:
+    """Waits at the queue's bell for one working loop.
+
+    Attributes:
+        was_woken: Whether a push woke this batcher, for which a claim has to follow.
+
+    Args:
+        queue: The batcher's end of the queue.
+        claims: Are told that there may be jobs, or when it is not known what was claimed.
+        bell: Wakes the working loop.
+        pause_s: Seconds until the loop is woken after a failure.
+    """
+
+    def __init__(self, queue: BatcherQueue, claims: Claims, bell: Bell, *, pause_s: float) -> None:
+        self.was_woken = False
+        self._queue = queue
+        self._claims = claims
+        self._bell = bell
+        self._pause_s = pause_s
+        self._task: asyncio.Task[None] | None = None
+        self._brought: tuple[Claim, int] | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it waits, or has brought what was not taken yet."""
+        return self._task is not None or self._brought is not None
+
+    def begin(self, wanted: Wanted | None, at_once: int) -> None:
+        """Wait for a push.
+
+        Args:
+            wanted: What to claim with it; None: nothing yet.
+            at_once: Inputs that could be sent now: see `BatcherQueue.claim`.
+        """
+        self._task = asyncio.create_task(self._watch(wanted, at_once), name="queue-watch")
+
+    def take(self) -> tuple[Claim, int] | None:
+        """Take what it brought: a claim, and the most inputs in a call when it began; None: there is none."""
+        brought, self._brought = self._brought, None
+        return brought
+
+    def cancel(self) -> None:
+        """End; what may still be claimed goes back with the lease."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _watch(self, wanted: Wanted | None, at_once: int) -> None:
+        try:
+            if wanted is None:
+                if await self._queue.watch(BLOCK_S):
+                    self.was_woken = self._claims.may_have_jobs = True
+            else:
+                inputs_max = wanted.call_inputs_max
+                claim = await self._queue.watch_and_claim(
+                    BLOCK_S, wanted.inputs, SUSPECTS_PER_CLAIM, inputs_max, at_once
+                )
+                self._brought = claim, inputs_max
+        except QueueUnavailable:
+            self._claims.doubt()
+            await pause(self._pause_s)  # the next turn's claim fails with the reason
+        finally:
+            self._task = None
+            self._bell.ring()

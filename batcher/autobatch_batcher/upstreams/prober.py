@@ -1,0 +1,149 @@
+"""Ask an upstream how it is, what it serves and what it takes: it may be another one, or take less, between two calls."""
+
+import asyncio
+import logging
+
+import aiohttp
+
+from autobatch_batcher.dialects.base import Condition, Dialect
+from autobatch_batcher.dialects.rows import components
+from autobatch_batcher.dialects.verdict import OVERLOADED
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, HttpClient, cause_of
+from autobatch_batcher.upstreams.replica_state import ReplicaState
+from autobatch_shared.contract.cards import NO_CARD
+from autobatch_shared.contract.errors import UpstreamUnavailable
+
+log = logging.getLogger(__name__)
+
+DIMENSION_INPUT = b'"What is the dimension of a vector?"'
+DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
+LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
+NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
+UNAUTHORIZED = {401, 403}  # they say nothing of a model
+
+
+class Unlearnt(Exception):
+    """An upstream answers, and not what it serves; the text says why."""
+
+
+class Prober:
+    """Asks one upstream.
+
+    Attributes:
+        card_asked_s: What its card says was true after this moment, in seconds of the loop's clock; -inf: it was never asked.
+
+    Args:
+        state: Takes what the upstream said.
+        client: Sends the questions.
+        dialect: The API that it speaks.
+    """
+
+    def __init__(self, state: ReplicaState, client: HttpClient, dialect: Dialect) -> None:
+        self._state = state
+        self._client = client
+        self._dialect = dialect
+        self.card_asked_s = self._limits_asked_s = float("-inf")
+        self._asking = asyncio.Lock()
+
+    async def probe(self) -> None:
+        """Ask for its health and its card: it may be started anew with other limits, or another model, between two."""
+        state = self._state
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                async with self._client.get(self._dialect.health_path) as response:
+                    healthy = response.status == 200
+                    why = "probed" if healthy else f"status {response.status} at {self._dialect.health_path}"
+                    reachable = response.status < 500  # not every server has such a path
+                async with self._asking:
+                    await self._ask_card()
+            if state.standing.served is None:
+                await self._learn()  # also of one that is not well: where none is, it is called all the same
+        except Unlearnt as exc:
+            state.set_reachable(reachable=True, now_s=_now_s())
+            state.exclude(str(exc), _now_s())
+        except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
+            if _now_s() - state.answered_s > PROBE_TIMEOUT_S:
+                why = cause_of(exc)
+                if why != NO_ANSWER:
+                    state.set_reachable(reachable=False, now_s=_now_s())
+                state.set_health(healthy=False, why=why, now_s=_now_s())
+            # else it is busy: its health waits behind the calls that it answers
+        else:
+            state.set_reachable(reachable=reachable, now_s=_now_s())
+            state.set_health(healthy=healthy, why=why, now_s=_now_s())
+        if state.is_healthy:
+            state.standing.was_well(_now_s())
+        state.standing.is_tried = True
+
+    async def ask_limits(self) -> None:
+        """Ask for its card, after an answer that a lowered limit would explain; at most once in LIMITS_EVERY_S."""
+        if _now_s() - self._limits_asked_s >= LIMITS_EVERY_S:
+            self._limits_asked_s = _now_s()
+        await self.ask_again(self._limits_asked_s)
+
+    async def ask_again(self, since_s: float) -> None:
+        """Ask for its card, unless that was done after `since_s` on the loop's clock; one that cannot be asked is doubted."""
+        async with self._asking:
+            if self.card_asked_s >= since_s:
+                return
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await self._ask_card()
+            except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+                log.info("card_not_asked", extra={"upstream": self._state.name, "why": cause_of(exc)})
+                self._state.doubt(_now_s())
+            except Unlearnt as exc:
+                self._state.exclude(str(exc), _now_s())
+
+    async def _ask_card(self) -> None:
+        """Read its card; one without any keeps the configured limits, and one that fails to say keeps its last card.
+
+        Raises:
+            Unlearnt: It does not tell us.
+        """
+        asked_s, connection = _now_s(), CallConnection(self._client)
+        async with self._client.get(self._dialect.card_path, connection) as response:
+            status, said = response.status, await response.read()
+        if status == 200:
+            self._state.take_card(self._dialect.card(said), _now_s())
+        elif status in NO_CARD_STATUSES:
+            self._state.take_card(NO_CARD, _now_s())
+        elif status in UNAUTHORIZED:
+            raise Unlearnt(_refusal(status, self._dialect.card_path))
+        elif self.card_asked_s < 0:
+            raise UpstreamUnavailable  # it has never said anything
+        self.card_asked_s = max(asked_s, connection.made_s)
+
+    async def _learn(self) -> None:
+        """Learn what it serves: its card, and the length of its rows, which it has to show.
+
+        Raises:
+            UpstreamError: It cannot compute now.
+            Unlearnt: It has neither a card nor a vector, or refuses us.
+        """
+        card = self._state.card
+        dimension = await self._ask_dimension() if card.kind == "embedding" else None
+        if card.identity is None and dimension is None:
+            raise Unlearnt(f"it has neither {self._dialect.card_path} nor a vector")
+        if card == self._state.card:  # else it changed meanwhile, and the next probe learns it
+            self._state.learnt(dimension, _now_s())
+
+    async def _ask_dimension(self) -> int | None:
+        """Return the number of components of its vectors; None where it has none."""
+        post = self._dialect.compose("/embed", [DIMENSION_INPUT], None)
+        answer = self._dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
+        if answer.status == 200:
+            return components(self._dialect.cut(answer, "/embed", 1, ()))
+        if answer.status in UNAUTHORIZED:
+            raise Unlearnt(_refusal(answer.status, "/embed"))
+        if answer.status == OVERLOADED or self._dialect.condition(answer) is Condition.FAILING:
+            raise UpstreamUnavailable
+        return None
+
+
+def _refusal(status: int, path: str) -> str:
+    return f"it answers {status} to {path}: INFERENCE_API_KEY"
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

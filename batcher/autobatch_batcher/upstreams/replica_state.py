@@ -1,0 +1,187 @@
+"""What this batcher knows of one upstream: its health, what it serves, and what it is doing for us. Pure; the clock is passed in."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.upstreams.breaker import Breaker
+from autobatch_batcher.upstreams.congestion import Congestion
+from autobatch_batcher.upstreams.limits import Limits, lowered
+from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
+from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
+from autobatch_shared.contract.cards import NO_CARD, Card
+from autobatch_shared.contract.models import ServedModel, model_of
+from autobatch_shared.contract.status import UpstreamStatus
+
+log = logging.getLogger(__name__)
+
+WentDown = Callable[[], None]
+
+
+@dataclass(slots=True)
+class ReplicaLoad:
+    """What one upstream is doing for this batcher.
+
+    Attributes:
+        calls: Number of calls in flight.
+        inputs: Number of inputs in these calls.
+        work: Sum of the inputs and units of these calls, by which upstreams are compared.
+    """
+
+    calls: int = 0
+    inputs: int = 0
+    work: int = 0
+
+
+class ReplicaState:
+    """The state of one upstream. Every `now_s` is in seconds of the loop's clock.
+
+    Attributes:
+        card: What it said of itself last.
+        dimension: Number of components of its vectors; None while that is unknown, or where it has none.
+        answered_s: When it last gave a good answer; -inf: never.
+        down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
+        went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
+
+    Args:
+        name: Its URL, which may be shown.
+        dialect: The API that it speaks.
+        configured: The limits that our settings give, which its card may only lower.
+        tuner: Learns from its calls.
+        standing: Whether it serves the namespace's model.
+    """
+
+    def __init__(self, name: str, dialect: Dialect, configured: Limits, tuner: Tuner, standing: Standing) -> None:
+        self.name = name
+        self.limits = configured
+        self.card = NO_CARD
+        self.dimension: int | None = None
+        self.is_healthy = False
+        self.answered_s = float("-inf")
+        self.down_since_s: float | None = None
+        self.went_down: WentDown = lambda: None
+        self.tuner = tuner
+        self.breaker = Breaker()
+        self.congestion = Congestion()
+        self.standing = standing
+        self.load = ReplicaLoad()
+        self._configured = configured
+        self._growth_bytes_max = dialect.growth_bytes_max
+        self._fault = ""
+        self._was_usable: bool | None = None  # None: never probed
+        self._usable_s = 0.0  # when that changed last
+        self._excluded_s: float | None = None
+
+    @property
+    def failing_since_s(self) -> float | None:
+        """Since when it has not been reached, has only failed, or is excluded; None: there is no such outage."""
+        if self.down_since_s is not None:
+            return self.down_since_s
+        return self.breaker.failing_since_s if self.is_included else self._excluded_s
+
+    @property
+    def is_included(self) -> bool:
+        """Whether it serves the namespace's model."""
+        return not self.standing.reason
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is well, and serves the namespace's model."""
+        return self.is_healthy and self.is_included
+
+    def least_call(self, now_s: float) -> LeastCall:
+        """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
+        return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
+
+    def status(self, batch_inputs_max: int, now_s: float) -> UpstreamStatus:
+        """Return what to publish of it, where one call of this batcher may have so many inputs."""
+        if self.answered_s > 0:
+            self.standing.was_well(self.answered_s)
+        # Of an upstream that has to say again what it serves the last card counts for nothing.
+        is_known = self.is_included or self.standing.served is not None
+        return UpstreamStatus(
+            url=self.name,
+            is_healthy=self.is_usable,
+            batch_inputs_max=batch_inputs_max,
+            in_flight=self.load.inputs,
+            request_bytes_max=self.limits.body_bytes_max - self._growth_bytes_max,
+            card=self.card if is_known else NO_CARD,
+            counts_for=self.standing.counts_for(now_s),
+            reason=self.standing.reason,
+            fault=self._fault,
+            unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
+        )
+
+    def wait_for_model(self, now_s: float) -> None:
+        """Exclude it until the namespace's model is known."""
+        self._change_standing(self.standing.wait_for_record, now_s)
+
+    def follow(self, model: ServedModel, now_s: float) -> None:
+        """Take note of the namespace's model."""
+        self._change_standing(lambda: self.standing.follow(model), now_s)
+
+    def doubt(self, now_s: float) -> None:
+        """Use it no more until it has said again what it serves: its rows are not those of its model."""
+        self._change_standing(self.standing.doubt, now_s)
+        self.went_down()
+
+    def exclude(self, why: str, now_s: float) -> None:
+        """Use it no more until it says what it serves, which it does not for this reason."""
+        self._change_standing(lambda: self.standing.doubt(why), now_s)
+        self.set_health(healthy=False, why=why, now_s=now_s)
+
+    def take_card(self, card: Card, now_s: float) -> None:
+        """Take note of what it said of itself; where that is another model, it has to show what it serves."""
+        if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
+            self.doubt(now_s)
+        self.card = card
+        limits = lowered(self._configured, card)
+        if limits != self.limits:
+            log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
+        self.limits = limits
+
+    def learnt(self, dimension: int | None, now_s: float) -> None:
+        """Take note of how long the rows of its card's model are."""
+        self.dimension = dimension
+        self._change_standing(lambda: self.standing.learnt(model_of(self.card, dimension)), now_s)
+
+    def set_reachable(self, *, reachable: bool, now_s: float) -> None:
+        """Take note of whether it could be reached."""
+        if reachable:
+            if self.down_since_s is not None:
+                self.down_since_s = None
+                self.breaker.reached()
+        elif self.down_since_s is None:
+            self.down_since_s = now_s
+            self.went_down()
+
+    def set_health(self, *, healthy: bool, why: str, now_s: float) -> None:
+        """Take note of whether it is well, and why we think so."""
+        if healthy != self.is_healthy:
+            log.log(
+                logging.INFO if healthy else logging.WARNING,
+                "upstream_health_changed",
+                extra={"upstream": self.name, "is_healthy": healthy, "why": why},
+            )
+        self.is_healthy = healthy
+        self._fault = "" if healthy else why
+        self._note_usable(now_s)
+
+    def _change_standing(self, change: Callable[[], None], now_s: float) -> None:
+        before = self.standing.reason
+        change()
+        now = self.standing.reason
+        if now == before:
+            return
+        self._excluded_s = now_s
+        if now and self.standing.served is not None:
+            log.warning("upstream_excluded", extra={"upstream": self.name, "reason": now})
+        elif not now and before not in (NO_RECORD, NOT_LEARNT):  # as at every start
+            log.info("upstream_included", extra={"upstream": self.name})
+        self._note_usable(now_s)
+
+    def _note_usable(self, now_s: float) -> None:
+        if self.is_usable != self._was_usable:
+            self._was_usable = self.is_usable
+            self._usable_s = now_s

@@ -1,0 +1,92 @@
+"""`autobatch bench beside`: proxies of others beside ours, before the same upstream, in alternating rounds of one run."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
+from autobatch_bench.comparing.rounds import Point, Round
+from autobatch_bench.load.workloads import WorkloadKind, make
+from autobatch_bench.report import grids, terminal
+from autobatch_bench.systems.outsider import Outsider
+from autobatch_bench.systems.rig import Rig
+from autobatch_bench.systems.system import Loop, ProxyPlan, UpstreamKind, started
+
+CONCURRENCIES = (1, 16, 64, 256, 512)
+KINDS = (WorkloadKind.SHORT, WorkloadKind.FIXED, WorkloadKind.MIXED)  # one text a request
+
+
+def beside(  # noqa: PLR0913 - options of a command
+    *,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=COMMAND of another proxy; {port}: where it listens, {upstream}: what it calls."),
+    ] = None,
+    upstream: Annotated[UpstreamKind, typer.Option(help="What answers in the end.")] = UpstreamKind.INSTANT,
+    upstream_command: Annotated[
+        str, typer.Option(help="What answers in the end, instead: its command; {port}: where it listens.")
+    ] = "",
+    workload: Annotated[WorkloadKind, typer.Option(help="What is sent: short, fixed or mixed.")] = WorkloadKind.SHORT,
+    words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
+    concurrency: Annotated[
+        list[int] | None, typer.Option(min=1, help="Requests in flight; several times. [default: 1 16 64 256 512]")
+    ] = None,
+    repeat_share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of texts that were sent before.")] = 0.0,
+    nginx: Annotated[bool, typer.Option("--nginx", help="Measure ours behind nginx, too.")] = False,
+    setting: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of our proxy and batcher; several times.")
+    ] = None,
+    seconds: SecondsOption = 3.0,
+    rounds: RoundsOption = 3,
+    workers: WorkersOption = 2,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure an upstream directly, through ours and through others. Exit status 1 if any answer was wrong or failed.
+
+    Every request is a list of one text, which every proxy takes.
+    """
+    if workload not in KINDS:
+        raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="--workload")
+    console = Console(stderr=as_json)
+    sent = make(workload, words=words, is_listed=True)
+    peers = [Outsider(*_pair(each, "--peer")) for each in peer or ()]
+    plan = ProxyPlan(
+        settings=dict(_pair(each, "--setting") for each in setting or ()), workers=workers, has_nginx=nginx
+    )
+    answering = Outsider("upstream", upstream_command) if upstream_command else upstream
+    with (
+        started(answering, Loop.UVLOOP, (plan,), peers) as sides,
+        terminal.progress(console, None) as told,
+    ):
+        is_fake = not upstream_command and upstream is not UpstreamKind.EMBEDDER
+        rig = Rig(sides, is_fake=is_fake, told=told, repeat_share=repeat_share)
+        rig.warm_up(sent)
+
+        def measured(in_flight: int) -> Point:
+            def measure(side: str) -> Round:
+                return rig.closed(side, sent, in_flight, seconds)
+
+            return rig.alternate(in_flight, tuple(sides), rounds, measure)
+
+        points = [measured(in_flight) for in_flight in concurrency or CONCURRENCIES]
+    name = upstream_command or f"the {upstream} upstream"
+    shown = [
+        grids.beside(f"{sent.name} on {name}, closed loop", points, tuple(sides)),
+        grids.cost("CPU microseconds a request, upstream and load tool not counted", points, tuple(sides)),
+        grids.frontiers("The most requests a second within a bound of p99", points, tuple(sides)),
+    ]
+    if as_json:
+        terminal.print_json({"points": points, "rounds": rig.rounds})
+    else:
+        for grid in shown:
+            console.print(terminal.table(grid))
+    raise typer.Exit(0 if terminal.say_whether_right(console, rig.rounds) else 1)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    """Return the two sides of a `NAME=VALUE`."""
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise typer.BadParameter(f"{text}: must be NAME=VALUE", param_hint=option)
+    return name, value

@@ -1,0 +1,8 @@
+"""Programs of others: their commands."""
+
+from autobatch_bench.systems.outsider import Outsider
+
+
+def test_the_places_of_a_command_are_filled_after_it_was_cut_into_words() -> None:
+    outsider = Outsider("x", 'env PORT={port} "/opt/a b/proxy" --to {upstream}')
+    assert outsider.argv(3001, "http://h:80") == ("env", "PORT=3001", "/opt/a b/proxy", "--to", "http://h:80")
