@@ -1,10 +1,10 @@
-"""A worker that is asked for three times what the upstream computes refuses early, by a rate that is the upstream's."""
+"""Asked for three times what the upstream computes, a worker takes for the rate what the upstream does."""
 
-from collections import Counter
+from contextlib import suppress
 
 import pytest
 
-from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, QueueFull
+from autobatch_shared.contract.errors import AutobatchError
 from tests.simulation.network import Network
 from tests.simulation.processes import SLOTS, SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import ModelServer
@@ -20,22 +20,18 @@ class Overload:
     """One worker and one batcher at one upstream.
 
     Attributes:
-        outcomes: Of the requests that came once the rate was known: `right`, or an error's code.
         rates: What the worker took for the rate, at each look once it was known.
     """
 
     def __init__(self, timeline: Timeline) -> None:
-        self.outcomes: Counter[str] = Counter()
         self.rates: list[float] = []
-        self._timeline = timeline
         start_s = timeline.now_s
-        self._learnt_s = start_s + LEARNT_S
         network = Network(timeline, ModelServer(timeline))
         SimulatedBatcher(timeline, network, "b1", [ModelUpstream(timeline, "upstream")])
         self._worker = SimulatedWorker(timeline, network, "w1")
         for number in range(int((END_S - BEGIN_S) * PER_S)):
             timeline.at(start_s + BEGIN_S + number / PER_S, self._ask, f"text {number}")
-        timeline.run_until(self._learnt_s)
+        timeline.run_until(start_s + LEARNT_S)
         while timeline.now_s < start_s + END_S:
             timeline.run_until(timeline.now_s + LOOK_S)
             self.rates.append(self._worker.watcher.drained_per_s)
@@ -45,14 +41,8 @@ class Overload:
         self._worker.loop.create_task(self._asked(text))
 
     async def _asked(self, text: str) -> None:
-        begun_s = self._timeline.now_s
-        try:
-            replies = await self._worker.ask([text], TIMEOUT_S)
-            outcome = replies[0][0].fault or "right"
-        except AutobatchError as error:
-            outcome = error.code
-        if begun_s >= self._learnt_s:
-            self.outcomes[outcome] += 1
+        with suppress(AutobatchError):
+            await self._worker.ask([text], TIMEOUT_S)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +59,3 @@ def test_the_rate_is_what_the_upstream_computes(overload: Overload) -> None:
     capacity_per_s = SLOTS * BATCH_INPUTS_MAX / (CALL_S + BATCH_INPUTS_MAX * INPUT_S)
     assert 0.5 * capacity_per_s < overload.rates[-1]
     assert max(overload.rates) < 1.2 * capacity_per_s
-
-
-def test_most_of_what_is_too_much_is_refused(overload: Overload) -> None:
-    outcomes = overload.outcomes
-    assert outcomes.most_common(1)[0][0] == QueueFull.code
-    assert outcomes["right"] > outcomes[DeadlineExceeded.code]
