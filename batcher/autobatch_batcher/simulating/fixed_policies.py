@@ -13,8 +13,8 @@ from random import Random
 
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
 from autobatch_batcher.simulating.law import SimulatedLaw
-from autobatch_batcher.simulating.round_trips import CALL_S, CLAIM_S, PUSH_S, REPLY_S
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
+from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
 
 CALLS = (1, 2, 4, 8)
 SIZES = (1, 2, 4, 8, 16, 32)

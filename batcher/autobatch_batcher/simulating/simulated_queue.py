@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from math import ceil
 
-from autobatch_batcher.simulating.round_trips import CLAIM_S, REPLY_S, WAKE_S
+from autobatch_batcher.simulating.workers import CLAIM_S, REPLY_S, WAKE_S
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.frames import Frames
 from autobatch_shared.redis.batcher_queue import NO_SHARE, BatcherQueue, Claim, Renewal

@@ -10,10 +10,10 @@ from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import ClosedLoop, RunHistory, SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, run_fixed
 from autobatch_batcher.simulating.law import law_of
-from autobatch_batcher.simulating.round_trips import CALL_S, CLAIM_S, PUSH_S, REPLY_S, WAKE_S
 from autobatch_batcher.simulating.score import score
 from autobatch_batcher.simulating.simulated_queue import SimulatedQueueEnd
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
+from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S, WAKE_S
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.settings.definitions import BatcherSettings
 
