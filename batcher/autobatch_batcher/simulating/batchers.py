@@ -92,12 +92,14 @@ def _resolve(future: "asyncio.Future[bool | None]", value: bool | None) -> None:
 def run_batchers(
     law: SimulatedLaw, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, *, seed: int = 1
 ) -> RunHistory:
-    """Return what happens in so many seconds."""
-    logging.getLogger("autobatch_batcher").setLevel(logging.CRITICAL)
-    loop = VirtualTimeLoop()
+    """Return what happens in so many seconds; the batchers log nothing of it."""
+    loop, logger = VirtualTimeLoop(), logging.getLogger("autobatch_batcher")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         return loop.run_until_complete(_run(law, traffic, fleet, seconds, seed))
     finally:
+        logger.setLevel(level)
         loop.close()
 
 

@@ -1,6 +1,7 @@
 """Real batchers in virtual time."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from itertools import cycle, repeat
 
@@ -27,6 +28,12 @@ def test_a_lone_request_takes_its_call_and_the_round_trips() -> None:
     (answered,) = run_batchers(TEN_MS, TimedArrivals(asked), SimulatedFleet(DEFAULTS), 4.0).answered
     least_s = 0.01 + PUSH_S + WAKE_S + CLAIM_S + CALL_S + REPLY_S
     assert least_s - 1e-9 <= answered.ended_s - answered.sent_s <= least_s + 0.003  # what a burst would be waited for
+
+
+def test_a_run_leaves_the_log_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    run_batchers(TEN_MS, TimedArrivals([(0.0, SimulatedRequest((5,)))]), SimulatedFleet(DEFAULTS), 0.1)
+    logging.getLogger("autobatch_batcher.app").error("heard")
+    assert ["heard"] == caplog.messages
 
 
 def test_equal_runs_are_equal() -> None:
