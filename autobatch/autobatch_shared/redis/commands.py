@@ -3,6 +3,7 @@
 A script is a step that must be one step: a file in `scripts/`, whose head lists KEYS, ARGV and what it returns.
 """
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import cache
 from hashlib import sha1
@@ -89,13 +90,20 @@ async def in_one_message(link: Commands, *commands: Command) -> list[Any]:
     Raises:
         QueueUnavailable: One failed; the others were perhaps applied.
     """
+    sent = [link.execute(*command) for command in commands]
     replies: list[Any] = []
     failed: QueueUnavailable | None = None
-    for reply in [link.execute(*command) for command in commands]:  # all are sent; `asyncio.gather` would cost 8 us
-        try:
-            replies.append(await reply)
-        except QueueUnavailable as error:
-            failed = failed or error
+    try:
+        for reply in sent:  # `asyncio.gather` would cost 8 us
+            try:
+                replies.append(await reply)
+            except QueueUnavailable as error:
+                failed = failed or error
+    except asyncio.CancelledError:
+        for reply in sent:
+            if isinstance(reply, asyncio.Future):
+                reply.cancel()  # else an error of it would be logged, as one that is waited for by none
+        raise
     if failed is not None:
         raise failed
     return replies
