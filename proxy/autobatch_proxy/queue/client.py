@@ -21,7 +21,7 @@ from typing import Protocol
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, fail, frame_of, largest_body_bytes
+from autobatch_proxy.queue.in_flight import Deadlines, Reply, WaitingRequest, fail, frame_of, largest_body_bytes
 from autobatch_proxy.queue.lost_jobs import LostJobs
 from autobatch_proxy.queue.value_limit import ValueLimit
 from autobatch_proxy.requests.answer_size import too_large
@@ -128,6 +128,7 @@ class QueueClient:
         # Looked up once: before Python 3.12 each look-up is a system call, 3 % of a worker.
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, WaitingRequest] = {}
+        self._deadlines = Deadlines(self._loop)
         self._outbox: list[WaitingRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading_large = asyncio.Lock()
@@ -164,6 +165,7 @@ class QueueClient:
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, *self._tasks, return_exceptions=True)
+        self._deadlines.close()
         await self._link.close()
         await self._inbox_link.close()
 
@@ -195,12 +197,15 @@ class QueueClient:
             request.ids.append(job)
             request.futures.append(self._loop.create_future())
         self._inputs_in_flight[is_bulk] += inputs
-        timer = self._loop.call_later(timeout_s, fail, request, DeadlineExceeded)
+        self._deadlines.add(request)
         try:
             self._post(request)
-            return [await future for future in request.futures]
+            replies = []
+            for future in request.futures:
+                replies.append(await future)  # noqa: PERF401  # a comprehension would keep 500 bytes while it waits
+            return replies
         finally:
-            timer.cancel()
+            self._deadlines.remove(request)
             self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
 
