@@ -163,6 +163,8 @@ class QueueClient:
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, *self._tasks, return_exceptions=True)
+        with suppress(QueueUnavailable):  # then they end with their TTL
+            await self._queue.delete_received()
         await self._link.close()
         await self._inbox_link.close()
 
