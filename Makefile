@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-covered test-parity test-faults test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults simulate overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -36,7 +36,7 @@ run: .venv/run.done      ## Start everything on http://localhost:3000
 # Two at a time, the longest first: most of them wait as much as they compute. All are run, whichever fails.
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
 	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
-		test-covered test-e2e $(CLIENTS:%=test-clients-%) test-parity test-faults test-clients-javascript generators
+		test-covered test-e2e $(CLIENTS:%=test-clients-%) test-parity test-faults test-laws test-clients-javascript generators
 
 test-covered: .venv/dev.done
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
@@ -46,6 +46,9 @@ test-parity: .venv/dev.done
 
 test-faults: .venv/dev.done
 	$(BIN)/python -m pytest tests/simulation tests/faults
+
+test-laws: .venv/dev.done
+	$(BIN)/python -m pytest tests/laws
 
 test-clients-javascript: .venv/dev.done
 	$(BIN)/python -m pytest tests/clients/matrix/test_programs.py
@@ -149,6 +152,9 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		requirements/generators.in -o requirements/generators.txt
+
+laws: .venv/dev.done     ## The batchers at each point of tests/laws, beside the best fixed policy; SEARCH=1 looks for these again
+	$(BIN)/python -m tests.laws $(if $(SEARCH),--search,$(WORDS))
 
 clean:
 	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis \

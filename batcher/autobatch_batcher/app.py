@@ -18,12 +18,12 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys

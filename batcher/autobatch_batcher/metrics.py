@@ -3,8 +3,8 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from autobatch_batcher.forming.lanes import Batch
-from autobatch_batcher.upstreams.climbing import Setting
-from autobatch_batcher.upstreams.tuning import CostModel
+from autobatch_batcher.tuning.cost import Law
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_shared.metric_buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
 
 
@@ -88,22 +88,35 @@ class Metrics:
             ["upstream"],
             registry=registry,
         )
-        self.calls_max, self.units_max, self.padding_max, self.fixed_seconds = (
+        self.tuned_law = Gauge(
+            "autobatch_tuned_law",
+            "1 for the law that explains what calls cost: padded, by inputs x longest input; summed, by the sum of lengths.",
+            ["upstream", "law"],
+            registry=registry,
+        )
+        self.calls_max, self.units_max, self.padding_max, self.fixed_seconds, self.unit_seconds, self.knee_units = (
             Gauge(f"autobatch_tuned_{name}", text, ["upstream"], registry=registry)
             for name, text in (
                 ("calls_max", "Calls that are made at once now."),
-                ("units_max", "(inputs + 1) x longest input, in one call; 0 is no limit."),
-                ("padding_max", "Padding in one batch, in the unit of lengths: what one more call would cost."),
+                ("units_max", "Units, by the law, of a call and one more of its longest input; 0 is no limit."),
+                ("padding_max", "Padding in one batch that costs as much as one more call; 0 is no limit."),
                 ("call_fixed_seconds", "What a call costs whatever it carries."),
+                ("unit_seconds", "What each unit above the knee costs."),
+                ("knee_units", "Units of a call up to which size costs nothing."),
             )
         )
 
-    def note_tuning(self, upstream: str, setting: Setting, cost: CostModel) -> None:
-        """Take note of how an upstream is called now."""
-        self.calls_max.labels(upstream).set(setting.calls)
-        self.units_max.labels(upstream).set(setting.units_max or 0)
-        self.padding_max.labels(upstream).set(cost.padding_max)
-        self.fixed_seconds.labels(upstream).set(cost.fixed_s)
+    def note_tuning(self, upstream: str, tuner: Tuner) -> None:
+        """Take note of how an upstream is called now, and why."""
+        cost = tuner.cost
+        for law in Law:
+            self.tuned_law.labels(upstream, law).set(law is cost.law)
+        self.calls_max.labels(upstream).set(tuner.setting.calls)
+        self.units_max.labels(upstream).set(tuner.setting.units_max or 0)
+        self.padding_max.labels(upstream).set(tuner.shape.padding_max or 0)
+        self.fixed_seconds.labels(upstream).set(cost.flat_s)
+        self.unit_seconds.labels(upstream).set(cost.per_unit_s)
+        self.knee_units.labels(upstream).set(cost.knee_units)
 
     def note_batch(self, batch: Batch, inputs_max: int, now_ms: int, held: int) -> None:
         """Take note of a batch that leaves now, on Redis's clock, and of the inputs still held."""

@@ -13,10 +13,9 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
     """Serve until the returned runner is cleaned up; `runner.addresses` has the real port."""
 
     async def health(_request: web.Request) -> web.Response:
-        excluded = {"upstreams_excluded": reporter.excluded} if reporter.excluded else {}
         if reporter.is_healthy:
-            return web.json_response(excluded) if excluded else web.Response()
-        return web.json_response({"error": "unhealthy", "error_type": "Unhealthy"} | excluded, status=503)
+            return web.Response()
+        return web.json_response({"error": "unhealthy", "error_type": "Unhealthy"}, status=503)
 
     async def live(_request: web.Request) -> web.Response:
         """200 while the working loop makes turns, whatever Redis and the upstreams do."""
@@ -25,7 +24,7 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
     async def scrape(_request: web.Request) -> web.Response:
         metrics.in_flight.set(pool.calls_in_flight)
         for upstream in pool.upstreams:
-            metrics.note_tuning(upstream.name, upstream.tuner.setting, upstream.tuner.cost)
+            metrics.note_tuning(upstream.name, upstream.tuner)
             metrics.upstream_excluded.labels(upstream.name).set(not upstream.is_included)
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

@@ -13,6 +13,7 @@ PROGRAMS = {
     "batcher": "autobatch_batcher",
     "embedder": "autobatch_embedder",
     "bench": "autobatch_bench",
+    "simulate": "autobatch_batcher.simulating",
 }
 HELP = """\
 Usage: autobatch COMMAND [FLAGS]
@@ -26,6 +27,7 @@ Commands:
   batcher   Start one batcher: it forms batches and calls the upstreams.
   embedder  Start the embedded upstream: a small model on the CPU.
   bench     Measure an upstream directly and through the proxy: run, compare, report or targets.
+  simulate  Compute what batchers would do with a trace of requests, beside fixed policies.
 
 Options:
   --version  Print the version.

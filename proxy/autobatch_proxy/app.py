@@ -11,13 +11,14 @@ from aiohttp.typedefs import Handler
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
 from autobatch_proxy.dialects.model_check import ModelCheck
-from autobatch_proxy.http.docs_page import DocsPage
-from autobatch_proxy.http.fleet_routes import FleetRoutes
-from autobatch_proxy.http.handler import BodyRoom, Compute, ModelChecks
+from autobatch_proxy.http.bodies import BodyRoom
+from autobatch_proxy.http.handler import Compute, ModelChecks
 from autobatch_proxy.http.headers import CommonHeaders
+from autobatch_proxy.http.pages.docs_page import DocsPage
+from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
+from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.http.route_table import Pages, Route, routes
-from autobatch_proxy.http.routes import add_routes
-from autobatch_proxy.http.status_page import StatusPage
+from autobatch_proxy.http.routes import SHORTCUTS, add_routes
 from autobatch_proxy.http.worker_readiness import READINESS, Readiness
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.queue.cached_client import CachedClient
@@ -159,6 +160,7 @@ async def make_runner(settings: ProxySettings) -> web.AppRunner:
     app = make_app(settings)
     runner = Runner(
         app,
+        shortcuts=app[SHORTCUTS],
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one

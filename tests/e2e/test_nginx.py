@@ -427,6 +427,7 @@ async def test_every_try_of_a_request_says_when_the_first_one_began(edge: Edge) 
 
 
 async def test_the_access_log_has_one_json_object_per_request(edge: Edge) -> None:
+    before_s = time.time()
     await edge.ask("POST", "/embed?q=%22", data=b"{}", headers={"X-Request-Id": 'my-"id"', "User-Agent": 'a"b\\c'})
     await edge.ask("GET", "/made-up-id")
 
@@ -441,6 +442,7 @@ async def test_the_access_log_has_one_json_object_per_request(edge: Edge) -> Non
     assert first["agent"] == 'a"b\\c'
     assert first["upstream"].removeprefix("unix:") in edge.workers
     assert float(first["upstream_s"]) <= first["request_s"] + 0.001
+    assert before_s - 0.001 <= first["ended_s"] <= time.time() + 0.001
     assert len(second["request_id"]) == 32
 
 

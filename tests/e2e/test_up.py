@@ -15,6 +15,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -357,8 +359,8 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_started(start: Calla
         console = start("--host", "127.0.0.1", "--port", str(taken.getsockname()[1]))
         assert console.wait() == 1
 
-    assert console.output.startswith("autobatch: cannot listen on 127.0.0.1:")
-    assert "pid" not in console.output
+    (line,) = console.output.splitlines()
+    assert line.startswith("autobatch: PORT: cannot listen on 127.0.0.1:")
 
 
 def test_what_cannot_work_is_said_before_anything_is_started(start: Callable[..., Console]) -> None:
@@ -387,13 +389,80 @@ def test_an_upstream_that_is_late_is_named_and_waited_for(console: Console, star
     assert late.embed("hello world")[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("does", "what", "remedy"),
+    [
+        ("refuses", "refuses connections, nothing listens there", "start the server, or correct the address"),
+        ("hangs", "accepts connections and does not answer in time", "correct the address if it is another server"),
+        ("answers 503", "answers 503 at /health", "wait: it loads its model"),
+    ],
+)
+def test_a_start_that_waited_in_vain_ends_with_the_upstream_its_fault_and_what_to_change(
+    start: Callable[..., Console], does: str, what: str, remedy: str
+) -> None:
+    with upstream_that(does) as url:
+        console = start("--inference-url", url, "--start-timeout", "6")
+        assert console.wait() == 1
+
+    assert "autobatch: batcher was not ready within" in console.output
+    last = console.output.splitlines()[-1]
+    assert last.startswith(f"autobatch: INFERENCE_URL: {url} {what}"), console.output
+    assert remedy in last
+    (kept,) = re.findall(r"all logs are in (\S+)", console.output)
+    shutil.rmtree(kept)
+
+
+@contextmanager
+def upstream_that(does: str) -> Iterator[str]:
+    """The URL of an upstream that cannot be used."""
+    if does == "refuses":
+        yield f"http://127.0.0.1:{free_port()}"
+        return
+    if does == "hangs":
+        with socket.create_server(("127.0.0.1", 0)) as never_accepts:
+            yield f"http://127.0.0.1:{never_accepts.getsockname()[1]}"
+        return
+    with ThreadingHTTPServer(("127.0.0.1", 0), Unavailable) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Unavailable(BaseHTTPRequestHandler):
+    """Answers 503 to everything."""
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(503)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 def test_the_doctor_says_what_is_right_and_what_to_change(console: Console, tmp_path: Path) -> None:
     redis, embedder = console.address("redis"), console.address("embedder")
 
     def doctor(*argv: str) -> tuple[int, list[str]]:
         own_env = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
         done = subprocess.run(
-            [sys.executable, "-m", "autobatch_console", "doctor", "--port", str(free_port()), *argv],
+            [
+                sys.executable,
+                "-m",
+                "autobatch_console",
+                "doctor",
+                "--port",
+                str(free_port()),
+                "--batcher-port",
+                "0",
+                *argv,
+            ],
             cwd=tmp_path,
             env=own_env,
             capture_output=True,

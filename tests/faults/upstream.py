@@ -16,7 +16,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from autobatch_batcher.upstreams.probing import DIMENSION_INPUT
+from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_bench.checking.oracle import answer, row
 from tests.faults.outcome import MODEL, named_by
 from tests.support.fake_upstream import JSON, tei_error

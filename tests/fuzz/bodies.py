@@ -8,6 +8,8 @@ import msgspec
 from autobatch_batcher.calling.calls import call_for
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
+from autobatch_embedder.bodies.json_text import Fault
+from autobatch_embedder.bodies.json_values import is_ids
 from autobatch_proxy.dialects.error_shapes import as_openai
 from autobatch_proxy.http.errors import tei_error
 from autobatch_proxy.http.headers import is_json
@@ -76,10 +78,32 @@ def _check(path: str, body: bytes, *fields: str) -> None:
         if any(job.kind == "verbatim" for job in plan.jobs):
             assert plan.jobs == [PlannedJob(1, "verbatim", body, content_type=JSON)]
             assert (plan.route, plan.form) == (path, None)
+            _check_unread(plan, body, fields[0], is_predict=path == "/predict")
             continue
         said = Serde(body).fields(*fields)  # which refuses what TEI refuses
         ((field, _),) = said  # not twice, and never both
         _check_jobs(plan, _items(dict(said)[field], is_predict=path == "/predict"), allowed)
+
+
+def _check_unread(plan: Plan, body: bytes, field: str, *, is_predict: bool) -> None:
+    """The ids in a body that goes on as it came, if TEI reads them, are known."""
+    try:
+        inputs = _first_field(body, field)
+    except Fault:
+        return
+    lists = inputs if isinstance(inputs, list) and inputs and not is_ids(inputs) else [inputs]
+    if not is_predict and all(isinstance(each, str) or is_ids(each) for each in lists):
+        largest = max((number for each in lists if not isinstance(each, str) for number in each), default=None)
+        assert largest is None or largest == plan.largest_id
+
+
+def _first_field(body: bytes, field: str) -> Any:
+    """A field that is there once, or the first of an array."""
+    if Serde(body).begin() == b"[":
+        values = Serde(body).anything()
+        return values[0] if values else None
+    values = [value for _, value in Serde(body).fields(field)]
+    return values[0] if len(values) == 1 else None
 
 
 def _items(inputs: Any, *, is_predict: bool) -> list[Any]:

@@ -18,12 +18,17 @@ _EMBED = (
     b'{"input":["a","b"],"model":"m"}',
     b'\xef\xbb\xbf{"inputs":"\xed\xa0\x80"}',
     b'{"inputs":"\\ud800","inp\\u0075ts":"b"}',
+    b'{"inputs":[[7]],"x":"\\ud800"}} junk',
+    b'[[7],null,"right",null,true,null] junk',
+    b'{"x":[{"\xff":[1]}],"truncation_direction":{"Left":null},"inputs":["a",[7]]} x',
 )
 _OPENAI = (
     b'{"input":"a","model":"m","encoding_format":"base64","dimensions":3,"user":"u"}',
     b'{"input":["aa","b",""]}',
     b'{"input":[[1,2],[4294967295]]}',
     b'{"input":[1,2,3],"encoding_format":"float"}',
+    b'{"input":[1,2,3],"encoding_format":{"float":null},"x":"\\ud800"} junk',
+    b'[[1,2,3],"m",null,"float",null]',
 )
 _FOREIGN = (b'[{"query":"a"},{"query":"\\n","x":[1]}]', b'{"texts":["a","b"],"config":{}}', b'{"text":"a"}')
 _ROWS = (

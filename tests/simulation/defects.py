@@ -9,8 +9,8 @@ from typing import Any
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.forming import lanes as lanes_module
 from autobatch_batcher.jobs import Job
+from autobatch_batcher.tuning.recent_calls import LeastCall
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import LeastCall
 from autobatch_proxy.queue import lost_jobs as lost_jobs_module
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.lost_jobs import LostJobs
@@ -41,8 +41,9 @@ class _NeverSaid(ReplyError):
     """No server says it."""
 
 
-async def _does_nothing(*_: object) -> None:
-    """Take the place of a step that is left out."""
+async def _does_nothing(*_: object) -> int:
+    """Take the place of a step that is left out, or that counts what it found."""
+    return 0
 
 
 def _fastest_of_the_last(self: Replica, _now_s: float) -> LeastCall:

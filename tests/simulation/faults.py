@@ -162,6 +162,13 @@ def _flush(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
     run.network.server.store.clear()
 
 
+def _delete_jobs(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
+    """By hand: the lists and what is claimed, and nothing else."""
+    store = run.network.server.store
+    names = store.keys()
+    store.delete(*[name for name in names if b":jobs" in name or b":retry" in name or b":claimed:" in name])
+
+
 def _forget_scripts(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
     run.network.server.forget_scripts()
 
@@ -248,6 +255,7 @@ KINDS = (
         needs_snapshots=True,
     ),
     FaultKind("Redis: flushed", _flush, explains=REDIS_GONE, delays_s=2.5),
+    FaultKind("Redis: jobs deleted", _delete_jobs, explains=REDIS_GONE, delays_s=4.5),
     FaultKind("Redis: scripts forgotten", _forget_scripts),
     FaultKind("Redis: another master", _switch_master, explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: loading", _load, (0.1, 2.0), explains=REDIS_GONE, delays_s=2.5, deaths=1),

@@ -12,10 +12,10 @@ from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_proxy.queue.client import QueueClient, QueueCounts
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
@@ -44,6 +44,7 @@ FIRST_CONNECTION_S = 1.0
 ADDRESS = Address("redis", 6379, None, 0, None, None, None)
 METRICS = Metrics()  # nobody reads them; making them takes as long as a quarter of a run
 INPUTS_MAX = 1000
+SLOTS = 2  # calls at once, of each batcher to each upstream
 PATIENCE_S = 3.0  # less than by default, so that what comes after it is played, too
 
 
@@ -66,7 +67,7 @@ class SimulatedBatcher:
                     ModelHttpClient(upstream, loop),
                     dialect,
                     configured(BATCH_INPUTS_MAX, 100_000),
-                    Tuner(2),
+                    Tuner(SLOTS),
                 )
                 for upstream in upstreams
             ],

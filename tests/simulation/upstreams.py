@@ -10,7 +10,7 @@ import orjson
 
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.upstreams.http_client import CallConnection, HttpClient
-from autobatch_batcher.upstreams.probing import DIMENSION_INPUT
+from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 

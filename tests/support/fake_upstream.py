@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from autobatch_batcher.upstreams.probing import DIMENSION_INPUT
+from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_bench.checking.oracle import answer, row
 
 POISON = "poison"

@@ -1,7 +1,5 @@
 """A slow reader that follows all rules of TEI's, the embedder's: it judges the readers that are fast."""
 
-from typing import Any
-
 from autobatch_embedder.bodies.json_reader import JsonReader
 from tests.unit.planning import Members
 

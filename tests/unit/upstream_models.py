@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from autobatch_batcher.upstreams.climbing import Setting
-from autobatch_batcher.upstreams.tuning import Sample, Tuner
+from autobatch_batcher.tuning.climbing import Setting
+from autobatch_batcher.tuning.tuner import Sample, Tuner
 
 INPUTS_MAX = 32
 Cost = Callable[[int, int], float]  # units, calls in flight -> seconds

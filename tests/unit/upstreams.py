@@ -3,13 +3,13 @@
 from typing import Any
 
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.probing import Prober
+from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.replica_state import ReplicaState
-from autobatch_batcher.upstreams.tuning import Tuner
 
 NO_SESSION: Any = None
 NO_CLIENT = HttpClient(NO_SESSION, "http://nowhere", None)

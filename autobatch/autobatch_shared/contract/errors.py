@@ -5,6 +5,7 @@
     │   ├── InvalidRequest        the client's body or headers
     │   │   ├── NotJson           the body is no JSON
     │   │   ├── EmptyInput        an input without any text
+    │   │   ├── RequestTooLarge   Redis does not take it
     │   │   ├── AnswerTooLarge    what it asks for is more than may be answered
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   ├── UnknownModel      a model that is not served
@@ -70,6 +71,12 @@ class EmptyInput(InvalidRequest):
     """An input is empty."""
 
     code = "empty_input"
+
+
+class RequestTooLarge(InvalidRequest):
+    """The request is larger than Redis takes: its proto-max-bulk-len must be raised above PAYLOAD_LIMIT."""
+
+    code = "request_too_large"
 
 
 class AnswerTooLarge(InvalidRequest):

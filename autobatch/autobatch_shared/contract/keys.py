@@ -43,6 +43,7 @@ EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
 MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
 
+ALWAYS_TAKEN_BYTES = 1_000_000  # a value that every Redis takes: `proto-max-bulk-len` is 1 MiB at least
 BYTES_PER_INPUT = 8192  # a job weighs one input for each of these, or its inputs if they are more: so bytes are bounded
 
 

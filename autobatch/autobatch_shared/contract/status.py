@@ -94,7 +94,6 @@ class Fleet:
         upstreams: The upstreams of all batchers, the healthy ones first.
         is_healthy: Whether there is a live batcher with a healthy upstream.
         model: The namespace's model; None while there is no record of it.
-        reasons: Why upstreams are excluded, each reason once.
         card: The first card that names its model, of a healthy upstream if any is.
         batch_inputs_max: The most inputs that every upstream takes in one call. Like the limits below, not of the excluded.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
@@ -120,7 +119,6 @@ class Fleet:
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)
         self.model = model
-        self.reasons = sorted({upstream.reason for upstream in self.upstreams if upstream.reason})
         included = [upstream for upstream in self.upstreams if not upstream.reason]
         healthy = [upstream.card for upstream in included if upstream.is_healthy]
         self.card = next((upstream.card for upstream in included if upstream.card != NO_CARD), NO_CARD)

@@ -40,6 +40,10 @@ class OutOfMemoryError(ReplyError, QueueOutOfMemory):
     """Redis has reached its `maxmemory`, and applied nothing."""
 
 
+class TryAgainSoon(ReplyError):
+    """Redis applied nothing, and may take the same command in a moment."""
+
+
 class NotTheMaster(ReplyError):
     """This server does not take the namespace's writes, or not now, and applied nothing; another one may."""
 
@@ -48,10 +52,15 @@ class NotTheMaster(ReplyError):
 #: data in; one that became a replica while a command blocked; a master cut off from the replicas that it must have.
 ELSEWHERE = ("READONLY ", "MASTERDOWN ", "MOVED ", "CLUSTERDOWN ", "LOADING ", "UNBLOCKED ", "NOREPLICAS ")
 
+#: The slot is on its way to another node of the cluster, and its keys are at both; Redis hangs up after another command.
+IN_A_MOMENT = ("ASK ", "TRYAGAIN ", "ERR Protocol error")
+
 
 def reply_error(message: object) -> ReplyError:
     """Return the error for an error of Redis."""
     text = str(message)
+    if text.startswith(IN_A_MOMENT):
+        return TryAgainSoon(text)
     if text.startswith(ELSEWHERE):
         return NotTheMaster(text)
     return (OutOfMemoryError if text.startswith("OOM ") else ReplyError)(text)
@@ -59,7 +68,7 @@ def reply_error(message: object) -> ReplyError:
 
 def is_refusal(error: QueueUnavailable) -> bool:
     """Whether Redis itself refused, so that the same command would be refused again."""
-    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster)
+    return isinstance(error, ReplyError) and not isinstance(error, NotTheMaster | TryAgainSoon)
 
 
 async def in_one_step(link: Commands, *commands: Command) -> list[Any]:

@@ -15,6 +15,7 @@ from autobatch_shared.redis.commands import Command
 
 READ_BYTES = 65_536
 NAME = "autobatch-preflight"
+VALUE_MAX_NAME = "proto-max-bulk-len"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class RedisSeen:
         refused: The commands that this user may not use on our keys, as `acl.users` names them.
         memory_max_bytes: Its `maxmemory`, 0: no limit; None: we may not ask.
         eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
+        value_bytes_max: Its `proto-max-bulk-len`; None: we may not ask.
     """
 
     refusal: str = ""
@@ -40,6 +42,7 @@ class RedisSeen:
     refused: tuple[str, ...] = ()
     memory_max_bytes: int | None = None
     eviction_policy: str = ""
+    value_bytes_max: int | None = None
 
 
 async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSeen:
@@ -69,7 +72,9 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         return RedisSeen(refusal)
     hello = replies[-1]
     said = {_text(name): _text(value) for name, value in zip(hello[::2], hello[1::2], strict=False)}
-    selected, found, memory = await dialogue.ask([("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory")])
+    selected, found, memory, value_max = await dialogue.ask(
+        [("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory"), ("CONFIG", "GET", VALUE_MAX_NAME)]
+    )
     # NOPERM is one of the commands below.
     refusal = next(
         (str(each) for each in (selected, found) if isinstance(each, Exception) and not _is_noperm(each)), ""
@@ -86,6 +91,7 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         refused=tuple(name for name, reply in zip(needed, queued, strict=True) if _is_noperm(reply)),
         memory_max_bytes=memory_max,
         eviction_policy=policy,
+        value_bytes_max=_number_in(value_max),
     )
 
 
@@ -140,6 +146,11 @@ def _memory(info: object) -> tuple[int | None, str]:
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     size = fields.get("maxmemory", "")
     return int(size) if size.isdigit() else None, fields.get("maxmemory_policy", "")
+
+
+def _number_in(config: object) -> int | None:
+    """The value of a name and its value, as `CONFIG GET` lists them; None of a refusal."""
+    return int(config[1]) if isinstance(config, list) and len(config) == 2 and config[1].isdigit() else None
 
 
 def _text(value: object) -> str:

@@ -79,6 +79,14 @@ class RedisLink:
         """Send several commands between MULTI and EXEC. The future gives their replies, errors as values."""
         return self._session.transaction(commands) if self._session is not None else unavailable()
 
+    async def open_apart(self) -> RedisSession:
+        """Return a session beside this link, for a command that may break it; the caller aborts it.
+
+        Raises:
+            OSError, QueueUnavailable: There is no master now.
+        """
+        return await self._master.connect(f"{self._name}-apart", self._silence_max_s)
+
     async def _keep(self) -> None:
         """Connect, serve until the connection ends, and again; the pause grows while Redis does not answer."""
         pause_s, logged = 0.0, ""

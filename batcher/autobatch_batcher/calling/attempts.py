@@ -12,9 +12,9 @@ from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.dialects.verdict import Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Sample
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Sample
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamBroken, UpstreamChanged, UpstreamUnavailable
 from autobatch_shared.redis.clock import RedisClock
 
@@ -170,7 +170,7 @@ class Attempts:
 
     async def _answer(self, call: Call, slot: Slot, timeout_s: float, *, may_hedge: bool) -> Answer:
         upstream = slot.upstream
-        late_s = self._late_after_s(upstream, _units(call))
+        late_s = self._late_after_s(upstream, call)
         if late_s is None:
             return await upstream.call(call.post, timeout_s)
         if self._hedging is not None and may_hedge:
@@ -182,24 +182,25 @@ class Attempts:
         finally:
             timer.cancel()
 
-    def _late_after_s(self, upstream: Replica, units: int) -> float | None:
+    def _late_after_s(self, upstream: Replica, call: Call) -> float | None:
         """Seconds after which a call is late, as other calls to this upstream show, or else those to another: they are alike."""
-        late_s = upstream.tuner.recent.late_after_s(units)
+        sizes = _sizes(call)
+        late_s = upstream.tuner.late_after_s(*sizes)
         if late_s is None and self._hedging is not None:
-            known = [other.tuner.recent.late_after_s(units) for other in self._pool.upstreams]
+            known = [other.tuner.late_after_s(*sizes) for other in self._pool.upstreams]
             late_s = max([each_s for each_s in known if each_s is not None], default=None)
         return late_s
 
 
 def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
     """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
-    units = useful = 0
-    if is_good and call.merged is not None:
-        units = _units(call)
-        useful = min(units, sum({job.body: job.units for job in call.jobs}.values()))
-    return Sample(slot.setting, units, useful, started_s, ended_s, slot.was_busy)
+    padded, useful = _sizes(call) if is_good else (0, 0)
+    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy)
 
 
-def _units(call: Call) -> int:
-    """The call's inputs times the longest of them; 0 where lengths are unknown."""
-    return call.inputs * max([job.longest for job in call.jobs]) if call.merged is not None else 0
+def _sizes(call: Call) -> tuple[int, int]:
+    """The call's inputs times the longest of them, and the sum of their lengths; 0 where lengths are unknown."""
+    if call.merged is None:
+        return 0, 0
+    padded = call.inputs * max([job.longest for job in call.jobs])
+    return padded, min(padded, sum({job.body: job.units for job in call.jobs}.values()))

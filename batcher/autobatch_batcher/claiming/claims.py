@@ -18,7 +18,7 @@ from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.upstreams.tuning import LeastCall
+from autobatch_batcher.tuning.recent_calls import LeastCall
 from autobatch_shared.contract.errors import (
     DeadlineExceeded,
     FrameOfAnotherVersion,

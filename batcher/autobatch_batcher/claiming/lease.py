@@ -75,7 +75,7 @@ class Lease:
         """Learn Redis's clock, and whether it stepped ahead: then no lease has ended only because of that."""
         self._clock.sync(redis_ms)
         if self._clock_of_renewals is None:
-            self._clock_of_renewals = RedisClock()
+            self._clock_of_renewals = RedisClock(self._clock.mono_s)
             self._clock_of_renewals.sync(redis_ms)
         step_ms = round(self._clock_of_renewals.sync(redis_ms))
         if step_ms > CLOCK_STEP_MS:

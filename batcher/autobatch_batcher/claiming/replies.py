@@ -12,13 +12,13 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.metrics import Metrics
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import QueueUnavailable, UpstreamProtocolError
+from autobatch_shared.contract.keys import ALWAYS_TAKEN_BYTES
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.link import RedisLink
 
 log = logging.getLogger(__name__)
 
-ALWAYS_TAKEN_BYTES = 1_000_000  # just below the least that `proto-max-bulk-len` can be set to, 1 MiB
 TRIES_ALONE = 2  # one may meet an outage
 
 

@@ -6,7 +6,7 @@ be missed for ever, at an upstream that has nothing to do.
 """
 
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.tuning import LeastCall
+from autobatch_batcher.tuning.recent_calls import LeastCall
 
 
 def is_too_late(job: Job, now_ms: int, least: LeastCall) -> bool:

@@ -15,8 +15,9 @@ import msgspec
 from autobatch_batcher.forming.expiry import is_too_late
 from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
-from autobatch_batcher.upstreams.tuning import LeastCall
+from autobatch_batcher.tuning.recent_calls import LeastCall
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
 
 
@@ -176,14 +177,15 @@ def is_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> bool:
 
 def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
     """Whether the jobs of one lane are as many as a batch may carry."""
-    inputs = body_bytes = longest = 0
+    inputs = body_bytes = longest = useful = 0
     for job in jobs:
         header = job.header
         inputs += header.n
         body_bytes += len(job.body)
         longest = max(longest, header.longest)
+        useful += job.units
         if inputs >= limits.inputs_max or body_bytes >= limits.body_bytes_max:
             return True
-        if shape.units_max is not None and (inputs + 1) * longest > shape.units_max:
+        if not shape.has_room(inputs, longest, useful):
             return True
     return False

@@ -10,7 +10,8 @@ from typing import Protocol
 import msgspec
 
 from autobatch_batcher.forming.lanes import Batch, Lanes
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.settings.choices import POLICIES
 
 

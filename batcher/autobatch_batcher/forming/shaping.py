@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 
 LENGTH_DOUBT = 0.125  # characters tell tokens only so well: texts of 12 words differ by that and have equally many
 WINDOW_MIN = 8  # of fewer jobs a third is no choice
@@ -27,7 +28,7 @@ class _Filling:
     def __init__(self, limits: Limits, shape: BatchShape, envelope_bytes: int, first: Job) -> None:
         self.jobs = [first]
         self._limits = limits
-        self._units_max = shape.units_max
+        self._shape = shape
         self.inputs = first.header.n
         self._bytes = envelope_bytes + len(first.body) - 1  # less two brackets, and a comma more
         self._longest = first.longest
@@ -37,18 +38,20 @@ class _Filling:
     def is_full(self) -> bool:
         return self.inputs >= self._limits.inputs_max
 
-    @property
-    def padding(self) -> float:
-        return _padding(self.inputs, self._longest, self._useful)
-
     def has_room(self, job: Job) -> bool:
         inputs = self.inputs + job.header.n
         if inputs > self._limits.inputs_max or self._bytes + len(job.body) - 1 > self._limits.body_bytes_max:
             return False
-        return self._units_max is None or (inputs + 1) * max(self._longest, job.longest) <= self._units_max
+        return self._shape.has_room(inputs, max(self._longest, job.longest), self._useful + job.units)
 
-    def padding_with(self, job: Job) -> float:
-        return _padding(self.inputs + job.header.n, max(self._longest, job.longest), self._useful + job.units)
+    def may_pad(self) -> bool:
+        return self._may_pad(self.inputs, self._longest, self._useful)
+
+    def may_pad_with(self, job: Job) -> bool:
+        return self._may_pad(self.inputs + job.header.n, max(self._longest, job.longest), self._useful + job.units)
+
+    def _may_pad(self, inputs: int, longest: int, useful: int) -> bool:
+        return self._shape.may_pad(inputs * longest * (1 - LENGTH_DOUBT), useful)
 
     def add(self, job: Job) -> None:
         self.jobs.append(job)
@@ -69,10 +72,10 @@ def pick(jobs: Sequence[Job], limits: Limits, shape: BatchShape, envelope_bytes:
     """
     begin = partial(_Filling, limits, shape, envelope_bytes)
     by_arrival = _by_arrival(jobs, begin)
-    if shape.padding_max is None or by_arrival.padding <= shape.padding_max:
+    if by_arrival.may_pad():
         return by_arrival.jobs
     window = jobs[: max(WINDOW_MIN, (len(jobs) + 2) // 3)]
-    return _run_of_like_length(window, begin, shape.padding_max)
+    return _run_of_like_length(window, begin)
 
 
 def _by_arrival(jobs: Sequence[Job], begin: Callable[[Job], _Filling]) -> _Filling:
@@ -86,24 +89,19 @@ def _by_arrival(jobs: Sequence[Job], begin: Callable[[Job], _Filling]) -> _Filli
     return filling
 
 
-def _run_of_like_length(window: Sequence[Job], begin: Callable[[Job], _Filling], padding_max: float) -> list[Job]:
+def _run_of_like_length(window: Sequence[Job], begin: Callable[[Job], _Filling]) -> list[Job]:
     """Cut the window, by length, into runs; return the run which has the oldest."""
     oldest = window[0]
     ascending = sorted(window, key=_longest)
     filling = begin(ascending[0])
     for job in ascending[1:]:
-        if filling.has_room(job) and filling.padding_with(job) <= padding_max:
+        if filling.has_room(job) and filling.may_pad_with(job):
             filling.add(job)
         elif any(each is oldest for each in filling.jobs):
             break
         else:
             filling = begin(job)
     return filling.jobs
-
-
-def _padding(inputs: int, longest: int, useful: int) -> float:
-    """Units of padding, less what may only seem to be some."""
-    return inputs * longest * (1 - LENGTH_DOUBT) - useful
 
 
 def _longest(job: Job) -> int:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import msgspec
-
 from autobatch_shared.contract.cards import UNKNOWN_MAX, Card
 
 
@@ -22,18 +20,6 @@ class Limits:
     body_bytes_max: int
     in_flight_inputs_max: int
     input_tokens_max: int = UNKNOWN_MAX
-
-
-class BatchShape(msgspec.Struct, frozen=True):
-    """How the lengths of a batch's inputs are bounded, as the upstream's calls taught.
-
-    Attributes:
-        padding_max: Units of padding in one batch; None: lengths do not count.
-        units_max: (inputs + 1) times the longest; None: no limit.
-    """
-
-    padding_max: float | None
-    units_max: int | None
 
 
 def configured(inputs_max: int, body_bytes_max: int) -> Limits:

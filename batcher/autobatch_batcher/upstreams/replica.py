@@ -3,12 +3,12 @@
 import asyncio
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.probing import UNAUTHORIZED, Prober
+from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient

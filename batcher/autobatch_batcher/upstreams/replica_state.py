@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, LeastCall
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
-from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall, Tuner
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus

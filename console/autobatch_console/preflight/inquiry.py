@@ -1,7 +1,7 @@
 """Ask everything that the settings name, all at once, within a time that a person at a terminal does not notice."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import hiredis
 
@@ -19,19 +19,28 @@ from autobatch_shared.redis.inspection import inspect_redis
 from autobatch_shared.redis.masters.master import finder_of, redirection
 from autobatch_shared.settings.loading import SettingsError
 
+NO_VALUES: Mapping[str, int] = {}
 LIMIT_S = 1.0  # for an answer of each server; with the start of Python, a reason is there within two seconds
 
 
 async def ask_everything(
-    redis_url: str, namespace: str, upstreams: Sequence[str], api_key: str | None
+    redis_url: str, namespace: str, values: Mapping[str, int], upstreams: Sequence[str], api_key: str | None
 ) -> list[Diagnosis]:
     """Return all diagnoses: of Redis unless its URL is empty, and of the upstreams."""
-    of_redis, of_upstreams = await asyncio.gather(ask_redis(redis_url, namespace), ask_upstreams(upstreams, api_key))
+    of_redis, of_upstreams = await asyncio.gather(
+        ask_redis(redis_url, namespace, values), ask_upstreams(upstreams, api_key)
+    )
     return [*of_redis, *of_upstreams]
 
 
-async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
-    """Return what is true of the server that takes the writes of the Redis at a URL; nothing where the URL is empty."""
+async def ask_redis(url: str, namespace: str, values: Mapping[str, int] = NO_VALUES) -> list[Diagnosis]:
+    """Return what is true of the server that takes the writes of the Redis at a URL; nothing where the URL is empty.
+
+    Args:
+        url: The URL.
+        namespace: The one whose keys are used.
+        values: The bytes of the largest values that it must take, by the setting that says so.
+    """
     if not url:
         return []
     try:
@@ -44,11 +53,11 @@ async def ask_redis(url: str, namespace: str) -> list[Diagnosis]:
         return [Diagnosis("wrong", SETTING, str(error), "correct the addresses of the Sentinels, or the master's name")]
     finally:
         await finder.close()
-    asked = await asyncio.gather(*(_ask_server(address, Keys(namespace)) for address in candidates))
+    asked = await asyncio.gather(*(_ask_server(address, Keys(namespace), values) for address in candidates))
     return next((said for said in asked if are_right(said)), asked[0])
 
 
-async def _ask_server(address: Address, keys: Keys) -> list[Diagnosis]:
+async def _ask_server(address: Address, keys: Keys, values: Mapping[str, int]) -> list[Diagnosis]:
     """Return what is true of one server, or of the node of its cluster that it names."""
     place = repr(address)
     try:
@@ -63,7 +72,7 @@ async def _ask_server(address: Address, keys: Keys) -> list[Diagnosis]:
         return [judge_connection(place, fault_of(error))]
     except hiredis.HiredisError:
         return [judge_foreign(place)]
-    return judge_redis(place, keys.prefix, seen)
+    return judge_redis(place, keys.prefix, seen, values)
 
 
 async def ask_upstreams(urls: Sequence[str], api_key: str | None) -> list[Diagnosis]:

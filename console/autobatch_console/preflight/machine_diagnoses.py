@@ -1,10 +1,14 @@
-"""Look at this machine: is the public port free, and can the files be read that the settings name."""
+"""Look at this machine: are the ports free, and can the files be read that the settings name, as a worker reads them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from autobatch_console.preflight import ports
 from autobatch_console.preflight.diagnoses import Diagnosis
+from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.vocabulary_files import read_ranks, read_tokenizer
+
+_READERS: Mapping[str, Callable[[str], object]] = {"TOKENIZER_FILE": read_tokenizer, "CL100K_FILE": read_ranks}
 
 
 def look_at_port(host: str, port: int) -> Diagnosis:
@@ -12,8 +16,18 @@ def look_at_port(host: str, port: int) -> Diagnosis:
     try:
         ports.check(host, port)
     except ports.PortError as error:
-        return Diagnosis("wrong", "PORT", str(error))
+        return Diagnosis("wrong", "PORT", str(error), "choose another with --port")
     return Diagnosis("right", "PORT", f"{host}:{port} is free")
+
+
+def look_at_side_port(host: str, port: int) -> Diagnosis:
+    """Return whether the batcher's own address can be listened on; `up` takes another port where it cannot."""
+    try:
+        ports.check(host, port)
+    except ports.PortError as error:
+        remedy = "`up` takes another one, which whoever reads its /metrics must be told"
+        return Diagnosis("risky", "BATCHER_PORT", str(error), remedy)
+    return Diagnosis("right", "BATCHER_PORT", f"{host}:{port} is free" if port else "any free one")
 
 
 def look_at_files(files: Mapping[str, str | None]) -> list[Diagnosis]:
@@ -29,4 +43,8 @@ def _look_at_file(setting: str, path: Path) -> Diagnosis:
         return Diagnosis(
             "wrong", setting, f"{path} cannot be read: {error.strerror}", "correct the path, or its permissions"
         )
+    try:
+        _READERS.get(setting, str)(str(path))
+    except SettingsError as error:
+        return Diagnosis("wrong", setting, "; ".join(error.faults).removeprefix(f"{setting}: "), "correct the path")
     return Diagnosis("right", setting, f"{path} can be read")

@@ -3,8 +3,14 @@
 Only binding shows that; another process may still take it first, and then the part reports it.
 """
 
+import errno
 import socket
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+TCP_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+LISTENS = "0A"  # linux/net/tcp_states.h
 
 
 class PortError(Exception):
@@ -26,7 +32,8 @@ def check(host: str, port: int) -> None:
             probe.bind(address)
             probe.listen()  # without it, SO_REUSEADDR lets two processes bind the same port
     except OSError as error:
-        raise PortError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error
+        by = holder_of(port) if error.errno == errno.EADDRINUSE else ""
+        raise PortError(f"cannot listen on {host}:{port}: {error.strerror}{by}") from error
 
 
 def is_free(host: str, port: int) -> bool:
@@ -36,6 +43,24 @@ def is_free(host: str, port: int) -> bool:
     except PortError:
         return False
     return True
+
+
+def holder_of(port: int) -> str:
+    """Return ` by NAME (pid N)` of who listens on a port; empty where the system does not say. Linux only."""
+    sockets = {f"socket:[{inode}]" for file in TCP_TABLES for inode in _listening(Path(file), port)}
+    for holder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # another user's process, or one that has ended
+            if any(str(each.readlink()) in sockets for each in (holder / "fd").iterdir()):
+                return f" by {(holder / 'comm').read_text().strip()} (pid {holder.name})"
+    return ""
+
+
+def _listening(table: Path, port: int) -> list[str]:
+    """The inodes of the sockets that listen on a port; none where there is no such table."""
+    if not table.exists():
+        return []
+    rows = (line.split() for line in table.read_text().splitlines()[1:])
+    return [row[9] for row in rows if row[3] == LISTENS and row[1].endswith(f":{port:04X}")]
 
 
 def choose(host: str, configured: int, taken: Collection[int]) -> int:

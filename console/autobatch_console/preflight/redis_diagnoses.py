@@ -1,5 +1,7 @@
 """Judge a Redis by what was seen of it. Pure."""
 
+from collections.abc import Mapping
+
 from autobatch_console.preflight.connection_faults import ConnectionFault, ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
 from autobatch_shared.redis.inspection import RedisSeen
@@ -45,8 +47,15 @@ def judge_foreign(place: str) -> Diagnosis:
     return Diagnosis("wrong", SETTING, f"what answers at {place} is not Redis", "correct the address or the port")
 
 
-def judge_redis(place: str, prefix: str, seen: RedisSeen) -> list[Diagnosis]:
-    """Return everything that is wrong with it, or that it is right."""
+def judge_redis(place: str, prefix: str, seen: RedisSeen, values: Mapping[str, int]) -> list[Diagnosis]:
+    """Return everything that is wrong with it, or that it is right.
+
+    Args:
+        place: Its address, which may be shown.
+        prefix: What our keys begin with.
+        seen: What was seen of it.
+        values: The bytes of the largest values that it must take, by the setting that says so.
+    """
     wrong = [
         diagnosis
         for diagnosis in (
@@ -55,6 +64,7 @@ def judge_redis(place: str, prefix: str, seen: RedisSeen) -> list[Diagnosis]:
             _not_a_master(place, seen),
             _forbidden(place, prefix, seen),
             _evicting(place, seen),
+            _too_small(place, seen, values),
         )
         if diagnosis is not None
     ]
@@ -108,6 +118,20 @@ def _evicting(place: str, seen: RedisSeen) -> Diagnosis | None:
         SETTING,
         f"{place} evicts keys when its memory is full ({seen.eviction_policy}), and requests then wait in vain",
         "set `maxmemory-policy noeviction`",
+    )
+
+
+def _too_small(place: str, seen: RedisSeen, values: Mapping[str, int]) -> Diagnosis | None:
+    """It ends the connection on which a larger value comes: that of the job or reply and of all others beside it."""
+    largest = seen.value_bytes_max
+    exceeding = [setting for setting, value_bytes in values.items() if largest is not None and value_bytes > largest]
+    if not exceeding:
+        return None
+    return Diagnosis(
+        "risky",
+        SETTING,
+        f"{place} takes values of at most {largest} bytes (proto-max-bulk-len), less than {' and '.join(exceeding)}",
+        f"raise its `proto-max-bulk-len`, or lower {' and '.join(exceeding)}",
     )
 
 

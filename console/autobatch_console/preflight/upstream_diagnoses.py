@@ -10,6 +10,7 @@ from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSee
 
 SETTING = "INFERENCE_URL"
 KEY_SETTING = "INFERENCE_API_KEY"
+WAIT = "wait: it loads its model, or is busy"
 NOT_TEI = "give the URL of a server with text-embeddings-inference's API"
 CHARACTERS_MAX = 100  # of an upstream's own words
 
@@ -60,7 +61,7 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
         return Diagnosis(state, SETTING, seen.fault.sentence(seen.url), _ADVICE.get(seen.fault.kind, ""))
     if not seen.answers:
         what = f"{seen.url} accepts connections and does not answer in time"
-        return Diagnosis("loading", SETTING, what, "wait: it loads its model, or is busy")
+        return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")
     info, embed = seen.answers["/info"], seen.answers.get("/embed", InquiryAnswer(0))
     for answer in (info, embed):
         if diagnosis := _about_access(seen.url, answer) or _about_place(seen.url, answer):
@@ -112,7 +113,7 @@ def _about_health(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
         return Diagnosis("wrong", SETTING, f"{seen.url} has no /health (404)", NOT_TEI)
     if health.status != 200 or seen.answers["/info"].status >= 500:
         said = f"answers {health.status} at /health" if health.status else "does not answer at /health in time"
-        return Diagnosis("loading", SETTING, f"{seen.url} {said}", "wait: it loads its model, or is busy")
+        return Diagnosis("loading", SETTING, f"{seen.url} {said}", WAIT)
     name = model_of(seen).name or "a model that it does not name"
     dimension = dimension_of(embed)
     return Diagnosis("right", SETTING, f"{seen.url} serves {name}" + (f", {dimension} dimensions" if dimension else ""))

@@ -19,6 +19,7 @@ import typer
 
 from autobatch_console.preflight import ports
 from autobatch_console.preflight.diagnoses import faults_of, warnings_of
+from autobatch_console.preflight.machine_diagnoses import look_at_port
 from autobatch_console.supervising import running
 from autobatch_console.supervising.first_vector import FirstVectorError, first_vector
 from autobatch_console.supervising.running import Running
@@ -71,7 +72,7 @@ def command(
             said = _preflight(settings, report)
             up = Up(made, folder, report, WaitedFor(settings, said), own_key, verbose=verbose)
             status = asyncio.run(up.run(start_timeout))
-    except (PreflightError, ports.PortError, run_folder.RunFolderError, programs.NotFoundError) as error:
+    except (PreflightError, run_folder.RunFolderError, programs.NotFoundError) as error:
         sys.stderr.write(f"autobatch: {error}\n")
         status = 1
     raise typer.Exit(status)
@@ -167,19 +168,23 @@ class Up:
             self._supervisor.kill()
 
     def _explain(self, error: StartError | FirstVectorError) -> None:
+        """Say what ended the start, and last, after what a part had to say, what it waited for."""
         sys.stderr.write(f"autobatch: {error}\n")
-        if self._verbose:
-            return
-        self._folder.is_kept = True
-        tail = self._folder.tail(error.part.name if isinstance(error, StartError) else "batcher")
-        sys.stderr.write(f"{tail}\nautobatch: all logs are in {self._folder.path}\n")
+        if not self._verbose:
+            self._folder.is_kept = True
+            tail = self._folder.tail(error.part.name if isinstance(error, StartError) else "batcher")
+            sys.stderr.write(f"{tail}\nautobatch: all logs are in {self._folder.path}\n")
+        for reason in self._waited_for.reasons:
+            sys.stderr.write(f"autobatch: {reason}\n")
 
 
 def _check(settings: UpSettings) -> None:
     """Refuse settings that cannot work, before anything is started."""
     if settings.uds_path:
         raise run_folder.RunFolderError("UDS_PATH: leave it unset, `autobatch up` gives each worker its own")
-    ports.check(settings.host, settings.port)
+    diagnosis = look_at_port(settings.host, settings.port)
+    if diagnosis.state == "wrong":
+        raise PreflightError(str(diagnosis))
 
 
 def _preflight(settings: UpSettings, report: ProgressReport) -> list[str]:

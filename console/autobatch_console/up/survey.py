@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
 from autobatch_console.preflight.inquiry import ask_everything, ask_upstreams
-from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port
+from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
@@ -20,32 +20,34 @@ async def look_around(settings: UpSettings) -> list[Diagnosis]:
     files = look_at_files({name.upper(): getattr(settings, name) for name in FILES})
     key = _upstream_key(settings)
     upstreams = servers_of(settings.inference_url) if settings.inference_url else ()
-    return [
-        *files,
-        *await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, upstreams, key),
-    ]
+    values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
+    redis_url = settings.redis_url.get_secret_value()
+    return [*files, *await ask_everything(redis_url, settings.namespace, values, upstreams, key)]
 
 
 class WaitedFor:
     """Names what is wrong with the upstreams during a start, each time that it changes.
+
+    Attributes:
+        reasons: What was wrong when it looked last.
 
     Args:
         said: What was said of them already.
     """
 
     def __init__(self, settings: UpSettings, said: Sequence[str]) -> None:
+        self.reasons = sorted(set(said))
         self._settings = settings
-        self._said = set(said)
 
     async def name_changes(self, say: Callable[[str], None]) -> None:
         """Look every few seconds, until cancelled."""
         while self._settings.inference_url:
             await asyncio.sleep(LOOK_EVERY_S)
             diagnoses = await look_at_upstreams(self._settings)
-            now = {*faults_of(diagnoses), *warnings_of(diagnoses)}
-            for reason in sorted(now - self._said):
-                say(reason)
-            self._said = now
+            before, self.reasons = self.reasons, sorted({*faults_of(diagnoses), *warnings_of(diagnoses)})
+            for reason in self.reasons:
+                if reason not in before:
+                    say(reason)
 
 
 async def look_at_upstreams(settings: UpSettings) -> list[Diagnosis]:
@@ -59,7 +61,10 @@ async def look_at_upstreams(settings: UpSettings) -> list[Diagnosis]:
 
 def look_at_machine(settings: UpSettings) -> list[Diagnosis]:
     """Return the diagnoses of what `up` needs from this machine: its port, and the programs that it starts."""
-    diagnoses = [look_at_port(settings.host, settings.port)]
+    diagnoses = [
+        look_at_port(settings.host, settings.port),
+        look_at_side_port(settings.batcher_host, settings.batcher_port),
+    ]
     if settings.uds_path:
         diagnoses.append(Diagnosis("wrong", "UDS_PATH", "`autobatch up` gives each worker its own", "leave it unset"))
     try:

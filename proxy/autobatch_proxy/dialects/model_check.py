@@ -5,21 +5,10 @@ is a mistake that would give vectors of the wrong model.
 """
 
 from collections.abc import Container, Iterable
-from typing import Any
-
-import msgspec
 
 from autobatch_proxy.requests.asked import Asked
-from autobatch_shared.contract.errors import NOT_AS_ASKED, UnknownModel
-
-
-class _Named(msgspec.Struct):
-    """The one field that counts here, of a body that may be anything else."""
-
-    model: Any = None
-
-
-_decode = msgspec.json.Decoder(_Named).decode
+from autobatch_proxy.requests.unread import model_in
+from autobatch_shared.contract.errors import UnknownModel
 
 
 class ModelCheck:
@@ -42,8 +31,9 @@ class ModelCheck:
 
         Raises:
             UnknownModel: It names another one.
+            InvalidRequest: It would take too long to find out.
         """
-        named = asked.model if isinstance(asked, Asked) else _named_in(body)
+        named = asked.model if isinstance(asked, Asked) else model_in(body)
         if named is None or not served or is_name_of(served, named, self._aliases):
             return
         raise UnknownModel(f"The model `{named}` does not exist or you do not have access to it.")
@@ -52,11 +42,3 @@ class ModelCheck:
 def is_name_of(served: str, named: str, aliases: Container[str]) -> bool:
     """Whether clients may ask for the served model by this name: its own, the part after its last `/`, or an alias."""
     return named in (served, served.rpartition("/")[2]) or named in aliases
-
-
-def _named_in(body: bytes) -> str | None:
-    try:
-        named = _decode(body).model
-    except NOT_AS_ASKED:
-        return None  # the upstream says what is wrong with it
-    return named if isinstance(named, str) else None

@@ -1,7 +1,7 @@
 """Read the bodies of TEI's routes whose inputs may share a call. Pure.
 
-Only a strict body is taken apart. Any other, down to a repeated key or a stray byte, goes to the upstream alone and
-unchanged, so its answer, errors included, is the upstream's own.
+Only a strict body is taken apart. Any other, such as one with a repeated key, goes to the upstream alone and unchanged, so
+its answer, errors included, is the upstream's own.
 
 Source: the routes of text-embeddings-inference 1.9.
 """

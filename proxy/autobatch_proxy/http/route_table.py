@@ -17,10 +17,10 @@ from autobatch_proxy.dialects.queries import read_queries
 from autobatch_proxy.dialects.tei import read_embed, read_embed_all, read_embed_sparse, read_predict, read_verbatim
 from autobatch_proxy.dialects.tei_lists import read_decode, read_rerank, read_similarity, read_tokenize
 from autobatch_proxy.dialects.weaviate import read_vectors
-from autobatch_proxy.http.docs_page import DocsPage
 from autobatch_proxy.http.errors import WrongType
-from autobatch_proxy.http.fleet_routes import FleetRoutes
-from autobatch_proxy.http.status_page import StatusPage
+from autobatch_proxy.http.pages.docs_page import DocsPage
+from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
+from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.requests.asked import AnswerForm, Reader
 from autobatch_shared.contract.errors import WrongContentType
 

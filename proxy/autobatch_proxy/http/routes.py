@@ -3,13 +3,15 @@
 1. The key is checked before the method. An unknown path needs none.
 2. `OPTIONS` is answered at every path, as a browser's preflight, and says what the path has.
 3. A path is taken as it was sent: `/%65mbed` is not `/embed`. Only names in it are decoded, such as a model's.
+4. A `POST` of a path without names has a shortcut: its handler is known without the router.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from aiohttp.web_urldispatcher import UrlMappingMatchInfo
+from aiohttp.web_urldispatcher import AbstractRoute, UrlMappingMatchInfo
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS, ErrorShape
@@ -20,6 +22,16 @@ from autobatch_proxy.http.route_table import Route
 UNKNOWN_PATH = "/{path:(?s:.*)}"
 UNKNOWN_OPENAI_PATH = "/v1/{path:(?s:.*)}"
 METHODS = {"POST": ("POST",), "GET": ("GET", "HEAD")}
+
+
+class Shortcut(NamedTuple):
+    """What the router finds for a `POST` at one path."""
+
+    handler: Handler
+    match: UrlMappingMatchInfo
+
+
+SHORTCUTS: web.AppKey[dict[str, Shortcut]] = web.AppKey("shortcuts", dict)  # by path
 
 
 class PathAsSent(web.PlainResource):
@@ -37,6 +49,7 @@ def add_routes(
     app: web.Application, routes: Sequence[Route], handler_of: Callable[[Route], Handler], access: Access
 ) -> None:
     """Wire the handler of each route, and what other methods and paths are answered."""
+    shortcuts = app[SHORTCUTS] = {}
     for path in dict.fromkeys(route.path for route in routes):
         own = [route for route in routes if route.path == path]
         errors = own[0].errors
@@ -46,7 +59,9 @@ def add_routes(
         resource = _resource(app, path)
         for method, (handler, needs_key) in handlers.items():
             guarded = _guarded(handler, errors, access, {}) if needs_key else handler
-            resource.add_route(method, guarded, expect_handler=_continue)
+            found = resource.add_route(method, guarded, expect_handler=_continue)
+            if method == "POST" and isinstance(resource, PathAsSent):
+                shortcuts[path] = Shortcut(guarded, _match(found, app))
         resource.add_route("OPTIONS", _preflight(allow), expect_handler=_continue)
         needs_key = any(route.needs_key for route in own)
         refuse = _guarded(refuse, errors, access, allow) if needs_key else refuse
@@ -63,6 +78,13 @@ def _resource(app: web.Application, path: str) -> web.Resource:
     resource = PathAsSent(path)
     app.router.register_resource(resource)
     return resource
+
+
+def _match(found: AbstractRoute, app: web.Application) -> UrlMappingMatchInfo:
+    match = UrlMappingMatchInfo({}, found)
+    match.add_app(app)
+    match.freeze()
+    return match
 
 
 def _preflight(allow: Mapping[str, str]) -> Handler:

@@ -21,8 +21,9 @@ from typing import Protocol
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, fail, frame_of
+from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, fail, frame_of, largest_body_bytes
 from autobatch_proxy.queue.lost_jobs import LostJobs
+from autobatch_proxy.queue.value_limit import ValueLimit
 from autobatch_proxy.requests.answer_size import too_large
 from autobatch_proxy.requests.plan import UNLIMITED, Plan
 from autobatch_shared.bell import Bell, pause
@@ -36,6 +37,7 @@ from autobatch_shared.contract.errors import (
     QueueFull,
     QueueOutOfMemory,
     QueueUnavailable,
+    RequestTooLarge,
 )
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.count import Count
@@ -64,6 +66,7 @@ class JobClient(Protocol):
         Raises:
             QueueFull: Refused, nothing was pushed: too much waits, or so much that the deadline would expire.
             QueueUnavailable: Redis is unavailable or lost the jobs twice, or there is no batcher for them.
+            RequestTooLarge: Redis does not take a value of its size.
             DeadlineExceeded: After `timeout_s` seconds.
         """
         ...
@@ -134,7 +137,9 @@ class QueueClient:
         self._reader: asyncio.Task[None] | None = None
         self._asked = Bell()
         self._lost = LostJobs(queue, self._clock, self._waiting, self._deliver, self._push_again)
+        self._value_limit = ValueLimit(link)
         self._is_unavailable = False
+        self._refused_mono_s: float | None = None  # since when the reader is connected and refused
         self._is_given_up = False  # an outage has lasted too long; nothing is waited for until it ends
         self._is_refused = False
         self._is_answered = True
@@ -175,6 +180,8 @@ class QueueClient:
             raise versions_differ(fleet)
         if not self._watcher.has_batchers:
             raise NoBatcher
+        if (body_bytes := largest_body_bytes(plan)) > self._value_limit.taken_bytes:
+            timeout_s = await self._check_size(body_bytes, timeout_s)
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
@@ -203,6 +210,16 @@ class QueueClient:
             timer.cancel()
             self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
+
+    async def _check_size(self, body_bytes: int, timeout_s: float) -> float:
+        """Return what is left of the time when Redis is known to take a body of this size."""
+        begun_s = self._loop.time()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._value_limit.check(body_bytes)
+        except TimeoutError as error:
+            raise DeadlineExceeded from error
+        return timeout_s - (self._loop.time() - begun_s)
 
     def _new_id(self) -> str:
         self._jobs_made += 1
@@ -246,6 +263,7 @@ class QueueClient:
             self._is_refused = True
             if not is_refusal(error) and not self._is_given_up:
                 self._lost.may_be = True
+                self._doubt_sizes(requests)
                 return
             said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
@@ -262,6 +280,22 @@ class QueueClient:
             request = requests[place]
             wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
             fail(request, partial(queue_full, wait_s))
+
+    def _doubt_sizes(self, requests: list[WaitingRequest]) -> None:
+        """Try those that may have broken the connection by their size, before they are pushed again."""
+        self._value_limit.doubt()
+        for request in requests:
+            if (body_bytes := largest_body_bytes(request.plan)) > self._value_limit.taken_bytes:
+                request.pushes_open += 1
+                self._spawn(self._try_size(request, body_bytes))
+
+    async def _try_size(self, request: WaitingRequest, body_bytes: int) -> None:
+        try:
+            await self._value_limit.check(body_bytes)
+        except RequestTooLarge:
+            fail(request, RequestTooLarge)
+        request.pushes_open -= 1
+        self._lost.may_be = True
 
     def _leave(self, request: WaitingRequest) -> None:
         """Remove a request's futures; jobs without a reply need not be computed any more."""
@@ -290,6 +324,7 @@ class QueueClient:
                 self._check_batchers()
                 await self._read_once()
                 self._is_unavailable = self._is_given_up = False
+                self._refused_mono_s = None
             except QueueUnavailable as error:
                 if not self._is_unavailable:  # once an outage, not once a try
                     log.warning("inbox_unavailable", extra={"error": str(error)})
@@ -326,13 +361,15 @@ class QueueClient:
         return [job for job, each in waiting if not each.future_of(job).done() and not self._is_large(job)]
 
     async def _wait_out(self) -> None:
-        """Wait for the connections; fail every request when that takes too long."""
+        """Wait for the connections, or until Redis refuses no more; fail every request when that takes too long."""
         self._lost.may_be = True
+        now_s = self._loop.time()
+        self._refused_mono_s = (self._refused_mono_s or now_s) if self.is_connected else None
         await pause(RETRY_PAUSE_S)
         back = await self._link.wait_connected(OUTAGE_PATIENCE_S) and await self._inbox_link.wait_connected(
             OUTAGE_PATIENCE_S
         )
-        if not back:
+        if not back or now_s - (self._refused_mono_s or now_s) > OUTAGE_PATIENCE_S:
             self._is_given_up = True
             self._fail_all(QueueUnavailable)
 

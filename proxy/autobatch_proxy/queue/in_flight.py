@@ -67,3 +67,8 @@ def fail(request: WaitingRequest, error: Callable[[], AutobatchError]) -> None:
     for future in request.futures:
         if not future.done():
             future.set_exception(error())
+
+
+def largest_body_bytes(plan: Plan) -> int:
+    """Return the bytes of the largest body of a plan's jobs."""
+    return max([len(planned.body) for planned in plan.jobs])

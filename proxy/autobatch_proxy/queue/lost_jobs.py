@@ -2,8 +2,9 @@
 
 1. All that waits is compared with what Redis has after each new connection, and whenever `epoch` has changed or Redis's
    clock has stepped. Replies that were missed meanwhile are fetched by name.
-2. What has waited for OLD_S is compared every COMPARE_EVERY_S: a key that was deleted by hand, or a job so damaged that no
-   batcher could read whose it is, leaves no other trace.
+2. Of what has waited for OLD_S the oldest jobs are compared every COMPARE_EVERY_S, and all if one of them is lost: a key
+   that was deleted by hand, or a job so damaged that no batcher could read whose it is, leaves no other trace. Jobs are
+   taken in the order in which they came, so what was lost is soon among the oldest.
 3. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is lost too.
 4. A job is pushed twice at most.
 """
@@ -22,7 +23,9 @@ from autobatch_shared.redis.worker_queue import INBOX_IDS_MAX, WorkerQueue
 
 log = logging.getLogger(__name__)
 
-OLD_S, COMPARE_EVERY_S = 2.0, 2.0  # a lost job is pushed again after 4.5 s at most, of the 30 s that it has by default
+OLD_S, COMPARE_EVERY_S = 2.0, 1.0  # a lost job is pushed again after 3.5 s at most, of the 30 s that it has by default
+# The oldest of all workers stand at the head of a queue: found in 0.5 ms, where a comparison of 4000 jobs takes 16 ms.
+OLDEST_JOBS = 32
 CLOCK_STEP_MS = 1000  # no push takes so long; Redis's keys may have ended with such a step
 STAMP_ERROR_MAX_MS = 100  # the deadline in a frame is wrong by less than this, unless the clock stepped since
 PUSH_AGAIN_MIN_S = 0.05  # with less time left nothing would come of it
@@ -90,40 +93,61 @@ class LostJobs:
             await self._compare(list(self._waiting))
         elif (now_s := self._loop.time()) - self._looked_s > COMPARE_EVERY_S:
             self._looked_s = now_s
-            await self._compare([job for job, request in self._waiting.items() if now_s - request.asked_s > OLD_S])
+            if await self._compare(self._oldest(now_s)):
+                self.may_be = True
 
-    async def _compare(self, waiting: list[str]) -> None:
+    def _oldest(self, now_s: float) -> list[str]:
+        """Return the oldest jobs that wait for long: usual ones and bulk ones, for these are in a queue of their own."""
+        usual: list[str] = []
+        bulk: list[str] = []
+        for job, request in self._waiting.items():
+            if now_s - request.asked_s <= OLD_S:
+                break
+            oldest = bulk if request.plan.is_bulk else usual
+            if len(oldest) < OLDEST_JOBS:
+                oldest.append(job)
+        return usual + bulk
+
+    async def _compare(self, waiting: list[str]) -> bool:
+        """Fetch what was missed, push again what was lost; return whether anything was lost."""
+        lost = 0
         for start in range(0, len(waiting), INBOX_IDS_MAX):
             jobs = waiting[start : start + INBOX_IDS_MAX]
             await self._fetch(jobs, missing_is_fine=True)
-            await self._push_missing(jobs)
+            lost += await self._push_missing(jobs)
+        return lost > 0
 
-    async def _push_missing(self, jobs: list[str]) -> None:
-        """Push those of the jobs again that Redis does not have any more; fail those that it lost twice."""
+    async def _push_missing(self, jobs: list[str]) -> int:
+        """Push those of the jobs again that Redis does not have any more; fail those that it lost twice.
+
+        Returns:
+            Number of jobs that were lost.
+        """
         pushed = [job for job in jobs if (request := self._waiting.get(job)) is not None and not request.pushes_open]
         if not pushed:
-            return
+            return 0
         try:
             missing = await self._queue.missing(pushed)
         except ReplyError as error:  # as where this user may not look: then they wait for their deadline
             if not is_refusal(error):
                 raise
             log.error("lost_jobs_unknown", extra={"error": str(error)})  # noqa: TRY400
-            return
+            return 0
         if missing:  # they may be lost by a step of Redis's clock
             self._clock.sync(await self._queue.redis_ms())
-        lost = []
+        lost = 0
         for job in missing:
             request = self._waiting.get(job)
             if request is None or request.future_of(job).done():
                 continue  # answered meanwhile
-            lost.append(job)
+            lost += 1
             if job in request.again:
                 fail(request, lost_twice)
             else:
                 self._push_again(request, job)
         if lost:
-            log.warning("jobs_lost", extra={"jobs": len(lost)})
+            log.warning("jobs_lost", extra={"jobs": lost})
+        return lost
 
     def may_push_again(self, request: WaitingRequest, job: str) -> bool:
         """Whether a job that expired has time left and was pushed once."""

@@ -18,7 +18,7 @@ class Alone(StrEnum):
     """Requests of the first six go unchanged to the upstream's own route; the others become jobs that share no call."""
 
     ROUTE = "route"  # the route takes no inputs that could share a call
-    NOT_JSON = "not_json"  # it is not JSON, or has bytes that are not Unicode
+    NOT_JSON = "not_json"  # it does not begin with JSON, or what TEI reads of it is not Unicode
     FIELDS = "fields"  # a field is missing, or has a value that its route does not take
     REPEATED_FIELD = "repeated_field"  # a field of the route is there twice
     INPUTS = "inputs"  # the inputs are not texts or token ids, or there are none

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.vocabulary_files import read_tokenizer
 
 # Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
 PADDING_MAX_CHARACTERS = 128
@@ -109,22 +109,12 @@ def _estimate(text: str) -> int:
 
 
 def _token_counter(path: str) -> tuple[Callable[[str], int], int]:
-    try:
-        from tokenizers import Tokenizer  # noqa: PLC0415 - an optional dependency, and 10 ms
-    except ImportError as exc:
-        raise SettingsError(["TOKENIZER_FILE: needs the package `tokenizers`, which is not installed"]) from exc
-    try:
-        tokenizer = Tokenizer.from_file(path)
-    except Exception as exc:  # tokenizers raises plain Exception
-        raise SettingsError([f"TOKENIZER_FILE: not a tokenizer: {exc} (got {path!r})"]) from exc
-    # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    tokenizer = read_tokenizer(path)
 
     def count(text: str) -> int:
         try:
             return len(tokenizer.encode(text))
-        except Exception:  # noqa: BLE001 - as above; a text it has no tokens for is the upstream's to judge
+        except Exception:  # noqa: BLE001 - tokenizers raises plain Exception; a text it has no tokens for is the upstream's to judge
             return _estimate(text)
 
     return count, tokenizer.get_vocab_size(with_added_tokens=True)

@@ -19,8 +19,8 @@ from autobatch_proxy.requests.answer_size import refuse_too_large
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
 from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, PlannedJob, Rules
-from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of
-from autobatch_proxy.requests.unread_ids import ROUTES, largest_unread_id, requests_in
+from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of, refuse_unread
+from autobatch_proxy.requests.unread import OPENAI_ROUTES, ROUTES, look_at
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
 
@@ -79,13 +79,15 @@ def make_plan(
 
 
 def _unread_id(body: bytes, path: str, rules: Rules, allowed: Allowed) -> int | None:
-    """The largest token id in a body that goes on as it came."""
+    """The largest token id in a body that goes on as it came; refuse in it what is refused in others."""
     route = allowed.alias if path in ALIASES else path
     if route not in ROUTES:
         return None
-    requests = requests_in(body, route)
-    _check_count(len(requests), rules)
-    return largest_unread_id(requests)
+    unread = look_at(body, route)
+    _check_count(unread.inputs, rules)
+    if route in OPENAI_ROUTES and unread.largest_id is not None and rules.text_of_ids is not None:
+        refuse_unread()
+    return unread.largest_id
 
 
 def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: bool, form: AnswerForm | None) -> Plan:
@@ -206,11 +208,11 @@ def _job(
 
 def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
     """Cut a list into several requests of its route; None: it goes on as it came."""
+    inputs = asked.beside + asked.count
+    _check_count(inputs, rules)
     call_items_max = allowed.job_inputs_max - asked.beside
     if call_items_max < 1 or asked.count <= call_items_max:
         return None
-    inputs = asked.beside + asked.count
-    _check_count(inputs, rules)
     groups = _in_order(asked.count, call_items_max)
     if len(asked.write([])) * len(groups) > REPEATED_BYTES_MAX:
         return None

@@ -3,23 +3,18 @@
 Clients of OpenAI's API, langchain's by default, send ids of OpenAI's vocabulary. An upstream takes them for ids of its own
 model, and the vectors are then those of other texts, with status 200. So they are refused unless a setting
 says whose ids they are.
-
-Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
 """
 
-from base64 import b64decode
 from collections.abc import Callable, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import NoReturn, cast
 
 from autobatch_proxy.requests.asked import Inputs
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.vocabulary_files import read_ranks
 
 SEND_TEXTS = "Send texts instead: with langchain's OpenAIEmbeddings set check_embedding_ctx_length=False"
-
-RANKS = dict.fromkeys(range(100_256)).keys()  # no other vocabulary of OpenAI's has this number of them
 
 #: The text of one list of ids. Raises ForeignTokenIds for ids that have none.
 TextOfIds = Callable[[Sequence[int]], str]
@@ -41,7 +36,7 @@ def make_text_of_ids(whose: str, ranks_file: str | None) -> TextOfIds | None:
         return _refuse
     if ranks_file is None:
         raise SettingsError(["OPENAI_TOKEN_IDS=cl100k needs CL100K_FILE, the path of a cl100k_base.tiktoken"])
-    return _decoder(_read_ranks(ranks_file))
+    return _decoder(read_ranks(ranks_file))
 
 
 def as_texts(inputs: Inputs, text_of: TextOfIds) -> str | list[str]:
@@ -61,6 +56,17 @@ def largest_id_of(inputs: Inputs) -> int | None:
     return max(ids, default=None)
 
 
+def refuse_unread() -> NoReturn:
+    """Refuse token ids that nothing can be put in the place of.
+
+    Raises:
+        ForeignTokenIds: Always.
+    """
+    raise ForeignTokenIds(
+        f"`input` has token ids, which this server does not take in a body that is passed on as it is. {SEND_TEXTS}"
+    )
+
+
 def _refuse(_ids: Sequence[int]) -> NoReturn:
     raise ForeignTokenIds(
         f"`input` has token ids, which this server does not take here: it cannot know of which vocabulary they are. {SEND_TEXTS}"
@@ -77,17 +83,3 @@ def _decoder(token_of: dict[int, bytes]) -> TextOfIds:
         return b"".join(tokens).decode(errors="replace")
 
     return text_of
-
-
-def _read_ranks(path: str) -> dict[int, bytes]:
-    try:
-        lines = Path(path).read_bytes().splitlines()
-        pairs = [line.split(b" ") for line in lines if line]
-        token_of = {int(rank): b64decode(token, validate=True) for token, rank in pairs}
-    except (OSError, ValueError) as exc:
-        raise SettingsError([f"CL100K_FILE: not a tiktoken file of ranks: {exc} (got {path!r})"]) from exc
-    if token_of.keys() != RANKS:
-        raise SettingsError(
-            [f"CL100K_FILE: not cl100k_base, which has {len(RANKS)} ranks: {len(token_of)} (got {path!r})"]
-        )
-    return token_of

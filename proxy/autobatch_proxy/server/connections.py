@@ -13,11 +13,12 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from autobatch_proxy.http.answers import error_response
+from autobatch_proxy.server.shortcut import ShortcutConnection
 from autobatch_shared.contract.errors import AutobatchError
-from autobatch_shared.refusals import RefusingConnection, RefusingRunner
+from autobatch_shared.refusals import RefusingRunner
 
 
-class Connection(RefusingConnection):
+class Connection(ShortcutConnection):
     """One connection."""
 
     _wire: Transport | None = None

@@ -9,6 +9,8 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import FrameType
@@ -32,10 +34,15 @@ class _MallocInfo(ctypes.Structure):
 
 def bytes_in_use() -> int:
     """Return what malloc and Python's allocator of small objects have given out."""
-    mallinfo2 = ctypes.CDLL(None).mallinfo2
-    mallinfo2.restype = _MallocInfo
-    from_malloc: _MallocInfo = mallinfo2()
+    from_malloc = _mallinfo2()()
     return from_malloc.uordblks + from_malloc.hblkhd + _small_objects()
+
+
+@cache  # each look-up of the library leaves 2 kB to the garbage collector
+def _mallinfo2() -> Callable[[], _MallocInfo]:
+    function = ctypes.CDLL(None).mallinfo2
+    function.restype = _MallocInfo
+    return function
 
 
 def _small_objects() -> int:

@@ -2,10 +2,12 @@
 
 from redis.asyncio import Redis
 
+from autobatch_shared.contract.keys import Keys
 from tests.faults.campaign import Act, Scenario
 from tests.faults.steps import lasts, pause
 
 DOWN_S = 1.5
+KEYS = Keys("autobatch")
 
 
 async def restart_empty(act: Act) -> None:
@@ -40,6 +42,16 @@ async def flush(act: Act) -> None:
         await redis.flushall()
 
 
+async def delete_jobs(act: Act) -> None:
+    """By hand: the queue and what is claimed, and nothing else."""
+    world = act.world
+    await world.behave("gate")
+    await lasts(0.3)  # of load: some are claimed, some wait
+    async with Redis.from_url(world.redis_url) as redis:
+        await redis.delete(KEYS.jobs, *[name async for name in redis.scan_iter(f"{KEYS.claimed('')}*")])
+    await world.behave("good")
+
+
 async def restart_with_older_data(act: Act) -> None:
     """From a snapshot: jobs that were answered since are there again, and those that came since are not."""
     world = act.world
@@ -68,6 +80,7 @@ SCENARIOS = [
     Scenario("Redis: kill -9, back without its data", restart_empty, frozenset({503}), runs_max=2),
     Scenario("Redis: kill -9, back with older data", restart_with_older_data, frozenset({503}), runs_max=3),
     Scenario("Redis: FLUSHALL", flush, runs_max=2),
+    Scenario("Redis: the queue and the claims deleted", delete_jobs, runs_max=2),
     Scenario("Redis: kill -9, back with its data", restart_with_data, frozenset({503}), runs_max=2),
     Scenario(f"Redis: unavailable for {DOWN_S} s, back without its data", unavailable, frozenset({503}), runs_max=2),
     paused(0.9),

@@ -11,7 +11,7 @@ from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, LeastCall
 from autobatch_shared.contract.errors import DeadlineExceeded, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys

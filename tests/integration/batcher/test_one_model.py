@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 
 from autobatch_batcher.dialects.base import Post
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamChanged
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, vector
@@ -37,9 +37,9 @@ async def model_of(house: House) -> str | None:
 
 
 async def excluded(house: House) -> list[str]:
-    said = (await house.get("/health")).body
-    reasons: list[str] = orjson.loads(said).get("upstreams_excluded", []) if said else []
-    return reasons
+    """Return why upstreams are not called."""
+    batchers = orjson.loads((await house.get("/status")).body)["batchers"]
+    return sorted({each["reason"] for batcher in batchers for each in batcher["upstreams"] if each["reason"]})
 
 
 async def test_an_upstream_of_another_model_is_not_called(
@@ -52,7 +52,9 @@ async def test_an_upstream_of_another_model_is_not_called(
         assert (200, [vector(text) for text in TEXTS]) == await house.embed(TEXTS)
         await wait_until(lambda: excluded(house))
         (reason,) = await excluded(house)
+        health = await house.get("/health")
     assert other.calls == []
+    assert (200, b"") == (health.status, health.body), "it needs no key, and names no model and no URL"
     assert "it serves other" in reason
     assert "not fake" in reason
     assert "dimension 2 and not 384" in reason

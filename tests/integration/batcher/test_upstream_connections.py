@@ -9,10 +9,10 @@ import pytest
 
 from autobatch_batcher.dialects.base import Post
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamError, UpstreamProtocolError
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]

@@ -177,6 +177,15 @@ async def test_redis_that_does_not_let_us_in_or_takes_no_writes(own_redis: Redis
     assert ("NOAUTH" if option == "--requirepass" else "is a replica") in diagnosis.what
 
 
+async def test_redis_that_takes_smaller_values_than_our_limits_is_a_risk(own_redis: RedisServer) -> None:
+    own_redis.start("--proto-max-bulk-len", "1mb")
+    assert (await one(ask_redis(own_redis.url, "test", {"PAYLOAD_LIMIT": 1_048_576}))).state == "right"
+
+    diagnosis = await one(ask_redis(own_redis.url, "test", {"PAYLOAD_LIMIT": 1_048_577}))
+    assert (diagnosis.state, diagnosis.setting) == ("risky", "REDIS_URL")
+    assert "at most 1048576 bytes" in diagnosis.what
+
+
 @pytest.mark.parametrize("kind", GROUPS)
 async def test_the_master_is_asked_however_it_is_found(kind: str, tmp_path: Path) -> None:
     group = make_group(kind, tmp_path, "test")

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from redis.asyncio import Redis
 
+from autobatch_proxy.queue.lost_jobs import OLDEST_JOBS
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
@@ -57,20 +58,21 @@ async def test_what_waits_when_data_is_lost_is_asked_again(
 
 
 async def test_a_queue_that_is_deleted_by_hand_is_pushed_again(redis_url: str, upstream: FakeUpstream) -> None:
-    """No connection ends, and the mark of the data stays."""
+    """No connection ends, and the mark of the data stays. They are more than the worker looks for at first."""
+    texts = [f"text {number}" for number in range(3 * OLDEST_JOBS)]
     async with Redis.from_url(redis_url) as redis, left_house(redis_url, upstream.url) as house:
         asking = [
             asyncio.create_task(house.embed(text, {"x-priority": priority}))
-            for text, priority in zip(TEXTS, itertools.cycle(("normal", "bulk")), strict=False)
+            for text, priority in zip(texts, itertools.cycle(("normal", "bulk")), strict=False)
         ]
 
         async def all_wait() -> bool:
-            return await redis.llen(KEYS.jobs) + await redis.llen(KEYS.bulk) == len(TEXTS)
+            return await redis.llen(KEYS.jobs) + await redis.llen(KEYS.bulk) == len(texts)
 
         await wait_until(all_wait)
         await redis.delete(KEYS.jobs, KEYS.bulk)
         await house.add_batcher(upstream.url)
-        assert RIGHT == await asyncio.gather(*asking)
+        assert [(200, [vector(text)]) for text in texts] == await asyncio.gather(*asking)
 
 
 async def test_claims_that_are_deleted_beside_a_working_batcher_are_pushed_again(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autobatch_proxy.http.fleet_routes import FleetRoutes
+from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house, ready_house
 from tests.support.raw_http import RawAnswer, raw_connection, request

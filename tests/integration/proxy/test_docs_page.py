@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from autobatch_proxy.http.docs_page import ASSETS, DocsPage
+from autobatch_proxy.http.pages.docs_page import ASSETS, DocsPage
 from autobatch_proxy.http.route_table import ROUTES, Pages
 
 DOCS = files("autobatch_proxy") / "docs"

@@ -1,13 +1,15 @@
 """A Redis that has reached its `maxmemory`: a clear refusal, answers for all who were accepted, and recovery by itself."""
 
 import asyncio
+from io import BytesIO
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
 from autobatch_proxy.queue.fleet_watcher import ABSENT_AFTER_S
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
-from tests.support.house import ready_house
+from tests.support.house import House, HttpAnswer, ready_house
 from tests.support.leaks import keys_left
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -73,6 +75,37 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
         await redis.config_set("maxmemory", 20 * MB)
         assert (await house.embed("room again")) == (200, [vector("room again")])
         assert await house.is_healthy()
+
+
+LARGE = orjson.dumps({"inputs": "word " * 300_000})
+REFUSED = {
+    "error": "The request is larger than Redis takes: its proto-max-bulk-len must be raised above PAYLOAD_LIMIT",
+    "error_type": "Validation",
+}
+
+
+async def embed_large(house: House) -> HttpAnswer:
+    return await house.post("/embed", BytesIO(LARGE), content_type="application/json")
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of the batcher's client
+@pytest.mark.parametrize("was_lowered", [False, True])
+async def test_a_request_above_what_redis_takes_is_413_and_its_neighbours_are_answered(
+    own_redis: RedisServer, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, *, was_lowered: bool
+) -> None:
+    """Redis closes the connection that it comes on: so the first is tried on one of its own, unless one was taken before."""
+    own_redis.start()
+    texts = [f"neighbour {number}" for number in range(30)]
+    async with ready_house(own_redis.url, upstream.url) as house, Redis.from_url(own_redis.url) as redis:
+        if was_lowered:
+            assert (await embed_large(house)).status == 200
+        await redis.config_set("proto-max-bulk-len", 2**20)
+        large = [asyncio.create_task(embed_large(house)) for _ in range(3)]
+        small = asyncio.create_task(house.embed_each(texts))
+        assert [(413, REFUSED)] * 3 == [(reply.status, reply.json) for reply in await asyncio.gather(*large)]
+        assert [(200, [vector(text)]) for text in texts] == await small
+        assert await keys_left(own_redis.url) == []
+    assert was_lowered or "jobs_lost" not in [record.message for record in caplog.records]
 
 
 async def test_a_reply_above_what_redis_takes_costs_its_own_job_only(

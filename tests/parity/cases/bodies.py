@@ -33,6 +33,15 @@ SYNTAX = {
     "a fault in the third line": b'{\n "inputs":\n  oops\n}',
     "nested too deep in inputs": b'{"inputs":' + b"[" * 200 + b"]" * 200 + b"}",
     "nested too deep, and open": b'{"inputs":' + b"[" * 200,
+    "a lone surrogate in a key": rb'{"\ud83d":1,"inputs":"a"}',
+    "invalid utf-8 in a key": b'{"\xff":1,"inputs":"a"}',
+    "a lone surrogate in a known key": rb'{"inputs":"a","prompt_name":"\ud83d"}',
+    "a control character in an unknown key": b'{"x":"\x01","inputs":"a"}',
+    "an unknown escape in an unknown key": rb'{"x":"\x","inputs":"a"}',
+    "a comma too many in an unknown key": b'{"x":[1,],"inputs":"a"}',
+    "brackets that do not match in an unknown key": b'{"x":[1},"inputs":"a"}',
+    "a number with a leading zero in an unknown key": b'{"x":01,"inputs":"a"} junk',
+    "an open list in an unknown key": b'{"inputs":"a","x":' + b"[" * 3000,
     "gzip": gzip.compress(GOOD, mtime=0),
 }
 
@@ -41,15 +50,38 @@ TAKEN = {
     "words after it": GOOD + b" junk",
     "an object after it": GOOD + b'{"inputs":"b"}',
     "a bracket after it": GOOD + b"]",
+    "a brace after it": GOOD + b"}",
     "a null byte after it": GOOD + b"\x00",
+    "invalid utf-8 after it": GOOD + b"\xff",
+    "a list and junk after it": b'{"inputs":["hello","a"]}]',
+    "options and junk after it": b'{"normalize":false,"dimensions":4,"inputs":"hello"} x',
+    "a variant and junk after it": b'{"truncation_direction":{"Left":null},"inputs":"hello"} x',
     "an escaped key": rb'{"\u0069nputs":"hello"}',
     "an unknown key twice": b'{"x":1,"inputs":"hello","x":2}',
     "an empty key": b'{"":1,"inputs":"hello"}',
     "a known key inside an unknown one": b'{"inputs":"hello","x":{"inputs":1,"truncate":2}}',
     "an unknown key nested deep": b'{"x":' + b"[" * 1000 + b"]" * 1000 + b',"inputs":"hello"}',
+    "an unknown key nested deeper": b'{"x":' + b'[{"a":' * 1500 + b"1" + b"}]" * 1500 + b',"inputs":"hello"}',
     "an unknown key beyond all floats": b'{"x":1e999,"inputs":"hello"}',
     "a lone surrogate in an unknown key": rb'{"x":"\ud83d","inputs":"hello"}',
+    "a lone surrogate in a key inside an unknown one": rb'{"x":{"\ud83d":1},"inputs":"hello"}',
     "invalid utf-8 in an unknown key": b'{"x":"\xff","inputs":"hello"}',
+    "invalid utf-8 in a key inside an unknown one": b'{"x":[{"\xff":1}],"inputs":"hello"}',
+}
+
+#: Spellings in which nothing may hide: none of the ids is in the vocabulary.
+UNKNOWN_IDS = {
+    f"unknown ids {name}": body
+    for name, body in {
+        "and words after them": b'{"inputs":[4000000000]} junk',
+        "and a brace after them": b'{"inputs":[4000000000]}}',
+        "and a lone surrogate": rb'{"inputs":[4000000000],"x":"\ud83d"}',
+        "and invalid utf-8": b'{"x":"\xff","inputs":[4000000000]}',
+        "and an unknown key nested deep": b'{"inputs":[4000000000],"x":' + b"[" * 3000 + b"]" * 3000 + b"}",
+        "by position": b'[[4000000000],null,"right",null,true,null]',
+        "by position, and words after them": b'[[4000000000],null,"right",null,true,null] junk',
+        "and a variant": b'{"inputs":[4000000000],"truncation_direction":{"Left":null}} junk',
+    }.items()
 }
 
 SHAPES: dict[str, Json] = {
@@ -144,6 +176,7 @@ def cases(facts: Facts, paths: tuple[str, ...]) -> Iterator[Case]:
     """Bodies of /embed in full, and those of the other routes."""
     yield from posts("/embed", {f"body: {name}": body for name, body in SYNTAX.items()})
     yield from posts("/embed", {f"body: {name}": body for name, body in TAKEN.items()})
+    yield from posts("/embed", UNKNOWN_IDS, differs="unknown ids")
     yield from posts("/embed", {f"body: {name}": body for name, body in SHAPES.items()})
     yield from posts("/embed", {f"body: {name}": body for name, body in POSITIONS.items()})
     for name, value in CONTENT_TYPES.items():

@@ -61,12 +61,24 @@ def bodies(facts: Facts) -> Iterator[Case]:
             "all positions, otherwise": ["hello", None, None, "float", None],
             "too many positions": ["hello", None, "float", None, None, None],
             "junk after it": b'{"input":"a"} junk',
+            "a brace after it": b'{"input":["a","b"],"model":"m"}}',
+            "a lone surrogate in an unknown key": rb'{"input":"a","x":"\ud83d"}',
+            "a lone surrogate in the user": rb'{"input":"a","user":"\ud83d"}',
+            "invalid utf-8 in the model": b'{"input":"a","model":"\xff"} junk',
+            "an unknown key nested deep": b'{"input":"a","x":' + b"[" * 3000 + b"]" * 3000 + b"}",
             "in base64, of a list": {"input": ["a", "b", [101, 7592, 102]], "encoding_format": "base64"},
             "wrong input and wrong option": {"input": 1, "encoding_format": 2},
             "dimensions 0 with an empty text": {"input": "", "dimensions": 0},
             "dimensions too many before an empty text": {"input": ["a", ""], "dimensions": facts.dimensions + 1},
         },
     )
+    unknown = {
+        "unknown ids and words after them": b'{"input":[4000000000],"model":"m"} junk',
+        "unknown ids and a lone surrogate": rb'{"input":[4000000000],"x":"\ud83d"}',
+        "unknown ids by position": b'[[4000000000],"m",null,"float",null]',
+        "unknown ids and a variant": b'{"input":[4000000000],"encoding_format":{"float":null}} junk',
+    }
+    yield from posts(PATH, unknown, differs="unknown ids")
     yield post("no content type", PATH, {"input": "a"}, ())
     yield post("text/plain", PATH, {"input": "a"}, (("content-type", "text/plain"),))
     yield post("with a charset", PATH, {"input": "a"}, (("content-type", "application/json; charset=utf-8"),))

@@ -67,6 +67,8 @@ ENVELOPES: dict[str, Json] = {
     "instances twice": b'{"instances":[],"instances":[]}',
     "one position": [[{"inputs": "a"}]],
     "junk after it": b'{"instances":[{"inputs":"a"}]} junk',
+    "a lone surrogate beside instances": rb'{"instances":[{"inputs":"a"}],"x":"\ud83d"}}',
+    "a key beside instances nested deep": b'{"x":' + b"[" * 3000 + b"]" * 3000 + b',"instances":[{"inputs":"a"}]}',
     "a key of an instance twice": b'{"instances":[{"inputs":"a","inputs":"b"}]}',
     "a lone surrogate in an instance": rb'{"instances":[{"inputs":"\ud83d"}]}',
     "a lone surrogate in an unknown key of an instance": rb'{"instances":[{"inputs":"a","x":"\ud83d"}]}',
@@ -77,7 +79,9 @@ ENVELOPES: dict[str, Json] = {
 def cases(facts: Facts) -> Iterator[Case]:
     """The body, and the instances in it."""
     yield from posts("/vertex", {name: {"instances": value} for name, value in INSTANCES.items()})
-    unknown = {name: {"instances": value} for name, value in UNKNOWN_IDS.items()}
+    unknown: dict[str, Json] = {name: {"instances": value} for name, value in UNKNOWN_IDS.items()}
+    unknown["unknown ids and words after them"] = b'{"instances":[{"inputs":[4000000000]}]} junk'
+    unknown["unknown ids and a lone surrogate"] = rb'{"instances":[{"inputs":[4000000000]}],"x":"\ud83d"}'
     yield from posts("/vertex", unknown, differs="unknown ids")
     yield from posts("/vertex", ENVELOPES)
     yield post(

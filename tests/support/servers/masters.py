@@ -259,10 +259,21 @@ class AsCluster:
 
     async def switch(self) -> None:
         """Move the namespace's slot to another node, key by key."""
-        source = self.master
-        target = next(node for node in self._nodes if node not in (source, self._replica))
-        target.ask("CLUSTER SETSLOT", self._slot, "IMPORTING", identity(source))
-        source.ask("CLUSTER SETSLOT", self._slot, "MIGRATING", identity(target))
+        self.begin_move()
+        self.end_move()
+
+    @property
+    def _target(self) -> Node:
+        return next(node for node in self._nodes if node not in (self.master, self._replica))
+
+    def begin_move(self) -> None:
+        """Let both nodes know that the slot is about to move: from now on its keys may be at either."""
+        self._target.ask("CLUSTER SETSLOT", self._slot, "IMPORTING", identity(self.master))
+        self.master.ask("CLUSTER SETSLOT", self._slot, "MIGRATING", identity(self._target))
+
+    def end_move(self) -> None:
+        """Move the keys, and let both nodes know that the slot has moved."""
+        source, target = self.master, self._target
         while keys := source.ask("CLUSTER GETKEYSINSLOT", self._slot, 100):
             source.ask("MIGRATE", HOST, target.port, "", 0, 5000, "KEYS", *keys)
         for node in (target, source):

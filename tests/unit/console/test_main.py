@@ -12,8 +12,8 @@ from autobatch_shared.settings.definitions import PROCESSES
 HEAVY = {"typer", "pydantic", "asyncio", "importlib.metadata"}
 
 
-@pytest.mark.parametrize("command", ["proxy", "batcher", "embedder", "bench"])
-def test_a_program_takes_the_place_of_the_command(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("command", "module"), main.PROGRAMS.items())
+def test_a_program_takes_the_place_of_the_command(command: str, module: str, monkeypatch: pytest.MonkeyPatch) -> None:
     replaced: list[tuple[str, list[str]]] = []
 
     class ReplacedError(Exception):
@@ -26,7 +26,7 @@ def test_a_program_takes_the_place_of_the_command(command: str, monkeypatch: pyt
     monkeypatch.setattr("os.execv", execv)
     with pytest.raises(ReplacedError):
         main.start([command, "--port", "1"])
-    assert replaced == [(sys.executable, [sys.executable, "-P", "-m", f"autobatch_{command}", "--port", "1"])]
+    assert replaced == [(sys.executable, [sys.executable, "-P", "-m", module, "--port", "1"])]
 
 
 def test_every_process_that_has_settings_has_a_command() -> None:

@@ -21,9 +21,11 @@ for i = 2, #ARGV do
     count = count + 1
   end
 end
-for list = 1, 5 do
-  local from = 0
-  while count > 0 do
+-- All lists at once, from their heads on: the oldest jobs, which are asked for most, stand there.
+local from, is_more = 0, true
+while count > 0 and is_more do
+  is_more = false
+  for list = 1, 5 do
     local frames = redis.call('LRANGE', KEYS[list], from, from + piece - 1)
     for _, frame in ipairs(frames) do
       local id = string.match(frame, '"id":"([%w.]+)"')
@@ -32,9 +34,9 @@ for list = 1, 5 do
         count = count - 1
       end
     end
-    if #frames < piece then break end
-    from = from + piece
+    is_more = is_more or #frames == piece
   end
+  from = from + piece
 end
 
 local result = {}

@@ -15,11 +15,11 @@ from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Sample, Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Sample, Tuner
 from autobatch_shared.contract.errors import UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
 from autobatch_shared.redis.clock import RedisClock
@@ -123,7 +123,7 @@ async def test_of_a_good_call_the_tuner_hears_what_was_computed() -> None:
     await upstream.answers(texts("aa", "b", "aa"))
 
     (sample,) = upstream.heard.samples
-    assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.units, sample.was_busy)
+    assert (upstream.tuner.setting, 2, True) == (sample.setting, sample.padded, sample.was_busy)
 
 
 async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> None:
@@ -132,7 +132,7 @@ async def test_what_was_good_of_a_call_is_no_more_than_what_was_computed() -> No
     await upstream.answers(texts("aa", "b", *["aa"] * 50))
 
     (sample,) = upstream.heard.samples
-    assert sample.useful <= sample.units
+    assert sample.useful <= sample.padded
 
 
 @pytest.mark.parametrize("kind", ["merge", "verbatim"])
@@ -140,7 +140,7 @@ async def test_of_any_other_call_the_tuner_hears_that_it_has_ended(kind: Kind) -
     upstream = Refusing("bad", 400)
     await upstream.answers([make_job("a", kind=kind, body=b'["bad"]' if kind == "merge" else b'{"inputs":["a"]}')])
 
-    assert [0] == [sample.units for sample in upstream.heard.samples]
+    assert [0] == [sample.padded for sample in upstream.heard.samples]
 
 
 # Retries, and jobs that wait for another call.

@@ -10,12 +10,12 @@ from autobatch_batcher.calling.hedging import Hedging
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import LATE_MAX
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.replica_state import ReplicaLoad
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamUnavailable
 from tests.support.waiting import wait_until
 from tests.unit.builders import make_job

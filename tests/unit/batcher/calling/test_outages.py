@@ -14,10 +14,10 @@ from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
 from autobatch_shared.contract.frames import decode_reply
 from autobatch_shared.redis.clock import RedisClock

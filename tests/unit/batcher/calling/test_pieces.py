@@ -8,10 +8,10 @@ from autobatch_batcher.dialects.base import JSON, Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import make_job

@@ -12,11 +12,11 @@ from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.replica_state import ReplicaLoad
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_batcher.upstreams.tuning import Tuner
 from autobatch_shared.contract.errors import QueueUnavailable, UpstreamBroken
 from autobatch_shared.contract.frames import decode_job
 from autobatch_shared.redis.clock import RedisClock
@@ -178,15 +178,12 @@ class Slow(Mortal):
 
 class StoppedClock(RedisClock):
     def __init__(self) -> None:
-        super().__init__()
         self.time_ms = 0
         self.step_ms = 0
+        super().__init__(lambda: self.time_ms / 1000)
 
     def now_ms(self) -> int:
         return self.time_ms + self.step_ms
-
-    def mono_s(self) -> float:
-        return self.time_ms / 1000
 
 
 def hurried(count: int) -> list[Job]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.forming.expiry import is_too_late
-from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, LeastCall
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, LeastCall
 from tests.unit.builders import make_job
 
 SLOW = LeastCall(any_s=1.5, per_unit_s=1.0, fixed_units=0.0)

@@ -8,7 +8,8 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.full import FullPolicy
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import ClaimMoment, Policy
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from tests.unit.builders import UNNORMALIZED, make_job
 
 WAIT_MS = 10

@@ -13,8 +13,9 @@ from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, batch_of
 from autobatch_batcher.forming.policy import CallMoment, policy_named
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits, configured
-from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names

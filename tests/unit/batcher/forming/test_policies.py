@@ -17,7 +17,8 @@ from autobatch_batcher.forming.lanes import Batch, Lanes, Reason
 from autobatch_batcher.forming.pace import LINGER_MAX_S
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted, policy_named
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.settings.choices import POLICIES
 from tests.unit.builders import FAR_MS, UNNORMALIZED, Kind, make_job, names
 

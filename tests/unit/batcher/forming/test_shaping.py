@@ -12,7 +12,9 @@ from autobatch_batcher.forming import shaping
 from autobatch_batcher.forming.lanes import is_full
 from autobatch_batcher.forming.shaping import WINDOW_MIN
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.upstreams.limits import BatchShape, Limits
+from autobatch_batcher.tuning.cost import CallCost, Law
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
 from tests.unit.builders import UNNORMALIZED, make_job, names
 
@@ -26,6 +28,8 @@ SHAPES = st.builds(
     BatchShape,
     padding_max=st.one_of(st.none(), st.just(0.0), st.floats(0, 500)),
     units_max=st.one_of(st.none(), st.integers(1, 2_000)),
+    knee_units=st.one_of(st.just(0.0), st.floats(0, 1_000)),
+    law=st.sampled_from(Law),
 )
 LENGTHS = st.one_of(st.sampled_from([0, 1, 7, 100, 101]), st.integers(0, 300))
 SIZES = st.sampled_from([1, 1, 1, 1, 2, 3, 15])
@@ -55,9 +59,13 @@ def longest_of(jobs: list[Job]) -> int:
     return max(job.longest for job in jobs)
 
 
-def padding_of(jobs: list[Job]) -> float:
+def useful_of(jobs: list[Job]) -> int:
+    return sum(job.units for job in jobs)
+
+
+def padded_of(jobs: list[Job]) -> float:
     """An eighth of the longest is no difference, by which lengths may be wrong."""
-    return inputs_of(jobs) * longest_of(jobs) * 0.875 - sum(job.units for job in jobs)
+    return inputs_of(jobs) * longest_of(jobs) * 0.875
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
@@ -90,8 +98,9 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
     if len(picked) > 1:
         assert inputs_of(picked) <= limits.inputs_max
         assert len(call_for(picked, Tei()).post.body) <= limits.body_bytes_max
-        assert shape.units_max is None or (inputs_of(picked) + 1) * longest_of(picked) <= shape.units_max
-        assert shape.padding_max is None or padding_of(picked) <= shape.padding_max
+        padded, summed = (inputs_of(picked) + 1) * longest_of(picked), useful_of(picked) + longest_of(picked)
+        assert shape.units_max is None or shape.law.units(padded, summed) <= shape.units_max
+        assert shape.may_pad(padded_of(picked), useful_of(picked))
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
@@ -150,6 +159,38 @@ def test_a_long_job_does_not_go_with_a_hundred_short_ones() -> None:
 def test_a_batch_is_no_larger_than_pays() -> None:
     """(3 + 1) x 100 is within 400, another input is not."""
     assert ["0", "1", "2"] == names(pick(of_lengths(100, 100, 100, 100), limit(8), BatchShape(None, 400)))
+
+
+def test_where_lengths_are_summed_a_batch_is_as_large_by_their_sum() -> None:
+    """100 + 10 + 10 and one more of 100 are within 220."""
+    jobs = of_lengths(100, 10, 10, 10)
+
+    assert ["0", "1", "2"] == names(pick(jobs, limit(8), BatchShape(None, 220, law=Law.SUMMED)))
+    assert ["0"] == names(pick(jobs, limit(8), BatchShape(None, 220, law=Law.PADDED)))
+
+
+def test_up_to_the_knee_padding_costs_nothing() -> None:
+    jobs = of_lengths(100, 10, 10, 10)
+
+    assert ["0", "1", "2", "3"] == sorted(names(pick(jobs, limit(8), BatchShape(0.0, None, knee_units=350))))
+    assert ["0"] == names(pick(jobs, limit(8), BatchShape(0.0, None)))
+
+
+@given(
+    lengths=st.lists(st.integers(1, 300), min_size=2, max_size=20),
+    flat_s=st.floats(0.001, 1),
+    per_unit_s=st.floats(1e-5, 1e-3),
+    knee=st.floats(0, 3_000),
+)
+def test_a_batch_may_cost_no_more_than_two_of_half_its_inputs_without_padding(
+    lengths: list[int], flat_s: float, per_unit_s: float, knee: float
+) -> None:
+    cost = CallCost(flat_s, per_unit_s, knee)
+    padded, useful = len(lengths) * max(lengths), sum(lengths)
+
+    may_pad = BatchShape(flat_s / per_unit_s, None, knee).may_pad(padded, useful)
+
+    assert may_pad == (cost.seconds(padded) <= 2 * cost.seconds(useful / 2) * (1 + 1e-9))
 
 
 @pytest.mark.parametrize("jobs_waiting", [3, 40])

@@ -8,11 +8,12 @@ import pytest
 
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
+from autobatch_batcher.tuning.tuner import Sample, Tuner
 from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_batcher.upstreams.tuning import NO_CALL_SEEN, Sample, Tuner
 from autobatch_shared.contract.errors import UpstreamUnavailable
 from tests.unit.upstreams import NO_SESSION
 

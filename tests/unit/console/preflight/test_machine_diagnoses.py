@@ -1,9 +1,20 @@
 """The public port, and the files that settings name."""
 
+import os
+import re
 import socket
+import sys
 from pathlib import Path
 
-from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port
+import pytest
+
+from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="who has a port is read in /proc")
+
+
+def comm() -> str:
+    return Path("/proc/self/comm").read_text().strip()
 
 
 def test_a_port_is_free_or_taken(unused_port: int) -> None:
@@ -11,7 +22,29 @@ def test_a_port_is_free_or_taken(unused_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         diagnosis = look_at_port("127.0.0.1", taken.getsockname()[1])
     assert diagnosis.state == "wrong"
-    assert "Address already in use; choose another with --port" in str(diagnosis)
+    assert "; choose another with --port" in str(diagnosis)
+    assert f"Address already in use by {comm()} (pid {os.getpid()})" in diagnosis.what
+
+
+def test_the_batchers_port_need_not_be_free_for_up(unused_port: int) -> None:
+    assert (look_at_side_port("127.0.0.1", unused_port).state, look_at_side_port("::1", 0).state) == ("right", "right")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        diagnosis = look_at_side_port("127.0.0.1", taken.getsockname()[1])
+    assert (diagnosis.state, diagnosis.setting) == ("risky", "BATCHER_PORT")
+    assert str(os.getpid()) in diagnosis.what
+
+
+@pytest.mark.parametrize("setting", ["TOKENIZER_FILE", "CL100K_FILE"])
+@pytest.mark.parametrize("content", [b"", b"{}", b"# Notes\n", b"\xff"])
+def test_a_file_that_a_worker_could_not_use_is_wrong(tmp_path: Path, setting: str, content: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(content)
+
+    (diagnosis,) = look_at_files({setting: str(file)})
+
+    assert (diagnosis.state, diagnosis.setting) == ("wrong", setting)
+    assert re.match("not a tokenizer|not a tiktoken file|not cl100k_base", diagnosis.what)
+    assert str(file) in diagnosis.what
 
 
 def test_a_file_is_read_or_the_reason_is_said(tmp_path: Path) -> None:

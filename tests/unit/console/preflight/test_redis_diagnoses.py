@@ -7,6 +7,7 @@ from autobatch_console.preflight.redis_diagnoses import judge_connection, judge_
 from autobatch_shared.redis.inspection import RedisSeen
 
 PLACE = "queue:6379"
+VALUES = {"PAYLOAD_LIMIT": 2_000_000, "ANSWER_LIMIT": 100_000_000}
 
 
 def seen(**changed: object) -> RedisSeen:
@@ -18,7 +19,7 @@ def seen(**changed: object) -> RedisSeen:
     ("server", "version", "name"), [("redis", "7.0.0", "Redis 7.0.0"), ("valkey", "9.1.2", "Valkey 9.1.2")]
 )
 def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: str) -> None:
-    (diagnosis,) = judge_redis(PLACE, "{autobatch}:", seen(server=server, version=version))
+    (diagnosis,) = judge_redis(PLACE, "{autobatch}:", seen(server=server, version=version), VALUES)
     assert (diagnosis.state, str(diagnosis)) == ("right", f"REDIS_URL: {name} answers at queue:6379")
 
 
@@ -53,13 +54,15 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
         ({"mode": "sentinel"}, "wrong", "is a Sentinel", "the master's address"),
         ({"refused": ("get", "set")}, "wrong", "may not use get, set on the keys `{ns}:*`", "users.acl"),
         ({"refused": tuple("abcdefg")}, "wrong", "a, b, c, d, e and 2 more", "NAMESPACE"),
+        ({"value_bytes_max": 99_999_999}, "risky", "at most 99999999 bytes (proto-max-bulk-len)", "lower ANSWER_LIMIT"),
+        ({"value_bytes_max": 1_999_999}, "risky", "less than PAYLOAD_LIMIT and ANSWER_LIMIT", "proto-max-bulk-len"),
         ({"memory_max_bytes": 1, "eviction_policy": "volatile-lru"}, "risky", "volatile-lru", "noeviction"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_change(
     changed: dict[str, object], state: str, said: str, advice: str
 ) -> None:
-    (diagnosis,) = judge_redis(PLACE, "{ns}:", seen(**changed))
+    (diagnosis,) = judge_redis(PLACE, "{ns}:", seen(**changed), VALUES)
     assert diagnosis.state == state
     assert diagnosis.setting == "REDIS_URL"
     assert said in diagnosis.what
@@ -70,12 +73,12 @@ def test_what_is_wrong_is_said_with_what_to_change(
     ("limit", "policy"), [(0, "allkeys-lru"), (1 << 30, "noeviction"), (None, "")], ids=["no limit", "kept", "unknown"]
 )
 def test_a_policy_that_evicts_nothing_is_right(limit: int | None, policy: str) -> None:
-    (diagnosis,) = judge_redis(PLACE, "{ns}:", seen(memory_max_bytes=limit, eviction_policy=policy))
+    (diagnosis,) = judge_redis(PLACE, "{ns}:", seen(memory_max_bytes=limit, eviction_policy=policy), VALUES)
     assert diagnosis.state == "right"
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
-    found = judge_redis(PLACE, "{ns}:", seen(version="6.0.1", role="replica", refused=("get",)))
+    found = judge_redis(PLACE, "{ns}:", seen(version="6.0.1", role="replica", refused=("get",)), VALUES)
     assert len(found) == 3
 
 

@@ -26,8 +26,9 @@ def test_another_name_is_refused_in_openais_words(named: str) -> None:
 
 def test_so_is_one_in_a_body_that_is_not_taken_apart() -> None:
     """It would reach the upstream, which takes any name."""
-    with pytest.raises(UnknownModel):
-        check(b'{"input":"a","model":"other","more":1}')
+    for body in (b'{"input":"a","model":"other"} x', b'{"input":[],"model":"other","x":"\\ud800"}', b'["a","other"]'):
+        with pytest.raises(UnknownModel):
+            check(body)
 
 
 @pytest.mark.parametrize(

@@ -272,3 +272,10 @@ def test_an_odd_rank_is_never_a_success(answer: bytes) -> None:
     assert body_of(planned, b"%b,%b" % (good[:-1], good[1:])).count(b"index") == 4
     with pytest.raises(UpstreamProtocolError):
         body_of(planned, b"%b,%b" % (good[:-1], answer[1:]))
+
+
+@pytest.mark.parametrize("end", ["", " x"])
+def test_a_list_that_one_call_takes_is_counted_too(end: str) -> None:
+    rules = Rules(RULES.ruler, 2, 2048)
+    with pytest.raises(InvalidRequest, match="batch size 3 > maximum allowed batch size 2"):
+        plan_of("/tokenize", b'{"inputs":["a","b","c"]}' + end.encode(), rules)

@@ -17,6 +17,7 @@ EXPECTED = {
     "NotJson": (400, "Validation"),
     "EmptyInput": (400, "Empty"),
     "AnswerTooLarge": (413, "Validation"),
+    "RequestTooLarge": (413, "Validation"),
     "ForeignTokenIds": (400, "Validation"),
     "UnknownModel": (404, "NotFound"),
     "WrongContentType": (415, "Validation"),

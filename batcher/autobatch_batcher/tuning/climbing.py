@@ -78,6 +78,7 @@ class Climber:
         self._directions = [_Direction(name) for name in ("fewer", "smaller", "more", "larger")]
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
+        self._is_smaller_better = False
         self._search = self._searching()
         self._begin_block()
 
@@ -88,7 +89,7 @@ class Climber:
             setting: The setting that was in use when the call was made.
             units: The call's inputs times the length of the longest.
             useful: What the call was good for: the sum of its inputs' lengths.
-            service_s: Seconds that the upstream served it, as `autobatch_batcher.upstreams.tuning` counts them.
+            service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
@@ -100,6 +101,15 @@ class Climber:
         block.service_s += service_s
         if block.is_over:
             self._begin_block()
+
+    def expect(self, units_max: int) -> None:
+        """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better."""
+        best = self._best.units_max
+        if self._is_smaller_better or best is None or units_max < 2 * best:
+            return
+        self._best = replace(self._best, units_max=best << (units_max // best).bit_length() - 1)
+        self._search = self._searching()
+        self._begin_block()
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
@@ -140,6 +150,7 @@ class Climber:
         before, after = pairs[-1]
         if gain >= GAIN_MIN and after.goodput > before.goodput:
             self._best = candidate
+            self._is_smaller_better |= direction.name == "smaller"
             for each in self._directions:
                 each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
             return

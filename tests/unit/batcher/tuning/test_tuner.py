@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.climbing import UNITS_START, Setting
-from autobatch_batcher.upstreams.limits import BatchShape
-from autobatch_batcher.upstreams.tuning import PADDING_DEFAULT, CostModel, Sample, Tuner
+from autobatch_batcher.tuning.climbing import UNITS_START, Setting
+from autobatch_batcher.tuning.cost import CallCost, CostModel, Law
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.tuning.tuner import LOOK_EVERY_CALLS, Sample, Tuner
 from tests.unit.upstream_models import ModelledUpstream, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6
@@ -23,12 +24,12 @@ def learnt_from(calls: list[tuple[int, float]]) -> tuple[float, float]:
     """Return what a cost model makes of (units, seconds)."""
     model = CostModel()
     for units, seconds in calls:
-        model.note(units, seconds)
-    return model.fixed_s, model.padding_max
+        model.note(units, units, seconds)
+    return model.cost.flat_s, model.cost.flat_units
 
 
 def learnt_by(tuner: Tuner) -> tuple[float, float]:
-    return tuner.cost.fixed_s, tuner.cost.padding_max
+    return tuner.cost.flat_s, tuner.cost.flat_units
 
 
 SIZES = st.lists(st.integers(1, 5_000), min_size=10, max_size=60)
@@ -63,7 +64,7 @@ def test_calls_that_run_at_the_same_time_share_the_time_they_take() -> None:
     """So what a block of calls took is what passed on the clock, however many were in flight."""
     tuner = Tuner(2)
     for tenth in range(10):
-        tuner.note(call(100, tenth / 10, tenth / 10 + 0.09, was_busy=True))
+        tuner.note(call(100, tenth / 10, tenth / 10 + 0.02, was_busy=True))
         tuner.note(call(1_000, tenth / 10, tenth / 10 + 0.1, was_busy=True))
 
     assert pytest.approx(1) == tuner._climber._block.service_s
@@ -76,7 +77,7 @@ def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: in
 
     drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers, noise=0.02), 1_000, tuner)
 
-    assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
+    assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.flat_units
 
 
 def test_the_price_of_padding_is_found_where_calls_wait_for_each_other() -> None:
@@ -84,7 +85,7 @@ def test_the_price_of_padding_is_found_where_calls_wait_for_each_other() -> None
 
     drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, noise=0.02), 1_000, tuner)
 
-    assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.padding_max
+    assert pytest.approx(FIXED_S / PER_UNIT_S, rel=0.5) == tuner.cost.flat_units
 
 
 @given(unknown=st.lists(st.floats(0, 0.5), max_size=20))
@@ -122,18 +123,71 @@ def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[i
 def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -> None:
     tuner = Tuner(3)
 
-    assert (Setting(3), BatchShape(PADDING_DEFAULT, UNITS_START)) == (tuner.setting, tuner.shape)
+    assert (Setting(3), BatchShape(CallCost().flat_units, UNITS_START)) == (tuner.setting, tuner.shape)
 
 
 def test_the_shape_is_what_was_learnt() -> None:
     dear = ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 800))
     tuner, now_s, limited = Tuner(1), 0.0, 0
     for seed in range(100):
-        now_s = drive(dear, 50, tuner, seed=seed, began_s=now_s).ended_s[-1]
-        assert BatchShape(tuner.cost.padding_max, tuner.setting.units_max) == tuner.shape
+        now_s = drive(dear, LOOK_EVERY_CALLS * 3 + 1, tuner, seed=seed, began_s=now_s).ended_s[-1]
+        if tuner._noted % LOOK_EVERY_CALLS:
+            cost = tuner.cost
+            assert BatchShape(cost.flat_units, tuner.setting.units_max, cost.knee_units) == tuner.shape
         limited += tuner.shape.units_max is not None
 
     assert limited > 50
+
+
+def teach(tuner: Tuner, law: Law, calls: int) -> None:
+    """Let inputs of mixed lengths be called."""
+    chance, now_s = random.Random(calls), 0.0
+    for _ in range(calls):
+        padded = chance.randint(500, 8_000)
+        useful = round(padded * chance.uniform(0.3, 1))
+        ended_s = now_s + FIXED_S + PER_UNIT_S * law.units(padded, useful)
+        tuner.note(Sample(tuner.setting, padded, useful, now_s, ended_s, was_busy=True))
+        now_s = ended_s
+
+
+def test_where_an_upstream_does_not_pad_padding_is_not_bounded_and_units_are_summed() -> None:
+    tuner = Tuner(2)
+
+    teach(tuner, Law.SUMMED, 64)
+
+    assert (None, Law.SUMMED, 0.0) == (tuner.shape.padding_max, tuner.shape.law, tuner.shape.knee_units)
+
+
+def test_what_was_counted_by_the_other_law_is_forgotten() -> None:
+    tuner = Tuner(2)
+    climber, recent = tuner._climber, tuner.recent
+
+    teach(tuner, Law.SUMMED, 64)
+
+    assert tuner._climber is not climber
+    assert tuner.recent is not recent
+
+
+def test_while_laws_cannot_be_told_apart_a_batch_in_so_many_may_be_padded() -> None:
+    """Or batches of like length, which is what the one law asks for, would never show that the other one holds."""
+    tuner, shapes, now_s = Tuner(1), [], 0.0
+    for call_number in range(1, 10 * LOOK_EVERY_CALLS):
+        inputs = call_number % 31 + 1
+        ended_s = now_s + 0.001 + 1e-5 * 100 * inputs
+        tuner.note(Sample(tuner.setting, 100 * inputs, 100 * inputs, now_s, ended_s, was_busy=True))
+        now_s = ended_s
+        shapes.append((tuner.shape.padding_max or 0) > tuner.cost.flat_units)
+
+    assert len(shapes) // LOOK_EVERY_CALLS - 2 <= sum(shapes) <= len(shapes) // LOOK_EVERY_CALLS
+
+
+def test_once_padding_is_known_to_cost_no_batch_is_padded_to_find_out() -> None:
+    tuner = Tuner(1)
+    teach(tuner, Law.PADDED, 64)
+
+    for _ in range(2 * LOOK_EVERY_CALLS):
+        teach(tuner, Law.PADDED, 1)
+        assert tuner.cost.flat_units == tuner.shape.padding_max
 
 
 def test_calls_of_an_upstream_that_had_nothing_else_to_do_decide_nothing() -> None:

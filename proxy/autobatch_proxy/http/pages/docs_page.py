@@ -1,6 +1,6 @@
 """The page at `/docs/`, which works offline: the API's document, and Swagger UI to read and try it.
 
-All that is served lies in the folder `docs` beside this module. `docs/swagger-ui` is vendored; its VERSION says from where.
+All that is served lies in the package's folder `docs`. `docs/swagger-ui` is vendored; its VERSION says from where.
 Only the files named here are ever opened.
 """
 

@@ -50,14 +50,11 @@ class FleetRoutes:
         self._started_s = int(time.time())
 
     async def health(self, _request: web.Request) -> web.Response:
-        """200 when this worker reaches Redis, and a batcher has a healthy upstream; why others are excluded is said."""
-        reasons = self._watcher.fleet.reasons
-        if self._is_healthy:
-            return (
-                web.Response(body=_encode({"upstreams_excluded": reasons}), headers=JSON) if reasons else web.Response()
-            )
-        body = _encode(UNHEALTHY | {"upstreams_excluded": reasons}) if reasons else _encode(UNHEALTHY)
-        return web.Response(status=503, body=body, headers=JSON)
+        """200 when this worker reaches Redis, and a batcher has a healthy upstream.
+
+        It needs no key, so it says no more, as the upstream's own: reasons have URLs and models in them, and are in `/status`.
+        """
+        return web.Response() if self._is_healthy else web.Response(status=503, body=_encode(UNHEALTHY), headers=JSON)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """200 when requests should be sent to this worker; the upstreams' health is `/health`."""

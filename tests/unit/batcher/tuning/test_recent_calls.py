@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.tuning import (
+from autobatch_batcher.tuning.recent_calls import (
     FRESH_S,
     LATE_CALLS_MIN,
     LATE_MIN_S,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.upstreams.climbing import BLOCK_CALLS, UNITS_MIN, UNITS_START, Climber, Setting
-from autobatch_batcher.upstreams.tuning import Tuner
+from autobatch_batcher.tuning.climbing import BLOCK_CALLS, UNITS_MIN, UNITS_START, Climber, Setting
+from autobatch_batcher.tuning.tuner import Tuner
 from tests.unit.upstream_models import ModelledUpstream, Run, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6  # MiniLM on two cores

@@ -1,0 +1,54 @@
+"""Read the files of vocabularies that settings name: a worker does at its start, and the preflight before it.
+
+Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
+"""
+
+from base64 import b64decode
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autobatch_shared.settings.loading import SettingsError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+RANKS = dict.fromkeys(range(100_256)).keys()  # no other vocabulary of OpenAI's has this number of them
+
+
+def read_tokenizer(path: str) -> "Tokenizer":
+    """Return the tokenizer of a `tokenizer.json`, which neither cuts nor pads.
+
+    Raises:
+        SettingsError: It cannot be read, or the package for it is missing.
+    """
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - an optional dependency, and 10 ms
+    except ImportError as exc:
+        raise SettingsError(["TOKENIZER_FILE: needs the package `tokenizers`, which is not installed"]) from exc
+    try:
+        tokenizer = Tokenizer.from_file(path)
+    except Exception as exc:  # tokenizers raises plain Exception
+        raise SettingsError([f"TOKENIZER_FILE: not a tokenizer: {exc} (got {path!r})"]) from exc
+    # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def read_ranks(path: str) -> dict[int, bytes]:
+    """Return the bytes of each token of `cl100k_base.tiktoken`, by its id.
+
+    Raises:
+        SettingsError: It cannot be read, or has the ranks of another vocabulary.
+    """
+    try:
+        lines = Path(path).read_bytes().splitlines()
+        pairs = [line.split(b" ") for line in lines if line]
+        token_of = {int(rank): b64decode(token, validate=True) for token, rank in pairs}
+    except (OSError, ValueError) as exc:
+        raise SettingsError([f"CL100K_FILE: not a tiktoken file of ranks: {exc} (got {path!r})"]) from exc
+    if token_of.keys() != RANKS:
+        raise SettingsError(
+            [f"CL100K_FILE: not cl100k_base, which has {len(RANKS)} ranks: {len(token_of)} (got {path!r})"]
+        )
+    return token_of

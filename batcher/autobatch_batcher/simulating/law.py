@@ -1,0 +1,107 @@
+"""What an upstream's work costs: the law by which a simulated one answers, and the words in which it is written. Pure.
+
+A law is written as one word for what a pass of the model computes, and what is known of it:
+
+    padded:fixed_ms=1.5,per_unit_us=13          inputs times the longest of them
+    unpadded:fixed_ms=20,per_unit_us=1.5        the sum of their lengths
+
+A unit is what lengths are counted in: a character, or a token where the trace has tokens. The other words are fields of `SimulatedLaw`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+from random import Random
+
+KINDS = {"padded": True, "unpadded": False}
+LEAST = {"multiple": 1, "parallel": 1}
+
+
+class LawError(ValueError):
+    """A law was written in a way that is not understood; the text says what is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedLaw:
+    """How long an upstream computes, and how much at once.
+
+    Attributes:
+        is_padded: Whether each input of a pass costs as much as the longest.
+        fixed_ms: Milliseconds of a pass before its first input.
+        per_unit_us: Microseconds of each unit.
+        knee_units: Units of a pass that cost nothing, as on an accelerator that is not filled.
+        multiple: The longest input of a pass is padded to a multiple of so many units.
+        parallel: Passes that run at the same time without making each other slower.
+        pass_inputs_max: The most inputs in a pass, of whichever calls are oldest, as a server that batches by itself makes them;
+            0: a pass is a call.
+        noise: Sigma of the log-normal factor by which a pass takes longer or shorter.
+        slow_passes: The first passes, which take `slow_times` as long.
+        slow_times: See `slow_passes`.
+        changes_at_s: When, in seconds from the beginning, the upstream changes: from then a pass takes `changed_times` as long.
+        changed_times: See `changes_at_s`.
+        in_flight_inputs_max: Inputs above which a call is refused with 429; 0: none is.
+    """
+
+    is_padded: bool
+    fixed_ms: float = 0.0
+    per_unit_us: float = 0.0
+    knee_units: int = 0
+    multiple: int = 1
+    parallel: int = 1
+    pass_inputs_max: int = 0
+    noise: float = 0.0
+    slow_passes: int = 0
+    slow_times: float = 10.0
+    changes_at_s: float = inf
+    changed_times: float = 2.0
+    in_flight_inputs_max: int = 0
+
+    def pass_s(self, lengths: Sequence[int], passes_before: int, begins_s: float, chance: Random) -> float:
+        """Return the seconds that a pass takes.
+
+        Args:
+            lengths: The length of each input, at least one.
+            passes_before: Number of passes that this upstream began before.
+            begins_s: When it begins, in seconds from the beginning.
+            chance: Where the noise comes from.
+        """
+        units = len(lengths) * ceil(max(lengths) / self.multiple) * self.multiple if self.is_padded else sum(lengths)
+        takes_s = self.fixed_ms / 1e3 + self.per_unit_us / 1e6 * max(0, units - self.knee_units)
+        if passes_before < self.slow_passes:
+            takes_s *= self.slow_times
+        if begins_s >= self.changes_at_s:
+            takes_s *= self.changed_times
+        return takes_s * chance.lognormvariate(0.0, self.noise) if self.noise else takes_s
+
+
+NUMBERS = {
+    name: float if annotation in (float, "float") else int
+    for name, annotation in SimulatedLaw.__annotations__.items()
+    if name != "is_padded"
+}
+
+
+def law_of(text: str) -> SimulatedLaw:
+    """Read a law.
+
+    Raises:
+        LawError: It is not understood.
+    """
+    kind, _, rest = text.partition(":")
+    if kind not in KINDS:
+        raise LawError(f"{text!r}: must begin with {' or '.join(KINDS)}, as in padded:fixed_ms=1.5,per_unit_us=13")
+    numbers: dict[str, float] = {}
+    for word in filter(None, rest.split(",")):
+        name, _, value = word.partition("=")
+        if name not in NUMBERS:
+            raise LawError(f"{name!r}: unknown; known are {', '.join(NUMBERS)}")
+        try:
+            numbers[name] = NUMBERS[name](value)
+        except ValueError as exc:
+            raise LawError(f"{word!r}: must be a number") from exc
+        if not LEAST.get(name, 0) <= numbers[name] < inf:  # nor nan
+            raise LawError(f"{word!r}: must be at least {LEAST.get(name, 0)}")
+    law = SimulatedLaw(KINDS[kind], **numbers)  # type: ignore[arg-type]  # `NUMBERS` has made each of its own type
+    if law.fixed_ms + law.per_unit_us == 0:
+        raise LawError(f"{text!r}: costs nothing: fixed_ms or per_unit_us is needed")
+    return law

@@ -1,0 +1,93 @@
+"""An upstream that computes nothing and takes as long as its law says. Pure; it is told how to let something happen later."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from autobatch_batcher.simulating.clients import At, RunHistory, Sent
+from autobatch_batcher.simulating.law import SimulatedLaw
+
+REFUSAL_S = 0.0005  # a 429 is answered without the model
+
+CallEnded = Callable[[bool], None]  # whether the call was answered, rather than refused
+
+
+@dataclass(slots=True)
+class _Queued:
+    """A call: inputs before `begun` were in a pass, and `left` have not been computed."""
+
+    lengths: Sequence[int]
+    done: CallEnded
+    begun: int = 0
+    left: int = 0
+
+
+class SimulatedUpstream:
+    """Takes calls in the order of their arrival, `law.parallel` passes at a time.
+
+    Args:
+        law: What passes take.
+        chance: Where noise comes from.
+        at: Lets something happen at a time.
+        now_s: Returns the time.
+        history: Where calls are noted.
+    """
+
+    def __init__(
+        self, law: SimulatedLaw, chance: Random, at: At, now_s: Callable[[], float], history: RunHistory
+    ) -> None:
+        self._law = law
+        self._chance = chance
+        self._at = at
+        self._now_s = now_s
+        self._history = history
+        self._began_s = now_s()
+        self._queue: deque[_Queued] = deque()
+        self._running = self._passes = self._in_flight_inputs = 0
+
+    def call(self, lengths: Sequence[int], done: CallEnded) -> None:
+        """Take a call; `done` is told once it is answered, or refused."""
+        inputs = len(lengths)
+        inputs_max = self._law.in_flight_inputs_max
+        if inputs_max and self._in_flight_inputs + inputs > inputs_max:
+            self._at(self._now_s() + REFUSAL_S, lambda: done(False))
+            return
+        now_s = self._now_s() - self._began_s
+        self._history.calls.append(Sent(now_s, inputs, max(lengths), sum(lengths)))
+        self._in_flight_inputs += inputs
+        self._queue.append(_Queued(lengths, done, left=inputs))
+        self._begin()
+
+    def _begin(self) -> None:
+        while self._running < self._law.parallel and self._queue:
+            parts = self._take_pass()
+            lengths = [length for call, begun, end in parts for length in call.lengths[begun:end]]
+            now_s = self._now_s()
+            takes_s = self._law.pass_s(lengths, self._passes, now_s - self._began_s, self._chance)
+            self._passes += 1
+            self._running += 1
+            self._at(now_s + takes_s, lambda parts=parts: self._end(parts))  # type: ignore[misc]
+
+    def _take_pass(self) -> list[tuple[_Queued, int, int]]:
+        """The inputs of the next pass: of each call those from one place to another."""
+        parts = []
+        room = self._law.pass_inputs_max or len(self._queue[0].lengths)
+        while room and self._queue:
+            call = self._queue[0]
+            end = min(len(call.lengths), call.begun + room)
+            parts.append((call, call.begun, end))
+            room -= end - call.begun
+            call.begun = end
+            if end == len(call.lengths):
+                self._queue.popleft()
+        return parts
+
+    def _end(self, parts: Sequence[tuple[_Queued, int, int]]) -> None:
+        self._running -= 1
+        self._begin()
+        for call, begun, end in parts:
+            self._in_flight_inputs -= end - begun
+            call.left -= end - begun
+            if not call.left:
+                call.done(True)

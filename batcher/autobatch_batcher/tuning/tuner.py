@@ -1,0 +1,117 @@
+"""What the calls to one upstream teach, and how to call it next. Pure; times are passed in.
+
+What a call costs is learnt by `cost.py`, how many calls to make at once and how large by `climbing.py`.
+
+Service is counted from the completion before, when that came after the call's start: so a call that waited behind
+another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
+"""
+
+import msgspec
+
+from autobatch_batcher.tuning.climbing import Climber, Setting
+from autobatch_batcher.tuning.cost import EVIDENCE, CallCost, CostModel, Law
+from autobatch_batcher.tuning.recent_calls import RecentCalls
+from autobatch_batcher.tuning.shape import BatchShape
+
+GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
+LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
+SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """One good call.
+
+    Attributes:
+        setting: The setting that was in use when it was made.
+        padded: Its inputs times the length of the longest; 0 where lengths are unknown.
+        useful: Sum of its inputs' lengths.
+        started_s: When it began, in seconds of any monotonic clock.
+        ended_s: When its answer was in, in seconds of the same clock.
+        was_busy: Whether there was other work for the upstream when it was made.
+    """
+
+    setting: Setting
+    padded: int
+    useful: int
+    started_s: float
+    ended_s: float
+    was_busy: bool
+
+
+class Tuner:
+    """Learns from the calls to one upstream how to call it.
+
+    Attributes:
+        setting: How many calls to make at once, and how large.
+        shape: How the lengths of the next batch are bounded.
+        recent: What the last calls took.
+
+    Args:
+        calls_max: The most calls in flight, as configured.
+        is_fixed: Whether to call as configured, in the order of arrival, whatever is learnt.
+    """
+
+    def __init__(self, calls_max: int, *, is_fixed: bool = False) -> None:
+        self._model = self._one_by_one = CostModel()
+        self._side_by_side = CostModel()
+        self._calls_max = calls_max
+        self._climber = Climber(calls_max)
+        self._is_fixed = is_fixed
+        self._last_ended_s = float("-inf")
+        self._was_busy = False
+        self._noted = 0
+        self.recent = RecentCalls()
+        self.setting = Setting(calls_max, None)
+        self.shape = BatchShape(None, None)
+        self._choose(0)
+
+    @property
+    def cost(self) -> CallCost:
+        """What a call costs, by the model that explains more: calls wait for each other, or they run side by side."""
+        return self._model.cost
+
+    def note(self, sample: Sample) -> None:
+        """Learn from a call, in the order of completion."""
+        service_s = sample.ended_s - max(sample.started_s, self._last_ended_s)
+        gap_s = max(0.0, sample.started_s - self._last_ended_s)
+        # Work was waiting: that none was done in between is the price of so few calls in flight.
+        idle_s = gap_s if sample.was_busy and self._was_busy and gap_s <= GAP_MAX_S else 0.0
+        self._last_ended_s, self._was_busy = sample.ended_s, sample.was_busy
+        if sample.padded == 0:
+            return  # of unknown length
+        self._noted += 1
+        took_s = sample.ended_s - sample.started_s
+        self._learn_cost(sample, service_s, took_s)
+        cost = self.cost
+        units = cost.law.units(sample.padded, sample.useful)
+        self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
+        self._climber.expect(round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units))
+        if sample.was_busy:
+            self._climber.note(sample.setting, units, sample.useful, service_s + idle_s)
+        elif self._climber.is_trying:
+            self._climber.note_idle(sample.setting)
+        self._choose(sample.useful)
+
+    def late_after_s(self, padded: int, useful: int) -> float | None:
+        """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
+        return self.recent.late_after_s(self.cost.law.units(padded, useful))
+
+    def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
+        law = self.cost.law
+        self._one_by_one.note(sample.padded, sample.useful, service_s)
+        self._side_by_side.note(sample.padded, sample.useful, took_s)
+        self._model = max(self._one_by_one, self._side_by_side, key=lambda model: model.explained)
+        if self.cost.law is not law:  # what was counted are not its units
+            self._climber, self.recent = Climber(self._calls_max), RecentCalls()
+
+    def _choose(self, useful: int) -> None:
+        """Take over what was found, unless the configured way is to stay; `useful` is what the last call was good for."""
+        if self._is_fixed:
+            return
+        cost, self.setting = self.cost, self._climber.setting
+        padding_max: float | None = None
+        if cost.law is Law.PADDED:
+            padding_max = cost.flat_units
+            if self._model.evidence < EVIDENCE and self._noted % LOOK_EVERY_CALLS == 0:
+                padding_max = max(padding_max, useful)
+        self.shape = BatchShape(padding_max, self.setting.units_max, cost.knee_units, cost.law)

@@ -1,0 +1,119 @@
+"""A request that has come whole goes straight to its handler: 8 us of CPU less of the 52 that it takes in a worker.
+
+For each connection aiohttp has a loop that waits for a request, starts a task for it and looks for its route. Where that
+loop waits and one `POST` of a known path has come with its whole body, nothing is left to wait or to look for. Everything
+else, a second request before the answer included, is left to that loop, untouched.
+
+1. aiohttp's parser reads every byte, so what is a request is decided in one place.
+2. The loop sleeps while a handler has a request that came this way: it is woken when a request is left to it.
+3. What aiohttp promises of a handler stays true: it is cancelled with its connection, and a stop waits for it.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import web
+from aiohttp.http import HttpRequestParser, RawRequestMessage, StreamWriter
+from aiohttp.streams import StreamReader
+
+from autobatch_proxy.http.routes import Shortcut
+from autobatch_shared.refusals import RefusingConnection
+
+if TYPE_CHECKING:
+    import asyncio
+
+NO_SHORTCUTS: Mapping[str, Shortcut] = MappingProxyType({})
+
+
+class ShortcutConnection(RefusingConnection):
+    """One connection.
+
+    Args:
+        manager: The server that it belongs to.
+        shortcuts: By path as it is sent.
+        options: As aiohttp's connections take them.
+    """
+
+    def __init__(
+        self, manager: web.Server, *, shortcuts: Mapping[str, Shortcut] = NO_SHORTCUTS, **options: Any
+    ) -> None:
+        super().__init__(manager, **options)
+        self._shortcuts = shortcuts
+        self._taken: asyncio.Task[None] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and wake aiohttp's loop only for what has no shortcut."""
+        waiter = self._waiter
+        self._waiter = None  # aiohttp would wake its loop with it
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
+        if self._messages and self._taken is None and not self._take():
+            self._wake()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End the handler with its connection, as aiohttp does it where it is told to."""
+        is_cancelled = self._manager is not None and self._manager.handler_cancellation
+        super().connection_lost(exc)
+        if self._taken is not None and is_cancelled:
+            self._taken.cancel()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _take(self) -> bool:
+        """Give the next request to its handler, if it has a shortcut."""
+        if self._waiter is None or self._waiter.done() or len(self._messages) > 1:
+            return False
+        message, payload = self._messages[0]
+        if not isinstance(message, RawRequestMessage) or not _is_plain(message, payload):
+            return False
+        shortcut = self._shortcuts.get(message.path)
+        if shortcut is None:
+            return False
+        self._messages.popleft()
+        cast("HttpRequestParser", self._parser).message_consumed()
+        make = cast("Callable[..., web.Request]", self._request_factory)
+        request = make(message, payload, self, StreamWriter(self, self._loop), self._task_handler)
+        request._match_info = shortcut.match  # noqa: SLF001  # what aiohttp's router does
+        self._taken = self._loop.create_task(self._answer(request, shortcut))
+        return True
+
+    async def _answer(self, request: web.Request, shortcut: Shortcut) -> None:
+        stays = False
+        try:
+            response, is_lost = await self._handle_request(request, None, shortcut.handler)  # type: ignore[arg-type]
+            stays = bool(response.keep_alive) and not is_lost
+        except ConnectionError:
+            pass  # the client disconnected
+        except Exception as error:  # noqa: BLE001  # an answer that cannot be written
+            self.log_exception("Unhandled exception", exc_info=error)
+        finally:
+            self._taken = None
+            self._go_on(stays=stays)
+
+    def _go_on(self, *, stays: bool) -> None:
+        """Begin to wait for the next request, or end the connection."""
+        self._keepalive = stays
+        if not stays or self._close:
+            self.close()
+            if self.transport is not None:
+                self.transport.close()
+            return
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        if self._messages:
+            self._wake()
+
+    def _process_keepalive(self) -> None:
+        """Look again later: to aiohttp a connection whose loop sleeps is idle."""
+        if self._taken is not None:
+            self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        super()._process_keepalive()
+
+
+def _is_plain(message: RawRequestMessage, payload: StreamReader) -> bool:
+    """Whether nothing is left to do but to answer it."""
+    return message.method == "POST" and payload.is_eof() and not message.upgrade and "Expect" not in message.headers

@@ -1,0 +1,91 @@
+"""The best fixed policy of each point, found by trying all; what was found is kept, because it takes minutes.
+
+The best is the one with the highest goodput; of those within a hundredth of it, the one with the lowest p99.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+from autobatch_batcher.simulating.fixed_policies import FixedPolicy, fixed_policies, run_fixed
+from autobatch_batcher.simulating.law import law_of
+from autobatch_batcher.simulating.score import Score, score
+from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
+from tests.laws.points import CLOSED_MOST, LAWS, LEARNING_S, OPEN, RUN_S, SEED, TRAFFICS, traffic_of
+
+FOUND = Path(__file__).with_name("best_fixed.json")
+TIE = 0.99
+LOOK_S, HOPEFUL = (2.0, 6.0), 0.85  # what does so much worse in a first look is not tried for as long as the others
+
+
+class BestFixed(NamedTuple):
+    """The best fixed policy of a point.
+
+    Attributes:
+        policy: Its name.
+        goodput: Inputs a second.
+        p99_ms: Of single requests.
+    """
+
+    policy: str
+    goodput: float
+    p99_ms: float
+
+
+def checksum() -> str:
+    """Return what changes with everything that the search depends on."""
+    parts = (
+        LAWS,
+        [(traffic, _first_requests(traffic)) for traffic in TRAFFICS],
+        (LEARNING_S, RUN_S, OPEN),
+        [policy.name for policy in fixed_policies()],
+        (PUSH_S, CLAIM_S, CALL_S, REPLY_S, TIE, LOOK_S, HOPEFUL),
+    )
+    return f"{crc32(repr(parts).encode()):08x}"
+
+
+def _first_requests(traffic: str) -> list[tuple[float, tuple[int, ...]]]:
+    return [(at_s, asked.lengths) for at_s, asked in islice(traffic_of(traffic, 100.0).arrivals(), 300)]
+
+
+def found() -> dict[str, BestFixed]:
+    """Return what was found, by the names of the points."""
+    return {name: BestFixed(*best) for name, best in json.loads(FOUND.read_text())["points"].items()}
+
+
+def search() -> None:
+    """Search all points, on all cores, and keep what is found."""
+    with ProcessPoolExecutor() as workers:
+        bests = {name: best for of_law in workers.map(_search_law, LAWS) for name, best in of_law.items()}
+    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(best)}" for name, best in bests.items())
+    FOUND.write_text(f'{{\n  "seed": {SEED},\n  "checksum": "{checksum()}",\n  "points": {{\n{lines}\n  }}\n}}\n')
+
+
+def _search_law(law: str) -> dict[str, BestFixed]:
+    bests: dict[str, BestFixed] = {}
+    for traffic in sorted(TRAFFICS, key=lambda kind: kind in OPEN):
+        bests[traffic] = _search_point(law, traffic, bests[CLOSED_MOST].goodput if traffic in OPEN else 0.0)
+    return {f"{law} / {traffic}": bests[traffic] for traffic in TRAFFICS}
+
+
+def _search_point(law: str, traffic: str, capacity: float) -> BestFixed:
+    def tried(policy: FixedPolicy, since_s: float, until_s: float) -> Score:
+        history = run_fixed(law_of(LAWS[law]), traffic_of(traffic, capacity), policy, until_s, seed=SEED)
+        return score(history, since_s, until_s)
+
+    looked_at = {policy: tried(policy, *LOOK_S).goodput for policy in fixed_policies()}
+    hopeful = [policy for policy, goodput in looked_at.items() if goodput >= HOPEFUL * max(looked_at.values())]
+    return best_of([(policy.name, tried(policy, LEARNING_S, RUN_S)) for policy in hopeful])
+
+
+def best_of(tried: Sequence[tuple[str, Score]]) -> BestFixed:
+    """Return the best of the policies that were tried."""
+    most = max(each.goodput for _, each in tried)
+    name, best = min(
+        ((name, each) for name, each in tried if each.goodput >= TIE * most), key=lambda pair: pair[1].p99_ms
+    )
+    return BestFixed(name, round(best.goodput, 2), round(best.p99_ms, 2))

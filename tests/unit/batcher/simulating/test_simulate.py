@@ -1,0 +1,66 @@
+"""The command `autobatch simulate`."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from autobatch_batcher.simulating.__main__ import main
+
+UPSTREAM = ("--upstream", "padded:fixed_ms=5,per_unit_us=10")
+
+
+@pytest.fixture
+def trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)  # settings are read from there
+    rows = [f"{number / 100},{50 + number % 7}" for number in range(200)]
+    Path("trace.csv").write_text("\n".join(["arrival_s,length", *rows]))
+    return "trace.csv"
+
+
+def rows_of(out: str) -> dict[str, list[str]]:
+    """Return the columns of each policy."""
+    _, _, *lines = out.splitlines()
+    return {line[:20].strip(): line[20:].split() for line in lines}
+
+
+def test_the_batchers_are_shown_beside_fixed_policies(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert 0 == main([*UPSTREAM, "--trace", trace, "--max-batch-size", "16", "--max-concurrent-batches", "3"])
+    out = capsys.readouterr().out
+    assert out.startswith("200 requests in 2.0 s\n")
+    rows = rows_of(out)
+    assert ["auto", "fifo 1 x 3", "fifo 16 x 3", "sorted 16 x 3"] == list(rows)
+    for columns in rows.values():
+        assert math.isclose(100, float(columns[0]), rel_tol=0.03)
+        assert "0" == columns[-1]
+
+
+def test_only_the_policies_that_are_asked_for_are_run(trace: str, capsys: pytest.CaptureFixture[str]) -> None:
+    argv = [*UPSTREAM, "--trace", trace, "--policy", "fifo 8 x 1, 5 ms", "--policy", "auto", "--skip-s", "1"]
+    assert 0 == main(argv)
+    assert ["fifo 8 x 1, 5 ms", "auto"] == list(rows_of(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (("--upstream", "squared"), "must begin with padded or unpadded"),
+        ((*UPSTREAM, "--policy", "lifo"), "must be like"),
+        ((*UPSTREAM, "--skip-s", "60"), "--skip-s: the trace has 2.0 s"),
+        ((*UPSTREAM, "--batchers", "0"), "--batchers"),
+    ],
+)
+def test_a_wrong_argument_is_told_and_ends_with_2(
+    trace: str, capsys: pytest.CaptureFixture[str], argv: tuple[str, ...], told: str
+) -> None:
+    try:
+        status = main([*argv, "--trace", trace])
+    except SystemExit as ended:
+        status = int(str(ended.code))
+    assert 2 == status
+    assert told in capsys.readouterr().err
+
+
+def test_a_setting_that_does_not_exist_is_a_fault(trace: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*UPSTREAM, "--trace", trace, "--max-bach-size", "3"])

@@ -1,0 +1,69 @@
+"""A simulated upstream does one thing after the other, as its law says."""
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+from random import Random
+
+from autobatch_batcher.simulating.clients import RunHistory
+from autobatch_batcher.simulating.law import law_of
+from autobatch_batcher.simulating.simulated_upstream import REFUSAL_S, SimulatedUpstream
+
+
+class UpstreamScene:
+    """Calls at given times, and when each of them was answered."""
+
+    def __init__(self, text: str) -> None:
+        self.now_s = 0.0
+        self.ended: dict[str, tuple[float, bool]] = {}
+        self.history = RunHistory()
+        self._order = count()
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._upstream = SimulatedUpstream(law_of(text), Random(1), self._at, lambda: self.now_s, self.history)
+
+    def call(self, at_s: float, name: str, *lengths: int) -> None:
+        self._at(at_s, lambda: self._upstream.call(lengths, lambda is_good: self._end(name, is_good=is_good)))
+
+    def run(self) -> dict[str, tuple[float, bool]]:
+        while self._events:
+            self.now_s, _, happen = heapq.heappop(self._events)
+            happen()
+        return self.ended
+
+    def _at(self, when_s: float, happen: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (when_s, next(self._order), happen))
+
+    def _end(self, name: str, *, is_good: bool) -> None:
+        self.ended[name] = round(self.now_s, 9), is_good
+
+
+def test_calls_wait_for_each_other() -> None:
+    scene = UpstreamScene("padded:fixed_ms=10")
+    for name in "abc":
+        scene.call(0.0, name, 1)
+    assert {"a": (0.01, True), "b": (0.02, True), "c": (0.03, True)} == scene.run()
+
+
+def test_parallel_calls_do_not() -> None:
+    scene = UpstreamScene("padded:fixed_ms=10,parallel=2")
+    for name in "abc":
+        scene.call(0.0, name, 1)
+    assert {"a": (0.01, True), "b": (0.01, True), "c": (0.02, True)} == scene.run()
+
+
+def test_a_server_that_batches_by_itself_fills_passes_from_several_calls() -> None:
+    """A call is answered when its last input was in a pass; the first pass has what was there when it began."""
+    scene = UpstreamScene("padded:fixed_ms=10,pass_inputs_max=2")
+    scene.call(0.0, "a", 1)
+    scene.call(0.001, "b", 1, 1, 1)
+    scene.call(0.002, "c", 1)
+    assert {"a": (0.01, True), "b": (0.03, True), "c": (0.03, True)} == scene.run()
+
+
+def test_what_is_above_the_limit_is_refused_at_once_and_counts_as_no_call() -> None:
+    scene = UpstreamScene("padded:fixed_ms=10,in_flight_inputs_max=3")
+    scene.call(0.0, "a", 1, 1)
+    scene.call(0.0, "b", 1, 1)
+    scene.call(0.011, "c", 1, 1)
+    assert {"b": (REFUSAL_S, False), "a": (0.01, True), "c": (0.021, True)} == scene.run()
+    assert [2, 2] == [call.inputs for call in scene.history.calls]
