@@ -13,8 +13,8 @@ from zlib import crc32
 
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, fixed_policies, run_fixed
 from autobatch_batcher.simulating.law import law_of
-from autobatch_batcher.simulating.round_trips import CALL_S, CLAIM_S, PUSH_S, REPLY_S
 from autobatch_batcher.simulating.score import Score, score
+from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
 from tests.laws.points import CLOSED_MOST, LAWS, LEARNING_S, OPEN, RUN_S, SEED, TRAFFICS, traffic_of
 
 FOUND = Path(__file__).with_name("best_fixed.json")

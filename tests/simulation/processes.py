@@ -44,6 +44,7 @@ FIRST_CONNECTION_S = 1.0
 ADDRESS = Address("redis", 6379, None, 0, None, None, None)
 METRICS = Metrics()  # nobody reads them; making them takes as long as a quarter of a run
 INPUTS_MAX = 1000
+SLOTS = 2  # calls at once, of each batcher to each upstream
 PATIENCE_S = 3.0  # less than by default, so that what comes after it is played, too
 
 
@@ -66,7 +67,7 @@ class SimulatedBatcher:
                     ModelHttpClient(upstream, loop),
                     dialect,
                     configured(BATCH_INPUTS_MAX, 100_000),
-                    Tuner(2),
+                    Tuner(SLOTS),
                 )
                 for upstream in upstreams
             ],

@@ -270,7 +270,7 @@ class _ErrorCatcher(logging.Handler):
 
 
 @contextmanager
-def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
+def virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
     """Let the product's clock be the timeline's, and its chance come from the seed."""
     catcher = _ErrorCatcher()
     root = logging.getLogger()
@@ -298,7 +298,7 @@ def _virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
 def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Judged:
     """Play one schedule, under its own clock and its own chance."""
     timeline = Timeline(seed)
-    with _virtual(timeline) as catcher:
+    with virtual(timeline) as catcher:
         verdict = Schedule(seed, timeline, kinds, faults_max).play()
         verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
         timeline.close()

@@ -21,7 +21,7 @@ class AnsweredCall(NamedTuple):
 
     Attributes:
         ended_s: When, in seconds of any monotonic clock.
-        inputs: Number of inputs of its jobs.
+        inputs: Number of inputs that were computed: none where the deadline ended the call.
         calls: Number of calls that were in flight then, this one included.
         had_backlog: Whether more waited then than was in flight.
     """
@@ -70,9 +70,10 @@ class DrainRate:
         self._calls_max = max(self._calls_max, call.calls)
         span_s = call.ended_s - self._begun_s
         if self._calls >= max(CALLS_MIN, ROUNDS_MIN * self._calls_max) and span_s >= SPAN_MIN_S:
-            measured = self._inputs / span_s
-            self.per_s = max(measured, self._before_per_s) if self._before_per_s else 0.0
-            self._before_per_s = measured
+            if self._inputs:  # else deadlines ended all calls: what could be done is what could be done before
+                measured = self._inputs / span_s
+                self.per_s = max(measured, self._before_per_s) if self._before_per_s else 0.0
+                self._before_per_s = measured
             self._begin(call.ended_s)
 
     def _begin(self, now_s: float) -> None:

@@ -269,18 +269,19 @@ class WorkingLoop:
         finally:
             slot.release()
             self._bell.ring()  # the slot is free, whatever becomes of the replies
+        failed = {outcome.job for outcome in outcomes if outcome.is_failure}
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
             outcomes = self._let_wait(batch, outcomes)
         if not outcomes:
             return
-        self._note_answered(batch)
+        self._note_answered(sum([job.header.n for job in batch.jobs if job.header.id not in failed]))
         await self._replies.store(outcomes, deadline_ms)
 
-    def _note_answered(self, batch: Batch) -> None:
-        inputs, calls = sum([job.header.n for job in batch.jobs]), self._pool.calls_in_flight + 1
-        now_s = asyncio.get_running_loop().time()
+    def _note_answered(self, inputs: int) -> None:
+        """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""
+        now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
         self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog))
 
     def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:

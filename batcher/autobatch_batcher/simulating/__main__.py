@@ -9,7 +9,7 @@ from pathlib import Path
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import TimedArrivals
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, PolicyError, fixed_policies, policy_of, run_fixed
-from autobatch_batcher.simulating.law import Law, LawError, law_of
+from autobatch_batcher.simulating.law import LawError, SimulatedLaw, law_of
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_batcher.simulating.trace_file import TraceError, read_trace
 from autobatch_batcher.tuning.tuner import CALLS_FIRST
@@ -97,7 +97,7 @@ def _policies(names: Sequence[str], settings: BatcherSettings) -> Iterator[Fixed
             yield policy_of(name)
 
 
-def _together(law: Law, fleet: SimulatedFleet) -> Law:
+def _together(law: SimulatedLaw, fleet: SimulatedFleet) -> SimulatedLaw:
     """Several upstreams as one: a fixed policy has one queue for all."""
     return replace(
         law, parallel=law.parallel * fleet.upstreams, in_flight_inputs_max=law.in_flight_inputs_max * fleet.upstreams

@@ -18,11 +18,11 @@ from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
-from autobatch_batcher.simulating.law import Law
-from autobatch_batcher.simulating.round_trips import CALL_S, PUSH_S
+from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.simulated_queue import SimulatedLink, SimulatedQueue, SimulatedQueueEnd
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
+from autobatch_batcher.simulating.workers import CALL_S, PUSH_S, cut
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
@@ -90,18 +90,22 @@ def _resolve(future: "asyncio.Future[bool | None]", value: bool | None) -> None:
 
 
 def run_batchers(
-    law: Law, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, *, seed: int = 1
+    law: SimulatedLaw, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, *, seed: int = 1
 ) -> RunHistory:
-    """Return what happens in so many seconds."""
-    logging.getLogger("autobatch_batcher").setLevel(logging.CRITICAL)
-    loop = VirtualTimeLoop()
+    """Return what happens in so many seconds; the batchers log nothing of it."""
+    loop, logger = VirtualTimeLoop(), logging.getLogger("autobatch_batcher")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
     try:
         return loop.run_until_complete(_run(law, traffic, fleet, seconds, seed))
     finally:
+        logger.setLevel(level)
         loop.close()
 
 
-async def _run(law: Law, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, seed: int) -> RunHistory:
+async def _run(
+    law: SimulatedLaw, traffic: SimulatedTraffic, fleet: SimulatedFleet, seconds: float, seed: int
+) -> RunHistory:
     loop = asyncio.get_running_loop()
     history = RunHistory()
     upstreams = [
@@ -125,11 +129,11 @@ async def _run(law: Law, traffic: SimulatedTraffic, fleet: SimulatedFleet, secon
 class _Workers:
     """Turn requests into jobs, and replies into answers."""
 
-    def __init__(self, traffic: SimulatedTraffic, history: RunHistory, job_inputs_max: int) -> None:
+    def __init__(self, traffic: SimulatedTraffic, history: RunHistory, call_inputs_max: int) -> None:
         loop = asyncio.get_running_loop()
         self.queue = SimulatedQueue(self._replied)
         self._loop = loop
-        self._job_inputs_max = job_inputs_max
+        self._call_inputs_max = call_inputs_max
         self._left: dict[int, int] = {}  # jobs of each request
         self._failed: set[int] = set()
         self._clients = SimulatedClients(traffic, loop.call_at, loop.time, self._ask, history)
@@ -137,11 +141,9 @@ class _Workers:
     def _ask(self, number: int, asked: SimulatedRequest) -> None:
         """Push the jobs of a request, like lengths together."""
         now_ms = int(self._loop.time() * 1000)
-        lengths = sorted(asked.lengths)
-        places = range(0, len(lengths), self._job_inputs_max)
-        self._left[number] = len(places)
-        for place in places:
-            own = lengths[place : place + self._job_inputs_max]
+        jobs = cut(asked.lengths, self._call_inputs_max, is_bulk=asked.is_bulk)
+        self._left[number] = len(jobs)
+        for place, own in enumerate(jobs):
             header = JobHeader(
                 id=f"w1.{number}.{place}.{len(own)}",
                 n=len(own),
@@ -150,7 +152,7 @@ class _Workers:
                 route="/embed",
                 longest=own[-1],
             )
-            texts = [b'"%d %d %d"' % (number, place + each, length) for each, length in enumerate(own)]
+            texts = [b'"%d %d %d"' % (number * 1000 + place, each, length) for each, length in enumerate(own)]
             frame = encode(header, b"[%b]" % b",".join(texts))
             self._loop.call_later(PUSH_S, partial(self.queue.push, len(own), frame, is_bulk=asked.is_bulk))
 

@@ -12,9 +12,9 @@ from itertools import count, islice
 from random import Random
 
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
-from autobatch_batcher.simulating.law import Law
-from autobatch_batcher.simulating.round_trips import CALL_S, CLAIM_S, PUSH_S, REPLY_S
+from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
+from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
 
 CALLS = (1, 2, 4, 8)
 SIZES = (1, 2, 4, 8, 16, 32)
@@ -114,7 +114,7 @@ class _FixedBatcher:
     def __init__(
         self,
         policy: FixedPolicy,
-        law: Law,
+        law: SimulatedLaw,
         traffic: SimulatedTraffic,
         timeline: _Timeline,
         history: RunHistory,
@@ -192,7 +192,9 @@ class _FixedBatcher:
                 self._clients.answer(each.number, is_good=True)
 
 
-def run_fixed(law: Law, traffic: SimulatedTraffic, policy: FixedPolicy, seconds: float, *, seed: int = 1) -> RunHistory:
+def run_fixed(
+    law: SimulatedLaw, traffic: SimulatedTraffic, policy: FixedPolicy, seconds: float, *, seed: int = 1
+) -> RunHistory:
     """Return what happens in so many seconds under a fixed policy."""
     timeline, history = _Timeline(), RunHistory()
     _FixedBatcher(policy, law, traffic, timeline, history, Random(seed))  # noqa: S311 - no secrets

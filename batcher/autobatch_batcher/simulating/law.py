@@ -5,7 +5,7 @@ A law is written as one word for what a pass of the model computes, and what is 
     padded:fixed_ms=1.5,per_unit_us=13          inputs times the longest of them
     unpadded:fixed_ms=20,per_unit_us=1.5        the sum of their lengths
 
-A unit is what lengths are counted in: a character, or a token where the trace has tokens. The other words are fields of `Law`.
+A unit is what lengths are counted in: a character, or a token where the trace has tokens. The other words are fields of `SimulatedLaw`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class LawError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Law:
+class SimulatedLaw:
     """How long an upstream computes, and how much at once.
 
     Attributes:
@@ -76,12 +76,12 @@ class Law:
 
 NUMBERS = {
     name: float if annotation in (float, "float") else int
-    for name, annotation in Law.__annotations__.items()
+    for name, annotation in SimulatedLaw.__annotations__.items()
     if name != "is_padded"
 }
 
 
-def law_of(text: str) -> Law:
+def law_of(text: str) -> SimulatedLaw:
     """Read a law.
 
     Raises:
@@ -101,7 +101,7 @@ def law_of(text: str) -> Law:
             raise LawError(f"{word!r}: must be a number") from exc
         if not LEAST.get(name, 0) <= numbers[name] < inf:  # nor nan
             raise LawError(f"{word!r}: must be at least {LEAST.get(name, 0)}")
-    law = Law(KINDS[kind], **numbers)  # type: ignore[arg-type]  # `NUMBERS` has made each of its own type
+    law = SimulatedLaw(KINDS[kind], **numbers)  # type: ignore[arg-type]  # `NUMBERS` has made each of its own type
     if law.fixed_ms + law.per_unit_us == 0:
         raise LawError(f"{text!r}: costs nothing: fixed_ms or per_unit_us is needed")
     return law

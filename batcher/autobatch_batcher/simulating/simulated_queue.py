@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from math import ceil
 
-from autobatch_batcher.simulating.round_trips import CLAIM_S, REPLY_S, WAKE_S
+from autobatch_batcher.simulating.workers import CLAIM_S, REPLY_S, WAKE_S
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.frames import Frames
 from autobatch_shared.redis.batcher_queue import NO_SHARE, BatcherQueue, Claim, Renewal
@@ -86,14 +86,16 @@ class SimulatedQueueEnd(BatcherQueue):
     async def claim(self, inputs: int, suspects: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:  # noqa: ARG002 - there are none
         """Take the oldest jobs, as `claim.lua`."""
         await pause(CLAIM_S)
-        return self._claim_now(inputs, bulk, fill, at_once)
+        return self._taken(inputs, bulk, fill, at_once)
 
     async def watch_and_claim(self, block_s: float, inputs: int, suspects: int, fill: int, at_once: int) -> Claim:  # noqa: ARG002 - there are none
-        """Wait until jobs come, and take the oldest."""
-        await self.watch(block_s)
-        return self._claim_now(inputs, 0, fill, at_once)
+        """Wait until jobs come, and take them in that moment."""
+        await self._queue.watch(block_s)
+        claim = self._taken(inputs, 0, fill, at_once)
+        await pause(WAKE_S)
+        return claim
 
-    def _claim_now(self, inputs: int, bulk: int, fill: int, at_once: int) -> Claim:
+    def _taken(self, inputs: int, bulk: int, fill: int, at_once: int) -> Claim:
         queue = self._queue
         share = max(ceil(len(queue.jobs) / queue.batchers), at_once)
         got, fresh = _drain(queue.jobs, min(inputs, share))

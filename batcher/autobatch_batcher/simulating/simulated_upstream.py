@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from autobatch_batcher.simulating.clients import At, RunHistory, Sent
-from autobatch_batcher.simulating.law import Law
+from autobatch_batcher.simulating.law import SimulatedLaw
 
 REFUSAL_S = 0.0005  # a 429 is answered without the model
 
@@ -34,7 +34,9 @@ class SimulatedUpstream:
         history: Where calls are noted.
     """
 
-    def __init__(self, law: Law, chance: Random, at: At, now_s: Callable[[], float], history: RunHistory) -> None:
+    def __init__(
+        self, law: SimulatedLaw, chance: Random, at: At, now_s: Callable[[], float], history: RunHistory
+    ) -> None:
         self._law = law
         self._chance = chance
         self._at = at

@@ -4,6 +4,7 @@ import asyncio
 import selectors
 
 STARTS_AT_S = 1000.0  # a clock that shows 0 would hide what is compared with 0
+STEPS_MAX = 100_000  # of the loop while no time passes: a run has some hundreds
 
 
 class _Leap(selectors.SelectSelector):
@@ -12,15 +13,20 @@ class _Leap(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now_s = STARTS_AT_S
+        self._steps = 0  # since time passed last
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Let `timeout` seconds pass at once.
 
         Raises:
-            RuntimeError: Nothing will ever happen.
+            RuntimeError: Nothing will ever happen, or too much happens at once.
         """
         if timeout is None:
             raise RuntimeError("everything waits, and for no time")
+        self._steps = 0 if timeout > 0 else self._steps + 1
+        if self._steps > STEPS_MAX:
+            self._steps = 0
+            raise RuntimeError("something turns without waiting")
         self.now_s += timeout
         return []
 

@@ -31,7 +31,7 @@ from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
-from autobatch_proxy.requests.plan import Rules
+from autobatch_proxy.requests.plan import Plan, Rules
 from autobatch_proxy.requests.planner import make_plan
 from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded
 
@@ -122,25 +122,35 @@ class Compute:
         return handle
 
     async def _answer(self, request: web.Request, route: Route, started_s: float) -> web.StreamResponse:
-        content_type = request.headers.get("Content-Type")
+        headers = request.headers
+        content_type = headers.get("Content-Type")
         if route.unless_json is not None and not is_json(content_type):
             raise route.unless_json  # before the body is read, as the upstream does it
         body_bytes = self._room.admit(request)
         try:
-            return await self._answer_to_body(request, route, content_type, started_s)
+            whole_s = timeout_s(headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
+            start = headers.get(START_HEADER)
+            if start is not None:
+                whole_s -= self._earlier_tries.spent_s(start, request.remote or "", whole_s)
+            body = await read_body(request, whole_s)
+            plan = self._plan(body, content_type, route, asks_bulk=asks_bulk(headers.get(PRIORITY_HEADER)))
+            del body  # the plan has what is needed of it, and the request may wait for long
+            if plan.largest_id is not None:
+                await self._checks.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
+            left_s = _left_s(whole_s, started_s)
+            if len(plan.jobs) == 1:
+                replies = await self._client.ask(plan, left_s)
+            else:
+                replies = await ask_one_model(self._clients, plan, left_s)
+            ms = int((time.perf_counter() - started_s) * 1000)
+            request_id = self._common.request_id(request)
+            lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
+            return answer(plan, replies, request_id, lines, ms, route.errors)
         finally:
             self._room.release(body_bytes)
 
-    async def _answer_to_body(
-        self, request: web.Request, route: Route, content_type: str | None, started_s: float
-    ) -> web.StreamResponse:
-        headers = request.headers
-        whole_s = timeout_s(headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
-        start = headers.get(START_HEADER)
-        if start is not None:
-            whole_s -= self._earlier_tries.spent_s(start, request.remote or "", whole_s)
-        body = await read_body(request, whole_s)
-        is_bulk = asks_bulk(headers.get(PRIORITY_HEADER))
+    def _plan(self, body: bytes, content_type: str | None, route: Route, *, asks_bulk: bool) -> Plan:
+        """Read a body and return its plan."""
         allowed = self._watcher.allowed
         read = route.read or READERS.get(allowed.alias, read_verbatim)
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
@@ -155,7 +165,7 @@ class Compute:
             route.path,
             self._rules,
             allowed,
-            asks_bulk=is_bulk,
+            asks_bulk=asks_bulk,
             form=route.form,
         )
         if plan.alone is None:
@@ -163,17 +173,7 @@ class Compute:
         else:
             self._share.note(plan.alone)
             self._metrics.shares_no_call(route.path, plan.alone)
-        if plan.largest_id is not None:
-            await self._checks.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
-        left_s = _left_s(whole_s, started_s)
-        if len(plan.jobs) == 1:
-            replies = await self._client.ask(plan, left_s)
-        else:
-            replies = await ask_one_model(self._clients, plan, left_s)
-        ms = int((time.perf_counter() - started_s) * 1000)
-        request_id = self._common.request_id(request)
-        lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
-        return answer(plan, replies, request_id, lines, ms, route.errors)
+        return plan
 
     def _model_lines(self, fingerprint: str) -> bytes:
         name = self._watcher.names.get(fingerprint)

@@ -178,15 +178,12 @@ class Slow(Mortal):
 
 class StoppedClock(RedisClock):
     def __init__(self) -> None:
-        super().__init__()
         self.time_ms = 0
         self.step_ms = 0
+        super().__init__(lambda: self.time_ms / 1000)
 
     def now_ms(self) -> int:
         return self.time_ms + self.step_ms
-
-    def mono_s(self) -> float:
-        return self.time_ms / 1000
 
 
 def hurried(count: int) -> list[Job]:

@@ -71,6 +71,15 @@ def test_no_request_is_refused_by_the_first_measurement() -> None:
     assert [0.0, pytest.approx(64)] == sorted(set(batcher.seen))
 
 
+def test_calls_that_their_deadlines_ended_do_not_count_nor_make_the_rate_unknown() -> None:
+    batcher = Drained()
+    batcher.answers(4 * CALLS_MIN, 0.5, inputs=32)
+    batcher.answers(20 * CALLS_MIN, 0.01, inputs=0)
+    batcher.passes(LOOK_S)
+
+    assert pytest.approx(64) == batcher.seen[-1]
+
+
 def test_without_a_backlog_nothing_is_known() -> None:
     batcher = Drained()
     batcher.answers(100, 0.1, had_backlog=False)

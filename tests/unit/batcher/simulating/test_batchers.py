@@ -1,5 +1,8 @@
 """Real batchers in virtual time."""
 
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
 from itertools import cycle, repeat
 
 import pytest
@@ -8,8 +11,11 @@ from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import ClosedLoop, RunHistory, SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, run_fixed
 from autobatch_batcher.simulating.law import law_of
-from autobatch_batcher.simulating.round_trips import CALL_S, CLAIM_S, PUSH_S, REPLY_S, WAKE_S
 from autobatch_batcher.simulating.score import score
+from autobatch_batcher.simulating.simulated_queue import SimulatedQueueEnd
+from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
+from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S, WAKE_S
+from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.settings.definitions import BatcherSettings
 
 TEN_MS = law_of("padded:fixed_ms=10")
@@ -22,6 +28,12 @@ def test_a_lone_request_takes_its_call_and_the_round_trips() -> None:
     (answered,) = run_batchers(TEN_MS, TimedArrivals(asked), SimulatedFleet(DEFAULTS), 4.0).answered
     least_s = 0.01 + PUSH_S + WAKE_S + CLAIM_S + CALL_S + REPLY_S
     assert least_s - 1e-9 <= answered.ended_s - answered.sent_s <= least_s + 0.003  # what a burst would be waited for
+
+
+def test_a_run_leaves_the_log_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    run_batchers(TEN_MS, TimedArrivals([(0.0, SimulatedRequest((5,)))]), SimulatedFleet(DEFAULTS), 0.1)
+    logging.getLogger("autobatch_batcher.app").error("heard")
+    assert ["heard"] == caplog.messages
 
 
 def test_equal_runs_are_equal() -> None:
@@ -68,3 +80,36 @@ def test_what_the_upstream_refuses_is_asked_again() -> None:
 def test_a_closed_loop_never_has_more_in_flight_than_its_clients() -> None:
     history = run_batchers(TEN_MS, ClosedLoop(5, repeat(9)), SimulatedFleet(DEFAULTS), 3.0)
     assert max(call.inputs for call in history.calls) <= 5
+
+
+def test_the_simulated_queue_does_what_the_real_one_does() -> None:
+    """All but what follows a crash of the upstream or of a batcher: nothing crashes here."""
+    of_crashes = {"begin_trial", "end_trial", "is_trying", "bury", "sign_off", "redis_ms"}
+    assert public(BatcherQueue) - of_crashes == public(SimulatedQueueEnd)
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in vars(cls) if not name.startswith("_")}
+
+
+async def turn_for_ever() -> None:
+    while True:  # noqa: ASYNC110 - what is not to be done
+        await asyncio.sleep(0)
+
+
+async def wait_for_nothing() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.mark.parametrize(
+    ("forever", "told"), [(turn_for_ever, "turns without waiting"), (wait_for_nothing, "everything waits")]
+)
+def test_a_run_that_would_never_end_is_told(forever: Callable[[], Coroutine[None, None, None]], told: str) -> None:
+    loop = VirtualTimeLoop()
+    task = loop.create_task(forever())
+    with pytest.raises(RuntimeError, match=told):
+        loop.run_until_complete(task)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(task)
+    loop.close()

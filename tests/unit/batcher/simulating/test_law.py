@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from autobatch_batcher.simulating.law import Law, LawError, law_of
+from autobatch_batcher.simulating.law import LawError, SimulatedLaw, law_of
 
 LENGTHS = (10, 30, 20)
 
@@ -50,7 +50,7 @@ def test_every_word_of_a_law_is_read() -> None:
         "unpadded:fixed_ms=1,per_unit_us=2,knee_units=3,multiple=4,parallel=5,pass_inputs_max=6,noise=0.7,slow_passes=8,"
         "slow_times=9,changes_at_s=10,changed_times=11,in_flight_inputs_max=12"
     )
-    assert Law(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12) == law_of(text)
+    assert SimulatedLaw(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12) == law_of(text)
 
 
 @pytest.mark.parametrize(
