@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from autobatch_batcher.dialects.base import Dialect
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, LeastCall
@@ -28,11 +29,14 @@ class ReplicaLoad:
         calls: Number of calls in flight.
         inputs: Number of inputs in these calls.
         work: Sum of the inputs and units of these calls, by which upstreams are compared.
+        ends_s: When the last of these calls should end, in seconds of the loop's clock, if the upstream works on one at a time;
+            -inf if it works on several, or that is not known.
     """
 
     calls: int = 0
     inputs: int = 0
     work: int = 0
+    ends_s: float = -inf
 
 
 class ReplicaState:
