@@ -12,8 +12,8 @@ ROUTES = ("/health", "/info", "/embed", "/")
 
 
 async def says(house: House, reason: str) -> bool:
-    answer = await house.get("/health")
-    return answer.status == 503 and reason.encode() in answer.body
+    is_sick = (await house.get("/health")).status == 503
+    return is_sick and reason.encode() in (await house.get("/status")).body
 
 
 async def is_healthy(house: House) -> bool:
