@@ -385,8 +385,8 @@ class QueueClient:
             self._clock_synced_mono_s = now_mono_s
 
     def _check_batchers(self) -> None:
-        """Fail every waiting request while there is no live batcher, or one that would not answer it."""
-        if not self._watcher.has_batchers:
+        """Fail every waiting request while no batcher will come, or there is one that would not answer it."""
+        if not self._watcher.may_come_back:
             self._fail_all(NoBatcher)
         is_answered = self._watcher.fleet.answers_our_frames
         if not is_answered:

@@ -28,6 +28,7 @@ ROOT_ROUTES: dict[ModelKind, str] = {
 LOOK_EVERY_S = 1.0
 FIRST_LOOKS_S, GROWTH = 0.1, 1.3  # a start may be waiting for readiness; an outage costs no more looks than health
 ABSENT_AFTER_S = 4.0  # they report once a second: so a batcher that is back within 3 s is not missed
+GONE_AFTER_S = 10.0  # one that starts anew takes some seconds, and what waits needs not be lost for that
 NAMES_MAX = 8  # the models of a few changes, whose answers may be on their way
 
 
@@ -42,6 +43,7 @@ class FleetWatcher:
         names: The names of the models by their fingerprints, of those that were seen last.
         has_batchers: Whether there may be one: false once none has reported for ABSENT_AFTER_S to a Redis that answers;
             where none was ever seen, at once.
+        may_come_back: Whether what waits may still be answered by one: false after GONE_AFTER_S, in the same way.
 
     Args:
         control: Reads the batchers' reports from Redis.
@@ -52,7 +54,7 @@ class FleetWatcher:
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
         self.drained_per_s = 0.0
-        self.has_batchers = True
+        self.has_batchers = self.may_come_back = True
         self._reported_mono_s: float | None = None  # no batcher was seen yet
         self._inputs_max = inputs_max
         self._per_token = per_token
@@ -119,13 +121,14 @@ class FleetWatcher:
         if ms_ago is not None:
             self._reported_mono_s = max(now_mono_s - ms_ago / 1000, self._reported_mono_s or float("-inf"))
         had_batchers, reported_mono_s = self.has_batchers, self._reported_mono_s
-        self.has_batchers = reported_mono_s is not None and now_mono_s - reported_mono_s < ABSENT_AFTER_S
+        silent_s = float("inf") if reported_mono_s is None else now_mono_s - reported_mono_s
+        self.has_batchers, self.may_come_back = silent_s < ABSENT_AFTER_S, silent_s < GONE_AFTER_S
         if had_batchers and not self.has_batchers:
             log.error("no_batcher")
 
     def _note_outage(self, now_mono_s: float) -> None:
         """Without Redis nothing is known; after it, batchers that were seen need a moment to report again."""
-        self.has_batchers = True
+        self.has_batchers = self.may_come_back = True
         if self._reported_mono_s is not None:
             self._reported_mono_s = now_mono_s
 

@@ -246,7 +246,7 @@ async def test_where_no_batcher_was_ever_seen_requests_are_refused_at_once(redis
 async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
-    """Each in the shape of its route, and those that waited already as soon as the new ones."""
+    """Each in the shape of its route, and those that waited already a little later."""
     missing = (503, {"error": NO_BATCHER, "error_type": "Unhealthy"})
     async with left_house(redis_url, upstream.url, request_timeout_ms=60_000) as house:
         first = asyncio.create_task(house.embed("first"))

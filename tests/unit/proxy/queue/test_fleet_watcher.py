@@ -1,9 +1,10 @@
 """What a worker knows of the fleet, and how often it looks."""
 
+import asyncio
 import itertools
 from typing import Any
 
-from autobatch_proxy.queue.fleet_watcher import LOOK_EVERY_S, NAMES_MAX, FleetWatcher
+from autobatch_proxy.queue.fleet_watcher import ABSENT_AFTER_S, GONE_AFTER_S, LOOK_EVERY_S, NAMES_MAX, FleetWatcher
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.models import ServedModel
@@ -92,10 +93,28 @@ async def test_where_no_batcher_was_ever_seen_the_first_look_says_so() -> None:
         assert watcher.has_batchers  # nothing is known yet
         await watcher._look()
 
-    assert not watcher.has_batchers
+    assert not (watcher.has_batchers or watcher.may_come_back)
     reports.batchers = 1
     await watcher._look()
     assert watcher.has_batchers
+    assert watcher.may_come_back
+
+
+async def test_new_requests_are_refused_before_those_that_wait_are_given_up() -> None:
+    """A batcher that is started anew takes longer than one that only lost its connection."""
+    reports = Counted()
+    watcher = watching(reports)
+    reports.batchers = 1
+    await watcher._look()
+    reports.batchers = 0
+    await watcher._look()
+    reported_s, found = asyncio.get_running_loop().time(), []
+    for silent_s in (3.9, ABSENT_AFTER_S, 9.9, GONE_AFTER_S):
+        watcher._reported_mono_s = reported_s - silent_s
+        watcher._note_reports(reported_s)
+        found.append((watcher.has_batchers, watcher.may_come_back))
+
+    assert [(True, True), (False, True), (False, True), (False, False)] == found
 
 
 async def test_batchers_that_were_seen_are_waited_for_and_so_after_an_outage_of_redis() -> None:
