@@ -1,6 +1,7 @@
 """Look at a Redis before anything relies on it: what it is, whether it lets us in, and whether we may do what we must.
 
-Nothing is changed: the commands are queued in a transaction that is never executed, so Redis checks permissions and no more.
+Permissions are asked for by commands that are queued in a transaction which is never executed. One key of our own is written and
+unlinked: a Redis whose memory is full or whose replicas are missing answers everything else.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from typing import Any
 
 import hiredis
 
-from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.keys import PREFLIGHT_TTL_MS, Keys
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.commands import Command
 
@@ -23,7 +24,7 @@ class RedisSeen:
     """What a server said of itself, and what it refused.
 
     Attributes:
-        refusal: Its error to who we are or what we ask, such as `WRONGPASS ...`; empty: none.
+        refusal: Its error to who we are, what we ask or what we write, such as `WRONGPASS ...` or `OOM ...`; empty: none.
         server: Its name in lower case, such as `redis` or `valkey`; empty: it did not say.
         version: Such as `7.0.15`.
         role: `master` or `replica`.
@@ -75,10 +76,12 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
     selected, found, memory, value_max = await dialogue.ask(
         [("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory"), ("CONFIG", "GET", VALUE_MAX_NAME)]
     )
-    # NOPERM is one of the commands below.
-    refusal = next(
-        (str(each) for each in (selected, found) if isinstance(each, Exception) and not _is_noperm(each)), ""
-    )
+    refusal = _refusal(selected, found)
+    if not refusal:  # else the key might be written into another database
+        written, _ = await dialogue.ask(
+            [("SET", keys.preflight, "", "PX", PREFLIGHT_TTL_MS), ("UNLINK", keys.preflight)]
+        )
+        refusal = _refusal(written)
     needed = needed_commands(keys)
     _, *queued = await dialogue.ask([("MULTI",), *needed.values()])
     memory_max, policy = _memory(memory)
@@ -134,6 +137,12 @@ def needed_commands(keys: Keys) -> dict[str, Command]:
         "zrange": ("ZRANGE", key, 0, 0),
         "zrangebyscore": ("ZRANGEBYSCORE", key, 0, 0),
     }
+
+
+def _refusal(*replies: object) -> str:
+    """The first error; NOPERM is said by each needed command, and READONLY by the role."""
+    errors = (str(reply) for reply in replies if isinstance(reply, Exception))
+    return next((error for error in errors if not error.startswith(("NOPERM", "READONLY"))), "")
 
 
 def _is_noperm(reply: object) -> bool:

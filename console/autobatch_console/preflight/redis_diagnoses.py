@@ -32,6 +32,10 @@ _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
     ("DENIED", "wrong", "set a password, or `protected-mode no`, in Redis's configuration"),
     ("LOADING", "loading", "wait: it reads its data"),
     ("MASTERDOWN", "wrong", "give the master's address: this is a replica that has lost its master"),
+    ("OOM", "wrong", "raise its `maxmemory`, or free its memory: it takes no writes"),
+    ("NOREPLICAS", "wrong", "start its replicas, or lower its `min-replicas-to-write`: it takes no writes"),
+    ("MISCONF", "wrong", "free its disk, or let it write its `dir`: it takes no writes, and its log says why"),
+    ("CLUSTERDOWN", "wrong", "start the nodes that are missing, or give their slots to others: `redis-cli --cluster fix`"),
     ("ERR DB index", "wrong", "correct the number of the database behind the `/`"),
     ("ERR unknown command", "wrong", "use Redis or Valkey 7.0 or newer"),
 )
