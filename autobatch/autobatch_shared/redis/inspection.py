@@ -12,10 +12,11 @@ import hiredis
 
 from autobatch_shared.contract.keys import PREFLIGHT_TTL_MS, Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.commands import Command
+from autobatch_shared.redis.commands import Command, expected_shape
 
 READ_BYTES = 65_536
 NAME = "autobatch-preflight"
+HANDSHAKE_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
 VALUE_MAX_NAME = "proto-max-bulk-len"
 
 
@@ -51,15 +52,19 @@ async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSe
 
     Raises:
         OSError, EOFError: It cannot be reached, or does not answer within `limit_s` seconds.
-        hiredis.HiredisError: Its answer is not Redis's protocol.
+        hiredis.HiredisError, QueueUnavailable: Its answer is not Redis's protocol, or not what was asked for.
     """
     async with asyncio.timeout(limit_s):
         if address.path:
             reader, writer = await asyncio.open_unix_connection(address.path)
         else:
-            reader, writer = await asyncio.open_connection(address.host, address.port, ssl=address.tls)
+            handshake_limit_s = limit_s * HANDSHAKE_SHARE if address.tls else None
+            reader, writer = await asyncio.open_connection(
+                address.host, address.port, ssl=address.tls, ssl_handshake_timeout=handshake_limit_s
+            )
         try:
-            return await _inspect(_Dialogue(reader, writer), address, keys)
+            with expected_shape:
+                return await _inspect(_Dialogue(reader, writer), address, keys)
         finally:
             writer.transport.abort()
 

@@ -35,7 +35,11 @@ _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
     ("OOM", "wrong", "raise its `maxmemory`, or free its memory: it takes no writes"),
     ("NOREPLICAS", "wrong", "start its replicas, or lower its `min-replicas-to-write`: it takes no writes"),
     ("MISCONF", "wrong", "free its disk, or let it write its `dir`: it takes no writes, and its log says why"),
-    ("CLUSTERDOWN", "wrong", "start the nodes that are missing, or give their slots to others: `redis-cli --cluster fix`"),
+    (
+        "CLUSTERDOWN",
+        "wrong",
+        "start the nodes that are missing, or give their slots to others: `redis-cli --cluster fix`",
+    ),
     ("ERR DB index", "wrong", "correct the number of the database behind the `/`"),
     ("ERR unknown command", "wrong", "use Redis or Valkey 7.0 or newer"),
 )
