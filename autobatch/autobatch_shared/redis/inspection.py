@@ -32,6 +32,7 @@ class RedisSeen:
         mode: `standalone`, `cluster` or `sentinel`.
         refused: The commands that this user may not use on our keys, as `acl.users` names them.
         memory_max_bytes: Its `maxmemory`, 0: no limit; None: we may not ask.
+        memory_used_bytes: What of it is used; None: we may not ask.
         eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
         value_bytes_max: Its `proto-max-bulk-len`; None: we may not ask.
     """
@@ -43,6 +44,7 @@ class RedisSeen:
     mode: str = ""
     refused: tuple[str, ...] = ()
     memory_max_bytes: int | None = None
+    memory_used_bytes: int | None = None
     eviction_policy: str = ""
     value_bytes_max: int | None = None
 
@@ -89,7 +91,7 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         refusal = _refusal(written)
     needed = needed_commands(keys)
     _, *queued = await dialogue.ask([("MULTI",), *needed.values()])
-    memory_max, policy = _memory(memory)
+    memory_max, memory_used, policy = _memory(memory)
     return RedisSeen(
         refusal=refusal,
         server=said.get("server", ""),
@@ -98,6 +100,7 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         mode=said.get("mode", ""),
         refused=tuple(name for name, reply in zip(needed, queued, strict=True) if _is_noperm(reply)),
         memory_max_bytes=memory_max,
+        memory_used_bytes=memory_used,
         eviction_policy=policy,
         value_bytes_max=_number_in(value_max),
     )
@@ -154,12 +157,12 @@ def _is_noperm(reply: object) -> bool:
     return isinstance(reply, Exception) and str(reply).startswith("NOPERM")
 
 
-def _memory(info: object) -> tuple[int | None, str]:
-    """`maxmemory` and its policy, of `INFO memory`."""
+def _memory(info: object) -> tuple[int | None, int | None, str]:
+    """`maxmemory`, how much is used and its policy, of `INFO memory`."""
     lines = _text(info).splitlines() if isinstance(info, bytes) else []
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    size = fields.get("maxmemory", "")
-    return int(size) if size.isdigit() else None, fields.get("maxmemory_policy", "")
+    size, used = (int(fields[name]) if name in fields else None for name in ("maxmemory", "used_memory"))
+    return size, used, fields.get("maxmemory_policy", "")
 
 
 def _number_in(config: object) -> int | None:

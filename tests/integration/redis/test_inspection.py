@@ -23,6 +23,8 @@ async def test_a_server_says_what_it_is_and_refuses_nothing(redis_url: str) -> N
     assert re.match(r"\d+\.\d+", seen.version)
     assert (seen.refusal, seen.role, seen.mode, seen.refused) == ("", "master", "standalone", ())
     assert (seen.memory_max_bytes, seen.eviction_policy) == (0, "noeviction")
+    assert seen.memory_used_bytes is not None
+    assert seen.memory_used_bytes > 100_000
 
 
 async def test_looking_leaves_no_key(redis_url: str) -> None:
@@ -69,7 +71,7 @@ async def test_a_replica_is_seen(own_redis: RedisServer, unused_port: int) -> No
 
 @pytest.mark.parametrize(
     ("options", "refusal"),
-    [(("--maxmemory", "1mb"), "OOM "), (("--min-replicas-to-write", "1"), "NOREPLICAS ")],
+    [(("--maxmemory", "100kb"), "OOM "), (("--min-replicas-to-write", "1"), "NOREPLICAS ")],
     ids=["its memory is full", "without its replicas"],
 )
 async def test_a_server_that_takes_no_writes_is_seen(

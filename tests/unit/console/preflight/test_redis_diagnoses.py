@@ -60,6 +60,12 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
         ({"refused": tuple("abcdefg")}, "wrong", "a, b, c, d, e and 2 more", "NAMESPACE"),
         ({"value_bytes_max": 99_999_999}, "risky", "at most 99999999 bytes (proto-max-bulk-len)", "lower ANSWER_LIMIT"),
         ({"value_bytes_max": 1_999_999}, "risky", "less than PAYLOAD_LIMIT and ANSWER_LIMIT", "proto-max-bulk-len"),
+        (
+            {"memory_max_bytes": 3_000_000, "memory_used_bytes": 1_000_001, "eviction_policy": "noeviction"},
+            "risky",
+            "has 1999999 of its 3000000 bytes of memory left, less than PAYLOAD_LIMIT",
+            "`maxmemory`",
+        ),
         ({"memory_max_bytes": 1, "eviction_policy": "volatile-lru"}, "risky", "volatile-lru", "noeviction"),
     ],
 )
