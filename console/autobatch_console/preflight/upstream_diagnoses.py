@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
 from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
-from autobatch_console.preflight.vectors import dimension_in, fault_in, shown
 
 SETTING = "INFERENCE_URL"
 KEY_SETTING = "INFERENCE_API_KEY"
