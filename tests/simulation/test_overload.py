@@ -83,7 +83,7 @@ def test_the_rate_is_what_the_upstream_computes(overload: Overload) -> None:
 
 
 def test_what_the_upstream_computes_is_in_time_even_before_the_rate_is_known(overload: Overload) -> None:
-    """By the least that a call takes, the head of the queue was always a job that one could hardly be in time for: two in three."""
+    """By the least that a call takes, the head of the queue is always a job that one can hardly be in time for."""
     assert overload.outcomes["right"] + overload.first["right"] >= 0.95 * overload.computed
 
 
