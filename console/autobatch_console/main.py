@@ -63,11 +63,14 @@ def start(argv: Sequence[str]) -> int:
 
 
 def _up_or_doctor(name: str, argv: Sequence[str]) -> int:
+    import logging  # noqa: PLC0415
+
     import typer  # noqa: PLC0415  # this and the commands take 200 ms
 
     from autobatch_console.up import command as up  # noqa: PLC0415
     from autobatch_console.up import doctor  # noqa: PLC0415
 
+    logging.getLogger("autobatch_shared").addHandler(logging.NullHandler())  # people are told by the diagnoses
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     command, text = (up.command, up.HELP) if name == "up" else (doctor.command, doctor.HELP)
     app.command(context_settings=up.CONTEXT, help=text)(command)

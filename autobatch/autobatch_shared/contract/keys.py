@@ -23,6 +23,7 @@
 | `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
 | `dead`              | list   | jobs that three batchers, or the upstream twice, died with              | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
+| `preflight`         | string | empty: written before a start to learn whether this Redis takes writes  | unlinked, TTL     |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
 | `cache:bytes`       | string | the sum of the bytes in `cache:index`                                   | TTL               |
@@ -41,6 +42,7 @@ RENEWED_WITHIN_MS = 4_000  # a live batcher renews its lease once a second, howe
 DEAD_JOBS_MAX, DEAD_TTL_MS = 100, 604_800_000
 EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
+PREFLIGHT_TTL_MS = 1_000  # it is unlinked at once; this is for a connection that breaks between the two
 MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
 
 ALWAYS_TAKEN_BYTES = 1_000_000  # a value that every Redis takes: `proto-max-bulk-len` is 1 MiB at least
@@ -67,6 +69,7 @@ class Keys:
         self.trial = prefix + "trial"
         self.dead = prefix + "dead"
         self.epoch = prefix + "epoch"
+        self.preflight = prefix + "preflight"
         self.cache_index = prefix + "cache:index"
         self.cache_bytes = prefix + "cache:bytes"
 

@@ -1,6 +1,7 @@
 """Look at a Redis before anything relies on it: what it is, whether it lets us in, and whether we may do what we must.
 
-Nothing is changed: the commands are queued in a transaction that is never executed, so Redis checks permissions and no more.
+Permissions are asked for by commands that are queued in a transaction which is never executed. One key of our own is written and
+unlinked: a Redis whose memory is full or whose replicas are missing answers everything else.
 """
 
 import asyncio
@@ -9,12 +10,13 @@ from typing import Any
 
 import hiredis
 
-from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.keys import PREFLIGHT_TTL_MS, Keys
 from autobatch_shared.redis.address import Address
-from autobatch_shared.redis.commands import Command
+from autobatch_shared.redis.commands import Command, expected_shape
 
 READ_BYTES = 65_536
 NAME = "autobatch-preflight"
+HANDSHAKE_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
 VALUE_MAX_NAME = "proto-max-bulk-len"
 
 
@@ -23,13 +25,14 @@ class RedisSeen:
     """What a server said of itself, and what it refused.
 
     Attributes:
-        refusal: Its error to who we are or what we ask, such as `WRONGPASS ...`; empty: none.
+        refusal: Its error to who we are, what we ask or what we write, such as `WRONGPASS ...` or `OOM ...`; empty: none.
         server: Its name in lower case, such as `redis` or `valkey`; empty: it did not say.
         version: Such as `7.0.15`.
         role: `master` or `replica`.
         mode: `standalone`, `cluster` or `sentinel`.
         refused: The commands that this user may not use on our keys, as `acl.users` names them.
         memory_max_bytes: Its `maxmemory`, 0: no limit; None: we may not ask.
+        memory_used_bytes: What of it is used; None: we may not ask.
         eviction_policy: Its `maxmemory-policy`; empty: we may not ask.
         value_bytes_max: Its `proto-max-bulk-len`; None: we may not ask.
     """
@@ -41,6 +44,7 @@ class RedisSeen:
     mode: str = ""
     refused: tuple[str, ...] = ()
     memory_max_bytes: int | None = None
+    memory_used_bytes: int | None = None
     eviction_policy: str = ""
     value_bytes_max: int | None = None
 
@@ -50,15 +54,19 @@ async def inspect_redis(address: Address, keys: Keys, limit_s: float) -> RedisSe
 
     Raises:
         OSError, EOFError: It cannot be reached, or does not answer within `limit_s` seconds.
-        hiredis.HiredisError: Its answer is not Redis's protocol.
+        hiredis.HiredisError, QueueUnavailable: Its answer is not Redis's protocol, or not what was asked for.
     """
     async with asyncio.timeout(limit_s):
         if address.path:
             reader, writer = await asyncio.open_unix_connection(address.path)
         else:
-            reader, writer = await asyncio.open_connection(address.host, address.port, ssl=address.tls)
+            handshake_limit_s = limit_s * HANDSHAKE_SHARE if address.tls else None
+            reader, writer = await asyncio.open_connection(
+                address.host, address.port, ssl=address.tls, ssl_handshake_timeout=handshake_limit_s
+            )
         try:
-            return await _inspect(_Dialogue(reader, writer), address, keys)
+            with expected_shape:
+                return await _inspect(_Dialogue(reader, writer), address, keys)
         finally:
             writer.transport.abort()
 
@@ -75,13 +83,15 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
     selected, found, memory, value_max = await dialogue.ask(
         [("SELECT", address.db), ("EXISTS", keys.epoch), ("INFO", "memory"), ("CONFIG", "GET", VALUE_MAX_NAME)]
     )
-    # NOPERM is one of the commands below.
-    refusal = next(
-        (str(each) for each in (selected, found) if isinstance(each, Exception) and not _is_noperm(each)), ""
-    )
+    refusal = _refusal(selected, found)
+    if not refusal:  # else the key might be written into another database
+        written, _ = await dialogue.ask(
+            [("SET", keys.preflight, "", "PX", PREFLIGHT_TTL_MS), ("UNLINK", keys.preflight)]
+        )
+        refusal = _refusal(written)
     needed = needed_commands(keys)
     _, *queued = await dialogue.ask([("MULTI",), *needed.values()])
-    memory_max, policy = _memory(memory)
+    memory_max, memory_used, policy = _memory(memory)
     return RedisSeen(
         refusal=refusal,
         server=said.get("server", ""),
@@ -90,6 +100,7 @@ async def _inspect(dialogue: "_Dialogue", address: Address, keys: Keys) -> Redis
         mode=said.get("mode", ""),
         refused=tuple(name for name, reply in zip(needed, queued, strict=True) if _is_noperm(reply)),
         memory_max_bytes=memory_max,
+        memory_used_bytes=memory_used,
         eviction_policy=policy,
         value_bytes_max=_number_in(value_max),
     )
@@ -136,16 +147,22 @@ def needed_commands(keys: Keys) -> dict[str, Command]:
     }
 
 
+def _refusal(*replies: object) -> str:
+    """The first error; NOPERM is said by each needed command, and READONLY by the role."""
+    errors = (str(reply) for reply in replies if isinstance(reply, Exception))
+    return next((error for error in errors if not error.startswith(("NOPERM", "READONLY"))), "")
+
+
 def _is_noperm(reply: object) -> bool:
     return isinstance(reply, Exception) and str(reply).startswith("NOPERM")
 
 
-def _memory(info: object) -> tuple[int | None, str]:
-    """`maxmemory` and its policy, of `INFO memory`."""
+def _memory(info: object) -> tuple[int | None, int | None, str]:
+    """`maxmemory`, how much is used and its policy, of `INFO memory`."""
     lines = _text(info).splitlines() if isinstance(info, bytes) else []
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
-    size = fields.get("maxmemory", "")
-    return int(size) if size.isdigit() else None, fields.get("maxmemory_policy", "")
+    size, used = (int(fields[name]) if name in fields else None for name in ("maxmemory", "used_memory"))
+    return size, used, fields.get("maxmemory_policy", "")
 
 
 def _number_in(config: object) -> int | None:

@@ -48,6 +48,8 @@ def _http_urls(value: str) -> str:
         parts = _split(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
+        if "?" in url or "#" in url:
+            raise ValueError("must have no ? and no #: the path of each route is put behind it")
     return value
 
 

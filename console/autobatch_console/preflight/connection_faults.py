@@ -66,6 +66,10 @@ def fault_of(error: BaseException) -> ConnectionFault:
 def _tls_fault(cause: BaseException) -> ConnectionFault | None:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return ConnectionFault("untrusted", cause.verify_message)
+    if (
+        isinstance(cause, ConnectionAbortedError) and cause.errno is None
+    ):  # asyncio's, of a handshake that takes too long
+        return ConnectionFault("no_tls", "the handshake gets no answer")
     if isinstance(cause, ssl.SSLError):
         reason = cause.reason or "no reason"
         return ConnectionFault("no_tls" if any(word in reason for word in _NOT_TLS) else "untrusted", reason)

@@ -70,7 +70,7 @@ async def _ask_server(address: Address, keys: Keys, values: Mapping[str, int]) -
             place, seen = repr(named), await inspect_redis(named, keys, LIMIT_S)
     except (OSError, EOFError) as error:
         return [judge_connection(place, fault_of(error))]
-    except hiredis.HiredisError:
+    except (hiredis.HiredisError, QueueUnavailable):
         return [judge_foreign(place)]
     return judge_redis(place, keys.prefix, seen, values)
 

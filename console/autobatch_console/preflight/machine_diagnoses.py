@@ -20,12 +20,20 @@ def look_at_port(host: str, port: int) -> Diagnosis:
     return Diagnosis("right", "PORT", f"{host}:{port} is free")
 
 
-def look_at_side_port(host: str, port: int) -> Diagnosis:
-    """Return whether the batcher's own address can be listened on; `up` takes another port where it cannot."""
+def look_at_side_port(host: str, port: int, taken: Mapping[int, str]) -> Diagnosis:
+    """Return whether the batcher's own address can be listened on; `up` takes another port where it cannot.
+
+    Args:
+        host: Its host.
+        port: Its port; 0: any.
+        taken: The ports that another part will listen on, and their settings.
+    """
+    remedy = "`up` takes another one, which whoever reads its /metrics must be told"
+    if port and port in taken:
+        return Diagnosis("risky", "BATCHER_PORT", f"{port} is {taken[port]}, too", remedy)
     try:
         ports.check(host, port)
     except ports.PortError as error:
-        remedy = "`up` takes another one, which whoever reads its /metrics must be told"
         return Diagnosis("risky", "BATCHER_PORT", str(error), remedy)
     return Diagnosis("right", "BATCHER_PORT", f"{host}:{port} is free" if port else "any free one")
 

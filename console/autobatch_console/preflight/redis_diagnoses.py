@@ -32,6 +32,14 @@ _REFUSALS: tuple[tuple[str, DiagnosisState, str], ...] = (
     ("DENIED", "wrong", "set a password, or `protected-mode no`, in Redis's configuration"),
     ("LOADING", "loading", "wait: it reads its data"),
     ("MASTERDOWN", "wrong", "give the master's address: this is a replica that has lost its master"),
+    ("OOM", "wrong", "raise its `maxmemory`, or free its memory: it takes no writes"),
+    ("NOREPLICAS", "wrong", "start its replicas, or lower its `min-replicas-to-write`: it takes no writes"),
+    ("MISCONF", "wrong", "free its disk, or let it write its `dir`: it takes no writes, and its log says why"),
+    (
+        "CLUSTERDOWN",
+        "wrong",
+        "start the nodes that are missing, or give their slots to others: `redis-cli --cluster fix`",
+    ),
     ("ERR DB index", "wrong", "correct the number of the database behind the `/`"),
     ("ERR unknown command", "wrong", "use Redis or Valkey 7.0 or newer"),
 )
@@ -64,6 +72,7 @@ def judge_redis(place: str, prefix: str, seen: RedisSeen, values: Mapping[str, i
             _not_a_master(place, seen),
             _forbidden(place, prefix, seen),
             _evicting(place, seen),
+            _nearly_full(place, seen, values),
             _too_small(place, seen, values),
         )
         if diagnosis is not None
@@ -118,6 +127,22 @@ def _evicting(place: str, seen: RedisSeen) -> Diagnosis | None:
         SETTING,
         f"{place} evicts keys when its memory is full ({seen.eviction_policy}), and requests then wait in vain",
         "set `maxmemory-policy noeviction`",
+    )
+
+
+def _nearly_full(place: str, seen: RedisSeen, values: Mapping[str, int]) -> Diagnosis | None:
+    """A small write may still go well where the first large request would be refused; one that evicts makes room."""
+    if seen.refusal or not seen.memory_max_bytes or seen.memory_used_bytes is None or not values:
+        return None
+    free_bytes = seen.memory_max_bytes - seen.memory_used_bytes
+    setting, needed_bytes = min(values.items(), key=lambda each: each[1])
+    if free_bytes >= needed_bytes or seen.eviction_policy not in ("", "noeviction"):
+        return None
+    return Diagnosis(
+        "risky",
+        SETTING,
+        f"{place} has {max(free_bytes, 0)} of its {seen.memory_max_bytes} bytes of memory left, less than {setting}",
+        "raise its `maxmemory`, or free its memory",
     )
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
 from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
@@ -11,8 +12,11 @@ from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSee
 SETTING = "INFERENCE_URL"
 KEY_SETTING = "INFERENCE_API_KEY"
 WAIT = "wait: it loads its model, or is busy"
+FAILS = "look into its log: it fails"
+NO_VECTOR = "look into its log: its model computes nothing, or it is another server than text-embeddings-inference"
+#: A gateway without its server, a server that loads its model, one that has too many requests.
+_WAITING = {429, 502, 503, 504}
 NOT_TEI = "give the URL of a server with text-embeddings-inference's API"
-CHARACTERS_MAX = 100  # of an upstream's own words
 
 _ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
@@ -42,13 +46,13 @@ class ModelSeen(NamedTuple):
 def judge_upstreams(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
     """Return what there is to say about each of them, and whether all serve one model.
 
-    One of several that cannot be reached prevents nothing while another one is right.
+    One of several that cannot be reached, or fails, prevents nothing while another one is right.
     """
     diagnoses = [_judge(each) for each in seen]
     if any(diagnosis.state == "right" for diagnosis in diagnoses):
         diagnoses = [
             Diagnosis("loading", diagnosis.setting, diagnosis.what, diagnosis.remedy)
-            if diagnosis.state == "wrong" and each.fault is not None
+            if diagnosis.state == "wrong" and (each.fault is not None or diagnosis.remedy == FAILS)
             else diagnosis
             for diagnosis, each in zip(diagnoses, seen, strict=True)
         ]
@@ -68,7 +72,7 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
             return diagnosis
     if diagnosis := _about_api(seen, info, embed):
         return diagnosis
-    return _about_health(seen, embed)
+    return _about_health(seen) or _about_vector(seen, embed)
 
 
 def _about_access(url: str, answer: InquiryAnswer) -> Diagnosis | None:
@@ -82,7 +86,7 @@ def _about_place(url: str, answer: InquiryAnswer) -> Diagnosis | None:
     """Whether the answer is of a server of another kind, at whatever path."""
     if 300 <= answer.status < 400:
         return Diagnosis(
-            "wrong", SETTING, f"{url} redirects to {_shown(answer.location)}", "write where it redirects to"
+            "wrong", SETTING, f"{url} redirects to {shown(answer.location)}", "write where it redirects to"
         )
     if answer.status == 400 and b"HTTPS port" in answer.body:
         return Diagnosis("wrong", SETTING, f"{url} speaks TLS only", "write https:// instead of http://")
@@ -107,16 +111,49 @@ def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) ->
     return Diagnosis("wrong", SETTING, what, NOT_TEI)
 
 
-def _about_health(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
+def _about_health(seen: UpstreamSeen) -> Diagnosis | None:
     health = seen.answers.get("/health", InquiryAnswer(0))
     if health.status == 404:
         return Diagnosis("wrong", SETTING, f"{seen.url} has no /health (404)", NOT_TEI)
-    if health.status != 200 or seen.answers["/info"].status >= 500:
-        said = f"answers {health.status} at /health" if health.status else "does not answer at /health in time"
-        return Diagnosis("loading", SETTING, f"{seen.url} {said}", WAIT)
-    name = model_of(seen).name or "a model that it does not name"
-    dimension = dimension_of(embed)
-    return Diagnosis("right", SETTING, f"{seen.url} serves {name}" + (f", {dimension} dimensions" if dimension else ""))
+    if not health.status:
+        return Diagnosis("loading", SETTING, f"{seen.url} does not answer at /health in time", WAIT)
+    if health.status != 200:
+        return _about_status(seen.url, "/health", health.status)
+    info = seen.answers["/info"]
+    return _about_status(seen.url, "/info", info.status) if info.status >= 500 else None
+
+
+def _about_vector(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
+    """The diagnosis of one that is healthy. Of a model that computes no vectors, none is expected."""
+    model = model_of(seen)
+    serves = f"{seen.url} serves {model.name or 'a model that it does not name'}"
+    if dimension := dimension_of(embed):
+        return Diagnosis("right", SETTING, f"{serves}, {dimension} dimensions")
+    if not _computes_vectors(seen, embed):
+        return Diagnosis("right", SETTING, serves)
+    if not embed.status:
+        return Diagnosis("loading", SETTING, f"{seen.url} computes no vector in time at /embed", WAIT)
+    if embed.status == 404:
+        return Diagnosis("wrong", SETTING, f"{seen.url} has no /embed (404)", NOT_TEI)
+    if embed.status != 200:
+        return _about_status(seen.url, "/embed", embed.status)
+    rows = _decoded(embed)
+    said = fault_in(rows) if rows is not None else f"{shown(embed.body.decode(errors='replace'))!r}, which is no JSON"
+    return Diagnosis("wrong", SETTING, f"{seen.url} answers a text at /embed with {said}", NO_VECTOR)
+
+
+def _about_status(url: str, path: str, status: int) -> Diagnosis:
+    if status in _WAITING:
+        return Diagnosis("loading", SETTING, f"{url} answers {status} at {path}", WAIT)
+    return Diagnosis("wrong", SETTING, f"{url} answers {status} at {path}", FAILS)
+
+
+def _computes_vectors(seen: UpstreamSeen, embed: InquiryAnswer) -> bool:
+    """Whether its model is not of another kind; 424 is how text-embeddings-inference says that it is."""
+    match _decoded(seen.answers.get("/info")):
+        case {"model_type": {"classifier": _} | {"reranker": _} | {"embedding": {"pooling": "splade"}}}:
+            return False
+    return embed.status != 424
 
 
 def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
@@ -139,7 +176,7 @@ def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
 
 def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
     differing = [name for name in ours if name in theirs and ours[name] != theirs[name]]
-    return ", ".join(f"{name} {_shown(theirs[name])} and not {_shown(ours[name])}" for name in differing)
+    return ", ".join(f"{name} {shown(theirs[name])} and not {shown(ours[name])}" for name in differing)
 
 
 def model_of(seen: UpstreamSeen) -> ModelSeen:
@@ -149,15 +186,12 @@ def model_of(seen: UpstreamSeen) -> ModelSeen:
     told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
     told["dimension"] = dimension_of(seen.answers.get("/embed"))
     name = info.get("served_model_name") or info.get("model_id")
-    return ModelSeen(_shown(name) if name else "", {key: value for key, value in told.items() if value is not None})
+    return ModelSeen(shown(name) if name else "", {key: value for key, value in told.items() if value is not None})
 
 
 def dimension_of(answer: InquiryAnswer | None) -> int | None:
     """Return the length of the one vector of an answer; None where it is no vector."""
-    match _decoded(answer):
-        case [[int() | float(), *_] as row]:
-            return len(row)
-    return None
+    return dimension_in(_decoded(answer))
 
 
 def _is_description(answer: InquiryAnswer | None) -> bool:
@@ -178,9 +212,14 @@ def _decoded(answer: InquiryAnswer | None) -> Any:
     if answer is None or answer.status != 200:
         return None
     try:
-        return json.loads(answer.body)
+        return json.loads(answer.body, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
+
+
+def _refuse(constant: str) -> None:
+    """Refuse `NaN` and `Infinity`, which Python reads and JSON does not have."""
+    raise ValueError(constant)
 
 
 def _split(url: str) -> tuple[str, str]:
@@ -188,9 +227,3 @@ def _split(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://{host}", slash + path
-
-
-def _shown(value: object) -> str:
-    """An upstream's own words, as far as they may stand in a line of ours."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return "".join(character for character in text[:CHARACTERS_MAX] if character.isprintable())

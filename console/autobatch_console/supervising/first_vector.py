@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from autobatch_console.preflight.answered_vector import dimension_in, fault_in
+
 PAUSE_S = 0.5  # between two requests; what is waited for takes seconds
 WAITED_FOR = {429, 502, 503, 504}  # anything else does not get better by waiting
 CHARACTERS_MAX = 200  # of an error's words
@@ -143,9 +145,11 @@ def _upstream(status: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dimension(rows: Any) -> int:
-    """The length of the first vector, in either shape that EMBED_ANSWER may ask for."""
+    """The length of the one vector, in either shape that EMBED_ANSWER may ask for."""
     vectors = rows["embeddings"] if isinstance(rows, dict) else rows
-    return len(vectors[0])
+    if dimension := dimension_in(vectors):
+        return dimension
+    raise FirstVectorError(f"the upstream answered the first text with {fault_in(vectors)}")
 
 
 def _words(body: bytes) -> str:

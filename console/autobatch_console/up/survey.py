@@ -4,66 +4,66 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
-from autobatch_console.preflight.inquiry import ask_everything, ask_upstreams
+from autobatch_console.preflight.inquiry import ask_everything
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.definitions import servers_of
 
-LOOK_EVERY_S = 2.0  # at upstreams that are waited for
+LOOK_EVERY_S = 2.0  # at the servers that are waited for
 FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
 
 
 async def look_around(settings: UpSettings) -> list[Diagnosis]:
     """Return the diagnoses of what the settings name: files, Redis, upstreams."""
     files = look_at_files({name.upper(): getattr(settings, name) for name in FILES})
-    key = _upstream_key(settings)
-    upstreams = servers_of(settings.inference_url) if settings.inference_url else ()
-    values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
-    redis_url = settings.redis_url.get_secret_value()
-    return [*files, *await ask_everything(redis_url, settings.namespace, values, upstreams, key)]
+    return [*files, *await look_at_servers(settings)]
 
 
 class WaitedFor:
-    """Names what is wrong with the upstreams during a start, each time that it changes.
+    """Names what is wrong with Redis and the upstreams during a start, each time that it changes.
 
     Attributes:
         reasons: What was wrong when it looked last.
 
     Args:
         said: What was said of them already.
+        look_every_s: Seconds between two looks.
     """
 
-    def __init__(self, settings: UpSettings, said: Sequence[str]) -> None:
+    def __init__(self, settings: UpSettings, said: Sequence[str], look_every_s: float = LOOK_EVERY_S) -> None:
         self.reasons = sorted(set(said))
         self._settings = settings
+        self._look_every_s = look_every_s
 
     async def name_changes(self, say: Callable[[str], None]) -> None:
         """Look every few seconds, until cancelled."""
-        while self._settings.inference_url:
-            await asyncio.sleep(LOOK_EVERY_S)
-            diagnoses = await look_at_upstreams(self._settings)
+        while self._settings.redis_url.get_secret_value() or self._settings.inference_url:
+            await asyncio.sleep(self._look_every_s)
+            diagnoses = await look_at_servers(self._settings)
             before, self.reasons = self.reasons, sorted({*faults_of(diagnoses), *warnings_of(diagnoses)})
             for reason in self.reasons:
                 if reason not in before:
                     say(reason)
 
 
-async def look_at_upstreams(settings: UpSettings) -> list[Diagnosis]:
-    """Return the diagnoses of the upstreams that INFERENCE_URL names; none where it is not set."""
-    return (
-        await ask_upstreams(servers_of(settings.inference_url), _upstream_key(settings))
-        if settings.inference_url
-        else []
-    )
+async def look_at_servers(settings: UpSettings) -> list[Diagnosis]:
+    """Return the diagnoses of what REDIS_URL and INFERENCE_URL name; none of one that is not set."""
+    upstreams = servers_of(settings.inference_url) if settings.inference_url else ()
+    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
+    return await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, values, upstreams, key)
 
 
 def look_at_machine(settings: UpSettings) -> list[Diagnosis]:
     """Return the diagnoses of what `up` needs from this machine: its port, and the programs that it starts."""
+    taken = {settings.port: "PORT"}
+    if not settings.inference_url:
+        taken.setdefault(settings.embedder_port, "EMBEDDER_PORT")
     diagnoses = [
         look_at_port(settings.host, settings.port),
-        look_at_side_port(settings.batcher_host, settings.batcher_port),
+        look_at_side_port(settings.batcher_host, settings.batcher_port, taken),
     ]
     if settings.uds_path:
         diagnoses.append(Diagnosis("wrong", "UDS_PATH", "`autobatch up` gives each worker its own", "leave it unset"))
@@ -95,7 +95,3 @@ def redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
     if missing:
         raise programs.NotFoundError("\n".join(missing))
     return redis
-
-
-def _upstream_key(settings: UpSettings) -> str | None:
-    return settings.inference_api_key.get_secret_value() if settings.inference_api_key else None

@@ -60,6 +60,13 @@ async def test_a_model_of_another_kind_is_asked_what_it_does(
     assert str(served) == f"fake, {kind}, 32 inputs a call, 2048 a request, 128 tokens an input"
 
 
+async def test_a_vector_of_nothing_is_none(redis_url: str, upstream: FakeUpstream) -> None:
+    upstream.rows = lambda texts: b"[%b]" % b",".join([b"[0.1,null]"] * len(texts))
+    async with ready_house(redis_url, upstream.url) as house:
+        with pytest.raises(FirstVectorError, match=r"components that are not numbers \(null\)"):
+            await first_vector(house.url, None, LIMIT_S, print)
+
+
 async def test_a_key_opens_what_asks_for_one(redis_url: str, upstream: FakeUpstream) -> None:
     async with ready_house(redis_url, upstream.url, proxy={"api_keys": SecretStr(f"users,{HASHED}")}) as house:
         assert (await first_vector(house.url, KEY, LIMIT_S, print)).model == "fake"

@@ -169,6 +169,14 @@ async def test_redis_with_tls_asked_without_it_or_without_its_authority(locked_r
     assert plain.remedy.startswith("write rediss://")
 
 
+async def test_redis_without_tls_asked_with_it(unused_port: int) -> None:
+    """It takes the handshake for a command that has not come whole, and waits for the rest."""
+    async with await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", unused_port):
+        diagnosis = await one(ask_redis(f"rediss://127.0.0.1:{unused_port}", "test"))
+    assert "it does not speak TLS" in diagnosis.what
+    assert diagnosis.remedy == "write redis:// instead of rediss://"
+
+
 @pytest.mark.parametrize("option", ["--requirepass", "--replicaof"])
 async def test_redis_that_does_not_let_us_in_or_takes_no_writes(own_redis: RedisServer, option: str) -> None:
     own_redis.start(option, *(("secret",) if option == "--requirepass" else ("127.0.0.1", "1")))
@@ -223,6 +231,18 @@ async def test_a_redis_of_another_age_is_too_old() -> None:
         port = server.sockets[0].getsockname()[1]
         diagnosis = await one(ask_redis(f"redis://127.0.0.1:{port}", "test"))
     assert diagnosis.remedy == "use Redis or Valkey 7.0 or newer"
+
+
+@pytest.mark.parametrize("hello", [b"%1\r\n+server\r\n+redis\r\n", b":7\r\n", b"%1\r\n*0\r\n+x\r\n"])
+async def test_an_answer_of_another_shape_is_not_redis(hello: bytes, unused_port: int) -> None:
+    class Answers(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            transport.write(hello)
+
+    async with await asyncio.get_running_loop().create_server(Answers, "127.0.0.1", unused_port):
+        diagnosis = await one(ask_redis(f"redis://127.0.0.1:{unused_port}", "test"))
+    assert diagnosis.what == f"what answers at 127.0.0.1:{unused_port} is not Redis"
 
 
 @pytest.mark.parametrize("kind", ["Sentinels", "cluster"])

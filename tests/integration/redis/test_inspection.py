@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from redis import Redis
 
 from autobatch_shared.contract.keys import Keys
@@ -22,6 +23,8 @@ async def test_a_server_says_what_it_is_and_refuses_nothing(redis_url: str) -> N
     assert re.match(r"\d+\.\d+", seen.version)
     assert (seen.refusal, seen.role, seen.mode, seen.refused) == ("", "master", "standalone", ())
     assert (seen.memory_max_bytes, seen.eviction_policy) == (0, "noeviction")
+    assert seen.memory_used_bytes is not None
+    assert seen.memory_used_bytes > 100_000
 
 
 async def test_looking_leaves_no_key(redis_url: str) -> None:
@@ -64,6 +67,32 @@ async def test_a_replica_is_seen(own_redis: RedisServer, unused_port: int) -> No
     seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
 
     assert (seen.role, seen.refused) == ("replica", ())
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [(("--maxmemory", "100kb"), "OOM "), (("--min-replicas-to-write", "1"), "NOREPLICAS ")],
+    ids=["its memory is full", "without its replicas"],
+)
+async def test_a_server_that_takes_no_writes_is_seen(
+    own_redis: RedisServer, options: tuple[str, ...], refusal: str
+) -> None:
+    """It answers PING, and lets commands into a transaction or not, as it likes: only a write shows it."""
+    own_redis.start(*options)
+
+    seen = await inspect_redis(Address.from_url(own_redis.url), KEYS, LIMIT_S)
+
+    assert seen.refusal.startswith(refusal)
+
+
+async def test_nothing_is_written_into_a_database_that_was_not_chosen(own_redis: RedisServer) -> None:
+    own_redis.start("--databases", "1")
+
+    seen = await inspect_redis(Address.from_url(f"{own_redis.url}?db=1"), KEYS, LIMIT_S)
+
+    assert "out of range" in seen.refusal
+    with Redis.from_url(own_redis.url) as redis:
+        assert redis.info("commandstats").get("cmdstat_set") is None
 
 
 async def test_a_policy_that_evicts_is_seen(own_redis: RedisServer) -> None:

@@ -22,7 +22,7 @@ SECRET = "hunter2"
 CLASSES: list[type[CommonSettings]] = [*PROCESSES.values(), UpSettings]
 SECRETS = {
     "redis_url": f"rediss://user:{SECRET}@h:1/0?ssl_password={SECRET}",
-    "inference_url": f"http://user:{SECRET}@a:1/base?key={SECRET},https://:{SECRET}@b",
+    "inference_url": f"http://user:{SECRET}@a:1/base,https://:{SECRET}@b",
     "inference_api_key": SECRET,
     "api_keys": f"{SECRET}-1,{SECRET}-2",
     "embedder_api_key": SECRET,
@@ -83,7 +83,7 @@ def test_every_setting_that_sounds_like_a_secret_is_tried() -> None:
 def test_the_secrets_are_there_for_those_who_need_them(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, but="inference_api_key")
     proxy = read(ProxySettings, [])
-    assert f"http://user:{SECRET}@a:1/base?key={SECRET}" in read(BatcherSettings, []).inference_urls
+    assert f"http://user:{SECRET}@a:1/base" in read(BatcherSettings, []).inference_urls
     set_all(monkeypatch, but="inference_url")
     monkeypatch.delenv("INFERENCE_URL")
     assert read(BatcherSettings, []).inference_api_key == SecretStr(SECRET)

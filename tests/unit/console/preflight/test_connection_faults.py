@@ -41,6 +41,7 @@ def tls_error(reason: str) -> ssl.SSLError:
         (socket.gaierror(-2, "Name or service not known"), "unresolved", "Name or service not known"),
         (tls_error("WRONG_VERSION_NUMBER"), "no_tls", "WRONG_VERSION_NUMBER"),
         (tls_error("TLSV1_ALERT_UNKNOWN_CA"), "untrusted", "TLSV1_ALERT_UNKNOWN_CA"),
+        (ConnectionAbortedError("SSL handshake is taking longer"), "no_tls", "the handshake gets no answer"),
         (RuntimeError("Server disconnected"), "hung_up", "end of file"),
         (ValueError("?"), "other", "ValueError"),
     ],

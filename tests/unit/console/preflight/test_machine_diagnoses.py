@@ -27,11 +27,18 @@ def test_a_port_is_free_or_taken(unused_port: int) -> None:
 
 
 def test_the_batchers_port_need_not_be_free_for_up(unused_port: int) -> None:
-    assert (look_at_side_port("127.0.0.1", unused_port).state, look_at_side_port("::1", 0).state) == ("right", "right")
+    assert look_at_side_port("127.0.0.1", unused_port, {}).state == "right"
+    assert look_at_side_port("::1", 0, {}).state == "right"
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        diagnosis = look_at_side_port("127.0.0.1", taken.getsockname()[1])
+        diagnosis = look_at_side_port("127.0.0.1", taken.getsockname()[1], {})
     assert (diagnosis.state, diagnosis.setting) == ("risky", "BATCHER_PORT")
     assert str(os.getpid()) in diagnosis.what
+
+
+def test_a_port_that_another_part_will_take_is_not_free_for_the_batcher(unused_port: int) -> None:
+    diagnosis = look_at_side_port("127.0.0.1", unused_port, {unused_port: "PORT"})
+    assert (diagnosis.state, diagnosis.what) == ("risky", f"{unused_port} is PORT, too")
+    assert look_at_side_port("127.0.0.1", 0, {0: "EMBEDDER_PORT"}).state == "right"
 
 
 @pytest.mark.parametrize("setting", ["TOKENIZER_FILE", "CL100K_FILE"])

@@ -49,6 +49,10 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
         ({"refusal": "LOADING Redis is loading the dataset in memory"}, "loading", "LOADING", "wait"),
         ({"refusal": "DENIED Redis is running in protected mode because"}, "wrong", "protected mode", "set a password"),
         ({"refusal": "ERR DB index is out of range"}, "wrong", "out of range", "number of the database"),
+        ({"refusal": "OOM command not allowed when used memory > 'maxmemory'."}, "wrong", "OOM", "`maxmemory`"),
+        ({"refusal": "NOREPLICAS Not enough good replicas to write."}, "wrong", "replicas", "`min-replicas-to-write`"),
+        ({"refusal": "MISCONF Redis is configured to save RDB snapshots, but"}, "wrong", "MISCONF", "free its disk"),
+        ({"refusal": "CLUSTERDOWN Hash slot not served"}, "wrong", "slot not served", "`redis-cli --cluster fix`"),
         ({"refusal": "ERR of a kind that no table has"}, "wrong", "no table has", ""),
         ({"role": "replica"}, "wrong", "is a replica", "the master's address"),
         ({"mode": "sentinel"}, "wrong", "is a Sentinel", "the master's address"),
@@ -56,6 +60,12 @@ def test_a_master_that_is_new_enough_is_right(server: str, version: str, name: s
         ({"refused": tuple("abcdefg")}, "wrong", "a, b, c, d, e and 2 more", "NAMESPACE"),
         ({"value_bytes_max": 99_999_999}, "risky", "at most 99999999 bytes (proto-max-bulk-len)", "lower ANSWER_LIMIT"),
         ({"value_bytes_max": 1_999_999}, "risky", "less than PAYLOAD_LIMIT and ANSWER_LIMIT", "proto-max-bulk-len"),
+        (
+            {"memory_max_bytes": 3_000_000, "memory_used_bytes": 1_000_001, "eviction_policy": "noeviction"},
+            "risky",
+            "has 1999999 of its 3000000 bytes of memory left, less than PAYLOAD_LIMIT",
+            "`maxmemory`",
+        ),
         ({"memory_max_bytes": 1, "eviction_policy": "volatile-lru"}, "risky", "volatile-lru", "noeviction"),
     ],
 )

@@ -31,13 +31,27 @@ def seen(
     return UpstreamSeen(url, answers=whole, root_answers=root or {})
 
 
+def embedding(answer: InquiryAnswer) -> UpstreamSeen:
+    """A healthy upstream with this answer to one text."""
+    return UpstreamSeen(URL, answers={**tei().answers, "/embed": answer})
+
+
 def test_an_upstream_that_serves_is_right_and_its_model_is_named() -> None:
     (diagnosis,) = judge_upstreams([tei()])
     assert (diagnosis.state, str(diagnosis)) == ("right", f"INFERENCE_URL: {URL} serves BAAI/bge-m3, 3 dimensions")
 
 
-def test_a_model_without_vectors_is_right() -> None:
-    answers = dict(tei().answers) | {"/embed": InquiryAnswer(424, "application/json", b"{}")}
+@pytest.mark.parametrize(
+    ("model_type", "status"),
+    [
+        (None, 424),
+        ({"classifier": {}}, 400),
+        ({"reranker": {}}, 500),
+        ({"embedding": {"pooling": "splade"}}, 0),
+    ],
+)
+def test_a_model_without_vectors_is_right(model_type: object, status: int) -> None:
+    answers = dict(tei(model_type=model_type).answers) | {"/embed": InquiryAnswer(status)}
     (diagnosis,) = judge_upstreams([UpstreamSeen(URL, answers=answers)])
     assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves BAAI/bge-m3")
 
@@ -97,6 +111,20 @@ def test_a_server_of_the_api_without_info_is_right() -> None:
             "no /health",
             "text-embeddings-inference",
         ),
+        (embedding(NOT_FOUND), "INFERENCE_URL", "has no /embed (404)", "text-embeddings-inference"),
+        (embedding(InquiryAnswer(422)), "INFERENCE_URL", "answers 422 at /embed", "its log"),
+        (embedding(said([[]])), "INFERENCE_URL", "with an empty vector", "its log"),
+        (embedding(said([[0.1, None]])), "INFERENCE_URL", "components that are not numbers (null)", "computes nothing"),
+        (
+            embedding(said({"embedding": [1, 2]})),
+            "INFERENCE_URL",
+            'with {"embedding": [1, 2]}, which is not',
+            "its log",
+        ),
+        (embedding(said([[1], [2]])), "INFERENCE_URL", "with [[1], [2]], which is not one array", "its log"),
+        (embedding(said([[True]])), "INFERENCE_URL", "with [[true]], which is not", "its log"),
+        (embedding(InquiryAnswer(200, "", b"[[NaN]]")), "INFERENCE_URL", "with '[[NaN]]', which is no JSON", "its log"),
+        (seen(dict.fromkeys(["/info", "/health", "/embed"], InquiryAnswer(500))), "INFERENCE_URL", "500", "it fails"),
     ],
 )
 def test_what_is_wrong_is_said_with_what_to_change(given: UpstreamSeen, setting: str, what: str, remedy: str) -> None:
@@ -113,11 +141,13 @@ def test_what_is_wrong_is_said_with_what_to_change(given: UpstreamSeen, setting:
         UpstreamSeen(URL, ConnectionFault("refused", "ECONNREFUSED")),
         UpstreamSeen(URL),
         UpstreamSeen(URL, answers=dict(tei().answers) | {"/health": InquiryAnswer(503)}),
+        UpstreamSeen(URL, answers={"/info": said(INFO), "/health": InquiryAnswer(200)}),
+        embedding(InquiryAnswer(429)),
         UpstreamSeen(
             URL, answers={"/info": InquiryAnswer(502), "/health": InquiryAnswer(502), "/embed": InquiryAnswer(502)}
         ),
     ],
-    ids=["refuses", "silent once connected", "unhealthy", "a gateway without its server"],
+    ids=["refuses", "silent once connected", "unhealthy", "no vector in time", "busy", "a gateway without its server"],
 )
 def test_one_that_may_still_load_is_waited_for(given: UpstreamSeen) -> None:
     (diagnosis,) = judge_upstreams([given])
@@ -128,6 +158,8 @@ def test_a_name_that_cannot_be_resolved_is_wrong_unless_another_replica_is_right
     missing = UpstreamSeen("http://gpu-2", ConnectionFault("unresolved", "Name or service not known"))
     assert [diagnosis.state for diagnosis in judge_upstreams([missing])] == ["wrong"]
     assert [diagnosis.state for diagnosis in judge_upstreams([tei(), missing])] == ["right", "loading"]
+    failing = embedding(InquiryAnswer(500))
+    assert [diagnosis.state for diagnosis in judge_upstreams([tei(), failing])] == ["right", "loading"]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ PLAIN = (
     "trial",
     "dead",
     "epoch",
+    "preflight",
     "cache_index",
     "cache_bytes",
 )
