@@ -12,8 +12,8 @@ ROUTES = ("/health", "/info", "/embed", "/")
 
 
 async def says(house: House, reason: str) -> bool:
-    answer = await house.get("/health")
-    return answer.status == 503 and reason.encode() in answer.body
+    """Whether it is not well, and for this reason."""
+    return not await is_healthy(house) and reason.encode() in (await house.get("/status")).body
 
 
 async def is_healthy(house: House) -> bool:
