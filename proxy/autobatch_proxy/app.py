@@ -159,9 +159,10 @@ def _warn(share: AloneShare) -> None:
 async def make_runner(settings: ProxySettings) -> web.AppRunner:
     """Return what aiohttp's gunicorn worker runs."""
     app = make_app(settings)
+    shortcuts = app[SHORTCUTS]
     runner = Runner(
         app,
-        shortcuts=usable(app[SHORTCUTS]),
+        shortcuts=usable(shortcuts),
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one
