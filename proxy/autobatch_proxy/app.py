@@ -32,6 +32,7 @@ from autobatch_proxy.requests.plan import Rules
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_proxy.server.connections import Runner
 from autobatch_proxy.server.idle_connections import IdleConnections
+from autobatch_proxy.server.shortcut import usable
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.periodic import Periodic
@@ -158,9 +159,10 @@ def _warn(share: AloneShare) -> None:
 async def make_runner(settings: ProxySettings) -> web.AppRunner:
     """Return what aiohttp's gunicorn worker runs."""
     app = make_app(settings)
+    shortcuts = app[SHORTCUTS]
     runner = Runner(
         app,
-        shortcuts=app[SHORTCUTS],
+        shortcuts=usable(shortcuts),
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one

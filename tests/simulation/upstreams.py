@@ -2,9 +2,6 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import orjson
 
@@ -134,27 +131,14 @@ class ModelHttpClient(HttpClient):
         except OSError as exc:
             raise UpstreamBroken from exc
 
-    @asynccontextmanager
-    async def get(self, path: str, _connection: CallConnection | None = None) -> AsyncIterator[Any]:
-        """Ask what it says at a path."""
+    async def fetch(self, path: str, _connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body that it has at a path."""
         if not self._upstream.is_up:
             raise ConnectionRefusedError("refused")
         if self._upstream.mode == "hang":
             await self._loop.create_future()
-        yield _Said(503 if self._upstream.mode in ("503", "500") else 200, INFO if path == "/info" else b"")
+        return 503 if self._upstream.mode in ("503", "500") else 200, INFO if path == "/info" else b""
 
     async def listens(self, _path: str) -> bool:
         """Whether it answers now, in whatever way."""
         return self._upstream.is_up
-
-
-class _Said:
-    """The answer to a GET."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status = status
-        self._body = body
-
-    async def read(self) -> bytes:
-        """Return the body."""
-        return self._body

@@ -105,7 +105,7 @@ class Attempts:
         try:
             answered = await self._post(call, slot, may_hedge=not is_trial)
         except UpstreamChanged as error:
-            raise NotNow(error, "model changed") from error
+            raise NotNow(error, error.cause) from error
         except UpstreamUnavailable as error:
             if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                 raise

@@ -5,7 +5,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -199,21 +199,32 @@ class HttpClient:
             UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes"), "answer too large"
         )
 
-    def get(
-        self, path: str, connection: CallConnection | None = None
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """Ask what it says at a path; whatever goes wrong is aiohttp's to raise, and a probe's to survive.
+    async def fetch(self, path: str, connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body that it has at a path; whatever goes wrong is aiohttp's to raise.
+
+        If a connection ends before the answer, it is asked once more, on a new one.
 
         Args:
             path: The path below the upstream's URL.
             connection: Is filled in; None: only `connected_s` is.
         """
-        _current.set(connection or CallConnection(self))
-        return self._session.get(
+        connection = connection or CallConnection(self)
+        try:
+            return await self._fetch(self._session, path, connection)
+        except aiohttp.ClientError as exc:
+            if self._fresh is None or not _ended_unanswered(exc):
+                raise
+        return await self._fetch(self._fresh, path, connection)
+
+    async def _fetch(self, session: aiohttp.ClientSession, path: str, connection: CallConnection) -> tuple[int, bytes]:
+        _current.set(connection)
+        request = session.get(
             self._url + path,
             headers=self._headers,
             allow_redirects=False,  # an upstream must not choose what else we ask inside our network, and publish on its card
         )
+        async with request as response:
+            return response.status, await response.read()
 
     async def listens(self, path: str) -> bool:
         """Whether the upstream answers now, in whatever way; one that is only slow does.
@@ -223,8 +234,8 @@ class HttpClient:
         """
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                async with self.get(path) as response:
-                    return response.status < 500
+                status, _ = await self.fetch(path)
+                return status < 500
         except aiohttp.ConnectionTimeoutError:
             return False
         except TimeoutError:

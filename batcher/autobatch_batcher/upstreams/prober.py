@@ -1,7 +1,6 @@
 """Ask an upstream how it is, what it serves and what it takes: it may be another one, or take less, between two calls."""
 
 import asyncio
-import logging
 
 import aiohttp
 
@@ -12,8 +11,6 @@ from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, 
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_shared.contract.cards import NO_CARD
 from autobatch_shared.contract.errors import UpstreamUnavailable
-
-log = logging.getLogger(__name__)
 
 DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
@@ -50,10 +47,10 @@ class Prober:
         state = self._state
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                async with self._client.get(self._dialect.health_path) as response:
-                    healthy = response.status == 200
-                    why = "probed" if healthy else f"status {response.status} at {self._dialect.health_path}"
-                    reachable = response.status < 500  # not every server has such a path
+                status, _ = await self._client.fetch(self._dialect.health_path)
+                healthy = status == 200
+                why = "probed" if healthy else f"status {status} at {self._dialect.health_path}"
+                reachable = status < 500  # not every server has such a path
                 async with self._asking:
                     await self._ask_card()
             if state.standing.served is None:
@@ -90,8 +87,7 @@ class Prober:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await self._ask_card()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                log.info("card_not_asked", extra={"upstream": self._state.name, "why": cause_of(exc)})
-                self._state.doubt(_now_s())
+                self._state.doubt(_now_s(), f"it does not answer {self._dialect.card_path}: {cause_of(exc)}")
             except Unlearnt as exc:
                 self._state.exclude(str(exc), _now_s())
 
@@ -102,11 +98,12 @@ class Prober:
             Unlearnt: It does not tell us.
         """
         asked_s, connection = _now_s(), CallConnection(self._client)
-        async with self._client.get(self._dialect.card_path, connection) as response:
-            status, said = response.status, await response.read()
+        status, said = await self._client.fetch(self._dialect.card_path, connection)
         if status == 200:
             self._state.take_card(self._dialect.card(said), _now_s())
         elif status in NO_CARD_STATUSES:
+            if self._state.card.identity is not None and self._state.standing.served is not None:
+                self._state.doubt(_now_s(), f"it answers {status} to {self._dialect.card_path}, where it had its card")
             self._state.take_card(NO_CARD, _now_s())
         elif status in UNAUTHORIZED:
             raise Unlearnt(_refusal(status, self._dialect.card_path))

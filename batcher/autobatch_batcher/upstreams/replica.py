@@ -81,7 +81,7 @@ class Replica(ReplicaState):
         if self.client.connected_s > self.prober.card_asked_s and self.standing.served is not None:
             await self.prober.ask_again(self.client.connected_s)  # another server may answer on a new connection
         if self.standing.fingerprint != fingerprint:
-            raise UpstreamChanged
+            raise self._changed()
         return answer
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
@@ -95,6 +95,12 @@ class Replica(ReplicaState):
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
         return await self.client.listens(self._dialect.health_path)
+
+    def _changed(self) -> UpstreamChanged:
+        silence = self.standing.silence
+        changed = UpstreamChanged(f"The upstream does not say what it serves: {silence}" if silence else "")
+        changed.cause = silence or "model changed"
+        return changed
 
     def _note_answer(self, answer: Answer, now_s: float, *, is_draining: bool) -> None:
         if is_draining:

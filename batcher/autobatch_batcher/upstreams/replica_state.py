@@ -133,9 +133,9 @@ class ReplicaState:
         """Take note of the namespace's model."""
         self._change_standing(lambda: self.standing.follow(model), now_s)
 
-    def doubt(self, now_s: float) -> None:
-        """Use it no more until it has said again what it serves: its rows are not those of its model."""
-        self._change_standing(self.standing.doubt, now_s)
+    def doubt(self, now_s: float, why: str = NOT_LEARNT) -> None:
+        """Use it no more until it has said again what it serves; `why` is the reason that is shown."""
+        self._change_standing(lambda: self.standing.doubt(why), now_s)
         self.went_down()
 
     def exclude(self, why: str, now_s: float) -> None:
@@ -187,7 +187,7 @@ class ReplicaState:
         if now == before:
             return
         self._excluded_s = now_s
-        if now and self.standing.served is not None:
+        if now and now not in (NO_RECORD, NOT_LEARNT):
             log.warning("upstream_excluded", extra={"upstream": self.name, "reason": now})
         elif not now and before not in (NO_RECORD, NOT_LEARNT):  # as at every start
             log.info("upstream_included", extra={"upstream": self.name})

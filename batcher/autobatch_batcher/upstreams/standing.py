@@ -58,6 +58,11 @@ class Standing:
         self.served, self.fingerprint = None, ""
         self.reason = self._doubt = why
 
+    @property
+    def silence(self) -> str:
+        """Why it does not say what it serves; empty while it does, or may only serve another model."""
+        return self._doubt if self.served is None and self._doubt != NOT_LEARNT else ""
+
     def was_well(self, at_s: float) -> None:
         """Take note that it worked at this time."""
         self._seen_s = at_s if self._seen_s is None else max(self._seen_s, at_s)

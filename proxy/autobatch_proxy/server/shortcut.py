@@ -7,15 +7,19 @@ else, a second request before the answer included, is left to that loop, untouch
 1. aiohttp's parser reads every byte, so what is a request is decided in one place.
 2. The loop sleeps while a handler has a request that came this way: it is woken when a request is left to it.
 3. What aiohttp promises of a handler stays true: it is cancelled with its connection, and a stop waits for it.
+4. It needs names of aiohttp's that are not public. A version that lacks one has no shortcuts, and every request the usual way.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 
+import aiohttp
 from aiohttp import web
 from aiohttp.http import HttpRequestParser, RawRequestMessage, StreamWriter
 from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import RequestHandler
 
 from autobatch_proxy.http.routes import Shortcut
 from autobatch_shared.refusals import RefusingConnection
@@ -23,7 +27,41 @@ from autobatch_shared.refusals import RefusingConnection
 if TYPE_CHECKING:
     import asyncio
 
+log = logging.getLogger(__name__)
+
 NO_SHORTCUTS: Mapping[str, Shortcut] = MappingProxyType({})
+NEEDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    {
+        RequestHandler: (
+            "_close",
+            "_handle_request",
+            "_keepalive",
+            "_keepalive_timeout",
+            "_loop",
+            "_manager",
+            "_messages",
+            "_next_keepalive_close_time",
+            "_parser",
+            "_process_keepalive",
+            "_request_factory",
+            "_task_handler",
+            "_waiter",
+        ),
+        HttpRequestParser: ("message_consumed",),
+        web.Request: ("_match_info",),
+    }
+)
+
+
+def usable(
+    shortcuts: Mapping[str, Shortcut], needed: Mapping[type, tuple[str, ...]] = NEEDED
+) -> Mapping[str, Shortcut]:
+    """Return the shortcuts; none, with a line in the log, where aiohttp lacks a name that they need."""
+    missing = [f"{cls.__name__}.{name}" for cls, names in needed.items() for name in names if not hasattr(cls, name)]
+    if not missing:
+        return shortcuts
+    log.warning("shortcuts_off", extra={"aiohttp": aiohttp.__version__, "missing": missing})
+    return NO_SHORTCUTS
 
 
 class ShortcutConnection(RefusingConnection):
@@ -44,6 +82,9 @@ class ShortcutConnection(RefusingConnection):
 
     def data_received(self, data: bytes) -> None:
         """Parse what has come, and wake aiohttp's loop only for what has no shortcut."""
+        if not self._shortcuts:
+            super().data_received(data)
+            return
         waiter = self._waiter
         self._waiter = None  # aiohttp would wake its loop with it
         try:
@@ -55,10 +96,11 @@ class ShortcutConnection(RefusingConnection):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End the handler with its connection, as aiohttp does it where it is told to."""
-        is_cancelled = self._manager is not None and self._manager.handler_cancellation
+        taken = self._taken
+        is_cancelled = taken is not None and self._manager is not None and self._manager.handler_cancellation
         super().connection_lost(exc)
-        if self._taken is not None and is_cancelled:
-            self._taken.cancel()
+        if taken is not None and is_cancelled:
+            taken.cancel()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -223,3 +223,24 @@ async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: F
 
     assert replica.standing.served is not None
     assert replica.dimension == len(vector("a"))
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_an_upstream_that_refuses_to_say_what_it_serves_is_not_called_another_model(
+    upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    """A balancer's, or a key that was changed: the log, `/status` and the client are told the status."""
+    async with open_sessions() as (session, fresh):
+        client = HttpClient(session, upstream.url, None, fresh=fresh)
+        replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
+        await replica.prober.probe()
+        upstream.refuses = {"/info": status, "/embed": status}
+        client.connected_s = asyncio.get_running_loop().time() + 0.001
+
+        with pytest.raises(
+            UpstreamChanged, match=f"does not say what it serves: it answers {status} to /info"
+        ) as raised:
+            await replica.call(Post("/embed", b'{"inputs":["one"]}'), 5)
+
+    assert raised.value.cause == replica.standing.reason
+    assert "upstream_excluded" in caplog.messages

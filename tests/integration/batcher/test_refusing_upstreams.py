@@ -12,8 +12,8 @@ ROUTES = ("/health", "/info", "/embed", "/")
 
 
 async def says(house: House, reason: str) -> bool:
-    is_sick = (await house.get("/health")).status == 503
-    return is_sick and reason.encode() in (await house.get("/status")).body
+    """Whether it is not well, and for this reason."""
+    return not await is_healthy(house) and reason.encode() in (await house.get("/status")).body
 
 
 async def is_healthy(house: House) -> bool:

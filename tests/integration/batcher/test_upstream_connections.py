@@ -13,11 +13,12 @@ from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_shared.contract.errors import UpstreamBroken, UpstreamError, UpstreamProtocolError
+from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamError, UpstreamProtocolError
 
 Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter, int], Awaitable[None]]
 GOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[[1]]"
 CALL = Post("/embed", b"{}")
+CARD = b'{"model_id":"fake","model_type":{"embedding":{"pooling":"mean"}}}'
 
 
 @asynccontextmanager
@@ -149,3 +150,40 @@ async def test_the_cause_of_a_failed_call_is_told(url: str, cause: str, unused_p
         with pytest.raises(UpstreamError) as raised:
             await upstream.call(CALL, 5)
         assert raised.value.cause.startswith(cause)
+
+
+async def test_a_card_is_asked_again_before_its_upstream_is_doubted() -> None:
+    """An upstream that ends its connections soon after an answer does so while its card is asked on them."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        for _ in range(2 if number < 2 else 1):
+            head = await reader.readuntil(b"\r\n\r\n")
+            if head.startswith(b"GET /info") and number < 2:
+                return
+            body = CARD if head.startswith(b"GET") else await reader.readexactly(len(CALL.body)) and b"[[1]]"
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+
+    async with upstream_that(serve) as upstream:
+        upstream.take_card(Tei().card(CARD), 0.0)
+        upstream.learnt(1, 0.0)
+
+        assert (await upstream.call(CALL, 5)).body == b"[[1]]"
+        assert upstream.is_included
+
+
+async def test_a_card_that_is_not_answered_is_the_cause_of_the_failed_call(caplog: pytest.LogCaptureFixture) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int) -> None:
+        if (await reader.readuntil(b"\r\n\r\n")).startswith(b"POST"):
+            await reader.readexactly(len(CALL.body))
+            writer.write(GOOD)
+            await reader.readuntil(b"\r\n\r\n")
+
+    async with upstream_that(serve) as upstream:
+        upstream.take_card(Tei().card(CARD), 0.0)
+        upstream.learnt(1, 0.0)
+        with pytest.raises(UpstreamChanged, match="does not say what it serves") as raised:
+            await upstream.call(CALL, 5)
+
+        assert raised.value.cause == "it does not answer /info: closed before an answer"
+        assert upstream.standing.reason == raised.value.cause
+    assert "upstream_excluded" in caplog.messages

@@ -12,6 +12,7 @@ from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from autobatch_proxy.http.routes import Shortcut
 from autobatch_proxy.server.connections import Runner
+from autobatch_proxy.server.shortcut import usable
 from tests.support.raw_http import RawConnection, chunked, raw_connection, request
 from tests.support.waiting import wait_until
 
@@ -41,7 +42,7 @@ class ShortcutServer:
 
 
 @asynccontextmanager
-async def serving(keepalive_s: float = 75) -> AsyncIterator[ShortcutServer]:
+async def serving(keepalive_s: float = 75, *, has_shortcuts: bool = True) -> AsyncIterator[ShortcutServer]:
     """Serve `/echo`, which returns the body, `/wait`, which waits before, and `/broken`, which fails."""
     app = web.Application()
     shortcuts = {}
@@ -68,7 +69,7 @@ async def serving(keepalive_s: float = 75) -> AsyncIterator[ShortcutServer]:
         shortcuts[path] = Shortcut(naming(handler, "shortcut"), match)
     runner = Runner(
         app,
-        shortcuts=shortcuts,
+        shortcuts=shortcuts if has_shortcuts else {},
         keepalive_timeout=keepalive_s,
         access_log=None,
         handler_cancellation=True,
@@ -186,6 +187,28 @@ async def test_a_connection_is_not_idle_while_its_request_is_handled() -> None:
         server.may_answer.set()
         assert await way_of(client) == "shortcut"
         assert await client.answer() is None  # closed, once it is idle
+
+
+def test_an_aiohttp_that_lacks_a_name_has_no_shortcuts(caplog: pytest.LogCaptureFixture) -> None:
+    async def handle(_asked: web.Request) -> web.Response:
+        raise NotImplementedError
+
+    found = {"/echo": Shortcut(handle, UrlMappingMatchInfo({}, web.UrlDispatcher().add_get("/echo", handle)))}
+    assert usable(found) is found
+    assert caplog.messages == []
+    assert usable(found, {web.Request: ("_gone",)}) == {}
+    assert [record.missing for record in caplog.records] == [["Request._gone"]]  # type: ignore[attr-defined]
+
+
+async def test_without_shortcuts_every_request_goes_the_usual_way() -> None:
+    async with serving(has_shortcuts=False) as server:
+        async with raw_connection(server.port) as client:
+            for _ in range(2):
+                await client.send([ECHO])
+                assert await way_of(client) == "router"
+            await client.send([WAIT])
+            await wait_until(lambda: server.begun == 1)
+        await wait_until(lambda: server.gone == 1)
 
 
 async def test_a_stop_waits_for_the_answer() -> None:
