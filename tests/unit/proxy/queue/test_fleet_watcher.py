@@ -93,7 +93,8 @@ async def test_where_no_batcher_was_ever_seen_the_first_look_says_so() -> None:
         assert watcher.has_batchers  # nothing is known yet
         await watcher._look()
 
-    assert not (watcher.has_batchers or watcher.may_come_back)
+    assert not watcher.has_batchers
+    assert not watcher.may_come_back
     reports.batchers = 1
     await watcher._look()
     assert watcher.has_batchers
