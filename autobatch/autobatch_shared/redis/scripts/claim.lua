@@ -57,13 +57,14 @@ local function drain(list, count, wanted)
     end
   end
   local left = redis.call('LLEN', list)
-  if count and removed > 0 then
-    -- An empty queue has nothing waiting, even if the count says otherwise: so the count heals by itself.
+  if count and left == 0 then
+    redis.call('DEL', count) -- whatever it says, as of a list that was deleted by hand: else no push would ring the bell
+  elseif count and removed > 0 then
     local waiting = tonumber(redis.call('GET', count) or 0) - removed
-    if left == 0 or waiting <= 0 then
-      redis.call('DEL', count)
-    else
+    if waiting > 0 then
       redis.call('SET', count, waiting, 'KEEPTTL')
+    else
+      redis.call('DEL', count)
     end
   end
   return got, jobs, left
