@@ -63,6 +63,10 @@ class RecentCalls:
             return None
         return max(LATE_MIN_S, LATE_TIMES * (self._least.fixed_units + units) * self._most_per_unit_s)
 
+    def slowest_s(self, now_s: float) -> float:
+        """Return the seconds of the slowest of the last calls; 0 for an upstream that was not called lately."""
+        return max([took_s for ended_s, _, took_s in self._calls if now_s - ended_s <= FRESH_S], default=0.0)
+
     def least(self, now_s: float) -> LeastCall:
         """Return what a call takes at least; nothing is known of an upstream that was not called lately."""
         return self._least if now_s - self._noted_s <= FRESH_S else NO_CALL_SEEN
