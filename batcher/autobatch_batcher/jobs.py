@@ -14,9 +14,10 @@ class Job(msgspec.Struct, frozen=True):
     Attributes:
         header: The header of its frame.
         body: JSON array of `header.n` inputs; any bytes when verbatim.
-        is_suspect: Whether several batchers died with it: it is called alone.
+        is_suspect: Whether several batchers died with it: it is called alone, or with its group.
         ends_mono_s: Its deadline on this process's monotonic clock, as known at its claim: no step of Redis's clock moves it.
         claimed_ms: When it was claimed, of bulk work, unix milliseconds of Redis's clock; None: it is no bulk work.
+        group: What the suspects that share its call have in common; empty: it is called alone.
     """
 
     header: JobHeader
@@ -24,6 +25,7 @@ class Job(msgspec.Struct, frozen=True):
     is_suspect: bool = False
     ends_mono_s: float = inf
     claimed_ms: int | None = None
+    group: str = ""
 
     @property
     def is_bulk(self) -> bool:
@@ -41,6 +43,8 @@ class Job(msgspec.Struct, frozen=True):
         header = self.header
         if header.kind == "merge" and not self.is_suspect:
             return header.route, header.options
+        if header.kind == "merge" and self.group:
+            return header.route, header.options, self.group
         return header.id
 
     @property

@@ -33,7 +33,7 @@ from autobatch_shared.redis.commands import (
 )
 
 NO_SHARE = 1_000_000_000
-ATTEMPTS_MAX = 3  # batchers that may die with one job before it is given up; before the last it travels alone
+ATTEMPTS_MAX = 3  # batchers that may die with one job before it is given up; before the last it travels alone, where there is time for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Claim:
         malformed: Number of values of the queue that were no job.
         foreign: Number of jobs that were left to the batchers of their version.
         batchers: Number of batchers that have a lease, this one included.
+        suspects_left: Number of suspects still in the queue.
         suspects: Frames of jobs that may have killed the batchers that had them.
         fresh: Frames of the queue, in the order of their arrival; first those that a batcher had which died.
         bulk: Frames of the bulk queue, in the order of their arrival.
@@ -60,6 +61,7 @@ class Claim:
     malformed: int
     foreign: int
     batchers: int
+    suspects_left: int
     suspects: Frames
     fresh: Frames
     bulk: Frames
@@ -284,8 +286,9 @@ class BatcherQueue:
 def _claim_of(reply: Any) -> Claim:
     """Return what `claim.lua` says."""
     with expected_shape:
-        redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers = all_of(int, reply[:9])
-        frames = all_of(bytes, reply[9:])
+        numbers = all_of(int, reply[:10])
+        redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers, suspects_left = numbers
+        frames = all_of(bytes, reply[10:])
     first_bulk = suspected + fresh
     return Claim(
         redis_ms=redis_ms,
@@ -295,6 +298,7 @@ def _claim_of(reply: Any) -> Claim:
         malformed=malformed,
         foreign=foreign,
         batchers=batchers,
+        suspects_left=suspects_left,
         suspects=frames[:suspected],
         fresh=frames[suspected:first_bulk],
         bulk=frames[first_bulk:],

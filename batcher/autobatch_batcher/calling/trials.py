@@ -104,6 +104,17 @@ def inputs_at_once(lefts_ms: Sequence[float], trial_ms: float) -> int:
     return max(needed, default=1)
 
 
+def suspects_at_once(count: int, left_ms: float, call_ms: float) -> int:
+    """Return how many jobs that batchers died with share a call: as few as there is time for, and all where there is none.
+
+    Args:
+        count: How many are to be called, one call after the other.
+        left_ms: What is left of their deadlines, in milliseconds.
+        call_ms: What a call takes, in milliseconds; 0: unknown.
+    """
+    return inputs_at_once([left_ms] * count, min(call_ms, left_ms * TIME_SHARE))
+
+
 def split_off(group: Sequence[Each], count: int) -> tuple[list[Each], list[Each]]:
     """Return the first `count` of a group, and the others."""
     return list(group[:count]), list(group[count:])

@@ -9,11 +9,13 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 
 from msgspec.structs import replace
 
 from autobatch_batcher.calling.outcomes import failure
+from autobatch_batcher.calling.trials import suspects_at_once
 from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
@@ -31,7 +33,7 @@ from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
 
-SUSPECTS_PER_CLAIM = 4
+SUSPECTS_PER_CLAIM = 4  # or as many as have to share a call
 VERSION_LOG_EVERY_S = 60.0  # a worker of another version sends job after job
 CLOCK_STEP_MS = 1000  # no job comes from so far in the future, unless Redis's clock stepped back
 
@@ -54,9 +56,12 @@ class Claims:
         lanes: Hold the claimed jobs until they are sent.
         clock: Redis's clock, set anew by each claim.
         metrics: Counts the jobs that are dropped.
+        call_s: Returns the seconds that a call takes at a time of the loop, 0 where that is unknown.
     """
 
-    def __init__(self, queue: BatcherQueue, lanes: Lanes, clock: RedisClock, metrics: Metrics) -> None:
+    def __init__(
+        self, queue: BatcherQueue, lanes: Lanes, clock: RedisClock, metrics: Metrics, call_s: Callable[[float], float]
+    ) -> None:
         self.may_have_jobs = True
         self.has_bulk = False
         self.came_alone = False
@@ -64,6 +69,8 @@ class Claims:
         self._lanes = lanes
         self._clock = clock
         self._metrics = metrics
+        self._call_s = call_s
+        self._suspects_at_once = 1
         self.queued = 0
         self.batchers = 1
         self.losses = 0
@@ -86,7 +93,8 @@ class Claims:
         bulk = self._share.due(call_inputs_max) if self.has_bulk else 0
         fill = max(0, call_inputs_max - self._lanes.inputs)
         try:
-            claim = await self._queue.claim(inputs, SUSPECTS_PER_CLAIM, bulk, fill, at_once)
+            suspects = max(SUSPECTS_PER_CLAIM, self._suspects_at_once)
+            claim = await self._queue.claim(inputs, suspects, bulk, fill, at_once)
         except QueueUnavailable:
             self.doubt()
             raise
@@ -100,7 +108,7 @@ class Claims:
         self.queued = claim.queued
         self.batchers = claim.batchers
         self.came_alone = len(claim.fresh) <= 1
-        self.may_have_jobs = claim.queued > 0 or len(claim.suspects) == SUSPECTS_PER_CLAIM
+        self.may_have_jobs = claim.queued > 0 or claim.suspects_left > 0
         self.has_bulk = claim.queued_bulk > 0
         if claim.dropped:
             self._metrics.jobs_dropped.labels("gone").inc(claim.dropped)
@@ -115,9 +123,19 @@ class Claims:
         if had_bulk or self.has_bulk:
             got = self._lanes.inputs - held
             self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
+        if claim.suspects:
+            self._group_suspects(claim.suspects_left, call_inputs_max)
         self._note_age()
         await self._give_up(refused)
         return others
+
+    def _group_suspects(self, left: int, call_inputs_max: int) -> None:
+        """Learn how many of the suspects that are left share a call, as the last ones have as much time as those held now."""
+        now_mono_s = self._clock.mono_s()
+        left_s = min([job.ends_mono_s - now_mono_s for job in self._lanes if job.is_suspect], default=0.0)
+        call_s = self._call_s(asyncio.get_running_loop().time())
+        ours = ceil(left / max(self.batchers, 1))
+        self._suspects_at_once = min(suspects_at_once(ours, left_s * 1000, call_s * 1000), call_inputs_max)
 
     def doubt(self) -> None:
         """Say that Redis may have claimed for us what we have not heard of."""
@@ -178,7 +196,8 @@ class Claims:
         """Put frames into the lanes; return what to tell of those that cannot be read."""
         refused = []
         now_ms, now_mono_s = self._clock.now_ms(), self._clock.mono_s()
-        for frame in frames:
+        group, at_once = "", self._suspects_at_once if are_suspects else 1
+        for place, frame in enumerate(frames):
             try:
                 header, body = decode_job(frame)
             except FrameOfAnotherVersion as error:
@@ -195,7 +214,9 @@ class Claims:
                     self._in_hand.add(header.id)
                     header = in_our_time(header, now_ms)
                     ends_mono_s = now_mono_s + (header.deadline - now_ms) / 1000
-                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s, now_ms if are_bulk else None))
+                    if at_once > 1 and place % at_once == 0:
+                        group = header.id
+                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s, now_ms if are_bulk else None, group))
         self._metrics.held_inputs.set(self._lanes.inputs)
         return refused
 

@@ -73,7 +73,7 @@ class WorkingLoop:
         self._policy = policy
         self._clock = clock
         self._metrics = metrics
-        self._claims = Claims(queue, lanes, clock, metrics)
+        self._claims = Claims(queue, lanes, clock, metrics, pool.slowest_call_s)
         self._waiting = WaitingRoom(lanes)
         self._lease = Lease(queue, self._claims, clock, metrics, lease_ms)
         self._replies = Replies(queue, link, self._claims, clock, metrics, retry_s=self._lease.beat_s)

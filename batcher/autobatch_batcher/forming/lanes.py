@@ -1,6 +1,7 @@
 """Jobs wait in lanes, and a lane gives a batch. Pure.
 
-1. Only jobs of one lane share a batch: same route, same options. Solo and verbatim jobs and suspects are lanes of one.
+1. Only jobs of one lane share a batch: same route, same options. Solo and verbatim jobs are lanes of one, and so is a suspect
+   or a group of them, which came together.
 2. A policy (`autobatch_batcher.forming.policy`) decides which lane gives a batch, and when;
    `autobatch_batcher.forming.shaping` decides which of its jobs are in it.
 3. Every job that waits with the same input as one of the batch goes with it: that costs nothing.
@@ -172,7 +173,7 @@ def _oldest_ms(lane: list[Job]) -> int:
 
 def is_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> bool:
     """Whether no further input may join a lane's batch, or none would fit."""
-    return lane[0].lane == lane[0].header.id or is_full(lane, limits, shape)
+    return lane[0].is_suspect or lane[0].lane == lane[0].header.id or is_full(lane, limits, shape)
 
 
 def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:

@@ -109,6 +109,7 @@ class SimulatedQueueEnd(BatcherQueue):
             malformed=0,
             foreign=0,
             batchers=queue.batchers,
+            suspects_left=0,
             suspects=(),
             fresh=fresh,
             bulk=bulk_frames,

@@ -156,6 +156,10 @@ class Pool:
         """Return the most inputs that a job may have to be sent now: any number while no call is in flight."""
         return self._left(upstream) if upstream.load.calls else UNKNOWN_MAX
 
+    def slowest_call_s(self, now_s: float) -> float:
+        """Return the seconds of the slowest of the last calls to any upstream; 0 where there were none lately."""
+        return max([upstream.tuner.recent.most(now_s, 1).any_s for upstream in self.upstreams])
+
     def _in_turn(self, upstreams: list[Replica]) -> list[Replica]:
         """The same ones, beginning with another one each time: of equals the first is taken."""
         self._turns += 1

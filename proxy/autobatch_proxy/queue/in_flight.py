@@ -45,6 +45,10 @@ class WaitingRequest(msgspec.Struct):
         """Return the future of one of the jobs."""
         return self.futures[self.ids.index(job)]
 
+    def unanswered(self) -> list[str]:
+        """Return the jobs that have no reply yet; the others are known until the last of them has one."""
+        return [job for job, future in zip(self.ids, self.futures, strict=True) if not future.done()]
+
 
 def frame_of(plan: Plan, planned: PlannedJob, job: str, at_ms: int, deadline_ms: int) -> bytes:
     """Return the frame of one job of a plan; times are unix milliseconds of Redis's clock."""

@@ -2,7 +2,7 @@
 
 1. All that waits is compared with what Redis has after each new connection, and whenever `epoch` has changed or Redis's
    clock has stepped. Replies that were missed meanwhile are fetched by name.
-2. Of what has waited for OLD_S the oldest jobs are compared every COMPARE_EVERY_S, and all if one of them is lost: a key
+2. Of what has waited for OLD_S the oldest unanswered jobs are compared every COMPARE_EVERY_S, and all if one of them is lost: a key
    that was deleted by hand, or a job so damaged that no batcher could read whose it is, leaves no other trace. Jobs are
    taken in the order in which they came, so what was lost is soon among the oldest.
 3. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is lost too.
@@ -11,7 +11,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Protocol
 
@@ -90,23 +90,27 @@ class LostJobs:
             if self._epoch is not None and epoch != self._epoch:
                 log.error("redis_lost_its_data", extra={"jobs_waiting": len(self._waiting)})
             self._epoch = epoch
-            await self._compare(list(self._waiting))
+            await self._compare([job for request in self._requests() for job in request.unanswered()])
         elif (now_s := self._loop.time()) - self._looked_s > COMPARE_EVERY_S:
             self._looked_s = now_s
             if await self._compare(self._oldest(now_s)):
                 self.may_be = True
 
+    def _requests(self) -> Iterable[WaitingRequest]:
+        """Return the requests that wait, each once, oldest first."""
+        return {id(request): request for request in self._waiting.values()}.values()
+
     def _oldest(self, now_s: float) -> list[str]:
         """Return the oldest jobs that wait for long: usual ones and bulk ones, for these are in a queue of their own."""
         usual: list[str] = []
         bulk: list[str] = []
-        for job, request in self._waiting.items():
+        for request in self._requests():
             if now_s - request.asked_s <= OLD_S:
                 break
             oldest = bulk if request.plan.is_bulk else usual
             if len(oldest) < OLDEST_JOBS:
-                oldest.append(job)
-        return usual + bulk
+                oldest += request.unanswered()
+        return usual[:OLDEST_JOBS] + bulk[:OLDEST_JOBS]
 
     async def _compare(self, waiting: list[str]) -> bool:
         """Fetch what was missed, push again what was lost; return whether anything was lost."""

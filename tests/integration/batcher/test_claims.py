@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from fakeredis import FakeAsyncRedis
 
-from autobatch_batcher.claiming.claims import Claims
+from autobatch_batcher.claiming.claims import SUSPECTS_PER_CLAIM, Claims
 from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.dialects.tei import Tei
-from autobatch_batcher.forming.lanes import Lanes
+from autobatch_batcher.forming.lanes import Lanes, is_whole
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import configured
 from autobatch_shared.contract.errors import DeadlineExceeded, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
@@ -54,6 +56,7 @@ class Scene:
     """A worker that has pushed, and a batcher whose connection loses answers."""
 
     def __init__(self) -> None:
+        self.call_s = 0.0  # what a call takes, as far as is known
         self.redis = FakeAsyncRedis(version=(7, 0))
         commands = FakeCommands(self.redis)
         self.link = LosingCommands(commands)
@@ -61,7 +64,7 @@ class Scene:
         self.lanes = Lanes(Tei().envelope_bytes)
         self.metrics = Metrics()
         self.queue = BatcherQueue(self.link, self.link, KEYS, "b1", lease_ms=60_000, reply_ttl_ms=60_000)
-        self.claims = Claims(self.queue, self.lanes, RedisClock(), self.metrics)
+        self.claims = Claims(self.queue, self.lanes, RedisClock(), self.metrics, lambda _now_s: self.call_s)
 
     async def push(self, *numbers: int, at: int = 1, deadline: int = 4_000_000_000_000) -> None:
         for number in numbers:
@@ -111,6 +114,20 @@ async def test_what_killed_two_batchers_travels_alone_and_what_killed_one_does_n
     await scene.claims.claim(32, 32, 32)
     lanes = [[each.header.id for each in lane] for lane in scene.lanes.by_age()]
     assert sorted(map(sorted, lanes)) == [["w1.1", "w1.2"], ["w1.3"], ["w1.4"]]
+
+
+async def test_what_killed_two_batchers_shares_calls_where_there_is_no_time_for_one_after_the_other(
+    scene: Scene,
+) -> None:
+    deadline = int(await scene.queue.redis_ms()) + 28_000
+    await scene.redis.rpush(KEYS.suspects, *[job(number, deadline=deadline) for number in range(84)])
+    scene.call_s = 1.5
+    while scene.claims.may_have_jobs:
+        await scene.claims.claim(32, 32, 32)
+    sizes = [len(lane) for lane in scene.lanes.by_age()]
+    assert [1] * SUSPECTS_PER_CLAIM == sizes[:SUSPECTS_PER_CLAIM]
+    assert (84, True) == (sum(sizes), 16 <= max(sizes) < 32)
+    assert all(is_whole(lane, configured(32, 1_000_000), BatchShape(None, None)) for lane in scene.lanes.by_age())
 
 
 async def test_a_recovery_whose_answer_is_lost_is_done_again(scene: Scene) -> None:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from autobatch_proxy.queue.lost_jobs import OLDEST_JOBS
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.keys import Keys
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import left_house, ready_house
 from tests.support.servers.redis_server import RedisServer
@@ -73,6 +74,24 @@ async def test_a_queue_that_is_deleted_by_hand_is_pushed_again(redis_url: str, u
         await redis.delete(KEYS.jobs, KEYS.bulk)
         await house.add_batcher(upstream.url)
         assert [(200, [vector(text)]) for text in texts] == await asyncio.gather(*asking)
+
+
+async def test_the_last_jobs_of_a_list_are_pushed_again_though_its_first_ones_were_answered(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """The worker looks for the oldest jobs that have no answer: those that have one stay until the last one has."""
+    texts = [f"text {number}" for number in range(3 * OLDEST_JOBS)]
+    async with (
+        Redis.from_url(redis_url) as redis,
+        left_house(redis_url, upstream.url, max_batch_size=1) as house,
+        open_clerk(redis_url) as clerk,
+    ):
+        asking = asyncio.create_task(house.embed(texts))
+        jobs = await clerk.claim(len(texts))
+        await clerk.reply_all(jobs[: 2 * OLDEST_JOBS])
+        await redis.delete(KEYS.claimed("clerk"))
+        await house.add_batcher(upstream.url)
+        assert (200, [vector(text) for text in texts]) == await asking
 
 
 async def test_claims_that_are_deleted_beside_a_working_batcher_are_pushed_again(

@@ -522,6 +522,16 @@ async def test_a_push_behind_others_wakes_nobody_more(bench: QueueEnds) -> None:
     assert not await bench.batcher("b2").watch(0.01)
 
 
+async def test_a_push_wakes_a_batcher_though_a_queue_was_deleted_by_hand(bench: QueueEnds) -> None:
+    await push_bulk(bench, 1)
+    assert await bench.batcher("b1").watch(1)
+    await bench.redis.delete(KEYS.bulk)
+    await bench.batcher("b1").claim(32, 4, fill=32)
+    assert [None, None] == await bench.redis.mget(KEYS.waiting, KEYS.waiting_bulk)
+    await push(bench, 2)
+    assert await bench.batcher("b1").watch(0.5)
+
+
 async def test_a_claim_of_everything_leaves_no_reason_to_wake(bench: QueueEnds) -> None:
     await push(bench, 1)
     await bench.batcher("b1").claim(32, 4)

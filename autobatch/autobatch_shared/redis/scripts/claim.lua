@@ -11,12 +11,12 @@
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
---           frame, ... }
+--           suspects left, frame, ... }
 local bytes_per_input, unpack_max = tonumber(ARGV[4]), tonumber(ARGV[7])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local some_gone = redis.call('EXISTS', KEYS[4]) == 1
-local result = { now, 0, 0, 0, 0, 0, 0, 0, 0 }
+local result = { now, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 local claimed = {}
 
 -- Returns the job's inputs, and whether it is to be worked on.
@@ -57,13 +57,14 @@ local function drain(list, count, wanted)
     end
   end
   local left = redis.call('LLEN', list)
-  if count and removed > 0 then
-    -- An empty queue has nothing waiting, even if the count says otherwise: so the count heals by itself.
+  if count and left == 0 then
+    redis.call('DEL', count) -- whatever it says, as of a list that was deleted by hand: else no push would ring the bell
+  elseif count and removed > 0 then
     local waiting = tonumber(redis.call('GET', count) or 0) - removed
-    if left == 0 or waiting <= 0 then
-      redis.call('DEL', count)
-    else
+    if waiting > 0 then
       redis.call('SET', count, waiting, 'KEEPTTL')
+    else
+      redis.call('DEL', count)
     end
   end
   return got, jobs, left
@@ -107,7 +108,8 @@ if #claimed > 0 then
   redis.call('ZADD', KEYS[6], now + tonumber(ARGV[2]), ARGV[1])
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
-if result[2] + left_bulk == 0 and (has_no_suspects or redis.call('EXISTS', KEYS[10]) == 0) then
+if not has_no_suspects then result[10] = redis.call('LLEN', KEYS[10]) end
+if result[2] + left_bulk + result[10] == 0 then
   redis.call('DEL', KEYS[7])
 elseif redis.call('EXISTS', KEYS[7]) == 0 then
   redis.call('RPUSH', KEYS[7], '')

@@ -2,10 +2,11 @@
 
 from math import ceil
 
+import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from autobatch_batcher.calling.trials import TIME_SHARE, inputs_at_once, split_off
+from autobatch_batcher.calling.trials import TIME_SHARE, inputs_at_once, split_off, suspects_at_once
 
 TIMES_MS = st.floats(1, 10_000)
 
@@ -33,6 +34,16 @@ def test_an_input_whose_time_is_over_hurries_nobody(lefts_ms: list[float], trial
     assume(max(lefts_ms) * TIME_SHARE < trial_ms)
 
     assert 1 == inputs_at_once(lefts_ms, trial_ms)
+
+
+@pytest.mark.parametrize(
+    ("count", "left_ms", "call_ms", "at_once"),
+    [(4, 28_000, 1500, 1), (80, 28_000, 1500, 18), (80, 28_000, 10, 1), (80, 28_000, 0, 1), (80, 3000, 1500, 80)],
+)
+def test_jobs_that_batchers_died_with_share_a_call_only_where_there_is_no_time(
+    count: int, left_ms: float, call_ms: float, at_once: int
+) -> None:
+    assert at_once == suspects_at_once(count, left_ms, call_ms)
 
 
 @given(st.lists(st.integers()), st.integers(1, 9))
