@@ -149,7 +149,13 @@ class WorkingLoop:
             now_ms=self._clock.now_ms(),
             is_idle=replica.load.calls == 0,
             is_draining=self._is_stopping,
+            cost=replica.tuner.cost,
+            is_one_by_one=replica.tuner.is_one_by_one,
+            ahead_s=replica.load.expected_s if replica.tuner.is_one_by_one else 0.0,
+            calls_max=replica.tuner.setting.calls,
         )
+        if hopeless := self._policy.hopeless(now, self._lanes):
+            await self._claims.refuse(hopeless)
         batch = self._policy.take(now, self._lanes)
         if batch is not None:
             self._send(batch, replica, limits)
@@ -233,7 +239,14 @@ class WorkingLoop:
         return wanted if wanted.inputs > 0 and wanted.linger_s == 0 else None
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
-        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self._has_backlog)
+        cost = replica.tuner.cost
+        slot = Slot(
+            replica,
+            batch.inputs,
+            batch.units,
+            was_busy=replica.load.calls > 0 or self._has_backlog,
+            expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
+        )
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
@@ -275,6 +288,7 @@ class WorkingLoop:
             return
         self._note_answered(sum([job.header.n for job in batch.jobs if job.header.id not in failed]))
         await self._replies.store(outcomes, deadline_ms)
+        self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
     def _note_answered(self, inputs: int) -> None:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""

@@ -14,6 +14,7 @@ from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
 
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
+EXPLAINED_MORE = 0.1
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
@@ -69,6 +70,11 @@ class Tuner:
     def cost(self) -> CallCost:
         """What a call costs, by the model that explains more: calls wait for each other, or they run side by side."""
         return self._model.cost
+
+    @property
+    def is_one_by_one(self) -> bool:
+        """Whether calls wait for each other at the upstream, as far as is known: calls that had nothing beside them fit both."""
+        return self._one_by_one.explained >= self._side_by_side.explained - EXPLAINED_MORE
 
     def note(self, sample: Sample) -> None:
         """Learn from a call, in the order of completion."""

@@ -28,11 +28,13 @@ class ReplicaLoad:
         calls: Number of calls in flight.
         inputs: Number of inputs in these calls.
         work: Sum of the inputs and units of these calls, by which upstreams are compared.
+        expected_s: Seconds that the upstream should need for these calls.
     """
 
     calls: int = 0
     inputs: int = 0
     work: int = 0
+    expected_s: float = 0.0
 
 
 class ReplicaState:
