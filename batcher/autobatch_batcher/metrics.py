@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from autobatch_batcher.forming.lanes import Batch
-from autobatch_batcher.tuning.cost import Law
+from autobatch_batcher.tuning.cost import CostLaw
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_shared.metric_buckets import BATCH_INPUTS_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
 
@@ -109,7 +109,7 @@ class Metrics:
     def note_tuning(self, upstream: str, tuner: Tuner) -> None:
         """Take note of how an upstream is called now, and why."""
         cost = tuner.cost
-        for law in Law:
+        for law in CostLaw:
             self.tuned_law.labels(upstream, law).set(law is cost.law)
         self.calls_max.labels(upstream).set(tuner.setting.calls)
         self.units_max.labels(upstream).set(tuner.setting.units_max or 0)

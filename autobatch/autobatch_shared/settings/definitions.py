@@ -301,12 +301,13 @@ class BatcherSettings(QueueSettings):
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )
-    max_concurrent_batches: int = Field(
-        2,
+    max_concurrent_batches: int | None = Field(
+        None,
         ge=1,
         le=256,
         validation_alias=_names("max_concurrent_batches"),
-        description="the most calls in flight per upstream",
+        description="the most calls in flight per upstream; without it two, and up to eight where `BATCH_SHAPE=auto` finds that they "
+        "do more",
     )
     upstream_timeout_ms: int = Field(
         30_000, ge=10, le=600_000, description="the longest that one upstream call may take"

@@ -18,7 +18,7 @@ from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.tuning.recent_calls import LeastCall
+from autobatch_batcher.tuning.recent_calls import CallTime
 from autobatch_shared.contract.errors import (
     AutobatchError,
     DeadlineExceeded,
@@ -146,14 +146,15 @@ class Claims:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
             await self._give_up(self._hold(missed))
 
-    async def drop_expired(self, least: LeastCall) -> None:
-        """Answer the jobs for which an answer would come too late, at once; `least` is what a call takes.
+    async def drop_expired(self, takes: CallTime) -> bool:
+        """Answer the jobs for which an answer would come too late, at once; `takes` is what a call takes. Return whether there were any.
 
         A worker that has time left for one knows by that of a step of Redis's clock.
         """
-        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), least)]
+        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), takes)]
         if expired:
             await self._drop(expired, "expired", DeadlineExceeded())
+        return bool(expired)
 
     async def refuse(self, jobs: Sequence[str]) -> None:
         """Answer jobs at once that are held, and that no call could answer in the time that is aimed at."""

@@ -140,14 +140,17 @@ class WorkingLoop:
             await self._wake_another()
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
-        await self._claims.drop_expired(replica.least_call(asyncio.get_running_loop().time()))
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
+        is_scarce = self._claims.queued > 0 or self._lanes.inputs > limits.inputs_max
+        now_s = asyncio.get_running_loop().time()
+        has_dropped = await self._claims.drop_expired(replica.call_time(now_s, limits.inputs_max, is_scarce=is_scarce))
         now = CallMoment(
             limits=limits,
             shape=replica.tuner.shape,
             room_inputs=self._pool.room(replica),
             now_ms=self._clock.now_ms(),
             is_idle=replica.load.calls == 0,
+            busy_ms=1000 * max(0.0, replica.load.ends_s - asyncio.get_running_loop().time()),
             is_draining=self._is_stopping,
             cost=replica.tuner.cost,
             is_one_by_one=replica.tuner.is_one_by_one,
@@ -159,8 +162,8 @@ class WorkingLoop:
         batch = self._policy.take(now, self._lanes)
         if batch is not None:
             self._send(batch, replica, limits)
-        elif not self._claims.may_have_jobs or wanted.inputs == 0:
-            await self._wait_for_work(now.now_ms, replica)
+        elif not has_dropped and (not self._claims.may_have_jobs or wanted.inputs == 0):
+            await self._wait_for_work(now, replica)
 
     async def _keep_the_lease(self) -> None:
         now_mono_s = asyncio.get_running_loop().time()
@@ -216,7 +219,7 @@ class WorkingLoop:
             return self._lease.beat_s
         return min(self._lease.beat_s, max(self._waiting.due_mono_s - self._clock.mono_s(), 0.001))
 
-    async def _wait_for_work(self, now_ms: int, replica: Replica) -> None:
+    async def _wait_for_work(self, now: CallMoment, replica: Replica) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
         if not (self._is_stopping or self._claims.may_have_jobs or self._watch.is_on):
             wanted = self._wanted_at_once(replica)
@@ -224,7 +227,7 @@ class WorkingLoop:
             self._watch.begin(wanted, at_once)
         wait_s = self._wait_max_s()
         if (due_ms := self._policy.due_ms(self._lanes)) is not None:
-            wait_s = min(wait_s, max(due_ms - now_ms, 1) / 1000)
+            wait_s = min(wait_s, max(due_ms - now.now_ms, now.busy_ms, 1) / 1000)
         await self._bell.wait(wait_s)
 
     def _wanted_at_once(self, replica: Replica) -> Wanted | None:
@@ -247,9 +250,11 @@ class WorkingLoop:
             was_busy=replica.load.calls > 0 or self._has_backlog,
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
+        self._policy.note_sent(batch, asyncio.get_running_loop().time())
+        load, now_s = replica.load, asyncio.get_running_loop().time()
+        load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
-        self._policy.note_sent(batch, asyncio.get_running_loop().time())
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
         self._sending.add(task)

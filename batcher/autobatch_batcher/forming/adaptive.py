@@ -82,7 +82,7 @@ class AdaptivePolicy:
             return Reason.DRAIN
         if now.is_idle:
             return Reason.IDLE
-        if lane[0].since_ms + self._wait_max_ms <= now.now_ms:
+        if lane[0].since_ms + self._wait_max_ms <= now.now_ms and now.busy_ms <= 0:
             return Reason.DUE
         return None
 

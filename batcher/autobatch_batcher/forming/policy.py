@@ -67,6 +67,8 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
         room_inputs: Inputs for which the upstream has room: a job with more waits, though it be the only one of its batch.
         now_ms: The time now, unix milliseconds of Redis's clock.
         is_idle: Whether the upstream has no call in flight, so that waiting for companions would only be a wait.
+        busy_ms: Milliseconds for which a call that is sent now would wait at the upstream, behind those in flight; 0 where it
+            works on several, or that is not known.
         is_draining: Whether this batcher is about to stop.
         cost: What a call costs.
         is_one_by_one: Whether calls wait for each other at the upstream.
@@ -79,6 +81,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     room_inputs: int
     now_ms: int
     is_idle: bool
+    busy_ms: float
     is_draining: bool
     cost: CallCost = CallCost()
     is_one_by_one: bool = True

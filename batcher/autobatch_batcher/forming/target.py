@@ -17,7 +17,7 @@ from autobatch_batcher.forming.adaptive import AdaptivePolicy
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.tuning.cost import Law
+from autobatch_batcher.tuning.cost import CostLaw
 
 LATE_SHARE = 0.01
 STEP = 0.005  # of the target, for one late answer
@@ -44,7 +44,7 @@ class TargetPolicy(AdaptivePolicy):
         self._target_ms = target_ms - ANSWER_MS
         self.budget_ms = BUDGET_START * self._target_ms
         self._calls = 0
-        self._law = Law.PADDED
+        self._law = CostLaw.PADDED
         self._units_top = UNITS_START
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:

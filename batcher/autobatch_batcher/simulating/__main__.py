@@ -12,6 +12,7 @@ from autobatch_batcher.simulating.fixed_policies import FixedPolicy, PolicyError
 from autobatch_batcher.simulating.law import LawError, SimulatedLaw, law_of
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_batcher.simulating.trace_file import TraceError, read_trace
+from autobatch_batcher.tuning.tuner import CALLS_FIRST
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import load
 
@@ -85,7 +86,7 @@ def _count(word: str) -> int:
 
 def _policies(names: Sequence[str], settings: BatcherSettings) -> Iterator[FixedPolicy | None]:
     """The policies to show; None is the batchers' own."""
-    inputs, calls = settings.max_batch_size, settings.max_concurrent_batches
+    inputs, calls = settings.max_batch_size, settings.max_concurrent_batches or CALLS_FIRST
     usual = (AUTO, f"fifo 1 x {calls}", f"fifo {inputs} x {calls}", f"sorted {inputs} x {calls}")
     for name in names or usual:
         if name == AUTO:

@@ -69,12 +69,13 @@ class Climber:
         is_trying: Whether this setting is another one than the best so far.
 
     Args:
-        calls_max: The most calls in flight, as configured; the climb begins there.
+        calls_max: The most calls in flight.
+        calls_first: Calls in flight with which the climb begins; None: the most.
     """
 
-    def __init__(self, calls_max: int) -> None:
+    def __init__(self, calls_max: int, calls_first: int | None = None) -> None:
         self._calls_max = calls_max
-        self._best = Setting(calls_max)
+        self._best = Setting(calls_first or calls_max)
         self._directions = [_Direction(name) for name in ("fewer", "smaller", "more", "larger")]
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
@@ -163,7 +164,7 @@ class Climber:
         if name == "fewer":
             return replace(self._best, calls=calls - 1) if calls > 1 else None
         if name == "more":
-            return replace(self._best, calls=calls + 1) if calls < self._calls_max else None
+            return replace(self._best, calls=min(2 * calls, self._calls_max)) if calls < self._calls_max else None
         if name == "smaller":
             half = min(units_max or self._units_seen, self._units_seen) // 2
             return replace(self._best, units_max=half) if half >= UNITS_MIN else None

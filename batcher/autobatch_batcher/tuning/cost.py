@@ -34,20 +34,20 @@ KNEE_CALLS_MIN = 8  # above it
 KNEE_TIMES, KNEE_SMALL_CALLS_MIN = 2, 4  # so far below it, so that the foot of a curve is not taken for a knee
 
 
-class Law(StrEnum):
+class CostLaw(StrEnum):
     """What the units of a call are."""
 
     PADDED = "padded"
     SUMMED = "summed"
 
     @property
-    def other(self) -> "Law":
+    def other(self) -> "CostLaw":
         """The other law."""
-        return Law.SUMMED if self is Law.PADDED else Law.PADDED
+        return CostLaw.SUMMED if self is CostLaw.PADDED else CostLaw.PADDED
 
     def units(self, padded: int, useful: int) -> int:
         """Return the units of a call, given its inputs times the length of the longest, and the sum of their lengths."""
-        return padded if self is Law.PADDED else useful
+        return padded if self is CostLaw.PADDED else useful
 
 
 class CallCost(msgspec.Struct, frozen=True):
@@ -63,7 +63,7 @@ class CallCost(msgspec.Struct, frozen=True):
     flat_s: float = FLAT_DEFAULT_S
     per_unit_s: float = FLAT_DEFAULT_S / PADDING_DEFAULT
     knee_units: float = 0.0
-    law: Law = Law.PADDED
+    law: CostLaw = CostLaw.PADDED
 
     @property
     def flat_units(self) -> float:
@@ -108,7 +108,7 @@ class CostModel:
         spread = sum([weight * (seconds - mean_s) ** 2 for weight, (_, _, seconds) in zip(weights, calls, strict=True)])
         least = total * (ERROR_MIN * mean_s) ** 2
         fits = {}
-        for each in Law:
+        for each in CostLaw:
             units = [each.units(padded, useful) for padded, useful, _ in calls]
             fits[each] = fit(
                 [(u, call[2], weight) for u, call, weight in zip(units, calls, weights, strict=True)], least

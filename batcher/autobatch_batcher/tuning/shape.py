@@ -2,7 +2,7 @@
 
 import msgspec
 
-from autobatch_batcher.tuning.cost import Law
+from autobatch_batcher.tuning.cost import CostLaw
 
 
 class BatchShape(msgspec.Struct, frozen=True):
@@ -18,7 +18,7 @@ class BatchShape(msgspec.Struct, frozen=True):
     padding_max: float | None
     units_max: int | None
     knee_units: float = 0.0
-    law: Law = Law.PADDED
+    law: CostLaw = CostLaw.PADDED
 
     def has_room(self, inputs: int, longest: int, useful: int) -> bool:
         """Whether a batch may have so many inputs, the longest and the sum of which are given: one more like it would fit, too."""

@@ -6,15 +6,20 @@ Service is counted from the completion before, when that came after the call's s
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
 """
 
+from math import inf
+
 import msgspec
 
 from autobatch_batcher.tuning.climbing import Climber, Setting
-from autobatch_batcher.tuning.cost import EVIDENCE, CallCost, CostModel, Law
+from autobatch_batcher.tuning.cost import EVIDENCE, CallCost, CostLaw, CostModel
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
 
+CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed while the other one is on its way
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
 EXPLAINED_MORE = 0.1
+ONE_BY_ONE_MIN = 0.2  # more of the calls' times has to be explained by that than by calls side by side
+FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
@@ -48,21 +53,21 @@ class Tuner:
         recent: What the last calls took.
 
     Args:
-        calls_max: The most calls in flight, as configured.
+        calls_max: The most calls in flight, with which it begins; None: `CALLS_FIRST`, and up to `CALLS_MAX` if they do more.
         is_fixed: Whether to call as configured, in the order of arrival, whatever is learnt.
     """
 
-    def __init__(self, calls_max: int, *, is_fixed: bool = False) -> None:
+    def __init__(self, calls_max: int | None, *, is_fixed: bool = False) -> None:
         self._model = self._one_by_one = CostModel()
         self._side_by_side = CostModel()
         self._calls_max = calls_max
-        self._climber = Climber(calls_max)
+        self._climber = self._begin_climb()
         self._is_fixed = is_fixed
         self._last_ended_s = float("-inf")
         self._was_busy = False
         self._noted = 0
         self.recent = RecentCalls()
-        self.setting = Setting(calls_max, None)
+        self.setting = Setting(calls_max or CALLS_FIRST, None)
         self.shape = BatchShape(None, None)
         self._choose(0)
 
@@ -91,24 +96,47 @@ class Tuner:
         cost = self.cost
         units = cost.law.units(sample.padded, sample.useful)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
-        self._climber.expect(round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units))
         if sample.was_busy:
             self._climber.note(sample.setting, units, sample.useful, service_s + idle_s)
         elif self._climber.is_trying:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
 
+    def note_vain(self, padded: int, useful: int, now_s: float, seconds: float) -> None:
+        """Learn from a call that its deadline ended now, after so many seconds; its sizes are as in `Sample`."""
+        if padded:
+            cost = self.cost
+            self.recent.note_made(cost.law.units(padded, useful), seconds, now_s, cost.flat_units)
+
     def late_after_s(self, padded: int, useful: int) -> float | None:
         """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
         return self.recent.late_after_s(self.cost.law.units(padded, useful))
 
+    def ends_s(self, now_s: float, ends_s: float, padded: int, useful: int) -> float:
+        """Return when a call that is made now should end, if the one before it ends at `ends_s`.
+
+        It is -inf unless the upstream is known to work on one call at a time, and what a call costs whatever it carries is
+        worth a wait for a fuller one.
+        """
+        is_known = self._one_by_one.explained > self._side_by_side.explained + ONE_BY_ONE_MIN
+        cost = self._one_by_one.cost
+        if self._is_fixed or not is_known or cost.flat_s < FULLER_FLAT_MIN_S:
+            return -inf
+        return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful))
+
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
-        law = self.cost.law
+        before = self.cost
         self._one_by_one.note(sample.padded, sample.useful, service_s)
         self._side_by_side.note(sample.padded, sample.useful, took_s)
         self._model = max(self._one_by_one, self._side_by_side, key=lambda model: model.explained)
-        if self.cost.law is not law:  # what was counted are not its units
-            self._climber, self.recent = Climber(self._calls_max), RecentCalls()
+        cost = self.cost
+        if cost.law is not before.law:  # what was counted are not its units
+            self._climber, self.recent = self._begin_climb(), RecentCalls()
+        if cost is not before:
+            self._climber.expect(round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units))
+
+    def _begin_climb(self) -> Climber:
+        return Climber(self._calls_max or CALLS_MAX, self._calls_max or CALLS_FIRST)
 
     def _choose(self, useful: int) -> None:
         """Take over what was found, unless the configured way is to stay; `useful` is what the last call was good for."""
@@ -116,7 +144,7 @@ class Tuner:
             return
         cost, self.setting = self.cost, self._climber.setting
         padding_max: float | None = None
-        if cost.law is Law.PADDED:
+        if cost.law is CostLaw.PADDED:
             padding_max = cost.flat_units
             if self._model.evidence < EVIDENCE and self._noted % LOOK_EVERY_CALLS == 0:
                 padding_max = max(padding_max, useful)

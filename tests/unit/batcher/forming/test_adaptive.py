@@ -5,7 +5,8 @@ import pytest
 from autobatch_batcher.forming.adaptive import AdaptivePolicy
 from autobatch_batcher.forming.lanes import Reason, batch_of
 from autobatch_batcher.forming.pace import LINGER_MAX_S
-from tests.unit.batcher.forming.test_full import WAIT_MS, lanes_with, quiet, under_a_storm
+from tests.unit.batcher.forming.test_full import CALL, WAIT_MS, lanes_with, quiet, under_a_storm
+from tests.unit.batcher.forming.test_policies import at
 from tests.unit.builders import make_job
 
 CALL_S = 0.001
@@ -92,3 +93,24 @@ def test_a_batch_that_left_for_another_reason_teaches_nothing(reason: Reason) ->
         policy.note_claim(5, second + SOON_S)
 
     assert lingers_s(policy) == 0
+
+
+def reason_for(*, held: int, busy_ms: float, is_idle: bool = False) -> Reason | None:
+    """Return why a batch of so many inputs leaves after its wait, if it does."""
+    now = at(WAIT_MS, limits=quiet().limits, busy_ms=busy_ms, is_idle=is_idle)
+    batch = AdaptivePolicy(WAIT_MS).take(now, lanes_with(held))
+    return batch.reason if batch is not None else None
+
+
+def test_a_call_that_would_only_wait_at_the_upstream_is_made_when_that_is_free() -> None:
+    """Meanwhile others may come, and share what it costs whatever it carries."""
+    assert [Reason.DUE, None] == [reason_for(held=3, busy_ms=0.0), reason_for(held=3, busy_ms=7.5)]
+
+
+def test_a_full_call_waits_at_the_upstream() -> None:
+    """Nothing could join it, and so the upstream has it at hand."""
+    assert Reason.FULL is reason_for(held=CALL, busy_ms=7.5)
+
+
+def test_an_upstream_that_is_done_earlier_than_expected_is_called() -> None:
+    assert Reason.IDLE is reason_for(held=3, busy_ms=7.5, is_idle=True)

@@ -42,6 +42,7 @@ class Moment:
             room_inputs=UNKNOWN_MAX,
             now_ms=self.now_ms,
             is_idle=self.is_idle,
+            busy_ms=0.0,
             is_draining=self.is_draining,
         )
 

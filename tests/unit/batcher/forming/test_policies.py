@@ -91,6 +91,7 @@ def at(
     shape: BatchShape = BY_ARRIVAL,
     room_inputs: int = ANY,
     is_idle: bool = False,
+    busy_ms: float = 0.0,
     is_draining: bool = False,
 ) -> CallMoment:
     return CallMoment(
@@ -99,6 +100,7 @@ def at(
         room_inputs=room_inputs,
         now_ms=now_ms,
         is_idle=is_idle,
+        busy_ms=busy_ms,
         is_draining=is_draining,
     )
 

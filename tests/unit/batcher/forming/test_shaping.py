@@ -12,7 +12,7 @@ from autobatch_batcher.forming import shaping
 from autobatch_batcher.forming.lanes import is_full
 from autobatch_batcher.forming.shaping import WINDOW_MIN
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.tuning.cost import CallCost, Law
+from autobatch_batcher.tuning.cost import CallCost, CostLaw
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
@@ -29,7 +29,7 @@ SHAPES = st.builds(
     padding_max=st.one_of(st.none(), st.just(0.0), st.floats(0, 500)),
     units_max=st.one_of(st.none(), st.integers(1, 2_000)),
     knee_units=st.one_of(st.just(0.0), st.floats(0, 1_000)),
-    law=st.sampled_from(Law),
+    law=st.sampled_from(CostLaw),
 )
 LENGTHS = st.one_of(st.sampled_from([0, 1, 7, 100, 101]), st.integers(0, 300))
 SIZES = st.sampled_from([1, 1, 1, 1, 2, 3, 15])
@@ -165,8 +165,8 @@ def test_where_lengths_are_summed_a_batch_is_as_large_by_their_sum() -> None:
     """100 + 10 + 10 and one more of 100 are within 220."""
     jobs = of_lengths(100, 10, 10, 10)
 
-    assert ["0", "1", "2"] == names(pick(jobs, limit(8), BatchShape(None, 220, law=Law.SUMMED)))
-    assert ["0"] == names(pick(jobs, limit(8), BatchShape(None, 220, law=Law.PADDED)))
+    assert ["0", "1", "2"] == names(pick(jobs, limit(8), BatchShape(None, 220, law=CostLaw.SUMMED)))
+    assert ["0"] == names(pick(jobs, limit(8), BatchShape(None, 220, law=CostLaw.PADDED)))
 
 
 def test_up_to_the_knee_padding_costs_nothing() -> None:

@@ -23,6 +23,7 @@ NOW = CallMoment(
     room_inputs=ANY,
     now_ms=AT_MS,
     is_idle=True,
+    busy_ms=0.0,
     is_draining=False,
     cost=COST,
 )

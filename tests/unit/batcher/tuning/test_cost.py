@@ -16,8 +16,8 @@ from autobatch_batcher.tuning.cost import (
     PADDING_MIN,
     WINDOW_CALLS,
     CallCost,
+    CostLaw,
     CostModel,
-    Law,
 )
 
 FIXED_S = st.floats(1e-4, 0.1)
@@ -84,7 +84,7 @@ def test_an_upstream_that_pads_is_never_taken_for_one_that_does_not(
 
     for _ in range(20):
         of_texts(model, padded(fixed_s, per_unit_s), 50, seed=seed, noise=noise)
-        assert Law.PADDED is model.cost.law
+        assert CostLaw.PADDED is model.cost.law
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -105,7 +105,7 @@ def test_an_upstream_that_does_not_pad_is_found_out(
 
     of_texts(model, summed(fixed_s, per_unit_s), calls, seed=seed, noise=noise)
 
-    assert Law.SUMMED is model.cost.law
+    assert CostLaw.SUMMED is model.cost.law
     assert model.evidence > 0
     assert pytest.approx(fixed_s + 8_000 * per_unit_s, rel=0.35) == model.cost.seconds(8_000)
 
@@ -116,13 +116,13 @@ def test_an_upstream_that_begins_to_pad_is_found_out() -> None:
 
     of_texts(model, padded(0.004, 13e-6), 2 * WINDOW_CALLS, seed=2, noise=0.1)
 
-    assert Law.PADDED is model.cost.law
+    assert CostLaw.PADDED is model.cost.law
 
 
-@pytest.mark.parametrize("law", Law)
-def test_of_inputs_of_equal_length_no_law_is_found_better(law: Law) -> None:
+@pytest.mark.parametrize("law", CostLaw)
+def test_of_inputs_of_equal_length_no_law_is_found_better(law: CostLaw) -> None:
     model = CostModel()
-    of_texts(model, {Law.PADDED: padded, Law.SUMMED: summed}[law](0.004, 13e-6), 500, seed=1)
+    of_texts(model, {CostLaw.PADDED: padded, CostLaw.SUMMED: summed}[law](0.004, 13e-6), 500, seed=1)
 
     for inputs in range(1, 500):
         model.note(100 * inputs, 100 * inputs, 0.02 * random.Random(inputs).lognormvariate(0, 0.5))
@@ -131,9 +131,9 @@ def test_of_inputs_of_equal_length_no_law_is_found_better(law: Law) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize(("law", "made"), [(Law.PADDED, padded), (Law.SUMMED, summed)])
+@pytest.mark.parametrize(("law", "made"), [(CostLaw.PADDED, padded), (CostLaw.SUMMED, summed)])
 def test_a_knee_is_found(
-    law: Law, made: Callable[[float, float, int], Callable[[list[int]], float]], seed: int
+    law: CostLaw, made: Callable[[float, float, int], Callable[[list[int]], float]], seed: int
 ) -> None:
     """8 ms up to 3,000 units, and 2 us for each beyond: a GPU that is full from there on."""
     model = CostModel()

@@ -1,15 +1,16 @@
 """What a call is charged for, and what is learnt from it."""
 
 import random
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.tuning.climbing import UNITS_START, Setting
-from autobatch_batcher.tuning.cost import CallCost, CostModel, Law
+from autobatch_batcher.tuning.cost import CallCost, CostLaw, CostModel
 from autobatch_batcher.tuning.shape import BatchShape
-from autobatch_batcher.tuning.tuner import LOOK_EVERY_CALLS, Sample, Tuner
+from autobatch_batcher.tuning.tuner import CALLS_MAX, LOOK_EVERY_CALLS, Sample, Tuner
 from tests.unit.upstream_models import ModelledUpstream, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6
@@ -120,6 +121,42 @@ def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[i
         now_s += seconds
 
 
+def called(upstream: ModelledUpstream, calls: int = 200) -> Tuner:
+    tuner = Tuner(2)
+    drive(upstream, calls, tuner)
+    return tuner
+
+
+def test_of_an_upstream_that_works_on_one_call_at_a_time_it_is_known_when_the_next_will_be_begun() -> None:
+    """And so a small call is not sent to wait there, while others could still join it."""
+    tuner = called(ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, noise=0.02))
+
+    behind = [tuner.ends_s(1.0, ends_s, 1_000, 900) for ends_s in (-inf, 0.5, 1.5)]
+
+    assert pytest.approx([1.033, 1.033, 1.533], abs=0.005) == behind
+
+
+@pytest.mark.parametrize(
+    "upstream",
+    [
+        ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, servers=2, noise=0.02),
+        ModelledUpstream(lambda units, _: 0.0005 + PER_UNIT_S * units, noise=0.02),
+    ],
+    ids=["it works on two", "a fuller call saves little"],
+)
+def test_of_other_upstreams_it_is_not(upstream: ModelledUpstream) -> None:
+    assert -inf == called(upstream).ends_s(1.0, -inf, 1_000, 900)
+
+
+def test_where_no_number_of_calls_is_configured_the_climb_begins_with_two_and_may_go_on() -> None:
+    tuner = Tuner(None)
+    run = drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=8), 10_000, tuner)
+
+    assert {2, 8} <= {setting.calls for setting in run.settings}
+    assert max(setting.calls for setting in run.settings) == CALLS_MAX
+    assert Setting(2, None) == Tuner(None, is_fixed=True).setting
+
+
 def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -> None:
     tuner = Tuner(3)
 
@@ -139,7 +176,7 @@ def test_the_shape_is_what_was_learnt() -> None:
     assert limited > 50
 
 
-def teach(tuner: Tuner, law: Law, calls: int) -> None:
+def teach(tuner: Tuner, law: CostLaw, calls: int) -> None:
     """Let inputs of mixed lengths be called."""
     chance, now_s = random.Random(calls), 0.0
     for _ in range(calls):
@@ -153,16 +190,16 @@ def teach(tuner: Tuner, law: Law, calls: int) -> None:
 def test_where_an_upstream_does_not_pad_padding_is_not_bounded_and_units_are_summed() -> None:
     tuner = Tuner(2)
 
-    teach(tuner, Law.SUMMED, 64)
+    teach(tuner, CostLaw.SUMMED, 64)
 
-    assert (None, Law.SUMMED, 0.0) == (tuner.shape.padding_max, tuner.shape.law, tuner.shape.knee_units)
+    assert (None, CostLaw.SUMMED, 0.0) == (tuner.shape.padding_max, tuner.shape.law, tuner.shape.knee_units)
 
 
 def test_what_was_counted_by_the_other_law_is_forgotten() -> None:
     tuner = Tuner(2)
     climber, recent = tuner._climber, tuner.recent
 
-    teach(tuner, Law.SUMMED, 64)
+    teach(tuner, CostLaw.SUMMED, 64)
 
     assert tuner._climber is not climber
     assert tuner.recent is not recent
@@ -183,10 +220,10 @@ def test_while_laws_cannot_be_told_apart_a_batch_in_so_many_may_be_padded() -> N
 
 def test_once_padding_is_known_to_cost_no_batch_is_padded_to_find_out() -> None:
     tuner = Tuner(1)
-    teach(tuner, Law.PADDED, 64)
+    teach(tuner, CostLaw.PADDED, 64)
 
     for _ in range(2 * LOOK_EVERY_CALLS):
-        teach(tuner, Law.PADDED, 1)
+        teach(tuner, CostLaw.PADDED, 1)
         assert tuner.cost.flat_units == tuner.shape.padding_max
 
 

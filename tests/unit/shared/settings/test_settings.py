@@ -108,7 +108,7 @@ def test_without_any_source_defaults_are_the_documented_ones() -> None:
         "batch_policy": "adaptive",
         "inference_urls": ("http://127.0.0.1:8080",),
         "inference_api_key": None,
-        "max_concurrent_batches": 2,
+        "max_concurrent_batches": None,
         "max_queue_size": 10_000,
         "max_client_batch_size": 2048,
         "request_timeout_ms": 30_000,
