@@ -67,7 +67,7 @@ class Metrics:
         self.splits = Counter("autobatch_batch_splits", "Batches halved after an input error.", registry=registry)
         self.jobs_dropped = Counter(
             "autobatch_jobs_dropped",
-            "Jobs not worked on: client gone, deadline passed, frame malformed or of another version.",
+            "Jobs not worked on: client gone, deadline passed, no answer in time for TARGET_P99_MS, frame malformed or of another version.",
             ["reason"],
             registry=registry,
         )

@@ -1,8 +1,10 @@
-"""`python -m tests.laws [WORDS]`: the points with WORDS in their name, one line each; `--search` finds the best fixed policies again."""
+"""`python -m tests.laws [WORDS]`: the points with WORDS in their name, one line each; `--search` finds the best fixed policies again; `--targets` shows TARGET_P99_MS."""
 
+import json
 import sys
 import time
 
+from tests.laws import targets
 from tests.laws.best_fixed import search
 from tests.laws.judging import judge
 from tests.laws.points import POINTS
@@ -12,6 +14,10 @@ def main(argv: list[str]) -> None:
     """Do what the words say."""
     if argv == ["--search"]:
         search()
+        targets.search()
+        return
+    if argv == ["--targets"]:
+        show_targets()
         return
     words = " ".join(argv)
     chosen = [point for point in POINTS if words in point.name]
@@ -30,6 +36,18 @@ def main(argv: list[str]) -> None:
             flush=True,
         )
     print(f"{reached} of {len(chosen)} reached, {time.process_time() - began_s:.0f} s of CPU")
+
+
+def show_targets() -> None:
+    """Print what is answered within a target, beside the best window."""
+    windows = json.loads(targets.FOUND.read_text())
+    for point in targets.TARGET_POINTS:
+        scored, (window, goodput) = targets.run_targeted(point), windows[point.name]
+        print(
+            f"{point.name:25} p99 {scored.p99_ms:5.0f} of {point.target_ms:4} ms, {scored.goodput:5.0f}/s, "
+            f"{scored.goodput / goodput:4.2f} times that of {window} ({goodput:.0f})",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

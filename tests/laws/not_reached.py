@@ -33,3 +33,11 @@ NOT_REACHED: dict[str, str] = {
     "four at once / bulk": "0.39 of the goodput, 0.97 times the p99: MAX_CONCURRENT_BATCHES is 2",
     "multiples / closed 256": "0.88 of the goodput, 0.90 times the p99: a length is padded to a multiple that the learnt cost does not have",
 }
+
+#: Of TARGET_P99_MS: what is answered in time, by what the best window answers.
+TARGETS_NOT_REACHED: dict[str, str] = {
+    "padded / poisson": "1.29 times: one by one with four calls is near to all that this upstream can do in that time",
+    "unpadded / poisson": "1.00 times: 32 at once is all that this upstream can do",
+    "refusing / poisson": "0.20 times: while the upstream's limit is looked for, what waits for a pause grows too old",
+    "four at once / poisson": "0.53 times: MAX_CONCURRENT_BATCHES is 2",
+}

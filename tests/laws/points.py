@@ -76,9 +76,13 @@ def traffic_of(kind: str, capacity: float) -> SimulatedTraffic:
             return ClosedLoop(256, log_normal(SEED))
         case "bulk":
             return ClosedLoop(16, bimodal(SEED), bulk_clients=2)
+    return open_traffic(kind, OPEN[kind] * capacity)
+
+
+def open_traffic(kind: str, per_s: float) -> SimulatedTraffic:
+    """Return requests that arrive by themselves, `per_s` of them a second."""
     lengths = log_normal(SEED)
-    times_s = arrivals_s(kind, OPEN[kind] * capacity)
-    return TimedArrivals([(at_s, SimulatedRequest((next(lengths),))) for at_s in times_s])
+    return TimedArrivals([(at_s, SimulatedRequest((next(lengths),))) for at_s in arrivals_s(kind, per_s)])
 
 
 def arrivals_s(kind: str, per_s: float) -> Iterator[float]:

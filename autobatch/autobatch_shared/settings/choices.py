@@ -25,6 +25,9 @@ POLICIES = {
     "full": Choice("autobatch_batcher.forming.full:FullPolicy", "wait out the time unless full"),
 }
 
+#: With TARGET_P99_MS it is this one, which is called with the target, too.
+TARGET_POLICY = "autobatch_batcher.forming.target:TargetPolicy"
+
 #: INFERENCE_DIALECT: each is an `autobatch_batcher.dialects.base.Dialect`.
 DIALECTS = {
     "tei": Choice("autobatch_batcher.dialects.tei:Tei", "text-embeddings-inference"),

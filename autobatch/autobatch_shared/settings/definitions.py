@@ -279,6 +279,14 @@ class BatcherSettings(QueueSettings):
         description="the longest wait for companions, from the oldest arrival",
     )
     batch_policy: PolicyName = Field("adaptive", description=described(POLICIES))
+    target_p99_ms: int | None = Field(
+        None,
+        ge=5,
+        le=600_000,
+        description="milliseconds from arrival to answer that 99 of 100 requests should not exceed: calls are made small enough "
+        "for that, and what cannot be answered in time gets 429; unset: all are answered, however late. Not for bulk requests; "
+        "instead of BATCH_POLICY",
+    )
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
         description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",

@@ -22,9 +22,11 @@ from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.recent_calls import CallTime
 from autobatch_shared.contract.errors import (
+    AutobatchError,
     DeadlineExceeded,
     FrameOfAnotherVersion,
     MalformedFrame,
+    QueueFull,
     QueueUnavailable,
 )
 from autobatch_shared.contract.frames import JobHeader, decode_job, id_in_queue, version_fault
@@ -169,10 +171,18 @@ class Claims:
         """
         expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), takes)]
         if expired:
-            self._metrics.jobs_dropped.labels("expired").inc(len(expired))
-            self.let_go(expired)
-            await self._give_up([(job, failure(job, DeadlineExceeded()).frame) for job in expired])
+            await self._drop(expired, "expired", DeadlineExceeded())
         return bool(expired)
+
+    async def refuse(self, jobs: Sequence[str]) -> None:
+        """Answer jobs at once that are held, and that no call could answer in the time that is aimed at."""
+        self._lanes.take_out(set(jobs))
+        await self._drop(jobs, "target", QueueFull("No answer is possible within TARGET_P99_MS"))
+
+    async def _drop(self, jobs: Sequence[str], reason: str, error: AutobatchError) -> None:
+        self._metrics.jobs_dropped.labels(reason).inc(len(jobs))
+        self.let_go(jobs)
+        await self._give_up([(job, failure(job, error).frame) for job in jobs])
 
     def let_go(self, jobs: Iterable[str]) -> None:
         """Take answered jobs off the list."""

@@ -152,7 +152,13 @@ class WorkingLoop:
             is_idle=replica.load.calls == 0,
             busy_ms=1000 * max(0.0, replica.load.ends_s - asyncio.get_running_loop().time()),
             is_draining=self._is_stopping,
+            cost=replica.tuner.cost,
+            is_one_by_one=replica.tuner.is_one_by_one,
+            ahead_s=replica.load.expected_s if replica.tuner.is_one_by_one else 0.0,
+            calls_max=replica.tuner.setting.calls,
         )
+        if hopeless := self._policy.hopeless(now, self._lanes):
+            await self._claims.refuse(hopeless)
         batch = self._policy.take(now, self._lanes)
         if batch is not None:
             self._send(batch, replica, limits)
@@ -236,7 +242,14 @@ class WorkingLoop:
         return wanted if wanted.inputs > 0 and wanted.linger_s == 0 else None
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
-        slot = Slot(replica, batch.inputs, batch.units, was_busy=replica.load.calls > 0 or self._has_backlog)
+        cost = replica.tuner.cost
+        slot = Slot(
+            replica,
+            batch.inputs,
+            batch.units,
+            was_busy=replica.load.calls > 0 or self._has_backlog,
+            expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
+        )
         self._policy.note_sent(batch, asyncio.get_running_loop().time())
         load, now_s = replica.load, asyncio.get_running_loop().time()
         load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
@@ -280,6 +293,7 @@ class WorkingLoop:
             return
         self._note_answered(sum([job.header.n for job in batch.jobs if job.header.id not in failed]))
         await self._replies.store(outcomes, deadline_ms)
+        self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
     def _note_answered(self, inputs: int) -> None:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""

@@ -1,5 +1,7 @@
 """The policy `adaptive`: jobs wait for companions where that pays, and leave at once where it would only be a wait. Pure."""
 
+from collections.abc import Sequence
+
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, is_whole
 from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Wanted
@@ -35,6 +37,10 @@ class AdaptivePolicy:
                 return lanes.take(lane, reason, now.limits, now.shape)
         return None
 
+    def hopeless(self, now: CallMoment, lanes: Lanes) -> Sequence[str]:  # noqa: ARG002 - of a protocol
+        """Return nothing: a job that is late is better than none, up to its deadline."""
+        return ()
+
     def due_ms(self, lanes: Lanes) -> int | None:
         """Return when the wait of the oldest job will be over."""
         oldest_ms = lanes.oldest_ms()
@@ -54,6 +60,9 @@ class AdaptivePolicy:
     def note_idle(self) -> None:
         """Learn that no companion came during the call."""
         self._pace.ended()
+
+    def note_answered(self, jobs: Sequence[Job], now_ms: int) -> None:
+        """Learn nothing: there is no target."""
 
     def _linger_s(self, now: ClaimMoment, held: int) -> float:
         """How long to let the queue fill: for the rest of a burst after silence, for a whole batch under a storm."""

@@ -4,15 +4,18 @@ The working loop asks and does what the policy answers. A policy reads no clock:
 it what it learns from. `autobatch_shared.settings.choices` has the table of all policies.
 """
 
+from collections.abc import Sequence
 from pkgutil import resolve_name
 from typing import Protocol
 
 import msgspec
 
 from autobatch_batcher.forming.lanes import Batch, Lanes
+from autobatch_batcher.jobs import Job
+from autobatch_batcher.tuning.cost import CallCost
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_shared.settings.choices import POLICIES
+from autobatch_shared.settings.choices import POLICIES, TARGET_POLICY
 
 
 class ClaimMoment(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,10 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
         busy_ms: Milliseconds for which a call that is sent now would wait at the upstream, behind those in flight; 0 where it
             works on several, or that is not known.
         is_draining: Whether this batcher is about to stop.
+        cost: What a call costs.
+        is_one_by_one: Whether calls wait for each other at the upstream.
+        ahead_s: Seconds that the calls in flight take before the next one, if they do.
+        calls_max: The most calls in flight.
     """
 
     limits: Limits
@@ -76,6 +83,10 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     is_idle: bool
     busy_ms: float
     is_draining: bool
+    cost: CallCost = CallCost()
+    is_one_by_one: bool = True
+    ahead_s: float = 0.0
+    calls_max: int = 1
 
 
 class Policy(Protocol):
@@ -86,6 +97,9 @@ class Policy(Protocol):
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
         """Take the batch that should leave now out of the lanes, if any."""
+
+    def hopeless(self, now: CallMoment, lanes: Lanes) -> Sequence[str]:
+        """Return the ids of the jobs that are refused, as no answer would come in time."""
 
     def due_ms(self, lanes: Lanes) -> int | None:
         """Return when to look again though nothing happened, on Redis's clock; None when nothing is held."""
@@ -99,8 +113,20 @@ class Policy(Protocol):
     def note_idle(self) -> None:
         """Take note that no call is in flight."""
 
+    def note_answered(self, jobs: Sequence[Job], now_ms: int) -> None:
+        """Take note of the jobs of a call that have been answered, at a time of Redis's clock."""
 
-def policy_named(name: str, wait_max_ms: int) -> Policy:
-    """Return a new policy of the table; `wait_max_ms` is the longest wait for companions, from a job's arrival."""
+
+def policy_named(name: str, wait_max_ms: int, target_p99_ms: int | None = None) -> Policy:
+    """Return a new policy.
+
+    Args:
+        name: Its name in the table.
+        wait_max_ms: The longest wait for companions, from a job's arrival.
+        target_p99_ms: Within how many milliseconds 99 of 100 jobs are to be answered: then it is the policy of that.
+    """
+    if target_p99_ms is not None:
+        targeted: Policy = resolve_name(TARGET_POLICY)(wait_max_ms, target_p99_ms)
+        return targeted
     policy: Policy = resolve_name(POLICIES[name].place)(wait_max_ms)
     return policy

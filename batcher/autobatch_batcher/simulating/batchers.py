@@ -204,7 +204,7 @@ def _working_loop(
         pool,
         caller,
         Lanes(dialect.envelope_bytes),
-        policy_named(settings.batch_policy, settings.max_wait_time_ms),
+        policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms),
         clock,
         metrics,
         lease_ms=settings.lease_ms,

@@ -17,6 +17,7 @@ from autobatch_batcher.tuning.shape import BatchShape
 
 CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed while the other one is on its way
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
+EXPLAINED_MORE = 0.1
 ONE_BY_ONE_MIN = 0.2  # more of the calls' times has to be explained by that than by calls side by side
 FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
@@ -74,6 +75,11 @@ class Tuner:
     def cost(self) -> CallCost:
         """What a call costs, by the model that explains more: calls wait for each other, or they run side by side."""
         return self._model.cost
+
+    @property
+    def is_one_by_one(self) -> bool:
+        """Whether calls wait for each other at the upstream, as far as is known: calls that had nothing beside them fit both."""
+        return self._one_by_one.explained >= self._side_by_side.explained - EXPLAINED_MORE
 
     def note(self, sample: Sample) -> None:
         """Learn from a call, in the order of completion."""

@@ -29,6 +29,7 @@ class ReplicaLoad:
         calls: Number of calls in flight.
         inputs: Number of inputs in these calls.
         work: Sum of the inputs and units of these calls, by which upstreams are compared.
+        expected_s: Seconds that the upstream should need for these calls.
         ends_s: When the last of these calls should end, in seconds of the loop's clock, if the upstream works on one at a time;
             -inf if it works on several, or that is not known.
     """
@@ -36,6 +37,7 @@ class ReplicaLoad:
     calls: int = 0
     inputs: int = 0
     work: int = 0
+    expected_s: float = 0.0
     ends_s: float = -inf
 
 

@@ -22,15 +22,17 @@ class Slot:
         inputs: Number of inputs in the call.
         units: Its inputs times the length of the longest.
         was_busy: Whether there is other work for the upstream.
+        expected_s: Seconds that the upstream should need for it.
     """
 
-    def __init__(self, upstream: Replica, inputs: int, units: int, *, was_busy: bool) -> None:
+    def __init__(self, upstream: Replica, inputs: int, units: int, *, was_busy: bool, expected_s: float = 0.0) -> None:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
         self._is_held = True
         self._inputs = inputs
         self._work = inputs + units
+        self._expected_s = expected_s
         self._take(upstream, 1)
 
     def move_to(self, upstream: Replica) -> None:
@@ -56,6 +58,7 @@ class Slot:
         load.calls += sign
         load.inputs += sign * self._inputs
         load.work += sign * self._work
+        load.expected_s += sign * self._expected_s
 
 
 class Pool:

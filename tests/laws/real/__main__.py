@@ -2,10 +2,12 @@
 
 import sys
 
+from autobatch_batcher.simulating.score import Score
 from tests.laws.best_fixed import found
 from tests.laws.judging import judge
-from tests.laws.points import CLOSED_MOST, OPEN, POINTS, LawPoint, traffic_of
-from tests.laws.real.running import run_point
+from tests.laws.points import CLOSED_MOST, OPEN, LawPoint, open_traffic, traffic_of
+from tests.laws.real.running import run_real
+from tests.laws.targets import OVERLOAD, TargetPoint, run_targeted
 
 #: One of each law, in all kinds of traffic.
 DOZEN = (
@@ -22,23 +24,33 @@ DOZEN = (
     "halves / bulk",
     "multiples / poisson",
 )
+#: Of TARGET_P99_MS, offered more than the upstream can do.
+TARGETED = "target "
 HEAD = "| point | goodput/s: real | simulated | | p50 ms: real | simulated | | p99 ms: real | simulated | |"
 
 
 def main(names: list[str]) -> None:
-    """Run the points of these names, or all."""
+    """Run the points of these names, or the dozen; `target padded / bursts` is one with TARGET_P99_MS."""
     print(HEAD, "|---|" + "--:|" * 9, sep="\n")
     for name in names or DOZEN:
-        (point,) = [each for each in POINTS if each.name == name]
-        print(row(point), flush=True)
+        law, _, traffic = name.removeprefix(TARGETED).partition(" / ")
+        run = _targeted(TargetPoint(law, traffic)) if name.startswith(TARGETED) else _usual(LawPoint(law, traffic))
+        print(row(name, *run), flush=True)
 
 
-def row(point: LawPoint) -> str:
-    """Return the row of a point: what was measured, what was simulated, and the one by the other."""
+def _usual(point: LawPoint) -> tuple[Score, Score]:
     capacity = found()[f"{point.law} / {CLOSED_MOST}"].goodput if point.traffic in OPEN else 0.0
-    simulated = judge(point).auto
-    real = run_point(point, traffic_of(point.traffic, capacity))
-    cells = [point.name]
+    return run_real(point.law, traffic_of(point.traffic, capacity)), judge(point).auto
+
+
+def _targeted(point: TargetPoint) -> tuple[Score, Score]:
+    traffic = open_traffic(point.traffic, OVERLOAD * point.capacity)
+    return run_real(point.law, traffic, target_p99_ms=point.target_ms), run_targeted(point)
+
+
+def row(name: str, real: Score, simulated: Score) -> str:
+    """Return the row of a point: what was measured, what was simulated, and the one by the other."""
+    cells = [name]
     for measured, expected in (
         (real.goodput, simulated.goodput),
         (real.p50_ms, simulated.p50_ms),

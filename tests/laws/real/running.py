@@ -13,7 +13,7 @@ import orjson
 
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
 from autobatch_batcher.simulating.score import Score, score
-from tests.laws.points import LAWS, LEARNING_S, RUN_S, LawPoint
+from tests.laws.points import LAWS, LEARNING_S, RUN_S
 from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
@@ -22,20 +22,20 @@ DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 START_S = 20.0
 
 
-def run_point(point: LawPoint, traffic: SimulatedTraffic) -> Score:
-    """Return what the real processes did, once they had learnt."""
-    return asyncio.run(_run(point, traffic))
+def run_real(law: str, traffic: SimulatedTraffic, **settings: object) -> Score:
+    """Return what the real processes did, once they had learnt; the settings are those of the batcher."""
+    return asyncio.run(_run(law, traffic, settings))
 
 
-async def _run(point: LawPoint, traffic: SimulatedTraffic) -> Score:
-    with _processes(LAWS[point.law]) as url:
+async def _run(law: str, traffic: SimulatedTraffic, settings: dict[str, object]) -> Score:
+    with _processes(LAWS[law], settings) as url:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             await _wait_healthy(session, url)
             return score(await _ask(session, url, traffic), LEARNING_S, RUN_S)
 
 
 @contextmanager
-def _processes(law: str) -> Iterator[str]:
+def _processes(law: str, settings: dict[str, object]) -> Iterator[str]:
     """Start all; yield the worker's URL."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory()))
@@ -49,7 +49,9 @@ def _processes(law: str) -> Iterator[str]:
         stack.callback(upstream.wait)
         stack.callback(upstream.terminate)
         inference_url = f"http://127.0.0.1:{upstream_port}"
-        batcher = Process(folder, "batcher", redis_url=redis.url, inference_url=inference_url, batcher_port=0)
+        batcher = Process(
+            folder, "batcher", redis_url=redis.url, inference_url=inference_url, batcher_port=0, **settings
+        )
         stack.callback(batcher.close)
         proxy = Process(folder, "proxy", host="127.0.0.1", port=port, web_concurrency=1, redis_url=redis.url)
         stack.callback(proxy.close)
