@@ -16,12 +16,24 @@ class Job(msgspec.Struct, frozen=True):
         body: JSON array of `header.n` inputs; any bytes when verbatim.
         is_suspect: Whether several batchers died with it: it is called alone.
         ends_mono_s: Its deadline on this process's monotonic clock, as known at its claim: no step of Redis's clock moves it.
+        claimed_ms: When it was claimed, of bulk work, unix milliseconds of Redis's clock; None: it is no bulk work.
     """
 
     header: JobHeader
     body: bytes
     is_suspect: bool = False
     ends_mono_s: float = inf
+    claimed_ms: int | None = None
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether it waited for spare capacity."""
+        return self.claimed_ms is not None
+
+    @property
+    def since_ms(self) -> int:
+        """Since when it waits for its turn: from its arrival, but bulk work from its claim, or it were before all that came later."""
+        return self.header.at if self.claimed_ms is None else self.claimed_ms
 
     @property
     def lane(self) -> Hashable:

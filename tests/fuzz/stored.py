@@ -136,11 +136,13 @@ def check_commands(data: bytes) -> None:
         for coroutine in (
             worker.push([(False, [b"x"])], 9),
             worker.pop_inbox(0.1),
+            worker.pop_and_read(0.1, ["w.1", "w.2"]),
             worker.read_replies(["w.1", "w.2"]),
             worker.epoch(),
             worker.redis_ms(),
             batcher.watch(0.1),
             batcher.claim(1, 1),
+            batcher.watch_and_claim(0.1, 1, 1, 1, 1),
             batcher.claimed(),
             batcher.renew(),
             batcher.reap(),

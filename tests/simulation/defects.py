@@ -72,6 +72,7 @@ DEFECTS = (
         "jobs that Redis lost are waited for",
         ("Redis: flushed",),
         ((LostJobs, "_push_missing", _does_nothing),),
+        seeds=120,
     ),
     Defect(
         "a step of Redis's clock expires jobs that have time left",

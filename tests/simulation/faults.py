@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tests.simulation.network import LATENCY_S
+
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
@@ -114,10 +116,10 @@ def _hold_all(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
 
 
 def _slow_network(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
-    usual, run.network.latency_s = run.network.latency_s, (0.02, 0.15)
+    run.network.latency_s = (0.02, 0.15)
 
-    def end() -> None:
-        run.network.latency_s = usual
+    def end() -> None:  # not what it was before: that may have been another fault's, which has ended
+        run.network.latency_s = LATENCY_S
 
     run.timeline.after(lasts_s, end)
 

@@ -9,27 +9,28 @@ from autobatch_shared.redis.commands import Commands, expected_shape
 class RedisClock:
     """Monotonic time plus the measured offset to Redis's clock, so that a step of this host's clock changes nothing.
 
-    Attributes:
-        mono_s: Returns the seconds of the monotonic clock, which no step moves.
-
     Args:
         mono_s: Another monotonic clock than that of this host: that of an event loop in virtual time.
     """
 
     def __init__(self, mono_s: Callable[[], float] | None = None) -> None:
-        self.mono_s = mono_s or time.monotonic
+        self._mono_s = mono_s or time.monotonic
         # Until the first sync the host's clock is the best guess.
-        self._offset_ms = (time.time() - self.mono_s()) * 1000
+        self._offset_ms = (time.time() - self._mono_s()) * 1000
 
     def sync(self, redis_ms: float) -> float:
         """Take note of what Redis's clock shows now; return by how many milliseconds it is ahead of what was expected."""
         before_ms = self._offset_ms
-        self._offset_ms = redis_ms - self.mono_s() * 1000
+        self._offset_ms = redis_ms - self._mono_s() * 1000
         return self._offset_ms - before_ms
 
     def now_ms(self) -> int:
         """Unix milliseconds on Redis's clock."""
-        return int(self.mono_s() * 1000 + self._offset_ms)
+        return int(self._mono_s() * 1000 + self._offset_ms)
+
+    def mono_s(self) -> float:
+        """Seconds of this process's monotonic clock, that of its loop, which no step moves."""
+        return self._mono_s()
 
 
 async def read_clock(link: Commands) -> float:

@@ -5,6 +5,7 @@ another shape than the expected one is `QueueUnavailable`, as silence is.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from autobatch_shared.contract.frames import VERSION, Frames
 from autobatch_shared.contract.keys import BYTES_PER_INPUT, EPOCH_TTL_MS, GONE_TTL_MS, WAITING_TTL_MS, Keys
@@ -109,23 +110,35 @@ class WorkerQueue:
 
     async def pop_inbox(self, block_s: float) -> list[str]:
         """Take the ids whose replies are ready; wait up to `block_s` seconds for the first."""
-        popped = await self._inbox_link.execute("BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX)
-        with expected_shape:
-            return [job.decode() for job in popped[1]] if popped is not None else []
+        return _ids(await self._inbox_link.execute(*self._popping(block_s)))
+
+    async def pop_and_read(self, block_s: float, awaited: Sequence[str]) -> tuple[list[str], dict[str, bytes]]:
+        """Take ids as `pop_inbox` does; return them, and the frames of those that were awaited, in the same round trip.
+
+        Args:
+            block_s: Seconds to wait for the first id.
+            awaited: A few jobs, of which most ids will be; those without a reply are asked for in vain.
+        """
+        popped, frames = await in_one_message(self._inbox_link, self._popping(block_s), self._reading(awaited))
+        jobs = _ids(popped)
+        ready = set(jobs)  # of another one that has a reply by now, the id is on its way
+        found = zip(awaited, _frames(frames, awaited), strict=True)
+        return jobs, {job: frame for job, frame in found if frame is not None and job in ready}
+
+    def _popping(self, block_s: float) -> Command:
+        return "BLMPOP", str(block_s), 1, self._inbox, "LEFT", "COUNT", INBOX_IDS_MAX
 
     async def read_replies(self, jobs: Sequence[str]) -> list[bytes | None]:
         """Return the reply frames; None for a job that has none."""
-        prefix = self._reply_prefix
-        reading = ("MGET", *[prefix + job for job in jobs])
+        reading = self._reading(jobs)
         if (deletion := self._deletion()) is None:
-            frames = await self._link.execute(*reading)
-        else:
-            _, frames = await in_one_message(self._link, deletion, reading)
-        with expected_shape:
-            if len(frames) != len(jobs):
-                raise ValueError(len(frames))
-            all_of(bytes, [frame for frame in frames if frame is not None])
-        return list(frames)
+            return _frames(await self._link.execute(*reading), jobs)
+        _, frames = await in_one_message(self._link, deletion, reading)
+        return _frames(frames, jobs)
+
+    def _reading(self, jobs: Sequence[str]) -> Command:
+        prefix = self._reply_prefix
+        return "MGET", *[prefix + job for job in jobs]
 
     def note_received(self, jobs: Sequence[str]) -> None:
         """Take note of replies that were received: the next message deletes them, which wakes neither Redis nor us.
@@ -174,3 +187,18 @@ class WorkerQueue:
     async def redis_ms(self) -> float:
         """Redis's clock, unix milliseconds."""
         return await read_clock(self._link)
+
+
+def _ids(popped: Any) -> list[str]:
+    """Return the ids that were taken from the inbox."""
+    with expected_shape:
+        return [job.decode() for job in popped[1]] if popped is not None else []
+
+
+def _frames(read: Any, jobs: Sequence[str]) -> list[bytes | None]:
+    """Return the frames that were read, one for each of the jobs."""
+    with expected_shape:
+        if len(read) != len(jobs):
+            raise ValueError(len(read))
+        all_of(bytes, [frame for frame in read if frame is not None])
+    return list(read)

@@ -111,7 +111,7 @@ class Claims:
             self._log_version("jobs_left_to_their_version", jobs=claim.foreign)
         refused = self._hold(claim.suspects, are_suspects=True) + self._hold(claim.fresh)
         others = self._lanes.inputs - held
-        refused += self._hold(claim.bulk)
+        refused += self._hold(claim.bulk, are_bulk=True)
         if had_bulk or self.has_bulk:
             got = self._lanes.inputs - held
             self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
@@ -173,7 +173,7 @@ class Claims:
         age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
         self._metrics.queue_age.set(age_s)
 
-    def _hold(self, frames: Sequence[bytes], *, are_suspects: bool = False) -> _Refused:
+    def _hold(self, frames: Sequence[bytes], *, are_suspects: bool = False, are_bulk: bool = False) -> _Refused:
         """Put frames into the lanes; return what to tell of those that cannot be read."""
         refused = []
         now_ms, now_mono_s = self._clock.now_ms(), self._clock.mono_s()
@@ -194,7 +194,7 @@ class Claims:
                     self._in_hand.add(header.id)
                     header = in_our_time(header, now_ms)
                     ends_mono_s = now_mono_s + (header.deadline - now_ms) / 1000
-                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s))
+                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s, now_ms if are_bulk else None))
         self._metrics.held_inputs.set(self._lanes.inputs)
         return refused
 

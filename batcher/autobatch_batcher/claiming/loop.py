@@ -121,10 +121,10 @@ class WorkingLoop:
         if self._link.connections != self._connections:  # Redis may have come back with other data
             self._connections = self._link.connections
             self._claims.doubt()
-        if (brought := self._watch.take()) is not None:
-            self._note_claim(await self._claims.take(*brought))
         await self._claims.recover()
         await self._keep_the_lease()
+        if (brought := self._watch.take()) is not None:
+            self._note_claim(await self._claims.take(*brought))
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
         replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())

@@ -73,7 +73,7 @@ class AdaptivePolicy:
             return Reason.DRAIN
         if now.is_idle:
             return Reason.IDLE
-        if lane[0].header.at + self._wait_max_ms <= now.now_ms and now.busy_ms <= 0:
+        if lane[0].since_ms + self._wait_max_ms <= now.now_ms and now.busy_ms <= 0:
             return Reason.DUE
         return None
 

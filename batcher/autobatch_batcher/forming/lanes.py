@@ -86,7 +86,7 @@ class Lanes:
     def add(self, job: Job) -> None:
         """Put a job among the others of its lane, in the order of arrival; workers may push a little out of it."""
         lane = self._lanes.setdefault(job.lane, [])
-        if not lane or lane[-1].header.at <= job.header.at:
+        if not lane or lane[-1].since_ms <= job.since_ms:
             lane.append(job)
         else:
             insort(lane, job, key=_arrival)
@@ -163,11 +163,11 @@ class Lanes:
 
 
 def _arrival(job: Job) -> int:
-    return job.header.at
+    return job.since_ms
 
 
 def _oldest_ms(lane: list[Job]) -> int:
-    return lane[0].header.at
+    return lane[0].since_ms
 
 
 def is_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> bool:

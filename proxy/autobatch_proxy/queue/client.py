@@ -13,7 +13,7 @@ More than 250 lines, because pushing, waiting and reading all share `_waiting`.
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -21,12 +21,12 @@ from typing import Protocol
 
 from autobatch_proxy.queue.admission import Backlog, is_in_time, retry_after_s
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.in_flight import Reply, WaitingRequest, fail, frame_of, largest_body_bytes
+from autobatch_proxy.queue.in_flight import Deadlines, Reply, WaitingRequest, fail, frame_of, largest_body_bytes
 from autobatch_proxy.queue.lost_jobs import LostJobs
 from autobatch_proxy.queue.value_limit import ValueLimit
 from autobatch_proxy.requests.answer_size import too_large
 from autobatch_proxy.requests.plan import UNLIMITED, Plan
-from autobatch_shared.bell import pause
+from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import (
     AnswerTooLarge,
@@ -49,6 +49,9 @@ from autobatch_shared.redis.worker_queue import WorkerQueue
 log = logging.getLogger(__name__)
 
 INBOX_BLOCK_S = 0.5  # well below half of the link's silence limit; also how soon a stop or a lost reply is noticed
+IDLE_BLOCK_S = 0.01  # a look that no request waits for: whether Redis is there
+#: So many jobs are asked for with the inbox: a reply that is not there yet costs Redis 0.1 us, another round trip 30.
+AWAITED_MAX = 16
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
@@ -128,10 +131,12 @@ class QueueClient:
         # Looked up once: before Python 3.12 each look-up is a system call, 3 % of a worker.
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, WaitingRequest] = {}
+        self._deadlines = Deadlines(self._loop)
         self._outbox: list[WaitingRequest] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading_large = asyncio.Lock()
         self._reader: asyncio.Task[None] | None = None
+        self._asked = Bell()
         self._lost = LostJobs(queue, self._clock, self._waiting, self._deliver, self._push_again)
         self._value_limit = ValueLimit(link)
         self._is_unavailable = False
@@ -164,6 +169,9 @@ class QueueClient:
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, *self._tasks, return_exceptions=True)
+        self._deadlines.close()
+        with suppress(QueueUnavailable):  # then they end with their TTL
+            await self._queue.delete_received()
         await self._link.close()
         await self._inbox_link.close()
 
@@ -194,13 +202,17 @@ class QueueClient:
             self._waiting[job] = request
             request.ids.append(job)
             request.futures.append(self._loop.create_future())
+        self._asked.ring()
         self._inputs_in_flight[is_bulk] += inputs
-        timer = self._loop.call_later(timeout_s, fail, request, DeadlineExceeded)
+        self._deadlines.add(request)
         try:
             self._post(request)
-            return [await future for future in request.futures]
+            replies = []
+            for future in request.futures:
+                replies.append(await future)  # noqa: PERF401  # a comprehension would keep 500 bytes while it waits
+            return replies
         finally:
-            timer.cancel()
+            self._deadlines.remove(request)
             self._inputs_in_flight[is_bulk] -= inputs
             self._leave(request)
 
@@ -315,11 +327,7 @@ class QueueClient:
                 await self._lost.find()
                 await self._sync_clock()
                 self._check_batchers()
-                if jobs := await self._queue.pop_inbox(INBOX_BLOCK_S):
-                    self._spawn(self._deliver(jobs))
-                else:
-                    await self._queue.delete_received()
-                    await self._lost.note_silence()
+                await self._read_once()
                 self._is_unavailable = self._is_given_up = False
                 self._refused_mono_s = None
             except QueueUnavailable as error:
@@ -330,6 +338,32 @@ class QueueClient:
             except Exception:  # the next reply must still be read
                 log.exception("inbox_reader_failed")
                 await self._wait_out()
+
+    async def _read_once(self) -> None:
+        """Wait for replies, and give them to their handlers; where nothing is awaited, for a request."""
+        awaited = self._awaited()
+        if not awaited and len(self._waiting) <= AWAITED_MAX and await self._asked.wait(INBOX_BLOCK_S):
+            return
+        found: dict[str, bytes] = {}
+        if awaited:
+            jobs, found = await self._queue.pop_and_read(INBOX_BLOCK_S, awaited)
+        else:
+            jobs = await self._queue.pop_inbox(INBOX_BLOCK_S if self._waiting else IDLE_BLOCK_S)
+        if not jobs:
+            await self._queue.delete_received()
+            await self._lost.note_silence()
+            return
+        if expired := self._give(list(found), list(found.values()), missing_is_fine=False):
+            self._spawn(self._lost.judge_expired(expired))
+        if others := [job for job in jobs if job not in found]:
+            self._spawn(self._deliver(others))
+
+    def _awaited(self) -> list[str]:
+        """The jobs whose replies are read with the inbox, in one round trip; none while more wait, for most come later."""
+        if len(self._waiting) > AWAITED_MAX:
+            return []
+        waiting = self._waiting.items()
+        return [job for job, each in waiting if not each.future_of(job).done() and not self._is_large(job)]
 
     async def _wait_out(self) -> None:
         """Wait for the connections, or until Redis refuses no more; fail every request when that takes too long."""
@@ -385,13 +419,20 @@ class QueueClient:
         except QueueUnavailable:
             self._lost.may_be = True
             return
-        expired = self._wake(jobs, found, missing_is_fine=missing_is_fine)
-        # Only those: a reply that was not there yet may be by now.
-        self._queue.note_received([job for job, frame in zip(jobs, found, strict=True) if frame is not None])
-        if expired:
+        if expired := self._give(jobs, found, missing_is_fine=missing_is_fine):
             await self._lost.judge_expired(expired)
 
-    def _wake(self, jobs: list[str], found: list[bytes | None], *, missing_is_fine: bool) -> list[tuple[str, Reply]]:
+    def _give(
+        self, jobs: Sequence[str], found: Sequence[bytes | None], *, missing_is_fine: bool
+    ) -> list[tuple[str, Reply]]:
+        """Wake the handlers, as `_wake` does, and let the replies that came be deleted."""
+        # Only those: a reply that was not there yet may be by now.
+        self._queue.note_received([job for job, frame in zip(jobs, found, strict=True) if frame is not None])
+        return self._wake(jobs, found, missing_is_fine=missing_is_fine)
+
+    def _wake(
+        self, jobs: Sequence[str], found: Sequence[bytes | None], *, missing_is_fine: bool
+    ) -> list[tuple[str, Reply]]:
         """Give each handler its own reply. Return those of jobs that expired, though time is left here."""
         expired = []
         for job, frame in zip(jobs, found, strict=True):

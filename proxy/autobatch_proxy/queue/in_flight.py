@@ -1,4 +1,4 @@
-"""One request from its push to its last reply: what it takes to push its jobs, and to push them again. Pure."""
+"""One request from its push to its last reply: what it takes to push its jobs, to push them again, and to end in time."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,10 +6,12 @@ from collections.abc import Callable
 import msgspec
 
 from autobatch_proxy.requests.plan import Plan, PlannedJob
-from autobatch_shared.contract.errors import AutobatchError
+from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, encode
 
 Reply = tuple[ReplyHeader, bytes]
+
+DEADLINE_STEP_S = 0.01  # by so much a deadline may be noticed too late
 
 
 class WaitingRequest(msgspec.Struct):
@@ -67,6 +69,60 @@ def fail(request: WaitingRequest, error: Callable[[], AutobatchError]) -> None:
     for future in request.futures:
         if not future.done():
             future.set_exception(error())
+
+
+class Deadlines:
+    """Fails requests whose deadline has expired: one timer for all of them.
+
+    A timer for each would cost 1.4 us of CPU and, while the request waits, 600 bytes.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._steps: dict[
+            int, dict[int, WaitingRequest]
+        ] = {}  # the step in which they expire -> those that do, by `id()`
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_step = 0  # when the timer is due
+
+    def add(self, request: WaitingRequest) -> None:
+        """Begin to watch a request."""
+        step = _step_of(request)
+        self._steps.setdefault(step, {})[id(request)] = request
+        if self._timer is None or step < self._next_step:
+            self._look_at(step)
+
+    def remove(self, request: WaitingRequest) -> None:
+        """Watch it no more; it may have expired."""
+        step = _step_of(request)
+        requests = self._steps.get(step)
+        if requests is not None:
+            requests.pop(id(request), None)
+            if not requests:
+                del self._steps[step]
+
+    def close(self) -> None:
+        """End the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_at(self, step: int) -> None:
+        self.close()
+        self._next_step = step
+        self._timer = self._loop.call_at(step * DEADLINE_STEP_S, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        now_s = self._loop.time()
+        for step in [step for step in self._steps if step * DEADLINE_STEP_S <= now_s]:
+            for request in self._steps.pop(step).values():
+                fail(request, DeadlineExceeded)
+        if self._steps:
+            self._look_at(min(self._steps))
+
+
+def _step_of(request: WaitingRequest) -> int:
+    return int(request.ends_s / DEADLINE_STEP_S) + 1
 
 
 def largest_body_bytes(plan: Plan) -> int:

@@ -3,14 +3,15 @@
 Some clients send the ids of another model's tokenizer. The upstream takes them for its own, and its vectors are then
 vectors of other texts: that has to be an error. It is found where an id is beyond the model's vocabulary; the other ids
 cannot be told apart. An input that has no other ids decodes to nothing, and a TEI with the ONNX Runtime backend dies of
-it; of `/decode`, which has no model in it, nothing dies.
+it; of `/decode`, which has no model in it, nothing dies. So ids that could not be checked go no further: an upstream that
+was away when it was asked may be back for the request.
 """
 
 from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_proxy.requests.token_ids import SEND_TEXTS
-from autobatch_shared.contract.errors import ForeignTokenIds
+from autobatch_shared.contract.errors import FAULTS, AutobatchError, ForeignTokenIds, UpstreamUnavailable
 
 
 class Vocabulary:
@@ -33,7 +34,7 @@ class Vocabulary:
 
         Raises:
             ForeignTokenIds: It is not of the model's vocabulary.
-            QueueFull, QueueUnavailable, DeadlineExceeded: As the client does.
+            AutobatchError: It could not be checked: what the request would be told for this reason.
         """
         if self._size is not None:
             if largest_id >= self._size:
@@ -47,8 +48,12 @@ class Vocabulary:
         body = b'{"ids":[[%d]],"skip_special_tokens":false}' % largest_id
         decoding = Plan([PlannedJob(1, "verbatim", body, content_type="application/json")], "/decode")
         ((header, text),) = await self._client.ask(decoding, timeout_s)
+        if header.fault:
+            raise FAULTS.get(header.fault, AutobatchError)(text.decode(errors="replace"))
+        if header.status >= 500:
+            raise UpstreamUnavailable
         if header.status != 200:
-            return  # it has no such route, or is unavailable: then its answer to the request says so
+            return  # it has no such route, or says of these ids what it will say of the request's
         if text.strip() == b'[""]':
             raise _foreign()
         known_model, known_id = self._known  # other requests asked meanwhile

@@ -37,7 +37,7 @@ class Unread(NamedTuple):
     """What a body asks for.
 
     Attributes:
-        inputs: How many inputs it has; of a `/vertex`, how many requests.
+        inputs: How many inputs it has; each request of a `/vertex` counts for one at least.
         largest_id: The largest token id among the inputs; None where there is none.
     """
 
@@ -57,11 +57,12 @@ def look_at(body: bytes, route: str) -> Unread:
     """
     if route == INSTANCES_ROUTE:
         requests = _decoded(_decode_array, _field(body, "instances")) or []
-        ids = [largest_id_of(_inputs_in(request, "inputs")) for request in requests]
-        return Unread(len(requests), max((each for each in ids if each is not None), default=None))
+        inputs_of = [_inputs_in(request, "inputs") for request in requests]
+        ids = [largest_id_of(inputs) for inputs in inputs_of]
+        count = sum([max(_count(inputs), 1) for inputs in inputs_of])
+        return Unread(count, max((each for each in ids if each is not None), default=None))
     inputs = _inputs_in(body, "input" if route in OPENAI_ROUTES else "inputs")
-    is_one = isinstance(inputs, str) or (len(inputs) > 0 and isinstance(inputs[0], int))
-    return Unread(1 if is_one else len(inputs), largest_id_of(inputs))
+    return Unread(_count(inputs), largest_id_of(inputs))
 
 
 def model_in(body: bytes) -> str | None:
@@ -71,6 +72,11 @@ def model_in(body: bytes) -> str | None:
         InvalidRequest: It would take too long to find out.
     """
     return _decoded(_decode_text, _field(body, "model", _MODEL_PLACE))
+
+
+def _count(inputs: Inputs) -> int:
+    is_one = isinstance(inputs, str) or (len(inputs) > 0 and isinstance(inputs[0], int))
+    return 1 if is_one else len(inputs)
 
 
 def _inputs_in(request: bytes | msgspec.Raw, name: str) -> Inputs:

@@ -209,6 +209,27 @@ async def test_a_reply_reaches_the_worker_and_leaves_nothing_behind(bench: Queue
     assert await bench.redis.llen(KEYS.inbox("w1")) == 0
 
 
+async def test_awaited_replies_are_read_with_their_ids(bench: QueueEnds) -> None:
+    """A reply whose id is not taken yet comes with that: its job is not given two."""
+    batcher = bench.batcher("b1")
+    await push(bench, 1, 2)
+    await batcher.claim(32, 0)
+    await batcher.reply([("w1.1", b"one"), ("w1.2", b"two")])
+    await bench.redis.set(KEYS.reply("w1.3"), b"three", px=1000)
+    popped = await bench.worker.pop_and_read(1, ["w1.3", "w1.1", "w1.4"])
+    assert (["w1.1", "w1.2"], {"w1.1": b"one"}) == popped
+
+
+@pytest.mark.parametrize("bench", ["real", "locked"], indirect=True)
+async def test_an_awaited_reply_is_read_when_it_comes(bench: QueueEnds) -> None:
+    reading = asyncio.create_task(bench.worker.pop_and_read(10, ["w1.1"]))
+    await push(bench, 1)
+    await bench.batcher("b1").claim(32, 0)
+    await bench.batcher("b1").reply([("w1.1", b"one")])
+    assert (["w1.1"], {"w1.1": b"one"}) == await reading
+    assert ([], {}) == await bench.worker.pop_and_read(0.01, ["w1.1"])
+
+
 @pytest.mark.parametrize("step", ["push", "read"])
 async def test_what_was_received_is_deleted_with_the_next_message(bench: QueueEnds, step: str) -> None:
     worker = bench.worker
@@ -692,6 +713,7 @@ async def test_a_reply_of_another_shape_is_as_good_as_none(reply: Any) -> None:
     for asking in (
         worker.push([(False, [b"x"])], 9),
         worker.pop_inbox(1),
+        worker.pop_and_read(1, ["w.1"]),
         worker.read_replies(["w.1"]),
         batcher.claim(1, 1),
         batcher.watch_and_claim(1, 1, 1, 1, 1),

@@ -72,9 +72,11 @@ async def _ask(session: aiohttp.ClientSession, url: str, traffic: SimulatedTraff
     """Let the clients ask for as long as a run takes."""
     loop, history = asyncio.get_running_loop(), RunHistory()
     asking: set[asyncio.Task[None]] = set()
-    serials = iter(range(36**4))
+    serials, ends_s = iter(range(36**4)), loop.time() + RUN_S
 
     def ask(number: int, asked: SimulatedRequest) -> None:
+        if loop.time() >= ends_s:
+            return
         texts = [_text(next(serials), length) for length in asked.lengths]
         task = loop.create_task(post(number, texts, is_bulk=asked.is_bulk))
         asking.add(task)
@@ -90,7 +92,7 @@ async def _ask(session: aiohttp.ClientSession, url: str, traffic: SimulatedTraff
 
     clients = SimulatedClients(traffic, loop.call_at, loop.time, ask, history)
     await asyncio.sleep(RUN_S)
-    for task in asking:
+    for task in tuple(asking):
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
     return history

@@ -554,3 +554,14 @@ def test_what_could_be_sent_now_is_what_the_free_slots_carry_beside_what_is_held
         lanes.add(make_job("held", n=held))
 
     assert lanes.sendable(32, slots_free) == sendable
+
+
+def test_bulk_work_waits_from_its_claim() -> None:
+    """It has waited for spare capacity for long: by its arrival it would be before every single request."""
+    lanes = lanes_of(make_job("bulk", at=1, claimed_ms=50, n=3), make_job("single", at=20), make_job("later", at=60))
+
+    batch = lanes.take(moment(100, is_idle=True), SMALL, BY_ARRIVAL)
+
+    assert batch is not None
+    assert names(batch.jobs) == ["single", "bulk"]
+    assert 60 + WAIT_MS == lanes.due_ms()

@@ -71,6 +71,14 @@ def test_every_request_is_answered_once_by_any_number_of_batchers(batchers: int)
     assert sum(len(asked.lengths) for _, asked in arrivals) == sum(call.inputs for call in history.calls)
 
 
+def test_single_requests_wait_for_calls_of_bulk_work_and_not_for_its_queue() -> None:
+    """Two clients that send lists without pause have four hundred inputs in the queue: 8 s of work."""
+    law = law_of("padded:fixed_ms=2,per_unit_us=13")
+    traffic = ClosedLoop(4, cycle((60, 1100, 40, 80, 50)), bulk_clients=2)
+    history = run_batchers(law, traffic, SimulatedFleet(DEFAULTS), 10.0)
+    assert score(history, 5.0, 10.0).p99_ms < 700
+
+
 def test_what_the_upstream_refuses_is_asked_again() -> None:
     law = law_of("padded:fixed_ms=10,in_flight_inputs_max=4")
     history = run_batchers(law, TimedArrivals([(0.0, SimulatedRequest((5,)))] * 32), SimulatedFleet(DEFAULTS), 20.0)

@@ -1,11 +1,19 @@
 """The command `autobatch simulate`."""
 
 import math
+import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.simulating.__main__ import main
+from autobatch_batcher.simulating.law import SimulatedLaw, law_of
+from autobatch_batcher.tuning.cost import FLAT_DEFAULT_S, PADDING_DEFAULT
+from autobatch_batcher.tuning.tuner import Tuner
+from tests.support.paths import ROOT
 
 UPSTREAM = ("--upstream", "padded:fixed_ms=5,per_unit_us=10")
 
@@ -64,3 +72,16 @@ def test_a_wrong_argument_is_told_and_ends_with_2(
 def test_a_setting_that_does_not_exist_is_a_fault(trace: str) -> None:
     with pytest.raises(SystemExit, match="2"):
         main([*UPSTREAM, "--trace", trace, "--max-bach-size", "3"])
+
+
+@pytest.mark.skipif(shutil.which("awk") is None, reason="no awk")
+def test_the_documented_command_makes_the_law_of_what_a_batcher_has_learnt() -> None:
+    found = re.search(r"awk '(.*?)'\n```", (ROOT / "docs" / "simulate.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    metrics = Metrics()
+    metrics.note_tuning("http://upstream", Tuner(2))
+    text = subprocess.run(["awk", found[1]], input=metrics.render(), capture_output=True, check=True).stdout.decode()
+    expected = SimulatedLaw(
+        is_padded=True, fixed_ms=FLAT_DEFAULT_S * 1e3, per_unit_us=FLAT_DEFAULT_S / PADDING_DEFAULT * 1e6
+    )
+    assert expected == law_of(text.strip())

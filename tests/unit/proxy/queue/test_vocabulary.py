@@ -10,7 +10,7 @@ import pytest
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.vocabulary import Vocabulary
 from autobatch_proxy.requests.plan import Plan
-from autobatch_shared.contract.errors import ForeignTokenIds
+from autobatch_shared.contract.errors import DeadlineExceeded, ForeignTokenIds, UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.contract.models import ServedModel
 
@@ -18,11 +18,11 @@ from autobatch_shared.contract.models import ServedModel
 class UpstreamOfAHundredIds:
     """Knows ids below a hundred."""
 
-    def __init__(self, status: int = 200) -> None:
+    def __init__(self, status: int = 200, fault: str = "") -> None:
         self.asked: list[int] = []
         self.opened = asyncio.Event()
         self.opened.set()
-        self._status = status
+        self._head = ReplyHeader("", status, fault)
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         (job,) = plan.jobs
@@ -33,7 +33,7 @@ class UpstreamOfAHundredIds:
             await asyncio.sleep(0)
         else:
             await self.opened.wait()
-        return [(ReplyHeader("", self._status), b'["x"]' if number < 100 else b' [""]\n')]
+        return [(self._head, b'["x"]' if number < 100 else b' [""]\n')]
 
 
 class Checks:
@@ -107,3 +107,17 @@ async def test_an_upstream_that_cannot_tell_is_asked_again_next_time() -> None:
     await checks.check(100)
 
     assert upstream.asked == [100, 100]
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "told"),
+    [
+        (0, "upstream_unavailable", UpstreamUnavailable),
+        (0, "deadline_exceeded", DeadlineExceeded),
+        (500, "", UpstreamUnavailable),
+    ],
+)
+async def test_ids_that_could_not_be_checked_go_no_further(status: int, fault: str, told: type[Exception]) -> None:
+    """The upstream may be back for the request, and die of it."""
+    with pytest.raises(told):
+        await Checks(UpstreamOfAHundredIds(status, fault)).check(100)

@@ -144,3 +144,13 @@ def test_more_instances_than_inputs_are_refused() -> None:
     body = json.dumps({"instances": [{}] * (RULES.request_inputs_max + 1)}).encode()
     with pytest.raises(InvalidRequest, match="batch size 2049 > maximum allowed batch size 2048"):
         plan_of("/vertex", body)
+
+
+@pytest.mark.parametrize("behind", [b"", b" x"])
+def test_the_inputs_of_all_instances_count(behind: bytes) -> None:
+    most = RULES.request_inputs_max
+    few, many = ({"instances": [{"inputs": ["a"] * inputs}, {"inputs": "b"}, {}]} for inputs in (most - 2, most - 1))
+
+    plan_of("/vertex", json.dumps(few).encode())
+    with pytest.raises(InvalidRequest, match=f"batch size {most + 1} > maximum allowed batch size {most}"):
+        plan_of("/vertex", json.dumps(many).encode() + behind)
