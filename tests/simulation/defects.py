@@ -9,7 +9,7 @@ from typing import Any
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.forming import lanes as lanes_module
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.tuning.recent_calls import LeastCall
+from autobatch_batcher.tuning.recent_calls import CallTime
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_proxy.queue import lost_jobs as lost_jobs_module
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
@@ -46,21 +46,21 @@ async def _does_nothing(*_: object) -> int:
     return 0
 
 
-def _fastest_of_the_last(self: Replica, _now_s: float) -> LeastCall:
+def _fastest_of_the_last(self: Replica, *_: object, **__: object) -> CallTime:
     """However old those calls are, and though only another call could show that it is faster again."""
-    return LeastCall(self.tuner.recent._least.any_s, inf, 0.0)
+    return CallTime(self.tuner.recent._least.any_s, inf, 0.0)
 
 
-def _is_too_late(job: Job, now_ms: int, least: LeastCall) -> bool:
+def _is_too_late(job: Job, now_ms: int, takes: CallTime) -> bool:
     """However much of its time is left."""
-    return job.header.deadline <= now_ms + 1000 * least.any_s
+    return job.header.deadline <= now_ms + 1000 * takes.any_s
 
 
 DEFECTS = (
     Defect(
         "a job is dropped because calls of a moment ago were slow, though the upstream is idle",
         ("upstream: slow",),
-        ((Replica, "least_call", _fastest_of_the_last), (lanes_module, "is_too_late", _is_too_late)),
+        ((Replica, "call_time", _fastest_of_the_last), (lanes_module, "is_too_late", _is_too_late)),
         seeds=120,
     ),
     Defect(

@@ -22,3 +22,8 @@ async def keys_left(url: str) -> list[str]:
     async with Redis.from_url(url) as redis:
         names = [name.decode() async for name in redis.scan_iter()]
         return [n for n in names if any(part in n for part in OF_REQUESTS)]
+
+
+async def has_no_keys(redis_url: str) -> bool:
+    """Whether none is left: what a worker received it deletes with its next message, or in half a second."""
+    return await keys_left(redis_url) == []

@@ -15,7 +15,13 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.tuner import Sample
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamBroken, UpstreamChanged, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    DeadlineExceeded,
+    UpstreamBroken,
+    UpstreamChanged,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from autobatch_shared.redis.clock import RedisClock
 
 
@@ -135,6 +141,9 @@ class Attempts:
             code = answer.status
             if answer.was_sent_again:
                 self._metrics.sent_again.inc()
+        except UpstreamTimeout:
+            upstream.tuner.note_vain(*_sizes(call), loop.time(), timeout_s)
+            raise
         finally:
             ended_s = loop.time()
             self._metrics.upstream_calls.labels(code).inc()

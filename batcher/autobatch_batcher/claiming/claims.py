@@ -18,7 +18,7 @@ from autobatch_batcher.forming.bulk_share import BulkShare
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.tuning.recent_calls import LeastCall
+from autobatch_batcher.tuning.recent_calls import CallTime
 from autobatch_shared.contract.errors import (
     DeadlineExceeded,
     FrameOfAnotherVersion,
@@ -144,16 +144,17 @@ class Claims:
             log.warning("claims_recovered", extra={"jobs": len(missed)})
             await self._give_up(self._hold(missed))
 
-    async def drop_expired(self, least: LeastCall) -> None:
-        """Answer the jobs for which an answer would come too late, at once; `least` is what a call takes.
+    async def drop_expired(self, takes: CallTime) -> bool:
+        """Answer the jobs for which an answer would come too late, at once; `takes` is what a call takes. Return whether there were any.
 
         A worker that has time left for one knows by that of a step of Redis's clock.
         """
-        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), least)]
+        expired = [job.header.id for job in self._lanes.take_expired(self._clock.now_ms(), takes)]
         if expired:
             self._metrics.jobs_dropped.labels("expired").inc(len(expired))
             self.let_go(expired)
             await self._give_up([(job, failure(job, DeadlineExceeded()).frame) for job in expired])
+        return bool(expired)
 
     def let_go(self, jobs: Iterable[str]) -> None:
         """Take answered jobs off the list."""

@@ -140,8 +140,10 @@ class WorkingLoop:
             await self._wake_another()
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
-        await self._claims.drop_expired(replica.least_call(asyncio.get_running_loop().time()))
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
+        is_scarce = self._claims.queued > 0 or self._lanes.inputs > limits.inputs_max
+        now_s = asyncio.get_running_loop().time()
+        has_dropped = await self._claims.drop_expired(replica.call_time(now_s, limits.inputs_max, is_scarce=is_scarce))
         now = CallMoment(
             limits=limits,
             shape=replica.tuner.shape,
@@ -154,7 +156,7 @@ class WorkingLoop:
         batch = self._policy.take(now, self._lanes)
         if batch is not None:
             self._send(batch, replica, limits)
-        elif not self._claims.may_have_jobs or wanted.inputs == 0:
+        elif not has_dropped and (not self._claims.may_have_jobs or wanted.inputs == 0):
             await self._wait_for_work(now, replica)
 
     async def _keep_the_lease(self) -> None:

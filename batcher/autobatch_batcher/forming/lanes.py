@@ -15,7 +15,7 @@ import msgspec
 from autobatch_batcher.forming.expiry import is_too_late
 from autobatch_batcher.forming.shaping import pick
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.tuning.recent_calls import LeastCall
+from autobatch_batcher.tuning.recent_calls import CallTime
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.contract.options import Options
@@ -117,10 +117,10 @@ class Lanes:
         """Take a batch out of one of the lanes."""
         return batch_of(self._fill(lane, limits, shape), reason)
 
-    def take_expired(self, now_ms: int, least: LeastCall) -> list[Job]:
-        """Take out the jobs that cannot be answered in time, where a call takes at least so long."""
-        last_ms = now_ms + 1000 * least.any_s  # of nearly all jobs the deadline is further away
-        return self._remove([job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, least)])
+    def take_expired(self, now_ms: int, takes: CallTime) -> list[Job]:
+        """Take out the jobs that cannot be answered in time, where a call takes so long."""
+        last_ms = now_ms + 1000 * takes.any_s  # of nearly all jobs the deadline is further away
+        return self._remove([job for job in self if job.header.deadline <= last_ms and is_too_late(job, now_ms, takes)])
 
     def take_out(self, ids: Container[str]) -> list[Job]:
         """Take out the jobs with these ids, those that are held."""

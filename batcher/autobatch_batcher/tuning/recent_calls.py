@@ -1,6 +1,7 @@
-"""What the last calls to an upstream took, and so the least that a call takes, and when one is late. Pure; times are passed in."""
+"""What the last calls to one upstream took: at least, at most, and when one is late. Pure; times are passed in."""
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -9,60 +10,90 @@ LATE_TIMES, LATE_MIN_S = 3.0, 0.1  # the slowest of the last calls, for its size
 LATE_CALLS_MIN = 4
 FRESH_S = 5.0  # after that the upstream may be another: what it did then says nothing
 
+_Made = tuple[float, int, float]  # when the call ended, its units, its seconds
 
-class LeastCall(msgspec.Struct, frozen=True):
-    """What a call takes at least.
+
+class CallTime(msgspec.Struct, frozen=True):
+    """What a call takes, by its size.
 
     Attributes:
-        any_s: Seconds of the fastest of the last calls: a larger call is not assumed to take longer.
-        per_unit_s: Seconds that a unit takes at least, units and `fixed_units` together.
+        any_s: Seconds of a call of any size: a larger call is not assumed to take longer than those that were seen.
+        per_unit_s: Seconds for each unit, units and `fixed_units` together.
         fixed_units: Units that cost as much as a call costs whatever it carries.
+        inputs: Inputs that the call will have, as long as the job's own, or the job's where these are more.
     """
 
     any_s: float
     per_unit_s: float
     fixed_units: float
+    inputs: int = 1
 
     def ms(self, units: int) -> float:
-        """Return the milliseconds that a call of so many units takes at least."""
+        """Return the milliseconds that a call of so many units takes."""
         return 1000 * min(self.any_s, (self.fixed_units + units) * self.per_unit_s)
 
+    def of_job_ms(self, inputs: int, longest: int) -> float:
+        """Return the milliseconds that the call of a job takes, given its inputs and the length of its longest one."""
+        return self.ms(max(inputs, self.inputs) * longest)
 
-NO_CALL_SEEN = LeastCall(0.0, 0.0, 0.0)
+
+NO_CALL_SEEN = CallTime(0.0, 0.0, 0.0)
 
 
 class RecentCalls:
-    """The last good calls to one upstream, and the least that a call takes, as they showed.
+    """The last calls to one upstream, and what a call takes, as they showed.
 
-    A low estimate on purpose: it decides which jobs are dropped, and a dropped job that could have been answered is an
-    error, while one that is sent in vain is only work. So each of the last calls is a bound: one of this size took no longer,
-    and a smaller one took less, by what size costs. The least of these bounds counts.
+    By the least, jobs are dropped whose place no other job would take: a low estimate on purpose, as a dropped job that could
+    have been answered is an error, while one that is sent in vain is only work. So each of the last good calls is a bound: one
+    of this size took no longer, and a smaller one took less, by what size costs. The least of these bounds counts.
+
+    By the most, jobs are dropped under backlog, where a call in vain costs other jobs theirs. A call that its deadline ended
+    would have taken longer than it did, so it counts, too: by the good ones alone no call would ever be given more time.
     """
 
     def __init__(self) -> None:
-        self._calls: deque[tuple[float, int, float]] = deque(maxlen=RECENT_CALLS_MAX)  # (end, units, seconds)
-        self._least = NO_CALL_SEEN
-        self._most_per_unit_s = 0.0
-        self._noted_s = float("-inf")
+        self._answered: deque[_Made] = deque(maxlen=RECENT_CALLS_MAX)
+        self._made: deque[_Made] = deque(maxlen=RECENT_CALLS_MAX)  # the answered ones, and those in vain
+        self._least = self._most = NO_CALL_SEEN
+        self._most_per_unit_s = 0.0  # of those that were answered
+        self._answered_s = self._made_s = float("-inf")
 
     def note(self, units: int, seconds: float, now_s: float, fixed_units: float) -> None:
-        """Learn from a call of `units` units that has ended now; for `fixed_units` see `LeastCall`."""
-        calls = self._calls
-        calls.append((now_s, units, seconds))
-        while calls[0][0] < now_s - FRESH_S:
-            calls.popleft()
-        any_s = min([took_s for _, _, took_s in calls])
-        per_unit_s = min([took_s / (fixed_units + size) for _, size, took_s in calls])
-        self._most_per_unit_s = max([took_s / (fixed_units + size) for _, size, took_s in calls])
-        self._least = LeastCall(any_s, per_unit_s, fixed_units)
-        self._noted_s = now_s
+        """Learn from a call of `units` units that was answered now; for `fixed_units` see `CallTime`."""
+        _add(self._answered, (now_s, units, seconds))
+        self._least = _call_time(self._answered, fixed_units, min)
+        self._most_per_unit_s = _call_time(self._answered, fixed_units, max).per_unit_s
+        self._answered_s = now_s
+        self.note_made(units, seconds, now_s, fixed_units)
+
+    def note_made(self, units: int, seconds: float, now_s: float, fixed_units: float) -> None:
+        """Learn from a call that has ended now and would have taken no less time, as one does that its deadline ended."""
+        _add(self._made, (now_s, units, seconds))
+        self._most = _call_time(self._made, fixed_units, max)
+        self._made_s = now_s
 
     def late_after_s(self, units: int) -> float | None:
         """Return after how many seconds a call of so many units is late; None while that is unknown."""
-        if units == 0 or len(self._calls) < LATE_CALLS_MIN:
+        if units == 0 or len(self._answered) < LATE_CALLS_MIN:
             return None
         return max(LATE_MIN_S, LATE_TIMES * (self._least.fixed_units + units) * self._most_per_unit_s)
 
-    def least(self, now_s: float) -> LeastCall:
+    def least(self, now_s: float) -> CallTime:
         """Return what a call takes at least; nothing is known of an upstream that was not called lately."""
-        return self._least if now_s - self._noted_s <= FRESH_S else NO_CALL_SEEN
+        return self._least if now_s - self._answered_s <= FRESH_S else NO_CALL_SEEN
+
+    def most(self, now_s: float, inputs: int) -> CallTime:
+        """Return what a call of so many inputs takes at most; nothing is known of an upstream that was not called lately."""
+        most = self._most if now_s - self._made_s <= FRESH_S else NO_CALL_SEEN
+        return CallTime(most.any_s, most.per_unit_s, most.fixed_units, inputs)
+
+
+def _add(calls: deque[_Made], call: _Made) -> None:
+    calls.append(call)
+    while calls[0][0] < call[0] - FRESH_S:
+        calls.popleft()
+
+
+def _call_time(calls: Iterable[_Made], fixed_units: float, of: Callable[[list[float]], float]) -> CallTime:
+    any_s = of([took_s for _, _, took_s in calls])
+    return CallTime(any_s, of([took_s / (fixed_units + units) for _, units, took_s in calls]), fixed_units)

@@ -96,6 +96,12 @@ class Tuner:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
 
+    def note_vain(self, padded: int, useful: int, now_s: float, seconds: float) -> None:
+        """Learn from a call that its deadline ended now, after so many seconds; its sizes are as in `Sample`."""
+        if padded:
+            cost = self.cost
+            self.recent.note_made(cost.law.units(padded, useful), seconds, now_s, cost.flat_units)
+
     def late_after_s(self, padded: int, useful: int) -> float | None:
         """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
         return self.recent.late_after_s(self.cost.law.units(padded, useful))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 
 from autobatch_batcher.dialects.base import Dialect
-from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, LeastCall
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
@@ -95,9 +95,16 @@ class ReplicaState:
         """Whether it is well, and serves the namespace's model."""
         return self.is_healthy and self.is_included
 
-    def least_call(self, now_s: float) -> LeastCall:
-        """Return what a call takes at least; unknown of one that is idle, as only a call can show what it takes now."""
-        return self.tuner.recent.least(now_s) if self.load.calls else NO_CALL_SEEN
+    def call_time(self, now_s: float, inputs: int, *, is_scarce: bool) -> CallTime:
+        """Return what a call takes, by which jobs are dropped.
+
+        Where its place is scarce, another job takes that of one that is dropped: then it is what calls of so many inputs took at
+        most. Otherwise it is what they took at least, and unknown of one that is idle, as only a call can show what it takes now.
+        """
+        recent = self.tuner.recent
+        if is_scarce:
+            return recent.most(now_s, inputs)
+        return recent.least(now_s) if self.load.calls else NO_CALL_SEEN
 
     def status(self, batch_inputs_max: int, now_s: float) -> UpstreamStatus:
         """Return what to publish of it, where one call of this batcher may have so many inputs."""

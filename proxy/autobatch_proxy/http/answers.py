@@ -121,9 +121,8 @@ class WholeResponse(web.StreamResponse):
         body: The whole body, JSON.
     """
 
-    _status = 200
-
-    def __init__(self, headers: bytes, body: bytes) -> None:  # aiohttp's would make a table of headers: 1 us
+    def __init__(self, headers: bytes, body: bytes) -> None:
+        super().__init__()
         self._lines = headers
         self._json = body
         self._stays: bool | None = None

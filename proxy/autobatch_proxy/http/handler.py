@@ -126,13 +126,13 @@ class Compute:
         content_type = headers.get("Content-Type")
         if route.unless_json is not None and not is_json(content_type):
             raise route.unless_json  # before the body is read, as the upstream does it
-        body_bytes = self._room.admit(request)
+        held = self._room.admit(request)
         try:
             whole_s = timeout_s(headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
             start = headers.get(START_HEADER)
             if start is not None:
                 whole_s -= self._earlier_tries.spent_s(start, request.remote or "", whole_s)
-            body = await read_body(request, whole_s)
+            body = await read_body(request, held, whole_s)
             plan = self._plan(body, content_type, route, asks_bulk=asks_bulk(headers.get(PRIORITY_HEADER)))
             del body  # the plan has what is needed of it, and the request may wait for long
             if plan.largest_id is not None:
@@ -147,7 +147,7 @@ class Compute:
             lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
             return answer(plan, replies, request_id, lines, ms, route.errors)
         finally:
-            self._room.release(body_bytes)
+            held.release()
 
     def _plan(self, body: bytes, content_type: str | None, route: Route, *, asks_bulk: bool) -> Plan:
         """Read a body and return its plan."""

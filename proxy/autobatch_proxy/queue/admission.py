@@ -12,8 +12,9 @@ from autobatch_shared.contract.bulk import BULK_SHARE
 from autobatch_shared.contract.status import Ahead
 
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60
-# Of a request's time this is kept for its own call, and for what a prediction is worth.
-SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.5, 0.4
+# Of a request's time this is kept for its own call, and for what a prediction is worth: for half a second to come, an upstream
+# may do half of what was measured, while the batcher tries another setting. A queue that is shorter keeps it as busy.
+SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.75, 0.5
 LOOK_EVERY_S = 0.1
 
 

@@ -11,7 +11,7 @@ from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, LeastCall
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_shared.contract.errors import DeadlineExceeded, MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import JobHeader, ReplyHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
@@ -245,7 +245,7 @@ async def test_a_job_that_is_dropped_before_its_deadline_is_answered_at_once(sce
     now_ms = 1_000 * (await scene.redis.time())[0]
     await scene.push(1, deadline=now_ms + 60_000)
     await scene.claims.claim(1, 32, 32)
-    await scene.claims.drop_expired(LeastCall(any_s=3_600.0, per_unit_s=3_600.0, fixed_units=1.0))
+    await scene.claims.drop_expired(CallTime(any_s=3_600.0, per_unit_s=3_600.0, fixed_units=1.0))
     (job,) = await scene.worker.pop_inbox(1)
     (frame,) = await scene.worker.read_replies([job])
     assert frame is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from io import BytesIO
 
 import orjson
@@ -9,7 +10,7 @@ import pytest
 
 from tests.support.fake_upstream import FakeUpstream, Gate
 from tests.support.house import House, HttpAnswer, open_house, ready_house
-from tests.support.raw_http import raw_connection, request
+from tests.support.raw_http import chunked, raw_connection, request
 from tests.support.waiting import wait_until
 
 LARGE = orjson.dumps({"inputs": "x" * 700_000})
@@ -47,6 +48,49 @@ async def test_a_large_body_is_refused_before_it_is_read_and_a_small_one_is_not(
         assert (await held).status == 200
         assert (await small)[0] == 200
         assert (await post(house, "/embed", LARGE)).status == 200
+
+
+async def test_small_bodies_without_a_length_take_no_more_room_than_they_have(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """There is room for half of the largest body."""
+    upstream.behave = gate = Gate()
+    sent = request(chunked(b'{"inputs":', b'"a"}'), b"Transfer-Encoding: chunked", length=False)
+    late = len(chunked(b'"a"}'))
+    async with ready_house(redis_url, upstream.url, proxy={"max_bodies_mb": 1}) as house, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(raw_connection(port_of(house))) for _ in range(20)]
+        for client in clients[:10]:
+            await client.send([sent])
+        for client in clients[10:]:  # whose bodies come in two pieces
+            await client.send([sent[:-late]])
+            await client.send([sent[-late:]])
+        await wait_until(lambda: house.holds(len(clients)))
+        gate.opened.set()
+        answers = [await client.answer() for client in clients]
+    assert [200] * len(clients) == [answer.status for answer in answers if answer]
+
+
+async def test_a_large_body_without_a_length_is_refused_once_too_much_of_it_has_come(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    upstream.behave = gate = Gate()
+    head = request(b"", b"Transfer-Encoding: chunked", length=False)
+    async with ready_house(redis_url, upstream.url, proxy={"max_bodies_mb": 1}) as house:
+        held = asyncio.create_task(post(house, "/embed", LARGE))
+        await wait_until(lambda: bool(upstream.calls))
+        async with raw_connection(port_of(house)) as connection:
+            await connection.send([head, chunked(LARGE)[:-20]])  # its end never comes
+            answer = await connection.answer()
+        assert answer is not None
+        assert (answer.status, orjson.loads(answer.body)["error"]) == (429, FULL)
+        gate.opened.set()
+        assert (await held).status == 200
+        again = request(chunked(LARGE), b"Transfer-Encoding: chunked", length=False)
+        async with raw_connection(port_of(house)) as connection:
+            await connection.send([again])
+            answer = await connection.answer()
+        assert answer is not None
+        assert answer.status == 200, "all room was given back"
 
 
 async def test_a_body_alone_may_be_larger_than_the_room(redis_url: str) -> None:

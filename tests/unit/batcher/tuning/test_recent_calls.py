@@ -1,4 +1,4 @@
-"""How long a call takes at least: by its own size, from the last calls, and only for a while."""
+"""How long a call takes at least and at most: by its size, from the last calls, and only for a while."""
 
 import pytest
 from hypothesis import given
@@ -78,6 +78,51 @@ def test_the_estimate_is_no_more_than_any_recent_call_of_that_size_took(
     assert least.ms(units) <= 1000 * min(seconds for _, seconds in calls[-RECENT_CALLS_MAX:]) + 1e-9
     for size, seconds in calls[-RECENT_CALLS_MAX:]:
         assert least.ms(size) <= 1000 * seconds * (1 + 1e-9)
+
+
+@given(
+    calls=st.lists(st.tuples(st.integers(0, 10_000), st.floats(0.0001, 10)), min_size=1, max_size=40),
+    units=st.integers(0, 20_000),
+)
+def test_at_most_a_call_takes_no_less_than_any_recent_call_no_larger_and_no_more_than_the_slowest(
+    calls: list[tuple[int, float]], units: int
+) -> None:
+    most = recent(*calls).most(0.0, inputs=1)
+
+    assert most.ms(units) <= 1000 * max(seconds for _, seconds in calls[-RECENT_CALLS_MAX:]) + 1e-9
+    for size, seconds in calls[-RECENT_CALLS_MAX:]:
+        if size <= units:
+            assert most.ms(units) >= 1000 * seconds * (1 - 1e-9)
+
+
+def test_at_most_a_job_takes_what_a_call_full_of_its_like_takes() -> None:
+    calls = recent(*[(900, cost_s(900))] * RECENT_CALLS_MAX)
+
+    most = calls.most(0.0, inputs=8)
+    assert pytest.approx([cost_s(8 * 50), cost_s(16 * 50)]) == [most.of_job_ms(n, 50) / 1000 for n in (1, 16)]
+    assert pytest.approx(cost_s(50)) == calls.least(0.0).of_job_ms(1, 50) / 1000
+
+
+def test_a_call_that_its_deadline_ended_raises_what_one_takes_at_most_and_nothing_else() -> None:
+    """Or jobs that have as little time left would be sent in vain for ever."""
+    calls = recent(*[(100, 0.1)] * RECENT_CALLS_MAX)
+    before = calls.least(0.0), calls.late_after_s(100)
+    calls.note_made(100, 0.5, 0.0, FIXED_UNITS)
+
+    assert pytest.approx(500) == calls.most(0.0, inputs=1).ms(100)
+    assert before == (calls.least(0.0), calls.late_after_s(100))
+
+
+def test_calls_that_are_fast_again_lower_what_one_takes_at_most() -> None:
+    calls = recent((100, 1.5), *[(100, 0.1)] * RECENT_CALLS_MAX)
+
+    assert pytest.approx(100) == calls.most(0.0, inputs=1).ms(100)
+
+
+def test_at_most_nothing_is_known_of_an_upstream_that_was_not_called_lately() -> None:
+    calls = recent((100, 1.5), now_s=50.0)
+
+    assert [1500.0, 0.0] == [calls.most(now_s, inputs=1).ms(100) for now_s in (50.0 + FRESH_S, 50.1 + FRESH_S)]
 
 
 def test_a_call_is_late_after_three_times_what_the_slowest_took_for_its_size() -> None:

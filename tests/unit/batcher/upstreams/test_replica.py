@@ -120,10 +120,19 @@ def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
     """Only a call can show it, so none is kept from being made by what calls took before."""
     one = upstream(Session())
     one.tuner.note(Sample(one.tuner.setting, 100, 100, 0.0, 1.5, was_busy=True))
-    idle = one.least_call(1.5)
+    idle = one.call_time(1.5, 32, is_scarce=False)
     one.load.calls = 1
 
-    assert (NO_CALL_SEEN, 1500.0) == (idle, one.least_call(1.5).ms(100))
+    assert (NO_CALL_SEEN, 1500.0) == (idle, one.call_time(1.5, 32, is_scarce=False).ms(100))
+
+
+def test_where_another_job_takes_its_place_one_is_dropped_by_what_calls_took_at_most() -> None:
+    """Also at an upstream that is idle for this moment: a call in vain would cost that other job its own."""
+    one = upstream(Session())
+    for ended_s, takes_s in ((1.0, 1.0), (1.5, 0.5)):
+        one.tuner.note(Sample(one.tuner.setting, 100, 100, ended_s - takes_s, ended_s, was_busy=True))
+
+    assert 1000.0 == one.call_time(1.5, 1, is_scarce=True).ms(100)
 
 
 class Draining(HttpClient):

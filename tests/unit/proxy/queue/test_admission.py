@@ -53,7 +53,7 @@ def test_nobody_is_refused_by_a_rate_that_was_seen_once(before: float, now: floa
 
 
 @pytest.mark.parametrize(
-    ("timeout_s", "longest_s"), [(0.1, 0.06), (1.0, 0.6), (1.5, 1.0), (2.5, 2.0), (10.0, 8.0), (30.0, 24.0)]
+    ("timeout_s", "longest_s"), [(0.1, 0.05), (1.0, 0.5), (1.5, 0.75), (2.5, 1.75), (10.0, 8.0), (30.0, 24.0)]
 )
 def test_a_part_of_a_requests_time_is_kept_for_its_call(timeout_s: float, longest_s: float) -> None:
     assert is_in_time(longest_s - 0.001, timeout_s)
