@@ -144,19 +144,7 @@ class WorkingLoop:
         is_scarce = self._claims.queued > 0 or self._lanes.inputs > limits.inputs_max
         now_s = asyncio.get_running_loop().time()
         has_dropped = await self._claims.drop_expired(replica.call_time(now_s, limits.inputs_max, is_scarce=is_scarce))
-        now = CallMoment(
-            limits=limits,
-            shape=replica.tuner.shape,
-            room_inputs=self._pool.room(replica),
-            now_ms=self._clock.now_ms(),
-            is_idle=replica.load.calls == 0,
-            busy_ms=1000 * max(0.0, replica.load.ends_s - asyncio.get_running_loop().time()),
-            is_draining=self._is_stopping,
-            cost=replica.tuner.cost,
-            is_one_by_one=replica.tuner.is_one_by_one,
-            ahead_s=replica.load.expected_s if replica.tuner.is_one_by_one else 0.0,
-            calls_max=replica.tuner.setting.calls,
-        )
+        now = self._call_moment(replica, limits)
         if hopeless := self._policy.hopeless(now, self._lanes):
             await self._claims.refuse(hopeless)
         batch = self._policy.take(now, self._lanes)
@@ -183,6 +171,22 @@ class WorkingLoop:
             call_fixed_s=replica.tuner.cost.flat_s,
             was_blocked=self._was_blocked,
             is_draining=self._is_stopping,
+        )
+
+    def _call_moment(self, replica: Replica, limits: Limits) -> CallMoment:
+        tuner, load = replica.tuner, replica.load
+        return CallMoment(
+            limits=limits,
+            shape=tuner.shape,
+            room_inputs=self._pool.room(replica),
+            now_ms=self._clock.now_ms(),
+            is_idle=load.calls == 0,
+            busy_ms=1000 * max(0.0, load.ends_s - asyncio.get_running_loop().time()),
+            is_draining=self._is_stopping,
+            cost=tuner.cost,
+            is_one_by_one=tuner.is_one_by_one,
+            ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
+            calls_max=tuner.setting.calls,
         )
 
     async def _claim(self, wanted: Wanted) -> None:
@@ -242,16 +246,15 @@ class WorkingLoop:
         return wanted if wanted.inputs > 0 and wanted.linger_s == 0 else None
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
-        cost = replica.tuner.cost
+        now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
         slot = Slot(
             replica,
             batch.inputs,
             batch.units,
-            was_busy=replica.load.calls > 0 or self._has_backlog,
+            was_busy=load.calls > 0 or self._has_backlog,
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
-        self._policy.note_sent(batch, asyncio.get_running_loop().time())
-        load, now_s = replica.load, asyncio.get_running_loop().time()
+        self._policy.note_sent(batch, now_s)
         load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)

@@ -25,7 +25,10 @@ SPREAD_MIN = 0.1  # calls of like size say nothing about the price of size
 FLAT_DEFAULT_S = 0.002
 PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniLM on two cores
 PADDING_MIN, PADDING_MAX = 16.0, 65_536.0
-EVIDENCE, EVIDENCE_MAX = 5.0, 15.0  # e^5 to one before a law gives way; what was gathered for it in good times counts up to e^15
+EVIDENCE, EVIDENCE_MAX = (
+    5.0,
+    15.0,
+)  # e^5 to one before a law gives way; what was gathered for it in good times counts up to e^15
 EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
