@@ -14,6 +14,7 @@
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
     │   ├── QueueOutOfMemory      it has reached its `maxmemory`
+    │   ├── QueueReadOnly         it takes no writes, as its snapshots fail
     │   └── NoBatcher             no batcher takes jobs out of the queue
     ├── UpstreamError             the upstream's fault
     │   ├── UpstreamUnavailable   cannot be reached, or says so
@@ -127,6 +128,12 @@ class QueueOutOfMemory(QueueUnavailable):
     code = "queue_out_of_memory"
 
 
+class QueueReadOnly(QueueUnavailable):
+    """The queue takes no writes."""
+
+    code = "queue_read_only"
+
+
 class NoBatcher(QueueUnavailable):
     """No batcher is running: start one with `autobatch batcher`, with the REDIS_URL and NAMESPACE of the workers."""
 
@@ -215,6 +222,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         DeadlineExceeded,
         QueueUnavailable,
         QueueOutOfMemory,
+        QueueReadOnly,
         UpstreamUnavailable,
         UpstreamBroken,
         UpstreamChanged,

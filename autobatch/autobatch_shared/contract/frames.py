@@ -35,7 +35,7 @@ _ID_IN_QUEUE = re.compile(rb'{"v":([0-9]{1,3}),"crc":"[0-9a-fA-F]+","id":"([A-Za
 
 #: What is counted or measured; above this, a JSON reader may round.
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-
+INPUTS_MAX = 1_000_000  # of one job; a batcher would wait for ever for room for more
 
 Frames = Sequence[bytes]
 
@@ -59,7 +59,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     id: str
-    n: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    n: Annotated[int, msgspec.Meta(ge=1, le=INPUTS_MAX)]
     at: _Amount
     deadline: _Amount
     route: str

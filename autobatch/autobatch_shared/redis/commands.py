@@ -10,7 +10,7 @@ from hashlib import sha1
 from importlib.resources import files
 from typing import Any, Protocol, TypeVar
 
-from autobatch_shared.contract.errors import QueueOutOfMemory, QueueUnavailable
+from autobatch_shared.contract.errors import QueueOutOfMemory, QueueReadOnly, QueueUnavailable
 
 T = TypeVar("T")
 
@@ -40,6 +40,10 @@ class OutOfMemoryError(ReplyError, QueueOutOfMemory):
     """Redis has reached its `maxmemory`, and applied nothing."""
 
 
+class CannotSaveError(ReplyError, QueueReadOnly):
+    """Redis refuses all writes, because it cannot save its data."""
+
+
 class TryAgainSoon(ReplyError):
     """Redis applied nothing, and may take the same command in a moment."""
 
@@ -63,7 +67,19 @@ def reply_error(message: object) -> ReplyError:
         return TryAgainSoon(text)
     if text.startswith(ELSEWHERE):
         return NotTheMaster(text)
+    if text.startswith("MISCONF "):
+        return CannotSaveError(text)
     return (OutOfMemoryError if text.startswith("OOM ") else ReplyError)(text)
+
+
+def refusal_of(error: Exception) -> str:
+    """Return the word by which Redis says why it refused, such as `MISCONF`; empty: it did not answer."""
+    return str(error).partition(" ")[0] if isinstance(error, ReplyError) else ""
+
+
+def in_own_words(error: QueueUnavailable) -> QueueUnavailable:
+    """Return the same error as clients hear it: Redis's words are not for them."""
+    return next((said() for said in (QueueOutOfMemory, QueueReadOnly) if isinstance(error, said)), QueueUnavailable())
 
 
 def is_refusal(error: QueueUnavailable) -> bool:

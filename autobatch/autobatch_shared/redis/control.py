@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.keys import REPORTS_TTL_MS, Keys
+from autobatch_shared.contract.keys import EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
 from autobatch_shared.redis.commands import Script, all_of, expected_shape
@@ -28,6 +28,7 @@ class Control:
         self._link = link
         self._reports = keys.batchers
         self._model = keys.model
+        self._writing = "PEXPIRE", keys.epoch, EPOCH_TTL_MS
         self._report = Script("report", (keys.batchers,), (REPORTS_TTL_MS,))
 
     async def report(self, batcher: str, status: BatcherStatus) -> None:
@@ -40,14 +41,18 @@ class Control:
         await self._wait_out(lambda: self._link.execute("HDEL", self._reports, batcher))
 
     async def fleet(self) -> Fleet:
-        """Return the batchers that reported lately, and the namespace's model."""
-        now, reports, model = await self._wait_out(self._look)
+        """Return the batchers that reported lately, and the namespace's model.
+
+        Raises:
+            QueueUnavailable: Redis is unavailable, or takes no writes: then no report can have come, though batchers run.
+        """
+        now, reports, model, _ = await self._wait_out(self._look)
         with expected_shape:
             seconds, micros = now
             return Fleet(all_of(bytes, reports[1::2]), int(seconds) * 1000 + int(micros) // 1000, decode_model(model))
 
     async def _look(self) -> list[Any]:
-        commands = ("TIME",), ("HGETALL", self._reports), ("GET", self._model)
+        commands = ("TIME",), ("HGETALL", self._reports), ("GET", self._model), self._writing
         return await asyncio.gather(*[self._link.execute(*command) for command in commands])
 
     async def _wait_out(self, send: Callable[[], Awaitable[T]]) -> T:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from autobatch_shared.bell import pause
-from autobatch_shared.redis.commands import Command
+from autobatch_shared.redis.commands import Command, refusal_of
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.session import RedisSession, unavailable
 
@@ -32,10 +32,12 @@ class RedisLink:
 
     Attributes:
         connections: Number of connections so far. Behind a new one may be another Redis, or other data.
+        refusal: Why the server was not entered, in its word, such as `NOREPLICAS`; empty: it was, or did not answer.
     """
 
     def __init__(self, master: Master, name: str, silence_max_s: float = 2.0) -> None:
         self.connections = 0
+        self.refusal = ""
         self._master = master
         self._name = name
         self._silence_max_s = silence_max_s
@@ -99,6 +101,7 @@ class RedisLink:
                     session.on_lost = self._disconnected
                     self.connections += 1
                     self._session = session
+                    self.refusal = ""
                     self._connected.set()
                 log.info("redis_connected", extra={"link": self._name, "address": repr(session.address)})
                 await session.ended
@@ -106,6 +109,7 @@ class RedisLink:
                     log.warning("redis_master_moved", extra={"link": self._name, "error": str(session.refusal)})
                     self._master.moved()
             except Exception as error:  # noqa: BLE001  # no fault may end the trying
+                self.refusal = refusal_of(error)
                 if logged != (logged := repr(error)):  # once a reason, not once a try
                     log.warning("redis_unreachable", extra={"link": self._name, "error": logged})
             finally:

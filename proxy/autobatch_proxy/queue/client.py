@@ -35,14 +35,13 @@ from autobatch_shared.contract.errors import (
     MalformedFrame,
     NoBatcher,
     QueueFull,
-    QueueOutOfMemory,
     QueueUnavailable,
     RequestTooLarge,
 )
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.count import Count
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.redis.commands import is_refusal
+from autobatch_shared.redis.commands import in_own_words, is_refusal, refusal_of
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
 from autobatch_shared.redis.worker_queue import WorkerQueue
 
@@ -143,6 +142,7 @@ class QueueClient:
         self._refused_mono_s: float | None = None  # since when the reader is connected and refused
         self._is_given_up = False  # an outage has lasted too long; nothing is waited for until it ends
         self._is_refused = False
+        self._refusal = ""  # of the last push, in Redis's word
         self._is_answered = True
 
     @property
@@ -154,6 +154,11 @@ class QueueClient:
     def is_connected(self) -> bool:
         """Whether a request would be pushed and its reply be read now."""
         return self._link.is_connected and self._inbox_link.is_connected
+
+    @property
+    def refusal(self) -> str:
+        """Why Redis refuses, in its word, such as `MISCONF`, `OOM` or `NOREPLICAS`; empty: it does not."""
+        return self._link.refusal or self._watcher.refusal or self._refusal
 
     async def open(self) -> None:
         """Connect, for as long as that is quick, and begin to read the inbox."""
@@ -265,19 +270,18 @@ class QueueClient:
         except QueueUnavailable as error:
             if not self._is_refused:  # once an outage; and Redis's own words are not for clients
                 log.warning("push_failed", extra={"error": str(error)})
-            self._is_refused = True
+            self._is_refused, self._refusal = True, refusal_of(error)
             if not is_refusal(error) and not self._is_given_up:
                 self._lost.may_be = True
                 self._doubt_sizes(requests)
                 return
-            said = QueueOutOfMemory if isinstance(error, QueueOutOfMemory) else QueueUnavailable
             for request in requests:
-                fail(request, said)
+                fail(request, partial(in_own_words, error))
             return
         finally:
             for request in requests:
                 request.pushes_open -= 1
-        self._is_refused = False
+        self._is_refused, self._refusal = False, ""
         now_s = self._loop.time()
         self._backlog.note(self._queue.ahead, now_s)
         self._lost.note_push()
@@ -334,7 +338,7 @@ class QueueClient:
                 if not self._is_unavailable:  # once an outage, not once a try
                     log.warning("inbox_unavailable", extra={"error": str(error)})
                 self._is_unavailable = True
-                await self._wait_out()
+                await self._wait_out(error)
             except Exception:  # the next reply must still be read
                 log.exception("inbox_reader_failed")
                 await self._wait_out()
@@ -365,7 +369,7 @@ class QueueClient:
         waiting = self._waiting.items()
         return [job for job, each in waiting if not each.future_of(job).done() and not self._is_large(job)]
 
-    async def _wait_out(self) -> None:
+    async def _wait_out(self, error: QueueUnavailable | None = None) -> None:
         """Wait for the connections, or until Redis refuses no more; fail every request when that takes too long."""
         self._lost.may_be = True
         now_s = self._loop.time()
@@ -376,7 +380,7 @@ class QueueClient:
         )
         if not back or now_s - (self._refused_mono_s or now_s) > OUTAGE_PATIENCE_S:
             self._is_given_up = True
-            self._fail_all(QueueUnavailable)
+            self._fail_all(partial(in_own_words, error or QueueUnavailable()))
 
     async def _sync_clock(self) -> None:
         now_mono_s = self._loop.time()

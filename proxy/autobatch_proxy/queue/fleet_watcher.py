@@ -13,6 +13,7 @@ from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
+from autobatch_shared.redis.commands import refusal_of
 from autobatch_shared.redis.control import Control
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ class FleetWatcher:
 
     Attributes:
         fleet: The batchers.
+        refusal: Why Redis refused the last look, in its word, such as `MISCONF`; empty: it did not.
         drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
@@ -53,6 +55,7 @@ class FleetWatcher:
 
     def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
         self.fleet = Fleet((), 0)
+        self.refusal = ""
         self.drained_per_s = 0.0
         self.has_batchers = self.may_come_back = True
         self._reported_mono_s: float | None = None  # no batcher was seen yet
@@ -82,10 +85,12 @@ class FleetWatcher:
         was_healthy, drained_per_s = self.fleet.is_healthy, self.fleet.drained_per_s
         try:
             self.fleet = await self._control.fleet()
-        except QueueUnavailable:
+        except QueueUnavailable as error:
+            self._note_refusal(error)
             self.fleet = Fleet((), 0)
             self._note_outage(asyncio.get_running_loop().time())
         else:
+            self.refusal = ""
             self._note_reports(asyncio.get_running_loop().time())
         self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
         if self.fleet.upstreams:
@@ -95,6 +100,11 @@ class FleetWatcher:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
         self._pause_s = LOOK_EVERY_S if self.fleet.is_healthy else min(self._pause_s * GROWTH, LOOK_EVERY_S)
         return self._pause_s
+
+    def _note_refusal(self, error: QueueUnavailable) -> None:
+        before, self.refusal = self.refusal, refusal_of(error)
+        if self.refusal not in ("", before):
+            log.error("redis_refuses", extra={"error": str(error)})
 
     def _note_models(self) -> None:
         for upstream in self.fleet.upstreams:

@@ -1,11 +1,15 @@
 """A Redis that has reached its `maxmemory`: a clear refusal, answers for all who were accepted, and recovery by itself."""
 
 import asyncio
+import json
+import time
+from contextlib import suppress
 from io import BytesIO
 
 import orjson
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from autobatch_proxy.queue.fleet_watcher import ABSENT_AFTER_S
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
@@ -75,6 +79,37 @@ async def test_while_no_byte_is_free_what_was_accepted_is_still_answered(
         await redis.config_set("maxmemory", 20 * MB)
         assert (await house.embed("room again")) == (200, [vector("room again")])
         assert await house.is_healthy()
+
+
+async def test_a_redis_that_cannot_save_its_data_is_not_taken_for_a_missing_batcher(
+    own_redis: RedisServer, upstream: FakeUpstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither reports nor leases can be written, also for longer than a batcher may be silent."""
+    own_redis.start("--save", "3600 1")
+    async with ready_house(own_redis.url, upstream.url) as house, Redis.from_url(own_redis.url) as redis:
+        assert await house.embed("before") == (200, [vector("before")])
+        (own_redis.socket.parent / "dump.rdb").mkdir()  # which no snapshot can replace
+        with suppress(ResponseError):
+            await redis.bgsave()
+
+        async def is_known() -> bool:
+            return bool((await house.get("/status")).json["redis"]["refusal"] == "MISCONF")
+
+        await wait_until(is_known)
+        begun_s = time.monotonic()
+        said = {json.dumps((await house.embed("refused"))[1])}
+
+        async def lasted_too_long() -> bool:
+            said.add(json.dumps((await house.embed("refused"))[1]))
+            return time.monotonic() - begun_s > ABSENT_AFTER_S + 1
+
+        await wait_until(lasted_too_long)
+        assert {json.dumps({"error": "The queue takes no writes", "error_type": "Unhealthy"})} == said
+        assert "redis_refuses" in [record.message for record in caplog.records]
+        await redis.config_set("stop-writes-on-bgsave-error", "no")
+        await wait_until(house.is_healthy)
+        assert await house.embed("after") == (200, [vector("after")])
+        assert (await house.get("/status")).json["redis"]["refusal"] is None
 
 
 LARGE = orjson.dumps({"inputs": "word " * 300_000})

@@ -53,7 +53,11 @@ class StatusPage:
                 "inputs_in_flight": self._client.inputs_in_flight,
                 "request_inputs_max": self._request_inputs_max,
             },
-            "redis": {"is_connected": self._is_connected, "since": _utc(self._redis_since_ms)},
+            "redis": {
+                "is_connected": self._is_connected,
+                "since": _utc(self._redis_since_ms),
+                "refusal": self._client.refusal or None,
+            },
             "model": None
             if model is None
             else {"name": model.name, "fingerprint": model.fingerprint, "since": _utc(model.since)},

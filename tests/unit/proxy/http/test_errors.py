@@ -25,6 +25,7 @@ EXPECTED = {
     "DeadlineExceeded": (504, "Backend"),
     "QueueUnavailable": (503, "Unhealthy"),
     "QueueOutOfMemory": (503, "Unhealthy"),
+    "QueueReadOnly": (503, "Unhealthy"),
     "NoBatcher": (503, "Unhealthy"),
     "UpstreamError": (500, "Backend"),
     "UpstreamUnavailable": (503, "Unhealthy"),

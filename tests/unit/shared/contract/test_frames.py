@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame
 from autobatch_shared.contract.frames import (
+    INPUTS_MAX,
     VERSION,
     JobHeader,
     ReplyHeader,
@@ -290,6 +291,7 @@ def test_a_reply_that_could_not_be_passed_on_is_refused(header: ReplyHeader) -> 
         JobHeader("w.1", 0, 1, 2, "/embed"),
         JobHeader("w.1", -1, 1, 2, "/embed"),
         JobHeader("w.1", 10**400, 1, 2, "/embed"),
+        JobHeader("w.1", INPUTS_MAX + 1, 1, 2, "/embed"),
         JobHeader("w.1", 1, 1, 10**400, "/embed"),
         JobHeader("w.1", 1, 1, 2, "/embed", longest=-1),
     ],
