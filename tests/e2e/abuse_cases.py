@@ -170,7 +170,7 @@ BODIES = {
     "1e999": body(b'{"inputs":"a","x":1e999}', 200, 400),
     "keys twice": body(b'{"inputs":"a","inputs":"%b"}' % SECRET, 200, 400, 422),
     "nested 100,000 deep": body(b'{"inputs":' + b"[" * 100_000 + b"]" * 100_000 + b"}", 400),
-    "objects 100,000 deep": body(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 400),
+    "objects 100,000 deep": body(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 422),
     "2 MB of open lists": body(b"[" * 1_999_999, 400),
     "a key of 1 MB": body(b'{"%b":1,"inputs":"a"}' % (b"k" * MB), 200),
     "a number of 1 MB": body(b'{"inputs":"a","x":%b}' % (b"9" * MB), 200, 400),
