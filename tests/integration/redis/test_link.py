@@ -40,8 +40,8 @@ async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> Asyn
 
 
 async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Accept the connection's name, and the question whether this is the master."""
-    for reply in (b"+OK\r\n", b":0\r\n"):
+    """Accept the connection's name, the question whether this is the master, and those for the mark of its data."""
+    for reply in (b"+OK\r\n", b":0\r\n", b"+OK\r\n", b"$-1\r\n"):
         await reader.read(1000)
         writer.write(reply)
 
@@ -259,7 +259,8 @@ async def test_a_server_that_takes_no_writes_yet_is_not_connected_until_it_does(
         writer.write(b"+OK\r\n")
         await reader.read(1000)
         writer.write(b":0\r\n" if len(connections) > 2 else f"-{refusal}\r\n".encode())
-        await reader.read()
+        while await reader.read(1000):
+            writer.write(b"$-1\r\n")
         writer.close()
 
     async with listening(refuses_at_first) as port, linked(f"redis://127.0.0.1:{port}") as link:

@@ -73,6 +73,26 @@ async def place_of(link: RedisLink) -> str:
         return ""
 
 
+async def test_links_that_one_address_led_to_two_servers_meet_again(servers: list[RedisServer], tmp_path: Path) -> None:
+    """Both servers take writes, and no connection breaks but one."""
+    address = tmp_path / "redis.sock"
+    address.symlink_to(servers[0].socket)
+    async with two_links(Master.from_url(f"unix://{address}", KEYS)) as links:
+        for link in links:
+            link.start()
+            assert await link.wait_connected(5)
+        assert [str(servers[0].socket)] * 2 == [await place_of(link) for link in links]
+        address.unlink()
+        address.symlink_to(servers[1].socket)
+        with suppress(QueueUnavailable):
+            await links[0].execute("CLIENT", "KILL", "ID", await links[0].execute("CLIENT", "ID"), "SKIPME", "no")
+
+        async def are_together() -> bool:
+            return [str(servers[1].socket)] * 2 == [await place_of(link) for link in links]
+
+        await wait_until(are_together)
+
+
 async def test_a_link_that_finds_another_master_brings_the_others_along(addresses: list[Address]) -> None:
     finder = Pointing(addresses[:1])
     async with two_links(Master(finder, KEYS)) as links:

@@ -1,13 +1,15 @@
 """The server that takes the namespace's writes: found anew for each connection.
 
 Each candidate is asked by a write that changes nothing, a longer life for the epoch's key: a replica refuses it, a node of a
-cluster names the node that has the slot, a server that reads its data in says so.
+cluster names the node that has the slot, a server that reads its data in says so. Then the epoch is read, and set where there
+is none: it tells apart two servers behind one address that both take writes, and the links of a process go to one of them.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from secrets import token_hex
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import EPOCH_TTL_MS, Keys
@@ -43,6 +45,8 @@ class Master:
     def __init__(self, finder: MasterFinder, keys: Keys) -> None:
         self._finder = finder
         self._probe: Command = ("PEXPIRE", keys.epoch, EPOCH_TTL_MS)
+        self._epoch_key = keys.epoch
+        self._epoch = b""  # of the data behind the last session; empty: unknown
         self._links: set[Leave] = set()
         self._last: Address | None = None
         self._named: Address | None = None  # the likeliest when `_last` was found
@@ -99,26 +103,29 @@ class Master:
         errors: list[Exception] = []
         for candidate in candidates:
             try:
-                session = await self._enter(candidate, timeout_s, name, silence_max_s)
+                session, epoch = await self._enter(candidate, timeout_s, name, silence_max_s)
             except (OSError, QueueUnavailable) as error:
                 errors.append(error)
             else:
-                if self._last not in (None, session.address):
+                if self._last not in (None, session.address) or (epoch and self._epoch not in (b"", epoch)):
                     self.moved()  # the sessions of the other links are all with the last one
                 self._last, self._named = session.address, candidates[0]
+                self._epoch = epoch or self._epoch
                 return session
         if len(errors) == 1:
             raise errors[0]
         tried = (f"{address!r}: {error!r}" for address, error in zip(candidates, errors, strict=True))
         raise QueueUnavailable(f"None of these is the master: {', '.join(tried)}")
 
-    async def _enter(self, address: Address, timeout_s: float, name: str, silence_max_s: float) -> RedisSession:
-        """Connect to a server, or to the node that it names."""
+    async def _enter(
+        self, address: Address, timeout_s: float, name: str, silence_max_s: float
+    ) -> tuple[RedisSession, bytes]:
+        """Connect to a server, or to the node that it names; return the epoch of its data, too."""
         for _ in range(REDIRECTIONS_MAX + 1):
             async with asyncio.timeout(timeout_s):
                 session = await open_session(address, name, silence_max_s)
                 try:
-                    await self._ask(session)
+                    epoch = await self._ask(session)
                 except BaseException as error:
                     session.abort()
                     moved_to = redirection(error)
@@ -127,17 +134,21 @@ class Master:
                     host, port = moved_to
                     address = address.at(host or address.host, port)
                 else:
-                    return session
+                    return session, epoch
         raise QueueUnavailable(f"The nodes name one another, at last {address!r}")
 
-    async def _ask(self, session: RedisSession) -> None:
-        """Return if the server takes writes; other refusals, such as that of a full disk, are each command's to report."""
+    async def _ask(self, session: RedisSession) -> bytes:
+        """Return the epoch if the server takes writes; empty where it refuses for other reasons, which each command reports."""
+        key, new = self._epoch_key, token_hex(8)
         try:
             await session.execute(self._probe)
+            await session.execute(("SET", key, new, "NX", "PX", EPOCH_TTL_MS))
+            epoch = await session.execute(("GET", key))
         except NotTheMaster:
             raise
         except ReplyError:
-            return
+            return b""
+        return epoch if isinstance(epoch, bytes) else b""
 
 
 def finder_of(url: str) -> MasterFinder:
