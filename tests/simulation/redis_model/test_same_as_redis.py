@@ -105,6 +105,7 @@ async def compared(shared_redis: RedisServer) -> AsyncIterator[ComparedCommands]
         link.start()
         assert await link.wait_connected(5)
         await link.execute("SCRIPT", "FLUSH")
+        await link.execute("DEL", KEYS.epoch)  # which its connection has set, and the model has none
         yield ComparedCommands(link)
         await link.execute("FLUSHALL")  # the queues have no time to live
         await link.close()
