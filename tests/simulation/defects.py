@@ -88,7 +88,7 @@ DEFECTS = (
         "a claim whose answer was lost is forgotten",
         ("reply: lost",),
         ((Claims, "recover", _does_nothing),),
-        seeds=120,
+        seeds=240,
     ),
 )
 
