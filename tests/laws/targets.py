@@ -6,7 +6,6 @@ A fixed policy is offered less and less until its p99 is within the target; the 
 import json
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
 
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, run_fixed
@@ -14,7 +13,7 @@ from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.laws.best_fixed import found
-from tests.laws.points import CLOSED_MOST, LAWS, OPEN, SEED, open_traffic
+from tests.laws.points import CLOSED_MOST, LAWS, OPEN, SEED, LawPoint, open_traffic
 
 FOUND = Path(__file__).with_name("best_windows.json")
 TARGET_TIMES = 3  # the best p99 of four clients
@@ -29,16 +28,8 @@ WINDOWS = [
 ]
 
 
-class TargetPoint(NamedTuple):
+class TargetPoint(LawPoint):
     """A law with a kind of open traffic."""
-
-    law: str
-    traffic: str
-
-    @property
-    def name(self) -> str:
-        """Its name in lists."""
-        return f"{self.law} / {self.traffic}"
 
     @property
     def capacity(self) -> float:

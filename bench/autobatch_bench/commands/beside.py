@@ -76,12 +76,7 @@ def beside(  # noqa: PLR0913 - options of a command
         grids.cost("CPU microseconds a request, upstream and load tool not counted", points, tuple(sides)),
         grids.frontiers("The most requests a second within a bound of p99", points, tuple(sides)),
     ]
-    if as_json:
-        terminal.print_json({"points": points, "rounds": rig.rounds})
-    else:
-        for grid in shown:
-            console.print(terminal.table(grid))
-    raise typer.Exit(0 if terminal.say_whether_right(console, rig.rounds) else 1)
+    raise typer.Exit(0 if terminal.conclude(console, points, rig.rounds, shown, as_json=as_json) else 1)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

@@ -71,9 +71,4 @@ def run(  # noqa: PLR0913 - options of a command
     x_name, kind = ("arrivals/s", "open loop") if open_rate else ("in flight", "closed loop")
     title = f"{sent.name} on the {upstream} upstream, {kind}"
     shown = [grids.throughput(title, x_name, points), grids.cpu("CPU through the proxy, us a request", x_name, points)]
-    if as_json:
-        terminal.print_json({"points": points, "rounds": rig.rounds})
-    else:
-        for grid in shown:
-            console.print(terminal.table(grid))
-    raise typer.Exit(0 if terminal.say_whether_right(console, rig.rounds) else 1)
+    raise typer.Exit(0 if terminal.conclude(console, points, rig.rounds, shown, as_json=as_json) else 1)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from autobatch_bench.comparing.promises import GROUPS, TargetResult
-from autobatch_bench.comparing.rounds import Round, faults
+from autobatch_bench.comparing.rounds import Point, Round, faults
 from autobatch_bench.report.grids import Grid
 
 COLOURS = {"ok": "green", "missed": "red", "not measured": "yellow"}
@@ -77,6 +77,18 @@ def say_whether_right(console: Console, rounds: Sequence[Round]) -> bool:
     if late:
         console.print(f"  the load tool itself sent {late:,} requests more than 5 ms late")
     return not bad
+
+
+def conclude(
+    console: Console, points: Sequence[Point], rounds: Sequence[Round], shown: Sequence[Grid], *, as_json: bool
+) -> bool:
+    """Print what was measured, as tables or as JSON; return whether all answers were right."""
+    if as_json:
+        print_json({"points": points, "rounds": rounds})
+    else:
+        for grid in shown:
+            console.print(table(grid))
+    return say_whether_right(console, rounds)
 
 
 def print_json(value: object) -> None:

@@ -83,9 +83,8 @@ class Deadlines:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._steps: dict[
-            int, dict[int, WaitingRequest]
-        ] = {}  # the step in which they expire -> those that do, by `id()`
+        # The step in which they expire -> those that do, by `id()`.
+        self._steps: dict[int, dict[int, WaitingRequest]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next_step = 0  # when the timer is due
 

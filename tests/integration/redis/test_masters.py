@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.house import ready_house
+from tests.support.house import House, ready_house
 from tests.support.servers.masters import GROUPS, AsCluster, ServerGroup, make_group
 from tests.support.waiting import wait_until
 
@@ -98,34 +98,35 @@ async def test_the_death_of_the_master_is_survived(linked: Linked) -> None:
     assert await linked.are_at_the_master()
 
 
-async def test_what_comes_while_a_slot_moves_waits_for_its_end(upstream: FakeUpstream) -> None:
-    """Its keys are at two nodes then, and a script asks for several."""
+@asynccontextmanager
+async def beside_a_cluster(upstream: FakeUpstream) -> AsyncIterator[tuple[AsCluster, House]]:
+    """Yield a cluster, and a house that is ready on it."""
     with TemporaryDirectory(prefix="ab-") as folder:
         cluster = AsCluster(Path(folder), "house")
         try:
             await cluster.start()
             async with ready_house(cluster.url, upstream.url) as house:
-                cluster.begin_move()
-                asking = asyncio.create_task(house.embed_each(["one", "two"]))
-                await wait_until(lambda: house.holds(2))
-                cluster.end_move()
-                assert [(200, [vector("one")]), (200, [vector("two")])] == await asking
+                yield cluster, house
         finally:
             await cluster.close()
+
+
+async def test_what_comes_while_a_slot_moves_waits_for_its_end(upstream: FakeUpstream) -> None:
+    """Its keys are at two nodes then, and a script asks for several."""
+    async with beside_a_cluster(upstream) as (cluster, house):
+        cluster.begin_move()
+        asking = asyncio.create_task(house.embed_each(["one", "two"]))
+        await wait_until(lambda: house.holds(2))
+        cluster.end_move()
+        assert [(200, [vector("one")]), (200, [vector("two")])] == await asking
 
 
 async def test_where_a_slot_never_arrives_requests_are_refused(upstream: FakeUpstream) -> None:
-    with TemporaryDirectory(prefix="ab-") as folder:
-        cluster = AsCluster(Path(folder), "house")
-        try:
-            await cluster.start()
-            async with ready_house(cluster.url, upstream.url) as house:
-                cluster.begin_move()
-                unavailable = {"error": "The queue cannot be reached", "error_type": "Unhealthy"}
-                assert (503, unavailable) == await house.embed("waits for two seconds")
-                cluster.end_move()
-        finally:
-            await cluster.close()
+    async with beside_a_cluster(upstream) as (cluster, house):
+        cluster.begin_move()
+        unavailable = {"error": "The queue cannot be reached", "error_type": "Unhealthy"}
+        assert (503, unavailable) == await house.embed("waits for two seconds")
+        cluster.end_move()
 
 
 async def test_an_address_that_is_a_cluster_node_leads_to_the_node_that_has_the_slot() -> None:

@@ -101,13 +101,19 @@ async def test_where_no_batcher_was_ever_seen_the_first_look_says_so() -> None:
     assert watcher.may_come_back
 
 
-async def test_new_requests_are_refused_before_those_that_wait_are_given_up() -> None:
-    """A batcher that is started anew takes longer than one that only lost its connection."""
+async def left_alone() -> tuple[Counted, FleetWatcher]:
+    """Return a watcher that has seen a batcher, which is gone when it looks again."""
     reports = Counted()
     watcher = watching(reports)
     reports.batchers = 1
     await watcher._look()
     reports.batchers = 0
+    return reports, watcher
+
+
+async def test_new_requests_are_refused_before_those_that_wait_are_given_up() -> None:
+    """A batcher that is started anew takes longer than one that only lost its connection."""
+    _, watcher = await left_alone()
     await watcher._look()
     reported_s, found = asyncio.get_running_loop().time(), []
     for silent_s in (3.9, ABSENT_AFTER_S, 9.9, GONE_AFTER_S):
@@ -119,11 +125,7 @@ async def test_new_requests_are_refused_before_those_that_wait_are_given_up() ->
 
 
 async def test_batchers_that_were_seen_are_waited_for_and_so_after_an_outage_of_redis() -> None:
-    reports = Counted()
-    watcher = watching(reports)
-    reports.batchers = 1
-    await watcher._look()
-    reports.batchers = 0
+    reports, watcher = await left_alone()
 
     for reports.is_away in (False, True, False):
         await watcher._look()
