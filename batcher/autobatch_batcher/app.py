@@ -49,16 +49,15 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     dialect = dialect_named(settings.inference_dialect)
-    lanes = Lanes(dialect.envelope_bytes)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
     async with open_sessions() as (session, fresh):
         pool = Pool(
             [_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls],
             settings.upstream_patience_ms / 1000,
         )
+        lanes = Lanes(pool.envelope_bytes)
         caller = Caller(
             pool,
-            dialect,
             Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
             clock,
             metrics,

@@ -97,7 +97,7 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
 
     if len(picked) > 1:
         assert inputs_of(picked) <= limits.inputs_max
-        assert len(call_for(picked, Tei()).post.body) <= limits.body_bytes_max
+        assert len(call_for(picked).post(Tei()).body) <= limits.body_bytes_max
         padded, summed = (inputs_of(picked) + 1) * longest_of(picked), useful_of(picked) + longest_of(picked)
         assert shape.units_max is None or shape.law.units(padded, summed) <= shape.units_max
         assert shape.may_pad(padded_of(picked), useful_of(picked))
