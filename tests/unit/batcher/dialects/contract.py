@@ -59,8 +59,7 @@ class DialectContract:
                 continue
 
     def test_its_paths_and_bounds_are_such(self) -> None:
-        assert self.dialect.health_path.startswith("/")
-        assert self.dialect.card_path.startswith("/")
+        assert all(question.path.startswith("/") for question in (self.dialect.ask_health, *self.dialect.ask_card))
         assert 0 <= self.dialect.growth_bytes_max < 1_000
 
     @pytest.mark.parametrize("route", ["/embed", "/rerank", "/no-such-route"])
@@ -135,10 +134,15 @@ class DialectContract:
         assert (verdict is Verdict.CUT) == (status == 200)
 
     @every_dialect
+    @given(st.integers(400, 599), st.binary())
+    def test_an_error_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
+        assert not self.dialect.is_well(status, said)
+
+    @every_dialect
     @given(st.binary())
     def test_any_description_gives_a_card_that_workers_can_read(self, said: bytes) -> None:
         """And it only ever lowers the limits."""
-        card, ours = self.dialect.card(said), configured(32, 10**6)
+        card, ours = self.dialect.card(*[said] * len(self.dialect.ask_card)), configured(32, 10**6)
         report = encode(BatcherStatus(1, 0, [UpstreamStatus("u", True, 1, 0, card=card)]))
 
         limits = lowered(ours, card)
