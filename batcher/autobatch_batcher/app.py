@@ -107,7 +107,7 @@ def _replica(
         without_credentials(url),
         HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
         dialects_of(settings.inference_dialect, url, settings.upstream_model),
-        configured(settings.max_batch_size, settings.payload_limit),
+        configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
         Standing(settings.model_change_after_ms / 1000),
     )

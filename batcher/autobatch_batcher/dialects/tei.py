@@ -41,6 +41,7 @@ class _Info(msgspec.Struct):
     max_client_batch_size: Any = None
     max_concurrent_requests: Any = None  # permits, one an input, not one a call
     max_input_length: Any = None
+    max_batch_tokens: Any = None
     auto_truncate: Any = None
 
 
@@ -146,6 +147,7 @@ class Tei:
             inputs_max=min(_limit(info.max_client_batch_size), in_flight_inputs_max),
             in_flight_inputs_max=in_flight_inputs_max,
             input_tokens_max=input_tokens_max,
+            batch_tokens_max=_limit(info.max_batch_tokens),
             about=about,
         )
 

@@ -121,6 +121,7 @@ class ReplicaState:
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self.dialect.growth_bytes_max,
+            batch_tokens_max=self.limits.batch_tokens_max,
             card=self.card if is_known else NO_CARD,
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
@@ -160,7 +161,14 @@ class ReplicaState:
         self.card, self.dialect = card, self.dialect.knowing(card)
         limits = lowered(self._configured, card)
         if limits != self.limits:
-            log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
+            log.info(
+                "upstream_limits",
+                extra={
+                    "upstream": self.name,
+                    "inputs_max": limits.inputs_max,
+                    "batch_tokens_max": limits.batch_tokens_max,
+                },
+            )
         self.limits = limits
 
     def learnt(self, dimension: int | None, now_s: float) -> None:
