@@ -145,8 +145,8 @@ class DialectContract:
         assert (verdict is Verdict.CUT) == (status == 200)
 
     @every_dialect
-    @given(st.integers(400, 599), st.binary())
-    def test_an_error_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
+    @given(st.sampled_from((500, 502, 503, 504)), st.binary())
+    def test_a_failure_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
         assert not self.dialect.is_well(status, said)
 
     @every_dialect
