@@ -49,16 +49,15 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     dialect = dialect_named(settings.inference_dialect)
-    lanes = Lanes(dialect.envelope_bytes)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
     async with open_sessions() as (session, fresh):
         pool = Pool(
             [_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls],
             settings.upstream_patience_ms / 1000,
         )
+        lanes = Lanes(pool.envelope_bytes)
         caller = Caller(
             pool,
-            dialect,
             Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
             clock,
             metrics,
@@ -110,7 +109,7 @@ def _replica(
         without_credentials(url),
         HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
         dialect,
-        configured(settings.max_batch_size, settings.payload_limit),
+        configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
         Standing(settings.model_change_after_ms / 1000),
     )

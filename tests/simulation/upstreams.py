@@ -5,7 +5,7 @@ from collections import Counter
 
 import orjson
 
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import Answer, Post, Question
 from autobatch_batcher.upstreams.http_client import CallConnection, HttpClient
 from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
@@ -131,14 +131,14 @@ class ModelHttpClient(HttpClient):
         except OSError as exc:
             raise UpstreamBroken from exc
 
-    async def fetch(self, path: str, _connection: CallConnection | None = None) -> tuple[int, bytes]:
-        """Return the status and the body that it has at a path."""
+    async def fetch(self, question: Question, _connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of its answer to a question."""
         if not self._upstream.is_up:
             raise ConnectionRefusedError("refused")
         if self._upstream.mode == "hang":
             await self._loop.create_future()
-        return 503 if self._upstream.mode in ("503", "500") else 200, INFO if path == "/info" else b""
+        return 503 if self._upstream.mode in ("503", "500") else 200, INFO if question.path == "/info" else b""
 
-    async def listens(self, _path: str) -> bool:
+    async def listens(self, _question: Question) -> bool:
         """Whether it answers now, in whatever way."""
         return self._upstream.is_up

@@ -304,6 +304,14 @@ class BatcherSettings(QueueSettings):
         "for that, and what cannot be answered in time gets 429; unset: all are answered, however late. Not for bulk requests; "
         "instead of BATCH_POLICY",
     )
+    max_batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="tokens in one upstream call, padding included where the upstream pads; an input that alone has more is sent "
+        "alone; lowered to what `/info` says, which is 16384 for TEI by default. Estimated as four characters each, unless the "
+        "workers count them (TOKENIZER_FILE)",
+    )
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
         description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",

@@ -27,8 +27,18 @@ from autobatch_shared.settings.choices import DIALECTS
 JSON = "application/json"
 
 
+class Get(msgspec.Struct, frozen=True):
+    """A question to an upstream about itself.
+
+    Attributes:
+        path: The path below the upstream's URL.
+    """
+
+    path: str
+
+
 class Post(msgspec.Struct, frozen=True):
-    """One call to an upstream.
+    """One call to an upstream, or a question about itself that has a body.
 
     Attributes:
         path: The path below the upstream's URL.
@@ -39,6 +49,9 @@ class Post(msgspec.Struct, frozen=True):
     path: str
     body: bytes
     content_type: str | None = JSON
+
+
+Question = Get | Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +80,16 @@ class Condition(Enum):
 
 
 class Dialect(Protocol):
-    """One kind of upstream: HTTP, a bearer token if any, its health and its description by GET.
+    """One kind of upstream: its calls, and what it says of itself.
 
     Attributes:
-        health_path: The path that answers GET with 200 while the upstream works.
-        card_path: The path at which the upstream describes itself.
+        ask_health: The question whose answer says whether the upstream works: see `is_well`.
+        ask_card: The questions whose answers describe the upstream; one that does not know the first does not describe itself.
         growth_bytes_max: Bytes by which a call for one request may be longer than the request's own body.
     """
 
-    health_path: str
-    card_path: str
+    ask_health: Question
+    ask_card: tuple[Question, ...]
     growth_bytes_max: int
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
@@ -141,9 +154,14 @@ class Dialect(Protocol):
         """Return what an answer says of the upstream."""
         ...
 
-    def card(self, said: bytes) -> Card:
-        """Return the upstream's card, of what it says at `card_path`; NO_CARD of what is not understood.
+    def is_well(self, status: int, said: bytes, /) -> bool:
+        """Whether the answer to `ask_health` says that the upstream works."""
+        ...
 
+    def card(self, *said: bytes) -> Card:
+        """Return the upstream's card, of what it says to each question of `ask_card`; NO_CARD of what is not understood.
+
+        What it says to a question after the first that it does not know is empty.
         `about` has the members of TEI's `/info` that clients are told; without any, `/info` is answered 503.
         """
         ...

@@ -7,8 +7,9 @@ import aiohttp
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OVERLOADED
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, HttpClient, cause_of
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
+from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD
 from autobatch_shared.contract.errors import UpstreamUnavailable
 
@@ -35,21 +36,23 @@ class Prober:
         dialect: The API that it speaks.
     """
 
-    def __init__(self, state: ReplicaState, client: HttpClient, dialect: Dialect) -> None:
+    def __init__(self, state: ReplicaState, client: UpstreamClient, dialect: Dialect) -> None:
         self._state = state
         self._client = client
         self._dialect = dialect
         self.card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
+        self._card_path = dialect.ask_card[0].path
 
     async def probe(self) -> None:
         """Ask for its health and its card: it may be started anew with other limits, or another model, between two."""
         state = self._state
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                status, _ = await self._client.fetch(self._dialect.health_path)
-                healthy = status == 200
-                why = "probed" if healthy else f"status {status} at {self._dialect.health_path}"
+                question = self._dialect.ask_health
+                status, said = await self._client.fetch(question)
+                healthy = self._dialect.is_well(status, said)
+                why = "probed" if healthy else f"status {status} at {question.path}"
                 reachable = status < 500  # not every server has such a path
                 async with self._asking:
                     await self._ask_card()
@@ -87,7 +90,7 @@ class Prober:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await self._ask_card()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                self._state.doubt(_now_s(), f"it does not answer {self._dialect.card_path}: {cause_of(exc)}")
+                self._state.doubt(_now_s(), f"it does not answer {self._card_path}: {cause_of(exc)}")
             except Unlearnt as exc:
                 self._state.exclude(str(exc), _now_s())
 
@@ -98,15 +101,21 @@ class Prober:
             Unlearnt: It does not tell us.
         """
         asked_s, connection = _now_s(), CallConnection(self._client)
-        status, said = await self._client.fetch(self._dialect.card_path, connection)
+        first, *others = self._dialect.ask_card
+        status, said = await self._client.fetch(first, connection)
         if status == 200:
-            self._state.take_card(self._dialect.card(said), _now_s())
+            more = [await self._client.fetch(question) for question in others]
+            if any(other not in {200, *NO_CARD_STATUSES} for other, _ in more):
+                raise UpstreamUnavailable  # half a card would be another one
+            self._state.take_card(
+                self._dialect.card(said, *(text if other == 200 else b"" for other, text in more)), _now_s()
+            )
         elif status in NO_CARD_STATUSES:
             if self._state.card.identity is not None and self._state.standing.served is not None:
-                self._state.doubt(_now_s(), f"it answers {status} to {self._dialect.card_path}, where it had its card")
+                self._state.doubt(_now_s(), f"it answers {status} to {self._card_path}, where it had its card")
             self._state.take_card(NO_CARD, _now_s())
         elif status in UNAUTHORIZED:
-            raise Unlearnt(_refusal(status, self._dialect.card_path))
+            raise Unlearnt(_refusal(status, self._card_path))
         elif self.card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
         self.card_asked_s = max(asked_s, connection.made_s)
@@ -121,7 +130,7 @@ class Prober:
         card = self._state.card
         dimension = await self._ask_dimension() if card.kind == "embedding" else None
         if card.identity is None and dimension is None:
-            raise Unlearnt(f"it has neither {self._dialect.card_path} nor a vector")
+            raise Unlearnt(f"it has neither {self._card_path} nor a vector")
         if card == self._state.card:  # else it changed meanwhile, and the next probe learns it
             self._state.learnt(dimension, _now_s())
 

@@ -4,11 +4,11 @@ import asyncio
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
+from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
@@ -32,7 +32,7 @@ class Replica(ReplicaState):
     def __init__(
         self,
         name: str,
-        client: HttpClient,
+        client: UpstreamClient,
         dialect: Dialect,
         configured: Limits,
         tuner: Tuner,
@@ -48,7 +48,7 @@ class Replica(ReplicaState):
         """Make one call, and learn from it how the upstream is.
 
         Raises:
-            UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+            UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
@@ -88,13 +88,13 @@ class Replica(ReplicaState):
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
 
         Raises:
-            UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+            UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
         """
         return self._dialect.understood(await self.client.send(post, timeout_s))
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
-        return await self.client.listens(self._dialect.health_path)
+        return await self.client.listens(self._dialect.ask_health)
 
     def _changed(self) -> UpstreamChanged:
         silence = self.standing.silence

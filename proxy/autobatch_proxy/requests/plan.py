@@ -55,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
         largest_id: The largest token id that has to be in the model's vocabulary; None where there is none to check.
         alone: Why its jobs share no call with others; None: they may.
         answer_bytes_max: Bytes that the replies to all its jobs may have; of one job's reply the batcher has a limit.
+        is_in_tokens: Whether the lengths of its jobs are in tokens.
     """
 
     jobs: list[PlannedJob]
@@ -69,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
     largest_id: int | None = None
     alone: Alone | None = None
     answer_bytes_max: int = UNLIMITED
+    is_in_tokens: bool = False
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -103,6 +105,8 @@ class Allowed(msgspec.Struct, frozen=True):
         alias: The route that `POST /` stands for.
         request_bytes_max: The most bytes of a body whose inputs are one job; a larger body is passed on unchanged.
         dimension: Number of components of a vector; None while it is unknown.
+        job_length_max: The most that the inputs of one job times the longest of them may be, in the ruler's unit; one input may
+            be longer.
     """
 
     job_inputs_max: int
@@ -112,3 +116,4 @@ class Allowed(msgspec.Struct, frozen=True):
     alias: str = "/embed"
     request_bytes_max: int = UNLIMITED
     dimension: int | None = None
+    job_length_max: int = UNLIMITED

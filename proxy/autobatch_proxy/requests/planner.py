@@ -131,6 +131,7 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         largest_id=largest_id,
         alone=alone,
         answer_bytes_max=rules.answer_bytes_max if asked.route == TOKENS_ROUTE else UNLIMITED,
+        is_in_tokens=ruler.is_in_tokens,
     )
 
 
@@ -188,20 +189,22 @@ def _cut(
     longest, total = max(lengths), sum(lengths)
     # The cheap question first: nearly all lists are short, or their inputs are alike.
     is_alike = count == 1 or kind != "merge" or longest * count - total <= ruler.padding_max
-    if is_alike and count <= job_inputs_max:
+    is_small = count <= job_inputs_max and (count == 1 or longest * count <= allowed.job_length_max)
+    if is_alike and is_small:
         return [PlannedJob(count, kind, raw, options, None, longest)], total
     if kind == "merge":
-        groups = _by_length(lengths, job_inputs_max, ruler.padding_max)
+        groups = _by_length(lengths, job_inputs_max, ruler.padding_max, allowed.job_length_max)
     else:
-        groups = _in_order(count, job_inputs_max)
+        groups = _in_order(count, min(job_inputs_max, max(1, allowed.job_length_max // max(longest, 1))))
     items = _decode_items(raw)
     return [_job(places, items, lengths, kind, options) for places in groups], total
 
 
-def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int) -> list[Sequence[int]]:
+def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int, budget_max: int) -> list[Sequence[int]]:
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     ascending = [lengths[place] for place in order]
-    return [order[start:stop] for start, stop in runs(ascending, inputs_max=inputs_max, padding_max=padding_max)]
+    found = runs(ascending, inputs_max=inputs_max, padding_max=padding_max, budget_max=budget_max)
+    return [order[start:stop] for start, stop in found]
 
 
 def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:

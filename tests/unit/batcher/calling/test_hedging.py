@@ -55,7 +55,7 @@ class Held(Replica):
 
 
 def a_call() -> Call:
-    return call_for([make_job("a", longest=1)], Tei())
+    return call_for([make_job("a", longest=1)])
 
 
 async def answered(*upstreams: Held, late_s: float = AT_ONCE_S) -> tuple[bytes, Slot]:

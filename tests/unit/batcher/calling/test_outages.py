@@ -75,7 +75,7 @@ async def outcomes(*upstreams: Replica, calls: int = 1, attempts_max: int = 1) -
     clock, pool, metrics = RedisClock(), Pool(list(upstreams), 10.0), Metrics()
     clock.sync(0)
     tried_alone = Suspects(pool, LoneTrials(), clock, metrics, patience_s=0.0)
-    caller = Caller(pool, Tei(), tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+    caller = Caller(pool, tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
     found = []
     for number in range(calls):
         slot = Slot(upstreams[0], 1, 1, was_busy=True)

@@ -50,7 +50,7 @@ class Lowered(Replica):
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
         suspects = Suspects(pool, LoneTrials(), clock, metrics)
-        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
         outcomes = await caller.answer(jobs, Slot(self, 1, 1, was_busy=True))
         parts = [outcome.frame.partition(b"\n") for outcome in outcomes]
         heads = [(json.loads(head), body) for head, _, body in parts]

@@ -60,7 +60,7 @@ class Mortal(Replica):
         clock, pool, metrics = RedisClock(), Pool([self]), Metrics()
         clock.sync(0)
         suspects = Suspects(pool, trials, clock, metrics)
-        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
         slot = Slot(self, len(jobs), len(jobs), was_busy=True)
         replies = await caller.answer(jobs, slot)
         slot.release()
@@ -166,7 +166,6 @@ class Slow(Mortal):
         pool, metrics = Pool([self]), Metrics()
         caller = Caller(
             pool,
-            Tei(),
             Suspects(pool, trials or LoneTrials(), self.clock, metrics),
             self.clock,
             metrics,

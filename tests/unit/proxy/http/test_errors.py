@@ -33,6 +33,7 @@ EXPECTED = {
     "UpstreamBroken": (503, "Unhealthy"),
     "UpstreamOverloaded": (429, "Overloaded"),
     "UpstreamTimeout": (504, "Backend"),
+    "NotComputed": (424, "Backend"),
     "UpstreamProtocolError": (502, "Backend"),
     "JobPoisonous": (502, "Backend"),
     "MalformedFrame": (502, "Backend"),
