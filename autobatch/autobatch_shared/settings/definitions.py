@@ -102,6 +102,12 @@ def _api_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _pairs(value: str) -> str:
+    if any(not all(each.partition("=")[::2]) for each in _listed(value)):
+        raise ValueError("must be a comma list of `type=prompt`")
+    return value
+
+
 def _listed(value: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in value.split(",") if each.strip())
 
@@ -203,12 +209,17 @@ class ProxySettings(QueueSettings):
     )
     model_check: Literal["off", "served"] = Field(
         "off",
-        description="which `model` the OpenAI routes take: `off`: any, as TEI; `served`: the served model's name, its part after "
-        "the last `/`, and MODEL_ALIASES; another one is 404",
+        description="which `model` the routes take whose clients name one, such as OpenAI's: `off`: any, as TEI; `served`: the served "
+        "model's name, its part after the last `/`, and MODEL_ALIASES; another one is 404",
     )
     model_aliases: str = Field(
         "",
         description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds",
+    )
+    input_type_prompts: Annotated[str, AfterValidator(_pairs)] = Field(
+        "",
+        description="what Cohere's `input_type` means for the model: a comma list such as `search_query=query,search_document=passage`, "
+        "an input type and the name of its prompt each; other types are refused; unset: all are taken, without a prompt",
     )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
@@ -263,6 +274,12 @@ class ProxySettings(QueueSettings):
     def aliases(self) -> tuple[str, ...]:
         """The model's further names."""
         return _listed(self.model_aliases)
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The name of the prompt for each input type."""
+        pairs = [each.partition("=") for each in _listed(self.input_type_prompts)]
+        return {kind.strip(): prompt.strip() for kind, _, prompt in pairs}
 
     @property
     def cors_origins(self) -> tuple[str, ...]:
