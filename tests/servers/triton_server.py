@@ -13,7 +13,6 @@ The text "hang" keeps `minilm` for 5 seconds.
 
 import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -81,7 +80,7 @@ def serve(grpc_port: int, graph: str, tokenizer: str) -> None:
 
     text = [Tensor(name="text", dtype=bytes, shape=(1,))]
     tokens = [Tensor(name=name, dtype=np.int64, shape=(-1,)) for name in ("input_ids", "attention_mask")]
-    models: list[tuple[str, Callable[..., Any], list[Tensor], Any, tuple[int, ...]]] = [
+    models: list[tuple[str, Any, list[Tensor], Any, tuple[int, ...]]] = [
         ("minilm", embed, text, np.float32, (384,)),
         ("minilm_half", embed_half, text, np.float16, (384,)),
         ("minilm_tokens", embed_tokens, tokens, np.float32, (384,)),

@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from google.protobuf.message import DecodeError
 
-from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post, Question
+from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post, Question, WantedModel
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_batcher.dialects.kserve.tensors import FLOATS, rows_of, text_tensor, token_tensors
 from autobatch_batcher.dialects.verdict import Verdict, by_status
@@ -54,44 +54,31 @@ class Tensors(msgspec.Struct, frozen=True):
 _decode_tensors = msgspec.json.Decoder(Tensors).decode
 
 
-class TritonNames(msgspec.Struct, frozen=True):
-    """What is configured.
-
-    Attributes:
-        model: The model's name.
-        version: The model's version; empty: the server chooses.
-        input: Names of the inputs, separated by commas; empty: those of ModelMetadata.
-        output: Name of the output; empty: the only one of ModelMetadata that is float.
-        length: Number of components that a vector must have; None: any.
-    """
-
-    model: str
-    version: str = ""
-    input: str = ""
-    output: str = ""
-    length: int | None = None
-
-
 class Triton:
     """The dialect.
 
     Args:
-        names: What is configured.
+        wanted: What is configured of it.
         tensors: What the model takes and gives, as far as it has said so.
     """
 
     kind = "triton"
     says_limits = False
 
-    def __init__(self, names: TritonNames, tensors: Tensors | None = None) -> None:
-        self._names = names
+    def __init__(self, wanted: WantedModel, tensors: Tensors | None = None) -> None:
+        self._wanted = wanted
         self._tensors = tensors
-        of_model = kserve.ModelMetadataRequest(name=names.model, version=names.version).SerializeToString()
+        of_model = kserve.ModelMetadataRequest(name=wanted.name or "", version=wanted.version).SerializeToString()
         self.ask_health: Question = _post("ModelReady", of_model)
         self.ask_card: tuple[Question, ...] = (_post("ModelMetadata", of_model), _post("ModelConfig", of_model))
-        self._envelope = kserve.ModelInferRequest(model_name=names.model, model_version=names.version)
+        self._envelope = kserve.ModelInferRequest(model_name=wanted.name or "", model_version=wanted.version)
         self._envelope_bytes = 100 + len(of_model) + (len(_encode(tensors)) if tensors is not None else 0)
         self.growth_bytes_max = min(self._envelope_bytes, 999)
+
+    @classmethod
+    def for_upstream(cls, _url: str, model: WantedModel) -> tuple["Triton", ...]:
+        """Return the dialect for the model, whose name is not asked for: a server may have any number."""
+        return (cls(model),)
 
     def knowing(self, card: Card) -> "Triton":
         """Return the dialect for the tensors that the card names."""
@@ -99,7 +86,7 @@ class Triton:
             tensors = _decode_tensors(card.identity.details) if card.identity is not None else None
         except NOT_AS_ASKED:
             tensors = None
-        return self if tensors == self._tensors else Triton(self._names, tensors)
+        return self if tensors == self._tensors else Triton(self._wanted, tensors)
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
         """Return a `ModelInfer`.
@@ -113,7 +100,7 @@ class Triton:
         if options is not None:
             _refuse_options(options)
         if self._tensors is None:
-            raise NotComputed(f"Backend error: the upstream has not described its model `{self._names.model}`")
+            raise NotComputed(f"Backend error: the upstream has not described its model `{self._wanted.name}`")
         call = kserve.ModelInferRequest()
         call.CopyFrom(self._envelope)
         if self._tensors.output:
@@ -161,7 +148,7 @@ class Triton:
             said = kserve.ModelInferResponse.FromString(answer.body)
         except DecodeError as exc:
             raise UpstreamProtocolError("The upstream's answer is not a ModelInferResponse") from exc
-        return rows_of(said, self._tensors.output if self._tensors is not None else "", count, self._names.length)
+        return rows_of(said, self._tensors.output if self._tensors is not None else "", count, self._wanted.dimension)
 
     def judge(self, answer: Answer, jobs: int, *, is_verbatim: bool, may_retry: bool) -> Verdict:
         """Judge by the status."""
@@ -174,6 +161,7 @@ class Triton:
     def inputs_max_said(self, answer: Answer, inputs: int) -> int | None:
         """Return nothing: its limit is on the card."""
         del answer, inputs
+        return None
 
     def is_well(self, status: int, said: bytes, /) -> bool:
         """Read `ModelReady`."""
@@ -224,12 +212,11 @@ class Triton:
 
     def _tensors_of(self, metadata: kserve.ModelMetadataResponse) -> Tensors | None:
         """Which of a model's tensors are used; None where they are not as configured, or not such as make vectors."""
-        wanted = [name.strip() for name in self._names.input.split(",") if name.strip()]
-        wanted = wanted or [each.name for each in metadata.inputs]
+        wanted = self._wanted.inputs or tuple(each.name for each in metadata.inputs)
         inputs = [each for each in metadata.inputs if each.name in wanted]
         datatypes = {each.datatype for each in inputs}
         outputs = [
-            each for each in metadata.outputs if each.datatype in FLOATS and self._names.output in ("", each.name)
+            each for each in metadata.outputs if each.datatype in FLOATS and self._wanted.output in ("", each.name)
         ]
         is_texts = datatypes == {"BYTES"} and len(inputs) == 1
         is_tokens = datatypes == {"INT64"} and all(each.name.endswith(TOKEN_INPUTS) for each in inputs)

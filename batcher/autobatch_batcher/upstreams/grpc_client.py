@@ -8,7 +8,7 @@ import asyncio
 import errno
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import grpc
@@ -23,6 +23,7 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from autobatch_shared.settings.upstream_urls import GRPC_PORT
 
 Code = grpc.StatusCode
 Connectivity = grpc.ChannelConnectivity
@@ -47,7 +48,6 @@ STATUSES = {
 TEXT = "text/plain"
 RECONNECT_MIN_MS, RECONNECT_MAX_MS = 100, 1_000  # as often as `lookout` asks; gRPC's own waits grow to two minutes
 CONNECT_MAX_MS = 1_000  # an address that has vanished refuses nothing: it says nothing
-PORT = 8001  # Triton's own
 
 
 class GrpcClient:
@@ -71,11 +71,9 @@ class GrpcClient:
         self._channel: grpc.aio.Channel
         self._watching: asyncio.Task[None]
 
-    async def __aenter__(self) -> "GrpcClient":
+    async def __aenter__(self) -> Self:
         parts = urlsplit(self._url)
-        target = (
-            f"{parts.hostname if ':' not in (parts.hostname or '') else f'[{parts.hostname}]'}:{parts.port or PORT}"
-        )
+        target = f"{parts.hostname if ':' not in (parts.hostname or '') else f'[{parts.hostname}]'}:{parts.port or GRPC_PORT}"
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", self._answer_bytes_max),
             ("grpc.max_send_message_length", -1),

@@ -2,35 +2,39 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post
+from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post, WantedModel
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
-from autobatch_batcher.dialects.triton import SERVICE, Tensors, Triton, TritonNames
+from autobatch_batcher.dialects.triton import SERVICE, Tensors, Triton
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX
 from autobatch_shared.contract.errors import InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 from tests.unit.batcher.dialects.contract import DialectContract, answer
 
-NAMES = TritonNames("minilm")
+NAMES = WantedModel("minilm")
 TEXTS = Triton(NAMES, Tensors(("text",), "BYTES", 2, "embedding"))
 TOKENS = Triton(NAMES, Tensors(("input_ids", "attention_mask", "token_type_ids"), "INT64", 2, "embedding"))
 Metadata = kserve.ModelMetadataResponse
 
 
+def packed(message: Any) -> bytes:
+    return bytes(message.SerializeToString())
+
+
 def infer_answer(raw: bytes, shape: Sequence[int], datatype: str = "FP32", name: str = "embedding") -> bytes:
     """Return what Triton answers: the numbers apart from the outputs."""
     output = kserve.ModelInferResponse.Output(name=name, datatype=datatype, shape=shape)
-    return kserve.ModelInferResponse(outputs=[output], raw_output_contents=[raw]).SerializeToString()
+    return packed(kserve.ModelInferResponse(outputs=[output], raw_output_contents=[raw]))
 
 
 def asked(post: Post) -> kserve.ModelInferRequest:
-    return kserve.ModelInferRequest.FromString(post.body)
+    return cast("kserve.ModelInferRequest", kserve.ModelInferRequest.FromString(post.body))
 
 
 class HoldsTexts(DialectContract):
@@ -56,14 +60,14 @@ class TestContents(HoldsTexts):
         contents = kserve.Contents(fp32_contents=[each for vector in vectors for each in vector])
         shape = (len(vectors), len(vectors[0]))
         output = kserve.ModelInferResponse.Output(name="embedding", datatype="FP32", shape=shape, contents=contents)
-        return kserve.ModelInferResponse(outputs=[output]).SerializeToString()
+        return packed(kserve.ModelInferResponse(outputs=[output]))
 
 
 # What is asked.
 
 
 def test_texts_are_bytes_one_a_row() -> None:
-    post = Triton(TritonNames("m", "3"), Tensors(("text",), "BYTES", 2, "out")).compose(
+    post = Triton(WantedModel("m", "3"), Tensors(("text",), "BYTES", 2, "out")).compose(
         "/embed", [b'"a"', b'"\\u00e9"'], None
     )
 
@@ -113,7 +117,7 @@ def test_an_input_of_the_other_sort_is_the_clients_fault(dialect: Triton, inputs
     ],
 )
 def test_an_option_that_the_model_has_not_is_refused_and_named(options: Options) -> None:
-    with pytest.raises(InvalidRequest, match="`[a-z_]+` is not available"):
+    with pytest.raises(InvalidRequest, match=r"`[a-z_]+` is not available"):
         TEXTS.compose("/embed", [b'"a"'], options)
 
 
@@ -127,7 +131,7 @@ def test_a_route_that_makes_no_vectors_is_refused(route: str) -> None:
 
 def test_a_model_that_is_not_known_is_not_asked() -> None:
     with pytest.raises(NotComputed, match="nope"):
-        Triton(TritonNames("nope")).compose("/embed", [b'"a"'], None)
+        Triton(WantedModel("nope")).compose("/embed", [b'"a"'], None)
 
 
 # What comes back.
@@ -180,7 +184,7 @@ def test_an_output_of_another_shape_is_the_upstreams_fault(body: bytes, says: st
 
 
 def test_a_vector_of_another_length_than_configured_is_the_upstreams_fault() -> None:
-    configured = Triton(TritonNames("m", length=384), Tensors(("text",), "BYTES", 2, "embedding"))
+    configured = Triton(WantedModel("m", dimension=384), Tensors(("text",), "BYTES", 2, "embedding"))
 
     with pytest.raises(UpstreamProtocolError, match="384"):
         configured.cut(answer(infer_answer(bytes(12), (1, 3))), "/embed", 1, ())
@@ -193,13 +197,14 @@ def metadata(
     inputs: Sequence[tuple[str, str, list[int]]] = (("text", "BYTES", [-1, 1]),),
     outputs: Sequence[tuple[str, str]] = (("embedding", "FP32"),),
 ) -> bytes:
-    return Metadata(
+    said = Metadata(
         name="minilm",
         versions=["1"],
         platform="python",
         inputs=[Metadata.Tensor(name=name, datatype=datatype, shape=shape) for name, datatype, shape in inputs],
         outputs=[Metadata.Tensor(name=name, datatype=datatype, shape=[-1, 384]) for name, datatype in outputs],
-    ).SerializeToString()
+    )
+    return packed(said)
 
 
 CONFIG = kserve.ModelConfigResponse(config=kserve.ModelConfigResponse.Config(max_batch_size=8)).SerializeToString()
@@ -230,24 +235,24 @@ def test_a_model_of_token_ids_is_known_by_the_names_of_its_inputs() -> None:
 @pytest.mark.parametrize(
     ("names", "inputs", "outputs"),
     [
-        (TritonNames("m"), [("a", "BYTES", [-1]), ("b", "BYTES", [-1])], [("out", "FP32")]),
-        (TritonNames("m"), [("image", "FP32", [-1, 3])], [("out", "FP32")]),
-        (TritonNames("m"), [("pixels", "INT64", [-1, 3])], [("out", "FP32")]),
-        (TritonNames("m"), [("text", "BYTES", [-1])], [("label", "BYTES")]),
-        (TritonNames("m"), [("text", "BYTES", [-1])], [("a", "FP32"), ("b", "FP32")]),
-        (TritonNames("m", input="other"), [("text", "BYTES", [-1])], [("out", "FP32")]),
-        (TritonNames("m", output="other"), [("text", "BYTES", [-1])], [("out", "FP32")]),
+        (WantedModel("m"), [("a", "BYTES", [-1]), ("b", "BYTES", [-1])], [("out", "FP32")]),
+        (WantedModel("m"), [("image", "FP32", [-1, 3])], [("out", "FP32")]),
+        (WantedModel("m"), [("pixels", "INT64", [-1, 3])], [("out", "FP32")]),
+        (WantedModel("m"), [("text", "BYTES", [-1])], [("label", "BYTES")]),
+        (WantedModel("m"), [("text", "BYTES", [-1])], [("a", "FP32"), ("b", "FP32")]),
+        (WantedModel("m", inputs=("other",)), [("text", "BYTES", [-1])], [("out", "FP32")]),
+        (WantedModel("m", output="other"), [("text", "BYTES", [-1])], [("out", "FP32")]),
     ],
 )
 def test_a_model_that_makes_no_vectors_as_configured_has_no_card(
-    names: TritonNames, inputs: Sequence[tuple[str, str, list[int]]], outputs: Sequence[tuple[str, str]]
+    names: WantedModel, inputs: Sequence[tuple[str, str, list[int]]], outputs: Sequence[tuple[str, str]]
 ) -> None:
     assert Triton(names).card(metadata(inputs, outputs), CONFIG) == NO_CARD
 
 
 def test_names_choose_among_several_tensors() -> None:
     both = metadata([("a", "BYTES", [-1]), ("b", "BYTES", [-1])], [("x", "FP32"), ("y", "FP16")])
-    names = TritonNames("m", input="b", output="y")
+    names = WantedModel("m", inputs=("b",), output="y")
     card = Triton(names).card(both, CONFIG)
 
     assert card.identity is not None
