@@ -72,6 +72,9 @@ class Answer:
     was_sent_again: bool = False
 
 
+SAMPLE_TEXT = b'"What is the dimension of a vector?"'
+
+
 class Condition(Enum):
     """What an answer says of the upstream that gave it."""
 
@@ -85,6 +88,7 @@ class Dialect(Protocol):
 
     Attributes:
         kind: Its word in the table of INFERENCE_DIALECT.
+        sample: An input, as JSON, whose vector shows how long all are.
         says_limits: Whether the card has all limits, so that a list within them is refused only because of an input.
         ask_health: The question whose answer says whether the upstream works: see `is_well`.
         ask_card: The questions whose answers describe the upstream; one that does not know the first does not describe itself.
@@ -92,6 +96,7 @@ class Dialect(Protocol):
     """
 
     kind: str
+    sample: bytes
     says_limits: bool
     ask_health: Question
     ask_card: tuple[Question, ...]

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Answer, Condition, Get, Post, Question, WantedModel
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
 from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_within
 from autobatch_batcher.dialects.openai_rows import cut_list, tokens_used
 from autobatch_batcher.dialects.verdict import Verdict, by_status
@@ -77,6 +77,7 @@ class OpenAI:
     """
 
     kind = "openai"
+    sample = SAMPLE_TEXT
     says_limits = False
 
     def __init__(self, root: str = V1, model: str | None = None, *, asks_base64: bool = True, name: str = "") -> None:

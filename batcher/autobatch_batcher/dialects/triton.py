@@ -17,7 +17,7 @@ from typing import Annotated
 import msgspec
 from google.protobuf.message import DecodeError
 
-from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post, Question, WantedModel
+from autobatch_batcher.dialects.base import JSON, SAMPLE_TEXT, Answer, Condition, Post, Question, WantedModel
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_batcher.dialects.kserve.tensors import FLOATS, rows_of, text_tensor, token_tensors
 from autobatch_batcher.dialects.verdict import Verdict, by_status
@@ -71,6 +71,7 @@ class Triton:
         of_model = kserve.ModelMetadataRequest(name=wanted.name or "", version=wanted.version).SerializeToString()
         self.ask_health: Question = _post("ModelReady", of_model)
         self.ask_card: tuple[Question, ...] = (_post("ModelMetadata", of_model), _post("ModelConfig", of_model))
+        self.sample = SAMPLE_TEXT if tensors is None or tensors.datatype == "BYTES" else b"[0]"
         self._envelope = kserve.ModelInferRequest(model_name=wanted.name or "", model_version=wanted.version)
         self._envelope_bytes = 100 + len(of_model) + (len(_encode(tensors)) if tensors is not None else 0)
         self.growth_bytes_max = min(self._envelope_bytes, 999)
@@ -100,7 +101,10 @@ class Triton:
         if options is not None:
             _refuse_options(options)
         if self._tensors is None:
-            raise NotComputed(f"Backend error: the upstream has not described its model `{self._wanted.name}`")
+            raise NotComputed(
+                f"Backend error: the upstream has no model `{self._wanted.name or ''}` with one input of texts, or inputs of token "
+                "ids, and one output of floats: see UPSTREAM_MODEL, UPSTREAM_INPUT and UPSTREAM_OUTPUT"
+            )
         call = kserve.ModelInferRequest()
         call.CopyFrom(self._envelope)
         if self._tensors.output:
@@ -172,9 +176,10 @@ class Triton:
 
     def card(self, *said: bytes) -> Card:
         """Read `ModelMetadata` and `ModelConfig`."""
+        said_metadata, said_config = (*said, b"")[:2]  # of one that does not know the model, the first only
         try:
-            metadata = kserve.ModelMetadataResponse.FromString(said[0])
-            inputs_max = kserve.ModelConfigResponse.FromString(said[1]).config.max_batch_size
+            metadata = kserve.ModelMetadataResponse.FromString(said_metadata)
+            inputs_max = kserve.ModelConfigResponse.FromString(said_config).config.max_batch_size
         except DecodeError:
             return NO_CARD
         tensors = self._tensors_of(metadata)
