@@ -250,6 +250,7 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
+        replica.tuner.note_wait(batch.waited_share(self._clock.now_ms()))
         slot = Slot(
             replica,
             batch.inputs,
