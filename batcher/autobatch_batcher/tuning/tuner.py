@@ -21,7 +21,9 @@ EXPLAINED_MORE = 0.1
 ONE_BY_ONE_MIN = 0.2  # more of the calls' times has to be explained by that than by calls side by side
 FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
-LONG_WAIT_SHARE = 0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
+LONG_WAIT_SHARE = (
+    0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
+)
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
