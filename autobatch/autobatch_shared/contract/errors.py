@@ -10,6 +10,7 @@
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   ├── UnknownModel      a model that is not served
     │   │   └── WrongContentType  the body says that it is something else
+    │   ├── NotComputed           what the upstream's API has not
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
@@ -102,6 +103,12 @@ class WrongContentType(InvalidRequest):
     """Expected request with `Content-Type: application/json`."""
 
     code = "wrong_content_type"
+
+
+class NotComputed(Rejected):
+    """The upstream does not compute this."""
+
+    code = "not_computed"
 
 
 class QueueFull(Rejected):
@@ -218,6 +225,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
     cls.code: cls
     for cls in (
         InvalidRequest,
+        NotComputed,
         QueueFull,
         DeadlineExceeded,
         QueueUnavailable,
