@@ -204,7 +204,7 @@ METADATA = kserve.ModelMetadataResponse(
 )
 
 
-class ModelServer:
+class FakeModelServer:
     """Knows one model, of vectors of three numbers."""
 
     def __init__(self) -> None:
@@ -245,7 +245,7 @@ def replica_of(client: GrpcClient, port: int, model: str = "minilm") -> Replica:
 
 
 async def test_a_replica_learns_what_a_model_server_serves() -> None:
-    port, model = free_port(), ModelServer()
+    port, model = free_port(), FakeModelServer()
     async with server_that(model.serve, port), client_of(port) as client:
         upstream = replica_of(client, port)
         await upstream.prober.probe()
@@ -264,7 +264,7 @@ async def test_a_replica_learns_what_a_model_server_serves() -> None:
 
 async def test_a_model_that_the_server_has_not_is_named_with_its_setting() -> None:
     port = free_port()
-    async with server_that(ModelServer().serve, port), client_of(port) as client:
+    async with server_that(FakeModelServer().serve, port), client_of(port) as client:
         upstream = replica_of(client, port, "nope")
         await upstream.prober.probe()
 
