@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -21,7 +22,7 @@ from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 CALL = Post(SERVICE + "ModelInfer", b"body", None)
-Context = grpc.aio.ServicerContext
+Context = Any  # grpc has no types
 Serving = Callable[[str, bytes, Context], Awaitable[bytes]]
 
 
@@ -215,7 +216,7 @@ class FakeModelServer:
         """Answer one call."""
         if kserve.ModelMetadataRequest.FromString(body).name != "minilm" and method != "ModelReady":
             await context.abort(grpc.StatusCode.NOT_FOUND, "Request for unknown model")
-        answers = {
+        answers: dict[str, Callable[[bytes], Any]] = {
             "ModelReady": self.ready,
             "ModelMetadata": self.metadata,
             "ModelConfig": self.config,
