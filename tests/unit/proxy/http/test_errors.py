@@ -23,6 +23,7 @@ EXPECTED = {
     "WrongContentType": (415, "Validation"),
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),
+    "ModelNotNamed": (400, "Validation"),
     "QueueUnavailable": (503, "Unhealthy"),
     "QueueOutOfMemory": (503, "Unhealthy"),
     "QueueReadOnly": (503, "Unhealthy"),
