@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
 from autobatch_proxy.dialects.model_check import ModelCheck
+from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.bodies import BodyRoom
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import CommonHeaders
@@ -41,7 +42,8 @@ METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked
 def make_app(settings: ProxySettings) -> web.Application:
     """Build one worker's application. Connections open when it starts and close when it stops."""
     worker, metrics, share = new_worker_id(), WorkerMetrics(), AloneShare()
-    ends = ModelEnds(settings, worker, metrics)
+    input_types = InputTypes(settings.prompts)
+    ends = ModelEnds(settings, worker, metrics, input_types)
     models = Models(ends.make(UNNAMED), ends.make, settings.aliases)
     access, key_file = _make_access(settings)
     status_page = StatusPage(models, worker, settings.max_client_batch_size)
@@ -52,7 +54,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     async def count() -> float:
         take()
         status_page.look()
-        _warn(share)
+        _warn(share, input_types)
         return METRICS_EVERY_S
 
     counting = Periodic("metrics", count)
@@ -100,10 +102,12 @@ def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
     return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
 
 
-def _warn(share: AloneShare) -> None:
-    """Log that batching does little here, and why: clients see no other sign of it."""
+def _warn(share: AloneShare, input_types: InputTypes) -> None:
+    """Log that batching does little here, and why, and that input types mean nothing: clients see no other sign of either."""
     if finding := share.look(time.monotonic()):
         log.warning("requests_not_batched", extra={"share": finding.share, "reasons": finding.reasons})
+    if kinds := input_types.take_unsaid():
+        log.warning("input_types_without_prompt", extra={"input_types": kinds, "setting": "INPUT_TYPE_PROMPTS"})
 
 
 async def make_runner(settings: ProxySettings) -> web.AppRunner:

@@ -11,6 +11,7 @@
     │   │   ├── UnknownModel      a model that is not served
     │   │   ├── ModelNotNamed     no model, where several are served and none is the default
     │   │   └── WrongContentType  the body says that it is something else
+    │   ├── NotComputed           what the upstream's API has not
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
@@ -109,6 +110,12 @@ class WrongContentType(InvalidRequest):
     """Expected request with `Content-Type: application/json`."""
 
     code = "wrong_content_type"
+
+
+class NotComputed(Rejected):
+    """The upstream does not compute this."""
+
+    code = "not_computed"
 
 
 class QueueFull(Rejected):
@@ -225,6 +232,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
     cls.code: cls
     for cls in (
         InvalidRequest,
+        NotComputed,
         QueueFull,
         DeadlineExceeded,
         QueueUnavailable,

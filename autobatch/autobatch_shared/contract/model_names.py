@@ -18,6 +18,7 @@ NAME_LENGTH_MAX = 96
 ROUTE_WORDS = frozenset(
     {
         ".well-known",
+        "api",
         "api-doc",
         "decode",
         "docs",
@@ -39,6 +40,7 @@ ROUTE_WORDS = frozenset(
         "status",
         "tokenize",
         "v1",
+        "v2",
         "vectors",
         "vertex",
     }

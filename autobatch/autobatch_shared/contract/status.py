@@ -28,6 +28,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
         fault: Why its last probe or call did not go well; empty if it did.
         unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
+        batch_tokens_max: The most tokens of one call to it, if that has more than one input.
     """
 
     url: str
@@ -40,6 +41,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     reason: str = ""
     fault: str = ""
     unchanged_ms: int = 0
+    batch_tokens_max: int = UNKNOWN_MAX
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -97,6 +99,7 @@ class Fleet:
         model: The namespace's model; None while there is no record of it.
         card: The first card that names its model, of a healthy upstream if any is.
         batch_inputs_max: The most inputs that every upstream takes in one call. Like the limits below, not of the excluded.
+        batch_tokens_max: The most tokens of a call of several inputs, to any upstream.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
         request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
         announced: The models of the namespace that have names, where this fleet is that of the unnamed one.
@@ -134,6 +137,7 @@ class Fleet:
         healthy = [upstream.card for upstream in included if upstream.is_healthy]
         self.card = next((upstream.card for upstream in included if upstream.card != NO_CARD), NO_CARD)
         self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in included), default=UNKNOWN_MAX))
+        self.batch_tokens_max = max(1, min((u.batch_tokens_max for u in included), default=UNKNOWN_MAX))
         self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
         self.request_bytes_max = min((u.request_bytes_max for u in included), default=UNKNOWN_BYTES_MAX)
 

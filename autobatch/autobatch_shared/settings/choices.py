@@ -31,7 +31,15 @@ TARGET_POLICY = "autobatch_batcher.forming.target:TargetPolicy"
 #: INFERENCE_DIALECT: each is an `autobatch_batcher.dialects.base.Dialect`.
 DIALECTS = {
     "tei": Choice("autobatch_batcher.dialects.tei:Tei", "text-embeddings-inference"),
+    "openai": Choice(
+        "autobatch_batcher.dialects.openai:OpenAI",
+        "`/v1/embeddings`, such as vLLM, Ollama, llama.cpp, infinity or a paid API",
+    ),
 }
+
+#: INFERENCE_DIALECT: the upstream is asked which of these it is, in this order.
+AUTO = "auto"
+ASKED = ("tei", "openai")
 
 
 def described(choices: Mapping[str, Choice]) -> str:

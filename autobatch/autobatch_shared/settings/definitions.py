@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autobatch_shared.contract.model_names import alias_fault_of, fault_of
-from autobatch_shared.settings.choices import DIALECTS, POLICIES, described
+from autobatch_shared.settings.choices import AUTO, DIALECTS, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # the words of a table, which a type checker cannot know
     DialectName = str
 else:
     PolicyName = Literal[tuple(POLICIES)]
-    DialectName = Literal[tuple(DIALECTS)]
+    DialectName = Literal[(AUTO, *DIALECTS)]
 RUST_LEVELS = {"warn": "warning", "trace": "debug", "off": "error"}
 EMBED = "/embed"
 
@@ -49,8 +49,8 @@ def _http_urls(value: str) -> str:
         parts = _split(url.strip())
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be http:// or https:// URLs, separated by commas")
-        if "?" in url or "#" in url:
-            raise ValueError("must have no ? and no #: the path of each route is put behind it")
+        if "#" in url:
+            raise ValueError("must have no #")
     return value
 
 
@@ -76,16 +76,18 @@ def without_credentials(url: str) -> str:
 
 
 def servers_of(inference_url: str) -> tuple[str, ...]:
-    """Return the base URLs of a comma list, without trailing slashes.
+    """Return the base URLs of a comma list, without trailing slashes; a query follows the path.
 
-    Other proxies want the URL of the route: there its server is meant. `http://host/embed/` is a server below `/embed`.
+    Other programs want the URL of the route, or of OpenAI's API: there its server is meant. `http://host/embed/` is a server below
+    `/embed`.
     """
     return tuple(_server_of(url.strip()) for url in inference_url.split(","))
 
 
 def _server_of(url: str) -> str:
     parts = _split(url)
-    return parts._replace(path=parts.path.removesuffix(EMBED)).geturl().rstrip("/")
+    path = parts.path.removesuffix(EMBED).rstrip("/").removesuffix("/embeddings").removesuffix("/v1").rstrip("/")
+    return parts._replace(path=path).geturl()
 
 
 def level_of(directives: str) -> str:
@@ -111,6 +113,12 @@ def _aliases(value: str) -> str:
     for alias in _listed(value):
         if fault := alias_fault_of(alias):
             raise ValueError(f"`{alias}` {fault}")
+    return value
+
+
+def _pairs(value: str) -> str:
+    if any(not all(each.partition("=")[::2]) for each in _listed(value)):
+        raise ValueError("must be a comma list of `type=prompt`")
     return value
 
 
@@ -227,8 +235,13 @@ class ProxySettings(QueueSettings):
     )
     model_check: Literal["off", "served"] = Field(
         "off",
-        description="which `model` the OpenAI routes take: `off`: any, as TEI; `served`: the served model's name, its part after "
-        "the last `/`, and MODEL_ALIASES; another one is 404",
+        description="which `model` the routes take whose clients name one, such as OpenAI's: `off`: any, as TEI; `served`: the served "
+        "model's name, its part after the last `/`, and MODEL_ALIASES; another one is 404",
+    )
+    input_type_prompts: Annotated[str, AfterValidator(_pairs)] = Field(
+        "",
+        description="what Cohere's `input_type` means for the model: a comma list such as `search_query=query,search_document=passage`, "
+        "an input type and the name of its prompt each; other types are refused; unset: all are taken, without a prompt",
     )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
@@ -280,6 +293,12 @@ class ProxySettings(QueueSettings):
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
+    def prompts(self) -> dict[str, str]:
+        """The name of the prompt for each input type."""
+        pairs = [each.partition("=") for each in _listed(self.input_type_prompts)]
+        return {kind.strip(): prompt.strip() for kind, _, prompt in pairs}
+
+    @property
     def cors_origins(self) -> tuple[str, ...]:
         """Whose pages may read answers."""
         return _listed(self.cors_allow_origin)
@@ -312,6 +331,14 @@ class BatcherSettings(QueueSettings):
         "for that, and what cannot be answered in time gets 429; unset: all are answered, however late. Not for bulk requests; "
         "instead of BATCH_POLICY",
     )
+    max_batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="tokens in one upstream call, padding included where the upstream pads; an input that alone has more is sent "
+        "alone; lowered to what `/info` says, which is 16384 for TEI by default. Estimated as four characters each, unless the "
+        "workers count them (TOKENIZER_FILE)",
+    )
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
         description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",
@@ -320,10 +347,14 @@ class BatcherSettings(QueueSettings):
         "http://127.0.0.1:8080",
         validation_alias=_names("inference_url"),
         repr=False,  # it may hold a password
-        description="the upstream; a comma list is a list of replicas; a trailing `/embed` is removed",
+        description="the upstream; a comma list is a list of replicas; `/embed`, `/v1` and `/v1/embeddings` at its end are removed, "
+        "and what follows `?` is sent with every call",
     )
     inference_dialect: DialectName = Field(
-        "tei", description=f"the API that the upstream speaks: {described(DIALECTS)}"
+        AUTO, description=f"the API that the upstream speaks: `{AUTO}`: it is asked; {described(DIALECTS)}"
+    )
+    upstream_model: str | None = Field(
+        None, description="the model to ask an upstream for that has several; unset: the first that it lists"
     )
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"

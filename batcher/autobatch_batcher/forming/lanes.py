@@ -189,4 +189,6 @@ def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
             return True
         if not shape.has_room(inputs, longest, useful):
             return True
+        if shape.law.units((inputs + 1) * longest, useful + longest) > limits.batch_tokens_max * job.per_token:
+            return True
     return False

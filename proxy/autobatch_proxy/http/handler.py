@@ -6,7 +6,6 @@ import time
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.model_check import ModelCheck, model_named_in
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
@@ -49,7 +48,7 @@ class Compute:
         models: The models that this worker can ask.
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
-        check: Refuses what the OpenAI routes are asked of other models; None: it is computed.
+        check: Refuses what is asked of other models; None: it is computed.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
@@ -146,7 +145,7 @@ class Compute:
             asked, inside = None, None
         else:
             asked = self._read(route.read, body)
-            inside = model_named_in(asked, body) if route.errors is OPENAI_ERRORS else None
+            inside = model_named_in(asked, body) if route.names_model else None
         end = await self._models.choose(outside, inside, left_s, is_checked=self._check is not None)
         request[MODEL] = end.name
         return end, asked if self._models.are_named else None
@@ -170,7 +169,7 @@ class Compute:
         allowed = end.watcher.allowed
         if asked is None:
             asked = self._read(route.read or READERS.get(allowed.alias, read_verbatim), body)
-            if self._check is not None and route.errors is OPENAI_ERRORS:
+            if self._check is not None and route.names_model:
                 self._check.check(asked, body, allowed.served_model)
         plan = make_plan(
             asked,

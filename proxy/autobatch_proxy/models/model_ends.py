@@ -1,5 +1,6 @@
 """Makes the ends of models for one worker: each with connections of its own, all with one cache."""
 
+from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.queue.cached_client import CachedClient
@@ -24,13 +25,15 @@ class ModelEnds:
         settings: The worker's.
         worker: This worker's id.
         metrics: Counts for all of them.
+        input_types: Knows the prompts of input types.
     """
 
-    def __init__(self, settings: ProxySettings, worker: str, metrics: WorkerMetrics) -> None:
+    def __init__(self, settings: ProxySettings, worker: str, metrics: WorkerMetrics, input_types: InputTypes) -> None:
         keys = Keys(settings.namespace)
         self._settings = settings
         self._worker = worker
         self._metrics = metrics
+        self._input_types = input_types
         self._master = Master.from_url(settings.redis_url.get_secret_value(), keys)
         self._cache_link = self._cache = None
         if settings.cache_ttl_s:
@@ -46,7 +49,7 @@ class ModelEnds:
         settings, worker = self._settings, self._worker
         keys, link, inbox_link = Keys(settings.namespace, name), self._link("commands"), self._link("inbox")
         # The tokenizer of one model miscounts the tokens of another.
-        rules = _rules(settings, None if name else settings.tokenizer_file)
+        rules = self._rules(None if name else settings.tokenizer_file)
         watcher = FleetWatcher(
             Control(link, keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token, name=name
         )
@@ -68,12 +71,13 @@ class ModelEnds:
     def _link(self, use: str) -> RedisLink:
         return RedisLink(self._master, f"{self._worker}-{use}")
 
-
-def _rules(settings: ProxySettings, tokenizer_file: str | None) -> Rules:
-    return Rules(
-        make_ruler(tokenizer_file),
-        settings.max_client_batch_size,
-        settings.bulk_above_inputs,
-        make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
-        settings.answer_limit,
-    )
+    def _rules(self, tokenizer_file: str | None) -> Rules:
+        settings = self._settings
+        return Rules(
+            make_ruler(tokenizer_file),
+            settings.max_client_batch_size,
+            settings.bulk_above_inputs,
+            make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
+            settings.answer_limit,
+            self._input_types.prompt_of,
+        )

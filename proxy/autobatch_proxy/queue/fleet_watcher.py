@@ -159,4 +159,5 @@ class FleetWatcher:
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
             dimension=fleet.model.dimension if fleet.model else None,
+            job_length_max=fleet.batch_tokens_max * self._per_token,
         )

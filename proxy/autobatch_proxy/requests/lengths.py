@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN
 from autobatch_shared.settings.vocabulary_files import read_tokenizer
 
 # Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
@@ -17,7 +18,6 @@ PADDING_MAX_TOKENS = 32
 
 # Of one request. A tokenizer takes 0.25 us a character, and the event loop waits for it: 5 ms at most.
 TOKENIZED_CHARACTERS_MAX = 20_000
-CHARACTERS_PER_TOKEN = 4  # of English
 
 
 class Ruler(msgspec.Struct, frozen=True):
@@ -38,6 +38,11 @@ class Ruler(msgspec.Struct, frozen=True):
     per_token: int
     is_exact: Callable[[int], bool] = lambda _characters: False
     vocabulary: int | None = None
+
+    @property
+    def is_in_tokens(self) -> bool:
+        """Whether its unit is tokens."""
+        return self.per_token == 1
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:
@@ -80,8 +85,8 @@ def runs(
         lengths: The lengths of the inputs, ascending; tokens or characters.
         inputs_max: The most inputs in one run, at least 1.
         padding_max: What a run may be padded by in all: the sum of its longest minus each; unit of `lengths`.
-        budget_max: The most that (inputs + 1) * longest of a run may be, unit of `lengths`; one input is always
-            allowed. None is no limit.
+        budget_max: The most that inputs * longest of a run may be, unit of `lengths`; one input is always allowed. None is no
+            limit.
 
     Returns:
         (start, stop) pairs that cover all places in order, none of them empty.
@@ -95,7 +100,7 @@ def runs(
         if count and (
             count >= inputs_max
             or padding > padding_max
-            or (budget_max is not None and (count + 2) * length > budget_max)
+            or (budget_max is not None and (count + 1) * length > budget_max)
         ):
             found.append((start, place))
             start, padding = place, 0

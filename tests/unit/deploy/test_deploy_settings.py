@@ -41,7 +41,7 @@ FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key"}  # in Kuberne
 INNERMOST = re.compile(r"\$\{(\w+)(?::([-+])([^${}]*))?\}")
 SAMPLES = {
     "batch_policy": "full",
-    "inference_dialect": "tei",  # the only one
+    "inference_dialect": "openai",
     "redis_url": "redis://other:6380/1",
     "inference_url": "http://other:81",
 }

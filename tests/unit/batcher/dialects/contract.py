@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
+from autobatch_shared.contract.errors import InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 
 TEXTS = st.lists(st.text(max_size=8).map(msgspec.json.encode), min_size=1, max_size=5, unique=True)
-OPTIONS = st.none() | st.builds(Options, normalize=st.booleans())
+OPTIONS = st.none() | st.builds(Options, dimensions=st.none() | st.integers(1, 2**63 - 1))
 
 #: Each dialect runs the same test by itself: hypothesis must not take them for one.
 every_dialect = settings(suppress_health_check=[HealthCheck.differing_executors])
@@ -59,15 +59,14 @@ class DialectContract:
                 continue
 
     def test_its_paths_and_bounds_are_such(self) -> None:
-        assert self.dialect.health_path.startswith("/")
-        assert self.dialect.card_path.startswith("/")
+        assert all(question.path.startswith("/") for question in (self.dialect.ask_health, *self.dialect.ask_card))
         assert 0 <= self.dialect.growth_bytes_max < 1_000
 
     @pytest.mark.parametrize("route", ["/embed", "/rerank", "/no-such-route"])
     def test_what_travels_as_it_came_is_a_call_or_one_clear_error(self, route: str) -> None:
         try:
             post = self.dialect.pass_on(route, b"{", "application/json")
-        except (InvalidRequest, UpstreamProtocolError):
+        except (InvalidRequest, NotComputed, UpstreamProtocolError):
             return
         assert post.path.startswith("/")
 
@@ -135,10 +134,15 @@ class DialectContract:
         assert (verdict is Verdict.CUT) == (status == 200)
 
     @every_dialect
+    @given(st.sampled_from((500, 502, 503, 504)), st.binary())
+    def test_a_failure_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
+        assert not self.dialect.is_well(status, said)
+
+    @every_dialect
     @given(st.binary())
     def test_any_description_gives_a_card_that_workers_can_read(self, said: bytes) -> None:
         """And it only ever lowers the limits."""
-        card, ours = self.dialect.card(said), configured(32, 10**6)
+        card, ours = self.dialect.card(*[said] * len(self.dialect.ask_card)), configured(32, 10**6)
         report = encode(BatcherStatus(1, 0, [UpstreamStatus("u", True, 1, 0, card=card)]))
 
         limits = lowered(ours, card)

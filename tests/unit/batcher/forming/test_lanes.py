@@ -344,7 +344,7 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options 
         batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit), BY_ARRIVAL)
 
         assert batch
-        assert len(call_for(batch.jobs, Tei()).post.body) <= payload_limit
+        assert len(call_for(batch.jobs).post(Tei()).body) <= payload_limit
         assert len(batch.jobs) >= 4
 
 

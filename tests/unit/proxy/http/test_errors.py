@@ -21,6 +21,7 @@ EXPECTED = {
     "ForeignTokenIds": (400, "Validation"),
     "UnknownModel": (404, "NotFound"),
     "WrongContentType": (415, "Validation"),
+    "NotComputed": (424, "Backend"),
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),
     "ModelNotNamed": (400, "Validation"),

@@ -134,10 +134,17 @@ def test_an_editors_byte_order_mark_is_no_part_of_a_name() -> None:
         ("http://embed", "http://embed"),
         ("http://me:pass@tei/embed", "http://me:pass@tei"),
         ("http://tei/v1/myembed", "http://tei/v1/myembed"),
+        ("http://ollama:11434/v1", "http://ollama:11434"),
+        ("https://host/api/v1/embeddings/", "https://host/api"),
+        ("https://host/v1beta/openai/", "https://host/v1beta/openai"),
+        (
+            "https://host/openai/deployments/ada/embeddings?api-version=1",
+            "https://host/openai/deployments/ada?api-version=1",
+        ),
     ],
 )
 def test_the_url_of_the_route_means_its_server(url: str, server: str) -> None:
-    """Other proxies want `http://tei/embed`; a call to `/embed/embed` would find nothing."""
+    """Other proxies want `http://tei/embed`; a call to `/embed/embed` would find nothing. OpenAI's clients want `/v1`."""
     for cls in (BatcherSettings, UpSettings):
         assert read(cls, ["--inference-url", url]).inference_urls == (server,)
 
