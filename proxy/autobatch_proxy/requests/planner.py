@@ -68,7 +68,8 @@ def make_plan(
             return plan
         alone = Alone.TOO_LARGE
     elif isinstance(asked, AskedList):
-        if asked.pairs is not None and allowed.alias == RANKS_ROUTE and _is_cheap(asked):
+        # What an alias stands for may be set at the upstream, which does not tell.
+        if asked.pairs is not None and allowed.alias == RANKS_ROUTE and path not in ALIASES and _is_cheap(asked):
             return _plan_inputs(asked.pairs(), rules, allowed, asks_bulk=asks_bulk, form=None)
         listed = _plan_list(asked, path, rules, allowed, asks_bulk=asks_bulk)
         if listed is not None:
