@@ -1,7 +1,6 @@
 """The names of aiohttp's that are not public and that a worker needs: a version without one of them fails here, by name."""
 
 import aiohttp
-import pytest
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
