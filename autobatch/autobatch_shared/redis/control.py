@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.models import decode_model
-from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
+from autobatch_shared.contract.status import BatcherStatus, Fleet, decoded, encode
 from autobatch_shared.redis.commands import Script, all_of, expected_shape
 from autobatch_shared.redis.link import RedisLink
 
@@ -31,10 +31,12 @@ class Control:
         self._writing = "PEXPIRE", keys.epoch, EPOCH_TTL_MS
         self._report = Script("report", (keys.batchers,), (REPORTS_TTL_MS,))
 
-    async def report(self, batcher: str, status: BatcherStatus) -> None:
-        """Publish what a batcher is doing."""
+    async def report(self, batcher: str, status: BatcherStatus) -> list[BatcherStatus]:
+        """Publish what a batcher is doing; return the reports of all batchers, old ones too."""
         report = encode(status)
-        await self._wait_out(lambda: self._report.run(self._link, batcher, report))
+        reports = await self._wait_out(lambda: self._report.run(self._link, batcher, report))
+        with expected_shape:
+            return decoded(all_of(bytes, reports[1::2]))
 
     async def sign_off(self, batcher: str) -> None:
         """Take a batcher that stops out of the reports."""
