@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
 from autobatch_proxy.dialects.model_check import ModelCheck
+from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.bodies import BodyRoom
 from autobatch_proxy.http.handler import Compute, ModelChecks
 from autobatch_proxy.http.headers import CommonHeaders
@@ -61,7 +62,8 @@ def make_app(settings: ProxySettings) -> web.Application:
     keys, worker = Keys(settings.namespace), new_worker_id()
     master = Master.from_url(settings.redis_url.get_secret_value(), keys)
     link, inbox_link = (RedisLink(master, f"{worker}-{use}") for use in ("commands", "inbox"))
-    rules = _make_rules(settings)
+    input_types = InputTypes(settings.prompts)
+    rules = _make_rules(settings, input_types)
     watcher = FleetWatcher(Control(link, keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token)
     metrics, share = WorkerMetrics(), AloneShare()
     queue = WorkerQueue(link, inbox_link, keys, worker)
@@ -82,7 +84,7 @@ def make_app(settings: ProxySettings) -> web.Application:
     async def count() -> float:
         take()
         status_page.look()
-        _warn(share)
+        _warn(share, input_types)
         return METRICS_EVERY_S
 
     helpers: list[_Helper] = [each for each in (cached_client, watcher, key_file) if each is not None]
@@ -132,13 +134,14 @@ def make_app(settings: ProxySettings) -> web.Application:
     return app
 
 
-def _make_rules(settings: ProxySettings) -> Rules:
+def _make_rules(settings: ProxySettings, input_types: InputTypes) -> Rules:
     return Rules(
         make_ruler(settings.tokenizer_file),
         settings.max_client_batch_size,
         settings.bulk_above_inputs,
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
         settings.answer_limit,
+        input_types.prompt_of,
     )
 
 
@@ -150,10 +153,12 @@ def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
     return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
 
 
-def _warn(share: AloneShare) -> None:
-    """Log that batching does little here, and why: clients see no other sign of it."""
+def _warn(share: AloneShare, input_types: InputTypes) -> None:
+    """Log that batching does little here, and why, and that input types mean nothing: clients see no other sign of either."""
     if finding := share.look(time.monotonic()):
         log.warning("requests_not_batched", extra={"share": finding.share, "reasons": finding.reasons})
+    if kinds := input_types.take_unsaid():
+        log.warning("input_types_without_prompt", extra={"input_types": kinds, "setting": "INPUT_TYPE_PROMPTS"})
 
 
 async def make_runner(settings: ProxySettings) -> web.AppRunner:

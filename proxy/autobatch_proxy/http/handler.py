@@ -7,7 +7,6 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
@@ -45,7 +44,7 @@ class ModelChecks(NamedTuple):
 
     Attributes:
         vocabulary: Knows which token ids are the model's.
-        model: Refuses what the OpenAI routes are asked of other models; None: it is computed.
+        model: Refuses what is asked of other models; None: it is computed.
     """
 
     vocabulary: Vocabulary
@@ -156,7 +155,7 @@ class Compute:
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
             refuse_too_many(body, self._rules.request_inputs_max)
         asked = read(body)
-        if self._checks.model is not None and route.errors is OPENAI_ERRORS:
+        if self._checks.model is not None and route.names_model:
             self._checks.model.check(asked, body, allowed.served_model)
         plan = make_plan(
             asked,
