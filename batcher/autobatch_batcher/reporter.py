@@ -7,7 +7,7 @@ import time
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
-from autobatch_batcher.upstreams.duty import take_duties
+from autobatch_batcher.tuning.duty import take_duties
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable

@@ -23,8 +23,8 @@ from autobatch_batcher.simulating.simulated_queue import SimulatedLink, Simulate
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.simulating.workers import CALL_S, PUSH_S, cut
+from autobatch_batcher.tuning.duty import take_duties
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.duty import take_duties
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from math import inf
 
 from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.tuning.duty import ON_DUTY, Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
-from autobatch_batcher.upstreams.duty import ON_DUTY, Duty
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.upstreams.breaker import ALONE_PAUSE_MIN_S
-from autobatch_batcher.upstreams.duty import Duty
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from tests.unit.upstreams import make_upstream, open_breaker

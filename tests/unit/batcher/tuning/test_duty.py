@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from autobatch_batcher.upstreams.duty import CPU_MAX, MISSED_MS, ON_DUTY, Duty, duty_of, take_duties
+from autobatch_batcher.tuning.duty import CPU_MAX, MISSED_MS, ON_DUTY, Duty, duty_of, take_duties
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
 from tests.unit.upstreams import make_upstream
 
