@@ -8,8 +8,8 @@ from autobatch_proxy.queue.admission import (
     LOOK_EVERY_S,
     RETRY_AFTER_MAX_S,
     Backlog,
-    rate_of_looks,
     is_in_time,
+    rate_of_looks,
     retry_after_s,
 )
 from autobatch_shared.contract.status import Ahead
