@@ -10,6 +10,7 @@ from autobatch_batcher.app import serve
 from autobatch_shared import logs
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
+from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import SettingsError, load
 from autobatch_shared.settings.remarks import log_remarks
@@ -27,6 +28,7 @@ def check(settings: BatcherSettings) -> None:
     """Refuse to start with an address that cannot be connected to, or cannot be listened on."""
     try:
         finder_of(settings.redis_url.get_secret_value())
+        trusting(settings.inference_ca_file)
         refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")

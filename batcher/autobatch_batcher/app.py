@@ -33,6 +33,7 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
+from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-    async with open_sessions() as (session, fresh):
+    async with open_sessions(trusting(settings.inference_ca_file)) as (session, fresh):
         pool = Pool(
             [_replica(url, session, fresh, settings) for url in settings.inference_urls],
             settings.upstream_patience_ms / 1000,
@@ -102,10 +103,9 @@ def _replica(
     fresh: aiohttp.ClientSession,
     settings: BatcherSettings,
 ) -> Replica:
-    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
     return Replica(
         without_credentials(url),
-        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        HttpClient(session, url, settings.upstream_headers, fresh=fresh, answer_bytes_max=settings.answer_limit),
         dialects_of(settings.inference_dialect, url, settings.upstream_model),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),

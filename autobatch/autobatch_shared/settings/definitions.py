@@ -4,6 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the README's table are made from here.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from autobatch_shared.settings.choices import AUTO, DIALECTS, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
+from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
@@ -99,6 +101,11 @@ def level_of(directives: str) -> str:
 def _api_keys(value: SecretStr) -> SecretStr:
     if not _listed(value.get_secret_value()):
         raise ValueError("must hold a key, or not be set: everybody may ask then")
+    return value
+
+
+def _inference_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
     return value
 
 
@@ -317,6 +324,13 @@ class BatcherSettings(QueueSettings):
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )
+    inference_headers: Annotated[SecretStr, AfterValidator(_inference_headers)] | None = Field(
+        None,
+        description="a comma list of `name=value`: headers for the upstream, such as `api-key=...`; a comma in a value is `%2C`",
+    )
+    inference_ca_file: str | None = Field(
+        None, description="a PEM file of further authorities whose certificates an upstream may have"
+    )
     max_concurrent_batches: int | None = Field(
         None,
         ge=1,
@@ -371,6 +385,15 @@ class BatcherSettings(QueueSettings):
     def inference_urls(self) -> tuple[str, ...]:
         """The replicas, without trailing slashes."""
         return servers_of(self.inference_url)
+
+    @property
+    def upstream_headers(self) -> Mapping[str, str]:
+        """The headers that an upstream is sent with every question."""
+        key, listed = (
+            None if each is None else each.get_secret_value()
+            for each in (self.inference_api_key, self.inference_headers)
+        )
+        return upstream_headers(key, listed)
 
 
 class EmbedderSettings(CommonSettings):
