@@ -11,6 +11,7 @@ from autobatch_shared import logs
 from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
+from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import SettingsError, load
 from autobatch_shared.settings.remarks import log_remarks
@@ -29,6 +30,7 @@ def check(settings: BatcherSettings) -> None:
     """Refuse to start with an address that cannot be connected to, or cannot be listened on, or lacks packages."""
     try:
         finder_of(settings.redis_url.get_secret_value())
+        trusting(settings.inference_ca_file)
         refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
         check_packages(settings)
     except SettingsError as error:

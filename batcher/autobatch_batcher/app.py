@@ -35,6 +35,7 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
+from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 from autobatch_shared.settings.upstream_urls import is_grpc
 
@@ -55,7 +56,8 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-    async with open_sessions() as (session, fresh), AsyncExitStack() as opened:
+    trust = trusting(settings.inference_ca_file)
+    async with open_sessions(trust) as (session, fresh), AsyncExitStack() as opened:
         pool = Pool(
             [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls],
             settings.upstream_patience_ms / 1000,
@@ -116,7 +118,6 @@ async def _replica(
     settings: BatcherSettings,
     opened: AsyncExitStack,
 ) -> Replica:
-    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
     wanted = WantedModel(
         settings.upstream_model,
         settings.upstream_model_version,
@@ -126,9 +127,9 @@ async def _replica(
     )
     return Replica(
         without_credentials(url),
-        await opened.enter_async_context(_grpc_client(url, key, settings))
+        await opened.enter_async_context(_grpc_client(url, settings))
         if is_grpc(url)
-        else HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        else HttpClient(session, url, settings.upstream_headers, fresh=fresh, answer_bytes_max=settings.answer_limit),
         dialects_of(settings.inference_dialect, url, wanted),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
@@ -136,10 +137,12 @@ async def _replica(
     )
 
 
-def _grpc_client(url: str, key: str | None, settings: BatcherSettings) -> "GrpcClient":
+def _grpc_client(url: str, settings: BatcherSettings) -> "GrpcClient":
     from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
 
-    return GrpcClient(url, key, answer_bytes_max=settings.answer_limit)
+    return GrpcClient(
+        url, settings.upstream_headers, ca_file=settings.inference_ca_file, answer_bytes_max=settings.answer_limit
+    )
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

@@ -32,7 +32,7 @@ async def house_before(
 async def direct(server: InferenceServer, texts: Sequence[str], model: str = "minilm") -> list[Any]:
     """Return the vector of each text as the server computes it alone."""
     (asking,) = Triton.for_upstream(server.url, WantedModel(model))
-    async with GrpcClient(server.url, None) as client:
+    async with GrpcClient(server.url, {}) as client:
         said = [await client.fetch(question) for question in asking.ask_card]
         dialect = asking.knowing(asking.card(*(body if status == 200 else b"" for status, body in said)))
         vectors = []

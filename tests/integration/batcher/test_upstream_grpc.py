@@ -54,7 +54,9 @@ async def server_that(serve: Serving, port: int) -> AsyncIterator[grpc.aio.Serve
 
 
 def client_of(port: int, *, key: str | None = None, answer_bytes_max: int = 1_000) -> GrpcClient:
-    return GrpcClient(f"grpc://127.0.0.1:{port}", key, answer_bytes_max=answer_bytes_max)
+    return GrpcClient(
+        f"grpc://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"} if key else {}, answer_bytes_max=answer_bytes_max
+    )
 
 
 async def echo(_method: str, body: bytes, _context: Context) -> bytes:

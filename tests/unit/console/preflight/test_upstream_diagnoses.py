@@ -62,20 +62,28 @@ def test_a_server_of_the_api_without_info_is_right() -> None:
     assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves a model that it does not name, 2 dimensions")
 
 
+@pytest.mark.parametrize("root", ["/v1", ""])
+def test_a_server_with_openais_api_is_right(root: str) -> None:
+    """Infinity's is right below the URL."""
+    vector = said({"data": [{"embedding": [0.5, 0.5], "index": 0}]})
+    (diagnosis,) = judge_upstreams([seen({f"{root}/models": said(MODELS), f"{root}/embeddings": vector})])
+    assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves bge-m3, 2 dimensions, by OpenAI's API")
+
+
 @pytest.mark.parametrize(
     ("given", "setting", "what", "remedy"),
     [
         (
-            seen({"/v1/models": said(MODELS)}),
-            "INFERENCE_URL",
-            "speaks the OpenAI API only",
-            "text-embeddings-inference",
+            seen({"/v1/models": said(MODELS), "/v1/embeddings": NOT_FOUND}),
+            "UPSTREAM_MODEL",
+            "answers 404 at /v1/embeddings; it lists the models bge-m3",
+            "name one of them",
         ),
         (
-            seen({}, {"/v1/models": said(MODELS), "/info": NOT_FOUND}, f"{URL}/v1"),
+            seen({}, {"/v1/models": said(MODELS), "/info": NOT_FOUND}, f"{URL}/v2"),
             "INFERENCE_URL",
-            "speaks the OpenAI API only",
-            "text-embeddings-inference",
+            f"has no /v1/models (404), and {URL} has",
+            "remove /v2 from the URL",
         ),
         (
             seen({}, {"/info": said(INFO)}, f"{URL}/embed"),
