@@ -7,6 +7,7 @@ import msgspec
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.frames import ANSWERED_SINCE, VERSION
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
@@ -101,9 +102,19 @@ class Fleet:
         batch_tokens_max: The most tokens of a call of several inputs, to any upstream.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
         request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
+        announced: The models of the namespace that have names, where this fleet is that of the unnamed one.
+        now_ms: When these were read, unix milliseconds of Redis's clock.
     """
 
-    def __init__(self, reports: Iterable[bytes], now_ms: int, model: ServedModel | None = None) -> None:
+    def __init__(
+        self,
+        reports: Iterable[bytes],
+        now_ms: int,
+        model: ServedModel | None = None,
+        announced: tuple[Announcement, ...] = (),
+    ) -> None:
+        self.announced = announced
+        self.now_ms = now_ms
         fresh = []
         for report in reports:
             try:

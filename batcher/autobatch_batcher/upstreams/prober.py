@@ -12,9 +12,8 @@ from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, 
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD, Card
-from autobatch_shared.contract.errors import UpstreamProtocolError, UpstreamUnavailable
+from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError, UpstreamUnavailable
 
-DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
@@ -179,7 +178,10 @@ class Prober:
 
     async def _ask_dimension(self, dialect: Dialect) -> int | None:
         """Return the number of components of its vectors; None where it has none."""
-        post = dialect.compose("/embed", [DIMENSION_INPUT], None)
+        try:
+            post = dialect.compose("/embed", [dialect.sample], None)
+        except NotComputed as exc:
+            raise Unlearnt(str(exc)) from exc
         answer = dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
         if answer.status == 200:
             return components(dialect.cut(answer, "/embed", 1, ()))

@@ -47,6 +47,7 @@ class UpstreamSeen:
             connections and answers nothing.
         model: The model that was asked for; empty: the first that it lists.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
+        is_grpc: Whether it is called over gRPC: then it was only connected to.
     """
 
     url: str
@@ -54,3 +55,4 @@ class UpstreamSeen:
     answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     model: str = ""
+    is_grpc: bool = False

@@ -10,9 +10,8 @@ from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
-from autobatch_shared.settings.certificates import trusting
-from autobatch_shared.settings.definitions import servers_of
 from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import trusting
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
 FILES = ("api_keys_file", "tokenizer_file", "cl100k_file", "inference_ca_file")
@@ -53,7 +52,7 @@ class WaitedFor:
 
 async def look_at_servers(settings: UpSettings) -> list[Diagnosis]:
     """Return the diagnoses of what REDIS_URL and INFERENCE_URL name; none of one that is not set."""
-    upstreams = servers_of(settings.inference_url) if settings.inference_url else ()
+    upstreams = settings.inference_urls if settings.inference_url else ()
     try:
         trust = trusting(settings.inference_ca_file)
     except SettingsError:

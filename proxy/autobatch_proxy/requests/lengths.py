@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN
-from autobatch_shared.settings.vocabulary_files import read_tokenizer
+from autobatch_shared.settings.named_files import read_tokenizer
 
 # Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
 PADDING_MAX_CHARACTERS = 128
@@ -27,7 +27,7 @@ class Ruler(msgspec.Struct, frozen=True):
         length: Returns the length of one text.
         lengths: Returns the lengths of the texts of one request, in their order.
         padding_max: What a run of inputs may be padded by in all, in its unit.
-        per_token: How many of its unit a token is, about.
+        is_in_tokens: Whether its unit is tokens.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
         vocabulary: Number of token ids; None where it is unknown.
     """
@@ -35,14 +35,14 @@ class Ruler(msgspec.Struct, frozen=True):
     length: Callable[[str], int]
     lengths: Callable[[Sequence[str]], list[int]]
     padding_max: int
-    per_token: int
+    is_in_tokens: bool
     is_exact: Callable[[int], bool] = lambda _characters: False
     vocabulary: int | None = None
 
     @property
-    def is_in_tokens(self) -> bool:
-        """Whether its unit is tokens."""
-        return self.per_token == 1
+    def per_token(self) -> int:
+        """How many of its unit a token is, about."""
+        return 1 if self.is_in_tokens else CHARACTERS_PER_TOKEN
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:
@@ -57,7 +57,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
         SettingsError: The file cannot be read as a tokenizer, or the package `tokenizers` is missing.
     """
     if tokenizer_file is None:
-        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, CHARACTERS_PER_TOKEN)
+        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, is_in_tokens=False)
     count, vocabulary = _token_counter(tokenizer_file)
 
     def length(text: str) -> int:
@@ -70,7 +70,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
     def is_exact(characters: int) -> bool:
         return characters <= TOKENIZED_CHARACTERS_MAX
 
-    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1, is_exact, vocabulary)
+    return Ruler(length, lengths, PADDING_MAX_TOKENS, is_in_tokens=True, is_exact=is_exact, vocabulary=vocabulary)
 
 
 def runs(

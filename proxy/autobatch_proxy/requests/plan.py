@@ -1,6 +1,6 @@
 """What one request becomes: jobs, and how their rows become its answer; and the rules and limits by which it is planned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,6 +14,13 @@ from autobatch_shared.contract.options import Options
 UNLIMITED = 10**12
 
 JobKind = Literal["merge", "solo", "verbatim"]
+
+#: The prompt's name for a client's input type; None: without one. Raises InvalidRequest for a type that is not known.
+PromptOf = Callable[[str], str | None]
+
+
+def no_prompt(_input_type: str) -> None:
+    """Every input type is without a prompt."""
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
@@ -76,6 +83,7 @@ class Rules(msgspec.Struct, frozen=True):
         text_of_ids: Returns the text of token ids of OpenAI's vocabulary, or refuses them; None: the upstream takes
             them as its own model's.
         answer_bytes_max: Bytes that an answer may have, as far as they are known before it is asked for.
+        prompt_of: Returns the name of the prompt for a client's input type; None: without one.
     """
 
     ruler: Ruler
@@ -83,6 +91,7 @@ class Rules(msgspec.Struct, frozen=True):
     bulk_above_inputs: int
     text_of_ids: TextOfIds | None = None
     answer_bytes_max: int = UNLIMITED
+    prompt_of: PromptOf = no_prompt
 
 
 class Allowed(msgspec.Struct, frozen=True):

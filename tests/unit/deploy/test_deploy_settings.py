@@ -40,6 +40,7 @@ FIXED_IN_COMPOSE = {
 FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key", "inference_headers"}  # in Kubernetes
 INNERMOST = re.compile(r"\$\{(\w+)(?::([-+])([^${}]*))?\}")
 SAMPLES = {
+    "input_type_prompts": "search_query=query",
     "batch_policy": "full",
     "inference_dialect": "openai",
     "inference_headers": "api-key=other",
