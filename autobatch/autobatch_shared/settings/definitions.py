@@ -24,7 +24,7 @@ from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HT
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
 from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
-from autobatch_shared.upstream_urls import SCHEMES, is_grpc, over_grpc
+from autobatch_shared.settings.upstream_urls import SCHEMES, is_grpc, over_grpc
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
@@ -108,6 +108,11 @@ def _api_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _inference_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
+    return value
+
+
 def _model_name(value: str) -> str:
     if fault := fault_of(value):
         raise ValueError(fault)
@@ -124,11 +129,6 @@ def _aliases(value: str) -> str:
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
-    return value
-
-
-def _inference_headers(value: SecretStr) -> SecretStr:
-    headers_in(value.get_secret_value())
     return value
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from autobatch_console.preflight import ports
 from autobatch_console.preflight.diagnoses import Diagnosis
-from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.loading import SettingsError
-from autobatch_shared.settings.vocabulary_files import read_ranks, read_tokenizer
+from autobatch_shared.settings.named_files import read_ranks, read_tokenizer, trusting
 
 _READERS: Mapping[str, Callable[[str], object]] = {
     "TOKENIZER_FILE": read_tokenizer,

@@ -10,8 +10,8 @@ from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
-from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import trusting
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
 FILES = ("api_keys_file", "tokenizer_file", "cl100k_file", "inference_ca_file")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN
-from autobatch_shared.settings.vocabulary_files import read_tokenizer
+from autobatch_shared.settings.named_files import read_tokenizer
 
 # Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
 PADDING_MAX_CHARACTERS = 128

@@ -12,7 +12,7 @@ from typing import NoReturn, cast
 from autobatch_proxy.requests.asked import Inputs
 from autobatch_shared.contract.errors import ForeignTokenIds
 from autobatch_shared.settings.loading import SettingsError
-from autobatch_shared.settings.vocabulary_files import read_ranks
+from autobatch_shared.settings.named_files import read_ranks
 
 SEND_TEXTS = "Send texts instead: with langchain's OpenAIEmbeddings set check_embedding_ctx_length=False"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.named_files import trusting
 
 
 def test_a_file_of_authorities_is_trusted_besides_this_machines(tmp_path: Path) -> None:

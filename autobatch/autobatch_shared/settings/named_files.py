@@ -1,8 +1,9 @@
-"""Read the files of vocabularies that settings name: a worker does at its start, and the preflight before it.
+"""Read the files that settings name, vocabularies and authorities: a process does at its start, and the preflight before it.
 
 Source of the ranks' format: tiktoken's `*.tiktoken` files, a line for each token: its bytes in base64, a space, its id.
 """
 
+import ssl
 from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,3 +53,20 @@ def read_ranks(path: str) -> dict[int, bytes]:
             [f"CL100K_FILE: not cl100k_base, which has {len(RANKS)} ranks: {len(token_of)} (got {path!r})"]
         )
     return token_of
+
+
+def trusting(ca_file: str | None) -> ssl.SSLContext | None:
+    """Return what checks certificates by the authorities in a file besides this machine's; None without a file.
+
+    Raises:
+        SettingsError: The file cannot be read, or has no certificates.
+    """
+    if ca_file is None:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(ca_file)
+    except OSError as exc:  # which ssl.SSLError is, too
+        said = "it has none" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise SettingsError([f"INFERENCE_CA_FILE: not a file of PEM certificates: {said} (got {ca_file!r})"]) from exc
+    return context
