@@ -94,8 +94,7 @@ class Timeline:
                 self.now_s = max(self.now_s, when_s)
                 break
             happens_s, _, call, args = heappop(events)
-            if happens_s > self.now_s:
-                self.now_s = happens_s
+            self.now_s = max(self.now_s, happens_s)
             call(*args)
         self._steps = steps
 
