@@ -5,13 +5,14 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
-from autobatch_batcher.dialects.base import dialects_of
+from autobatch_batcher.dialects.base import WantedModel, dialects_of
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.lookout import Lookout
@@ -36,6 +37,10 @@ from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
+from autobatch_shared.settings.upstream_urls import is_grpc
+
+if TYPE_CHECKING:
+    from autobatch_batcher.upstreams.grpc_client import GrpcClient
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +57,7 @@ async def serve(models: Sequence[BatcherSettings], stopped: asyncio.Event) -> No
     """
     first = models[0]
     async with AsyncExitStack() as stack:
-        works = [ModelAtWork(each, *await stack.enter_async_context(open_sessions())) for each in models]
+        works = [ModelAtWork(each, await _replicas(each, stack)) for each in models]
         side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
         spare_the_collector()
         try:
@@ -68,11 +73,10 @@ class ModelAtWork:
 
     Args:
         settings: By which it is served.
-        session: For calls to its upstreams.
-        fresh: For calls that need a new connection.
+        replicas: Its upstreams.
     """
 
-    def __init__(self, settings: BatcherSettings, session: aiohttp.ClientSession, fresh: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: BatcherSettings, replicas: list[Replica]) -> None:
         self._settings = settings
         self._batcher = batcher = "b" + secrets.token_hex(5)
         name = settings.served_model_name or ""
@@ -84,10 +88,7 @@ class ModelAtWork:
             link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS
         )
         policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-        pool = Pool(
-            [_replica(url, session, fresh, settings) for url in settings.inference_urls],
-            settings.upstream_patience_ms / 1000,
-        )
+        pool = Pool(replicas, settings.upstream_patience_ms / 1000)
         lanes = Lanes(pool.envelope_bytes)
         caller = Caller(
             pool,
@@ -139,21 +140,43 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-def _replica(
+async def _replicas(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
+    """Return the upstreams of one model, whose connections `opened` closes."""
+    session, fresh = await opened.enter_async_context(open_sessions())
+    return [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls]
+
+
+async def _replica(
     url: str,
     session: aiohttp.ClientSession,
     fresh: aiohttp.ClientSession,
     settings: BatcherSettings,
+    opened: AsyncExitStack,
 ) -> Replica:
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    wanted = WantedModel(
+        settings.upstream_model,
+        settings.upstream_model_version,
+        settings.upstream_inputs,
+        settings.upstream_output,
+        settings.upstream_dimension,
+    )
     return Replica(
         without_credentials(url),
-        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
-        dialects_of(settings.inference_dialect, url, settings.upstream_model),
+        await opened.enter_async_context(_grpc_client(url, key, settings))
+        if is_grpc(url)
+        else HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        dialects_of(settings.inference_dialect, url, wanted),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
         Standing(settings.model_change_after_ms / 1000),
     )
+
+
+def _grpc_client(url: str, key: str | None, settings: BatcherSettings) -> "GrpcClient":
+    from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
+
+    return GrpcClient(url, key, answer_bytes_max=settings.answer_limit)
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

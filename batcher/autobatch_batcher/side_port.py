@@ -46,6 +46,7 @@ async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.A
             metrics.in_flight.set(pool.calls_in_flight)
             for upstream in pool.upstreams:
                 metrics.note_tuning(upstream.name, upstream.tuner)
+                metrics.upstream_on_duty.labels(upstream.name).set(upstream.duty.is_on)
                 metrics.upstream_excluded.labels(upstream.name).set(not upstream.is_included)
         body = render([(side.model, side.metrics) for side in sides])
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

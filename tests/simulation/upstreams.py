@@ -5,9 +5,8 @@ from collections import Counter
 
 import orjson
 
-from autobatch_batcher.dialects.base import Answer, Post, Question
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Post, Question
 from autobatch_batcher.upstreams.http_client import CallConnection, HttpClient
-from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 
@@ -17,7 +16,7 @@ KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4
 INFO = orjson.dumps({"model_id": "simulated", "max_client_batch_size": BATCH_INPUTS_MAX, "max_concurrent_requests": 64})
 HANG_S = 3600.0
-DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
+DIMENSION_TEXT = orjson.loads(SAMPLE_TEXT)
 
 
 def vector(text: str) -> list[float]:

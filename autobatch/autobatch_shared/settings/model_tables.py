@@ -58,10 +58,10 @@ def read_models(argv: Sequence[str]) -> list[BatcherSettings]:
         SettingsError: With every fault of every source.
     """
     tables = _tables()
-    shared = read(BatcherSettings, argv)
     if not tables:
-        return [shared]
-    wanted = shared.served_model_name
+        return [read(BatcherSettings, argv)]
+    unnamed = {name: value for name, value in tables[0].items() if name != "served_model_name"}
+    wanted = read(BatcherSettings, argv, unnamed).served_model_name
     if wanted is not None:
         own = next((table for table in tables if table["served_model_name"] == wanted), {})
         return [read(BatcherSettings, argv, own)]

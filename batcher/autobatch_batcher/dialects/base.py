@@ -22,7 +22,8 @@ import msgspec
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
-from autobatch_shared.settings.choices import ASKED, AUTO, DIALECTS
+from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP
+from autobatch_shared.settings.upstream_urls import is_grpc
 
 JSON = "application/json"
 
@@ -71,6 +72,9 @@ class Answer:
     was_sent_again: bool = False
 
 
+SAMPLE_TEXT = b'"What is the dimension of a vector?"'
+
+
 class Condition(Enum):
     """What an answer says of the upstream that gave it."""
 
@@ -84,6 +88,7 @@ class Dialect(Protocol):
 
     Attributes:
         kind: Its word in the table of INFERENCE_DIALECT.
+        sample: An input, as JSON, whose vector shows how long all are.
         says_limits: Whether the card has all limits, so that a list within them is refused only because of an input.
         ask_health: The question whose answer says whether the upstream works: see `is_well`.
         ask_card: The questions whose answers describe the upstream; one that does not know the first does not describe itself.
@@ -91,6 +96,7 @@ class Dialect(Protocol):
     """
 
     kind: str
+    sample: bytes
     says_limits: bool
     ask_health: Question
     ask_card: tuple[Question, ...]
@@ -204,13 +210,31 @@ class Dialect(Protocol):
         ...
 
 
-def dialects_of(kind: str, url: str, model: str | None) -> tuple[Dialect, ...]:
+class WantedModel(msgspec.Struct, frozen=True):
+    """What is configured of an upstream's model; each empty: what the upstream says of itself.
+
+    Attributes:
+        name: UPSTREAM_MODEL.
+        version: UPSTREAM_MODEL_VERSION.
+        inputs: UPSTREAM_INPUT: the names of its input tensors.
+        output: UPSTREAM_OUTPUT: the name of the output tensor with the vectors.
+        dimension: UPSTREAM_DIMENSION: the components of a vector.
+    """
+
+    name: str | None = None
+    version: str = ""
+    inputs: tuple[str, ...] = ()
+    output: str = ""
+    dimension: int | None = None
+
+
+def dialects_of(kind: str, url: str, model: WantedModel) -> tuple[Dialect, ...]:
     """Return the dialects that an upstream may speak, the likeliest first.
 
     Args:
         kind: A word of INFERENCE_DIALECT.
         url: The upstream's URL.
-        model: UPSTREAM_MODEL; None: the upstream chooses.
+        model: What is configured of its model.
     """
-    words = ASKED if kind == AUTO else (kind,)
+    words = (kind,) if kind != AUTO else OVER_GRPC if is_grpc(url) else OVER_HTTP
     return tuple(each for word in words for each in resolve_name(DIALECTS[word].place).for_upstream(url, model))

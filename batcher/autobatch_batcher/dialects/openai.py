@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Answer, Condition, Get, Post, Question
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
 from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_within
 from autobatch_batcher.dialects.openai_rows import cut_list, tokens_used
 from autobatch_batcher.dialects.verdict import Verdict, by_status
@@ -77,6 +77,7 @@ class OpenAI:
     """
 
     kind = "openai"
+    sample = SAMPLE_TEXT
     says_limits = False
 
     def __init__(self, root: str = V1, model: str | None = None, *, asks_base64: bool = True, name: str = "") -> None:
@@ -92,11 +93,11 @@ class OpenAI:
         self.growth_bytes_max = len(self._members) + 8  # `{"input":["a"]}` of `{"inputs":"a"}`, and a name of an option
 
     @classmethod
-    def for_upstream(cls, url: str, model: str | None) -> tuple["OpenAI", ...]:
+    def for_upstream(cls, url: str, model: WantedModel) -> tuple["OpenAI", ...]:
         """Return the dialect for each path at which the API may begin."""
         asks_base64 = is_installed("numpy")
         roots = ("",) if _is_api_root(urlsplit(url).path) else (V1, "")
-        return tuple(cls(root, model, asks_base64=asks_base64) for root in roots)
+        return tuple(cls(root, model.name, asks_base64=asks_base64) for root in roots)
 
     def knowing(self, card: Card) -> "OpenAI":
         """Return the dialect of the model that the card names."""

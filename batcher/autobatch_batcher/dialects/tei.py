@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Answer, Condition, Get, Post, Question
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
 from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, ModelKind
@@ -56,13 +56,14 @@ class Tei:
     """The dialect of TEI, which the embedder speaks, too."""
 
     kind = "tei"
+    sample = SAMPLE_TEXT
     says_limits = True
     ask_health: Question = Get("/health")
     ask_card: tuple[Question, ...] = (Get("/info"),)
     growth_bytes_max = 8  # `{"inputs":["a"]}` of `{"inputs":"a"}`, and four brackets of a text on `/predict`
 
     @classmethod
-    def for_upstream(cls, _url: str, _model: str | None) -> tuple["Tei", ...]:
+    def for_upstream(cls, _url: str, _model: WantedModel) -> tuple["Tei", ...]:
         """Return the dialect: TEI has one model, below its URL."""
         return (cls(),)
 

@@ -12,9 +12,8 @@ from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, 
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD, Card
-from autobatch_shared.contract.errors import UpstreamUnavailable
+from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError, UpstreamUnavailable
 
-DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
@@ -58,7 +57,7 @@ class Prober:
                 reachable = status < 500  # not every server has such a path
             if state.standing.served is None:
                 await self._learn()  # also of one that is not well: where none is, it is called all the same
-        except Unlearnt as exc:
+        except (Unlearnt, UpstreamProtocolError) as exc:
             state.set_reachable(reachable=True, now_s=_now_s())
             state.exclude(str(exc), _now_s())
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
@@ -154,19 +153,35 @@ class Prober:
         card = state.card
         dimension = await self._ask_dimension(state.dialect) if card.kind == "embedding" else None
         if card.identity is None and dimension is None:
-            for other in self._others():
-                if (dimension := await self._ask_dimension(other)) is not None:
-                    state.speak(other, _now_s())
-                    break
-            else:
-                paths = dict.fromkeys([self._card_path, *(other.ask_card[0].path for other in self._others())])
-                raise Unlearnt(f"it has neither {' nor '.join(paths)} nor a vector")
+            dimension = await self._learn_dialect()
         if card == state.card:  # else it changed meanwhile, and the next probe learns it
             state.learnt(dimension, _now_s())
 
+    async def _learn_dialect(self) -> int:
+        """Find the dialect in which one without a card has a vector, and return the number of components of that.
+
+        Raises:
+            UpstreamError: It cannot compute now.
+            Unlearnt: There is none.
+        """
+        paths = [self._card_path]
+        for other in self._others():
+            try:
+                dimension = await self._ask_dimension(other)
+            except UpstreamProtocolError:
+                dimension = None
+            if dimension is not None:
+                self._state.speak(other, _now_s())
+                return dimension
+            paths.append(other.ask_card[0].path)
+        raise Unlearnt(f"it has neither {' nor '.join(paths)} nor a vector")
+
     async def _ask_dimension(self, dialect: Dialect) -> int | None:
         """Return the number of components of its vectors; None where it has none."""
-        post = dialect.compose("/embed", [DIMENSION_INPUT], None)
+        try:
+            post = dialect.compose("/embed", [dialect.sample], None)
+        except NotComputed as exc:
+            raise Unlearnt(str(exc)) from exc
         answer = dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
         if answer.status == 200:
             return components(dialect.cut(answer, "/embed", 1, ()))

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from autobatch_proxy.queue.admission import confirmed_rate
+from autobatch_proxy.queue.admission import rate_of_looks
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -40,7 +40,7 @@ class FleetWatcher:
     Attributes:
         fleet: The batchers.
         refusal: Why Redis refused the last look, in its word, such as `MISCONF`; empty: it did not.
-        drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
+        drained_per_s: The rate by which requests may be refused: the larger one of the last two looks, 0 while it is unknown.
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
         names: The names of the models by their fingerprints, of those that were seen last.
@@ -99,7 +99,7 @@ class FleetWatcher:
             self._note_reports(asyncio.get_running_loop().time())
             if self._looked is not None:
                 await self._looked(self.fleet)
-        self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
+        self.drained_per_s = rate_of_looks(drained_per_s, self.fleet.drained_per_s)
         if self.fleet.upstreams:
             self.allowed = self._allow()
         self._note_models()

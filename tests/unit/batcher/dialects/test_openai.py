@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.base import Condition, Get
+from autobatch_batcher.dialects.base import Condition, Get, WantedModel
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX
@@ -69,7 +69,7 @@ def test_a_call_has_the_inputs_the_format_and_the_model() -> None:
     ],
 )
 def test_a_url_says_where_the_api_begins(url: str, path: str) -> None:
-    likeliest = OpenAI.for_upstream(url, None)[0]
+    likeliest = OpenAI.for_upstream(url, WantedModel())[0]
 
     assert likeliest.compose("/embed", [b'"a"'], None).path == path
     assert likeliest.ask_card == (Get(path.replace("embeddings", "models")),)
@@ -77,7 +77,7 @@ def test_a_url_says_where_the_api_begins(url: str, path: str) -> None:
 
 def test_an_api_may_begin_right_below_the_url() -> None:
     """Infinity's does, without `--url-prefix`."""
-    paths = [each.ask_card[0].path for each in OpenAI.for_upstream("http://host:7997", "m")]
+    paths = [each.ask_card[0].path for each in OpenAI.for_upstream("http://host:7997", WantedModel("m"))]
     assert paths == ["/v1/models", "/models"]
 
 

@@ -16,6 +16,8 @@ SAMPLES = {
     "log_level": "error",
     "max_concurrent_batches": "3",
     "max_wait_time_ms": "3",
+    "upstream_dimension": "384",
+    "upstream_grpc_port": "8001",
 }
 UNDERSTOOD = [pytest.param(row, id=row.name) for row in FOREIGN if row.setting]
 REFUSED = [pytest.param(row, id=row.name) for row in FOREIGN if not row.setting]
@@ -115,7 +117,8 @@ def test_a_fault_tells_the_name_that_was_used_too() -> None:
     assert level.startswith("LOG_LEVEL: ")
     assert level.endswith("(got 'loud'); it is also RUST_LOG")
     assert (
-        url == "INFERENCE_URL: must be http:// or https:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL"
+        url
+        == "INFERENCE_URL: must be http://, https://, grpc:// or grpcs:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL"
     )
 
 
