@@ -1,4 +1,4 @@
-"""The tables `[[models]]` of `config.toml`: one for each model, with any of the batcher's settings.
+"""The tables `[[models]]` of `config.toml`: one for each model, with any of the batcher's settings, and two of the workers'.
 
     [[models]]
     name = "BAAI/bge-m3"
@@ -7,6 +7,8 @@
     url = ["http://gpu1:8080", "http://gpu2:8080"]
     kind = "tei"
     max_batch_size = 64
+    tokenizer_file = "bge-m3.json"
+    prompts = { search_query = "query" }
 
 A flag counts before a table, and a table before the environment, `.env` and the rest of the file: it is about one model.
 """
@@ -15,7 +17,7 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-from autobatch_shared.settings.definitions import BatcherSettings
+from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
 from autobatch_shared.settings.loading import (
     CONFIG_FILE,
     MODELS,
@@ -34,7 +36,10 @@ SHORT = {
     "default": "model_is_default",
     "url": "inference_url",
     "kind": "inference_dialect",
+    "prompts": "input_type_prompts",
 }
+#: Settings of the workers that each model has of its own.
+WORKERS = frozenset({"tokenizer_file", "input_type_prompts"})
 #: Settings of the process, which its models share.
 COMMON = frozenset({"redis_url", "namespace", "log_level", "log_format", "batcher_host", "batcher_port"})
 
@@ -49,6 +54,26 @@ def load_models(argv: Sequence[str]) -> list[BatcherSettings]:
         end_with(error)
 
 
+def load_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
+    """Return the settings of the workers for each model that has a table, or print every fault and exit with status 2."""
+    try:
+        return read_workers_models(argv)
+    except SettingsError as error:
+        end_with(error)
+
+
+def read_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
+    """Return the settings of the workers for each model that has a table, by its name.
+
+    Raises:
+        SettingsError: With every fault of every source.
+    """
+    return {
+        table["served_model_name"]: read(ProxySettings, argv, {name: table.get(name, "") for name in WORKERS})
+        for table in _tables()
+    }
+
+
 def read_models(argv: Sequence[str]) -> list[BatcherSettings]:
     """Return the settings of each model that one batcher process serves.
 
@@ -57,7 +82,7 @@ def read_models(argv: Sequence[str]) -> list[BatcherSettings]:
     Raises:
         SettingsError: With every fault of every source.
     """
-    tables = _tables()
+    tables = [{name: value for name, value in table.items() if name not in WORKERS} for table in _tables()]
     if not tables:
         return [read(BatcherSettings, argv)]
     unnamed = {name: value for name, value in tables[0].items() if name != "served_model_name"}
@@ -78,6 +103,7 @@ def _tables() -> list[Table]:
         raise SettingsError([f"{CONFIG_FILE}: {MODELS}: must be tables, each below [[{MODELS}]]"])
     own_names = {alias: name for name, field in BatcherSettings.model_fields.items() for alias in names_of(name, field)}
     known = {alias: name for alias, name in own_names.items() if name not in COMMON} | SHORT
+    known |= {name: name for name in WORKERS}
     faults: list[str] = []
     tables: list[Table] = []
     for number, table in enumerate(found, 1):
@@ -99,5 +125,7 @@ def _tables() -> list[Table]:
 
 
 def _text(value: object) -> object:
-    """A list as the comma list that the settings are."""
+    """A list, or a table of words, as the comma list that the settings are."""
+    if isinstance(value, dict):
+        value = [f"{name}={word}" for name, word in value.items()]
     return ",".join(map(str, value)) if isinstance(value, list) else value

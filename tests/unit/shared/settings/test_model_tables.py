@@ -6,7 +6,7 @@ import pytest
 
 from autobatch_shared.settings.definitions import PROCESSES, ProxySettings
 from autobatch_shared.settings.loading import SettingsError, names_of, read
-from autobatch_shared.settings.model_tables import read_models
+from autobatch_shared.settings.model_tables import read_models, read_workers_models
 
 TWO = """
 max_batch_size = 16
@@ -82,6 +82,18 @@ def test_a_name_picks_its_table_or_needs_none(monkeypatch: pytest.MonkeyPatch) -
 def test_without_tables_there_is_one_model() -> None:
     (settings,) = read_models([])
     assert settings.served_model_name is None
+
+
+def test_a_model_has_a_tokenizer_and_prompts_of_its_own_in_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = 'tokenizer_file = "large.json"\nprompts = { search_query = "query", search_document = "passage" }\n'
+    write(TWO + own)
+    monkeypatch.setenv("TOKENIZER_FILE", "unnamed.json")
+    models = read_workers_models([])
+
+    assert models["large"].tokenizer_file == "large.json"
+    assert models["large"].prompts == {"search_query": "query", "search_document": "passage"}
+    assert (models["org/small"].tokenizer_file, models["org/small"].prompts) == ("", {})
+    assert [each.served_model_name for each in read_models([])] == ["org/small", "large"]
 
 
 def test_other_processes_leave_the_tables_alone() -> None:
