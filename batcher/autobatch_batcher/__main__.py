@@ -1,8 +1,9 @@
-"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
+"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher of one model or several, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
 
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import uvloop
 
@@ -12,17 +13,18 @@ from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import BatcherSettings
-from autobatch_shared.settings.loading import SettingsError, load
+from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.model_tables import load_models
 from autobatch_shared.settings.remarks import log_remarks
 from autobatch_shared.settings.upstream_urls import is_grpc
 
 
-async def serve_until_signalled(settings: BatcherSettings) -> None:
+async def serve_until_signalled(models: Sequence[BatcherSettings]) -> None:
     """Work until a signal says otherwise."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await serve(settings, stopped)
+    await serve(models, stopped)
 
 
 def check(settings: BatcherSettings) -> None:
@@ -44,11 +46,13 @@ def check_packages(settings: BatcherSettings) -> None:
 
 def main() -> None:
     """Read the settings and serve."""
-    settings = load(BatcherSettings)
+    models = load_models(sys.argv[1:])
+    settings = models[0]  # what they share is the same in all
     check(settings)
     logs.configure(settings, "batcher")
-    log_remarks(settings)
-    uvloop.run(serve_until_signalled(settings))
+    for each in models:
+        log_remarks(each)
+    uvloop.run(serve_until_signalled(models))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from autobatch_shared.contract.model_names import alias_fault_of, fault_of
+from autobatch_shared.contract.model_names import fault_of
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
@@ -112,13 +112,6 @@ def _model_name(value: str) -> str:
     return value
 
 
-def _aliases(value: str) -> str:
-    for alias in _listed(value):
-        if fault := alias_fault_of(alias):
-            raise ValueError(f"`{alias}` {fault}")
-    return value
-
-
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
@@ -188,7 +181,7 @@ class QueueSettings(CommonSettings):
         description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; also in an answer to "
         "`/embed_all`, with 413",
     )
-    model_aliases: Annotated[str, AfterValidator(_aliases)] = Field(
+    model_aliases: str = Field(
         "",
         description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds; "
         "with SERVED_MODEL_NAME of that one, else of the unnamed one",
