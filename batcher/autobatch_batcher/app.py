@@ -18,6 +18,7 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import open_side_port
+from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
@@ -97,6 +98,11 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     log.info("stopped", extra={"batcher": batcher})
 
 
+def _pacing(name: str, settings: BatcherSettings) -> Pacing | None:
+    rpm, tpm = settings.upstream_rpm, settings.upstream_tpm
+    return None if rpm is None and tpm is None else Pacing(name, rpm, tpm)
+
+
 def _replica(
     url: str,
     session: aiohttp.ClientSession,
@@ -105,13 +111,19 @@ def _replica(
     settings: BatcherSettings,
 ) -> Replica:
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    name = without_credentials(url)
+    pacing = _pacing(name, settings)
+    # Calls that are counted are to be full, whatever the lengths of their inputs.
+    is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None
+    left_headers = () if pacing is None else LIMIT_HEADERS
     return Replica(
-        without_credentials(url),
-        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        name,
+        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit, left_headers=left_headers),
         dialect,
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
-        Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+        Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
         Standing(settings.model_change_after_ms / 1000),
+        pacing,
     )
 
 

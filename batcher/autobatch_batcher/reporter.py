@@ -122,10 +122,11 @@ class Reporter:
             self._clock.now_ms(),
             self._lanes.inputs,
             upstreams,
-            round(self._loop.drain.per_s, 1),
+            round(self._pool.paced_per_s(self._loop.drain.per_s), 3),
             frame_version=VERSION,
             id=self._batcher,
             alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
+            affordable_inputs=self._pool.affordable_inputs,
         )
         try:
             await self._control.report(self._batcher, status)

@@ -54,6 +54,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         frame_version: The version of the frames that it reads; 1 where it does not say.
         id: Its name, which no other batcher has or had; empty where it does not say.
         alive_ms: Milliseconds since its start.
+        affordable_inputs: Number of inputs that may be sent now beyond `drained_per_s`, where upstreams are asked so much in a
+            minute; it is one number for all batchers.
     """
 
     at: int
@@ -63,6 +65,7 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     frame_version: int = 1
     id: str = ""
     alive_ms: int = 0
+    affordable_inputs: int = 0
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -89,6 +92,7 @@ class Fleet:
     Attributes:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown. One that
             works and has not measured yet counts as the others do on average.
+        affordable_inputs: Number of inputs that may be sent now beyond that.
         answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
             also while there are none.
         other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
@@ -114,6 +118,7 @@ class Fleet:
                 fresh.append(status)
         self.batchers = tuple(fresh)
         self.drained_per_s = _drained_per_s(fresh)
+        self.affordable_inputs = max((batcher.affordable_inputs for batcher in fresh), default=0)
         versions = sorted(batcher.frame_version for batcher in fresh)
         self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
         self.other_version = 0 if self.answers_our_frames else versions[0]

@@ -3,6 +3,7 @@
 import asyncio
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
@@ -27,6 +28,7 @@ class Replica(ReplicaState):
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model; None: it may be called, whatever it serves.
+        pacing: What it may be asked in a minute; None: it does not count.
     """
 
     def __init__(
@@ -37,9 +39,11 @@ class Replica(ReplicaState):
         configured: Limits,
         tuner: Tuner,
         standing: Standing | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         super().__init__(name, dialect, configured, tuner, standing or Standing())
         self.client = client
+        self.pacing = pacing
         self.prober = Prober(self, client, dialect)
         self._dialect = dialect
         self._refusals = 0  # of connections
@@ -90,7 +94,12 @@ class Replica(ReplicaState):
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
         """
-        return self._dialect.understood(await self.client.send(post, timeout_s))
+        if self.pacing is None:
+            return self._dialect.understood(await self.client.send(post, timeout_s))
+        self.pacing.called()
+        answer = await self.client.send(post, timeout_s)
+        self.pacing.told(answer.left, asyncio.get_running_loop().time())
+        return self._dialect.understood(answer)
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
