@@ -16,7 +16,7 @@ OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
 RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
-_is_seconds = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?").fullmatch
+_is_seconds = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
 
 
 class Verdict(Enum):

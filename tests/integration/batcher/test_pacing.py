@@ -1,5 +1,8 @@
 """An upstream that counts calls and tokens is asked as much as it takes, and no more: its minute is one second here."""
 
+import asyncio
+import logging
+import os
 import time
 from collections.abc import AsyncIterator
 
