@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
-from autobatch_batcher.dialects.base import Dialect, dialect_named
+from autobatch_batcher.dialects.base import WantedModel, dialects_of
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.lookout import Lookout
@@ -35,6 +36,10 @@ from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
+from autobatch_shared.settings.upstream_urls import is_grpc
+
+if TYPE_CHECKING:
+    from autobatch_batcher.upstreams.grpc_client import GrpcClient
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +54,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     master = Master.from_url(settings.redis_url.get_secret_value(), keys)
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    dialect = dialect_named(settings.inference_dialect)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-    async with open_sessions() as (session, fresh):
+    async with open_sessions() as (session, fresh), AsyncExitStack() as opened:
         pool = Pool(
-            [_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls],
+            [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls],
             settings.upstream_patience_ms / 1000,
         )
         lanes = Lanes(pool.envelope_bytes)
@@ -103,28 +107,49 @@ def _pacing(name: str, settings: BatcherSettings) -> Pacing | None:
     return None if rpm is None and tpm is None else Pacing(name, rpm, tpm)
 
 
-def _replica(
+async def _replica(
     url: str,
     session: aiohttp.ClientSession,
     fresh: aiohttp.ClientSession,
-    dialect: Dialect,
     settings: BatcherSettings,
+    opened: AsyncExitStack,
 ) -> Replica:
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
     name = without_credentials(url)
     pacing = _pacing(name, settings)
     # Calls that are counted are to be full, whatever the lengths of their inputs.
     is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None
-    left_headers = () if pacing is None else LIMIT_HEADERS
+    wanted = WantedModel(
+        settings.upstream_model,
+        settings.upstream_model_version,
+        settings.upstream_inputs,
+        settings.upstream_output,
+        settings.upstream_dimension,
+    )
     return Replica(
         name,
-        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit, left_headers=left_headers),
-        dialect,
+        await opened.enter_async_context(_grpc_client(url, key, settings))
+        if is_grpc(url)
+        else HttpClient(
+            session,
+            url,
+            key,
+            fresh=fresh,
+            answer_bytes_max=settings.answer_limit,
+            left_headers=() if pacing is None else LIMIT_HEADERS,
+        ),
+        dialects_of(settings.inference_dialect, url, wanted),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
         Standing(settings.model_change_after_ms / 1000),
         pacing,
     )
+
+
+def _grpc_client(url: str, key: str | None, settings: BatcherSettings) -> "GrpcClient":
+    from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
+
+    return GrpcClient(url, key, answer_bytes_max=settings.answer_limit)
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

@@ -64,7 +64,7 @@ class SimulatedBatcher:
                 Replica(
                     upstream.name,
                     ModelHttpClient(upstream, loop),
-                    Tei(),
+                    [Tei()],
                     configured(BATCH_INPUTS_MAX, 100_000),
                     Tuner(SLOTS),
                 )

@@ -203,7 +203,10 @@ class WorkingLoop:
         # Each claim of a counted call is for one call: its inputs are all that are taken.
         room = max(wanted.call_inputs_max - self._lanes.inputs, 1)
         inputs = wanted.inputs if replica.pacing is None else min(wanted.inputs, room)
+        rings = self._watch.rings
         self._note_claim(await self._claims.claim(inputs, wanted.call_inputs_max, at_once, replica))
+        if self._watch.rings != rings:  # for a job that came behind this claim, and for which no other batcher is woken
+            self._watch.was_woken = self._claims.may_have_jobs = True
 
     def _note_claim(self, inputs: int) -> None:
         self._pool.batchers = self._claims.batchers
@@ -257,6 +260,7 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
+        replica.tuner.note_wait(batch.waited_share(self._clock.now_ms()))
         slot = Slot(
             replica,
             batch.inputs,

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Answer, Condition, Get, Post, Question
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
 from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, ModelKind
@@ -55,9 +55,21 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 class Tei:
     """The dialect of TEI, which the embedder speaks, too."""
 
+    kind = "tei"
+    sample = SAMPLE_TEXT
+    says_limits = True
     ask_health: Question = Get("/health")
     ask_card: tuple[Question, ...] = (Get("/info"),)
     growth_bytes_max = 8  # `{"inputs":["a"]}` of `{"inputs":"a"}`, and four brackets of a text on `/predict`
+
+    @classmethod
+    def for_upstream(cls, _url: str, _model: WantedModel) -> tuple["Tei", ...]:
+        """Return the dialect: TEI has one model, below its URL."""
+        return (cls(),)
+
+    def knowing(self, _card: Card) -> "Tei":
+        """Return itself."""
+        return self
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
         """Return `{"inputs": [...], <options that are not defaults>}`."""
@@ -94,6 +106,10 @@ class Tei:
         if _says_another_model(answer):
             return Condition.UNKNOWN
         return Condition.FAILING if answer.status == 424 or answer.status >= 500 else Condition.WELL
+
+    def inputs_max_said(self, _answer: Answer, _inputs: int) -> None:
+        """Return nothing: `/info` has the limit."""
+        return
 
     def is_well(self, status: int, _said: bytes, /) -> bool:
         """Look at the status."""

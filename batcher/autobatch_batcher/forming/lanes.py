@@ -55,6 +55,10 @@ class Batch(msgspec.Struct, frozen=True):
         """What an upstream that pads computes."""
         return self.inputs * self.longest
 
+    def waited_share(self, now_ms: int) -> float:
+        """Return what share of its time a job has waited, the most of all its jobs; 1 is its deadline."""
+        return max([(now_ms - job.header.at) / max(job.header.deadline - job.header.at, 1) for job in self.jobs])
+
 
 def batch_of(jobs: Sequence[Job], reason: Reason) -> Batch:
     """Return the batch of these jobs, with its books made once."""

@@ -181,7 +181,7 @@ def _working_loop(
             Replica(
                 f"http://simulated-{number}",
                 SimulatedHttpClient(upstream),
-                Tei(),
+                [Tei()],
                 configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
                 Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
             )

@@ -91,7 +91,7 @@ class HttpClient:
 
     Args:
         session: The HTTP session that all upstreams of this process share.
-        url: The upstream's URL without a trailing slash.
+        url: The upstream's URL without a trailing slash; its query is sent with everything.
         api_key: Is sent as a bearer token; None: no token is sent.
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
@@ -112,7 +112,8 @@ class HttpClient:
     ) -> None:
         self._session = session
         self._fresh = fresh
-        self._url = url
+        base, mark, query = url.partition("?")
+        self._base, self._query = base, mark + query
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._answer_bytes_max = answer_bytes_max
         self._left_headers = left_headers
@@ -161,7 +162,7 @@ class HttpClient:
     async def _send(self, session: aiohttp.ClientSession, post: Post, connection: CallConnection | None) -> Answer:
         content_type = post.content_type
         request = session.post(
-            self._url + post.path,
+            self._base + post.path + self._query,
             data=post.body,
             headers=self._headers | {"Content-Type": content_type} if content_type is not None else self._headers,
             allow_redirects=False,  # bodies go where we were told to send them, and nowhere else
@@ -230,7 +231,7 @@ class HttpClient:
         body, content_type = (question.body, question.content_type) if isinstance(question, Post) else (None, None)
         request = session.request(
             "GET" if body is None else "POST",
-            self._url + question.path,
+            self._base + question.path + self._query,
             data=body,
             headers=self._headers | {"Content-Type": content_type} if content_type is not None else self._headers,
             allow_redirects=False,  # an upstream must not choose what else we ask inside our network, and publish on its card

@@ -1,6 +1,7 @@
 """One upstream of several that are alike: calls to it, and what each says of how it is."""
 
 import asyncio
+from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.tuning.pacing import Pacing
@@ -24,7 +25,7 @@ class Replica(ReplicaState):
     Args:
         name: Its URL, which may be shown.
         client: Sends the calls to it.
-        dialect: The API that it speaks.
+        dialects: The APIs that it may speak, the likeliest first.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model; None: it may be called, whatever it serves.
@@ -35,17 +36,16 @@ class Replica(ReplicaState):
         self,
         name: str,
         client: UpstreamClient,
-        dialect: Dialect,
+        dialects: Sequence[Dialect],
         configured: Limits,
         tuner: Tuner,
         standing: Standing | None = None,
         pacing: Pacing | None = None,
     ) -> None:
-        super().__init__(name, dialect, configured, tuner, standing or Standing())
+        super().__init__(name, dialects[0], configured, tuner, standing or Standing())
         self.client = client
         self.pacing = pacing
-        self.prober = Prober(self, client, dialect)
-        self._dialect = dialect
+        self.prober = Prober(self, client, dialects)
         self._refusals = 0  # of connections
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
@@ -94,16 +94,17 @@ class Replica(ReplicaState):
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
         """
-        if self.pacing is None:
-            return self._dialect.understood(await self.client.send(post, timeout_s))
-        self.pacing.called()
+        dialect, pacing = self.dialect, self.pacing
+        if pacing is None:
+            return dialect.understood(await self.client.send(post, timeout_s))
+        pacing.called()
         answer = await self.client.send(post, timeout_s)
-        self.pacing.told(answer.left, asyncio.get_running_loop().time())
-        return self._dialect.understood(answer)
+        pacing.told(answer.left, asyncio.get_running_loop().time())
+        return dialect.understood(answer)
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
-        return await self.client.listens(self._dialect.ask_health)
+        return await self.client.listens(self.dialect.ask_health)
 
     def _changed(self) -> UpstreamChanged:
         silence = self.standing.silence
@@ -115,7 +116,7 @@ class Replica(ReplicaState):
         if is_draining:
             self.breaker.learnt_nothing()
             return
-        self._note_condition(self._dialect.condition(answer), now_s)
+        self._note_condition(self.dialect.condition(answer), now_s)
         if answer.status == 200:
             self.answered_s = now_s
             self.set_reachable(reachable=True, now_s=now_s)

@@ -54,7 +54,7 @@ class ReplicaState:
 
     Args:
         name: Its URL, which may be shown.
-        dialect: The API that it speaks.
+        dialect: The API that it speaks, or most likely does.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model.
@@ -147,11 +147,18 @@ class ReplicaState:
         self._change_standing(lambda: self.standing.doubt(why), now_s)
         self.set_health(healthy=False, why=why, now_s=now_s)
 
+    def speak(self, dialect: Dialect, now_s: float) -> None:
+        """Take note of which API it speaks; where that is another one, it has to show what it serves."""
+        log.info("upstream_dialect", extra={"upstream": self.name, "dialect": dialect.kind})
+        self.dialect = dialect
+        if self.standing.served is not None:
+            self.doubt(now_s)
+
     def take_card(self, card: Card, now_s: float) -> None:
         """Take note of what it said of itself; where that is another model, it has to show what it serves."""
         if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt(now_s)
-        self.card = card
+        self.card, self.dialect = card, self.dialect.knowing(card)
         limits = lowered(self._configured, card)
         if limits != self.limits:
             log.info(

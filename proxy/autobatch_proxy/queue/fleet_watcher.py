@@ -6,7 +6,7 @@ An outage makes it look no more often: hundreds of workers that read all reports
 import asyncio
 import logging
 
-from autobatch_proxy.queue.admission import confirmed_rate
+from autobatch_proxy.queue.admission import rate_of_looks
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -39,7 +39,7 @@ class FleetWatcher:
     Attributes:
         fleet: The batchers.
         refusal: Why Redis refused the last look, in its word, such as `MISCONF`; empty: it did not.
-        drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
+        drained_per_s: The rate by which requests may be refused: the larger one of the last two looks, 0 while it is unknown.
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
         names: The names of the models by their fingerprints, of those that were seen last.
@@ -92,7 +92,7 @@ class FleetWatcher:
         else:
             self.refusal = ""
             self._note_reports(asyncio.get_running_loop().time())
-        self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
+        self.drained_per_s = rate_of_looks(drained_per_s, self.fleet.drained_per_s)
         if self.fleet.upstreams:
             self.allowed = self._allow()
         self._note_models()

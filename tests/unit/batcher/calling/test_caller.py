@@ -45,7 +45,7 @@ class Refusing(Replica):
 
     def __init__(self, guilty: str = "", status: int = 413) -> None:
         self.heard = Listening()
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), self.heard)
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), self.heard)
         self.prober = SaysLimits(self, self.limits)
         self.calls: list[list[str]] = []
         self.error = b'{"error":"too long"}'
@@ -150,7 +150,7 @@ class Failing(Replica):
     """Answers every call with this status, or cannot be reached."""
 
     def __init__(self, status: int | None) -> None:
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(1))
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(1))
         self.is_healthy = True
         self.sent = 0
         self._status = status
@@ -269,7 +269,7 @@ class CountingReplica(Replica):
 
     def __init__(self, name: str, *, is_away: bool = False, computes: bool = True) -> None:
         client = CountingClient(is_away=is_away)
-        super().__init__(f"http://{name}", client, Tei(), configured(100, 10**6), Tuner(1))
+        super().__init__(f"http://{name}", client, [Tei()], configured(100, 10**6), Tuner(1))
         self.is_healthy = True
         self.asked = client.asked
         self._computes = computes

@@ -33,7 +33,7 @@ class Acting(Replica):
     """Does at each call what is next in its list, and the last of it for ever: ROWS, REFUSES, EXCLUDED or a status."""
 
     def __init__(self, name: str, *does: str | int, calls_max: int = 1) -> None:
-        super().__init__(f"http://{name}", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(calls_max))
+        super().__init__(f"http://{name}", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(calls_max))
         self.is_healthy = True
         self.calls = 0
         self._does = list(does)

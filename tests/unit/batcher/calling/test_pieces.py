@@ -24,7 +24,7 @@ class Lowered(Replica):
     """Takes fewer inputs than it was known to take; becomes another model before one of its calls."""
 
     def __init__(self, inputs_max: int, *, is_known: bool = False, changes_at: int = -1, guilty: str = "") -> None:
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(inputs_max if is_known else 32, 10**6), Tuner(1))
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(inputs_max if is_known else 32, 10**6), Tuner(1))
         self.prober = SaysLimits(self, configured(inputs_max, 10**6))
         self.calls: list[list[str]] = []
         self.standing.learnt(OLD)

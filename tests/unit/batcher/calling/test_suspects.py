@@ -34,7 +34,7 @@ class Mortal(Replica):
     """
 
     def __init__(self, hangs_up: Callable[[list[str]], bool], *, survives: bool = False) -> None:
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(2))
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(2))
         self.is_healthy = True
         self.calls: list[list[str]] = []
         self._hangs_up = hangs_up

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.base import Answer, Condition, Dialect
+from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_batcher.upstreams.limits import configured, lowered
 from autobatch_shared.contract.errors import InvalidRequest, NotComputed, UpstreamProtocolError
@@ -36,13 +36,24 @@ class DialectContract:
     def said(self, vectors: Sequence[Sequence[float]]) -> bytes:
         """Return how the upstream writes the vectors of one call of `/embed`."""
 
+    def composed(self, inputs: list[bytes], options: Options | None) -> Post:
+        """Return a call of `/embed`; options that the dialect refuses are no example."""
+        try:
+            return self.dialect.compose("/embed", inputs, options)
+        except InvalidRequest:
+            reject()
+
+    def holds(self, call: bytes, text: bytes) -> bool:
+        """Whether a call has this input, a JSON string."""
+        return text in call
+
     @every_dialect
     @given(inputs=TEXTS, options=OPTIONS)
     def test_a_call_holds_each_input_as_it_was_written(self, inputs: list[bytes], options: Options | None) -> None:
-        post = self.dialect.compose("/embed", inputs, options)
+        post = self.composed(inputs, options)
 
         assert post.path.startswith("/")
-        assert all(each in post.body for each in inputs)
+        assert all(self.holds(post.body, each) for each in inputs)
 
     def test_options_that_are_not_defaults_are_in_the_call(self) -> None:
         """Or the dialect refuses them: a vector computed without them is another one."""
@@ -98,7 +109,7 @@ class DialectContract:
         self, inputs: list[bytes], options: Options | None
     ) -> None:
         """Or a batch is larger than the upstream takes, and every request in it gets a 413."""
-        length = len(self.dialect.compose("/embed", inputs, options).body)
+        length = len(self.composed(inputs, options).body)
 
         assert length <= self.dialect.envelope_bytes(options) + sum(len(each) + 1 for each in inputs)
 
@@ -134,8 +145,8 @@ class DialectContract:
         assert (verdict is Verdict.CUT) == (status == 200)
 
     @every_dialect
-    @given(st.integers(400, 599), st.binary())
-    def test_an_error_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
+    @given(st.sampled_from((500, 502, 503, 504)), st.binary())
+    def test_a_failure_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
         assert not self.dialect.is_well(status, said)
 
     @every_dialect
