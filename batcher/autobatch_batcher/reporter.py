@@ -126,7 +126,7 @@ class Reporter:
             frame_version=VERSION,
             id=self._batcher,
             alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
-            affordable_inputs=self._pool.affordable_inputs,
+            affordable_inputs=self._pool.affordable_inputs(asyncio.get_running_loop().time()),
         )
         try:
             await self._control.report(self._batcher, status)

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 BYTES_PER_TOKEN = 4  # of a job's body, until the upstream says what its texts were
+COUNTS_DIFFER_SHARE = (
+    0.01  # of a limit: by so much what an upstream says is left may be less without more having been used
+)
 
 
 @dataclass(frozen=True, slots=True)

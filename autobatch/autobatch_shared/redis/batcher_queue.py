@@ -22,7 +22,7 @@ from autobatch_shared.contract.keys import (
     WAITING_TTL_MS,
     Keys,
 )
-from autobatch_shared.contract.minute_budget import BYTES_PER_TOKEN, MinuteBudget
+from autobatch_shared.contract.minute_budget import BYTES_PER_TOKEN, COUNTS_DIFFER_SHARE, MinuteBudget
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import (
     UNPACK_VALUES_MAX,
@@ -35,7 +35,7 @@ from autobatch_shared.redis.commands import (
 )
 
 NO_SHARE = 1_000_000_000
-NOT_PACED = ("",)
+NOT_PACED = ""
 ATTEMPTS_MAX = 3  # batchers that may die with one job before it is given up; before the last it travels alone, where there is time for that
 
 
@@ -207,7 +207,7 @@ class BatcherQueue:
             budget: What the upstream of these jobs may be asked; None: anything.
         """
         paced = NOT_PACED if budget is None else _paced(budget)
-        return _claim_of(await self._claim.run(self._link, inputs, suspects, bulk, fill, at_once, *paced))
+        return _claim_of(await self._claim.run(self._link, inputs, suspects, bulk, fill, at_once, paced))
 
     async def watch_and_claim(self, block_s: float, inputs: int, suspects: int, fill: int, at_once: int) -> Claim:
         """Wait as `watch` does, and claim as `claim` does in the moment when that ends, whether jobs came or not.
@@ -216,7 +216,7 @@ class BatcherQueue:
         """
         watching = self._watching(block_s)
         return _claim_of(
-            await self._claim.run_behind(self._watch_link, watching, inputs, suspects, 0, fill, at_once, *NOT_PACED)
+            await self._claim.run_behind(self._watch_link, watching, inputs, suspects, 0, fill, at_once, NOT_PACED)
         )
 
     async def reply(
@@ -305,10 +305,9 @@ class BatcherQueue:
         return await read_clock(self._link)
 
 
-def _paced(budget: MinuteBudget) -> tuple[str | int, ...]:
-    """Return the ARGV of `claim.lua` from the upstream on."""
-    return (
-        budget.upstream,
+def _paced(budget: MinuteBudget) -> str:
+    """Return a budget as `claim.lua` has it."""
+    parts = (
         budget.calls,
         budget.tokens,
         budget.minute_ms,
@@ -319,7 +318,10 @@ def _paced(budget: MinuteBudget) -> tuple[str | int, ...]:
         budget.calls_said,
         budget.tokens_said,
         BYTES_PER_TOKEN,
+        COUNTS_DIFFER_SHARE,
+        budget.upstream,
     )
+    return " ".join(map(str, parts))
 
 
 def _claim_of(reply: Any) -> Claim:

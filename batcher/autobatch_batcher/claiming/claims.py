@@ -106,10 +106,11 @@ class Claims:
             raise
         if upstream is not None and pacing is not None:
             has_jobs = bool(claim.suspects or claim.fresh or claim.bulk)
-            pacing.claimed(claim.calls_left, claim.tokens_left, has_jobs=has_jobs)
+            now_s = asyncio.get_running_loop().time()
+            pacing.claimed(claim.calls_left, claim.tokens_left, now_s, has_jobs=has_jobs)
             if claim.wait_ms:
                 self._metrics.paced_claims.inc()
-                upstream.congestion.wait(asyncio.get_running_loop().time() + claim.wait_ms / 1000)
+                upstream.congestion.wait(now_s + claim.wait_ms / 1000)
         return await self.take(claim, call_inputs_max)
 
     async def take(self, claim: Claim, call_inputs_max: int) -> int:

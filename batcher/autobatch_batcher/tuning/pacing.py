@@ -36,7 +36,7 @@ class Pacing:
         self._used_tokens = 0  # beyond those that were granted
         self._said: dict[str, tuple[int, float]] = {}
         self._tokens_an_input = 0.0
-        self._left = (0, 0)
+        self._left = (0, 0, 0.0)  # calls, tokens, and when, in seconds
         self._sent = (0, 0)
 
     def budget(self, now_s: float) -> MinuteBudget:
@@ -54,12 +54,13 @@ class Pacing:
             tokens_said=self._said_now(TOKENS_SAID, self._tokens, now_s),
         )
 
-    def claimed(self, calls_left: int, tokens_left: int, *, has_jobs: bool) -> None:
+    def claimed(self, calls_left: int, tokens_left: int, now_s: float, *, has_jobs: bool) -> None:
         """Take note of what came of the claim that the last budget was sent with.
 
         Args:
             calls_left: Calls that all batchers have left, as the claim found it.
             tokens_left: Tokens that they have left.
+            now_s: The time now.
             has_jobs: Whether it brought any.
         """
         needed_call = self._granted_calls <= 0
@@ -67,7 +68,7 @@ class Pacing:
         self._used_tokens -= self._sent[1]
         if needed_call and has_jobs:
             self._granted_calls += 1
-        self._left = calls_left, tokens_left
+        self._left = calls_left, tokens_left, now_s
 
     def called(self) -> None:
         """Take note of a call."""
@@ -101,19 +102,24 @@ class Pacing:
             rates.append(self._tokens / self._tokens_an_input)
         return min(rates, default=0.0) * 1000 / MINUTE_MS
 
-    def inputs_left(self, call_inputs_max: int) -> int:
-        """Return how many inputs the budget allowed at once after the last claim."""
-        calls_left, tokens_left = self._left
+    def inputs_left(self, call_inputs_max: int, now_s: float) -> int:
+        """Return how many inputs the budget allows at once, as far as the last claim and the time since show it."""
+        calls_left, tokens_left, left_s = self._left
         amounts = []
         if self._calls:
-            amounts.append(max(calls_left, 0) * call_inputs_max)
+            amounts.append(_grown(calls_left, self._calls, now_s - left_s) * call_inputs_max)
         if self._tokens and self._tokens_an_input:
-            amounts.append(int(max(tokens_left, 0) / self._tokens_an_input))
-        return min(amounts, default=0)
+            amounts.append(int(_grown(tokens_left, self._tokens, now_s - left_s) / self._tokens_an_input))
+        return max(min(amounts, default=0), 0)
 
     def _said_now(self, name: str, limit: int, now_s: float) -> int:
         """What would be left now of what was said; -1: it was not said."""
         if name not in self._said:
             return -1
         left, said_s = self._said[name]
-        return int(min(left + limit * (now_s - said_s) * 1000 / MINUTE_MS, limit))
+        return _grown(left, limit, now_s - said_s)
+
+
+def _grown(left: int, limit: int, passed_s: float) -> int:
+    """What is left of a limit when so much time has passed without a call."""
+    return int(min(left + limit * passed_s * 1000 / MINUTE_MS, limit))

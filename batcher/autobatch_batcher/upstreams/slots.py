@@ -105,10 +105,9 @@ class Pool:
         share_per_s = sum(paced) / self.batchers
         return min(share_per_s, drained_per_s) if drained_per_s else share_per_s
 
-    @property
-    def affordable_inputs(self) -> int:
-        """Inputs that the budgets allow at once."""
-        return sum([each.pacing.inputs_left(each.limits.inputs_max) for each in self.upstreams if each.pacing])
+    def affordable_inputs(self, now_s: float) -> int:
+        """Return how many inputs the budgets allow at once."""
+        return sum([each.pacing.inputs_left(each.limits.inputs_max, now_s) for each in self.upstreams if each.pacing])
 
     def free(self, now_s: float, inputs: int = 1) -> Replica | None:
         """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.

@@ -11,7 +11,7 @@ import pytest
 from autobatch_batcher.tuning import pacing
 from tests.support.fake_upstream import tokens, vector
 from tests.support.house import open_house
-from tests.support.paid_upstream import Bucket, PaidUpstream
+from tests.support.servers.paid_upstream import Bucket, PaidUpstream
 from tests.support.waiting import wait_until
 
 MINUTE_S = 1.0
@@ -61,3 +61,20 @@ async def test_a_burst_of_several_minutes_is_answered_and_no_client_reads_of_a_l
     assert answers == [(200, [vector(text) for text in texts]) for texts in requests]
     if calls is not None and a_minutes_tokens is None:
         assert paid.answered <= 1.05 * MINUTES * calls + batchers
+
+
+async def test_what_the_budget_could_not_answer_in_time_is_refused_at_once(redis_url: str, paid: PaidUpstream) -> None:
+    paid.requests = Bucket(10, MINUTE_S)
+    async with open_house(redis_url, request_timeout_ms=60_000) as house:
+        await house.add_batcher(paid.url, upstream_rpm=10, max_batch_size=1)
+        await wait_until(house.is_healthy)
+        patient = [asyncio.create_task(house.embed(f"patient {number}")) for number in range(70)]
+
+        async def is_refused() -> bool:
+            answer = await house.post("/embed", {"inputs": "in a hurry"}, x_request_timeout_ms="800")
+            return answer.status == 429 and int(answer.headers["retry-after"]) >= 1
+
+        await wait_until(is_refused, 10)
+        answers = await asyncio.gather(*patient)
+
+    assert answers == [(200, [vector(f"patient {number}")]) for number in range(70)]

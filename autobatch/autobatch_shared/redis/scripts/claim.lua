@@ -8,10 +8,10 @@
 --       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `retry` and `jobs`, 11 suspects
 --       wanted, 12 inputs wanted of `jobs:bulk`, 13 inputs in all below which `jobs:bulk` fills up what the others did not
 --       give, 14 inputs that could be sent now: beyond them a batcher gets its share. The last job may exceed what is wanted;
---       15 the upstream whose budget is kept, or nothing: then there are no more; 16 its calls in a minute, 17 its tokens in a
---       minute, 0 for no limit, 18 the minute in ms, 19 life of the budget in ms, 20 calls and 21 tokens that were used beyond
---       what was granted, 22 calls that the jobs of this claim need, 23 calls and 24 tokens that the upstream says are left, -1
---       if it does not say, 25 bytes of a job's body that are a token
+--       15 empty, or the budget of an upstream, with spaces between: 1 its calls in a minute, 2 its tokens in a minute, 0 for no
+--       limit, 3 the minute in ms, 4 life of the budget in ms, 5 calls and 6 tokens that were used beyond what was granted,
+--       7 calls that the jobs of this claim need, 8 calls and 9 tokens that the upstream says are left, -1 if it does not say,
+--       10 bytes of a job's body that are a token, 11 part of a limit by which two counts may differ; last the upstream
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -24,27 +24,36 @@ local some_gone = redis.call('EXISTS', KEYS[4]) == 1
 local result = { now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1 }
 local claimed = {}
 
--- What is left of one limit: it grows evenly to a whole minute's worth, and is no more than the upstream says, but for a
--- hundredth or one, by which two counts of the same may differ.
-local function left_of(limit, before, passed_ms, minute_ms, used, said)
+local paced = ARGV[15] ~= ''
+local budget, pace = {}, nil
+local calls_left, tokens_left, tokens_missing
+if paced then
+  local numbers, upstream = string.match(ARGV[15], '^(.*) (%S+)$')
+  for number in string.gmatch(numbers, '%S+') do
+    budget[#budget + 1] = tonumber(number)
+  end
+  pace = KEYS[11] .. upstream
+end
+local calls_limit, tokens_limit, minute, calls_needed = budget[1], budget[2], budget[3], budget[7]
+
+-- What is left of one limit: it grows evenly to a whole minute's worth, and is no more than the upstream says, but for what
+-- two counts of the same may differ by.
+local function left_of(limit, before, passed, used, said)
   if limit == 0 then return nil end
   local left = limit
-  if before then left = math.min(limit, before + math.max(passed_ms, 0) * limit / minute_ms) end
+  if before then left = math.min(limit, before + math.max(passed, 0) * limit / minute) end
   left = left - used
-  if said >= 0 and said + math.max(1, limit / 100) < left then left = said end
+  if said >= 0 and said + math.max(1, limit * budget[11]) < left then left = said end
   return left
 end
 
-local paced = ARGV[15] ~= ''
-local calls_left, tokens_left, tokens_limit, tokens_missing
 if paced then
-  local calls, tokens, at = string.match(redis.call('GET', KEYS[11] .. ARGV[15]) or '', '^(%S+) (%S+) (%d+)$')
-  local passed, minute = now - (tonumber(at) or now), tonumber(ARGV[18])
-  tokens_limit = tonumber(ARGV[17])
-  calls_left = left_of(tonumber(ARGV[16]), tonumber(calls), passed, minute, tonumber(ARGV[20]), tonumber(ARGV[23]))
-  tokens_left = left_of(tokens_limit, tonumber(tokens), passed, minute, tonumber(ARGV[21]), tonumber(ARGV[24]))
+  local calls, tokens, at = string.match(redis.call('GET', pace) or '', '^(%S+) (%S+) (%d+)$')
+  local passed = now - (tonumber(at) or now)
+  calls_left = left_of(calls_limit, tonumber(calls), passed, budget[5], budget[8])
+  tokens_left = left_of(tokens_limit, tonumber(tokens), passed, budget[6], budget[9])
 end
-local has_calls = not calls_left or calls_left >= tonumber(ARGV[22])
+local has_calls = not calls_left or calls_left >= calls_needed
 
 -- Whether the budget allows the next job of a list; its tokens are taken off. One that is larger than a minute's worth needs
 -- all of it.
@@ -54,7 +63,7 @@ local function may_take(list)
   local frame = redis.call('LRANGE', list, 0, 0)[1]
   if not frame then return true end
   local body = #frame - (string.find(frame, '\n', 1, true) or 0)
-  local tokens = math.ceil(body / tonumber(ARGV[25]))
+  local tokens = math.ceil(body / budget[10])
   if math.min(tokens, tokens_limit) > tokens_left then
     tokens_missing = math.min(tokens, tokens_limit) - tokens_left
     return false
@@ -153,17 +162,16 @@ if #claimed > 0 then
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
 if paced then
-  local minute = tonumber(ARGV[18])
   if #claimed > 0 then
-    if calls_left then calls_left = calls_left - tonumber(ARGV[22]) end
+    if calls_left then calls_left = calls_left - calls_needed end
   elseif not has_calls then
-    result[11] = math.ceil((tonumber(ARGV[22]) - calls_left) * minute / tonumber(ARGV[16]))
+    result[11] = math.ceil((calls_needed - calls_left) * minute / calls_limit)
   elseif tokens_missing then
     result[11] = math.ceil(tokens_missing * minute / tokens_limit)
   end
   result[12], result[13] = math.floor(calls_left or -1), math.floor(tokens_left or -1)
   local kept = string.format('%.3f %.3f %d', calls_left or 0, tokens_left or 0, now)
-  redis.call('SET', KEYS[11] .. ARGV[15], kept, 'PX', ARGV[19])
+  redis.call('SET', pace, kept, 'PX', budget[4])
 end
 if not has_no_suspects then result[10] = redis.call('LLEN', KEYS[10]) end
 if result[2] + left_bulk + result[10] == 0 then

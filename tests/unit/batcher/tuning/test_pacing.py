@@ -16,7 +16,7 @@ def job(body: bytes, n: int = 1) -> Job:
 def granted(pacing: Pacing, times: int = 1) -> None:
     for _ in range(times):
         pacing.budget(NOW_S)
-        pacing.claimed(5, 500, has_jobs=True)
+        pacing.claimed(5, 500, NOW_S, has_jobs=True)
 
 
 def test_a_call_that_was_granted_is_not_used_twice() -> None:
@@ -37,7 +37,7 @@ def test_calls_that_nothing_was_claimed_for_are_made_good_once() -> None:
         pacing.called()
 
     assert pacing.budget(NOW_S).calls_used == 2
-    pacing.claimed(5, -1, has_jobs=False)
+    pacing.claimed(5, -1, NOW_S, has_jobs=False)
     assert pacing.budget(NOW_S).calls_used == 0
 
 
@@ -82,7 +82,7 @@ def test_a_rate_is_that_of_the_scarcer_limit() -> None:
 
     assert pacing.inputs_a_second(32) == 10
     granted(pacing)
-    assert pacing.inputs_left(32) == 50
+    assert [pacing.inputs_left(32, NOW_S + after_s) for after_s in (0, 6, 3600)] == [50, 110, 600]
 
 
 def test_of_two_upstreams_each_has_its_budget() -> None:
