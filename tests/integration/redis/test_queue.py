@@ -877,7 +877,7 @@ async def test_a_claim_takes_as_many_jobs_as_there_are_tokens_for(bench: QueueEn
     assert [job(number) for number in range(3)] == claim.fresh
     assert (1, -1, 0) == (claim.tokens_left, claim.calls_left, claim.wait_ms)
     assert ([], 2) == (none.fresh, none.queued)
-    assert HOUR_MS / 7 * 0.99 < none.wait_ms <= HOUR_MS / 7
+    assert HOUR_MS / 7 * 0.99 < none.wait_ms <= HOUR_MS / 7 + 1
 
 
 async def test_a_job_of_more_tokens_than_a_minute_has_needs_all_of_them(bench: QueueEnds) -> None:
@@ -887,11 +887,11 @@ async def test_a_job_of_more_tokens_than_a_minute_has_needs_all_of_them(bench: Q
 
 async def test_what_the_upstream_says_is_left_counts_where_it_is_less(bench: QueueEnds) -> None:
     await push(bench, 1)
-    less = await bench.batcher("b1").claim(0, 0, budget=budget(calls=100, calls_said=10))
-    alike = await bench.batcher("b1").claim(0, 0, budget=budget(calls=100, calls_said=9))
-    more = await bench.batcher("b1").claim(0, 0, budget=budget(calls=100, calls_said=90))
+    less = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=100))
+    alike = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=95))
+    more = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=900))
 
-    assert [10, 10, 10] == [claim.calls_left for claim in (less, alike, more)]
+    assert [100, 100, 100] == [claim.calls_left for claim in (less, alike, more)]
 
 
 async def test_a_budget_ends_by_itself_and_fills_with_time(bench: QueueEnds) -> None:
