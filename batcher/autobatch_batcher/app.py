@@ -29,6 +29,7 @@ from autobatch_batcher.upstreams.standing import Standing
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control
@@ -50,7 +51,7 @@ FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
 async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     """Build everything, work until `stopped` is set, finish what was claimed."""
     batcher = "b" + secrets.token_hex(5)
-    keys, clock, metrics = Keys(settings.namespace), RedisClock(), Metrics()
+    keys, clock, metrics = Keys(settings.namespace, settings.served_model_name or ""), RedisClock(), Metrics()
     master = Master.from_url(settings.redis_url.get_secret_value(), keys)
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
@@ -83,7 +84,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         lookout = Lookout(pool.upstreams, loop.wake)
         control = Control(link, keys)
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
-        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper)
+        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()
@@ -105,6 +106,13 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
 def _pacing(name: str, settings: BatcherSettings) -> Pacing | None:
     rpm, tpm = settings.upstream_rpm, settings.upstream_tpm
     return None if rpm is None and tpm is None else Pacing(name, rpm, tpm)
+
+
+def _announcement(settings: BatcherSettings) -> Announcement | None:
+    """What is said of the model, but for the time; None where it has no name."""
+    if settings.served_model_name is None:
+        return None
+    return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
 async def _replica(

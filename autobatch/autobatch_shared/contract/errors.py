@@ -9,6 +9,7 @@
     │   │   ├── AnswerTooLarge    what it asks for is more than may be answered
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   ├── UnknownModel      a model that is not served
+    │   │   ├── ModelNotNamed     no model, where several are served and none is the default
     │   │   └── WrongContentType  the body says that it is something else
     │   ├── NotComputed           what the upstream's API has not
     │   ├── QueueFull             too much is waiting
@@ -97,6 +98,12 @@ class UnknownModel(InvalidRequest):
     """The model does not exist."""
 
     code = "model_not_found"
+
+
+class ModelNotNamed(InvalidRequest):
+    """The request does not say which of the models it is for."""
+
+    code = "model_not_named"
 
 
 class WrongContentType(InvalidRequest):

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from autobatch_shared.contract.model_names import alias_fault_of, fault_of
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
@@ -105,6 +106,19 @@ def _api_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _model_name(value: str) -> str:
+    if fault := fault_of(value):
+        raise ValueError(fault)
+    return value
+
+
+def _aliases(value: str) -> str:
+    for alias in _listed(value):
+        if fault := alias_fault_of(alias):
+            raise ValueError(f"`{alias}` {fault}")
+    return value
+
+
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
@@ -160,7 +174,9 @@ class QueueSettings(CommonSettings):
         "and `redis+cluster://host1:6379,host2`, or `rediss+...`; Redis or Valkey, 7.0 or newer",
     )
     namespace: str = Field(
-        "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
+        "autobatch",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="key prefix: one deployment; one queue for each of its models",
     )
     max_batch_size: int = Field(
         32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
@@ -172,6 +188,16 @@ class QueueSettings(CommonSettings):
         description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; also in an answer to "
         "`/embed_all`, with 413",
     )
+    model_aliases: Annotated[str, AfterValidator(_aliases)] = Field(
+        "",
+        description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds; "
+        "with SERVED_MODEL_NAME of that one, else of the unnamed one",
+    )
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model's further names."""
+        return _listed(self.model_aliases)
 
 
 class ProxySettings(QueueSettings):
@@ -214,10 +240,6 @@ class ProxySettings(QueueSettings):
         "off",
         description="which `model` the routes take whose clients name one, such as OpenAI's: `off`: any, as TEI; `served`: the served "
         "model's name, its part after the last `/`, and MODEL_ALIASES; another one is 404",
-    )
-    model_aliases: str = Field(
-        "",
-        description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds",
     )
     input_type_prompts: Annotated[str, AfterValidator(_pairs)] = Field(
         "",
@@ -274,11 +296,6 @@ class ProxySettings(QueueSettings):
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
-    def aliases(self) -> tuple[str, ...]:
-        """The model's further names."""
-        return _listed(self.model_aliases)
-
-    @property
     def prompts(self) -> dict[str, str]:
         """The name of the prompt for each input type."""
         pairs = [each.partition("=") for each in _listed(self.input_type_prompts)]
@@ -293,6 +310,14 @@ class ProxySettings(QueueSettings):
 class BatcherSettings(QueueSettings):
     """`autobatch batcher`."""
 
+    served_model_name: Annotated[str, AfterValidator(_model_name)] | None = Field(
+        None,
+        description="the name under which workers offer this batcher's model beside others: a request chooses it by its path "
+        "`/NAME/embed`, the header `x-model`, or `model` in its body; as a flag also `--model`; unset: the one unnamed model",
+    )
+    model_is_default: bool = Field(
+        False, description="requests that name no model are for this one; without any, they are for the only one"
+    )
     max_wait_time_ms: int = Field(
         10,
         ge=0,

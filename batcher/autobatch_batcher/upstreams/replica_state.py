@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from math import inf
 
 from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.tuning.duty import ON_DUTY, Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
-from autobatch_shared.contract.cards import NO_CARD, Card
+from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
@@ -50,6 +51,9 @@ class ReplicaState:
         dimension: Number of components of its vectors; None while that is unknown, or where it has none.
         answered_s: When it last gave a good answer; -inf: never.
         down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
+        duty: Whether this batcher calls it, or stands by.
+        last_duty: The same when it was called last.
+        permits: The most inputs that this batcher has in flight there, as it has published.
         went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
 
     Args:
@@ -74,6 +78,8 @@ class ReplicaState:
         self.congestion = Congestion()
         self.standing = standing
         self.load = ReplicaLoad()
+        self.duty = self.last_duty = ON_DUTY
+        self.permits = UNKNOWN_MAX
         self._configured = configured
         self.dialect = dialect
         self._fault = ""
@@ -126,8 +132,25 @@ class ReplicaState:
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
             fault=self._fault,
+            may_be_called=self.is_usable and self.breaker.is_closed,
+            is_on_duty=self.duty.is_on,
+            permits=self.permits,
+            learnt=self.tuner.learnt,
             unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
         )
+
+    def take_duty(self, duty: Duty) -> bool:
+        """Do what falls to this batcher from now on; return whether that is something else than before."""
+        if self.tuner.is_fixed:
+            return False
+        if duty.learnt is not None:
+            self.tuner.adopt(duty.learnt)
+        before, self.duty = self.duty, duty
+        if duty.is_on:
+            self.last_duty = duty
+        if duty.is_on != before.is_on:
+            log.info("upstream_duty", extra={"upstream": self.name, "is_on": duty.is_on})
+        return (duty.is_on, duty.sharers) != (before.is_on, before.sharers)
 
     def wait_for_model(self, now_s: float) -> None:
         """Exclude it until the namespace's model is known."""

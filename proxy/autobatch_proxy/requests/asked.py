@@ -98,5 +98,7 @@ class AskedList(msgspec.Struct, frozen=True):
     form: AnswerForm | None = None
 
 
+AnyAsked = Asked | AskedList | Alone
+
 #: Reads a body. Raises InvalidRequest where the upstream has no such route, so that the error is ours to word.
-Reader = Callable[[bytes], Asked | AskedList | Alone]
+Reader = Callable[[bytes], AnyAsked]

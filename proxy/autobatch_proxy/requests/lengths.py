@@ -27,7 +27,7 @@ class Ruler(msgspec.Struct, frozen=True):
         length: Returns the length of one text.
         lengths: Returns the lengths of the texts of one request, in their order.
         padding_max: What a run of inputs may be padded by in all, in its unit.
-        per_token: How many of its unit a token is, about.
+        per_token: How many of its unit a token is, about; 1 where its unit is tokens.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
         vocabulary: Number of token ids; None where it is unknown.
     """
@@ -38,11 +38,6 @@ class Ruler(msgspec.Struct, frozen=True):
     per_token: int
     is_exact: Callable[[int], bool] = lambda _characters: False
     vocabulary: int | None = None
-
-    @property
-    def is_in_tokens(self) -> bool:
-        """Whether its unit is tokens."""
-        return self.per_token == 1
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:

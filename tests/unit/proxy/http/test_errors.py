@@ -24,6 +24,7 @@ EXPECTED = {
     "NotComputed": (424, "Backend"),
     "QueueFull": (429, "Overloaded"),
     "DeadlineExceeded": (504, "Backend"),
+    "ModelNotNamed": (400, "Validation"),
     "QueueUnavailable": (503, "Unhealthy"),
     "QueueOutOfMemory": (503, "Unhealthy"),
     "QueueReadOnly": (503, "Unhealthy"),
