@@ -22,6 +22,7 @@ class MinuteBudget:
         calls_needed: Calls that the jobs of this claim need: 0 where one was granted and not made.
         calls_said: Calls that the upstream said are left; -1: it does not say.
         tokens_said: Tokens that it said are left, in the same way.
+        bytes_a_token: Bytes of a job's body that are a token, as the last calls showed.
     """
 
     upstream: str
@@ -33,3 +34,4 @@ class MinuteBudget:
     calls_needed: int = 1
     calls_said: int = -1
     tokens_said: int = -1
+    bytes_a_token: float = BYTES_PER_TOKEN

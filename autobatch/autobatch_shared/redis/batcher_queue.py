@@ -22,7 +22,7 @@ from autobatch_shared.contract.keys import (
     WAITING_TTL_MS,
     Keys,
 )
-from autobatch_shared.contract.minute_budget import BYTES_PER_TOKEN, COUNTS_DIFFER_SHARE, MinuteBudget
+from autobatch_shared.contract.minute_budget import COUNTS_DIFFER_SHARE, MinuteBudget
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import (
     UNPACK_VALUES_MAX,
@@ -317,7 +317,7 @@ def _paced(budget: MinuteBudget) -> str:
         budget.calls_needed,
         budget.calls_said,
         budget.tokens_said,
-        BYTES_PER_TOKEN,
+        budget.bytes_a_token,
         COUNTS_DIFFER_SHARE,
         budget.upstream,
     )

@@ -158,8 +158,8 @@ class Attempts:
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
         elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
-            pause_s = asked_pause_s(answer.retry_after) or PAUSE_MAX_S
-            upstream.congestion.wait(ended_s + min(pause_s, ASKED_MAX_S))
+            asked_s = asked_pause_s(answer.retry_after)
+            upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
             upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
         return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it

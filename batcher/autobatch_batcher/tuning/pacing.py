@@ -2,19 +2,24 @@
 
 1. The budget is one for all batchers, in Redis: each claim takes a call and its jobs' tokens off, or brings no jobs and the time
    after which there is enough.
-2. A claim guesses a job's tokens by its bytes. What the upstream counted, and each call that no claim was for, as of a retry or
+2. A claim guesses a job's tokens by its bytes, as the last calls had them. What the upstream counted, and each call that no claim was for, as of a retry or
    a half, is made good at the next claim.
 3. What the upstream says is left, `x-ratelimit-remaining-*`, counts where it is less than what we think: others ask it, too.
 """
 
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from math import ceil
 
 from autobatch_batcher.jobs import Job
 from autobatch_shared.contract.minute_budget import BYTES_PER_TOKEN, MinuteBudget
 
 MINUTE_MS = 60_000
-NEWS_WEIGHT = 0.2  # of one call's tokens in what an input usually has
+NEWS_WEIGHT = 0.2  # of one call's tokens in what an input and a byte usually have
+BYTES_A_TOKEN_MIN, BYTES_A_TOKEN_MAX = (
+    0.5,
+    16.0,
+)  # of any text: equal inputs are called once, and odd counts are not believed
 CALLS_SAID, TOKENS_SAID = "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"
 LIMIT_HEADERS = (CALLS_SAID, TOKENS_SAID)
 
@@ -36,6 +41,7 @@ class Pacing:
         self._used_tokens = 0  # beyond those that were granted
         self._said: dict[str, tuple[int, float]] = {}
         self._tokens_an_input = 0.0
+        self._bytes_a_token = float(BYTES_PER_TOKEN)
         self._left = (0, 0, 0.0)  # calls, tokens, and when, in seconds
         self._sent = (0, 0)
 
@@ -52,6 +58,7 @@ class Pacing:
             calls_needed=int(self._granted_calls <= 0),
             calls_said=self._said_now(CALLS_SAID, self._calls, now_s),
             tokens_said=self._said_now(TOKENS_SAID, self._tokens, now_s),
+            bytes_a_token=round(self._bytes_a_token, 3),
         )
 
     def claimed(self, calls_left: int, tokens_left: int, now_s: float, *, has_jobs: bool) -> None:
@@ -78,11 +85,14 @@ class Pacing:
         """Take note of the tokens of a good answer to these jobs, as the upstream counted them; None: it did not."""
         if tokens is None:
             return
-        guessed = inputs = 0
+        guessed = inputs = size_bytes = 0
         for job in jobs:
-            guessed += -(-len(job.body) // BYTES_PER_TOKEN)
+            guessed += ceil(len(job.body) / self._bytes_a_token)
             inputs += job.header.n
+            size_bytes += len(job.body)
         self._used_tokens += tokens - guessed
+        shown = min(max(size_bytes / max(tokens, 1), BYTES_A_TOKEN_MIN), BYTES_A_TOKEN_MAX)
+        self._bytes_a_token += NEWS_WEIGHT * (shown - self._bytes_a_token)
         news = tokens / max(inputs, 1)
         weight = NEWS_WEIGHT if self._tokens_an_input else 1.0
         self._tokens_an_input += weight * (news - self._tokens_an_input)

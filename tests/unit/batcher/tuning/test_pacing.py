@@ -64,6 +64,16 @@ def test_a_guess_is_corrected_by_what_the_upstream_counted(counted: int | None, 
     assert pacing.budget(NOW_S).tokens_used == used
 
 
+def test_guesses_follow_what_was_counted() -> None:
+    pacing = Pacing("http://paid", None, 1000)
+    for _ in range(40):
+        pacing.counted(50, [job(b"x" * 100)])
+
+    assert abs(pacing.budget(NOW_S).bytes_a_token - 2) < 0.01
+    pacing.counted(0, [job(b"x" * 100)])
+    assert pacing.budget(NOW_S).bytes_a_token < 16
+
+
 def test_what_the_upstream_says_is_left_grows_with_time() -> None:
     pacing = Pacing("http://paid", 60, 6000)
     assert (pacing.budget(NOW_S).calls_said, pacing.budget(NOW_S).tokens_said) == (-1, -1)
