@@ -22,7 +22,7 @@ from autobatch_shared.contract.keys import (
     WAITING_TTL_MS,
     Keys,
 )
-from autobatch_shared.contract.minute_budget import COUNTS_DIFFER_SHARE, MinuteBudget
+from autobatch_shared.minute_budget import COUNTS_DIFFER_SHARE, MinuteBudget
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import (
     UNPACK_VALUES_MAX,
