@@ -20,6 +20,7 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import SideOf, open_side_port
+from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
@@ -133,6 +134,11 @@ class ModelAtWork:
         log.info("stopped", extra=named)
 
 
+def _pacing(name: str, settings: BatcherSettings) -> Pacing | None:
+    rpm, tpm = settings.upstream_rpm, settings.upstream_tpm
+    return None if rpm is None and tpm is None else Pacing(name, rpm, tpm)
+
+
 def _announcement(settings: BatcherSettings) -> Announcement | None:
     """What is said of the model, but for the time; None where it has no name."""
     if settings.served_model_name is None:
@@ -154,6 +160,10 @@ async def _replica(
     opened: AsyncExitStack,
 ) -> Replica:
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    name = without_credentials(url)
+    pacing = _pacing(name, settings)
+    # Calls that are counted are to be full, whatever the lengths of their inputs.
+    is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None
     wanted = WantedModel(
         settings.upstream_model,
         settings.upstream_model_version,
@@ -162,14 +172,22 @@ async def _replica(
         settings.upstream_dimension,
     )
     return Replica(
-        without_credentials(url),
+        name,
         await opened.enter_async_context(_grpc_client(url, key, settings))
         if is_grpc(url)
-        else HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        else HttpClient(
+            session,
+            url,
+            key,
+            fresh=fresh,
+            answer_bytes_max=settings.answer_limit,
+            left_headers=() if pacing is None else LIMIT_HEADERS,
+        ),
         dialects_of(settings.inference_dialect, url, wanted),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
-        Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+        Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
         Standing(settings.model_change_after_ms / 1000),
+        pacing,
     )
 
 

@@ -73,6 +73,11 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.paced_claims = Counter(
+            "autobatch_claims_paced",
+            "Claims that brought no jobs because UPSTREAM_RPM or UPSTREAM_TPM was spent.",
+            registry=registry,
+        )
         self.jobs_reclaimed = Counter(
             "autobatch_jobs_reclaimed", "Jobs of dead batchers given back to the queue.", registry=registry
         )

@@ -394,6 +394,20 @@ class BatcherSettings(QueueSettings):
         description="the most calls in flight per upstream; without it two, and up to eight where `BATCH_SHAPE=auto` finds that they "
         "do more",
     )
+    upstream_rpm: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="calls that the upstream takes in a minute, from all batchers together; more wait, and what could not be answered "
+        "in time gets 429; unset: as many as it takes",
+    )
+    upstream_tpm: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000_000,
+        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its bytes, "
+        "and made good by what the upstream counts",
+    )
     upstream_timeout_ms: int = Field(
         30_000, ge=10, le=600_000, description="the longest that one upstream call may take"
     )

@@ -62,6 +62,7 @@ class Answer:
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
         was_sent_again: Whether the call was sent twice, because a kept connection had ended.
+        left: What it says is left of what it may be asked, by the names of the headers that were looked for.
     """
 
     status: int
@@ -70,6 +71,7 @@ class Answer:
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
     was_sent_again: bool = False
+    left: dict[str, str] = field(default_factory=dict)
 
 
 SAMPLE_TEXT = b'"What is the dimension of a vector?"'
