@@ -37,8 +37,9 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
+from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
-from autobatch_shared.settings.upstream_urls import is_grpc
+from autobatch_shared.upstream_urls import is_grpc
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient
@@ -148,7 +149,7 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
 
 async def _replicas(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
-    session, fresh = await opened.enter_async_context(open_sessions())
+    session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
     return [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls]
 
 
@@ -159,7 +160,6 @@ async def _replica(
     settings: BatcherSettings,
     opened: AsyncExitStack,
 ) -> Replica:
-    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
     name = without_credentials(url)
     pacing = _pacing(name, settings)
     # Calls that are counted are to be full, whatever the lengths of their inputs.
@@ -173,12 +173,12 @@ async def _replica(
     )
     return Replica(
         name,
-        await opened.enter_async_context(_grpc_client(url, key, settings))
+        await opened.enter_async_context(_grpc_client(url, settings))
         if is_grpc(url)
         else HttpClient(
             session,
             url,
-            key,
+            settings.upstream_headers,
             fresh=fresh,
             answer_bytes_max=settings.answer_limit,
             left_headers=() if pacing is None else LIMIT_HEADERS,
@@ -191,10 +191,12 @@ async def _replica(
     )
 
 
-def _grpc_client(url: str, key: str | None, settings: BatcherSettings) -> "GrpcClient":
+def _grpc_client(url: str, settings: BatcherSettings) -> "GrpcClient":
     from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
 
-    return GrpcClient(url, key, answer_bytes_max=settings.answer_limit)
+    return GrpcClient(
+        url, settings.upstream_headers, ca_file=settings.inference_ca_file, answer_bytes_max=settings.answer_limit
+    )
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

@@ -4,6 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the README's table are made from here.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,7 +23,8 @@ from autobatch_shared.contract.model_names import fault_of
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
-from autobatch_shared.settings.upstream_urls import SCHEMES, is_grpc, over_grpc
+from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
+from autobatch_shared.upstream_urls import SCHEMES, is_grpc, over_grpc
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
@@ -115,6 +117,11 @@ def _model_name(value: str) -> str:
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
+    return value
+
+
+def _inference_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
     return value
 
 
@@ -386,6 +393,13 @@ class BatcherSettings(QueueSettings):
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )
+    inference_headers: Annotated[SecretStr, AfterValidator(_inference_headers)] | None = Field(
+        None,
+        description="a comma list of `name=value`: headers for the upstream, such as `api-key=...`; a comma in a value is `%2C`",
+    )
+    inference_ca_file: str | None = Field(
+        None, description="a PEM file of further authorities whose certificates an upstream may have"
+    )
     max_concurrent_batches: int | None = Field(
         None,
         ge=1,
@@ -473,6 +487,15 @@ class BatcherSettings(QueueSettings):
         return (
             urls if self.upstream_grpc_port is None else tuple(over_grpc(url, self.upstream_grpc_port) for url in urls)
         )
+
+    @property
+    def upstream_headers(self) -> Mapping[str, str]:
+        """The headers that an upstream is sent with every question."""
+        key, listed = (
+            None if each is None else each.get_secret_value()
+            for each in (self.inference_api_key, self.inference_headers)
+        )
+        return upstream_headers(key, listed)
 
 
 class EmbedderSettings(CommonSettings):

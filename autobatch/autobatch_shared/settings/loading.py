@@ -275,4 +275,4 @@ def _describe(cls: type[CommonSettings], error: ValidationError) -> list[str]:
 
 def _is_secret(name: str) -> bool:
     """Whether a setting, by any of its names, may hold a key or a password."""
-    return any(word in name.upper() for word in ("URL", "KEY"))
+    return any(word in name.upper() for word in ("URL", "KEY", "HEADERS"))

@@ -56,9 +56,20 @@ _current: ContextVar[CallConnection | None] = ContextVar("_current", default=Non
 
 
 @asynccontextmanager
-async def open_sessions() -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
-    """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call."""
-    options: dict[str, Any] = {"limit": 0, "ttl_dns_cache": DNS_TTL_S, "socket_factory": _new_socket}
+async def open_sessions(
+    trust: ssl.SSLContext | None = None,
+) -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
+    """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call.
+
+    Args:
+        trust: Checks certificates; None: as this machine does.
+    """
+    options: dict[str, Any] = {
+        "limit": 0,
+        "ssl": trust or True,
+        "ttl_dns_cache": DNS_TTL_S,
+        "socket_factory": _new_socket,
+    }
     async with (
         _session(aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S, **options)) as usual,
         _session(aiohttp.TCPConnector(force_close=True, **options)) as fresh,
@@ -92,7 +103,7 @@ class HttpClient:
     Args:
         session: The HTTP session that all upstreams of this process share.
         url: The upstream's URL without a trailing slash; its query is sent with everything.
-        api_key: Is sent as a bearer token; None: no token is sent.
+        headers: Are sent with everything.
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
         left_headers: The headers that say what is left of what it may be asked.
@@ -104,7 +115,7 @@ class HttpClient:
         self,
         session: aiohttp.ClientSession,
         url: str,
-        api_key: str | None,
+        headers: Mapping[str, str] | None,
         *,
         fresh: aiohttp.ClientSession | None = None,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
@@ -114,7 +125,7 @@ class HttpClient:
         self._fresh = fresh
         base, mark, query = url.partition("?")
         self._base, self._query = base, mark + query
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = dict(headers or {})
         self._answer_bytes_max = answer_bytes_max
         self._left_headers = left_headers
 
