@@ -77,6 +77,7 @@ async def test_when_the_one_on_duty_stops_what_comes_is_answered_by_the_other(
         await batchers[0].stop()
         await embeds(house, 5, "after one")
         await house.add_batcher(upstream.url)
+        await wait_until(lambda: _are(2, reports))
         await batchers[1].stop()
         await embeds(house, 5, "after both")
         await asyncio.gather(*asked)
