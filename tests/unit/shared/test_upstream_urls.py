@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from autobatch_shared.settings.definitions import BatcherSettings
-from autobatch_shared.settings.upstream_urls import is_grpc, over_grpc
+from autobatch_shared.upstream_urls import is_grpc, over_grpc
 
 
 @pytest.mark.parametrize(
