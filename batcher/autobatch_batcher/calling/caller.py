@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
+import msgspec
+
 from autobatch_batcher.calling.attempts import Attempts, TimedAnswer
 from autobatch_batcher.calling.calls import Call, call_for, part, piece_of
 from autobatch_batcher.calling.counting import Counting, count_tokens
@@ -37,6 +39,32 @@ from autobatch_shared.redis.clock import RedisClock
 log = logging.getLogger(__name__)
 
 OTHER_LENGTH = "The upstream's rows have another length than those of its model"
+
+
+class Computed(msgspec.Struct, frozen=True):
+    """What came of one call, or of all its pieces.
+
+    Attributes:
+        verdict: What to do with it.
+        answered: The answer; of several, the first's begin with the last's end.
+        rows: The rows of all inputs, if it was good.
+        tokens: Number of tokens of all inputs; None where nobody asked, or an answer did not say.
+    """
+
+    verdict: Verdict
+    answered: TimedAnswer
+    rows: list[bytes] = []
+    tokens: int | None = None
+
+    def and_then(self, other: "Computed") -> "Computed":
+        """Return this piece and the one after it as one."""
+        last, first = other.answered, self.answered
+        return Computed(
+            self.verdict,
+            TimedAnswer(last.answer, first.started_s, last.ended_s, first.model),
+            self.rows + other.rows,
+            None if self.tokens is None or other.tokens is None else self.tokens + other.tokens,
+        )
 
 
 class Caller:
@@ -140,7 +168,8 @@ class Caller:
         call = call_for(jobs)
         counting, first = self._begin_to_count(call, slot, tries), slot.upstream
         try:
-            verdict, answered, rows = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            computed = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
+            verdict, answered, rows = computed.verdict, computed.answered, computed.rows
             if verdict is Verdict.SPLIT:
                 return await self._split(call, slot, tries, answered, is_trial=is_trial, early=early)
             tell = _teller(call, answered, self._clock.now_ms())
@@ -154,49 +183,67 @@ class Caller:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
             if slot.upstream is not first:
                 counting.start()
-            counted = slot.upstream.dialect.counted(answered.answer)
-            return await _with_tokens(jobs, bodies, tell, counting, counted)
+            return await _with_tokens(jobs, bodies, tell, counting, computed.tokens)
         finally:
             if counting is not None:
                 counting.cancel()
 
-    async def _compute(
-        self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool
-    ) -> tuple[Verdict, TimedAnswer, list[bytes]]:
+    async def _compute(self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool) -> Computed:
         """Call, in pieces where the upstream takes no more in one call, and cut the rows of a good answer.
 
         The limit may be lower than when the inputs were put together, and lower than when the upstream was last asked.
         """
-        merged = call.merged
+        merged, inputs_max = call.merged, call.inputs
         if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
             verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.CUT and merged is not None:
-                return verdict, answered, _cut(call, slot, answered)
+                return _computed(call, slot, answered)
             if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
-                return verdict, answered, []
+                return Computed(verdict, answered)
             await slot.upstream.prober.ask_limits()
+            slot.upstream.heed(answered.answer, call.inputs, asyncio.get_running_loop().time())
             if call.inputs <= slot.upstream.limits.inputs_max:
-                return verdict, answered, []
-        return await self._compute_pieces(call, slot, tries, is_trial=is_trial, is_part=is_part)
+                if verdict is Verdict.SPLIT or slot.upstream.dialect.says_limits:
+                    return Computed(verdict, answered)
+                inputs_max = _half(call.inputs)
+        return await self._compute_pieces(call, slot, tries, inputs_max, is_trial=is_trial, is_part=is_part)
 
     async def _compute_pieces(
-        self, call: Call, slot: Slot, tries: int, *, is_trial: bool, is_part: bool
-    ) -> tuple[Verdict, TimedAnswer, list[bytes]]:
-        """Make a call in several, one after the other; the first that has no rows speaks for all."""
-        rows: list[bytes] = []
-        first: TimedAnswer | None = None
-        while first is None or len(rows) < call.inputs:
-            piece = piece_of(call, len(rows), slot.upstream.limits.inputs_max)
+        self, call: Call, slot: Slot, tries: int, inputs_max: int, *, is_trial: bool, is_part: bool
+    ) -> Computed:
+        """Make a call in several, one after the other; the first that has no rows speaks for all.
+
+        Where the upstream has limits that it does not name, a piece that it refuses is made in halves, down to a single input.
+
+        Args:
+            call: The call.
+            slot: The permission for it.
+            tries: The most attempts of each piece.
+            inputs_max: The most inputs of a piece.
+            is_trial: As of `answer`.
+            is_part: As of `answer`.
+        """
+        found: Computed | None = None
+        least = inputs_max
+        while found is None or len(found.rows) < call.inputs:
+            start = 0 if found is None else len(found.rows)
+            piece = piece_of(call, start, min(least, slot.upstream.limits.inputs_max))
             verdict, answered = await self._attempts.make(piece, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is not Verdict.CUT:
-                return verdict, answered, []
-            if first is not None and first.model != answered.model:
-                first, rows = None, []  # the model changed: rows of two are no answer
+                is_refused = answered.answer.status in INPUT_ERRORS and not slot.upstream.dialect.says_limits
+                if piece.inputs > 1 and is_refused:
+                    least = _half(piece.inputs)
+                    continue
+                return Computed(verdict, answered)
+            if found is not None and found.answered.model != answered.model:
+                found = None  # the model changed: rows of two are no answer
                 continue
-            first = first or answered
-            rows += _cut(piece, slot, answered)
-        whole = replace(answered.answer, measures=shared(answered.answer.measures))
-        return Verdict.CUT, TimedAnswer(whole, first.started_s, answered.ended_s, first.model), rows
+            made = _computed(piece, slot, answered)
+            found = made if found is None else found.and_then(made)
+        if least < call.inputs:
+            slot.upstream.learn_inputs_max(least, asyncio.get_running_loop().time())
+        whole = replace(found.answered.answer, measures=shared(found.answered.answer.measures))
+        return msgspec.structs.replace(found, answered=msgspec.structs.replace(found.answered, answer=whole))
 
     async def _split(
         self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool, early: Early | None
@@ -222,6 +269,8 @@ class Caller:
                 half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs, early=early
             )
             found |= {each.job: each for each in outcomes}
+        if is_fault_of_inputs and not any(each.is_failure for each in found.values()):
+            slot.upstream.learn_inputs_max(_half(call.inputs), asyncio.get_running_loop().time())
         return [found[job.header.id] for job in call.jobs]
 
     def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
@@ -234,7 +283,8 @@ class Caller:
             ask = partial(upstream.ask, timeout_s=self._attempts.time_s(call.jobs))
             return await count_tokens(ask, upstream.dialect, texts, upstream.limits.input_tokens_max, attempts_max)
 
-        return Counting(call.jobs, call.merged, count)
+        counts_texts = slot.upstream.dialect.ask_counts(()) is not None
+        return Counting(call.jobs, call.merged, count if counts_texts else None)
 
 
 def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
@@ -270,10 +320,17 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
     return tell
 
 
-def _cut(call: Call, slot: Slot, answered: TimedAnswer) -> list[bytes]:
-    route = call.jobs[0].header.route
-    may_be_empty = call.merged.ids if call.merged is not None and route == "/embed_all" else ()
-    return slot.upstream.dialect.cut(answered.answer, route, call.inputs, may_be_empty)
+def _computed(call: Call, slot: Slot, answered: TimedAnswer) -> Computed:
+    """A good answer, cut into its rows."""
+    header, dialect = call.jobs[0].header, slot.upstream.dialect
+    may_be_empty = call.merged.ids if call.merged is not None and header.route == "/embed_all" else ()
+    rows = dialect.cut(answered.answer, header.route, call.inputs, may_be_empty)
+    is_counted = any(job.header.is_counted for job in call.jobs)
+    return Computed(Verdict.CUT, answered, rows, dialect.counted(answered.answer) if is_counted else None)
+
+
+def _half(inputs: int) -> int:
+    return (inputs + 1) // 2
 
 
 def _fits(call: Call, slot: Slot, rows: Sequence[bytes]) -> bool:

@@ -3,11 +3,15 @@
 1. A call of one job is counted by the upstream itself, where its answer says so, unless the job has a text twice, or wants
    the number of each.
 2. Other texts are counted by a call of the dialect's for that, once for all of them and at the same time as the call.
-3. What cannot be counted is not guessed.
+3. An upstream whose API counts whole calls only shares its count out: each different text of a call gets the part of the call's
+   tokens that it has of the call's characters, and the parts add up to what the upstream said.
+4. What cannot be counted otherwise is not guessed.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
 
 from autobatch_batcher.calling.calls import Merged
 from autobatch_batcher.dialects.base import Answer, Dialect, Post
@@ -18,6 +22,8 @@ from autobatch_shared.contract.errors import UpstreamError, UpstreamProtocolErro
 
 _CANNOT = {404, 405, 501}  # an upstream without such a route
 _AGAIN = {424, 429, 500, 502, 503, 504}
+
+_decode = msgspec.json.Decoder(str | list[int]).decode
 
 Send = Callable[[Post], Awaitable[Answer]]
 
@@ -61,17 +67,34 @@ async def count_tokens(
         attempt += 1
 
 
+def parts_of(tokens: int, items: Sequence[bytes]) -> list[int]:
+    """Share the tokens of a call out to its inputs by their characters, or numbers of token ids; the parts add up to `tokens`.
+
+    Args:
+        tokens: Number of tokens of all inputs together.
+        items: The inputs, each as JSON: strings, or lists of token ids.
+    """
+    lengths = [len(_decode(item)) + 1 for item in items]  # an empty text has tokens, too
+    all_of_it, given, done = sum(lengths), 0, 0
+    parts = []
+    for length in lengths:
+        done += length
+        parts.append(tokens * done // all_of_it - given)
+        given += parts[-1]
+    return parts
+
+
 class Counting:
     """The count for one call, which has begun already where the call's own answer will not say enough.
 
     Args:
         jobs: The jobs of the call.
         merged: Which of the call's inputs belong to which job.
-        count: Asks the upstream for the number of tokens of each of some texts.
+        count: Asks the upstream for the number of tokens of each of some texts; None: it counts whole calls only.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], merged: Merged, count: Callable[[Sequence[bytes]], Awaitable[list[int]]]
+        self, jobs: Sequence[Job], merged: Merged, count: Callable[[Sequence[bytes]], Awaitable[list[int]]] | None
     ) -> None:
         items, places = merged.items, merged.places
         self._items = items
@@ -86,7 +109,7 @@ class Counting:
     def start(self) -> None:
         """Begin, if that is needed; and again when another upstream has answered the call."""
         self.cancel()
-        if any(self._places) and (self._wants_each or not self._is_alone):
+        if self._count is not None and any(self._places) and (self._wants_each or not self._is_alone):
             self._task = asyncio.create_task(self._ask(), name="counting")
 
     async def tokens(self, counted: int | None) -> list[list[int]]:
@@ -100,6 +123,9 @@ class Counting:
         """
         if not any(self._places):
             return [[] for _ in self._places]
+        if self._count is None:
+            parts = [] if counted is None else parts_of(counted, self._items)
+            return [[parts[place] for place in own] if parts else [] for own in self._places]
         alone = [counted] if self._is_alone and counted is not None else []
         counts: dict[int, int] = {}
         if self._task is not None or not alone:
@@ -120,6 +146,6 @@ class Counting:
     async def _ask(self) -> dict[int, int]:
         wanted = sorted({place for own in self._places for place in own})
         texts = [self._items[place] for place in wanted]
-        if not all(text.startswith(b'"') for text in texts):
+        if self._count is None or not all(text.startswith(b'"') for text in texts):
             return {}  # token ids, which no route counts
         return dict(zip(wanted, await self._count(texts), strict=False))

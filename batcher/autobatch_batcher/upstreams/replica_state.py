@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
-from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.tuning.duty import ON_DUTY, Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
@@ -18,6 +18,10 @@ from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
+
+LEARNT_S = (
+    600.0  # after which a limit that was found out is tried again: it may have been one of tokens, for long texts
+)
 
 WentDown = Callable[[], None]
 
@@ -86,6 +90,7 @@ class ReplicaState:
         self._was_usable: bool | None = None  # None: never probed
         self._usable_s = 0.0  # when that changed last
         self._excluded_s: float | None = None
+        self._learnt, self._learnt_s = UNKNOWN_MAX, -inf
 
     @property
     def failing_since_s(self) -> float | None:
@@ -181,8 +186,11 @@ class ReplicaState:
         """Take note of what it said of itself; where that is another model, it has to show what it serves."""
         if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt(now_s)
+            self._learnt_s = -inf
         self.card, self.dialect = card, self.dialect.knowing(card)
         limits = lowered(self._configured, card)
+        if now_s - self._learnt_s < LEARNT_S:
+            limits = replace(limits, inputs_max=min(limits.inputs_max, self._learnt))
         if limits != self.limits:
             log.info(
                 "upstream_limits",
@@ -193,6 +201,20 @@ class ReplicaState:
                 },
             )
         self.limits = limits
+
+    def heed(self, refusal: Answer, inputs: int, now_s: float) -> None:
+        """Take note of the most inputs in a call, if the error to one with so many names it."""
+        said = self.dialect.inputs_max_said(refusal, inputs)
+        if said is not None:
+            self.learn_inputs_max(said, now_s)
+
+    def learn_inputs_max(self, inputs_max: int, now_s: float) -> None:
+        """Take note of the most inputs in a call, where the upstream has a limit that its card does not name."""
+        if self.dialect.says_limits or inputs_max >= self.limits.inputs_max:
+            return
+        log.info("upstream_limit_learnt", extra={"upstream": self.name, "inputs_max": inputs_max})
+        self._learnt, self._learnt_s = inputs_max, now_s
+        self.limits = replace(self.limits, inputs_max=inputs_max)
 
     def learnt(self, dimension: int | None, now_s: float) -> None:
         """Take note of how long the rows of its card's model are."""

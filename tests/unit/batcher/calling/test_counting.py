@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autobatch_batcher.calling.calls import merge
-from autobatch_batcher.calling.counting import Counting, count_tokens
+from autobatch_batcher.calling.counting import Counting, count_tokens, parts_of
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
@@ -206,3 +208,33 @@ async def test_cancelled_at_any_time_nothing_is_left(*, waits: bool) -> None:
 
     assert complaints == []
     assert [task for task in asyncio.all_tasks() if task.get_name() == "counting"] == []
+
+
+# Shared out, where an API counts whole calls only.
+
+
+@given(st.lists(st.text(max_size=20).map(json.dumps).map(str.encode), min_size=1, max_size=9), st.integers(1, 10**6))
+def test_the_parts_of_a_count_add_up_to_it(items: list[bytes], tokens: int) -> None:
+    parts = parts_of(tokens, items)
+
+    assert sum(parts) == tokens
+    assert len(parts) == len(items)
+    assert min(parts) >= 0
+
+
+def test_a_text_of_twice_the_characters_has_twice_the_tokens() -> None:
+    assert parts_of(30, [b'"aaaa"', b'"\\u00e4aaaaaaaa"', b"[1,2,3,4]"]) == [7, 15, 8]
+
+
+async def test_of_a_call_that_is_counted_whole_each_client_gets_its_part() -> None:
+    made = [
+        make_job(str(place), body=json.dumps([text]).encode()) for place, text in enumerate(("a" * 4, "b" * 9, "c"))
+    ]
+    jobs = [
+        msgspec.structs.replace(job, header=msgspec.structs.replace(job.header, is_counted=place < 2))
+        for place, job in enumerate(made)
+    ]
+    counting = Counting(jobs, merge(jobs), None)
+
+    assert await counting.tokens(17) == [[5], [10], []]
+    assert await counting.tokens(None) == [[], [], []]
