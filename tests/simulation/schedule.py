@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.redis import clock as clock_module
 from tests.simulation.checks import AskedRequest, errors_in, left_over
@@ -31,6 +32,7 @@ REQUESTS_WITHIN_S = (1.0, 1.0, 0.05)  # the last is a burst
 TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
 LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 PROBES = 3
+MODELS = (0, 1)  # those that upstreams may serve
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 MESSAGES = 90  # of a usual schedule, before its last request is answered
 SEEN_AFTER_S = 1.0  # until the first workers have seen their batchers
@@ -79,7 +81,9 @@ class Schedule:
         self.server = ModelServer(timeline)
         self.network = Network(timeline, self.server)
         self.network.on_message = self._message
-        self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(chance.choice((1, 1, 2)))]
+        kinds = tuple(chance.choice(kinds) for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))))
+        upstreams = max([chance.choice((1, 1, 2)), *[kind.upstreams_min for kind in kinds]])
+        self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(upstreams)]
         self.batchers: list[SimulatedBatcher] = []
         self.workers: list[SimulatedWorker] = []
         self.requests: list[AskedRequest] = []
@@ -88,6 +92,7 @@ class Schedule:
         self._losing: bool | None = None
         self._snapshots: list[Any] = []
         self._made = 0
+        self._models: dict[str, int] = {}  # by fingerprint, as the first reply that had it showed
         self._tasks: dict[int, asyncio.Task[None]] = {}
         for _ in range(chance.choice((1, 2, 2, 3))):
             self.start_batcher()
@@ -97,8 +102,8 @@ class Schedule:
         within_s = chance.choice(REQUESTS_WITHIN_S)
         for _ in range(chance.randint(3, 12)):
             timeline.at(began_s + SEEN_AFTER_S + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
-        for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
-            self._plan_fault(chance.choice(kinds), began_s)
+        for kind in kinds:
+            self._plan_fault(kind, began_s)
 
     def _plan_fault(self, kind: FaultKind, began_s: float) -> None:
         chance = self.chance
@@ -243,18 +248,26 @@ class Schedule:
         except asyncio.CancelledError:
             outcome = "left"
         else:
-            (header, body) = replies[0]
-            if header.fault:
-                outcome = header.fault
-            elif header.status != 200:
-                outcome = f"status {header.status}"
-            else:
-                outcome = "right" if orjson.loads(body) == [vector(text) for text in request.texts] else "WRONG"
+            outcome = self._judged(request.texts, replies)
         if request.outcome is not None:
             outcome = "TWICE"
         request.outcome = outcome
         request.ended_s = self.timeline.now_s
         self.timeline.note(f"{request.worker.name}: {request.texts} is answered {outcome}")
+
+    def _judged(self, texts: list[str], replies: list[Reply]) -> str:
+        """Return the outcome of a request that was answered."""
+        for header, _ in replies:
+            if header.fault or header.status != 200:
+                return header.fault or f"status {header.status}"
+        rows = [row for _, body in replies for row in orjson.loads(body)]
+        for model in MODELS:
+            if rows == [vector(text, model) for text in texts]:
+                named = {self._models.setdefault(header.model, model) for header, _ in replies}
+                return "right" if named == {model} else "MISNAMED"
+        of_any = [[vector(text, model) for model in MODELS] for text in texts]
+        is_mixed = len(rows) == len(texts) and all(row in of for row, of in zip(rows, of_any, strict=True))
+        return "MIXED" if is_mixed else "WRONG"
 
 
 class _ErrorCatcher(logging.Handler):
