@@ -76,10 +76,10 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             metrics,
             lease_ms=settings.lease_ms,
         )
-        lookout = Lookout(pool.upstreams, loop.wake)
         control = Control(link, keys)
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper)
+        lookout = Lookout(pool.upstreams, reporter.look_again)
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()

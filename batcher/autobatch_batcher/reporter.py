@@ -18,6 +18,7 @@ from autobatch_shared.redis.control import Control
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 1.0
+CHANGING_EVERY_S = 0.2  # while all upstreams are well and excluded: another batcher may move the model at any moment
 PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
 LOOP_STALL_MAX_S = 5.0
 
@@ -69,6 +70,11 @@ class Reporter:
         self._keeper.start()
         self._reporting.start()
 
+    def look_again(self) -> None:
+        """An upstream is back, and may serve another model: let it be called, or the namespace's model move, without delay."""
+        self._loop.wake()
+        self._reporting.hurry()
+
     async def close(self) -> None:
         """Stop, and take this batcher out of the reports."""
         await self._reporting.close()
@@ -82,7 +88,10 @@ class Reporter:
         self._probe()
         self._loop.drain.look(asyncio.get_running_loop().time())
         await self._publish()
-        return REPORT_EVERY_S
+        is_changing = all(
+            each.is_healthy and each.standing.served and not each.is_included for each in self._pool.upstreams
+        )
+        return CHANGING_EVERY_S if is_changing else REPORT_EVERY_S
 
     def _probe(self) -> None:
         """Start a probe of each upstream whose turn it is, one in flight to each."""

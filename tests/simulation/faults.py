@@ -47,7 +47,7 @@ class FaultKind:
         needs_snapshots: Whether it takes Redis back to an earlier state.
         known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
         delay_max_s: Seconds by which it may delay an answer at most, however long it lasts.
-        upstreams_min: Fewest upstreams in a schedule that has it.
+        upstreams_min: Fewest upstreams in a schedule that has it. Where it needs two, nothing else happens to the other one.
     """
 
     name: str
@@ -61,6 +61,11 @@ class FaultKind:
     known_after_s: float = float("inf")
     delay_max_s: float = float("inf")
     upstreams_min: int = 1
+
+    def goes_with(self, other: "FaultKind") -> bool:
+        """Whether both may be in one schedule."""
+        is_beside_a_well_one = max(self.upstreams_min, other.upstreams_min) > 1
+        return not (is_beside_a_well_one and "upstream" in self.name and "upstream" in other.name)
 
 
 @dataclass

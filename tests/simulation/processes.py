@@ -9,6 +9,7 @@ from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
+from autobatch_batcher.lookout import Lookout
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
@@ -98,6 +99,7 @@ class SimulatedBatcher:
         control = Control(link, KEYS)
         keeper = ModelKeeper(self.pool.upstreams, ModelRecord(link, KEYS), control, clock, MODEL_CHANGE_AFTER_MS)
         self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock, keeper)
+        self._lookout = Lookout(self.pool.upstreams, self.reporter.look_again)
         loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:
@@ -108,6 +110,7 @@ class SimulatedBatcher:
         await self.working.run()
         await self._links[1].close()
         await self.reporter.close()
+        await self._lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await self.queue.sign_off()
         await self._links[0].close()

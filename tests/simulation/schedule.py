@@ -81,8 +81,12 @@ class Schedule:
         self.server = ModelServer(timeline)
         self.network = Network(timeline, self.server)
         self.network.on_message = self._message
-        kinds = tuple(chance.choice(kinds) for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))))
-        upstreams = max([chance.choice((1, 1, 2)), *[kind.upstreams_min for kind in kinds]])
+        drawn: list[FaultKind] = []
+        for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
+            kind = chance.choice(kinds)
+            if all(kind.goes_with(other) for other in drawn):
+                drawn.append(kind)
+        upstreams = max([chance.choice((1, 1, 2)), *[kind.upstreams_min for kind in drawn]])
         self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(upstreams)]
         self.batchers: list[SimulatedBatcher] = []
         self.workers: list[SimulatedWorker] = []
@@ -102,7 +106,7 @@ class Schedule:
         within_s = chance.choice(REQUESTS_WITHIN_S)
         for _ in range(chance.randint(3, 12)):
             timeline.at(began_s + SEEN_AFTER_S + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
-        for kind in kinds:
+        for kind in drawn:
             self._plan_fault(kind, began_s)
 
     def _plan_fault(self, kind: FaultKind, began_s: float) -> None:
