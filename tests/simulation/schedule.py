@@ -35,7 +35,8 @@ PROBES = 3
 MODELS = (0, 1)  # those that upstreams may serve
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 MESSAGES = 90  # of a usual schedule, before its last request is answered
-SEEN_AFTER_S = 1.0  # until the first workers have seen their batchers
+SEEN_AFTER_S = 0.4  # until the first workers have seen their batchers
+BEGUN_AFTER_S = 2.1  # until every fault has begun
 SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
 
 
@@ -102,10 +103,12 @@ class Schedule:
             self.start_batcher()
         for _ in range(chance.choice((1, 1, 2))):
             self.start_worker()
-        began_s = timeline.now_s
+        began_s = self._asked_s = timeline.now_s
         within_s = chance.choice(REQUESTS_WITHIN_S)
         for _ in range(chance.randint(3, 12)):
-            timeline.at(began_s + SEEN_AFTER_S + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
+            asked_s = began_s + SEEN_AFTER_S + chance.random() * within_s
+            self._asked_s = max(self._asked_s, asked_s)
+            timeline.at(asked_s, self.ask, chance.choice(TIMEOUTS_S))
         for kind in drawn:
             self._plan_fault(kind, began_s)
 
@@ -115,7 +118,7 @@ class Schedule:
         fault = FaultRun(kind, chance.uniform(*kind.lasts_s), message)
         self.faults.append(fault)
         # One whose message never comes happens at the end.
-        self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.5), self._begin, fault, None)
+        self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.0), self._begin, fault, None)
 
     def play(self) -> Judged:
         """Run it to its end."""
@@ -123,7 +126,9 @@ class Schedule:
         if any(fault.kind.needs_snapshots for fault in self.faults):
             self._snapshot()
         try:
-            timeline.run_until(timeline.now_s + 2.6)  # all faults have begun
+            until_s = timeline.now_s + BEGUN_AFTER_S
+            while timeline.now_s < until_s and not self._has_begun():
+                timeline.run_until(timeline.now_s + 0.1)
             while (calm_s := self._calm_s()) > timeline.now_s:
                 timeline.run_until(calm_s)
             for _ in range(PROBES):
@@ -142,6 +147,12 @@ class Schedule:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
         return Judged(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
+
+    def _has_begun(self) -> bool:
+        """Whether all requests before the last ones were asked, and all faults have begun."""
+        return self.timeline.now_s > self._asked_s and all(
+            fault.began_s <= self.timeline.now_s for fault in self.faults
+        )
 
     def _calm_s(self) -> float:
         """When the last fault must not be felt any more."""

@@ -38,7 +38,8 @@ def test_the_first_requests_after_a_change_of_the_model_do_not_wait_for_a_report
 
         asked_s = timeline.now_s
         for number in range(REQUESTS):
-            timeline.at(asked_s + number * 0.01, lambda number=number: worker.loop.create_task(ask(number)))
+            timeline.run_until(asked_s + number * 0.01)
+            worker.loop.create_task(ask(number))
         timeline.run_until(asked_s + ANSWERED_WITHIN_S)
         timeline.close()
     assert len(answered_s) == REQUESTS

@@ -94,8 +94,7 @@ class Timeline:
                 self.now_s = max(self.now_s, when_s)
                 break
             happens_s, _, call, args = heappop(events)
-            if happens_s > self.now_s:
-                self.now_s = happens_s
+            self.now_s = max(self.now_s, happens_s)
             call(*args)
         self._steps = steps
 
@@ -164,7 +163,7 @@ class ProcessLoop(_Base):  # type: ignore[misc]
             if not handle.is_cancelled:
                 try:
                     handle.context.run(handle.callback, *handle.args)
-                except Exception as error:  # as asyncio does
+                except Exception as error:  # noqa: BLE001  # as asyncio does
                     self.call_exception_handler({"message": f"in {handle.callback}", "exception": error})
             if not self.is_alive:
                 break
