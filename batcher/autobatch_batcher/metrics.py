@@ -88,6 +88,12 @@ class Metrics:
             ["upstream"],
             registry=registry,
         )
+        self.upstream_on_duty = Gauge(
+            "autobatch_upstream_on_duty",
+            "1 while this batcher calls an upstream, 0 while it stands by for another one that does.",
+            ["upstream"],
+            registry=registry,
+        )
         self.tuned_law = Gauge(
             "autobatch_tuned_law",
             "1 for the law that explains what calls cost: padded, by inputs x longest input; summed, by the sum of lengths.",

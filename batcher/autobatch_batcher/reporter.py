@@ -2,14 +2,20 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Sequence
+
+import msgspec
 
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
+from autobatch_batcher.tuning.duty import take_duties
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.status import BatcherStatus
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
@@ -21,10 +27,15 @@ REPORT_EVERY_S = 1.0
 CHANGING_EVERY_S = 0.2  # while all upstreams are well and excluded: another batcher may move the model at any moment
 PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
 LOOP_STALL_MAX_S = 5.0
+STANDBY_LOOK_EVERY_S = 0.25  # jobs wait meanwhile, if the batcher on duty has stopped
 
 
 class Reporter:
-    """The batcher's view of itself, for `/health` here and at the proxy."""
+    """The batcher's view of itself, for `/health` here and at the proxy.
+
+    Args:
+        announcement: What workers are told of the model, but for the time; None: it has no name.
+    """
 
     def __init__(
         self,
@@ -35,7 +46,9 @@ class Reporter:
         loop: WorkingLoop,
         clock: RedisClock,
         keeper: ModelKeeper,
+        announcement: Announcement | None = None,
     ) -> None:
+        self._announcement = announcement
         self._keeper = keeper
         self._batcher = batcher
         self._control = control
@@ -45,8 +58,11 @@ class Reporter:
         self._clock = clock
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
+        self._cpu_looked_mono_s, self._cpu_s = 0.0, 0.0
+        self._cpu_share = 0.0
         self.reaches_redis = False
 
     @property
@@ -68,6 +84,7 @@ class Reporter:
         """Begin to report."""
         self._started_mono_s = asyncio.get_running_loop().time()
         self._keeper.start()
+        self._loop.told_to_stop = self._reporting.hurry
         self._reporting.start()
 
     def look_again(self) -> None:
@@ -88,6 +105,10 @@ class Reporter:
         self._probe()
         self._loop.drain.look(asyncio.get_running_loop().time())
         await self._publish()
+        if self._disputed:
+            self._probe()
+        if self._pool.stands_by:
+            return STANDBY_LOOK_EVERY_S
         is_changing = all(
             each.is_healthy and each.standing.served and not each.is_included for each in self._pool.upstreams
         )
@@ -98,7 +119,7 @@ class Reporter:
         now_mono_s = asyncio.get_running_loop().time()
         for upstream in self._pool.upstreams:
             # Where models differ, all are asked more often: the namespace's may move once the last has said so.
-            is_quiet = upstream.is_healthy and self._keeper.is_settled
+            is_quiet = upstream.is_healthy and self._keeper.is_settled and upstream.name not in self._disputed
             every_s = PROBE_HEALTHY_EVERY_S if is_quiet else REPORT_EVERY_S
             running = self._probes.get(upstream.name)
             if running is not None and not running.done():
@@ -125,8 +146,10 @@ class Reporter:
             self._loop.wake()
             await self._report()
 
-    async def _report(self) -> None:
-        upstreams = self._pool.statuses(asyncio.get_running_loop().time()) if self.loop_moves else []
+    async def _report(self, *, again: bool = True) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        upstreams = self._pool.statuses(now_mono_s, has_jobs=self._lanes.inputs > 0) if self.loop_moves else []
+        self._look_at_cpu(now_mono_s)
         status = BatcherStatus(
             self._clock.now_ms(),
             self._lanes.inputs,
@@ -134,10 +157,32 @@ class Reporter:
             round(self._loop.drain.per_s, 1),
             frame_version=VERSION,
             id=self._batcher,
-            alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
+            alive_ms=int((now_mono_s - self._started_mono_s) * 1000),
+            cpu_share=round(self._cpu_share, 2),
+            is_stopping=self._loop.is_stopping,
         )
+        said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         try:
-            await self._control.report(self._batcher, status)
-            self.reaches_redis = True
+            reports = await self._control.report(self._batcher, status, said)
         except QueueUnavailable:
             self.reaches_redis = False
+            return
+        self.reaches_redis = True
+        self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
+        if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
+            self._loop.wake()
+            if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
+                await self._report(again=False)
+
+    def _look_at_cpu(self, now_mono_s: float) -> None:
+        passed_s = now_mono_s - self._cpu_looked_mono_s
+        if passed_s >= REPORT_EVERY_S / 2:
+            cpu_s = time.process_time()
+            self._cpu_share = (cpu_s - self._cpu_s) / passed_s
+            self._cpu_looked_mono_s, self._cpu_s = now_mono_s, cpu_s
+
+
+def _is_disputed(upstream: Replica, reports: Sequence[BatcherStatus], now_mono_s: float) -> bool:
+    """Whether another batcher has found it to serve another model than was learnt here; of one that stands by, first of all."""
+    counted = {each.counts_for for report in reports for each in report.upstreams if each.url == upstream.name}
+    return not counted <= {"", upstream.standing.counts_for(now_mono_s)}

@@ -25,6 +25,7 @@ async def open_side_port(host: str, port: int, reporter: Reporter, metrics: Metr
         metrics.in_flight.set(pool.calls_in_flight)
         for upstream in pool.upstreams:
             metrics.note_tuning(upstream.name, upstream.tuner)
+            metrics.upstream_on_duty.labels(upstream.name).set(upstream.duty.is_on)
             metrics.upstream_excluded.labels(upstream.name).set(not upstream.is_included)
         return web.Response(body=metrics.render(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 

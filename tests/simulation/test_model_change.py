@@ -10,7 +10,9 @@ from tests.simulation.timeline import Timeline
 from tests.simulation.upstreams import ModelUpstream
 
 SETTLED_S, RESTART_S = 2.0, 0.1
-ANSWERED_WITHIN_S = 0.7  # a look for an upstream that has to say again what it serves, one at the others, and two calls
+ANSWERED_WITHIN_S = (
+    0.9  # a look for an upstream that has to say again what it serves, one of each other batcher, and calls
+)
 REQUESTS = 4
 
 

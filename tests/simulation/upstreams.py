@@ -5,9 +5,8 @@ from collections import Counter
 
 import orjson
 
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Post, Question
 from autobatch_batcher.upstreams.http_client import CallConnection, HttpClient
-from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 
@@ -17,7 +16,7 @@ KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4
 SLOWED_TIMES = 10
 HANG_S = 3600.0
-DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
+DIMENSION_TEXT = orjson.loads(SAMPLE_TEXT)
 
 
 def vector(text: str, model: int = 0) -> list[float]:
@@ -156,16 +155,18 @@ class ModelHttpClient(HttpClient):
         self.connected_s = connection.made_s = self._loop.time()
         return True
 
-    async def fetch(self, path: str, connection: CallConnection | None = None) -> tuple[int, bytes]:
-        """Return the status and the body that it has at a path."""
+    async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of its answer to a question."""
         upstream = self._upstream
         if not upstream.is_up:
             raise ConnectionRefusedError("refused")
         self._connect(connection or CallConnection(self))
         if upstream.mode == "hang":
             await self._loop.create_future()
-        return 503 if upstream.mode in ("503", "500") else 200, info(upstream.model) if path == "/info" else b""
+        return 503 if upstream.mode in ("503", "500") else 200, info(
+            upstream.model
+        ) if question.path == "/info" else b""
 
-    async def listens(self, _path: str) -> bool:
+    async def listens(self, _question: Question) -> bool:
         """Whether it answers now, in whatever way."""
         return self._upstream.is_up

@@ -1,16 +1,45 @@
 """What each batcher publishes of itself and its upstreams, for health, for the workers' plans, and for people."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Literal
 
 import msgspec
 
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.frames import ANSWERED_SINCE, VERSION
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too. A report of the future is as foreign
+
+
+class LearntCalls(msgspec.Struct, frozen=True):
+    """What the calls to one upstream have taught a batcher.
+
+    Attributes:
+        calls_seen: Number of calls that this was learnt from, by this batcher and by those before it.
+        law: What a unit of a call is: its inputs times the longest of them, or the sum of their lengths.
+        flat_s: Seconds that a call takes whatever it carries.
+        per_unit_s: Seconds for each unit above the knee.
+        knee_units: Units up to which size costs nothing.
+        one_by_one: How much of what calls took is explained if they wait for each other, 0 to 1.
+        side_by_side: The same if they do not.
+        calls: The most calls in flight that were found to pay.
+        units_max: The most units of a call and of one more of its longest input; None: no limit.
+    """
+
+    calls_seen: int
+    law: Literal["padded", "summed"]
+    flat_s: float
+    per_unit_s: float
+    knee_units: float
+    one_by_one: float
+    side_by_side: float
+    calls: int
+    units_max: int | None
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True):
@@ -27,6 +56,11 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
         fault: Why its last probe or call did not go well; empty if it did.
         unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
+        batch_tokens_max: The most tokens of one call to it, if that has more than one input.
+        may_be_called: Whether it is healthy and its calls do not fail one after the other.
+        is_on_duty: Whether this batcher calls it; the others stand by.
+        permits: The most inputs that this batcher has in flight there now.
+        learnt: What its calls have taught; None: nothing yet.
     """
 
     url: str
@@ -39,6 +73,11 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     reason: str = ""
     fault: str = ""
     unchanged_ms: int = 0
+    batch_tokens_max: int = UNKNOWN_MAX
+    may_be_called: bool = False
+    is_on_duty: bool = True
+    permits: int = 0
+    learnt: LearntCalls | None = None
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -52,6 +91,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         frame_version: The version of the frames that it reads; 1 where it does not say.
         id: Its name, which no other batcher has or had; empty where it does not say.
         alive_ms: Milliseconds since its start.
+        cpu_share: Of a core, that it used since its last report.
+        is_stopping: Whether it takes no more jobs.
     """
 
     at: int
@@ -61,6 +102,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     frame_version: int = 1
     id: str = ""
     alive_ms: int = 0
+    cpu_share: float = 0.0
+    is_stopping: bool = False
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -81,6 +124,15 @@ _decoder = msgspec.json.Decoder(BatcherStatus)
 encode = msgspec.json.Encoder().encode
 
 
+def decoded(reports: Iterable[bytes]) -> list[BatcherStatus]:
+    """Return the reports that can be read: others are of another version, or not ours."""
+    found = []
+    for report in reports:
+        with suppress(*NOT_AS_ASKED):
+            found.append(_decoder.decode(report.decode()))  # msgspec would not look into what it passes on raw
+    return found
+
+
 class Fleet:
     """The batchers that reported lately.
 
@@ -96,19 +148,23 @@ class Fleet:
         model: The namespace's model; None while there is no record of it.
         card: The first card that names its model, of a healthy upstream if any is.
         batch_inputs_max: The most inputs that every upstream takes in one call. Like the limits below, not of the excluded.
+        batch_tokens_max: The most tokens of a call of several inputs, to any upstream.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
         request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
+        announced: The models of the namespace that have names, where this fleet is that of the unnamed one.
+        now_ms: When these were read, unix milliseconds of Redis's clock.
     """
 
-    def __init__(self, reports: Iterable[bytes], now_ms: int, model: ServedModel | None = None) -> None:
-        fresh = []
-        for report in reports:
-            try:
-                status = _decoder.decode(report.decode())  # msgspec would not look into what it passes on raw
-            except NOT_AS_ASKED:
-                continue  # of another version, or not ours
-            if abs(now_ms - status.at) < FRESH_MS:
-                fresh.append(status)
+    def __init__(
+        self,
+        reports: Iterable[bytes],
+        now_ms: int,
+        model: ServedModel | None = None,
+        announced: tuple[Announcement, ...] = (),
+    ) -> None:
+        self.announced = announced
+        self.now_ms = now_ms
+        fresh = [status for status in decoded(reports) if abs(now_ms - status.at) < FRESH_MS]
         self.batchers = tuple(fresh)
         self.drained_per_s = _drained_per_s(fresh)
         versions = sorted(batcher.frame_version for batcher in fresh)
@@ -123,11 +179,15 @@ class Fleet:
         healthy = [upstream.card for upstream in included if upstream.is_healthy]
         self.card = next((upstream.card for upstream in included if upstream.card != NO_CARD), NO_CARD)
         self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in included), default=UNKNOWN_MAX))
+        self.batch_tokens_max = max(1, min((u.batch_tokens_max for u in included), default=UNKNOWN_MAX))
         self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
         self.request_bytes_max = min((u.request_bytes_max for u in included), default=UNKNOWN_BYTES_MAX)
 
 
 def _drained_per_s(batchers: Sequence[BatcherStatus]) -> float:
     rates = [batcher.drained_per_s for batcher in batchers if batcher.drained_per_s > 0]
-    working = sum(batcher.drained_per_s > 0 or any(u.is_healthy for u in batcher.upstreams) for batcher in batchers)
+    working = sum(
+        batcher.drained_per_s > 0 or any(u.is_healthy and u.is_on_duty for u in batcher.upstreams)
+        for batcher in batchers
+    )
     return sum(rates) / len(rates) * working if rates else 0.0

@@ -9,7 +9,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 class WorkingLoop:
     """Claims, forms and sends until told to stop.
 
+    Attributes:
+        is_stopping: Whether it was told to stop.
+        told_to_stop: Is called when it is.
+
     Args:
         queue: The batcher's end of the queue, over `link`.
         link: The connection to Redis; it is watched for outages.
@@ -63,6 +67,8 @@ class WorkingLoop:
         lease_ms: int,
     ) -> None:
         self.moved_mono_s = float("-inf")
+        self.is_stopping = False
+        self.told_to_stop: Callable[[], None] = lambda: None
         self.drain = DrainRate()
         self._queue = queue
         self._link = link
@@ -80,7 +86,6 @@ class WorkingLoop:
         self._bell = Bell()
         self._watch = Watch(queue, self._claims, self._bell, pause_s=self._lease.beat_s)
         self._sending: set[asyncio.Task[None]] = set()
-        self._is_stopping = False
         self._is_redis_unavailable = False
         self._was_blocked = False
 
@@ -91,7 +96,8 @@ class WorkingLoop:
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
-        self._is_stopping = True
+        self.is_stopping = self._pool.is_stopping = True
+        self.told_to_stop()
         self._bell.ring()
 
     def wake(self) -> None:
@@ -100,7 +106,7 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
-        while not (self._is_stopping and self._lanes.inputs == 0 and not self._sending):
+        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending):
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
@@ -127,11 +133,12 @@ class WorkingLoop:
             self._note_claim(await self._claims.take(*brought))
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
+        stands_by = self._pool.stands_by
         replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
-        if replica is None:
+        if replica is None or (stands_by and self._lanes.inputs == 0):
             await self._wait_for_slot()
             return
-        may_have_jobs = self._claims.may_have_jobs or self._claims.has_bulk
+        may_have_jobs = not stands_by and (self._claims.may_have_jobs or self._claims.has_bulk)
         moment = self._claim_moment(replica, may_have_jobs=may_have_jobs)
         wanted = self._policy.wanted(moment, self._lanes)
         if wanted.inputs > 0:
@@ -170,7 +177,7 @@ class WorkingLoop:
             calls_in_flight=self._pool.calls_in_flight,
             call_fixed_s=replica.tuner.cost.flat_s,
             was_blocked=self._was_blocked,
-            is_draining=self._is_stopping,
+            is_draining=self.is_stopping,
         )
 
     def _call_moment(self, replica: Replica, limits: Limits) -> CallMoment:
@@ -182,7 +189,7 @@ class WorkingLoop:
             now_ms=self._clock.now_ms(),
             is_idle=load.calls == 0,
             busy_ms=1000 * max(0.0, load.ends_s - asyncio.get_running_loop().time()),
-            is_draining=self._is_stopping,
+            is_draining=self.is_stopping,
             cost=tuner.cost,
             is_one_by_one=tuner.is_one_by_one,
             ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
@@ -194,7 +201,10 @@ class WorkingLoop:
             await pause(wanted.linger_s)
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
+        rings = self._watch.rings
         self._note_claim(await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once))
+        if self._watch.rings != rings:  # for a job that came behind this claim, and for which no other batcher is woken
+            self._watch.was_woken = self._claims.may_have_jobs = True
 
     def _note_claim(self, inputs: int) -> None:
         self._pool.batchers = self._claims.batchers
@@ -225,7 +235,7 @@ class WorkingLoop:
 
     async def _wait_for_work(self, now: CallMoment, replica: Replica) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
-        if not (self._is_stopping or self._claims.may_have_jobs or self._watch.is_on):
+        if not (self.is_stopping or self._claims.may_have_jobs or self._watch.is_on or self._pool.stands_by):
             wanted = self._wanted_at_once(replica)
             at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free) if wanted else 0
             self._watch.begin(wanted, at_once)
@@ -247,6 +257,7 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
+        replica.tuner.note_wait(batch.waited_share(self._clock.now_ms()))
         slot = Slot(
             replica,
             batch.inputs,
@@ -265,7 +276,7 @@ class WorkingLoop:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        if self._is_stopping:
+        if self.is_stopping:
             self._bell.ring()
 
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:

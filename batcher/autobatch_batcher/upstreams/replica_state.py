@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from math import inf
 
 from autobatch_batcher.dialects.base import Dialect
+from autobatch_batcher.tuning.duty import ON_DUTY, Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
 from autobatch_batcher.upstreams.limits import Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
-from autobatch_shared.contract.cards import NO_CARD, Card
+from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
 
@@ -45,15 +46,19 @@ class ReplicaState:
     """The state of one upstream. Every `now_s` is in seconds of the loop's clock.
 
     Attributes:
+        dialect: The API that it speaks, as far as is known.
         card: What it said of itself last.
         dimension: Number of components of its vectors; None while that is unknown, or where it has none.
         answered_s: When it last gave a good answer; -inf: never.
         down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
+        duty: Whether this batcher calls it, or stands by.
+        last_duty: The same when it was called last.
+        permits: The most inputs that this batcher has in flight there, as it has published.
         went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
 
     Args:
         name: Its URL, which may be shown.
-        dialect: The API that it speaks.
+        dialect: The API that it speaks, or most likely does.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model.
@@ -73,8 +78,10 @@ class ReplicaState:
         self.congestion = Congestion()
         self.standing = standing
         self.load = ReplicaLoad()
+        self.duty = self.last_duty = ON_DUTY
+        self.permits = UNKNOWN_MAX
         self._configured = configured
-        self._growth_bytes_max = dialect.growth_bytes_max
+        self.dialect = dialect
         self._fault = ""
         self._was_usable: bool | None = None  # None: never probed
         self._usable_s = 0.0  # when that changed last
@@ -119,13 +126,31 @@ class ReplicaState:
             is_healthy=self.is_usable,
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
-            request_bytes_max=self.limits.body_bytes_max - self._growth_bytes_max,
+            request_bytes_max=self.limits.body_bytes_max - self.dialect.growth_bytes_max,
+            batch_tokens_max=self.limits.batch_tokens_max,
             card=self.card if is_known else NO_CARD,
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
             fault=self._fault,
+            may_be_called=self.is_usable and self.breaker.is_closed,
+            is_on_duty=self.duty.is_on,
+            permits=self.permits,
+            learnt=self.tuner.learnt,
             unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
         )
+
+    def take_duty(self, duty: Duty) -> bool:
+        """Do what falls to this batcher from now on; return whether that is something else than before."""
+        if self.tuner.is_fixed:
+            return False
+        if duty.learnt is not None:
+            self.tuner.adopt(duty.learnt)
+        before, self.duty = self.duty, duty
+        if duty.is_on:
+            self.last_duty = duty
+        if duty.is_on != before.is_on:
+            log.info("upstream_duty", extra={"upstream": self.name, "is_on": duty.is_on})
+        return (duty.is_on, duty.sharers) != (before.is_on, before.sharers)
 
     def wait_for_model(self, now_s: float) -> None:
         """Exclude it until the namespace's model is known."""
@@ -145,14 +170,28 @@ class ReplicaState:
         self._change_standing(lambda: self.standing.doubt(why), now_s)
         self.set_health(healthy=False, why=why, now_s=now_s)
 
+    def speak(self, dialect: Dialect, now_s: float) -> None:
+        """Take note of which API it speaks; where that is another one, it has to show what it serves."""
+        log.info("upstream_dialect", extra={"upstream": self.name, "dialect": dialect.kind})
+        self.dialect = dialect
+        if self.standing.served is not None:
+            self.doubt(now_s)
+
     def take_card(self, card: Card, now_s: float) -> None:
         """Take note of what it said of itself; where that is another model, it has to show what it serves."""
         if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt(now_s)
-        self.card = card
+        self.card, self.dialect = card, self.dialect.knowing(card)
         limits = lowered(self._configured, card)
         if limits != self.limits:
-            log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
+            log.info(
+                "upstream_limits",
+                extra={
+                    "upstream": self.name,
+                    "inputs_max": limits.inputs_max,
+                    "batch_tokens_max": limits.batch_tokens_max,
+                },
+            )
         self.limits = limits
 
     def learnt(self, dimension: int | None, now_s: float) -> None:

@@ -54,7 +54,7 @@ class Session:
 
 
 def upstream(session: Any) -> Replica:
-    made = Replica("http://a", HttpClient(session, "http://a", None), Tei(), configured(32, 10**6), Tuner(2))
+    made = Replica("http://a", HttpClient(session, "http://a", None), [Tei()], configured(32, 10**6), Tuner(2))
     made.is_healthy = True
     return made
 
@@ -153,7 +153,7 @@ class Draining(HttpClient):
 async def test_the_late_answer_of_one_that_drains_does_not_say_that_it_is_back() -> None:
     """The connection that was refused is newer than the call."""
     client = Draining()
-    one = Replica("http://a", client, Tei(), configured(32, 10**6), Tuner(2))
+    one = Replica("http://a", client, [Tei()], configured(32, 10**6), Tuner(2))
     late = asyncio.create_task(one.call(Post("/embed", b""), 1))
     await asyncio.sleep(0)
     client.refuses = True
