@@ -171,6 +171,8 @@ class Reporter:
         self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
         if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
             self._loop.wake()
+            if self._pool.stands_by:
+                self._reporting.hurry()  # else one that was given a duty, and no permit yet, would ask for it in a second
             if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
                 await self._report(again=False)
 
