@@ -24,7 +24,7 @@ NOTHING: frozenset[str] = frozenset()
 RECOVERY_S = 1.5  # from a fault's end until every request is answered again: a beat, and the longest pause of a link
 TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held; it may look dead, too
 
-NOTICED_S = 4.2  # until every worker knows that no batcher reports any more: 3 s, a look every second, and the way
+NOTICED_S = 5.1  # until every worker knows that no batcher reports any more: 4 s, a look every second, and the way
 ASKED_MEANWHILE_S = 2.0  # the time of requests while there is none
 HANGING_NOTICED_S = 9.0  # until an upstream that hangs is known to: a healthy one is asked every 5 s, for 3 s
 
