@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.upstreams.exchange import Exchange, Exchanges
 from autobatch_shared.contract.call_headers import MEASURES
 from autobatch_shared.contract.errors import (
     UpstreamBroken,
@@ -109,6 +110,8 @@ class HttpClient:
         self._fresh = fresh
         self._url = url
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._usual_exchanges = Exchanges(session, url, self._headers)
+        self._fresh_exchanges = None if fresh is None else Exchanges(fresh, url, self._headers)
         self._answer_bytes_max = answer_bytes_max
 
     async def send(self, post: Post, timeout_s: float) -> Answer:
@@ -128,11 +131,11 @@ class HttpClient:
                 connection = CallConnection(self)
                 _current.set(connection)
                 try:
-                    return await self._send(self._session, post, connection)
+                    return await self._send(self._usual_exchanges, post, connection)
                 except aiohttp.ClientError as exc:
-                    if self._fresh is None or connection.is_new or not _ended_unanswered(exc):
+                    if self._fresh_exchanges is None or connection.is_new or not _ended_unanswered(exc):
                         raise
-                return await self._send_again(self._fresh, post)
+                return await self._send_again(self._fresh_exchanges, post)
         except aiohttp.ConnectionTimeoutError as exc:
             raise _fault(UpstreamUnavailable, exc) from exc
         except TimeoutError as exc:
@@ -141,7 +144,7 @@ class HttpClient:
             kind = UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken
             raise _fault(kind, exc) from exc
 
-    async def _send_again(self, fresh: aiohttp.ClientSession, post: Post) -> Answer:
+    async def _send_again(self, fresh: Exchanges, post: Post) -> Answer:
         """Send a call on a new connection, of which the kept one has told nothing.
 
         Raises:
@@ -152,49 +155,46 @@ class HttpClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             raise _fault(UpstreamBroken, exc) from exc
 
-    async def _send(self, session: aiohttp.ClientSession, post: Post, connection: CallConnection | None) -> Answer:
-        content_type = post.content_type
-        request = session.post(
-            self._url + post.path,
-            data=post.body,
-            headers=self._headers | {"Content-Type": content_type} if content_type is not None else self._headers,
-            allow_redirects=False,  # bodies go where we were told to send them, and nowhere else
-            skip_auto_headers=("Accept-Encoding",) if content_type is not None else ("Accept-Encoding", "Content-Type"),
+    async def _send(self, exchanges: Exchanges, post: Post, connection: CallConnection | None) -> Answer:
+        exchange = await exchanges.begin(post)
+        if connection is not None and connection.is_new:
+            # Its server was reached after its socket was made: not before this moment is it known to be the same.
+            self.connected_s = asyncio.get_running_loop().time()
+        try:
+            body = await self._read(exchange)
+        except BaseException:
+            exchange.close()
+            raise
+        exchange.release()
+        said = exchange.headers
+        return Answer(
+            exchange.status,
+            said.get("Content-Type", ""),
+            body,
+            said.get("Retry-After"),
+            {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
+            was_sent_again=connection is None,
         )
-        async with request as response:
-            if connection is not None and connection.is_new:
-                # Its server was reached after its socket was made: not before this moment is it known to be the same.
-                self.connected_s = asyncio.get_running_loop().time()
-            said = response.headers
-            return Answer(
-                response.status,
-                said.get("Content-Type", ""),
-                await self._read(response),
-                said.get("Retry-After"),
-                {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
-                was_sent_again=connection is None,
-            )
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, exchange: Exchange) -> bytes:
         """Read a body up to the limit.
 
         Raises:
-            UpstreamProtocolError: It is longer; the connection is closed.
+            UpstreamProtocolError: It is longer.
         """
-        bytes_max = self._answer_bytes_max
-        length = response.content_length
-        if length is not None and length <= bytes_max and "Content-Encoding" not in response.headers:
-            return await response.read()
+        bytes_max, said = self._answer_bytes_max, exchange.headers
+        length = int(said.get("Content-Length", -1))
+        if 0 <= length <= bytes_max and "Content-Encoding" not in said:
+            return await exchange.content.read()
         pieces, got_bytes = [], 0
-        if length is None or length <= bytes_max:
-            async for piece in response.content.iter_any():
+        if length <= bytes_max:
+            async for piece in exchange.content.iter_any():
                 pieces.append(piece)
                 got_bytes += len(piece)
                 if got_bytes > bytes_max:
                     break
             else:
                 return b"".join(pieces)
-        response.close()
         raise _because(
             UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes"), "answer too large"
         )
