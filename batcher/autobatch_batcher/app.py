@@ -3,14 +3,15 @@
 import asyncio
 import logging
 import secrets
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from typing import TYPE_CHECKING
 
 import aiohttp
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
-from autobatch_batcher.dialects.base import Dialect, dialect_named
+from autobatch_batcher.dialects.base import WantedModel, dialects_of
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.lookout import Lookout
@@ -27,6 +28,7 @@ from autobatch_batcher.upstreams.standing import Standing
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control
@@ -34,6 +36,10 @@ from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
+from autobatch_shared.settings.upstream_urls import is_grpc
+
+if TYPE_CHECKING:
+    from autobatch_batcher.upstreams.grpc_client import GrpcClient
 
 log = logging.getLogger(__name__)
 
@@ -44,21 +50,19 @@ FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
 async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     """Build everything, work until `stopped` is set, finish what was claimed."""
     batcher = "b" + secrets.token_hex(5)
-    keys, clock, metrics = Keys(settings.namespace), RedisClock(), Metrics()
+    keys, clock, metrics = Keys(settings.namespace, settings.served_model_name or ""), RedisClock(), Metrics()
     master = Master.from_url(settings.redis_url.get_secret_value(), keys)
     link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
     queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    dialect = dialect_named(settings.inference_dialect)
-    lanes = Lanes(dialect.envelope_bytes)
     policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-    async with open_sessions() as (session, fresh):
+    async with open_sessions() as (session, fresh), AsyncExitStack() as opened:
         pool = Pool(
-            [_replica(url, session, fresh, dialect, settings) for url in settings.inference_urls],
+            [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls],
             settings.upstream_patience_ms / 1000,
         )
+        lanes = Lanes(pool.envelope_bytes)
         caller = Caller(
             pool,
-            dialect,
             Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
             clock,
             metrics,
@@ -79,7 +83,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
         lookout = Lookout(pool.upstreams, loop.wake)
         control = Control(link, keys)
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
-        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper)
+        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
         side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
         spare_the_collector()
         link.start()
@@ -98,22 +102,44 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
     log.info("stopped", extra={"batcher": batcher})
 
 
-def _replica(
+def _announcement(settings: BatcherSettings) -> Announcement | None:
+    """What is said of the model, but for the time; None where it has no name."""
+    if settings.served_model_name is None:
+        return None
+    return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
+
+
+async def _replica(
     url: str,
     session: aiohttp.ClientSession,
     fresh: aiohttp.ClientSession,
-    dialect: Dialect,
     settings: BatcherSettings,
+    opened: AsyncExitStack,
 ) -> Replica:
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    wanted = WantedModel(
+        settings.upstream_model,
+        settings.upstream_model_version,
+        settings.upstream_inputs,
+        settings.upstream_output,
+        settings.upstream_dimension,
+    )
     return Replica(
         without_credentials(url),
-        HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
-        dialect,
-        configured(settings.max_batch_size, settings.payload_limit),
+        await opened.enter_async_context(_grpc_client(url, key, settings))
+        if is_grpc(url)
+        else HttpClient(session, url, key, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        dialects_of(settings.inference_dialect, url, wanted),
+        configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
         Standing(settings.model_change_after_ms / 1000),
     )
+
+
+def _grpc_client(url: str, key: str | None, settings: BatcherSettings) -> "GrpcClient":
+    from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
+
+    return GrpcClient(url, key, answer_bytes_max=settings.answer_limit)
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

@@ -5,7 +5,7 @@ from math import inf
 
 import msgspec
 
-from autobatch_shared.contract.frames import JobHeader
+from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN, JobHeader
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -51,6 +51,11 @@ class Job(msgspec.Struct, frozen=True):
     def longest(self) -> int:
         """Length of its longest input."""
         return self.header.longest
+
+    @property
+    def per_token(self) -> int:
+        """How many of the unit of `longest` a token is, about."""
+        return 1 if self.header.is_in_tokens else CHARACTERS_PER_TOKEN
 
     @property
     def units(self) -> int:

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 
+import msgspec
+
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
@@ -10,6 +12,7 @@ from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.status import BatcherStatus
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
@@ -23,7 +26,11 @@ LOOP_STALL_MAX_S = 5.0
 
 
 class Reporter:
-    """The batcher's view of itself, for `/health` here and at the proxy."""
+    """The batcher's view of itself, for `/health` here and at the proxy.
+
+    Args:
+        announcement: What workers are told of the model, but for the time; None: it has no name.
+    """
 
     def __init__(
         self,
@@ -34,7 +41,9 @@ class Reporter:
         loop: WorkingLoop,
         clock: RedisClock,
         keeper: ModelKeeper,
+        announcement: Announcement | None = None,
     ) -> None:
+        self._announcement = announcement
         self._keeper = keeper
         self._batcher = batcher
         self._control = control
@@ -127,8 +136,9 @@ class Reporter:
             id=self._batcher,
             alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
         )
+        said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         try:
-            await self._control.report(self._batcher, status)
+            await self._control.report(self._batcher, status, said)
             self.reaches_redis = True
         except QueueUnavailable:
             self.reaches_redis = False

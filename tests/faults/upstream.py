@@ -16,7 +16,7 @@ import orjson
 import uvloop
 from aiohttp import web
 
-from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
+from autobatch_batcher.dialects.base import SAMPLE_TEXT
 from autobatch_bench.checking.oracle import answer, row
 from tests.faults.outcome import MODEL, named_by
 from tests.support.fake_upstream import JSON, tei_error
@@ -32,7 +32,7 @@ INFO = {"model_id": MODEL, "max_client_batch_size": 32}
 LOWERED = "8 inputs at most"
 LOWERED_INPUTS = 8
 REFUSING = "401 on every path"
-DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
+DIMENSION_TEXT = orjson.loads(SAMPLE_TEXT)
 
 Making = Callable[[list[str]], web.Response]
 

@@ -150,8 +150,8 @@ def _check_jobs(plan: Plan, inputs: list[Any], allowed: Allowed) -> None:
         header = JobHeader(f"w.{number}", job.n, 0, 0, plan.route, job.kind, job.options, longest=job.longest)
         travelled, body = decode_job(encode(header, job.body))
         assert (travelled, body) == (header, job.body)
-        call = call_for([Job(header, body)], Tei())
-        sent = dict(strict_json.read(call.post.body))["inputs"]
+        call = call_for([Job(header, body)])
+        sent = dict(strict_json.read(call.post(Tei()).body))["inputs"]
         assert call.merged is not None
         assert [sent[place] for place in call.merged.places[0]] == own
         assert job.kind == "solo" or all(map(_has_text, own))

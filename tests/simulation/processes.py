@@ -57,15 +57,14 @@ class SimulatedBatcher:
         master = Master(FixedAddress(ADDRESS), KEYS)
         link, watch_link = (RedisLink(master, f"{name}-{use}") for use in ("commands", "watch"))
         self._links = (link, watch_link)
-        clock, dialect = RedisClock(), Tei()
+        clock = RedisClock()
         self.queue = BatcherQueue(link, watch_link, KEYS, name, lease_ms=LEASE_MS, reply_ttl_ms=REPLY_TTL_MS)
-        self.lanes = Lanes(dialect.envelope_bytes)
         self.pool = Pool(
             [
                 Replica(
                     upstream.name,
                     ModelHttpClient(upstream, loop),
-                    dialect,
+                    [Tei()],
                     configured(BATCH_INPUTS_MAX, 100_000),
                     Tuner(SLOTS),
                 )
@@ -73,9 +72,9 @@ class SimulatedBatcher:
             ],
             PATIENCE_S,
         )
+        self.lanes = Lanes(self.pool.envelope_bytes)
         caller = Caller(
             self.pool,
-            dialect,
             Suspects(self.pool, self.queue, clock, METRICS),
             clock,
             METRICS,

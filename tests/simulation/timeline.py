@@ -41,6 +41,7 @@ class Timeline:
         chance: The only source of chance in a run.
         processes: All that were started, dead ones included.
         runnable: Those that have something to do now.
+        running: The one whose loop asyncio takes for the running one.
         trace: The last things that happened, for people.
         digest: A checksum of all that happened: equal digests are equal runs.
     """
@@ -52,6 +53,7 @@ class Timeline:
         self.runnable: list[ProcessLoop] = []
         self.trace: deque[Noted] = deque(maxlen=TRACE_LINES)
         self.digest = 0
+        self.running: ProcessLoop | None = None
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._made = 0
         self._steps = 0
@@ -74,25 +76,27 @@ class Timeline:
         self.digest = crc32(_pack(self.now_s), self.digest)
         self.trace.append((self.now_s, what, parts))
 
-    def run_until(self, when_s: float, is_over: Callable[[], bool] = lambda: False) -> None:
+    def run_until(self, when_s: float, is_over: Callable[[], bool] | None = None) -> None:
         """Let everything happen up to that time, or until it is over."""
-        events, runnable, chance = self._events, self.runnable, self.chance
-        while not is_over():
+        events, runnable, random_, heappop = self._events, self.runnable, self.chance.random, heapq.heappop
+        steps = self._steps
+        while is_over is None or not is_over():
             if runnable:
-                self._steps += 1
-                if self._steps > STEPS_MAX:
-                    raise EndlessTurnsError
-                process = runnable[int(chance.random() * len(runnable))] if len(runnable) > 1 else runnable[0]
+                steps += 1
+                process = runnable[int(random_() * len(runnable))] if len(runnable) > 1 else runnable[0]
                 process.run_once()
                 if not process.can_run and process in runnable:
                     runnable.remove(process)
+                if steps > STEPS_MAX:
+                    raise EndlessTurnsError
                 continue
             if not events or events[0][0] > when_s:
                 self.now_s = max(self.now_s, when_s)
-                return
-            happens_s, _, call, args = heapq.heappop(events)
+                break
+            happens_s, _, call, args = heappop(events)
             self.now_s = max(self.now_s, happens_s)
             call(*args)
+        self._steps = steps
 
     def close(self) -> None:
         """End every coroutine where it stands, each under its own loop, so that nothing of this run runs later."""
@@ -107,18 +111,25 @@ class Timeline:
 _Base: Any = asyncio.AbstractEventLoop  # the product asks for a tenth of what a loop has
 
 
-class _Handle(asyncio.Handle):
-    """The same without the questions for debugging, which take as long as the rest."""
+class _Handle:
+    """A call that is to be made. asyncio's own ask for debugging twice, which takes as long as the rest.
 
-    __slots__ = ()
+    Attributes:
+        is_cancelled: Whether it is left out.
+    """
 
-    def __init__(
-        self, callback: Callable[..., object], args: tuple[Any, ...], loop: "ProcessLoop", context: Context | None
-    ) -> None:
-        self._callback, self._args, self._loop = callback, args, loop
-        self._context = copy_context() if context is None else context
-        self._cancelled = False
-        self._repr = self._source_traceback = None
+    __slots__ = ("args", "callback", "context", "is_cancelled")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> None:
+        self.callback = callback
+        self.args = args
+        self.context = copy_context() if context is None else context
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        """Leave it out, and let go of what it would have been called with."""
+        self.is_cancelled = True
+        self.args = ()
 
 
 class ProcessLoop(_Base):  # type: ignore[misc]
@@ -139,21 +150,30 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         self.errors: list[str] = []
         self._timeline = timeline
         self._connect = connect
-        self._ready: deque[asyncio.Handle] = deque()
+        self._ready: deque[_Handle] = deque()
         self._tasks: list[ref[asyncio.Task[Any]]] = []
         timeline.processes.append(self)
 
     def run_once(self) -> None:
         """Run what is ready now, as one iteration of asyncio does."""
         ready = self._ready
-        asyncio._set_running_loop(self)
+        self._enter()
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled:
-                handle._run()
+            if not handle.is_cancelled:
+                try:
+                    handle.context.run(handle.callback, *handle.args)
+                except Exception as error:  # as asyncio does
+                    self.call_exception_handler({"message": f"in {handle.callback}", "exception": error})
             if not self.is_alive:
                 break
         self.can_run = bool(ready) and not self._is_paused
+
+    def _enter(self) -> None:
+        """Be the running loop; a call of the kernel each time, where it is not already."""
+        if self._timeline.running is not self:
+            self._timeline.running = self
+            asyncio._set_running_loop(self)
 
     def crash(self) -> None:
         """End it without running anything more."""
@@ -172,7 +192,7 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         if self._ready and not self.can_run:
             self._wake()
 
-    def _append(self, handle: asyncio.Handle) -> None:
+    def _append(self, handle: _Handle) -> None:
         self._ready.append(handle)
         if not self.can_run and not self._is_paused:
             self._wake()
@@ -191,7 +211,7 @@ class ProcessLoop(_Base):  # type: ignore[misc]
         """Close its coroutines, so that they do nothing when they are collected."""
         self.crash()
         closed: set[asyncio.Task[Any]] = set()
-        asyncio._set_running_loop(self)
+        self._enter()
         while tasks := {task for made in self._tasks if (task := made()) is not None and not task.done()} - closed:
             closed |= tasks  # closing one may begin another
             for task in tasks:
@@ -211,32 +231,31 @@ class ProcessLoop(_Base):  # type: ignore[misc]
     def is_closed(self) -> bool:
         return False
 
-    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
-        handle = _Handle(callback, args, self, context)
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> _Handle:
+        handle = _Handle(callback, args, context)
         if self.is_alive:
-            self._append(handle)
+            self._ready.append(handle)
+            if not self.can_run and not self._is_paused:
+                self._wake()
         return handle
 
     call_soon_threadsafe = call_soon
 
     def call_later(
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
+    ) -> _Handle:
         return self.call_at(self._timeline.now_s + delay, callback, *args, context=context)
 
     def call_at(
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self, context)
+    ) -> _Handle:
+        timer = _Handle(callback, args, context)
         self._timeline.at(when, self._timer_is_due, timer)
         return timer
 
-    def _timer_is_due(self, timer: asyncio.TimerHandle) -> None:
-        if self.is_alive and not timer._cancelled:
+    def _timer_is_due(self, timer: _Handle) -> None:
+        if self.is_alive and not timer.is_cancelled:  # a cancelled one has stayed where it is
             self._append(timer)
-
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Leave it where it is: it is skipped when it is due."""
 
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)

@@ -5,9 +5,8 @@ from collections import Counter
 
 import orjson
 
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Post, Question
 from autobatch_batcher.upstreams.http_client import CallConnection, HttpClient
-from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamTimeout, UpstreamUnavailable
 from tests.simulation.timeline import ProcessLoop, Timeline
 
@@ -17,7 +16,7 @@ KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4
 INFO = orjson.dumps({"model_id": "simulated", "max_client_batch_size": BATCH_INPUTS_MAX, "max_concurrent_requests": 64})
 HANG_S = 3600.0
-DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
+DIMENSION_TEXT = orjson.loads(SAMPLE_TEXT)
 
 
 def vector(text: str) -> list[float]:
@@ -45,7 +44,7 @@ class ModelUpstream:
         self.computed: Counter[str] = Counter()
         self.calls = 0
         self._is_up = True
-        self._in_flight: set[asyncio.Future[Answer]] = set()
+        self._in_flight: dict[asyncio.Future[Answer], None] = {}  # a set would have another order in each process
 
     @property
     def is_up(self) -> bool:
@@ -79,7 +78,7 @@ class ModelUpstream:
         self.calls += 1
         self.computed.update(texts)
         self._timeline.note(f"{self.name} {self.mode}: call of {loop.name} with {texts}")
-        self._in_flight.add(future)
+        self._in_flight[future] = None
         takes_s = (CALL_S + INPUT_S * len(texts)) * self._timeline.chance.uniform(0.7, 1.5)
         if any(text.startswith(KILLING) for text in texts):
             self._timeline.after(takes_s / 2, self._die_of_it, future)
@@ -103,7 +102,7 @@ class ModelUpstream:
             self._timeline.after(RESTART_S, self.start)
 
     def _end(self, future: "asyncio.Future[Answer]", answer: Answer | None) -> None:
-        self._in_flight.discard(future)
+        self._in_flight.pop(future, None)
         if future.done():
             return
         if answer is None:
@@ -131,14 +130,14 @@ class ModelHttpClient(HttpClient):
         except OSError as exc:
             raise UpstreamBroken from exc
 
-    async def fetch(self, path: str, _connection: CallConnection | None = None) -> tuple[int, bytes]:
-        """Return the status and the body that it has at a path."""
+    async def fetch(self, question: Question, _connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of its answer to a question."""
         if not self._upstream.is_up:
             raise ConnectionRefusedError("refused")
         if self._upstream.mode == "hang":
             await self._loop.create_future()
-        return 503 if self._upstream.mode in ("503", "500") else 200, INFO if path == "/info" else b""
+        return 503 if self._upstream.mode in ("503", "500") else 200, INFO if question.path == "/info" else b""
 
-    async def listens(self, _path: str) -> bool:
+    async def listens(self, _question: Question) -> bool:
         """Whether it answers now, in whatever way."""
         return self._upstream.is_up

@@ -12,11 +12,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from autobatch_batcher.upstreams.prober import DIMENSION_INPUT
+from autobatch_batcher.dialects.base import SAMPLE_TEXT
 from autobatch_bench.checking.oracle import answer, row
 
 POISON = "poison"
-DIMENSION_TEXT = orjson.loads(DIMENSION_INPUT)
+DIMENSION_TEXT = orjson.loads(SAMPLE_TEXT)
 JSON = {"Content-Type": "application/json"}
 
 VOCABULARY = 100  # the valid token ids

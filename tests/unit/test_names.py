@@ -9,8 +9,8 @@ from tests.support.paths import ROOT, product_folder, repository_files
 
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 ALIAS = re.compile(r"^([A-Z]\w*[a-z]\w*) = ", re.MULTILINE)  # of a type: `Rows = list[bytes]`
-#: Modules that several packages have, each in the same role; `tei` is a dialect of each side.
-ROLES = {"__init__", "__main__", "app", "answers", "errors", "metrics", "routes", "tei"}
+#: Modules that several packages have, each in the same role; `tei` and `openai` are dialects of each side.
+ROLES = {"__init__", "__main__", "app", "answers", "errors", "metrics", "openai", "routes", "tei"}
 
 
 def sources() -> dict[PurePosixPath, str]:

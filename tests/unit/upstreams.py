@@ -19,7 +19,7 @@ class SaysLimits(Prober):
     """Hears these limits when it asks for them."""
 
     def __init__(self, state: ReplicaState, limits: Limits) -> None:
-        super().__init__(state, NO_CLIENT, Tei())
+        super().__init__(state, NO_CLIENT)
         self._limits = limits
 
     async def ask_limits(self) -> None:
@@ -62,7 +62,7 @@ def make_upstream(
 ) -> Replica:
     """Return a replica `http://<name>` without a session."""
     limits = Limits(32, 10**6, in_flight_inputs_max)
-    upstream = Replica(f"http://{name}", NO_CLIENT, Tei(), limits, Tuner(calls_max))
+    upstream = Replica(f"http://{name}", NO_CLIENT, [Tei()], limits, Tuner(calls_max))
     upstream.is_healthy = is_healthy
     return upstream
 

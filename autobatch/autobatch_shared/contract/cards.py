@@ -48,6 +48,7 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
         inputs_max: The most inputs in one call.
         in_flight_inputs_max: The most inputs in all calls that run at the same time.
         input_tokens_max: Tokens after which an input is cut or refused.
+        batch_tokens_max: The most tokens that it computes at once.
         about: The members of the upstream's own description, each as it was sent; `/info` shows them. None where there
             is none.
     """
@@ -58,6 +59,7 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs_max: int = UNKNOWN_MAX
     in_flight_inputs_max: int = UNKNOWN_MAX
     input_tokens_max: int = UNKNOWN_MAX
+    batch_tokens_max: int = UNKNOWN_MAX
     about: dict[str, msgspec.Raw] | None = None
 
 

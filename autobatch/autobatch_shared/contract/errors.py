@@ -9,7 +9,9 @@
     │   │   ├── AnswerTooLarge    what it asks for is more than may be answered
     │   │   ├── ForeignTokenIds   token ids where they are not taken, or of another vocabulary
     │   │   ├── UnknownModel      a model that is not served
+    │   │   ├── ModelNotNamed     no model, where several are served and none is the default
     │   │   └── WrongContentType  the body says that it is something else
+    │   ├── NotComputed           what the upstream's API has not
     │   ├── QueueFull             too much is waiting
     │   └── DeadlineExceeded      no answer within the request's time
     ├── QueueUnavailable          Redis is unavailable, or refuses
@@ -98,10 +100,22 @@ class UnknownModel(InvalidRequest):
     code = "model_not_found"
 
 
+class ModelNotNamed(InvalidRequest):
+    """The request does not say which of the models it is for."""
+
+    code = "model_not_named"
+
+
 class WrongContentType(InvalidRequest):
     """Expected request with `Content-Type: application/json`."""
 
     code = "wrong_content_type"
+
+
+class NotComputed(Rejected):
+    """The upstream does not compute this."""
+
+    code = "not_computed"
 
 
 class QueueFull(Rejected):
@@ -218,6 +232,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
     cls.code: cls
     for cls in (
         InvalidRequest,
+        NotComputed,
         QueueFull,
         DeadlineExceeded,
         QueueUnavailable,

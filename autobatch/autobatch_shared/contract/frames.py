@@ -36,6 +36,7 @@ _ID_IN_QUEUE = re.compile(rb'{"v":([0-9]{1,3}),"crc":"[0-9a-fA-F]+","id":"([A-Za
 #: What is counted or measured; above this, a JSON reader may round.
 _Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 INPUTS_MAX = 1_000_000  # of one job; a batcher would wait for ever for room for more
+CHARACTERS_PER_TOKEN = 4  # of English
 
 Frames = Sequence[bytes]
 
@@ -53,9 +54,10 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
             `verbatim` is sent as it came.
         options: How its inputs are computed; None: all defaults.
         content_type: The content type of a verbatim body, as the client sent it; None where it sent none.
-        longest: Length of the longest input, in tokens where the worker has a tokenizer, else in characters.
+        longest: Length of the longest input, in characters unless `is_in_tokens`.
         is_counted: Whether the reply has to say how many tokens its inputs are.
         wants_each: Whether the reply has to say so for each input rather than for all together.
+        is_in_tokens: Whether `longest` is in tokens: the worker has a tokenizer.
     """
 
     id: str
@@ -69,6 +71,7 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     longest: _Amount = 0
     is_counted: bool = False
     wants_each: bool = False
+    is_in_tokens: bool = False
 
 
 class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,5 +1,8 @@
 """The names of all Redis keys, and how long they live. The braces make them one slot of a Redis Cluster.
 
+The keys of a model that has a name begin with `m:<name>:`; those of the namespace's unnamed model have nothing before them. Only
+`models` is the same for all.
+
 | key                 | type   | what                                                                    | ends              |
 |---------------------|--------|-------------------------------------------------------------------------|-------------------|
 | `jobs`              | list   | waiting jobs, RPUSH and LPOP, oldest first                              | when taken        |
@@ -24,6 +27,7 @@
 | `dead`              | list   | jobs that three batchers, or the upstream twice, died with              | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
 | `preflight`         | string | empty: written before a start to learn whether this Redis takes writes  | unlinked, TTL     |
+| `models`            | hash   | batcher -> the name of the model that it serves, its aliases, JSON      | TTL               |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
 | `cache:bytes`       | string | the sum of the bytes in `cache:index`                                   | TTL               |
@@ -42,6 +46,7 @@ RENEWED_WITHIN_MS = 4_000  # a live batcher renews its lease once a second, howe
 DEAD_JOBS_MAX, DEAD_TTL_MS = 100, 604_800_000
 EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
+ANNOUNCED_TTL_MS = 86_400_000  # so long requests for a model that has gone are refused, and not given to another one
 PREFLIGHT_TTL_MS = 1_000  # it is unlinked at once; this is for a connection that breaks between the two
 MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
 
@@ -50,10 +55,17 @@ BYTES_PER_INPUT = 8192  # a job weighs one input for each of these, or its input
 
 
 class Keys:
-    """The keys of one namespace. A method with an empty argument gives what its names begin with."""
+    """The keys of one model of a namespace. A method with an empty argument gives what its names begin with.
 
-    def __init__(self, namespace: str) -> None:
-        self.prefix = prefix = f"{{{namespace}}}:"
+    Args:
+        namespace: The namespace.
+        model: The model's name, as `contract.model_names` allows it: without a colon. Empty: the unnamed model.
+    """
+
+    def __init__(self, namespace: str, model: str = "") -> None:
+        common = f"{{{namespace}}}:"
+        self.models = common + "models"
+        self.prefix = prefix = f"{common}m:{model}:" if model else common
         self.jobs = prefix + "jobs"
         self.bulk = prefix + "jobs:bulk"
         self.retry = prefix + "retry"
@@ -72,6 +84,11 @@ class Keys:
         self.preflight = prefix + "preflight"
         self.cache_index = prefix + "cache:index"
         self.cache_bytes = prefix + "cache:bytes"
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether they are those of the unnamed model."""
+        return self.models.startswith(self.prefix)
 
     def of_version(self, version: int) -> str:
         return f"{self.jobs}:v{version}"

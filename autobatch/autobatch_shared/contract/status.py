@@ -7,6 +7,7 @@ import msgspec
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.frames import ANSWERED_SINCE, VERSION
+from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
@@ -27,6 +28,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
         fault: Why its last probe or call did not go well; empty if it did.
         unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
+        batch_tokens_max: The most tokens of one call to it, if that has more than one input.
     """
 
     url: str
@@ -39,6 +41,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     reason: str = ""
     fault: str = ""
     unchanged_ms: int = 0
+    batch_tokens_max: int = UNKNOWN_MAX
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -96,11 +99,22 @@ class Fleet:
         model: The namespace's model; None while there is no record of it.
         card: The first card that names its model, of a healthy upstream if any is.
         batch_inputs_max: The most inputs that every upstream takes in one call. Like the limits below, not of the excluded.
+        batch_tokens_max: The most tokens of a call of several inputs, to any upstream.
         input_tokens_max: Tokens after which every healthy upstream cuts an input or refuses it.
         request_bytes_max: Bytes of a request's body above which its call may be too large for one of the upstreams.
+        announced: The models of the namespace that have names, where this fleet is that of the unnamed one.
+        now_ms: When these were read, unix milliseconds of Redis's clock.
     """
 
-    def __init__(self, reports: Iterable[bytes], now_ms: int, model: ServedModel | None = None) -> None:
+    def __init__(
+        self,
+        reports: Iterable[bytes],
+        now_ms: int,
+        model: ServedModel | None = None,
+        announced: tuple[Announcement, ...] = (),
+    ) -> None:
+        self.announced = announced
+        self.now_ms = now_ms
         fresh = []
         for report in reports:
             try:
@@ -123,6 +137,7 @@ class Fleet:
         healthy = [upstream.card for upstream in included if upstream.is_healthy]
         self.card = next((upstream.card for upstream in included if upstream.card != NO_CARD), NO_CARD)
         self.batch_inputs_max = max(1, min((u.batch_inputs_max for u in included), default=UNKNOWN_MAX))
+        self.batch_tokens_max = max(1, min((u.batch_tokens_max for u in included), default=UNKNOWN_MAX))
         self.input_tokens_max = max(1, max((card.input_tokens_max for card in healthy), default=UNKNOWN_MAX))
         self.request_bytes_max = min((u.request_bytes_max for u in included), default=UNKNOWN_BYTES_MAX)
 

@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.contract.keys import EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
+from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS, EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
+from autobatch_shared.contract.model_names import Announcement, announced
 from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
-from autobatch_shared.redis.commands import Script, all_of, expected_shape
+from autobatch_shared.redis.commands import Command, Script, all_of, expected_shape
 from autobatch_shared.redis.link import RedisLink
 
 T = TypeVar("T")
@@ -17,24 +18,26 @@ OUTAGE_MAX_S = 2.0  # a connection that is back within it is no bad health
 
 
 class Control:
-    """The reports of one namespace. Each command may be repeated, and is once if the connection broke.
+    """The reports of one model's batchers. Each command may be repeated, and is once if the connection broke.
 
     Args:
         link: Is opened and closed by its owner.
-        keys: The names of the namespace's keys.
+        keys: The names of the model's keys. Those of the unnamed model: the announcements of the others are read, too.
     """
 
     def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._reports = keys.batchers
-        self._model = keys.model
-        self._writing = "PEXPIRE", keys.epoch, EPOCH_TTL_MS
-        self._report = Script("report", (keys.batchers,), (REPORTS_TTL_MS,))
+        self._looks: list[Command] = [("TIME",), ("HGETALL", keys.batchers), ("GET", keys.model)]
+        self._looks += [("PEXPIRE", keys.epoch, EPOCH_TTL_MS)]
+        if keys.is_unnamed:
+            self._looks += [("HGETALL", keys.models)]
+        self._report = Script("report", (keys.batchers, keys.models), (REPORTS_TTL_MS, ANNOUNCED_TTL_MS))
 
-    async def report(self, batcher: str, status: BatcherStatus) -> None:
-        """Publish what a batcher is doing."""
-        report = encode(status)
-        await self._wait_out(lambda: self._report.run(self._link, batcher, report))
+    async def report(self, batcher: str, status: BatcherStatus, announcement: Announcement | None = None) -> None:
+        """Publish what a batcher is doing, and the model that it serves where that has a name."""
+        report, said = encode(status), b"" if announcement is None else encode(announcement)
+        await self._wait_out(lambda: self._report.run(self._link, batcher, status.at, report, said))
 
     async def sign_off(self, batcher: str) -> None:
         """Take a batcher that stops out of the reports."""
@@ -46,14 +49,15 @@ class Control:
         Raises:
             QueueUnavailable: Redis is unavailable, or takes no writes: then no report can have come, though batchers run.
         """
-        now, reports, model, _ = await self._wait_out(self._look)
+        now, reports, model, _, *others = await self._wait_out(self._look)
         with expected_shape:
             seconds, micros = now
-            return Fleet(all_of(bytes, reports[1::2]), int(seconds) * 1000 + int(micros) // 1000, decode_model(model))
+            now_ms = int(seconds) * 1000 + int(micros) // 1000
+            said = [value for values in others for value in all_of(bytes, values[1::2])]
+            return Fleet(all_of(bytes, reports[1::2]), now_ms, decode_model(model), announced(said, now_ms))
 
     async def _look(self) -> list[Any]:
-        commands = ("TIME",), ("HGETALL", self._reports), ("GET", self._model), self._writing
-        return await asyncio.gather(*[self._link.execute(*command) for command in commands])
+        return await asyncio.gather(*[self._link.execute(*command) for command in self._looks])
 
     async def _wait_out(self, send: Callable[[], Awaitable[T]]) -> T:
         """Send, and once more after a connection that breaks."""

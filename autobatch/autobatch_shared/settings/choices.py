@@ -31,7 +31,17 @@ TARGET_POLICY = "autobatch_batcher.forming.target:TargetPolicy"
 #: INFERENCE_DIALECT: each is an `autobatch_batcher.dialects.base.Dialect`.
 DIALECTS = {
     "tei": Choice("autobatch_batcher.dialects.tei:Tei", "text-embeddings-inference"),
+    "openai": Choice(
+        "autobatch_batcher.dialects.openai:OpenAI",
+        "`/v1/embeddings`, such as vLLM, Ollama, llama.cpp, infinity or a paid API",
+    ),
+    "triton": Choice("autobatch_batcher.dialects.triton:Triton", "KServe v2 over gRPC, such as Triton or MLServer"),
 }
+#: What each URL's scheme allows.
+OVER_HTTP, OVER_GRPC = ("tei", "openai"), ("triton",)
+
+#: INFERENCE_DIALECT: the upstream is asked which of those that its URL allows it is, in their order.
+AUTO = "auto"
 
 
 def described(choices: Mapping[str, Choice]) -> str:

@@ -18,9 +18,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from autobatch_shared.settings.choices import DIALECTS, POLICIES, described
+from autobatch_shared.contract.model_names import alias_fault_of, fault_of
+from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
+from autobatch_shared.settings.upstream_urls import SCHEMES, is_grpc, over_grpc
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
@@ -29,7 +31,7 @@ if TYPE_CHECKING:  # the words of a table, which a type checker cannot know
     DialectName = str
 else:
     PolicyName = Literal[tuple(POLICIES)]
-    DialectName = Literal[tuple(DIALECTS)]
+    DialectName = Literal[(AUTO, *DIALECTS)]
 RUST_LEVELS = {"warn": "warning", "trace": "debug", "off": "error"}
 EMBED = "/embed"
 
@@ -43,13 +45,15 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
-def _http_urls(value: str) -> str:
+def _upstream_urls(value: str) -> str:
     for url in value.split(","):
         parts = _split(url.strip())
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be http:// or https:// URLs, separated by commas")
-        if "?" in url or "#" in url:
-            raise ValueError("must have no ? and no #: the path of each route is put behind it")
+        if parts.scheme not in SCHEMES or not parts.hostname:
+            raise ValueError("must be http://, https://, grpc:// or grpcs:// URLs, separated by commas")
+        if is_grpc(url.strip()) and ("@" in parts.netloc or parts.path.strip("/")):
+            raise ValueError("must have only a host and a port behind grpc://")
+        if "#" in url:
+            raise ValueError("must have no #")
     return value
 
 
@@ -75,16 +79,18 @@ def without_credentials(url: str) -> str:
 
 
 def servers_of(inference_url: str) -> tuple[str, ...]:
-    """Return the base URLs of a comma list, without trailing slashes.
+    """Return the base URLs of a comma list, without trailing slashes; a query follows the path.
 
-    Other proxies want the URL of the route: there its server is meant. `http://host/embed/` is a server below `/embed`.
+    Other programs want the URL of the route, or of OpenAI's API: there its server is meant. `http://host/embed/` is a server below
+    `/embed`.
     """
     return tuple(_server_of(url.strip()) for url in inference_url.split(","))
 
 
 def _server_of(url: str) -> str:
     parts = _split(url)
-    return parts._replace(path=parts.path.removesuffix(EMBED)).geturl().rstrip("/")
+    path = parts.path.removesuffix(EMBED).rstrip("/").removesuffix("/embeddings").removesuffix("/v1").rstrip("/")
+    return parts._replace(path=path).geturl()
 
 
 def level_of(directives: str) -> str:
@@ -97,6 +103,25 @@ def level_of(directives: str) -> str:
 def _api_keys(value: SecretStr) -> SecretStr:
     if not _listed(value.get_secret_value()):
         raise ValueError("must hold a key, or not be set: everybody may ask then")
+    return value
+
+
+def _model_name(value: str) -> str:
+    if fault := fault_of(value):
+        raise ValueError(fault)
+    return value
+
+
+def _aliases(value: str) -> str:
+    for alias in _listed(value):
+        if fault := alias_fault_of(alias):
+            raise ValueError(f"`{alias}` {fault}")
+    return value
+
+
+def _pairs(value: str) -> str:
+    if any(not all(each.partition("=")[::2]) for each in _listed(value)):
+        raise ValueError("must be a comma list of `type=prompt`")
     return value
 
 
@@ -149,7 +174,9 @@ class QueueSettings(CommonSettings):
         "and `redis+cluster://host1:6379,host2`, or `rediss+...`; Redis or Valkey, 7.0 or newer",
     )
     namespace: str = Field(
-        "autobatch", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="key prefix: one queue, one model"
+        "autobatch",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        description="key prefix: one deployment; one queue for each of its models",
     )
     max_batch_size: int = Field(
         32, ge=1, le=1000, description="inputs in one upstream call; lowered to what `/info` allows"
@@ -161,6 +188,16 @@ class QueueSettings(CommonSettings):
         description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; also in an answer to "
         "`/embed_all`, with 413",
     )
+    model_aliases: Annotated[str, AfterValidator(_aliases)] = Field(
+        "",
+        description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds; "
+        "with SERVED_MODEL_NAME of that one, else of the unnamed one",
+    )
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """The model's further names."""
+        return _listed(self.model_aliases)
 
 
 class ProxySettings(QueueSettings):
@@ -201,12 +238,13 @@ class ProxySettings(QueueSettings):
     )
     model_check: Literal["off", "served"] = Field(
         "off",
-        description="which `model` the OpenAI routes take: `off`: any, as TEI; `served`: the served model's name, its part after "
-        "the last `/`, and MODEL_ALIASES; another one is 404",
+        description="which `model` the routes take whose clients name one, such as OpenAI's: `off`: any, as TEI; `served`: the served "
+        "model's name, its part after the last `/`, and MODEL_ALIASES; another one is 404",
     )
-    model_aliases: str = Field(
+    input_type_prompts: Annotated[str, AfterValidator(_pairs)] = Field(
         "",
-        description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds",
+        description="what Cohere's `input_type` means for the model: a comma list such as `search_query=query,search_document=passage`, "
+        "an input type and the name of its prompt each; other types are refused; unset: all are taken, without a prompt",
     )
     openai_token_ids: Literal["refuse", "model", "cl100k"] = Field(
         "refuse",
@@ -258,9 +296,10 @@ class ProxySettings(QueueSettings):
         return _listed(self.api_keys.get_secret_value() if self.api_keys else "")
 
     @property
-    def aliases(self) -> tuple[str, ...]:
-        """The model's further names."""
-        return _listed(self.model_aliases)
+    def prompts(self) -> dict[str, str]:
+        """The name of the prompt for each input type."""
+        pairs = [each.partition("=") for each in _listed(self.input_type_prompts)]
+        return {kind.strip(): prompt.strip() for kind, _, prompt in pairs}
 
     @property
     def cors_origins(self) -> tuple[str, ...]:
@@ -271,6 +310,14 @@ class ProxySettings(QueueSettings):
 class BatcherSettings(QueueSettings):
     """`autobatch batcher`."""
 
+    served_model_name: Annotated[str, AfterValidator(_model_name)] | None = Field(
+        None,
+        description="the name under which workers offer this batcher's model beside others: a request chooses it by its path "
+        "`/NAME/embed`, the header `x-model`, or `model` in its body; as a flag also `--model`; unset: the one unnamed model",
+    )
+    model_is_default: bool = Field(
+        False, description="requests that name no model are for this one; without any, they are for the only one"
+    )
     max_wait_time_ms: int = Field(
         10,
         ge=0,
@@ -287,18 +334,61 @@ class BatcherSettings(QueueSettings):
         "for that, and what cannot be answered in time gets 429; unset: all are answered, however late. Not for bulk requests; "
         "instead of BATCH_POLICY",
     )
+    max_batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="tokens in one upstream call, padding included where the upstream pads; an input that alone has more is sent "
+        "alone; lowered to what `/info` says, which is 16384 for TEI by default. Estimated as four characters each, unless the "
+        "workers count them (TOKENIZER_FILE)",
+    )
     batch_shape: Literal["auto", "fifo"] = Field(
         "auto",
         description="`auto`: like lengths together, calls as many and as large as pays; `fifo`: by arrival, as configured",
     )
-    inference_url: Annotated[str, NoDecode, AfterValidator(_http_urls)] = Field(
+    inference_url: Annotated[str, NoDecode, AfterValidator(_upstream_urls)] = Field(
         "http://127.0.0.1:8080",
         validation_alias=_names("inference_url"),
         repr=False,  # it may hold a password
-        description="the upstream; a comma list is a list of replicas; a trailing `/embed` is removed",
+        description="the upstream; a comma list is a list of replicas; `/embed`, `/v1` and `/v1/embeddings` at its end are removed, "
+        "and what follows `?` is sent with every call",
+    )
+    upstream_grpc_port: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        validation_alias=_names("upstream_grpc_port"),
+        description="the upstreams are called over gRPC, at this port of the hosts of INFERENCE_URL; unset: as their URLs say, `grpc://`",
     )
     inference_dialect: DialectName = Field(
-        "tei", description=f"the API that the upstream speaks: {described(DIALECTS)}"
+        AUTO, description=f"the API that the upstream speaks: `{AUTO}`: it is asked; {described(DIALECTS)}"
+    )
+    upstream_model: str | None = Field(
+        None,
+        validation_alias=_names("upstream_model"),
+        description="the model to ask an upstream for that has several; unset: the first that it lists",
+    )
+    upstream_model_version: str = Field(
+        "",
+        validation_alias=_names("upstream_model_version"),
+        description="`triton`: the version of UPSTREAM_MODEL; unset: the server chooses",
+    )
+    upstream_input: str = Field(
+        "",
+        validation_alias=_names("upstream_input"),
+        description="`triton`: the name of the input, or a comma list such as `input_ids,attention_mask`; unset: all that the model has",
+    )
+    upstream_output: str = Field(
+        "",
+        validation_alias=_names("upstream_output"),
+        description="`triton`: the name of the output with the vectors; unset: the only one of floats that the model has",
+    )
+    upstream_dimension: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        validation_alias=_names("upstream_dimension"),
+        description="`triton`: components that each vector must have; unset: as many as the upstream's first one",
     )
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
@@ -353,10 +443,29 @@ class BatcherSettings(QueueSettings):
     def _without_passwords(self, value: str) -> str:
         return ",".join(without_credentials(url.strip()) for url in value.split(","))
 
+    @field_validator("inference_dialect")
+    @classmethod
+    def _as_its_urls(cls, value: str, info: ValidationInfo) -> str:
+        urls = servers_of(info.data.get("inference_url", ""))
+        grpc_urls = urls if info.data.get("upstream_grpc_port") else tuple(filter(is_grpc, urls))
+        if value in OVER_GRPC and grpc_urls != urls:
+            raise ValueError("needs grpc:// URLs in INFERENCE_URL, or UPSTREAM_GRPC_PORT")
+        if value in OVER_HTTP and grpc_urls:
+            raise ValueError("needs http:// or https:// URLs in INFERENCE_URL, and no UPSTREAM_GRPC_PORT")
+        return value
+
+    @property
+    def upstream_inputs(self) -> tuple[str, ...]:
+        """The names of UPSTREAM_INPUT."""
+        return _listed(self.upstream_input)
+
     @property
     def inference_urls(self) -> tuple[str, ...]:
         """The replicas, without trailing slashes."""
-        return servers_of(self.inference_url)
+        urls = servers_of(self.inference_url)
+        return (
+            urls if self.upstream_grpc_port is None else tuple(over_grpc(url, self.upstream_grpc_port) for url in urls)
+        )
 
 
 class EmbedderSettings(CommonSettings):

@@ -6,7 +6,6 @@ refused with what to use instead. A `.env` may hold docker compose's names besid
 
 from dataclasses import dataclass
 
-TRITON = "a Triton server over gRPC is not supported as an upstream; set INFERENCE_URL to a server with TEI's HTTP API"
 OF_MODEL = "what is served is the folder EMBEDDER_MODEL_DIR, or the upstream at INFERENCE_URL"
 
 
@@ -79,13 +78,13 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("POOLING", "FastAPI server", instead="the model's own files say how to pool"),
     Foreign("QUANTIZATION", "FastAPI server", instead="leave it out: the embedder computes in float32"),
     # Triton gRPC proxy (Rust).
-    Foreign("TRITON_SERVER_URL", "Triton proxy", instead=TRITON, is_unmistakable=True),
-    Foreign("TRITON_SERVER_GRPC_PORT", "Triton proxy", instead=TRITON, is_unmistakable=True),
-    Foreign("MODEL_NAME", "Triton proxy", instead=OF_MODEL),
-    Foreign("MODEL_VERSION", "Triton proxy", instead=OF_MODEL),
-    Foreign("INPUT_NAME", "Triton proxy", instead=TRITON),
-    Foreign("OUTPUT_NAME", "Triton proxy", instead=TRITON),
-    Foreign("EMBEDDING_SIZE", "Triton proxy", instead="leave it out: it is learnt from the upstream's answers"),
+    Foreign("TRITON_SERVER_URL", "Triton proxy", setting="inference_url"),
+    Foreign("TRITON_SERVER_GRPC_PORT", "Triton proxy", setting="upstream_grpc_port"),
+    Foreign("MODEL_NAME", "Triton proxy", setting="upstream_model"),
+    Foreign("MODEL_VERSION", "Triton proxy", setting="upstream_model_version"),
+    Foreign("INPUT_NAME", "Triton proxy", setting="upstream_input"),
+    Foreign("OUTPUT_NAME", "Triton proxy", setting="upstream_output"),
+    Foreign("EMBEDDING_SIZE", "Triton proxy", setting="upstream_dimension"),
 )
 
 COMPOSE_NAMES = frozenset(

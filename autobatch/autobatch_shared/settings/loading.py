@@ -27,6 +27,8 @@ from autobatch_shared.settings.env_file import ENCODING, ENV_FILE, read_env_file
 from autobatch_shared.settings.foreign_names import is_composes, refused
 
 CONFIG_FILE = "config.toml"
+#: Flags only: other programs have such variables in the environment.
+SHORT_FLAGS = {"--model": "--served-model-name"}
 ALIKE = 0.75  # `prot` and `port`, `max_bach_size` and `max_batch_size`
 
 S = TypeVar("S", bound=CommonSettings)
@@ -58,6 +60,7 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         SystemExit: For `--help`, and for a flag without its value.
     """
     from_file, faults = _config_file(cls)
+    argv = spelt_out(argv)
     flags, unknown = _known_flags(cls, argv)
     faults += unknown
     try:
@@ -149,6 +152,15 @@ def said_twice(cls: type[CommonSettings], names: Collection[str]) -> list[list[s
     """Return the names of each setting that one source gives under several of them, the one that counts first."""
     own = [[each for each in names_of(name, field) if each in names] for name, field in cls.model_fields.items()]
     return [each for each in own if len(each) > 1]
+
+
+def spelt_out(argv: Sequence[str]) -> list[str]:
+    """Return the words of a command line with each short flag in full."""
+    words = []
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        words.append(SHORT_FLAGS.get(flag, flag) + equals + value)
+    return words
 
 
 def _name_of(flag: str) -> str:

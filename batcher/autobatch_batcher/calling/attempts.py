@@ -8,7 +8,7 @@ import msgspec
 from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.hedging import Hedging
 from autobatch_batcher.calling.retries import Failed, NotNow, Retries
-from autobatch_batcher.dialects.base import Answer, Dialect
+from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.verdict import Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -39,7 +39,6 @@ class Attempts:
 
     Args:
         pool: All upstreams.
-        dialect: The API that all upstreams of the pool speak.
         clock: Redis's clock, by which deadlines are checked.
         metrics: Counts calls.
         retries: Says what becomes of those that fail.
@@ -49,7 +48,6 @@ class Attempts:
     def __init__(
         self,
         pool: Pool,
-        dialect: Dialect,
         clock: RedisClock,
         metrics: Metrics,
         retries: Retries,
@@ -57,7 +55,6 @@ class Attempts:
         timeout_max_s: float,
     ) -> None:
         self._pool = pool
-        self._dialect = dialect
         self._clock = clock
         self._metrics = metrics
         self._retries = retries
@@ -113,7 +110,8 @@ class Attempts:
         answer = answered.answer
         if answer.status == 200:
             is_verbatim = call.merged is None
-            return self._dialect.judge(answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=False), answered
+            dialect = slot.upstream.dialect
+            return dialect.judge(answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=False), answered
         judged = await self._retries.after_answer(answer, call, slot, may_retry=may_retry)
         return judged if isinstance(judged, Failed) else (judged, answered)
 
@@ -181,13 +179,13 @@ class Attempts:
         upstream = slot.upstream
         late_s = self._late_after_s(upstream, call)
         if late_s is None:
-            return await upstream.call(call.post, timeout_s)
+            return await upstream.call(call.post(upstream.dialect), timeout_s)
         if self._hedging is not None and may_hedge:
             return await self._hedging.call(call, slot, timeout_s, late_s)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(late_s, lambda: upstream.breaker.late(loop.time()))
         try:
-            return await upstream.call(call.post, timeout_s)
+            return await upstream.call(call.post(upstream.dialect), timeout_s)
         finally:
             timer.cancel()
 

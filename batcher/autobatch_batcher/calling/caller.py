@@ -15,7 +15,7 @@ from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
 from autobatch_batcher.calling.retries import NotNow, Retries
 from autobatch_batcher.calling.suspects import Suspects
-from autobatch_batcher.dialects.base import JSON, Dialect
+from autobatch_batcher.dialects.base import JSON
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
 from autobatch_batcher.jobs import Job
@@ -24,6 +24,8 @@ from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import (
     AutobatchError,
+    InvalidRequest,
+    NotComputed,
     UpstreamBroken,
     UpstreamError,
     UpstreamProtocolError,
@@ -42,7 +44,6 @@ class Caller:
 
     Args:
         pool: All upstreams, of which another may take a retry.
-        dialect: The API that all upstreams of the pool speak.
         suspects: Takes over the jobs of a call that the upstream hung up on.
         clock: Redis's clock, by which deadlines are checked.
         metrics: Counts calls, retries and splits.
@@ -53,7 +54,6 @@ class Caller:
     def __init__(
         self,
         pool: Pool,
-        dialect: Dialect,
         suspects: Suspects,
         clock: RedisClock,
         metrics: Metrics,
@@ -62,12 +62,11 @@ class Caller:
         attempts_max: int,
     ) -> None:
         self._pool = pool
-        self._dialect = dialect
         self._suspects = suspects
         self._clock = clock
         self._metrics = metrics
-        self._retries = Retries(pool, dialect, metrics)
-        self._attempts = Attempts(pool, dialect, clock, metrics, self._retries, timeout_max_s=timeout_max_s)
+        self._retries = Retries(pool, metrics)
+        self._attempts = Attempts(pool, clock, metrics, self._retries, timeout_max_s=timeout_max_s)
         self._attempts_max = attempts_max
 
     async def answer(
@@ -115,7 +114,9 @@ class Caller:
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""
         may_wait = isinstance(error, UpstreamUnavailable) and self._pool.may_wait(asyncio.get_running_loop().time())
-        if isinstance(error, UpstreamError):
+        if isinstance(error, InvalidRequest | NotComputed):
+            pass  # the dialect has refused what was asked for: nothing failed
+        elif isinstance(error, UpstreamError):
             self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", len(jobs))
         else:
             log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
@@ -131,7 +132,7 @@ class Caller:
             UpstreamError: There is no answer that could be given.
             DeadlineExceeded: The deadline of every job has passed.
         """
-        call = call_for(jobs, self._dialect)
+        call = call_for(jobs)
         counting, first = self._begin_to_count(call, slot, tries), slot.upstream
         try:
             verdict, answered, rows = await self._compute(call, slot, tries, is_trial=is_trial, is_part=is_part)
@@ -148,7 +149,7 @@ class Caller:
                 return [tell(job, body, []) for job, body in zip(jobs, bodies, strict=True)]
             if slot.upstream is not first:
                 counting.start()
-            counted = self._dialect.counted(answered.answer)
+            counted = slot.upstream.dialect.counted(answered.answer)
             return await _with_tokens(jobs, bodies, tell, counting, counted)
         finally:
             if counting is not None:
@@ -165,7 +166,7 @@ class Caller:
         if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
             verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.CUT and merged is not None:
-                return verdict, answered, self._cut(call, answered)
+                return verdict, answered, _cut(call, slot, answered)
             if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
                 return verdict, answered, []
             await slot.upstream.prober.ask_limits()
@@ -180,7 +181,7 @@ class Caller:
         rows: list[bytes] = []
         first: TimedAnswer | None = None
         while first is None or len(rows) < call.inputs:
-            piece = piece_of(call, len(rows), slot.upstream.limits.inputs_max, self._dialect)
+            piece = piece_of(call, len(rows), slot.upstream.limits.inputs_max)
             verdict, answered = await self._attempts.make(piece, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is not Verdict.CUT:
                 return verdict, answered, []
@@ -188,14 +189,9 @@ class Caller:
                 first, rows = None, []  # the model changed: rows of two are no answer
                 continue
             first = first or answered
-            rows += self._cut(piece, answered)
+            rows += _cut(piece, slot, answered)
         whole = replace(answered.answer, measures=shared(answered.answer.measures))
         return Verdict.CUT, TimedAnswer(whole, first.started_s, answered.ended_s, first.model), rows
-
-    def _cut(self, call: Call, answered: TimedAnswer) -> list[bytes]:
-        route = call.jobs[0].header.route
-        may_be_empty = call.merged.ids if call.merged is not None and route == "/embed_all" else ()
-        return self._dialect.cut(answered.answer, route, call.inputs, may_be_empty)
 
     async def _split(
         self, call: Call, slot: Slot, tries: int, answered: TimedAnswer, *, is_trial: bool, early: Early | None
@@ -229,8 +225,9 @@ class Caller:
             return None
 
         async def count(texts: Sequence[bytes]) -> list[int]:
-            ask = partial(slot.upstream.ask, timeout_s=self._attempts.time_s(call.jobs))
-            return await count_tokens(ask, self._dialect, texts, slot.upstream.limits.input_tokens_max, attempts_max)
+            upstream = slot.upstream
+            ask = partial(upstream.ask, timeout_s=self._attempts.time_s(call.jobs))
+            return await count_tokens(ask, upstream.dialect, texts, upstream.limits.input_tokens_max, attempts_max)
 
         return Counting(call.jobs, call.merged, count)
 
@@ -266,6 +263,12 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
         return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
     return tell
+
+
+def _cut(call: Call, slot: Slot, answered: TimedAnswer) -> list[bytes]:
+    route = call.jobs[0].header.route
+    may_be_empty = call.merged.ids if call.merged is not None and route == "/embed_all" else ()
+    return slot.upstream.dialect.cut(answered.answer, route, call.inputs, may_be_empty)
 
 
 def _fits(call: Call, slot: Slot, rows: Sequence[bytes]) -> bool:

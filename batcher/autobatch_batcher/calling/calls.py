@@ -36,13 +36,11 @@ class Call(msgspec.Struct, frozen=True):
 
     Attributes:
         jobs: The jobs, all of one lane.
-        post: The call as it goes over the wire.
         inputs: Number of different inputs in it.
         merged: Which input belongs to which job; None when verbatim.
     """
 
     jobs: Sequence[Job]
-    post: Post
     inputs: int
     merged: Merged | None
 
@@ -51,25 +49,31 @@ class Call(msgspec.Struct, frozen=True):
         """The different bodies of its jobs, in their order: jobs that asked for the same share its fate."""
         return list(dict.fromkeys([job.body for job in self.jobs]))
 
+    def post(self, dialect: Dialect) -> Post:
+        """Return it as it goes over the wire, to an upstream that speaks this dialect.
 
-def call_for(jobs: Sequence[Job], dialect: Dialect) -> Call:
-    """Return the call that answers these jobs of one lane.
+        Raises:
+            InvalidRequest, NotComputed, UpstreamProtocolError: The upstream cannot take it: see `Dialect`.
+        """
+        header = self.jobs[0].header
+        if self.merged is None:
+            return dialect.pass_on(header.route, self.jobs[0].body, header.content_type)
+        return dialect.compose(header.route, self.merged.items, header.options)
 
-    Raises:
-        InvalidRequest, UpstreamProtocolError: The upstream cannot take a request that travels as it came: see `Dialect.pass_on`.
-    """
+
+def call_for(jobs: Sequence[Job]) -> Call:
+    """Return the call that answers these jobs of one lane."""
     header = jobs[0].header
     if header.kind == "verbatim":
-        return Call(jobs, dialect.pass_on(header.route, jobs[0].body, header.content_type), header.n, None)
+        return Call(jobs, header.n, None)
     merged = merge(jobs)
-    return Call(jobs, dialect.compose(header.route, merged.items, header.options), len(merged.items), merged)
+    return Call(jobs, len(merged.items), merged)
 
 
-def piece_of(call: Call, start: int, inputs_max: int, dialect: Dialect) -> Call:
+def piece_of(call: Call, start: int, inputs_max: int) -> Call:
     """Return the call for `inputs_max` inputs of a merged call, from place `start` on; it has the jobs of the whole."""
-    header, merged = call.jobs[0].header, call.merged
-    items = [] if merged is None else merged.items[start : start + inputs_max]
-    return Call(call.jobs, dialect.compose(header.route, items, header.options), len(items), Merged(items, []))
+    items = [] if call.merged is None else call.merged.items[start : start + inputs_max]
+    return Call(call.jobs, len(items), Merged(items, []))
 
 
 def merge(jobs: Sequence[Job]) -> Merged:

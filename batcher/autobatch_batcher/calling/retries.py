@@ -15,7 +15,7 @@ import msgspec
 from autobatch_batcher.calling.budget import KEPT_FOR_HALVES, Budget, retry_budget
 from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.failure_log import FailureLog
-from autobatch_batcher.dialects.base import Answer, Dialect
+from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.verdict import (
     OUTAGES,
     PERHAPS_INPUT_ERRORS,
@@ -67,15 +67,13 @@ class Retries:
 
     Args:
         pool: All upstreams, of which another may take a retry.
-        dialect: The API that all upstreams of the pool speak.
         metrics: Counts retries.
     """
 
-    def __init__(self, pool: Pool, dialect: Dialect, metrics: Metrics) -> None:
+    def __init__(self, pool: Pool, metrics: Metrics) -> None:
         self.budgets: defaultdict[str, Budget] = defaultdict(retry_budget)
         self.failures = FailureLog()
         self._pool = pool
-        self._dialect = dialect
         self._metrics = metrics
 
     def after_outage(self, error: UpstreamUnavailable, call: Call, slot: Slot, *, may_retry: bool) -> Failed:
@@ -110,7 +108,7 @@ class Retries:
             raise NotNow(fault(status), f"status {status}")
         is_only_here = status in OUTAGES and self._pool.has_other_than(slot.upstream)
         failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None)
-        judge, is_verbatim, jobs = self._dialect.judge, call.merged is None, len(call.bodies)
+        judge, is_verbatim, jobs = slot.upstream.dialect.judge, call.merged is None, len(call.bodies)
         verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here)
         if verdict is Verdict.RETRY:
             leaving = KEPT_FOR_HALVES if status in PERHAPS_INPUT_ERRORS else 0

@@ -12,7 +12,7 @@ Requests are refused by this figure, so it may be unknown, but not too low by ch
 from typing import NamedTuple
 
 CALLS_MIN, ROUNDS_MIN = 8, 5  # calls that end together are one event: with five such rounds it counts for a fifth
-SPAN_MIN_S = 1.0  # calls of a millisecond come in bursts
+SPAN_MIN_S = 0.5  # calls of a millisecond come in bursts; all that comes in until it is measured twice may wait in vain
 FORGOTTEN_S = 10.0  # without a backlog: the upstream may be another then
 
 

@@ -195,7 +195,10 @@ class WorkingLoop:
             await pause(wanted.linger_s)
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
+        rings = self._watch.rings
         self._note_claim(await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once))
+        if self._watch.rings != rings:  # for a job that came behind this claim, and for which no other batcher is woken
+            self._watch.was_woken = self._claims.may_have_jobs = True
 
     def _note_claim(self, inputs: int) -> None:
         self._pool.batchers = self._claims.batchers
@@ -248,6 +251,7 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
+        replica.tuner.note_wait(batch.waited_share(self._clock.now_ms()))
         slot = Slot(
             replica,
             batch.inputs,

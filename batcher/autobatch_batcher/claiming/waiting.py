@@ -43,8 +43,8 @@ class WaitingRoom:
 
     def take_due(self, now_mono_s: float) -> list[JobOutcome]:
         """Take those out of the room and of their lanes that have to be answered now."""
-        due = {job for job, (due_mono_s, _) in self._last_words.items() if due_mono_s <= now_mono_s}
-        held = {job.header.id for job in self._lanes.take_out(due)}
+        due = [job for job, (due_mono_s, _) in self._last_words.items() if due_mono_s <= now_mono_s]
+        held = {job.header.id for job in self._lanes.take_out(set(due))}
         told = [self._last_words.pop(job)[1] for job in due]
         self.is_empty = not self._last_words
         return [outcome for outcome in told if outcome.job in held]  # others went with the lease

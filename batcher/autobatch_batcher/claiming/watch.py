@@ -21,6 +21,7 @@ class Watch:
 
     Attributes:
         was_woken: Whether a push woke this batcher, for which a claim has to follow.
+        rings: How often a push woke it.
 
     Args:
         queue: The batcher's end of the queue.
@@ -31,6 +32,7 @@ class Watch:
 
     def __init__(self, queue: BatcherQueue, claims: Claims, bell: Bell, *, pause_s: float) -> None:
         self.was_woken = False
+        self.rings = 0
         self._queue = queue
         self._claims = claims
         self._bell = bell
@@ -66,6 +68,7 @@ class Watch:
         try:
             if wanted is None:
                 if await self._queue.watch(BLOCK_S):
+                    self.rings += 1
                     self.was_woken = self._claims.may_have_jobs = True
             else:
                 inputs_max = wanted.call_inputs_max

@@ -22,13 +22,24 @@ import msgspec
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
-from autobatch_shared.settings.choices import DIALECTS
+from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP
+from autobatch_shared.settings.upstream_urls import is_grpc
 
 JSON = "application/json"
 
 
+class Get(msgspec.Struct, frozen=True):
+    """A question to an upstream about itself.
+
+    Attributes:
+        path: The path below the upstream's URL.
+    """
+
+    path: str
+
+
 class Post(msgspec.Struct, frozen=True):
-    """One call to an upstream.
+    """One call to an upstream, or a question about itself that has a body.
 
     Attributes:
         path: The path below the upstream's URL.
@@ -39,6 +50,9 @@ class Post(msgspec.Struct, frozen=True):
     path: str
     body: bytes
     content_type: str | None = JSON
+
+
+Question = Get | Post
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,9 @@ class Answer:
     was_sent_again: bool = False
 
 
+SAMPLE_TEXT = b'"What is the dimension of a vector?"'
+
+
 class Condition(Enum):
     """What an answer says of the upstream that gave it."""
 
@@ -67,17 +84,27 @@ class Condition(Enum):
 
 
 class Dialect(Protocol):
-    """One kind of upstream: HTTP, a bearer token if any, its health and its description by GET.
+    """One kind of upstream: its calls, and what it says of itself.
 
     Attributes:
-        health_path: The path that answers GET with 200 while the upstream works.
-        card_path: The path at which the upstream describes itself.
+        kind: Its word in the table of INFERENCE_DIALECT.
+        sample: An input, as JSON, whose vector shows how long all are.
+        says_limits: Whether the card has all limits, so that a list within them is refused only because of an input.
+        ask_health: The question whose answer says whether the upstream works: see `is_well`.
+        ask_card: The questions whose answers describe the upstream; one that does not know the first does not describe itself.
         growth_bytes_max: Bytes by which a call for one request may be longer than the request's own body.
     """
 
-    health_path: str
-    card_path: str
+    kind: str
+    sample: bytes
+    says_limits: bool
+    ask_health: Question
+    ask_card: tuple[Question, ...]
     growth_bytes_max: int
+
+    def knowing(self, card: Card) -> "Dialect":
+        """Return the dialect for an upstream that has this card; itself, where that changes nothing."""
+        ...
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
         """Return the call that computes these inputs.
@@ -86,6 +113,10 @@ class Dialect(Protocol):
             route: What is computed, by the name of TEI's route: see the module's table.
             inputs: The inputs, each as JSON: strings, lists of token ids, or what else the route takes.
             options: How the inputs are computed; None: all defaults.
+
+        Raises:
+            NotComputed: The upstream has no such route.
+            InvalidRequest: It has not one of these options.
         """
         ...
 
@@ -96,7 +127,7 @@ class Dialect(Protocol):
 
         Raises:
             InvalidRequest: The upstream computes this route, but the body is not plainly a request for it.
-            UpstreamProtocolError: The upstream has no such route.
+            NotComputed: The upstream has no such route.
         """
         ...
 
@@ -141,9 +172,23 @@ class Dialect(Protocol):
         """Return what an answer says of the upstream."""
         ...
 
-    def card(self, said: bytes) -> Card:
-        """Return the upstream's card, of what it says at `card_path`; NO_CARD of what is not understood.
+    def inputs_max_said(self, answer: Answer, inputs: int) -> int | None:
+        """Return the most inputs that a call may have, where the error to one that had more says so.
 
+        Args:
+            answer: The error, as `understood` returned it.
+            inputs: Number of inputs that the call had.
+        """
+        ...
+
+    def is_well(self, status: int, said: bytes, /) -> bool:
+        """Whether the answer to `ask_health` says that the upstream works."""
+        ...
+
+    def card(self, *said: bytes) -> Card:
+        """Return the upstream's card, of what it says to each question of `ask_card`; NO_CARD of what is not understood.
+
+        What it says to a question that it does not know is empty.
         `about` has the members of TEI's `/info` that clients are told; without any, `/info` is answered 503.
         """
         ...
@@ -165,7 +210,31 @@ class Dialect(Protocol):
         ...
 
 
-def dialect_named(name: str) -> Dialect:
-    """Return a new dialect of the table."""
-    dialect: Dialect = resolve_name(DIALECTS[name].place)()
-    return dialect
+class WantedModel(msgspec.Struct, frozen=True):
+    """What is configured of an upstream's model; each empty: what the upstream says of itself.
+
+    Attributes:
+        name: UPSTREAM_MODEL.
+        version: UPSTREAM_MODEL_VERSION.
+        inputs: UPSTREAM_INPUT: the names of its input tensors.
+        output: UPSTREAM_OUTPUT: the name of the output tensor with the vectors.
+        dimension: UPSTREAM_DIMENSION: the components of a vector.
+    """
+
+    name: str | None = None
+    version: str = ""
+    inputs: tuple[str, ...] = ()
+    output: str = ""
+    dimension: int | None = None
+
+
+def dialects_of(kind: str, url: str, model: WantedModel) -> tuple[Dialect, ...]:
+    """Return the dialects that an upstream may speak, the likeliest first.
+
+    Args:
+        kind: A word of INFERENCE_DIALECT.
+        url: The upstream's URL.
+        model: What is configured of its model.
+    """
+    words = (kind,) if kind != AUTO else OVER_GRPC if is_grpc(url) else OVER_HTTP
+    return tuple(each for word in words for each in resolve_name(DIALECTS[word].place).for_upstream(url, model))

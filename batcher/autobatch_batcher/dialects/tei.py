@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Answer, Condition, Post
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
 from autobatch_batcher.dialects.rows import cut_rows
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity, ModelKind
@@ -41,6 +41,7 @@ class _Info(msgspec.Struct):
     max_client_batch_size: Any = None
     max_concurrent_requests: Any = None  # permits, one an input, not one a call
     max_input_length: Any = None
+    max_batch_tokens: Any = None
     auto_truncate: Any = None
 
 
@@ -54,9 +55,21 @@ _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 class Tei:
     """The dialect of TEI, which the embedder speaks, too."""
 
-    health_path = "/health"
-    card_path = "/info"
+    kind = "tei"
+    sample = SAMPLE_TEXT
+    says_limits = True
+    ask_health: Question = Get("/health")
+    ask_card: tuple[Question, ...] = (Get("/info"),)
     growth_bytes_max = 8  # `{"inputs":["a"]}` of `{"inputs":"a"}`, and four brackets of a text on `/predict`
+
+    @classmethod
+    def for_upstream(cls, _url: str, _model: WantedModel) -> tuple["Tei", ...]:
+        """Return the dialect: TEI has one model, below its URL."""
+        return (cls(),)
+
+    def knowing(self, _card: Card) -> "Tei":
+        """Return itself."""
+        return self
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
         """Return `{"inputs": [...], <options that are not defaults>}`."""
@@ -94,11 +107,20 @@ class Tei:
             return Condition.UNKNOWN
         return Condition.FAILING if answer.status == 424 or answer.status >= 500 else Condition.WELL
 
-    def card(self, said: bytes) -> Card:
+    def inputs_max_said(self, _answer: Answer, _inputs: int) -> None:
+        """Return nothing: `/info` has the limit."""
+        return
+
+    def is_well(self, status: int, _said: bytes, /) -> bool:
+        """Look at the status."""
+        return status == 200
+
+    def card(self, *said: bytes) -> Card:
         """Read `/info`."""
+        (said_info,) = said
         try:
-            msgspec.json.decode(said)  # all of it: what is passed on raw is not looked into otherwise
-            info, about = _decode_info(said), _decode_members(said)
+            msgspec.json.decode(said_info)  # all of it: what is passed on raw is not looked into otherwise
+            info, about = _decode_info(said_info), _decode_members(said_info)
             deciding = (info.model_type, info.model_sha, info.model_dtype, info.max_input_length, info.auto_truncate)
             details = _encode_sorted(deciding).decode()
         except NOT_AS_ASKED:
@@ -126,6 +148,7 @@ class Tei:
             inputs_max=min(_limit(info.max_client_batch_size), in_flight_inputs_max),
             in_flight_inputs_max=in_flight_inputs_max,
             input_tokens_max=input_tokens_max,
+            batch_tokens_max=_limit(info.max_batch_tokens),
             about=about,
         )
 

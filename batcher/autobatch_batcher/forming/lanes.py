@@ -55,6 +55,10 @@ class Batch(msgspec.Struct, frozen=True):
         """What an upstream that pads computes."""
         return self.inputs * self.longest
 
+    def waited_share(self, now_ms: int) -> float:
+        """Return what share of its time a job has waited, the most of all its jobs; 1 is its deadline."""
+        return max([(now_ms - job.header.at) / max(job.header.deadline - job.header.at, 1) for job in self.jobs])
+
 
 def batch_of(jobs: Sequence[Job], reason: Reason) -> Batch:
     """Return the batch of these jobs, with its books made once."""
@@ -188,5 +192,7 @@ def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
         if inputs >= limits.inputs_max or body_bytes >= limits.body_bytes_max:
             return True
         if not shape.has_room(inputs, longest, useful):
+            return True
+        if shape.law.units((inputs + 1) * longest, useful + longest) > limits.batch_tokens_max * job.per_token:
             return True
     return False

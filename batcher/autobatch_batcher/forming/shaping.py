@@ -8,7 +8,8 @@ can cost more than its inputs one by one, and under backlog jobs of like length 
    from all of it this costs 7 % of throughput and saves the unlucky jobs 30 % of their wait (simulated, 64 in flight,
    lengths log-normal): they wait no longer than if each job were sent alone.
 3. A batch's padding may not exceed what one more call would cost. For lengths spread evenly that is the optimum.
-4. Where lengths do not differ, or nothing is known of them, jobs go in the order of their arrival.
+4. A batch has no more tokens than a call may have; an input that alone has more is alone.
+5. Where lengths do not differ, or nothing is known of them, jobs go in the order of their arrival.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ class _Filling:
         self._bytes = envelope_bytes + len(first.body) - 1  # less two brackets, and a comma more
         self._longest = first.longest
         self._useful = first.units
+        self._budget = limits.batch_tokens_max * first.per_token
 
     @property
     def is_full(self) -> bool:
@@ -42,7 +44,10 @@ class _Filling:
         inputs = self.inputs + job.header.n
         if inputs > self._limits.inputs_max or self._bytes + len(job.body) - 1 > self._limits.body_bytes_max:
             return False
-        return self._shape.has_room(inputs, max(self._longest, job.longest), self._useful + job.units)
+        longest, useful = max(self._longest, job.longest), self._useful + job.units
+        return self._shape.law.units(inputs * longest, useful) <= self._budget and self._shape.has_room(
+            inputs, longest, useful
+        )
 
     def may_pad(self) -> bool:
         return self._may_pad(self.inputs, self._longest, self._useful)

@@ -174,15 +174,15 @@ def _working_loop(
     queue: SimulatedQueue, upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings, metrics: Metrics
 ) -> WorkingLoop:
     """One batcher, put together as `app.serve` does."""
-    end, dialect, link = SimulatedQueueEnd(queue), Tei(), SimulatedLink()
+    end, link = SimulatedQueueEnd(queue), SimulatedLink()
     clock = RedisClock(asyncio.get_running_loop().time)
     pool = Pool(
         [
             Replica(
                 f"http://simulated-{number}",
                 SimulatedHttpClient(upstream),
-                dialect,
-                configured(settings.max_batch_size, settings.payload_limit),
+                [Tei()],
+                configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
                 Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
             )
             for number, upstream in enumerate(upstreams)
@@ -191,7 +191,6 @@ def _working_loop(
     )
     caller = Caller(
         pool,
-        dialect,
         Suspects(pool, end, clock, metrics),
         clock,
         metrics,
@@ -203,7 +202,7 @@ def _working_loop(
         link,
         pool,
         caller,
-        Lanes(dialect.envelope_bytes),
+        Lanes(pool.envelope_bytes),
         policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms),
         clock,
         metrics,

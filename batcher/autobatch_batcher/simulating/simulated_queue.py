@@ -84,9 +84,11 @@ class SimulatedQueueEnd(BatcherQueue):
         self._queue.ring()
 
     async def claim(self, inputs: int, suspects: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:  # noqa: ARG002 - there are none
-        """Take the oldest jobs, as `claim.lua`."""
-        await pause(CLAIM_S)
-        return self._taken(inputs, bulk, fill, at_once)
+        """Take the oldest jobs, as `claim.lua`: half of the time is the command's way, the other half that of its answer."""
+        await pause(CLAIM_S / 2)
+        claim = self._taken(inputs, bulk, fill, at_once)
+        await pause(CLAIM_S / 2)
+        return claim
 
     async def watch_and_claim(self, block_s: float, inputs: int, suspects: int, fill: int, at_once: int) -> Claim:  # noqa: ARG002 - there are none
         """Wait until jobs come, and take them in that moment."""

@@ -5,10 +5,14 @@ and whether a second call in flight is worth its wait only shows in what gets do
 is tried in alternating blocks of calls, so that both see the same traffic, and taken only if it won each pair and by
 `GAIN_MIN` in all. A neighbour that lost is left alone twice as long as the time before. So trials cost next to nothing
 in the long run, and a setting that costs throughput is never kept.
+
+A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
+while jobs wait for long, and one that makes them do so has lost.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import inf
 
 BLOCK_CALLS, BLOCK_S = 24, 0.25  # of service: calls of a fraction of a millisecond are not worth a faster decision
 LONG_BLOCK_CALLS, LONG_BLOCK_S = 6, 2.0  # of long calls fewer must do: each costs its clients a second
@@ -16,6 +20,7 @@ PAIRS = 3
 GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
+LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
 
@@ -30,6 +35,10 @@ class Setting:
 
     calls: int
     units_max: int | None = UNITS_START
+
+    def is_less_than(self, other: "Setting") -> bool:
+        """Whether it makes fewer calls at once, or smaller ones."""
+        return self.calls < other.calls or (self.units_max or inf) < (other.units_max or inf)
 
 
 @dataclass(slots=True)
@@ -76,10 +85,11 @@ class Climber:
     def __init__(self, calls_max: int, calls_first: int | None = None) -> None:
         self._calls_max = calls_max
         self._best = Setting(calls_first or calls_max)
-        self._directions = [_Direction(name) for name in ("fewer", "smaller", "more", "larger")]
+        self._directions = [_Direction(name) for name in (*LESS, "more", "larger")]
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
+        self._is_late = False
         self._search = self._searching()
         self._begin_block()
 
@@ -121,6 +131,13 @@ class Climber:
                 block.useful = 0.0
                 self._begin_block()
 
+    def note_wait(self, *, is_long: bool) -> None:
+        """Take note of whether the jobs of the call that is made now have waited for long."""
+        self._is_late = is_long
+        if is_long and self.setting.is_less_than(self._best):
+            self._block.useful = 0.0
+            self._begin_block()
+
     def _begin_block(self) -> None:
         self._block = next(self._search)
         self.setting = self._block.setting
@@ -133,18 +150,26 @@ class Climber:
             for direction in self._directions:
                 direction.asleep_blocks -= 1
                 candidate = self._neighbour(direction.name)
-                if candidate is None or direction.asleep_blocks > 0:
-                    continue
-                pairs: list[tuple[_Block, _Block]] = []
-                while len(pairs) < PAIRS:
-                    before, after = _Block(self._best), _Block(candidate)
-                    yield before
-                    yield after
-                    pairs.append((before, after))
-                    if after.goodput <= before.goodput:
-                        break  # it has lost already
-                self._decide(direction, candidate, pairs)
+                if candidate is not None and direction.asleep_blocks <= 0 and self._may_try(direction):
+                    yield from self._trying(direction, candidate)
             self._units_seen = self._units_seen * 3 // 4
+
+    def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
+        """Yield the blocks of one trial, and decide by them."""
+        pairs: list[tuple[_Block, _Block]] = []
+        while len(pairs) < PAIRS:
+            before, after = _Block(self._best), _Block(candidate)
+            yield before
+            if not self._may_try(direction):
+                return
+            yield after
+            pairs.append((before, after))
+            if after.goodput <= before.goodput:
+                break  # it has lost already
+        self._decide(direction, candidate, pairs)
+
+    def _may_try(self, direction: _Direction) -> bool:
+        return not (self._is_late and direction.name in LESS)
 
     def _decide(self, direction: _Direction, candidate: Setting, pairs: list[tuple[_Block, _Block]]) -> None:
         gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)

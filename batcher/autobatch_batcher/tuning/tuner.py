@@ -21,6 +21,9 @@ EXPLAINED_MORE = 0.1
 ONE_BY_ONE_MIN = 0.2  # more of the calls' times has to be explained by that than by calls side by side
 FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
+LONG_WAIT_SHARE = (
+    0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
+)
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
@@ -108,6 +111,15 @@ class Tuner:
             cost = self.cost
             self.recent.note_made(cost.law.units(padded, useful), seconds, now_s, cost.flat_units)
 
+    def note_wait(self, share: float) -> None:
+        """Take note of what share of its time a job of the call that is made now has waited, the most of all its jobs.
+
+        Where calls wait for each other fewer of them cost next to nothing, however long jobs wait.
+        """
+        self._climber.note_wait(is_long=share >= LONG_WAIT_SHARE and not self._is_known_one_by_one)
+        if self.setting != self._climber.setting:
+            self._choose(0)
+
     def late_after_s(self, padded: int, useful: int) -> float | None:
         """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
         return self.recent.late_after_s(self.cost.law.units(padded, useful))
@@ -118,11 +130,14 @@ class Tuner:
         It is -inf unless the upstream is known to work on one call at a time, and what a call costs whatever it carries is
         worth a wait for a fuller one.
         """
-        is_known = self._one_by_one.explained > self._side_by_side.explained + ONE_BY_ONE_MIN
         cost = self._one_by_one.cost
-        if self._is_fixed or not is_known or cost.flat_s < FULLER_FLAT_MIN_S:
+        if self._is_fixed or not self._is_known_one_by_one or cost.flat_s < FULLER_FLAT_MIN_S:
             return -inf
         return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful))
+
+    @property
+    def _is_known_one_by_one(self) -> bool:
+        return self._one_by_one.explained > self._side_by_side.explained + ONE_BY_ONE_MIN
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self.cost

@@ -6,7 +6,7 @@ A batcher sends the same head each time, but for the length.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import aiohttp
@@ -77,13 +77,15 @@ class Exchanges:
 
     Args:
         session: Its connections are used.
-        url: The server's URL without a trailing slash.
+        url_of: Returns the URL of a path.
         headers: Headers of every call.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, url_of: Callable[[str], str], headers: Mapping[str, str]
+    ) -> None:
         self._session = session
-        self._url = url
+        self._url_of = url_of
         self._headers = headers
         self._heads: dict[tuple[str, str | None], _Head] = {}
 
@@ -130,7 +132,7 @@ class Exchanges:
         own = {} if content_type is None else {"Content-Type": content_type}
         request = aiohttp.ClientRequest(
             "POST",
-            URL(self._url + path),
+            URL(self._url_of(path)),
             headers={**self._headers, **own},
             skip_auto_headers=("Accept-Encoding", "Content-Type"),
             loop=asyncio.get_running_loop(),

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import Answer, Post, Question
 from autobatch_batcher.upstreams.exchange import Exchange, Exchanges
 from autobatch_shared.contract.call_headers import MEASURES
 from autobatch_shared.contract.errors import (
@@ -22,6 +22,9 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+
+if TYPE_CHECKING:
+    from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 
 PROBE_TIMEOUT_S = 3.0
 CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
@@ -40,7 +43,7 @@ class CallConnection:
         made_s: When its socket was made, in seconds of the loop's clock; -inf for one that was there before.
     """
 
-    client: "HttpClient"
+    client: "UpstreamClient"
     made_s: float = float("-inf")
 
     @property
@@ -89,7 +92,7 @@ class HttpClient:
 
     Args:
         session: The HTTP session that all upstreams of this process share.
-        url: The upstream's URL without a trailing slash.
+        url: The upstream's URL without a trailing slash; its query is sent with everything.
         api_key: Is sent as a bearer token; None: no token is sent.
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
@@ -108,11 +111,15 @@ class HttpClient:
     ) -> None:
         self._session = session
         self._fresh = fresh
-        self._url = url
+        base, mark, query = url.partition("?")
+        self._base, self._query = base, mark + query
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._usual_exchanges = Exchanges(session, url, self._headers)
-        self._fresh_exchanges = None if fresh is None else Exchanges(fresh, url, self._headers)
+        self._usual_exchanges = Exchanges(session, self._url_of, self._headers)
+        self._fresh_exchanges = None if fresh is None else Exchanges(fresh, self._url_of, self._headers)
         self._answer_bytes_max = answer_bytes_max
+
+    def _url_of(self, path: str) -> str:
+        return self._base + path + self._query
 
     async def send(self, post: Post, timeout_s: float) -> Answer:
         """Make one call.
@@ -199,42 +206,43 @@ class HttpClient:
             UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes"), "answer too large"
         )
 
-    async def fetch(self, path: str, connection: CallConnection | None = None) -> tuple[int, bytes]:
-        """Return the status and the body that it has at a path; whatever goes wrong is aiohttp's to raise.
+    async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of its answer to a question; whatever goes wrong is aiohttp's to raise.
 
         If a connection ends before the answer, it is asked once more, on a new one.
 
         Args:
-            path: The path below the upstream's URL.
+            question: What is asked.
             connection: Is filled in; None: only `connected_s` is.
         """
         connection = connection or CallConnection(self)
         try:
-            return await self._fetch(self._session, path, connection)
+            return await self._fetch(self._session, question, connection)
         except aiohttp.ClientError as exc:
             if self._fresh is None or not _ended_unanswered(exc):
                 raise
-        return await self._fetch(self._fresh, path, connection)
+        return await self._fetch(self._fresh, question, connection)
 
-    async def _fetch(self, session: aiohttp.ClientSession, path: str, connection: CallConnection) -> tuple[int, bytes]:
+    async def _fetch(
+        self, session: aiohttp.ClientSession, question: Question, connection: CallConnection
+    ) -> tuple[int, bytes]:
         _current.set(connection)
-        request = session.get(
-            self._url + path,
-            headers=self._headers,
+        body, content_type = (question.body, question.content_type) if isinstance(question, Post) else (None, None)
+        request = session.request(
+            "GET" if body is None else "POST",
+            self._url_of(question.path),
+            data=body,
+            headers=self._headers | {"Content-Type": content_type} if content_type is not None else self._headers,
             allow_redirects=False,  # an upstream must not choose what else we ask inside our network, and publish on its card
         )
         async with request as response:
             return response.status, await response.read()
 
-    async def listens(self, path: str) -> bool:
-        """Whether the upstream answers now, in whatever way; one that is only slow does.
-
-        Args:
-            path: The path below the upstream's URL that is asked.
-        """
+    async def listens(self, question: Question) -> bool:
+        """Whether the upstream answers this question now, in whatever way; one that is only slow does."""
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                status, _ = await self.fetch(path)
+                status, _ = await self.fetch(question)
                 return status < 500
         except aiohttp.ConnectionTimeoutError:
             return False

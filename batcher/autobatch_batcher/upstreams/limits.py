@@ -14,17 +14,19 @@ class Limits:
         body_bytes_max: The most bytes in the body of one call.
         in_flight_inputs_max: The most inputs in all calls that run at the same time, those of all batchers together.
         input_tokens_max: Tokens after which an input is cut or refused.
+        batch_tokens_max: The most tokens of one call; an input alone may have more.
     """
 
     inputs_max: int
     body_bytes_max: int
     in_flight_inputs_max: int
     input_tokens_max: int = UNKNOWN_MAX
+    batch_tokens_max: int = UNKNOWN_MAX
 
 
-def configured(inputs_max: int, body_bytes_max: int) -> Limits:
+def configured(inputs_max: int, body_bytes_max: int, batch_tokens_max: int | None = None) -> Limits:
     """Return the limits that hold before the upstream has described itself."""
-    return Limits(inputs_max, body_bytes_max, UNKNOWN_MAX)
+    return Limits(inputs_max, body_bytes_max, UNKNOWN_MAX, batch_tokens_max=batch_tokens_max or UNKNOWN_MAX)
 
 
 def lowered(limits: Limits, card: Card) -> Limits:
@@ -34,4 +36,5 @@ def lowered(limits: Limits, card: Card) -> Limits:
         body_bytes_max=limits.body_bytes_max,
         in_flight_inputs_max=min(limits.in_flight_inputs_max, card.in_flight_inputs_max),
         input_tokens_max=min(limits.input_tokens_max, card.input_tokens_max),
+        batch_tokens_max=min(limits.batch_tokens_max, card.batch_tokens_max),
     )

@@ -1,18 +1,19 @@
 """Ask an upstream how it is, what it serves and what it takes: it may be another one, or take less, between two calls."""
 
 import asyncio
+from collections.abc import Sequence
 
 import aiohttp
 
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OVERLOADED
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, HttpClient, cause_of
+from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
-from autobatch_shared.contract.cards import NO_CARD
-from autobatch_shared.contract.errors import UpstreamUnavailable
+from autobatch_batcher.upstreams.upstream_client import UpstreamClient
+from autobatch_shared.contract.cards import NO_CARD, Card
+from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError, UpstreamUnavailable
 
-DIMENSION_INPUT = b'"What is the dimension of a vector?"'
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
@@ -32,13 +33,13 @@ class Prober:
     Args:
         state: Takes what the upstream said.
         client: Sends the questions.
-        dialect: The API that it speaks.
+        dialects: Those that it may speak; its state has the one that it does.
     """
 
-    def __init__(self, state: ReplicaState, client: HttpClient, dialect: Dialect) -> None:
+    def __init__(self, state: ReplicaState, client: UpstreamClient, dialects: Sequence[Dialect] = ()) -> None:
         self._state = state
         self._client = client
-        self._dialect = dialect
+        self._dialects = dialects
         self.card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
 
@@ -47,15 +48,16 @@ class Prober:
         state = self._state
         try:
             async with asyncio.timeout(PROBE_TIMEOUT_S):
-                status, _ = await self._client.fetch(self._dialect.health_path)
-                healthy = status == 200
-                why = "probed" if healthy else f"status {status} at {self._dialect.health_path}"
-                reachable = status < 500  # not every server has such a path
                 async with self._asking:
-                    await self._ask_card()
+                    await self._ask_card()  # which shows what it speaks
+                question = state.dialect.ask_health
+                status, said = await self._client.fetch(question)
+                healthy = state.dialect.is_well(status, said)
+                why = "probed" if healthy else f"status {status} at {question.path}"
+                reachable = status < 500  # not every server has such a path
             if state.standing.served is None:
                 await self._learn()  # also of one that is not well: where none is, it is called all the same
-        except Unlearnt as exc:
+        except (Unlearnt, UpstreamProtocolError) as exc:
             state.set_reachable(reachable=True, now_s=_now_s())
             state.exclude(str(exc), _now_s())
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well
@@ -87,7 +89,7 @@ class Prober:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     await self._ask_card()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-                self._state.doubt(_now_s(), f"it does not answer {self._dialect.card_path}: {cause_of(exc)}")
+                self._state.doubt(_now_s(), f"it does not answer {self._card_path}: {cause_of(exc)}")
             except Unlearnt as exc:
                 self._state.exclude(str(exc), _now_s())
 
@@ -97,19 +99,48 @@ class Prober:
         Raises:
             Unlearnt: It does not tell us.
         """
-        asked_s, connection = _now_s(), CallConnection(self._client)
-        status, said = await self._client.fetch(self._dialect.card_path, connection)
-        if status == 200:
-            self._state.take_card(self._dialect.card(said), _now_s())
-        elif status in NO_CARD_STATUSES:
-            if self._state.card.identity is not None and self._state.standing.served is not None:
-                self._state.doubt(_now_s(), f"it answers {status} to {self._dialect.card_path}, where it had its card")
-            self._state.take_card(NO_CARD, _now_s())
+        asked_s, connection, state = _now_s(), CallConnection(self._client), self._state
+        status, card = await self._card_by(state.dialect, connection)
+        if card.identity is None and (status < 500 or status in NO_CARD_STATUSES):
+            for other in self._others():
+                other_status, other_card = await self._card_by(other, connection)
+                if other_status == 200 and other_card.identity is not None:
+                    status, card = other_status, other_card
+                    state.speak(other, _now_s())
+                    break
+        if status == 200 or status in NO_CARD_STATUSES:
+            had_one = state.card.identity is not None and state.standing.served is not None
+            if status != 200 and had_one and card != state.card:
+                state.doubt(_now_s(), f"it answers {status} to {self._card_path}, where it had its card")
+            state.take_card(card, _now_s())
         elif status in UNAUTHORIZED:
-            raise Unlearnt(_refusal(status, self._dialect.card_path))
+            raise Unlearnt(_refusal(status, self._card_path))
         elif self.card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
         self.card_asked_s = max(asked_s, connection.made_s)
+
+    async def _card_by(self, dialect: Dialect, connection: CallConnection) -> tuple[int, Card]:
+        """Return the status of its answer to the first question about its card in a dialect, and the card; NO_CARD with an error.
+
+        Raises:
+            UpstreamUnavailable: It says only half of it.
+        """
+        first, *others = dialect.ask_card
+        status, said = await self._client.fetch(first, connection)
+        if status != 200:
+            return status, dialect.card(b"") if status in NO_CARD_STATUSES else NO_CARD
+        more = [await self._client.fetch(question) for question in others]
+        if any(other not in {200, *NO_CARD_STATUSES} for other, _ in more):
+            raise UpstreamUnavailable  # half a card would be another one
+        return status, dialect.card(said, *(text if other == 200 else b"" for other, text in more))
+
+    def _others(self) -> list[Dialect]:
+        """The dialects that it may speak besides the one that it seems to."""
+        return [each for each in self._dialects if each.ask_card != self._state.dialect.ask_card]
+
+    @property
+    def _card_path(self) -> str:
+        return self._state.dialect.ask_card[0].path
 
     async def _learn(self) -> None:
         """Learn what it serves: its card, and the length of its rows, which it has to show.
@@ -118,22 +149,45 @@ class Prober:
             UpstreamError: It cannot compute now.
             Unlearnt: It has neither a card nor a vector, or refuses us.
         """
-        card = self._state.card
-        dimension = await self._ask_dimension() if card.kind == "embedding" else None
+        state = self._state
+        card = state.card
+        dimension = await self._ask_dimension(state.dialect) if card.kind == "embedding" else None
         if card.identity is None and dimension is None:
-            raise Unlearnt(f"it has neither {self._dialect.card_path} nor a vector")
-        if card == self._state.card:  # else it changed meanwhile, and the next probe learns it
-            self._state.learnt(dimension, _now_s())
+            dimension = await self._learn_dialect()
+        if card == state.card:  # else it changed meanwhile, and the next probe learns it
+            state.learnt(dimension, _now_s())
 
-    async def _ask_dimension(self) -> int | None:
+    async def _learn_dialect(self) -> int:
+        """Find the dialect in which one without a card has a vector, and return the number of components of that.
+
+        Raises:
+            UpstreamError: It cannot compute now.
+            Unlearnt: There is none.
+        """
+        paths = [self._card_path]
+        for other in self._others():
+            try:
+                dimension = await self._ask_dimension(other)
+            except UpstreamProtocolError:
+                dimension = None
+            if dimension is not None:
+                self._state.speak(other, _now_s())
+                return dimension
+            paths.append(other.ask_card[0].path)
+        raise Unlearnt(f"it has neither {' nor '.join(paths)} nor a vector")
+
+    async def _ask_dimension(self, dialect: Dialect) -> int | None:
         """Return the number of components of its vectors; None where it has none."""
-        post = self._dialect.compose("/embed", [DIMENSION_INPUT], None)
-        answer = self._dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
+        try:
+            post = dialect.compose("/embed", [dialect.sample], None)
+        except NotComputed as exc:
+            raise Unlearnt(str(exc)) from exc
+        answer = dialect.understood(await self._client.send(post, DIMENSION_TIMEOUT_S))
         if answer.status == 200:
-            return components(self._dialect.cut(answer, "/embed", 1, ()))
+            return components(dialect.cut(answer, "/embed", 1, ()))
         if answer.status in UNAUTHORIZED:
-            raise Unlearnt(_refusal(answer.status, "/embed"))
-        if answer.status == OVERLOADED or self._dialect.condition(answer) is Condition.FAILING:
+            raise Unlearnt(_refusal(answer.status, post.path))
+        if answer.status == OVERLOADED or dialect.condition(answer) is Condition.FAILING:
             raise UpstreamUnavailable
         return None
 

@@ -1,14 +1,15 @@
 """One upstream of several that are alike: calls to it, and what each says of how it is."""
 
 import asyncio
+from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.tuning.tuner import Tuner
-from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
+from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
@@ -23,7 +24,7 @@ class Replica(ReplicaState):
     Args:
         name: Its URL, which may be shown.
         client: Sends the calls to it.
-        dialect: The API that it speaks.
+        dialects: The APIs that it may speak, the likeliest first.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model; None: it may be called, whatever it serves.
@@ -32,23 +33,22 @@ class Replica(ReplicaState):
     def __init__(
         self,
         name: str,
-        client: HttpClient,
-        dialect: Dialect,
+        client: UpstreamClient,
+        dialects: Sequence[Dialect],
         configured: Limits,
         tuner: Tuner,
         standing: Standing | None = None,
     ) -> None:
-        super().__init__(name, dialect, configured, tuner, standing or Standing())
+        super().__init__(name, dialects[0], configured, tuner, standing or Standing())
         self.client = client
-        self.prober = Prober(self, client, dialect)
-        self._dialect = dialect
+        self.prober = Prober(self, client, dialects)
         self._refusals = 0  # of connections
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
         """Make one call, and learn from it how the upstream is.
 
         Raises:
-            UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+            UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
         """
         loop = asyncio.get_running_loop()
@@ -88,13 +88,14 @@ class Replica(ReplicaState):
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
 
         Raises:
-            UpstreamUnavailable, UpstreamTimeout: As `HttpClient.send` does.
+            UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
         """
-        return self._dialect.understood(await self.client.send(post, timeout_s))
+        dialect = self.dialect
+        return dialect.understood(await self.client.send(post, timeout_s))
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
-        return await self.client.listens(self._dialect.health_path)
+        return await self.client.listens(self.dialect.ask_health)
 
     def _changed(self) -> UpstreamChanged:
         silence = self.standing.silence
@@ -106,7 +107,7 @@ class Replica(ReplicaState):
         if is_draining:
             self.breaker.learnt_nothing()
             return
-        self._note_condition(self._dialect.condition(answer), now_s)
+        self._note_condition(self.dialect.condition(answer), now_s)
         if answer.status == 200:
             self.answered_s = now_s
             self.set_reachable(reachable=True, now_s=now_s)

@@ -45,6 +45,7 @@ class ReplicaState:
     """The state of one upstream. Every `now_s` is in seconds of the loop's clock.
 
     Attributes:
+        dialect: The API that it speaks, as far as is known.
         card: What it said of itself last.
         dimension: Number of components of its vectors; None while that is unknown, or where it has none.
         answered_s: When it last gave a good answer; -inf: never.
@@ -53,7 +54,7 @@ class ReplicaState:
 
     Args:
         name: Its URL, which may be shown.
-        dialect: The API that it speaks.
+        dialect: The API that it speaks, or most likely does.
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model.
@@ -74,7 +75,7 @@ class ReplicaState:
         self.standing = standing
         self.load = ReplicaLoad()
         self._configured = configured
-        self._growth_bytes_max = dialect.growth_bytes_max
+        self.dialect = dialect
         self._fault = ""
         self._was_usable: bool | None = None  # None: never probed
         self._usable_s = 0.0  # when that changed last
@@ -119,7 +120,8 @@ class ReplicaState:
             is_healthy=self.is_usable,
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
-            request_bytes_max=self.limits.body_bytes_max - self._growth_bytes_max,
+            request_bytes_max=self.limits.body_bytes_max - self.dialect.growth_bytes_max,
+            batch_tokens_max=self.limits.batch_tokens_max,
             card=self.card if is_known else NO_CARD,
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
@@ -145,14 +147,28 @@ class ReplicaState:
         self._change_standing(lambda: self.standing.doubt(why), now_s)
         self.set_health(healthy=False, why=why, now_s=now_s)
 
+    def speak(self, dialect: Dialect, now_s: float) -> None:
+        """Take note of which API it speaks; where that is another one, it has to show what it serves."""
+        log.info("upstream_dialect", extra={"upstream": self.name, "dialect": dialect.kind})
+        self.dialect = dialect
+        if self.standing.served is not None:
+            self.doubt(now_s)
+
     def take_card(self, card: Card, now_s: float) -> None:
         """Take note of what it said of itself; where that is another model, it has to show what it serves."""
         if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt(now_s)
-        self.card = card
+        self.card, self.dialect = card, self.dialect.knowing(card)
         limits = lowered(self._configured, card)
         if limits != self.limits:
-            log.info("upstream_limits", extra={"upstream": self.name, "inputs_max": limits.inputs_max})
+            log.info(
+                "upstream_limits",
+                extra={
+                    "upstream": self.name,
+                    "inputs_max": limits.inputs_max,
+                    "batch_tokens_max": limits.batch_tokens_max,
+                },
+            )
         self.limits = limits
 
     def learnt(self, dimension: int | None, now_s: float) -> None:

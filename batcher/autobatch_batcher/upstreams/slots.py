@@ -11,6 +11,7 @@ from random import randrange
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.cards import UNKNOWN_MAX
+from autobatch_shared.contract.options import Options
 from autobatch_shared.contract.status import UpstreamStatus
 
 
@@ -87,6 +88,10 @@ class Pool:
     def slots_free(self) -> int:
         """Calls that could be made now."""
         return sum([self._slots_free(upstream) for upstream in self._usable()])
+
+    def envelope_bytes(self, options: Options | None) -> int:
+        """Return the bytes of a call with these options beside its inputs, to whichever upstream it goes."""
+        return max([upstream.dialect.envelope_bytes(options) for upstream in self.upstreams])
 
     def statuses(self, now_s: float) -> list[UpstreamStatus]:
         """Return what to publish of each: workers cut requests into jobs that a call within our share can carry."""

@@ -63,6 +63,8 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
     if seen.fault is not None:
         state: DiagnosisState = "loading" if seen.fault.kind in _MAY_COME else "wrong"
         return Diagnosis(state, SETTING, seen.fault.sentence(seen.url), _ADVICE.get(seen.fault.kind, ""))
+    if seen.is_grpc:
+        return Diagnosis("right", SETTING, f"{seen.url} accepts connections; the batcher asks over gRPC what it serves")
     if not seen.answers:
         what = f"{seen.url} accepts connections and does not answer in time"
         return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")

@@ -13,6 +13,7 @@ from autobatch_console.preflight.connection_faults import fault_of
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
 from autobatch_shared.settings.definitions import without_credentials
+from autobatch_shared.settings.upstream_urls import GRPC_PORT, is_grpc
 
 BODY_BYTES_MAX = 1_000_000
 CONNECT_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
@@ -29,6 +30,8 @@ async def inquire(url: str, api_key: str | None, limit_s: float) -> UpstreamSeen
         await look_up(parts.hostname or "", limit_s)
     except OSError as error:
         return UpstreamSeen(shown, fault_of(error))
+    if is_grpc(url):
+        return await _connect(shown, parts.hostname or "", parts.port or GRPC_PORT, limit_s)
     timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s * CONNECT_SHARE)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
         try:
@@ -48,6 +51,17 @@ async def inquire(url: str, api_key: str | None, limit_s: float) -> UpstreamSeen
             root = parts._replace(path="").geturl()
             root_answers = await _answered({path: _get(session, root + path) for path in ("/info", "/v1/models")})
     return UpstreamSeen(shown, None, answers, root_answers)
+
+
+async def _connect(shown: str, host: str, port: int, limit_s: float) -> UpstreamSeen:
+    """See whether something listens; what it serves the batcher finds out."""
+    try:
+        async with asyncio.timeout(limit_s):
+            _, writer = await asyncio.open_connection(host, port)
+    except (TimeoutError, OSError) as error:
+        return UpstreamSeen(shown, fault_of(error))
+    writer.close()
+    return UpstreamSeen(shown, is_grpc=True)
 
 
 async def _answered(asked: Mapping[str, Awaitable[InquiryAnswer]]) -> dict[str, InquiryAnswer]:

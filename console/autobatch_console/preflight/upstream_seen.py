@@ -33,9 +33,11 @@ class UpstreamSeen:
         answers: By path below its URL; a path that was not asked, or not answered in time, is not there. Empty: it accepts
             connections and answers nothing.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
+        is_grpc: Whether it is called over gRPC: then it was only connected to.
     """
 
     url: str
     fault: ConnectionFault | None = None
     answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
+    is_grpc: bool = False

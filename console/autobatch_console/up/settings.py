@@ -14,6 +14,7 @@ from pydantic_settings import CliSettingsSource
 
 from autobatch_console.docs.settings_rows import rows_of
 from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, EmbedderSettings, ProxySettings
+from autobatch_shared.settings.loading import spelt_out
 
 HELP_COLUMN = 40
 
@@ -41,7 +42,7 @@ class UpSettings(ProxySettings, BatcherSettings, EmbedderSettings):
 
 def flags_as_environment(argv: Sequence[str]) -> dict[str, str]:
     """Return the given flags under the names that the processes read. `argv` has passed `settings.loading.read`."""
-    given = CliSettingsSource(UpSettings, cli_prog_name="autobatch up", cli_parse_args=list(argv))()
+    given = CliSettingsSource(UpSettings, cli_prog_name="autobatch up", cli_parse_args=spelt_out(argv))()
     return {name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
 
 

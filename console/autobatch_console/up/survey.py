@@ -9,7 +9,6 @@ from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
-from autobatch_shared.settings.definitions import servers_of
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
 FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
@@ -50,7 +49,7 @@ class WaitedFor:
 
 async def look_at_servers(settings: UpSettings) -> list[Diagnosis]:
     """Return the diagnoses of what REDIS_URL and INFERENCE_URL name; none of one that is not set."""
-    upstreams = servers_of(settings.inference_url) if settings.inference_url else ()
+    upstreams = settings.inference_urls if settings.inference_url else ()
     key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
     values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
     return await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, values, upstreams, key)

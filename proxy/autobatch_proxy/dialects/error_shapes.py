@@ -49,7 +49,7 @@ def as_openai(status: int, body: bytes) -> bytes:
         body: The error's body in one of TEI's shapes, plain text, or empty.
     """
     said = _said(body)
-    message = said.get("message") or said.get("error") or TEXTS.get(status) or "The request failed"
+    message = _message_in(said, status)
     kind = said.get("type") or said.get("error_type") or TYPES.get(status, "Backend")
     param, code = _param(status, message), CODES.get(status)
     if status == 404 and message.startswith(NO_SUCH_MODEL):
@@ -69,6 +69,20 @@ def as_json(status: int, body: bytes) -> bytes:
         return body
     text = body.decode(errors="replace").strip() or "The request failed"
     return _encode({"error": text, "error_type": TYPES.get(status, "Backend")})
+
+
+def message_of(status: int, body: bytes) -> str:
+    """Return the sentence of an error.
+
+    Args:
+        status: HTTP status, 400 or more.
+        body: The error's body in one of TEI's shapes, plain text, or empty.
+    """
+    return _message_in(_said(body), status)
+
+
+def _message_in(said: dict[str, str], status: int) -> str:
+    return said.get("message") or said.get("error") or TEXTS.get(status) or "The request failed"
 
 
 def _said(body: bytes) -> dict[str, str]:

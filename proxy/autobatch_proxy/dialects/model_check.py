@@ -33,12 +33,36 @@ class ModelCheck:
             UnknownModel: It names another one.
             InvalidRequest: It would take too long to find out.
         """
-        named = asked.model if isinstance(asked, Asked) else model_in(body)
+        named = model_named_in(asked, body)
         if named is None or not served or is_name_of(served, named, self._aliases):
             return
-        raise UnknownModel(f"The model `{named}` does not exist or you do not have access to it.")
+        raise unknown(named)
+
+
+def model_named_in(asked: object, body: bytes) -> str | None:
+    """Return the model that a body of OpenAI's routes names; None where it names none.
+
+    Args:
+        asked: What the reader of the route made of the body.
+        body: The body, which goes on as it came where the reader did not take it apart.
+
+    Raises:
+        InvalidRequest: It would take too long to find out.
+    """
+    return asked.model if isinstance(asked, Asked) else model_in(body)
 
 
 def is_name_of(served: str, named: str, aliases: Container[str]) -> bool:
-    """Whether clients may ask for the served model by this name: its own, the part after its last `/`, or an alias."""
-    return named in (served, served.rpartition("/")[2]) or named in aliases
+    """Whether clients may ask for the unnamed model by this name: that of its upstreams, the part after its last `/`, or an alias.
+
+    Args:
+        served: What its upstreams call it; empty while it is unknown.
+        named: The name that is asked for.
+        aliases: The model's further names.
+    """
+    return named in aliases or (served != "" and named in (served, served.rpartition("/")[2]))
+
+
+def unknown(name: str) -> UnknownModel:
+    """Return the refusal of a request for a model that is not served, in OpenAI's words."""
+    return UnknownModel(f"The model `{name}` does not exist or you do not have access to it.")

@@ -2,13 +2,12 @@
 
     POST /tokenize    {"inputs": ["text", ...]}
     POST /decode      {"ids": [[101, 102], ...]}
-    POST /rerank      {"query": "text", "texts": ["text", ...]}
     POST /similarity  {"inputs": {"source_sentence": "text", "sentences": ["text", ...]}}
 
 A body that is not strictly a list goes on unchanged: the answer is the upstream's. A list that is split has the whole
 rest of the request in each call, and the rows come back in order.
 
-Source: these routes of text-embeddings-inference 1.9, of which `/rerank` sorts by score and, of equal ones, the last first.
+Source: these routes of text-embeddings-inference 1.9.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +20,14 @@ from autobatch_proxy.dialects.strict_json import Grammar, StrictBody, grammar, r
 from autobatch_proxy.dialects.tei import direction_of
 from autobatch_proxy.requests.alone import Alone
 from autobatch_proxy.requests.asked import AskedList
-from autobatch_shared.contract.errors import NOT_AS_ASKED, UpstreamProtocolError
+from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 T = TypeVar("T")
 
 _TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 _Direction = Literal["right", "left", "Right", "Left"]
 
-_decode_texts = msgspec.json.Decoder(list[str]).decode
+decode_texts = msgspec.json.Decoder(list[str]).decode
 _decode_ids = msgspec.json.Decoder(list[list[_TokenId]]).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -42,15 +41,6 @@ class _TokenizeBody(msgspec.Struct):
 class _DecodeBody(msgspec.Struct):
     ids: msgspec.Raw
     skip_special_tokens: bool = True
-
-
-class _RerankBody(msgspec.Struct):
-    query: str
-    texts: msgspec.Raw
-    truncate: bool | None = None
-    truncation_direction: _Direction = "right"
-    raw_scores: bool = False
-    return_text: bool = False
 
 
 class _SimilarityBody(msgspec.Struct):
@@ -69,26 +59,16 @@ class _Parameters(msgspec.Struct):
     prompt_name: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _Rank(msgspec.Struct, omit_defaults=True):
-    """The rank of one text, its members in TEI's order."""
-
-    index: int
-    text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-    score: msgspec.Raw = msgspec.Raw(b"null")
-
-
 _TOKENIZE = grammar(_TokenizeBody)
 _DECODE = grammar(_DecodeBody, "ids")
-_RERANK = grammar(_RerankBody, "texts")
 _SIMILARITY = grammar(_SimilarityBody)
 _SENTENCES = grammar(_Sentences, "sentences")
 _PARAMETERS = grammar(_Parameters, "prompt_name")
-_decode_ranks = msgspec.json.Decoder(list[_Rank]).decode
 
 
 def read_tokenize(body: bytes) -> AskedList | Alone:
     """Read a `POST /tokenize`: the tokens of each text."""
-    found = _list_in(body, _TOKENIZE, _decode_texts)
+    found = list_in(body, _TOKENIZE, decode_texts)
     if found is None:
         return Alone.ROUTE
     strict, texts = found
@@ -97,7 +77,7 @@ def read_tokenize(body: bytes) -> AskedList | Alone:
 
 def read_decode(body: bytes) -> AskedList | Alone:
     """Read a `POST /decode`: the text of each list of token ids."""
-    found = _list_in(body, _DECODE, _decode_ids)
+    found = list_in(body, _DECODE, _decode_ids)
     if found is None:
         return Alone.ROUTE
     strict, ids = found
@@ -106,26 +86,10 @@ def read_decode(body: bytes) -> AskedList | Alone:
     return AskedList(len(ids), strict.raw, partial(_write_decode, strict.request))
 
 
-def read_rerank(body: bytes) -> AskedList | Alone:
-    """Read a `POST /rerank`: how well each text answers the query."""
-    found = _list_in(body, _RERANK, _decode_texts)
-    if found is None:
-        return Alone.ROUTE
-    strict, texts = found
-    request: _RerankBody = strict.request
-    return AskedList(
-        len(texts),
-        strict.raw,
-        partial(_write_rerank, request),
-        characters=lambda _calls: len(request.query) * len(texts) + sum(map(len, texts)),
-        join=join_ranks,
-    )
-
-
 def read_similarity(body: bytes) -> AskedList | Alone:
     """Read a `POST /similarity`: the cosine of each sentence with the source sentence, which is in each call."""
     strict = read(body, _SIMILARITY)
-    found = _list_in(strict.raw, _SENTENCES, _decode_texts) if isinstance(strict, StrictBody) else None
+    found = list_in(strict.raw, _SENTENCES, decode_texts) if isinstance(strict, StrictBody) else None
     if isinstance(strict, Alone) or found is None:
         return Alone.ROUTE
     inputs, sentences = found
@@ -143,58 +107,20 @@ def read_similarity(body: bytes) -> AskedList | Alone:
     )
 
 
-def join_ranks(counts: Sequence[int], rows: bytes) -> bytes:
-    """Return the ranks of all calls as those of one: by score, the best first; of equal ones the last first.
-
-    No score is printed anew.
-
-    Args:
-        counts: The number of texts in each call.
-        rows: The ranks of the calls, one call after the other.
-
-    Raises:
-        UpstreamProtocolError: Some text has no rank, or another than one with a number.
-    """
-    try:
-        ranks = _decode_ranks(rows)
-        scores = [float(bytes(rank.score)) for rank in ranks]
-    except (*NOT_AS_ASKED, ValueError) as exc:
-        raise UpstreamProtocolError("The upstream's answer has a rank of another shape") from exc
-    start = 0
-    for count in counts:
-        own = ranks[start : start + count]
-        if {rank.index for rank in own} != set(range(count)):
-            raise UpstreamProtocolError("The upstream's answer has not one rank for each text")
-        for rank in own:
-            rank.index += start
-        start += count
-    order = sorted(range(len(ranks)), key=lambda at: (scores[at], ranks[at].index), reverse=True)
-    return _encode([ranks[at] for at in order])
-
-
 def _write_tokenize(request: _TokenizeBody, items: Sequence[msgspec.Raw]) -> bytes:
     members = [] if request.add_special_tokens else [b'"add_special_tokens":false']
     if request.prompt_name is not None:
         members.append(b'"prompt_name":%b' % _encode(request.prompt_name))
-    return _written(b"inputs", items, members)
+    return written(b"inputs", items, members)
 
 
 def _write_decode(request: _DecodeBody, items: Sequence[msgspec.Raw]) -> bytes:
-    return _written(b"ids", items, [] if request.skip_special_tokens else [b'"skip_special_tokens":false'])
-
-
-def _write_rerank(request: _RerankBody, items: Sequence[msgspec.Raw]) -> bytes:
-    members = [b'"query":%b' % _encode(request.query), *_truncation(request)]
-    if request.raw_scores:
-        members.append(b'"raw_scores":true')
-    if request.return_text:
-        members.append(b'"return_text":true')
-    return _written(b"texts", items, members)
+    return written(b"ids", items, [] if request.skip_special_tokens else [b'"skip_special_tokens":false'])
 
 
 def _write_similarity(source: str, parameters: StrictBody, items: Sequence[msgspec.Raw]) -> bytes:
-    inputs = _written(b"sentences", items, [b'"source_sentence":%b' % _encode(source)])
-    members = _truncation(parameters.request)
+    inputs = written(b"sentences", items, [b'"source_sentence":%b' % _encode(source)])
+    members = truncation(parameters.request)
     if parameters.raw != b"null":
         members.append(b'"prompt_name":%b' % parameters.raw)
     if not members:
@@ -202,12 +128,12 @@ def _write_similarity(source: str, parameters: StrictBody, items: Sequence[msgsp
     return b'{"inputs":%b,"parameters":{%b}}' % (inputs, b",".join(members))
 
 
-def _written(name: bytes, items: Sequence[msgspec.Raw], members: Sequence[bytes]) -> bytes:
+def written(name: bytes, items: Sequence[msgspec.Raw], members: Sequence[bytes]) -> bytes:
     """The JSON object of some items and the other members."""
     return b"{%b}" % b",".join([b'"%b":[%b]' % (name, b",".join(items)), *members])
 
 
-def _list_in(body: bytes, fields: Grammar, decode: Callable[[bytes], T]) -> tuple[StrictBody, T] | None:
+def list_in(body: bytes, fields: Grammar, decode: Callable[[bytes], T]) -> tuple[StrictBody, T] | None:
     """A body and its items; None for a body or a list that the upstream is to judge."""
     strict = read(body, fields)
     if isinstance(strict, Alone):
@@ -225,7 +151,8 @@ def _is_text_or_null(raw: bytes) -> bool:
         return False
 
 
-def _truncation(request: Any) -> list[bytes]:
+def truncation(request: Any) -> list[bytes]:
+    """The members of an object that say how inputs are cut, none where they have their defaults."""
     members = []
     if request.truncate is not None:
         members.append(b'"truncate":true' if request.truncate else b'"truncate":false')

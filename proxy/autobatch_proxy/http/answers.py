@@ -50,7 +50,7 @@ def answer(
         header, body = replies[0]
         if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
             lines = b"%b%b%b" % (lines, timing_lines(header), measure_lines(header, plan.characters, ms))
-            return WholeResponse(lines, body if plan.form is None else _formed(plan, body, [header], request_id))
+            return WholeResponse(lines, body if plan.form is None else _formed(plan, body, [header], request_id, ms))
         return _answer_of_one(header, body, timings_of(header), errors)
     headers = [header for header, _ in replies]
     timings = slowest_timings(headers)
@@ -68,7 +68,7 @@ def answer(
         if plan.route == "/embed":
             check_lengths([body for _, body in replies])
         body = join_rows([(job.places, body) for job, (_, body) in zip(plan.jobs, replies, strict=True)])
-        body = _formed(plan, body, headers, request_id)
+        body = _formed(plan, body, headers, request_id, ms)
     except UpstreamProtocolError as error:
         return error_response(error, errors, timings)
     measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)
@@ -99,14 +99,14 @@ def _answer_of_one(
     return web.Response(status=header.status, body=body, headers={"Content-Type": content_type, **timings})
 
 
-def _formed(plan: Plan, rows: bytes, headers: Sequence[ReplyHeader], request_id: str) -> bytes:
+def _formed(plan: Plan, rows: bytes, headers: Sequence[ReplyHeader], request_id: str, ms: int) -> bytes:
     """The answer's body of all rows."""
     if plan.form is None:
         return rows
     tokens = plan.tokens
     if tokens is None and all(header.tokens for header in headers):  # else an upstream could not count
         tokens = sum([sum(header.tokens) for header in headers])
-    return plan.form(rows, AnswerFacts(plan.model, tokens, request_id))
+    return plan.form(rows, AnswerFacts(plan.model, tokens, request_id, ms))
 
 
 class WholeResponse(web.StreamResponse):

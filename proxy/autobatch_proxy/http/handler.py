@@ -2,13 +2,11 @@
 
 import logging
 import time
-from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
-from autobatch_proxy.dialects.model_check import ModelCheck
+from autobatch_proxy.dialects.model_check import ModelCheck, model_named_in
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
 from autobatch_proxy.http.bodies import BodyRoom, read_body
@@ -24,14 +22,17 @@ from autobatch_proxy.http.headers import (
     model_lines,
     timeout_s,
 )
+from autobatch_proxy.http.named_models import MODEL, names_of
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
+from autobatch_proxy.models.model_end import ModelEnd
+from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
-from autobatch_proxy.queue.one_model import Clients, ask_one_model
-from autobatch_proxy.queue.vocabulary import Vocabulary
+from autobatch_proxy.queue.one_model import ask_one_model
 from autobatch_proxy.requests.alone import AloneShare
+from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
-from autobatch_proxy.requests.plan import Plan, Rules
+from autobatch_proxy.requests.plan import Plan
 from autobatch_proxy.requests.planner import make_plan
 from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded
 
@@ -40,28 +41,14 @@ log = logging.getLogger(__name__)
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
-class ModelChecks(NamedTuple):
-    """What is checked of a request before its jobs are asked for, and needs to know the model.
-
-    Attributes:
-        vocabulary: Knows which token ids are the model's.
-        model: Refuses what the OpenAI routes are asked of other models; None: it is computed.
-    """
-
-    vocabulary: Vocabulary
-    model: ModelCheck | None
-
-
 class Compute:
     """The handlers of these routes in one worker.
 
     Args:
-        rules: How this worker plans requests.
+        models: The models that this worker can ask.
         room: Is there for the bodies of this worker's requests.
         timeout_max_ms: The deadline of a request that asks for no shorter one, in milliseconds.
-        clients: Are asked for the replies to a plan's jobs.
-        checks: What requests are checked for.
-        watcher: Knows what the upstreams allow.
+        check: Refuses what is asked of other models; None: it is computed.
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
@@ -69,24 +56,20 @@ class Compute:
 
     def __init__(
         self,
-        rules: Rules,
+        models: Models,
         room: BodyRoom,
         timeout_max_ms: int,
-        clients: Clients,
-        checks: ModelChecks,
-        watcher: FleetWatcher,
+        check: ModelCheck | None,
         metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
     ) -> None:
-        self._rules = rules
+        self._models = models
+        self._unnamed = models.unnamed
         self._room = room
         self._earlier_tries = EarlierTries()
         self._timeout_max_ms = timeout_max_ms
-        self._clients = clients
-        self._client = clients.usual
-        self._checks = checks
-        self._watcher = watcher
+        self._check = check
         self._metrics = metrics
         self._share = share
         self._common = common
@@ -107,9 +90,10 @@ class Compute:
             except FrameworkError as error:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
                 response = web.Response(status=error.status, body=body, headers=headers)
-            except Exception:  # a fault of ours: its text goes to the log only, and the client reads a 500
+            except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
                 log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
                 response = error_response(AutobatchError(), errors)
+                error.__traceback__ = None  # as above
             status = response.status
             if status >= 500:
                 log.warning(
@@ -133,37 +117,67 @@ class Compute:
             if start is not None:
                 whole_s -= self._earlier_tries.spent_s(start, request.remote or "", whole_s)
             body = await read_body(request, held, whole_s)
-            plan = self._plan(body, content_type, route, asks_bulk=asks_bulk(headers.get(PRIORITY_HEADER)))
-            del body  # the plan has what is needed of it, and the request may wait for long
+            end, asked = self._unnamed, None
+            if self._models.are_named:
+                end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
+            bulk = asks_bulk(headers.get(PRIORITY_HEADER))
+            plan = self._plan(body, content_type, route, end, asked, asks_bulk=bulk)
+            del body, asked  # the plan has what is needed of it, and the request may wait for long
             if plan.largest_id is not None:
-                await self._checks.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
+                await end.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
             left_s = _left_s(whole_s, started_s)
             if len(plan.jobs) == 1:
-                replies = await self._client.ask(plan, left_s)
+                replies = await end.clients.usual.ask(plan, left_s)
             else:
-                replies = await ask_one_model(self._clients, plan, left_s)
+                replies = await ask_one_model(end.clients, plan, left_s)
             ms = int((time.perf_counter() - started_s) * 1000)
             request_id = self._common.request_id(request)
-            lines = self._common.lines(request, request_id) + self._model_lines(replies[0][0].model)
+            lines = self._common.lines(request, request_id) + _model_lines(end.watcher, replies[0][0].model)
             return answer(plan, replies, request_id, lines, ms, route.errors)
         finally:
             held.release()
 
-    def _plan(self, body: bytes, content_type: str | None, route: Route, *, asks_bulk: bool) -> Plan:
-        """Read a body and return its plan."""
-        allowed = self._watcher.allowed
-        read = route.read or READERS.get(allowed.alias, read_verbatim)
+    async def _choose(
+        self, request: web.Request, route: Route, body: bytes, left_s: float
+    ) -> tuple[ModelEnd, AnyAsked | None]:
+        """Return the model that a request is for, and what its body asks for where that was read for it."""
+        outside = names_of(request)
+        if route.read is None:  # how its body is read depends on the model
+            asked, inside = None, None
+        else:
+            asked = self._read(route.read, body)
+            inside = model_named_in(asked, body) if route.names_model else None
+        end = await self._models.choose(outside, inside, left_s, is_checked=self._check is not None)
+        request[MODEL] = end.name
+        return end, asked if self._models.are_named else None
+
+    def _read(self, read: Reader, body: bytes) -> AnyAsked:
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
-            refuse_too_many(body, self._rules.request_inputs_max)
-        asked = read(body)
-        if self._checks.model is not None and route.errors is OPENAI_ERRORS:
-            self._checks.model.check(asked, body, allowed.served_model)
+            refuse_too_many(body, self._unnamed.rules.request_inputs_max)
+        return read(body)
+
+    def _plan(
+        self,
+        body: bytes,
+        content_type: str | None,
+        route: Route,
+        end: ModelEnd,
+        asked: AnyAsked | None,
+        *,
+        asks_bulk: bool,
+    ) -> Plan:
+        """Return the plan of a body, which is read here if it was not yet."""
+        allowed = end.watcher.allowed
+        if asked is None:
+            asked = self._read(route.read or READERS.get(allowed.alias, read_verbatim), body)
+            if self._check is not None and route.names_model:
+                self._check.check(asked, body, allowed.served_model)
         plan = make_plan(
             asked,
             body,
             content_type,
             route.path,
-            self._rules,
+            end.rules,
             allowed,
             asks_bulk=asks_bulk,
             form=route.form,
@@ -175,14 +189,15 @@ class Compute:
             self._metrics.shares_no_call(route.path, plan.alone)
         return plan
 
-    def _model_lines(self, fingerprint: str) -> bytes:
-        name = self._watcher.names.get(fingerprint)
-        if name is None:
-            if not fingerprint:
-                return b""
-            self._watcher.look_now(fingerprint)
-            name = ""
-        return model_lines(fingerprint, name)
+
+def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:
+    name = watcher.names.get(fingerprint)
+    if name is None:
+        if not fingerprint:
+            return b""
+        watcher.look_now(fingerprint)
+        name = ""
+    return model_lines(fingerprint, name)
 
 
 def _left_s(whole_s: float, started_s: float) -> float:

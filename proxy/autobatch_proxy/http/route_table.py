@@ -14,9 +14,13 @@ from autobatch_proxy.dialects.error_shapes import JSON_ERRORS, OPENAI_ERRORS, Er
 from autobatch_proxy.dialects.forms import all_embeddings
 from autobatch_proxy.dialects.openai import read_openai
 from autobatch_proxy.dialects.queries import read_queries
+from autobatch_proxy.dialects.ranking import read_rerank
 from autobatch_proxy.dialects.tei import read_embed, read_embed_all, read_embed_sparse, read_predict, read_verbatim
-from autobatch_proxy.dialects.tei_lists import read_decode, read_rerank, read_similarity, read_tokenize
-from autobatch_proxy.dialects.weaviate import read_vectors
+from autobatch_proxy.dialects.tei_lists import read_decode, read_similarity, read_tokenize
+from autobatch_proxy.dialects.vendors.cohere import COHERE_ERRORS, read_embed_v1, read_embed_v2
+from autobatch_proxy.dialects.vendors.ollama import OLLAMA_ERRORS, read_api_embed, read_api_embeddings
+from autobatch_proxy.dialects.vendors.reranking import RERANK_ERRORS, read_rerank_v1, read_rerank_v2
+from autobatch_proxy.dialects.vendors.weaviate import read_vectors
 from autobatch_proxy.http.errors import WrongType
 from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
@@ -47,6 +51,7 @@ class Route(msgspec.Struct, frozen=True):
         errors: How its clients read errors; None: as TEI writes them.
         unless_json: Raised where the body is not said to be JSON; None: it need not be.
         needs_key: Whether a key is asked for where there are keys.
+        names_model: Whether its clients say which model they want, as `model`.
     """
 
     method: Literal["GET", "POST"]
@@ -58,6 +63,14 @@ class Route(msgspec.Struct, frozen=True):
     errors: ErrorShape | None = None
     unless_json: type[Exception] | None = WrongType
     needs_key: bool = True
+    names_model: bool = False
+
+
+def _vendors(
+    path: str, read: Reader, errors: ErrorShape, unless_json: type[Exception] | None = WrongContentType
+) -> Route:
+    """A route of another vendor's API, whose clients name a model."""
+    return Route("POST", path, "Other shapes", read, errors=errors, unless_json=unless_json, names_model=True)
 
 
 ROUTES = (
@@ -73,11 +86,17 @@ ROUTES = (
     Route("POST", "/", "TEI"),
     Route("POST", "/invocations", "TEI"),
     Route("GET", "/info", "TEI", page=lambda its: its.fleet.info),
-    Route("POST", "/v1/embeddings", "OpenAI", read_openai, errors=OPENAI_ERRORS),
-    Route("POST", "/embeddings", "OpenAI", read_openai, errors=OPENAI_ERRORS),
+    Route("POST", "/v1/embeddings", "OpenAI", read_openai, errors=OPENAI_ERRORS, names_model=True),
+    Route("POST", "/embeddings", "OpenAI", read_openai, errors=OPENAI_ERRORS, names_model=True),
     Route("GET", "/v1/models", "OpenAI", page=lambda its: its.fleet.models, errors=OPENAI_ERRORS),
     Route("GET", "/v1/models/{model:(?s:.+)}", "OpenAI", page=lambda its: its.fleet.model, errors=OPENAI_ERRORS),
     Route("POST", "/v1/embedding", "Other shapes", read_queries, unless_json=WrongContentType),
+    _vendors("/v1/embed", read_embed_v1, COHERE_ERRORS),
+    _vendors("/v2/embed", read_embed_v2, COHERE_ERRORS),
+    _vendors("/v1/rerank", read_rerank_v1, RERANK_ERRORS),
+    _vendors("/v2/rerank", read_rerank_v2, RERANK_ERRORS),
+    _vendors("/api/embed", read_api_embed, OLLAMA_ERRORS, unless_json=None),
+    _vendors("/api/embeddings", read_api_embeddings, OLLAMA_ERRORS, unless_json=None),
     Route("POST", "/vectors", "Other shapes", read_vectors, unless_json=None),
     Route("GET", "/meta", "Other shapes", page=lambda its: its.fleet.info),
     Route("GET", "/.well-known/ready", "Other shapes", page=lambda its: its.fleet.weaviate_ready, needs_key=False),

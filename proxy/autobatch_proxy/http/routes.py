@@ -46,9 +46,21 @@ class PathAsSent(web.PlainResource):
 
 
 def add_routes(
-    app: web.Application, routes: Sequence[Route], handler_of: Callable[[Route], Handler], access: Access
+    app: web.Application,
+    routes: Sequence[Route],
+    handler_of: Callable[[Route], Handler],
+    access: Access,
+    elsewhere: Callable[[Handler], Handler],
 ) -> None:
-    """Wire the handler of each route, and what other methods and paths are answered."""
+    """Wire the handler of each route, and what other methods and paths are answered.
+
+    Args:
+        app: Is wired.
+        routes: The routes.
+        handler_of: Returns the handler of one.
+        access: Knows who may ask.
+        elsewhere: Returns the handler of paths that are no route, given the one that refuses them.
+    """
     shortcuts = app[SHORTCUTS] = {}
     for path in dict.fromkeys(route.path for route in routes):
         own = [route for route in routes if route.path == path]
@@ -68,8 +80,8 @@ def add_routes(
         resource.add_route("*", refuse, expect_handler=_continue)
     for path, errors in ((UNKNOWN_OPENAI_PATH, OPENAI_ERRORS), (UNKNOWN_PATH, None)):
         unknown = app.router.add_resource(path)
-        unknown.add_route("OPTIONS", _preflight({}), expect_handler=_continue)
-        unknown.add_route("*", _refuse(404, errors, {}), expect_handler=_continue)
+        unknown.add_route("OPTIONS", elsewhere(_preflight({})), expect_handler=_continue)
+        unknown.add_route("*", elsewhere(_refuse(404, errors, {})), expect_handler=_continue)
 
 
 def _resource(app: web.Application, path: str) -> web.Resource:

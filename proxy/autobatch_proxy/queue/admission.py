@@ -1,7 +1,7 @@
 """Decide whether a request can be answered before its deadline, before any work is done for it. Pure; time is passed in.
 
 1. The last push reports how many inputs wait; the batchers report how many they answer in a second, which they measure
-   while there is a backlog. Without such a measurement no request is refused, nor by one that the next does not confirm.
+   while there is a backlog. Without such a measurement, which they confirm by another, no request is refused.
 2. Between two pushes the queue is assumed to shrink at that rate. A worker that refuses a request looks again soon:
    other workers push, too, and jobs whose clients disconnected disappear at once.
 """
@@ -52,9 +52,9 @@ class Backlog:
         return max(0.0, (inputs + ahead.claimed) / per_s - (now_s - self._at_s))
 
 
-def confirmed_rate(before_per_s: float, now_per_s: float) -> float:
-    """Return the rate by which to refuse, from two looks in a row: the larger one, and none while either is unknown."""
-    return max(before_per_s, now_per_s) if before_per_s > 0 and now_per_s > 0 else 0.0
+def rate_of_looks(before_per_s: float, now_per_s: float) -> float:
+    """Return the rate by which to refuse, from two looks in a row: the larger one, and none while it is unknown now."""
+    return max(before_per_s, now_per_s) if now_per_s > 0 else 0.0
 
 
 def is_in_time(wait_s: float, timeout_s: float) -> bool:

@@ -21,7 +21,6 @@ from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.cache_names import cache_name
 from autobatch_shared.contract.errors import DeadlineExceeded, UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader
-from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.result_cache import ResultCache
 
 COUNT_ROUTE = "/tokenize"  # under whose name the number of an input's tokens is kept
@@ -55,15 +54,13 @@ class CachedClient:
 
     Args:
         client: Is asked for the rows that the cache does not have.
-        cache: Has the rows by their names.
-        link: The cache's own connection, which is opened and closed with this client.
+        cache: Has the rows by their names, of all models.
         watcher: Knows which model answers.
     """
 
-    def __init__(self, client: JobClient, cache: ResultCache, link: RedisLink, watcher: FleetWatcher) -> None:
+    def __init__(self, client: JobClient, cache: ResultCache, watcher: FleetWatcher) -> None:
         self._client = client
         self._cache = cache
-        self._link = link
         self._watcher = watcher
         self._storing: set[asyncio.Task[None]] = set()
 
@@ -95,14 +92,9 @@ class CachedClient:
         computed = iter(replies)
         return [_whole_reply(each, computed, model.fingerprint) for each in looked]
 
-    def open(self) -> None:
-        """Connect to the cache."""
-        self._link.start()
-
     async def close(self) -> None:
-        """Finish what is being stored, and drop the connection."""
+        """Finish what is being stored."""
         await asyncio.gather(*self._storing)
-        await self._link.close()
 
     async def _look_up(self, plan: Plan, model: str) -> list[_Looked]:
         names = [_names(model, plan, job) for job in plan.jobs]

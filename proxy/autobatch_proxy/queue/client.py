@@ -92,7 +92,7 @@ def new_worker_id() -> str:
 
 
 class QueueClient:
-    """Asks batchers, through Redis. Made inside the loop; call `open` first and `close` when no handler waits any more.
+    """Asks batchers, through Redis. Made inside the loop; call `open` first and `close` at the end.
 
     Args:
         queue: The worker's end of the queue, over `link` and `inbox_link`.
@@ -170,7 +170,8 @@ class QueueClient:
         self._reader = asyncio.create_task(self._read_for_ever(), name="inbox-reader")
 
     async def close(self) -> None:
-        """Stop reading and drop the connections."""
+        """Stop reading and drop the connections. What still waits fails, as its batchers have gone."""
+        self._fail_all(NoBatcher)
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, *self._tasks, return_exceptions=True)

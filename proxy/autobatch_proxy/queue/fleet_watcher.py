@@ -5,8 +5,9 @@ An outage makes it look no more often: hundreds of workers that read all reports
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 
-from autobatch_proxy.queue.admission import confirmed_rate
+from autobatch_proxy.queue.admission import rate_of_looks
 from autobatch_proxy.requests.plan import Allowed
 from autobatch_shared.contract.cards import ModelKind
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -39,7 +40,7 @@ class FleetWatcher:
     Attributes:
         fleet: The batchers.
         refusal: Why Redis refused the last look, in its word, such as `MISCONF`; empty: it did not.
-        drained_per_s: The rate by which requests may be refused: what the last two looks agree on, 0 while it is unknown.
+        drained_per_s: The rate by which requests may be refused: the larger one of the last two looks, 0 while it is unknown.
         allowed: What a job may have; while no batcher reports, what the last one said.
         model: The namespace's model, as it was last seen; None before that.
         names: The names of the models by their fingerprints, of those that were seen last.
@@ -51,14 +52,16 @@ class FleetWatcher:
         control: Reads the batchers' reports from Redis.
         inputs_max: The most inputs in one call, as configured.
         per_token: How many of the ruler's units of length a token is, about.
+        name: The name under which the model is offered; empty: that which its upstreams say.
     """
 
-    def __init__(self, control: Control, *, inputs_max: int, per_token: int) -> None:
+    def __init__(self, control: Control, *, inputs_max: int, per_token: int, name: str = "") -> None:
         self.fleet = Fleet((), 0)
         self.refusal = ""
         self.drained_per_s = 0.0
         self.has_batchers = self.may_come_back = True
         self._reported_mono_s: float | None = None  # no batcher was seen yet
+        self._name = name
         self._inputs_max = inputs_max
         self._per_token = per_token
         self.allowed = self._allow()
@@ -66,10 +69,12 @@ class FleetWatcher:
         self.names: dict[str, str] = {}
         self._pause_s = FIRST_LOOKS_S
         self._control = control
+        self._looked: Callable[[Fleet], Awaitable[None]] | None = None
         self._looking = Periodic("fleet-watcher", self._look)
 
-    def open(self) -> None:
-        """Begin to look."""
+    def open(self, looked: Callable[[Fleet], Awaitable[None]] | None = None) -> None:
+        """Begin to look; `looked` is called with what is found by each look that Redis answers."""
+        self._looked = looked
         self._looking.start()
 
     async def close(self) -> None:
@@ -92,7 +97,9 @@ class FleetWatcher:
         else:
             self.refusal = ""
             self._note_reports(asyncio.get_running_loop().time())
-        self.drained_per_s = confirmed_rate(drained_per_s, self.fleet.drained_per_s)
+            if self._looked is not None:
+                await self._looked(self.fleet)
+        self.drained_per_s = rate_of_looks(drained_per_s, self.fleet.drained_per_s)
         if self.fleet.upstreams:
             self.allowed = self._allow()
         self._note_models()
@@ -133,7 +140,7 @@ class FleetWatcher:
         had_batchers, reported_mono_s = self.has_batchers, self._reported_mono_s
         silent_s = float("inf") if reported_mono_s is None else now_mono_s - reported_mono_s
         self.has_batchers, self.may_come_back = silent_s < ABSENT_AFTER_S, silent_s < GONE_AFTER_S
-        if had_batchers and not self.has_batchers:
+        if had_batchers and not self.has_batchers and not self.fleet.announced:
             log.error("no_batcher")
 
     def _note_outage(self, now_mono_s: float) -> None:
@@ -148,8 +155,9 @@ class FleetWatcher:
             job_inputs_max=min(self._inputs_max, fleet.batch_inputs_max),
             length_max=fleet.input_tokens_max * self._per_token,
             countable_characters_max=fleet.input_tokens_max * CHARACTERS_PER_TOKEN_MAX,
-            served_model=fleet.card.name,
+            served_model=self._name or fleet.card.name,
             alias=ROOT_ROUTES[fleet.card.kind],
             request_bytes_max=fleet.request_bytes_max,
             dimension=fleet.model.dimension if fleet.model else None,
+            job_length_max=fleet.batch_tokens_max * self._per_token,
         )

@@ -64,6 +64,7 @@ def frame_of(plan: Plan, planned: PlannedJob, job: str, at_ms: int, deadline_ms:
         longest=planned.longest,
         is_counted=plan.are_counted,
         wants_each=plan.wants_each,
+        is_in_tokens=plan.is_in_tokens,
     )
     return encode(header, planned.body)
 

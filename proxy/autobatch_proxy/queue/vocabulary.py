@@ -11,7 +11,7 @@ from autobatch_proxy.queue.client import JobClient
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_proxy.requests.token_ids import SEND_TEXTS
-from autobatch_shared.contract.errors import FAULTS, AutobatchError, ForeignTokenIds, UpstreamUnavailable
+from autobatch_shared.contract.errors import FAULTS, AutobatchError, ForeignTokenIds, NotComputed, UpstreamUnavailable
 
 
 class Vocabulary:
@@ -48,6 +48,8 @@ class Vocabulary:
         body = b'{"ids":[[%d]],"skip_special_tokens":false}' % largest_id
         decoding = Plan([PlannedJob(1, "verbatim", body, content_type="application/json")], "/decode")
         ((header, text),) = await self._client.ask(decoding, timeout_s)
+        if header.fault == NotComputed.code:
+            return  # its API has no such route: it says itself what it makes of ids
         if header.fault:
             raise FAULTS.get(header.fault, AutobatchError)(text.decode(errors="replace"))
         if header.status >= 500:

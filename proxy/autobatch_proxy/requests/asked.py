@@ -26,11 +26,13 @@ class AnswerFacts(NamedTuple):
         model: Name of the model; empty while it is unknown.
         tokens: Number of tokens of all inputs; None where it is unknown or was not asked for.
         request_id: The id of the request.
+        ms: Milliseconds that the request took in this worker.
     """
 
     model: str
     tokens: int | None
     request_id: str
+    ms: int = 0
 
 
 #: Makes an answer's body of the array of all rows, one for each input and in the upstream's own bytes.
@@ -54,6 +56,7 @@ class Asked(msgspec.Struct, frozen=True):
         counts_tokens: Whether the answer says how many tokens the inputs are.
         may_be_openai_ids: Whether token ids among the inputs may be of OpenAI's vocabulary.
         alone: Why the inputs share no call, where their form alone says so.
+        input_type: What the inputs are for, in the client's word, such as `search_query`; None where it does not say.
     """
 
     route: str
@@ -66,6 +69,7 @@ class Asked(msgspec.Struct, frozen=True):
     counts_tokens: bool = False
     may_be_openai_ids: bool = False
     alone: Alone | None = None
+    input_type: str | None = None
 
 
 class AskedList(msgspec.Struct, frozen=True):
@@ -78,6 +82,9 @@ class AskedList(msgspec.Struct, frozen=True):
         beside: Number of inputs that the upstream counts with the items of each request.
         characters: Returns how many characters the inputs are, cut into this number of requests; None: not counted.
         join: Makes the answer's body of several requests; None: the array of all rows is the body.
+        pairs: Returns the same as inputs that may share calls, where the upstream is a re-ranker; None: there is no such way.
+        route: The path of its requests at the upstream, if the body cannot go on as it came; None: as the client's path.
+        form: Makes the client's answer of the body that TEI's route answers; None: that is it.
     """
 
     count: int
@@ -86,7 +93,12 @@ class AskedList(msgspec.Struct, frozen=True):
     beside: int = 0
     characters: Callable[[int], int] | None = None
     join: ListJoin | None = None
+    pairs: Callable[[], Asked] | None = None
+    route: str | None = None
+    form: AnswerForm | None = None
 
+
+AnyAsked = Asked | AskedList | Alone
 
 #: Reads a body. Raises InvalidRequest where the upstream has no such route, so that the error is ours to word.
-Reader = Callable[[bytes], Asked | AskedList | Alone]
+Reader = Callable[[bytes], AnyAsked]

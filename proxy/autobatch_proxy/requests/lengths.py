@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN
 from autobatch_shared.settings.vocabulary_files import read_tokenizer
 
 # Padding of a run of inputs in all: about what one more call costs a small model on a CPU.
@@ -17,7 +18,6 @@ PADDING_MAX_TOKENS = 32
 
 # Of one request. A tokenizer takes 0.25 us a character, and the event loop waits for it: 5 ms at most.
 TOKENIZED_CHARACTERS_MAX = 20_000
-CHARACTERS_PER_TOKEN = 4  # of English
 
 
 class Ruler(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Ruler(msgspec.Struct, frozen=True):
         length: Returns the length of one text.
         lengths: Returns the lengths of the texts of one request, in their order.
         padding_max: What a run of inputs may be padded by in all, in its unit.
-        per_token: How many of its unit a token is, about.
+        is_in_tokens: Whether its unit is tokens.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
         vocabulary: Number of token ids; None where it is unknown.
     """
@@ -35,9 +35,14 @@ class Ruler(msgspec.Struct, frozen=True):
     length: Callable[[str], int]
     lengths: Callable[[Sequence[str]], list[int]]
     padding_max: int
-    per_token: int
+    is_in_tokens: bool
     is_exact: Callable[[int], bool] = lambda _characters: False
     vocabulary: int | None = None
+
+    @property
+    def per_token(self) -> int:
+        """How many of its unit a token is, about."""
+        return 1 if self.is_in_tokens else CHARACTERS_PER_TOKEN
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:
@@ -52,7 +57,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
         SettingsError: The file cannot be read as a tokenizer, or the package `tokenizers` is missing.
     """
     if tokenizer_file is None:
-        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, CHARACTERS_PER_TOKEN)
+        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, is_in_tokens=False)
     count, vocabulary = _token_counter(tokenizer_file)
 
     def length(text: str) -> int:
@@ -65,7 +70,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
     def is_exact(characters: int) -> bool:
         return characters <= TOKENIZED_CHARACTERS_MAX
 
-    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1, is_exact, vocabulary)
+    return Ruler(length, lengths, PADDING_MAX_TOKENS, is_in_tokens=True, is_exact=is_exact, vocabulary=vocabulary)
 
 
 def runs(
@@ -80,8 +85,8 @@ def runs(
         lengths: The lengths of the inputs, ascending; tokens or characters.
         inputs_max: The most inputs in one run, at least 1.
         padding_max: What a run may be padded by in all: the sum of its longest minus each; unit of `lengths`.
-        budget_max: The most that (inputs + 1) * longest of a run may be, unit of `lengths`; one input is always
-            allowed. None is no limit.
+        budget_max: The most that inputs * longest of a run may be, unit of `lengths`; one input is always allowed. None is no
+            limit.
 
     Returns:
         (start, stop) pairs that cover all places in order, none of them empty.
@@ -95,7 +100,7 @@ def runs(
         if count and (
             count >= inputs_max
             or padding > padding_max
-            or (budget_max is not None and (count + 2) * length > budget_max)
+            or (budget_max is not None and (count + 1) * length > budget_max)
         ):
             found.append((start, place))
             start, padding = place, 0

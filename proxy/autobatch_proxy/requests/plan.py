@@ -1,6 +1,6 @@
 """What one request becomes: jobs, and how their rows become its answer; and the rules and limits by which it is planned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -14,6 +14,13 @@ from autobatch_shared.contract.options import Options
 UNLIMITED = 10**12
 
 JobKind = Literal["merge", "solo", "verbatim"]
+
+#: The prompt's name for a client's input type; None: without one. Raises InvalidRequest for a type that is not known.
+PromptOf = Callable[[str], str | None]
+
+
+def no_prompt(_input_type: str) -> None:
+    """Every input type is without a prompt."""
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
@@ -48,6 +55,7 @@ class Plan(msgspec.Struct, frozen=True):
         largest_id: The largest token id that has to be in the model's vocabulary; None where there is none to check.
         alone: Why its jobs share no call with others; None: they may.
         answer_bytes_max: Bytes that the replies to all its jobs may have; of one job's reply the batcher has a limit.
+        is_in_tokens: Whether the lengths of its jobs are in tokens.
     """
 
     jobs: list[PlannedJob]
@@ -62,6 +70,7 @@ class Plan(msgspec.Struct, frozen=True):
     largest_id: int | None = None
     alone: Alone | None = None
     answer_bytes_max: int = UNLIMITED
+    is_in_tokens: bool = False
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -74,6 +83,7 @@ class Rules(msgspec.Struct, frozen=True):
         text_of_ids: Returns the text of token ids of OpenAI's vocabulary, or refuses them; None: the upstream takes
             them as its own model's.
         answer_bytes_max: Bytes that an answer may have, as far as they are known before it is asked for.
+        prompt_of: Returns the name of the prompt for a client's input type; None: without one.
     """
 
     ruler: Ruler
@@ -81,6 +91,7 @@ class Rules(msgspec.Struct, frozen=True):
     bulk_above_inputs: int
     text_of_ids: TextOfIds | None = None
     answer_bytes_max: int = UNLIMITED
+    prompt_of: PromptOf = no_prompt
 
 
 class Allowed(msgspec.Struct, frozen=True):
@@ -94,6 +105,8 @@ class Allowed(msgspec.Struct, frozen=True):
         alias: The route that `POST /` stands for.
         request_bytes_max: The most bytes of a body whose inputs are one job; a larger body is passed on unchanged.
         dimension: Number of components of a vector; None while it is unknown.
+        job_length_max: The most that the inputs of one job times the longest of them may be, in the ruler's unit; one input may
+            be longer.
     """
 
     job_inputs_max: int
@@ -103,3 +116,4 @@ class Allowed(msgspec.Struct, frozen=True):
     alias: str = "/embed"
     request_bytes_max: int = UNLIMITED
     dimension: int | None = None
+    job_length_max: int = UNLIMITED

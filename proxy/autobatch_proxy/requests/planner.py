@@ -22,12 +22,13 @@ from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, Pla
 from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of, refuse_unread
 from autobatch_proxy.requests.unread import OPENAI_ROUTES, ROUTES, look_at
 from autobatch_shared.contract.errors import InvalidRequest
-from autobatch_shared.contract.options import Options
+from autobatch_shared.contract.options import DEFAULTS, Options
 
 BULK_JOBS_PER_BATCH = 4  # jobs that small fit into the room that the others leave in a call
 REPEATED_BYTES_MAX = 1_000_000  # half of what a body may have: a query of 15 kB can have 2,048 texts, 64 calls of 32
 JSON_TYPE = "application/json"
 ALIASES = ("/", "/invocations")  # of the route that suits the model
+RANKS_ROUTE = "/rerank"  # it suits a re-ranker
 
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
@@ -67,6 +68,9 @@ def make_plan(
             return plan
         alone = Alone.TOO_LARGE
     elif isinstance(asked, AskedList):
+        # What an alias stands for may be set at the upstream, which does not tell.
+        if asked.pairs is not None and allowed.alias == RANKS_ROUTE and path not in ALIASES and _is_cheap(asked):
+            return _plan_inputs(asked.pairs(), rules, allowed, asks_bulk=asks_bulk, form=None)
         listed = _plan_list(asked, path, rules, allowed, asks_bulk=asks_bulk)
         if listed is not None:
             return listed
@@ -92,6 +96,7 @@ def _unread_id(body: bytes, path: str, rules: Rules, allowed: Allowed) -> int | 
 
 def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: bool, form: AnswerForm | None) -> Plan:
     inputs, raw, ruler, largest_id = asked.inputs, asked.raw, rules.ruler, None
+    options = asked.options if asked.input_type is None else _prompted(asked.options, rules.prompt_of(asked.input_type))
     if asked.may_be_openai_ids and not isinstance(inputs, str):
         inputs, raw, largest_id = _own_ids(inputs, raw, rules.text_of_ids)
     countable_max = allowed.countable_characters_max if asked.counts_tokens else UNLIMITED
@@ -104,14 +109,14 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         characters = len(inputs)
         length = ruler.length(inputs) if isinstance(inputs, str) else characters
         count, length = 1, min(length, allowed.length_max)
-        jobs = [PlannedJob(1, kind, b"[%b]" % raw, asked.options, None, length)]
+        jobs = [PlannedJob(1, kind, b"[%b]" % raw, options, None, length)]
         is_bulk = asks_bulk
     else:
         count = len(inputs)
         _check_count(count, rules)
         is_bulk = asks_bulk or count > rules.bulk_above_inputs
         characters = sum(map(len, cast("Sequence[str | list[int]]", inputs)))
-        jobs, length = _cut(inputs, raw, kind, asked.options, ruler, allowed, is_bulk=is_bulk)
+        jobs, length = _cut(inputs, raw, kind, options, ruler, allowed, is_bulk=is_bulk)
     if asked.route == TOKENS_ROUTE:
         refuse_too_large(cast("Sequence[str | list[int]]", [inputs] if is_one else inputs), length, rules, allowed)
     is_known = asked.counts_tokens and largest_id is None and ruler.is_exact(characters)
@@ -127,7 +132,13 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         largest_id=largest_id,
         alone=alone,
         answer_bytes_max=rules.answer_bytes_max if asked.route == TOKENS_ROUTE else UNLIMITED,
+        is_in_tokens=ruler.is_in_tokens,
     )
+
+
+def _prompted(options: Options | None, prompt: str | None) -> Options | None:
+    """Return options with this prompt."""
+    return options if prompt is None else msgspec.structs.replace(options or DEFAULTS, prompt_name=prompt)
 
 
 def _own_ids(inputs: Inputs, raw: bytes, text_of_ids: TextOfIds | None) -> tuple[Inputs, bytes, int | None]:
@@ -179,20 +190,22 @@ def _cut(
     longest, total = max(lengths), sum(lengths)
     # The cheap question first: nearly all lists are short, or their inputs are alike.
     is_alike = count == 1 or kind != "merge" or longest * count - total <= ruler.padding_max
-    if is_alike and count <= job_inputs_max:
+    is_small = count <= job_inputs_max and (count == 1 or longest * count <= allowed.job_length_max)
+    if is_alike and is_small:
         return [PlannedJob(count, kind, raw, options, None, longest)], total
     if kind == "merge":
-        groups = _by_length(lengths, job_inputs_max, ruler.padding_max)
+        groups = _by_length(lengths, job_inputs_max, ruler.padding_max, allowed.job_length_max)
     else:
-        groups = _in_order(count, job_inputs_max)
+        groups = _in_order(count, min(job_inputs_max, max(1, allowed.job_length_max // max(longest, 1))))
     items = _decode_items(raw)
     return [_job(places, items, lengths, kind, options) for places in groups], total
 
 
-def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int) -> list[Sequence[int]]:
+def _by_length(lengths: Sequence[int], inputs_max: int, padding_max: int, budget_max: int) -> list[Sequence[int]]:
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     ascending = [lengths[place] for place in order]
-    return [order[start:stop] for start, stop in runs(ascending, inputs_max=inputs_max, padding_max=padding_max)]
+    found = runs(ascending, inputs_max=inputs_max, padding_max=padding_max, budget_max=budget_max)
+    return [order[start:stop] for start, stop in found]
 
 
 def _in_order(count: int, inputs_max: int) -> list[Sequence[int]]:
@@ -206,16 +219,23 @@ def _job(
     return PlannedJob(len(places), kind, body, options, None, max([lengths[place] for place in places]), places)
 
 
+def _is_cheap(asked: AskedList) -> bool:
+    """Whether what is asked may be written once for each of its items."""
+    return asked.characters is None or asked.characters(asked.count) <= REPEATED_BYTES_MAX
+
+
 def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
     """Cut a list into several requests of its route; None: it goes on as it came."""
     inputs = asked.beside + asked.count
     _check_count(inputs, rules)
     call_items_max = allowed.job_inputs_max - asked.beside
-    if call_items_max < 1 or asked.count <= call_items_max:
+    is_one = call_items_max < 1 or asked.count <= call_items_max
+    if not is_one:
+        calls = -(-asked.count // call_items_max)
+        is_one = len(asked.write([])) * calls > REPEATED_BYTES_MAX
+    if is_one and asked.route is None:
         return None
-    groups = _in_order(asked.count, call_items_max)
-    if len(asked.write([])) * len(groups) > REPEATED_BYTES_MAX:
-        return None
+    groups = _in_order(asked.count, asked.count if is_one else call_items_max)
     items = _decode_items(asked.raw)
     jobs = [
         PlannedJob(
@@ -229,16 +249,26 @@ def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, a
     ]
     return Plan(
         jobs,
-        path,
+        asked.route or path,
         asks_bulk or inputs > rules.bulk_above_inputs,
         characters=0 if asked.characters is None else asked.characters(len(jobs)),
-        form=None if asked.join is None else partial(_joined, asked.join, [job.n for job in jobs]),
+        form=_list_form(asked, [job.n for job in jobs]),
+        model=allowed.served_model,
         alone=Alone.ROUTE,
     )
 
 
-def _joined(join: ListJoin, counts: Sequence[int], rows: bytes, _facts: AnswerFacts) -> bytes:
-    return join(counts, rows)
+def _list_form(asked: AskedList, counts: Sequence[int]) -> AnswerForm | None:
+    """Return what makes the client's answer of all rows; None: they are it."""
+    join, form = asked.join if len(counts) > 1 else None, asked.form
+    if join is None:
+        return form
+    return partial(_joined, join, counts, form)
+
+
+def _joined(join: ListJoin, counts: Sequence[int], form: AnswerForm | None, rows: bytes, facts: AnswerFacts) -> bytes:
+    body = join(counts, rows)
+    return body if form is None else form(body, facts)
 
 
 def _check_count(inputs: int, rules: Rules) -> None:

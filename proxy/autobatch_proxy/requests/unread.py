@@ -66,7 +66,7 @@ def look_at(body: bytes, route: str) -> Unread:
 
 
 def model_in(body: bytes) -> str | None:
-    """Return the model that a body for one of OPENAI_ROUTES names, if it names one.
+    """Return the model that a body names whose fields are like those of OPENAI_ROUTES, if it names one.
 
     Raises:
         InvalidRequest: It would take too long to find out.

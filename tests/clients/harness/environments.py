@@ -18,7 +18,15 @@ import pytest
 
 #: Distribution -> major version, or minor where the major is 0. The frameworks of `old` bring their own SDK versions.
 SDKS = {
-    "new": {"openai": "3", "huggingface_hub": "2", "mistralai": "3", "pydantic-ai-slim": "2", "voyageai": "0.5"},
+    "new": {
+        "openai": "3",
+        "huggingface_hub": "2",
+        "mistralai": "3",
+        "pydantic-ai-slim": "2",
+        "voyageai": "0.5",
+        "cohere": "7",
+        "ollama": "0.6",
+    },
     "old": {
         "openai": "2",
         "huggingface_hub": "1",

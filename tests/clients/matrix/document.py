@@ -44,7 +44,7 @@ def _table(rows: Sequence[ClientRow]) -> str:
 
 def _cells(row: ClientRow) -> tuple[str, ...]:
     sent = dict(row.sent)
-    form = sent.pop("input", sent.pop("inputs", "-"))
+    form = sent.pop("input", "-")
     model = _code(sent.pop("model")) if "model" in sent else "not sent"
     sends = "; ".join([f"`{row.path}`", str(form), *(f"{name} {_code(value)}" for name, value in sent.items())])
     one, crowd, many = (row.outcomes[mode] for mode in ("one", "crowd", "list"))

@@ -20,6 +20,7 @@ from tests.clients.harness.truth import Truth, assert_rows, texts
 
 MODES = {"one": 1, "crowd": 100, "list": 100}  # mode -> texts
 FAILURE_CHARS_MAX = 300
+TEXTS_FIELDS = {"input", "inputs", "texts", "prompt"}
 RESULTS = "CLIENTS_RESULTS"  # the variable that names the folder for rows
 
 
@@ -67,7 +68,7 @@ class ClientRow:
 
     Attributes:
         path: Of its requests.
-        sent: The body of its first request, `input` or `inputs` replaced by the form that it had.
+        sent: The body of its first request; `input` is the form that its texts had, whatever it calls them.
         skipped: Why it did not run; empty if it did.
     """
 
@@ -122,7 +123,7 @@ def settings_of(exchange: Exchange) -> dict[str, Any]:
         body = json.loads(exchange.body)
     except ValueError:
         return {"body": "not JSON"}
-    return {name: form_of(value) if name in {"input", "inputs"} else value for name, value in body.items()}
+    return dict(("input", form_of(value)) if name in TEXTS_FIELDS else (name, value) for name, value in body.items())
 
 
 def form_of(value: Any) -> str:

@@ -288,6 +288,58 @@ def voyageai() -> Client:
     return Client("voyageai", "Python", version("voyageai"), embed)
 
 
+def cohere_v2() -> Client:
+    module = sdk("cohere", "cohere")
+
+    async def many(client: Any, texts: list[str]) -> Any:
+        answer = await client.embed(model="embed-v4.0", input_type="search_document", texts=texts)
+        return answer.embeddings.float_
+
+    async def one(client: Any, text: str) -> Any:
+        return (await many(client, [text]))[0]
+
+    embed = in_tasks(lambda base_url: module.AsyncClientV2(api_key=KEY, base_url=base_url), one, many)
+    needs = "the model's name and the input type: they have no default, so they are the documentation's"
+    return Client("cohere ClientV2", "Python", version("cohere"), embed, "", needs)
+
+
+def cohere_v1() -> Client:
+    module = sdk("cohere", "cohere")
+    embed = in_threads(
+        lambda base_url: module.Client(api_key=KEY, base_url=base_url),
+        lambda client, text: client.embed(texts=[text]).embeddings[0],
+        lambda client, texts: client.embed(texts=texts).embeddings,
+    )
+    return Client("cohere Client", "Python", version("cohere"), embed, "")
+
+
+def ollama() -> Client:
+    module = sdk("ollama", "ollama")
+
+    async def many(client: Any, texts: Any) -> Any:
+        return (await client.embed(model="embeddinggemma", input=texts)).embeddings
+
+    async def one(client: Any, text: str) -> Any:
+        return (await many(client, text))[0]
+
+    embed = in_tasks(lambda base_url: nullcontext(module.AsyncClient(host=base_url)), one, many)
+    return Client("ollama embed", "Python", version("ollama"), embed, "", NO_DEFAULT)
+
+
+def ollama_older() -> Client:
+    module = sdk("ollama", "ollama")
+
+    async def one(client: Any, text: str) -> Any:
+        return (await client.embeddings(model="embeddinggemma", prompt=text)).embedding
+
+    async def many(client: Any, texts: list[str]) -> Any:
+        return await asyncio.gather(*(one(client, text) for text in texts))  # it takes no list
+
+    embed = in_tasks(lambda base_url: nullcontext(module.AsyncClient(host=base_url)), one, many)
+    options = {"normalize": False}
+    return Client("ollama embeddings", "Python", version("ollama"), embed, "", NO_DEFAULT, options=options)
+
+
 def pydantic_ai() -> Client:
     module = sdk("pydantic-ai-slim", "pydantic_ai")
     models = sdk("pydantic-ai-slim", "pydantic_ai.embeddings.openai")
@@ -335,6 +387,10 @@ WORKING = (
     huggingface_hub_tasks,
     mistralai,
     voyageai,
+    cohere_v1,
+    cohere_v2,
+    ollama,
+    ollama_older,
     pydantic_ai,
     dspy,
 )

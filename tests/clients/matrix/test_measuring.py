@@ -111,7 +111,7 @@ def test_the_document_says_what_worked_what_failed_and_what_did_not_run() -> Non
     document = document_of(
         [
             ClientRow("good", "Python", "1.2", "a model", "/v1/embeddings", sent, alone),
-            ClientRow("bad", "Go", "0.1", "a model", "/embed", {"inputs": "list of texts"}, failed),
+            ClientRow("bad", "Go", "0.1", "a model", "/embed", {"input": "list of texts"}, failed),
             ClientRow("absent", "Java", "3", skipped="java is not installed"),
         ]
     )

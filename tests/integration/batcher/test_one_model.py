@@ -196,7 +196,7 @@ async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
     call = Post("/embed", b'{"inputs":["one"]}')
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
+        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
         await replica.prober.probe()
         assert (await replica.call(call, 5)).status == 200
         await upstream.stop()
@@ -218,7 +218,7 @@ async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: F
     upstream.info = None
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
+        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
         await replica.prober.probe()
 
     assert replica.standing.served is not None
@@ -232,7 +232,7 @@ async def test_an_upstream_that_refuses_to_say_what_it_serves_is_not_called_anot
     """A balancer's, or a key that was changed: the log, `/status` and the client are told the status."""
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, Tei(), configured(32, 10**6), Tuner(1))
+        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
         await replica.prober.probe()
         upstream.refuses = {"/info": status, "/embed": status}
         client.connected_s = asyncio.get_running_loop().time() + 0.001

@@ -27,7 +27,7 @@ async def is_healthy(house: House) -> bool:
         ({"/info": 403}, "it answers 403 to /info: INFERENCE_API_KEY"),
         ({"/embed": 401}, "it answers 401 to /embed: INFERENCE_API_KEY"),
         ({"/info": 404, "/embed": 403}, "it answers 403 to /embed: INFERENCE_API_KEY"),
-        (dict.fromkeys(ROUTES, 404), "it has neither /info nor a vector"),
+        (dict.fromkeys(ROUTES, 404), "it has neither /info nor /v1/models nor /models nor a vector"),
     ],
 )
 async def test_one_that_refuses_us_from_the_start_is_not_called_until_it_does_not(

@@ -25,7 +25,7 @@ CARD = b'{"model_id":"fake","model_type":{"embedding":{"pooling":"mean"}}}'
 async def replica_at(url: str, answer_bytes_max: int = 1_000) -> AsyncIterator[Replica]:
     async with open_sessions() as (session, fresh):
         client = HttpClient(session, url, None, fresh=fresh, answer_bytes_max=answer_bytes_max)
-        made = Replica(url, client, Tei(), configured(32, 10**6), Tuner(1))
+        made = Replica(url, client, [Tei()], configured(32, 10**6), Tuner(1))
         made.is_healthy = True
         yield made
 

@@ -21,7 +21,7 @@ Serving = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 def replica(session: aiohttp.ClientSession, url: str) -> Replica:
     """An upstream at this address."""
-    return Replica(url, HttpClient(session, url, None), Tei(), configured(32, 10**6), Tuner(1))
+    return Replica(url, HttpClient(session, url, None), [Tei()], configured(32, 10**6), Tuner(1))
 
 
 def saying(answer: bytes) -> Serving:

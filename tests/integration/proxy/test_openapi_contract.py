@@ -89,7 +89,7 @@ def test_every_answer_is_as_documented(case: AnyCase, url: str) -> None:
 
 
 #: What the model of these tests is not for.
-OTHER_MODELS = {"/embed_sparse", "/predict", "/rerank"}
+OTHER_MODELS = {"/embed_sparse", "/predict", "/rerank", "/v1/rerank", "/v2/rerank"}
 
 
 def requests() -> Iterator[Any]:

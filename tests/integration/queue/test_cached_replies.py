@@ -56,7 +56,7 @@ class Cached:
         self.counts = CacheCounts(Count(), Count(), Count(), Count())
         cache = ResultCache(link, Keys("house"), self.counts, ttl_s=60, bytes_max=1_000_000)
         watcher: Any = SimpleNamespace(model=ServedModel(MODEL, "m", "{}"))
-        self._client = CachedClient(self.inner, cache, link, watcher)
+        self._client = CachedClient(self.inner, cache, watcher)
 
     async def ask(self, *jobs: Sequence[str], are_counted: bool = False) -> list[Reply]:
         planned = [PlannedJob(len(job), "merge", json.dumps(list(job)).encode()) for job in jobs]
@@ -84,6 +84,7 @@ async def cached(redis_url: str) -> AsyncIterator[Cached]:
     found = Cached(link)
     yield found
     await found._client.close()
+    await link.close()
 
 
 @pytest.mark.parametrize("are_counted", [False, True])

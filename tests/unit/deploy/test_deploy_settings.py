@@ -40,8 +40,9 @@ FIXED_IN_COMPOSE = {
 FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key"}  # in Kubernetes
 INNERMOST = re.compile(r"\$\{(\w+)(?::([-+])([^${}]*))?\}")
 SAMPLES = {
+    "input_type_prompts": "search_query=query",
     "batch_policy": "full",
-    "inference_dialect": "tei",  # the only one
+    "inference_dialect": "openai",
     "redis_url": "redis://other:6380/1",
     "inference_url": "http://other:81",
 }

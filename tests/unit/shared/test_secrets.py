@@ -76,6 +76,7 @@ def test_every_setting_that_sounds_like_a_secret_is_tried() -> None:
     assert {name for name in names if any(part in name for part in ("key", "url", "password", "token", "secret"))} - {
         "openai_token_ids",
         "tokenizer_file",
+        "max_batch_tokens",
         "api_keys_file",
     } == set(SECRETS)
 

@@ -47,7 +47,7 @@ class Master:
         self._probe: Command = ("PEXPIRE", keys.epoch, EPOCH_TTL_MS)
         self._epoch_key = keys.epoch
         self._epoch = b""  # of the data behind the last session; empty: unknown
-        self._links: set[Leave] = set()
+        self._links: dict[Leave, None] = {}  # in order of joining, so that they leave in the same order in each process
         self._last: Address | None = None
         self._named: Address | None = None  # the likeliest when `_last` was found
         self._looking: Periodic | None = None
@@ -63,14 +63,14 @@ class Master:
 
     def join(self, leave: Leave) -> None:
         """Add a link; `leave` is called, and ends its session, when the master has moved."""
-        self._links.add(leave)
+        self._links[leave] = None
         if self._looking is None and self._finder.look_every_s is not None:
             self._looking = Periodic("redis-master", self._look)
             self._looking.start()
 
     async def part(self, leave: Leave) -> None:
         """Remove a link."""
-        self._links.discard(leave)
+        self._links.pop(leave, None)
         if not self._links:
             looking, self._looking = self._looking, None
             if looking is not None:

@@ -1,7 +1,7 @@
 """The pages that report health, the model and metrics. They ask nothing of Redis: the watcher knows."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Container, Sequence
 
 import msgspec
 from aiohttp import web
@@ -10,10 +10,12 @@ from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
 from autobatch_proxy.dialects.model_check import is_name_of
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
+from autobatch_proxy.http.named_models import MODEL, names_of
 from autobatch_proxy.http.worker_readiness import Readiness
 from autobatch_proxy.metrics import CONTENT_TYPE, WorkerMetrics
-from autobatch_proxy.queue.client import QueueClient
-from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.models.model_end import ModelEnd
+from autobatch_proxy.models.served_models import Models
+from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.errors import AutobatchError, UpstreamUnavailable
 
 UNHEALTHY = {"error": "unhealthy", "error_type": "Unhealthy"}  # TEI's words
@@ -24,24 +26,24 @@ class FleetRoutes:
     """The handlers of these pages in one worker.
 
     Args:
+        models: The models that this worker can ask.
+        metrics: Counts this worker's requests and answers.
         readiness: Knows whether requests should be sent to this worker.
         take: Brings this worker's numbers into the metrics.
         request_inputs_max: The most inputs that one request may have.
-        aliases: The served model's names besides its own.
+        aliases: The unnamed model's names besides its own.
     """
 
     def __init__(
         self,
-        client: QueueClient,
-        watcher: FleetWatcher,
+        models: Models,
         metrics: WorkerMetrics,
         readiness: Readiness,
         take: Callable[[], None],
         request_inputs_max: int,
-        aliases: Collection[str],
+        aliases: Container[str],
     ) -> None:
-        self._client = client
-        self._watcher = watcher
+        self._models = models
         self._metrics = metrics
         self._readiness = readiness
         self._take = take
@@ -49,12 +51,14 @@ class FleetRoutes:
         self._aliases = aliases
         self._started_s = int(time.time())
 
-    async def health(self, _request: web.Request) -> web.Response:
-        """200 when this worker reaches Redis, and a batcher has a healthy upstream.
+    async def health(self, request: web.Request) -> web.Response:
+        """200 when this worker reaches Redis, and a batcher has a healthy upstream: of any model, or of that in the path.
 
         It needs no key, so it says no more, as the upstream's own: reasons have URLs and models in them, and are in `/status`.
         """
-        return web.Response() if self._is_healthy else web.Response(status=503, body=_encode(UNHEALTHY), headers=JSON)
+        if self._is_healthy(request):
+            return web.Response()
+        return web.Response(status=503, body=_encode(UNHEALTHY), headers=JSON)
 
     async def ready(self, _request: web.Request) -> web.Response:
         """200 when requests should be sent to this worker; the upstreams' health is `/health`."""
@@ -68,48 +72,77 @@ class FleetRoutes:
         """200: this worker's event loop runs."""
         return web.Response()
 
-    async def weaviate_ready(self, _request: web.Request) -> web.Response:
+    async def weaviate_ready(self, request: web.Request) -> web.Response:
         """Health, as Weaviate asks for it."""
-        return web.Response(status=204 if self._is_healthy else 503)
+        return web.Response(status=204 if self._is_healthy(request) else 503)
 
     async def weaviate_live(self, _request: web.Request) -> web.Response:
         """204: this worker answers."""
         return web.Response(status=204)
 
-    async def info(self, _request: web.Request) -> web.Response:
+    async def info(self, request: web.Request) -> web.Response:
         """The upstream's own, with the longest list that is taken here."""
-        about = self._watcher.fleet.card.about
+        try:
+            about = self._models.of(names_of(request)).watcher.fleet.card.about
+        except AutobatchError as error:
+            return error_response(error)
         if about is None:
             return error_response(_no_card())
         return web.Response(body=info_of(about, self._request_inputs_max), headers=JSON)
 
-    async def models(self, _request: web.Request) -> web.Response:
-        """What OpenAI's clients list: the one model."""
-        served = self._watcher.allowed.served_model
-        if not served:
+    async def models(self, request: web.Request) -> web.Response:
+        """What OpenAI's clients list: the models that a request may name."""
+        listed = [self._model(end) for end in self._ends(request) if end.watcher.has_batchers and _name(end)]
+        if not listed:
             return error_response(_no_card(), OPENAI_ERRORS)
-        return web.Response(body=_encode({"object": "list", "data": [self._model(served)]}), headers=JSON)
+        return web.Response(body=_encode({"object": "list", "data": listed}), headers=JSON)
 
     async def model(self, request: web.Request) -> web.Response:
-        """The one model, by any of its names."""
-        served = self._watcher.allowed.served_model
-        if not served:
+        """One model, by any of its names."""
+        named, ends = request.match_info["model"], [end for end in self._ends(request) if _name(end)]
+        if not ends:
             return error_response(_no_card(), OPENAI_ERRORS)
-        if not is_name_of(served, request.match_info["model"], self._aliases):
-            return web.Response(status=404, body=OPENAI_ERRORS.write(404, b""), headers=JSON)
-        return web.Response(body=_encode(self._model(served)), headers=JSON)
+        try:
+            found = self._models.directory.named(named)
+        except AutobatchError as error:
+            return error_response(error, OPENAI_ERRORS)
+        for end in ends:
+            is_own = not end.name and is_name_of(_name(end), named, self._aliases)
+            if is_own or (end.name and end.name == found):
+                return web.Response(body=_encode(self._model(end)), headers=JSON)
+        return web.Response(status=404, body=OPENAI_ERRORS.write(404, b""), headers=JSON)
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """The metrics of all workers of this gunicorn."""
         self._take()
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
-    @property
-    def _is_healthy(self) -> bool:
-        return self._client.is_connected and self._watcher.fleet.is_healthy
+    def _is_healthy(self, request: web.Request) -> bool:
+        return any(end.is_healthy for end in self._ends(request))
 
-    def _model(self, name: str) -> dict[str, object]:
-        return {"id": name, "object": "model", "created": self._started_s, "owned_by": "autobatch"}
+    def _ends(self, request: web.Request) -> Sequence[ModelEnd]:
+        """The model in the request's path, or all."""
+        return self._models.ends if MODEL not in request else [self._models.of([request[MODEL]])]
+
+    def _model(self, end: ModelEnd) -> dict[str, object]:
+        said = {"id": _name(end), "object": "model", "created": self._started_s, "owned_by": "autobatch"}
+        return said | _limits(end) if end.name else said
+
+
+def _name(end: ModelEnd) -> str:
+    """The model's name; empty while an unnamed one's upstreams do not say."""
+    return end.watcher.allowed.served_model
+
+
+def _limits(end: ModelEnd) -> dict[str, int]:
+    """What is known of a model's vectors and of what it takes."""
+    fleet, model = end.watcher.fleet, end.watcher.model
+    known = {
+        "dimension": None if model is None else model.dimension,
+        "input_tokens_max": fleet.input_tokens_max if fleet.input_tokens_max < UNKNOWN_MAX else None,
+        "call_inputs_max": fleet.batch_inputs_max if fleet.batch_inputs_max < UNKNOWN_MAX else None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _no_card() -> AutobatchError:

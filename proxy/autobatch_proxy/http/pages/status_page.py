@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 
 from autobatch_proxy.http.answers import JSON
-from autobatch_proxy.queue.client import QueueClient
-from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.http.named_models import MODEL
+from autobatch_proxy.models.model_end import ModelEnd
+from autobatch_proxy.models.served_models import Models
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.status import BatcherStatus, UpstreamStatus
 
@@ -22,13 +23,14 @@ class StatusPage:
     """The page of one worker.
 
     Args:
+        models: The models that this worker can ask.
         worker: This worker's id.
         request_inputs_max: The most inputs that one request may have.
     """
 
-    def __init__(self, client: QueueClient, watcher: FleetWatcher, worker: str, request_inputs_max: int) -> None:
-        self._client = client
-        self._watcher = watcher
+    def __init__(self, models: Models, worker: str, request_inputs_max: int) -> None:
+        self._models = models
+        self._queue = models.unnamed.queue
         self._worker = worker
         self._request_inputs_max = request_inputs_max
         self._started_ms = self._redis_since_ms = _now_ms()
@@ -36,34 +38,55 @@ class StatusPage:
 
     def look(self) -> None:
         """Note whether the connection to Redis came or went; to be called about once a second."""
-        if self._client.is_connected != self._is_connected:
+        if self._queue.is_connected != self._is_connected:
             self._is_connected = not self._is_connected
             self._redis_since_ms = _now_ms()
 
-    async def page(self, _request: web.Request) -> web.Response:
-        """200 whatever the state is: `is_healthy` says what `/health` would."""
+    async def page(self, request: web.Request) -> web.Response:
+        """200 whatever the state is: `is_healthy` says what `/health` would.
+
+        The model and its batchers are those of the request's path, or of the unnamed model; then each other one is listed below
+        `models`.
+        """
         self.look()
-        fleet = self._watcher.fleet
-        model = fleet.model
+        models = self._models
+        ends = models.ends if MODEL not in request else [models.of([request[MODEL]])]
         said = {
-            "is_healthy": self._is_connected and fleet.is_healthy,
+            "is_healthy": self._is_connected and any(end.is_healthy for end in ends),
             "worker": {
                 "id": self._worker,
                 "since": _utc(self._started_ms),
-                "inputs_in_flight": self._client.inputs_in_flight,
+                "inputs_in_flight": models.inputs_in_flight,
                 "request_inputs_max": self._request_inputs_max,
             },
             "redis": {
                 "is_connected": self._is_connected,
                 "since": _utc(self._redis_since_ms),
-                "refusal": self._client.refusal or None,
+                "refusal": self._queue.refusal or None,
             },
-            "model": None
-            if model is None
-            else {"name": model.name, "fingerprint": model.fingerprint, "since": _utc(model.since)},
-            "batchers": [_batcher(batcher) for batcher in fleet.batchers],
+            **_served(models.unnamed if MODEL not in request else ends[0]),
         }
+        if MODEL not in request and (named := [end for end in ends if end.name]):
+            said["models"] = {
+                end.name: {
+                    "is_healthy": end.is_healthy,
+                    "inputs_in_flight": end.queue.inputs_in_flight,
+                    **_served(end),
+                }
+                for end in named
+            }
         return web.Response(body=_encode(said), headers=JSON)
+
+
+def _served(end: ModelEnd) -> dict[str, object]:
+    fleet = end.watcher.fleet
+    model = fleet.model
+    return {
+        "model": None
+        if model is None
+        else {"name": model.name, "fingerprint": model.fingerprint, "since": _utc(model.since)},
+        "batchers": [_batcher(batcher) for batcher in fleet.batchers],
+    }
 
 
 def _batcher(status: BatcherStatus) -> dict[str, object]:

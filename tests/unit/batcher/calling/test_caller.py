@@ -45,7 +45,7 @@ class Refusing(Replica):
 
     def __init__(self, guilty: str = "", status: int = 413) -> None:
         self.heard = Listening()
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), self.heard)
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), self.heard)
         self.prober = SaysLimits(self, self.limits)
         self.calls: list[list[str]] = []
         self.error = b'{"error":"too long"}'
@@ -66,7 +66,7 @@ class Refusing(Replica):
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
         suspects = Suspects(pool, LoneTrials(), clock, metrics)
-        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
         return await caller.answer(jobs, Slot(self, len(jobs), len(jobs), was_busy=True))
 
     async def answers(self, jobs: list[Job]) -> list[tuple[str, int, bytes]]:
@@ -150,7 +150,7 @@ class Failing(Replica):
     """Answers every call with this status, or cannot be reached."""
 
     def __init__(self, status: int | None) -> None:
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(1))
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(1))
         self.is_healthy = True
         self.sent = 0
         self._status = status
@@ -167,9 +167,8 @@ async def outcomes(upstream: Replica, batches: int, *, patience_s: float = 0.0) 
     """Make calls of 32 jobs, with the usual attempts."""
     clock, pool, metrics = RedisClock(), Pool([upstream], patience_s), Metrics()
     clock.sync(0)
-    caller = Caller(
-        pool, Tei(), Suspects(pool, LoneTrials(), clock, metrics), clock, metrics, timeout_max_s=1, attempts_max=3
-    )
+    suspects = Suspects(pool, LoneTrials(), clock, metrics)
+    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=3)
     found = []
     for _ in range(batches):
         found += await caller.answer(texts(*map(str, range(32))), Slot(upstream, 32, 32, was_busy=True))
@@ -238,9 +237,8 @@ async def test_one_guilty_input_in_each_batch_costs_its_neighbours_nothing() -> 
     guilty = Refusing("7", 424)
     clock, pool, metrics = RedisClock(), Pool([guilty]), Metrics()
     clock.sync(0)
-    caller = Caller(
-        pool, Tei(), Suspects(pool, LoneTrials(), clock, metrics), clock, metrics, timeout_max_s=1, attempts_max=3
-    )
+    suspects = Suspects(pool, LoneTrials(), clock, metrics)
+    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=3)
     for _ in range(50):
         told = await caller.answer(texts(*map(str, range(32))), Slot(guilty, 32, 32, was_busy=True))
         statuses = [decode_reply(each.frame)[0].status for each in told]
@@ -271,7 +269,7 @@ class CountingReplica(Replica):
 
     def __init__(self, name: str, *, is_away: bool = False, computes: bool = True) -> None:
         client = CountingClient(is_away=is_away)
-        super().__init__(f"http://{name}", client, Tei(), configured(100, 10**6), Tuner(1))
+        super().__init__(f"http://{name}", client, [Tei()], configured(100, 10**6), Tuner(1))
         self.is_healthy = True
         self.asked = client.asked
         self._computes = computes
@@ -297,7 +295,7 @@ async def replies(jobs: list[Job], *upstreams: Replica) -> list[ReplyHeader]:
     clock.sync(0)
     pool, metrics = Pool(list(upstreams)), Metrics()
     suspects = Suspects(pool, LoneTrials(), clock, metrics)
-    caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
+    caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=2)
     found = await caller.answer(jobs, Slot(upstreams[0], len(jobs), len(jobs), was_busy=True))
     assert [task for task in asyncio.all_tasks() if task.get_name() == "counting" and not task.cancelling()] == []
     return [decode_reply(reply.frame)[0] for reply in found]

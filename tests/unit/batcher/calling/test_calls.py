@@ -32,11 +32,9 @@ def test_a_call_has_each_input_once_and_the_options(
 ) -> None:
     """And every job finds its own inputs at its places, in its order."""
     asked = msgspec.convert(options, Options)
-    call = call_for(
-        [make_job(str(n), n=len(items), body=raw, options=asked) for n, (items, raw) in enumerate(jobs)], Tei()
-    )
+    call = call_for([make_job(str(n), n=len(items), body=raw, options=asked) for n, (items, raw) in enumerate(jobs)])
 
-    said, merged = json.loads(call.post.body), call.merged
+    said, merged = json.loads(call.post(Tei()).body), call.merged
     assert merged is not None
     assert options == {name: value for name, value in said.items() if name != "inputs"}
     assert next(iter(said)) == "inputs"
@@ -63,9 +61,9 @@ def test_a_job_that_travels_alone_keeps_what_it_has_twice() -> None:
 
 def test_a_call_is_as_short_as_can_be() -> None:
     two = make_job("2", n=2, body=b'["b","c"]')
-    assert call_for([make_job("1", body=b'["a"]'), two], Tei()).post.body == b'{"inputs":["a","b","c"]}'
+    assert call_for([make_job("1", body=b'["a"]'), two]).post(Tei()).body == b'{"inputs":["a","b","c"]}'
     only = make_job("1", body=b'["a"]', options=UNNORMALIZED)
-    assert call_for([only], Tei()).post.body == b'{"inputs":["a"],"normalize":false}'
+    assert call_for([only]).post(Tei()).body == b'{"inputs":["a"],"normalize":false}'
 
 
 def test_a_part_is_the_rows_of_one_job_in_its_order() -> None:

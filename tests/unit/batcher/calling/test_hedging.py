@@ -33,7 +33,7 @@ class Held(Replica):
     """
 
     def __init__(self, name: str, *, is_open: bool = False) -> None:
-        super().__init__(f"http://{name}", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(1))
+        super().__init__(f"http://{name}", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(1))
         self.is_healthy = True
         self.opened = asyncio.Event()
         if is_open:
@@ -55,7 +55,7 @@ class Held(Replica):
 
 
 def a_call() -> Call:
-    return call_for([make_job("a", longest=1)], Tei())
+    return call_for([make_job("a", longest=1)])
 
 
 async def answered(*upstreams: Held, late_s: float = AT_ONCE_S) -> tuple[bytes, Slot]:

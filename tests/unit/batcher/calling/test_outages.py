@@ -33,7 +33,7 @@ class Acting(Replica):
     """Does at each call what is next in its list, and the last of it for ever: ROWS, REFUSES, EXCLUDED or a status."""
 
     def __init__(self, name: str, *does: str | int, calls_max: int = 1) -> None:
-        super().__init__(f"http://{name}", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(calls_max))
+        super().__init__(f"http://{name}", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(calls_max))
         self.is_healthy = True
         self.calls = 0
         self._does = list(does)
@@ -75,7 +75,7 @@ async def outcomes(*upstreams: Replica, calls: int = 1, attempts_max: int = 1) -
     clock, pool, metrics = RedisClock(), Pool(list(upstreams), 10.0), Metrics()
     clock.sync(0)
     tried_alone = Suspects(pool, LoneTrials(), clock, metrics, patience_s=0.0)
-    caller = Caller(pool, Tei(), tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+    caller = Caller(pool, tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
     found = []
     for number in range(calls):
         slot = Slot(upstreams[0], 1, 1, was_busy=True)

@@ -24,7 +24,7 @@ class Lowered(Replica):
     """Takes fewer inputs than it was known to take; becomes another model before one of its calls."""
 
     def __init__(self, inputs_max: int, *, is_known: bool = False, changes_at: int = -1, guilty: str = "") -> None:
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(inputs_max if is_known else 32, 10**6), Tuner(1))
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(inputs_max if is_known else 32, 10**6), Tuner(1))
         self.prober = SaysLimits(self, configured(inputs_max, 10**6))
         self.calls: list[list[str]] = []
         self.standing.learnt(OLD)
@@ -50,7 +50,7 @@ class Lowered(Replica):
         clock.sync(0)
         pool, metrics = Pool([self]), Metrics()
         suspects = Suspects(pool, LoneTrials(), clock, metrics)
-        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=1)
         outcomes = await caller.answer(jobs, Slot(self, 1, 1, was_busy=True))
         parts = [outcome.frame.partition(b"\n") for outcome in outcomes]
         heads = [(json.loads(head), body) for head, _, body in parts]

@@ -34,7 +34,7 @@ class Mortal(Replica):
     """
 
     def __init__(self, hangs_up: Callable[[list[str]], bool], *, survives: bool = False) -> None:
-        super().__init__("http://a", NO_CLIENT, Tei(), configured(100, 10**6), Tuner(2))
+        super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(2))
         self.is_healthy = True
         self.calls: list[list[str]] = []
         self._hangs_up = hangs_up
@@ -60,7 +60,7 @@ class Mortal(Replica):
         clock, pool, metrics = RedisClock(), Pool([self]), Metrics()
         clock.sync(0)
         suspects = Suspects(pool, trials, clock, metrics)
-        caller = Caller(pool, Tei(), suspects, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
+        caller = Caller(pool, suspects, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
         slot = Slot(self, len(jobs), len(jobs), was_busy=True)
         replies = await caller.answer(jobs, slot)
         slot.release()
@@ -166,7 +166,6 @@ class Slow(Mortal):
         pool, metrics = Pool([self]), Metrics()
         caller = Caller(
             pool,
-            Tei(),
             Suspects(pool, trials or LoneTrials(), self.clock, metrics),
             self.clock,
             metrics,

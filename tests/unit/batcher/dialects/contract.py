@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.base import Answer, Condition, Dialect
+from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_batcher.upstreams.limits import configured, lowered
-from autobatch_shared.contract.errors import InvalidRequest, UpstreamProtocolError
+from autobatch_shared.contract.errors import InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 from autobatch_shared.contract.status import BatcherStatus, Fleet, UpstreamStatus, encode
 
 TEXTS = st.lists(st.text(max_size=8).map(msgspec.json.encode), min_size=1, max_size=5, unique=True)
-OPTIONS = st.none() | st.builds(Options, normalize=st.booleans())
+OPTIONS = st.none() | st.builds(Options, dimensions=st.none() | st.integers(1, 2**63 - 1))
 
 #: Each dialect runs the same test by itself: hypothesis must not take them for one.
 every_dialect = settings(suppress_health_check=[HealthCheck.differing_executors])
@@ -36,13 +36,24 @@ class DialectContract:
     def said(self, vectors: Sequence[Sequence[float]]) -> bytes:
         """Return how the upstream writes the vectors of one call of `/embed`."""
 
+    def composed(self, inputs: list[bytes], options: Options | None) -> Post:
+        """Return a call of `/embed`; options that the dialect refuses are no example."""
+        try:
+            return self.dialect.compose("/embed", inputs, options)
+        except InvalidRequest:
+            reject()
+
+    def holds(self, call: bytes, text: bytes) -> bool:
+        """Whether a call has this input, a JSON string."""
+        return text in call
+
     @every_dialect
     @given(inputs=TEXTS, options=OPTIONS)
     def test_a_call_holds_each_input_as_it_was_written(self, inputs: list[bytes], options: Options | None) -> None:
-        post = self.dialect.compose("/embed", inputs, options)
+        post = self.composed(inputs, options)
 
         assert post.path.startswith("/")
-        assert all(each in post.body for each in inputs)
+        assert all(self.holds(post.body, each) for each in inputs)
 
     def test_options_that_are_not_defaults_are_in_the_call(self) -> None:
         """Or the dialect refuses them: a vector computed without them is another one."""
@@ -59,15 +70,14 @@ class DialectContract:
                 continue
 
     def test_its_paths_and_bounds_are_such(self) -> None:
-        assert self.dialect.health_path.startswith("/")
-        assert self.dialect.card_path.startswith("/")
+        assert all(question.path.startswith("/") for question in (self.dialect.ask_health, *self.dialect.ask_card))
         assert 0 <= self.dialect.growth_bytes_max < 1_000
 
     @pytest.mark.parametrize("route", ["/embed", "/rerank", "/no-such-route"])
     def test_what_travels_as_it_came_is_a_call_or_one_clear_error(self, route: str) -> None:
         try:
             post = self.dialect.pass_on(route, b"{", "application/json")
-        except (InvalidRequest, UpstreamProtocolError):
+        except (InvalidRequest, NotComputed, UpstreamProtocolError):
             return
         assert post.path.startswith("/")
 
@@ -99,7 +109,7 @@ class DialectContract:
         self, inputs: list[bytes], options: Options | None
     ) -> None:
         """Or a batch is larger than the upstream takes, and every request in it gets a 413."""
-        length = len(self.dialect.compose("/embed", inputs, options).body)
+        length = len(self.composed(inputs, options).body)
 
         assert length <= self.dialect.envelope_bytes(options) + sum(len(each) + 1 for each in inputs)
 
@@ -135,10 +145,15 @@ class DialectContract:
         assert (verdict is Verdict.CUT) == (status == 200)
 
     @every_dialect
+    @given(st.sampled_from((500, 502, 503, 504)), st.binary())
+    def test_a_failure_never_says_that_the_upstream_works(self, status: int, said: bytes) -> None:
+        assert not self.dialect.is_well(status, said)
+
+    @every_dialect
     @given(st.binary())
     def test_any_description_gives_a_card_that_workers_can_read(self, said: bytes) -> None:
         """And it only ever lowers the limits."""
-        card, ours = self.dialect.card(said), configured(32, 10**6)
+        card, ours = self.dialect.card(*[said] * len(self.dialect.ask_card)), configured(32, 10**6)
         report = encode(BatcherStatus(1, 0, [UpstreamStatus("u", True, 1, 0, card=card)]))
 
         limits = lowered(ours, card)

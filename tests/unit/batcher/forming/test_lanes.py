@@ -344,7 +344,7 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options 
         batch = lanes.take(moment(0, is_draining=True), configured(100, payload_limit), BY_ARRIVAL)
 
         assert batch
-        assert len(call_for(batch.jobs, Tei()).post.body) <= payload_limit
+        assert len(call_for(batch.jobs).post(Tei()).body) <= payload_limit
         assert len(batch.jobs) >= 4
 
 
@@ -565,3 +565,9 @@ def test_bulk_work_waits_from_its_claim() -> None:
     assert batch is not None
     assert names(batch.jobs) == ["single", "bulk"]
     assert 60 + WAIT_MS == lanes.due_ms()
+
+
+def test_a_batch_has_waited_as_long_as_the_job_that_has_used_most_of_its_time() -> None:
+    batch = batch_of([make_job("a", at=0, deadline=1000), make_job("b", at=100, deadline=300)], Reason.FULL)
+
+    assert 0.75 == batch.waited_share(250)

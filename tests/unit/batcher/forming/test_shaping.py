@@ -1,6 +1,7 @@
 """Batches of like length: within every limit, and no job is left behind for it."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,11 @@ ANY = 10**9
 BY_ARRIVAL = BatchShape(None, None)
 
 LIMITS = st.builds(
-    Limits, st.integers(1, 12), st.one_of(st.just(ANY), st.integers(20, 400)), in_flight_inputs_max=st.just(ANY)
+    Limits,
+    st.integers(1, 12),
+    st.one_of(st.just(ANY), st.integers(20, 400)),
+    in_flight_inputs_max=st.just(ANY),
+    batch_tokens_max=st.one_of(st.just(ANY), st.integers(1, 500)),
 )
 SHAPES = st.builds(
     BatchShape,
@@ -97,7 +102,7 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
 
     if len(picked) > 1:
         assert inputs_of(picked) <= limits.inputs_max
-        assert len(call_for(picked, Tei()).post.body) <= limits.body_bytes_max
+        assert len(call_for(picked).post(Tei()).body) <= limits.body_bytes_max
         padded, summed = (inputs_of(picked) + 1) * longest_of(picked), useful_of(picked) + longest_of(picked)
         assert shape.units_max is None or shape.law.units(padded, summed) <= shape.units_max
         assert shape.may_pad(padded_of(picked), useful_of(picked))
@@ -133,6 +138,7 @@ def test_equal_lengths_fill_a_batch(count: int, inputs_max: int, longest: int) -
 def test_where_lengths_do_not_count_they_change_nothing(jobs: list[Job], limits: Limits) -> None:
     same = [make_job(name, n=job.header.n) for name, job in zip(names(jobs), jobs, strict=True)]
 
+    limits = replace(limits, batch_tokens_max=ANY)
     assert names(pick(same, limits, BY_ARRIVAL)) == names(pick(jobs, limits, BY_ARRIVAL))
 
 
@@ -265,3 +271,44 @@ def test_a_full_lane_stays_full_whatever_joins(
 
 def test_nothing_is_not_full() -> None:
     assert not is_full([], limit(1), BY_ARRIVAL)
+
+
+def tokens_of(jobs: list[Job], law: CostLaw) -> float:
+    return law.units(inputs_of(jobs) * longest_of(jobs), useful_of(jobs)) / jobs[0].per_token
+
+
+@given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
+def test_no_batch_has_more_tokens_than_a_call_may_have(jobs: list[Job], limits: Limits, shape: BatchShape) -> None:
+    picked = pick(jobs, limits, shape)
+
+    assert len(picked) == 1 or tokens_of(picked, shape.law) <= limits.batch_tokens_max
+
+
+@pytest.mark.parametrize(
+    ("is_in_tokens", "law", "expected"),
+    [
+        (True, CostLaw.PADDED, ["0", "1"]),  # three of the longest would be 90
+        (True, CostLaw.SUMMED, ["0", "1", "2"]),
+        (False, CostLaw.PADDED, ["0", "1", "2", "3"]),  # about seven tokens each
+    ],
+)
+def test_tokens_are_counted_as_the_upstream_computes_them(
+    *, is_in_tokens: bool, law: CostLaw, expected: list[str]
+) -> None:
+    jobs = [make_job(str(n), longest=longest, is_in_tokens=is_in_tokens) for n, longest in enumerate((10, 30, 29, 30))]
+    limits = Limits(8, ANY, ANY, batch_tokens_max=70)
+
+    assert expected == names(pick(jobs, limits, BatchShape(None, None, law=law)))
+
+
+def test_a_lane_is_full_when_one_more_like_its_longest_would_be_too_many_tokens() -> None:
+    jobs = [make_job(str(n), longest=10, is_in_tokens=True) for n in range(3)]
+
+    assert is_full(jobs, Limits(8, ANY, ANY, batch_tokens_max=39), BY_ARRIVAL)
+    assert not is_full(jobs, Limits(8, ANY, ANY, batch_tokens_max=40), BY_ARRIVAL)
+
+
+def test_an_input_that_alone_is_too_long_is_sent_alone() -> None:
+    jobs = [make_job("long", longest=100, is_in_tokens=True), make_job("short", longest=1, is_in_tokens=True)]
+
+    assert ["long"] == names(pick(jobs, Limits(8, ANY, ANY, batch_tokens_max=50), BY_ARRIVAL))

@@ -200,3 +200,44 @@ def test_a_trial_lasts_until_enough_was_seen_however_fast_calls_are() -> None:
         lasted += 1
 
     assert lasted >= 250
+
+
+def until_trial(climber: Climber) -> None:
+    """Make calls until it tries another setting."""
+    while not climber.is_trying:
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05)
+
+
+def test_a_trial_of_fewer_calls_ends_as_soon_as_jobs_wait_for_long_because_of_it() -> None:
+    """Where calls run side by side it halves what gets done, for seconds if calls are slow."""
+    climber = Climber(2)
+    until_trial(climber)
+    assert Setting(1) == climber.setting
+
+    climber.note_wait(is_long=True)
+
+    assert Setting(2) == climber.setting
+    assert not climber.is_trying
+
+
+def test_while_jobs_wait_for_long_neither_fewer_nor_smaller_calls_are_tried() -> None:
+    climber = Climber(2)
+    climber.note_wait(is_long=True)
+    for _ in range(50 * BLOCK_CALLS):
+        assert not climber.setting.is_less_than(Setting(2))
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05)
+
+    climber.note_wait(is_long=False)
+    until_trial(climber)
+    assert climber.setting.is_less_than(Setting(2))
+
+
+def test_more_calls_are_tried_however_long_jobs_wait() -> None:
+    """They may be what makes the wait shorter."""
+    climber = Climber(8, 2)
+    climber.note_wait(is_long=True)
+
+    until_trial(climber)
+    climber.note_wait(is_long=True)
+
+    assert Setting(4) == climber.setting

@@ -249,3 +249,16 @@ def test_a_trial_does_not_outlast_the_work_it_was_begun_with() -> None:
         now_s += 0.2
 
     assert Setting(2) == tuner.setting
+
+
+@pytest.mark.parametrize(("servers", "tries"), [(1, True), (2, False)])
+def test_while_jobs_wait_fewer_calls_are_tried_only_where_calls_wait_for_each_other(
+    servers: int, *, tries: bool
+) -> None:
+    upstream = ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=servers, noise=0.02)
+    tuner = called(upstream)
+    tuner.note_wait(0.5)
+
+    run = drive(upstream, 2_000, tuner, began_s=100.0)
+
+    assert tries == any(setting.calls == 1 for setting in run.settings)

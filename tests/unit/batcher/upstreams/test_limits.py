@@ -52,7 +52,19 @@ def test_limits_are_lowered_to_what_info_says(
     said: dict[str, object], inputs_max: int, in_flight_inputs_max: int
 ) -> None:
     """A list longer than the permits can never succeed, since TEI takes one for each input."""
-    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max, 512) == lowered(OURS, card(**said))
+    assert Limits(inputs_max, 2_000_000, in_flight_inputs_max, 512, 16_384) == lowered(OURS, card(**said))
+
+
+@pytest.mark.parametrize(
+    ("ours", "said", "expected"),
+    [(None, 16_384, 16_384), (None, None, UNKNOWN_MAX), (4_096, 16_384, 4_096), (20_000, 16_384, 16_384)],
+)
+def test_the_tokens_of_a_call_are_the_fewer_of_ours_and_of_the_upstreams(
+    ours: int | None, said: int | None, expected: int
+) -> None:
+    limits = configured(32, 2_000_000, ours)
+
+    assert expected == lowered(limits, card(max_batch_tokens=said)).batch_tokens_max
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Client(HttpClient):
 
 
 def upstream(client: Client) -> Replica:
-    made = Replica("http://a", client, Tei(), configured(32, 10**6), Tuner(2))
+    made = Replica("http://a", client, [Tei()], configured(32, 10**6), Tuner(2))
     made.is_healthy = True
     return made
 
@@ -130,7 +130,7 @@ class Draining(HttpClient):
 async def test_the_late_answer_of_one_that_drains_does_not_say_that_it_is_back() -> None:
     """The connection that was refused is newer than the call."""
     client = Draining()
-    one = Replica("http://a", client, Tei(), configured(32, 10**6), Tuner(2))
+    one = Replica("http://a", client, [Tei()], configured(32, 10**6), Tuner(2))
     late = asyncio.create_task(one.call(Post("/embed", b""), 1))
     await asyncio.sleep(0)
     client.refuses = True

@@ -45,6 +45,12 @@ def test_given_flags_become_variables_under_their_first_name() -> None:
     }
 
 
+@pytest.mark.parametrize("argv", [["--model", "org/m"], ["--model=org/m"], ["--served-model-name", "org/m"]])
+def test_the_models_name_has_a_short_flag(argv: list[str]) -> None:
+    assert read(UpSettings, argv).served_model_name == "org/m"
+    assert flags_as_environment(argv) == {"SERVED_MODEL_NAME": "org/m"}
+
+
 def test_the_help_has_every_flag_that_up_takes() -> None:
     told = flags_help()
     for process in PROCESSES.values():

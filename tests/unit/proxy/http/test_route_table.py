@@ -10,6 +10,7 @@ from autobatch_proxy.dialects.error_shapes import JSON_ERRORS, OPENAI_ERRORS
 from autobatch_proxy.dialects.forms import all_embeddings
 from autobatch_proxy.http.route_table import READERS, ROUTES, Route, routes
 from autobatch_shared.contract.errors import WrongContentType
+from autobatch_shared.contract.model_names import ROUTE_WORDS
 from tests.support.paths import ROOT
 
 DOCUMENT = orjson.loads(ROOT.joinpath("proxy/autobatch_proxy/docs/openapi.json").read_bytes())
@@ -55,6 +56,10 @@ def test_the_route_that_stands_for_another_has_a_reader_for_each() -> None:
     """`POST /` is the route of the kind of model that the upstream serves."""
     assert {"/embed", "/embed_sparse", "/predict", "/rerank"} <= READERS.keys()
     assert [route.path for route in ROUTES if route.method == "POST" and route.read is None] == ["/", "/invocations"]
+
+
+def test_no_model_can_have_a_name_that_a_route_begins_with() -> None:
+    assert {route.path.split("/")[1] for route in ROUTES} - {""} == ROUTE_WORDS
 
 
 def test_no_two_rows_are_the_same_route() -> None:

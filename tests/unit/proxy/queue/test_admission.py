@@ -8,8 +8,8 @@ from autobatch_proxy.queue.admission import (
     LOOK_EVERY_S,
     RETRY_AFTER_MAX_S,
     Backlog,
-    confirmed_rate,
     is_in_time,
+    rate_of_looks,
     retry_after_s,
 )
 from autobatch_shared.contract.status import Ahead
@@ -46,10 +46,12 @@ def test_a_look_is_old_after_a_while() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "confirmed"), [(0.0, 3.0, 0.0), (3.0, 0.0, 0.0), (3.0, 3.0, 3.0), (300.0, 3.0, 300.0)]
+    ("before", "now", "rate"), [(0.0, 3.0, 3.0), (3.0, 0.0, 0.0), (3.0, 300.0, 300.0), (300.0, 3.0, 300.0)]
 )
-def test_nobody_is_refused_by_a_rate_that_was_seen_once(before: float, now: float, confirmed: float) -> None:
-    assert confirmed == confirmed_rate(before, now)
+def test_of_two_looks_the_larger_rate_counts_and_none_while_it_is_unknown(
+    before: float, now: float, rate: float
+) -> None:
+    assert rate == rate_of_looks(before, now)
 
 
 @pytest.mark.parametrize(

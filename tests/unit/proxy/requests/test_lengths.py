@@ -126,7 +126,7 @@ BUDGETS = st.none() | st.integers(1, 3000)
 def fits(run: list[int], inputs_max: int, padding_max: int, budget_max: int | None) -> bool:
     """Whether a run is allowed, by the words of the rule."""
     longest = max(run)
-    is_cheap = budget_max is None or (len(run) + 1) * longest <= budget_max
+    is_cheap = budget_max is None or len(run) * longest <= budget_max
     is_like = sum(longest - length for length in run) <= padding_max
     return len(run) == 1 or (len(run) <= inputs_max and is_like and is_cheap)
 
@@ -151,7 +151,7 @@ def test_equal_lengths_give_the_fewest_runs(
 
     run_inputs_max = inputs_max
     if budget_max is not None and length:
-        run_inputs_max = max(1, min(inputs_max, budget_max // length - 1))
+        run_inputs_max = max(1, min(inputs_max, budget_max // length))
     assert len(cut) == -(-count // run_inputs_max)
 
 
@@ -176,8 +176,8 @@ def test_no_cut_has_fewer_runs(lengths: list[int], inputs_max: int, padding_max:
         ([500], 10, [(0, 1)]),
         ([1, 1, 1, 1, 1], None, [(0, 4), (4, 5)]),  # four inputs a run
         ([1, 2, 3, 50], None, [(0, 3), (3, 4)]),  # (50-1)+(50-2)+(50-3) is too much padding
-        ([10, 10, 10], 40, [(0, 3)]),
-        ([10, 10, 10], 39, [(0, 2), (2, 3)]),
+        ([10, 10, 10], 30, [(0, 3)]),
+        ([10, 10, 10], 29, [(0, 2), (2, 3)]),
     ],
 )
 def test_a_run_ends_where_a_limit_is(

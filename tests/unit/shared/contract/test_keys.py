@@ -21,6 +21,7 @@ PLAIN = (
     "batchers",
     "model",
     "model_counted",
+    "models",
     "trial",
     "dead",
     "epoch",
@@ -63,6 +64,17 @@ def test_keys_are_the_documented_ones() -> None:
     assert named.of_version(3) == "{autobatch}:jobs:v3"
     assert named.inbox("w1") == "{autobatch}:inbox:w1"
     assert named.cached("0f") == "{autobatch}:cache:0f"
+
+
+@given(WORDS, WORDS)
+def test_two_models_share_no_key_but_the_announcements(namespace: str, model: str) -> None:
+    own, unnamed, other = Keys(namespace, model), Keys(namespace), Keys(namespace, f"{model}/x")
+    made = [{value for value in vars(each).values() if value != each.models} for each in (own, unnamed, other)]
+
+    assert own.models == unnamed.models == other.models
+    assert len(made[0] | made[1] | made[2]) == sum(map(len, made))
+    assert [each.is_unnamed for each in (own, unnamed, other)] == [False, True, False]
+    assert all(value.startswith(f"{{{namespace}}}:") for value in made[0])
 
 
 def test_the_table_has_every_key() -> None:

@@ -23,6 +23,10 @@ def upstream(
     return UpstreamStatus(url, is_healthy, batch_inputs_max, 0, card=card)
 
 
+def with_tokens_max(tokens_max: int, *, reason: str = "") -> UpstreamStatus:
+    return UpstreamStatus("http://u", True, 32, 0, reason=reason, batch_tokens_max=tokens_max)
+
+
 def report(*upstreams: UpstreamStatus, at: int = NOW_MS) -> bytes:
     return encode(BatcherStatus(at, 5, list(upstreams)))
 
@@ -209,3 +213,10 @@ def test_a_batcher_that_has_not_measured_yet_counts_as_the_others_do(rates: list
     assert (
         in_all == fleet(dead, *[encode(BatcherStatus(NOW_MS, 0, [upstream()], rate)) for rate in rates]).drained_per_s
     )
+
+
+def test_the_tokens_of_a_call_are_what_every_upstream_takes() -> None:
+    reports = report(with_tokens_max(16_384), with_tokens_max(8_192), with_tokens_max(9, reason="it serves another"))
+
+    assert 8_192 == fleet(reports).batch_tokens_max
+    assert UNKNOWN_MAX == fleet().batch_tokens_max

@@ -9,13 +9,15 @@ from pydantic import SecretStr
 from autobatch_console.up.settings import UpSettings, flags_as_environment
 from autobatch_shared.settings.definitions import BatcherSettings, CommonSettings
 from autobatch_shared.settings.foreign_names import COMPOSE_NAMES, FOREIGN, Foreign
-from autobatch_shared.settings.loading import SettingsError, every_name, read
+from autobatch_shared.settings.loading import SHORT_FLAGS, SettingsError, every_name, read
 
 SAMPLES = {
     "inference_url": "http://tei:80",
     "log_level": "error",
     "max_concurrent_batches": "3",
     "max_wait_time_ms": "3",
+    "upstream_dimension": "384",
+    "upstream_grpc_port": "8001",
 }
 UNDERSTOOD = [pytest.param(row, id=row.name) for row in FOREIGN if row.setting]
 REFUSED = [pytest.param(row, id=row.name) for row in FOREIGN if not row.setting]
@@ -74,11 +76,12 @@ def test_our_own_name_wins_over_the_foreign_one(row: Foreign) -> None:
 @pytest.mark.parametrize("row", REFUSED)
 def test_a_refused_name_is_refused_everywhere_with_what_to_use(row: Foreign) -> None:
     flag = f"--{row.name.lower().replace('_', '-')}"
+    asked = [] if flag in SHORT_FLAGS else [flag]
     Path(".env").write_text(f"{row.name}=7\n")
     Path("config.toml").write_text(f"{row.name.lower()} = 7\n")
 
-    assert set(faults_of([flag, "7"])) == {
-        f"{flag}: no such flag; {row.instead}",
+    assert set(faults_of([word for each in asked for word in (each, "7")])) == {
+        *(f"{each}: no such flag; {row.instead}" for each in asked),
         f".env: {row.name}: no such setting; {row.instead}",
         f"config.toml: {row.name.lower()}: no such setting; {row.instead}",
     }
@@ -114,7 +117,8 @@ def test_a_fault_tells_the_name_that_was_used_too() -> None:
     assert level.startswith("LOG_LEVEL: ")
     assert level.endswith("(got 'loud'); it is also RUST_LOG")
     assert (
-        url == "INFERENCE_URL: must be http:// or https:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL"
+        url
+        == "INFERENCE_URL: must be http://, https://, grpc:// or grpcs:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL"
     )
 
 
@@ -133,10 +137,17 @@ def test_an_editors_byte_order_mark_is_no_part_of_a_name() -> None:
         ("http://embed", "http://embed"),
         ("http://me:pass@tei/embed", "http://me:pass@tei"),
         ("http://tei/v1/myembed", "http://tei/v1/myembed"),
+        ("http://ollama:11434/v1", "http://ollama:11434"),
+        ("https://host/api/v1/embeddings/", "https://host/api"),
+        ("https://host/v1beta/openai/", "https://host/v1beta/openai"),
+        (
+            "https://host/openai/deployments/ada/embeddings?api-version=1",
+            "https://host/openai/deployments/ada?api-version=1",
+        ),
     ],
 )
 def test_the_url_of_the_route_means_its_server(url: str, server: str) -> None:
-    """Other proxies want `http://tei/embed`; a call to `/embed/embed` would find nothing."""
+    """Other proxies want `http://tei/embed`; a call to `/embed/embed` would find nothing. OpenAI's clients want `/v1`."""
     for cls in (BatcherSettings, UpSettings):
         assert read(cls, ["--inference-url", url]).inference_urls == (server,)
 

@@ -1,0 +1,202 @@
+"""One upstream over gRPC: a dialect's bytes in one unary call, and its status as the HTTP status that means the same. Needs grpcio.
+
+gRPC says UNAVAILABLE both where the server does and where there is no connection. Whether it was the server is told by the connection:
+only then is it there after the call as it was before.
+"""
+
+import asyncio
+import errno
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import grpc
+import grpc.aio
+
+from autobatch_batcher.dialects.base import Answer, Get, Post, Question
+from autobatch_batcher.upstreams.http_client import ANSWER_BYTES_MAX, NO_ANSWER, PROBE_TIMEOUT_S, CallConnection
+from autobatch_shared.contract.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from autobatch_shared.settings.upstream_urls import GRPC_PORT
+
+Code = grpc.StatusCode
+Connectivity = grpc.ChannelConnectivity
+
+#: The HTTP status of each of gRPC's: as in the documents of Google's APIs.
+STATUSES = {
+    Code.OK: 200,
+    Code.INVALID_ARGUMENT: 400,
+    Code.FAILED_PRECONDITION: 400,
+    Code.OUT_OF_RANGE: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
+    Code.NOT_FOUND: 404,
+    Code.ALREADY_EXISTS: 409,
+    Code.ABORTED: 409,
+    Code.RESOURCE_EXHAUSTED: 429,
+    Code.CANCELLED: 503,
+    Code.UNIMPLEMENTED: 501,
+    Code.UNAVAILABLE: 503,
+    Code.DEADLINE_EXCEEDED: 504,
+}
+TEXT = "text/plain"
+RECONNECT_MIN_MS, RECONNECT_MAX_MS = 100, 1_000  # as often as `lookout` asks; gRPC's own waits grow to two minutes
+CONNECT_MAX_MS = 1_000  # an address that has vanished refuses nothing: it says nothing
+
+
+class GrpcClient:
+    """Sends what a dialect composed; it knows nothing of what that means. An async context, which closes its connection.
+
+    Attributes:
+        connected_s: When the last connection was made, in seconds of the loop's clock: since then another server may answer.
+
+    Args:
+        url: `grpc://host:port`, or `grpcs://` with TLS.
+        api_key: Is sent as a bearer token; None: no token is sent.
+        answer_bytes_max: The most bytes of an answer.
+    """
+
+    connected_s = float("-inf")
+
+    def __init__(self, url: str, api_key: str | None, *, answer_bytes_max: int = ANSWER_BYTES_MAX) -> None:
+        self._url = url
+        self._metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._answer_bytes_max = answer_bytes_max
+        self._channel: grpc.aio.Channel
+        self._watching: asyncio.Task[None]
+
+    async def __aenter__(self) -> Self:
+        parts = urlsplit(self._url)
+        target = f"{parts.hostname if ':' not in (parts.hostname or '') else f'[{parts.hostname}]'}:{parts.port or GRPC_PORT}"
+        options: list[tuple[str, Any]] = [
+            ("grpc.max_receive_message_length", self._answer_bytes_max),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.initial_reconnect_backoff_ms", RECONNECT_MIN_MS),
+            ("grpc.min_reconnect_backoff_ms", CONNECT_MAX_MS),
+            ("grpc.max_reconnect_backoff_ms", RECONNECT_MAX_MS),
+            ("grpc.use_local_subchannel_pool", 1),  # a connection of its own, of which it knows when it was made
+        ]
+        if parts.scheme == "grpcs":
+            self._channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options)
+        else:
+            self._channel = grpc.aio.insecure_channel(target, options)
+        self._watching = asyncio.create_task(self._watch(), name="grpc-connection")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._watching
+        await self._channel.close()
+
+    async def _watch(self) -> None:
+        """Note when the connection is made anew."""
+        state = self._channel.get_state()
+        while state is not Connectivity.SHUTDOWN:
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state()
+            if state is Connectivity.READY:
+                self.connected_s = asyncio.get_running_loop().time()
+
+    async def send(self, post: Post, timeout_s: float) -> Answer:
+        """Make one call; one that is cancelled here is cancelled there.
+
+        Raises:
+            UpstreamUnavailable: It could not be reached.
+            UpstreamBroken: It hung up on the call.
+            UpstreamTimeout: No whole answer within `timeout_s` seconds.
+            UpstreamProtocolError: The answer is too large.
+        """
+        had_connection, began_s = self._is_connected, asyncio.get_running_loop().time()
+        call = self._channel.unary_unary(post.path)
+        try:
+            body = await call(post.body, timeout=timeout_s, metadata=self._metadata)
+        except grpc.aio.AioRpcError as exc:
+            is_new = self.connected_s >= began_s
+            error = self._error(
+                exc,
+                was_connected=had_connection or is_new,
+                is_connected=self._is_connected and not (had_connection and is_new),
+            )
+            if error is not None:
+                raise error from exc
+            return Answer(STATUSES.get(exc.code(), 500), TEXT, (exc.details() or "").encode(), None)
+        return Answer(200, "", body, None)
+
+    async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
+        """Return the status and the body of its answer to a question.
+
+        Args:
+            question: A call; nothing can be got without one.
+            connection: Is filled in; None: only `connected_s` is.
+
+        Raises:
+            TimeoutError: No answer in time.
+            OSError: It cannot be reached, or hung up.
+        """
+        if isinstance(question, Get):
+            return 404, b""
+        before_s = self.connected_s
+        try:
+            answer = await self.send(question, PROBE_TIMEOUT_S)
+        except UpstreamTimeout as exc:
+            raise TimeoutError from exc
+        except UpstreamUnavailable as exc:
+            raise OSError(
+                errno.ECONNRESET if isinstance(exc, UpstreamBroken) else errno.ECONNREFUSED, exc.cause
+            ) from exc
+        if connection is not None and self.connected_s > before_s:
+            connection.made_s = self.connected_s
+        return answer.status, answer.body
+
+    async def listens(self, question: Question) -> bool:
+        """Whether the upstream answers this question now, in whatever way; one that is only slow does."""
+        try:
+            status, _ = await self.fetch(question)
+        except TimeoutError:
+            return True
+        except OSError:
+            return False
+        return status < 500
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._channel.get_state() is Connectivity.READY
+
+    def _error(self, exc: grpc.aio.AioRpcError, *, was_connected: bool, is_connected: bool) -> UpstreamError | None:
+        """The error of a call that the server has not answered; None: it has.
+
+        Args:
+            exc: What gRPC says.
+            was_connected: Whether there was a connection for the call.
+            is_connected: Whether it is still there.
+        """
+        code, error = exc.code(), None
+        if code is Code.DEADLINE_EXCEEDED:
+            error = _because(UpstreamTimeout(), NO_ANSWER)
+        elif code is Code.RESOURCE_EXHAUSTED and "message larger than max" in (exc.details() or ""):
+            said = f"The upstream's answer has more than {self._answer_bytes_max} bytes"
+            error = _because(UpstreamProtocolError(said), "answer too large")
+        elif code is Code.UNAVAILABLE and not was_connected:
+            error = _because(UpstreamUnavailable(), _why(exc))
+        elif code is Code.UNAVAILABLE and not is_connected:
+            error = _because(UpstreamBroken(), "closed before an answer")
+        return error
+
+
+def _why(exc: grpc.aio.AioRpcError) -> str:
+    """What kept a connection from being made: gRPC's own words, which have an address and nothing that was sent."""
+    return (exc.details() or "unavailable").rpartition("last error: ")[2][:200]
+
+
+def _because(error: UpstreamError, cause: str) -> UpstreamError:
+    error.cause = cause
+    return error

@@ -1,0 +1,1 @@
+"""APIs of vendors whose clients are pointed at this proxy: a file each."""

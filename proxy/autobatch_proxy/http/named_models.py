@@ -1,0 +1,112 @@
+"""The model that a request is for, where its path or a header says so: `POST /BAAI/bge-m3/embed`, or `x-model: BAAI/bge-m3`.
+
+1. A path is looked up among the routes first. Only one that is none of them may begin with a model's name.
+2. Of several names the longest counts. A name may be sent with `%2F` for its slashes.
+3. Below a name there is what there is without it, but for the documents: the same methods, keys and errors.
+"""
+
+from collections.abc import Container, Mapping
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from yarl import URL
+
+from autobatch_proxy.dialects.error_shapes import ErrorShape
+from autobatch_proxy.dialects.model_check import unknown
+from autobatch_proxy.http.answers import error_response
+from autobatch_proxy.http.headers import CommonHeaders
+from autobatch_proxy.models.served_models import Models
+
+MODEL = web.RequestKey("model", str)  # the model's name
+HEADER = "x-model"
+
+
+class Below(NamedTuple):
+    """A path below a model's name.
+
+    Attributes:
+        model: The name, decoded.
+        path: The rest as it was sent, from its slash on.
+    """
+
+    model: str
+    path: str
+
+
+def names_of(request: web.Request) -> list[str]:
+    """Return the models that a request names in its path and its header."""
+    names = (request.get(MODEL), request.headers.get(HEADER))
+    return [name for name in names if name is not None]
+
+
+def split(path: str, names: Container[str]) -> Below | None:
+    """Return what a path says that begins with one of these names; None for another path.
+
+    Args:
+        path: As it was sent, from its first slash on.
+        names: The models' names.
+    """
+    end = len(path)
+    while end > 0:
+        name = unquote(path[1:end])
+        if name in names:
+            return Below(name, path[end:] or "/")
+        end = path.rfind("/", 0, end)
+    return None
+
+
+def unknown_in(path: str, routes: Container[str]) -> Below | None:
+    """Return what a path says that ends with one of these routes: it begins with a name that no model has."""
+    start = path.find("/", 1)
+    while start > 0:
+        if path[start:] in routes:
+            return Below(unquote(path[1:start]), path[start:])
+        start = path.find("/", start + 1)
+    return None
+
+
+class ModelPaths:
+    """Serves the paths that are no route.
+
+    Args:
+        models: The models that this worker can ask.
+        app: Has the routes.
+        common: Gives each request its id.
+        shapes: How the clients of each `POST` read errors, by its path; None: as TEI writes them.
+    """
+
+    def __init__(
+        self, models: Models, app: web.Application, common: CommonHeaders, shapes: Mapping[str, ErrorShape | None]
+    ) -> None:
+        self._models = models
+        self._app = app
+        self._common = common
+        self._shapes = shapes
+
+    def handler(self, refuse: Handler) -> Handler:
+        """Return the handler of these paths: what is below a model's name goes to its route, the rest is refused."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            if MODEL in request or not self._models.are_named:
+                return await refuse(request)
+            path = request.rel_url.raw_path
+            if below := split(path, self._models.names):
+                return await self._go_below(request, below)
+            if missing := unknown_in(path, self._shapes):
+                return error_response(unknown(missing.model), self._shapes[missing.path])
+            return await refuse(request)
+
+        return handle
+
+    async def _go_below(self, request: web.Request, below: Below) -> web.StreamResponse:
+        self._common.request_id(request)  # both have the same one
+        url = URL.build(path=below.path, query_string=request.rel_url.raw_query_string, encoded=True)
+        routed = request.clone(rel_url=url)
+        routed[MODEL] = below.model
+        match = await self._app.router.resolve(routed)
+        match.add_app(self._app)
+        match.freeze()
+        routed._match_info = match  # noqa: SLF001  # what aiohttp's router does
+        return await match.handler(routed)

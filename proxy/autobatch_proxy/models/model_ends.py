@@ -1,0 +1,83 @@
+"""Makes the ends of models for one worker: each with connections of its own, all with one cache."""
+
+from autobatch_proxy.dialects.vendors.input_types import InputTypes
+from autobatch_proxy.metrics import WorkerMetrics
+from autobatch_proxy.models.model_end import ModelEnd
+from autobatch_proxy.queue.cached_client import CachedClient
+from autobatch_proxy.queue.client import QueueClient
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.requests.lengths import make_ruler
+from autobatch_proxy.requests.plan import Rules
+from autobatch_proxy.requests.token_ids import make_text_of_ids
+from autobatch_shared.contract.keys import Keys
+from autobatch_shared.redis.control import Control
+from autobatch_shared.redis.link import RedisLink
+from autobatch_shared.redis.masters.master import Master
+from autobatch_shared.redis.result_cache import ResultCache
+from autobatch_shared.redis.worker_queue import WorkerQueue
+from autobatch_shared.settings.definitions import ProxySettings
+
+
+class ModelEnds:
+    """Makes them, and owns what they share.
+
+    Args:
+        settings: The worker's.
+        worker: This worker's id.
+        metrics: Counts for all of them.
+        input_types: Knows the prompts of input types.
+    """
+
+    def __init__(self, settings: ProxySettings, worker: str, metrics: WorkerMetrics, input_types: InputTypes) -> None:
+        keys = Keys(settings.namespace)
+        self._settings = settings
+        self._worker = worker
+        self._metrics = metrics
+        self._input_types = input_types
+        self._master = Master.from_url(settings.redis_url.get_secret_value(), keys)
+        self._cache_link = self._cache = None
+        if settings.cache_ttl_s:
+            self._cache_link = self._link("cache")  # of its own: rows are large, pushes urgent
+            bytes_max = settings.cache_max_mb * 1_000_000
+            # A row's name says which model computed it, so one bound holds for all of them.
+            self._cache = ResultCache(
+                self._cache_link, keys, metrics.cache, ttl_s=settings.cache_ttl_s, bytes_max=bytes_max
+            )
+
+    def make(self, name: str) -> ModelEnd:
+        """Return the end of a model; the empty name is that of the unnamed one."""
+        settings, worker = self._settings, self._worker
+        keys, link, inbox_link = Keys(settings.namespace, name), self._link("commands"), self._link("inbox")
+        # The tokenizer of one model miscounts the tokens of another.
+        rules = self._rules(None if name else settings.tokenizer_file)
+        watcher = FleetWatcher(
+            Control(link, keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token, name=name
+        )
+        queue = WorkerQueue(link, inbox_link, keys, worker)
+        client = QueueClient(queue, link, inbox_link, worker, settings.max_queue_size, watcher, self._metrics.queue)
+        cached = None if self._cache is None else CachedClient(client, self._cache, watcher)
+        return ModelEnd(name, watcher, client, cached, rules)
+
+    def open(self) -> None:
+        """Connect to the cache."""
+        if self._cache_link is not None:
+            self._cache_link.start()
+
+    async def close(self) -> None:
+        """Drop the connection to the cache, when all ends are closed."""
+        if self._cache_link is not None:
+            await self._cache_link.close()
+
+    def _link(self, use: str) -> RedisLink:
+        return RedisLink(self._master, f"{self._worker}-{use}")
+
+    def _rules(self, tokenizer_file: str | None) -> Rules:
+        settings = self._settings
+        return Rules(
+            make_ruler(tokenizer_file),
+            settings.max_client_batch_size,
+            settings.bulk_above_inputs,
+            make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
+            settings.answer_limit,
+            self._input_types.prompt_of,
+        )

@@ -1,0 +1,272 @@
+"""Calls over gRPC: each status as HTTP says it, who has hung up on whom, and when another server may answer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import pytest
+
+from autobatch_batcher.dialects.base import Get, Post, WantedModel
+from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
+from autobatch_batcher.dialects.triton import SERVICE, Triton
+from autobatch_batcher.tuning.tuner import Tuner
+from autobatch_batcher.upstreams.grpc_client import STATUSES, GrpcClient
+from autobatch_batcher.upstreams.http_client import CallConnection
+from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_shared.contract.errors import UpstreamBroken, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
+from tests.support.processes import free_port
+from tests.support.waiting import wait_until
+
+CALL = Post(SERVICE + "ModelInfer", b"body", None)
+Context = grpc.aio.ServicerContext
+Serving = Callable[[str, bytes, Context], Awaitable[bytes]]
+
+
+class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
+    """All methods by one function, of bytes."""
+
+    def __init__(self, serve: Serving) -> None:
+        self._serve = serve
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        """Return the handler of a method."""
+
+        async def handle(body: bytes, context: Context) -> bytes:
+            return await self._serve(details.method.removeprefix(SERVICE), body, context)
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+
+@asynccontextmanager
+async def server_that(serve: Serving, port: int) -> AsyncIterator[grpc.aio.Server]:
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((Handlers(serve),))
+    server.add_insecure_port(f"127.0.0.1:{port}")
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop(None)
+
+
+def client_of(port: int, *, key: str | None = None, answer_bytes_max: int = 1_000) -> GrpcClient:
+    return GrpcClient(f"grpc://127.0.0.1:{port}", key, answer_bytes_max=answer_bytes_max)
+
+
+async def echo(_method: str, body: bytes, _context: Context) -> bytes:
+    return body
+
+
+async def hang(_method: str, _body: bytes, _context: Context) -> bytes:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError
+
+
+async def test_bytes_go_there_and_back() -> None:
+    port = free_port()
+    async with server_that(echo, port), client_of(port) as client:
+        answer = await client.send(CALL, 5)
+
+    assert (answer.status, answer.body) == (200, b"body")
+
+
+@pytest.mark.parametrize("code", [code for code in STATUSES if code is not grpc.StatusCode.OK], ids=str)
+async def test_what_the_server_says_is_an_answer(code: grpc.StatusCode) -> None:
+    """Also where gRPC has the same word for what happens to a connection: only a deadline is never the server's."""
+
+    async def refuse(_method: str, _body: bytes, context: Context) -> bytes:
+        await context.abort(code, "as it is")
+        return b""
+
+    port = free_port()
+    async with server_that(refuse, port), client_of(port) as client:
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            with pytest.raises(UpstreamTimeout):
+                await client.send(CALL, 5)
+            return
+        answer = await client.send(CALL, 5)
+
+    assert (answer.status, answer.body) == (STATUSES[code], b"as it is")
+
+
+async def test_one_that_does_not_listen_is_unavailable() -> None:
+    async with client_of(free_port()) as client:
+        with pytest.raises(UpstreamUnavailable) as caught:
+            await client.send(CALL, 5)
+
+        assert not isinstance(caught.value, UpstreamBroken)
+        assert "refused" in caught.value.cause
+        assert not await client.listens(CALL)
+        with pytest.raises(ConnectionRefusedError):
+            await client.fetch(CALL)
+
+
+async def test_one_that_ends_during_a_call_has_hung_up() -> None:
+    port = free_port()
+    async with server_that(hang, port) as server, client_of(port) as client:
+        call = asyncio.create_task(client.send(CALL, 5))
+        await wait_until(lambda: client.connected_s > 0)
+        await server.stop(None)
+
+        with pytest.raises(UpstreamBroken):
+            await call
+
+
+async def test_a_deadline_is_passed_on_and_ends_the_call_on_both_sides() -> None:
+    left_s: list[float] = []
+    port, ended = free_port(), asyncio.Event()
+
+    async def note(_method: str, _body: bytes, context: Context) -> bytes:
+        left_s.append(context.time_remaining())
+        try:
+            return await hang("", b"", context)
+        finally:
+            ended.set()
+
+    async with server_that(note, port), client_of(port) as client:
+        with pytest.raises(UpstreamTimeout):
+            await client.send(CALL, 0.3)
+        await ended.wait()
+
+    assert 0 < left_s[0] <= 0.31
+
+
+async def test_a_call_that_is_cancelled_here_is_cancelled_there() -> None:
+    port, began, ended = free_port(), asyncio.Event(), asyncio.Event()
+
+    async def note(_method: str, _body: bytes, context: Context) -> bytes:
+        began.set()
+        try:
+            return await hang("", b"", context)
+        except asyncio.CancelledError:
+            ended.set()
+            raise
+
+    async with server_that(note, port), client_of(port) as client:
+        call = asyncio.create_task(client.send(CALL, 20))
+        await began.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        async with asyncio.timeout(5):
+            await ended.wait()
+
+
+async def test_an_answer_that_is_too_large_is_refused() -> None:
+    port = free_port()
+    async with server_that(echo, port), client_of(port) as client:
+        with pytest.raises(UpstreamProtocolError, match="more than 1000 bytes"):
+            await client.send(Post(CALL.path, bytes(2_000), None), 5)
+
+
+async def test_the_key_is_a_bearer_token() -> None:
+    async def say_key(_method: str, _body: bytes, context: Context) -> bytes:
+        return str(dict(context.invocation_metadata())["authorization"]).encode()
+
+    port = free_port()
+    async with server_that(say_key, port), client_of(port, key="secret") as client:
+        assert (await client.send(CALL, 5)).body == b"Bearer secret"
+
+
+async def test_a_new_connection_is_noted() -> None:
+    """Another server may answer on it, with another model."""
+    port = free_port()
+    async with client_of(port) as client:
+        async with server_that(echo, port):
+            await client.send(CALL, 5)
+            await wait_until(lambda: client.connected_s > 0)
+            first_s = client.connected_s
+            await client.send(CALL, 5)
+            assert client.connected_s == first_s
+        async with server_that(echo, port):
+            connection = CallConnection(client)
+            await wait_until(lambda: client.listens(CALL))
+            await client.fetch(CALL, connection)
+
+            assert client.connected_s > first_s
+
+
+async def test_what_only_http_can_ask_is_not_there() -> None:
+    async with client_of(free_port()) as client:
+        assert (404, b"") == await client.fetch(Get("/info"))
+
+
+# A replica whose upstream is a model server.
+
+METADATA = kserve.ModelMetadataResponse(
+    name="minilm",
+    versions=["1"],
+    inputs=[kserve.ModelMetadataResponse.Tensor(name="text", datatype="BYTES", shape=[-1, 1])],
+    outputs=[kserve.ModelMetadataResponse.Tensor(name="embedding", datatype="FP32", shape=[-1, 3])],
+)
+
+
+class ModelServer:
+    """Knows one model, of vectors of three numbers."""
+
+    def __init__(self) -> None:
+        self.is_ready = True
+        self.inputs_max = 8
+
+    async def serve(self, method: str, body: bytes, context: Context) -> bytes:
+        """Answer one call."""
+        if kserve.ModelMetadataRequest.FromString(body).name != "minilm" and method != "ModelReady":
+            await context.abort(grpc.StatusCode.NOT_FOUND, "Request for unknown model")
+        answers = {
+            "ModelReady": self.ready,
+            "ModelMetadata": self.metadata,
+            "ModelConfig": self.config,
+            "ModelInfer": self.infer,
+        }
+        message = answers[method](body)
+        return bytes(message.SerializeToString())
+
+    def ready(self, _body: bytes) -> kserve.ModelReadyResponse:
+        return kserve.ModelReadyResponse(ready=self.is_ready)
+
+    def metadata(self, _body: bytes) -> kserve.ModelMetadataResponse:
+        return METADATA
+
+    def config(self, _body: bytes) -> kserve.ModelConfigResponse:
+        return kserve.ModelConfigResponse(config=kserve.ModelConfigResponse.Config(max_batch_size=self.inputs_max))
+
+    def infer(self, body: bytes) -> kserve.ModelInferResponse:
+        count = kserve.ModelInferRequest.FromString(body).inputs[0].shape[0]
+        output = kserve.ModelInferResponse.Output(name="embedding", datatype="FP32", shape=[count, 3])
+        return kserve.ModelInferResponse(outputs=[output], raw_output_contents=[bytes(12 * count)])
+
+
+def replica_of(client: GrpcClient, port: int, model: str = "minilm") -> Replica:
+    dialects = Triton.for_upstream("", WantedModel(model))
+    return Replica(f"grpc://127.0.0.1:{port}", client, dialects, configured(32, 10**6), Tuner(1))
+
+
+async def test_a_replica_learns_what_a_model_server_serves() -> None:
+    port, model = free_port(), ModelServer()
+    async with server_that(model.serve, port), client_of(port) as client:
+        upstream = replica_of(client, port)
+        await upstream.prober.probe()
+
+        assert upstream.is_healthy
+        assert upstream.limits.inputs_max == 8
+        assert upstream.standing.served is not None
+        assert (upstream.card.name, upstream.standing.served.dimension) == ("minilm", 3)
+        answer = await upstream.call(upstream.dialect.compose("/embed", [b'"a"', b'"b"'], None), 5)
+        assert upstream.dialect.cut(answer, "/embed", 2, ()) == [b"[0.0,0.0,0.0]"] * 2
+
+        model.is_ready = False
+        await upstream.prober.probe()
+        assert not upstream.is_healthy
+
+
+async def test_a_model_that_the_server_has_not_is_named_with_its_setting() -> None:
+    port = free_port()
+    async with server_that(ModelServer().serve, port), client_of(port) as client:
+        upstream = replica_of(client, port, "nope")
+        await upstream.prober.probe()
+
+    assert "no model `nope`" in upstream.standing.reason
+    assert "UPSTREAM_MODEL" in upstream.standing.reason

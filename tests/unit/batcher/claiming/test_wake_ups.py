@@ -1,0 +1,31 @@
+"""No job waits for the next look while a batcher is idle: the working loops of two batchers, in virtual time."""
+
+from itertools import accumulate
+from random import Random
+
+import pytest
+
+from autobatch_batcher.claiming.watch import BLOCK_S
+from autobatch_batcher.simulating import simulated_queue
+from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
+from autobatch_batcher.simulating.clients import SimulatedRequest, TimedArrivals
+from autobatch_batcher.simulating.law import law_of
+from autobatch_shared.settings.definitions import BatcherSettings
+
+DEFAULTS = BatcherSettings.model_construct()
+PER_S, SECONDS = 320.0, 6.0
+FAR_S = 0.005  # a claim's way to Redis and back
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_push_behind_a_claim_that_is_under_way_wakes_a_batcher(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ring comes before the claim's answer, which says that nothing is left."""
+    monkeypatch.setattr(simulated_queue, "CLAIM_S", FAR_S)
+    chance = Random(seed)
+    times = accumulate(chance.expovariate(PER_S) for _ in range(int(PER_S * SECONDS)))
+    asked = [(at_s, SimulatedRequest((33,))) for at_s in times]
+
+    fleet = SimulatedFleet(DEFAULTS, batchers=2)
+    answered = run_batchers(law_of("padded:fixed_ms=10"), TimedArrivals(asked), fleet, SECONDS).answered
+
+    assert max(each.ended_s - each.sent_s for each in answered) < BLOCK_S / 4

@@ -1,0 +1,41 @@
+"""A model's name in a path: the longest that is known, however its slashes are sent."""
+
+import pytest
+
+from autobatch_proxy.http.named_models import split, unknown_in
+from autobatch_proxy.http.route_table import ROUTES
+
+NAMES = {"m", "org/m", "org/m/large", "m:latest"}
+POSTS = {route.path for route in ROUTES if route.method == "POST"}
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "rest"),
+    [
+        ("/m/embed", "m", "/embed"),
+        ("/m", "m", "/"),
+        ("/m/", "m", "/"),
+        ("/org/m/v1/embeddings", "org/m", "/v1/embeddings"),
+        ("/org%2Fm/embed", "org/m", "/embed"),
+        ("/org%2fm/large/embed", "org/m/large", "/embed"),
+        ("/org/m/larger/embed", "org/m", "/larger/embed"),
+        ("/m%3Alatest/embed", "m:latest", "/embed"),
+        ("/m:latest/embed", "m:latest", "/embed"),
+        ("/m/m/embed", "m", "/m/embed"),
+        ("/m/v1/models/org%2Fm", "m", "/v1/models/org%2Fm"),
+    ],
+)
+def test_the_longest_name_is_taken_and_the_rest_stays_as_it_was_sent(path: str, model: str, rest: str) -> None:
+    assert split(path, NAMES) == (model, rest)
+
+
+@pytest.mark.parametrize("path", ["/", "/embed", "/org/embed", "/M/embed", "/mm/embed", "//m/embed", "/%FF/embed", ""])
+def test_another_path_has_no_model_in_it(path: str) -> None:
+    assert split(path, NAMES) is None
+
+
+def test_what_stands_before_a_route_was_meant_as_a_name() -> None:
+    assert unknown_in("/org/other/v1/embeddings", POSTS) == ("org/other", "/v1/embeddings")
+    assert unknown_in("/other/embed", POSTS) == ("other", "/embed")
+    for path in ("/embed", "/nothing/at/all", "/v1/nothing", "/"):
+        assert unknown_in(path, POSTS) is None
