@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from autobatch_shared.contract.capacity import COUNTS_DIFFER_SHARE, MinuteBudget
 from autobatch_shared.contract.errors import QueueOutOfMemory
 from autobatch_shared.contract.frames import LEFT_SINCE, VERSION, Frames
 from autobatch_shared.contract.keys import (
@@ -22,7 +23,6 @@ from autobatch_shared.contract.keys import (
     WAITING_TTL_MS,
     Keys,
 )
-from autobatch_shared.minute_budget import COUNTS_DIFFER_SHARE, MinuteBudget
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import (
     UNPACK_VALUES_MAX,

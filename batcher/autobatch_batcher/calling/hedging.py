@@ -66,6 +66,8 @@ class Hedging:
         """Return an upstream that takes the call, too, as soon as there is one; None: the first has ended before."""
         while not first.done():
             other = self._pool.other_than(slot, call.inputs)
+            if other.pacing is not None:  # a second call would be paid for, too
+                return None
             if other is not slot.upstream and self._budget.take(1, asyncio.get_running_loop().time()):
                 return other
             await asyncio.wait({first}, timeout=look_every_s)

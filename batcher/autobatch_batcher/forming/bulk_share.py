@@ -4,7 +4,7 @@ Bulk work fills the spare places of a batch. Beside a full queue it gets `BULK_S
 some day; a single request then waits a third longer at most.
 """
 
-from autobatch_shared.contract.bulk import BULK_SHARE
+from autobatch_shared.contract.capacity import BULK_SHARE
 
 
 class BulkShare:

@@ -7,8 +7,8 @@ from math import ceil
 
 from autobatch_batcher.simulating.workers import CLAIM_S, REPLY_S, WAKE_S
 from autobatch_shared.bell import Bell, pause
+from autobatch_shared.contract.capacity import MinuteBudget
 from autobatch_shared.contract.frames import Frames
-from autobatch_shared.minute_budget import MinuteBudget
 from autobatch_shared.redis.batcher_queue import NO_SHARE, BatcherQueue, Claim, Renewal
 from autobatch_shared.redis.link import RedisLink
 

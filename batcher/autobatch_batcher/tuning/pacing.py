@@ -12,7 +12,7 @@ from hashlib import sha256
 from math import ceil
 
 from autobatch_batcher.jobs import Job
-from autobatch_shared.minute_budget import BYTES_PER_TOKEN, MinuteBudget
+from autobatch_shared.contract.capacity import BYTES_PER_TOKEN, MinuteBudget
 
 MINUTE_MS = 60_000
 NEWS_WEIGHT = 0.2  # of one call's tokens in what an input and a byte usually have

@@ -8,7 +8,7 @@
 
 import math
 
-from autobatch_shared.contract.bulk import BULK_SHARE
+from autobatch_shared.contract.capacity import BULK_SHARE
 from autobatch_shared.contract.status import Ahead
 
 RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60

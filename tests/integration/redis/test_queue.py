@@ -10,11 +10,11 @@ import pytest
 from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
+from autobatch_shared.contract.capacity import MinuteBudget
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION, JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import RENEWED_WITHIN_MS, Keys
 from autobatch_shared.contract.models import ServedModel
-from autobatch_shared.minute_budget import MinuteBudget
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command, Commands, ReplyError, Script
 from autobatch_shared.redis.link import RedisLink

@@ -10,6 +10,7 @@ from autobatch_batcher.calling.hedging import Hedging
 from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import LATE_MAX
 from autobatch_batcher.upstreams.limits import configured
@@ -65,6 +66,15 @@ async def answered(*upstreams: Held, late_s: float = AT_ONCE_S) -> tuple[bytes, 
     slot.release()
     assert ReplicaLoad() == slot.upstream.load
     return answer.body, slot
+
+
+async def test_a_late_call_is_not_made_again_where_calls_are_paid_for() -> None:
+    slow, other = Held("slow"), Held("other", is_open=True)
+    slow.pacing, other.pacing = Pacing("slow", 60, None), Pacing("other", 60, None)
+    asyncio.get_running_loop().call_later(20 * AT_ONCE_S, slow.opened.set)
+
+    assert b"slow" == (await answered(slow, other))[0]
+    assert 0 == other.calls
 
 
 async def test_a_call_in_time_is_made_once() -> None:

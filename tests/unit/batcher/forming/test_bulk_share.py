@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.forming.bulk_share import BulkShare
-from autobatch_shared.contract.bulk import BULK_SHARE
+from autobatch_shared.contract.capacity import BULK_SHARE
 
 INPUTS_MAX = 32
 

@@ -1,7 +1,8 @@
-"""What an upstream that counts may be asked in a minute, as a claim is told it."""
+"""What of an upstream may be used: by bulk work, which the workers count on, and in a minute by all. Pure."""
 
 from dataclasses import dataclass
 
+BULK_SHARE = 0.25  # of the inputs, beside a full queue of other work
 BYTES_PER_TOKEN = 4  # of a job's body, until the upstream says what its texts were
 COUNTS_DIFFER_SHARE = (
     0.01  # of a limit: by so much what an upstream says is left may be less without more having been used
