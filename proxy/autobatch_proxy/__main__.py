@@ -21,8 +21,8 @@ from autobatch_shared import logs
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
+from autobatch_shared.settings.files.model_tables import load_workers_models
 from autobatch_shared.settings.loading import SettingsError, load
-from autobatch_shared.settings.model_tables import load_workers_models
 from autobatch_shared.settings.remarks import log_remarks
 
 NONE: Mapping[str, ProxySettings] = MappingProxyType({})

@@ -24,7 +24,7 @@ from pydantic_settings import (
 )
 
 from autobatch_shared.settings.definitions import LOG_LEVELS, PROCESSES, CommonSettings, level_of
-from autobatch_shared.settings.env_file import ENCODING, ENV_FILE, read_env_file
+from autobatch_shared.settings.files.env_file import ENCODING, ENV_FILE, read_env_file
 from autobatch_shared.settings.foreign_names import is_composes, refused
 
 CONFIG_FILE = "config.toml"
@@ -248,7 +248,7 @@ def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
         values = read_config()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return {}, [f"{CONFIG_FILE}: {error}"]
-    values.pop(MODELS, None)  # `settings.model_tables`
+    values.pop(MODELS, None)  # `settings.files.model_tables`
     if isinstance(values.get("debug"), bool) and values.pop("debug"):  # another proxy's key, in this file only
         values.setdefault("log_level", "debug")
     known = every_name()

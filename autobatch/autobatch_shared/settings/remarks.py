@@ -9,7 +9,7 @@ import os
 from collections.abc import Collection, Mapping
 
 from autobatch_shared.settings.definitions import BatcherSettings, CommonSettings, servers_of, without_credentials
-from autobatch_shared.settings.env_file import ENV_FILE, read_env_file
+from autobatch_shared.settings.files.env_file import ENV_FILE, read_env_file
 from autobatch_shared.settings.foreign_names import COMPOSE_NAMES, refused
 from autobatch_shared.settings.loading import advice, every_name, is_others_rust_log, said_twice
 

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from autobatch_console.up.settings import UpSettings, flags_as_environment
-from autobatch_shared.settings.env_file import ENCODING, ENV_FILE
+from autobatch_shared.settings.files.env_file import ENCODING, ENV_FILE
 from autobatch_shared.settings.loading import CONFIG_FILE, is_others_rust_log, names_of
 
 HIDDEN = ("URL", "KEY")  # what has one of these in its name may hold a password

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autobatch_shared.settings.definitions import ProxySettings
-from autobatch_shared.settings.env_file import EnvFile, read_env_file
+from autobatch_shared.settings.files.env_file import EnvFile, read_env_file
 from autobatch_shared.settings.loading import SettingsError, read
 from autobatch_shared.settings.remarks import remarks_of
 
