@@ -12,12 +12,12 @@ from autobatch_shared import logs
 from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
+from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.files.model_tables import load_models
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trusting
 from autobatch_shared.settings.remarks import log_remarks
-from autobatch_shared.upstream_urls import is_grpc
 
 
 async def serve_until_signalled(models: Sequence[BatcherSettings]) -> None:

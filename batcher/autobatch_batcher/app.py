@@ -37,9 +37,9 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
+from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 from autobatch_shared.settings.named_files import trusting
-from autobatch_shared.upstream_urls import is_grpc
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient

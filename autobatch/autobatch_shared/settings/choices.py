@@ -5,6 +5,7 @@ A row has a place, not a class: every program that reads settings checks the wor
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 
 class Choice(NamedTuple):
@@ -37,7 +38,10 @@ DIALECTS = {
     ),
     "triton": Choice("autobatch_batcher.dialects.triton:Triton", "KServe v2 over gRPC, such as Triton or MLServer"),
 }
-#: What each URL's scheme allows.
+#: What the scheme of an upstream's URL may be, and which of them allows what.
+_GRPC_OF = {"http": "grpc", "https": "grpcs", "grpc": "grpc", "grpcs": "grpcs"}
+SCHEMES = frozenset(_GRPC_OF)
+GRPC_PORT = 8001  # Triton's own
 OVER_HTTP, OVER_GRPC = ("tei", "openai"), ("triton",)
 
 #: INFERENCE_DIALECT: the upstream is asked which of those that its URL allows it is, in their order.
@@ -47,3 +51,15 @@ AUTO = "auto"
 def described(choices: Mapping[str, Choice]) -> str:
     """Return what the words mean, for the description of their setting."""
     return "; ".join(f"`{word}`: {choice.meaning}" for word, choice in choices.items())
+
+
+def is_grpc(url: str) -> bool:
+    """Whether an upstream with this URL is called over gRPC."""
+    return urlsplit(url).scheme in ("grpc", "grpcs")
+
+
+def over_grpc(url: str, port: int) -> str:
+    """Return the URL of the same host over gRPC, at another port."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"{_GRPC_OF[parts.scheme]}://{host}:{port}"

@@ -20,11 +20,20 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from autobatch_shared.contract.model_names import fault_of
-from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
+from autobatch_shared.settings.choices import (
+    AUTO,
+    DIALECTS,
+    OVER_GRPC,
+    OVER_HTTP,
+    POLICIES,
+    SCHEMES,
+    described,
+    is_grpc,
+    over_grpc,
+)
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
 from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
-from autobatch_shared.upstream_urls import SCHEMES, is_grpc, over_grpc
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)

@@ -22,8 +22,7 @@ import msgspec
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
-from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP
-from autobatch_shared.upstream_urls import is_grpc
+from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, is_grpc
 
 JSON = "application/json"
 

@@ -25,7 +25,7 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from autobatch_shared.upstream_urls import GRPC_PORT
+from autobatch_shared.settings.choices import GRPC_PORT
 
 Code = grpc.StatusCode
 Connectivity = grpc.ChannelConnectivity

@@ -22,6 +22,7 @@ from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 CALL = Post(SERVICE + "ModelInfer", b"body", None)
+EMPTY_SETTINGS = bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # the frame of HTTP/2 with which a server begins
 Context = Any  # grpc has no types
 Serving = Callable[[str, bytes, Context], Awaitable[bytes]]
 
@@ -108,14 +109,17 @@ async def test_one_that_does_not_listen_is_unavailable() -> None:
 
 
 async def test_one_that_ends_during_a_call_has_hung_up() -> None:
-    port = free_port()
-    async with server_that(hang, port) as server, client_of(port) as client:
-        call = asyncio.create_task(client.send(CALL, 5))
-        await wait_until(lambda: client.connected_s > 0)
-        await server.stop(None)
+    """As a process does that is killed: without a last word."""
 
+    async def end_in_mid_call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(EMPTY_SETTINGS)
+        await reader.readuntil(CALL.body)
+        writer.close()
+
+    server = await asyncio.start_server(end_in_mid_call, "127.0.0.1", 0)
+    async with server, client_of(server.sockets[0].getsockname()[1]) as client:
         with pytest.raises(UpstreamBroken):
-            await call
+            await client.send(CALL, 5)
 
 
 async def test_a_deadline_is_passed_on_and_ends_the_call_on_both_sides() -> None:

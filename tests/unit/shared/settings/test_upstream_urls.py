@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
+from autobatch_shared.settings.choices import is_grpc, over_grpc
 from autobatch_shared.settings.definitions import BatcherSettings
-from autobatch_shared.upstream_urls import is_grpc, over_grpc
 
 
 @pytest.mark.parametrize(
