@@ -109,7 +109,7 @@ clients-docs: .venv/dev.done ## Run every client SDK that can run here, and writ
 	.venv-generators/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-.venv-servers-%/run.done: requirements/servers-%.txt
+.venv-servers-%/run.done: requirements/servers/%.txt
 	$(PYTHON) -m venv .venv-servers-$*
 	.venv-servers-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
@@ -163,7 +163,7 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 		requirements/generators.in -o requirements/generators.txt
 	for server in $(SERVERS); do \
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
-			requirements/servers-$$server.in -o requirements/servers-$$server.txt || exit; done
+			requirements/servers/$$server.in -o requirements/servers/$$server.txt || exit; done
 
 laws: .venv/dev.done     ## The batchers at each point of tests/laws, beside the best fixed policy; SEARCH=1 looks for these again
 	$(BIN)/python -m tests.laws $(if $(SEARCH),--search,$(WORDS))

@@ -139,12 +139,13 @@ class Reporter:
             self._clock.now_ms(),
             self._lanes.inputs,
             upstreams,
-            round(self._loop.drain.per_s, 1),
+            round(self._pool.paced_per_s(self._loop.drain.per_s), 3),
             frame_version=VERSION,
             id=self._batcher,
             alive_ms=int((now_mono_s - self._started_mono_s) * 1000),
             cpu_share=round(self._cpu_share, 2),
             is_stopping=self._loop.is_stopping,
+            affordable_inputs=self._pool.affordable_inputs(now_mono_s),
         )
         said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         try:

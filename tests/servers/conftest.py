@@ -7,22 +7,22 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.servers import model_server
-from tests.servers.model_server import ModelServer
+from tests.servers.model_server import InferenceServer
 
 
 @pytest.fixture(scope="module")
-def triton() -> Iterator[ModelServer]:
+def triton() -> Iterator[InferenceServer]:
     """A Triton that is starting."""
     yield from _started("triton")
 
 
 @pytest.fixture(scope="module")
-def mlserver() -> Iterator[ModelServer]:
+def mlserver() -> Iterator[InferenceServer]:
     """An MLServer that is starting."""
     yield from _started("mlserver")
 
 
-def _started(name: str) -> Iterator[ModelServer]:
+def _started(name: str) -> Iterator[InferenceServer]:
     with TemporaryDirectory(prefix="ab-") as folder:
         server = {"triton": model_server.triton, "mlserver": model_server.mlserver}[name](Path(folder))
         server.start()

@@ -10,7 +10,7 @@ import numpy as np
 from autobatch_batcher.dialects.base import WantedModel
 from autobatch_batcher.dialects.triton import Triton
 from autobatch_batcher.upstreams.grpc_client import GrpcClient
-from tests.servers.model_server import START_S, ModelServer
+from tests.servers.model_server import START_S, InferenceServer
 from tests.support.house import House, open_house
 from tests.support.waiting import wait_until
 
@@ -21,7 +21,7 @@ TEXTS = [" ".join(WORDS[place % 10 :: 1 + place % 3]) + f" {place}" for place in
 
 @asynccontextmanager
 async def house_before(
-    server: ModelServer, redis_url: str, model: str = "minilm", **settings: Any
+    server: InferenceServer, redis_url: str, model: str = "minilm", **settings: Any
 ) -> AsyncIterator[House]:
     """A worker and a batcher whose upstream is the server; it may still be starting."""
     async with open_house(redis_url) as house:
@@ -29,10 +29,10 @@ async def house_before(
         yield house
 
 
-async def direct(server: ModelServer, texts: Sequence[str], model: str = "minilm") -> list[Any]:
+async def direct(server: InferenceServer, texts: Sequence[str], model: str = "minilm") -> list[Any]:
     """Return the vector of each text as the server computes it alone."""
     (asking,) = Triton.for_upstream(server.url, WantedModel(model))
-    async with GrpcClient(server.url, None) as client:
+    async with GrpcClient(server.url, {}) as client:
         said = [await client.fetch(question) for question in asking.ask_card]
         dialect = asking.knowing(asking.card(*(body if status == 200 else b"" for status, body in said)))
         vectors = []
@@ -44,7 +44,7 @@ async def direct(server: ModelServer, texts: Sequence[str], model: str = "minilm
     return vectors
 
 
-async def check_identity(server: ModelServer, redis_url: str) -> None:
+async def check_identity(server: InferenceServer, redis_url: str) -> None:
     """Requests of one text each, all at once."""
     async with house_before(server, redis_url) as house:
         await wait_until(house.is_healthy, START_S)
@@ -60,7 +60,7 @@ async def check_identity(server: ModelServer, redis_url: str) -> None:
     assert min(np.abs(a - b).max() for place, a in enumerate(own) for b in own[:place]) > 10 * BOTH_PADDED
 
 
-async def check_crash(server: ModelServer, redis_url: str) -> None:
+async def check_crash(server: InferenceServer, redis_url: str) -> None:
     """The server is killed under load and started again: requests wait for it, and get what is theirs."""
     async with house_before(server, redis_url, upstream_attempts=3, upstream_patience_ms=60_000) as house:
         await wait_until(house.is_healthy, START_S)

@@ -9,7 +9,7 @@ from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
 
-class EmbeddingModel(MLModel):
+class EmbeddingModel(MLModel):  # type: ignore[misc]  # mlserver is not in the development environment
     """A model of MLServer; its settings name the files of the graph and of the tokenizer."""
 
     async def load(self) -> bool:

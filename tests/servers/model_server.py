@@ -36,7 +36,7 @@ def model_files(cache: Path) -> tuple[str, str]:
     return str(graph), str(model.path / "tokenizer.json")
 
 
-class ModelServer:
+class InferenceServer:
     """One server on a port that it keeps over restarts."""
 
     def __init__(self, folder: Path, command: Callable[[int, int], list[str]], env: dict[str, str]) -> None:
@@ -73,7 +73,7 @@ class ModelServer:
         return self._log.read_text(errors="replace")[-2_000:]
 
 
-def triton(folder: Path) -> ModelServer:
+def triton(folder: Path) -> InferenceServer:
     """Return a Triton, by pytriton; it needs the libpython of the interpreter of its environment."""
     python, files = interpreter("triton"), model_files(folder)
     asked = subprocess.run(
@@ -87,14 +87,14 @@ def triton(folder: Path) -> ModelServer:
         text=True,
     ).stdout.split()
     libraries = ":".join([asked[0], *(f"{asked[0]}/{each}" for each in asked[1:])])
-    return ModelServer(
+    return InferenceServer(
         folder,
         lambda grpc, http: [str(python), str(HERE / "triton_server.py"), str(grpc), str(http), *files],
         {"LD_LIBRARY_PATH": libraries, "PATH": f"{python.parent}:{os.environ['PATH']}"},
     )
 
 
-def mlserver(folder: Path) -> ModelServer:
+def mlserver(folder: Path) -> InferenceServer:
     """Return an MLServer."""
     python, (graph, tokenizer) = interpreter("mlserver"), model_files(folder)
     (folder / "model-settings.json").write_text(
@@ -123,7 +123,7 @@ def mlserver(folder: Path) -> ModelServer:
         )
         return [str(python.parent / "mlserver"), "start", str(folder)]
 
-    return ModelServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": f"{python.parent}:{os.environ['PATH']}"})
+    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": f"{python.parent}:{os.environ['PATH']}"})
 
 
 def descendants(pid: int) -> list[int]:

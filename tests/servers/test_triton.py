@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from tests.servers.kserve_checks import check_crash, check_identity, direct, house_before
-from tests.servers.model_server import START_S, ModelServer
+from tests.servers.model_server import START_S, InferenceServer
 from tests.support.house import House
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
 
 
-async def test_each_client_gets_its_own_vector(triton: ModelServer, redis_url: str) -> None:
+async def test_each_client_gets_its_own_vector(triton: InferenceServer, redis_url: str) -> None:
     await check_identity(triton, redis_url)
 
 
-async def test_half_precision_is_read(triton: ModelServer, redis_url: str) -> None:
+async def test_half_precision_is_read(triton: InferenceServer, redis_url: str) -> None:
     async with house_before(triton, redis_url, "minilm_half") as house:
         await wait_until(house.is_healthy, START_S)
         status, body = await house.embed("cat")
@@ -25,7 +25,7 @@ async def test_half_precision_is_read(triton: ModelServer, redis_url: str) -> No
     assert 0 < np.abs(np.array(body[0], np.float32) - full).max() < 1e-3
 
 
-async def test_a_model_of_token_ids_takes_those(triton: ModelServer, redis_url: str) -> None:
+async def test_a_model_of_token_ids_takes_those(triton: InferenceServer, redis_url: str) -> None:
     """Lists of different length in one call are padded, and what was padded is masked."""
     cat, short = [101, 4937, 102], [101, 102]
     async with house_before(triton, redis_url, "minilm_tokens") as house:
@@ -39,7 +39,7 @@ async def test_a_model_of_token_ids_takes_those(triton: ModelServer, redis_url: 
     assert (refused, error["error_type"]) == (422, "Validation")
 
 
-async def test_only_the_text_that_the_model_fails_on_fails(triton: ModelServer, redis_url: str) -> None:
+async def test_only_the_text_that_the_model_fails_on_fails(triton: InferenceServer, redis_url: str) -> None:
     async with house_before(triton, redis_url, "refusing") as house:
         await wait_until(house.is_healthy, START_S)
         answers = await house.embed_each(["cat", "refuse", "dog", "sun"])
@@ -48,7 +48,9 @@ async def test_only_the_text_that_the_model_fails_on_fails(triton: ModelServer, 
     assert "Traceback" not in answers[1][1]["error"]
 
 
-async def test_a_call_that_takes_too_long_is_given_up_and_the_others_go_on(triton: ModelServer, redis_url: str) -> None:
+async def test_a_call_that_takes_too_long_is_given_up_and_the_others_go_on(
+    triton: InferenceServer, redis_url: str
+) -> None:
     async with house_before(triton, redis_url, upstream_timeout_ms=1_000, upstream_attempts=1) as house:
         await wait_until(house.is_healthy, START_S)
         late, _ = await house.embed("hang")
@@ -57,7 +59,7 @@ async def test_a_call_that_takes_too_long_is_given_up_and_the_others_go_on(trito
         await wait_until(lambda: _answers(house), START_S)  # the model itself goes on with what was given up
 
 
-async def test_a_model_that_the_server_has_not_is_named(triton: ModelServer, redis_url: str) -> None:
+async def test_a_model_that_the_server_has_not_is_named(triton: InferenceServer, redis_url: str) -> None:
     async with house_before(triton, redis_url) as house:  # so that the server is up
         await wait_until(house.is_healthy, START_S)
     async with house_before(triton, redis_url, "nope") as house:
@@ -65,7 +67,7 @@ async def test_a_model_that_the_server_has_not_is_named(triton: ModelServer, red
         assert not await house.is_healthy()
 
 
-async def test_vectors_are_never_cut_out_of_another_shape(triton: ModelServer, redis_url: str) -> None:
+async def test_vectors_are_never_cut_out_of_another_shape(triton: InferenceServer, redis_url: str) -> None:
     async with house_before(triton, redis_url) as house:
         await wait_until(house.is_healthy, START_S)
     async with house_before(triton, redis_url, "wrong_shape", upstream_patience_ms=0) as house:
@@ -73,7 +75,7 @@ async def test_vectors_are_never_cut_out_of_another_shape(triton: ModelServer, r
         assert not await house.is_healthy()
 
 
-async def test_a_server_that_is_killed_and_comes_back(triton: ModelServer, redis_url: str) -> None:
+async def test_a_server_that_is_killed_and_comes_back(triton: InferenceServer, redis_url: str) -> None:
     await check_crash(triton, redis_url)
 
 

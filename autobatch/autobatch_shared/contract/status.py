@@ -93,6 +93,8 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         alive_ms: Milliseconds since its start.
         cpu_share: Of a core, that it used since its last report.
         is_stopping: Whether it takes no more jobs.
+        affordable_inputs: Number of inputs that may be sent now beyond `drained_per_s`, where upstreams are asked so much in a
+            minute; it is one number for all batchers.
     """
 
     at: int
@@ -104,6 +106,7 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     alive_ms: int = 0
     cpu_share: float = 0.0
     is_stopping: bool = False
+    affordable_inputs: int = 0
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -139,6 +142,7 @@ class Fleet:
     Attributes:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown. One that
             works and has not measured yet counts as the others do on average.
+        affordable_inputs: Number of inputs that may be sent now beyond that.
         answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
             also while there are none.
         other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
@@ -167,6 +171,7 @@ class Fleet:
         fresh = [status for status in decoded(reports) if abs(now_ms - status.at) < FRESH_MS]
         self.batchers = tuple(fresh)
         self.drained_per_s = _drained_per_s(fresh)
+        self.affordable_inputs = max((batcher.affordable_inputs for batcher in fresh), default=0)
         versions = sorted(batcher.frame_version for batcher in fresh)
         self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
         self.other_version = 0 if self.answers_our_frames else versions[0]

@@ -4,6 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the README's table are made from here.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,11 +19,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from autobatch_shared.contract.model_names import alias_fault_of, fault_of
+from autobatch_shared.contract.model_names import fault_of
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
-from autobatch_shared.settings.upstream_urls import SCHEMES, is_grpc, over_grpc
+from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
+from autobatch_shared.upstream_urls import SCHEMES, is_grpc, over_grpc
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
@@ -112,16 +114,14 @@ def _model_name(value: str) -> str:
     return value
 
 
-def _aliases(value: str) -> str:
-    for alias in _listed(value):
-        if fault := alias_fault_of(alias):
-            raise ValueError(f"`{alias}` {fault}")
-    return value
-
-
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
+    return value
+
+
+def _inference_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
     return value
 
 
@@ -188,7 +188,7 @@ class QueueSettings(CommonSettings):
         description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; also in an answer to "
         "`/embed_all`, with 413",
     )
-    model_aliases: Annotated[str, AfterValidator(_aliases)] = Field(
+    model_aliases: str = Field(
         "",
         description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds; "
         "with SERVED_MODEL_NAME of that one, else of the unnamed one",
@@ -393,6 +393,13 @@ class BatcherSettings(QueueSettings):
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )
+    inference_headers: Annotated[SecretStr, AfterValidator(_inference_headers)] | None = Field(
+        None,
+        description="a comma list of `name=value`: headers for the upstream, such as `api-key=...`; a comma in a value is `%2C`",
+    )
+    inference_ca_file: str | None = Field(
+        None, description="a PEM file of further authorities whose certificates an upstream may have"
+    )
     max_concurrent_batches: int | None = Field(
         None,
         ge=1,
@@ -400,6 +407,20 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("max_concurrent_batches"),
         description="the most calls in flight per upstream; without it two, and up to eight where `BATCH_SHAPE=auto` finds that they "
         "do more",
+    )
+    upstream_rpm: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="calls that the upstream takes in a minute, from all batchers together; more wait, and what could not be answered "
+        "in time gets 429; unset: as many as it takes",
+    )
+    upstream_tpm: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000_000,
+        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its bytes, "
+        "and made good by what the upstream counts",
     )
     upstream_timeout_ms: int = Field(
         30_000, ge=10, le=600_000, description="the longest that one upstream call may take"
@@ -466,6 +487,15 @@ class BatcherSettings(QueueSettings):
         return (
             urls if self.upstream_grpc_port is None else tuple(over_grpc(url, self.upstream_grpc_port) for url in urls)
         )
+
+    @property
+    def upstream_headers(self) -> Mapping[str, str]:
+        """The headers that an upstream is sent with every question."""
+        key, listed = (
+            None if each is None else each.get_secret_value()
+            for each in (self.inference_api_key, self.inference_headers)
+        )
+        return upstream_headers(key, listed)
 
 
 class EmbedderSettings(CommonSettings):

@@ -141,10 +141,8 @@ class WorkingLoop:
         may_have_jobs = not stands_by and (self._claims.may_have_jobs or self._claims.has_bulk)
         moment = self._claim_moment(replica, may_have_jobs=may_have_jobs)
         wanted = self._policy.wanted(moment, self._lanes)
-        if wanted.inputs > 0:
-            await self._claim(wanted)
-        else:
-            await self._wake_another()
+        if not await self._bring(wanted, replica):
+            return
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
@@ -196,13 +194,24 @@ class WorkingLoop:
             calls_max=tuner.setting.calls,
         )
 
-    async def _claim(self, wanted: Wanted) -> None:
+    async def _bring(self, wanted: Wanted, replica: Replica) -> bool:
+        """Claim what is wanted; return whether the upstream may still be called: else its budget is spent."""
+        if wanted.inputs > 0:
+            await self._claim(wanted, replica)
+        else:
+            await self._wake_another()
+        return replica.pacing is None or replica.congestion.pause_ends_s <= asyncio.get_running_loop().time()
+
+    async def _claim(self, wanted: Wanted, replica: Replica) -> None:
         if wanted.linger_s > 0:
             await pause(wanted.linger_s)
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
+        # Each claim of a counted call is for one call: its inputs are all that are taken.
+        room = max(wanted.call_inputs_max - self._lanes.inputs, 1)
+        inputs = wanted.inputs if replica.pacing is None else min(wanted.inputs, room)
         rings = self._watch.rings
-        self._note_claim(await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once))
+        self._note_claim(await self._claims.claim(inputs, wanted.call_inputs_max, at_once, replica))
         if self._watch.rings != rings:  # for a job that came behind this claim, and for which no other batcher is woken
             self._watch.was_woken = self._claims.may_have_jobs = True
 
@@ -249,7 +258,8 @@ class WorkingLoop:
 
         With 512 requests in flight claims at once made batches smaller, which cost a tenth of the batcher's CPU.
         """
-        may_send = self._lanes.inputs == 0 and not self._claims.has_bulk and self._pool.slots_free > 0
+        is_free = replica.pacing is None and self._pool.slots_free > 0
+        may_send = self._lanes.inputs == 0 and not self._claims.has_bulk and is_free
         if not (may_send and self._claims.came_alone):
             return None
         wanted = self._policy.wanted(self._claim_moment(replica, may_have_jobs=True), self._lanes)

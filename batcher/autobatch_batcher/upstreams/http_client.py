@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -56,9 +56,20 @@ _current: ContextVar[CallConnection | None] = ContextVar("_current", default=Non
 
 
 @asynccontextmanager
-async def open_sessions() -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
-    """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call."""
-    options: dict[str, Any] = {"limit": 0, "ttl_dns_cache": DNS_TTL_S, "socket_factory": _new_socket}
+async def open_sessions(
+    trust: ssl.SSLContext | None = None,
+) -> AsyncIterator[tuple[aiohttp.ClientSession, aiohttp.ClientSession]]:
+    """Open two HTTP sessions and close them in the end: the usual one, and one that makes a new connection for each call.
+
+    Args:
+        trust: Checks certificates; None: as this machine does.
+    """
+    options: dict[str, Any] = {
+        "limit": 0,
+        "ssl": trust or True,
+        "ttl_dns_cache": DNS_TTL_S,
+        "socket_factory": _new_socket,
+    }
     async with (
         _session(aiohttp.TCPConnector(keepalive_timeout=KEEPALIVE_S, **options)) as usual,
         _session(aiohttp.TCPConnector(force_close=True, **options)) as fresh,
@@ -92,9 +103,10 @@ class HttpClient:
     Args:
         session: The HTTP session that all upstreams of this process share.
         url: The upstream's URL without a trailing slash; its query is sent with everything.
-        api_key: Is sent as a bearer token; None: no token is sent.
+        headers: Are sent with everything.
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
+        left_headers: The headers that say what is left of what it may be asked.
     """
 
     connected_s = float("-inf")
@@ -103,17 +115,19 @@ class HttpClient:
         self,
         session: aiohttp.ClientSession,
         url: str,
-        api_key: str | None,
+        headers: Mapping[str, str] | None,
         *,
         fresh: aiohttp.ClientSession | None = None,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
+        left_headers: Sequence[str] = (),
     ) -> None:
         self._session = session
         self._fresh = fresh
         base, mark, query = url.partition("?")
         self._base, self._query = base, mark + query
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._headers = dict(headers or {})
         self._answer_bytes_max = answer_bytes_max
+        self._left_headers = left_headers
 
     async def send(self, post: Post, timeout_s: float) -> Answer:
         """Make one call.
@@ -174,9 +188,10 @@ class HttpClient:
                 response.status,
                 said.get("Content-Type", ""),
                 await self._read(response),
-                said.get("Retry-After"),
+                _retry_after(said),
                 {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
                 was_sent_again=connection is None,
+                left={name: value for name in self._left_headers if (value := said.get(name))},
             )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -267,6 +282,12 @@ def cause_of(exc: BaseException) -> str:
     elif not isinstance(exc, aiohttp.ServerDisconnectedError):
         said = type(exc).__name__
     return said
+
+
+def _retry_after(said: Mapping[str, str]) -> str | None:
+    """When to ask again, in seconds: in OpenAI's finer words where they are there."""
+    asked_ms = said.get("retry-after-ms", "")
+    return str(int(asked_ms) / 1000) if asked_ms.isascii() and asked_ms.isdigit() else said.get("Retry-After")
 
 
 def _ended_unanswered(exc: aiohttp.ClientError) -> bool:

@@ -118,6 +118,18 @@ class Pool:
             statuses.append(each.status(min(each.limits.inputs_max, self._share(each)), now_s))
         return statuses
 
+    def paced_per_s(self, drained_per_s: float) -> float:
+        """Return how many inputs this batcher answers in a second of backlog: what was measured, or its share of the budgets."""
+        paced = [each.pacing.inputs_a_second(each.limits.inputs_max) for each in self.upstreams if each.pacing]
+        if not paced or not all(paced):
+            return drained_per_s
+        share_per_s = sum(paced) / self.batchers
+        return min(share_per_s, drained_per_s) if drained_per_s else share_per_s
+
+    def affordable_inputs(self, now_s: float) -> int:
+        """Return how many inputs the budgets allow at once."""
+        return sum([each.pacing.inputs_left(each.limits.inputs_max, now_s) for each in self.upstreams if each.pacing])
+
     def free(self, now_s: float, inputs: int = 1) -> Replica | None:
         """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.
 

@@ -10,7 +10,7 @@ from autobatch_console.preflight.diagnoses import Diagnosis, are_right
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.redis_diagnoses import SETTING, judge_connection, judge_foreign, judge_redis
 from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
-from autobatch_console.preflight.upstream_inquiry import inquire
+from autobatch_console.preflight.upstream_inquiry import UpstreamAccess, inquire
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.address import Address
@@ -24,11 +24,11 @@ LIMIT_S = 1.0  # for an answer of each server; with the start of Python, a reaso
 
 
 async def ask_everything(
-    redis_url: str, namespace: str, values: Mapping[str, int], upstreams: Sequence[str], api_key: str | None
+    redis_url: str, namespace: str, values: Mapping[str, int], upstreams: Sequence[str], access: UpstreamAccess
 ) -> list[Diagnosis]:
     """Return all diagnoses: of Redis unless its URL is empty, and of the upstreams."""
     of_redis, of_upstreams = await asyncio.gather(
-        ask_redis(redis_url, namespace, values), ask_upstreams(upstreams, api_key)
+        ask_redis(redis_url, namespace, values), ask_upstreams(upstreams, access)
     )
     return [*of_redis, *of_upstreams]
 
@@ -75,7 +75,7 @@ async def _ask_server(address: Address, keys: Keys, values: Mapping[str, int]) -
     return judge_redis(place, keys.prefix, seen, values)
 
 
-async def ask_upstreams(urls: Sequence[str], api_key: str | None) -> list[Diagnosis]:
+async def ask_upstreams(urls: Sequence[str], access: UpstreamAccess) -> list[Diagnosis]:
     """Return the diagnoses of the upstreams at these URLs, together."""
-    seen = await asyncio.gather(*(inquire(url, api_key, LIMIT_S) for url in urls))
+    seen = await asyncio.gather(*(inquire(url, access, LIMIT_S) for url in urls))
     return judge_upstreams(seen)

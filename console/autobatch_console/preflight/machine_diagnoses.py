@@ -5,10 +5,15 @@ from pathlib import Path
 
 from autobatch_console.preflight import ports
 from autobatch_console.preflight.diagnoses import Diagnosis
+from autobatch_shared.settings.certificates import trusting
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.vocabulary_files import read_ranks, read_tokenizer
 
-_READERS: Mapping[str, Callable[[str], object]] = {"TOKENIZER_FILE": read_tokenizer, "CL100K_FILE": read_ranks}
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "TOKENIZER_FILE": read_tokenizer,
+    "CL100K_FILE": read_ranks,
+    "INFERENCE_CA_FILE": trusting,
+}
 
 
 def look_at_port(host: str, port: int) -> Diagnosis:

@@ -1,4 +1,8 @@
-"""Judge the upstreams by what they answered. Pure. It knows text-embeddings-inference's routes, as its dialect does."""
+"""Judge the upstreams by what they answered. Pure.
+
+It knows the routes of text-embeddings-inference and of OpenAI's API, as the batcher's dialects do, and has a few lines more than one
+file should: a server may have either, or half of one, and what to say of that depends on both.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,16 +11,18 @@ from typing import Any, NamedTuple
 from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
-from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
+from autobatch_console.preflight.upstream_seen import LISTS, InquiryAnswer, UpstreamSeen, models_in
 
 SETTING = "INFERENCE_URL"
+OTHER_MODEL = "name one of them that computes vectors"
+NAMED_MAX = 5  # models in one line
 KEY_SETTING = "INFERENCE_API_KEY"
 WAIT = "wait: it loads its model, or is busy"
 FAILS = "look into its log: it fails"
 NO_VECTOR = "look into its log: its model computes nothing, or it is another server than text-embeddings-inference"
 #: A gateway without its server, a server that loads its model, one that has too many requests.
 _WAITING = {429, 502, 503, 504}
-NOT_TEI = "give the URL of a server with text-embeddings-inference's API"
+NOT_TEI = "give the URL of a server with text-embeddings-inference's API, or OpenAI's"
 
 _ADVICE: dict[ConnectionFaultKind, str] = {
     "unresolved": "correct the name, or the resolver of this machine",
@@ -72,7 +78,7 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
     for answer in (info, embed):
         if diagnosis := _about_access(seen.url, answer) or _about_place(seen.url, answer):
             return diagnosis
-    if diagnosis := _about_api(seen, info, embed):
+    if diagnosis := _about_openai(seen, info) or _about_api(seen, info, embed):
         return diagnosis
     return _about_health(seen) or _about_vector(seen, embed)
 
@@ -98,6 +104,25 @@ def _about_place(url: str, answer: InquiryAnswer) -> Diagnosis | None:
     return None
 
 
+def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
+    """The diagnosis of a server that lists models as OpenAI does, and has no `/info`."""
+    path = next((path for path in LISTS if models_in(seen.answers.get(path))), "")
+    if not path or info.status == 200:
+        return None
+    asked = path.replace("models", "embeddings")
+    answer = seen.answers.get(asked, InquiryAnswer(0))
+    if not answer.status:
+        return Diagnosis("loading", SETTING, f"{seen.url} computes no vector in time at {asked}", WAIT)
+    if answer.status != 200:
+        names = ", ".join(map(shown, models_in(seen.answers[path])[:NAMED_MAX]))
+        what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {names}"
+        return _about_access(seen.url, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, OTHER_MODEL)
+    if dimension := dimension_of(answer):
+        name = model_of(seen).name
+        return Diagnosis("right", SETTING, f"{seen.url} serves {name}, {dimension} dimensions, by OpenAI's API")
+    return Diagnosis("wrong", SETTING, f"{seen.url} answers a text at {asked} with no vector", NO_VECTOR)
+
+
 def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) -> Diagnosis | None:
     """Whether the server lacks what is called, and what else it seems to be."""
     if info.status != 404 or embed.status not in (0, 404, 405):
@@ -106,9 +131,9 @@ def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) ->
     if _is_description(seen.root_answers.get("/info")):
         what = f"{seen.url} has neither /info nor /embed (404), and {root} has"
         return Diagnosis("wrong", SETTING, what, f"remove {path} from the URL")
-    if _lists_models(seen.answers.get("/v1/models")) or _lists_models(seen.root_answers.get("/v1/models")):
-        what = f"{seen.url} speaks the OpenAI API only: it has /v1/models, and neither /info nor /embed"
-        return Diagnosis("wrong", SETTING, what, NOT_TEI)
+    if models_in(seen.root_answers.get("/v1/models")):
+        what = f"{seen.url} has no /v1/models (404), and {root} has"
+        return Diagnosis("wrong", SETTING, what, f"remove {path} from the URL")
     what = f"{seen.url} has neither /info nor /embed (404)"
     return Diagnosis("wrong", SETTING, what, NOT_TEI)
 
@@ -182,27 +207,27 @@ def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str
 
 
 def model_of(seen: UpstreamSeen) -> ModelSeen:
-    """Return which model an upstream serves, by its /info and by the length of its vector."""
+    """Return which model an upstream serves, by its /info or its list of models, and by the length of its vector."""
     info = _decoded(seen.answers.get("/info"))
     info = info if isinstance(info, dict) else {}
     told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
-    told["dimension"] = dimension_of(seen.answers.get("/embed"))
-    name = info.get("served_model_name") or info.get("model_id")
+    listed = next(filter(None, (models_in(seen.answers.get(path)) for path in LISTS)), [])
+    vectors = (seen.answers.get(path) for path in ("/embed", "/v1/embeddings", "/embeddings"))
+    told["dimension"] = next(filter(None, map(dimension_of, vectors)), None)
+    name = info.get("served_model_name") or info.get("model_id") or seen.model or (listed[0] if listed else "")
     return ModelSeen(shown(name) if name else "", {key: value for key, value in told.items() if value is not None})
 
 
 def dimension_of(answer: InquiryAnswer | None) -> int | None:
-    """Return the length of the one vector of an answer; None where it is no vector."""
-    return dimension_in(_decoded(answer))
+    """Return the length of the one vector of an answer by either API; None where it is no vector."""
+    match said := _decoded(answer):
+        case {"data": [{"embedding": row}]}:
+            return dimension_in([row])
+    return dimension_in(said)
 
 
 def _is_description(answer: InquiryAnswer | None) -> bool:
     return isinstance(_decoded(answer), dict)
-
-
-def _lists_models(answer: InquiryAnswer | None) -> bool:
-    said = _decoded(answer)
-    return isinstance(said, dict) and isinstance(said.get("data"), list)
 
 
 def _is_page(answer: InquiryAnswer) -> bool:

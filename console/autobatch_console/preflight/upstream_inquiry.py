@@ -1,19 +1,23 @@
 """Ask an upstream what it is, before anything relies on it: its health, its description, and one vector.
 
-A server that does not answer as text-embeddings-inference is asked what else it may be.
+A server that does not answer as text-embeddings-inference is asked what else it may be: if it lists models as OpenAI does, for a
+vector by that API.
 """
 
 import asyncio
+import json
+import ssl
 from collections.abc import Awaitable, Mapping
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from autobatch_console.preflight.connection_faults import fault_of
 from autobatch_console.preflight.name_look_up import look_up
-from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
+from autobatch_console.preflight.upstream_seen import LISTS, InquiryAnswer, UpstreamSeen, models_in
 from autobatch_shared.settings.definitions import without_credentials
-from autobatch_shared.settings.upstream_urls import GRPC_PORT, is_grpc
+from autobatch_shared.upstream_urls import GRPC_PORT, is_grpc
 
 BODY_BYTES_MAX = 1_000_000
 CONNECT_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart
@@ -21,11 +25,26 @@ TEXT = b'{"inputs":"autobatch preflight"}'
 JSON = {"Content-Type": "application/json"}
 
 
-async def inquire(url: str, api_key: str | None, limit_s: float) -> UpstreamSeen:
+class UpstreamAccess(NamedTuple):
+    """How upstreams are asked.
+
+    Attributes:
+        headers: What every question has.
+        trust: What checks certificates; None: as this machine does.
+        model: The model to ask for that lists several; None: the first.
+    """
+
+    headers: Mapping[str, str] = {}
+    trust: ssl.SSLContext | None = None
+    model: str | None = None
+
+
+async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamSeen:
     """Ask one upstream; each of two rounds of questions ends after `limit_s` seconds."""
     shown = without_credentials(url).rstrip("/")
     parts = urlsplit(url)
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    base, mark, query = url.partition("?")
+    query = mark + query
     try:
         await look_up(parts.hostname or "", limit_s)
     except OSError as error:
@@ -33,24 +52,32 @@ async def inquire(url: str, api_key: str | None, limit_s: float) -> UpstreamSeen
     if is_grpc(url):
         return await _connect(shown, parts.hostname or "", parts.port or GRPC_PORT, limit_s)
     timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s * CONNECT_SHARE)
-    async with aiohttp.ClientSession(headers=headers, timeout=timeout) as session:
+    connector = aiohttp.TCPConnector(ssl=access.trust or True)
+    async with aiohttp.ClientSession(connector=connector, headers=access.headers, timeout=timeout) as session:
         try:
-            info = await _get(session, f"{url}/info")
+            info = await _get(session, f"{base}/info{query}")
         except aiohttp.ConnectionTimeoutError as error:
             return UpstreamSeen(shown, fault_of(error))
         except TimeoutError:
             return UpstreamSeen(shown)
         except (aiohttp.ClientError, OSError) as error:
             return UpstreamSeen(shown, fault_of(error))
-        below = {"/health": _get(session, f"{url}/health"), "/embed": _embed(session, f"{url}/embed")}
+        below = {
+            "/health": _get(session, f"{base}/health{query}"),
+            "/embed": _embed(session, f"{base}/embed{query}", TEXT),
+        }
         if info.status != 200:
-            below["/v1/models"] = _get(session, f"{url}/v1/models")
+            below |= {path: _get(session, base + path + query) for path in LISTS}
         answers = {"/info": info, **await _answered(below)}
+        if path := next((path for path in LISTS if models_in(answers.get(path))), ""):
+            asked = path.replace("models", "embeddings")
+            text = _text_for(access.model or models_in(answers[path])[0])
+            answers |= await _answered({asked: _embed(session, base + asked + query, text)})
         root_answers = {}
         if info.status == 404 and parts.path.strip("/"):
             root = parts._replace(path="").geturl()
             root_answers = await _answered({path: _get(session, root + path) for path in ("/info", "/v1/models")})
-    return UpstreamSeen(shown, None, answers, root_answers)
+    return UpstreamSeen(shown, None, answers, root_answers, access.model or "")
 
 
 async def _connect(shown: str, host: str, port: int, limit_s: float) -> UpstreamSeen:
@@ -75,8 +102,12 @@ async def _get(session: aiohttp.ClientSession, url: str) -> InquiryAnswer:
         return await _read(response)
 
 
-async def _embed(session: aiohttp.ClientSession, url: str) -> InquiryAnswer:
-    async with session.post(url, data=TEXT, headers=JSON, allow_redirects=False) as response:
+def _text_for(model: str) -> bytes:
+    return json.dumps({"input": ["autobatch preflight"], "model": model}).encode()
+
+
+async def _embed(session: aiohttp.ClientSession, url: str, body: bytes) -> InquiryAnswer:
+    async with session.post(url, data=body, headers=JSON, allow_redirects=False) as response:
         return await _read(response)
 
 

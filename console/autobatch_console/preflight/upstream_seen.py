@@ -1,10 +1,14 @@
 """What was seen of an upstream before the start. Values only."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from autobatch_console.preflight.connection_faults import ConnectionFault
+
+#: Where servers with OpenAI's API list their models, below the URL.
+LISTS = ("/v1/models", "/models")
 
 
 class InquiryAnswer(NamedTuple):
@@ -23,6 +27,15 @@ class InquiryAnswer(NamedTuple):
     location: str = ""
 
 
+def models_in(answer: InquiryAnswer | None) -> list[str]:
+    """Return the names of the models that an answer lists as OpenAI does; none where it is another answer."""
+    try:
+        listed = json.loads(answer.body)["data"] if answer is not None and answer.status == 200 else []
+        return [name for each in listed if isinstance(name := each["id"], str)]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamSeen:
     """What one upstream answered.
@@ -32,6 +45,7 @@ class UpstreamSeen:
         fault: Why it could not be asked; None: it answered.
         answers: By path below its URL; a path that was not asked, or not answered in time, is not there. Empty: it accepts
             connections and answers nothing.
+        model: The model that was asked for; empty: the first that it lists.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
         is_grpc: Whether it is called over gRPC: then it was only connected to.
     """
@@ -40,4 +54,5 @@ class UpstreamSeen:
     fault: ConnectionFault | None = None
     answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
+    model: str = ""
     is_grpc: bool = False

@@ -6,12 +6,15 @@ from collections.abc import Callable, Sequence
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
 from autobatch_console.preflight.inquiry import ask_everything
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
+from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.install_hints import missing_for_embedder
+from autobatch_shared.settings.certificates import trusting
+from autobatch_shared.settings.loading import SettingsError
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
-FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
+FILES = ("api_keys_file", "tokenizer_file", "cl100k_file", "inference_ca_file")
 
 
 async def look_around(settings: UpSettings) -> list[Diagnosis]:
@@ -50,9 +53,13 @@ class WaitedFor:
 async def look_at_servers(settings: UpSettings) -> list[Diagnosis]:
     """Return the diagnoses of what REDIS_URL and INFERENCE_URL name; none of one that is not set."""
     upstreams = settings.inference_urls if settings.inference_url else ()
-    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    try:
+        trust = trusting(settings.inference_ca_file)
+    except SettingsError:
+        trust = None  # which has a diagnosis of its own
+    access = UpstreamAccess(settings.upstream_headers, trust, settings.upstream_model)
     values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
-    return await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, values, upstreams, key)
+    return await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, values, upstreams, access)
 
 
 def look_at_machine(settings: UpSettings) -> list[Diagnosis]:

@@ -100,7 +100,8 @@ class Compute:
                     "request_failed",
                     extra={"request_id": self._common.request_id(request), "route": path, "status": status},
                 )
-            self._metrics.answered(path, status, time.perf_counter() - started_s)
+            model = request.get(MODEL, "") if self._models.are_named else ""
+            self._metrics.answered(path, status, time.perf_counter() - started_s, model)
             return response
 
         return handle

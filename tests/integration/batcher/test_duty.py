@@ -24,9 +24,8 @@ class DutyReports:
 
     async def on_duty(self) -> list[str]:
         """The batchers that call their upstream, and know that it is well."""
-        reports = await self.look()
         return sorted(
-            name for name, each in reports.items() if each.upstreams[0].may_be_called and each.upstreams[0].is_on_duty
+            name for name, each in (await self.look()).items() if is_ready(each) and each.upstreams[0].is_on_duty
         )
 
 
@@ -34,6 +33,10 @@ class DutyReports:
 async def reports(redis_url: str) -> AsyncIterator[DutyReports]:
     async with Redis.from_url(redis_url) as redis:
         yield DutyReports(redis)
+
+
+def is_ready(report: BatcherStatus) -> bool:
+    return any(upstream.may_be_called for upstream in report.upstreams)
 
 
 async def embeds(house: House, count: int, name: str) -> None:
@@ -52,6 +55,7 @@ async def test_one_of_two_calls_and_the_other_knows_what_it_learns(
             return 2 == len(await reports.look()) and 1 == len(await reports.on_duty())
 
         await wait_until(one_is)
+        await wait_until(house.is_healthy)
         (first,) = await reports.on_duty()
         for number in range(20):
             await embeds(house, 4, str(number))
@@ -77,10 +81,11 @@ async def test_when_the_one_on_duty_stops_what_comes_is_answered_by_the_other(
         await batchers[0].stop()
         await embeds(house, 5, "after one")
         await house.add_batcher(upstream.url)
+        await wait_until(lambda: _are(2, reports))
         await batchers[1].stop()
         await embeds(house, 5, "after both")
         await asyncio.gather(*asked)
 
 
 async def _are(count: int, reports: DutyReports) -> bool:
-    return count == len([each for each in (await reports.look()).values() if each.upstreams[0].may_be_called])
+    return count == len([each for each in (await reports.look()).values() if is_ready(each)])

@@ -15,6 +15,8 @@ from aiohttp import web
 
 from autobatch_console.preflight.diagnoses import Diagnosis
 from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
+from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
+from autobatch_shared.settings.definitions import servers_of
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.servers.locked_redis import LockedRedis
 from tests.support.servers.masters import GROUPS, make_group
@@ -41,7 +43,9 @@ async def serving(
 
 async def openai_only(request: web.Request) -> web.Response:
     """As vLLM and Ollama answer."""
-    return web.json_response(MODELS) if request.path == "/v1/models" else web.Response(status=404)
+    vector = {"data": [{"embedding": [0.1, 0.2, 0.3], "index": 0}]}
+    answers = {"/v1/models": MODELS, "/v1/embeddings": vector}
+    return web.json_response(answers[request.path]) if request.path in answers else web.Response(status=404)
 
 
 async def login_page(_request: web.Request) -> web.Response:
@@ -70,6 +74,10 @@ def silent_port() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def keyed(key: str) -> UpstreamAccess:
+    return UpstreamAccess({"Authorization": f"Bearer {key}"})
+
+
 async def one(asked: Awaitable[list[Diagnosis]]) -> Diagnosis:
     started_s = time.monotonic()
     (diagnosis,) = await asked
@@ -78,35 +86,35 @@ async def one(asked: Awaitable[list[Diagnosis]]) -> Diagnosis:
 
 
 async def test_an_upstream_is_right_with_its_model_and_the_dimension_of_its_vector(upstream: FakeUpstream) -> None:
-    diagnosis = await one(ask_upstreams([upstream.url], None))
+    diagnosis = await one(ask_upstreams([upstream.url], UpstreamAccess()))
     assert diagnosis.state == "right"
     assert f"{upstream.url} serves fake, " in diagnosis.what
 
 
 async def test_a_path_too_much_is_found_and_what_to_remove_is_said(upstream: FakeUpstream) -> None:
-    diagnosis = await one(ask_upstreams([f"{upstream.url}/embed/"], None))
+    diagnosis = await one(ask_upstreams([f"{upstream.url}/embed/"], UpstreamAccess()))
     assert (diagnosis.state, diagnosis.remedy) == ("wrong", "remove /embed from the URL")
 
 
-@pytest.mark.parametrize("path", ["", "/v1"])
-async def test_a_server_of_the_openai_api_only_is_recognised(path: str) -> None:
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/embeddings?version=1"])
+async def test_a_server_of_openais_api_is_right(path: str) -> None:
     async with serving(openai_only) as place:
-        diagnosis = await one(ask_upstreams([f"http://{place}{path}"], None))
-    assert diagnosis.state == "wrong"
-    assert "speaks the OpenAI API only" in diagnosis.what
+        diagnosis = await one(ask_upstreams(servers_of(f"http://{place}{path}"), UpstreamAccess()))
+    assert diagnosis.state == "right"
+    assert "serves bge-m3, 3 dimensions, by OpenAI's API" in diagnosis.what
 
 
 async def test_a_login_page_is_recognised() -> None:
     async with serving(login_page) as place:
-        diagnosis = await one(ask_upstreams([f"http://{place}"], None))
+        diagnosis = await one(ask_upstreams([f"http://{place}"], UpstreamAccess()))
     assert "web page" in diagnosis.what
 
 
 async def test_a_key_is_missing_or_wrong_or_right() -> None:
     async with serving(guarded) as place:
-        missing = await one(ask_upstreams([f"http://{place}"], None))
-        wrong = await one(ask_upstreams([f"http://{place}"], "another"))
-        right = await one(ask_upstreams([f"http://{place}"], KEY))
+        missing = await one(ask_upstreams([f"http://{place}"], UpstreamAccess()))
+        wrong = await one(ask_upstreams([f"http://{place}"], keyed("another")))
+        right = await one(ask_upstreams([f"http://{place}"], keyed(KEY)))
     assert missing.setting == wrong.setting == "INFERENCE_API_KEY"
     assert (right.state, right.what) == ("right", f"http://{place} serves m, 3 dimensions")
 
@@ -115,8 +123,8 @@ async def test_tls_that_is_not_trusted_and_tls_that_is_not_there(upstream: FakeU
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
     async with serving(guarded, tls) as place:
-        untrusted = await one(ask_upstreams([f"https://{place}"], None))
-    plain = await one(ask_upstreams([upstream.url.replace("http://", "https://")], None))
+        untrusted = await one(ask_upstreams([f"https://{place}"], UpstreamAccess()))
+    plain = await one(ask_upstreams([upstream.url.replace("http://", "https://")], UpstreamAccess()))
 
     assert untrusted.state == plain.state == "wrong"
     assert "certificate" in untrusted.what
@@ -124,13 +132,13 @@ async def test_tls_that_is_not_trusted_and_tls_that_is_not_there(upstream: FakeU
 
 
 async def test_an_upstream_that_does_not_listen_yet_is_waited_for(unused_port: int) -> None:
-    diagnosis = await one(ask_upstreams([f"http://127.0.0.1:{unused_port}"], None))
+    diagnosis = await one(ask_upstreams([f"http://127.0.0.1:{unused_port}"], UpstreamAccess()))
     assert diagnosis.state == "loading"
     assert "ECONNREFUSED" in diagnosis.what
 
 
 async def test_dropped_packets_are_no_reason_to_wait(silent_port: int) -> None:
-    upstream = await one(ask_upstreams([f"http://127.0.0.1:{silent_port}"], None))
+    upstream = await one(ask_upstreams([f"http://127.0.0.1:{silent_port}"], UpstreamAccess()))
     redis = await one(ask_redis(f"redis://127.0.0.1:{silent_port}", "test"))
     assert "does not answer" in upstream.what
     assert "does not answer" in redis.what
@@ -138,12 +146,12 @@ async def test_dropped_packets_are_no_reason_to_wait(silent_port: int) -> None:
 
 async def test_an_unhealthy_upstream_is_waited_for(upstream: FakeUpstream) -> None:
     upstream.is_healthy = False
-    diagnosis = await one(ask_upstreams([upstream.url], None))
+    diagnosis = await one(ask_upstreams([upstream.url], UpstreamAccess()))
     assert (diagnosis.state, diagnosis.what) == ("loading", f"{upstream.url} answers 503 at /health")
 
 
 async def test_a_name_that_does_not_exist_is_said_for_both() -> None:
-    upstream = await one(ask_upstreams(["http://no-such-host.invalid"], None))
+    upstream = await one(ask_upstreams(["http://no-such-host.invalid"], UpstreamAccess()))
     redis = await one(ask_redis("redis://no-such-host.invalid", "test"))
     assert "cannot be resolved" in upstream.what
     assert "cannot be resolved" in redis.what

@@ -37,12 +37,13 @@ FIXED_IN_COMPOSE = {
     "embedder_port": "the batcher asks it",
     "embedder_cache_dir": "the image has the graph",
 }
-FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key"}  # in Kubernetes
+FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key", "inference_headers"}  # in Kubernetes
 INNERMOST = re.compile(r"\$\{(\w+)(?::([-+])([^${}]*))?\}")
 SAMPLES = {
     "input_type_prompts": "search_query=query",
     "batch_policy": "full",
     "inference_dialect": "openai",
+    "inference_headers": "api-key=other",
     "redis_url": "redis://other:6380/1",
     "inference_url": "http://other:81",
 }

@@ -24,6 +24,7 @@ SECRETS = {
     "redis_url": f"rediss://user:{SECRET}@h:1/0?ssl_password={SECRET}",
     "inference_url": f"http://user:{SECRET}@a:1/base,https://:{SECRET}@b",
     "inference_api_key": SECRET,
+    "inference_headers": f"api-key={SECRET}",
     "api_keys": f"{SECRET}-1,{SECRET}-2",
     "embedder_api_key": SECRET,
 }
@@ -73,7 +74,9 @@ def test_settings_are_printed_without_secrets(
 def test_every_setting_that_sounds_like_a_secret_is_tried() -> None:
     """A new one has to be added above."""
     names = {name for process in CLASSES for name in process.model_fields}
-    assert {name for name in names if any(part in name for part in ("key", "url", "password", "token", "secret"))} - {
+    assert {
+        name for name in names if any(part in name for part in ("key", "url", "password", "token", "secret", "headers"))
+    } - {
         "openai_token_ids",
         "tokenizer_file",
         "max_batch_tokens",

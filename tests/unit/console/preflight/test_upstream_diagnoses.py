@@ -36,6 +36,13 @@ def embedding(answer: InquiryAnswer) -> UpstreamSeen:
     return UpstreamSeen(URL, answers={**tei().answers, "/embed": answer})
 
 
+def test_an_upstream_over_grpc_is_right_once_it_accepts_connections() -> None:
+    """What it serves the batcher asks: the packages for that are an extra."""
+    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", is_grpc=True)])
+
+    assert (diagnosis.state, "accepts connections" in diagnosis.what) == ("right", True)
+
+
 def test_an_upstream_that_serves_is_right_and_its_model_is_named() -> None:
     (diagnosis,) = judge_upstreams([tei()])
     assert (diagnosis.state, str(diagnosis)) == ("right", f"INFERENCE_URL: {URL} serves BAAI/bge-m3, 3 dimensions")
@@ -62,20 +69,28 @@ def test_a_server_of_the_api_without_info_is_right() -> None:
     assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves a model that it does not name, 2 dimensions")
 
 
+@pytest.mark.parametrize("root", ["/v1", ""])
+def test_a_server_with_openais_api_is_right(root: str) -> None:
+    """Infinity's is right below the URL."""
+    vector = said({"data": [{"embedding": [0.5, 0.5], "index": 0}]})
+    (diagnosis,) = judge_upstreams([seen({f"{root}/models": said(MODELS), f"{root}/embeddings": vector})])
+    assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves bge-m3, 2 dimensions, by OpenAI's API")
+
+
 @pytest.mark.parametrize(
     ("given", "setting", "what", "remedy"),
     [
         (
-            seen({"/v1/models": said(MODELS)}),
-            "INFERENCE_URL",
-            "speaks the OpenAI API only",
-            "text-embeddings-inference",
+            seen({"/v1/models": said(MODELS), "/v1/embeddings": NOT_FOUND}),
+            "UPSTREAM_MODEL",
+            "answers 404 at /v1/embeddings; it lists the models bge-m3",
+            "name one of them",
         ),
         (
-            seen({}, {"/v1/models": said(MODELS), "/info": NOT_FOUND}, f"{URL}/v1"),
+            seen({}, {"/v1/models": said(MODELS), "/info": NOT_FOUND}, f"{URL}/v2"),
             "INFERENCE_URL",
-            "speaks the OpenAI API only",
-            "text-embeddings-inference",
+            f"has no /v1/models (404), and {URL} has",
+            "remove /v2 from the URL",
         ),
         (
             seen({}, {"/info": said(INFO)}, f"{URL}/embed"),
