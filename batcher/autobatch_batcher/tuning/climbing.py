@@ -77,6 +77,7 @@ class Climber:
         best: The best setting so far.
         setting: The setting to call with now.
         is_trying: Whether this setting is another one than the best so far.
+        is_late: Whether jobs wait for long.
 
     Args:
         calls_max: The most calls in flight.
@@ -90,7 +91,7 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
-        self._is_late = False
+        self.is_late = False
         self._search = self._searching()
         self._begin_block()
 
@@ -141,7 +142,7 @@ class Climber:
 
     def note_wait(self, *, is_long: bool) -> None:
         """Take note of whether the jobs of the call that is made now have waited for long."""
-        self._is_late = is_long
+        self.is_late = is_long
         if is_long and self.setting.is_less_than(self.best):
             self._block.useful = 0.0
             self._begin_block()
@@ -177,7 +178,7 @@ class Climber:
         self._decide(direction, candidate, pairs)
 
     def _may_try(self, direction: _Direction) -> bool:
-        return not (self._is_late and direction.name in LESS)
+        return not (self.is_late and direction.name in LESS)
 
     def _decide(self, direction: _Direction, candidate: Setting, pairs: list[tuple[_Block, _Block]]) -> None:
         gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)

@@ -150,7 +150,9 @@ class Tuner:
 
         Where calls wait for each other fewer of them cost next to nothing, however long jobs wait.
         """
-        self._climber.note_wait(is_long=share >= LONG_WAIT_SHARE and not self._is_known_one_by_one)
+        is_long = share >= LONG_WAIT_SHARE and not self._is_known_one_by_one
+        if is_long or self._climber.is_late:
+            self._climber.note_wait(is_long=is_long)
         if self.setting != self._climber.setting:
             self._choose(0)
 

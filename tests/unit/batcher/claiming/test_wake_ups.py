@@ -14,6 +14,7 @@ from autobatch_shared.settings.definitions import BatcherSettings
 
 DEFAULTS = BatcherSettings.model_construct()
 PER_S, SECONDS = 320.0, 6.0
+BEGIN_S = 3.0  # the batchers know of each other
 FAR_S = 0.005  # a claim's way to Redis and back
 
 
@@ -23,9 +24,9 @@ def test_a_push_behind_a_claim_that_is_under_way_wakes_a_batcher(seed: int, monk
     monkeypatch.setattr(simulated_queue, "CLAIM_S", FAR_S)
     chance = Random(seed)
     times = accumulate(chance.expovariate(PER_S) for _ in range(int(PER_S * SECONDS)))
-    asked = [(at_s, SimulatedRequest((33,))) for at_s in times]
+    asked = [(BEGIN_S + at_s, SimulatedRequest((33,))) for at_s in times]
 
     fleet = SimulatedFleet(DEFAULTS, batchers=2)
-    answered = run_batchers(law_of("padded:fixed_ms=10"), TimedArrivals(asked), fleet, SECONDS).answered
+    answered = run_batchers(law_of("padded:fixed_ms=10"), TimedArrivals(asked), fleet, BEGIN_S + SECONDS).answered
 
     assert max(each.ended_s - each.sent_s for each in answered) < BLOCK_S / 4
