@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := new old
+SERVERS := triton mlserver
 # These two halves of the unit tests take equally long.
 UNIT_HALF := tests/unit/proxy tests/unit/shared tests/unit/embedder
 # make 3.81, which macOS has, cannot keep the output of two jobs apart.
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -88,7 +89,7 @@ parity: .venv/dev.done   ## TEI_URL=http://...: compare the proxy with that TEI;
 	.venv-clients-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile -r $<
 	@touch $@
 
-.SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) # or make would remove the stamps of a pattern
+.SECONDARY: $(CLIENTS:%=.venv-clients-%/run.done) $(SERVERS:%=.venv-servers-%/run.done) # or make would remove the stamps of a pattern
 
 test-clients: $(CLIENTS:%=test-clients-%) test-clients-others ## Every client SDK against the real system
 
@@ -107,6 +108,14 @@ clients-docs: .venv/dev.done ## Run every client SDK that can run here, and writ
 	$(PYTHON) -m venv .venv-generators
 	.venv-generators/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
+
+.venv-servers-%/run.done: requirements/servers/%.txt
+	$(PYTHON) -m venv .venv-servers-$*
+	.venv-servers-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test-servers: .venv/dev.done $(SERVERS:%=.venv-servers-%/run.done) ## Real embedding servers behind the proxy, each in its own environment (Linux, Python 3.11)
+	$(BIN)/python -m pytest tests/servers
 
 generators: .venv/dev.done .venv-generators/run.done ## Clients that generators make of our OpenAPI document (Go: needs java, go, mvn)
 	$(BIN)/python -m pytest tests/generators
@@ -152,6 +161,9 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 			requirements/clients-$$clients.in -o requirements/clients-$$clients.txt || exit; done
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		requirements/generators.in -o requirements/generators.txt
+	for server in $(SERVERS); do \
+		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
+			requirements/servers/$$server.in -o requirements/servers/$$server.txt || exit; done
 
 laws: .venv/dev.done     ## The batchers at each point of tests/laws, beside the best fixed policy; SEARCH=1 looks for these again
 	$(BIN)/python -m tests.laws $(if $(SEARCH),--search,$(WORDS))

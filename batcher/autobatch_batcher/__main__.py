@@ -1,8 +1,9 @@
-"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
+"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher of one model or several, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
 
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import uvloop
 
@@ -12,45 +13,54 @@ from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import BatcherSettings
-from autobatch_shared.settings.loading import SettingsError, load
+from autobatch_shared.settings.loading import SettingsError
+from autobatch_shared.settings.model_tables import load_models
 from autobatch_shared.settings.named_files import trusting
 from autobatch_shared.settings.remarks import log_remarks
-from autobatch_shared.settings.upstream_urls import is_grpc
+from autobatch_shared.upstream_urls import is_grpc
 
 
-async def serve_until_signalled(settings: BatcherSettings) -> None:
+async def serve_until_signalled(models: Sequence[BatcherSettings]) -> None:
     """Work until a signal says otherwise."""
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await serve(settings, stopped)
+    await serve(models, stopped)
 
 
 def check(settings: BatcherSettings) -> None:
-    """Refuse to start with an address that cannot be connected to, or cannot be listened on, or lacks packages."""
+    """Refuse to start with an address that cannot be connected to, cannot be listened on, or is of gRPC and lacks what that needs."""
     try:
         finder_of(settings.redis_url.get_secret_value())
         trusting(settings.inference_ca_file)
         refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
-        check_packages(settings)
+        check_grpc(settings)
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)
 
 
-def check_packages(settings: BatcherSettings) -> None:
-    """Raise SettingsError if what the upstreams' URLs need is not installed."""
-    if any(map(is_grpc, settings.inference_urls)) and (missing := missing_for_grpc()):
+def check_grpc(settings: BatcherSettings) -> None:
+    """Raise SettingsError if an upstream over gRPC lacks its packages, or the name of its model."""
+    if not any(map(is_grpc, settings.inference_urls)):
+        return
+    if missing := missing_for_grpc():
         raise SettingsError((f"INFERENCE_URL: {missing}",))
+    if not settings.upstream_model:
+        raise SettingsError(
+            ("UPSTREAM_MODEL: must name the model: a server that is called over gRPC may have several",)
+        )
 
 
 def main() -> None:
     """Read the settings and serve."""
-    settings = load(BatcherSettings)
+    models = load_models(sys.argv[1:])
+    settings = models[0]  # what they share is the same in all
     check(settings)
     logs.configure(settings, "batcher")
-    log_remarks(settings)
-    uvloop.run(serve_until_signalled(settings))
+    for each in models:
+        log_remarks(each)
+    uvloop.run(serve_until_signalled(models))
 
 
 if __name__ == "__main__":

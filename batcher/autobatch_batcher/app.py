@@ -1,8 +1,9 @@
-"""One batcher: every collaborator is made here and passed in."""
+"""One batcher process, of one model or several: every collaborator is made here and passed in."""
 
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ from autobatch_batcher.lookout import Lookout
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
-from autobatch_batcher.side_port import open_side_port
+from autobatch_batcher.side_port import SideOf, open_side_port
+from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
@@ -37,7 +39,7 @@ from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 from autobatch_shared.settings.named_files import trusting
-from autobatch_shared.settings.upstream_urls import is_grpc
+from autobatch_shared.upstream_urls import is_grpc
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient
@@ -48,20 +50,47 @@ REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
 FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
 
 
-async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
-    """Build everything, work until `stopped` is set, finish what was claimed."""
-    batcher = "b" + secrets.token_hex(5)
-    keys, clock, metrics = Keys(settings.namespace, settings.served_model_name or ""), RedisClock(), Metrics()
-    master = Master.from_url(settings.redis_url.get_secret_value(), keys)
-    link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
-    queue = BatcherQueue(link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS)
-    policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-    trust = trusting(settings.inference_ca_file)
-    async with open_sessions(trust) as (session, fresh), AsyncExitStack() as opened:
-        pool = Pool(
-            [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls],
-            settings.upstream_patience_ms / 1000,
+async def serve(models: Sequence[BatcherSettings], stopped: asyncio.Event) -> None:
+    """Build everything, work until `stopped` is set, finish what was claimed.
+
+    Args:
+        models: The settings by which each model is served. They share this process and its port, and nothing else.
+        stopped: Is set when it is time to end.
+    """
+    first = models[0]
+    async with AsyncExitStack() as stack:
+        works = [ModelAtWork(each, await _replicas(each, stack)) for each in models]
+        side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
+        spare_the_collector()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for work in works:
+                    tasks.create_task(work.run(stopped, side.addresses[0][1]))
+        finally:
+            await side.cleanup()
+
+
+class ModelAtWork:
+    """One batcher of one model.
+
+    Args:
+        settings: By which it is served.
+        replicas: Its upstreams.
+    """
+
+    def __init__(self, settings: BatcherSettings, replicas: list[Replica]) -> None:
+        self._settings = settings
+        self._batcher = batcher = "b" + secrets.token_hex(5)
+        name = settings.served_model_name or ""
+        keys, clock, metrics = Keys(settings.namespace, name), RedisClock(), Metrics()
+        master = Master.from_url(settings.redis_url.get_secret_value(), keys)
+        link, watch_link = (RedisLink(master, f"{batcher}-{use}") for use in ("commands", "watch"))
+        self._link, self._watch_link = link, watch_link
+        self._queue = queue = BatcherQueue(
+            link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS
         )
+        policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
+        pool = Pool(replicas, settings.upstream_patience_ms / 1000)
         lanes = Lanes(pool.envelope_bytes)
         caller = Caller(
             pool,
@@ -71,7 +100,7 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             timeout_max_s=settings.upstream_timeout_ms / 1000,
             attempts_max=settings.upstream_attempts,
         )
-        loop = WorkingLoop(
+        self._loop = loop = WorkingLoop(
             queue,
             link,
             pool,
@@ -82,26 +111,33 @@ async def serve(settings: BatcherSettings, stopped: asyncio.Event) -> None:
             metrics,
             lease_ms=settings.lease_ms,
         )
-        lookout = Lookout(pool.upstreams, loop.wake)
+        self._lookout = Lookout(pool.upstreams, loop.wake)
         control = Control(link, keys)
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
-        reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
-        side = await open_side_port(settings.batcher_host, settings.batcher_port, reporter, metrics, pool)
-        spare_the_collector()
+        self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
+        self.side = SideOf(name, self._reporter, metrics, pool)
+
+    async def run(self, stopped: asyncio.Event, side_port: int) -> None:
+        """Work until `stopped` is set, and finish what was claimed; `side_port` is for the log."""
+        link, named = self._link, {"batcher": self._batcher, "model": self.side.model or None}
         link.start()
-        watch_link.start()
-        log.info("started", extra={"batcher": batcher, "side_port": side.addresses[0][1]})
+        self._watch_link.start()
+        log.info("started", extra={**named, "side_port": side_port})
         await link.wait_connected(FIRST_CONNECTION_S)
-        reporter.start()
-        await work_until(stopped, loop, settings.drain_timeout_ms / 1000)
-        await watch_link.close()  # a claim that waits there must not follow the end of the lease
-        await reporter.close()
-        await lookout.close()
+        self._reporter.start()
+        await work_until(stopped, self._loop, self._settings.drain_timeout_ms / 1000)
+        await self._watch_link.close()  # a claim that waits there must not follow the end of the lease
+        await self._reporter.close()
+        await self._lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
-            await queue.sign_off()
-        await side.cleanup()
+            await self._queue.sign_off()
         await link.close()
-    log.info("stopped", extra={"batcher": batcher})
+        log.info("stopped", extra=named)
+
+
+def _pacing(name: str, settings: BatcherSettings) -> Pacing | None:
+    rpm, tpm = settings.upstream_rpm, settings.upstream_tpm
+    return None if rpm is None and tpm is None else Pacing(name, rpm, tpm)
 
 
 def _announcement(settings: BatcherSettings) -> Announcement | None:
@@ -111,6 +147,12 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
+async def _replicas(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
+    """Return the upstreams of one model, whose connections `opened` closes."""
+    session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
+    return [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls]
+
+
 async def _replica(
     url: str,
     session: aiohttp.ClientSession,
@@ -118,7 +160,10 @@ async def _replica(
     settings: BatcherSettings,
     opened: AsyncExitStack,
 ) -> Replica:
-    key = settings.inference_api_key.get_secret_value() if settings.inference_api_key else None
+    name = without_credentials(url)
+    pacing = _pacing(name, settings)
+    # Calls that are counted are to be full, whatever the lengths of their inputs.
+    is_fixed = settings.batch_shape == "fifo" or settings.upstream_rpm is not None
     wanted = WantedModel(
         settings.upstream_model,
         settings.upstream_model_version,
@@ -127,21 +172,31 @@ async def _replica(
         settings.upstream_dimension,
     )
     return Replica(
-        without_credentials(url),
-        await opened.enter_async_context(_grpc_client(url, key, settings))
+        name,
+        await opened.enter_async_context(_grpc_client(url, settings))
         if is_grpc(url)
-        else HttpClient(session, url, settings.upstream_headers, fresh=fresh, answer_bytes_max=settings.answer_limit),
+        else HttpClient(
+            session,
+            url,
+            settings.upstream_headers,
+            fresh=fresh,
+            answer_bytes_max=settings.answer_limit,
+            left_headers=() if pacing is None else LIMIT_HEADERS,
+        ),
         dialects_of(settings.inference_dialect, url, wanted),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
-        Tuner(settings.max_concurrent_batches, is_fixed=settings.batch_shape == "fifo"),
+        Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
         Standing(settings.model_change_after_ms / 1000),
+        pacing,
     )
 
 
-def _grpc_client(url: str, key: str | None, settings: BatcherSettings) -> "GrpcClient":
+def _grpc_client(url: str, settings: BatcherSettings) -> "GrpcClient":
     from autobatch_batcher.upstreams.grpc_client import GrpcClient  # noqa: PLC0415 - its packages are an extra
 
-    return GrpcClient(url, key, answer_bytes_max=settings.answer_limit)
+    return GrpcClient(
+        url, settings.upstream_headers, ca_file=settings.inference_ca_file, answer_bytes_max=settings.answer_limit
+    )
 
 
 async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:

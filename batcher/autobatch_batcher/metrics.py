@@ -1,6 +1,8 @@
 """Every metric of the batcher. One process, one registry."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 
 from autobatch_batcher.forming.lanes import Batch
 from autobatch_batcher.tuning.cost import CostLaw
@@ -71,6 +73,11 @@ class Metrics:
             ["reason"],
             registry=registry,
         )
+        self.paced_claims = Counter(
+            "autobatch_claims_paced",
+            "Claims that brought no jobs because UPSTREAM_RPM or UPSTREAM_TPM was spent.",
+            registry=registry,
+        )
         self.jobs_reclaimed = Counter(
             "autobatch_jobs_reclaimed", "Jobs of dead batchers given back to the queue.", registry=registry
         )
@@ -85,6 +92,12 @@ class Metrics:
         self.upstream_excluded = Gauge(
             "autobatch_upstream_excluded",
             "1 while an upstream is not called, because it serves another model than the namespace's or has not said which.",
+            ["upstream"],
+            registry=registry,
+        )
+        self.upstream_on_duty = Gauge(
+            "autobatch_upstream_on_duty",
+            "1 while this batcher calls an upstream, 0 while it stands by for another one that does.",
             ["upstream"],
             registry=registry,
         )
@@ -130,6 +143,27 @@ class Metrics:
         self.queue_wait.observe((now_ms - batch.oldest_ms) / 1000)
         self.held_inputs.set(held)
 
-    def render(self) -> bytes:
-        """Prometheus text."""
-        return generate_latest(self.registry)
+
+class _OfSeveralModels:
+    """The metrics of several models as one registry: each sample of a named model has its name as `model`."""
+
+    def __init__(self, models: Sequence[tuple[str, Metrics]]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterable[Metric]:
+        """Return each metric once, with the samples of all models."""
+        found: dict[str, Metric] = {}
+        for model, metrics in self._models:
+            for metric in metrics.registry.collect():
+                if model:
+                    metric.samples = [each._replace(labels={**each.labels, "model": model}) for each in metric.samples]
+                if metric.name in found:
+                    found[metric.name].samples += metric.samples
+                else:
+                    found[metric.name] = metric
+        return found.values()
+
+
+def render(models: Sequence[tuple[str, Metrics]]) -> bytes:
+    """Prometheus text of the models that one process serves, by name; the unnamed one's is empty."""
+    return generate_latest(_OfSeveralModels(models))  # it only collects

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import time
 
 import msgspec
 
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
+from autobatch_batcher.tuning.duty import take_duties
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 REPORT_EVERY_S = 1.0
 PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
 LOOP_STALL_MAX_S = 5.0
+STANDBY_LOOK_EVERY_S = 0.25  # jobs wait meanwhile, if the batcher on duty has stopped
 
 
 class Reporter:
@@ -55,6 +58,8 @@ class Reporter:
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
+        self._cpu_looked_mono_s, self._cpu_s = 0.0, 0.0
+        self._cpu_share = 0.0
         self.reaches_redis = False
 
     @property
@@ -76,6 +81,7 @@ class Reporter:
         """Begin to report."""
         self._started_mono_s = asyncio.get_running_loop().time()
         self._keeper.start()
+        self._loop.told_to_stop = self._reporting.hurry
         self._reporting.start()
 
     async def close(self) -> None:
@@ -91,7 +97,7 @@ class Reporter:
         self._probe()
         self._loop.drain.look(asyncio.get_running_loop().time())
         await self._publish()
-        return REPORT_EVERY_S
+        return STANDBY_LOOK_EVERY_S if self._pool.stands_by else REPORT_EVERY_S
 
     def _probe(self) -> None:
         """Start a probe of each upstream whose turn it is, one in flight to each."""
@@ -125,20 +131,37 @@ class Reporter:
             self._loop.wake()
             await self._report()
 
-    async def _report(self) -> None:
-        upstreams = self._pool.statuses(asyncio.get_running_loop().time()) if self.loop_moves else []
+    async def _report(self, *, again: bool = True) -> None:
+        now_mono_s = asyncio.get_running_loop().time()
+        upstreams = self._pool.statuses(now_mono_s, has_jobs=self._lanes.inputs > 0) if self.loop_moves else []
+        self._look_at_cpu(now_mono_s)
         status = BatcherStatus(
             self._clock.now_ms(),
             self._lanes.inputs,
             upstreams,
-            round(self._loop.drain.per_s, 1),
+            round(self._pool.paced_per_s(self._loop.drain.per_s), 3),
             frame_version=VERSION,
             id=self._batcher,
-            alive_ms=int((asyncio.get_running_loop().time() - self._started_mono_s) * 1000),
+            alive_ms=int((now_mono_s - self._started_mono_s) * 1000),
+            cpu_share=round(self._cpu_share, 2),
+            is_stopping=self._loop.is_stopping,
+            affordable_inputs=self._pool.affordable_inputs(now_mono_s),
         )
         said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         try:
-            await self._control.report(self._batcher, status, said)
-            self.reaches_redis = True
+            reports = await self._control.report(self._batcher, status, said)
         except QueueUnavailable:
             self.reaches_redis = False
+            return
+        self.reaches_redis = True
+        if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
+            self._loop.wake()
+            if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
+                await self._report(again=False)
+
+    def _look_at_cpu(self, now_mono_s: float) -> None:
+        passed_s = now_mono_s - self._cpu_looked_mono_s
+        if passed_s >= REPORT_EVERY_S / 2:
+            cpu_s = time.process_time()
+            self._cpu_share = (cpu_s - self._cpu_s) / passed_s
+            self._cpu_looked_mono_s, self._cpu_s = now_mono_s, cpu_s

@@ -5,8 +5,9 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -21,8 +22,10 @@ from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
 from autobatch_shared.settings.loading import SettingsError, load
+from autobatch_shared.settings.model_tables import load_workers_models
 from autobatch_shared.settings.remarks import log_remarks
 
+NONE: Mapping[str, ProxySettings] = MappingProxyType({})
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
 STOP_MARGIN_S = 5  # beyond the longest request, for closing connections
 
@@ -38,8 +41,9 @@ class PlainLogger(Logger):  # type: ignore[misc]
 class Server(BaseApplication):  # type: ignore[misc]
     """Gunicorn, configured from our settings and from nowhere else."""
 
-    def __init__(self, settings: ProxySettings) -> None:
+    def __init__(self, settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE) -> None:
         self._settings = settings
+        self._named = named
         self.stop_delay_s = settings.stop_delay_ms / 1000  # read by the worker
         super().__init__()
 
@@ -62,13 +66,13 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def load(self) -> Callable[[], Awaitable[web.AppRunner]]:
         """Return the factory that each worker calls after the fork."""
-        settings = self._settings
+        settings, named = self._settings, self._named
 
         async def factory() -> web.AppRunner:
             # Imported here, so that the master stays small and no metric exists before the fork.
             from autobatch_proxy.app import make_runner  # noqa: PLC0415
 
-            return await make_runner(settings)
+            return await make_runner(settings, named)
 
         return factory
 
@@ -82,23 +86,24 @@ def forget_worker(_server: object, worker: Any) -> None:
 
 def main() -> None:
     """Read the settings and serve until stopped."""
-    settings = load(ProxySettings)
-    check(settings)
+    settings, named = load(ProxySettings), load_workers_models(sys.argv[1:])
+    check(settings, named)
     logs.configure(settings, "proxy")
     log_remarks(settings)
     if settings.uds_path:
         Path(settings.uds_path).parent.mkdir(parents=True, exist_ok=True)
     if METRICS_FOLDER in os.environ:  # several gunicorns share one, so that any worker speaks for all
-        Server(settings).run()
+        Server(settings, named).run()
     else:
-        serve_with_own_metrics(settings)
+        serve_with_own_metrics(settings, named)
 
 
-def check(settings: ProxySettings) -> None:
+def check(settings: ProxySettings, named: Mapping[str, ProxySettings]) -> None:
     """Refuse to start where a worker could not: what a setting names may not be there."""
     try:
         finder_of(settings.redis_url.get_secret_value())
-        make_ruler(settings.tokenizer_file)
+        for each in (settings, *named.values()):
+            make_ruler(each.tokenizer_file or None)
         make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
         if settings.api_keys_file is not None:
             read_keys(settings.api_keys_file)
@@ -109,13 +114,13 @@ def check(settings: ProxySettings) -> None:
         sys.exit(2)
 
 
-def serve_with_own_metrics(settings: ProxySettings) -> None:
+def serve_with_own_metrics(settings: ProxySettings, named: Mapping[str, ProxySettings]) -> None:
     """Serve, with a folder for the numbers of this gunicorn's workers that is deleted when it ends."""
     folder = tempfile.mkdtemp(prefix="autobatch-metrics-")
     os.environ[METRICS_FOLDER] = folder
     master = os.getpid()
     try:
-        Server(settings).run()
+        Server(settings, named).run()
     finally:
         if os.getpid() == master:  # not in a worker that ends
             shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -36,14 +37,20 @@ from autobatch_shared.settings.definitions import ProxySettings
 
 log = logging.getLogger(__name__)
 
+NONE: Mapping[str, ProxySettings] = MappingProxyType({})
 METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
 
 
-def make_app(settings: ProxySettings) -> web.Application:
-    """Build one worker's application. Connections open when it starts and close when it stops."""
+def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE) -> web.Application:
+    """Build one worker's application. Connections open when it starts and close when it stops.
+
+    Args:
+        settings: The worker's.
+        named: The same for models that have settings of their own, by name.
+    """
     worker, metrics, share = new_worker_id(), WorkerMetrics(), AloneShare()
     input_types = InputTypes(settings.prompts)
-    ends = ModelEnds(settings, worker, metrics, input_types)
+    ends = ModelEnds(settings, worker, metrics, input_types, named)
     models = Models(ends.make(UNNAMED), ends.make, settings.aliases)
     access, key_file = _make_access(settings)
     status_page = StatusPage(models, worker, settings.max_client_batch_size)
@@ -110,9 +117,9 @@ def _warn(share: AloneShare, input_types: InputTypes) -> None:
         log.warning("input_types_without_prompt", extra={"input_types": kinds, "setting": "INPUT_TYPE_PROMPTS"})
 
 
-async def make_runner(settings: ProxySettings) -> web.AppRunner:
+async def make_runner(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE) -> web.AppRunner:
     """Return what aiohttp's gunicorn worker runs."""
-    app = make_app(settings)
+    app = make_app(settings, named)
     shortcuts = app[SHORTCUTS]
     runner = Runner(
         app,

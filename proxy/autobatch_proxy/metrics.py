@@ -14,6 +14,7 @@ from autobatch_shared.metric_buckets import LATENCY_BUCKETS_S
 from autobatch_shared.redis.result_cache import CacheCounts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+NO_MODEL = b'model="",'  # to Prometheus a label without a value is none
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one gunicorn put their numbers
 
 
@@ -52,7 +53,7 @@ class WorkerMetrics:
             values.ValueClass = values.MultiProcessValue(lambda: pid)  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._requests = Counter(
-            "autobatch_http_requests", "Requests answered.", ["route", "code"], registry=self._registry
+            "autobatch_http_requests", "Requests answered.", ["route", "code", "model"], registry=self._registry
         )
         self._unbatched = Counter(
             "autobatch_unbatched_requests",
@@ -63,7 +64,7 @@ class WorkerMetrics:
         self._durations = Histogram(
             "autobatch_http_request_duration_seconds",
             "From the headers to the answer.",
-            ["route"],
+            ["route", "model"],
             buckets=LATENCY_BUCKETS_S,
             registry=self._registry,
         )
@@ -89,13 +90,13 @@ class WorkerMetrics:
                 "Requests that were not looked up: they share no call, or the upstreams do not name one model.",
             ),
         )
-        self._tallies: dict[tuple[str, int], _Tally] = {}
+        self._tallies: dict[tuple[str, int, str], _Tally] = {}
 
-    def answered(self, route: str, code: int, seconds: float) -> None:
-        """Count one answer."""
-        tally = self._tallies.get((route, code))
+    def answered(self, route: str, code: int, seconds: float, model: str = "") -> None:
+        """Count one answer; `model` is the name of the model that was asked, empty where it has none."""
+        tally = self._tallies.get((route, code, model))
         if tally is None:
-            tally = self._tallies[route, code] = _Tally()
+            tally = self._tallies[route, code, model] = _Tally()
         tally.add(seconds)
 
     def shares_no_call(self, route: str, reason: Alone) -> None:
@@ -104,20 +105,20 @@ class WorkerMetrics:
 
     def take(self, inputs_in_flight: int) -> None:
         """Bring over what was counted since the last time, and how many inputs wait for their answer."""
-        for (route, code), tally in self._tallies.items():
-            self._requests.labels(route, code).inc(tally.count)
-            tally.pour_into(self._durations.labels(route))
+        for (route, code, model), tally in self._tallies.items():
+            self._requests.labels(route, code, model).inc(tally.count)
+            tally.pour_into(self._durations.labels(route, model))
         self._in_flight.set(inputs_in_flight)
         for count, metric in self._counts:
             metric.inc(count.taken())
 
     def render(self) -> bytes:
         """Prometheus text of all workers, or of this one where there is no shared folder."""
-        if SHARED_FOLDER not in os.environ:
-            return generate_latest(self._registry)
-        shared = CollectorRegistry()
-        MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
-        return generate_latest(shared)
+        registry = self._registry
+        if SHARED_FOLDER in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry).replace(NO_MODEL, b"")
 
     def _count(self, name: str, description: str) -> Count:
         count = Count()

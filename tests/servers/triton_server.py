@@ -1,6 +1,6 @@
-"""A real Triton with the project's MiniLM, started in an environment of its own: `triton_server.py GRPC_PORT GRAPH TOKENIZER`.
+"""A real Triton with the project's MiniLM, started in an environment of its own: `triton_server.py GRPC_PORT HTTP_PORT GRAPH TOKENIZER`.
 
-Nothing of the project is imported here: pytriton needs another numpy. Models:
+Models:
 
     minilm          BYTES `text` (1)                                  ->  FP32 `embedding` (384)
     minilm_half     the same, FP16
@@ -8,7 +8,7 @@ Nothing of the project is imported here: pytriton needs another numpy. Models:
     wrong_shape     BYTES `text` (1)                                  ->  FP32 `embedding`, half of its rows missing
     refusing        BYTES `text` (1)                                  ->  an error for the text "refuse", else as minilm
 
-The text "hang" keeps `minilm` for 5 seconds.
+The text "hang" keeps `minilm` for 3 seconds.
 """
 
 import sys
@@ -16,39 +16,16 @@ import time
 from typing import Any
 
 import numpy as np
-import onnxruntime
+from minilm import MiniLM  # beside this file, whose folder is where a program's modules are looked for
 from pytriton.decorators import batch
 from pytriton.model_config import DynamicBatcher, ModelConfig, Tensor
 from pytriton.triton import Triton, TritonConfig
-from tokenizers import Tokenizer
 
 BATCH_INPUTS_MAX = 32
-TOKENS_MAX = 256
 
 
-class MiniLM:
-    """The graph of the embedder, with the tokens before it and the norm behind it."""
-
-    def __init__(self, graph: str, tokenizer: str) -> None:
-        self._tokenizer = Tokenizer.from_file(tokenizer)
-        self._tokenizer.enable_truncation(TOKENS_MAX)
-        self._tokenizer.enable_padding()
-        self._session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-
-    def of_texts(self, texts: list[str]) -> Any:
-        """Return (texts, 384) float32."""
-        rows = self._tokenizer.encode_batch(texts)
-        return self.of_tokens(np.array([row.ids for row in rows]), np.array([row.attention_mask for row in rows]))
-
-    def of_tokens(self, ids: Any, mask: Any) -> Any:
-        """Return (rows, 384) float32 of (rows, tokens) int64."""
-        (pooled,) = self._session.run(["pooled"], {"input_ids": ids, "attention_mask": mask})
-        return pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
-
-
-def serve(grpc_port: int, graph: str, tokenizer: str) -> None:
+def serve(grpc_port: int, http_port: int, minilm: MiniLM) -> None:
     """Serve until a signal."""
-    minilm = MiniLM(graph, tokenizer)
 
     def texts_of(text: Any) -> list[str]:
         return [row[0].decode() for row in text]
@@ -57,7 +34,7 @@ def serve(grpc_port: int, graph: str, tokenizer: str) -> None:
     def embed(text: Any) -> dict[str, Any]:
         texts = texts_of(text)
         if "hang" in texts:
-            time.sleep(5)
+            time.sleep(3)
         return {"embedding": minilm.of_texts(texts)}
 
     @batch
@@ -91,7 +68,7 @@ def serve(grpc_port: int, graph: str, tokenizer: str) -> None:
         grpc_port=grpc_port,
         grpc_address="127.0.0.1",
         allow_http=True,
-        http_port=grpc_port + 1,
+        http_port=http_port,
         http_address="127.0.0.1",
         allow_metrics=False,
         exit_timeout_secs=5,
@@ -110,4 +87,4 @@ def serve(grpc_port: int, graph: str, tokenizer: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]), sys.argv[2], sys.argv[3])
+    serve(int(sys.argv[1]), int(sys.argv[2]), MiniLM(*sys.argv[3:]))

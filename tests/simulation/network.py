@@ -55,8 +55,11 @@ class Network:
 
     def arrival_s(self, process: str) -> float:
         """When what leaves now, to or from this process, arrives."""
-        begins_s = max(self._timeline.now_s, self._held_until_s.get(process, 0.0))
-        return begins_s + self._timeline.chance.uniform(*self.latency_s)
+        least_s, most_s = self.latency_s
+        begins_s = self._timeline.now_s
+        if self._held_until_s:
+            begins_s = max(begins_s, self._held_until_s.get(process, 0.0))
+        return begins_s + (least_s + (most_s - least_s) * self._timeline.chance.random())
 
     def hold(self, processes: list[str], until_s: float) -> None:
         """Let nothing pass between these processes and Redis until then; what was sent arrives after it."""
@@ -111,7 +114,7 @@ class RedisWire(asyncio.Transport):
         """Send to Redis."""
         if self.is_open:
             self._there_s = max(self._network.arrival_s(self.loop.name), self._there_s + GAP_S)
-            self._network._timeline.at(self._there_s, self._network.deliver, self, bytes(data))
+            self._network._timeline.at(self._there_s, self._network.deliver, self, data)
 
     def _send_back(self, data: bytes) -> None:
         if self.is_open and not self.is_mute:

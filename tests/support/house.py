@@ -53,13 +53,20 @@ class House:
 
     async def add_batcher(self, inference_url: str, **settings: Any) -> "Batcher":
         """Start a batcher; it is stopped with the house unless it was before."""
-        values = {"lease_ms": 400, "upstream_attempts": 2, "batcher_host": "127.0.0.1", "batcher_port": 0} | settings
+        return await self.add_batcher_of({"inference_url": inference_url} | settings)
+
+    async def add_batcher_of(self, *models: dict[str, Any]) -> "Batcher":
+        """Start one batcher that serves a model by each of these settings."""
+        common = {
+            "redis_url": SecretStr(self._redis_url),
+            "namespace": "house",
+            "lease_ms": 400,
+            "upstream_attempts": 2,
+            "batcher_host": "127.0.0.1",
+            "batcher_port": 0,
+        }
         batcher = Batcher(
-            BatcherSettings.model_construct(
-                **defaults_of(BatcherSettings)
-                | {"redis_url": SecretStr(self._redis_url), "inference_url": inference_url, "namespace": "house"}
-                | values
-            )
+            [BatcherSettings.model_construct(**defaults_of(BatcherSettings) | common | each) for each in models]
         )
         self._stack.push_async_callback(batcher.stop)
         return batcher
@@ -119,7 +126,7 @@ class House:
 class Batcher:
     """One batcher as a task."""
 
-    def __init__(self, settings: BatcherSettings) -> None:
+    def __init__(self, settings: Sequence[BatcherSettings]) -> None:
         self._stopped = asyncio.Event()
         self._task = asyncio.create_task(serve(settings, self._stopped))
 

@@ -23,6 +23,7 @@ The keys of a model that has a name begin with `m:<name>:`; those of the namespa
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
 | `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
 | `model:counted`     | string | when an upstream last counted for `model`, unix ms of Redis's clock     | TTL               |
+| `pace:<upstream>`   | string | calls and tokens left of its minute's budget, and when, unix ms         | TTL               |
 | `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
 | `dead`              | list   | jobs that three batchers, or the upstream twice, died with              | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
@@ -48,6 +49,7 @@ EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
 ANNOUNCED_TTL_MS = 86_400_000  # so long requests for a model that has gone are refused, and not given to another one
 PREFLIGHT_TTL_MS = 1_000  # it is unlinked at once; this is for a connection that breaks between the two
+PACE_MINUTES = 2  # after one without a claim the budget is whole again, as if it had never been touched
 MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
 
 ALWAYS_TAKEN_BYTES = 1_000_000  # a value that every Redis takes: `proto-max-bulk-len` is 1 MiB at least
@@ -84,6 +86,9 @@ class Keys:
         self.preflight = prefix + "preflight"
         self.cache_index = prefix + "cache:index"
         self.cache_bytes = prefix + "cache:bytes"
+
+    def pace(self, upstream: str) -> str:
+        return f"{self.prefix}pace:{upstream}"
 
     @property
     def is_unnamed(self) -> bool:

@@ -60,9 +60,9 @@ def fault_of(name: str) -> str:
     return f"must not have the part `{taken[0]}`: the paths of routes begin with it" if taken else ""
 
 
-def alias_fault_of(alias: str) -> str:
-    """Return why a model cannot have this further name; empty: it can. Ollama's names have a tag behind a colon."""
-    return fault_of(alias.replace(":", "-"))
+def may_be_in_path(alias: str) -> bool:
+    """Whether a model may be asked for by this further name in a path, too. Ollama's names have a tag behind a colon."""
+    return not fault_of(alias.replace(":", "-"))
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,6 +92,6 @@ def announced(values: Iterable[bytes], now_ms: int) -> tuple[Announcement, ...]:
             said = _decode(value.decode())
         except NOT_AS_ASKED:
             continue
-        if now_ms - said.at < ANNOUNCED_TTL_MS and not (fault_of(said.name) or any(map(alias_fault_of, said.aliases))):
+        if now_ms - said.at < ANNOUNCED_TTL_MS and not fault_of(said.name):
             found.append(said)
     return tuple(found)

@@ -1,6 +1,8 @@
 """What each batcher publishes of itself and its upstreams, for health, for the workers' plans, and for people."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Literal
 
 import msgspec
 
@@ -12,6 +14,32 @@ from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too. A report of the future is as foreign
+
+
+class LearntCalls(msgspec.Struct, frozen=True):
+    """What the calls to one upstream have taught a batcher.
+
+    Attributes:
+        calls_seen: Number of calls that this was learnt from, by this batcher and by those before it.
+        law: What a unit of a call is: its inputs times the longest of them, or the sum of their lengths.
+        flat_s: Seconds that a call takes whatever it carries.
+        per_unit_s: Seconds for each unit above the knee.
+        knee_units: Units up to which size costs nothing.
+        one_by_one: How much of what calls took is explained if they wait for each other, 0 to 1.
+        side_by_side: The same if they do not.
+        calls: The most calls in flight that were found to pay.
+        units_max: The most units of a call and of one more of its longest input; None: no limit.
+    """
+
+    calls_seen: int
+    law: Literal["padded", "summed"]
+    flat_s: float
+    per_unit_s: float
+    knee_units: float
+    one_by_one: float
+    side_by_side: float
+    calls: int
+    units_max: int | None
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True):
@@ -29,6 +57,10 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         fault: Why its last probe or call did not go well; empty if it did.
         unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
         batch_tokens_max: The most tokens of one call to it, if that has more than one input.
+        may_be_called: Whether it is healthy and its calls do not fail one after the other.
+        is_on_duty: Whether this batcher calls it; the others stand by.
+        permits: The most inputs that this batcher has in flight there now.
+        learnt: What its calls have taught; None: nothing yet.
     """
 
     url: str
@@ -42,6 +74,10 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     fault: str = ""
     unchanged_ms: int = 0
     batch_tokens_max: int = UNKNOWN_MAX
+    may_be_called: bool = False
+    is_on_duty: bool = True
+    permits: int = 0
+    learnt: LearntCalls | None = None
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -55,6 +91,10 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         frame_version: The version of the frames that it reads; 1 where it does not say.
         id: Its name, which no other batcher has or had; empty where it does not say.
         alive_ms: Milliseconds since its start.
+        cpu_share: Of a core, that it used since its last report.
+        is_stopping: Whether it takes no more jobs.
+        affordable_inputs: Number of inputs that may be sent now beyond `drained_per_s`, where upstreams are asked so much in a
+            minute; it is one number for all batchers.
     """
 
     at: int
@@ -64,6 +104,9 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     frame_version: int = 1
     id: str = ""
     alive_ms: int = 0
+    cpu_share: float = 0.0
+    is_stopping: bool = False
+    affordable_inputs: int = 0
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -84,12 +127,22 @@ _decoder = msgspec.json.Decoder(BatcherStatus)
 encode = msgspec.json.Encoder().encode
 
 
+def decoded(reports: Iterable[bytes]) -> list[BatcherStatus]:
+    """Return the reports that can be read: others are of another version, or not ours."""
+    found = []
+    for report in reports:
+        with suppress(*NOT_AS_ASKED):
+            found.append(_decoder.decode(report.decode()))  # msgspec would not look into what it passes on raw
+    return found
+
+
 class Fleet:
     """The batchers that reported lately.
 
     Attributes:
         drained_per_s: Inputs that all of them answer in a second while there is a backlog; 0 while it is unknown. One that
             works and has not measured yet counts as the others do on average.
+        affordable_inputs: Number of inputs that may be sent now beyond that.
         answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
             also while there are none.
         other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
@@ -115,16 +168,10 @@ class Fleet:
     ) -> None:
         self.announced = announced
         self.now_ms = now_ms
-        fresh = []
-        for report in reports:
-            try:
-                status = _decoder.decode(report.decode())  # msgspec would not look into what it passes on raw
-            except NOT_AS_ASKED:
-                continue  # of another version, or not ours
-            if abs(now_ms - status.at) < FRESH_MS:
-                fresh.append(status)
+        fresh = [status for status in decoded(reports) if abs(now_ms - status.at) < FRESH_MS]
         self.batchers = tuple(fresh)
         self.drained_per_s = _drained_per_s(fresh)
+        self.affordable_inputs = max((batcher.affordable_inputs for batcher in fresh), default=0)
         versions = sorted(batcher.frame_version for batcher in fresh)
         self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
         self.other_version = 0 if self.answers_our_frames else versions[0]
@@ -144,5 +191,8 @@ class Fleet:
 
 def _drained_per_s(batchers: Sequence[BatcherStatus]) -> float:
     rates = [batcher.drained_per_s for batcher in batchers if batcher.drained_per_s > 0]
-    working = sum(batcher.drained_per_s > 0 or any(u.is_healthy for u in batcher.upstreams) for batcher in batchers)
+    working = sum(
+        batcher.drained_per_s > 0 or any(u.is_healthy and u.is_on_duty for u in batcher.upstreams)
+        for batcher in batchers
+    )
     return sum(rates) / len(rates) * working if rates else 0.0

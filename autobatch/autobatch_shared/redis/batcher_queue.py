@@ -17,10 +17,12 @@ from autobatch_shared.contract.keys import (
     DEAD_TTL_MS,
     EPOCH_TTL_MS,
     GONE_TTL_MS,
+    PACE_MINUTES,
     RENEWED_WITHIN_MS,
     WAITING_TTL_MS,
     Keys,
 )
+from autobatch_shared.minute_budget import COUNTS_DIFFER_SHARE, MinuteBudget
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.commands import (
     UNPACK_VALUES_MAX,
@@ -33,6 +35,7 @@ from autobatch_shared.redis.commands import (
 )
 
 NO_SHARE = 1_000_000_000
+NOT_PACED = ""
 ATTEMPTS_MAX = 3  # batchers that may die with one job before it is given up; before the last it travels alone, where there is time for that
 
 
@@ -52,6 +55,9 @@ class Claim:
         suspects: Frames of jobs that may have killed the batchers that had them.
         fresh: Frames of the queue, in the order of their arrival; first those that a batcher had which died.
         bulk: Frames of the bulk queue, in the order of their arrival.
+        wait_ms: Milliseconds after which the upstream's budget allows a claim; 0 if it allowed this one.
+        calls_left: Calls left of that budget; below 0 where there is no such limit, or more were made.
+        tokens_left: Tokens left of it, in the same way.
     """
 
     redis_ms: int
@@ -65,6 +71,9 @@ class Claim:
     suspects: Frames
     fresh: Frames
     bulk: Frames
+    wait_ms: int = 0
+    calls_left: int = -1
+    tokens_left: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,7 @@ class BatcherQueue:
                 keys.bulk,
                 keys.waiting_bulk,
                 keys.suspects,
+                keys.pace(""),
             ),
             (
                 batcher,
@@ -177,7 +187,15 @@ class BatcherQueue:
         bell = self._bell
         await in_one_step(self._link, ("DEL", bell), ("RPUSH", bell, ""), ("PEXPIRE", bell, WAITING_TTL_MS))
 
-    async def claim(self, inputs: int, suspects: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:
+    async def claim(
+        self,
+        inputs: int,
+        suspects: int,
+        bulk: int = 0,
+        fill: int = 0,
+        at_once: int = NO_SHARE,
+        budget: MinuteBudget | None = None,
+    ) -> Claim:
         """Take the oldest jobs into this batcher's record.
 
         Args:
@@ -186,8 +204,10 @@ class BatcherQueue:
             bulk: Number of inputs wanted from the bulk queue, however many the queue has.
             fill: Inputs below which the bulk queue fills up what the queue did not give.
             at_once: Inputs that could be sent now; beyond them a batcher gets its share of the queue, not all of it.
+            budget: What the upstream of these jobs may be asked; None: anything.
         """
-        return _claim_of(await self._claim.run(self._link, inputs, suspects, bulk, fill, at_once))
+        paced = NOT_PACED if budget is None else _paced(budget)
+        return _claim_of(await self._claim.run(self._link, inputs, suspects, bulk, fill, at_once, paced))
 
     async def watch_and_claim(self, block_s: float, inputs: int, suspects: int, fill: int, at_once: int) -> Claim:
         """Wait as `watch` does, and claim as `claim` does in the moment when that ends, whether jobs came or not.
@@ -195,7 +215,9 @@ class BatcherQueue:
         One round trip and one wake-up less than the two, for a job that comes alone.
         """
         watching = self._watching(block_s)
-        return _claim_of(await self._claim.run_behind(self._watch_link, watching, inputs, suspects, 0, fill, at_once))
+        return _claim_of(
+            await self._claim.run_behind(self._watch_link, watching, inputs, suspects, 0, fill, at_once, NOT_PACED)
+        )
 
     async def reply(
         self,
@@ -283,12 +305,32 @@ class BatcherQueue:
         return await read_clock(self._link)
 
 
+def _paced(budget: MinuteBudget) -> str:
+    """Return a budget as `claim.lua` has it."""
+    parts = (
+        budget.calls,
+        budget.tokens,
+        budget.minute_ms,
+        budget.minute_ms * PACE_MINUTES,
+        budget.calls_used,
+        budget.tokens_used,
+        budget.calls_needed,
+        budget.calls_said,
+        budget.tokens_said,
+        budget.bytes_a_token,
+        COUNTS_DIFFER_SHARE,
+        budget.upstream,
+    )
+    return " ".join(map(str, parts))
+
+
 def _claim_of(reply: Any) -> Claim:
     """Return what `claim.lua` says."""
     with expected_shape:
-        numbers = all_of(int, reply[:10])
-        redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers, suspects_left = numbers
-        frames = all_of(bytes, reply[10:])
+        numbers = all_of(int, reply[:13])
+        redis_ms, queued, queued_bulk, dropped, malformed, foreign, suspected, fresh, batchers, *rest = numbers
+        suspects_left, wait_ms, calls_left, tokens_left = rest
+        frames = all_of(bytes, reply[13:])
     first_bulk = suspected + fresh
     return Claim(
         redis_ms=redis_ms,
@@ -302,4 +344,7 @@ def _claim_of(reply: Any) -> Claim:
         suspects=frames[:suspected],
         fresh=frames[suspected:first_bulk],
         bulk=frames[first_bulk:],
+        wait_ms=wait_ms,
+        calls_left=calls_left,
+        tokens_left=tokens_left,
     )

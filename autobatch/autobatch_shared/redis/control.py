@@ -8,7 +8,7 @@ from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS, EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.model_names import Announcement, announced
 from autobatch_shared.contract.models import decode_model
-from autobatch_shared.contract.status import BatcherStatus, Fleet, encode
+from autobatch_shared.contract.status import BatcherStatus, Fleet, decoded, encode
 from autobatch_shared.redis.commands import Command, Script, all_of, expected_shape
 from autobatch_shared.redis.link import RedisLink
 
@@ -34,10 +34,18 @@ class Control:
             self._looks += [("HGETALL", keys.models)]
         self._report = Script("report", (keys.batchers, keys.models), (REPORTS_TTL_MS, ANNOUNCED_TTL_MS))
 
-    async def report(self, batcher: str, status: BatcherStatus, announcement: Announcement | None = None) -> None:
-        """Publish what a batcher is doing, and the model that it serves where that has a name."""
+    async def report(
+        self, batcher: str, status: BatcherStatus, announcement: Announcement | None = None
+    ) -> list[BatcherStatus]:
+        """Publish what a batcher is doing, and the model that it serves where that has a name.
+
+        Returns:
+            The reports of all batchers, old ones too.
+        """
         report, said = encode(status), b"" if announcement is None else encode(announcement)
-        await self._wait_out(lambda: self._report.run(self._link, batcher, status.at, report, said))
+        reports = await self._wait_out(lambda: self._report.run(self._link, batcher, status.at, report, said))
+        with expected_shape:
+            return decoded(all_of(bytes, reports[1::2]))
 
     async def sign_off(self, batcher: str) -> None:
         """Take a batcher that stops out of the reports."""

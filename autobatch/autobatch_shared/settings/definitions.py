@@ -19,12 +19,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from autobatch_shared.contract.model_names import alias_fault_of, fault_of
+from autobatch_shared.contract.model_names import fault_of
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, POLICIES, described
 from autobatch_shared.settings.foreign_names import aliases_of
 from autobatch_shared.settings.redis_urls import check_redis_url
 from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
-from autobatch_shared.settings.upstream_urls import SCHEMES, is_grpc, over_grpc
+from autobatch_shared.upstream_urls import SCHEMES, is_grpc, over_grpc
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LOG_LEVELS = get_args(LogLevel)
@@ -108,27 +108,20 @@ def _api_keys(value: SecretStr) -> SecretStr:
     return value
 
 
-def _inference_headers(value: SecretStr) -> SecretStr:
-    headers_in(value.get_secret_value())
-    return value
-
-
 def _model_name(value: str) -> str:
     if fault := fault_of(value):
         raise ValueError(fault)
     return value
 
 
-def _aliases(value: str) -> str:
-    for alias in _listed(value):
-        if fault := alias_fault_of(alias):
-            raise ValueError(f"`{alias}` {fault}")
-    return value
-
-
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
+    return value
+
+
+def _inference_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
     return value
 
 
@@ -195,7 +188,7 @@ class QueueSettings(CommonSettings):
         description="bytes in one answer of the upstream; a larger one is not read, and its clients get 502; also in an answer to "
         "`/embed_all`, with 413",
     )
-    model_aliases: Annotated[str, AfterValidator(_aliases)] = Field(
+    model_aliases: str = Field(
         "",
         description="a comma list of further names of the model, which MODEL_CHECK=served takes and `GET /v1/models/NAME` finds; "
         "with SERVED_MODEL_NAME of that one, else of the unnamed one",
@@ -414,6 +407,20 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("max_concurrent_batches"),
         description="the most calls in flight per upstream; without it two, and up to eight where `BATCH_SHAPE=auto` finds that they "
         "do more",
+    )
+    upstream_rpm: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="calls that the upstream takes in a minute, from all batchers together; more wait, and what could not be answered "
+        "in time gets 429; unset: as many as it takes",
+    )
+    upstream_tpm: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000_000,
+        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its bytes, "
+        "and made good by what the upstream counts",
     )
     upstream_timeout_ms: int = Field(
         30_000, ge=10, le=600_000, description="the longest that one upstream call may take"

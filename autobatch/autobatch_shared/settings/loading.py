@@ -8,9 +8,10 @@ so there it is worth a remark at most: `settings.remarks`.
 import difflib
 import sys
 import tomllib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import AliasChoices, ValidationError
 from pydantic.fields import FieldInfo
@@ -27,6 +28,8 @@ from autobatch_shared.settings.env_file import ENCODING, ENV_FILE, read_env_file
 from autobatch_shared.settings.foreign_names import is_composes, refused
 
 CONFIG_FILE = "config.toml"
+MODELS = "models"  # the tables there
+NONE: Mapping[str, Any] = MappingProxyType({})
 #: Flags only: other programs have such variables in the environment.
 SHORT_FLAGS = {"--model": "--served-model-name"}
 ALIKE = 0.75  # `prot` and `port`, `max_bach_size` and `max_batch_size`
@@ -47,13 +50,23 @@ def load(cls: type[S], argv: Sequence[str] | None = None) -> S:
     try:
         return read(cls, sys.argv[1:] if argv is None else argv)
     except SettingsError as error:
-        for fault in error.faults:
-            sys.stderr.write(f"autobatch: {fault}\n")
-        sys.exit(2)
+        end_with(error)
 
 
-def read(cls: type[S], argv: Sequence[str]) -> S:
+def end_with(error: SettingsError) -> NoReturn:
+    """Print every fault and exit with status 2."""
+    for fault in error.faults:
+        sys.stderr.write(f"autobatch: {fault}\n")
+    sys.exit(2)
+
+
+def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE) -> S:
     """Return the settings of one process from all sources, files from the working folder.
+
+    Args:
+        cls: The process's settings.
+        argv: Its flags.
+        of_model: Settings of one model, which count before all but the flags.
 
     Raises:
         SettingsError: With every fault of every source.
@@ -86,6 +99,7 @@ def read(cls: type[S], argv: Sequence[str]) -> S:
         def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> tuple[Any, ...]:
             return (
                 CliSettingsSource(settings_cls, cli_prog_name=command, cli_parse_args=flags),
+                InitSettingsSource(settings_cls, init_kwargs=dict(of_model)),
                 _environment(settings_cls),
                 DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENCODING),
                 InitSettingsSource(settings_cls, init_kwargs=from_file),
@@ -218,15 +232,23 @@ def _flag_fault(flag: str, last: str, names: set[str], *, is_flag: bool, is_valu
     return f"{flag}: no such flag{advice(_name_of(flag), names, _as_flag) if is_flag else ''}"
 
 
+def read_config() -> dict[str, Any]:
+    """Return what `config.toml` has; nothing where there is none.
+
+    Raises:
+        tomllib.TOMLDecodeError, UnicodeDecodeError: It is not TOML.
+    """
+    path = Path(CONFIG_FILE)
+    return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
     """The values of `config.toml` that this process knows, and the faults of the file."""
-    path = Path(CONFIG_FILE)
-    if not path.is_file():
-        return {}, []
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = read_config()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return {}, [f"{CONFIG_FILE}: {error}"]
+    values.pop(MODELS, None)  # `settings.model_tables`
     if isinstance(values.get("debug"), bool) and values.pop("debug"):  # another proxy's key, in this file only
         values.setdefault("log_level", "debug")
     known = every_name()

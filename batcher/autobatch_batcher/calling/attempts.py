@@ -9,10 +9,11 @@ from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.hedging import Hedging
 from autobatch_batcher.calling.retries import Failed, NotNow, Retries
 from autobatch_batcher.dialects.base import Answer
-from autobatch_batcher.dialects.verdict import Verdict, asked_pause_s, is_refusal
+from autobatch_batcher.dialects.verdict import OVERLOADED, Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.tuner import Sample
+from autobatch_batcher.upstreams.congestion import ASKED_MAX_S, PAUSE_MAX_S
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.errors import (
@@ -150,10 +151,15 @@ class Attempts:
                 _sample(call, slot, started_s, ended_s, is_good=code == 200 and slot.upstream is upstream)
             )
         if code == 200:
+            if slot.upstream.pacing is not None:
+                slot.upstream.pacing.counted(slot.upstream.dialect.counted(answer), call.jobs)
             if upstream.congestion.is_felt:
                 upstream.congestion.answered(call.inputs)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
+        elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
+            asked_s = asked_pause_s(answer.retry_after)
+            upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
             upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
         return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it

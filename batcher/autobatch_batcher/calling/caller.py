@@ -137,7 +137,12 @@ class Caller:
             self._retries.failed(slot, str(not_now), "waiting", len(jobs))
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
         except AutobatchError as error:
-            return self._failures(jobs, slot, error)
+            if not isinstance(error, InvalidRequest) or len(jobs) == 1:
+                return self._failures(jobs, slot, error)
+            # No call was made: the dialect refuses an input, or what all ask for. Only whose it is gets the error.
+            half = len(jobs) // 2
+            again = partial(self.answer, slot=slot, attempts_max=tries, is_trial=is_trial, is_part=is_part, early=early)
+            return [*await again(jobs[:half]), *await again(jobs[half:])]
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""

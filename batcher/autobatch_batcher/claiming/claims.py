@@ -21,6 +21,7 @@ from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.recent_calls import CallTime
+from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import (
     AutobatchError,
     DeadlineExceeded,
@@ -81,25 +82,35 @@ class Claims:
         self._must_recover = False
         self._version_logged_mono_s = float("-inf")
 
-    async def claim(self, inputs: int, call_inputs_max: int, at_once: int) -> int:
+    async def claim(self, inputs: int, call_inputs_max: int, at_once: int, upstream: Replica | None = None) -> int:
         """Claim jobs and put them into the lanes. Return the inputs that came, bulk work not counted.
 
         Args:
             inputs: Number of inputs wanted, beside those that are held.
             call_inputs_max: The most inputs in one call: bulk work is claimed to fill one, not to wait here.
             at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
+            upstream: What they are for; if its budget allows none now, it is not to be called before it does.
 
         Raises:
             QueueUnavailable: Redis did not answer; what was claimed, if anything, is fetched by `recover`.
         """
         bulk = self._share.due(call_inputs_max) if self.has_bulk else 0
         fill = max(0, call_inputs_max - self._lanes.inputs)
+        pacing = None if upstream is None else upstream.pacing
+        budget = None if pacing is None else pacing.budget(asyncio.get_running_loop().time())
         try:
             suspects = max(SUSPECTS_PER_CLAIM, self._suspects_at_once)
-            claim = await self._queue.claim(inputs, suspects, bulk, fill, at_once)
+            claim = await self._queue.claim(inputs, suspects, bulk, fill, at_once, budget)
         except QueueUnavailable:
             self.doubt()
             raise
+        if upstream is not None and pacing is not None:
+            has_jobs = bool(claim.suspects or claim.fresh or claim.bulk)
+            now_s = asyncio.get_running_loop().time()
+            pacing.claimed(claim.calls_left, claim.tokens_left, now_s, has_jobs=has_jobs)
+            if claim.wait_ms:
+                self._metrics.paced_claims.inc()
+                upstream.congestion.wait(now_s + claim.wait_ms / 1000)
         return await self.take(claim, call_inputs_max)
 
     async def take(self, claim: Claim, call_inputs_max: int) -> int:

@@ -9,7 +9,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
@@ -37,6 +37,10 @@ log = logging.getLogger(__name__)
 class WorkingLoop:
     """Claims, forms and sends until told to stop.
 
+    Attributes:
+        is_stopping: Whether it was told to stop.
+        told_to_stop: Is called when it is.
+
     Args:
         queue: The batcher's end of the queue, over `link`.
         link: The connection to Redis; it is watched for outages.
@@ -63,6 +67,8 @@ class WorkingLoop:
         lease_ms: int,
     ) -> None:
         self.moved_mono_s = float("-inf")
+        self.is_stopping = False
+        self.told_to_stop: Callable[[], None] = lambda: None
         self.drain = DrainRate()
         self._queue = queue
         self._link = link
@@ -80,7 +86,6 @@ class WorkingLoop:
         self._bell = Bell()
         self._watch = Watch(queue, self._claims, self._bell, pause_s=self._lease.beat_s)
         self._sending: set[asyncio.Task[None]] = set()
-        self._is_stopping = False
         self._is_redis_unavailable = False
         self._was_blocked = False
 
@@ -91,7 +96,8 @@ class WorkingLoop:
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
-        self._is_stopping = True
+        self.is_stopping = self._pool.is_stopping = True
+        self.told_to_stop()
         self._bell.ring()
 
     def wake(self) -> None:
@@ -100,7 +106,7 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
-        while not (self._is_stopping and self._lanes.inputs == 0 and not self._sending):
+        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending):
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
@@ -127,17 +133,16 @@ class WorkingLoop:
             self._note_claim(await self._claims.take(*brought))
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
+        stands_by = self._pool.stands_by
         replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
-        if replica is None:
+        if replica is None or (stands_by and self._lanes.inputs == 0):
             await self._wait_for_slot()
             return
-        may_have_jobs = self._claims.may_have_jobs or self._claims.has_bulk
+        may_have_jobs = not stands_by and (self._claims.may_have_jobs or self._claims.has_bulk)
         moment = self._claim_moment(replica, may_have_jobs=may_have_jobs)
         wanted = self._policy.wanted(moment, self._lanes)
-        if wanted.inputs > 0:
-            await self._claim(wanted)
-        else:
-            await self._wake_another()
+        if not await self._bring(wanted, replica):
+            return
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
@@ -170,7 +175,7 @@ class WorkingLoop:
             calls_in_flight=self._pool.calls_in_flight,
             call_fixed_s=replica.tuner.cost.flat_s,
             was_blocked=self._was_blocked,
-            is_draining=self._is_stopping,
+            is_draining=self.is_stopping,
         )
 
     def _call_moment(self, replica: Replica, limits: Limits) -> CallMoment:
@@ -182,20 +187,31 @@ class WorkingLoop:
             now_ms=self._clock.now_ms(),
             is_idle=load.calls == 0,
             busy_ms=1000 * max(0.0, load.ends_s - asyncio.get_running_loop().time()),
-            is_draining=self._is_stopping,
+            is_draining=self.is_stopping,
             cost=tuner.cost,
             is_one_by_one=tuner.is_one_by_one,
             ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
             calls_max=tuner.setting.calls,
         )
 
-    async def _claim(self, wanted: Wanted) -> None:
+    async def _bring(self, wanted: Wanted, replica: Replica) -> bool:
+        """Claim what is wanted; return whether the upstream may still be called: else its budget is spent."""
+        if wanted.inputs > 0:
+            await self._claim(wanted, replica)
+        else:
+            await self._wake_another()
+        return replica.pacing is None or replica.congestion.pause_ends_s <= asyncio.get_running_loop().time()
+
+    async def _claim(self, wanted: Wanted, replica: Replica) -> None:
         if wanted.linger_s > 0:
             await pause(wanted.linger_s)
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
+        # Each claim of a counted call is for one call: its inputs are all that are taken.
+        room = max(wanted.call_inputs_max - self._lanes.inputs, 1)
+        inputs = wanted.inputs if replica.pacing is None else min(wanted.inputs, room)
         rings = self._watch.rings
-        self._note_claim(await self._claims.claim(wanted.inputs, wanted.call_inputs_max, at_once))
+        self._note_claim(await self._claims.claim(inputs, wanted.call_inputs_max, at_once, replica))
         if self._watch.rings != rings:  # for a job that came behind this claim, and for which no other batcher is woken
             self._watch.was_woken = self._claims.may_have_jobs = True
 
@@ -228,7 +244,7 @@ class WorkingLoop:
 
     async def _wait_for_work(self, now: CallMoment, replica: Replica) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
-        if not (self._is_stopping or self._claims.may_have_jobs or self._watch.is_on):
+        if not (self.is_stopping or self._claims.may_have_jobs or self._watch.is_on or self._pool.stands_by):
             wanted = self._wanted_at_once(replica)
             at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free) if wanted else 0
             self._watch.begin(wanted, at_once)
@@ -242,7 +258,8 @@ class WorkingLoop:
 
         With 512 requests in flight claims at once made batches smaller, which cost a tenth of the batcher's CPU.
         """
-        may_send = self._lanes.inputs == 0 and not self._claims.has_bulk and self._pool.slots_free > 0
+        is_free = replica.pacing is None and self._pool.slots_free > 0
+        may_send = self._lanes.inputs == 0 and not self._claims.has_bulk and is_free
         if not (may_send and self._claims.came_alone):
             return None
         wanted = self._policy.wanted(self._claim_moment(replica, may_have_jobs=True), self._lanes)
@@ -269,7 +286,7 @@ class WorkingLoop:
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
-        if self._is_stopping:
+        if self.is_stopping:
             self._bell.ring()
 
     async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:

@@ -23,7 +23,7 @@ from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP
-from autobatch_shared.settings.upstream_urls import is_grpc
+from autobatch_shared.upstream_urls import is_grpc
 
 JSON = "application/json"
 
@@ -62,6 +62,7 @@ class Answer:
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
         was_sent_again: Whether the call was sent twice, because a kept connection had ended.
+        left: What it says is left of what it may be asked, by the names of the headers that were looked for.
     """
 
     status: int
@@ -70,6 +71,7 @@ class Answer:
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
     was_sent_again: bool = False
+    left: dict[str, str] = field(default_factory=dict)
 
 
 SAMPLE_TEXT = b'"What is the dimension of a vector?"'

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
+from autobatch_batcher.dialects.embed_body import EMBED_ROUTES, fault_of_embed
 from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_within
 from autobatch_batcher.dialects.openai_rows import cut_list, tokens_used
 from autobatch_batcher.dialects.verdict import Verdict, by_status
@@ -28,7 +29,6 @@ from autobatch_shared.install_hints import is_installed
 
 V1 = "/v1"
 OWN_ROUTES = ("/v1/embeddings", "/embeddings")
-EMBED_ROUTES = ("/embed", "/", "/invocations")
 #: Of a URL below which `/embeddings` is, without `/v1`: another version's, Google's, Azure's.
 _is_api_root = re.compile(r".*/(?:v\d\w*|openai|deployments/[^/]+)").fullmatch
 #: Statuses of a server that has no `/health`, or shows it to nobody.
@@ -48,19 +48,7 @@ class _Models(msgspec.Struct):
     data: list[_Model]
 
 
-class _EmbedBody(msgspec.Struct):
-    """What must be true of a body of `POST /embed`, in the words of which its errors are told."""
-
-    inputs: str | list[str | int | list[int]]
-    truncate: bool | None = None
-    truncation_direction: str = "right"
-    prompt_name: str | None = None
-    normalize: bool = True
-    dimensions: int | None = None
-
-
 _decode_models = msgspec.json.Decoder(_Models).decode
-_decode_embed = msgspec.json.Decoder(_EmbedBody).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
@@ -122,15 +110,7 @@ class OpenAI:
             return Post(self._path, self._renamed(body), content_type)
         if route not in EMBED_ROUTES:
             raise _not_computed(route)
-        try:
-            inputs = _decode_embed(body).inputs
-        except msgspec.ValidationError as exc:
-            raise InvalidRequest(f"Failed to deserialize the JSON body into the target type: {exc}") from exc
-        except NOT_AS_ASKED as exc:
-            raise InvalidRequest("Failed to parse the request body as JSON") from exc
-        if not inputs:
-            raise InvalidRequest("Input validation error: `inputs` cannot be empty")
-        raise InvalidRequest("The body has a field twice, or more bytes than PAYLOAD_LIMIT as one call")
+        raise fault_of_embed(body)
 
     def understood(self, answer: Answer) -> Answer:
         """Return an error as TEI writes it; some servers and gateways answer errors with status 200."""

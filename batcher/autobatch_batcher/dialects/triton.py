@@ -18,6 +18,7 @@ import msgspec
 from google.protobuf.message import DecodeError
 
 from autobatch_batcher.dialects.base import JSON, SAMPLE_TEXT, Answer, Condition, Post, Question, WantedModel
+from autobatch_batcher.dialects.embed_body import EMBED_ROUTES, fault_of_embed
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_batcher.dialects.kserve.tensors import FLOATS, rows_of, text_tensor, token_tensors
 from autobatch_batcher.dialects.verdict import Verdict, by_status
@@ -35,7 +36,7 @@ _decode_ids = msgspec.json.Decoder(Annotated[list[_Id], msgspec.Meta(min_length=
 _encode = msgspec.json.Encoder().encode
 
 
-class Tensors(msgspec.Struct, frozen=True):
+class ModelTensors(msgspec.Struct, frozen=True):
     """What a model takes and gives.
 
     Attributes:
@@ -51,7 +52,7 @@ class Tensors(msgspec.Struct, frozen=True):
     output: str
 
 
-_decode_tensors = msgspec.json.Decoder(Tensors).decode
+_decode_tensors = msgspec.json.Decoder(ModelTensors).decode
 
 
 class Triton:
@@ -65,7 +66,7 @@ class Triton:
     kind = "triton"
     says_limits = False
 
-    def __init__(self, wanted: WantedModel, tensors: Tensors | None = None) -> None:
+    def __init__(self, wanted: WantedModel, tensors: ModelTensors | None = None) -> None:
         self._wanted = wanted
         self._tensors = tensors
         of_model = kserve.ModelMetadataRequest(name=wanted.name or "", version=wanted.version).SerializeToString()
@@ -124,10 +125,12 @@ class Triton:
             NotComputed: Of another route.
             InvalidRequest: Of `/embed`.
         """
-        del body, content_type
-        if route not in ("/embed", "/", "/invocations", "/v1/embeddings", "/embeddings"):
-            raise _not_computed(route)
-        raise InvalidRequest("Failed to deserialize the JSON body into the target type")
+        del content_type
+        if route in EMBED_ROUTES:
+            raise fault_of_embed(body)
+        if route in ("/v1/embeddings", "/embeddings"):
+            raise InvalidRequest("The body is not plainly a request for embeddings, and the upstream has another API")
+        raise _not_computed(route)
 
     def understood(self, answer: Answer) -> Answer:
         """Return an error as TEI writes it: the first line of what the server says, without what its model was doing."""
@@ -215,7 +218,7 @@ class Triton:
         """Return nothing: the protocol counts no tokens."""
         del answer
 
-    def _tensors_of(self, metadata: kserve.ModelMetadataResponse) -> Tensors | None:
+    def _tensors_of(self, metadata: kserve.ModelMetadataResponse) -> ModelTensors | None:
         """Which of a model's tensors are used; None where they are not as configured, or not such as make vectors."""
         wanted = self._wanted.inputs or tuple(each.name for each in metadata.inputs)
         inputs = [each for each in metadata.inputs if each.name in wanted]
@@ -227,7 +230,9 @@ class Triton:
         is_tokens = datatypes == {"INT64"} and all(each.name.endswith(TOKEN_INPUTS) for each in inputs)
         if len(inputs) != len(wanted) or len(outputs) != 1 or not (is_texts or is_tokens):
             return None
-        return Tensors(tuple(each.name for each in inputs), inputs[0].datatype, len(inputs[0].shape), outputs[0].name)
+        return ModelTensors(
+            tuple(each.name for each in inputs), inputs[0].datatype, len(inputs[0].shape), outputs[0].name
+        )
 
 
 def _post(method: str, body: bytes) -> Post:

@@ -1,5 +1,6 @@
 """What an answer's HTTP status means for the jobs of its call, as far as all upstreams mean the same by it. Pure."""
 
+import re
 from enum import Enum, auto
 
 from autobatch_shared.contract.errors import (
@@ -15,6 +16,7 @@ OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
 RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
+_is_seconds = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
 
 
 class Verdict(Enum):
@@ -67,6 +69,4 @@ def retry_pause_s(attempt: int, retry_after: str | None) -> float:
 
 def asked_pause_s(retry_after: str | None) -> float | None:
     """Return the seconds of a Retry-After; None where it names none."""
-    if retry_after is None or not retry_after.isascii() or not retry_after.isdigit():
-        return None
-    return float(retry_after)
+    return float(retry_after) if retry_after is not None and _is_seconds(retry_after) else None

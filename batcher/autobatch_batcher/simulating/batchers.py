@@ -23,6 +23,7 @@ from autobatch_batcher.simulating.simulated_queue import SimulatedLink, Simulate
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.simulating.workers import CALL_S, PUSH_S, cut
+from autobatch_batcher.tuning.duty import take_duties
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
@@ -31,10 +32,12 @@ from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import UpstreamTimeout
 from autobatch_shared.contract.frames import JobHeader, encode
+from autobatch_shared.contract.status import BatcherStatus
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.settings.definitions import BatcherSettings
 
 DEADLINE_MS = 60_000
+REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,14 @@ async def _run(
     ]
     workers = _Workers(traffic, history, fleet.settings.max_batch_size)
     metrics = Metrics()
-    working = [_working_loop(workers.queue, upstreams, fleet.settings, metrics) for _ in range(fleet.batchers)]
-    tasks = [asyncio.create_task(each.run()) for each in working]
+    reports: dict[str, BatcherStatus] = {}
+    tasks = []
+    for number in range(fleet.batchers):
+        pool = _pool(upstreams, fleet.settings)
+        working = _working_loop(workers.queue, pool, fleet.settings, metrics)
+        tasks.append(asyncio.create_task(working.run()))
+        if fleet.batchers > 1:
+            tasks.append(asyncio.create_task(_report(f"{number:04}", pool, working, reports)))
     await pause(seconds)
     for task in tasks:
         task.cancel()
@@ -170,13 +179,21 @@ class _Workers:
             self._failed.discard(number)
 
 
-def _working_loop(
-    queue: SimulatedQueue, upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings, metrics: Metrics
-) -> WorkingLoop:
-    """One batcher, put together as `app.serve` does."""
-    end, link = SimulatedQueueEnd(queue), SimulatedLink()
-    clock = RedisClock(asyncio.get_running_loop().time)
-    pool = Pool(
+async def _report(batcher: str, pool: Pool, working: WorkingLoop, reports: dict[str, BatcherStatus]) -> None:
+    """Report once a second, as `Reporter` does, and do what falls to this batcher."""
+    loop = asyncio.get_running_loop()
+    for upstream in pool.upstreams:
+        upstream.is_healthy = True
+    while True:
+        now_ms = int(loop.time() * 1000)
+        reports[batcher] = BatcherStatus(now_ms, 0, pool.statuses(loop.time()), id=batcher)
+        if take_duties(pool.upstreams, batcher, list(reports.values()), now_ms):
+            working.wake()
+        await pause(REPORT_EVERY_S)
+
+
+def _pool(upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings) -> Pool:
+    return Pool(
         [
             Replica(
                 f"http://simulated-{number}",
@@ -189,6 +206,12 @@ def _working_loop(
         ],
         settings.upstream_patience_ms / 1000,
     )
+
+
+def _working_loop(queue: SimulatedQueue, pool: Pool, settings: BatcherSettings, metrics: Metrics) -> WorkingLoop:
+    """One batcher, put together as `app.serve` does."""
+    end, link = SimulatedQueueEnd(queue), SimulatedLink()
+    clock = RedisClock(asyncio.get_running_loop().time)
     caller = Caller(
         pool,
         Suspects(pool, end, clock, metrics),

@@ -8,6 +8,7 @@ from math import ceil
 from autobatch_batcher.simulating.workers import CLAIM_S, REPLY_S, WAKE_S
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.frames import Frames
+from autobatch_shared.minute_budget import MinuteBudget
 from autobatch_shared.redis.batcher_queue import NO_SHARE, BatcherQueue, Claim, Renewal
 from autobatch_shared.redis.link import RedisLink
 
@@ -83,7 +84,15 @@ class SimulatedQueueEnd(BatcherQueue):
         """Wake another batcher."""
         self._queue.ring()
 
-    async def claim(self, inputs: int, suspects: int, bulk: int = 0, fill: int = 0, at_once: int = NO_SHARE) -> Claim:  # noqa: ARG002 - there are none
+    async def claim(
+        self,
+        inputs: int,
+        suspects: int,  # noqa: ARG002 - there are none
+        bulk: int = 0,
+        fill: int = 0,
+        at_once: int = NO_SHARE,
+        budget: MinuteBudget | None = None,  # noqa: ARG002 - nothing is billed
+    ) -> Claim:
         """Take the oldest jobs, as `claim.lua`: half of the time is the command's way, the other half that of its answer."""
         await pause(CLAIM_S / 2)
         claim = self._taken(inputs, bulk, fill, at_once)

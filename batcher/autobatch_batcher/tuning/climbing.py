@@ -74,6 +74,7 @@ class Climber:
     """The setting in use, and the search for a better one.
 
     Attributes:
+        best: The best setting so far.
         setting: The setting to call with now.
         is_trying: Whether this setting is another one than the best so far.
 
@@ -84,7 +85,7 @@ class Climber:
 
     def __init__(self, calls_max: int, calls_first: int | None = None) -> None:
         self._calls_max = calls_max
-        self._best = Setting(calls_first or calls_max)
+        self.best = Setting(calls_first or calls_max)
         self._directions = [_Direction(name) for name in (*LESS, "more", "larger")]
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
@@ -115,17 +116,24 @@ class Climber:
 
     def expect(self, units_max: int) -> None:
         """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better."""
-        best = self._best.units_max
+        best = self.best.units_max
         if self._is_smaller_better or best is None or units_max < 2 * best:
             return
-        self._best = replace(self._best, units_max=best << (units_max // best).bit_length() - 1)
+        self.best = replace(self.best, units_max=best << (units_max // best).bit_length() - 1)
         self._search = self._searching()
         self._begin_block()
+
+    def adopt(self, best: Setting) -> None:
+        """Climb from the setting that another batcher has found."""
+        if best != self.best:
+            self.best = best
+            self._search = self._searching()
+            self._begin_block()
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
         block = self._block
-        if setting == block.setting != self._best:
+        if setting == block.setting != self.best:
             block.idle_calls += 1
             if block.idle_calls >= BLOCK_CALLS:
                 block.useful = 0.0
@@ -134,19 +142,19 @@ class Climber:
     def note_wait(self, *, is_long: bool) -> None:
         """Take note of whether the jobs of the call that is made now have waited for long."""
         self._is_late = is_long
-        if is_long and self.setting.is_less_than(self._best):
+        if is_long and self.setting.is_less_than(self.best):
             self._block.useful = 0.0
             self._begin_block()
 
     def _begin_block(self) -> None:
         self._block = next(self._search)
         self.setting = self._block.setting
-        self.is_trying = self.setting != self._best
+        self.is_trying = self.setting != self.best
 
     def _searching(self) -> Iterator[_Block]:
         """Yield one block after the other; each is filled when the next is asked for."""
         while True:
-            yield _Block(self._best)
+            yield _Block(self.best)
             for direction in self._directions:
                 direction.asleep_blocks -= 1
                 candidate = self._neighbour(direction.name)
@@ -158,7 +166,7 @@ class Climber:
         """Yield the blocks of one trial, and decide by them."""
         pairs: list[tuple[_Block, _Block]] = []
         while len(pairs) < PAIRS:
-            before, after = _Block(self._best), _Block(candidate)
+            before, after = _Block(self.best), _Block(candidate)
             yield before
             if not self._may_try(direction):
                 return
@@ -175,7 +183,7 @@ class Climber:
         gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
         before, after = pairs[-1]
         if gain >= GAIN_MIN and after.goodput > before.goodput:
-            self._best = candidate
+            self.best = candidate
             self._is_smaller_better |= direction.name == "smaller"
             for each in self._directions:
                 each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
@@ -185,15 +193,15 @@ class Climber:
 
     def _neighbour(self, name: str) -> Setting | None:
         """Return the next setting that way, if there is one."""
-        calls, units_max = self._best.calls, self._best.units_max
+        calls, units_max = self.best.calls, self.best.units_max
         if name == "fewer":
-            return replace(self._best, calls=calls - 1) if calls > 1 else None
+            return replace(self.best, calls=calls - 1) if calls > 1 else None
         if name == "more":
-            return replace(self._best, calls=min(2 * calls, self._calls_max)) if calls < self._calls_max else None
+            return replace(self.best, calls=min(2 * calls, self._calls_max)) if calls < self._calls_max else None
         if name == "smaller":
             half = min(units_max or self._units_seen, self._units_seen) // 2
-            return replace(self._best, units_max=half) if half >= UNITS_MIN else None
+            return replace(self.best, units_max=half) if half >= UNITS_MIN else None
         if units_max is None or 2 * self._units_top < units_max:
             return None  # no limit, or none that was felt
         # Beyond what was ever sent a limit limits nothing.
-        return replace(self._best, units_max=2 * units_max if 2 * units_max < self._units_top else None)
+        return replace(self.best, units_max=2 * units_max if 2 * units_max < self._units_top else None)

@@ -101,6 +101,12 @@ class CostModel:
         if self._noted == CALLS_MIN or self._noted % FIT_EVERY_CALLS == 0:
             self._learn()
 
+    def adopt(self, cost: CallCost, explained: float) -> None:
+        """Begin from what another batcher has learnt; the calls that were seen here count no more."""
+        self.cost, self.explained = cost, explained
+        self.evidence, self._noted = 0.0, 0
+        self._calls.clear()
+
     def _learn(self) -> None:
         """Fit both laws to the last calls, and let the better one rule."""
         law, calls, weights = self.cost.law, self._calls, self._weights()

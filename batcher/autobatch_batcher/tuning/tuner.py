@@ -11,9 +11,10 @@ from math import inf
 import msgspec
 
 from autobatch_batcher.tuning.climbing import Climber, Setting
-from autobatch_batcher.tuning.cost import EVIDENCE, CallCost, CostLaw, CostModel
+from autobatch_batcher.tuning.cost import CALLS_MIN, EVIDENCE, CallCost, CostLaw, CostModel
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_shared.contract.status import LearntCalls
 
 CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed while the other one is on its way
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
@@ -51,6 +52,7 @@ class Tuner:
     """Learns from the calls to one upstream how to call it.
 
     Attributes:
+        is_fixed: Whether to call as configured, whatever is learnt.
         setting: How many calls to make at once, and how large.
         shape: How the lengths of the next batch are bounded.
         recent: What the last calls took.
@@ -65,10 +67,10 @@ class Tuner:
         self._side_by_side = CostModel()
         self._calls_max = calls_max
         self._climber = self._begin_climb()
-        self._is_fixed = is_fixed
+        self.is_fixed = is_fixed
         self._last_ended_s = float("-inf")
         self._was_busy = False
-        self._noted = 0
+        self._noted = self._calls_seen = 0
         self.recent = RecentCalls()
         self.setting = Setting(calls_max or CALLS_FIRST, None)
         self.shape = BatchShape(None, None)
@@ -94,6 +96,7 @@ class Tuner:
         if sample.padded == 0:
             return  # of unknown length
         self._noted += 1
+        self._calls_seen += 1
         took_s = sample.ended_s - sample.started_s
         self._learn_cost(sample, service_s, took_s)
         cost = self.cost
@@ -104,6 +107,37 @@ class Tuner:
         elif self._climber.is_trying:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
+
+    @property
+    def learnt(self) -> LearntCalls | None:
+        """What another batcher would want to know; None while there is nothing."""
+        if self.is_fixed or self._calls_seen < CALLS_MIN:
+            return None
+        cost, best = self.cost, self._climber.best
+        explained = self._one_by_one.explained, self._side_by_side.explained
+        return LearntCalls(
+            self._calls_seen,
+            cost.law.value,
+            cost.flat_s,
+            cost.per_unit_s,
+            cost.knee_units,
+            *explained,
+            best.calls,
+            best.units_max,
+        )
+
+    def adopt(self, learnt: LearntCalls) -> None:
+        """Take over what another batcher has learnt of this upstream, instead of what was learnt here."""
+        if self.is_fixed:
+            return
+        cost = CallCost(learnt.flat_s, learnt.per_unit_s, learnt.knee_units, CostLaw(learnt.law))
+        self._calls_seen = learnt.calls_seen
+        self._one_by_one.adopt(cost, learnt.one_by_one)
+        self._side_by_side.adopt(cost, learnt.side_by_side)
+        self._model = max(self._one_by_one, self._side_by_side, key=lambda model: model.explained)
+        calls = min(learnt.calls, self._calls_max or CALLS_MAX)
+        self._climber.adopt(Setting(max(1, calls), learnt.units_max))
+        self._choose(0)
 
     def note_vain(self, padded: int, useful: int, now_s: float, seconds: float) -> None:
         """Learn from a call that its deadline ended now, after so many seconds; its sizes are as in `Sample`."""
@@ -131,7 +165,7 @@ class Tuner:
         worth a wait for a fuller one.
         """
         cost = self._one_by_one.cost
-        if self._is_fixed or not self._is_known_one_by_one or cost.flat_s < FULLER_FLAT_MIN_S:
+        if self.is_fixed or not self._is_known_one_by_one or cost.flat_s < FULLER_FLAT_MIN_S:
             return -inf
         return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful))
 
@@ -155,7 +189,7 @@ class Tuner:
 
     def _choose(self, useful: int) -> None:
         """Take over what was found, unless the configured way is to stay; `useful` is what the last call was good for."""
-        if self._is_fixed:
+        if self.is_fixed:
             return
         cost, self.setting = self.cost, self._climber.setting
         padding_max: float | None = None

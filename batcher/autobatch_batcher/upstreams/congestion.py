@@ -47,6 +47,10 @@ class Congestion:
             pause_s = min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S)
         self.pause_ends_s = max(self.pause_ends_s, now_s + pause_s)
 
+    def wait(self, until_s: float) -> None:
+        """Make no call before this time: its budget allows none."""
+        self.pause_ends_s = max(self.pause_ends_s, until_s)
+
     def answered(self, inputs: int) -> None:
         """A call with so many inputs was answered, while congestion was felt."""
         self._refusals = 0

@@ -6,7 +6,9 @@ only then is it there after the call as it was before.
 
 import asyncio
 import errno
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -23,7 +25,7 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from autobatch_shared.settings.upstream_urls import GRPC_PORT
+from autobatch_shared.upstream_urls import GRPC_PORT
 
 Code = grpc.StatusCode
 Connectivity = grpc.ChannelConnectivity
@@ -58,15 +60,24 @@ class GrpcClient:
 
     Args:
         url: `grpc://host:port`, or `grpcs://` with TLS.
-        api_key: Is sent as a bearer token; None: no token is sent.
+        headers: Are sent with every call, as metadata.
+        ca_file: The certificates of whom to trust with `grpcs://`; None: those that gRPC brings.
         answer_bytes_max: The most bytes of an answer.
     """
 
     connected_s = float("-inf")
 
-    def __init__(self, url: str, api_key: str | None, *, answer_bytes_max: int = ANSWER_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        ca_file: str | None = None,
+        answer_bytes_max: int = ANSWER_BYTES_MAX,
+    ) -> None:
         self._url = url
-        self._metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._metadata = tuple((name.lower(), value) for name, value in headers.items())
+        self._ca_file = ca_file
         self._answer_bytes_max = answer_bytes_max
         self._channel: grpc.aio.Channel
         self._watching: asyncio.Task[None]
@@ -83,7 +94,7 @@ class GrpcClient:
             ("grpc.use_local_subchannel_pool", 1),  # a connection of its own, of which it knows when it was made
         ]
         if parts.scheme == "grpcs":
-            self._channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options)
+            self._channel = grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(self._authorities()), options)
         else:
             self._channel = grpc.aio.insecure_channel(target, options)
         self._watching = asyncio.create_task(self._watch(), name="grpc-connection")
@@ -96,6 +107,9 @@ class GrpcClient:
         with suppress(asyncio.CancelledError):
             await self._watching
         await self._channel.close()
+
+    def _authorities(self) -> bytes | None:
+        return Path(self._ca_file).read_bytes() if self._ca_file else None
 
     async def _watch(self) -> None:
         """Note when the connection is made anew."""

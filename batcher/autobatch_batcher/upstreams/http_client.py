@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -106,6 +106,7 @@ class HttpClient:
         headers: Are sent with everything.
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
+        left_headers: The headers that say what is left of what it may be asked.
     """
 
     connected_s = float("-inf")
@@ -118,6 +119,7 @@ class HttpClient:
         *,
         fresh: aiohttp.ClientSession | None = None,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
+        left_headers: Sequence[str] = (),
     ) -> None:
         self._session = session
         self._fresh = fresh
@@ -125,6 +127,7 @@ class HttpClient:
         self._base, self._query = base, mark + query
         self._headers = dict(headers or {})
         self._answer_bytes_max = answer_bytes_max
+        self._left_headers = left_headers
 
     async def send(self, post: Post, timeout_s: float) -> Answer:
         """Make one call.
@@ -185,9 +188,10 @@ class HttpClient:
                 response.status,
                 said.get("Content-Type", ""),
                 await self._read(response),
-                said.get("Retry-After"),
+                _retry_after(said),
                 {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
                 was_sent_again=connection is None,
+                left={name: value for name in self._left_headers if (value := said.get(name))},
             )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -278,6 +282,12 @@ def cause_of(exc: BaseException) -> str:
     elif not isinstance(exc, aiohttp.ServerDisconnectedError):
         said = type(exc).__name__
     return said
+
+
+def _retry_after(said: Mapping[str, str]) -> str | None:
+    """When to ask again, in seconds: in OpenAI's finer words where they are there."""
+    asked_ms = said.get("retry-after-ms", "")
+    return str(int(asked_ms) / 1000) if asked_ms.isascii() and asked_ms.isdigit() else said.get("Retry-After")
 
 
 def _ended_unanswered(exc: aiohttp.ClientError) -> bool:

@@ -57,7 +57,7 @@ class Prober:
                 reachable = status < 500  # not every server has such a path
             if state.standing.served is None:
                 await self._learn()  # also of one that is not well: where none is, it is called all the same
-        except Unlearnt as exc:
+        except (Unlearnt, UpstreamProtocolError) as exc:
             state.set_reachable(reachable=True, now_s=_now_s())
             state.exclude(str(exc), _now_s())
         except Exception as exc:  # noqa: BLE001  # whatever keeps us from asking: it is not well

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
@@ -28,6 +29,7 @@ class Replica(ReplicaState):
         configured: The limits that our settings give, which its card may only lower.
         tuner: Learns from its calls.
         standing: Whether it serves the namespace's model; None: it may be called, whatever it serves.
+        pacing: What it may be asked in a minute; None: it does not count.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class Replica(ReplicaState):
         configured: Limits,
         tuner: Tuner,
         standing: Standing | None = None,
+        pacing: Pacing | None = None,
     ) -> None:
         super().__init__(name, dialects[0], configured, tuner, standing or Standing())
         self.client = client
+        self.pacing = pacing
         self.prober = Prober(self, client, dialects)
         self._refusals = 0  # of connections
 
@@ -90,8 +94,13 @@ class Replica(ReplicaState):
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
         """
-        dialect = self.dialect
-        return dialect.understood(await self.client.send(post, timeout_s))
+        dialect, pacing = self.dialect, self.pacing
+        if pacing is None:
+            return dialect.understood(await self.client.send(post, timeout_s))
+        pacing.called()
+        answer = await self.client.send(post, timeout_s)
+        pacing.told(answer.left, asyncio.get_running_loop().time())
+        return dialect.understood(answer)
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from autobatch_batcher.dialects.base import Answer, Dialect
+from autobatch_batcher.tuning.duty import ON_DUTY, Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
@@ -54,6 +55,9 @@ class ReplicaState:
         dimension: Number of components of its vectors; None while that is unknown, or where it has none.
         answered_s: When it last gave a good answer; -inf: never.
         down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
+        duty: Whether this batcher calls it, or stands by.
+        last_duty: The same when it was called last.
+        permits: The most inputs that this batcher has in flight there, as it has published.
         went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
 
     Args:
@@ -78,6 +82,8 @@ class ReplicaState:
         self.congestion = Congestion()
         self.standing = standing
         self.load = ReplicaLoad()
+        self.duty = self.last_duty = ON_DUTY
+        self.permits = UNKNOWN_MAX
         self._configured = configured
         self.dialect = dialect
         self._fault = ""
@@ -131,8 +137,25 @@ class ReplicaState:
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
             fault=self._fault,
+            may_be_called=self.is_usable and self.breaker.is_closed,
+            is_on_duty=self.duty.is_on,
+            permits=self.permits,
+            learnt=self.tuner.learnt,
             unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
         )
+
+    def take_duty(self, duty: Duty) -> bool:
+        """Do what falls to this batcher from now on; return whether that is something else than before."""
+        if self.tuner.is_fixed:
+            return False
+        if duty.learnt is not None:
+            self.tuner.adopt(duty.learnt)
+        before, self.duty = self.duty, duty
+        if duty.is_on:
+            self.last_duty = duty
+        if duty.is_on != before.is_on:
+            log.info("upstream_duty", extra={"upstream": self.name, "is_on": duty.is_on})
+        return (duty.is_on, duty.sharers) != (before.is_on, before.sharers)
 
     def wait_for_model(self, now_s: float) -> None:
         """Exclude it until the namespace's model is known."""

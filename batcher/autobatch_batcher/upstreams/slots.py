@@ -66,7 +66,8 @@ class Pool:
     """All replicas. A call goes to the one with the least outstanding work.
 
     Attributes:
-        batchers: Number of batchers that share the upstreams, this one included.
+        is_stopping: Whether this batcher takes no more jobs.
+        batchers: Number of batchers that share the upstreams, this one included, where no reports say how many call one.
 
     Args:
         upstreams: At least one.
@@ -76,6 +77,7 @@ class Pool:
     def __init__(self, upstreams: list[Replica], patience_s: float = 0.0) -> None:
         self.upstreams = upstreams
         self.batchers = 1
+        self.is_stopping = False
         self._patience_s = patience_s
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
@@ -93,9 +95,40 @@ class Pool:
         """Return the bytes of a call with these options beside its inputs, to whichever upstream it goes."""
         return max([upstream.dialect.envelope_bytes(options) for upstream in self.upstreams])
 
-    def statuses(self, now_s: float) -> list[UpstreamStatus]:
-        """Return what to publish of each: workers cut requests into jobs that a call within our share can carry."""
-        return [each.status(min(each.limits.inputs_max, self._share(each)), now_s) for each in self.upstreams]
+    @property
+    def stands_by(self) -> bool:
+        """Whether others call all the upstreams that are well."""
+        well = [upstream for upstream in self.upstreams if _is_well(upstream)]
+        return bool(well) and not any(map(_is_ours, well))
+
+    def statuses(self, now_s: float, *, has_jobs: bool = False) -> list[UpstreamStatus]:
+        """Return what to publish of each: workers cut requests into jobs that a call within our share can carry.
+
+        Args:
+            now_s: The time now.
+            has_jobs: Whether jobs are claimed that have not been sent.
+        """
+        statuses = []
+        for each in self.upstreams:
+            if not self.is_stopping and each.duty.is_on:
+                asked_for = self._share(each)
+            else:
+                asked_for = each.permits if has_jobs else 0
+            each.permits = max(each.load.inputs, asked_for)
+            statuses.append(each.status(min(each.limits.inputs_max, self._share(each)), now_s))
+        return statuses
+
+    def paced_per_s(self, drained_per_s: float) -> float:
+        """Return how many inputs this batcher answers in a second of backlog: what was measured, or its share of the budgets."""
+        paced = [each.pacing.inputs_a_second(each.limits.inputs_max) for each in self.upstreams if each.pacing]
+        if not paced or not all(paced):
+            return drained_per_s
+        share_per_s = sum(paced) / self.batchers
+        return min(share_per_s, drained_per_s) if drained_per_s else share_per_s
+
+    def affordable_inputs(self, now_s: float) -> int:
+        """Return how many inputs the budgets allow at once."""
+        return sum([each.pacing.inputs_left(each.limits.inputs_max, now_s) for each in self.upstreams if each.pacing])
 
     def free(self, now_s: float, inputs: int = 1) -> Replica | None:
         """Return where a call of so many inputs may go now; None while every slot is taken, or all are out and worth waiting for.
@@ -175,10 +208,15 @@ class Pool:
         return upstreams[first:] + upstreams[:first]
 
     def _usable(self) -> list[Replica]:
-        """The well ones; else those of the model; else those that have not said yet which they serve."""
+        """The well ones that are ours to call; else all that are well; else those of the model; else those that have not said yet which they serve."""
         included = [upstream for upstream in self.upstreams if upstream.is_included]
         well = [upstream for upstream in included if _is_well(upstream)]
-        return well or included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
+        return (
+            [upstream for upstream in well if upstream.duty.is_on]
+            or well
+            or included
+            or [upstream for upstream in self.upstreams if upstream.standing.served is None]
+        )
 
     def _least_busy(self, upstreams: list[Replica], inputs: int) -> Replica | None:
         with_room = [upstream for upstream in upstreams if self._has_room(upstream, inputs)]
@@ -192,15 +230,29 @@ class Pool:
         return max(0, min(calls, ceil(self._left(upstream) / upstream.limits.inputs_max)))
 
     def _left(self, upstream: Replica) -> int:
-        return int(min(self._share(upstream), upstream.congestion.inputs_max)) - upstream.load.inputs
+        return int(min(self._permits(upstream), upstream.congestion.inputs_max)) - upstream.load.inputs
+
+    def _permits(self, upstream: Replica) -> int:
+        """Inputs that we may have in flight: at least one, or more batchers than there are places would stand still.
+
+        Never more than was published, and than the others had published at that moment: so two do not take the same ones.
+        One that stands by sends what it has claimed within the permits that it had.
+        """
+        free = upstream.limits.in_flight_inputs_max - upstream.last_duty.taken
+        return max(min(self._share(upstream), upstream.permits, free), 1)
 
     def _share(self, upstream: Replica) -> int:
-        """Inputs that we may have in flight: at least one, or more batchers than there are places would stand still."""
-        return max(upstream.limits.in_flight_inputs_max // self.batchers, 1)
+        """Inputs that we may have in flight once the others have given up theirs."""
+        return max(upstream.limits.in_flight_inputs_max // (upstream.last_duty.sharers or self.batchers), 1)
 
 
 def _is_well(upstream: Replica) -> bool:
     return upstream.is_usable and upstream.breaker.is_closed
+
+
+def _is_ours(upstream: Replica) -> bool:
+    """Whether it is this batcher's to call, and the others have left it a permit."""
+    return upstream.duty.is_on and upstream.duty.taken < upstream.limits.in_flight_inputs_max
 
 
 def _may_be_called(upstream: Replica) -> bool:

@@ -33,6 +33,7 @@ def beside(  # noqa: PLR0913 - options of a command
         list[int] | None, typer.Option(min=1, help="Requests in flight; several times. [default: 1 16 64 256 512]")
     ] = None,
     repeat_share: Annotated[float, typer.Option(min=0, max=0.99, help="Share of texts that were sent before.")] = 0.0,
+    batchers: Annotated[int, typer.Option(min=1, help="Batchers of ours.")] = 1,
     nginx: Annotated[bool, typer.Option("--nginx", help="Measure ours behind nginx, too.")] = False,
     setting: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE of our proxy and batcher; several times.")
@@ -52,7 +53,10 @@ def beside(  # noqa: PLR0913 - options of a command
     sent = make(workload, words=words, is_listed=True)
     peers = [Outsider(*_pair(each, "--peer")) for each in peer or ()]
     plan = ProxyPlan(
-        settings=dict(_pair(each, "--setting") for each in setting or ()), workers=workers, has_nginx=nginx
+        settings=dict(_pair(each, "--setting") for each in setting or ()),
+        workers=workers,
+        batchers=batchers,
+        has_nginx=nginx,
     )
     answering = Outsider("upstream", upstream_command) if upstream_command else upstream
     with (

@@ -59,12 +59,14 @@ class ProxyPlan:
         name: Of its side.
         settings: Environment variables in addition to those of every proxy.
         workers: gunicorn workers.
+        batchers: Batchers before the one upstream.
         has_nginx: Whether nginx is started in front of it, as another side, `nginx`.
     """
 
     name: str = "proxy"
     settings: Mapping[str, str] = field(default_factory=dict)
     workers: int = 2
+    batchers: int = 1
     has_nginx: bool = False
 
 
@@ -164,14 +166,16 @@ class _Crew:
     ) -> dict[str, Side]:
         """Start a batcher and workers, and nginx if the plan has it; return their sides."""
         env = {**env, **plan.settings}
-        metrics, target = self.free_target(), self.free_target()
-        batcher = self.start(
-            _python("autobatch_batcher"), {**env, "BATCHER_HOST": HOST, "BATCHER_PORT": str(metrics.port)}
-        )
+        side_ports, target = [self.free_target() for _ in range(plan.batchers)], self.free_target()
+        batchers = [
+            self.start(_python("autobatch_batcher"), {**env, "BATCHER_HOST": HOST, "BATCHER_PORT": str(each.port)})
+            for each in side_ports
+        ]
+        metrics = side_ports[0]
         edge = {"HOST": HOST, "PORT": str(target.port), "WEB_CONCURRENCY": str(plan.workers)}
         gunicorn = self.start(_python("autobatch_proxy"), {**env, **edge})
         self.wait_until_healthy(target)
-        pids = {**pids, "batcher": [batcher], "worker": children(gunicorn)}
+        pids = {**pids, "batcher": batchers, "worker": children(gunicorn)}
         sides = {plan.name: Side(target, pids, metrics)}
         if plan.has_nginx:
             front, nginx = self._start_nginx(target)

@@ -17,7 +17,7 @@ from autobatch_console.preflight.connection_faults import fault_of
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import LISTS, InquiryAnswer, UpstreamSeen, models_in
 from autobatch_shared.settings.definitions import without_credentials
-from autobatch_shared.settings.upstream_urls import GRPC_PORT, is_grpc
+from autobatch_shared.upstream_urls import GRPC_PORT, is_grpc
 
 BODY_BYTES_MAX = 1_000_000
 CONNECT_SHARE = 0.8  # of the time for an answer: less than all of it, so that the two can be told apart

@@ -90,16 +90,18 @@ class Compute:
             except FrameworkError as error:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
                 response = web.Response(status=error.status, body=body, headers=headers)
-            except Exception:  # a fault of ours: its text goes to the log only, and the client reads a 500
+            except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
                 log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
                 response = error_response(AutobatchError(), errors)
+                error.__traceback__ = None  # as above
             status = response.status
             if status >= 500:
                 log.warning(
                     "request_failed",
                     extra={"request_id": self._common.request_id(request), "route": path, "status": status},
                 )
-            self._metrics.answered(path, status, time.perf_counter() - started_s)
+            model = request.get(MODEL, "") if self._models.are_named else ""
+            self._metrics.answered(path, status, time.perf_counter() - started_s, model)
             return response
 
         return handle

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Sequence
 
 from autobatch_proxy.dialects.model_check import is_name_of, unknown
 from autobatch_shared.contract.errors import InvalidRequest, ModelNotNamed, NoBatcher, UnknownModel
-from autobatch_shared.contract.model_names import Announcement
+from autobatch_shared.contract.model_names import Announcement, may_be_in_path
 
 #: A model is known for so long after its last batcher reported: meanwhile its requests get 503, later 404.
 KNOWN_MS = 60_000
@@ -22,7 +22,7 @@ class Directory:
 
     Attributes:
         names: Those that are known now, in order.
-        words: All names and aliases of the models that have names.
+        words: By which a path may begin: the names of the models that have one, and of their aliases those that are like names.
 
     Args:
         announcements: What batchers announce, or did a while ago.
@@ -46,7 +46,7 @@ class Directory:
         for said in known:
             for alias in said.aliases:
                 self._aliases.setdefault(alias, set()).add(said.name)
-        self.words = frozenset((*self.names, *self._aliases))
+        self.words = frozenset((*self.names, *filter(may_be_in_path, self._aliases)))
         self._defaults = {said.name for said in known if said.is_default}
         self._had_default = any(said.is_default for said in announcements)
         self._ever = {said.name for said in announcements} | ({UNNAMED} if served is not None else set())

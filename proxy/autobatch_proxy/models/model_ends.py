@@ -1,5 +1,7 @@
 """Makes the ends of models for one worker: each with connections of its own, all with one cache."""
 
+from collections.abc import Mapping
+
 from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
@@ -25,10 +27,19 @@ class ModelEnds:
         settings: The worker's.
         worker: This worker's id.
         metrics: Counts for all of them.
-        input_types: Knows the prompts of input types.
+        input_types: Knows the prompts of the unnamed model's input types, and of those that have no settings of their own.
+        named: The worker's settings for models that have their own, by name.
     """
 
-    def __init__(self, settings: ProxySettings, worker: str, metrics: WorkerMetrics, input_types: InputTypes) -> None:
+    def __init__(
+        self,
+        settings: ProxySettings,
+        worker: str,
+        metrics: WorkerMetrics,
+        input_types: InputTypes,
+        named: Mapping[str, ProxySettings],
+    ) -> None:
+        self._named = named
         keys = Keys(settings.namespace)
         self._settings = settings
         self._worker = worker
@@ -48,8 +59,7 @@ class ModelEnds:
         """Return the end of a model; the empty name is that of the unnamed one."""
         settings, worker = self._settings, self._worker
         keys, link, inbox_link = Keys(settings.namespace, name), self._link("commands"), self._link("inbox")
-        # The tokenizer of one model miscounts the tokens of another.
-        rules = self._rules(None if name else settings.tokenizer_file)
+        rules = self._rules(name)
         watcher = FleetWatcher(
             Control(link, keys), inputs_max=settings.max_batch_size, per_token=rules.ruler.per_token, name=name
         )
@@ -71,13 +81,16 @@ class ModelEnds:
     def _link(self, use: str) -> RedisLink:
         return RedisLink(self._master, f"{self._worker}-{use}")
 
-    def _rules(self, tokenizer_file: str | None) -> Rules:
-        settings = self._settings
+    def _rules(self, name: str) -> Rules:
+        settings, own = self._settings, self._named.get(name)
+        # The tokenizer of one model miscounts the tokens of another.
+        tokenizer_file = (own and own.tokenizer_file) if name else settings.tokenizer_file
+        input_types = InputTypes(own.prompts) if own is not None and own.prompts else self._input_types
         return Rules(
-            make_ruler(tokenizer_file),
+            make_ruler(tokenizer_file or None),
             settings.max_client_batch_size,
             settings.bulk_above_inputs,
             make_text_of_ids(settings.openai_token_ids, settings.cl100k_file),
             settings.answer_limit,
-            self._input_types.prompt_of,
+            input_types.prompt_of,
         )

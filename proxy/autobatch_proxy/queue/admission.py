@@ -34,13 +34,14 @@ class Backlog:
         self._ahead = ahead
         self._at_s = now_s
 
-    def wait_s(self, drained_per_s: float, now_s: float, *, is_bulk: bool) -> float:
+    def wait_s(self, drained_per_s: float, now_s: float, *, is_bulk: bool, affordable_inputs: int = 0) -> float:
         """Return how many seconds a request that came now would wait; 0 where it is unknown.
 
         Args:
             drained_per_s: Inputs that all batchers answer in a second of backlog; 0 while it is unknown.
             now_s: The time now, on the clock of `note`.
             is_bulk: Whether it would wait behind all others.
+            affordable_inputs: Inputs that are sent at once, where upstreams are asked so much in a minute.
         """
         if drained_per_s <= 0:
             return 0.0
@@ -49,7 +50,7 @@ class Backlog:
             inputs, per_s = ahead.usual + ahead.bulk, drained_per_s
         else:
             inputs, per_s = ahead.usual, drained_per_s * (1 - BULK_SHARE if ahead.bulk else 1)
-        return max(0.0, (inputs + ahead.claimed) / per_s - (now_s - self._at_s))
+        return max(0.0, (inputs + ahead.claimed - affordable_inputs) / per_s - (now_s - self._at_s))
 
 
 def rate_of_looks(before_per_s: float, now_per_s: float) -> float:

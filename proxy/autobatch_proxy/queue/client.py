@@ -193,7 +193,9 @@ class QueueClient:
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
-        wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=is_bulk)
+        wait_s = self._backlog.wait_s(
+            self._watcher.drained_per_s, now_s, is_bulk=is_bulk, affordable_inputs=fleet.affordable_inputs
+        )
         if self._inputs_in_flight[is_bulk] + inputs > self._inputs_max or not is_in_time(wait_s, timeout_s):
             if self._backlog.is_old(now_s):
                 self._backlog.note(self._queue.ahead, now_s)  # one look at a time

@@ -27,7 +27,7 @@ class Ruler(msgspec.Struct, frozen=True):
         length: Returns the length of one text.
         lengths: Returns the lengths of the texts of one request, in their order.
         padding_max: What a run of inputs may be padded by in all, in its unit.
-        is_in_tokens: Whether its unit is tokens.
+        per_token: How many of its unit a token is, about; 1 where its unit is tokens.
         is_exact: Whether, for a request of so many characters, lengths are the numbers of its tokens.
         vocabulary: Number of token ids; None where it is unknown.
     """
@@ -35,14 +35,9 @@ class Ruler(msgspec.Struct, frozen=True):
     length: Callable[[str], int]
     lengths: Callable[[Sequence[str]], list[int]]
     padding_max: int
-    is_in_tokens: bool
+    per_token: int
     is_exact: Callable[[int], bool] = lambda _characters: False
     vocabulary: int | None = None
-
-    @property
-    def per_token(self) -> int:
-        """How many of its unit a token is, about."""
-        return 1 if self.is_in_tokens else CHARACTERS_PER_TOKEN
 
 
 def make_ruler(tokenizer_file: str | None) -> Ruler:
@@ -57,7 +52,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
         SettingsError: The file cannot be read as a tokenizer, or the package `tokenizers` is missing.
     """
     if tokenizer_file is None:
-        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, is_in_tokens=False)
+        return Ruler(len, lambda texts: list(map(len, texts)), PADDING_MAX_CHARACTERS, CHARACTERS_PER_TOKEN)
     count, vocabulary = _token_counter(tokenizer_file)
 
     def length(text: str) -> int:
@@ -70,7 +65,7 @@ def make_ruler(tokenizer_file: str | None) -> Ruler:
     def is_exact(characters: int) -> bool:
         return characters <= TOKENIZED_CHARACTERS_MAX
 
-    return Ruler(length, lengths, PADDING_MAX_TOKENS, is_in_tokens=True, is_exact=is_exact, vocabulary=vocabulary)
+    return Ruler(length, lengths, PADDING_MAX_TOKENS, 1, is_exact, vocabulary)
 
 
 def runs(

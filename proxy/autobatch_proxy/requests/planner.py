@@ -132,7 +132,7 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         largest_id=largest_id,
         alone=alone,
         answer_bytes_max=rules.answer_bytes_max if asked.route == TOKENS_ROUTE else UNLIMITED,
-        is_in_tokens=ruler.is_in_tokens,
+        is_in_tokens=ruler.per_token == 1,
     )
 
 

@@ -6,9 +6,10 @@ from functools import partial
 import pytest
 from redis.asyncio import Redis
 
+from autobatch_shared.contract.status import decoded
 from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.house import House, open_house, ready_house
+from tests.support.house import open_house, ready_house
 from tests.support.waiting import wait_until
 
 SLOW_S, SHORT_MS = 0.8, "600"
@@ -40,11 +41,11 @@ async def serves(_texts: list[str]) -> None:
     await asyncio.sleep(0.02)
 
 
-async def plans_for(house: House, upstream: FakeUpstream, inputs_max: int) -> bool:
-    """Whether the worker cuts a list for calls of so many inputs."""
-    upstream.calls.clear()
-    await house.embed([str(number) for number in range(32)])
-    return max(map(len, upstream.calls)) <= inputs_max
+async def one_is_on_duty(redis: Redis, batchers: int) -> bool:
+    found = await redis.hgetall("{house}:batchers")
+    reports = [each for each in decoded([each for each in found.values() if isinstance(each, bytes)]) if each.upstreams]
+    on_duty = [each for each in reports if each.upstreams[0].may_be_called and each.upstreams[0].is_on_duty]
+    return batchers == len(reports) and 1 == len(on_duty)
 
 
 async def have_leases(redis: Redis, batchers: int) -> bool:
@@ -62,7 +63,7 @@ async def test_batchers_share_what_the_upstream_takes_at_once(
         for _ in range(batchers):
             await house.add_batcher(upstream.url, upstream_attempts=1)
         await wait_until(partial(have_leases, redis, batchers))
-        await wait_until(partial(plans_for, house, upstream, min(32, 64 // batchers)))
+        await wait_until(partial(one_is_on_duty, redis, batchers))
         upstream.overloads = 0
         texts = [[f"{number} {place}" for place in range(list_inputs)] for number in range(600 // list_inputs)]
         answers = await asyncio.gather(*(house.embed(each) for each in texts))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -21,7 +22,7 @@ from tests.support.processes import free_port
 from tests.support.waiting import wait_until
 
 CALL = Post(SERVICE + "ModelInfer", b"body", None)
-Context = grpc.aio.ServicerContext
+Context = Any  # grpc has no types
 Serving = Callable[[str, bytes, Context], Awaitable[bytes]]
 
 
@@ -53,7 +54,9 @@ async def server_that(serve: Serving, port: int) -> AsyncIterator[grpc.aio.Serve
 
 
 def client_of(port: int, *, key: str | None = None, answer_bytes_max: int = 1_000) -> GrpcClient:
-    return GrpcClient(f"grpc://127.0.0.1:{port}", key, answer_bytes_max=answer_bytes_max)
+    return GrpcClient(
+        f"grpc://127.0.0.1:{port}", {"Authorization": f"Bearer {key}"} if key else {}, answer_bytes_max=answer_bytes_max
+    )
 
 
 async def echo(_method: str, body: bytes, _context: Context) -> bytes:
@@ -204,7 +207,7 @@ METADATA = kserve.ModelMetadataResponse(
 )
 
 
-class ModelServer:
+class FakeModelServer:
     """Knows one model, of vectors of three numbers."""
 
     def __init__(self) -> None:
@@ -215,7 +218,7 @@ class ModelServer:
         """Answer one call."""
         if kserve.ModelMetadataRequest.FromString(body).name != "minilm" and method != "ModelReady":
             await context.abort(grpc.StatusCode.NOT_FOUND, "Request for unknown model")
-        answers = {
+        answers: dict[str, Callable[[bytes], Any]] = {
             "ModelReady": self.ready,
             "ModelMetadata": self.metadata,
             "ModelConfig": self.config,
@@ -245,7 +248,7 @@ def replica_of(client: GrpcClient, port: int, model: str = "minilm") -> Replica:
 
 
 async def test_a_replica_learns_what_a_model_server_serves() -> None:
-    port, model = free_port(), ModelServer()
+    port, model = free_port(), FakeModelServer()
     async with server_that(model.serve, port), client_of(port) as client:
         upstream = replica_of(client, port)
         await upstream.prober.probe()
@@ -264,7 +267,7 @@ async def test_a_replica_learns_what_a_model_server_serves() -> None:
 
 async def test_a_model_that_the_server_has_not_is_named_with_its_setting() -> None:
     port = free_port()
-    async with server_that(ModelServer().serve, port), client_of(port) as client:
+    async with server_that(FakeModelServer().serve, port), client_of(port) as client:
         upstream = replica_of(client, port, "nope")
         await upstream.prober.probe()
 

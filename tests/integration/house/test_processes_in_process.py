@@ -57,7 +57,7 @@ async def test_a_batcher_ends_at_a_signal(redis_url: str, upstream: FakeUpstream
         **defaults_of(BatcherSettings)
         | {"redis_url": SecretStr(redis_url), "inference_url": upstream.url, "batcher_port": 0}
     )
-    serving = asyncio.create_task(serve_until_signalled(settings))
+    serving = asyncio.create_task(serve_until_signalled([settings]))
     await asyncio.sleep(0)  # now it has its signal handlers
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(serving, 10)

@@ -134,6 +134,17 @@ async def test_what_names_no_model_is_for_the_default(redis_url: str) -> None:
     assert info.status == 200
 
 
+async def test_requests_are_counted_for_their_model(redis_url: str) -> None:
+    async with two_models(redis_url) as (house, _, _):
+        for path in ("/small/embed", "/big/embed", "/big/embed"):
+            await house.post(path, {"inputs": "a"})
+        metrics = await house.metrics()
+
+    assert f'autobatch_http_requests_total{{code="200",model="{SMALL}",route="/embed"}} 1.0' in metrics
+    assert f'autobatch_http_requests_total{{code="200",model="{LARGE}",route="/embed"}} 2.0' in metrics
+    assert f'autobatch_http_request_duration_seconds_count{{model="{LARGE}",route="/embed"}} 2.0' in metrics
+
+
 async def test_models_are_listed_with_what_is_known_of_them(redis_url: str) -> None:
     async with two_models(redis_url) as (house, _, _):
         listed = (await house.get("/v1/models")).json["data"]

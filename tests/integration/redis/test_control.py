@@ -26,3 +26,17 @@ async def test_a_reset_of_the_connection_is_not_bad_health(redis_url: str) -> No
     await control.sign_off("b1")
     assert (await control.fleet()).batchers == ()
     await link.close()
+
+
+async def test_a_batcher_that_reports_hears_the_reports_of_all(redis_url: str) -> None:
+    """Also of one that is silent, and none of what it cannot read."""
+    link = RedisLink(Master.from_url(redis_url, KEYS), "test")
+    link.start()
+    assert await link.wait_connected(5)
+    control = Control(link, KEYS)
+    silent, own = BatcherStatus(1, 0, [], id="b1"), BatcherStatus(int(await read_clock(link)), 0, [], id="b2")
+    async with Redis.from_url(redis_url) as redis:
+        await redis.hset(KEYS.batchers, "foreign", "[1, 2]")
+        assert [silent] == await control.report("b1", silent)
+        assert {"b1": silent, "b2": own} == {each.id: each for each in await control.report("b2", own)}
+    await link.close()

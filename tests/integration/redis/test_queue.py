@@ -14,6 +14,7 @@ from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION, JobHeader, encode, id_in_queue
 from autobatch_shared.contract.keys import RENEWED_WITHIN_MS, Keys
 from autobatch_shared.contract.models import ServedModel
+from autobatch_shared.minute_budget import MinuteBudget
 from autobatch_shared.redis.batcher_queue import BatcherQueue, Claim
 from autobatch_shared.redis.commands import Command, Commands, ReplyError, Script
 from autobatch_shared.redis.link import RedisLink
@@ -830,3 +831,78 @@ async def test_what_is_no_record_is_an_error(bench: QueueEnds) -> None:
 
     with pytest.raises(QueueUnavailable):
         await ModelRecord(bench.link, KEYS).agree(OLD_MODEL)
+
+
+HOUR_MS = 3_600_000  # a minute in which next to nothing grows
+
+
+def budget(calls: int = 0, tokens: int = 0, **used: int) -> MinuteBudget:
+    return MinuteBudget("0a", calls, tokens, HOUR_MS, **used)
+
+
+async def test_a_claim_needs_a_call_of_the_budget_of_all_batchers(bench: QueueEnds) -> None:
+    await push(bench, 1, 2, 3)
+    first = await bench.batcher("b1").claim(1, 0, budget=budget(calls=2))
+    second = await bench.batcher("b2").claim(1, 0, budget=budget(calls=2))
+    third = await bench.batcher("b1").claim(1, 0, budget=budget(calls=2))
+
+    assert [job(1)] == first.fresh
+    assert [job(2)] == second.fresh
+    assert ([], 1) == (third.fresh, third.queued)
+    assert [1, 0, 0] == [claim.calls_left for claim in (first, second, third)]
+    assert (0, 0) == (first.wait_ms, second.wait_ms)
+    assert HOUR_MS / 2 * 0.99 < third.wait_ms <= HOUR_MS / 2
+
+
+async def test_a_call_that_was_granted_needs_no_other(bench: QueueEnds) -> None:
+    await push(bench, 1, 2)
+    await bench.batcher("b1").claim(1, 0, budget=budget(calls=1))
+    assert [job(2)] == (await bench.batcher("b1").claim(1, 0, budget=budget(calls=1, calls_needed=0))).fresh
+
+
+async def test_what_was_used_beyond_the_budget_is_made_good(bench: QueueEnds) -> None:
+    await push(bench, 1, 2)
+    claim = await bench.batcher("b1").claim(1, 0, budget=budget(calls=4, calls_used=4))
+
+    assert ([], 0) == (claim.fresh, claim.calls_left)
+    assert HOUR_MS / 4 * 0.99 < claim.wait_ms <= HOUR_MS / 4
+
+
+async def test_a_claim_takes_as_many_jobs_as_there_are_tokens_for(bench: QueueEnds) -> None:
+    """A body of eight bytes is taken for two tokens."""
+    await push(bench, *range(5))
+    claim = await bench.batcher("b1").claim(10, 0, budget=budget(tokens=7))
+    none = await bench.batcher("b1").claim(10, 0, budget=budget(tokens=7))
+
+    assert [job(number) for number in range(3)] == claim.fresh
+    assert (1, -1, 0) == (claim.tokens_left, claim.calls_left, claim.wait_ms)
+    assert ([], 2) == (none.fresh, none.queued)
+    assert HOUR_MS / 7 * 0.99 < none.wait_ms <= HOUR_MS / 7 + 1
+
+
+async def test_a_job_of_more_tokens_than_a_minute_has_needs_all_of_them(bench: QueueEnds) -> None:
+    await push(bench, 1, 2)
+    assert [job(1)] == (await bench.batcher("b1").claim(10, 0, budget=budget(tokens=1))).fresh
+
+
+async def test_what_the_upstream_says_is_left_counts_where_it_is_less(bench: QueueEnds) -> None:
+    await push(bench, 1)
+    less = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=100))
+    alike = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=95))
+    more = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=900))
+
+    assert [100, 100, 100] == [claim.calls_left for claim in (less, alike, more)]
+
+
+async def test_a_budget_ends_by_itself_and_fills_with_time(bench: QueueEnds) -> None:
+    await push(bench, 1, 2)
+    spent = MinuteBudget("0a", 1, 0, 100)
+    await bench.batcher("b1").claim(1, 0, budget=spent)
+    life_ms = await bench.redis.pttl(KEYS.pace("0a"))
+
+    assert 0 < life_ms <= 200
+    await wait_until(lambda: gives(bench, spent))
+
+
+async def gives(bench: QueueEnds, of: MinuteBudget) -> bool:
+    return bool((await bench.batcher("b1").claim(1, 0, budget=of)).fresh)

@@ -43,15 +43,14 @@ class Scripts:
         """EVAL."""
         sha = sha1(args[0], usedforsecurity=False).hexdigest().encode()
         if sha not in _COMPILED:
-            _COMPILED[sha] = _RUNTIME.execute(b"return function(KEYS, ARGV) " + args[0] + b"\nend")
+            _COMPILED[sha] = _wrapped(_RUNTIME.execute(b"return function(KEYS, ARGV) " + args[0] + b"\nend"))
         self._known.add(sha)
         return self._run(sha, args)
 
     def _run(self, sha: bytes, args: list[bytes]) -> Any:
-        keys = int(args[1])
         _RUNNING.store = self._store
         try:
-            result = _COMPILED[sha](_table(args[2 : 2 + keys]), _table(args[2 + keys :]))
+            result = _COMPILED[sha](int(args[1]), *args[2:])
         except lua.LuaError as error:
             raise Refused(f"ERR {error}") from error
         return _from_lua(result)
@@ -64,18 +63,53 @@ class _Running:
 
 
 _RUNNING = _Running()
+#: What is done in Lua because it costs less there than from outside, where each table and each field of one is a call.
+#: A script is called with its number of keys, then KEYS and ARGV in one row. The table that it returns comes as LIST, its length
+#: and its values in one row; the list that a command returned as LIST and its values.
+_AROUND = b"""
+local call, LIST = ...
+local unpack, select, type = unpack, select, type
+
+local function from_reply(first, ...)
+  if first == LIST then
+    return {...}
+  end
+  return first
+end
+
+redis = {call = function(...) return from_reply(call(...)) end}
+
+local function to_reply(result)
+  if type(result) ~= 'table' or result.ok or result.err then
+    return result
+  end
+  local length = 0
+  while result[length + 1] ~= nil do
+    length = length + 1
+  end
+  return LIST, length, unpack(result, 1, length)
+end
+
+return function(script)
+  return function(keys, ...)
+    local all = {...}
+    return to_reply(script({unpack(all, 1, keys)}, {unpack(all, keys + 1, select('#', ...))}))
+  end
+end
+"""
+_LIST = b"a list follows"
+
 _RUNTIME = lua.LuaRuntime(encoding=None, unpack_returned_tuples=True)
 _COMPILED: dict[bytes, Any] = {}
-
-
-def _table(values: list[bytes]) -> Any:
-    return _RUNTIME.table_from(values)
 
 
 def _call(name: bytes, *args: Any) -> Any:
     """`redis.call`; an error ends the script, as in Redis."""
     reply = _RUNNING.store.execute(name, [arg if type(arg) is bytes else _argument(arg) for arg in args])
-    return reply if type(reply) is int or type(reply) is bytes else _to_lua(reply)
+    kind = type(reply)
+    if kind is int or kind is bytes:
+        return reply
+    return (_LIST, *map(_to_lua, reply)) if kind is list else _to_lua(reply)
 
 
 def _argument(value: Any) -> bytes:
@@ -92,23 +126,30 @@ def _to_lua(reply: Any) -> Any:
 
 
 def _from_lua(result: Any) -> Any:
+    kind = type(result)
+    if kind is bytes or kind is int:
+        return result
+    if kind is float:
+        return int(result)
+    if kind is tuple:
+        return [_from_lua(each) for each in result[2:]]
     if result is None or result is False:
         return None
     if result is True:
         return 1
-    if isinstance(result, bytes):
-        return result
-    if isinstance(result, (int, float)):
-        return int(result)
     if (status := result[b"ok"]) is not None:
         return Status(status)
     if (error := result[b"err"]) is not None:
         raise Refused(error.decode())
-    values, place = [], 1
-    while (value := result[place]) is not None:
-        values.append(_from_lua(value))
-        place += 1
+    return [_from_lua(each) for each in _values_of(result)]
+
+
+def _values_of(table: Any) -> list[Any]:
+    """Return the values of a table in a table, up to the first hole."""
+    values: list[Any] = []
+    while (value := table[len(values) + 1]) is not None:
+        values.append(value)
     return values
 
 
-_RUNTIME.globals()[b"redis"] = _RUNTIME.table_from({b"call": _call})
+_wrapped = _RUNTIME.execute(_AROUND, _call, _LIST)

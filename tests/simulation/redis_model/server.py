@@ -1,4 +1,4 @@
-"""One Redis: its clock, its connections, what blocks on them, and how it fails."""
+"""One Redis: its clock, its connections, what blocks on them, and how it fails. Names of commands are in capitals."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -7,13 +7,15 @@ from typing import Any
 import hiredis
 
 from tests.simulation.redis_model.scripts import NAMES, Scripts
-from tests.simulation.redis_model.store import Refused, Status, Store
+from tests.simulation.redis_model.store import OK, Refused, Status, Store
 from tests.simulation.timeline import Timeline
 
 UNIX_MS = 1_790_000_000_000  # what its clock shows at the beginning
 READONLY = "READONLY You can't write against a read only replica."
 UNBLOCKED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
 LOADING = "LOADING Redis is loading the dataset in memory"
+QUEUED = Status(b"QUEUED")
+_BLOCKING = (b"BLMOVE", b"BLMPOP")
 _ALWAYS = {b"AUTH", b"CLIENT", b"SELECT"}
 _READS = _ALWAYS | {b"GET", b"MGET", b"EXISTS", b"HGETALL", b"TIME", b"LLEN", b"PING", b"ROLE"}
 
@@ -104,29 +106,30 @@ class ModelServer:
             if peer.blocked is None:
                 out.append(encoded(reply))
         if out:
-            peer.send(b"".join(out))
-        self._serve_blocked()
+            peer.send(out[0] if len(out) == 1 else b"".join(out))
+        if self.store.pushed:
+            self._serve_blocked()
 
     def _reply(self, peer: Peer, command: list[bytes]) -> Any:
-        name = command[0].upper()
+        name = command[0]
         if name == b"MULTI":
             peer.queued, peer.is_discarded = [], False
-            return Status(b"OK")
+            return OK
         if peer.queued is not None:
             return self._exec(peer) if name == b"EXEC" else self._queue(peer, command)
-        if name in (b"BLMOVE", b"BLMPOP") and not (self.is_loading or peer.is_of_replica):
+        if name in _BLOCKING and not (self.is_loading or peer.is_of_replica):
             return self._block(peer, command)
         return self._executed(command, peer)
 
     def _queue(self, peer: Peer, command: list[bytes]) -> Any:
         try:
-            self._check(peer, command[0].upper())
+            self._check(peer, command[0])
         except Refused as error:
             peer.is_discarded = True
             return error
         assert peer.queued is not None
         peer.queued.append(command)
-        return Status(b"QUEUED")
+        return QUEUED
 
     def _exec(self, peer: Peer) -> Any:
         queued, peer.queued = peer.queued or [], None
@@ -135,11 +138,12 @@ class ModelServer:
         return [self._executed(each, peer) for each in queued]
 
     def _executed(self, command: list[bytes], peer: Peer) -> Any:
-        name, args = command[0].upper(), command[1:]
+        name, args = command[0], command[1:]
         first, last = (args[0], args[-1]) if args else (b"", b"")
         self._timeline.note("redis  {}: {} {} {}", peer.name, name, NAMES.get(first, first), last)
         try:
-            self._check(peer, name)
+            if self.is_loading or peer.is_of_replica:
+                self._check(peer, name)
             if name == b"EVALSHA":
                 return self._scripts.run_by_hash(args)
             if name == b"EVAL":
@@ -160,12 +164,12 @@ class ModelServer:
         if reply is None:
             peer.blocked = command
             self._blocked.append(peer)
-            seconds = float(command[5] if command[0].upper() == b"BLMOVE" else command[1])
+            seconds = float(command[5] if command[0] == b"BLMOVE" else command[1])
             self._timeline.after(seconds, self._time_out, peer, command)
         return reply
 
     def _popped(self, command: list[bytes]) -> Any:
-        if command[0].upper() == b"BLMOVE":
+        if command[0] == b"BLMOVE":
             return self.store.execute(b"LMOVE", command[1:5])
         return self.store.execute(b"LMPOP", command[2:])
 
@@ -182,8 +186,6 @@ class ModelServer:
 
     def _serve_blocked(self) -> None:
         """Give what was pushed to those that wait, the longest waiting first."""
-        if not self.store.pushed:
-            return
         self.store.pushed.clear()
         for peer in list(self._blocked):
             if peer.blocked is not None and (reply := self._popped(peer.blocked)) is not None:
@@ -193,14 +195,15 @@ class ModelServer:
 
 def encoded(reply: Any) -> bytes:
     """Return a reply as RESP2."""
-    if isinstance(reply, Status):
-        return b"+%b\r\n" % reply
-    if isinstance(reply, bytes):
+    kind = type(reply)
+    if kind is bytes:
         return b"$%d\r\n%b\r\n" % (len(reply), reply)
-    if isinstance(reply, int):
+    if kind is int:
         return b":%d\r\n" % reply
     if reply is None:
         return b"$-1\r\n"
-    if isinstance(reply, Exception):
-        return b"-%b\r\n" % str(reply).encode().replace(b"\n", b" ")
-    return b"*%d\r\n%b" % (len(reply), b"".join([encoded(each) for each in reply]))
+    if kind is list:
+        return b"*%d\r\n%b" % (len(reply), b"".join([encoded(each) for each in reply]))
+    if kind is Status:
+        return b"+%b\r\n" % reply
+    return b"-%b\r\n" % str(reply).encode().replace(b"\n", b" ")

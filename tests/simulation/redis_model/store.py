@@ -40,12 +40,12 @@ class Store:
         self.wrote = 0
 
     def execute(self, name: bytes, args: list[bytes]) -> Any:
-        """Execute one command.
+        """Execute one command, by its name in capitals.
 
         Raises:
             Refused: The error reply.
         """
-        command = _COMMANDS.get(name.upper())
+        command = _COMMANDS.get(name)
         if command is None:
             raise Refused(f"ERR unknown command '{name.decode()}'")
         return command(self, *args)
@@ -68,11 +68,13 @@ class Store:
         return [key for key in list(self.values) if self._get(key) is not None]
 
     def _get(self, key: bytes, kind: type | None = None) -> Any:
-        ends_ms = self.ends_ms.get(key)
-        if ends_ms is not None and ends_ms <= self._now_ms():
-            del self.values[key], self.ends_ms[key]
         value = self.values.get(key)
-        if kind is not None and value is not None and type(value) is not kind:
+        if value is None:
+            return None
+        if key in self.ends_ms and self.ends_ms[key] <= self._now_ms():
+            del self.values[key], self.ends_ms[key]
+            return None
+        if kind is not None and type(value) is not kind:
             raise Refused(WRONG_TYPE)
         return value
 

@@ -19,7 +19,8 @@ from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
 SERVICE = "queue"
-DOWN_AFTER_MS = 1000  # a dead server counts as dead
+DOWN_AFTER_MS = 1000  # a killed server counts as dead
+PATIENCE_MS = 15_000  # a server of a machine that is busy with other tests does not
 SLOTS = 16384
 START_S = 20.0
 
@@ -185,6 +186,9 @@ class WithSentinels:
         await self._change_places()
 
     async def kill_master(self) -> None:
+        for port in self._ports:
+            with Redis(host=HOST, port=port) as redis:
+                redis.execute_command("SENTINEL SET", SERVICE, "down-after-milliseconds", DOWN_AFTER_MS)
         self.master.kill()
         await self._change_places()
 
@@ -209,7 +213,7 @@ def start_sentinel(folder: Path, port: int, master_port: int) -> subprocess.Pope
     config.write_text(
         f"port {port}\ndir {folder}\n"
         f"sentinel monitor {SERVICE} {HOST} {master_port} 2\n"
-        f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}\n"
+        f"sentinel down-after-milliseconds {SERVICE} {PATIENCE_MS}\n"
         f"sentinel failover-timeout {SERVICE} {3 * DOWN_AFTER_MS}\n"
     )
     argv = [*find_redis(search_path()).argv, str(config), "--sentinel"]
@@ -220,7 +224,7 @@ class AsCluster:
     """Three nodes with a third of the slots each, and a replica of the one that has the namespace's."""
 
     def __init__(self, folder: Path, namespace: str) -> None:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(DOWN_AFTER_MS))
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(PATIENCE_MS))
         self._nodes = [
             Node(folder / name, *options, "--cluster-port", str(free_port()), "--cluster-replica-validity-factor", "0")
             for name in "abcd"
@@ -282,6 +286,8 @@ class AsCluster:
 
     async def kill_master(self) -> None:
         """Kill the node that has the slot; its replica takes over."""
+        for node in self._nodes:
+            node.ask("CONFIG", "SET", "cluster-node-timeout", DOWN_AFTER_MS)
         self.master.kill()
         await wait_until(self._replica.is_master, START_S)
         self.master, self._replica = self._replica, self.master

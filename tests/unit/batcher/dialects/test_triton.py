@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post, WantedModel
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
-from autobatch_batcher.dialects.triton import SERVICE, Tensors, Triton
+from autobatch_batcher.dialects.triton import SERVICE, ModelTensors, Triton
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX
 from autobatch_shared.contract.errors import InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
 from tests.unit.batcher.dialects.contract import DialectContract, answer
 
 NAMES = WantedModel("minilm")
-TEXTS = Triton(NAMES, Tensors(("text",), "BYTES", 2, "embedding"))
-TOKENS = Triton(NAMES, Tensors(("input_ids", "attention_mask", "token_type_ids"), "INT64", 2, "embedding"))
+TEXTS = Triton(NAMES, ModelTensors(("text",), "BYTES", 2, "embedding"))
+TOKENS = Triton(NAMES, ModelTensors(("input_ids", "attention_mask", "token_type_ids"), "INT64", 2, "embedding"))
 Metadata = kserve.ModelMetadataResponse
 
 
@@ -67,7 +67,7 @@ class TestContents(HoldsTexts):
 
 
 def test_texts_are_bytes_one_a_row() -> None:
-    post = Triton(WantedModel("m", "3"), Tensors(("text",), "BYTES", 2, "out")).compose(
+    post = Triton(WantedModel("m", "3"), ModelTensors(("text",), "BYTES", 2, "out")).compose(
         "/embed", [b'"a"', b'"\\u00e9"'], None
     )
 
@@ -79,7 +79,7 @@ def test_texts_are_bytes_one_a_row() -> None:
 
 
 def test_a_model_without_a_second_dimension_gets_none() -> None:
-    call = asked(Triton(NAMES, Tensors(("text",), "BYTES", 1, "out")).compose("/embed", [b'"a"'], None))
+    call = asked(Triton(NAMES, ModelTensors(("text",), "BYTES", 1, "out")).compose("/embed", [b'"a"'], None))
 
     assert list(call.inputs[0].shape) == [1]
 
@@ -184,7 +184,7 @@ def test_an_output_of_another_shape_is_the_upstreams_fault(body: bytes, says: st
 
 
 def test_a_vector_of_another_length_than_configured_is_the_upstreams_fault() -> None:
-    configured = Triton(WantedModel("m", dimension=384), Tensors(("text",), "BYTES", 2, "embedding"))
+    configured = Triton(WantedModel("m", dimension=384), ModelTensors(("text",), "BYTES", 2, "embedding"))
 
     with pytest.raises(UpstreamProtocolError, match="384"):
         configured.cut(answer(infer_answer(bytes(12), (1, 3))), "/embed", 1, ())

@@ -121,3 +121,18 @@ def test_a_run_that_would_never_end_is_told(forever: Callable[[], Coroutine[None
     with pytest.raises(asyncio.CancelledError):
         loop.run_until_complete(task)
     loop.close()
+
+
+@pytest.mark.parametrize("cost", ["padded:fixed_ms=1.5,per_unit_us=13", "unpadded:fixed_ms=20,per_unit_us=1.5"])
+def test_several_batchers_do_as_much_as_one(cost: str) -> None:
+    """Two that call as if there were no other one do 0.6 to 0.7 of it, four a third to a half."""
+    one, *more = (
+        score(
+            run_batchers(law_of(cost), ClosedLoop(64, cycle((30, 1000, 60, 90))), SimulatedFleet(DEFAULTS, n), 12.0),
+            6,
+            12,
+        ).goodput
+        for n in (1, 2, 4)
+    )
+
+    assert min(more) >= 0.9 * one

@@ -6,11 +6,13 @@ from math import inf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from autobatch_batcher.tuning.climbing import UNITS_START, Setting
 from autobatch_batcher.tuning.cost import CallCost, CostLaw, CostModel
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.tuning.tuner import CALLS_MAX, LOOK_EVERY_CALLS, Sample, Tuner
+from autobatch_shared.contract.status import LearntCalls
 from tests.unit.upstream_models import ModelledUpstream, drive
 
 FIXED_S, PER_UNIT_S = 0.004, 13e-6
@@ -121,6 +123,9 @@ def test_a_fixed_tuner_calls_as_configured_whatever_it_hears(calls: list[tuple[i
         now_s += seconds
 
 
+SERIAL = ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, noise=0.02)
+
+
 def called(upstream: ModelledUpstream, calls: int = 200) -> Tuner:
     tuner = Tuner(2)
     drive(upstream, calls, tuner)
@@ -129,7 +134,7 @@ def called(upstream: ModelledUpstream, calls: int = 200) -> Tuner:
 
 def test_of_an_upstream_that_works_on_one_call_at_a_time_it_is_known_when_the_next_will_be_begun() -> None:
     """And so a small call is not sent to wait there, while others could still join it."""
-    tuner = called(ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, noise=0.02))
+    tuner = called(SERIAL)
 
     behind = [tuner.ends_s(1.0, ends_s, 1_000, 900) for ends_s in (-inf, 0.5, 1.5)]
 
@@ -249,6 +254,46 @@ def test_a_trial_does_not_outlast_the_work_it_was_begun_with() -> None:
         now_s += 0.2
 
     assert Setting(2) == tuner.setting
+
+
+def test_what_one_has_learnt_another_begins_with() -> None:
+    taught, other = called(SERIAL), Tuner(None)
+    assert other.learnt is None
+    assert taught.learnt is not None
+
+    other.adopt(taught.learnt)
+
+    assert taught.cost == other.cost
+    assert taught.is_one_by_one == other.is_one_by_one
+    assert taught.learnt.units_max == other.shape.units_max
+    assert taught.learnt == other.learnt
+
+
+def test_more_calls_than_are_configured_are_not_taken_over() -> None:
+    taught, other = called(SERIAL), Tuner(2)
+    assert taught.learnt is not None
+
+    other.adopt(replace(taught.learnt, calls=8))
+
+    assert 2 == other.setting.calls
+
+
+def test_what_was_taken_over_gives_way_to_own_calls() -> None:
+    other = Tuner(1)
+    other.adopt(LearntCalls(1000, "padded", 0.5, 1e-9, 0.0, 1.0, 0.0, 1, 4096))
+
+    drive(SERIAL, 100, other)
+
+    assert other.cost.flat_s < 0.1
+
+
+def test_a_fixed_tuner_takes_nothing_over() -> None:
+    taught, fixed = called(SERIAL), Tuner(2, is_fixed=True)
+    assert taught.learnt is not None
+
+    fixed.adopt(taught.learnt)
+
+    assert (Setting(2, None), None) == (fixed.setting, fixed.learnt)
 
 
 @pytest.mark.parametrize(("servers", "tries"), [(1, True), (2, False)])

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.upstreams.breaker import ALONE_PAUSE_MIN_S
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -381,3 +382,57 @@ def test_batchers_together_stay_within_the_limit_but_for_jobs_that_are_larger_th
         assert own.inputs <= share or own.calls == 1
     if batchers <= limit and all(view.load.calls != 1 for view in views):
         assert sum(view.load.inputs for view in views) <= limit
+
+
+def test_one_that_stands_by_calls_what_is_its_own_and_only_sends_the_rest_of_what_it_has() -> None:
+    a, b = make_upstream("a"), make_upstream("b")
+    pool = Pool([a, b])
+    b.duty = Duty(is_on=False, sharers=1)
+    assert (a, False) == (pool.free(NOW_S), pool.stands_by)
+
+    a.duty = Duty(is_on=False, sharers=1)
+    assert pool.stands_by
+    assert pool.free(NOW_S) in (a, b)  # jobs that it has claimed go nevertheless
+
+
+def on_duty(upstream: Replica, *, is_on: bool = True, taken: int = 0) -> None:
+    upstream.take_duty(Duty(is_on=is_on, sharers=1, taken=taken))
+
+
+def test_permits_are_shared_by_those_on_duty() -> None:
+    upstream = make_upstream("a", in_flight_inputs_max=64)
+    pool = Pool([upstream])
+    pool.batchers = 4
+    assert 16 == pool.limits_now(upstream).inputs_max
+
+    on_duty(upstream)
+    pool.statuses(NOW_S)
+    assert 32 == pool.limits_now(upstream).inputs_max
+
+
+def test_permits_are_taken_once_the_others_have_given_them_up() -> None:
+    upstream = make_upstream("a", in_flight_inputs_max=64)
+    pool = Pool([upstream])
+    on_duty(upstream, taken=50)
+    assert 64 == pool.statuses(NOW_S)[0].permits  # which it asks for
+    assert 14 == pool.limits_now(upstream).inputs_max
+    assert not pool.stands_by
+
+    on_duty(upstream, taken=64)
+    assert pool.stands_by
+
+
+@pytest.mark.parametrize("is_stopping", [True, False])
+def test_one_that_stops_or_stands_by_keeps_its_permits_until_it_has_sent_what_it_has(*, is_stopping: bool) -> None:
+    upstream = make_upstream("a", in_flight_inputs_max=64)
+    pool = Pool([upstream])
+    on_duty(upstream, taken=40)
+    call(upstream, inputs=3)
+    assert 64 == pool.statuses(NOW_S)[0].permits
+
+    pool.is_stopping = is_stopping
+    on_duty(upstream, taken=40, is_on=is_stopping)
+
+    assert 64 == pool.statuses(NOW_S, has_jobs=True)[0].permits
+    assert 24 - 3 == pool.limits_now(upstream).inputs_max
+    assert 3 == pool.statuses(NOW_S)[0].permits

@@ -36,6 +36,13 @@ def embedding(answer: InquiryAnswer) -> UpstreamSeen:
     return UpstreamSeen(URL, answers={**tei().answers, "/embed": answer})
 
 
+def test_an_upstream_over_grpc_is_right_once_it_accepts_connections() -> None:
+    """What it serves the batcher asks: the packages for that are an extra."""
+    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", is_grpc=True)])
+
+    assert (diagnosis.state, "accepts connections" in diagnosis.what) == ("right", True)
+
+
 def test_an_upstream_that_serves_is_right_and_its_model_is_named() -> None:
     (diagnosis,) = judge_upstreams([tei()])
     assert (diagnosis.state, str(diagnosis)) == ("right", f"INFERENCE_URL: {URL} serves BAAI/bge-m3, 3 dimensions")

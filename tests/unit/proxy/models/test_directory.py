@@ -96,3 +96,10 @@ def test_an_unnamed_model_beside_others_has_the_names_of_its_upstream() -> None:
     assert chosen([A], inside="mine", served="") == UNNAMED
     with pytest.raises(UnknownModel):
         chosen([A], inside="", served="")
+
+
+def test_an_alias_that_could_be_taken_for_a_route_below_a_model_is_no_beginning_of_a_path() -> None:
+    directory = Directory([A, Announcement(NOW_MS, "b", ("a/embed", "embeddings", "m:1"))], NOW_MS)
+
+    assert directory.words == {"a", "one", "b", "m:1"}
+    assert directory.named("embeddings") == "b"

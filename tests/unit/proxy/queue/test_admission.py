@@ -71,3 +71,9 @@ def test_when_to_come_back_is_later_for_who_would_wait_longer(one_s: float, othe
 @given(st.floats(0.5, RETRY_AFTER_MAX_S - 1))
 def test_who_comes_back_then_finds_what_waited_gone(wait_s: float) -> None:
     assert wait_s <= retry_after_s(wait_s) < wait_s + 1 or retry_after_s(wait_s) == 1
+
+
+def test_what_a_minutes_budget_still_allows_does_not_wait() -> None:
+    waiting = backlog(usual=300)
+    assert waiting.wait_s(100.0, 100.0, is_bulk=False, affordable_inputs=200) == 1.0
+    assert waiting.wait_s(100.0, 100.0, is_bulk=False, affordable_inputs=400) == 0.0

@@ -24,9 +24,7 @@ def plan(
     length_max: int = 10**9,
     job_length_max: int = UNLIMITED,
 ) -> Plan:
-    rules = Rules(
-        Ruler(len, lambda texts: list(map(len, texts)), padding_max, is_in_tokens=False), 2048, bulk_above_inputs
-    )
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), padding_max, 4), 2048, bulk_above_inputs)
     asked = Asked("/embed", inputs, json.dumps(inputs).encode())
     allowed = Allowed(job_inputs_max, length_max, job_length_max=job_length_max)
     return make_plan(asked, b"", None, "/", rules, allowed, asks_bulk=asks_bulk)
@@ -61,7 +59,7 @@ def test_every_input_is_in_one_job_with_its_like(
 
 def test_a_list_of_alike_inputs_that_fits_is_one_job_as_it_came() -> None:
     raw = b'[ "\\u0061" ,"b"  ]'
-    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 0, is_in_tokens=False), 2048, 64)
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 0, 4), 2048, 64)
 
     planned = make_plan(Asked("/embed", ["a", "b"], raw), b"", None, "/", rules, Allowed(2, 9))
 
@@ -125,7 +123,7 @@ def test_texts_beyond_what_the_upstream_reads_are_alike() -> None:
 def test_a_body_too_large_for_one_call_goes_on_as_it_came_where_the_upstream_answers_it_so(
     asked: Asked, expected: tuple[str, Alone | None]
 ) -> None:
-    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 10, is_in_tokens=False), 2048, 64)
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 10, 4), 2048, 64)
     body = b"b" * 100
     planned = make_plan(asked, body, "a/b", "/came", rules, Allowed(32, 10**9, request_bytes_max=99))
 
@@ -139,7 +137,7 @@ def test_a_body_too_large_for_one_call_goes_on_as_it_came_where_the_upstream_ans
 @pytest.mark.parametrize("asked", [Asked("/embed", "abc", b'"abc"'), Alone.FIELDS])
 def test_an_answer_has_the_form_of_its_route_where_the_reader_names_none(asked: Asked | Alone) -> None:
     """Also that of a body which goes on as it came."""
-    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 10, is_in_tokens=False), 2048, 64)
+    rules = Rules(Ruler(len, lambda texts: list(map(len, texts)), 10, 4), 2048, 64)
     assert make_plan(asked, b"", None, "/", rules, Allowed(2, 9), form=all_embeddings).form is all_embeddings
 
 

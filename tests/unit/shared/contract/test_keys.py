@@ -29,7 +29,7 @@ PLAIN = (
     "cache_index",
     "cache_bytes",
 )
-OF_ONE = ("claimed", "attempts", "reply", "inbox", "cached")
+OF_ONE = ("claimed", "attempts", "reply", "inbox", "pace", "cached")
 WORDS = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
 
 

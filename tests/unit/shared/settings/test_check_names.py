@@ -44,7 +44,7 @@ def test_settings_and_names_of_others_are_right(name: str) -> None:
         ("API_KEY_FILE", "did you mean API_KEYS_FILE?"),
         ("MAX_BTCH_SIZE", "did you mean MAX_BATCH_SIZE?"),
         ("api_key", "api_key must be in capitals: API_KEY"),
-        ("TRITON_SERVER_URL", "set INFERENCE_URL"),
+        ("BATCH_CHECK_INTERVAL_MS", "leave it out"),
     ],
 )
 def test_a_name_that_looks_like_a_setting_is_told(name: str, said: str) -> None:

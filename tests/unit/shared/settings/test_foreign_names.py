@@ -118,7 +118,7 @@ def test_a_fault_tells_the_name_that_was_used_too() -> None:
     assert level.endswith("(got 'loud'); it is also RUST_LOG")
     assert (
         url
-        == "INFERENCE_URL: must be http://, https://, grpc:// or grpcs:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL"
+        == "INFERENCE_URL: must be http://, https://, grpc:// or grpcs:// URLs, separated by commas; it is also INFERENCE_SERVICE_URL, TRITON_SERVER_URL"
     )
 
 

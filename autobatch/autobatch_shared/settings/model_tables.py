@@ -1,0 +1,131 @@
+"""The tables `[[models]]` of `config.toml`: one for each model, with any of the batcher's settings, and two of the workers'.
+
+    [[models]]
+    name = "BAAI/bge-m3"
+    aliases = ["bge-m3"]
+    default = true
+    url = ["http://gpu1:8080", "http://gpu2:8080"]
+    kind = "tei"
+    max_batch_size = 64
+    tokenizer_file = "bge-m3.json"
+    prompts = { search_query = "query" }
+
+A flag counts before a table, and a table before the environment, `.env` and the rest of the file: it is about one model.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
+from autobatch_shared.settings.loading import (
+    CONFIG_FILE,
+    MODELS,
+    SettingsError,
+    advice,
+    end_with,
+    names_of,
+    read,
+    read_config,
+)
+
+#: The short names of a table, and the settings that they stand for.
+SHORT = {
+    "name": "served_model_name",
+    "aliases": "model_aliases",
+    "default": "model_is_default",
+    "url": "inference_url",
+    "kind": "inference_dialect",
+    "prompts": "input_type_prompts",
+}
+#: Settings of the workers that each model has of its own.
+WORKERS = frozenset({"tokenizer_file", "input_type_prompts"})
+#: Settings of the process, which its models share.
+COMMON = frozenset({"redis_url", "namespace", "log_level", "log_format", "batcher_host", "batcher_port"})
+
+Table = dict[str, Any]
+
+
+def load_models(argv: Sequence[str]) -> list[BatcherSettings]:
+    """Return the settings of each model that one batcher process serves, or print every fault and exit with status 2."""
+    try:
+        return read_models(argv)
+    except SettingsError as error:
+        end_with(error)
+
+
+def load_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
+    """Return the settings of the workers for each model that has a table, or print every fault and exit with status 2."""
+    try:
+        return read_workers_models(argv)
+    except SettingsError as error:
+        end_with(error)
+
+
+def read_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
+    """Return the settings of the workers for each model that has a table, by its name.
+
+    Raises:
+        SettingsError: With every fault of every source.
+    """
+    return {
+        table["served_model_name"]: read(ProxySettings, argv, {name: table.get(name, "") for name in WORKERS})
+        for table in _tables()
+    }
+
+
+def read_models(argv: Sequence[str]) -> list[BatcherSettings]:
+    """Return the settings of each model that one batcher process serves.
+
+    Without tables it is one. With them it is each of them; or the one that `--model` names, which may have no table.
+
+    Raises:
+        SettingsError: With every fault of every source.
+    """
+    tables = [{name: value for name, value in table.items() if name not in WORKERS} for table in _tables()]
+    if not tables:
+        return [read(BatcherSettings, argv)]
+    unnamed = {name: value for name, value in tables[0].items() if name != "served_model_name"}
+    wanted = read(BatcherSettings, argv, unnamed).served_model_name
+    if wanted is not None:
+        own = next((table for table in tables if table["served_model_name"] == wanted), {})
+        return [read(BatcherSettings, argv, own)]
+    return [read(BatcherSettings, argv, table) for table in tables]
+
+
+def _tables() -> list[Table]:
+    """The tables, by the settings' own names."""
+    try:
+        found = read_config().get(MODELS, [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return []  # `read` says what is wrong
+    if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
+        raise SettingsError([f"{CONFIG_FILE}: {MODELS}: must be tables, each below [[{MODELS}]]"])
+    own_names = {alias: name for name, field in BatcherSettings.model_fields.items() for alias in names_of(name, field)}
+    known = {alias: name for alias, name in own_names.items() if name not in COMMON} | SHORT
+    known |= {name: name for name in WORKERS}
+    faults: list[str] = []
+    tables: list[Table] = []
+    for number, table in enumerate(found, 1):
+        place = f"{CONFIG_FILE}: [[{MODELS}]] {number}"
+        own = {known.get(key, key): _text(value) for key, value in table.items()}
+        faults += [
+            f"{place}: {key}: no setting of one model{advice(key.lower(), known, str.lower)}"
+            for key in table
+            if key not in known
+        ]
+        if "served_model_name" not in own:
+            faults.append(f"{place}: it needs a `name`")
+        elif any(own["served_model_name"] == other.get("served_model_name") for other in tables):
+            faults.append(f"{place}: another one has the name {own['served_model_name']}")
+        tables.append(own)
+    if faults:
+        raise SettingsError(faults)
+    return tables
+
+
+def _text(value: object) -> object:
+    """A list, or a table of words, as the comma list that the settings are."""
+    if isinstance(value, dict):
+        value = [f"{name}={word}" for name, word in value.items()]
+    return ",".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,92 @@
+"""Which batchers call an upstream, and what they know of it from each other. Pure.
+
+Calls of two batchers meet at an upstream: each takes the wait behind the other's for a price of its own, each carries half of what waits,
+and what both try shows nothing. So where calls are tuned, one batcher calls an upstream, with all of its permits, and the others stand
+by. As many more call it as their processors need, once one is not enough.
+
+1. All batchers decide alike, from the same reports: the batchers in the order of their names, the upstreams in that of theirs, and each
+   upstream begins at the next batcher.
+2. A batcher that is stopping, or does not find the upstream well, is not on duty for it; nor is one that has missed a report. The next
+   takes over. It takes the permits that are free, and its whole share once the others report that they have given theirs up.
+3. The first on duty learns and tries; the others follow what it reports, so that the next one to take over begins with it.
+4. One that stands by still sends what it has claimed.
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+from typing import Protocol
+
+import msgspec
+
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls
+
+MISSED_MS = 1_600  # a report comes once a second
+CPU_MAX = 0.4  # of a core: at 40 us a request 10,000 a second; a process may have no more than half a core
+
+
+class Duty(msgspec.Struct, frozen=True):
+    """What one batcher has to do with one upstream.
+
+    Attributes:
+        is_on: Whether it calls it.
+        sharers: Number of batchers that share its permits; None: as many as have a lease.
+        taken: Permits that the other batchers have still.
+        learnt: What another batcher has learnt of it, to be followed; None: this one learns itself.
+    """
+
+    is_on: bool = True
+    sharers: int | None = None
+    taken: int = 0
+    learnt: LearntCalls | None = None
+
+
+ON_DUTY = Duty()
+
+
+class SharedUpstream(Protocol):
+    """An upstream that may be called by several batchers."""
+
+    name: str
+
+    def take_duty(self, duty: Duty) -> bool:
+        """Do what falls to this batcher from now on; return whether that is something else than before."""
+
+
+def take_duties(
+    upstreams: Iterable[SharedUpstream], batcher: str, reports: Sequence[BatcherStatus], now_ms: int
+) -> bool:
+    """Let each upstream know its duty, by the reports of all batchers; return whether one has changed."""
+    changed = [upstream.take_duty(duty_of(batcher, upstream.name, reports, now_ms)) for upstream in upstreams]
+    return any(changed)
+
+
+def duty_of(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: int) -> Duty:
+    """Return what `batcher` has to do with the upstream, by the reports of all batchers, its own among them."""
+    fresh = [each for each in reports if each.id and abs(now_ms - each.at) < MISSED_MS]
+    ready = sorted([each.id for each in fresh if _is_ready(each, url)])
+    if batcher not in ready:
+        return ON_DUTY  # it is called only if there is no better one
+    urls = sorted({upstream.url for each in fresh for upstream in each.upstreams})
+    cpu_share = sum([each.cpu_share for each in fresh if each.id in ready])
+    needed = min(max(1, ceil(cpu_share / CPU_MAX / min(len(urls), len(ready)))), len(ready))
+    place = (ready.index(batcher) - urls.index(url)) % len(ready)
+    first = ready[urls.index(url) % len(ready)]
+    taken = sum(
+        [each.permits for report in fresh if report.id != batcher for each in report.upstreams if each.url == url]
+    )
+    return Duty(place < needed, needed, taken, _learnt(batcher, first, url, reports))
+
+
+def _is_ready(report: BatcherStatus, url: str) -> bool:
+    return not report.is_stopping and any(each.url == url and each.may_be_called for each in report.upstreams)
+
+
+def _learnt(batcher: str, first: str, url: str, reports: Sequence[BatcherStatus]) -> LearntCalls | None:
+    """What `batcher` follows: the first on duty; if that is itself and it knows nothing yet, the one that knows most."""
+    seen = {report.id: each for report in reports for each in report.upstreams if each.url == url}
+    own = seen[batcher]
+    if batcher == first and own.learnt is not None:
+        return None
+    whose = [first] if batcher != first else [name for name in seen if name != batcher]
+    known = [seen[name].learnt for name in whose if seen[name].counts_for == own.counts_for]
+    return max([each for each in known if each is not None], key=lambda each: each.calls_seen, default=None)

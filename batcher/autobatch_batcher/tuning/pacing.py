@@ -1,0 +1,135 @@
+"""What one upstream may be asked in a minute, UPSTREAM_RPM and UPSTREAM_TPM, as far as this batcher knows. Pure; time is passed in.
+
+1. The budget is one for all batchers, in Redis: each claim takes a call and its jobs' tokens off, or brings no jobs and the time
+   after which there is enough.
+2. A claim guesses a job's tokens by its bytes, as the last calls had them. What the upstream counted, and each call that no claim was for, as of a retry or
+   a half, is made good at the next claim.
+3. What the upstream says is left, `x-ratelimit-remaining-*`, counts where it is less than what we think: others ask it, too.
+"""
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from math import ceil
+
+from autobatch_batcher.jobs import Job
+from autobatch_shared.minute_budget import BYTES_PER_TOKEN, MinuteBudget
+
+MINUTE_MS = 60_000
+NEWS_WEIGHT = 0.2  # of one call's tokens in what an input and a byte usually have
+BYTES_A_TOKEN_MIN, BYTES_A_TOKEN_MAX = (
+    0.5,
+    16.0,
+)  # of any text: equal inputs are called once, and odd counts are not believed
+CALLS_SAID, TOKENS_SAID = "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"
+LIMIT_HEADERS = (CALLS_SAID, TOKENS_SAID)
+
+
+class Pacing:
+    """The budget of one upstream.
+
+    Args:
+        name: The upstream's name, its URL without credentials.
+        calls: Calls in a minute; None: there is no limit.
+        tokens: Tokens in a minute; None: there is no limit.
+    """
+
+    def __init__(self, name: str, calls: int | None, tokens: int | None) -> None:
+        self._id = sha256(name.encode()).hexdigest()[:16]
+        self._calls = calls or 0
+        self._tokens = tokens or 0
+        self._granted_calls = 0  # and not made; below 0: made, and not granted
+        self._used_tokens = 0  # beyond those that were granted
+        self._said: dict[str, tuple[int, float]] = {}
+        self._tokens_an_input = 0.0
+        self._bytes_a_token = float(BYTES_PER_TOKEN)
+        self._left = (0, 0, 0.0)  # calls, tokens, and when, in seconds
+        self._sent = (0, 0)
+
+    def budget(self, now_s: float) -> MinuteBudget:
+        """Return what to send with a claim; `claimed` has to follow if it did not fail."""
+        self._sent = max(-self._granted_calls, 0), self._used_tokens
+        return MinuteBudget(
+            upstream=self._id,
+            calls=self._calls,
+            tokens=self._tokens,
+            minute_ms=MINUTE_MS,
+            calls_used=self._sent[0],
+            tokens_used=self._sent[1],
+            calls_needed=int(self._granted_calls <= 0),
+            calls_said=self._said_now(CALLS_SAID, self._calls, now_s),
+            tokens_said=self._said_now(TOKENS_SAID, self._tokens, now_s),
+            bytes_a_token=round(self._bytes_a_token, 3),
+        )
+
+    def claimed(self, calls_left: int, tokens_left: int, now_s: float, *, has_jobs: bool) -> None:
+        """Take note of what came of the claim that the last budget was sent with.
+
+        Args:
+            calls_left: Calls that all batchers have left, as the claim found it.
+            tokens_left: Tokens that they have left.
+            now_s: The time now.
+            has_jobs: Whether it brought any.
+        """
+        needed_call = self._granted_calls <= 0
+        self._granted_calls += self._sent[0]
+        self._used_tokens -= self._sent[1]
+        if needed_call and has_jobs:
+            self._granted_calls += 1
+        self._left = calls_left, tokens_left, now_s
+
+    def called(self) -> None:
+        """Take note of a call."""
+        self._granted_calls -= 1
+
+    def counted(self, tokens: int | None, jobs: Iterable[Job]) -> None:
+        """Take note of the tokens of a good answer to these jobs, as the upstream counted them; None: it did not."""
+        if tokens is None:
+            return
+        guessed = inputs = size_bytes = 0
+        for job in jobs:
+            guessed += ceil(len(job.body) / self._bytes_a_token)
+            inputs += job.header.n
+            size_bytes += len(job.body)
+        self._used_tokens += tokens - guessed
+        shown = min(max(size_bytes / max(tokens, 1), BYTES_A_TOKEN_MIN), BYTES_A_TOKEN_MAX)
+        self._bytes_a_token += NEWS_WEIGHT * (shown - self._bytes_a_token)
+        news = tokens / max(inputs, 1)
+        weight = NEWS_WEIGHT if self._tokens_an_input else 1.0
+        self._tokens_an_input += weight * (news - self._tokens_an_input)
+
+    def told(self, left: Mapping[str, str], now_s: float) -> None:
+        """Take note of what the upstream says is left, by the names of LIMIT_HEADERS."""
+        for name, value in left.items():
+            if value.isascii() and value.isdigit():
+                self._said[name] = int(value[:18]), now_s
+
+    def inputs_a_second(self, call_inputs_max: int) -> float:
+        """Return how many inputs all batchers may send in a second, by and by; 0 while that is unknown."""
+        rates: list[float] = []
+        if self._calls:
+            rates.append(self._calls * call_inputs_max)
+        if self._tokens and self._tokens_an_input:
+            rates.append(self._tokens / self._tokens_an_input)
+        return min(rates, default=0.0) * 1000 / MINUTE_MS
+
+    def inputs_left(self, call_inputs_max: int, now_s: float) -> int:
+        """Return how many inputs the budget allows at once, as far as the last claim and the time since show it."""
+        calls_left, tokens_left, left_s = self._left
+        amounts = []
+        if self._calls:
+            amounts.append(_grown(calls_left, self._calls, now_s - left_s) * call_inputs_max)
+        if self._tokens and self._tokens_an_input:
+            amounts.append(int(_grown(tokens_left, self._tokens, now_s - left_s) / self._tokens_an_input))
+        return max(min(amounts, default=0), 0)
+
+    def _said_now(self, name: str, limit: int, now_s: float) -> int:
+        """What would be left now of what was said; -1: it was not said."""
+        if name not in self._said:
+            return -1
+        left, said_s = self._said[name]
+        return _grown(left, limit, now_s - said_s)
+
+
+def _grown(left: int, limit: int, passed_s: float) -> int:
+    """What is left of a limit when so much time has passed without a call."""
+    return int(min(left + limit * passed_s * 1000 / MINUTE_MS, limit))

@@ -1,0 +1,44 @@
+"""`python -m tests.fleet mixing [REQUESTS]`, or `fairness [SECONDS]`: prints what came of it; exit status 1 if it must not be."""
+
+import asyncio
+import sys
+import time
+
+from tests.fleet.fairness import CALL_INPUTS, CALLS, FLOODED, WATCHED, measure
+from tests.fleet.fleet import open_fleet
+from tests.fleet.mixing import ask_all
+
+REQUESTS, SECONDS = 100_000, 15.0
+SLOWER_MAX = 1.1  # the watched model's p99 beside a flood of another one, over its own
+
+
+async def mixing(count: int) -> bool:
+    """Whether every request got its vector of its model."""
+    async with open_fleet() as fleet:
+        started_s = time.monotonic()
+        outcomes = await ask_all(fleet, count)
+        sys.stdout.write(f"{count} requests in {time.monotonic() - started_s:.0f} s: {dict(outcomes)}\n")
+    return outcomes == {"right": count}
+
+
+async def fairness(seconds: float) -> bool:
+    """Whether the flood of one model slows the other no more than it may."""
+    async with open_fleet((FLOODED, WATCHED), max_batch_size=CALL_INPUTS, max_concurrent_batches=CALLS) as fleet:
+        await fleet.behave(FLOODED, "slow")
+        alone = await measure(fleet, seconds, is_flooded=False)
+        beside = await measure(fleet, seconds, is_flooded=True)
+    slower = beside.p99_ms / alone.p99_ms
+    sys.stdout.write(f"alone {alone}\nbeside a flood {beside}\np99 {slower:.2f} of its own\n")
+    return slower <= SLOWER_MAX
+
+
+def main() -> int:
+    """Run one of them; return the exit status."""
+    what, *numbers = sys.argv[1:] or ["mixing"]
+    number = float(numbers[0]) if numbers else None
+    is_good = asyncio.run(mixing(int(number or REQUESTS)) if what == "mixing" else fairness(number or SECONDS))
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Two batchers before one upstream: one calls it, and the other takes over at once when that stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from autobatch_shared.contract.status import BatcherStatus, decoded
+from tests.support.fake_upstream import FakeUpstream, vector
+from tests.support.house import House, open_house
+from tests.support.waiting import wait_until
+
+
+class DutyReports:
+    """What the batchers say of themselves."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def look(self) -> dict[str, BatcherStatus]:
+        found = await self._redis.hgetall("{house}:batchers")
+        return {each.id: each for each in decoded([each for each in found.values() if isinstance(each, bytes)])}
+
+    async def on_duty(self) -> list[str]:
+        """The batchers that call their upstream, and know that it is well."""
+        return sorted(
+            name for name, each in (await self.look()).items() if is_ready(each) and each.upstreams[0].is_on_duty
+        )
+
+
+@pytest.fixture
+async def reports(redis_url: str) -> AsyncIterator[DutyReports]:
+    async with Redis.from_url(redis_url) as redis:
+        yield DutyReports(redis)
+
+
+def is_ready(report: BatcherStatus) -> bool:
+    return any(upstream.may_be_called for upstream in report.upstreams)
+
+
+async def embeds(house: House, count: int, name: str) -> None:
+    texts = [f"{name} {number}" for number in range(count)]
+    assert [(200, [vector(text)]) for text in texts] == await house.embed_each(texts)
+
+
+async def test_one_of_two_calls_and_the_other_knows_what_it_learns(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports
+) -> None:
+    async with open_house(redis_url) as house:
+        for _ in range(2):
+            await house.add_batcher(upstream.url)
+
+        async def one_is() -> bool:
+            return 2 == len(await reports.look()) and 1 == len(await reports.on_duty())
+
+        await wait_until(one_is)
+        await wait_until(house.is_healthy)
+        (first,) = await reports.on_duty()
+        for number in range(20):
+            await embeds(house, 4, str(number))
+
+        async def have_learnt() -> bool:
+            """The other one has called nothing."""
+            learnt = {name: each.upstreams[0].learnt for name, each in (await reports.look()).items()}
+            return None not in learnt.values()
+
+        await wait_until(have_learnt)
+        assert [first] == await reports.on_duty()
+
+
+async def test_when_the_one_on_duty_stops_what_comes_is_answered_by_the_other(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports
+) -> None:
+    async with open_house(redis_url) as house:
+        batchers = [await house.add_batcher(upstream.url) for _ in range(2)]
+        await wait_until(lambda: _are(2, reports))
+        await wait_until(house.is_healthy)
+        asked = [asyncio.create_task(embeds(house, 1, f"meanwhile {number}")) for number in range(50)]
+
+        await batchers[0].stop()
+        await embeds(house, 5, "after one")
+        await house.add_batcher(upstream.url)
+        await wait_until(lambda: _are(2, reports))
+        await batchers[1].stop()
+        await embeds(house, 5, "after both")
+        await asyncio.gather(*asked)
+
+
+async def _are(count: int, reports: DutyReports) -> bool:
+    return count == len([each for each in (await reports.look()).values() if is_ready(each)])

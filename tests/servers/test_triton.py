@@ -1,0 +1,89 @@
+"""A real Triton behind the proxy."""
+
+import numpy as np
+import pytest
+
+from tests.servers.kserve_checks import check_crash, check_identity, direct, house_before
+from tests.servers.model_server import START_S, InferenceServer
+from tests.support.house import House
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(180)
+
+
+async def test_each_client_gets_its_own_vector(triton: InferenceServer, redis_url: str) -> None:
+    await check_identity(triton, redis_url)
+
+
+async def test_half_precision_is_read(triton: InferenceServer, redis_url: str) -> None:
+    async with house_before(triton, redis_url, "minilm_half") as house:
+        await wait_until(house.is_healthy, START_S)
+        status, body = await house.embed("cat")
+    (full,) = await direct(triton, ["cat"])
+
+    assert status == 200
+    assert 0 < np.abs(np.array(body[0], np.float32) - full).max() < 1e-3
+
+
+async def test_a_model_of_token_ids_takes_those(triton: InferenceServer, redis_url: str) -> None:
+    """Lists of different length in one call are padded, and what was padded is masked."""
+    cat, short = [101, 4937, 102], [101, 102]
+    async with house_before(triton, redis_url, "minilm_tokens") as house:
+        await wait_until(house.is_healthy, START_S)
+        status, body = await house.embed([cat, short])
+        refused, error = await house.embed("cat")
+    (of_text,) = await direct(triton, ["cat"])
+
+    assert status == 200
+    assert np.abs(np.array(body[0], np.float32) - of_text).max() < 1e-5
+    assert (refused, error["error_type"]) == (422, "Validation")
+
+
+async def test_only_the_text_that_the_model_fails_on_fails(triton: InferenceServer, redis_url: str) -> None:
+    async with house_before(triton, redis_url, "refusing") as house:
+        await wait_until(house.is_healthy, START_S)
+        answers = await house.embed_each(["cat", "refuse", "dog", "sun"])
+
+    assert [status for status, _ in answers] == [200, 500, 200, 200]
+    assert "Traceback" not in answers[1][1]["error"]
+
+
+async def test_a_call_that_takes_too_long_is_given_up_and_the_others_go_on(
+    triton: InferenceServer, redis_url: str
+) -> None:
+    async with house_before(triton, redis_url, upstream_timeout_ms=1_000, upstream_attempts=1) as house:
+        await wait_until(house.is_healthy, START_S)
+        late, _ = await house.embed("hang")
+
+        assert late in (503, 504)
+        await wait_until(lambda: _answers(house), START_S)  # the model itself goes on with what was given up
+
+
+async def test_a_model_that_the_server_has_not_is_named(triton: InferenceServer, redis_url: str) -> None:
+    async with house_before(triton, redis_url) as house:  # so that the server is up
+        await wait_until(house.is_healthy, START_S)
+    async with house_before(triton, redis_url, "nope") as house:
+        await wait_until(lambda: _says(house, "no model `nope`"))
+        assert not await house.is_healthy()
+
+
+async def test_vectors_are_never_cut_out_of_another_shape(triton: InferenceServer, redis_url: str) -> None:
+    async with house_before(triton, redis_url) as house:
+        await wait_until(house.is_healthy, START_S)
+    async with house_before(triton, redis_url, "wrong_shape", upstream_patience_ms=0) as house:
+        await wait_until(lambda: _says(house, "shape (1, 2, 192)"))
+        assert not await house.is_healthy()
+
+
+async def test_a_server_that_is_killed_and_comes_back(triton: InferenceServer, redis_url: str) -> None:
+    await check_crash(triton, redis_url)
+
+
+async def _answers(house: House) -> bool:
+    status, _ = await house.embed("cat")
+    return status == 200
+
+
+async def _says(house: House, text: str) -> bool:
+    """Whether this is why its upstream is not called."""
+    return text in str((await house.get("/status")).json)

@@ -1,0 +1,134 @@
+"""One batcher calls an upstream, and the others follow: each finds out by the same reports."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from autobatch_batcher.tuning.duty import CPU_MAX, MISSED_MS, ON_DUTY, Duty, duty_of, take_duties
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
+from tests.unit.upstreams import make_upstream
+
+NOW_MS = 1_790_000_000_000
+URL = "http://a"
+LEARNT = LearntCalls(100, "summed", 0.02, 1e-6, 0.0, 0.9, 0.1, 1, 4096)
+KNOWS_LESS, KNOWS_MORE = (replace(LEARNT, calls_seen=calls_seen) for calls_seen in (50, 200))
+
+
+def seen(
+    url: str = URL, *, may_be_called: bool = True, learnt: LearntCalls | None = None, model: str = ""
+) -> UpstreamStatus:
+    return UpstreamStatus(url, True, 32, 0, counts_for=model, may_be_called=may_be_called, learnt=learnt)
+
+
+def report(
+    name: str, *upstreams: UpstreamStatus, at: int = NOW_MS, cpu_share: float = 0.0, is_stopping: bool = False
+) -> BatcherStatus:
+    return BatcherStatus(at, 0, list(upstreams or [seen()]), id=name, cpu_share=cpu_share, is_stopping=is_stopping)
+
+
+def on_duty(*reports: BatcherStatus, url: str = URL) -> list[str]:
+    return [each.id for each in reports if duty_of(each.id, url, reports, NOW_MS).is_on]
+
+
+def test_one_of_several_calls_with_all_permits() -> None:
+    reports = [report("c"), report("a"), report("b")]
+
+    assert ["a"] == on_duty(*reports)
+    assert {1} == {duty_of(each.id, URL, reports, NOW_MS).sharers for each in reports}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        report("a", is_stopping=True),
+        report("a", seen(may_be_called=False)),
+        report("a", at=NOW_MS - MISSED_MS),
+        report("a", seen("http://other")),
+    ],
+    ids=["it stops", "it finds the upstream unwell", "it is silent", "it has another upstream"],
+)
+def test_the_next_takes_over(first: BatcherStatus) -> None:
+    assert "b" in on_duty(first, report("b"), report("c"))
+    assert "c" not in on_duty(first, report("b"), report("c"))
+
+
+def test_where_no_batcher_finds_it_well_all_may_try() -> None:
+    assert ON_DUTY == duty_of(
+        "a", URL, [report("a", seen(may_be_called=False)), report("b", seen(may_be_called=False))], NOW_MS
+    )
+    assert ON_DUTY == duty_of("a", URL, [], NOW_MS)
+
+
+def test_each_upstream_begins_at_the_next_batcher() -> None:
+    both = seen("http://a"), seen("http://b")
+    reports = [report("1", *both), report("2", *both)]
+
+    assert ["1"] == on_duty(*reports, url="http://a")
+    assert ["2"] == on_duty(*reports, url="http://b")
+
+
+@pytest.mark.parametrize(("cpu_share", "needed"), [(CPU_MAX, 1), (CPU_MAX + 0.01, 2), (1.9 * CPU_MAX, 2), (9.0, 3)])
+def test_as_many_call_as_their_processors_need(cpu_share: float, needed: int) -> None:
+    reports = [report("a", cpu_share=cpu_share), report("b"), report("c")]
+
+    assert ["a", "b", "c"][:needed] == on_duty(*reports)
+    assert needed == duty_of("a", URL, reports, NOW_MS).sharers
+
+
+def test_the_others_follow_the_first_which_learns_itself() -> None:
+    reports = [report("a", seen(learnt=KNOWS_LESS)), report("b", seen(learnt=KNOWS_MORE)), report("c")]
+
+    assert [None, KNOWS_LESS, KNOWS_LESS] == [duty_of(name, URL, reports, NOW_MS).learnt for name in "abc"]
+
+
+def test_one_that_has_just_come_begins_with_what_the_others_know() -> None:
+    """Also one whose batcher has died: its last report is still there."""
+    dead = report("b", seen(learnt=KNOWS_MORE), at=NOW_MS - 10_000)
+
+    assert KNOWS_MORE == duty_of("a", URL, [report("a"), dead, report("c", seen(learnt=KNOWS_LESS))], NOW_MS).learnt
+
+
+def test_what_was_learnt_of_another_model_counts_for_nothing() -> None:
+    reports = [report("a", seen(model="new")), report("b", seen(model="old", learnt=LEARNT))]
+
+    assert duty_of("a", URL, reports, NOW_MS).learnt is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.booleans(), st.integers(0, 2 * MISSED_MS), st.floats(0, 4)), min_size=1, max_size=6
+    )
+)
+def test_what_some_batcher_finds_well_is_called_by_one_of_those(drawn: list[tuple[bool, bool, int, float]]) -> None:
+    reports = [
+        report(
+            str(number), seen(may_be_called=is_well), at=NOW_MS - age_ms, cpu_share=cpu_share, is_stopping=is_stopping
+        )
+        for number, (is_well, is_stopping, age_ms, cpu_share) in enumerate(drawn)
+    ]
+    ready = {
+        each.id
+        for each in reports
+        if each.upstreams[0].may_be_called and not each.is_stopping and NOW_MS - each.at < MISSED_MS
+    }
+
+    assert not ready or ready & set(on_duty(*reports))
+
+
+def test_an_upstream_takes_its_duty_and_what_was_learnt() -> None:
+    upstream = make_upstream("a")
+    reports = [report("1", seen(learnt=LEARNT)), report("2")]
+
+    assert take_duties([upstream], "2", reports, NOW_MS)
+    assert not take_duties([upstream], "2", reports, NOW_MS)
+    assert Duty(is_on=False, sharers=1, learnt=LEARNT) == upstream.duty
+    assert LEARNT == upstream.tuner.learnt
+
+
+def test_who_takes_over_leaves_the_permits_that_the_others_have_still() -> None:
+    first = report("a", replace(seen(), permits=12), is_stopping=True)
+
+    assert Duty(is_on=True, sharers=1, taken=12) == duty_of(
+        "b", URL, [first, report("b", replace(seen(), permits=500))], NOW_MS
+    )

@@ -1,0 +1,101 @@
+"""What a claim is told of an upstream's budget."""
+
+import pytest
+
+from autobatch_batcher.jobs import Job
+from autobatch_batcher.tuning.pacing import CALLS_SAID, TOKENS_SAID, Pacing
+from autobatch_shared.contract.frames import JobHeader
+
+NOW_S = 100.0
+
+
+def job(body: bytes, n: int = 1) -> Job:
+    return Job(JobHeader("w1.1", n, 0, 1, "/embed"), body)
+
+
+def granted(pacing: Pacing, times: int = 1) -> None:
+    for _ in range(times):
+        pacing.budget(NOW_S)
+        pacing.claimed(5, 500, NOW_S, has_jobs=True)
+
+
+def test_a_call_that_was_granted_is_not_used_twice() -> None:
+    pacing = Pacing("http://paid", 60, None)
+    granted(pacing)
+    pacing.called()
+
+    budget = pacing.budget(NOW_S)
+
+    assert (budget.calls, budget.tokens, budget.minute_ms) == (60, 0, 60_000)
+    assert (budget.calls_used, budget.calls_needed) == (0, 1)
+
+
+def test_calls_that_nothing_was_claimed_for_are_made_good_once() -> None:
+    pacing = Pacing("http://paid", 60, None)
+    granted(pacing)
+    for _ in range(3):  # a retry, and another half
+        pacing.called()
+
+    assert pacing.budget(NOW_S).calls_used == 2
+    pacing.claimed(5, -1, NOW_S, has_jobs=False)
+    assert pacing.budget(NOW_S).calls_used == 0
+
+
+def test_a_claim_that_failed_is_no_payment() -> None:
+    pacing = Pacing("http://paid", 60, None)
+    pacing.called()
+
+    assert [pacing.budget(NOW_S).calls_used for _ in range(2)] == [1, 1]
+
+
+def test_a_call_that_was_granted_and_not_made_is_not_asked_for_again() -> None:
+    pacing = Pacing("http://paid", 60, None)
+    granted(pacing)
+
+    assert pacing.budget(NOW_S).calls_needed == 0
+
+
+@pytest.mark.parametrize(("counted", "used"), [(3, 3 - 10), (30, 20), (None, 0)])
+def test_a_guess_is_corrected_by_what_the_upstream_counted(counted: int | None, used: int) -> None:
+    pacing = Pacing("http://paid", None, 1000)
+
+    pacing.counted(counted, [job(b"x" * 37)])
+
+    assert pacing.budget(NOW_S).tokens_used == used
+
+
+def test_guesses_follow_what_was_counted() -> None:
+    pacing = Pacing("http://paid", None, 1000)
+    for _ in range(40):
+        pacing.counted(50, [job(b"x" * 100)])
+
+    assert abs(pacing.budget(NOW_S).bytes_a_token - 2) < 0.01
+    pacing.counted(0, [job(b"x" * 100)])
+    assert pacing.budget(NOW_S).bytes_a_token < 16
+
+
+def test_what_the_upstream_says_is_left_grows_with_time() -> None:
+    pacing = Pacing("http://paid", 60, 6000)
+    assert (pacing.budget(NOW_S).calls_said, pacing.budget(NOW_S).tokens_said) == (-1, -1)
+
+    pacing.told({CALLS_SAID: "3", TOKENS_SAID: "x"}, NOW_S)
+
+    assert [pacing.budget(NOW_S + after_s).calls_said for after_s in (0, 2.5, 600)] == [3, 5, 60]
+    assert pacing.budget(NOW_S).tokens_said == -1
+
+
+def test_a_rate_is_that_of_the_scarcer_limit() -> None:
+    pacing = Pacing("http://paid", 60, 6000)
+    assert pacing.inputs_a_second(32) == 32
+
+    pacing.counted(40, [job(b"x", n=4)])  # ten tokens an input
+
+    assert pacing.inputs_a_second(32) == 10
+    granted(pacing)
+    assert [pacing.inputs_left(32, NOW_S + after_s) for after_s in (0, 6, 3600)] == [50, 110, 600]
+
+
+def test_of_two_upstreams_each_has_its_budget() -> None:
+    first, second = (Pacing(name, 60, None).budget(NOW_S).upstream for name in ("http://a", "http://b"))
+
+    assert first != second

@@ -1,0 +1,116 @@
+"""The tables `[[models]]` of `config.toml`: one model each, whatever else is set."""
+
+from pathlib import Path
+
+import pytest
+
+from autobatch_shared.settings.definitions import PROCESSES, ProxySettings
+from autobatch_shared.settings.loading import SettingsError, names_of, read
+from autobatch_shared.settings.model_tables import read_models, read_workers_models
+
+TWO = """
+max_batch_size = 16
+
+[[models]]
+name = "org/small"
+aliases = ["small", "embeddings"]
+default = true
+url = ["http://a:1", "http://b:2"]
+kind = "tei"
+max_batch_size = 8
+
+[[models]]
+name = "large"
+url = "http://c:3"
+"""
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No file and no variable of the person who runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for process in PROCESSES.values():
+        for name, field in process.model_fields.items():
+            for each in names_of(name, field):
+                monkeypatch.delenv(each.upper(), raising=False)
+
+
+def write(text: str) -> None:
+    Path("config.toml").write_text(text)
+
+
+def faults_of(text: str) -> tuple[str, ...]:
+    write(text)
+    with pytest.raises(SettingsError) as caught:
+        read_models([])
+    return caught.value.faults
+
+
+def test_each_table_is_a_model_of_one_batcher() -> None:
+    write(TWO)
+    small, large = read_models([])
+
+    assert (small.served_model_name, small.aliases) == ("org/small", ("small", "embeddings"))
+    assert (small.inference_urls, small.max_batch_size) == (("http://a:1", "http://b:2"), 8)
+    assert (small.model_is_default, large.model_is_default) == (True, False)
+    assert small.inference_dialect == "tei"
+    assert (large.served_model_name, large.inference_urls, large.max_batch_size) == ("large", ("http://c:3",), 16)
+
+
+def test_a_flag_counts_before_a_table_and_a_table_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(TWO)
+    monkeypatch.setenv("MAX_BATCH_SIZE", "4")
+    monkeypatch.setenv("INFERENCE_SERVICE_URL", "http://other:1")
+
+    assert [each.max_batch_size for each in read_models([])] == [8, 4]
+    assert [each.max_batch_size for each in read_models(["--max-batch-size", "2"])] == [2, 2]
+    assert [each.inference_urls[-1] for each in read_models([])] == ["http://b:2", "http://c:3"]
+
+
+def test_a_name_picks_its_table_or_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    write(TWO)
+    (picked,) = read_models(["--model", "large"])
+    (other,) = read_models(["--model=third", "--inference-url", "http://d:4"])
+    monkeypatch.setenv("SERVED_MODEL_NAME", "org/small")
+    (named,) = read_models([])
+
+    assert picked.inference_urls == ("http://c:3",)
+    assert (other.served_model_name, other.inference_urls) == ("third", ("http://d:4",))
+    assert named.aliases == ("small", "embeddings")
+
+
+def test_without_tables_there_is_one_model() -> None:
+    (settings,) = read_models([])
+    assert settings.served_model_name is None
+
+
+def test_a_model_has_a_tokenizer_and_prompts_of_its_own_in_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = 'tokenizer_file = "large.json"\nprompts = { search_query = "query", search_document = "passage" }\n'
+    write(TWO + own)
+    monkeypatch.setenv("TOKENIZER_FILE", "unnamed.json")
+    models = read_workers_models([])
+
+    assert models["large"].tokenizer_file == "large.json"
+    assert models["large"].prompts == {"search_query": "query", "search_document": "passage"}
+    assert (models["org/small"].tokenizer_file, models["org/small"].prompts) == ("", {})
+    assert [each.served_model_name for each in read_models([])] == ["org/small", "large"]
+
+
+def test_other_processes_leave_the_tables_alone() -> None:
+    write(TWO)
+    assert read(ProxySettings, []).max_batch_size == 16
+
+
+def test_every_fault_of_the_tables_is_said() -> None:
+    text = '[[models]]\nname = "a"\nurls = "x"\nport = 1\nnamespace = "n"\n[[models]]\nurl = "http://a"\n[[models]]\nname = "a"\n'
+    place = "config.toml: [[models]]"
+    assert set(faults_of(text)) == {
+        f"{place} 1: urls: no setting of one model; did you mean url?",
+        f"{place} 1: port: no setting of one model",
+        f"{place} 1: namespace: no setting of one model",
+        f"{place} 2: it needs a `name`",
+        f"{place} 3: another one has the name a",
+    }
+    assert faults_of("models = 3\n") == ("config.toml: models: must be tables, each below [[models]]",)
+    assert "paths of routes" in faults_of('[[models]]\nname = "embed"\n')[0]
+    assert "config.toml" in faults_of("[[models]\n")[0]
