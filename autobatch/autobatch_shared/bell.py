@@ -38,6 +38,11 @@ async def pause(seconds: float) -> None:
     await Bell().wait(seconds)
 
 
+async def let_others_run() -> None:
+    """Let everything that is ready run first: one turn of the event loop."""
+    await asyncio.sleep(0)  # noqa: TID251 - no time passes
+
+
 def _give_up(waiter: asyncio.Future[bool]) -> None:
     if not waiter.done():
         waiter.set_result(False)

@@ -28,13 +28,15 @@ async def serve_until_signalled(models: Sequence[BatcherSettings]) -> None:
     await serve(models, stopped)
 
 
-def check(settings: BatcherSettings) -> None:
+def check(models: Sequence[BatcherSettings]) -> None:
     """Refuse to start with an address that cannot be connected to, cannot be listened on, or is of gRPC and lacks what that needs."""
+    settings = models[0]  # what they share is the same in all
     try:
         finder_of(settings.redis_url.get_secret_value())
         trusting(settings.inference_ca_file)
         refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
-        check_grpc(settings)
+        for each in models:
+            check_grpc(each)
     except SettingsError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)
@@ -55,9 +57,8 @@ def check_grpc(settings: BatcherSettings) -> None:
 def main() -> None:
     """Read the settings and serve."""
     models = load_models(sys.argv[1:])
-    settings = models[0]  # what they share is the same in all
-    check(settings)
-    logs.configure(settings, "batcher")
+    check(models)
+    logs.configure(models[0], "batcher")
     for each in models:
         log_remarks(each)
     uvloop.run(serve_until_signalled(models))

@@ -111,10 +111,10 @@ class ModelAtWork:
             metrics,
             lease_ms=settings.lease_ms,
         )
-        self._lookout = Lookout(pool.upstreams, loop.wake)
         control = Control(link, keys)
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
+        self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
         self.side = SideOf(name, self._reporter, metrics, pool)
 
     async def run(self, stopped: asyncio.Event, side_port: int) -> None:

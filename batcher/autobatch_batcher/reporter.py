@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 import msgspec
 
@@ -23,6 +24,7 @@ from autobatch_shared.redis.control import Control
 log = logging.getLogger(__name__)
 
 REPORT_EVERY_S = 1.0
+CHANGING_EVERY_S = 0.2  # while all upstreams are well and excluded: another batcher may move the model at any moment
 PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
 LOOP_STALL_MAX_S = 5.0
 STANDBY_LOOK_EVERY_S = 0.25  # jobs wait meanwhile, if the batcher on duty has stopped
@@ -56,6 +58,7 @@ class Reporter:
         self._clock = clock
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
         self._cpu_looked_mono_s, self._cpu_s = 0.0, 0.0
@@ -84,6 +87,11 @@ class Reporter:
         self._loop.told_to_stop = self._reporting.hurry
         self._reporting.start()
 
+    def look_again(self) -> None:
+        """An upstream is back, and may serve another model: let it be called, or the namespace's model move, without delay."""
+        self._loop.wake()
+        self._reporting.hurry()
+
     async def close(self) -> None:
         """Stop, and take this batcher out of the reports."""
         await self._reporting.close()
@@ -97,14 +105,21 @@ class Reporter:
         self._probe()
         self._loop.drain.look(asyncio.get_running_loop().time())
         await self._publish()
-        return STANDBY_LOOK_EVERY_S if self._pool.stands_by else REPORT_EVERY_S
+        if self._disputed:
+            self._probe()
+        if self._pool.stands_by:
+            return STANDBY_LOOK_EVERY_S
+        is_changing = all(
+            each.is_healthy and each.standing.served and not each.is_included for each in self._pool.upstreams
+        )
+        return CHANGING_EVERY_S if is_changing else REPORT_EVERY_S
 
     def _probe(self) -> None:
         """Start a probe of each upstream whose turn it is, one in flight to each."""
         now_mono_s = asyncio.get_running_loop().time()
         for upstream in self._pool.upstreams:
             # Where models differ, all are asked more often: the namespace's may move once the last has said so.
-            is_quiet = upstream.is_healthy and self._keeper.is_settled
+            is_quiet = upstream.is_healthy and self._keeper.is_settled and upstream.name not in self._disputed
             every_s = PROBE_HEALTHY_EVERY_S if is_quiet else REPORT_EVERY_S
             running = self._probes.get(upstream.name)
             if running is not None and not running.done():
@@ -154,8 +169,11 @@ class Reporter:
             self.reaches_redis = False
             return
         self.reaches_redis = True
+        self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
         if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
             self._loop.wake()
+            if self._pool.stands_by:
+                self._reporting.hurry()  # else one that was given a duty, and no permit yet, would ask for it in a second
             if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
                 await self._report(again=False)
 
@@ -165,3 +183,9 @@ class Reporter:
             cpu_s = time.process_time()
             self._cpu_share = (cpu_s - self._cpu_s) / passed_s
             self._cpu_looked_mono_s, self._cpu_s = now_mono_s, cpu_s
+
+
+def _is_disputed(upstream: Replica, reports: Sequence[BatcherStatus], now_mono_s: float) -> bool:
+    """Whether another batcher has found it to serve another model than was learnt here; of one that stands by, first of all."""
+    counted = {each.counts_for for report in reports for each in report.upstreams if each.url == upstream.name}
+    return not counted <= {"", upstream.standing.counts_for(now_mono_s)}

@@ -24,7 +24,8 @@ class AskedRequest:
     """One request of a client, on the timeline's clock.
 
     Attributes:
-        outcome: `right`, `WRONG`, `left`, the code of an error, or `status` and the upstream's; None while it waits.
+        outcome: `right`, `WRONG`, `MIXED`, `MISNAMED`, `left`, the code of an error, or `status` and the upstream's; None while it
+            waits.
     """
 
     worker: SimulatedWorker
@@ -86,7 +87,7 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
     return (
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
-        or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request) for fault in felt))
+        or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request, felt) for fault in felt))
         or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 3)
         or (outcome in NO_BATCHER and request.started_s <= request.worker.started_s + REPORTED_WITHIN_S)
         or any(outcome in fault.kind.explains for fault in felt)
@@ -100,8 +101,11 @@ def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:
     return fault.began_s <= request.ended_s and request.started_s <= fault.ends_s + fault.kind.recovery_s
 
 
-def _delay_s(fault: FaultRun, request: AskedRequest) -> float:
-    """Return by how many seconds a fault may delay the answer to a request."""
-    if fault.kind.delays_s is None or request.started_s > fault.began_s + fault.kind.known_after_s:
+def _delay_s(fault: FaultRun, request: AskedRequest, felt: list[FaultRun]) -> float:
+    """Return by how many seconds a fault may delay the answer to a request that has felt these."""
+    kind = fault.kind
+    if kind.delays_s is None:
         return 0.0
-    return fault.lasts_s + fault.kind.delays_s
+    if request.started_s > fault.began_s + kind.known_after_s and felt == [fault]:  # another one may hide it
+        return 0.0
+    return min(fault.lasts_s + kind.delays_s, kind.delay_max_s)

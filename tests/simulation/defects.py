@@ -10,6 +10,8 @@ from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.forming import lanes as lanes_module
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.tuning.recent_calls import CallTime
+from autobatch_batcher.upstreams import prober as prober_module
+from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_proxy.queue import lost_jobs as lost_jobs_module
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
@@ -89,6 +91,16 @@ DEFECTS = (
         ("reply: lost",),
         ((Claims, "recover", _does_nothing),),
         seeds=240,
+    ),
+    Defect(
+        "an upstream that was started anew is not asked again what it serves",
+        ("upstreams: another model",),
+        ((Prober, "ask_again", _does_nothing),),
+    ),
+    Defect(
+        "an upstream that hangs is waited for as long as it likes",
+        ("one of two upstreams: hangs",),
+        ((prober_module, "PROBE_TIMEOUT_S", 3600.0),),
     ),
 )
 

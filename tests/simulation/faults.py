@@ -12,20 +12,21 @@ from tests.simulation.network import LATENCY_S
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
+    from tests.simulation.upstreams import ModelUpstream
 
 REDIS_GONE = frozenset({"queue_unavailable"})
 NO_BATCHER = frozenset({"no_batcher"})
 TOO_LATE = frozenset({"deadline_exceeded"})
 UPSTREAM_GONE = frozenset({"upstream_unavailable", "upstream_broken"})
+MODEL_CHANGES = UPSTREAM_GONE | {"upstream_changed"}
 NOTHING: frozenset[str] = frozenset()
 
-RECOVERY_S = (
-    3.5  # from a fault's end until every request is answered again: lease, beat, and the longest pause of a link
-)
-TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held
+RECOVERY_S = 1.5  # from a fault's end until every request is answered again: a beat, and the longest pause of a link
+TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held; it may look dead, too
 
-NOTICED_S = 4.0  # until every worker knows that no batcher reports any more
+NOTICED_S = 5.1  # until every worker knows that no batcher reports any more: 4 s, a look every second, and the way
 ASKED_MEANWHILE_S = 2.0  # the time of requests while there is none
+HANGING_NOTICED_S = 9.0  # until an upstream that hangs is known to: a healthy one is asked every 5 s, for 3 s
 
 Begin = Callable[["Schedule", float, str | None], None]
 
@@ -45,6 +46,8 @@ class FaultKind:
         deaths: Number of deaths that it looks like: a job that is held through three of them is given up.
         needs_snapshots: Whether it takes Redis back to an earlier state.
         known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
+        delay_max_s: Seconds by which it may delay an answer at most, however long it lasts.
+        upstreams_min: Fewest upstreams in a schedule that has it. Where it needs two, nothing else happens to the other one.
     """
 
     name: str
@@ -56,6 +59,13 @@ class FaultKind:
     deaths: int = 0
     needs_snapshots: bool = False
     known_after_s: float = float("inf")
+    delay_max_s: float = float("inf")
+    upstreams_min: int = 1
+
+    def goes_with(self, other: "FaultKind") -> bool:
+        """Whether both may be in one schedule."""
+        is_beside_a_well_one = max(self.upstreams_min, other.upstreams_min) > 1
+        return not (is_beside_a_well_one and "upstream" in self.name and "upstream" in other.name)
 
 
 @dataclass
@@ -207,6 +217,27 @@ def _upstream(mode: str) -> Begin:
     return begin
 
 
+def _hang_one(run: "Schedule", lasts_s: float, hit: str | None) -> None:
+    _upstream("hang")(run, lasts_s, hit)
+    for _ in range(2):
+        asked_s = run.timeline.chance.uniform(HANGING_NOTICED_S, HANGING_NOTICED_S + 0.5)
+        run.timeline.after(asked_s, run.ask, ASKED_MEANWHILE_S)
+
+
+def _change_models(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
+    """One upstream after the other is stopped, and comes back with the other model."""
+    model = 1 - run.upstreams[0].model
+    each_s = lasts_s / len(run.upstreams)
+
+    def start(upstream: "ModelUpstream") -> None:
+        upstream.model = model
+        upstream.start()
+
+    for place, upstream in enumerate(run.upstreams):
+        run.timeline.after(place * each_s, upstream.stop)
+        run.timeline.after((place + run.timeline.chance.uniform(0.1, 1.0)) * each_s, start, upstream)
+
+
 def _stop_upstream(run: "Schedule", lasts_s: float, _hit: str | None) -> None:
     upstream = run.timeline.chance.choice(run.upstreams)
     upstream.stop()
@@ -232,18 +263,41 @@ KINDS = (
         delays_s=4.0,
         deaths=1,
         known_after_s=NOTICED_S,
+        recovery_s=TAKEOVER_S,
     ),
     FaultKind("batcher: stop", _stop_batcher, (0.0, 0.3), delays_s=1.0, explains=REDIS_GONE),
     FaultKind("worker: crash", _crash_worker, (0.0, 0.5)),
     FaultKind("connections: cut", _cut, explains=REDIS_GONE, delays_s=1.5),
     FaultKind("message: lost", _lose_message, explains=REDIS_GONE, delays_s=1.5),
     FaultKind("reply: lost", _lose_reply, explains=REDIS_GONE, delays_s=1.5),
-    FaultKind("partition of one", _hold, (0.1, 4.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
     FaultKind(
-        "partition of all", _hold_all, (0.1, 4.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1
+        "partition of one",
+        _hold,
+        (0.1, 4.0),
+        explains=REDIS_GONE | NO_BATCHER,
+        delays_s=TAKEOVER_S,
+        deaths=1,
+        recovery_s=TAKEOVER_S,
+    ),
+    FaultKind(
+        "partition of all",
+        _hold_all,
+        (0.1, 4.0),
+        explains=REDIS_GONE | NO_BATCHER,
+        delays_s=TAKEOVER_S,
+        deaths=1,
+        recovery_s=TAKEOVER_S,
     ),
     FaultKind("network: slow", _slow_network, (0.5, 2.0), explains=REDIS_GONE, delays_s=2.0, deaths=1),
-    FaultKind("process: paused", _pause, (0.2, 5.0), explains=REDIS_GONE | NO_BATCHER, delays_s=TAKEOVER_S, deaths=1),
+    FaultKind(
+        "process: paused",
+        _pause,
+        (0.2, 5.0),
+        explains=REDIS_GONE | NO_BATCHER,
+        delays_s=TAKEOVER_S,
+        deaths=1,
+        recovery_s=TAKEOVER_S,
+    ),
     FaultKind("Redis: restarted empty", _restart_empty, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind("Redis: restarted with its data", _restart_full, (0.0, 1.5), explains=REDIS_GONE, delays_s=2.5),
     FaultKind(
@@ -268,6 +322,24 @@ KINDS = (
         recovery_s=6.5,
     ),
     FaultKind("upstream: slow", _upstream("slow"), (0.5, 3.0), delays_s=3.0),
+    FaultKind(
+        "one of two upstreams: hangs",
+        _hang_one,
+        (10.0, 11.0),
+        explains=UPSTREAM_GONE,
+        delays_s=0.0,
+        known_after_s=HANGING_NOTICED_S,
+        upstreams_min=2,
+    ),
+    FaultKind(
+        "one of two upstreams: ten times slower",
+        _upstream("slowed"),
+        (0.5, 3.0),
+        delays_s=3.0,
+        delay_max_s=2.0,
+        upstreams_min=2,
+    ),
+    FaultKind("upstreams: another model", _change_models, (0.4, 2.5), explains=MODEL_CHANGES, delays_s=3.0, deaths=1),
     FaultKind("upstream: 429", _upstream("429"), (0.1, 1.5), explains=frozenset({"upstream_overloaded"}), delays_s=1.5),
     FaultKind(
         "upstream: 500", _upstream("500"), (0.1, 1.5), explains=UPSTREAM_GONE | frozenset({"status 500"}), delays_s=1.5

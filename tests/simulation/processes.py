@@ -9,6 +9,7 @@ from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
+from autobatch_batcher.lookout import Lookout
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
@@ -19,6 +20,7 @@ from autobatch_batcher.upstreams.slots import Pool
 from autobatch_proxy.queue.client import QueueClient, QueueCounts
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
+from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
@@ -39,11 +41,12 @@ from tests.simulation.upstreams import BATCH_INPUTS_MAX, ModelHttpClient, ModelU
 KEYS = Keys("sim")
 LEASE_MS = 2000
 REPLY_TTL_MS = 60_000
-MODEL_CHANGE_AFTER_MS = 30_000
+MODEL_CHANGE_AFTER_MS = 2000  # less than by default, so that batchers that are started during a change make it
 FIRST_CONNECTION_S = 1.0
 ADDRESS = Address("redis", 6379, None, 0, None, None, None)
 METRICS = Metrics()  # nobody reads them; making them takes as long as a quarter of a run
 INPUTS_MAX = 1000
+JOB_INPUTS_MAX = 3  # fewer than a batch has, so that requests of several jobs are played
 SLOTS = 2  # calls at once, of each batcher to each upstream
 PATIENCE_S = 3.0  # less than by default, so that what comes after it is played, too
 
@@ -95,6 +98,7 @@ class SimulatedBatcher:
         control = Control(link, KEYS)
         keeper = ModelKeeper(self.pool.upstreams, ModelRecord(link, KEYS), control, clock, MODEL_CHANGE_AFTER_MS)
         self.reporter = Reporter(name, control, self.pool, self.lanes, self.working, clock, keeper)
+        self._lookout = Lookout(self.pool.upstreams, self.reporter.look_again)
         loop.create_task(self._run(), name=name)
 
     async def _run(self) -> None:
@@ -105,6 +109,7 @@ class SimulatedBatcher:
         await self.working.run()
         await self._links[1].close()
         await self.reporter.close()
+        await self._lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await self.queue.sign_off()
         await self._links[0].close()
@@ -162,9 +167,8 @@ class SimulatedWorker:
     async def ask(self, texts: Sequence[str], timeout_s: float) -> list[Reply]:
         """Ask for the vectors of one request's texts."""
         assert self.client is not None
-        body = b"[%b]" % b",".join([b'"%b"' % text.encode() for text in texts])
-        job = PlannedJob(len(texts), "merge", body, longest=max(map(len, texts)))
-        return await self.client.ask(Plan([job], "/embed"), timeout_s)
+        jobs = [_job(texts[at : at + JOB_INPUTS_MAX]) for at in range(0, len(texts), JOB_INPUTS_MAX)]
+        return await ask_one_model(Clients(self.client, self.client), Plan(jobs, "/embed"), timeout_s)
 
     def left(self) -> list[str]:
         """Return what it should not have once nothing is asked any more."""
@@ -172,3 +176,8 @@ class SimulatedWorker:
             return []
         waiting = [f"a future of {job}" for job in self.client._waiting]
         return [*waiting, *([f"{self.client.inputs_in_flight} inputs"] if self.client.inputs_in_flight else [])]
+
+
+def _job(texts: Sequence[str]) -> PlannedJob:
+    body = b"[%b]" % b",".join([b'"%b"' % text.encode() for text in texts])
+    return PlannedJob(len(texts), "merge", body, longest=max(map(len, texts)))

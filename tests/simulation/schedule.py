@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.redis import clock as clock_module
 from tests.simulation.checks import AskedRequest, errors_in, left_over
@@ -31,9 +32,11 @@ REQUESTS_WITHIN_S = (1.0, 1.0, 0.05)  # the last is a burst
 TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
 LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 PROBES = 3
+MODELS = (0, 1)  # those that upstreams may serve
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 MESSAGES = 90  # of a usual schedule, before its last request is answered
-SEEN_AFTER_S = 1.0  # until the first workers have seen their batchers
+SEEN_AFTER_S = 0.4  # until the first workers have seen their batchers
+BEGUN_AFTER_S = 2.1  # until every fault has begun
 SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
 
 
@@ -79,7 +82,13 @@ class Schedule:
         self.server = ModelServer(timeline)
         self.network = Network(timeline, self.server)
         self.network.on_message = self._message
-        self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(chance.choice((1, 1, 2)))]
+        drawn: list[FaultKind] = []
+        for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
+            kind = chance.choice(kinds)
+            if all(kind.goes_with(other) for other in drawn):
+                drawn.append(kind)
+        upstreams = max([chance.choice((1, 1, 2)), *[kind.upstreams_min for kind in drawn]])
+        self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(upstreams)]
         self.batchers: list[SimulatedBatcher] = []
         self.workers: list[SimulatedWorker] = []
         self.requests: list[AskedRequest] = []
@@ -88,17 +97,20 @@ class Schedule:
         self._losing: bool | None = None
         self._snapshots: list[Any] = []
         self._made = 0
+        self._models: dict[str, int] = {}  # by fingerprint, as the first reply that had it showed
         self._tasks: dict[int, asyncio.Task[None]] = {}
         for _ in range(chance.choice((1, 2, 2, 3))):
             self.start_batcher()
         for _ in range(chance.choice((1, 1, 2))):
             self.start_worker()
-        began_s = timeline.now_s
+        began_s = self._asked_s = timeline.now_s
         within_s = chance.choice(REQUESTS_WITHIN_S)
         for _ in range(chance.randint(3, 12)):
-            timeline.at(began_s + SEEN_AFTER_S + chance.random() * within_s, self.ask, chance.choice(TIMEOUTS_S))
-        for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
-            self._plan_fault(chance.choice(kinds), began_s)
+            asked_s = began_s + SEEN_AFTER_S + chance.random() * within_s
+            self._asked_s = max(self._asked_s, asked_s)
+            timeline.at(asked_s, self.ask, chance.choice(TIMEOUTS_S))
+        for kind in drawn:
+            self._plan_fault(kind, began_s)
 
     def _plan_fault(self, kind: FaultKind, began_s: float) -> None:
         chance = self.chance
@@ -106,7 +118,7 @@ class Schedule:
         fault = FaultRun(kind, chance.uniform(*kind.lasts_s), message)
         self.faults.append(fault)
         # One whose message never comes happens at the end.
-        self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.5), self._begin, fault, None)
+        self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.0), self._begin, fault, None)
 
     def play(self) -> Judged:
         """Run it to its end."""
@@ -114,7 +126,9 @@ class Schedule:
         if any(fault.kind.needs_snapshots for fault in self.faults):
             self._snapshot()
         try:
-            timeline.run_until(timeline.now_s + 2.6)  # all faults have begun
+            until_s = timeline.now_s + BEGUN_AFTER_S
+            while timeline.now_s < until_s and not self._has_begun():
+                timeline.run_until(timeline.now_s + 0.1)
             while (calm_s := self._calm_s()) > timeline.now_s:
                 timeline.run_until(calm_s)
             for _ in range(PROBES):
@@ -133,6 +147,12 @@ class Schedule:
             outcomes[request.outcome or "none"] = outcomes.get(request.outcome or "none", 0) + 1
         names = [fault.kind.name for fault in self.faults]
         return Judged(self.seed, findings, names, timeline.digest, list(timeline.trace), outcomes)
+
+    def _has_begun(self) -> bool:
+        """Whether all requests before the last ones were asked, and all faults have begun."""
+        return self.timeline.now_s > self._asked_s and all(
+            fault.began_s <= self.timeline.now_s for fault in self.faults
+        )
 
     def _calm_s(self) -> float:
         """When the last fault must not be felt any more."""
@@ -243,18 +263,26 @@ class Schedule:
         except asyncio.CancelledError:
             outcome = "left"
         else:
-            (header, body) = replies[0]
-            if header.fault:
-                outcome = header.fault
-            elif header.status != 200:
-                outcome = f"status {header.status}"
-            else:
-                outcome = "right" if orjson.loads(body) == [vector(text) for text in request.texts] else "WRONG"
+            outcome = self._judged(request.texts, replies)
         if request.outcome is not None:
             outcome = "TWICE"
         request.outcome = outcome
         request.ended_s = self.timeline.now_s
         self.timeline.note(f"{request.worker.name}: {request.texts} is answered {outcome}")
+
+    def _judged(self, texts: list[str], replies: list[Reply]) -> str:
+        """Return the outcome of a request that was answered."""
+        for header, _ in replies:
+            if header.fault or header.status != 200:
+                return header.fault or f"status {header.status}"
+        rows = [row for _, body in replies for row in orjson.loads(body)]
+        for model in MODELS:
+            if rows == [vector(text, model) for text in texts]:
+                named = {self._models.setdefault(header.model, model) for header, _ in replies}
+                return "right" if named == {model} else "MISNAMED"
+        of_any = [[vector(text, model) for model in MODELS] for text in texts]
+        is_mixed = len(rows) == len(texts) and all(row in of for row, of in zip(rows, of_any, strict=True))
+        return "MIXED" if is_mixed else "WRONG"
 
 
 class _ErrorCatcher(logging.Handler):

@@ -163,7 +163,7 @@ class ProcessLoop(_Base):  # type: ignore[misc]
             if not handle.is_cancelled:
                 try:
                     handle.context.run(handle.callback, *handle.args)
-                except Exception as error:  # as asyncio does
+                except Exception as error:  # noqa: BLE001  # as asyncio does
                     self.call_exception_handler({"message": f"in {handle.callback}", "exception": error})
             if not self.is_alive:
                 break

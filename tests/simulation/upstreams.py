@@ -14,21 +14,29 @@ CALL_S, INPUT_S = 0.04, 0.002
 BATCH_INPUTS_MAX = 8
 KILLING = "kill"  # texts that begin so end the upstream
 RESTART_S = 0.4
-INFO = orjson.dumps({"model_id": "simulated", "max_client_batch_size": BATCH_INPUTS_MAX, "max_concurrent_requests": 64})
+SLOWED_TIMES = 10
 HANG_S = 3600.0
 DIMENSION_TEXT = orjson.loads(SAMPLE_TEXT)
 
 
-def vector(text: str) -> list[float]:
-    """Return the vector that names this text; its last word is its number."""
-    return [float(text.rpartition(" ")[2]), 0.5]
+def vector(text: str, model: int = 0) -> list[float]:
+    """Return the vector that names this text, by its last word, which is its number, and the model that computed it."""
+    return [float(text.rpartition(" ")[2]), model + 0.5]
+
+
+def info(model: int) -> bytes:
+    """Return what an upstream says of itself that serves this model."""
+    limits = {"max_client_batch_size": BATCH_INPUTS_MAX, "max_concurrent_requests": 64}
+    return orjson.dumps({"model_id": f"simulated-{model}", **limits})
 
 
 class ModelUpstream:
     """One embedding server.
 
     Attributes:
-        mode: What it does with a call: `well`, `hang`, `slow`, `close`, or the status of an error.
+        mode: What it does with a call: `well`, `hang`, `slow`, `slowed`, `close`, or the status of an error.
+        model: The number of the model that it serves; another one of the same dimension has another.
+        starts: How often it was started: a connection from before is gone.
         computed: How often each text was computed or would have been.
         calls: Number of calls that reached it.
 
@@ -41,6 +49,8 @@ class ModelUpstream:
         self._timeline = timeline
         self.name = name
         self.mode = "well"
+        self.model = 0
+        self.starts = 1
         self.computed: Counter[str] = Counter()
         self.calls = 0
         self._is_up = True
@@ -63,7 +73,8 @@ class ModelUpstream:
     def start(self) -> None:
         """Be back."""
         self._is_up = True
-        self._timeline.note(f"{self.name} is back")
+        self.starts += 1
+        self._timeline.note(f"{self.name} is back with model {self.model}")
 
     def call(self, loop: ProcessLoop, post: Post) -> "asyncio.Future[Answer]":
         """Take a call."""
@@ -87,8 +98,9 @@ class ModelUpstream:
         elif self.mode.isdigit():
             self._timeline.after(takes_s / 4, self._end, future, self._error(int(self.mode)))
         else:
-            takes_s = {"hang": HANG_S, "slow": takes_s + 1.2}.get(self.mode, takes_s)
-            body = orjson.dumps([vector(text) for text in texts])
+            modes = {"hang": HANG_S, "slow": takes_s + 1.2, "slowed": takes_s * SLOWED_TIMES}
+            takes_s = modes.get(self.mode, takes_s)
+            body = orjson.dumps([vector(text, self.model) for text in texts])
             self._timeline.after(takes_s, self._end, future, Answer(200, "application/json", body, None))
         return future
 
@@ -117,12 +129,17 @@ class ModelHttpClient(HttpClient):
     def __init__(self, upstream: ModelUpstream, loop: ProcessLoop) -> None:
         self._upstream = upstream
         self._loop = loop
+        self._connected_to = 0  # its start
 
     async def send(self, post: Post, timeout_s: float) -> Answer:
         """Make one call."""
+        is_new = self._connect(CallConnection(self))
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._upstream.call(self._loop, post)
+                answer = await self._upstream.call(self._loop, post)
+                if is_new:
+                    self.connected_s = self._loop.time()
+                return answer
         except TimeoutError as exc:
             raise UpstreamTimeout from exc
         except ConnectionRefusedError as exc:
@@ -130,13 +147,25 @@ class ModelHttpClient(HttpClient):
         except OSError as exc:
             raise UpstreamBroken from exc
 
-    async def fetch(self, question: Question, _connection: CallConnection | None = None) -> tuple[int, bytes]:
+    def _connect(self, connection: CallConnection) -> bool:
+        """Whether a new connection was made, as after each start of the upstream; filled in as `HttpClient` does."""
+        if not self._upstream.is_up or self._connected_to == self._upstream.starts:
+            return False
+        self._connected_to = self._upstream.starts
+        self.connected_s = connection.made_s = self._loop.time()
+        return True
+
+    async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
         """Return the status and the body of its answer to a question."""
-        if not self._upstream.is_up:
+        upstream = self._upstream
+        if not upstream.is_up:
             raise ConnectionRefusedError("refused")
-        if self._upstream.mode == "hang":
+        self._connect(connection or CallConnection(self))
+        if upstream.mode == "hang":
             await self._loop.create_future()
-        return 503 if self._upstream.mode in ("503", "500") else 200, INFO if question.path == "/info" else b""
+        return 503 if upstream.mode in ("503", "500") else 200, info(
+            upstream.model
+        ) if question.path == "/info" else b""
 
     async def listens(self, _question: Question) -> bool:
         """Whether it answers now, in whatever way."""

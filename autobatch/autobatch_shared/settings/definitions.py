@@ -108,6 +108,11 @@ def _api_keys(value: SecretStr) -> SecretStr:
     return value
 
 
+def _inference_headers(value: SecretStr) -> SecretStr:
+    headers_in(value.get_secret_value())
+    return value
+
+
 def _model_name(value: str) -> str:
     if fault := fault_of(value):
         raise ValueError(fault)
@@ -117,11 +122,6 @@ def _model_name(value: str) -> str:
 def _pairs(value: str) -> str:
     if any(not all(each.partition("=")[::2]) for each in _listed(value)):
         raise ValueError("must be a comma list of `type=prompt`")
-    return value
-
-
-def _inference_headers(value: SecretStr) -> SecretStr:
-    headers_in(value.get_secret_value())
     return value
 
 

@@ -26,7 +26,7 @@ from autobatch_proxy.queue.lost_jobs import LostJobs
 from autobatch_proxy.queue.value_limit import ValueLimit
 from autobatch_proxy.requests.answer_size import too_large
 from autobatch_proxy.requests.plan import UNLIMITED, Plan
-from autobatch_shared.bell import Bell, pause
+from autobatch_shared.bell import Bell, let_others_run, pause
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import (
     AnswerTooLarge,
@@ -210,11 +210,11 @@ class QueueClient:
             self._waiting[job] = request
             request.ids.append(job)
             request.futures.append(self._loop.create_future())
-        self._asked.ring()
         self._inputs_in_flight[is_bulk] += inputs
         self._deadlines.add(request)
         try:
             self._post(request)
+            self._asked.ring()  # only now: Redis hears of the jobs before it is asked for their replies
             replies = []
             for future in request.futures:
                 replies.append(await future)  # noqa: PERF401  # a comprehension would keep 500 bytes while it waits
@@ -241,7 +241,7 @@ class QueueClient:
     def _post(self, request: WaitingRequest) -> None:
         """Put the request into this tick's push."""
         if not self._outbox:
-            self._loop.call_soon(self._send_outbox)
+            self._spawn(self._push_outbox())
         request.pushes_open += 1
         self._outbox.append(request)
 
@@ -259,9 +259,10 @@ class QueueClient:
         if not is_posted:
             self._post(request)
 
-    def _send_outbox(self) -> None:
+    async def _push_outbox(self) -> None:
+        """Push what is in the outbox when this task's first step comes: everything that the tick has put there."""
         requests, self._outbox = self._outbox, []
-        self._spawn(self._push(requests))
+        await self._push(requests)
 
     async def _push(self, requests: list[WaitingRequest]) -> None:
         """Push a tick's requests; those that were refused fail now, the others wait for their replies."""
@@ -364,6 +365,7 @@ class QueueClient:
             self._spawn(self._lost.judge_expired(expired))
         if others := [job for job in jobs if job not in found]:
             self._spawn(self._deliver(others))
+        await let_others_run()  # the handlers that were woken: they answer before this reader looks again
 
     def _awaited(self) -> list[str]:
         """The jobs whose replies are read with the inbox, in one round trip; none while more wait, for most come later."""

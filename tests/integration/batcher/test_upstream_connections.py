@@ -60,6 +60,18 @@ async def closes_as_the_second_comes(reader: asyncio.StreamReader, writer: async
     await read_call(reader)
 
 
+async def test_measures_are_what_a_reply_can_carry() -> None:
+    """A header need not be UTF-8, and a reply's has to be."""
+    said = b"x-compute-type: cpu\xff\r\nx-compute-time: 7\r\nx-secret: no\r\nx-queue-time: \r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, _number: int) -> None:
+        await read_call(reader)
+        writer.write(GOOD.replace(b"\r\n\r\n", b"\r\n%b\r\n" % said))
+
+    async with upstream_that(serve) as upstream:
+        assert (await upstream.call(CALL, 5)).measures == {"x-compute-time": "7"}
+
+
 async def test_a_kept_connection_that_ends_as_the_call_comes_is_no_death() -> None:
     async with upstream_that(closes_as_the_second_comes) as upstream:
         answers = [await upstream.call(CALL, 5) for _ in range(6)]

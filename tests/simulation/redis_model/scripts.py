@@ -129,14 +129,12 @@ def _from_lua(result: Any) -> Any:
     kind = type(result)
     if kind is bytes or kind is int:
         return result
-    if kind is float:
-        return int(result)
     if kind is tuple:
         return [_from_lua(each) for each in result[2:]]
     if result is None or result is False:
         return None
-    if result is True:
-        return 1
+    if kind is float or result is True:
+        return int(result)
     if (status := result[b"ok"]) is not None:
         return Status(status)
     if (error := result[b"err"]) is not None:

@@ -262,9 +262,9 @@ async def test_an_input_that_the_dialect_refuses_is_an_error_only_to_who_sent_it
     jobs = texts("a", "b", "c")
     jobs[1] = msgspec.structs.replace(jobs[1], body=b"[[101,102]]")
 
-    answers = await upstream.answers(jobs)
+    headers = [decode_reply(outcome.frame)[0] for outcome in await upstream.outcomes(jobs)]
 
-    assert [200, 422, 200] == [status for _, status, _ in answers]
+    assert [(200, ""), (0, InvalidRequest.code), (200, "")] == [(each.status, each.fault) for each in headers]
     assert [["a"], ["c"]] == upstream.calls
 
 

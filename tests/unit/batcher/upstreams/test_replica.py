@@ -1,9 +1,7 @@
 """What is learnt of an upstream from which of its answers."""
 
 import asyncio
-from typing import Any, Self
 
-import aiohttp
 import pytest
 
 from autobatch_batcher.dialects.base import Answer, Post
@@ -14,7 +12,7 @@ from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_shared.contract.errors import UpstreamUnavailable
+from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
 from tests.unit.upstreams import NO_SESSION
 
 
@@ -25,60 +23,46 @@ def tei(message: str) -> bytes:
 OTHER_MODEL = "Backend error: Model is not an embedding model"
 
 
-class _Response:
-    def __init__(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-        self.status, self.headers, self._body = status, headers, body
-        self.content_length = len(body)
+class Client(HttpClient):
+    """Gets the same answer to every call, or an error."""
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing to close."""
-
-    async def read(self) -> bytes:
-        return self._body
-
-
-class Session:
-    """Answers every call alike, or raises."""
-
-    def __init__(self, status: int = 200, body: bytes = b"[[1]]", headers: dict[str, str] | None = None) -> None:
-        self.status, self.body, self.headers = status, body, headers or {}
+    def __init__(self, status: int = 200, body: bytes = b"[[1]]") -> None:
+        super().__init__(NO_SESSION, "http://a", None)
+        self.status, self.body = status, body
         self.error: Exception | None = None
 
-    def post(self, _url: str, **_: Any) -> _Response:
+    async def send(self, post: Post, timeout_s: float) -> Answer:  # noqa: ARG002 - as the real one
         if self.error is not None:
             raise self.error
-        return _Response(self.status, self.body, self.headers)
+        return Answer(self.status, "", self.body, None)
 
 
-def upstream(session: Any) -> Replica:
-    made = Replica("http://a", HttpClient(session, "http://a", None), [Tei()], configured(32, 10**6), Tuner(2))
+def upstream(client: Client) -> Replica:
+    made = Replica("http://a", client, [Tei()], configured(32, 10**6), Tuner(2))
     made.is_healthy = True
     return made
 
 
 async def test_a_count_says_nothing_of_how_the_upstream_computes() -> None:
     """One whose passes fail still counts tokens: else its breaker would never open."""
-    session = Session(500)
-    one = upstream(session)
+    client = Client(500)
+    one = upstream(client)
     for _ in range(FAILURES_MAX):
         assert one.breaker.is_closed
         await one.call(Post("/embed", b""), 1)
-        session.status = 200
+        client.status = 200
         await one.ask(Post("/tokenize", b""), 1)
-        session.status = 500
+        client.status = 500
 
     assert not one.breaker.is_closed
-    session.status = 200
+    client.status = 200
     await one.ask(Post("/tokenize", b""), 1)
     assert not one.breaker.is_closed
 
 
 @pytest.mark.parametrize("status", [501, 503, 424])
 async def test_nor_does_a_count_that_fails(status: int) -> None:
-    one = upstream(Session(status, b""))
+    one = upstream(Client(status, b""))
     for _ in range(2 * FAILURES_MAX):
         await one.ask(Post("/tokenize", b""), 1)
     assert one.breaker.is_closed
@@ -86,21 +70,21 @@ async def test_nor_does_a_count_that_fails(status: int) -> None:
 
 async def test_a_route_of_another_model_opens_no_breaker() -> None:
     """Or a client that sends `/rerank` would disable the upstream for all others."""
-    one = upstream(Session(424, tei(OTHER_MODEL)))
+    one = upstream(Client(424, tei(OTHER_MODEL)))
     for _ in range(2 * FAILURES_MAX):
         await one.call(Post("/rerank", b""), 1)
     assert one.breaker.is_closed
 
-    failing = upstream(Session(424, tei("Backend error: out of memory")))
+    failing = upstream(Client(424, tei("Backend error: out of memory")))
     for _ in range(FAILURES_MAX):
         await failing.call(Post("/embed", b""), 1)
     assert not failing.breaker.is_closed
 
 
 async def test_an_upstream_that_hangs_up_is_away_unless_it_only_counted() -> None:
-    session = Session()
-    session.error = aiohttp.ServerDisconnectedError()
-    one = upstream(session)
+    client = Client()
+    client.error = UpstreamBroken()
+    one = upstream(client)
     with pytest.raises(Exception, match="hung up"):
         await one.ask(Post("/tokenize", b""), 1)
     assert one.is_healthy
@@ -109,16 +93,9 @@ async def test_an_upstream_that_hangs_up_is_away_unless_it_only_counted() -> Non
     assert not one.is_healthy
 
 
-async def test_measures_are_what_a_reply_can_carry() -> None:
-    """A header need not be UTF-8, and a reply's has to be."""
-    said = {"x-compute-type": "cpu\udcff", "x-compute-time": "7", "x-secret": "no", "x-queue-time": ""}
-
-    assert (await upstream(Session(headers=said)).call(Post("/embed", b""), 1)).measures == {"x-compute-time": "7"}
-
-
 def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
     """Only a call can show it, so none is kept from being made by what calls took before."""
-    one = upstream(Session())
+    one = upstream(Client())
     one.tuner.note(Sample(one.tuner.setting, 100, 100, 0.0, 1.5, was_busy=True))
     idle = one.call_time(1.5, 32, is_scarce=False)
     one.load.calls = 1
@@ -128,7 +105,7 @@ def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
 
 def test_where_another_job_takes_its_place_one_is_dropped_by_what_calls_took_at_most() -> None:
     """Also at an upstream that is idle for this moment: a call in vain would cost that other job its own."""
-    one = upstream(Session())
+    one = upstream(Client())
     for ended_s, takes_s in ((1.0, 1.0), (1.5, 0.5)):
         one.tuner.note(Sample(one.tuner.setting, 100, 100, ended_s - takes_s, ended_s, was_busy=True))
 

@@ -1,0 +1,1 @@
+"""Runs under virtual time that are written out and not drawn."""
