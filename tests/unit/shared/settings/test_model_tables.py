@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from autobatch_shared.settings.definitions import PROCESSES, ProxySettings
-from autobatch_shared.settings.loading import SettingsError, names_of, read
 from autobatch_shared.settings.files.model_tables import read_models, read_workers_models
+from autobatch_shared.settings.loading import SettingsError, names_of, read
 
 TWO = """
 max_batch_size = 16
