@@ -121,7 +121,7 @@ class _Head(NamedTuple):
     head: bytes
 
 
-class Exchange:
+class HttpExchange:
     """An answer that has begun to come. Either `release` or `close` ends it.
 
     Attributes:
@@ -159,7 +159,7 @@ class Exchange:
         self._connection.close()
 
 
-class Exchanges:
+class HttpExchanges:
     """Sends POSTs to one server.
 
     Args:
@@ -176,7 +176,7 @@ class Exchanges:
         self._headers = headers
         self._heads: dict[tuple[str, str | None], _Head] = {}
 
-    async def begin(self, post: Post) -> Exchange:
+    async def begin(self, post: Post) -> HttpExchange:
         """Send a call; return when the head of its answer has come. A failure is aiohttp's to raise, as by its client."""
         head = self._heads.get((post.path, post.content_type)) or self._make_head(post.path, post.content_type)
         connection = await self._connect(head.request)
@@ -187,7 +187,7 @@ class Exchanges:
             while True:
                 message, content = await protocol.read()
                 if message.code >= 200 or message.code == SWITCHING_PROTOCOLS:
-                    return Exchange(connection, message, content)
+                    return HttpExchange(connection, message, content)
         except HttpProcessingError as exc:
             connection.close()
             info = head.request.request_info
@@ -274,8 +274,8 @@ class HttpClient:
         base, mark, query = url.partition("?")
         self._base, self._query = base, mark + query
         self._headers = dict(headers or {})
-        self._usual_exchanges = Exchanges(session, self._url_of, self._headers)
-        self._fresh_exchanges = None if fresh is None else Exchanges(fresh, self._url_of, self._headers)
+        self._usual_exchanges = HttpExchanges(session, self._url_of, self._headers)
+        self._fresh_exchanges = None if fresh is None else HttpExchanges(fresh, self._url_of, self._headers)
         self._answer_bytes_max = answer_bytes_max
         self._left_headers = left_headers
 
@@ -312,7 +312,7 @@ class HttpClient:
             kind = UpstreamUnavailable if isinstance(exc, aiohttp.ClientConnectorError) else UpstreamBroken
             raise _fault(kind, exc) from exc
 
-    async def _send_again(self, fresh: Exchanges, post: Post) -> Answer:
+    async def _send_again(self, fresh: HttpExchanges, post: Post) -> Answer:
         """Send a call on a new connection, of which the kept one has told nothing.
 
         Raises:
@@ -323,7 +323,7 @@ class HttpClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             raise _fault(UpstreamBroken, exc) from exc
 
-    async def _send(self, exchanges: Exchanges, post: Post, connection: CallConnection | None) -> Answer:
+    async def _send(self, exchanges: HttpExchanges, post: Post, connection: CallConnection | None) -> Answer:
         exchange = await exchanges.begin(post)
         if connection is not None and connection.is_new:
             # Its server was reached after its socket was made: not before this moment is it known to be the same.
@@ -345,7 +345,7 @@ class HttpClient:
             left={name: value for name in self._left_headers if (value := said.get(name))},
         )
 
-    async def _read(self, exchange: Exchange) -> bytes:
+    async def _read(self, exchange: HttpExchange) -> bytes:
         """Read a body up to the limit.
 
         Raises:

@@ -23,7 +23,7 @@ def tei(message: str) -> bytes:
 OTHER_MODEL = "Backend error: Model is not an embedding model"
 
 
-class Client(HttpClient):
+class ToldClient(HttpClient):
     """Gets the same answer to every call, or an error."""
 
     def __init__(self, status: int = 200, body: bytes = b"[[1]]") -> None:
@@ -37,7 +37,7 @@ class Client(HttpClient):
         return Answer(self.status, "", self.body, None)
 
 
-def upstream(client: Client) -> Replica:
+def upstream(client: ToldClient) -> Replica:
     made = Replica("http://a", client, [Tei()], configured(32, 10**6), Tuner(2))
     made.is_healthy = True
     return made
@@ -45,7 +45,7 @@ def upstream(client: Client) -> Replica:
 
 async def test_a_count_says_nothing_of_how_the_upstream_computes() -> None:
     """One whose passes fail still counts tokens: else its breaker would never open."""
-    client = Client(500)
+    client = ToldClient(500)
     one = upstream(client)
     for _ in range(FAILURES_MAX):
         assert one.breaker.is_closed
@@ -62,7 +62,7 @@ async def test_a_count_says_nothing_of_how_the_upstream_computes() -> None:
 
 @pytest.mark.parametrize("status", [501, 503, 424])
 async def test_nor_does_a_count_that_fails(status: int) -> None:
-    one = upstream(Client(status, b""))
+    one = upstream(ToldClient(status, b""))
     for _ in range(2 * FAILURES_MAX):
         await one.ask(Post("/tokenize", b""), 1)
     assert one.breaker.is_closed
@@ -70,19 +70,19 @@ async def test_nor_does_a_count_that_fails(status: int) -> None:
 
 async def test_a_route_of_another_model_opens_no_breaker() -> None:
     """Or a client that sends `/rerank` would disable the upstream for all others."""
-    one = upstream(Client(424, tei(OTHER_MODEL)))
+    one = upstream(ToldClient(424, tei(OTHER_MODEL)))
     for _ in range(2 * FAILURES_MAX):
         await one.call(Post("/rerank", b""), 1)
     assert one.breaker.is_closed
 
-    failing = upstream(Client(424, tei("Backend error: out of memory")))
+    failing = upstream(ToldClient(424, tei("Backend error: out of memory")))
     for _ in range(FAILURES_MAX):
         await failing.call(Post("/embed", b""), 1)
     assert not failing.breaker.is_closed
 
 
 async def test_an_upstream_that_hangs_up_is_away_unless_it_only_counted() -> None:
-    client = Client()
+    client = ToldClient()
     client.error = UpstreamBroken()
     one = upstream(client)
     with pytest.raises(Exception, match="hung up"):
@@ -95,7 +95,7 @@ async def test_an_upstream_that_hangs_up_is_away_unless_it_only_counted() -> Non
 
 def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
     """Only a call can show it, so none is kept from being made by what calls took before."""
-    one = upstream(Client())
+    one = upstream(ToldClient())
     one.tuner.note(Sample(one.tuner.setting, 100, 100, 0.0, 1.5, was_busy=True))
     idle = one.call_time(1.5, 32, is_scarce=False)
     one.load.calls = 1
@@ -105,7 +105,7 @@ def test_of_an_idle_upstream_it_is_unknown_what_a_call_takes() -> None:
 
 def test_where_another_job_takes_its_place_one_is_dropped_by_what_calls_took_at_most() -> None:
     """Also at an upstream that is idle for this moment: a call in vain would cost that other job its own."""
-    one = upstream(Client())
+    one = upstream(ToldClient())
     for ended_s, takes_s in ((1.0, 1.0), (1.5, 0.5)):
         one.tuner.note(Sample(one.tuner.setting, 100, 100, ended_s - takes_s, ended_s, was_busy=True))
 
