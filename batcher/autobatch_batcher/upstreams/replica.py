@@ -108,9 +108,8 @@ class Replica(ReplicaState):
 
     def _changed(self) -> UpstreamChanged:
         silence = self.standing.silence
-        changed = UpstreamChanged(f"The upstream does not say what it serves: {silence}" if silence else "")
-        changed.cause = silence or "model changed"
-        return changed
+        message = f"The upstream does not say what it serves: {silence}" if silence else ""
+        return UpstreamChanged(message).because(silence or "model changed")
 
     def _note_answer(self, answer: Answer, now_s: float, *, is_draining: bool) -> None:
         if is_draining:
