@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 FRAME = b'"crc":"'  # in a claim that goes to a batcher, or in a push or a reply that goes to Redis
 CLAIMED = (
-    rb':\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # the reply to a claim: numbers, then frames; a watch's reply is only a frame
+    rb':-?\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # the reply to a claim: numbers, then frames; a watch's reply is only a frame
 )
 CALL = b"POST /embed"
 
