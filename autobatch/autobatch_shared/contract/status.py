@@ -95,6 +95,7 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         is_stopping: Whether it takes no more jobs.
         affordable_inputs: Number of inputs that may be sent now beyond `drained_per_s`, where upstreams are asked so much in a
             minute; it is one number for all batchers.
+        next_ms: Milliseconds after which it reports again.
     """
 
     at: int
@@ -107,6 +108,7 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     cpu_share: float = 0.0
     is_stopping: bool = False
     affordable_inputs: int = 0
+    next_ms: int = 1000
 
 
 class Ahead(msgspec.Struct, frozen=True):

@@ -105,6 +105,11 @@ class ReplicaState:
         return not self.standing.reason
 
     @property
+    def is_ours(self) -> bool:
+        """Whether it is this batcher's to call, and the others have left it a permit."""
+        return self.duty.is_on and self.duty.taken < self.limits.in_flight_inputs_max
+
+    @property
     def is_usable(self) -> bool:
         """Whether it is well, and serves the namespace's model."""
         return self.is_healthy and self.is_included
@@ -150,12 +155,12 @@ class ReplicaState:
             return False
         if duty.learnt is not None:
             self.tuner.adopt(duty.learnt)
-        before, self.duty = self.duty, duty
+        before, was_ours, self.duty = self.duty, self.is_ours, duty
         if duty.is_on:
             self.last_duty = duty
         if duty.is_on != before.is_on:
             log.info("upstream_duty", extra={"upstream": self.name, "is_on": duty.is_on})
-        return (duty.is_on, duty.sharers) != (before.is_on, before.sharers)
+        return (duty.is_on, duty.sharers, self.is_ours) != (before.is_on, before.sharers, was_ours)
 
     def wait_for_model(self, now_s: float) -> None:
         """Exclude it until the namespace's model is known."""
