@@ -502,13 +502,13 @@ def test_the_doctor_says_what_is_right_and_what_to_change(console: Console, tmp_
 
 
 def test_a_foreign_env_file_stops_it_before_anything_is_started(start: Callable[..., Console], tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("TRITON_SERVER_URL=hunter2\nMAX_BACH_SIZE=8\n")
+    (tmp_path / ".env").write_text("BATCH_CHECK_INTERVAL_MS=hunter2\nMAX_BACH_SIZE=8\n")
     console = start()
 
     assert console.wait() == 2
     first, second = sorted(console.output.splitlines())
-    assert first == "autobatch: .env: MAX_BACH_SIZE: no such setting; did you mean MAX_BATCH_SIZE?"
-    assert second.startswith("autobatch: .env: TRITON_SERVER_URL: no such setting; ")
+    assert first.startswith("autobatch: .env: BATCH_CHECK_INTERVAL_MS: no such setting; ")
+    assert second == "autobatch: .env: MAX_BACH_SIZE: no such setting; did you mean MAX_BATCH_SIZE?"
     assert "hunter2" not in console.output
 
 
