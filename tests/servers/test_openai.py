@@ -41,8 +41,20 @@ async def test_what_it_refuses_and_what_it_has_not_are_errors_and_the_others_go_
     assert (left, error["error_type"]) == (422, "Validation")
     assert "`normalize`" in error["error"]
     assert status == 200
-    assert refused.status in (422, 500)  # llama-cpp-python answers 500 to what is no text, and is not taken out for it
+    assert refused.status in (422, 500)  # llama-cpp-python answers 500 to what is no text
     assert missing.status == 424
+
+
+async def test_a_client_that_sends_nonsense_takes_the_server_from_nobody(
+    openai_server: InferenceServer, redis_url: str
+) -> None:
+    async with house_before(openai_server, redis_url) as house:
+        await wait_until(house.is_healthy, START_S)
+        nonsense = [await house.post("/v1/embeddings", {"input": []}) for _ in range(10)]
+        status, _ = await house.embed("cat")
+
+    assert not {answer.status for answer in nonsense} - {422, 500}
+    assert status == 200
 
 
 async def test_a_call_that_takes_too_long_is_given_up_and_later_ones_are_answered(

@@ -29,7 +29,7 @@ _ADVICE: dict[ConnectionFaultKind, str] = {
     "refused": "start the server, or correct the address; one that loads its model may not listen yet",
     "silent": "correct the address, or let the firewall between pass it",
     "unreachable": "correct the address, or the routes of this machine",
-    "untrusted": "add the certificate's authority to this machine's, or set SSL_CERT_FILE to its file",
+    "untrusted": "give the file of the certificate's authority as INFERENCE_CA_FILE, or add it to this machine's",
     "no_tls": "write http:// instead of https://",
     "hung_up": "correct the port; write https:// if it speaks TLS only",
 }
