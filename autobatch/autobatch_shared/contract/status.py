@@ -61,6 +61,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         is_on_duty: Whether this batcher calls it; the others stand by.
         permits: The most inputs that this batcher has in flight there now.
         learnt: What its calls have taught; None: nothing yet.
+        dialect: The API that it speaks, by its word of INFERENCE_DIALECT; empty until it has said what it serves.
     """
 
     url: str
@@ -78,6 +79,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     is_on_duty: bool = True
     permits: int = 0
     learnt: LearntCalls | None = None
+    dialect: str = ""
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):

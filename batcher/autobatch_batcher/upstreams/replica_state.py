@@ -87,6 +87,7 @@ class ReplicaState:
         self._configured = configured
         self.dialect = dialect
         self._fault = ""
+        self._hint = ""  # the last that was logged
         self._was_usable: bool | None = None  # None: never probed
         self._usable_s = 0.0  # when that changed last
         self._excluded_s: float | None = None
@@ -145,6 +146,7 @@ class ReplicaState:
             may_be_called=self.is_usable and self.breaker.is_closed,
             is_on_duty=self.duty.is_on,
             permits=self.permits,
+            dialect=self.dialect.kind if is_known else "",
             learnt=self.tuner.learnt,
             unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
         )
@@ -224,6 +226,9 @@ class ReplicaState:
     def learnt(self, dimension: int | None, now_s: float) -> None:
         """Take note of how long the rows of its card's model are."""
         self.dimension = dimension
+        if self.dialect.hint != self._hint:
+            self._hint = self.dialect.hint
+            log.warning("upstream_hint", extra={"upstream": self.name, "hint": self._hint})
         self._change_standing(lambda: self.standing.learnt(model_of(self.card, dimension)), now_s)
 
     def set_reachable(self, *, reachable: bool, now_s: float) -> None:
