@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CLIENTS := new old
-SERVERS := triton mlserver
+SERVERS := triton mlserver infinity llama
 # These two halves of the unit tests take equally long.
 UNIT_HALF := tests/unit/proxy tests/unit/shared tests/unit/embedder
 # make 3.81, which macOS has, cannot keep the output of two jobs apart.

@@ -39,6 +39,13 @@ def missing_for_grpc(is_there: Callable[[str], bool] = is_installed) -> str:
     return f"an upstream over gRPC needs more packages: type `{install_command('triton')}`"
 
 
+def missing_for_base64(is_there: Callable[[str], bool] = is_installed) -> str:
+    """Return one sentence that says what to type before vectors can be asked for in base64; empty: nothing is missing."""
+    if is_there("numpy"):
+        return ""
+    return f"without numpy vectors are asked for as arrays, of four times the bytes: type `{install_command('triton')}`"
+
+
 def missing_for_embedder(model_dir: str | None, is_there: Callable[[str], bool] = is_installed) -> str:
     """Return one sentence that says what to type; empty: nothing is missing.
 

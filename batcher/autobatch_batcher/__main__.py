@@ -56,7 +56,7 @@ def check_grpc(settings: BatcherSettings) -> None:
 
 def main() -> None:
     """Read the settings and serve."""
-    models = load_models(sys.argv[1:])
+    models = load_models(BatcherSettings, sys.argv[1:])
     check(models)
     logs.configure(models[0], "batcher")
     for each in models:

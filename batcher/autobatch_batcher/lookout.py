@@ -16,11 +16,11 @@ class Lookout:
 
     Args:
         upstreams: All upstreams; each tells when it is found to be down or doubted.
-        came_back: Is called when one of them can be used again.
+        changed: Is called when one of them is found to be down or doubted, and when it can be used again.
     """
 
-    def __init__(self, upstreams: Iterable[Replica], came_back: Callable[[], None]) -> None:
-        self._came_back = came_back
+    def __init__(self, upstreams: Iterable[Replica], changed: Callable[[], None]) -> None:
+        self._changed = changed
         self._looking: dict[str, asyncio.Task[None]] = {}
         for upstream in upstreams:
             upstream.went_down = partial(self._begin, upstream)
@@ -35,6 +35,7 @@ class Lookout:
     def _begin(self, upstream: Replica) -> None:
         if upstream.name not in self._looking:
             self._looking[upstream.name] = asyncio.create_task(self._look(upstream), name="lookout")
+            self._changed()  # another batcher may take over, once it knows
 
     async def _look(self, upstream: Replica) -> None:
         pause_s = LOOK_MIN_S
@@ -45,4 +46,4 @@ class Lookout:
                 await upstream.prober.probe()
         finally:
             del self._looking[upstream.name]
-        self._came_back()
+        self._changed()

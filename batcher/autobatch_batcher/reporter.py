@@ -1,4 +1,4 @@
-"""Once a second: probe the upstreams that need it, and publish what this batcher is doing."""
+"""Once a second, or more often where there are other batchers: probe the upstreams that need it, and publish what this one does."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ import msgspec
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
-from autobatch_batcher.tuning.duty import take_duties
+from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, take_duties
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -27,7 +27,6 @@ REPORT_EVERY_S = 1.0
 CHANGING_EVERY_S = 0.2  # while all upstreams are well and excluded: another batcher may move the model at any moment
 PROBE_HEALTHY_EVERY_S = 5.0  # TEI's health goes through its backend thread: not more often than needed
 LOOP_STALL_MAX_S = 5.0
-STANDBY_LOOK_EVERY_S = 0.25  # jobs wait meanwhile, if the batcher on duty has stopped
 
 
 class Reporter:
@@ -58,6 +57,7 @@ class Reporter:
         self._clock = clock
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
+        self._has_others = False
         self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
@@ -107,8 +107,8 @@ class Reporter:
         await self._publish()
         if self._disputed:
             self._probe()
-        if self._pool.stands_by:
-            return STANDBY_LOOK_EVERY_S
+        if self._has_others:
+            return HAND_OVER_LOOK_EVERY_S if self._pool.hands_over else LOOK_EVERY_S
         is_changing = all(
             each.is_healthy and each.standing.served and not each.is_included for each in self._pool.upstreams
         )
@@ -161,6 +161,7 @@ class Reporter:
             cpu_share=round(self._cpu_share, 2),
             is_stopping=self._loop.is_stopping,
             affordable_inputs=self._pool.affordable_inputs(now_mono_s),
+            next_ms=int((LOOK_EVERY_S if self._has_others else REPORT_EVERY_S) * 1000),
         )
         said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         try:
@@ -169,6 +170,7 @@ class Reporter:
             self.reaches_redis = False
             return
         self.reaches_redis = True
+        self._has_others = len(reports) > 1
         self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
         if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
             self._loop.wake()
@@ -179,7 +181,7 @@ class Reporter:
 
     def _look_at_cpu(self, now_mono_s: float) -> None:
         passed_s = now_mono_s - self._cpu_looked_mono_s
-        if passed_s >= REPORT_EVERY_S / 2:
+        if passed_s >= REPORT_EVERY_S:
             cpu_s = time.process_time()
             self._cpu_share = (cpu_s - self._cpu_s) / passed_s
             self._cpu_looked_mono_s, self._cpu_s = now_mono_s, cpu_s

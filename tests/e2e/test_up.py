@@ -299,6 +299,24 @@ def test_a_second_one_uses_the_redis_and_the_upstream_that_it_is_pointed_to(
     assert second.embed("hello world")[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
 
 
+def test_the_tables_of_several_models_are_served_by_one_batcher_and_asked_by_name(
+    console: Console, start: Callable[..., Console], tmp_path: Path
+) -> None:
+    redis, embedder = console.address("redis"), console.address("embedder")
+    tables = [f'[[models]]\nname = "{name}"\nurl = "{embedder}"\n' for name in ("small", "org/large")]
+    (tmp_path / "config.toml").write_text("\n".join(tables))
+    tabled = start("--namespace", "tables", env={"REDIS_URL": f"unix://{redis}"})
+    tabled.wait_for("Ctrl-C")
+
+    started = set(re.findall(r"^  (\S+) .* pid \d+ ", tabled.output, re.MULTILINE))
+    assert started == PARTS - {"redis", "embedder"}
+    for name in ("small", "org/large"):
+        assert f"  serves   {name}: sentence-transformers/all-MiniLM-L6-v2, 384 dimensions" in tabled.output
+    (line,) = (line for line in tabled.output.splitlines() if line.strip().startswith("curl"))
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
+    assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_no_process_and_no_folder(start: Callable[..., Console], number: signal.Signals) -> None:
     console = start()
@@ -484,13 +502,13 @@ def test_the_doctor_says_what_is_right_and_what_to_change(console: Console, tmp_
 
 
 def test_a_foreign_env_file_stops_it_before_anything_is_started(start: Callable[..., Console], tmp_path: Path) -> None:
-    (tmp_path / ".env").write_text("TRITON_SERVER_URL=hunter2\nMAX_BACH_SIZE=8\n")
+    (tmp_path / ".env").write_text("BATCH_CHECK_INTERVAL_MS=hunter2\nMAX_BACH_SIZE=8\n")
     console = start()
 
     assert console.wait() == 2
     first, second = sorted(console.output.splitlines())
-    assert first == "autobatch: .env: MAX_BACH_SIZE: no such setting; did you mean MAX_BATCH_SIZE?"
-    assert second.startswith("autobatch: .env: TRITON_SERVER_URL: no such setting; ")
+    assert first.startswith("autobatch: .env: BATCH_CHECK_INTERVAL_MS: no such setting; ")
+    assert second == "autobatch: .env: MAX_BACH_SIZE: no such setting; did you mean MAX_BATCH_SIZE?"
     assert "hunter2" not in console.output
 
 

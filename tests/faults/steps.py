@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 
 FRAME = b'"crc":"'  # in a claim that goes to a batcher, or in a push or a reply that goes to Redis
 CLAIMED = (
-    rb':\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # the reply to a claim: numbers, then frames; a watch's reply is only a frame
+    rb':-?\d+\r\n\$\d+\r\n{"v":\d+,"crc"'  # the reply to a claim: numbers, then frames; a watch's reply is only a frame
 )
 CALL = b"POST /embed"
 
@@ -23,6 +23,18 @@ CALL = b"POST /embed"
 async def lasts(seconds: float) -> None:
     """Let a fault last."""
     await asyncio.sleep(seconds)
+
+
+async def calling(world: World) -> int:
+    """Return the number of the batcher that calls the first upstream: of several one does, and the others stand by."""
+    seen = [asyncio.create_task(relays[0].forward.sees(CALL)) for relays in world.batcher_upstream]
+    done, others = await asyncio.wait(seen, return_when=asyncio.FIRST_COMPLETED)
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+    first = done.pop()
+    first.result()  # raises if nobody called
+    return seen.index(first)
 
 
 async def after_claim(world: World, index: int) -> None:

@@ -22,9 +22,15 @@ def mlserver() -> Iterator[InferenceServer]:
     yield from _started("mlserver")
 
 
+@pytest.fixture(scope="module", params=["infinity", "llama"])
+def openai_server(request: pytest.FixtureRequest) -> Iterator[InferenceServer]:
+    """A server with OpenAI's API that is starting."""
+    yield from _started(request.param)
+
+
 def _started(name: str) -> Iterator[InferenceServer]:
     with TemporaryDirectory(prefix="ab-") as folder:
-        server = {"triton": model_server.triton, "mlserver": model_server.mlserver}[name](Path(folder))
+        server = model_server.SERVERS[name](Path(folder))
         server.start()
         yield server
         server.kill()

@@ -1,6 +1,7 @@
-"""Servers of the Open Inference Protocol as real processes, in environments of their own: `make test-servers` makes these.
+"""Embedding servers as real processes, in environments of their own: `make test-servers` makes these.
 
-TRITON_PYTHON and MLSERVER_PYTHON name their interpreters; without them, those of `.venv-servers-triton` and `.venv-servers-mlserver`.
+TRITON_PYTHON, MLSERVER_PYTHON, INFINITY_PYTHON and LLAMA_PYTHON name their interpreters; without them, those of `.venv-servers-triton`
+and so on.
 """
 
 import json
@@ -8,6 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,12 +39,29 @@ def model_files(cache: Path) -> tuple[str, str]:
 
 
 class InferenceServer:
-    """One server on a port that it keeps over restarts."""
+    """One server on a port that it keeps over restarts.
 
-    def __init__(self, folder: Path, command: Callable[[int, int], list[str]], env: dict[str, str]) -> None:
-        self.port = free_port()
-        self.url = f"grpc://127.0.0.1:{self.port}"
-        self._command = command(self.port, free_port())
+    Attributes:
+        url: INFERENCE_URL.
+        api_root: The path below it at which OpenAI's API begins, if it has that.
+        companions_change: What a number of a text's vector differs by at most, whatever texts are in the same call.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        command: Callable[[int], list[str]],
+        env: dict[str, str],
+        *,
+        scheme: str = "http",
+        api_root: str = "",
+        companions_change: float = 2e-6,
+    ) -> None:
+        port = free_port()
+        self.url = f"{scheme}://127.0.0.1:{port}"
+        self.api_root = api_root
+        self.companions_change = companions_change
+        self._command = command(port)
         self._env = os.environ | {"HOME": str(folder)} | env
         self._folder = folder
         self._log = folder / "server.log"
@@ -59,13 +78,16 @@ class InferenceServer:
         """Kill it and all that it started."""
         if self._process is None:
             return
-        for pid in [*descendants(self._process.pid), self._process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        self.signal(signal.SIGKILL)
         self._process.wait()
         self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to it and all that it started."""
+        assert self._process is not None
+        for pid in [*descendants(self._process.pid), self._process.pid]:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     @property
     def output(self) -> str:
@@ -89,8 +111,9 @@ def triton(folder: Path) -> InferenceServer:
     libraries = ":".join([asked[0], *(f"{asked[0]}/{each}" for each in asked[1:])])
     return InferenceServer(
         folder,
-        lambda grpc, http: [str(python), str(HERE / "triton_server.py"), str(grpc), str(http), *files],
+        lambda grpc: [str(python), str(HERE / "triton_server.py"), str(grpc), str(free_port()), *files],
         {"LD_LIBRARY_PATH": libraries, "PATH": f"{python.parent}:{os.environ['PATH']}"},
+        scheme="grpc",
     )
 
 
@@ -109,13 +132,13 @@ def mlserver(folder: Path) -> InferenceServer:
         )
     )
 
-    def command(grpc: int, http: int) -> list[str]:
+    def command(grpc: int) -> list[str]:
         (folder / "settings.json").write_text(
             json.dumps(
                 {
                     "host": "127.0.0.1",
                     "grpc_port": grpc,
-                    "http_port": http,
+                    "http_port": free_port(),
                     "metrics_port": free_port(),
                     "parallel_workers": 0,
                 }
@@ -123,7 +146,39 @@ def mlserver(folder: Path) -> InferenceServer:
         )
         return [str(python.parent / "mlserver"), "start", str(folder)]
 
-    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": f"{python.parent}:{os.environ['PATH']}"})
+    path = f"{python.parent}:{os.environ['PATH']}"
+    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": path}, scheme="grpc")
+
+
+def infinity(folder: Path) -> InferenceServer:
+    """Return an infinity, which computes the packaged model by PyTorch."""
+    python, model = interpreter("infinity"), model_folder.find(None).path
+    options = (
+        f"--model-id {model} --served-model-name minilm --engine torch --device cpu --dtype float32 --host 127.0.0.1"
+        " --no-model-warmup --no-bettertransformer"
+    )
+    return InferenceServer(
+        folder,
+        lambda port: [str(python.parent / "infinity_emb"), "v2", *options.split(), "--port", str(port)],
+        {"DO_NOT_TRACK": "1"},
+    )
+
+
+def llama(folder: Path) -> InferenceServer:
+    """Return a llama.cpp by the server of llama-cpp-python, which leaves a vector as long as the network made it: about 5."""
+    python, file = interpreter("llama"), folder / "minilm.gguf"
+    subprocess.run([python, HERE / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
+    options = f"--model {file} --model_alias minilm --embedding true --host 127.0.0.1"
+    return InferenceServer(
+        folder,
+        lambda port: [str(python), "-m", "llama_cpp.server", *options.split(), "--port", str(port)],
+        {},
+        api_root="/v1",
+        companions_change=2e-3,
+    )
+
+
+SERVERS = {"triton": triton, "mlserver": mlserver, "infinity": infinity, "llama": llama}
 
 
 def descendants(pid: int) -> list[int]:

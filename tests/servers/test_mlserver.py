@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.servers.kserve_checks import check_crash, check_identity
+from tests.servers.checks import check_crash, check_identity
 from tests.servers.model_server import InferenceServer
 
 pytestmark = pytest.mark.timeout(180)

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from tests.servers.kserve_checks import check_crash, check_identity, direct, house_before
+from tests.servers.checks import (
+    answers_again,
+    check_crash,
+    check_identity,
+    check_names_missing_model,
+    house_before,
+    says,
+)
+from tests.servers.direct import vectors_of
 from tests.servers.model_server import START_S, InferenceServer
-from tests.support.house import House
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -19,7 +26,7 @@ async def test_half_precision_is_read(triton: InferenceServer, redis_url: str) -
     async with house_before(triton, redis_url, "minilm_half") as house:
         await wait_until(house.is_healthy, START_S)
         status, body = await house.embed("cat")
-    (full,) = await direct(triton, ["cat"])
+    (full,) = await vectors_of(triton, ["cat"])
 
     assert status == 200
     assert 0 < np.abs(np.array(body[0], np.float32) - full).max() < 1e-3
@@ -32,7 +39,7 @@ async def test_a_model_of_token_ids_takes_those(triton: InferenceServer, redis_u
         await wait_until(house.is_healthy, START_S)
         status, body = await house.embed([cat, short])
         refused, error = await house.embed("cat")
-    (of_text,) = await direct(triton, ["cat"])
+    (of_text,) = await vectors_of(triton, ["cat"])
 
     assert status == 200
     assert np.abs(np.array(body[0], np.float32) - of_text).max() < 1e-5
@@ -56,34 +63,20 @@ async def test_a_call_that_takes_too_long_is_given_up_and_the_others_go_on(
         late, _ = await house.embed("hang")
 
         assert late in (503, 504)
-        await wait_until(lambda: _answers(house), START_S)  # the model itself goes on with what was given up
+        await wait_until(lambda: answers_again(house), START_S)  # the model itself goes on with what was given up
 
 
 async def test_a_model_that_the_server_has_not_is_named(triton: InferenceServer, redis_url: str) -> None:
-    async with house_before(triton, redis_url) as house:  # so that the server is up
-        await wait_until(house.is_healthy, START_S)
-    async with house_before(triton, redis_url, "nope") as house:
-        await wait_until(lambda: _says(house, "no model `nope`"))
-        assert not await house.is_healthy()
+    await check_names_missing_model(triton, redis_url, "no model `nope`")
 
 
 async def test_vectors_are_never_cut_out_of_another_shape(triton: InferenceServer, redis_url: str) -> None:
     async with house_before(triton, redis_url) as house:
         await wait_until(house.is_healthy, START_S)
     async with house_before(triton, redis_url, "wrong_shape", upstream_patience_ms=0) as house:
-        await wait_until(lambda: _says(house, "shape (1, 2, 192)"))
+        await wait_until(lambda: says(house, "shape (1, 2, 192)"))
         assert not await house.is_healthy()
 
 
 async def test_a_server_that_is_killed_and_comes_back(triton: InferenceServer, redis_url: str) -> None:
     await check_crash(triton, redis_url)
-
-
-async def _answers(house: House) -> bool:
-    status, _ = await house.embed("cat")
-    return status == 200
-
-
-async def _says(house: House, text: str) -> bool:
-    """Whether this is why its upstream is not called."""
-    return text in str((await house.get("/status")).json)

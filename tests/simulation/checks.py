@@ -72,7 +72,8 @@ def _wrong_with(request: AskedRequest, run: "Schedule") -> str | None:
     """Return what is wrong with the answer to a request of a living worker."""
     if not request.worker.loop.is_alive:
         return None
-    felt = [fault for fault in run.faults if _is_felt(fault, request)]
+    killed_s = max([each.ended_s for each in run.requests if each.is_killing], default=0.0)
+    felt = [fault for fault in run.faults if _is_felt(fault, request, killed_s)]
     paused_s = sum(fault.lasts_s for fault in felt if fault.kind.name == "process: paused")
     what = f"{request.worker.name}: {request.texts} of {request.timeout_s:.0f} s is {request.outcome}"
     if request.outcome is None:
@@ -88,7 +89,7 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
         outcome in ("right", "left")
         or (request.is_killing and outcome in _OF_KILLING)
         or (outcome in TOO_LATE and request.timeout_s <= sum(_delay_s(fault, request, felt) for fault in felt))
-        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= 3)
+        or (outcome == POISONOUS and sum(fault.kind.deaths for fault in felt) >= _deaths_max(felt))
         or (outcome in NO_BATCHER and request.started_s <= request.worker.started_s + REPORTED_WITHIN_S)
         or any(outcome in fault.kind.explains for fault in felt)
     )
@@ -97,8 +98,14 @@ def _is_explained(request: AskedRequest, felt: list[FaultRun]) -> bool:
 _OF_KILLING = TOO_LATE | {POISONOUS, "upstream_unavailable", "upstream_broken"}
 
 
-def _is_felt(fault: FaultRun, request: AskedRequest) -> bool:
-    return fault.began_s <= request.ended_s and request.started_s <= fault.ends_s + fault.kind.recovery_s
+def _deaths_max(felt: list[FaultRun]) -> int:
+    return 2 if any(fault.kind.is_killing for fault in felt) else 3
+
+
+def _is_felt(fault: FaultRun, request: AskedRequest, killed_s: float) -> bool:
+    """Whether a request may notice it; `killed_s` is when the last request that kills upstreams was answered."""
+    ends_s = max(fault.ends_s, killed_s) if fault.kind.is_killing else fault.ends_s
+    return fault.began_s <= request.ended_s and request.started_s <= ends_s + fault.kind.recovery_s
 
 
 def _delay_s(fault: FaultRun, request: AskedRequest, felt: list[FaultRun]) -> float:

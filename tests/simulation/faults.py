@@ -44,6 +44,8 @@ class FaultKind:
             deadline. None: it delays nothing.
         recovery_s: Seconds after its end during which it may still be felt.
         deaths: Number of deaths that it looks like: a job that is held through three of them is given up.
+        is_killing: Whether a request kills upstreams for as long as it waits: what shared its call is tried alone, and given up if
+            the upstream dies meanwhile, of whatever it may be.
         needs_snapshots: Whether it takes Redis back to an earlier state.
         known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
         delay_max_s: Seconds by which it may delay an answer at most, however long it lasts.
@@ -57,6 +59,7 @@ class FaultKind:
     delays_s: float | None = None
     recovery_s: float = RECOVERY_S
     deaths: int = 0
+    is_killing: bool = False
     needs_snapshots: bool = False
     known_after_s: float = float("inf")
     delay_max_s: float = float("inf")
@@ -348,7 +351,13 @@ KINDS = (
     FaultKind("upstream: hangs up", _upstream("close"), (0.1, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
     FaultKind("upstream: dies", _stop_upstream, (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
     FaultKind(
-        "an input kills the upstream", _kill_by_input, (0.5, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1
+        "an input kills the upstream",
+        _kill_by_input,
+        (0.5, 1.0),
+        explains=UPSTREAM_GONE,
+        delays_s=3.0,
+        deaths=1,
+        is_killing=True,
     ),
     FaultKind("a client leaves", _leave),
 )

@@ -61,6 +61,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         is_on_duty: Whether this batcher calls it; the others stand by.
         permits: The most inputs that this batcher has in flight there now.
         learnt: What its calls have taught; None: nothing yet.
+        dialect: The API that it speaks, by its word of INFERENCE_DIALECT; empty until it has said what it serves.
     """
 
     url: str
@@ -78,6 +79,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     is_on_duty: bool = True
     permits: int = 0
     learnt: LearntCalls | None = None
+    dialect: str = ""
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ class BatcherStatus(msgspec.Struct, frozen=True):
         is_stopping: Whether it takes no more jobs.
         affordable_inputs: Number of inputs that may be sent now beyond `drained_per_s`, where upstreams are asked so much in a
             minute; it is one number for all batchers.
+        next_ms: Milliseconds after which it reports again.
     """
 
     at: int
@@ -107,6 +110,7 @@ class BatcherStatus(msgspec.Struct, frozen=True):
     cpu_share: float = 0.0
     is_stopping: bool = False
     affordable_inputs: int = 0
+    next_ms: int = 1000
 
 
 class Ahead(msgspec.Struct, frozen=True):

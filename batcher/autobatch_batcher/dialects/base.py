@@ -44,11 +44,13 @@ class Post(msgspec.Struct, frozen=True):
         path: The path below the upstream's URL.
         body: The body as it goes over the wire.
         content_type: The body's content type; None: the call has none.
+        may_be_faulty: Whether an upstream that fails on it may be well, because it is what a client wrote.
     """
 
     path: str
     body: bytes
     content_type: str | None = JSON
+    may_be_faulty: bool = False
 
 
 Question = Get | Post
@@ -90,6 +92,7 @@ class Dialect(Protocol):
     Attributes:
         kind: Its word in the table of INFERENCE_DIALECT.
         sample: An input, as JSON, whose vector shows how long all are.
+        hint: What to type here so that it costs less; empty: nothing.
         says_limits: Whether the card has all limits, so that a list within them is refused only because of an input.
         ask_health: The question whose answer says whether the upstream works: see `is_well`.
         ask_card: The questions whose answers describe the upstream; one that does not know the first does not describe itself.
@@ -98,6 +101,7 @@ class Dialect(Protocol):
 
     kind: str
     sample: bytes
+    hint: str
     says_limits: bool
     ask_health: Question
     ask_card: tuple[Question, ...]

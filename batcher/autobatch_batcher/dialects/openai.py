@@ -25,7 +25,7 @@ from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
-from autobatch_shared.install_hints import is_installed
+from autobatch_shared.install_hints import missing_for_base64
 
 V1 = "/v1"
 OWN_ROUTES = ("/v1/embeddings", "/embeddings")
@@ -60,7 +60,7 @@ class OpenAI:
     Args:
         root: The path below the upstream's URL at which its API begins.
         model: UPSTREAM_MODEL; None: the first that the upstream lists.
-        asks_base64: Whether vectors are asked for in base64.
+        hint: What to type before vectors can be asked for in base64; empty: they are.
         name: What the upstream calls its model, as far as it has said so.
     """
 
@@ -68,30 +68,30 @@ class OpenAI:
     sample = SAMPLE_TEXT
     says_limits = False
 
-    def __init__(self, root: str = V1, model: str | None = None, *, asks_base64: bool = True, name: str = "") -> None:
+    def __init__(self, root: str = V1, model: str | None = None, *, hint: str = "", name: str = "") -> None:
         self.ask_health: Question = Get("/health")
         self.ask_card: tuple[Question, ...] = (Get(f"{root}/models"),)
         self._root = root
         self._path = f"{root}/embeddings"
         self._configured = model
-        self._asks_base64 = asks_base64
+        self.hint = hint
         self._name = name or model or ""
-        members = b',"encoding_format":"base64"' if asks_base64 else b',"encoding_format":"float"'
+        members = b',"encoding_format":"float"' if hint else b',"encoding_format":"base64"'
         self._members = members + (b',"model":%b' % _encode(self._name) if self._name else b"")
         self.growth_bytes_max = len(self._members) + 8  # `{"input":["a"]}` of `{"inputs":"a"}`, and a name of an option
 
     @classmethod
     def for_upstream(cls, url: str, model: WantedModel) -> tuple["OpenAI", ...]:
         """Return the dialect for each path at which the API may begin."""
-        asks_base64 = is_installed("numpy")
+        hint = missing_for_base64()
         roots = ("",) if _is_api_root(urlsplit(url).path) else (V1, "")
-        return tuple(cls(root, model.name, asks_base64=asks_base64) for root in roots)
+        return tuple(cls(root, model.name, hint=hint) for root in roots)
 
     def knowing(self, card: Card) -> "OpenAI":
         """Return the dialect of the model that the card names."""
         if card.name == self._name:
             return self
-        return OpenAI(self._root, self._configured, asks_base64=self._asks_base64, name=card.name)
+        return OpenAI(self._root, self._configured, hint=self.hint, name=card.name)
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
         """Return `{"input": [...], ...}`.
@@ -105,9 +105,12 @@ class OpenAI:
         return Post(self._path, b'{"input":[%b]%b}' % (b",".join(inputs), self._ending(options)))
 
     def pass_on(self, route: str, body: bytes, content_type: str | None) -> Post:
-        """Return a request for `/v1/embeddings`, with the upstream's name for its model; say what is wrong with any other."""
+        """Return a request for `/v1/embeddings`, with the upstream's name for its model; say what is wrong with any other.
+
+        llama-cpp-python answers 500 to what is no text, and to an empty list.
+        """
         if route in OWN_ROUTES:
-            return Post(self._path, self._renamed(body), content_type)
+            return Post(self._path, self._renamed(body), content_type, may_be_faulty=True)
         if route not in EMBED_ROUTES:
             raise _not_computed(route)
         raise fault_of_embed(body)

@@ -56,6 +56,7 @@ class Tei:
     """The dialect of TEI, which the embedder speaks, too."""
 
     kind = "tei"
+    hint = ""
     sample = SAMPLE_TEXT
     says_limits = True
     ask_health: Question = Get("/health")

@@ -66,6 +66,7 @@ class Triton:
     """
 
     kind = "triton"
+    hint = ""
     says_limits = False
 
     def __init__(self, wanted: WantedModel, tensors: ModelTensors | None = None) -> None:

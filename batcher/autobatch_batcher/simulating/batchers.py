@@ -23,7 +23,7 @@ from autobatch_batcher.simulating.simulated_queue import SimulatedLink, Simulate
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.virtual_time import VirtualTimeLoop
 from autobatch_batcher.simulating.workers import CALL_S, PUSH_S, cut
-from autobatch_batcher.tuning.duty import take_duties
+from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, take_duties
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
@@ -37,7 +37,6 @@ from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.settings.definitions import BatcherSettings
 
 DEADLINE_MS = 60_000
-REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +179,21 @@ class _Workers:
 
 
 async def _report(batcher: str, pool: Pool, working: WorkingLoop, reports: dict[str, BatcherStatus]) -> None:
-    """Report once a second, as `Reporter` does, and do what falls to this batcher."""
+    """Report as `Reporter` does, at once where its duty has changed, and do what falls to this batcher."""
     loop = asyncio.get_running_loop()
     for upstream in pool.upstreams:
         upstream.is_healthy = True
-    while True:
+
+    def report() -> bool:
         now_ms = int(loop.time() * 1000)
         reports[batcher] = BatcherStatus(now_ms, 0, pool.statuses(loop.time()), id=batcher)
-        if take_duties(pool.upstreams, batcher, list(reports.values()), now_ms):
+        return take_duties(pool.upstreams, batcher, list(reports.values()), now_ms)
+
+    while True:
+        if report():
             working.wake()
-        await pause(REPORT_EVERY_S)
+            report()
+        await pause(HAND_OVER_LOOK_EVERY_S if pool.hands_over else LOOK_EVERY_S)
 
 
 def _pool(upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings) -> Pool:

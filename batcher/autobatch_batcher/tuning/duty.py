@@ -6,8 +6,9 @@ by. As many more call it as their processors need, once one is not enough.
 
 1. All batchers decide alike, from the same reports: the batchers in the order of their names, the upstreams in that of theirs, and each
    upstream begins at the next batcher.
-2. A batcher that is stopping, or does not find the upstream well, is not on duty for it; nor is one that has missed a report. The next
-   takes over. It takes the permits that are free, and its whole share once the others report that they have given theirs up.
+2. A batcher that is stopping, or does not find the upstream well, is not on duty for it; nor is one that has missed its reports. The
+   next takes over. It takes the permits that are free, and its whole share once the others report that they have given theirs up.
+   Of one that was missed only what it had in flight is taken: without Redis it makes no call.
 3. The first on duty learns and tries; the others follow what it reports, so that the next one to take over begins with it.
 4. One that stands by still sends what it has claimed.
 """
@@ -20,7 +21,11 @@ import msgspec
 
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls
 
-MISSED_MS = 1_600  # a report comes once a second
+LOOK_EVERY_S = (
+    0.25  # how often batchers that share upstreams report: jobs wait meanwhile, if the one on duty has stopped
+)
+HAND_OVER_LOOK_EVERY_S = 0.05  # while permits are given up: nobody claims meanwhile
+LATE_MS = 550  # by which a report may be late: two looks, and a round trip
 CPU_MAX = 0.4  # of a core: at 40 us a request 10,000 a second; a process may have no more than half a core
 
 
@@ -62,23 +67,26 @@ def take_duties(
 
 def duty_of(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: int) -> Duty:
     """Return what `batcher` has to do with the upstream, by the reports of all batchers, its own among them."""
-    fresh = [each for each in reports if each.id and abs(now_ms - each.at) < MISSED_MS]
+    fresh = [each for each in reports if each.id and abs(now_ms - each.at) < each.next_ms + LATE_MS]
     ready = sorted([each.id for each in fresh if _is_ready(each, url)])
-    if batcher not in ready:
-        return ON_DUTY  # it is called only if there is no better one
+    if not ready:
+        return ON_DUTY  # all may try
     urls = sorted({upstream.url for each in fresh for upstream in each.upstreams})
     cpu_share = sum([each.cpu_share for each in fresh if each.id in ready])
     needed = min(max(1, ceil(cpu_share / CPU_MAX / min(len(urls), len(ready)))), len(ready))
-    place = (ready.index(batcher) - urls.index(url)) % len(ready)
     first = ready[urls.index(url) % len(ready)]
-    taken = sum(
-        [each.permits for report in fresh if report.id != batcher for each in report.upstreams if each.url == url]
-    )
-    return Duty(place < needed, needed, taken, _learnt(batcher, first, url, reports))
+    is_on = batcher in ready and (ready.index(batcher) - urls.index(url)) % len(ready) < needed
+    taken = sum([_taken(report, url, is_missed=report not in fresh) for report in reports if report.id != batcher])
+    learnt = _learnt(batcher, first, url, reports) if batcher in ready else None
+    return Duty(is_on, needed, taken, learnt)
 
 
 def _is_ready(report: BatcherStatus, url: str) -> bool:
     return not report.is_stopping and any(each.url == url and each.may_be_called for each in report.upstreams)
+
+
+def _taken(report: BatcherStatus, url: str, *, is_missed: bool) -> int:
+    return sum([each.in_flight if is_missed else each.permits for each in report.upstreams if each.url == url])
 
 
 def _learnt(batcher: str, first: str, url: str, reports: Sequence[BatcherStatus]) -> LearntCalls | None:

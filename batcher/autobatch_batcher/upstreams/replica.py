@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.dialects.verdict import PERHAPS_INPUT_ERRORS
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
@@ -79,7 +80,7 @@ class Replica(ReplicaState):
             raise
         # What was refused is newer than this call.
         is_draining = self._refusals > refusals and not answer.was_sent_again
-        self._note_answer(answer, loop.time(), is_draining=is_draining)
+        self._note_answer(post, answer, loop.time(), is_draining=is_draining)
         if answer.status in UNAUTHORIZED:
             await self.prober.ask_limits()
         if self.client.connected_s > self.prober.card_asked_s and self.standing.served is not None:
@@ -111,8 +112,8 @@ class Replica(ReplicaState):
         message = f"The upstream does not say what it serves: {silence}" if silence else ""
         return UpstreamChanged(message).because(silence or "model changed")
 
-    def _note_answer(self, answer: Answer, now_s: float, *, is_draining: bool) -> None:
-        if is_draining:
+    def _note_answer(self, post: Post, answer: Answer, now_s: float, *, is_draining: bool) -> None:
+        if is_draining or (post.may_be_faulty and answer.status in PERHAPS_INPUT_ERRORS):
             self.breaker.learnt_nothing()
             return
         self._note_condition(self.dialect.condition(answer), now_s)

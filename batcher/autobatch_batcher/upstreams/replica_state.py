@@ -90,6 +90,7 @@ class ReplicaState:
         self._configured = configured
         self.dialect = dialect
         self._fault = ""
+        self._hint = ""  # the last that was logged
         self._was_usable: bool | None = None  # None: never probed
         self._usable_s = 0.0  # when that changed last
         self._excluded_s: float | None = None
@@ -106,6 +107,11 @@ class ReplicaState:
     def is_included(self) -> bool:
         """Whether it serves the namespace's model."""
         return not self.standing.reason
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is this batcher's to call, and the others have left it a permit."""
+        return self.duty.is_on and self.duty.taken < self.limits.in_flight_inputs_max
 
     @property
     def is_usable(self) -> bool:
@@ -143,6 +149,7 @@ class ReplicaState:
             may_be_called=self.is_usable and self.breaker.is_closed,
             is_on_duty=self.duty.is_on,
             permits=self.permits,
+            dialect=self.dialect.kind if is_known else "",
             learnt=self.tuner.learnt,
             unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
         )
@@ -153,12 +160,12 @@ class ReplicaState:
             return False
         if duty.learnt is not None:
             self.tuner.adopt(duty.learnt)
-        before, self.duty = self.duty, duty
+        before, was_ours, self.duty = self.duty, self.is_ours, duty
         if duty.is_on:
             self.last_duty = duty
         if duty.is_on != before.is_on:
             log.info("upstream_duty", extra={"upstream": self.name, "is_on": duty.is_on})
-        return (duty.is_on, duty.sharers) != (before.is_on, before.sharers)
+        return (duty.is_on, duty.sharers, self.is_ours) != (before.is_on, before.sharers, was_ours)
 
     def wait_for_model(self, now_s: float) -> None:
         """Exclude it until the namespace's model is known."""
@@ -222,6 +229,9 @@ class ReplicaState:
     def learnt(self, dimension: int | None, now_s: float) -> None:
         """Take note of how long the rows of its card's model are."""
         self.dimension = dimension
+        if self.dialect.hint != self._hint:
+            self._hint = self.dialect.hint
+            log.warning("upstream_hint", extra={"upstream": self.name, "hint": self._hint})
         self._change_standing(lambda: self.standing.learnt(model_of(self.card, dimension)), now_s)
 
     def set_reachable(self, *, reachable: bool, now_s: float) -> None:

@@ -99,9 +99,14 @@ class Pool:
 
     @property
     def stands_by(self) -> bool:
-        """Whether others call all the upstreams that are well."""
+        """Whether others call all the upstreams that are well, or find well what is not well here."""
         well = [upstream for upstream in self.upstreams if _is_well(upstream)]
-        return bool(well) and not any(map(_is_ours, well))
+        return not any(each.is_ours for each in well or self.upstreams)
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether this batcher waits for the permits of another one, or has to give up its own."""
+        return any(not each.is_ours and (each.duty.is_on or each.permits > 0) for each in self.upstreams)
 
     def statuses(self, now_s: float, *, has_jobs: bool = False) -> list[UpstreamStatus]:
         """Return what to publish of each: workers cut requests into jobs that a call within our share can carry.
@@ -250,11 +255,6 @@ class Pool:
 
 def _is_well(upstream: Replica) -> bool:
     return upstream.is_usable and upstream.breaker.is_closed
-
-
-def _is_ours(upstream: Replica) -> bool:
-    """Whether it is this batcher's to call, and the others have left it a permit."""
-    return upstream.duty.is_on and upstream.duty.taken < upstream.limits.in_flight_inputs_max
 
 
 def _may_be_called(upstream: Replica) -> bool:

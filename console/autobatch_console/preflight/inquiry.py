@@ -1,4 +1,4 @@
-"""Ask everything that the settings name, all at once, within a time that a person at a terminal does not notice."""
+"""Ask Redis and the upstreams, each within a time that a person at a terminal does not notice."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,6 @@ from autobatch_shared.settings.loading import SettingsError
 
 NO_VALUES: Mapping[str, int] = {}
 LIMIT_S = 1.0  # for an answer of each server; with the start of Python, a reason is there within two seconds
-
-
-async def ask_everything(
-    redis_url: str, namespace: str, values: Mapping[str, int], upstreams: Sequence[str], access: UpstreamAccess
-) -> list[Diagnosis]:
-    """Return all diagnoses: of Redis unless its URL is empty, and of the upstreams."""
-    of_redis, of_upstreams = await asyncio.gather(
-        ask_redis(redis_url, namespace, values), ask_upstreams(upstreams, access)
-    )
-    return [*of_redis, *of_upstreams]
 
 
 async def ask_redis(url: str, namespace: str, values: Mapping[str, int] = NO_VALUES) -> list[Diagnosis]:

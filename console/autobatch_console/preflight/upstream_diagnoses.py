@@ -29,7 +29,7 @@ _ADVICE: dict[ConnectionFaultKind, str] = {
     "refused": "start the server, or correct the address; one that loads its model may not listen yet",
     "silent": "correct the address, or let the firewall between pass it",
     "unreachable": "correct the address, or the routes of this machine",
-    "untrusted": "add the certificate's authority to this machine's, or set SSL_CERT_FILE to its file",
+    "untrusted": "give the file of the certificate's authority as INFERENCE_CA_FILE, or add it to this machine's",
     "no_tls": "write http:// instead of https://",
     "hung_up": "correct the port; write https:// if it speaks TLS only",
 }
@@ -105,10 +105,13 @@ def _about_place(url: str, answer: InquiryAnswer) -> Diagnosis | None:
 
 
 def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
-    """The diagnosis of a server that lists models as OpenAI does, and has no `/info`."""
-    path = next((path for path in LISTS if models_in(seen.answers.get(path))), "")
-    if not path or info.status == 200:
+    """The diagnosis of a server that lists models as OpenAI does, or refuses to, and has no `/info`."""
+    if info.status == 200:
         return None
+    path = next((path for path in LISTS if models_in(seen.answers.get(path))), "")
+    if not path:
+        lists = (seen.answers.get(path, InquiryAnswer(0)) for path in LISTS)
+        return next(filter(None, (_about_access(seen.url, each) for each in lists)), None)
     asked = path.replace("models", "embeddings")
     answer = seen.answers.get(asked, InquiryAnswer(0))
     if not answer.status:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -63,7 +63,9 @@ class Offering(NamedTuple):
         return ", ".join(parts)
 
 
-async def first_vector(url: str, key: str | None, limit_s: float, say: Callable[[str], None]) -> Offering:
+async def first_vector(
+    url: str, key: str | None, limit_s: float, say: Callable[[str], None], model: str = ""
+) -> Offering:
     """Return what is served, once a request was answered.
 
     Args:
@@ -71,39 +73,44 @@ async def first_vector(url: str, key: str | None, limit_s: float, say: Callable[
         key: An API key; None: none is asked for.
         limit_s: Seconds until there must be a vector.
         say: Is given what is waited for, each time that it changes.
+        model: The name of the model to ask; empty: the unnamed one.
 
     Raises:
         FirstVectorError: A request was refused for a reason that stays, or the time is over.
     """
     deadline_mono_s = time.monotonic() + limit_s
     waiting_for = ""
+    # The workers learn a model's name from its batcher, within a second.
+    waits = WAITED_FOR | {404} if model else WAITED_FOR
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     async with aiohttp.ClientSession(headers=headers) as session:
         while (left_s := deadline_mono_s - time.monotonic()) > 0:
             try:
-                return await _ask_once(session, url, left_s)
+                return await _ask_once(session, f"{url}/{model}" if model else url, left_s, waits)
             except _NotYet as reason:
                 if str(reason) != waiting_for:
-                    say(waiting_for := str(reason))
+                    waiting_for = str(reason)
+                    say(f"{model}: {waiting_for}" if model else waiting_for)
             await asyncio.sleep(min(PAUSE_S, left_s))
-    raise FirstVectorError(f"no vector within {limit_s:.0f} s: {waiting_for or 'there was no time left'}")
+    of_model = f" of {model}" if model else ""
+    raise FirstVectorError(f"no vector{of_model} within {limit_s:.0f} s: {waiting_for or 'there was no time left'}")
 
 
 class _NotYet(Exception):
     """What has to be waited for."""
 
 
-async def _ask_once(session: aiohttp.ClientSession, url: str, limit_s: float) -> Offering:
+async def _ask_once(session: aiohttp.ClientSession, url: str, limit_s: float, waits: Container[int]) -> Offering:
     try:
         async with asyncio.timeout(limit_s):
             async with session.get(f"{url}/status") as response:
-                status = json.loads(_checked(response.status, await response.read()))
+                status = json.loads(_checked(response.status, await response.read(), waits))
             upstream = _upstream(status)
             route, body = _REQUESTS[upstream["kind"]]
             text = f"the first of {secrets.token_hex(8)}"
             sent = json.loads(json.dumps(body).replace("TEXT", text))
             async with session.post(url + route, json=sent) as response:
-                rows = json.loads(_checked(response.status, await response.read()))
+                rows = json.loads(_checked(response.status, await response.read(), waits))
             return _served(status, upstream, rows)
     except (aiohttp.ClientError, OSError) as error:
         raise _NotYet(f"an answer of {url} ({type(error).__name__})") from error
@@ -122,12 +129,12 @@ def _served(status: dict[str, Any], upstream: dict[str, Any], rows: Any) -> Offe
     )
 
 
-def _checked(status: int, body: bytes) -> bytes:
+def _checked(status: int, body: bytes, waits: Container[int]) -> bytes:
     """The body of an answer of status 200."""
     if status == 200:
         return body
     reason = f"{status} {_words(body)}"
-    if status in WAITED_FOR:
+    if status in waits:
         raise _NotYet(reason)
     raise FirstVectorError(f"the first request got {reason}")
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +31,7 @@ from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
 from autobatch_console.up.survey import WaitedFor
+from autobatch_shared.settings.files.model_tables import load_models
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.remarks import remarks_of
 
@@ -60,17 +61,25 @@ def command(
     start_timeout: Annotated[float, typer.Option(min=1, help="Seconds until everything must be ready.")] = 120.0,
 ) -> None:
     """Start everything and supervise it until a signal stops it."""
-    settings = load(UpSettings, ctx.args)
+    settings, models = load(UpSettings, ctx.args), load_models(UpSettings, ctx.args)
     workers = settings.web_concurrency or _cores()
-    report = ProgressReport(settings, origins_of(settings, ctx.args))
+    report = ProgressReport(settings, models, origins_of(settings, ctx.args))
     try:
         _check(settings)
         with run_folder.opened(run_dir, workers) as folder:
             has_keys = bool(settings.keys or settings.api_keys_file)
             own_key = secrets.token_urlsafe(32) if has_keys else None
-            made = _prepare(settings, flags_as_environment(ctx.args), folder, workers, own_key, verbose=verbose)
-            said = _preflight(settings, report)
-            up = Up(made, folder, report, WaitedFor(settings, said), own_key, verbose=verbose)
+            made = _prepare(settings, models, flags_as_environment(ctx.args), folder, workers, own_key, verbose=verbose)
+            said = _preflight(settings, models, report)
+            up = Up(
+                made,
+                [model.served_model_name or "" for model in models],
+                folder,
+                report,
+                WaitedFor(settings, models, said),
+                own_key,
+                verbose=verbose,
+            )
             status = asyncio.run(up.run(start_timeout))
     except (PreflightError, run_folder.RunFolderError, programs.NotFoundError) as error:
         sys.stderr.write(f"autobatch: {error}\n")
@@ -83,11 +92,22 @@ class PreflightError(Exception):
 
 
 class Up:
-    """One run of a plan, from its first process to its last."""
+    """One run of a plan, from its first process to its last.
+
+    Args:
+        made: The plan.
+        names: The models' names; the empty one is that of the unnamed model.
+        folder: Has the logs.
+        report: Is told what happens.
+        waited_for: Knows what is wrong with the servers that the settings name.
+        own_key: With which the first vectors are asked for; None: without one.
+        verbose: Whether the parts print here, not into the logs.
+    """
 
     def __init__(
         self,
         made: StartPlan,
+        names: Sequence[str],
         folder: RunFolder,
         report: ProgressReport,
         waited_for: WaitedFor,
@@ -96,6 +116,7 @@ class Up:
         verbose: bool,
     ) -> None:
         self._plan = made
+        self._names = names
         self._folder = folder
         self._report = report
         self._waited_for = waited_for
@@ -138,8 +159,10 @@ class Up:
         finally:
             naming.cancel()
         self._supervisor.all_are_up()
-        left_s = max(deadline_mono_s - time.monotonic(), FIRST_VECTOR_MIN_S)
-        served = await first_vector(self._plan.address, self._own_key, left_s, self._report.waits_for)
+        served = {}
+        for name in self._names:
+            left_s = max(deadline_mono_s - time.monotonic(), FIRST_VECTOR_MIN_S)
+            served[name] = await first_vector(self._plan.address, self._own_key, left_s, self._report.waits_for, name)
         self._report.ready(served, self._plan.parts, self._folder, verbose=self._verbose)
         while True:
             await asyncio.sleep(LOGS_LOOK_S)
@@ -187,9 +210,9 @@ def _check(settings: UpSettings) -> None:
         raise PreflightError(str(diagnosis))
 
 
-def _preflight(settings: UpSettings, report: ProgressReport) -> list[str]:
+def _preflight(settings: UpSettings, models: Sequence[UpSettings], report: ProgressReport) -> list[str]:
     """Ask what the settings name, refuse what cannot work, and return what was said of the rest."""
-    diagnoses = asyncio.run(survey.look_around(settings))
+    diagnoses = asyncio.run(survey.look_around(settings, models))
     if faults := faults_of(diagnoses):
         raise PreflightError("\nautobatch: ".join(faults))
     warnings = warnings_of(diagnoses)
@@ -200,6 +223,7 @@ def _preflight(settings: UpSettings, report: ProgressReport) -> list[str]:
 
 def _prepare(
     settings: UpSettings,
+    models: Sequence[UpSettings],
     flags: Mapping[str, str],
     folder: RunFolder,
     workers: int,
@@ -209,7 +233,7 @@ def _prepare(
 ) -> StartPlan:
     """Inspect the machine, write nginx's files, and return what to start."""
     path = programs.search_path()
-    redis = survey.redis_to_start(settings, path)
+    redis = survey.redis_to_start(settings, models, path)
     shutil.rmtree(start_plan.metrics_folder(folder.path), ignore_errors=True)  # an earlier run's counters are not ours
     start_plan.metrics_folder(folder.path).mkdir()
     prefix = folder.path / "nginx"
@@ -228,6 +252,7 @@ def _prepare(
     embedder_port = ports.choose(settings.embedder_host, settings.embedder_port, {settings.port})
     made = start_plan.make_plan(
         settings,
+        models,
         flags,
         start_plan.Machine(
             run_dir=folder.path,

@@ -3,13 +3,14 @@
 import contextlib
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from autobatch_console.supervising.first_vector import Offering
 from autobatch_console.up.parts import Part, Stage
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings
 from autobatch_console.up.start_plan import is_loopback, reachable
+from autobatch_shared.contract.keys import Keys
 
 TRY_BODY = '{"inputs":"hello world"}'
 KEY_HELP = "one of API_KEYS or API_KEYS_FILE, as it was before it was hashed"
@@ -19,8 +20,9 @@ CLOSE_HELP = "API_KEYS asks for a key, HOST=127.0.0.1 is for this machine only"
 class ProgressReport:
     """Lines on standard output, each as soon as it is true."""
 
-    def __init__(self, settings: UpSettings, origins: Sequence[str]) -> None:
+    def __init__(self, settings: UpSettings, models: Sequence[UpSettings], origins: Sequence[str]) -> None:
         self._settings = settings
+        self._models = models
         self._origins = origins
         self._started_mono_s = time.monotonic()
 
@@ -45,8 +47,10 @@ class ProgressReport:
         """Report what is not as it should be yet."""
         self.say(f"  ... {reason}")
 
-    def ready(self, served: Offering, parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool) -> None:
-        """Report that everything is ready, and what to do with it."""
+    def ready(
+        self, served: Mapping[str, Offering], parts: tuple[Part, ...], folder: RunFolder, *, verbose: bool
+    ) -> None:
+        """Report that everything is ready, what each model offers by its name, and what to do with it."""
         host = reachable(self._settings.host)
         host = {"127.0.0.1": "localhost"}.get(host, f"[{host}]" if ":" in host else host)
         public = f"{host}:{self._settings.port}"
@@ -55,11 +59,14 @@ class ProgressReport:
         bearer = ' -H "authorization: Bearer $KEY"' if has_keys else ""
         lines = [
             f"ready after {took_s:.1f} s: http://{public}",
-            f"  serves   {served}",
+            *(
+                f"  serves   {name}: {offering}" if name else f"  serves   {offering}"
+                for name, offering in served.items()
+            ),
             *([f"  set      {', '.join(self._origins)}"] if self._origins else []),
             "",
             *([f"  KEY=...  # {KEY_HELP}"] if has_keys else []),
-            f"  curl -s {public}/embed -H 'content-type: application/json'{bearer} -d {shlex.quote(TRY_BODY)}",
+            f"  curl -s {public}{self._default_path()}/embed -H 'content-type: application/json'{bearer} -d {shlex.quote(TRY_BODY)}",
             "",
         ]
         if not has_keys and not is_loopback(self._settings.host):
@@ -68,11 +75,18 @@ class ProgressReport:
             )
         by_name = {part.name: part for part in parts}
         if redis := by_name.get("redis"):
-            queue = shlex.quote(f"{{{self._settings.namespace}}}:jobs")
-            lines.append(f"  queue    redis-cli -s {redis.address} LRANGE {queue} 0 -1")
+            for name in served:
+                queue = shlex.quote(Keys(self._settings.namespace, name).jobs)
+                lines.append(f"  queue    redis-cli -s {redis.address} LRANGE {queue} 0 -1")
         lines.append(f"  metrics  http://{public}/metrics  {by_name['batcher'].address}/metrics")
         lines.append(f"  status   http://{public}/status")
         if not verbose:
             lines.append(f"  logs     {folder.path}/*.log")
         lines.append("  stop     Ctrl-C")
         self.say("\n".join(lines))
+
+    def _default_path(self) -> str:
+        """What a route begins with in the printed call: nothing, where a request need not name its model."""
+        if len(self._models) == 1 or any(model.model_is_default for model in self._models):
+            return ""
+        return f"/{self._models[0].served_model_name}"

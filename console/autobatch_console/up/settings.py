@@ -40,6 +40,11 @@ class UpSettings(ProxySettings, BatcherSettings, EmbedderSettings):
         return value
 
 
+def needs_embedder(models: Sequence[UpSettings]) -> bool:
+    """Whether one of the models names no upstream, so that the embedder is its."""
+    return not all(model.inference_url for model in models)
+
+
 def flags_as_environment(argv: Sequence[str]) -> dict[str, str]:
     """Return the given flags under the names that the processes read. `argv` has passed `settings.loading.read`."""
     given = CliSettingsSource(UpSettings, cli_prog_name="autobatch up", cli_parse_args=spelt_out(argv))()

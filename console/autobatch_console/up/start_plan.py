@@ -9,14 +9,15 @@ import hashlib
 import ipaddress
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
-from autobatch_console.up.settings import UpSettings
+from autobatch_console.up.settings import UpSettings, needs_embedder
 from autobatch_shared.settings.definitions import servers_of, without_credentials
+from autobatch_shared.settings.files.model_tables import MODEL_SETTINGS
 
 STOP_SPARE_S = 5.0  # added to the part's own grace period
 SOCKET_PATH_BYTES_MAX = 100  # the kernel's limit is 107 on Linux, 103 on macOS
@@ -50,20 +51,25 @@ def metrics_folder(run_dir: Path) -> Path:
     return run_dir / "metrics"
 
 
-def make_plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) -> StartPlan:
+def make_plan(
+    settings: UpSettings, models: Sequence[UpSettings], flags: Mapping[str, str], machine: Machine
+) -> StartPlan:
     """Return what to start, in order.
 
-    `flags` are added to every environment; the plan's own addresses override them.
+    Args:
+        settings: Those that the models share.
+        models: Those of each model; one batcher serves all of them.
+        flags: Added to every environment; the plan's own addresses override them.
+        machine: What was found.
     """
     redis_url = f"unix://{redis_socket(machine.run_dir)}" if machine.redis else settings.redis_url.get_secret_value()
-    inference_url = settings.inference_url or _url(settings.embedder_host, machine.embedder_port)
+    has_embedder = needs_embedder(models)
     env = {**flags, "REDIS_URL": redis_url}
     notes = []
     if machine.redis is None:
         notes.append(f"redis: {without_credentials(redis_url)} (REDIS_URL)")
-    if settings.inference_url:
-        notes.append(f"upstream: {', '.join(map(without_credentials, servers_of(inference_url)))} (INFERENCE_URL)")
-    elif settings.embedder_port not in (0, machine.embedder_port):
+    notes += [_upstreams_note(model) for model in models if model.inference_url]
+    if has_embedder and settings.embedder_port not in (0, machine.embedder_port):
         notes.append(f"embedder: port {settings.embedder_port} is taken, {machine.embedder_port} instead")
     if settings.batcher_port not in (0, machine.batcher_port):
         notes.append(f"batcher: port {settings.batcher_port} is taken, {machine.batcher_port} instead")
@@ -72,8 +78,8 @@ def make_plan(settings: UpSettings, flags: Mapping[str, str], machine: Machine) 
 
     stages = [
         (_redis(machine.redis, machine.run_dir),) if machine.redis else (),
-        () if settings.inference_url else (_embedder(settings, flags, machine),),
-        (_batcher(settings, {**env, "INFERENCE_URL": inference_url}, machine),),
+        (_embedder(settings, flags, machine),) if has_embedder else (),
+        (_batcher(settings, models, flags, env, machine),),
         *_edge(settings, env, machine),
     ]
     return StartPlan(tuple(stage for stage in stages if stage), tuple(notes))
@@ -114,14 +120,33 @@ def _embedder(settings: UpSettings, flags: Mapping[str, str], machine: Machine) 
     )
 
 
-def _batcher(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> Part:
+def _upstreams_note(model: UpSettings) -> str:
+    of_model = f" of {model.served_model_name}" if model.served_model_name else ""
+    return f"upstream{of_model}: {', '.join(map(without_credentials, servers_of(model.inference_url)))} (INFERENCE_URL)"
+
+
+def _batcher(
+    settings: UpSettings,
+    models: Sequence[UpSettings],
+    flags: Mapping[str, str],
+    env: Mapping[str, str],
+    machine: Machine,
+) -> Part:
+    if settings.inference_url:
+        env = {**env, "INFERENCE_URL": settings.inference_url}
+    elif needs_embedder(models):
+        env = {**env, "INFERENCE_URL": _url(settings.embedder_host, machine.embedder_port)}
+    # A table of `config.toml` counts before the environment, and flags before the table.
+    own_flags = [
+        f"--{name.lower().replace('_', '-')}={flags[name]}" for name in flags if name.lower() in MODEL_SETTINGS
+    ]
     return Part(
         name="batcher",
-        argv=_python("autobatch_batcher"),
+        argv=(*_python("autobatch_batcher"), *own_flags),
         ready=Ready("http", host=reachable(settings.batcher_host), port=machine.batcher_port),
         address=_url(settings.batcher_host, machine.batcher_port),
         env={**env, "BATCHER_PORT": str(machine.batcher_port)},
-        stop_grace_s=settings.drain_timeout_ms / 1000 + STOP_SPARE_S,
+        stop_grace_s=max(model.drain_timeout_ms for model in models) / 1000 + STOP_SPARE_S,
     )
 
 

@@ -2,25 +2,27 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
-from autobatch_console.preflight.inquiry import ask_everything
+from autobatch_console.preflight.inquiry import ask_redis, ask_upstreams
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
 from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
 from autobatch_console.up import programs
-from autobatch_console.up.settings import UpSettings
+from autobatch_console.up.settings import UpSettings, needs_embedder
 from autobatch_shared.install_hints import missing_for_embedder
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trusting
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
-FILES = ("api_keys_file", "tokenizer_file", "cl100k_file", "inference_ca_file")
+FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
 
 
-async def look_around(settings: UpSettings) -> list[Diagnosis]:
-    """Return the diagnoses of what the settings name: files, Redis, upstreams."""
-    files = look_at_files({name.upper(): getattr(settings, name) for name in FILES})
-    return [*files, *await look_at_servers(settings)]
+async def look_around(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:
+    """Return the diagnoses of what the settings name: files, Redis, and the upstreams of each model."""
+    files = {name.upper(): getattr(settings, name) for name in FILES}
+    files |= {_of("INFERENCE_CA_FILE", model): model.inference_ca_file for model in models}
+    return [*look_at_files(files), *await look_at_servers(settings, models)]
 
 
 class WaitedFor:
@@ -30,42 +32,65 @@ class WaitedFor:
         reasons: What was wrong when it looked last.
 
     Args:
+        settings: Those that the models share.
+        models: Those of each model.
         said: What was said of them already.
         look_every_s: Seconds between two looks.
     """
 
-    def __init__(self, settings: UpSettings, said: Sequence[str], look_every_s: float = LOOK_EVERY_S) -> None:
+    def __init__(
+        self,
+        settings: UpSettings,
+        models: Sequence[UpSettings],
+        said: Sequence[str],
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
         self.reasons = sorted(set(said))
         self._settings = settings
+        self._models = models
         self._look_every_s = look_every_s
 
     async def name_changes(self, say: Callable[[str], None]) -> None:
         """Look every few seconds, until cancelled."""
-        while self._settings.redis_url.get_secret_value() or self._settings.inference_url:
+        while self._settings.redis_url.get_secret_value() or any(model.inference_url for model in self._models):
             await asyncio.sleep(self._look_every_s)
-            diagnoses = await look_at_servers(self._settings)
+            diagnoses = await look_at_servers(self._settings, self._models)
             before, self.reasons = self.reasons, sorted({*faults_of(diagnoses), *warnings_of(diagnoses)})
             for reason in self.reasons:
                 if reason not in before:
                     say(reason)
 
 
-async def look_at_servers(settings: UpSettings) -> list[Diagnosis]:
-    """Return the diagnoses of what REDIS_URL and INFERENCE_URL name; none of one that is not set."""
-    upstreams = settings.inference_urls if settings.inference_url else ()
+async def look_at_servers(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:
+    """Return the diagnoses of what REDIS_URL names and each model's INFERENCE_URL; none of one that is not set."""
+    values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
+    of_redis, *of_models = await asyncio.gather(
+        ask_redis(settings.redis_url.get_secret_value(), settings.namespace, values), *map(_look_at_upstreams, models)
+    )
+    return [*of_redis, *(diagnosis for each in of_models for diagnosis in each)]
+
+
+async def _look_at_upstreams(model: UpSettings) -> list[Diagnosis]:
+    if not model.inference_url:
+        return []
     try:
-        trust = trusting(settings.inference_ca_file)
+        trust = trusting(model.inference_ca_file)
     except SettingsError:
         trust = None  # which has a diagnosis of its own
-    access = UpstreamAccess(settings.upstream_headers, trust, settings.upstream_model)
-    values = {"PAYLOAD_LIMIT": settings.payload_limit, "ANSWER_LIMIT": settings.answer_limit}
-    return await ask_everything(settings.redis_url.get_secret_value(), settings.namespace, values, upstreams, access)
+    access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model)
+    diagnoses = await ask_upstreams(model.inference_urls, access)
+    return [replace(diagnosis, setting=_of(diagnosis.setting, model)) for diagnosis in diagnoses]
 
 
-def look_at_machine(settings: UpSettings) -> list[Diagnosis]:
+def _of(setting: str, model: UpSettings) -> str:
+    """A setting of one model, as its diagnosis names it."""
+    return f"{setting} of {model.served_model_name}" if model.served_model_name else setting
+
+
+def look_at_machine(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:
     """Return the diagnoses of what `up` needs from this machine: its port, and the programs that it starts."""
     taken = {settings.port: "PORT"}
-    if not settings.inference_url:
+    if needs_embedder(models):
         taken.setdefault(settings.embedder_port, "EMBEDDER_PORT")
     diagnoses = [
         look_at_port(settings.host, settings.port),
@@ -74,18 +99,21 @@ def look_at_machine(settings: UpSettings) -> list[Diagnosis]:
     if settings.uds_path:
         diagnoses.append(Diagnosis("wrong", "UDS_PATH", "`autobatch up` gives each worker its own", "leave it unset"))
     try:
-        program = redis_to_start(settings, programs.search_path())
+        program = redis_to_start(settings, models, programs.search_path())
     except programs.NotFoundError as error:
         diagnoses.append(Diagnosis("wrong", "", str(error)))
     else:
         if program is not None:
             diagnoses.append(Diagnosis("right", "REDIS_URL", f"not set: {program.name} {program.version} is started"))
-        if not settings.inference_url:
-            diagnoses.append(Diagnosis("right", "INFERENCE_URL", "not set: the embedder is started"))
+        diagnoses += [
+            Diagnosis("right", _of("INFERENCE_URL", model), "not set: the embedder is started")
+            for model in models
+            if not model.inference_url
+        ]
     return diagnoses
 
 
-def redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
+def redis_to_start(settings: UpSettings, models: Sequence[UpSettings], path: str) -> programs.Program | None:
     """Return the Redis to start, if the settings name none.
 
     Raises:
@@ -96,7 +124,7 @@ def redis_to_start(settings: UpSettings, path: str) -> programs.Program | None:
         redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
     except programs.NotFoundError as error:
         missing.append(str(error))
-    if not settings.inference_url and (sentence := missing_for_embedder(settings.embedder_model_dir)):
+    if needs_embedder(models) and (sentence := missing_for_embedder(settings.embedder_model_dir)):
         missing.append(sentence)
     if missing:
         raise programs.NotFoundError("\n".join(missing))

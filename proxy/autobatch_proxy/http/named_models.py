@@ -2,7 +2,7 @@
 
 1. A path is looked up among the routes first. Only one that is none of them may begin with a model's name.
 2. Of several names the longest counts. A name may be sent with `%2F` for its slashes.
-3. Below a name there is what there is without it, but for the documents: the same methods, keys and errors.
+3. Below a name there is what there is without it: the same routes, methods, keys and errors.
 """
 
 from collections.abc import Container, Mapping
@@ -18,6 +18,7 @@ from autobatch_proxy.dialects.model_check import unknown
 from autobatch_proxy.http.answers import error_response
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.models.served_models import Models
+from autobatch_shared.contract.errors import UnknownModel
 from autobatch_shared.contract.model_names import NAME_LENGTH_MAX
 
 MODEL = web.RequestKey("model", str)  # the model's name
@@ -103,6 +104,10 @@ class ModelPaths:
         return handle
 
     async def _go_below(self, request: web.Request, below: Below) -> web.StreamResponse:
+        try:
+            self._models.directory.named(below.model)
+        except UnknownModel as error:  # an alias of two models
+            return error_response(error, self._shapes.get(below.path))
         self._common.request_id(request)  # both have the same one
         url = URL.build(path=below.path, query_string=request.rel_url.raw_query_string, encoded=True)
         routed = request.clone(rel_url=url)

@@ -10,12 +10,11 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.keys import Keys
 from tests.faults.campaign import Act, Scenario
-from tests.faults.steps import STEPS, has_started, kill_batcher, lasts, stop
+from tests.faults.steps import STEPS, calling, has_started, kill_batcher, lasts, stop
 from tests.faults.upstream import PERMITS, PERMITS_LIMITED
 from tests.faults.world import PAIR, World
 from tests.support.waiting import wait_until
 
-VICTIM = 1
 BURST = 600
 KEYS = Keys("autobatch")
 ABSENT_S = 5.0
@@ -24,8 +23,9 @@ PAUSE_S = 3.5  # the lease is 2 s: the other batcher has its jobs when it resume
 
 def killed(step: str) -> Scenario:
     async def act(act: Act) -> None:
-        await STEPS[step](act.world, VICTIM)
-        await kill_batcher(act.world, VICTIM)
+        victim = await calling(act.world)
+        await STEPS[step](act.world, victim)
+        await kill_batcher(act.world, victim)
 
     return Scenario(f"batcher: kill -9 {step}", act, runs_max=2)
 
@@ -33,9 +33,10 @@ def killed(step: str) -> Scenario:
 def paused(step: str) -> Scenario:
     async def act(act: Act) -> None:
         world = act.world
-        await STEPS[step](world, VICTIM)
-        relay = world.batcher_redis[VICTIM]
-        pids = [world.batchers[VICTIM].pid]
+        victim = await calling(world)
+        await STEPS[step](world, victim)
+        relay = world.batcher_redis[victim]
+        pids = [world.batchers[victim].pid]
         stop(pids)
         relay.forward.release()
         relay.backward.release()
@@ -45,7 +46,7 @@ def paused(step: str) -> Scenario:
         if (
             step == "during the call"
         ):  # its answers arrived while it was paused, and the other batcher took over its jobs
-            await wait_until(lambda: "replies_late" in world.batchers[VICTIM].output)
+            await wait_until(lambda: "replies_late" in world.batchers[victim].output)
 
     return Scenario(f"batcher: SIGSTOP for {PAUSE_S} s {step}", act, runs_max=2)
 

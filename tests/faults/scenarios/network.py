@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from tests.faults.campaign import Act, Scenario
-from tests.faults.steps import CALL, FRAME, after_claim, after_reply, lasts
+from tests.faults.steps import CALL, FRAME, after_claim, after_reply, calling, lasts
 from tests.faults.world import World
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
@@ -13,17 +13,22 @@ SWALLOWS_S = 3.0
 DELAY_S = 0.2
 SLOW_FOR_S = 1.5
 
-OF: dict[str, Callable[[World], list[Relay]]] = {
-    "nginx - worker": lambda world: [world.edge[VICTIM]],
-    "worker - Redis": lambda world: [world.worker_redis[VICTIM]],
-    "batcher - Redis": lambda world: [world.batcher_redis[VICTIM]],
-    "batcher - upstream": lambda world: world.batcher_upstream[VICTIM],
+OF: dict[str, Callable[[World, int], list[Relay]]] = {
+    "nginx - worker": lambda world, victim: [world.edge[victim]],
+    "worker - Redis": lambda world, victim: [world.worker_redis[victim]],
+    "batcher - Redis": lambda world, victim: [world.batcher_redis[victim]],
+    "batcher - upstream": lambda world, victim: world.batcher_upstream[victim],
 }
+
+
+async def victim_of(pair: str, world: World) -> int:
+    """Return the number of the worker or batcher whose network fails: one that has something to lose."""
+    return await calling(world) if pair.startswith("batcher") else VICTIM
 
 
 def black_hole(pair: str, *errors: int, runs_max: int = 1) -> Scenario:
     async def act(act: Act) -> None:
-        relays = OF[pair](act.world)
+        relays = OF[pair](act.world, await victim_of(pair, act.world))
         for relay in relays:
             relay.black_hole()
         await lasts(SWALLOWS_S)
@@ -35,10 +40,11 @@ def black_hole(pair: str, *errors: int, runs_max: int = 1) -> Scenario:
 
 def delay(pair: str) -> Scenario:
     async def act(act: Act) -> None:
-        for relay in OF[pair](act.world):
+        relays = OF[pair](act.world, await victim_of(pair, act.world))
+        for relay in relays:
             relay.slow_down(DELAY_S)
         await lasts(SLOW_FOR_S)
-        for relay in OF[pair](act.world):
+        for relay in relays:
             relay.slow_down(0)
 
     return Scenario(f"{pair}: {round(DELAY_S * 1000)} ms each way", act)
@@ -50,28 +56,31 @@ async def answered(relay: Relay, needle: bytes) -> None:
     await wait_until(lambda: relay.backward.holds(b"", wire))
 
 
-async def after_push(world: World) -> None:
-    await answered(world.worker_redis[VICTIM], FRAME)
+async def after_push(world: World, victim: int) -> None:
+    await answered(world.worker_redis[victim], FRAME)
 
 
-async def after_inbox(world: World) -> None:
+async def after_inbox(world: World, victim: int) -> None:
     """Ids were taken from the inbox, but did not arrive."""
-    answers = world.worker_redis[VICTIM].backward
+    answers = world.worker_redis[victim].backward
     await answers.sees(b"inbox:", then=answers.hold)
 
 
-async def mid_call(world: World) -> None:
-    await answered(world.batcher_upstream[VICTIM][0], CALL)
+async def mid_call(world: World, victim: int) -> None:
+    await answered(world.batcher_upstream[victim][0], CALL)
 
 
-async def mid_request(world: World) -> None:
-    await answered(world.edge[VICTIM], CALL)
+async def mid_request(world: World, victim: int) -> None:
+    await answered(world.edge[victim], CALL)
 
 
-def cut(pair: str, when: str, until: Callable[[World], Awaitable[None]], *errors: int, runs_max: int = 1) -> Scenario:
+def cut(
+    pair: str, when: str, until: Callable[[World, int], Awaitable[None]], *errors: int, runs_max: int = 1
+) -> Scenario:
     async def act(act: Act) -> None:
-        await until(act.world)
-        for relay in OF[pair](act.world):
+        victim = await victim_of(pair, act.world)
+        await until(act.world, victim)
+        for relay in OF[pair](act.world, victim):
             relay.cut()
 
     return Scenario(f"{pair}: cut {when}", act, frozenset(errors), runs_max=runs_max)
@@ -85,8 +94,8 @@ SCENARIOS = [
     cut("worker - Redis", "after ids were taken from the inbox", after_inbox, 503),
     black_hole("worker - Redis", 503, 504),
     delay("worker - Redis"),
-    cut("batcher - Redis", "after a claim was applied", lambda world: after_claim(world, VICTIM)),
-    cut("batcher - Redis", "after replies were stored", lambda world: after_reply(world, VICTIM)),
+    cut("batcher - Redis", "after a claim was applied", after_claim),
+    cut("batcher - Redis", "after replies were stored", after_reply),
     black_hole("batcher - Redis", runs_max=2),
     delay("batcher - Redis"),
     cut("batcher - upstream", "before an answer arrives", mid_call, runs_max=2),

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from autobatch_shared.settings.loading import every_name
+from tests.support.processes import free_port
 
 
 def test_the_table_is_all_that_is_printed(tmp_path: Path, unused_port: int) -> None:
@@ -16,15 +18,7 @@ def test_the_table_is_all_that_is_printed(tmp_path: Path, unused_port: int) -> N
         "--redis-url": f"redis+sentinel://127.0.0.1:{unused_port}/main",
         "--inference-url": f"http://127.0.0.1:{unused_port}",
     }
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "autobatch_console", "doctor", *(word for flag in flags.items() for word in flag)],
-        cwd=tmp_path,
-        env={name: value for name, value in os.environ.items() if name.lower() not in every_name()},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = doctor(tmp_path, flags)
 
     assert (done.returncode, done.stderr) == (1, "")
     states = [line.split(": ")[0].split() for line in done.stdout.splitlines()]
@@ -34,3 +28,35 @@ def test_the_table_is_all_that_is_printed(tmp_path: Path, unused_port: int) -> N
         ["wrong", "REDIS_URL"],
         ["loading", "INFERENCE_URL"],
     ]
+
+
+def test_the_upstream_of_each_model_has_its_own_line(tmp_path: Path, unused_port: int) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[[models]]\nname = "small"\nurl = "http://no-such-host.invalid"\n\n'
+        f'[[models]]\nname = "org/large"\nurl = "http://127.0.0.1:{unused_port}"\ninference_ca_file = "no-such.pem"\n'
+    )
+    flags = {"--port": str(free_port()), "--batcher-port": "0", "--redis-url": f"redis://127.0.0.1:{unused_port}"}
+    done = doctor(tmp_path, flags)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert [line.split(": ")[0].split(maxsplit=1) for line in done.stdout.splitlines()] == [
+        ["right", "PORT"],
+        ["right", "BATCHER_PORT"],
+        ["wrong", "INFERENCE_CA_FILE of org/large"],
+        ["wrong", "REDIS_URL"],
+        ["wrong", "INFERENCE_URL of small"],
+        ["loading", "INFERENCE_URL of org/large"],
+    ]
+
+
+def doctor(folder: Path, flags: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Call it in a folder, with no setting but these."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "autobatch_console", "doctor", *(word for flag in flags.items() for word in flag)],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name.lower() not in every_name()},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )

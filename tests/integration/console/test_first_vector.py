@@ -91,3 +91,22 @@ async def test_nobody_listening_is_waited_for_until_the_time_is_over(unused_port
     with pytest.raises(FirstVectorError, match="no vector"):
         await first_vector(f"http://127.0.0.1:{unused_port}", None, 0.6, said.append)
     assert said == [f"an answer of http://127.0.0.1:{unused_port} (ClientConnectorError)"]
+
+
+async def test_each_of_several_models_is_asked_by_its_name(redis_url: str, upstream: FakeUpstream) -> None:
+    other = FakeUpstream(rows=lambda texts: b"[%b]" % b",".join([b"[0.5,0.5]"] * len(texts)))
+    await other.start()
+    said: list[str] = []
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url, served_model_name="small")
+        await house.add_batcher(other.url, served_model_name="org/other")
+        dimensions = [
+            (await first_vector(house.url, None, LIMIT_S, said.append, name)).dimension
+            for name in ("small", "org/other")
+        ]
+        with pytest.raises(FirstVectorError, match="no vector of third within 1 s: 404"):
+            await first_vector(house.url, None, 0.7, said.append, "third")
+    await other.stop()
+
+    assert dimensions == [len(vector("x")), 2]
+    assert said[-1].startswith("third: 404 ")

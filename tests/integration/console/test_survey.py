@@ -15,7 +15,7 @@ async def test_a_redis_that_stops_taking_writes_during_a_start_is_named(own_redi
     own_redis.start("--min-replicas-to-write", "1")
     said: list[str] = []
     settings = UpSettings.model_validate({"redis_url": SecretStr(own_redis.url)})
-    waited_for = WaitedFor(settings, [], look_every_s=0.01)
+    waited_for = WaitedFor(settings, [settings], [], look_every_s=0.01)
     naming = asyncio.create_task(waited_for.name_changes(said.append))
     try:
         await wait_until(lambda: said)

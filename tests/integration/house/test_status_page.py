@@ -32,6 +32,7 @@ async def test_each_part_is_named_with_its_state_and_its_limits(redis_url: str, 
     (replica,) = batcher["upstreams"]
     assert replica["url"] == upstream.url
     assert (replica["is_healthy"], replica["model"], replica["kind"]) == (True, "fake", "embedding")
+    assert replica["dialect"] == "tei"
     assert replica["reason"] is None
     assert said["model"]["fingerprint"] == replica["fingerprint"]
     assert (replica["call_inputs_max"], replica["input_tokens_max"]) == (32, None)

@@ -251,3 +251,21 @@ async def test_the_unnamed_model_keeps_what_is_its_own_beside_others(redis_url: 
     assert refusal(other) == (404, "model_not_found")
     assert embedded(large) == large_vector("a")
     assert [each["id"] for each in listed] == ["the/own", LARGE, SMALL]
+
+
+async def test_below_an_alias_of_two_models_every_page_and_route_is_refused(redis_url: str) -> None:
+    async with two_models(redis_url, model_aliases="big") as (house, _, _):
+        pages = ("health", "ping", "status", "info", "v1/models", ".well-known/ready")
+        read = [await house.get(f"/big/{page}") for page in pages]
+        sent = [await house.post(f"/big{path}", {"input": "a", "inputs": "a"}) for path in ("/embed", OPENAI)]
+
+    assert [(page, answer.status) for page, answer in zip(pages, read, strict=True)] == [(page, 404) for page in pages]
+    assert all("is an alias of `BAAI/large`, `small`" in answer.json["error"] for answer in read)
+    assert [answer.status for answer in sent] == [404, 404]
+    assert refusal(sent[1]) == (404, "model_not_found")
+
+
+async def test_the_document_and_its_page_are_below_a_models_name_too(redis_url: str) -> None:
+    async with two_models(redis_url) as (house, _, _):
+        answers = [await house.get(f"/{LARGE}{path}") for path in ("/docs/", "/api-doc/openapi.json")]
+    assert [answer.status for answer in answers] == [200, 200]

@@ -9,6 +9,7 @@ from autobatch_shared.install_hints import (
     MODEL_INSTALL,
     MODEL_PACKAGE,
     is_installed,
+    missing_for_base64,
     missing_for_embedder,
     missing_for_grpc,
 )
@@ -47,6 +48,11 @@ def test_the_model_that_is_told_is_the_one_that_is_tested() -> None:
 def test_an_upstream_over_grpc_says_what_it_needs() -> None:
     assert missing_for_grpc(lambda _package: True) == ""
     assert "[triton]==" in missing_for_grpc(lambda package: package != "google.protobuf")
+
+
+def test_vectors_in_base64_say_what_they_need() -> None:
+    assert missing_for_base64(lambda _package: True) == ""
+    assert "[triton]==" in missing_for_base64(lambda package: package != "numpy")
 
 
 def test_a_package_in_one_that_is_not_installed_is_not_installed() -> None:

@@ -15,7 +15,7 @@ A flag counts before a table, and a table before the environment, `.env` and the
 
 import tomllib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
 from autobatch_shared.settings.loading import (
@@ -42,14 +42,22 @@ SHORT = {
 WORKERS = frozenset({"tokenizer_file", "input_type_prompts"})
 #: Settings of the process, which its models share.
 COMMON = frozenset({"redis_url", "namespace", "log_level", "log_format", "batcher_host", "batcher_port"})
+#: All names of the settings that a table may have, in lower case, and the setting that each of them is.
+MODEL_SETTINGS = {
+    alias: name
+    for name, field in BatcherSettings.model_fields.items()
+    if name not in COMMON
+    for alias in names_of(name, field)
+}
 
 Table = dict[str, Any]
+B = TypeVar("B", bound=BatcherSettings)
 
 
-def load_models(argv: Sequence[str]) -> list[BatcherSettings]:
+def load_models(cls: type[B], argv: Sequence[str]) -> list[B]:
     """Return the settings of each model that one batcher process serves, or print every fault and exit with status 2."""
     try:
-        return read_models(argv)
+        return read_models(cls, argv)
     except SettingsError as error:
         end_with(error)
 
@@ -74,23 +82,27 @@ def read_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
     }
 
 
-def read_models(argv: Sequence[str]) -> list[BatcherSettings]:
+def read_models(cls: type[B], argv: Sequence[str]) -> list[B]:
     """Return the settings of each model that one batcher process serves.
 
     Without tables it is one. With them it is each of them; or the one that `--model` names, which may have no table.
+
+    Args:
+        cls: The settings that are read: a batcher's, or those of `autobatch up`, which has them too.
+        argv: The flags.
 
     Raises:
         SettingsError: With every fault of every source.
     """
     tables = [{name: value for name, value in table.items() if name not in WORKERS} for table in _tables()]
     if not tables:
-        return [read(BatcherSettings, argv)]
+        return [read(cls, argv)]
     unnamed = {name: value for name, value in tables[0].items() if name != "served_model_name"}
-    wanted = read(BatcherSettings, argv, unnamed).served_model_name
+    wanted = read(cls, argv, unnamed).served_model_name
     if wanted is not None:
         own = next((table for table in tables if table["served_model_name"] == wanted), {})
-        return [read(BatcherSettings, argv, own)]
-    return [read(BatcherSettings, argv, table) for table in tables]
+        return [read(cls, argv, own)]
+    return [read(cls, argv, table) for table in tables]
 
 
 def _tables() -> list[Table]:
@@ -101,9 +113,7 @@ def _tables() -> list[Table]:
         return []  # `read` says what is wrong
     if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
         raise SettingsError([f"{CONFIG_FILE}: {MODELS}: must be tables, each below [[{MODELS}]]"])
-    own_names = {alias: name for name, field in BatcherSettings.model_fields.items() for alias in names_of(name, field)}
-    known = {alias: name for alias, name in own_names.items() if name not in COMMON} | SHORT
-    known |= {name: name for name in WORKERS}
+    known = {**MODEL_SETTINGS, **SHORT, **{name: name for name in WORKERS}}
     faults: list[str] = []
     tables: list[Table] = []
     for number, table in enumerate(found, 1):

@@ -109,6 +109,7 @@ def _upstream(status: UpstreamStatus, at_ms: int) -> dict[str, object]:
         "model": card.name or None,
         "fingerprint": status.counts_for or None,
         "kind": card.kind,
+        "dialect": status.dialect or None,
         "inputs_in_flight": status.in_flight,
         "call_inputs_max": status.batch_inputs_max,
         "input_tokens_max": card.input_tokens_max if card.input_tokens_max < UNKNOWN_MAX else None,

@@ -42,7 +42,7 @@ class TestBase64(DialectContract):
 class TestFloats(DialectContract):
     """Of a server that ignores `encoding_format`."""
 
-    dialect = OpenAI("", asks_base64=False)
+    dialect = OpenAI("", hint="type this")
 
     def said(self, vectors: Sequence[Sequence[float]]) -> bytes:
         return listed(vectors)

@@ -5,12 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from autobatch_batcher.tuning.duty import CPU_MAX, MISSED_MS, ON_DUTY, Duty, duty_of, take_duties
+from autobatch_batcher.tuning.duty import CPU_MAX, LATE_MS, ON_DUTY, Duty, duty_of, take_duties
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
 from tests.unit.upstreams import make_upstream
 
 NOW_MS = 1_790_000_000_000
 URL = "http://a"
+MISSED_MS = 1000 + LATE_MS  # of one that reports once a second
 LEARNT = LearntCalls(100, "summed", 0.02, 1e-6, 0.0, 0.9, 0.1, 1, 4096)
 KNOWS_LESS, KNOWS_MORE = (replace(LEARNT, calls_seen=calls_seen) for calls_seen in (50, 200))
 
@@ -132,3 +133,21 @@ def test_who_takes_over_leaves_the_permits_that_the_others_have_still() -> None:
     assert Duty(is_on=True, sharers=1, taken=12) == duty_of(
         "b", URL, [first, report("b", replace(seen(), permits=500))], NOW_MS
     )
+
+
+def test_of_one_that_was_missed_only_what_it_had_in_flight_is_taken() -> None:
+    dead = report("a", replace(seen(), permits=500, in_flight=12), at=NOW_MS - MISSED_MS)
+
+    assert Duty(is_on=True, sharers=1, taken=12) == duty_of("b", URL, [dead, report("b")], NOW_MS)
+
+
+def test_one_that_reports_more_often_is_missed_sooner() -> None:
+    first = replace(report("a", at=NOW_MS - MISSED_MS + 100), next_ms=250)
+
+    assert ["b"] == [each for each in ("a", "b") if duty_of(each, URL, [first, report("b")], NOW_MS).is_on]
+
+
+def test_one_that_does_not_reach_the_upstream_takes_no_permits_where_others_do() -> None:
+    reports = [report("a", seen(may_be_called=False)), report("b")]
+
+    assert not duty_of("a", URL, reports, NOW_MS).is_on

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
 from autobatch_batcher.tuning.tuner import Sample, Tuner
@@ -143,3 +144,30 @@ async def test_the_late_answer_of_one_that_drains_does_not_say_that_it_is_back()
     client.refuses = False
     await one.call(Post("/embed", b""), 1)
     assert (True, None) == (one.is_healthy, one.down_since_s)
+
+
+async def test_what_a_client_wrote_that_fails_says_nothing_of_the_upstream() -> None:
+    """llama-cpp-python answers 500 to a list without texts; a gateway's 502 is no answer to it."""
+    client = ToldClient(500)
+    one = upstream(client)
+    body = OpenAI().pass_on("/v1/embeddings", b'{"input":[]}', "application/json")
+    for _ in range(FAILURES_MAX):
+        await one.call(body, 1)
+    assert one.breaker.is_quiet
+
+    client.status = 502
+    for _ in range(FAILURES_MAX):
+        await one.call(body, 1)
+    assert not one.breaker.is_closed
+
+
+def test_what_would_make_its_calls_cheaper_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not of each API that it might have spoken: of the one that it speaks, when it has shown what it serves."""
+    one = upstream(ToldClient())
+    one.speak(OpenAI(hint="type this"), 0.0)
+    assert "upstream_hint" not in caplog.messages
+
+    one.learnt(1, 0.0)
+    one.learnt(1, 1.0)
+
+    assert [record.__dict__["hint"] for record in caplog.records if record.message == "upstream_hint"] == ["type this"]

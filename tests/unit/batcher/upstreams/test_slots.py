@@ -395,6 +395,29 @@ def test_one_that_stands_by_calls_what_is_its_own_and_only_sends_the_rest_of_wha
     assert pool.free(NOW_S) in (a, b)  # jobs that it has claimed go nevertheless
 
 
+def test_what_others_find_well_is_left_to_them_by_one_that_does_not_reach_it() -> None:
+    upstream = make_upstream("a")
+    pool = Pool([upstream])
+    upstream.set_reachable(reachable=False, now_s=NOW_S)
+    upstream.set_health(healthy=False, why="refused", now_s=NOW_S)
+    assert not pool.stands_by
+
+    on_duty(upstream, is_on=False)
+    assert pool.stands_by
+
+
+def test_a_free_permit_is_news_to_one_that_waits_for_it() -> None:
+    upstream = make_upstream("a", in_flight_inputs_max=64)
+    pool = Pool([upstream])
+    on_duty(upstream, taken=64)
+    assert pool.stands_by
+    assert pool.hands_over
+
+    assert upstream.take_duty(Duty(is_on=True, sharers=1, taken=0))
+    assert not pool.stands_by
+    assert not pool.hands_over
+
+
 def on_duty(upstream: Replica, *, is_on: bool = True, taken: int = 0) -> None:
     upstream.take_duty(Duty(is_on=is_on, sharers=1, taken=taken))
 

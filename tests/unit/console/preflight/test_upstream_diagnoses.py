@@ -101,6 +101,12 @@ def test_a_server_with_openais_api_is_right(root: str) -> None:
         (seen({}), "INFERENCE_URL", "neither /info nor /embed", "text-embeddings-inference"),
         (seen({"/info": InquiryAnswer(401)}), "INFERENCE_API_KEY", "answers 401", "the key that this server asks for"),
         (seen({"/info": said(INFO), "/embed": InquiryAnswer(403)}), "INFERENCE_API_KEY", "answers 403", "key"),
+        (
+            seen({"/info": InquiryAnswer(404), "/embed": InquiryAnswer(404), "/v1/models": InquiryAnswer(401)}),
+            "INFERENCE_API_KEY",
+            "answers 401",
+            "key",
+        ),
         (seen({"/info": InquiryAnswer(200, "text/html", b"<p>")}), "INFERENCE_URL", "web page", "correct the address"),
         (
             seen({"/info": InquiryAnswer(200, "", b"\n<!DOCTYPE html>")}),

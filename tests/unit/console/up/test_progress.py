@@ -20,8 +20,8 @@ BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:13000")
 
 def told(capsys: pytest.CaptureFixture[str], origins: Sequence[str] = (), **settings: Any) -> str:
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
-    report = ProgressReport(UpSettings.model_construct(**values), origins)
-    report.ready(SERVED, (BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
+    report = ProgressReport(settings_of_all := UpSettings.model_construct(**values), [settings_of_all], origins)
+    report.ready({"": SERVED}, (BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
     return capsys.readouterr().out
 
 
@@ -66,3 +66,24 @@ def test_where_settings_came_from_is_one_line_if_any_is_not_as_by_default(capsys
         capsys, ("PORT=3001 (flag)", "NAMESPACE=x (.env)")
     )
     assert "  set  " not in told(capsys)
+
+
+@pytest.mark.parametrize(("has_default", "path"), [(False, "/org/large/embed"), (True, "/embed")])
+def test_each_model_has_its_line_and_the_call_names_one_where_it_must(
+    capsys: pytest.CaptureFixture[str], *, has_default: bool, path: str
+) -> None:
+    values = {name: field.default for name, field in UpSettings.model_fields.items()}
+    models = [
+        UpSettings.model_construct(**values | {"served_model_name": "org/large"}),
+        UpSettings.model_construct(**values | {"served_model_name": "small", "model_is_default": has_default}),
+    ]
+    report = ProgressReport(UpSettings.model_construct(**values), models, ())
+    redis = Part("redis", (), Ready("redis"), "/run/ab/redis.sock")
+    folder = RunFolder(Path("/run/ab"), is_temporary=True)
+    report.ready({"org/large": SERVED, "small": SERVED}, (redis, BATCHER), folder, verbose=False)
+    output = capsys.readouterr().out
+
+    assert "  serves   org/large: bge-m3, 1024 dimensions" in output
+    assert "  serves   small: bge-m3, 1024 dimensions" in output
+    assert f"curl -s localhost:3000{path} -H" in output
+    assert "LRANGE '{autobatch}:m:small:jobs' 0 -1" in output

@@ -18,7 +18,12 @@ REDIS = Program("redis-server", ("/bin/redis-server",), "7.0.15")
 NGINX = Program("nginx", ("/sbin/nginx", "-p", "/run/ab/nginx/"), "1.22.1")
 
 
-def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = None, **settings: Any) -> StartPlan:
+def made(
+    flags: dict[str, str] | None = None,
+    machine: dict[str, Any] | None = None,
+    tables: list[dict[str, Any]] | None = None,
+    **settings: Any,
+) -> StartPlan:
     """Plan for a usual machine, except for the test's arguments."""
     found: dict[str, Any] = {
         "run_dir": RUN_DIR,
@@ -29,7 +34,9 @@ def made(flags: dict[str, str] | None = None, machine: dict[str, Any] | None = N
         "batcher_port": 13000,
     }
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
-    return start_plan.make_plan(UpSettings.model_construct(**values), flags or {}, Machine(**found | (machine or {})))
+    models = [UpSettings.model_construct(**values | own) for own in tables or [{}]]
+    settings_of_all = UpSettings.model_construct(**values)
+    return start_plan.make_plan(settings_of_all, models, flags or {}, Machine(**found | (machine or {})))
 
 
 def part(of: StartPlan, name: str) -> Part:
@@ -73,6 +80,42 @@ def test_given_a_redis_and_an_upstream_neither_is_started() -> None:
         "redis: redis://example.test:6380/1 (REDIS_URL)",
         "upstream: http://a.test, http://b.test:81 (INFERENCE_URL)",
     )
+
+
+SMALL = {"served_model_name": "small", "inference_url": "http://a.test"}
+LARGE = {"served_model_name": "org/large", "inference_url": "http://b.test"}
+BARE = {"served_model_name": "bare"}
+
+
+def test_tables_that_all_name_an_upstream_get_one_batcher_and_no_embedder() -> None:
+    tabled = made(tables=[SMALL, LARGE])
+
+    assert [part.name for part in tabled.parts] == ["redis", "batcher", "proxy-1", "proxy-2", "nginx"]
+    assert "INFERENCE_URL" not in part(tabled, "batcher").env
+    assert tabled.notes == (
+        "upstream of small: http://a.test (INFERENCE_URL)",
+        "upstream of org/large: http://b.test (INFERENCE_URL)",
+    )
+
+
+def test_the_embedder_is_the_upstream_of_a_table_that_names_none() -> None:
+    tabled = made(tables=[SMALL, BARE])
+
+    assert [part.name for part in tabled.parts][:3] == ["redis", "embedder", "batcher"]
+    assert part(tabled, "batcher").env["INFERENCE_URL"] == "http://127.0.0.1:8080"
+
+
+def test_flags_count_before_the_tables_in_the_batcher_too() -> None:
+    flags = {"MAX_BATCH_SIZE": "16", "PORT": "3001", "REDIS_URL": "redis://other"}
+    assert part(made(flags, tables=[SMALL, LARGE]), "batcher").argv[3:] == (
+        "autobatch_batcher",
+        "--max-batch-size=16",
+    )
+
+
+def test_the_batcher_gets_the_longest_grace_of_its_models() -> None:
+    slow = made(tables=[SMALL | {"drain_timeout_ms": 1_000}, LARGE | {"drain_timeout_ms": 50_000}])
+    assert part(slow, "batcher").stop_grace_s > 50
 
 
 def test_other_ports_than_configured_are_used_and_told() -> None:

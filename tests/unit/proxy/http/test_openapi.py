@@ -132,6 +132,19 @@ def test_an_enums_values_differ_in_more_than_their_case() -> None:
     assert [pointer for pointer, values in enums.items() if len({str(v).lower() for v in values}) < len(values)] == []
 
 
+def test_no_value_is_in_two_named_enums() -> None:
+    """Go has one constant of each name in a package."""
+    values = [
+        str(value).lower()
+        for schema in document()["components"]["schemas"].values()
+        for value in schema.get("enum", ())
+        if value is not None
+    ]
+
+    assert values
+    assert len(set(values)) == len(values)
+
+
 def test_an_internal_error_is_never_promised() -> None:
     assert not [pointer for pointer, _ in nodes(document()) if pointer.endswith("/responses/500")]
 

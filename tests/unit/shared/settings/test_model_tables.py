@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autobatch_shared.settings.definitions import PROCESSES, ProxySettings
+from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import read_models, read_workers_models
 from autobatch_shared.settings.loading import SettingsError, names_of, read
 
@@ -42,13 +42,13 @@ def write(text: str) -> None:
 def faults_of(text: str) -> tuple[str, ...]:
     write(text)
     with pytest.raises(SettingsError) as caught:
-        read_models([])
+        read_models(BatcherSettings, [])
     return caught.value.faults
 
 
 def test_each_table_is_a_model_of_one_batcher() -> None:
     write(TWO)
-    small, large = read_models([])
+    small, large = read_models(BatcherSettings, [])
 
     assert (small.served_model_name, small.aliases) == ("org/small", ("small", "embeddings"))
     assert (small.inference_urls, small.max_batch_size) == (("http://a:1", "http://b:2"), 8)
@@ -62,17 +62,17 @@ def test_a_flag_counts_before_a_table_and_a_table_before_the_environment(monkeyp
     monkeypatch.setenv("MAX_BATCH_SIZE", "4")
     monkeypatch.setenv("INFERENCE_SERVICE_URL", "http://other:1")
 
-    assert [each.max_batch_size for each in read_models([])] == [8, 4]
-    assert [each.max_batch_size for each in read_models(["--max-batch-size", "2"])] == [2, 2]
-    assert [each.inference_urls[-1] for each in read_models([])] == ["http://b:2", "http://c:3"]
+    assert [each.max_batch_size for each in read_models(BatcherSettings, [])] == [8, 4]
+    assert [each.max_batch_size for each in read_models(BatcherSettings, ["--max-batch-size", "2"])] == [2, 2]
+    assert [each.inference_urls[-1] for each in read_models(BatcherSettings, [])] == ["http://b:2", "http://c:3"]
 
 
 def test_a_name_picks_its_table_or_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
     write(TWO)
-    (picked,) = read_models(["--model", "large"])
-    (other,) = read_models(["--model=third", "--inference-url", "http://d:4"])
+    (picked,) = read_models(BatcherSettings, ["--model", "large"])
+    (other,) = read_models(BatcherSettings, ["--model=third", "--inference-url", "http://d:4"])
     monkeypatch.setenv("SERVED_MODEL_NAME", "org/small")
-    (named,) = read_models([])
+    (named,) = read_models(BatcherSettings, [])
 
     assert picked.inference_urls == ("http://c:3",)
     assert (other.served_model_name, other.inference_urls) == ("third", ("http://d:4",))
@@ -80,7 +80,7 @@ def test_a_name_picks_its_table_or_needs_none(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_tables_there_is_one_model() -> None:
-    (settings,) = read_models([])
+    (settings,) = read_models(BatcherSettings, [])
     assert settings.served_model_name is None
 
 
@@ -93,7 +93,7 @@ def test_a_model_has_a_tokenizer_and_prompts_of_its_own_in_the_workers(monkeypat
     assert models["large"].tokenizer_file == "large.json"
     assert models["large"].prompts == {"search_query": "query", "search_document": "passage"}
     assert (models["org/small"].tokenizer_file, models["org/small"].prompts) == ("", {})
-    assert [each.served_model_name for each in read_models([])] == ["org/small", "large"]
+    assert [each.served_model_name for each in read_models(BatcherSettings, [])] == ["org/small", "large"]
 
 
 def test_other_processes_leave_the_tables_alone() -> None:
