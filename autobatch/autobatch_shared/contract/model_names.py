@@ -66,7 +66,7 @@ def may_be_in_path(alias: str) -> bool:
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one batcher announces, about once a second.
+    """What one batcher announces with each report.
 
     Attributes:
         at: When, unix milliseconds of Redis's clock. The first field: `report.lua` finds it there.

@@ -22,7 +22,7 @@ import msgspec
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls
 
 LOOK_EVERY_S = (
-    0.25  # how often batchers that share upstreams report: jobs wait meanwhile, if the one on duty has stopped
+    0.25  # between reports of batchers that share upstreams: if the one on duty has stopped, jobs wait meanwhile
 )
 HAND_OVER_LOOK_EVERY_S = 0.05  # while permits are given up: nobody claims meanwhile
 LATE_MS = 550  # by which a report may be late: two looks, and a round trip

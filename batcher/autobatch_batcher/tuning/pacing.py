@@ -16,10 +16,8 @@ from autobatch_shared.contract.capacity import BYTES_PER_TOKEN, MinuteBudget
 
 MINUTE_MS = 60_000
 NEWS_WEIGHT = 0.2  # of one call's tokens in what an input and a byte usually have
-BYTES_A_TOKEN_MIN, BYTES_A_TOKEN_MAX = (
-    0.5,
-    16.0,
-)  # of any text: equal inputs are called once, and odd counts are not believed
+#: Of any text: equal inputs are called once, and odd counts are not believed.
+BYTES_A_TOKEN_MIN, BYTES_A_TOKEN_MAX = 0.5, 16.0
 CALLS_SAID, TOKENS_SAID = "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"
 LIMIT_HEADERS = (CALLS_SAID, TOKENS_SAID)
 
