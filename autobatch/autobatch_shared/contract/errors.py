@@ -33,6 +33,8 @@ A fault travels in a reply frame as its `code`; `FAULTS` turns the code back int
 sees is decided once, in `proxy/autobatch_proxy/http/errors.py`.
 """
 
+from typing import Self
+
 import msgspec
 
 #: What msgspec raises at bytes that are not the JSON that was asked for: wrong syntax or type; invalid UTF-8 in a
@@ -162,6 +164,11 @@ class UpstreamError(AutobatchError):
     """
 
     cause = ""
+
+    def because(self, cause: str) -> Self:
+        """Return this error with its cause."""
+        self.cause = cause
+        return self
 
 
 class UpstreamUnavailable(UpstreamError):

@@ -2,6 +2,8 @@
 
 Frames pass through unread. Each operation is one round trip; those that must not be half done are scripts. A reply of
 another shape than the expected one is `QueueUnavailable`, as silence is.
+
+More than 250 lines, because it has each operation of a batcher once, with the shape of what Redis answers.
 """
 
 from collections.abc import Sequence

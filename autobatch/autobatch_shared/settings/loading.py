@@ -3,6 +3,8 @@
 Every fault is printed, not only the first, and the process ends with status 2. Values of secrets are never printed.
 A name that no process has is a fault in both files and among the flags. The environment is full of other programs' names,
 so there it is worth a remark at most: `settings.remarks`.
+
+More than 250 lines, because each source has a check of its names and the words for a fault in it.
 """
 
 import difflib

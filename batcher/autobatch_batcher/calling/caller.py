@@ -1,6 +1,8 @@
 """Turn a batch into one outcome a job, whatever the upstream does: call, split, give up.
 
 Faults are raised in trials only.
+
+More than 250 lines, because a half, a piece and a whole batch are one call here, with one slot and one count of attempts.
 """
 
 import asyncio

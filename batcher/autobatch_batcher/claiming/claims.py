@@ -5,6 +5,8 @@
    Redis's data: it is dropped, for its worker pushes it again.
 2. A job leaves by its reply, which an expired one gets too, or with the lease.
 3. No job is held twice: one that comes again while it is in a call is answered by that call.
+
+More than 250 lines, because whatever adds a job to `_in_hand` or takes one out is here.
 """
 
 import asyncio

@@ -5,6 +5,8 @@
 3. No wait is longer than a quarter of the lease, nor than a second.
 4. Whatever goes wrong in a turn is logged and the next turn begins; jobs stay claimed until they are answered.
 5. Who was woken by a push claims, or wakes another batcher.
+
+More than 250 lines, because a turn, what it waits for and the replies that wake it share what is being called, and the lease.
 """
 
 import asyncio

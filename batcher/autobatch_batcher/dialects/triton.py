@@ -7,6 +7,8 @@
 4. Only `/embed` with its default options is computed: how vectors are made is inside the model.
 5. `ModelReady` is its health, and not `ServerReady`: that one is also false while any other model of the server cannot be loaded.
 
+More than 250 lines, because a dialect is one file: what it asks, composes, judges and cuts.
+
 Source: open-inference-protocol; Triton's documents of its extension "model configuration".
 """
 

@@ -193,24 +193,19 @@ class GrpcClient:
             was_connected: Whether there was a connection for the call.
             is_connected: Whether it is still there.
         """
-        code, error = exc.code(), None
+        code = exc.code()
         if code is Code.DEADLINE_EXCEEDED:
-            error = _because(UpstreamTimeout(), NO_ANSWER)
-        elif code is Code.RESOURCE_EXHAUSTED and "message larger than max" in (exc.details() or ""):
+            return UpstreamTimeout().because(NO_ANSWER)
+        if code is Code.RESOURCE_EXHAUSTED and "message larger than max" in (exc.details() or ""):
             said = f"The upstream's answer has more than {self._answer_bytes_max} bytes"
-            error = _because(UpstreamProtocolError(said), "answer too large")
-        elif code is Code.UNAVAILABLE and not was_connected:
-            error = _because(UpstreamUnavailable(), _why(exc))
-        elif code is Code.UNAVAILABLE and not is_connected:
-            error = _because(UpstreamBroken(), "closed before an answer")
-        return error
+            return UpstreamProtocolError(said).because("answer too large")
+        if code is Code.UNAVAILABLE and not was_connected:
+            return UpstreamUnavailable().because(_why(exc))
+        if code is Code.UNAVAILABLE and not is_connected:
+            return UpstreamBroken().because("closed before an answer")
+        return None
 
 
 def _why(exc: grpc.aio.AioRpcError) -> str:
     """What kept a connection from being made: gRPC's own words, which have an address and nothing that was sent."""
     return (exc.details() or "unavailable").rpartition("last error: ")[2][:200]
-
-
-def _because(error: UpstreamError, cause: str) -> UpstreamError:
-    error.cause = cause
-    return error

@@ -364,8 +364,8 @@ class HttpClient:
                     break
             else:
                 return b"".join(pieces)
-        raise _because(
-            UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes"), "answer too large"
+        raise UpstreamProtocolError(f"The upstream's answer has more than {bytes_max} bytes").because(
+            "answer too large"
         )
 
     async def fetch(self, question: Question, connection: CallConnection | None = None) -> tuple[int, bytes]:
@@ -448,12 +448,7 @@ def _ended_unanswered(exc: aiohttp.ClientError) -> bool:
 
 
 def _fault(kind: type[UpstreamError], exc: BaseException) -> UpstreamError:
-    return _because(kind(), cause_of(exc))
-
-
-def _because(error: UpstreamError, cause: str) -> UpstreamError:
-    error.cause = cause
-    return error
+    return kind().because(cause_of(exc))
 
 
 def _ends_of(connection: Connection) -> tuple[ResponseHandler, asyncio.Transport]:

@@ -109,9 +109,8 @@ class Replica(ReplicaState):
 
     def _changed(self) -> UpstreamChanged:
         silence = self.standing.silence
-        changed = UpstreamChanged(f"The upstream does not say what it serves: {silence}" if silence else "")
-        changed.cause = silence or "model changed"
-        return changed
+        message = f"The upstream does not say what it serves: {silence}" if silence else ""
+        return UpstreamChanged(message).because(silence or "model changed")
 
     def _note_answer(self, post: Post, answer: Answer, now_s: float, *, is_draining: bool) -> None:
         if is_draining or (post.may_be_faulty and answer.status in PERHAPS_INPUT_ERRORS):

@@ -2,6 +2,8 @@
 
 An upstream's limit of inputs in flight is that of all batchers together, and each keeps to its share. A call that needs more
 room than is left waits for it; one that is larger than the share goes when the upstream has no other call of this batcher.
+
+More than 250 lines, because each question to the pool is one of the same rules for all upstreams.
 """
 
 from dataclasses import replace

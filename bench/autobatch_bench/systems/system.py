@@ -2,6 +2,8 @@
 
 A proxy is a batcher and gunicorn workers with settings of their own and a namespace of their own in the one Redis, so
 that two ways of batching can be compared in one run on one upstream.
+
+More than 250 lines, because what is described, started and waited for is one list of processes.
 """
 
 import http.client

@@ -19,9 +19,11 @@ from autobatch_proxy.http.answers import error_response
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.models.served_models import Models
 from autobatch_shared.contract.errors import UnknownModel
+from autobatch_shared.contract.model_names import NAME_LENGTH_MAX
 
 MODEL = web.RequestKey("model", str)  # the model's name
 HEADER = "x-model"
+PATH_LENGTH_MAX = 1 + 3 * NAME_LENGTH_MAX  # of a slash and a name that is sent as `%41` for each of its letters
 
 
 class Below(NamedTuple):
@@ -49,7 +51,7 @@ def split(path: str, names: Container[str]) -> Below | None:
         path: As it was sent, from its first slash on.
         names: The models' names.
     """
-    end = len(path)
+    end = len(path) if len(path) <= PATH_LENGTH_MAX else path.rfind("/", 0, PATH_LENGTH_MAX + 1)
     while end > 0:
         name = unquote(path[1:end])
         if name in names:
@@ -61,7 +63,7 @@ def split(path: str, names: Container[str]) -> Below | None:
 def unknown_in(path: str, routes: Container[str]) -> Below | None:
     """Return what a path says that ends with one of these routes: it begins with a name that no model has."""
     start = path.find("/", 1)
-    while start > 0:
+    while 0 < start <= PATH_LENGTH_MAX:
         if path[start:] in routes:
             return Below(unquote(path[1:start]), path[start:])
         start = path.find("/", start + 1)

@@ -5,6 +5,8 @@
 3. What shares no call keeps its order: nothing is gained by sorting it.
 4. A list of a route whose requests share no call is cut only where the upstream would refuse it whole, and where
    repeating the rest of the request in each call does not cost more than the list is worth.
+
+More than 250 lines, because inputs, lists and what goes on as it came are three ways into one plan.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,16 @@ def test_the_image_is_nobodys() -> None:
     users = [line for line in lines if line.startswith("USER ")]
     assert users == ["USER 10001:10001"]
     assert lines.index(users[0]) > max(place for place, line in enumerate(lines) if line.startswith(("RUN", "COPY")))
+
+
+@pytest.mark.parametrize("extra", ["embedder", "quickstart", "triton"])
+def test_the_image_has_the_packages_of_each_upstream(extra: str) -> None:
+    """Without those of gRPC a batcher in a container would refuse to start before Triton."""
+    assert "-r /requirements/run.lock" in (ROOT / "deploy" / "Dockerfile").read_text()
+    pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements" / "run.lock").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {re.split(r"[\[<>=]", each)[0] for each in project["optional-dependencies"][extra]}
+    assert needed - pinned == set()
 
 
 @pytest.fixture

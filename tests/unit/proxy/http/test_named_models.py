@@ -4,6 +4,7 @@ import pytest
 
 from autobatch_proxy.http.named_models import split, unknown_in
 from autobatch_proxy.http.route_table import ROUTES
+from autobatch_shared.contract.model_names import NAME_LENGTH_MAX
 
 NAMES = {"m", "org/m", "org/m/large", "m:latest"}
 POSTS = {route.path for route in ROUTES if route.method == "POST"}
@@ -32,6 +33,24 @@ def test_the_longest_name_is_taken_and_the_rest_stays_as_it_was_sent(path: str, 
 @pytest.mark.parametrize("path", ["/", "/embed", "/org/embed", "/M/embed", "/mm/embed", "//m/embed", "/%FF/embed", ""])
 def test_another_path_has_no_model_in_it(path: str) -> None:
     assert split(path, NAMES) is None
+
+
+def test_a_path_of_thousands_of_parts_is_looked_up_as_far_as_a_name_can_reach() -> None:
+    """Each part that is looked up decodes all before it: 8 kB of `/%41` would hold a worker up for 0.8 s."""
+    looked_up: list[str] = []
+
+    class Recorder:
+        def __contains__(self, words: object) -> bool:
+            looked_up.append(str(words))
+            return False
+
+    assert split("/%41" * 2_000, Recorder()) is None
+    assert unknown_in("/%41" * 2_000, Recorder()) is None
+    assert len(looked_up) <= 2 * 3 * NAME_LENGTH_MAX
+    longest = "/".join("a" * (NAME_LENGTH_MAX // 2))
+    quoted = "/" + "".join(f"%{ord(character):X}" for character in longest)
+    assert split(quoted + "/embed", {longest}) == (longest, "/embed")
+    assert unknown_in(quoted + "/embed", POSTS) == (longest, "/embed")
 
 
 def test_what_stands_before_a_route_was_meant_as_a_name() -> None:
