@@ -120,7 +120,7 @@ class Pool:
             if not self.is_stopping and each.duty.is_on:
                 asked_for = self._share(each)
             else:
-                asked_for = each.permits if has_jobs else 0
+                asked_for = each.permits if has_jobs and _is_well(each) else 0  # what waits for it needs none
             each.permits = max(each.load.inputs, asked_for)
             statuses.append(each.status(min(each.limits.inputs_max, self._share(each)), now_s))
         return statuses

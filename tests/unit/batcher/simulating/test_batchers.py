@@ -136,3 +136,10 @@ def test_several_batchers_do_as_much_as_one(cost: str) -> None:
     )
 
     assert min(more) >= 0.9 * one
+
+
+def test_no_request_waits_for_two_batchers_that_start_together() -> None:
+    fleet = SimulatedFleet(DEFAULTS, batchers=2)
+    history = run_batchers(TEN_MS, ClosedLoop(16, repeat(30)), fleet, 4.0)
+
+    assert max(each.ended_s - each.sent_s for each in history.answered) < 0.3

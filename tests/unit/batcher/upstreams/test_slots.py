@@ -395,6 +395,17 @@ def test_one_that_stands_by_calls_what_is_its_own_and_only_sends_the_rest_of_wha
     assert pool.free(NOW_S) in (a, b)  # jobs that it has claimed go nevertheless
 
 
+def test_one_that_does_not_reach_its_upstream_any_more_gives_up_its_permits_though_jobs_wait() -> None:
+    upstream = make_upstream("a", in_flight_inputs_max=64)
+    pool = Pool([upstream])
+    pool.statuses(NOW_S)
+    upstream.set_reachable(reachable=False, now_s=NOW_S)
+    upstream.set_health(healthy=False, why="refused", now_s=NOW_S)
+
+    on_duty(upstream, is_on=False)
+    assert 0 == pool.statuses(NOW_S, has_jobs=True)[0].permits
+
+
 def test_what_others_find_well_is_left_to_them_by_one_that_does_not_reach_it() -> None:
     upstream = make_upstream("a")
     pool = Pool([upstream])
@@ -456,6 +467,7 @@ def test_one_that_stops_or_stands_by_keeps_its_permits_until_it_has_sent_what_it
     pool.is_stopping = is_stopping
     on_duty(upstream, taken=40, is_on=is_stopping)
 
+    upstream.set_health(healthy=True, why="answered", now_s=NOW_S)
     assert 64 == pool.statuses(NOW_S, has_jobs=True)[0].permits
     assert 24 - 3 == pool.limits_now(upstream).inputs_max
     assert 3 == pool.statuses(NOW_S)[0].permits
