@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import statistics
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.fleet.fleet import ThreeModels
 
@@ -19,11 +19,21 @@ _serials = itertools.count()
 
 @dataclass
 class Latencies:
-    """Of the watched model's requests, in milliseconds, and what the flooded one's were answered."""
+    """Of the watched model's requests, in milliseconds, and how many of the flooded one's got each status."""
 
-    p50_ms: float
-    p99_ms: float
-    flood: Counter[int]
+    took_ms: list[float] = field(default_factory=list)
+    flood: Counter[int] = field(default_factory=Counter)
+
+    def __add__(self, more: "Latencies") -> "Latencies":
+        return Latencies(self.took_ms + more.took_ms, self.flood + more.flood)
+
+    def __str__(self) -> str:
+        flood = f", the flood got {dict(self.flood)}" if self.flood else ""
+        return f"p50 {self.percentile_ms(50):.1f} ms, p99 {self.percentile_ms(99):.1f} ms{flood}"
+
+    def percentile_ms(self, percent: int) -> float:
+        """Return what so many percent of the requests took at most."""
+        return statistics.quantiles(self.took_ms, n=100)[percent - 1]
 
 
 async def measure(fleet: ThreeModels, seconds: float, *, is_flooded: bool) -> Latencies:
@@ -55,5 +65,4 @@ async def measure(fleet: ThreeModels, seconds: float, *, is_flooded: bool) -> La
         sending.create_task(stream(WATCHED, WATCHED_PER_S, sending))
         if is_flooded:
             sending.create_task(stream(FLOODED, FLOOD_PER_S, sending))
-    cuts = statistics.quantiles(took_ms, n=100)
-    return Latencies(cuts[49], cuts[98], statuses)
+    return Latencies(took_ms, statuses)

@@ -102,7 +102,30 @@ def read_models(cls: type[B], argv: Sequence[str]) -> list[B]:
     if wanted is not None:
         own = next((table for table in tables if table["served_model_name"] == wanted), {})
         return [read(cls, argv, own)]
-    return [read(cls, argv, table) for table in tables]
+    models = [read(cls, argv, table) for table in tables]
+    if faults := _clashes(models):
+        raise SettingsError(faults)
+    return models
+
+
+def _clashes(models: Sequence[BatcherSettings]) -> list[str]:
+    """What is wrong with them together: requests would get an error, or another model than their alias names."""
+    place = f"{CONFIG_FILE}: [[{MODELS}]]"
+    owners: dict[str, list[str]] = {}
+    for model in models:
+        for alias in model.aliases:
+            owners.setdefault(alias, []).append(str(model.served_model_name))
+    names = {model.served_model_name for model in models}
+    faults = [f"{place}: {alias} is an alias of {', '.join(of)}" for alias, of in owners.items() if len(of) > 1]
+    faults += [
+        f"{place}: {alias}, an alias of {', '.join(of)}, is the name of another one"
+        for alias, of in owners.items()
+        if alias in names - set(of)
+    ]
+    defaults = [str(model.served_model_name) for model in models if model.model_is_default]
+    if len(defaults) > 1:
+        faults.append(f"{place}: more than one is the default: {', '.join(defaults)}")
+    return faults
 
 
 def _tables() -> list[Table]:

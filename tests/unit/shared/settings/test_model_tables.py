@@ -57,6 +57,23 @@ def test_each_table_is_a_model_of_one_batcher() -> None:
     assert (large.served_model_name, large.inference_urls, large.max_batch_size) == ("large", ("http://c:3",), 16)
 
 
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "fault"),
+    [
+        ("default = true", "default = true", "config.toml: [[models]]: more than one is the default: a, b"),
+        ('aliases = ["x", "y"]', 'aliases = ["y"]', "config.toml: [[models]]: y is an alias of a, b"),
+    ],
+)
+def test_tables_that_clash_are_refused(of_a: str, of_b: str, fault: str) -> None:
+    """Requests without a name, or with that alias, would get an error each."""
+    assert faults_of(f'[[models]]\nname = "a"\n{of_a}\n[[models]]\nname = "b"\n{of_b}\n') == (fault,)
+
+
+def test_an_alias_that_is_another_tables_name_is_refused() -> None:
+    fault = "config.toml: [[models]]: b, an alias of a, is the name of another one"
+    assert faults_of('[[models]]\nname = "a"\naliases = ["b"]\n[[models]]\nname = "b"\n') == (fault,)
+
+
 def test_a_flag_counts_before_a_table_and_a_table_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     write(TWO)
     monkeypatch.setenv("MAX_BATCH_SIZE", "4")
