@@ -7,13 +7,14 @@ SERVERS := triton mlserver infinity llama
 UNIT_HALF := tests/unit/proxy tests/unit/shared tests/unit/embedder
 # make 3.81, which macOS has, cannot keep the output of two jobs apart.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+BARE := .ci/without redis-server redis-cli valkey-server nginx --
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -65,7 +66,13 @@ test-unit-others: .venv/dev.done
 	$(BIN)/python -m pytest tests/unit tests/parity/answers/test_comparing.py $(UNIT_HALF:%=--ignore=%)
 
 test-bare: .venv/dev.done ## What depends on this machine's Redis and nginx, with the wheels' instead
-	.ci/without redis-server redis-cli valkey-server nginx -- $(BIN)/python -m pytest tests/integration tests/e2e tests/faults
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) test-bare-integration test-bare-processes
+
+test-bare-integration: .venv/dev.done
+	$(BARE) $(BIN)/python -m pytest tests/integration
+
+test-bare-processes: .venv/dev.done
+	$(BARE) $(BIN)/python -m pytest tests/e2e tests/faults
 
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
