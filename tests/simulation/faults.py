@@ -75,11 +75,17 @@ class FaultKind:
 
 @dataclass
 class FaultRun:
-    """One fault of one schedule, on the timeline's clock."""
+    """One fault of one schedule, on the timeline's clock.
+
+    Attributes:
+        message: The number of the message to Redis that it hits; None: it happens at a moment.
+        is_after_asking: Whether messages are counted from the first request on.
+    """
 
     kind: FaultKind
     lasts_s: float
     message: int | None
+    is_after_asking: bool = False
     began_s: float = float("inf")
 
     @property

@@ -6,6 +6,7 @@ at the arrival of a message at Redis: every await of the product that lasts is b
 
 import asyncio
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
 MODELS = (0, 1)  # those that upstreams may serve
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
 SEEN_AFTER_S = 0.4  # until the first workers have seen their batchers
+HITS = ((True, True), (True, True), (True, False), (False, False))  # a message or a moment; one after the first request
 KNOWN_SCRIPTS_SHARE = 0.8  # of Redis servers that the system has used before
 CPU_SHARES = (0.0, 0.0, 0.0, 0.5)  # of a core, by each batcher: with the last one several call an upstream
 SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
@@ -42,7 +44,8 @@ class Size:
         faults: Numbers of faults.
         requests: Least and most requests before and during the faults.
         within_s: Seconds within which these are asked.
-        messages: Number of messages to Redis before its last request is answered, as a rule.
+        messages: Least and most number of a message to Redis that a fault hits, of all.
+        asking: The same, counted from the first request on.
         begun_s: Seconds within which every fault has begun.
         probes: Number of requests after the faults.
     """
@@ -53,13 +56,16 @@ class Size:
     faults: tuple[int, ...]
     requests: tuple[int, int]
     within_s: tuple[float, ...]
-    messages: int
+    messages: tuple[int, int]
+    asking: tuple[int, int]
     begun_s: float
     probes: int
 
 
-LARGE = Size((1, 2, 2, 3), (1, 1, 2), (1, 1, 2), (0, 1, 1, 1, 2, 2, 3), (3, 12), (1.0, 1.0, 0.05), 90, 2.1, 3)
-SMALL = Size((1, 1, 1, 2), (1,), (1,), (1, 1, 1, 2), (1, 5), (0.5, 0.05), 50, 1.1, 2)
+LARGE = Size(
+    (1, 2, 2, 3), (1, 1, 2), (1, 1, 2), (0, 1, 1, 1, 2, 2, 3), (3, 12), (1.0, 1.0, 0.05), (10, 90), (1, 50), 2.1, 3
+)
+SMALL = Size((1, 1, 1, 2), (1,), (1,), (1, 1, 1, 2), (1, 5), (0.5, 0.05), (10, 50), (1, 20), 1.1, 2)
 SIZES = (*[SMALL] * 11, LARGE)  # a small one finds more in the same time
 
 
@@ -122,6 +128,7 @@ class Schedule:
         self._losing: bool | None = None
         self._snapshots: list[Any] = []
         self._made = 0
+        self._unasked = inf  # messages before the first request
         self._models: dict[str, int] = {}  # by fingerprint, as the first reply that had it showed
         self._tasks: dict[int, asyncio.Task[None]] = {}
         for _ in range(chance.choice(size.batchers)):
@@ -139,8 +146,9 @@ class Schedule:
 
     def _plan_fault(self, kind: FaultKind, began_s: float) -> None:
         chance, size = self.chance, self._size
-        message = chance.randint(10, size.messages) if chance.random() < 0.6 else None
-        fault = FaultRun(kind, chance.uniform(*kind.lasts_s), message)
+        hits_message, is_after_asking = chance.choice(HITS)
+        message = chance.randint(*(size.asking if is_after_asking else size.messages)) if hits_message else None
+        fault = FaultRun(kind, chance.uniform(*kind.lasts_s), message, is_after_asking)
         self.faults.append(fault)
         # One whose message never comes happens at the end.
         self.timeline.at(began_s + chance.uniform(0.05, size.begun_s - 0.05), self._begin, fault, None)
@@ -190,7 +198,7 @@ class Schedule:
 
     def _message(self, process: str, number: int) -> tuple[bool, bool]:
         for fault in self.faults:
-            if fault.message == number:
+            if fault.message == (number - self._unasked if fault.is_after_asking else number):
                 self._begin(fault, process)
         if self._losing is not None:
             is_applied, self._losing = self._losing, None
@@ -264,6 +272,8 @@ class Schedule:
         for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
             self._texts += 1
             texts.append(f"{prefix} {self._texts}")
+        if not self.requests:
+            self._unasked = self.network.messages
         now_s = self.timeline.now_s
         request = AskedRequest(worker, texts, now_s, timeout_s)
         self.requests.append(request)

@@ -1,5 +1,8 @@
 """A short run of schedules; `make simulate` plays many more. And that the simulation finds what it is made to find."""
 
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -31,6 +34,17 @@ def test_without_faults_every_request_is_right() -> None:
 def test_a_seed_gives_the_same_run_each_time() -> None:
     first, again = play(7), play(7)
     assert (first.digest, lines_of(first.trace)) == (again.digest, lines_of(again.trace))
+
+
+def test_a_seed_gives_the_same_run_in_each_process() -> None:
+    """Whatever order its sets have."""
+    command = [sys.executable, "-m", "tests.simulation", "--seed", "7"]
+    shown = [
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": order}, capture_output=True, check=True).stdout
+        for order in "12"
+    ]
+    assert f"digest {play(7).digest:08x}".encode() in shown[0]
+    assert shown[0] == shown[1]
 
 
 def test_a_run_does_not_depend_on_what_its_process_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
