@@ -7,7 +7,8 @@
    the upstream dies of is looked for in halves.
 3. An input that is cleared is answered at once, and not when the last one is.
 4. Nothing is tried before the upstream is back, and suspects hold no slot while they wait.
-5. One that it died of again is given up. An upstream that hangs up and lives on has an outage, for which no input
+5. One that it died of again is given up; where another call was cut with the trial, which may have been the cause, once it
+   died of it in a further one. An upstream that hangs up and lives on has an outage, for which no input
    is to blame.
 """
 
@@ -63,6 +64,7 @@ class Suspects:
         self._metrics = metrics
         self._patience_s = patience_s
         self._calls = 0  # whose jobs are tried now
+        self._cut = 0  # calls that an upstream hung up on, trials apart
 
     async def try_each(
         self, jobs: Sequence[Job], slot: Slot, attempts_max: int, answering: Answering, early: Early | None = None
@@ -80,6 +82,7 @@ class Suspects:
         least_ms = slot.upstream.tuner.recent.least(asyncio.get_running_loop().time()).ms(jobs[0].units)
         slot.release()
         self._calls += 1
+        self._cut += 1
         try:
             if await self._is_trying():
                 try:
@@ -149,17 +152,20 @@ class Suspects:
             JobPoisonous: The upstream died of it.
             UpstreamUnavailable: It does not come back, or hangs up again and again.
         """
-        for attempt in range(max(1, attempts_max - 1)):
+        trials = max(1, attempts_max - 1)
+        for trial in range(trials):
+            cut = self._cut
             try:
                 await self._first_back(alike, slot)
                 started_mono_s = self._clock.mono_s()
                 outcomes = await self._try_once(alike, slot, answering)
                 return outcomes, (self._clock.mono_s() - started_mono_s) * 1000
             except UpstreamBroken as error:
-                if not await slot.upstream.listens():
+                is_cause = self._cut == cut or trial + 1 == trials
+                if not await slot.upstream.listens() and is_cause:
                     raise JobPoisonous(DIED_TWICE) from error
                 broken = error
-            await pause(retry_pause_s(attempt, None))
+            await pause(retry_pause_s(trial, None))
         raise broken
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:

@@ -1,5 +1,6 @@
 """Which input is to blame when an upstream dies in mid-call, and which is not."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable
 
@@ -20,6 +21,7 @@ from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.errors import QueueUnavailable, UpstreamBroken
 from autobatch_shared.contract.frames import decode_job
 from autobatch_shared.redis.clock import RedisClock
+from tests.support.waiting import wait_until
 from tests.unit.builders import make_job
 from tests.unit.upstreams import NO_CLIENT, LoneTrials
 
@@ -29,9 +31,12 @@ class Mortal(Replica):
 
     Attributes:
         calls: Inputs of each.
+        calls_max: The most calls at once.
         hangs_up: Whether it does on a call with these inputs.
         survives: Whether it is there still after that.
     """
+
+    calls_max = 1
 
     def __init__(self, hangs_up: Callable[[list[str]], bool], *, survives: bool = False) -> None:
         super().__init__("http://a", NO_CLIENT, [Tei()], configured(100, 10**6), Tuner(2))
@@ -43,7 +48,7 @@ class Mortal(Replica):
 
     async def call(self, post: Post, timeout_s: float) -> Answer:
         assert (post.path, post.content_type, timeout_s) == ("/embed", "application/json", 1)
-        assert 1 == self.load.calls
+        assert self.load.calls <= self.calls_max
         inputs = json.loads(post.body)["inputs"]
         self.calls.append(inputs)
         if self._hangs_up(inputs):
@@ -330,3 +335,56 @@ class NeverOurs(LoneTrials):
         self._clock.step_ms = -3_600_000
         self.looks += 1
         return False
+
+
+class Turns(LoneTrials):
+    """Trials of several calls, one at a time."""
+
+    async def begin_trial(self, token: str, ttl_ms: int) -> bool:
+        return not self.has_begun and await super().begin_trial(token, ttl_ms)
+
+    async def is_trying(self) -> bool:
+        return self.has_begun
+
+
+class Beside(Mortal):
+    """Dies of a call of two, and while it works on the first trial, of an ordinary call of `deadly`."""
+
+    calls_max = 2
+
+    def __init__(self) -> None:
+        super().__init__(lambda inputs: "deadly" in inputs or len(inputs) > 1)
+        clock, pool, self._trials = RedisClock(), Pool([self]), Turns()
+        clock.sync(0)
+        suspects = Suspects(pool, self._trials, clock, Metrics())
+        self._caller = Caller(pool, suspects, clock, Metrics(), timeout_max_s=1, attempts_max=3)
+        self._deadly: asyncio.Task[str] | None = None
+
+    async def asked(self, jobs: list[Job]) -> str:
+        """Return what the jobs of a call are told."""
+        slot = Slot(self, len(jobs), len(jobs), was_busy=True)
+        replies = await self._caller.answer(jobs, slot)
+        slot.release()
+        heads = [json.loads(reply.frame.partition(b"\n")[0]) for reply in replies]
+        return " ".join([head.get("fault") or str(head["status"]) for head in heads])
+
+    async def call(self, post: Post, timeout_s: float) -> Answer:
+        inputs = json.loads(post.body)["inputs"]
+        if inputs == ["a"] and self._deadly is None:
+            self._deadly = asyncio.create_task(self.asked(texts(["deadly"])))
+            await wait_until(lambda: ["deadly"] in self.calls)
+            raise UpstreamBroken
+        return await super().call(post, timeout_s)
+
+    async def deadly(self) -> str:
+        """Return what the ordinary call is told."""
+        assert self._deadly is not None
+        return await self._deadly
+
+
+async def test_a_trial_that_was_cut_together_with_another_call_blames_nobody() -> None:
+    """The upstream may have died of that one."""
+    upstream = Beside()
+
+    assert await upstream.asked(texts("ab")) == "200 200"
+    assert await upstream.deadly() == "job_poisonous"
