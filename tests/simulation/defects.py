@@ -63,7 +63,6 @@ DEFECTS = (
         "a job is dropped because calls of a moment ago were slow, though the upstream is idle",
         ("upstream: slow",),
         ((Replica, "call_time", _fastest_of_the_last), (lanes_module, "is_too_late", _is_too_late)),
-        seeds=120,
     ),
     Defect(
         "a server that is not the master any more is stayed with",
@@ -90,7 +89,7 @@ DEFECTS = (
         "a claim whose answer was lost is forgotten",
         ("reply: lost",),
         ((Claims, "recover", _does_nothing),),
-        seeds=240,
+        seeds=120,
     ),
     Defect(
         "an upstream that was started anew is not asked again what it serves",

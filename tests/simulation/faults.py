@@ -357,7 +357,7 @@ KINDS = (
         "upstream: 500", _upstream("500"), (0.1, 1.5), explains=UPSTREAM_GONE | frozenset({"status 500"}), delays_s=1.5
     ),
     FaultKind("upstream: 503", _upstream("503"), (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=1.5),
-    FaultKind("upstream: hangs up", _upstream("close"), (0.1, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
+    FaultKind("upstream: hangs up", _upstream("close"), (0.1, 1.0), explains=UPSTREAM_GONE, delays_s=3.0, deaths=2),
     FaultKind("upstream: dies", _stop_upstream, (0.1, 1.5), explains=UPSTREAM_GONE, delays_s=3.0, deaths=1),
     FaultKind(
         "an input kills the upstream",
