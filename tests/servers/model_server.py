@@ -15,7 +15,8 @@ from typing import NoReturn
 
 import pytest
 
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.model import model_folder, weights
+from autobatch_embedder.model.network import graph
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
 
@@ -32,12 +33,12 @@ def interpreter(server: str) -> Path:
     return python
 
 
-def model_files(cache: Path) -> tuple[str, str]:
-    """Return the files of the packaged model: its graph, which is built where the cache has none, and its tokenizer."""
+def model_files(folder: Path) -> tuple[str, str]:
+    """Return the files of the packaged model: its padded graph, which is built into the folder, and its tokenizer."""
     model = model_folder.find(None)
-    graph = graph_cache.load(model, cache)
-    assert isinstance(graph, Path)
-    return str(graph), str(model.path / "tokenizer.json")
+    file = folder / "minilm.onnx"
+    file.write_bytes(graph.build(model.sizes, weights.read(model.path / "model.safetensors"), is_packed=False))
+    return str(file), str(model.path / "tokenizer.json")
 
 
 class InferenceServer:
@@ -128,7 +129,7 @@ def triton(folder: Path, ports: Ports = None) -> InferenceServer:
 
 def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return an MLServer."""
-    python, (graph, tokenizer) = interpreter("mlserver"), model_files(folder)
+    python, (network, tokenizer) = interpreter("mlserver"), model_files(folder)
     (folder / "model-settings.json").write_text(
         json.dumps(
             {
@@ -136,7 +137,7 @@ def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
                 "implementation": "mlserver_runtime.EmbeddingModel",
                 "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1, 1]}],
                 "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 384]}],
-                "parameters": {"version": "1", "extra": {"graph": graph, "tokenizer": tokenizer}},
+                "parameters": {"version": "1", "extra": {"graph": network, "tokenizer": tokenizer}},
             }
         )
     )
