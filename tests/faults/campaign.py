@@ -44,6 +44,7 @@ class Scenario:
         cuts: Whether it kills what clients are connected to, so that they see the end of their connection.
         replicas: Upstreams in its world.
         servers: The kind of group that is Redis in its world; empty for one server.
+        own_links: Whether each batcher has a way of its own to the upstreams in its world.
     """
 
     name: str
@@ -53,6 +54,12 @@ class Scenario:
     cuts: bool = False
     replicas: int = 1
     servers: str = ""
+    own_links: bool = False
+
+    @property
+    def world(self) -> tuple[int, str, bool]:
+        """What its world is made of; those for which it is the same share one."""
+        return self.replicas, self.servers, self.own_links
 
 
 async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> FaultRow:
