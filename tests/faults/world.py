@@ -35,7 +35,7 @@ from tests.support.servers.stepped_clock import COMPILER, SteppedClock
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
-START_S = 30.0
+START_S = 60.0
 PAIR = (0, 1)
 GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that supports it is used
 _serials = itertools.count()
