@@ -11,11 +11,12 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import aiohttp
 from redis.asyncio import Redis
@@ -33,6 +34,7 @@ from tests.support.waiting import wait_until
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
 START_S = 30.0
 PAIR = (0, 1)
+NONE: Mapping[str, object] = MappingProxyType({})
 GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that supports it is used
 _serials = itertools.count()
 INSIDE = Path(__file__).parent / "inside"  # on the path of our processes
@@ -59,6 +61,8 @@ class World:
     workers: list[Process] = field(default_factory=list)
     batchers: list[Process] = field(default_factory=list)
     redis_options: tuple[str, ...] = ()
+    worker_settings: Mapping[str, object] = field(default_factory=dict)
+    batcher_settings: Mapping[str, object] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -101,6 +105,7 @@ class World:
             web_concurrency=1,
             redis_url=self._redis_url(self.worker_redis[index]),
             request_timeout_ms=int(DEADLINE_S * 1000),
+            **self.worker_settings,
         )
 
     def start_batcher(self, index: int) -> Process:
@@ -113,6 +118,7 @@ class World:
             inference_url=",".join(urls),
             batcher_host="127.0.0.1",
             batcher_port=0,
+            **self.batcher_settings,
         )
 
     def step_clock(self, *, is_ahead: bool) -> None:
@@ -226,8 +232,14 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(replicas: int = 1, servers: str = "") -> AsyncIterator[World]:
-    """A running world with this number of upstreams, and one Redis, or this kind of group."""
+async def open_world(
+    replicas: int = 1,
+    servers: str = "",
+    *,
+    worker_settings: Mapping[str, object] = NONE,
+    batcher_settings: Mapping[str, object] = NONE,
+) -> AsyncIterator[World]:
+    """A running world with this number of upstreams, one Redis, or this kind of group, and further settings of ours."""
     with TemporaryDirectory(prefix="ab-") as name:
         folder = Path(name)
         prefix = folder / "nginx"
@@ -256,6 +268,8 @@ async def open_world(replicas: int = 1, servers: str = "") -> AsyncIterator[Worl
                 ports,
                 clock,
                 make_group(servers, folder, "autobatch") if servers else None,
+                worker_settings=worker_settings,
+                batcher_settings=batcher_settings,
             )
             try:
                 await world.start()
