@@ -165,6 +165,7 @@ async def test_the_oldest_make_room(bench: Caches) -> None:
         await cache.store([(named(number), ROW)])
         await bench.next_ms()
     assert {named(number) for number in range(20)} == await bench.stored()
+    assert totals(cache) == {"evictions": 5}
 
 
 async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Caches) -> None:
