@@ -16,6 +16,7 @@ from autobatch_shared.redis.control import Depths
 
 log = logging.getLogger(__name__)
 
+LOOK_EVERY_S = 1.0  # however often it is asked for: no key is needed, and the oldest jobs are read for it
 LOOK_MAX_S = 2.0  # a Redis that is slower counts as unreachable; well below Prometheus' own 10 s
 
 
@@ -47,14 +48,20 @@ class MetricsPage:
         self._waiting_max = waiting_max
         self._timeout_max_s = timeout_max_s
         self._has_cache = has_cache
+        self._figures: FleetFigures = {}
+        self._looked_s = float("-inf")
+        self._looking = asyncio.Lock()
 
     async def page(self, _request: web.Request) -> web.Response:
         """Prometheus text. 200 whatever the state is: without Redis the figures of the queue are missing."""
-        fleet = await self._fleet()
+        async with self._looking:
+            if time.monotonic() - self._looked_s >= LOOK_EVERY_S:
+                self._figures = await self._look()
+                self._looked_s = time.monotonic()
         self._take()
-        return web.Response(body=self._metrics.render(fleet), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._metrics.render(self._figures), headers={"Content-Type": CONTENT_TYPE})
 
-    async def _fleet(self) -> FleetFigures:
+    async def _look(self) -> FleetFigures:
         figures: dict[str, list[tuple[tuple[str, ...], float]]] = {}
 
         def note(gauge: str, figure: float, *labels: str) -> None:
