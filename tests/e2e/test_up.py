@@ -27,7 +27,7 @@ from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
 
 pytestmark = [
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(sys.platform != "linux", reason="looks for orphans in /proc"),
 ]
 

@@ -21,8 +21,6 @@ TELLING = (
 )
 CHOSEN = [scenario for scenario in SCENARIOS if scenario.name in TELLING]
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world() -> AsyncIterator[World]:

@@ -28,7 +28,7 @@ FLAGS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-port=0",
 )
-START_S = 20.0
+START_S = 60.0
 REQUEST = "Network.requestWillBeSent"
 EXCEPTION = "Runtime.exceptionThrown"
 LOGGED = "Log.entryAdded"

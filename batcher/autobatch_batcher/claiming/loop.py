@@ -316,21 +316,23 @@ class WorkingLoop:
                 asyncio.get_running_loop().call_soon(
                     self._bell.ring
                 )  # the replies leave before a turn that has little to do
-        failed = {outcome.job for outcome in outcomes if outcome.is_failure}
+        self._note_answered(batch, outcomes)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
             outcomes = self._let_wait(batch, outcomes)
         if not outcomes:
             return
-        self._note_answered(sum([job.header.n for job in batch.jobs if job.header.id not in failed]))
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
-    def _note_answered(self, inputs: int) -> None:
+    def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> None:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""
+        failed = {outcome.job: outcome.is_late for outcome in outcomes if outcome.is_failure}
+        inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
         now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
-        self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog))
+        call = AnsweredCall(now_s, inputs, calls, self._has_backlog, has_failed=not all(failed.values()))
+        self.drain.answered.append(call)
 
     def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
         """Put the jobs back that may be called again, and return the outcomes of the others."""

@@ -52,7 +52,7 @@ async def event(process: asyncio.subprocess.Process, name: str) -> dict[str, Any
     raise AssertionError(name)
 
 
-@pytest.mark.timeout(120)  # the graph is built, and the model loaded twice
+@pytest.mark.timeout(300)  # the graph is built, and the model loaded twice
 async def test_a_second_start_uses_the_graph_of_the_first_and_sigterm_finishes_requests(
     environment: Environment, tmp_path: Path
 ) -> None:
