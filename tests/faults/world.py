@@ -181,7 +181,10 @@ class World:
             return False
 
     async def _embeds(self, session: aiohttp.ClientSession, url: str) -> bool:
-        async with session.post(f"{url}/embed", json={"inputs": f"is all well? {next(_serials)}"}) as answer:
+        key = str(self.worker_settings.get("api_keys", "")).partition(",")[0]
+        headers = {"Authorization": f"Bearer {key}"}  # which counts where there are keys
+        text = {"inputs": f"is all well? {next(_serials)}"}
+        async with session.post(f"{url}/embed", json=text, headers=headers) as answer:
             return answer.status == 200
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
 """`python -m tests.monitoring [WORDS]`: stage the incidents with these words in their name, each in a world of its own.
 
 First the world is calm: then no alert may fire. Within ALERT_S of the incident its own has to. Exit status 1 if one did not.
-CALM_S=3600 makes the calm an hour.
+CALM_S=3600 makes the calm an hour; PICTURES=folder puts the board into it as it then is, one file each.
 """
 
 import asyncio
@@ -9,13 +9,16 @@ import os
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 from tests.faults.world import open_world
 from tests.monitoring.incidents import INCIDENTS, Incident, usual_load
-from tests.monitoring.prometheus import PROGRAM, watching
+from tests.monitoring.picture import picture
+from tests.monitoring.prometheus import PROGRAM, panels, watching
 
 ALERT_S = 60.0
 LOOK_EVERY_S = 1.0
+PICTURES, SHOWN_AFTER_S, SHOWN_S = os.environ.get("PICTURES", ""), 5.0, 90.0
 CALM_S = float(os.environ.get("CALM_S", "20"))
 
 
@@ -41,6 +44,10 @@ async def play(incident: Incident) -> str:
                         f"{time.monotonic() - began_s:5.0f} s  {incident.name}: {incident.alert}"
                         f"{', besides ' + ', '.join(others) if others else ''}\n"
                     )
+                    if PICTURES:
+                        await asyncio.sleep(SHOWN_AFTER_S)
+                        drawn = await picture(panels(), prometheus, time.time() - SHOWN_S, time.time())
+                        (Path(PICTURES) / f"{incident.name.replace(' ', '-')}.png").write_bytes(drawn)
                     return ""
                 await asyncio.sleep(LOOK_EVERY_S)
             if staged.done():

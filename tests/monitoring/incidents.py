@@ -15,13 +15,12 @@ from tests.faults.world import DEADLINE_S, World
 
 LOAD_PER_S = 30.0
 SLOW_UPSTREAM_S, SLOW_REDIS_S = 0.8, 0.03  # each way
-FLOOD_CLIENTS, BUSY_CLIENTS = 64, 12
+FLOOD_CLIENTS, BUSY_CLIENTS = 64, 8
 QUEUE_INPUTS = 24  # of a fleet that one client can fill
 LONG_TEXT = "a text that is longer than the others " * 60
 TOO_LONG = b'{"inputs":"%b"}' % (b"x" * 3_000)
 PAYLOAD_LIMIT = 2_000
 USUAL_KEY, OTHER_KEY = "usual", "flood"
-BUSY_BODY = b'{"inputs":[%b,' % b",".join([b'"%b"' % (b"much to read " * 8)] * 900)  # it is no JSON, as its end shows
 
 _serials = itertools.count()
 Stage = Callable[[World, SteadyLoad], Awaitable[None]]
@@ -70,7 +69,15 @@ async def batchers_gone(world: World, _load: SteadyLoad) -> None:
 
 
 async def worker_busy(world: World, _load: SteadyLoad) -> None:
-    await _post_for_ever(world, [BUSY_BODY] * BUSY_CLIENTS, {})
+    """A page that costs it ten milliseconds is asked for all the time."""
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(world.folder / "proxy-0.sock"))) as session:
+
+        async def ask_for_ever() -> None:
+            while True:
+                async with session.get("http://worker/metrics") as answer:
+                    await answer.read()
+
+        await asyncio.gather(*(ask_for_ever() for _ in range(BUSY_CLIENTS)))
 
 
 async def one_key_floods(world: World, _load: SteadyLoad) -> None:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +16,9 @@ from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 
 RULES = ROOT / "deploy" / "observability" / "alerts.yml"
+BOARD = RULES.with_name("board.json")
 PROGRAM, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
+RATE_OVER = "20s"  # as Grafana has it for a scrape of 5 s: four of them
 EVERY = "2s"  # as often as a test wants to know; the rules ask for 15 s at most
 
 
@@ -39,6 +40,19 @@ class Prometheus:
             said = await answer.json()
             assert said["status"] == "success", said
             return list(said["data"]["result"])
+
+    async def over_time(
+        self, expression: str, start_s: float, end_s: float, step_s: float
+    ) -> list[tuple[dict[str, str], list[tuple[float, float]]]]:
+        """Return the series of an expression: their labels, and (unix seconds, value) of each point."""
+        params = {"query": expression, "start": str(start_s), "end": str(end_s), "step": str(step_s)}
+        async with self._http.get(f"{self._url}/api/v1/query_range", params=params) as answer:
+            said = await answer.json()
+        assert said["status"] == "success", said
+        return [
+            (series["metric"], [(float(at), float(value)) for at, value in series["values"]])
+            for series in said["data"]["result"]
+        ]
 
     async def firing(self) -> set[str]:
         """Return the names of the alerts that fire."""
@@ -101,11 +115,11 @@ def _side_port(log: str) -> int:
     return int(yaml.safe_load(started)["side_port"])
 
 
-def board_queries(board: Path) -> list[tuple[str, str]]:
-    """Return (title of the panel, query) of each query of a Grafana board, with its variables as Grafana fills them in."""
-    panels = yaml.safe_load(board.read_text(encoding="utf-8"))["panels"]
-    return [
-        (panel["title"], target["expr"].replace("$__rate_interval", "1m").replace("$model", ".*"))
-        for panel in panels
-        for target in panel.get("targets", [])
-    ]
+def panels() -> list[dict[str, Any]]:
+    """Return the panels of our board, but for its headings."""
+    return [each for each in yaml.safe_load(BOARD.read_text(encoding="utf-8"))["panels"] if each["type"] != "row"]
+
+
+def as_asked(expression: str) -> str:
+    """Return a query of the board with its variables as Grafana fills them in."""
+    return expression.replace("$__rate_interval", RATE_OVER).replace("$model", ".*")

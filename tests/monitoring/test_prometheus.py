@@ -10,10 +10,9 @@ import pytest
 
 from tests.faults.world import open_world
 from tests.monitoring.incidents import OTHER_KEY, USUAL_KEY, usual_load
-from tests.monitoring.prometheus import PROGRAM, PROMTOOL, RULES, board_queries, watching
+from tests.monitoring.prometheus import PROGRAM, PROMTOOL, RULES, as_asked, panels, watching
 from tests.support.waiting import wait_until
 
-BOARD = RULES.with_name("board.json")
 RULE_TESTS = Path(__file__).with_name("alerts_test.yml")
 #: Metrics whose first series comes with the first such event: of a calm fleet there is none.
 EVENTS = (
@@ -56,7 +55,9 @@ def test_promtool_takes_the_configuration(tmp_path: Path) -> None:
 async def test_every_query_of_the_board_has_an_answer_and_no_alert_fires() -> None:
     settings = {"api_keys": f"{USUAL_KEY},{OTHER_KEY}", "cache_ttl_s": 60}
     async with open_world(2, worker_settings=settings) as world, watching(world) as prometheus, usual_load(world):
-        unanswered = set(board_queries(BOARD))
+        unanswered = {
+            (str(panel["title"]), as_asked(target["expr"])) for panel in panels() for target in panel["targets"]
+        }
 
         async def left() -> list[tuple[str, str]]:
             unanswered.difference_update([each for each in unanswered if await prometheus.query(each[1])])
