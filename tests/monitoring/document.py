@@ -1,14 +1,18 @@
 """`python -m tests.monitoring.document`: docs/metrics.md, made of what each process declares."""
 
+import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
+import yaml
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from autobatch_batcher.metrics import Metrics, ProcessMetrics
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_proxy.metrics import FLEET, WorkerMetrics
+from tests.support.paths import ROOT
 
 #: What OpenTelemetry's conventions for generative AI (embeddings) call the same thing.
 #: Source: OpenTelemetry's semantic conventions for generative AI, client embeddings, status development.
@@ -18,6 +22,8 @@ OPENTELEMETRY = {
     "autobatch_batch_tokens_total": "`gen_ai.client.embeddings.operation.input_tokens`",
     "autobatch_upstream_info": "`gen_ai.response.model` is `served`",
 }
+
+RULES = ROOT / "deploy" / "observability" / "alerts.yml"
 
 HEAD = """\
 # Metrics
@@ -43,6 +49,19 @@ several gunicorns scrape each of these by its own address: a counter that comes 
 * `autobatch_fleet_saturation_ratio` is for autoscalers of upstreams: 0 while nothing waits, 1 when requests are refused.
 * Latencies have 47 buckets, each 1.25 times the one before, from 0.5 ms to 11.5 s: a quantile is within a quarter of the truth.
 * Refusals take no time; ask for the latency of good answers: `{code="200"}`.
+* Why a batch left (`reason` of `autobatch_batches_total`): `full`, the upstream takes no larger call; `shaped`, one input more would cost
+  more than a call of its own, by what the tuner has learnt; `alone`, its job shares no call; `idle`, the upstream had nothing to do;
+  `due`, its oldest job had waited for MAX_WAIT_TIME_MS; `drain`, the batcher was told to stop.
+"""
+
+ALERTS = """\
+## Alerts
+
+The rules are in `deploy/observability/alerts.yml`; `make incidents` stages ten incidents with a real Prometheus and checks that each is told
+within a minute. `page` is for now, `ticket` for the working day.
+
+| alert | severity | what is wrong | what to do first |
+|---|---|---|---|
 """
 
 
@@ -95,7 +114,21 @@ def document() -> str:
     lines = [HEAD]
     for title, metrics in parts:
         lines += [f"## {title}\n", *_rows(metrics), ""]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n" + ALERTS + "".join(map(_alert_row, rules()))
+
+
+def rules() -> list[dict[str, Any]]:
+    """Return the alert rules that we publish."""
+    (group,) = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return list(group["rules"])
+
+
+def _alert_row(rule: Mapping[str, Any]) -> str:
+    said = rule["annotations"]
+    summary = re.sub(r"{{ with .*?{{ end }}", "", said["summary"])
+    summary = re.sub(r"{{[^}]*labels\.(\w+)[^}]*}}", lambda found: f"*{found[1]}*", summary)
+    summary = re.sub(r"{{[^}]*}}", "*n*", summary)
+    return f"| `{rule['alert']}` | {rule['labels']['severity']} | {summary} | {said['runbook']} |\n"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, s
             query = as_asked(target["expr"])
             for labels, points in await prometheus.over_time(query, start_s, end_s, STEP_S):
                 series[_legend(target["legendFormat"], labels)] = points
-        _draw(axes, panel, series)
+        _draw(axes, panel, series, start_s, end_s)
     made = io.BytesIO()
     figure.savefig(made, format="png")
     smaller = io.BytesIO()
@@ -55,9 +55,16 @@ async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, s
     return smaller.getvalue()
 
 
-def _draw(axes: Axes, panel: Mapping[str, Any], series: Mapping[str, list[tuple[float, float]]]) -> None:
+def _draw(
+    axes: Axes,
+    panel: Mapping[str, Any],
+    series: Mapping[str, list[tuple[float, float]]],
+    start_s: float,
+    end_s: float,
+) -> None:
     unit = panel["fieldConfig"]["defaults"]["unit"]
     if panel["type"] == "timeseries":
+        axes.set_xlim(start_s, end_s)
         _draw_lines(axes, panel["fieldConfig"]["defaults"], series)
         return
     axes.axis("off")

@@ -10,12 +10,11 @@ import yaml
 
 from tests.faults.programs import ForeignProgram
 from tests.faults.world import START_S, World
-from tests.support.paths import ROOT
+from tests.monitoring.document import RULES
 from tests.support.processes import free_port
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 
-RULES = ROOT / "deploy" / "observability" / "alerts.yml"
 BOARD = RULES.with_name("board.json")
 PROGRAM, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 RATE_OVER = "20s"  # as Grafana has it for a scrape of 5 s: four of them

@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import orjson
 import pytest
 
 from autobatch_batcher.metrics import Metrics, ProcessMetrics
 from autobatch_proxy.metrics import WorkerMetrics
-from tests.monitoring.document import declared, document, fleet, names
+from tests.monitoring.document import declared, document, fleet, names, rules
+from tests.monitoring.incidents import INCIDENTS
 from tests.support.paths import ROOT
 
 OBSERVABILITY = ROOT / "deploy" / "observability"
@@ -49,3 +51,14 @@ def test_names_have_their_unit_and_counters_end_in_total() -> None:
     ]
     assert [name for name, kind, *_ in metrics if name.endswith("_total") != (kind == "counter")] == []
     assert [name for name, *_ in metrics if MEASURED.search(name) and not UNIT_LAST.search(name)] == []
+
+
+def test_every_incident_has_its_alert_and_panels_of_the_board() -> None:
+    titles = {panel["title"] for panel in orjson.loads((OBSERVABILITY / "board.json").read_bytes())["panels"]}
+    assert {incident.alert for incident in INCIDENTS} <= {rule["alert"] for rule in rules()}
+    assert len({incident.alert for incident in INCIDENTS}) == len(INCIDENTS) == 10
+    assert [each.name for each in INCIDENTS if not set(each.panels) <= titles or not 1 <= len(each.panels) <= 2] == []
+
+
+def test_every_alert_says_what_to_do() -> None:
+    assert [each["alert"] for each in rules() if not each["annotations"].keys() >= {"summary", "runbook"}] == []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.world import open_world
+from tests.monitoring.document import RULES
 from tests.monitoring.incidents import OTHER_KEY, USUAL_KEY, usual_load
-from tests.monitoring.prometheus import PROGRAM, PROMTOOL, RULES, as_asked, panels, watching
+from tests.monitoring.prometheus import PROGRAM, PROMTOOL, as_asked, panels, watching
 from tests.support.waiting import wait_until
 
 RULE_TESTS = Path(__file__).with_name("alerts_test.yml")
