@@ -2,6 +2,7 @@
 
 import os
 from bisect import bisect_left
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -15,6 +16,7 @@ from autobatch_shared.redis.result_cache import CacheCounts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 NO_MODEL = b'model="",'  # to Prometheus a label without a value is none
+OnTaken = Callable[[int, int, tuple[float, ...], list[int]], None]
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one gunicorn put their numbers
 
 
@@ -27,21 +29,21 @@ class _Tally:
     def __init__(self) -> None:
         self.count = 0
         self._seconds = 0.0
-        self._buckets = [0] * (len(LATENCY_BUCKETS_S) + 1)
+        self.buckets = [0] * (len(LATENCY_BUCKETS_S) + 1)
 
     def add(self, seconds: float) -> None:
         self.count += 1
         self._seconds += seconds
-        self._buckets[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
+        self.buckets[bisect_left(LATENCY_BUCKETS_S, seconds)] += 1
 
     def pour_into(self, histogram: Histogram) -> None:
         """Add everything to a histogram of these buckets, and begin anew."""
         # The client library observes one value at a time only; its parts are plain counters.
         histogram._sum.inc(self._seconds)  # noqa: SLF001
-        for bucket, count in zip(histogram._buckets, self._buckets, strict=True):  # noqa: SLF001
+        for bucket, count in zip(histogram._buckets, self.buckets, strict=True):  # noqa: SLF001
             if count:
                 bucket.inc(count)
-        self.count, self._seconds, self._buckets = 0, 0.0, [0] * len(self._buckets)
+        self.count, self._seconds, self.buckets = 0, 0.0, [0] * len(self.buckets)
 
 
 class WorkerMetrics:
@@ -91,6 +93,8 @@ class WorkerMetrics:
             ),
         )
         self._tallies: dict[tuple[str, int, str], _Tally] = {}
+        #: Is told what is brought over: status, count, bounds of the buckets in seconds, counts in the buckets.
+        self.on_taken: OnTaken = lambda *_: None
 
     def answered(self, route: str, code: int, seconds: float, model: str = "") -> None:
         """Count one answer; `model` is the name of the model that was asked, empty where it has none."""
@@ -107,6 +111,8 @@ class WorkerMetrics:
         """Bring over what was counted since the last time, and how many inputs wait for their answer."""
         for (route, code, model), tally in self._tallies.items():
             self._requests.labels(route, code, model).inc(tally.count)
+            if tally.count:
+                self.on_taken(code, tally.count, LATENCY_BUCKETS_S, tally.buckets)
             tally.pour_into(self._durations.labels(route, model))
         self._in_flight.set(inputs_in_flight)
         for count, metric in self._counts:

@@ -24,6 +24,7 @@ from autobatch_batcher.claiming.watch import Watch
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.recent_batches import RecentBatches
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -72,6 +73,7 @@ class WorkingLoop:
         self.is_stopping = False
         self.told_to_stop: Callable[[], None] = lambda: None
         self.drain = DrainRate()
+        self.recent = RecentBatches()
         self._queue = queue
         self._link = link
         self._connections = 0  # of the link, when claims were compared last
@@ -283,7 +285,7 @@ class WorkingLoop:
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
-        task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
+        task = asyncio.create_task(self._send_and_reply(batch, slot, limits.inputs_max), name="batch")
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
@@ -292,9 +294,9 @@ class WorkingLoop:
         if self.is_stopping:
             self._bell.ring()
 
-    async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
+    async def _send_and_reply(self, batch: Batch, slot: Slot, room: int) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
-        losses = self._claims.losses
+        losses, sent_s = self._claims.losses, asyncio.get_running_loop().time()
         deadline_ms = max([job.header.deadline for job in batch.jobs])
         told: set[str] = set()
 
@@ -317,13 +319,18 @@ class WorkingLoop:
                     self._bell.ring
                 )  # the replies leave before a turn that has little to do
         failed = {outcome.job for outcome in outcomes if outcome.is_failure}
+        answered = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
+        took_s = asyncio.get_running_loop().time() - sent_s
+        self.recent.add(
+            batch, slot.upstream.name, room, took_s, self._clock.now_ms(), answered=answered, failed=len(failed)
+        )
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
             outcomes = self._let_wait(batch, outcomes)
         if not outcomes:
             return
-        self._note_answered(sum([job.header.n for job in batch.jobs if job.header.id not in failed]))
+        self._note_answered(answered)
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
