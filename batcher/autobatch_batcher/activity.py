@@ -77,6 +77,7 @@ class ActivityPublisher:
     def _activity(self) -> BatcherActivity:
         now_ms = self._clock.now_ms()
         upstreams = self._pool.upstreams
+        answered = self._recent.turn(now_ms)
         unpadded = {each.name for each in upstreams if each.tuner.cost.law is not CostLaw.PADDED}
         batches = [
             msgspec.structs.replace(each, padding=0.0) if each.upstream in unpadded else each
@@ -87,7 +88,7 @@ class ActivityPublisher:
             self._batcher,
             self._model,
             now_ms // 1000,
-            self._recent.turn(now_ms),
+            answered,
             self._waits.turn(),
             [self._recent.of_upstream(each.name, each.tuner.now) for each in upstreams],
             batches,

@@ -33,6 +33,7 @@ from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
+from autobatch_shared.watching.activity import SeenBatch
 
 log = logging.getLogger(__name__)
 
@@ -320,10 +321,7 @@ class WorkingLoop:
                 )  # the replies leave before a turn that has little to do
         failed = {outcome.job for outcome in outcomes if outcome.is_failure}
         answered = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
-        took_s = asyncio.get_running_loop().time() - sent_s
-        self.recent.add(
-            batch, slot.upstream.name, room, took_s, self._clock.now_ms(), answered=answered, failed=len(failed)
-        )
+        self._note_ended(batch, slot, room, asyncio.get_running_loop().time() - sent_s, answered, len(failed))
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
@@ -338,6 +336,23 @@ class WorkingLoop:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""
         now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
         self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog))
+
+    def _note_ended(self, batch: Batch, slot: Slot, room: int, took_s: float, answered: int, failed: int) -> None:
+        """Note a batch for people who look at it; a turn of `recent` does the rest."""
+        now_ms, took_ms, units = self._clock.now_ms(), round(1000 * took_s, 1), batch.units
+        seen = SeenBatch(
+            ended_ms=now_ms,
+            upstream=slot.upstream.name,
+            reason=batch.reason.value,
+            inputs=batch.inputs,
+            room=room,
+            jobs=len(batch.jobs),
+            padding=round(1 - batch.useful / units, 3) if units else 0.0,
+            waited_ms=max(0, int(now_ms - took_ms - batch.oldest_ms)),
+            took_ms=took_ms,
+            failed=failed,
+        )
+        self.recent.ended.append((seen, answered))
 
     def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
         """Put the jobs back that may be called again, and return the outcomes of the others."""

@@ -1,35 +1,22 @@
 """What a batcher keeps of its last batches."""
 
-from autobatch_batcher.forming.lanes import Batch, Reason
 from autobatch_batcher.recent_batches import RecentBatches
-from autobatch_shared.watching.activity import BATCHES_MAX, RECENT_S
+from autobatch_shared.watching.activity import BATCHES_MAX, RECENT_S, SeenBatch
 
 NOW_MS = 1_800_000_000_500
 
 
 def add(recent: RecentBatches, *, url: str = "http://a", answered: int = 3, failed: int = 0) -> None:
-    batch = Batch((), Reason.DUE, 4, 10, 30, NOW_MS - 60)
-    recent.add(batch, url, 32, 0.02, NOW_MS, answered=answered, failed=failed)
-
-
-def test_a_batch_is_kept_with_its_padding_its_wait_and_its_time() -> None:
-    recent = RecentBatches()
-    add(recent)
-    (batch,) = recent.batches
-    assert ("due", 4, 32, 0.25, 40, 20.0) == (
-        batch.reason,
-        batch.inputs,
-        batch.room,
-        batch.padding,
-        batch.waited_ms,
-        batch.took_ms,
-    )
+    recent.ended.append((SeenBatch(NOW_MS, url, "due", 4, 32, 4, 0.25, 40, 20.0, failed), answered))
 
 
 def test_only_the_last_ones_are_kept() -> None:
     recent = RecentBatches()
     for _ in range(3 * BATCHES_MAX):
         add(recent)
+    recent.turn(NOW_MS)
+    add(recent)
+    recent.turn(NOW_MS)
     assert BATCHES_MAX == len(recent.batches)
 
 
@@ -38,6 +25,7 @@ def test_each_upstream_is_summed_up_for_ten_turns() -> None:
     add(recent)
     add(recent, failed=2, answered=0)
     add(recent, url="http://b")
+    recent.turn(NOW_MS)
     found = [recent.of_upstream("http://a", None) for _ in range(RECENT_S + 1)]
     assert [(2, 3, 2)] * RECENT_S + [(0, 0, 0)] == [(each.batches, each.inputs, each.failed) for each in found]
     assert (2, 0) == (sum(count for _, count in found[0].took), len(found[-1].took))
