@@ -319,23 +319,29 @@ class WorkingLoop:
                 asyncio.get_running_loop().call_soon(
                     self._bell.ring
                 )  # the replies leave before a turn that has little to do
-        failed = {outcome.job for outcome in outcomes if outcome.is_failure}
-        answered = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
-        self._note_ended(batch, slot, room, asyncio.get_running_loop().time() - sent_s, answered, len(failed))
+        answered, failed = self._note_answered(batch, outcomes)
+        self._note_ended(batch, slot, room, asyncio.get_running_loop().time() - sent_s, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
             outcomes = self._let_wait(batch, outcomes)
         if not outcomes:
             return
-        self._note_answered(answered)
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
-    def _note_answered(self, inputs: int) -> None:
-        """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""
+    def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> tuple[int, int]:
+        """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short.
+
+        Returns:
+            These inputs, and how many jobs failed.
+        """
+        failed = {outcome.job: outcome.is_late for outcome in outcomes if outcome.is_failure}
+        inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
         now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
-        self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog))
+        call = AnsweredCall(now_s, inputs, calls, self._has_backlog, has_failed=not all(failed.values()))
+        self.drain.answered.append(call)
+        return inputs, len(failed)
 
     def _note_ended(self, batch: Batch, slot: Slot, room: int, took_s: float, answered: int, failed: int) -> None:
         """Note a batch for people who look at it; a turn of `recent` does the rest."""
