@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.measuring.process_use import ProcessUse
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.watching.activity import WorkerActivity
@@ -46,8 +47,8 @@ class WorkerActivityPublisher:
         self._take = take
         self._now_ms = now_ms
         self._inputs_in_flight = inputs_in_flight
-        self._started_mono_s = self._looked_mono_s = time.monotonic()
-        self._cpu_s = time.process_time()
+        self._started_mono_s = time.monotonic()
+        self._use = ProcessUse()
         self._looked_ms = 0
         self._hits = 0
         self._redis_ms = 0.0
@@ -67,8 +68,9 @@ class WorkerActivityPublisher:
         with suppress(QueueUnavailable):  # then it ends with its TTL
             await self._activities.withdraw(self._worker)
 
-    def _note(self, code: int, count: int, bounds_s: tuple[float, ...], buckets: list[int]) -> None:
-        """Take note of answers with this status, and of how long they took."""
+    def _note(self, code: int, bounds_s: Sequence[float], buckets: Sequence[int]) -> None:
+        """Take note of answers with this status, by how long they took."""
+        count = sum(buckets)
         if code < 400:
             self._counts["answered"] += count
             self._took.add_buckets(bounds_s, buckets)
@@ -89,7 +91,8 @@ class WorkerActivityPublisher:
         return PUBLISH_EVERY_S
 
     def _activity(self) -> WorkerActivity:
-        now_ms, now_mono_s, cpu_s = self._now_ms(), time.monotonic(), time.process_time()
+        now_ms = self._now_ms()
+        self._use.look()
         before_ms, self._looked_ms = self._looked_ms or now_ms, now_ms
         hits = self._metrics.cache.hits.total
         counts = {**self._counts, "cached": hits - self._hits}
@@ -98,15 +101,12 @@ class WorkerActivityPublisher:
             self._seconds[kind].add(count, before_ms, now_ms)
         self._seconds["waiting"].note(self._inputs_in_flight(), before_ms, now_ms)
         self._counts = dict.fromkeys(self._counts, 0)
-        passed_s = now_mono_s - self._looked_mono_s
-        cpu_share = (cpu_s - self._cpu_s) / passed_s if passed_s > 0 else 0.0
-        self._looked_mono_s, self._cpu_s = now_mono_s, cpu_s
         until_s = now_ms // 1000
         return WorkerActivity(
             now_ms,
             self._worker,
-            int((now_mono_s - self._started_mono_s) * 1000),
-            round(cpu_share, 2),
+            int((time.monotonic() - self._started_mono_s) * 1000),
+            round(self._use.cpu_cores, 2),
             round(self._redis_ms, 2),
             until_s,
             **{kind: seconds.before(until_s) for kind, seconds in self._seconds.items()},
