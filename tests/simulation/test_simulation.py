@@ -17,7 +17,7 @@ from tests.simulation.timeline import lines_of
 SHORT_RUN = range(100)
 CHUNK = 25
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.parametrize("first", SHORT_RUN[::CHUNK])

@@ -15,7 +15,7 @@ from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.commands import refusal_of
-from autobatch_shared.redis.control import Control
+from autobatch_shared.redis.control import Control, Depths
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +86,14 @@ class FleetWatcher:
         """Look at once, because a model has answered of which nothing is known yet."""
         self._note_name(fingerprint, "")  # once for each
         self._looking.hurry()
+
+    async def depths(self) -> Depths:
+        """Ask Redis what waits now; raises QueueUnavailable."""
+        return await self._control.depths()
+
+    async def cached(self) -> tuple[int, int]:
+        """Ask Redis how many rows the result cache has, and their bytes; raises QueueUnavailable."""
+        return await self._control.cached()
 
     async def _look(self) -> float:
         was_healthy, drained_per_s = self.fleet.is_healthy, self.fleet.drained_per_s
