@@ -4,14 +4,18 @@ import gc
 import logging
 import random
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 
-from autobatch_batcher import reporter as reporter_module
-from autobatch_shared.redis import clock as clock_module
+from autobatch_batcher import reporter
+from autobatch_shared.measuring import process_use
+from autobatch_shared.redis import clock
 from tests.simulation.redis_model.server import UNIX_MS
 from tests.simulation.timeline import Timeline
+
+CLOCKED = (clock, reporter, process_use)  # modules that ask for the time, whose loops have their own
 
 
 class _ErrorCatcher(logging.Handler):
@@ -36,11 +40,16 @@ def virtual(timeline: Timeline, cpu_share: float = 0.0) -> Iterator[_ErrorCatche
     """
     catcher = _ErrorCatcher()
     root = logging.getLogger()
-    of_clock, of_reporter = vars(clock_module), vars(reporter_module)
-    kept = (of_clock["time"], of_reporter["time"], secrets.token_hex, random.getstate())
     ids = random.Random(timeline.chance.random())
-    of_clock["time"] = SimpleNamespace(monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s)
-    of_reporter["time"] = SimpleNamespace(process_time=lambda: cpu_share * timeline.now_s)
+    kept = (secrets.token_hex, random.getstate())
+    clocks = SimpleNamespace(
+        monotonic=timeline.time_s,
+        perf_counter=timeline.time_s,
+        time=lambda: UNIX_MS / 1000 + timeline.now_s,
+        process_time=lambda: cpu_share * timeline.now_s,
+    )
+    for module in CLOCKED:
+        vars(module)["time"] = clocks
     secrets.token_hex = lambda nbytes=8: ids.randbytes(nbytes or 8).hex()
     random.seed(ids.random())
     disabled = logging.root.manager.disable
@@ -55,7 +64,9 @@ def virtual(timeline: Timeline, cpu_share: float = 0.0) -> Iterator[_ErrorCatche
         if had_gc:
             gc.enable()
         root.removeHandler(catcher)
-        of_clock["time"], of_reporter["time"], secrets.token_hex = kept[:3]
-        random.setstate(kept[3])
+        for module in CLOCKED:
+            vars(module)["time"] = time
+        secrets.token_hex = kept[0]
+        random.setstate(kept[1])
         if disabled != logging.WARNING:
             logging.disable(disabled)
