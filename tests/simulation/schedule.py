@@ -2,6 +2,8 @@
 
 Some requests, none to three faults, and requests after them, which must find everything as it was. A fault hits at a moment, or
 at the arrival of a message at Redis: every await of the product that lasts is between two of these.
+
+More than 250 lines, because faults, requests and checks all reach into the run that is drawn here.
 """
 
 import asyncio
