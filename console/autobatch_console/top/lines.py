@@ -8,7 +8,7 @@ from autobatch_console.top.figures import ago, count, milliseconds, share
 from autobatch_console.top.looks import LEVELS, MARKS, SOFT, cut
 from autobatch_shared.watching.view import BatcherLine, FleetView, ModelLine, UpstreamLine, WorkerLine
 
-STATE_WIDTH = 17
+STATE_WIDTH = 15
 KIND_WIDTH = 9
 AnyLine = ModelLine | UpstreamLine | BatcherLine | WorkerLine
 
@@ -20,7 +20,7 @@ def lines_of(view: FleetView, width: int) -> list[Text]:
         for each in view.models
     ]
     for upstream in view.upstreams:
-        lines.append(_line("upstream", upstream.url, upstream, _of_upstream(upstream), view, width))
+        lines.append(_line("upstream", upstream.url.partition("://")[2], upstream, _of_upstream(upstream), view, width))
         more = upstream.reason or upstream.tuner
         lines.append(Text(cut(f"{'':{KIND_WIDTH}}{more}", width), SOFT))
     lines += [_line("batcher", each.id, each, _of_batcher(each), view, width) for each in view.batchers]
@@ -42,7 +42,7 @@ def _line(kind: str, name: str, each: AnyLine, facts: Sequence[tuple[str, str]],
 
 def _of_model(line: ModelLine) -> list[tuple[str, str]]:
     facts = [(count(line.queued), "queued"), (count(line.queued_bulk) if line.queued_bulk else "", "bulk")]
-    facts.append(("" if line.drain_s is None else f"{line.drain_s:g} s", "to drain"))
+    facts.append((f"{line.drain_s:g} s" if line.drain_s else "", "to drain"))
     facts.append((str(line.dead) if line.dead else "", "given up"))
     return facts
 

@@ -14,8 +14,15 @@ from autobatch_console.top.lines import lines_of
 from autobatch_console.top.looks import DOWN, LEVELS, MARKS, OWN, SOFT, UP, cut
 from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
 
-REASONS = {"full": ("F", "blue"), "due": ("D", "magenta"), "idle": ("I", "cyan"), "drain": ("S", "white")}
-REASON_WORDS = "F full  D waited long enough  I upstream was idle  S stopping  X failed"
+REASONS = {
+    "full": ("F", "blue"),
+    "shaped": ("P", "bright_blue"),
+    "alone": ("A", "bright_magenta"),
+    "due": ("D", "magenta"),
+    "idle": ("I", "cyan"),
+    "drain": ("S", "white"),
+}
+REASON_WORDS = "F full  P one more would not pay  D due  I upstream was idle  X failed"
 FINDINGS_MAX = 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 AXIS_WIDTH = 7
@@ -85,11 +92,12 @@ def _latency(view: FleetView, width: int) -> list[Text]:
     for name, took, queue, call in rows:
         line = Text.assemble(f"{name} ", (f"{milliseconds(took):>8}", "bold"), "  ")
         own = max(0.0, (took or 0.0) - (queue or 0.0) - (call or 0.0))
-        used = 0
+        ends_ms, used = 0.0, 0
         for value, style in ((queue, DOWN), (call, UP), (own, OWN)):
-            length = round((value or 0.0) / longest * cells)
-            line.append("█" * length, style)
-            used += length
+            ends_ms += value or 0.0
+            end = round(ends_ms / longest * cells)
+            line.append("█" * (end - used), style)
+            used = end
         line.append(" " * (cells + 1 - used))
         line.append("queue ", SOFT).append(f"{milliseconds(queue):>8}", DOWN)
         line.append("  upstream ", SOFT).append(f"{milliseconds(call):>8}", UP)

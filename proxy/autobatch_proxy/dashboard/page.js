@@ -1,7 +1,8 @@
 "use strict";
 // Draws what /dashboard.json says, once a second. All text is set as text: names come from upstreams and settings.
 const KEY = "autobatch-key", HISTORY_S = 600, ZOOMS = [[30, "30 s"], [60, "1 m"], [180, "3 m"], [600, "10 m"]];
-const REASONS = { full: "full", due: "waited long enough", idle: "upstream was idle", drain: "stopping" };
+const REASONS = { full: "full", shaped: "one more would not pay", alone: "shares no call", due: "waited long enough",
+  idle: "upstream was idle", drain: "stopping" };
 const MARKS = { good: "\u25cf", warn: "\u25b2", bad: "\u2716" };
 const history = new Map(); // second -> what was answered, waiting, refused and failed in it
 let zoomS = 60, last = null;

@@ -9,7 +9,7 @@ from autobatch_console.top.figures import ago, count, milliseconds
 from autobatch_console.top.history import ZOOMS_S, History
 from autobatch_console.top.screen import frame
 from autobatch_shared.watching.view import ChartSecond
-from tests.unit.shared.watching.test_viewing import NOW_S, URL, batcher, model, report, seconds, view, worker
+from tests.unit.shared.watching.test_viewing import NOW_S, batcher, model, report, seconds, view, worker
 
 
 def history_of(seconds_seen: int) -> History:
@@ -35,7 +35,7 @@ def test_each_part_has_a_line_with_its_state() -> None:
     for told in (
         "worker   w1",
         "batcher  b1",
-        f"upstream {URL}",
+        "upstream up:80",
         "✖ down 60 s",
         "● working",
         "refused",
