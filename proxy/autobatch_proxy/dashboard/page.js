@@ -154,10 +154,10 @@ function draw(view) {
   last = view;
   for (const each of view.chart) history.set(each.at_s, each);
   for (const s of history.keys()) if (s < view.chart[0].at_s - HISTORY_S) history.delete(s);
-  const worst = view.findings.length ? view.findings[0].level : "good";
-  say(worst, view.findings.length ? `${view.findings.length} to look at` : "all is well");
-  at("findings").hidden = !view.findings.length;
-  at("findings").replaceChildren(...view.findings.map((each) => make("li", { class: each.level }, `${MARKS[each.level]} `, make("span", {}, each.text))));
+  const worst = view.troubles.length ? view.troubles[0].level : "good";
+  say(worst, view.troubles.length ? `${view.troubles.length} to look at` : "all is well");
+  at("troubles").hidden = !view.troubles.length;
+  at("troubles").replaceChildren(...view.troubles.map((each) => make("li", { class: each.level }, `${MARKS[each.level]} `, make("span", {}, each.text))));
   at("clock").textContent = new Date(view.now_ms).toLocaleTimeString();
   for (const part of [drawStats, drawChart, drawLatency, drawBatches, drawLines]) part(view);
 }

@@ -19,7 +19,7 @@ from autobatch_shared.watching.activity import (
 )
 from autobatch_shared.watching.seen import SeenFleet, SeenModel
 from autobatch_shared.watching.tuner_words import tuner_words
-from autobatch_shared.watching.view import FleetView, Spread
+from autobatch_shared.watching.view import FleetView, Percentiles
 from autobatch_shared.watching.viewing import view_of
 
 NOW_S = 1_800_000_000
@@ -86,11 +86,11 @@ def view(*activities: WorkerActivity | BatcherActivity, models: list[SeenModel] 
 
 
 def texts(found: FleetView) -> list[str]:
-    return [each.text for each in found.findings]
+    return [each.text for each in found.troubles]
 
 
-def test_a_fleet_that_is_well_has_no_findings() -> None:
-    assert [] == view(worker(), batcher()).findings
+def test_a_fleet_that_is_well_has_no_troubles() -> None:
+    assert [] == view(worker(), batcher()).troubles
 
 
 def test_the_chart_adds_up_all_processes_second_by_second() -> None:
@@ -123,7 +123,7 @@ def test_latencies_of_all_processes_are_put_together() -> None:
     found = view(worker(took=[(10.0, 99)]), worker("w2", took=[(1000.0, 99)]), batcher(waited=[]))
     assert 8.0 <= (found.took.p50_ms or 0.0) <= 10.0
     assert 800.0 <= (found.took.p99_ms or 0.0) <= 1000.0
-    assert Spread(None, None) == found.queue
+    assert Percentiles(None, None) == found.queue
 
 
 def test_a_silent_worker_is_shown_with_the_time_it_was_heard_last_and_counts_no_more() -> None:
@@ -171,12 +171,12 @@ def test_what_waits_is_told_in_seconds() -> None:
     assert ["backlog: what waits takes 20 s"] == texts(found)
 
 
-def test_refusals_and_failures_are_findings_and_the_worse_come_first() -> None:
+def test_refusals_and_failures_are_troubles_and_the_worse_come_first() -> None:
     found = view(worker(refused=seconds(3), failed=seconds(1)), batcher())
     assert ["1 requests failed in the last 10 s", "3 requests were refused in the last 10 s"] == texts(found)
 
 
-def test_mostly_padding_is_a_finding() -> None:
+def test_mostly_padding_is_a_trouble() -> None:
     padded = SeenBatch(NOW_MS, URL, "due", 8, 32, 8, 0.8, 12, 9.5, 0)
     assert ["80% of what upstreams compute is padding"] == texts(view(worker(), batcher(batches=[padded])))
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from autobatch_console.top.demo import DemoError, demo_fleet
-from autobatch_console.top.history import History
+from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.keyboard import keys_to
 from autobatch_console.top.screen import frame
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -91,7 +91,7 @@ async def _activities(redis_url: str, namespace: str) -> AsyncIterator[Activitie
 
 
 async def _print(activities: Activities, *, once: bool, as_json: bool) -> int:
-    history = History()
+    history = ChartHistory()
     while True:
         try:
             view = view_of(await activities.look())
@@ -110,7 +110,7 @@ async def _print(activities: Activities, *, once: bool, as_json: bool) -> int:
 
 
 async def _draw(activities: Activities) -> int:
-    history = History()
+    history = ChartHistory()
     pressed_keys: asyncio.Queue[str] = asyncio.Queue()
     with keys_to(pressed_keys.put_nowait), Live(screen=True, auto_refresh=False) as live:
         while True:
