@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from autobatch_shared.watching.activity import (
     BATCHES_MAX,
-    KEPT_S,
+    CHART_S,
     BatcherActivity,
     WorkerActivity,
 )
@@ -65,7 +65,7 @@ def _chart(now_ms: int, workers: Sequence[WorkerActivity], batchers: Sequence[Ba
     spoken: list[WorkerActivity | BatcherActivity] = [*workers, *batchers]
     known_s = [each.until_s for each in spoken if now_ms - each.at < SILENT_MS]
     until_s = min(now_s, max(min(known_s, default=now_s), now_s - LAG_MAX_S))
-    answered, waiting, refused, failed = [0] * KEPT_S, [0] * KEPT_S, [0] * KEPT_S, [0] * KEPT_S
+    answered, waiting, refused, failed = [0] * CHART_S, [0] * CHART_S, [0] * CHART_S, [0] * CHART_S
     for batcher in batchers:
         _add(answered, batcher.answered, until_s - batcher.until_s)
     for worker in workers:
@@ -75,7 +75,7 @@ def _chart(now_ms: int, workers: Sequence[WorkerActivity], batchers: Sequence[Ba
         _add(refused, worker.refused, shift_s)
         _add(failed, worker.failed, shift_s)
     return [
-        ChartSecond(until_s - KEPT_S + place, *values)
+        ChartSecond(until_s - CHART_S + place, *values)
         for place, values in enumerate(zip(answered, waiting, refused, failed, strict=True))
     ]
 

@@ -9,6 +9,7 @@ from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.models import model_of
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
 from autobatch_shared.watching.activity import (
+    CHART_S,
     KEPT_S,
     BatcherActivity,
     SeenBatch,
@@ -95,7 +96,7 @@ def test_a_fleet_that_is_well_has_no_troubles() -> None:
 
 def test_the_chart_adds_up_all_processes_second_by_second() -> None:
     found = view(worker(), worker("w2"), batcher(), batcher("b2"))
-    assert (NOW_S - KEPT_S, NOW_S - 1) == (found.chart[0].at_s, found.chart[-1].at_s)
+    assert (NOW_S - CHART_S, NOW_S - 1) == (found.chart[0].at_s, found.chart[-1].at_s)
     assert [20, 42] == [each.answered for each in found.chart[-2:]], "two batchers, and what two caches had"
     assert [6, 4] == [each.waiting for each in found.chart[-2:]]
 
@@ -105,6 +106,13 @@ def test_the_chart_ends_where_the_slowest_process_has_spoken() -> None:
     late = worker("w2", until_s=NOW_S - 1, at=NOW_MS - 1000, waiting=seconds(7))
     found = view(worker(), late)
     assert (NOW_S - 2, 3 + 7) == (found.chart[-1].at_s, found.chart[-1].waiting)
+
+
+def test_the_oldest_second_of_the_chart_is_whole() -> None:
+    """Else each look would overwrite a second that was seen before with less."""
+    late = worker("w2", until_s=NOW_S - 2, at=NOW_MS - 2000, waiting=[1] * KEPT_S)
+    chart = view(worker(waiting=[1] * KEPT_S), late).chart
+    assert {2} == {each.waiting for each in chart}
 
 
 def test_a_process_that_stalls_does_not_hold_up_the_chart() -> None:
