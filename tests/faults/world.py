@@ -174,7 +174,7 @@ class World:
         try:
             async with self.http.get(f"http://127.0.0.1:{self.upstream_ports[index]}/info") as answer:
                 return answer.status == 200
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             return False
 
     async def has_batchers(self) -> bool:
@@ -190,7 +190,7 @@ class World:
                     if not await self._embeds(session, "http://worker"):
                         return False
             return await self._embeds(self.http, f"http://127.0.0.1:{self.nginx_port}")
-        except aiohttp.ClientError:
+        except (aiohttp.ClientError, TimeoutError):
             return False
 
     async def _embeds(self, session: aiohttp.ClientSession, url: str) -> bool:
@@ -262,7 +262,7 @@ async def open_world(replicas: int = 1, servers: str = "", *, own_links: bool = 
         nginx_files.write(prefix, nginx_files.upstream_conf(sockets), listen + GRACEFUL)
         found, faults = programs.find_nginx(programs.search_path(), lambda argv: nginx_files.fault_of(argv, prefix))
         assert found, faults
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as http:
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=START_S)) as http:
             clock = SteppedClock(folder) if COMPILER else None
             world = World(
                 folder,
