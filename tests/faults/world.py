@@ -15,11 +15,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import aiohttp
 from redis.asyncio import Redis
@@ -37,6 +38,7 @@ from tests.support.waiting import wait_until
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
 START_S = 60.0
 PAIR = (0, 1)
+NONE: Mapping[str, object] = MappingProxyType({})
 GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that supports it is used
 _serials = itertools.count()
 INSIDE = Path(__file__).parent / "inside"  # on the path of our processes
@@ -64,6 +66,8 @@ class World:
     batchers: list[Process] = field(default_factory=list)
     redis_options: tuple[str, ...] = ()
     own_links: bool = False
+    worker_settings: Mapping[str, object] = field(default_factory=dict)
+    batcher_settings: Mapping[str, object] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -109,6 +113,7 @@ class World:
             web_concurrency=1,
             redis_url=self._redis_url(self.worker_redis[index]),
             request_timeout_ms=int(DEADLINE_S * 1000),
+            **self.worker_settings,
         )
 
     def start_batcher(self, index: int) -> Process:
@@ -121,6 +126,7 @@ class World:
             inference_url=",".join(urls),
             batcher_host="127.0.0.1",
             batcher_port=0,
+            **self.batcher_settings,
         )
 
     def relays_to(self, place: int) -> list[Relay]:
@@ -194,7 +200,10 @@ class World:
             return False
 
     async def _embeds(self, session: aiohttp.ClientSession, url: str) -> bool:
-        async with session.post(f"{url}/embed", json={"inputs": f"is all well? {next(_serials)}"}) as answer:
+        key = str(self.worker_settings.get("api_keys", "")).partition(",")[0]
+        headers = {"Authorization": f"Bearer {key}"}  # which counts where there are keys
+        text = {"inputs": f"is all well? {next(_serials)}"}
+        async with session.post(f"{url}/embed", json=text, headers=headers) as answer:
             return answer.status == 200
 
     async def close(self) -> None:
@@ -245,8 +254,15 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(replicas: int = 1, servers: str = "", *, own_links: bool = False) -> AsyncIterator[World]:
-    """A running world with this number of upstreams, and one Redis, or this kind of group."""
+async def open_world(
+    replicas: int = 1,
+    servers: str = "",
+    *,
+    own_links: bool = False,
+    worker_settings: Mapping[str, object] = NONE,
+    batcher_settings: Mapping[str, object] = NONE,
+) -> AsyncIterator[World]:
+    """A running world with this number of upstreams, one Redis, or this kind of group, and further settings of ours."""
     with TemporaryDirectory(prefix="ab-") as name:
         folder = Path(name)
         prefix = folder / "nginx"
@@ -276,6 +292,8 @@ async def open_world(replicas: int = 1, servers: str = "", *, own_links: bool = 
                 clock,
                 make_group(servers, folder, "autobatch") if servers else None,
                 own_links=own_links,
+                worker_settings=worker_settings,
+                batcher_settings=batcher_settings,
             )
             try:
                 await world.start()

@@ -11,13 +11,16 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.model import model_folder, weights
+from autobatch_embedder.model.network import graph
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
 
+Ports = tuple[int, int] | None  # None: free ones
 HERE = Path(__file__).parent
 START_S = 60.0
 
@@ -30,16 +33,16 @@ def interpreter(server: str) -> Path:
     return python
 
 
-def model_files(cache: Path) -> tuple[str, str]:
-    """Return the files of the packaged model: its graph, which is built where the cache has none, and its tokenizer."""
+def model_files(folder: Path) -> tuple[str, str]:
+    """Return the files of the packaged model: its padded graph, which is built into the folder, and its tokenizer."""
     model = model_folder.find(None)
-    graph = graph_cache.load(model, cache)
-    assert isinstance(graph, Path)
-    return str(graph), str(model.path / "tokenizer.json")
+    file = folder / "minilm.onnx"
+    file.write_bytes(graph.build(model.sizes, weights.read(model.path / "model.safetensors"), is_packed=False))
+    return str(file), str(model.path / "tokenizer.json")
 
 
 class InferenceServer:
-    """One server on a port that it keeps over restarts.
+    """One server on a port that it keeps over restarts; one with gRPC has another one for HTTP.
 
     Attributes:
         url: INFERENCE_URL.
@@ -50,18 +53,19 @@ class InferenceServer:
     def __init__(
         self,
         folder: Path,
-        command: Callable[[int], list[str]],
+        command: Callable[[int, int], list[str]],
         env: dict[str, str],
         *,
+        ports: Ports = None,
         scheme: str = "http",
         api_root: str = "",
         companions_change: float = 2e-6,
     ) -> None:
-        port = free_port()
+        port, other = ports or (free_port(), free_port())
         self.url = f"{scheme}://127.0.0.1:{port}"
         self.api_root = api_root
         self.companions_change = companions_change
-        self._command = command(port)
+        self._command = command(port, other)
         self._env = os.environ | {"HOME": str(folder)} | env
         self._folder = folder
         self._log = folder / "server.log"
@@ -73,6 +77,11 @@ class InferenceServer:
             self._process = subprocess.Popen(
                 self._command, env=self._env, cwd=self._folder, stdout=log, stderr=log, start_new_session=True
             )
+
+    def become(self) -> NoReturn:
+        """Be it from now on, instead of the program that calls this."""
+        os.chdir(self._folder)
+        os.execve(self._command[0], self._command, self._env)
 
     def kill(self) -> None:
         """Kill it and all that it started."""
@@ -95,7 +104,7 @@ class InferenceServer:
         return self._log.read_text(errors="replace")[-2_000:]
 
 
-def triton(folder: Path) -> InferenceServer:
+def triton(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return a Triton, by pytriton; it needs the libpython of the interpreter of its environment."""
     python, files = interpreter("triton"), model_files(folder)
     asked = subprocess.run(
@@ -111,15 +120,16 @@ def triton(folder: Path) -> InferenceServer:
     libraries = ":".join([asked[0], *(f"{asked[0]}/{each}" for each in asked[1:])])
     return InferenceServer(
         folder,
-        lambda grpc: [str(python), str(HERE / "triton_server.py"), str(grpc), str(free_port()), *files],
+        lambda grpc, http: [str(python), str(HERE / "triton_server.py"), str(grpc), str(http), *files],
         {"LD_LIBRARY_PATH": libraries, "PATH": f"{python.parent}:{os.environ['PATH']}"},
+        ports=ports,
         scheme="grpc",
     )
 
 
-def mlserver(folder: Path) -> InferenceServer:
+def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return an MLServer."""
-    python, (graph, tokenizer) = interpreter("mlserver"), model_files(folder)
+    python, (network, tokenizer) = interpreter("mlserver"), model_files(folder)
     (folder / "model-settings.json").write_text(
         json.dumps(
             {
@@ -127,18 +137,18 @@ def mlserver(folder: Path) -> InferenceServer:
                 "implementation": "mlserver_runtime.EmbeddingModel",
                 "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1, 1]}],
                 "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 384]}],
-                "parameters": {"version": "1", "extra": {"graph": graph, "tokenizer": tokenizer}},
+                "parameters": {"version": "1", "extra": {"graph": network, "tokenizer": tokenizer}},
             }
         )
     )
 
-    def command(grpc: int) -> list[str]:
+    def command(grpc: int, http: int) -> list[str]:
         (folder / "settings.json").write_text(
             json.dumps(
                 {
                     "host": "127.0.0.1",
                     "grpc_port": grpc,
-                    "http_port": free_port(),
+                    "http_port": http,
                     "metrics_port": free_port(),
                     "parallel_workers": 0,
                 }
@@ -147,10 +157,10 @@ def mlserver(folder: Path) -> InferenceServer:
         return [str(python.parent / "mlserver"), "start", str(folder)]
 
     path = f"{python.parent}:{os.environ['PATH']}"
-    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": path}, scheme="grpc")
+    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": path}, ports=ports, scheme="grpc")
 
 
-def infinity(folder: Path) -> InferenceServer:
+def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return an infinity, which computes the packaged model by PyTorch."""
     python, model = interpreter("infinity"), model_folder.find(None).path
     options = (
@@ -159,20 +169,22 @@ def infinity(folder: Path) -> InferenceServer:
     )
     return InferenceServer(
         folder,
-        lambda port: [str(python.parent / "infinity_emb"), "v2", *options.split(), "--port", str(port)],
+        lambda port, _: [str(python.parent / "infinity_emb"), "v2", *options.split(), "--port", str(port)],
         {"DO_NOT_TRACK": "1"},
+        ports=ports,
     )
 
 
-def llama(folder: Path) -> InferenceServer:
+def llama(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return a llama.cpp by the server of llama-cpp-python, which leaves a vector as long as the network made it: about 5."""
     python, file = interpreter("llama"), folder / "minilm.gguf"
     subprocess.run([python, HERE / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
     options = f"--model {file} --model_alias minilm --embedding true --host 127.0.0.1"
     return InferenceServer(
         folder,
-        lambda port: [str(python), "-m", "llama_cpp.server", *options.split(), "--port", str(port)],
+        lambda port, _: [str(python), "-m", "llama_cpp.server", *options.split(), "--port", str(port)],
         {},
+        ports=ports,
         api_root="/v1",
         companions_change=2e-3,
     )

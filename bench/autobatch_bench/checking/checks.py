@@ -8,6 +8,7 @@ import struct
 from base64 import b64decode
 from collections.abc import Callable, Sequence
 from itertools import islice
+from json import JSONDecoder
 from typing import Any, Protocol
 
 import orjson
@@ -18,6 +19,7 @@ from autobatch_bench.load.workloads import Workload
 DIFFERENCE_MAX = 1e-4  # of a component; with a float32 model, other texts in the batch change the sixth digit
 SAMPLE_EVERY = 16
 SAMPLES_MAX = 12  # texts compared after each run: each costs a call of its own
+_KSERVE = b'{"model_name":'  # how answers of KServe v2 begin
 ROWS_MAX = 16  # texts compared of one answer, for the same reason
 
 Vector = Sequence[float]
@@ -62,9 +64,10 @@ class SampledCheck:
     before.
     """
 
-    def __init__(self, workload: Workload, ask: Ask) -> None:
+    def __init__(self, workload: Workload, ask: Ask, difference_max: float = DIFFERENCE_MAX) -> None:
         self._workload = workload
         self._ask = ask
+        self._difference_max = difference_max
         self._count = 0
         self._kept: list[tuple[int, bytes]] = []
 
@@ -86,32 +89,47 @@ class SampledCheck:
         expected = self._ask([texts[place] for place in places])
         try:
             found = vectors_in(body)
-            return len(found) == len(texts) and are_close([found[place] for place in places], expected)
+            return len(found) == len(texts) and are_close(
+                [found[place] for place in places], expected, self._difference_max
+            )
         except (ValueError, KeyError, TypeError, struct.error):  # whatever it is, it is not a list of vectors
             return False
 
 
 def vectors_in(body: bytes) -> list[Vector]:
-    """Return the vectors of an answer of `/embed`, or of OpenAI's form: `data[i].embedding`, also in base64.
+    """Return the vectors of an answer of `/embed`, of OpenAI's form (`data[i].embedding`, also in base64), or of KServe v2.
 
     Raises:
         ValueError: It is not JSON, or not base64.
         KeyError, TypeError: It has neither form.
     """
+    if body.startswith(_KSERVE):
+        return _after_json(body)
     answer: Any = orjson.loads(body)
     rows = [each["embedding"] for each in answer["data"]] if isinstance(answer, dict) else list(answer)
     return [_unpacked(each) if isinstance(each, str) else each for each in rows]
 
 
 def _unpacked(row: str) -> Vector:
-    packed = b64decode(row)
+    return _floats(b64decode(row))
+
+
+def _floats(packed: bytes) -> Vector:
     return struct.unpack(f"<{len(packed) // 4}f", packed)
 
 
-def are_close(found: Sequence[Vector], expected: Sequence[Vector]) -> bool:
-    """Return whether the vectors have the same length, and all components differ by at most `DIFFERENCE_MAX`."""
+def _after_json(body: bytes) -> list[Vector]:
+    """The rows of KServe v2: JSON that describes one output, and behind it the output's numbers."""
+    said, end = JSONDecoder().raw_decode(body.decode("latin-1"))
+    (output,) = said["outputs"]
+    rows, length = output["shape"]
+    return [_floats(body[start : start + 4 * length]) for start in range(end, end + 4 * rows * length, 4 * length)]
+
+
+def are_close(found: Sequence[Vector], expected: Sequence[Vector], difference_max: float = DIFFERENCE_MAX) -> bool:
+    """Return whether the vectors have the same length, and all components differ by at most `difference_max`."""
     return len(found) == len(expected) and all(
-        len(a) == len(b) and all(abs(x - y) <= DIFFERENCE_MAX for x, y in zip(a, b, strict=True))
+        len(a) == len(b) and all(abs(x - y) <= difference_max for x, y in zip(a, b, strict=True))
         for a, b in zip(found, expected, strict=True)
     )
 

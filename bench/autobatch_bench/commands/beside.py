@@ -5,9 +5,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from autobatch_bench.checking.checks import DIFFERENCE_MAX
 from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing.rounds import Point, Round
-from autobatch_bench.load.workloads import WorkloadKind, make
+from autobatch_bench.load import forms
+from autobatch_bench.load.forms import Api
+from autobatch_bench.load.workloads import Workload, WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.outsider import Outsider
 from autobatch_bench.systems.rig import Rig
@@ -25,9 +28,19 @@ def beside(  # noqa: PLR0913 - options of a command
     ] = None,
     upstream: Annotated[UpstreamKind, typer.Option(help="What answers in the end.")] = UpstreamKind.INSTANT,
     upstream_command: Annotated[
-        str, typer.Option(help="What answers in the end, instead: its command; {port}: where it listens.")
+        str,
+        typer.Option(
+            help="What answers in the end, instead: its command; {port}: where it listens, {grpc_port}: for gRPC."
+        ),
     ] = "",
-    workload: Annotated[WorkloadKind, typer.Option(help="What is sent: short, fixed or mixed.")] = WorkloadKind.SHORT,
+    api: Annotated[
+        Api, typer.Option(help="What that speaks; triton: KServe v2, over HTTP where it is measured directly.")
+    ] = Api.TEI,
+    model: Annotated[str, typer.Option(help="What it calls its model, where its API needs that.")] = "",
+    workload: Annotated[
+        list[WorkloadKind] | None,
+        typer.Option(help="What is sent: short, fixed or mixed; several times. [default: short]"),
+    ] = None,
     words: Annotated[int, typer.Option(min=2, help="Length of the texts of `fixed`.")] = 64,
     concurrency: Annotated[
         list[int] | None, typer.Option(min=1, help="Requests in flight; several times. [default: 1 16 64 256 512]")
@@ -38,6 +51,9 @@ def beside(  # noqa: PLR0913 - options of a command
     setting: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE of our proxy and batcher; several times.")
     ] = None,
+    difference_max: Annotated[
+        float, typer.Option(min=0, help="What a number of a vector may differ by, with other texts in the batch.")
+    ] = DIFFERENCE_MAX,
     seconds: SecondsOption = 3.0,
     rounds: RoundsOption = 3,
     workers: WorkersOption = 2,
@@ -45,15 +61,19 @@ def beside(  # noqa: PLR0913 - options of a command
 ) -> None:
     """Measure an upstream directly, through ours and through others. Exit status 1 if any answer was wrong or failed.
 
-    Every request is a list of one text, which every proxy takes.
+    Every request has one text: in a list, which every proxy takes, or of `/v1/embeddings` where the upstream has that.
     """
-    if workload not in KINDS:
+    kinds = workload or [WorkloadKind.SHORT]
+    if not set(kinds) <= set(KINDS):
         raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="--workload")
     console = Console(stderr=as_json)
-    sent = make(workload, words=words, is_listed=True)
+    direct = forms.direct(api, model)
+    form = direct if api is Api.OPENAI else forms.TEI_LISTED
+    workloads = [make(kind, words=words, form=form) for kind in kinds]
     peers = [Outsider(*_pair(each, "--peer")) for each in peer or ()]
     plan = ProxyPlan(
-        settings=dict(_pair(each, "--setting") for each in setting or ()),
+        settings=({"UPSTREAM_MODEL": model} if model else {})
+        | dict(_pair(each, "--setting") for each in setting or ()),
         workers=workers,
         batchers=batchers,
         has_nginx=nginx,
@@ -64,23 +84,37 @@ def beside(  # noqa: PLR0913 - options of a command
         terminal.progress(console, None) as told,
     ):
         is_fake = not upstream_command and upstream is not UpstreamKind.EMBEDDER
-        rig = Rig(sides, is_fake=is_fake, told=told, repeat_share=repeat_share)
-        rig.warm_up(sent)
+        rig = Rig(
+            sides,
+            is_fake=is_fake,
+            told=told,
+            repeat_share=repeat_share,
+            direct_form=direct,
+            difference_max=difference_max,
+        )
 
-        def measured(in_flight: int) -> Point:
+        def measured(sent: Workload, in_flight: int) -> Point:
             def measure(side: str) -> Round:
                 return rig.closed(side, sent, in_flight, seconds)
 
             return rig.alternate(in_flight, tuple(sides), rounds, measure)
 
-        points = [measured(in_flight) for in_flight in concurrency or CONCURRENCIES]
+        points: dict[str, list[Point]] = {}
+        for sent in workloads:
+            rig.warm_up(sent)
+            points[sent.name] = [measured(sent, in_flight) for in_flight in concurrency or CONCURRENCIES]
     name = upstream_command or f"the {upstream} upstream"
-    shown = [
-        grids.beside(f"{sent.name} on {name}, closed loop", points, tuple(sides)),
-        grids.cost("CPU microseconds a request, upstream and load tool not counted", points, tuple(sides)),
-        grids.frontiers("The most requests a second within a bound of p99", points, tuple(sides)),
+    shown = [grids.beside(f"{sent} on {name}, closed loop", each, tuple(sides)) for sent, each in points.items()]
+    shown += [
+        grids.cost(f"{sent}: CPU microseconds a request, upstream and load tool not counted", each, tuple(sides))
+        for sent, each in points.items()
     ]
-    raise typer.Exit(0 if terminal.conclude(console, points, rig.rounds, shown, as_json=as_json) else 1)
+    shown += [
+        grids.frontiers(f"{sent}: the most requests a second within a bound of p99", each, tuple(sides))
+        for sent, each in points.items()
+    ]
+    every = [point for each in points.values() for point in each]
+    raise typer.Exit(0 if terminal.conclude(console, every, rig.rounds, shown, as_json=as_json) else 1)
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

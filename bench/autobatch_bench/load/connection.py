@@ -16,7 +16,8 @@ from autobatch_bench.load.outcome import NO_ANSWER
 Answered = Callable[["LoadConnection", int, bytes, int], None]
 
 _BLANK = b"\r\n\r\n"
-_LENGTH = b"Content-Length: "  # as aiohttp and nginx write it; hyper writes it in lower case
+#: As aiohttp and nginx write it; hyper writes it in lower case. Triton has it at the end of another name, too.
+_LENGTH = b"\r\nContent-Length: "
 
 
 class LoadConnection(asyncio.Protocol):

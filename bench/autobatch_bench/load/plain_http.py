@@ -2,11 +2,11 @@
 
 import http.client
 from functools import partial
-from typing import Any
 
 import orjson
 
-from autobatch_bench.checking.checks import Ask, Vector
+from autobatch_bench.checking.checks import Ask, Vector, vectors_in
+from autobatch_bench.load.forms import TEI, Form
 from autobatch_bench.load.traffic import Endpoint
 
 ANSWER_S = 60.0
@@ -16,9 +16,9 @@ class AnswerError(Exception):
     """A server did not answer with status 200."""
 
 
-def asker(target: Endpoint) -> Ask:
+def asker(target: Endpoint, form: Form = TEI) -> Ask:
     """Return a function that asks this upstream for vectors."""
-    return partial(_vectors, target)
+    return partial(_vectors, target, form)
 
 
 def post(target: Endpoint, path: str, body: object = None) -> bytes:
@@ -39,12 +39,11 @@ def read(target: Endpoint, path: str) -> str:
     return _fetch(target, "GET", path, None).decode()
 
 
-def _vectors(target: Endpoint, texts: list[str]) -> list[Vector]:
+def _vectors(target: Endpoint, form: Form, texts: list[str]) -> list[Vector]:
     """Make one call for each text, so that each is computed alone."""
     vectors: list[Vector] = []
     for text in texts:
-        answer: Any = orjson.loads(post(target, "/embed", {"inputs": text}))
-        vectors += answer
+        vectors += vectors_in(_fetch(target, "POST", form.path, form.body_of((text,)).encode()))
     return vectors
 
 

@@ -9,7 +9,8 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
+
+from autobatch_bench.load.forms import TEI, TEI_LISTED, Form, openai
 
 SEED = 20_240_607
 SERIAL_DIGITS = 7  # fixed, so that Content-Length is fixed; ten million requests are hours of load
@@ -84,33 +85,35 @@ class Workload:
         """The request as it goes over the wire."""
         return _number(serial).join(self.pieces[serial % len(self.pieces)])
 
+    def in_form(self, form: Form) -> "Workload":
+        """Return the same texts in requests of another form."""
+        return _workload(self.name, self.about, self.stems, form)
 
-def make(kind: WorkloadKind, *, words: int = 64, is_listed: bool = False, seed: int = SEED) -> Workload:
+
+def make(kind: WorkloadKind, *, words: int = 64, form: Form = TEI, seed: int = SEED) -> Workload:
     """Return a workload.
 
     Args:
         kind: What is sent.
         words: Length of its texts if that is fixed.
-        is_listed: Whether a single text is sent as a list of one to `/embed`: some proxies take nothing else.
+        form: How a single text is asked for, of the kinds that do not say so themselves.
         seed: Of the texts.
     """
     draw = random.Random(f"{seed} {kind}")  # noqa: S311 - texts, not secrets
-    body_of = _listed_body if is_listed else _tei_body
     match kind:
         case WorkloadKind.SHORT:
-            return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS), body_of)
+            return _single(kind, f"one text of {SHORT_WORDS} words", _stems(draw, lambda: SHORT_WORDS), form)
         case WorkloadKind.FIXED:
-            return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words), body_of)
+            return _single(f"{kind} {words}", f"one text of {words} words", _stems(draw, lambda: words), form)
         case WorkloadKind.MIXED:
-            return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)), body_of)
+            return _single(kind, f"one text; {_MIXED}", _stems(draw, lambda: _mixed_words(draw)), form)
         case WorkloadKind.SEVERAL:
             lists = [_list(draw, SEVERAL_INPUTS, lambda: _mixed_words(draw)) for _ in range(STEMS // SEVERAL_INPUTS)]
             return _workload(kind, f"{SEVERAL_INPUTS} texts; {_MIXED}", lists)
         case WorkloadKind.OPENAI | WorkloadKind.OPENAI_BASE64:
             encoding = "float" if kind is WorkloadKind.OPENAI else "base64"
-            groups = [(stem,) for stem in _stems(draw, lambda: SHORT_WORDS)]
             about = f"one text of {SHORT_WORDS} words in OpenAI's form, {encoding}"
-            return _workload(kind, about, groups, "/v1/embeddings", partial(_openai_body, encoding))
+            return _single(kind, about, _stems(draw, lambda: SHORT_WORDS), openai("bench", encoding))
 
 
 def several_short(inputs: int, *, seed: int = SEED) -> Workload:
@@ -165,37 +168,16 @@ def _list(draw: random.Random, inputs: int, words: Callable[[], int]) -> tuple[s
     return tuple(_stem(draw, words()) + f"{place} " for place in range(inputs))
 
 
-def _single(name: str, about: str, stems: list[str], body_of: Callable[[tuple[str, ...]], str]) -> Workload:
-    return _workload(name, about, [(stem,) for stem in stems], body_of=body_of)
+def _single(name: str, about: str, stems: list[str], form: Form) -> Workload:
+    return _workload(name, about, [(stem,) for stem in stems], form)
 
 
-def _tei_body(texts: tuple[str, ...]) -> str:
-    return f'{{"inputs":"{texts[0]}"}}' if len(texts) == 1 else _listed_body(texts)
-
-
-def _listed_body(texts: tuple[str, ...]) -> str:
-    listed = ",".join(f'"{text}"' for text in texts)
-    return f'{{"inputs":[{listed}]}}'
-
-
-def _openai_body(encoding: str, texts: tuple[str, ...]) -> str:
-    return f'{{"model":"bench","input":"{texts[0]}","encoding_format":"{encoding}"}}'
-
-
-def _workload(
-    name: str,
-    about: str,
-    groups: Sequence[tuple[str, ...]],
-    path: str = "/embed",
-    body_of: Callable[[tuple[str, ...]], str] = _tei_body,
-) -> Workload:
+def _workload(name: str, about: str, groups: Sequence[tuple[str, ...]], form: Form = TEI_LISTED) -> Workload:
     mark = "\0"  # not in any text; each is replaced by the number
     pieces = []
     for stems in groups:
-        body = body_of(tuple(stem + mark for stem in stems))
+        body = form.body_of(tuple(stem + mark for stem in stems))
         length = len(body) + (SERIAL_DIGITS - 1) * len(stems)
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
-        )
+        head = f"POST {form.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
         pieces.append(tuple(part.encode() for part in (head + body).split(mark)))
-    return Workload(str(name), about, path, len(groups[0]), tuple(groups), tuple(pieces))
+    return Workload(str(name), about, form.path, len(groups[0]), tuple(groups), tuple(pieces))

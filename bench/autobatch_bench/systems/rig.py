@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvloop
 
-from autobatch_bench.checking.checks import Check, OracleCheck, SampledCheck, oracle_vectors
+from autobatch_bench.checking.checks import DIFFERENCE_MAX, Check, OracleCheck, SampledCheck, oracle_vectors
 from autobatch_bench.comparing.rounds import Pair, Point, Round, summed_up
 from autobatch_bench.load import burst, closed_loop, open_loop
+from autobatch_bench.load.forms import TEI_LISTED, Form
 from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.load.plain_http import asker
 from autobatch_bench.load.traffic import Endpoint, Traffic
@@ -41,6 +42,8 @@ class Rig:
         is_fake: bool,
         told: Callable[[Round], None],
         repeat_share: float = 0.0,
+        direct_form: Form = TEI_LISTED,
+        difference_max: float = DIFFERENCE_MAX,
     ) -> None:
         """Nothing is measured yet.
 
@@ -49,11 +52,15 @@ class Rig:
             is_fake: Whether the upstream answers with the oracle's vectors.
             told: Called with each round.
             repeat_share: Share of requests, 0 to 1, whose text was sent before.
+            direct_form: How the upstream itself is asked, where it has not the proxies' API.
+            difference_max: What a component of a real model's vector may differ by, with other texts in the batch.
         """
         self.sides = sides
         self.rounds: list[Round] = []
         self._is_fake = is_fake
         self._told = told
+        self._direct_form = direct_form
+        self._difference_max = difference_max
         self._serials = serials(itertools.count(), repeat_share)
 
     def warm_up(self, workload: Workload | None = None) -> None:
@@ -113,6 +120,8 @@ class Rig:
         return Point(x, pairs)
 
     def _run(self, side: str, workload: Workload, load_name: str, load: RunLoad) -> Round:
+        if side == "direct" and self._direct_form is not TEI_LISTED:
+            workload = workload.in_form(self._direct_form)
         traffic = self._traffic(side, workload)
         before = self._cpu_seconds(side)
         outcome: LoadOutcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
@@ -138,7 +147,8 @@ class Rig:
 
     def _check(self, side: str, workload: Workload) -> Check:
         if not self._is_fake:
-            return SampledCheck(workload, asker(self.sides["direct"].target))
+            ask = asker(self.sides["direct"].target, self._direct_form)
+            return SampledCheck(workload, ask, self._difference_max)
         if workload.path == "/embed" and not self.sides[side].is_peer:
             return OracleCheck(workload)  # a peer may print the numbers anew
         return SampledCheck(workload, oracle_vectors)

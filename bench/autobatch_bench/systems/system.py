@@ -103,7 +103,7 @@ def started(
     """Start everything, yield the sides by name, `direct` first, and stop it at the end.
 
     Args:
-        upstream: What answers in the end; a program must have a `/health`.
+        upstream: What answers in the end.
         loop: Event loop of an upstream of our own.
         proxies: Of ours; each is a side, and its nginx another one.
         peers: Proxies of others, each a side.
@@ -115,14 +115,20 @@ def started(
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
         crew = _Crew(stack, home)
-        upstream_target = crew.free_target()
-        upstream_pid = crew.start(*_upstream(upstream, loop, upstream_target.port))
-        upstream_url = f"http://{HOST}:{upstream_target.port}"
+        upstream_target, upstream_grpc = crew.free_target(), crew.free_target()
+        upstream_pid = crew.start(*_upstream(upstream, loop, upstream_target.port, upstream_grpc.port))
+        has_grpc = isinstance(upstream, Outsider) and upstream.has_grpc
+        upstream_url = f"grpc://{HOST}:{upstream_grpc.port}" if has_grpc else f"http://{HOST}:{upstream_target.port}"
         redis = find_redis(search_path())
         redis_socket = home / "redis.sock"
         redis_pid = crew.start((*redis.argv, "--port", "0", "--unixsocket", str(redis_socket), "--save", ""), {})
         shared = {"load tool": [os.getpid()], "upstream": [upstream_pid]}
-        crew.wait_until_healthy(upstream_target)
+        if isinstance(upstream, Outsider):
+            crew.wait_until_connected(
+                upstream_target
+            )  # it need not have a `/health`; the proxies wait until it answers
+        else:
+            crew.wait_until_healthy(upstream_target)
         sides = {"direct": Side(upstream_target, shared)}
         for plan in proxies:
             env = {
@@ -133,7 +139,7 @@ def started(
             sides |= crew.start_proxy(plan, env, {**shared, "redis": [redis_pid]})
         for peer in peers:
             target = crew.free_target()
-            pid = crew.start(peer.argv(target.port, upstream_url), {})
+            pid = crew.start(peer.argv(target.port, upstream_url), _of_others())
             crew.wait_until_connected(target)
             sides[peer.name] = Side(target, {**shared, "peer": [pid]}, is_peer=True)
         yield sides
@@ -223,9 +229,11 @@ class _Crew:
             time.sleep(0.05)
 
 
-def _upstream(upstream: UpstreamKind | Outsider, loop: Loop, port: int) -> tuple[tuple[str, ...], dict[str, str]]:
+def _upstream(
+    upstream: UpstreamKind | Outsider, loop: Loop, port: int, grpc_port: int
+) -> tuple[tuple[str, ...], dict[str, str]]:
     if isinstance(upstream, Outsider):
-        return upstream.argv(port), {}
+        return upstream.argv(port, grpc_port=grpc_port), _of_others()
     if upstream is UpstreamKind.EMBEDDER:
         env = {"EMBEDDER_HOST": HOST, "EMBEDDER_PORT": str(port), "EMBEDDER_THREADS": EMBEDDER_THREADS}
         return _python("autobatch_embedder"), env
@@ -234,6 +242,11 @@ def _upstream(upstream: UpstreamKind | Outsider, loop: Loop, port: int) -> tuple
         UpstreamKind.TEI_QUEUE: "autobatch_bench.systems.tei_queue_upstream",
     }[upstream]
     return (*_python(module), str(port), loop), {}
+
+
+def _of_others() -> dict[str, str]:
+    """Environment of programs of others: a Python among them has packages of its own."""
+    return {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
 
 
 def _python(module: str) -> tuple[str, ...]:

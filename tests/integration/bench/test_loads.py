@@ -148,8 +148,10 @@ async def speaking(reply: bytes) -> AsyncIterator[Endpoint]:
         server.close()
 
 
-@pytest.mark.parametrize("name", [b"Content-Length", b"content-length"])
-async def test_a_length_is_read_in_any_case(name: bytes) -> None:
+@pytest.mark.parametrize(
+    "name", [b"Content-Length", b"content-length", b"Inference-Header-Content-Length: 3\r\nContent-Length"]
+)
+async def test_a_length_is_read_in_any_case_and_not_of_another_name(name: bytes) -> None:
     body = answer(SHORT.texts(0))
     async with speaking(b"HTTP/1.1 200 OK\r\n%b: %d\r\n\r\n%b" % (name, len(body), body)) as target:
         outcome = await burst.run(target, Traffic(SHORT, itertools.count(), OracleCheck(SHORT)), requests=1)

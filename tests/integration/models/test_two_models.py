@@ -142,7 +142,7 @@ async def test_requests_are_counted_for_their_model(redis_url: str) -> None:
 
     assert f'autobatch_http_requests_total{{code="200",model="{SMALL}",route="/embed"}} 1.0' in metrics
     assert f'autobatch_http_requests_total{{code="200",model="{LARGE}",route="/embed"}} 2.0' in metrics
-    assert f'autobatch_http_request_duration_seconds_count{{model="{LARGE}",route="/embed"}} 2.0' in metrics
+    assert f'autobatch_http_request_duration_seconds_count{{code="200",model="{LARGE}",route="/embed"}} 2.0' in metrics
 
 
 async def test_models_are_listed_with_what_is_known_of_them(redis_url: str) -> None:
