@@ -35,7 +35,7 @@ from tests.support.servers.relay import Relay
 from tests.support.servers.stepped_clock import COMPILER, SteppedClock
 from tests.support.waiting import wait_until
 
-DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
+DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers, usually: a scenario should not take half a minute
 START_S = 60.0
 PAIR = (0, 1)
 NONE: Mapping[str, object] = MappingProxyType({})
@@ -66,6 +66,7 @@ class World:
     batchers: list[Process] = field(default_factory=list)
     redis_options: tuple[str, ...] = ()
     own_links: bool = False
+    deadline_s: float = DEADLINE_S
     worker_settings: Mapping[str, object] = field(default_factory=dict)
     batcher_settings: Mapping[str, object] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class World:
             uds_path=self._socket(index),
             web_concurrency=1,
             redis_url=self._redis_url(self.worker_redis[index]),
-            request_timeout_ms=int(DEADLINE_S * 1000),
+            request_timeout_ms=int(self.deadline_s * 1000),
             **self.worker_settings,
         )
 
@@ -259,6 +260,7 @@ async def open_world(
     servers: str = "",
     *,
     own_links: bool = False,
+    deadline_s: float = DEADLINE_S,
     worker_settings: Mapping[str, object] = NONE,
     batcher_settings: Mapping[str, object] = NONE,
 ) -> AsyncIterator[World]:
@@ -272,7 +274,7 @@ async def open_world(
             "127.0.0.1",
             port,
             payload_limit=2_000_000,
-            request_timeout_ms=int(DEADLINE_S * 1000),
+            request_timeout_ms=int(deadline_s * 1000),
             access_log="access.log",
         )
         nginx_files.write(prefix, nginx_files.upstream_conf(sockets), listen + GRACEFUL)
@@ -292,6 +294,7 @@ async def open_world(
                 clock,
                 make_group(servers, folder, "autobatch") if servers else None,
                 own_links=own_links,
+                deadline_s=deadline_s,
                 worker_settings=worker_settings,
                 batcher_settings=batcher_settings,
             )

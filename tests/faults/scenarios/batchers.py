@@ -42,7 +42,7 @@ def paused(step: str) -> Scenario:
         relay.backward.release()
         await world.behave("good")
         await lasts(PAUSE_S)
-        assert world.is_on_duty(1 - victim), "the other batcher did not take over"
+        await wait_until(lambda: world.is_on_duty(1 - victim))
         stop(pids, go_on=True)
         if (
             step == "during the call"
