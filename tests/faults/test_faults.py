@@ -25,6 +25,9 @@ DEADLINE_S = 25.0
 CHOSEN = [scenario for scenario in SCENARIOS if scenario.name in TELLING]
 
 
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world() -> AsyncIterator[World]:
     async with open_world(deadline_s=DEADLINE_S) as opened:
