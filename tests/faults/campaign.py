@@ -21,7 +21,7 @@ DEMANDED_NONE = (AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
 
 
 @dataclass(frozen=True)
-class Demand:
+class CampaignPace:
     """How much is sent, and how soon all has to be right again.
 
     Attributes:
@@ -33,7 +33,7 @@ class Demand:
     recovery_max_s: float = RECOVERY_MAX_S
 
 
-USUAL = Demand()
+USUAL = CampaignPace()
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,13 @@ class Scenario:
         return self.replicas, self.servers, self.own_links
 
 
-async def run(scenario: Scenario, world: World, memory_mb: dict[str, float], demand: Demand = USUAL) -> FaultRow:
+async def run(scenario: Scenario, world: World, memory_mb: dict[str, float], pace: CampaignPace = USUAL) -> FaultRow:
     """Run one scenario in a healthy world; it is healthy again afterwards, or the row has a complaint."""
-    load = SteadyLoad(world.nginx_port, demand.per_second, world.deadline_s, cuts=scenario.cuts)
+    load = SteadyLoad(world.nginx_port, pace.per_second, world.deadline_s, cuts=scenario.cuts)
     loop = asyncio.get_running_loop()
     await world.computed_again()
     load.start()
-    await wait_until(lambda: len(load.requests) > demand.per_second * LEAD_S)
+    await wait_until(lambda: len(load.requests) > pace.per_second * LEAD_S)
     complaints = []
     try:
         async with asyncio.timeout(ACT_MAX_S):
@@ -94,11 +94,11 @@ async def run(scenario: Scenario, world: World, memory_mb: dict[str, float], dem
         complaints.append(f"the fault could not be brought about: {error!r}")
         await world.heal()
     end_s = loop.time()
-    await _until_right(load, end_s, demand.recovery_max_s)
+    await _until_right(load, end_s, pace.recovery_max_s)
     await load.stop()
     again = await world.computed_again()
     row = tally(scenario.name, load.requests, end_s, sum(count > scenario.runs_max for count in again.values()))
-    row.complaints += complaints + await _missed(scenario, world, load, row, memory_mb, demand.recovery_max_s)
+    row.complaints += complaints + await _missed(scenario, world, load, row, memory_mb, pace.recovery_max_s)
     return row
 
 

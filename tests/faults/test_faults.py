@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.faults.campaign import Demand, Scenario, is_failed, run
+from tests.faults.campaign import CampaignPace, Scenario, is_failed, run
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import World, open_world
 
@@ -20,7 +20,7 @@ TELLING = (
     "batcher - Redis: cut after a claim was applied",
 )
 # What is wrong, lost, hung or doubled is found on a machine that does much else, too: with less load, and time for all of it.
-PATIENT = Demand(per_second=60.0, recovery_max_s=20.0)
+PATIENT = CampaignPace(per_second=60.0, recovery_max_s=20.0)
 DEADLINE_S = 25.0
 CHOSEN = [scenario for scenario in SCENARIOS if scenario.name in TELLING]
 
@@ -41,5 +41,5 @@ def test_all_of_them_are_there() -> None:
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("scenario", CHOSEN, ids=lambda scenario: scenario.name)
 async def test_nothing_is_wrong_lost_hung_or_doubled(world: World, scenario: Scenario) -> None:
-    row = await run(scenario, world, memory_mb={}, demand=PATIENT)
+    row = await run(scenario, world, memory_mb={}, pace=PATIENT)
     assert not is_failed(row), row
