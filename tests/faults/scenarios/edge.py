@@ -10,7 +10,7 @@ from autobatch_console.up import nginx_files
 from tests.faults.campaign import Act, Scenario
 from tests.faults.programs import children
 from tests.faults.steps import lasts, pause, pids_of_nginx, worker_pid
-from tests.faults.world import DEADLINE_S, PAIR, START_S, World
+from tests.faults.world import PAIR, START_S, World
 from tests.support.processes import free_port
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
@@ -97,9 +97,9 @@ async def silence_worker(act: Act) -> None:
 async def kill_late(act: Act) -> None:
     """When the time of its requests is nearly over: the other worker has what is left of it, and no new deadline."""
     await act.world.behave("hang")
-    await lasts(DEADLINE_S - 1)
+    await lasts(act.world.deadline_s - 1)
     await kill_worker(act)
-    await lasts(DEADLINE_S / 2)
+    await lasts(act.world.deadline_s / 2)
     await act.world.behave("good")
 
 
