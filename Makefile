@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers servers-docs test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -130,6 +130,12 @@ clients-docs: .venv/dev.done ## Run every client SDK that can run here, and writ
 
 test-servers: .venv/dev.done $(SERVERS:%=.venv-servers-%/run.done) ## Real embedding servers behind the proxy, each in its own environment (Linux, Python 3.11)
 	$(BIN)/python -m pytest tests/servers
+
+servers-docs: .venv/dev.done $(SERVERS:%=.venv-servers-%/run.done) ## TEI_START="command {port}": ask every route of up before every server, and write docs/upstreams-matrix.md of what was seen
+	rm -rf run/servers
+	SERVERS_RESULTS=$(CURDIR)/run/servers $(BIN)/python -m pytest tests/servers/matrix
+	$(BIN)/python -m tests.servers.matrix.document run/servers > docs/upstreams-matrix.md.new
+	mv docs/upstreams-matrix.md.new docs/upstreams-matrix.md
 
 generators: .venv/dev.done .venv-generators/run.done ## Clients that generators make of our OpenAPI document (Go: needs java, go, mvn)
 	$(BIN)/python -m pytest tests/generators

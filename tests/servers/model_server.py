@@ -1,13 +1,14 @@
 """Embedding servers as real processes, in environments of their own: `make test-servers` makes these.
 
 TRITON_PYTHON, MLSERVER_PYTHON, INFINITY_PYTHON and LLAMA_PYTHON name their interpreters; without them, those of `.venv-servers-triton`
-and so on.
+and so on. TEI_START is the command that starts a text-embeddings-inference, with `{port}` in it; the embedder is in this environment.
 """
 
 import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -190,7 +191,39 @@ def llama(folder: Path, ports: Ports = None) -> InferenceServer:
     )
 
 
-SERVERS = {"triton": triton, "mlserver": mlserver, "infinity": infinity, "llama": llama}
+def tei(folder: Path, ports: Ports = None) -> InferenceServer:
+    """Return a text-embeddings-inference; skip where nothing says how one is started."""
+    start = os.environ.get("TEI_START")
+    if not start:
+        pytest.skip('no real text-embeddings-inference: set TEI_START="command {port}" that starts one')
+    return InferenceServer(
+        folder,
+        lambda port, _: ["/bin/sh", "-c", start.replace("{port}", str(port))],
+        {"HOME": os.environ.get("HOME", str(folder))},  # where it may have its model
+        ports=ports,
+        api_root="/v1",
+    )
+
+
+def embedder(folder: Path, ports: Ports = None) -> InferenceServer:
+    """Return the packaged embedder."""
+    return InferenceServer(
+        folder,
+        lambda port, _: [sys.executable, "-P", "-m", "autobatch_embedder", "--embedder-port", str(port)],
+        {"EMBEDDER_HOST": "127.0.0.1"},
+        ports=ports,
+        api_root="/v1",
+    )
+
+
+SERVERS = {
+    "tei": tei,
+    "embedder": embedder,
+    "infinity": infinity,
+    "llama": llama,
+    "triton": triton,
+    "mlserver": mlserver,
+}
 
 
 def descendants(pid: int) -> list[int]:

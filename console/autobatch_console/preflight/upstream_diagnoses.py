@@ -66,11 +66,11 @@ def judge_upstreams(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
 
 
 def _judge(seen: UpstreamSeen) -> Diagnosis:
+    if seen.is_grpc and (seen.fault is None or not seen.model):
+        return _about_grpc(seen)
     if seen.fault is not None:
         state: DiagnosisState = "loading" if seen.fault.kind in _MAY_COME else "wrong"
         return Diagnosis(state, SETTING, seen.fault.sentence(seen.url), _ADVICE.get(seen.fault.kind, ""))
-    if seen.is_grpc:
-        return Diagnosis("right", SETTING, f"{seen.url} accepts connections; the batcher asks over gRPC what it serves")
     if not seen.answers:
         what = f"{seen.url} accepts connections and does not answer in time"
         return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")
@@ -81,6 +81,14 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
     if diagnosis := _about_openai(seen, info) or _about_api(seen, info, embed):
         return diagnosis
     return _about_health(seen) or _about_vector(seen, embed)
+
+
+def _about_grpc(seen: UpstreamSeen) -> Diagnosis:
+    """What it serves the batcher asks: the packages for that are an extra. It does not start without the model's name."""
+    if seen.model:
+        return Diagnosis("right", SETTING, f"{seen.url} accepts connections; the batcher asks over gRPC what it serves")
+    what = f"not set, and {seen.url}, which is called over gRPC, may have several models"
+    return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the name of one of them")
 
 
 def _about_access(url: str, answer: InquiryAnswer) -> Diagnosis | None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from autobatch_console.preflight.connection_faults import fault_of
+from autobatch_console.preflight.connection_faults import ConnectionFault, fault_of
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import LISTS, InquiryAnswer, UpstreamSeen, models_in
 from autobatch_shared.settings.choices import GRPC_PORT, is_grpc
@@ -50,7 +50,8 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
     except OSError as error:
         return UpstreamSeen(shown, fault_of(error))
     if is_grpc(url):
-        return await _connect(shown, parts.hostname or "", parts.port or GRPC_PORT, limit_s)
+        fault = await _connect(parts.hostname or "", parts.port or GRPC_PORT, limit_s)
+        return UpstreamSeen(shown, fault, model=access.model or "", is_grpc=True)
     timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s * CONNECT_SHARE)
     connector = aiohttp.TCPConnector(ssl=access.trust or True)
     async with aiohttp.ClientSession(connector=connector, headers=access.headers, timeout=timeout) as session:
@@ -80,15 +81,15 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
     return UpstreamSeen(shown, None, answers, root_answers, access.model or "")
 
 
-async def _connect(shown: str, host: str, port: int, limit_s: float) -> UpstreamSeen:
-    """See whether something listens; what it serves the batcher finds out."""
+async def _connect(host: str, port: int, limit_s: float) -> ConnectionFault | None:
+    """Return why nothing can be connected to; what a server that listens serves the batcher finds out."""
     try:
         async with asyncio.timeout(limit_s):
             _, writer = await asyncio.open_connection(host, port)
     except (TimeoutError, OSError) as error:
-        return UpstreamSeen(shown, fault_of(error))
+        return fault_of(error)
     writer.close()
-    return UpstreamSeen(shown, is_grpc=True)
+    return None
 
 
 async def _answered(asked: Mapping[str, Awaitable[InquiryAnswer]]) -> dict[str, InquiryAnswer]:

@@ -6,7 +6,7 @@
 3. A name means one model. An alias that two of them have is refused.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 from autobatch_proxy.dialects.model_check import is_name_of, unknown
 from autobatch_shared.contract.errors import InvalidRequest, ModelNotNamed, NoBatcher, UnknownModel
@@ -23,6 +23,7 @@ class Directory:
     Attributes:
         names: Those that are known now, in order.
         words: By which a path may begin: the names of the models that have one, and of their aliases those that are like names.
+        clashes: What two of them claim, a sentence each: such requests are refused until a batcher gives it up.
 
     Args:
         announcements: What batchers announce, or did a while ago.
@@ -49,6 +50,7 @@ class Directory:
         self.words = frozenset((*self.names, *filter(may_be_in_path, self._aliases)))
         self._defaults = {said.name for said in known if said.is_default}
         self._had_default = any(said.is_default for said in announcements)
+        self.clashes = tuple(_clashes(self._aliases, self._defaults, set(self.names)))
         self._ever = {said.name for said in announcements} | ({UNNAMED} if served is not None else set())
 
     def named(self, name: str) -> str | None:
@@ -116,6 +118,15 @@ class Directory:
         if model is None:
             raise unknown(name)
         return model
+
+
+def _clashes(aliases: Mapping[str, set[str]], defaults: Iterable[str], names: Container[str]) -> Iterator[str]:
+    """The defaults and the aliases of several models; a model's own name counts before another one's alias."""
+    if len(defaults := set(defaults)) > 1:
+        yield f"several models are the default: {_listed(defaults)}"
+    for alias, owners in sorted(aliases.items()):
+        if len(owners) > 1 and alias not in names:
+            yield f"`{alias}` is an alias of several models: {_listed(owners)}"
 
 
 def _listed(names: Iterable[str]) -> str:

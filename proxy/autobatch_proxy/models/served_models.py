@@ -135,6 +135,9 @@ class Models:
         """Open the models that have come, and close those that have gone."""
         come = [name for name in directory.names if name not in self._ends]
         gone = [name for name in self.directory.names if name not in directory.names]
+        for clash in directory.clashes:
+            if clash not in self.directory.clashes:
+                log.error("models_clash", extra={"clash": clash})
         opened = [self._make(name) for name in come]
         for end in opened:
             end.watcher.open()

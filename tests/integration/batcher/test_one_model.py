@@ -5,6 +5,7 @@ import itertools
 
 import orjson
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from autobatch_batcher.dialects.base import Post
@@ -17,6 +18,7 @@ from autobatch_shared.contract.errors import UpstreamChanged
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, ready_house
+from tests.support.servers.paid_api import PaidApi
 from tests.support.waiting import wait_until
 
 OTHER_MODEL = {"model_id": "other", "max_client_batch_size": 32, "max_concurrent_requests": 512}
@@ -68,6 +70,34 @@ async def test_so_it_is_where_only_the_length_of_its_rows_says_so(
     async with ready_house(redis_url, f"{upstream.url},{other.url}") as house:
         assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
     assert other.calls == []
+
+
+async def dialects(house: House) -> set[str | None]:
+    """Return the APIs by which upstreams are called."""
+    batchers = (await house.get("/status")).json["batchers"]
+    return {each["dialect"] for batcher in batchers for each in batcher["upstreams"]}
+
+
+async def test_one_that_is_replaced_by_a_server_with_another_api_is_called_by_that(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    """What was asked while neither was there is computed by the second, and by its API."""
+    paid = PaidApi(root="/v1", vector_of=lambda text: [-each for each in vector(text)])
+    async with ready_house(redis_url, upstream.url, inference_api_key=SecretStr(paid.key)) as house:
+        assert [(200, [vector(text)]) for text in TEXTS] == await house.embed_each(TEXTS)
+        assert await dialects(house) == {"tei"}
+        await upstream.stop()
+        asking = [asyncio.create_task(house.embed(text)) for text in TEXTS]
+        await wait_until(lambda: house.holds(len(TEXTS)))
+        async with paid.listening(port=upstream.port):
+            answers = await asyncio.gather(*asking)
+            await wait_until(house.is_healthy)
+            said = await dialects(house)
+            last = await house.post("/embed", {"inputs": TEXTS})
+
+    assert [(200, [paid.vector_of(text)]) for text in TEXTS] == answers
+    assert last.json == [paid.vector_of(text) for text in TEXTS]
+    assert (said, last.headers["x-model"]) == ({"openai"}, "minilm")
 
 
 async def test_two_deployments_of_one_namespace_do_not_mix(

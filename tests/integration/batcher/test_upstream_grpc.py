@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+import trustme
 
 from autobatch_batcher.dialects.base import Get, Post, WantedModel
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
@@ -43,10 +45,19 @@ class Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no typ
 
 
 @asynccontextmanager
-async def server_that(serve: Serving, port: int) -> AsyncIterator[grpc.aio.Server]:
+async def server_that(
+    serve: Serving, port: int, leaf: trustme.LeafCert | None = None
+) -> AsyncIterator[grpc.aio.Server]:
+    """It speaks TLS where it has a certificate."""
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((Handlers(serve),))
-    server.add_insecure_port(f"127.0.0.1:{port}")
+    if leaf is None:
+        server.add_insecure_port(f"127.0.0.1:{port}")
+    else:
+        chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
+        server.add_secure_port(
+            f"127.0.0.1:{port}", grpc.ssl_server_credentials([(leaf.private_key_pem.bytes(), chain)])
+        )
     await server.start()
     try:
         yield server
@@ -94,6 +105,23 @@ async def test_what_the_server_says_is_an_answer(code: grpc.StatusCode) -> None:
         answer = await client.send(CALL, 30)
 
     assert (answer.status, answer.body) == (STATUSES[code], b"as it is")
+
+
+async def test_tls_is_spoken_with_one_whose_authority_is_trusted_and_with_no_other(tmp_path: Path) -> None:
+    authority, other, port = trustme.CA(), trustme.CA(), free_port()
+    for ca, name in ((authority, "its"), (other, "another")):
+        ca.cert_pem.write_to_path(str(tmp_path / name))
+    url = f"grpcs://127.0.0.1:{port}"
+    async with server_that(echo, port, authority.issue_cert("127.0.0.1")):
+        async with GrpcClient(url, {}, ca_file=str(tmp_path / "its")) as client:
+            answer = await client.send(CALL, 5)
+        for ca_file in (str(tmp_path / "another"), None):
+            async with GrpcClient(url, {}, ca_file=ca_file) as client:
+                with pytest.raises(UpstreamUnavailable):
+                    await client.send(CALL, 5)
+                assert not await client.listens(CALL)
+
+    assert (answer.status, answer.body) == (200, b"body")
 
 
 async def test_one_that_does_not_listen_is_unavailable() -> None:

@@ -269,6 +269,45 @@ async def test_below_an_alias_of_two_models_every_page_and_route_is_refused(redi
     assert refusal(sent[1]) == (404, "model_not_found")
 
 
+async def test_the_document_has_the_404_of_each_route_that_is_asked_for_a_model_by_the_header(redis_url: str) -> None:
+    """Of routes that do not read the header, the document has no such parameter."""
+    async with two_models(redis_url) as (house, _, _):
+        paths = (await house.get("/api-doc/openapi.json")).json["paths"]
+        asked = [
+            (path, method, operation, await house.ask(method.upper(), path, _body_of(operation), x_model="nobody"))
+            for path, operations in paths.items()
+            for method, operation in operations.items()
+            if "{" not in path
+        ]
+    read = {(path, method) for path, method, _, answer in asked if answer.status == 404}
+    has = {(path, method) for path, method, operation, _ in asked if "Model" in str(operation["parameters"])}
+
+    assert read == has
+    assert len(read) > 20
+    assert all("404" in operation["responses"] for path, method, operation, _ in asked if (path, method) in read)
+
+
+def _body_of(operation: Any) -> Any:
+    """The first example of an operation's request; None where it has none."""
+    if "requestBody" not in operation:
+        return None
+    return next(iter(operation["requestBody"]["content"]["application/json"]["examples"].values()))["value"]
+
+
+async def test_what_two_models_claim_is_in_the_log_and_in_the_status_before_anybody_asks(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with two_models(redis_url) as (house, small, _):
+        before = (await house.get("/status")).json
+        await house.add_batcher(small.url, served_model_name="third", model_aliases="big")
+        await wait_until(lambda: serves(house, "third"))
+        after = (await house.get("/status")).json
+
+    clash = f"`big` is an alias of several models: `{LARGE}`, `third`"
+    assert (before["clashes"], after["clashes"]) == ([], [clash])
+    assert [record.__dict__["clash"] for record in caplog.records if record.message == "models_clash"] == [clash]
+
+
 async def test_the_document_and_its_page_are_below_a_models_name_too(redis_url: str) -> None:
     async with two_models(redis_url) as (house, _, _):
         answers = [await house.get(f"/{LARGE}{path}") for path in ("/docs/", "/api-doc/openapi.json")]

@@ -4,6 +4,7 @@ Each limit is a bucket that holds a minute's worth and fills evenly. The minute 
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import orjson
@@ -66,7 +67,7 @@ class PaidUpstream(FakeUpstream):
             bucket.fill()
             if bucket.left < amount:
                 self.refused += 1
-                return self._refusal(kind, bucket, amount)
+                return refusal_of(kind, bucket, amount, self._left())
         self.requests.left -= 1
         self.tokens.left -= needed
         self.answered += 1
@@ -75,16 +76,23 @@ class PaidUpstream(FakeUpstream):
         return response
 
     def _left(self) -> dict[str, str]:
-        said = {}
-        for kind, bucket in (("requests", self.requests), ("tokens", self.tokens)):
-            said[f"x-ratelimit-limit-{kind}"] = str(bucket.limit)
-            said[f"x-ratelimit-remaining-{kind}"] = str(int(max(bucket.left, 0)))
-            said[f"x-ratelimit-reset-{kind}"] = f"{bucket.missing_s(bucket.limit) * 1000:.0f}ms"
-        return said
+        return left_of({"requests": self.requests, "tokens": self.tokens})
 
-    def _refusal(self, kind: str, bucket: Bucket, amount: int) -> web.Response:
-        wait_s = bucket.missing_s(amount)
-        message = f"Rate limit reached for {kind}. Limit {bucket.limit} / min. Please try again in {wait_s:.3f}s."
-        error = {"message": message, "type": kind, "param": None, "code": "rate_limit_exceeded"}
-        headers = JSON | self._left() | {"Retry-After": str(int(wait_s) + 1), "retry-after-ms": f"{wait_s * 1000:.0f}"}
-        return web.Response(status=429, body=orjson.dumps({"error": error}), headers=headers)
+
+def left_of(buckets: Mapping[str, Bucket]) -> dict[str, str]:
+    """Return the headers that say what is left of each limit."""
+    said = {}
+    for kind, bucket in buckets.items():
+        said[f"x-ratelimit-limit-{kind}"] = str(bucket.limit)
+        said[f"x-ratelimit-remaining-{kind}"] = str(int(max(bucket.left, 0)))
+        said[f"x-ratelimit-reset-{kind}"] = f"{bucket.missing_s(bucket.limit) * 1000:.0f}ms"
+    return said
+
+
+def refusal_of(kind: str, bucket: Bucket, amount: int, left: Mapping[str, str]) -> web.Response:
+    """Return the answer to what a limit does not allow now."""
+    wait_s = bucket.missing_s(amount)
+    message = f"Rate limit reached for {kind}. Limit {bucket.limit} / min. Please try again in {wait_s:.3f}s."
+    error = {"message": message, "type": kind, "param": None, "code": "rate_limit_exceeded"}
+    headers = {**JSON, **left, "Retry-After": str(int(wait_s) + 1), "retry-after-ms": f"{wait_s * 1000:.0f}"}
+    return web.Response(status=429, body=orjson.dumps({"error": error}), headers=headers)

@@ -46,7 +46,7 @@ class StatusPage:
         """200 whatever the state is: `is_healthy` says what `/health` would.
 
         The model and its batchers are those of the request's path, or of the unnamed model; then each other one is listed below
-        `models`.
+        `models`, and below `clashes` what two of them claim.
         """
         self.look()
         models = self._models
@@ -67,6 +67,7 @@ class StatusPage:
             **_served(models.unnamed if MODEL not in request else ends[0]),
         }
         if MODEL not in request and (named := [end for end in ends if end.name]):
+            said["clashes"] = models.directory.clashes
             said["models"] = {
                 end.name: {
                     "is_healthy": end.is_healthy,

@@ -38,9 +38,18 @@ def embedding(answer: InquiryAnswer) -> UpstreamSeen:
 
 def test_an_upstream_over_grpc_is_right_once_it_accepts_connections() -> None:
     """What it serves the batcher asks: the packages for that are an extra."""
-    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", is_grpc=True)])
+    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", model="minilm", is_grpc=True)])
 
     assert (diagnosis.state, "accepts connections" in diagnosis.what) == ("right", True)
+
+
+@pytest.mark.parametrize("fault", [None, ConnectionFault("refused", "")])
+def test_an_upstream_over_grpc_needs_the_name_of_its_model(fault: ConnectionFault | None) -> None:
+    """Also while it does not listen yet: the batcher would not start."""
+    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", fault, is_grpc=True)])
+
+    assert (diagnosis.state, diagnosis.setting) == ("wrong", "UPSTREAM_MODEL")
+    assert "grpc://triton:8001" in diagnosis.what
 
 
 def test_an_upstream_that_serves_is_right_and_its_model_is_named() -> None:

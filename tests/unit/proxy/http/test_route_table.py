@@ -11,6 +11,8 @@ from autobatch_proxy.dialects.forms import all_embeddings
 from autobatch_proxy.http.route_table import READERS, ROUTES, Route, routes
 from autobatch_shared.contract.errors import WrongContentType
 from autobatch_shared.contract.model_names import ROUTE_WORDS
+from tests.servers.matrix.document import statuses_in
+from tests.servers.matrix.questions import name_of
 from tests.support.paths import ROOT
 
 DOCUMENT = orjson.loads(ROOT.joinpath("proxy/autobatch_proxy/docs/openapi.json").read_bytes())
@@ -29,6 +31,13 @@ def described(route: Route) -> dict[str, Any]:
 def test_the_document_has_every_row_and_no_other() -> None:
     rows = [(route.method, re.sub(r"{.*}", "{}", route.path)) for route in ROUTES]
     assert sorted(OPERATIONS) == sorted(rows)
+
+
+def test_the_matrix_of_routes_and_upstreams_has_every_row_and_no_other() -> None:
+    said = statuses_in(ROOT.joinpath("docs/upstreams-matrix.md").read_text(encoding="utf-8"))
+
+    assert [*said] == [name_of(route) for route in ROUTES]
+    assert {status for row in said.values() for status in row.values()} <= {200, 404, 422, 424}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

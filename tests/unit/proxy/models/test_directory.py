@@ -66,6 +66,17 @@ def test_an_alias_of_two_models_means_neither() -> None:
     assert chosen(twice, inside="org/b") == "org/b", "a name counts before an alias"
 
 
+def test_what_two_models_claim_is_named() -> None:
+    other = Announcement(NOW_MS, "org/b", ("one", "a"), is_default=True)
+    clashes = Directory([A, FIRST, other], NOW_MS).clashes
+
+    assert clashes == (
+        "several models are the default: `a`, `org/b`",
+        "`one` is an alias of several models: `a`, `org/b`",
+    )
+    assert Directory([A, FIRST, gone(other), B], NOW_MS).clashes == ()
+
+
 def test_the_default_is_the_one_that_says_so_or_the_only_one() -> None:
     assert chosen([A]) == "a"
     assert chosen([B, FIRST]) == chosen([B, A, FIRST]) == "a"
