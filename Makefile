@@ -7,14 +7,24 @@ SERVERS := triton mlserver infinity llama
 UNIT_HALF := tests/unit/proxy tests/unit/shared tests/unit/embedder
 # make 3.81, which macOS has, cannot keep the output of two jobs apart.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-BARE := .ci/without redis-server redis-cli valkey-server nginx --
+# Two at a time, the longest first, so that no core waits at the end: most of them wait as much as they compute. Whichever fails,
+# all are run.
+POOL = $(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC)
+TESTS := test-covered $(CLIENTS:%=test-clients-%) test-e2e test-faults generators test-parity test-clients-javascript test-laws
+# What depends on the versions of Redis and nginx, and on their words. Of the integration tests those of the queue's commands, of the
+# diagnoses and of whole systems; in the others Redis only carries jobs. Of the tests with real processes those of whole systems
+# and of bad input: test_nginx.py always runs with every nginx there is, and the rest asks the servers nothing unusual.
+BARE_TESTS := test-bare-processes test-bare-integration
+BARE_INTEGRATION := tests/integration/redis tests/integration/queue tests/integration/console tests/integration/house
+BARE_PROCESSES := tests/e2e/test_up.py tests/e2e/test_system.py tests/e2e/test_abuse.py tests/faults
+CHECKS := types lint imports format
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -35,10 +45,8 @@ help:            ## Show this list
 run: .venv/run.done      ## Start everything on http://localhost:3000
 	@exec $(BIN)/autobatch up
 
-# Two at a time, the longest first: most of them wait as much as they compute. All are run, whichever fails.
 test: .venv/dev.done     ## All tests, and the coverage gate on unit + integration
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
-		test-covered test-e2e $(CLIENTS:%=test-clients-%) test-parity test-faults test-laws test-clients-javascript generators
+	@$(POOL) $(TESTS)
 
 test-covered: .venv/dev.done
 	$(BIN)/python -m pytest tests/unit tests/integration --cov --cov-report=term
@@ -47,7 +55,7 @@ test-parity: .venv/dev.done
 	$(BIN)/python -m pytest tests/fuzz tests/parity
 
 test-faults: .venv/dev.done
-	$(BIN)/python -m pytest tests/simulation tests/faults
+	$(BIN)/python -m pytest tests/simulation tests/faults tests/monitoring
 
 test-laws: .venv/dev.done
 	$(BIN)/python -m pytest tests/laws
@@ -56,8 +64,7 @@ test-clients-javascript: .venv/dev.done
 	$(BIN)/python -m pytest tests/clients/matrix/test_programs.py
 
 quick: .venv/dev.done    ## What to run after every change, in less than a minute: all checks, and the tests that need no server
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) \
-		format lint test-unit-half test-unit-others imports types
+	@$(POOL) format lint test-unit-half test-unit-others imports types
 
 test-unit-half: .venv/dev.done
 	$(BIN)/python -m pytest $(UNIT_HALF)
@@ -66,13 +73,13 @@ test-unit-others: .venv/dev.done
 	$(BIN)/python -m pytest tests/unit tests/parity/answers/test_comparing.py $(UNIT_HALF:%=--ignore=%)
 
 test-bare: .venv/dev.done ## What depends on this machine's Redis and nginx, with the wheels' instead
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC) test-bare-integration test-bare-processes
+	@$(POOL) $(BARE_TESTS)
 
 test-bare-integration: .venv/dev.done
-	$(BARE) $(BIN)/python -m pytest tests/integration
+	.ci/bare $(BIN)/python -m pytest $(BARE_INTEGRATION)
 
 test-bare-processes: .venv/dev.done
-	$(BARE) $(BIN)/python -m pytest tests/e2e tests/faults
+	.ci/bare $(BIN)/python -m pytest $(BARE_PROCESSES)
 
 test-e2e: .venv/dev.done ## Only the tests with real processes
 	$(BIN)/python -m pytest tests/e2e
@@ -133,7 +140,8 @@ fuzz: .venv/dev.done     ## SECONDS=60: fuzz all that reads foreign bytes, guide
 abuse: .venv/dev.done    ## Bad input on raw sockets, at nginx and at a worker
 	$(BIN)/python -m pytest tests/e2e/test_abuse.py
 
-check: format lint types imports test test-bare ## What CI runs
+check: .venv/dev.done    ## What CI runs
+	@$(POOL) $(TESTS) $(BARE_TESTS) $(CHECKS)
 
 format: .venv/dev.done
 	$(BIN)/ruff format --check .
@@ -155,8 +163,12 @@ audit:           ## Look the pinned packages up among known vulnerabilities (nee
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
-docs: .venv/dev.done     ## Regenerate .env.example and the settings table of the README
+docs: .venv/dev.done     ## Regenerate .env.example, the settings table of the README and docs/metrics.md
 	$(BIN)/python -m autobatch_console.docs.settings_docs
+	$(BIN)/python -m tests.monitoring.document > docs/metrics.md
+
+incidents: .venv/dev.done ## Stage ten incidents, each with a real Prometheus whose alert has to fire within a minute
+	$(BIN)/python -m tests.monitoring $(WORDS)
 
 lock:            ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \

@@ -7,12 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pytest
-
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(60)
 
 WAITING = 600
 
@@ -22,7 +18,7 @@ async def test_a_worker_that_is_paused_refuses_no_connection() -> None:
         path = Path(name) / "proxy.sock"
         proxy = Process(Path(name), "proxy", uds_path=path, web_concurrency=1, redis_url=f"unix://{name}/no-redis")
         stack.callback(proxy.close)
-        await wait_until(lambda: answers(path), 30)
+        await wait_until(lambda: answers(path))
         (worker,) = proxy.children()
         os.kill(worker, signal.SIGSTOP)
         stack.callback(os.kill, worker, signal.SIGCONT)

@@ -19,7 +19,6 @@ OPERATIONS = {
 EMBED = "#operations-TEI-embed"
 
 pytestmark = [
-    pytest.mark.timeout(60),
     pytest.mark.skipif(PROGRAM is None, reason="needs a Chromium or Chrome on the PATH"),
 ]
 

@@ -1,4 +1,7 @@
-"""Our nginx.conf with every nginx of this machine, in front of two tiny workers on unix sockets."""
+"""Our nginx.conf with every nginx of this machine, in front of two tiny workers on unix sockets.
+
+Tests that change nothing share one nginx of each kind with its workers; those that end a worker or count have their own.
+"""
 
 import asyncio
 import json
@@ -20,10 +23,13 @@ from typing import Any, cast
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from autobatch_console.up import nginx_files, programs
 from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAYLOAD_LIMIT = 2_000_000
 NGINXES = list(programs.nginx_candidates(programs.search_path()))
@@ -132,12 +138,18 @@ def can_connect(address: str, port: int = 0) -> bool:
         return probe.connect_ex((address, port) if port else address) == 0
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
+@contextmanager
+def short_folder() -> Iterator[Path]:
     """A folder whose name is short enough for unix sockets."""
     path = Path(tempfile.mkdtemp(prefix="autobatch-nginx-"))
     yield path
     shutil.rmtree(path)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with short_folder() as path:
+        yield path
 
 
 @asynccontextmanager
@@ -178,15 +190,14 @@ async def started(
             process.wait()
 
 
-@pytest.fixture(params=NGINXES, ids=lambda argv: Path(argv[0]).name)
+@pytest.fixture(params=NGINXES, ids=lambda argv: Path(argv[0]).name, scope="module")
 def nginx(request: pytest.FixtureRequest) -> tuple[str, ...]:
     argv: tuple[str, ...] = request.param
     return argv
 
 
-@pytest.fixture
-async def workers(folder: Path) -> AsyncIterator[dict[str, subprocess.Popen[bytes]]]:
-    """Two workers."""
+@asynccontextmanager
+async def two_workers(folder: Path) -> AsyncIterator[dict[str, subprocess.Popen[bytes]]]:
     processes = {socket: start_worker(socket) for socket in (str(folder / "a.sock"), str(folder / "b.sock"))}
     try:
         for worker in processes:
@@ -198,44 +209,64 @@ async def workers(folder: Path) -> AsyncIterator[dict[str, subprocess.Popen[byte
             process.wait()
 
 
-@pytest.fixture
-async def edge(
-    nginx: tuple[str, ...], folder: Path, workers: dict[str, subprocess.Popen[bytes]]
-) -> AsyncIterator[Edge]:
+@asynccontextmanager
+async def started_edge(nginx: tuple[str, ...], folder: Path) -> AsyncIterator[Edge]:
     """Nginx in front of two workers."""
-    upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
-    async with started(nginx, folder, workers, upstream) as running:
+    async with two_workers(folder) as workers:
+        upstream = nginx_files.upstream_conf([Path(worker) for worker in workers])
+        async with started(nginx, folder, workers, upstream) as running:
+            yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def workers(folder: Path) -> AsyncIterator[dict[str, subprocess.Popen[bytes]]]:
+    async with two_workers(folder) as processes:
+        yield processes
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def edge(nginx: tuple[str, ...]) -> AsyncIterator[Edge]:
+    """One for all tests that change nothing."""
+    with short_folder() as folder:
+        async with started_edge(nginx, folder) as running:
+            yield running
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_edge(nginx: tuple[str, ...], folder: Path) -> AsyncIterator[Edge]:
+    """One whose workers hold nothing and whose log is empty."""
+    async with started_edge(nginx, folder) as running:
         yield running
 
 
-async def test_idle_workers_take_turns_over_connections_that_stay_open(edge: Edge) -> None:
-    answers = [await edge.ask("GET", "/") for _ in range(40)]
+async def test_idle_workers_take_turns_over_connections_that_stay_open(own_edge: Edge) -> None:
+    answers = [await own_edge.ask("GET", "/") for _ in range(40)]
 
-    assert {answer["worker"] for _, answer in answers} == set(edge.workers)
+    assert {answer["worker"] for _, answer in answers} == set(own_edge.workers)
     # Each nginx process keeps its own; without keepalive it would be 20 for each worker.
     assert max(answer["connections"] for _, answer in answers) <= (os.cpu_count() or 1)
 
 
-async def test_a_busy_worker_gets_fewer_requests(edge: Edge) -> None:
+async def test_a_busy_worker_gets_fewer_requests(own_edge: Edge) -> None:
     """The point of one socket for each worker: least_conn knows which worker is free."""
-    holding = [asyncio.create_task(edge.ask("POST", "/hold"))]
-    held = await wait_until_held(list(edge.workers), 1)
+    holding = [asyncio.create_task(own_edge.ask("POST", "/hold"))]
+    held = await wait_until_held(list(own_edge.workers), 1)
     (busy,) = (worker for worker, count in held.items() if count)
 
-    served = {(await edge.ask("GET", "/"))[1]["worker"] for _ in range(10)}
+    served = {(await own_edge.ask("GET", "/"))[1]["worker"] for _ in range(10)}
 
     await ask_worker(busy, "/release")
     await asyncio.gather(*holding)
-    assert served == set(edge.workers) - {busy}
+    assert served == set(own_edge.workers) - {busy}
 
 
-async def test_the_request_of_a_killed_worker_is_answered_by_another(edge: Edge) -> None:
-    holding = [asyncio.create_task(edge.ask("POST", "/hold", data=b"x" * 300_000)) for _ in range(2)]
-    held = await wait_until_held(list(edge.workers), 2)
+async def test_the_request_of_a_killed_worker_is_answered_by_another(own_edge: Edge) -> None:
+    holding = [asyncio.create_task(own_edge.ask("POST", "/hold", data=b"x" * 300_000)) for _ in range(2)]
+    held = await wait_until_held(list(own_edge.workers), 2)
     assert sorted(held.values()) == [1, 1]
-    victim, survivor = edge.workers
+    victim, survivor = own_edge.workers
 
-    await edge.kill(victim)
+    await own_edge.kill(victim)
     await wait_until_held([survivor], 2)
     await ask_worker(survivor, "/release")
 
@@ -243,11 +274,11 @@ async def test_the_request_of_a_killed_worker_is_answered_by_another(edge: Edge)
     assert [(status, answer["worker"], answer["bytes"]) for status, answer in answers] == [(200, survivor, 300_000)] * 2
 
 
-async def test_requests_after_a_workers_death_go_to_the_others(edge: Edge) -> None:
-    victim, survivor = edge.workers
-    await edge.kill(victim)
+async def test_requests_after_a_workers_death_go_to_the_others(own_edge: Edge) -> None:
+    victim, survivor = own_edge.workers
+    await own_edge.kill(victim)
 
-    answers = [await edge.ask("POST", "/", data=b"{}") for _ in range(20)]
+    answers = [await own_edge.ask("POST", "/", data=b"{}") for _ in range(20)]
 
     assert [(status, answer["worker"]) for status, answer in answers] == [(200, survivor)] * 20
 
@@ -350,12 +381,12 @@ async def test_what_is_no_request_gets_a_status_and_no_words(edge: Edge, sent: b
     assert answer.headers["x-request-id"]
 
 
-async def test_without_any_worker_the_answer_is_an_error_in_the_upstreams_shape(edge: Edge) -> None:
-    for worker in edge.workers:
-        await edge.kill(worker)
+async def test_without_any_worker_the_answer_is_an_error_in_the_upstreams_shape(own_edge: Edge) -> None:
+    for worker in own_edge.workers:
+        await own_edge.kill(worker)
 
-    async with edge.session.post(
-        f"{edge.url}/embed", json={"inputs": "x"}, headers={"X-Request-Id": "mine"}
+    async with own_edge.session.post(
+        f"{own_edge.url}/embed", json={"inputs": "x"}, headers={"X-Request-Id": "mine"}
     ) as response:
         assert response.status == 502
         assert response.content_type == "application/json"
@@ -411,14 +442,14 @@ async def test_of_vanished_addresses_alone_it_is_said_that_no_worker_was_reached
     assert answer == (504, {"error": "no proxy worker could be reached", "error_type": "Unhealthy"})
 
 
-async def test_every_try_of_a_request_says_when_the_first_one_began(edge: Edge) -> None:
+async def test_every_try_of_a_request_says_when_the_first_one_began(own_edge: Edge) -> None:
     """So that a worker that gets the request of one that died knows how much of its time is left."""
     before_s = time.time()
-    holding = [asyncio.create_task(edge.ask("POST", "/hold")) for _ in range(2)]
-    await wait_until_held(list(edge.workers), 2)
-    victim, survivor = edge.workers
+    holding = [asyncio.create_task(own_edge.ask("POST", "/hold")) for _ in range(2)]
+    await wait_until_held(list(own_edge.workers), 2)
+    victim, survivor = own_edge.workers
     between_s = time.time()
-    await edge.kill(victim)
+    await own_edge.kill(victim)
     await wait_until_held([survivor], 2)
     await ask_worker(survivor, "/release")
 
@@ -426,12 +457,12 @@ async def test_every_try_of_a_request_says_when_the_first_one_began(edge: Edge) 
     assert all(before_s - 0.002 <= start_s <= between_s for start_s in starts_s)
 
 
-async def test_the_access_log_has_one_json_object_per_request(edge: Edge) -> None:
+async def test_the_access_log_has_one_json_object_per_request(own_edge: Edge) -> None:
     before_s = time.time()
-    await edge.ask("POST", "/embed?q=%22", data=b"{}", headers={"X-Request-Id": 'my-"id"', "User-Agent": 'a"b\\c'})
-    await edge.ask("GET", "/made-up-id")
+    await own_edge.ask("POST", "/embed?q=%22", data=b"{}", headers={"X-Request-Id": 'my-"id"', "User-Agent": 'a"b\\c'})
+    await own_edge.ask("GET", "/made-up-id")
 
-    first, second = await wait_until_logged(edge, 2)
+    first, second = await wait_until_logged(own_edge, 2)
 
     assert (first["request_id"], first["method"], first["uri"], first["status"]) == (
         'my-"id"',
@@ -440,18 +471,19 @@ async def test_the_access_log_has_one_json_object_per_request(edge: Edge) -> Non
         200,
     )
     assert first["agent"] == 'a"b\\c'
-    assert first["upstream"].removeprefix("unix:") in edge.workers
+    assert first["upstream"].removeprefix("unix:") in own_edge.workers
     assert float(first["upstream_s"]) <= first["request_s"] + 0.001
     assert before_s - 0.001 <= first["ended_s"] <= time.time() + 0.001
     assert len(second["request_id"]) == 32
 
 
-@pytest.mark.parametrize("headers", [{}, {"X-Request-Id": "mine"}])
+@pytest.mark.parametrize("headers", [{}, {"X-Request-Id": "mine-alone"}])
 async def test_worker_client_and_log_have_the_same_id(edge: Edge, headers: dict[str, str]) -> None:
     async with edge.session.get(edge.url, headers=headers) as response:
         worker_has, client_has = (await response.json())["id"], response.headers.getall("X-Request-Id")
 
-    (line,) = await wait_until_logged(edge, 1)
+    await wait_until(lambda: [line for line in edge.access_log() if line["request_id"] == worker_has])
+    (line,) = [line for line in edge.access_log() if line["request_id"] == worker_has]
     assert client_has == [worker_has] == [line["request_id"]]
     assert worker_has == headers.get("X-Request-Id", worker_has)
 
@@ -502,7 +534,7 @@ async def test_in_docker_compose_a_new_replica_gets_requests_without_a_restart(f
                     names.addresses = replicas
                 return seen == set(replicas)
 
-            await wait_until(have_both_answered, 20)
+            await wait_until(have_both_answered)
     finally:
         transport.close()
         for worker in workers.values():
@@ -511,7 +543,7 @@ async def test_in_docker_compose_a_new_replica_gets_requests_without_a_restart(f
 
 
 @pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
-def test_the_files_for_docker_compose_pass_nginxs_own_test(folder: Path) -> None:
+async def test_the_files_for_docker_compose_pass_nginxs_own_test(folder: Path) -> None:
     nginx_files.write(folder, (COMPOSE / "upstream.conf").read_text(), (COMPOSE / "listen.conf").read_text())
 
     assert nginx_files.fault_of(WHEEL[0], folder) == ""

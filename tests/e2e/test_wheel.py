@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.processes import Process, free_port
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 PACKAGES = {f"autobatch_{part}" for part in ("shared", "proxy", "batcher", "embedder", "console", "bench")}
 STRANGERS = ("autobatch", "proxy", "batcher", "embedder", "console", "bench", "http", "queue", "redis", "requests")

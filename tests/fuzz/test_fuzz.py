@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from autobatch_proxy.http.headers import is_json
@@ -17,7 +17,12 @@ from tests.unit.planning import plan_of
 
 NAMES = pytest.mark.parametrize("name", TARGETS)
 QUICK = settings(
-    deadline=None, max_examples=150, derandomize=True, database=None, phases=[Phase.generate, Phase.shrink]
+    deadline=None,
+    max_examples=150,
+    derandomize=True,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.too_slow],  # on a busy machine
 )
 #: Bytes that parsers of JSON, HTTP and RESP read differently, or not at all.
 TOKENS = [

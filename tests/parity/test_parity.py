@@ -8,8 +8,6 @@ from tests.parity.cases.case import Facts
 from tests.parity.cases.table import all_cases
 from tests.parity.rig import ParityRig, facts_of
 
-pytestmark = pytest.mark.timeout(60)
-
 CASES = all_cases(Facts())
 
 

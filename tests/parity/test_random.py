@@ -8,7 +8,7 @@ from tests.parity.cases.random_cases import some
 from tests.parity.rig import ParityRig
 from tests.parity.sweep import sweep
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 COUNT = 300
 SEED = 1

@@ -13,7 +13,7 @@ from tests.parity.server import RestartableServer, UpstreamEndedError, given
 from tests.parity.sweep import sweep
 from tests.support.paths import ROOT
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 COMMAND = f"cd {ROOT} && exec {sys.executable} -m tests.faults.upstream {{port}}"
 CASES = [

@@ -18,7 +18,7 @@ from tests.parity.cases.case import Case, Facts, Join, chunks, post
 from tests.parity.cases.table import all_cases
 from tests.parity.rig import ParityRig
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 SEED = 20_251_121
 TIMES = 2

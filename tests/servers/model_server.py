@@ -15,12 +15,13 @@ from typing import NoReturn
 
 import pytest
 
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.model import model_folder, weights
+from autobatch_embedder.model.network import graph
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
 
 Ports = tuple[int, int] | None  # None: free ones
-HERE = Path(__file__).parent
+PROGRAMS = Path(__file__).parent / "programs"  # run in the environments of the servers
 START_S = 60.0
 
 
@@ -32,12 +33,12 @@ def interpreter(server: str) -> Path:
     return python
 
 
-def model_files(cache: Path) -> tuple[str, str]:
-    """Return the files of the packaged model: its graph, which is built where the cache has none, and its tokenizer."""
+def model_files(folder: Path) -> tuple[str, str]:
+    """Return the files of the packaged model: its padded graph, which is built into the folder, and its tokenizer."""
     model = model_folder.find(None)
-    graph = graph_cache.load(model, cache)
-    assert isinstance(graph, Path)
-    return str(graph), str(model.path / "tokenizer.json")
+    file = folder / "minilm.onnx"
+    file.write_bytes(graph.build(model.sizes, weights.read(model.path / "model.safetensors"), is_packed=False))
+    return str(file), str(model.path / "tokenizer.json")
 
 
 class InferenceServer:
@@ -119,7 +120,7 @@ def triton(folder: Path, ports: Ports = None) -> InferenceServer:
     libraries = ":".join([asked[0], *(f"{asked[0]}/{each}" for each in asked[1:])])
     return InferenceServer(
         folder,
-        lambda grpc, http: [str(python), str(HERE / "triton_server.py"), str(grpc), str(http), *files],
+        lambda grpc, http: [str(python), str(PROGRAMS / "triton_server.py"), str(grpc), str(http), *files],
         {"LD_LIBRARY_PATH": libraries, "PATH": f"{python.parent}:{os.environ['PATH']}"},
         ports=ports,
         scheme="grpc",
@@ -128,7 +129,7 @@ def triton(folder: Path, ports: Ports = None) -> InferenceServer:
 
 def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return an MLServer."""
-    python, (graph, tokenizer) = interpreter("mlserver"), model_files(folder)
+    python, (network, tokenizer) = interpreter("mlserver"), model_files(folder)
     (folder / "model-settings.json").write_text(
         json.dumps(
             {
@@ -136,7 +137,7 @@ def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
                 "implementation": "mlserver_runtime.EmbeddingModel",
                 "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1, 1]}],
                 "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 384]}],
-                "parameters": {"version": "1", "extra": {"graph": graph, "tokenizer": tokenizer}},
+                "parameters": {"version": "1", "extra": {"graph": network, "tokenizer": tokenizer}},
             }
         )
     )
@@ -156,7 +157,7 @@ def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
         return [str(python.parent / "mlserver"), "start", str(folder)]
 
     path = f"{python.parent}:{os.environ['PATH']}"
-    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": path}, ports=ports, scheme="grpc")
+    return InferenceServer(folder, command, {"PYTHONPATH": str(PROGRAMS), "PATH": path}, ports=ports, scheme="grpc")
 
 
 def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
@@ -177,7 +178,7 @@ def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
 def llama(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return a llama.cpp by the server of llama-cpp-python, which leaves a vector as long as the network made it: about 5."""
     python, file = interpreter("llama"), folder / "minilm.gguf"
-    subprocess.run([python, HERE / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
+    subprocess.run([python, PROGRAMS / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
     options = f"--model {file} --model_alias minilm --embedding true --host 127.0.0.1"
     return InferenceServer(
         folder,

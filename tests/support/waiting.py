@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 
 POLL_S = 0.01
+PATIENCE_S = 60.0  # of a test that would pass on a machine that does ten things at once; half of pytest's own limit
 
 
-async def wait_until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
     """Return once `condition()`, awaited if it is a coroutine, is truthy; fail after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while True:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from autobatch_batcher.jobs import Job
-from autobatch_shared.contract.errors import AutobatchError
+from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, UpstreamOverloaded, UpstreamTimeout
 from autobatch_shared.contract.frames import ReplyHeader, encode
 
 #: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
@@ -23,16 +23,19 @@ class JobOutcome(msgspec.Struct, frozen=True):
         frame: Its reply frame.
         is_failure: Whether that is a failure, of ours or of the upstream. It is stored only while the claim is ours: another
             batcher may have a good answer by then.
+        is_late: Whether that is because its time, or the upstream's capacity, was not enough.
         may_wait: Whether the job should be called again when the upstream can, and get the reply only if its deadline is near.
     """
 
     job: str
     frame: bytes
     is_failure: bool = False
+    is_late: bool = False
     may_wait: bool = False
 
 
 def failure(job: str, error: AutobatchError, *, may_wait: bool = False) -> JobOutcome:
     """Return the outcome that says an error of ours."""
     frame = encode(ReplyHeader(job, 0, error.code), str(error).encode())
-    return JobOutcome(job, frame, is_failure=True, may_wait=may_wait)
+    is_late = isinstance(error, DeadlineExceeded | UpstreamTimeout | UpstreamOverloaded)
+    return JobOutcome(job, frame, is_failure=True, is_late=is_late, may_wait=may_wait)

@@ -7,6 +7,8 @@ Requests are refused by this figure, so it may be unknown, but not too low by ch
 2. It is the larger of the last two measurements, so no request is refused because of one.
 3. Without a backlog the rate of answers is the rate of arrivals, and says nothing of what could be done.
 4. What was measured some time ago is forgotten: an outage that is over refuses no request.
+5. Nor does one that lasts: the time from the last good call before a failure to the first one after it does not count. An upstream
+   that answers 500 for a second, and a few calls before and after it, is not one that answers a few calls a second.
 """
 
 from typing import NamedTuple
@@ -24,12 +26,14 @@ class AnsweredCall(NamedTuple):
         inputs: Number of inputs that were computed: none where the deadline ended the call.
         calls: Number of calls that were in flight then, this one included.
         had_backlog: Whether more waited then than was in flight.
+        has_failed: Whether the upstream failed, for another reason than the time that it had.
     """
 
     ended_s: float
     inputs: int
     calls: int
     had_backlog: bool
+    has_failed: bool = False
 
 
 class DrainRate:
@@ -45,6 +49,8 @@ class DrainRate:
         self.answered: list[AnsweredCall] = []
         self._before_per_s = 0.0
         self._begun_s: float | None = None
+        self._counted_s = 0.0  # until when the time counts
+        self._is_interrupted = False
         self._inputs = self._calls = self._calls_max = 0
         self._backlog_s = float("-inf")
 
@@ -61,10 +67,18 @@ class DrainRate:
         if not call.had_backlog:
             self._begun_s = None
             return
+        if call.has_failed:
+            self._is_interrupted = True
+            return
         self._backlog_s = call.ended_s
         if self._begun_s is None:
             self._begin(call.ended_s)
             return
+        if self._is_interrupted:
+            self._begun_s += call.ended_s - self._counted_s
+            self._is_interrupted, self._counted_s = False, call.ended_s
+            return
+        self._counted_s = call.ended_s
         self._inputs += call.inputs
         self._calls += 1
         self._calls_max = max(self._calls_max, call.calls)
@@ -78,5 +92,6 @@ class DrainRate:
 
     def _begin(self, now_s: float) -> None:
         """Measure from the end of a call, which itself does not count."""
-        self._begun_s = now_s
+        self._begun_s = self._counted_s = now_s
+        self._is_interrupted = False
         self._inputs = self._calls = self._calls_max = 0

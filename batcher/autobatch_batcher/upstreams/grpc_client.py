@@ -1,7 +1,7 @@
 """One upstream over gRPC: a dialect's bytes in one unary call, and its status as the HTTP status that means the same. Needs grpcio.
 
-gRPC says UNAVAILABLE both where the server does and where there is no connection. Whether it was the server is told by the connection:
-only then is it there after the call as it was before.
+gRPC says UNAVAILABLE where the server does, where its connection ended during the call, and where there was none. Its details tell
+these apart; where they are in no words that are known here, the connection does: after the server's own word it is there as it was before.
 """
 
 import asyncio
@@ -50,6 +50,9 @@ STATUSES = {
 TEXT = "text/plain"
 RECONNECT_MIN_MS, RECONNECT_MAX_MS = 100, 1_000  # as often as `lookout` asks; gRPC's own waits grow to two minutes
 CONNECT_MAX_MS = 1_000  # an address that has vanished refuses nothing: it says nothing
+#: How the details of a call begin that had no connection, and of one that lost its own: as grpcio 1.80 and 1.85 say it.
+NEVER_CONNECTED = ("failed to connect to all addresses", "errors resolving")
+CONNECTION_LOST = ("Socket closed", "recvmsg:", "sendmsg:", "GOAWAY received")
 
 
 class GrpcClient:
@@ -199,13 +202,28 @@ class GrpcClient:
         if code is Code.RESOURCE_EXHAUSTED and "message larger than max" in (exc.details() or ""):
             said = f"The upstream's answer has more than {self._answer_bytes_max} bytes"
             return UpstreamProtocolError(said).because("answer too large")
-        if code is Code.UNAVAILABLE and not was_connected:
-            return UpstreamUnavailable().because(_why(exc))
-        if code is Code.UNAVAILABLE and not is_connected:
-            return UpstreamBroken().because("closed before an answer")
+        if code is Code.UNAVAILABLE:
+            return error_of_unavailable(
+                exc.details() or "unavailable", was_connected=was_connected, is_connected=is_connected
+            )
         return None
 
 
-def _why(exc: grpc.aio.AioRpcError) -> str:
-    """What kept a connection from being made: gRPC's own words, which have an address and nothing that was sent."""
-    return (exc.details() or "unavailable").rpartition("last error: ")[2][:200]
+def error_of_unavailable(details: str, *, was_connected: bool, is_connected: bool) -> UpstreamUnavailable | None:
+    """What UNAVAILABLE means; None: the server said it itself.
+
+    The details decide first: a connection may have come and gone before it was seen.
+
+    Args:
+        details: gRPC's words, or the server's.
+        was_connected: Whether a connection was seen for the call.
+        is_connected: Whether it is seen still.
+    """
+    said = details.removeprefix("Stream removed (")  # grpcio 1.85 puts this around its reason
+    had_connection = said.startswith(CONNECTION_LOST)
+    if details.startswith(NEVER_CONNECTED) or not (had_connection or was_connected):
+        # gRPC's own words, which have an address and nothing that was sent.
+        return UpstreamUnavailable().because(details.rpartition("last error: ")[2][:200])
+    if had_connection or not is_connected:
+        return UpstreamBroken().because("closed before an answer")
+    return None

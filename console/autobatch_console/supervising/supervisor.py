@@ -56,19 +56,26 @@ class Supervisor:
         self._say = say
         self._running: dict[str, Running] = {}
         self._stages: list[Stage] = []  # started so far
+        self._ready: dict[str, asyncio.Event] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._is_up = False
 
+    def launch(self, stage: Stage) -> None:
+        """Start the parts of a stage together, unless that was done; `start` waits for them."""
+        if stage in self._stages:
+            return
+        self._stages.append(stage)
+        self._ready |= {part.name: asyncio.Event() for part in stage}
+        self._keepers += [asyncio.create_task(self._keep(part, self._ready[part.name])) for part in stage]
+
     async def start(self, stage: Stage, limit_s: float) -> list[Running]:
-        """Start the parts of a stage together and wait until all are ready.
+        """Launch a stage, and wait until all of its parts are ready.
 
         Raises:
             StartError: A part of this stage or of an earlier one died, or was not ready in time.
         """
-        self._stages.append(stage)
-        ready = {part.name: asyncio.Event() for part in stage}
-        self._keepers += [asyncio.create_task(self._keep(part, ready[part.name])) for part in stage]
-        everyone = asyncio.create_task(_all_set(list(ready.values())))
+        self.launch(stage)
+        everyone = asyncio.create_task(_all_set([self._ready[part.name] for part in stage]))
         try:
             await asyncio.wait({everyone, *self._keepers}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -77,7 +84,7 @@ class Supervisor:
             if keeper.done():
                 keeper.result()
         for part in stage:
-            if not ready[part.name].is_set():
+            if not self._ready[part.name].is_set():
                 raise StartError(part, f"was not ready within {limit_s:.0f} s")
         return [self._running[part.name] for part in stage]
 

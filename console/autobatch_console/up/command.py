@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -154,7 +155,10 @@ class Up:
             self._report.say(f"  {note}")
         naming = asyncio.create_task(self._waited_for.name_changes(self._report.waits_for))
         try:
-            for stage in self._plan.stages:
+            for stage, following in pairwise((*self._plan.stages, ())):
+                self._supervisor.launch(stage)
+                if any(part.is_early for part in following):
+                    self._supervisor.launch(following)
                 await self._start_stage(stage, max(deadline_mono_s - time.monotonic(), 0.0))
         finally:
             naming.cancel()

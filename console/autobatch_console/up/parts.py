@@ -31,6 +31,7 @@ class Part:
     stop_grace_s: float = 10.0  # then SIGKILL
     # Sent by the kernel when `autobatch up` was killed with -9. Masters need SIGTERM to stop their workers, too.
     orphan_signal: signal.Signals = signal.SIGKILL
+    is_early: bool = False  # starts with the stage before its own, which it needs to be ready, and not to start
 
 
 Stage = tuple[Part, ...]  # parts that start together, and stop together

@@ -1,7 +1,7 @@
 """Decide what `autobatch up` runs. Pure: it takes the settings and what was found on the machine, and returns the plan.
 
-Parts start in the order in which they need each other: Redis, embedder, batcher, workers, nginx. A part is not started
-if the settings name another one. Each worker is a process of its own with its own unix socket, so that nginx counts the
+Parts are ready in the order in which they need each other: Redis, embedder, batcher, workers, nginx. The workers start with the
+batcher: either is a start of Python, the longest step of all. A part is not started if the settings name another one. Each worker is a process of its own with its own unix socket, so that nginx counts the
 requests of each.
 """
 
@@ -179,6 +179,7 @@ def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> lis
             env={**env, **shared, "WEB_CONCURRENCY": "1", "UDS_PATH": str(socket)},
             stop_grace_s=grace_s,
             orphan_signal=signal.SIGTERM,
+            is_early=True,
         )
         for socket in worker_sockets(machine.run_dir, machine.workers)
     )

@@ -15,7 +15,7 @@ from autobatch_embedder.model.model_folder import ModelFolder
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 2
+GRAPH_VERSION = 3
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -36,7 +36,7 @@ def load(model: ModelFolder, cache: Path) -> Path | bytes:
     if path.is_file():
         return path
     # Only building needs onnx: a start with a cached graph works without it.
-    from autobatch_embedder.model import graph  # noqa: PLC0415
+    from autobatch_embedder.model.network import graph  # noqa: PLC0415
 
     built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))
     try:

@@ -10,6 +10,7 @@ import onnxruntime
 from autobatch_embedder.http import errors
 from autobatch_embedder.model import graph_cache, model_folder
 from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.network.packing import pack
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.settings.definitions import EmbedderSettings
@@ -62,18 +63,12 @@ class Model:
         """
         if not any(rows):
             return [np.empty((0, self.size), dtype=np.float32)] * len(rows)
-        tokens = self._pass("tokens", rows)  # (rows, longest row, size)
-        return [tokens[place, : len(row)] for place, row in enumerate(rows)]
+        ends = np.cumsum([len(row) for row in rows])
+        return np.split(self._pass("tokens", rows), ends[:-1])
 
     def _pass(self, output: str, rows: Sequence[Sequence[int]]) -> Vectors:
-        # (batch, tokens) int64, padded to the longest row; the mask keeps the padding out of every result.
-        mask = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-        ids = np.zeros_like(mask)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = row
-            mask[place, : len(row)] = 1
         try:
-            (vectors,) = self._session.run([output], {"input_ids": ids, "attention_mask": mask})
+            (vectors,) = self._session.run([output], pack(rows))
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
             raise errors.backend_failed(error) from error
         result: Vectors = vectors

@@ -39,7 +39,7 @@ from autobatch_shared.contract.errors import (
     RequestTooLarge,
 )
 from autobatch_shared.contract.status import Fleet
-from autobatch_shared.count import Count
+from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.commands import in_own_words, is_refusal, refusal_of
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
@@ -149,6 +149,10 @@ class QueueClient:
     def inputs_in_flight(self) -> int:
         """Inputs of requests that wait for their answer, bulk ones included."""
         return sum(self._inputs_in_flight)
+
+    def now_ms(self) -> int:
+        """Redis's clock, unix milliseconds."""
+        return self._clock.now_ms()
 
     @property
     def is_connected(self) -> bool:

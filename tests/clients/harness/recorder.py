@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 CONNECTIONS_WAITING_MAX = 1024  # a hundred callers connect at once
 HEAD_BYTES_MAX = 64 * 1024
-START_S = 10
+START_S = 60
 
 Write = Callable[[bytes], Awaitable[None]]
 

@@ -41,7 +41,7 @@ async def test_the_last_batcher_of_a_model_that_ends_takes_it_along_only_after_a
         await wait_until(lambda: _reports(redis, 2))
         await first.stop()
         asked = other.info_asked
-        await wait_until(lambda: other.info_asked > asked + 3, 15)  # it looks after each probe
+        await wait_until(lambda: other.info_asked > asked + 3)  # it looks after each probe
         assert await recorded() == "fake"
 
         await redis.set(KEYS.model_counted, 1, px=60_000)

@@ -126,7 +126,7 @@ async def test_the_namespace_moves_once_the_whole_fleet_has_changed(
         await wait_until(lambda: len(fingerprints) > 3)
         for each in (upstream, other):
             become_another(each)
-            await wait_until(lambda: excluded(house) if each is upstream else len(set(fingerprints)) > 1, 15)  # noqa: B023
+            await wait_until(lambda: excluded(house) if each is upstream else len(set(fingerprints)) > 1)  # noqa: B023
         last = fingerprints[-1]
         asked = len(fingerprints)
         await wait_until(lambda: len(fingerprints) > asked + 5)
@@ -180,7 +180,7 @@ async def test_a_changed_model_is_not_answered_from_the_cache(redis_url: str, up
     async with ready_house(redis_url, upstream.url, proxy={"cache_ttl_s": 60}) as house:
         await house.embed("one")
         become_another(upstream)
-        await wait_until(lambda: is_model(house, "other"), 15)
+        await wait_until(lambda: is_model(house, "other"))
         assert await house.embed("one") == (200, [[0.25, 3.0]])
 
 

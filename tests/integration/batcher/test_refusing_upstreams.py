@@ -53,7 +53,7 @@ async def test_one_that_begins_to_refuse_us_leaves_the_namespace_its_model(
     async with ready_house(redis_url, upstream.url) as house:
         before = await house.post("/embed", {"inputs": "one"})
         upstream.refuses = dict.fromkeys(ROUTES, status)
-        await wait_until(lambda: says(house, "it "), 10)
+        await wait_until(lambda: says(house, "it "))
         upstream.refuses = {}
         await wait_until(lambda: is_healthy(house))
         after = await house.post("/embed", {"inputs": "one"})

@@ -47,7 +47,7 @@ async def test_a_replica_that_only_fails_is_taken_out_and_comes_back(
             assert (await house.embed("again"))[0] == 200
             return len(other.calls) > 1
 
-        await wait_until(is_used_again, 20)
+        await wait_until(is_used_again)
 
 
 async def test_each_replica_gets_what_it_takes(redis_url: str, upstream: FakeUpstream, other: FakeUpstream) -> None:

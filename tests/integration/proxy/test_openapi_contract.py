@@ -9,7 +9,7 @@ import aiohttp
 import orjson
 import pytest
 import schemathesis
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from schemathesis.checks import CheckContext, not_a_server_error
 from schemathesis.core.transport import Response
 from schemathesis.specs.openapi.checks import (
@@ -81,7 +81,7 @@ CHECKS = [
 
 
 @schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 def test_every_answer_is_as_documented(case: AnyCase, url: str) -> None:
     if case.headers.get(TIMEOUT_HEADER, "").isdigit():  # the least of it, 1 ms, would make a 504 of nearly everything
         case.headers[TIMEOUT_HEADER] = "20000"

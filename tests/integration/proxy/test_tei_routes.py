@@ -322,7 +322,7 @@ async def test_info_tells_the_longest_list_that_is_taken_here(redis_url: str, up
             async def says(told: dict[str, int] = told) -> bool:
                 return bool((await house.get("/info")).json == {"model_id": "fake", **told})
 
-            await wait_until(says, 10)
+            await wait_until(says)
             assert (await house.embed([f"text {n}" for n in range(100)]))[0] == 200
         assert (await house.embed(["a"] * 101))[0] == 422
 

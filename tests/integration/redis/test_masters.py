@@ -21,8 +21,6 @@ from tests.support.waiting import wait_until
 KEYS = Keys("test")
 KEY = f"{KEYS.prefix}kept"
 
-pytestmark = pytest.mark.timeout(60)
-
 
 @dataclass
 class Linked:

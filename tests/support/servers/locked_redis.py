@@ -143,7 +143,7 @@ def speaks_tls(program: str, tls: Mapping[str, object], folder: Path) -> bool:
 
 def answers(server: subprocess.Popen[bytes], url: str) -> bool:
     """Wait until it answers. Return False if it ended instead."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while server.poll() is None:
         with contextlib.suppress(RedisError, OSError, ssl.SSLError), Redis.from_url(url) as redis:
             return bool(redis.ping())

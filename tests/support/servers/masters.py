@@ -22,7 +22,7 @@ SERVICE = "queue"
 DOWN_AFTER_MS = 1000  # a killed server counts as dead
 PATIENCE_MS = 15_000  # a server of a machine that is busy with other tests does not
 SLOTS = 16384
-START_S = 20.0
+START_S = 60.0
 
 
 class Node:

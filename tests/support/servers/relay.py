@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 16
-SEEN_S = 5.0
+SEEN_S = 20.0
 
 SocketAddress = tuple[str, int] | Path
 

@@ -29,11 +29,20 @@ class Drained:
             self.seen.append(self.rate.per_s)
         self.now_s = end_s
 
-    def answers(self, calls: int, call_s: float, inputs: int = 32, slots: int = 1, *, had_backlog: bool = True) -> None:
+    def answers(
+        self,
+        calls: int,
+        call_s: float,
+        inputs: int = 32,
+        slots: int = 1,
+        *,
+        had_backlog: bool = True,
+        has_failed: bool = False,
+    ) -> None:
         """Answer so many calls, of which `slots` end together every `call_s` seconds."""
         for _ in range(calls // slots):
             self.passes(call_s)
-            done = [AnsweredCall(self.now_s, inputs, slots - place, had_backlog) for place in range(slots)]
+            done = [AnsweredCall(self.now_s, inputs, slots - place, had_backlog, has_failed) for place in range(slots)]
             self.rate.answered += done
 
 
@@ -78,6 +87,31 @@ def test_calls_that_their_deadlines_ended_do_not_count_nor_make_the_rate_unknown
     batcher.passes(LOOK_S)
 
     assert pytest.approx(64) == batcher.seen[-1]
+
+
+def test_an_outage_says_nothing_of_what_could_be_done() -> None:
+    """It was measured as a few good calls in a second, and requests were refused that had time enough."""
+    batcher = Drained()
+    for _ in range(2 * CALLS_MIN):
+        batcher.answers(3, 0.1)
+        batcher.answers(20, 0.05, inputs=0, has_failed=True)
+    batcher.passes(LOOK_S)
+
+    known = [per_s for per_s in batcher.seen if per_s]
+    assert known
+    assert pytest.approx(320) == min(known)
+
+
+@given(share=st.integers(2, 9))
+def test_an_upstream_that_fails_now_and_then_is_measured_by_its_good_calls(share: int) -> None:
+    """Half of its calls, or a tenth: those that wait are answered at the same pace."""
+    batcher = Drained()
+    for _ in range(10 * CALLS_MIN):
+        batcher.answers(share, 0.1)
+        batcher.answers(1, 0.1, inputs=0, has_failed=True)
+    batcher.passes(LOOK_S)
+
+    assert pytest.approx(320) == batcher.seen[-1]
 
 
 def test_without_a_backlog_nothing_is_known() -> None:

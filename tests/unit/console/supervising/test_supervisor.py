@@ -118,6 +118,18 @@ async def test_parts_of_one_stage_start_together(house: SupervisedParts) -> None
     assert [each.part.name for each in started] == ["a", "b"]
 
 
+async def test_a_launched_stage_is_started_once_and_stops_as_one_of_its_own(house: SupervisedParts) -> None:
+    first, second = (house.part("a"),), (house.part("b"),)
+    house.supervisor.launch(second)
+    await wait_until(lambda: house.pids("b"))
+    await house.supervisor.start(first, 10)
+    (started,) = await house.supervisor.start(second, 10)
+
+    assert [started.pid] == house.pids("b")
+    await house.supervisor.stop()
+    assert house.stopped() == ["a", "b"]
+
+
 async def test_a_part_that_dies_while_starting_fails_the_start(house: SupervisedParts) -> None:
     with pytest.raises(StartError, match=r"^a \(pid \d+\) exited with status 3 while starting$") as caught:
         await house.supervisor.start((house.part("a", "die"), house.part("b")), 10)

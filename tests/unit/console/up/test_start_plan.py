@@ -49,6 +49,12 @@ def test_everything_is_started_in_the_order_of_need() -> None:
     assert made().notes == ()
 
 
+def test_the_workers_behind_nginx_start_while_the_batcher_does() -> None:
+    """Without nginx they are what clients reach, which is there when all the rest is."""
+    assert [each.name for each in made().parts if each.is_early] == ["proxy-1", "proxy-2"]
+    assert [each.name for each in made(machine={"nginx": None}).parts if each.is_early] == []
+
+
 def test_redis_listens_on_a_private_socket_only_and_writes_nothing_to_disk() -> None:
     argv = " ".join(part(made(), "redis").argv)
     assert argv.startswith("/bin/redis-server --port 0 --unixsocket /run/ab/redis.sock --unixsocketperm 700")

@@ -12,8 +12,10 @@ import orjson
 import pytest
 
 from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import graph, graph_cache, model_folder, weights
+from autobatch_embedder.model import graph_cache, model_folder, weights
 from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.network import graph
+from autobatch_embedder.model.network.packing import pack, pad
 
 Array = npt.NDArray[np.float32]
 
@@ -112,13 +114,9 @@ def token_oracle(tensors: dict[str, Array], rows: list[list[int]]) -> list[npt.N
     return hidden
 
 
-def run(built: bytes | str, rows: list[list[int]], output: str = "pooled") -> Array:
-    ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)], mask[place, : len(row)] = row, 1
+def run(built: bytes | str, rows: list[list[int]], output: str = "pooled", *, is_packed: bool = True) -> Array:
     session = onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run([output], {"input_ids": ids, "attention_mask": mask})[0])
+    return np.asarray(session.run([output], (pack if is_packed else pad)(rows))[0])
 
 
 @pytest.fixture
@@ -143,18 +141,31 @@ def model(folder: Path) -> ModelFolder:
     return model_folder.find(str(folder))
 
 
-def test_graph_computes_bert_with_mean_pooling(model: ModelFolder, tensors: dict[str, Array]) -> None:
+@pytest.mark.parametrize("is_packed", [True, False], ids=["packed", "padded"])
+def test_graph_computes_bert_with_mean_pooling(
+    model: ModelFolder, tensors: dict[str, Array], *, is_packed: bool
+) -> None:
     rows = [[5, 6, 7, 8, 9], [1], [29, 3]]
 
-    built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))
+    built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"), is_packed=is_packed)
 
-    np.testing.assert_allclose(run(built, rows), oracle(tensors, rows), atol=2e-5)
+    np.testing.assert_allclose(run(built, rows, is_packed=is_packed), oracle(tensors, rows), atol=2e-5)
 
 
 def test_graph_gives_the_vectors_of_the_tokens_too(model: ModelFolder, tensors: dict[str, Array]) -> None:
-    rows = [[5, 6, 7, 8, 9], [1], [29, 3]]
+    rows = [[5, 6, 7, 8, 9], [], [1], [29, 3]]
 
     tokens = run(graph.build(model.sizes, tensors), rows, "tokens")
+
+    np.testing.assert_allclose(tokens, np.concatenate(token_oracle(tensors, [row for row in rows if row])), atol=2e-5)
+
+
+def test_a_padded_graph_gives_the_vectors_of_the_tokens_in_the_same_places(
+    model: ModelFolder, tensors: dict[str, Array]
+) -> None:
+    rows = [[5, 6, 7, 8, 9], [1], [29, 3]]
+
+    tokens = run(graph.build(model.sizes, tensors, is_packed=False), rows, "tokens", is_packed=False)
 
     assert tokens.shape == (3, 5, HIDDEN)
     for padded, row, expected in zip(tokens, rows, token_oracle(tensors, rows), strict=True):

@@ -1,0 +1,1 @@
+"""From weights to an ONNX graph, and from token ids to its inputs."""

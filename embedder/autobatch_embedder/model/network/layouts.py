@@ -1,0 +1,88 @@
+"""How the texts of one pass lie in the graph's inputs: packed, without padding, or padded as other servers send them.
+
+Between attentions a network computes each token alone, and there a layout has no padding if it can do without. For the
+attention and the pooling, which compare the tokens of one text, it lays the texts out as a grid: one row a text, as
+long as the longest.
+"""
+
+from typing import Protocol
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from autobatch_embedder.model.network.nodes import Nodes
+
+
+class Layout(Protocol):
+    """What the graph needs to know of a layout.
+
+    Attributes:
+        inputs: Of the graph.
+        tokens: Names of the axes in which the tokens lie between attentions.
+        ids: Token ids, in these axes, int64.
+        positions: Each token's place in its text, from 0; in these axes, or those that broadcast to them.
+        mask: (texts, longest) float32, 1 where the grid has a token.
+    """
+
+    inputs: list[onnx.ValueInfoProto]
+    tokens: list[str]
+    ids: str
+    positions: str
+    mask: str
+
+    def to_grid(self, x: str) -> str:
+        """Lay values of tokens out as (texts, longest, components); without meaning where there is no token."""
+
+    def from_grid(self, x: str) -> str:
+        """The values of the tokens of a grid, as they lie between attentions."""
+
+
+class Packed:
+    """All tokens in one row, text after text: `packing.pack` makes these inputs."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self.tokens = ["tokens"]
+        self.ids, self.positions = "input_ids", "positions"
+        self.mask = nodes.op("Cast", "attention_mask", to=TensorProto.FLOAT)
+        self.inputs = [
+            _int64("input_ids", "tokens"),
+            _int64("positions", "tokens"),
+            _int64("grid_tokens", "texts", "longest"),
+            _int64("token_places", "tokens"),
+            _int64("attention_mask", "texts", "longest"),
+        ]
+
+    def to_grid(self, x: str) -> str:
+        """One gather. Where the grid has no token it repeats the first one."""
+        return self._nodes.op("Gather", x, "grid_tokens", axis=0)
+
+    def from_grid(self, x: str) -> str:
+        """One gather."""
+        flat = self._nodes.op("Flatten", x, axis=2)  # (texts * longest, components)
+        return self._nodes.op("Gather", flat, "token_places", axis=0)
+
+
+class Padded:
+    """The grid itself, as in other servers' models: every text as long as the longest."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        self.tokens = ["texts", "longest"]
+        self.ids = "input_ids"
+        self.mask = nodes.op("Cast", "attention_mask", to=TensorProto.FLOAT)
+        longest = nodes.op("Squeeze", nodes.op("Shape", self.ids, start=1, end=2))
+        self.positions = nodes.op("Range", nodes.constant(np.int64(0)), longest, nodes.constant(np.int64(1)))
+        self.inputs = [_int64(name, *self.tokens) for name in ("input_ids", "attention_mask")]
+
+    def to_grid(self, x: str) -> str:
+        """It is the grid."""
+        return x
+
+    def from_grid(self, x: str) -> str:
+        """It is the grid."""
+        return x
+
+
+def _int64(name: str, *axes: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.INT64, list(axes))
