@@ -438,7 +438,7 @@ class BatcherSettings(QueueSettings):
         None,
         ge=1,
         le=10_000_000_000,
-        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its bytes, "
+        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its inputs and bytes, "
         "and made good by what the upstream counts",
     )
     upstream_timeout_ms: int = Field(

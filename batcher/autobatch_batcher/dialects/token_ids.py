@@ -1,6 +1,6 @@
 """Texts as the token ids that a model takes. Pure, once the tokenizer's file is read.
 
-The event loop waits meanwhile: 27 us for a text of 12 words, 0.25 us a character of long ones.
+The event loop waits meanwhile: 22 us for a text of 12 words, 0.25 us a character of long ones.
 """
 
 from collections.abc import Sequence
