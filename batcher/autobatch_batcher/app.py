@@ -14,6 +14,7 @@ from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import WantedModel, dialects_of
+from autobatch_batcher.dialects.token_ids import TokenIds
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.lookout import Lookout
@@ -41,7 +42,7 @@ from autobatch_shared.redis.model_record import ModelRecord
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
-from autobatch_shared.settings.named_files import trusting
+from autobatch_shared.settings.named_files import read_own_tokenizer, trusting
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient
@@ -176,6 +177,8 @@ async def _replica(
         settings.upstream_inputs,
         settings.upstream_output,
         settings.upstream_dimension,
+        settings.upstream_tokens_max,
+        TokenIds(read_own_tokenizer(settings.tokenizer_file)) if settings.tokenizer_file else None,
     )
     return Replica(
         name,

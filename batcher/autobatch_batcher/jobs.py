@@ -18,6 +18,7 @@ class Job(msgspec.Struct, frozen=True):
         ends_mono_s: Its deadline on this process's monotonic clock, as known at its claim: no step of Redis's clock moves it.
         claimed_ms: When it was claimed, of bulk work, unix milliseconds of Redis's clock; None: it is no bulk work.
         group: What the suspects that share its call have in common; empty: it is called alone.
+        charged_tokens: What its claim took off the budget of its upstream.
     """
 
     header: JobHeader
@@ -26,6 +27,7 @@ class Job(msgspec.Struct, frozen=True):
     ends_mono_s: float = inf
     claimed_ms: int | None = None
     group: str = ""
+    charged_tokens: int = 0
 
     @property
     def is_bulk(self) -> bool:

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from autobatch_embedder.model import model_folder
 from tests.servers.checks import (
+    TEXTS,
     answers_again,
     check_crash,
     check_identity,
     check_names_missing_model,
+    check_same,
     house_before,
     says,
 )
@@ -44,6 +47,23 @@ async def test_a_model_of_token_ids_takes_those(triton: InferenceServer, redis_u
     assert status == 200
     assert np.abs(np.array(body[0], np.float32) - of_text).max() < 1e-5
     assert (refused, error["error_type"]) == (422, "Validation")
+
+
+async def test_with_a_tokenizer_a_model_of_token_ids_takes_texts_and_counts_them(
+    triton: InferenceServer, redis_url: str
+) -> None:
+    """Each gets the vector that the server computes of the text itself."""
+    tokenizer = str(model_folder.find(None).path / "tokenizer.json")
+    settings = {"tokenizer_file": tokenizer, "upstream_tokens_max": 256}
+    async with house_before(triton, redis_url, "minilm_tokens", **settings) as house:
+        await wait_until(house.is_healthy, START_S)
+        answers = await house.embed_each([*TEXTS[:20], "word " * 500])
+        counted = (await house.post("/v1/embeddings", {"input": ["cat", "word " * 500]})).json
+    own = await vectors_of(triton, [*TEXTS[:20], "word " * 500])
+
+    assert {status for status, _ in answers} == {200}
+    check_same([body[0] for _, body in answers], own, triton)
+    assert counted["usage"]["prompt_tokens"] == 3 + 256
 
 
 async def test_only_the_text_that_the_model_fails_on_fails(triton: InferenceServer, redis_url: str) -> None:

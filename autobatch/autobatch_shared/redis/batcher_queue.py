@@ -321,6 +321,8 @@ def _paced(budget: MinuteBudget) -> str:
         budget.tokens_said,
         budget.bytes_a_token,
         COUNTS_DIFFER_SHARE,
+        budget.tokens_an_input,
+        budget.tokens_kept,
         budget.upstream,
     )
     return " ".join(map(str, parts))

@@ -203,6 +203,12 @@ class QueueSettings(CommonSettings):
         "with SERVED_MODEL_NAME of that one, else of the unnamed one",
     )
 
+    tokenizer_file: str | None = Field(
+        None,
+        description="the model's `tokenizer.json`, by which inputs are measured and counted in tokens; unset: in characters. "
+        "`triton`: batchers make token ids of texts by it, where the model takes nothing else",
+    )
+
     @property
     def aliases(self) -> tuple[str, ...]:
         """The model's further names."""
@@ -236,9 +242,6 @@ class ProxySettings(QueueSettings):
         ge=1,
         le=100_000,
         description="requests with more inputs than this use only spare capacity, as do those with `x-priority: bulk`",
-    )
-    tokenizer_file: str | None = Field(
-        None, description="a `tokenizer.json` by which inputs are measured in tokens; unset: in characters"
     )
     embed_answer: Literal["tei", "embeddings"] = Field(
         "tei",
@@ -399,6 +402,13 @@ class BatcherSettings(QueueSettings):
         validation_alias=_names("upstream_dimension"),
         description="`triton`: components that each vector must have; unset: as many as the upstream's first one",
     )
+    upstream_tokens_max: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="`triton`: tokens of an input that a model of token ids takes; longer texts are cut, or refused if they say "
+        "`truncate: false`; unset: as many as its inputs have room for, or any number",
+    )
     inference_api_key: SecretStr | None = Field(
         None, validation_alias=_names("inference_api_key"), description="sent to the upstream as a bearer token"
     )
@@ -428,7 +438,7 @@ class BatcherSettings(QueueSettings):
         None,
         ge=1,
         le=10_000_000_000,
-        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its bytes, "
+        description="tokens that the upstream takes in a minute, in the same way; guessed before a call by its inputs and bytes, "
         "and made good by what the upstream counts",
     )
     upstream_timeout_ms: int = Field(

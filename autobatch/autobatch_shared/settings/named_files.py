@@ -20,6 +20,19 @@ def read_tokenizer(path: str) -> "Tokenizer":
     """Return the tokenizer of a `tokenizer.json`, which neither cuts nor pads.
 
     Raises:
+        SettingsError: As of `read_own_tokenizer`.
+    """
+    tokenizer = read_own_tokenizer(path)
+    # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def read_own_tokenizer(path: str) -> "Tokenizer":
+    """Return the tokenizer of a `tokenizer.json` as it is written there.
+
+    Raises:
         SettingsError: It cannot be read, or the package for it is missing.
     """
     try:
@@ -27,13 +40,9 @@ def read_tokenizer(path: str) -> "Tokenizer":
     except ImportError as exc:
         raise SettingsError(["TOKENIZER_FILE: needs the package `tokenizers`, which is not installed"]) from exc
     try:
-        tokenizer = Tokenizer.from_file(path)
+        return Tokenizer.from_file(path)
     except Exception as exc:  # tokenizers raises plain Exception
         raise SettingsError([f"TOKENIZER_FILE: not a tokenizer: {exc} (got {path!r})"]) from exc
-    # The file may carry both, tuned for training: MiniLM's cuts at 128 and pads everything to 128.
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def read_ranks(path: str) -> dict[int, bytes]:

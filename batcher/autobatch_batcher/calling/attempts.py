@@ -151,7 +151,8 @@ class Attempts:
             )
         if code == 200:
             if slot.upstream.pacing is not None:
-                slot.upstream.pacing.counted(slot.upstream.dialect.counted(answer), call.jobs)
+                tokens = slot.upstream.dialect.counted(answer)
+                slot.upstream.pacing.counted(tokens, call.charged_tokens, call.inputs, call.size_bytes)
             if upstream.congestion.is_felt:
                 upstream.congestion.answered(call.inputs)
             if self._retries.failures.is_telling:

@@ -285,8 +285,9 @@ class Caller:
             ask = partial(upstream.ask, timeout_s=self._attempts.time_s(call.jobs))
             return await count_tokens(ask, upstream.dialect, texts, upstream.limits.input_tokens_max, attempts_max)
 
-        counts_texts = slot.upstream.dialect.ask_counts(()) is not None
-        return Counting(call.jobs, call.merged, count if counts_texts else None)
+        dialect = slot.upstream.dialect
+        counts_texts = dialect.ask_counts(()) is not None
+        return Counting(call.jobs, call.merged, count if counts_texts else None, dialect.counts_known)
 
 
 def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:

@@ -38,16 +38,29 @@ class Call(msgspec.Struct, frozen=True):
         jobs: The jobs, all of one lane.
         inputs: Number of different inputs in it.
         merged: Which input belongs to which job; None when verbatim.
+        is_rest: Whether it is a piece of a call, and not its first.
     """
 
     jobs: Sequence[Job]
     inputs: int
     merged: Merged | None
+    is_rest: bool = False
 
     @property
     def bodies(self) -> list[bytes]:
         """The different bodies of its jobs, in their order: jobs that asked for the same share its fate."""
         return list(dict.fromkeys([job.body for job in self.jobs]))
+
+    @property
+    def charged_tokens(self) -> int:
+        """What the claims of its jobs took off a budget, said once of all the pieces of a call."""
+        return 0 if self.is_rest else sum([job.charged_tokens for job in self.jobs])
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of its inputs, as they count in jobs: with a comma each."""
+        items = [job.body for job in self.jobs] if self.merged is None else self.merged.items
+        return sum(map(len, items)) + len(items)
 
     def post(self, dialect: Dialect) -> Post:
         """Return it as it goes over the wire, to an upstream that speaks this dialect.
@@ -73,7 +86,7 @@ def call_for(jobs: Sequence[Job]) -> Call:
 def piece_of(call: Call, start: int, inputs_max: int) -> Call:
     """Return the call for `inputs_max` inputs of a merged call, from place `start` on; it has the jobs of the whole."""
     items = [] if call.merged is None else call.merged.items[start : start + inputs_max]
-    return Call(call.jobs, len(items), Merged(items, []))
+    return Call(call.jobs, len(items), Merged(items, []), is_rest=start > 0)
 
 
 def merge(jobs: Sequence[Job]) -> Merged:

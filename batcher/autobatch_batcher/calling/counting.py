@@ -5,7 +5,8 @@
 2. Other texts are counted by a call of the dialect's for that, once for all of them and at the same time as the call.
 3. An upstream whose API counts whole calls only shares its count out: each different text of a call gets the part of the call's
    tokens that it has of the call's characters, and the parts add up to what the upstream said.
-4. What cannot be counted otherwise is not guessed.
+4. Where the dialect counts by itself, as with a tokenizer, nothing is asked.
+5. What cannot be counted otherwise is not guessed.
 """
 
 import asyncio
@@ -91,15 +92,21 @@ class Counting:
         jobs: The jobs of the call.
         merged: Which of the call's inputs belong to which job.
         count: Asks the upstream for the number of tokens of each of some texts; None: it counts whole calls only.
+        known: Returns the number of tokens of each of some inputs without asking; None: they are not known.
     """
 
     def __init__(
-        self, jobs: Sequence[Job], merged: Merged, count: Callable[[Sequence[bytes]], Awaitable[list[int]]] | None
+        self,
+        jobs: Sequence[Job],
+        merged: Merged,
+        count: Callable[[Sequence[bytes]], Awaitable[list[int]]] | None,
+        known: Callable[[Sequence[bytes]], list[int] | None],
     ) -> None:
         items, places = merged.items, merged.places
         self._items = items
         self._places = [own if job.header.is_counted else () for job, own in zip(jobs, places, strict=True)]
         self._count = count
+        self._known = known
         self._task: asyncio.Task[dict[int, int]] | None = None
         # Each input goes into a call once, and so it stands in its headers.
         self._is_alone = len({job.body for job in jobs}) == 1 and len(places[0]) == len(items)
@@ -124,7 +131,7 @@ class Counting:
         if not any(self._places):
             return [[] for _ in self._places]
         if self._count is None:
-            parts = [] if counted is None else parts_of(counted, self._items)
+            parts = self._known(self._items) or ([] if counted is None else parts_of(counted, self._items))
             return [[parts[place] for place in own] if parts else [] for own in self._places]
         alone = [counted] if self._is_alone and counted is not None else []
         counts: dict[int, int] = {}

@@ -24,6 +24,7 @@ from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.recent_calls import CallTime
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_shared.contract.capacity import MinuteBudget
 from autobatch_shared.contract.errors import (
     AutobatchError,
     DeadlineExceeded,
@@ -113,10 +114,10 @@ class Claims:
             if claim.wait_ms:
                 self._metrics.paced_claims.inc()
                 upstream.congestion.wait(now_s + claim.wait_ms / 1000)
-        return await self.take(claim, call_inputs_max)
+        return await self.take(claim, call_inputs_max, budget)
 
-    async def take(self, claim: Claim, call_inputs_max: int) -> int:
-        """Put what a claim brought into the lanes; arguments and result are those of `claim`."""
+    async def take(self, claim: Claim, call_inputs_max: int, budget: MinuteBudget | None = None) -> int:
+        """Put what a claim brought into the lanes, if anything off this budget; arguments and result are those of `claim`."""
         held = self._lanes.inputs
         had_bulk = self.has_bulk
         self._clock.sync(claim.redis_ms)
@@ -132,9 +133,9 @@ class Claims:
             log.error("queue_values_dropped", extra={"values": claim.malformed})
         if claim.foreign:
             self._log_version("jobs_left_to_their_version", jobs=claim.foreign)
-        refused = self._hold(claim.suspects, are_suspects=True) + self._hold(claim.fresh)
+        refused = self._hold(claim.suspects, are_suspects=True) + self._hold(claim.fresh, budget)
         others = self._lanes.inputs - held
-        refused += self._hold(claim.bulk, are_bulk=True)
+        refused += self._hold(claim.bulk, budget, are_bulk=True)
         if had_bulk or self.has_bulk:
             got = self._lanes.inputs - held
             self._share.note(others, got - others, is_waiting=self.has_bulk, inputs_max=call_inputs_max)
@@ -215,7 +216,14 @@ class Claims:
         age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
         self._metrics.queue_age.set(age_s)
 
-    def _hold(self, frames: Sequence[bytes], *, are_suspects: bool = False, are_bulk: bool = False) -> _Refused:
+    def _hold(
+        self,
+        frames: Sequence[bytes],
+        budget: MinuteBudget | None = None,
+        *,
+        are_suspects: bool = False,
+        are_bulk: bool = False,
+    ) -> _Refused:
         """Put frames into the lanes; return what to tell of those that cannot be read."""
         refused = []
         now_ms, now_mono_s = self._clock.now_ms(), self._clock.mono_s()
@@ -239,7 +247,9 @@ class Claims:
                     ends_mono_s = now_mono_s + (header.deadline - now_ms) / 1000
                     if at_once > 1 and place % at_once == 0:
                         group = header.id
-                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s, now_ms if are_bulk else None, group))
+                    charged = 0 if budget is None else budget.charged(header.n, len(body))
+                    since_ms = now_ms if are_bulk else None
+                    self._lanes.add(Job(header, body, are_suspects, ends_mono_s, since_ms, group, charged))
         self._metrics.held_inputs.set(self._lanes.inputs)
         return refused
 

@@ -19,6 +19,7 @@ from typing import Protocol
 
 import msgspec
 
+from autobatch_batcher.dialects.token_ids import TokenIds
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
@@ -214,8 +215,13 @@ class Dialect(Protocol):
         """Return the tokens of all inputs of a call, where its answer says so."""
         ...
 
+    def counts_known(self, inputs: Sequence[bytes]) -> list[int] | None:
+        """Return the number of tokens of each input, JSON, where that is known without asking; None: it is not."""
+        ...
 
-class WantedModel(msgspec.Struct, frozen=True):
+
+@dataclass(frozen=True, slots=True)
+class WantedModel:
     """What is configured of an upstream's model; each empty: what the upstream says of itself.
 
     Attributes:
@@ -224,6 +230,8 @@ class WantedModel(msgspec.Struct, frozen=True):
         inputs: UPSTREAM_INPUT: the names of its input tensors.
         output: UPSTREAM_OUTPUT: the name of the output tensor with the vectors.
         dimension: UPSTREAM_DIMENSION: the components of a vector.
+        tokens_max: UPSTREAM_TOKENS_MAX: the most tokens of an input; None: any number.
+        token_ids: Makes the token ids of texts; None without TOKENIZER_FILE.
     """
 
     name: str | None = None
@@ -231,6 +239,8 @@ class WantedModel(msgspec.Struct, frozen=True):
     inputs: tuple[str, ...] = ()
     output: str = ""
     dimension: int | None = None
+    tokens_max: int | None = None
+    token_ids: TokenIds | None = None
 
 
 def dialects_of(kind: str, url: str, model: WantedModel) -> tuple[Dialect, ...]:

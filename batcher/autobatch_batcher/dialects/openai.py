@@ -184,6 +184,10 @@ class OpenAI:
         """Read `usage`."""
         return tokens_used(answer.body) if answer.status == 200 else None
 
+    def counts_known(self, inputs: Sequence[bytes]) -> None:  # noqa: ARG002
+        """Return nothing: the upstream counts."""
+        return
+
     def _ending(self, options: Options | None) -> bytes:
         if options is None:
             return self._members

@@ -1,10 +1,11 @@
 """Servers that speak the Open Inference Protocol (KServe v2) over gRPC: Triton, and others such as MLServer. Pure.
 
-1. A call is one `ModelInfer`. The input is BYTES, a text each, or INT64, the token ids of each and their mask; the output is
-   float, a row each. Its shape is compared with what was asked, and its content with its shape.
+1. A call is one `ModelInfer`. The input is BYTES, a text each, or INT64, the token ids of each and their mask, which are made of
+   texts where TOKENIZER_FILE is configured; the output is float, a row each. Its shape is compared with what was asked, and its content with its shape.
 2. What the model is called is configured; its tensors' names are what `ModelMetadata` says, unless they are configured.
 3. `ModelConfig` is Triton's own: where it is not known, a call may have as many inputs as we are configured for.
-4. Only `/embed` with its default options is computed: how vectors are made is inside the model.
+4. Only `/embed` with its default options is computed: how vectors are made is inside the model. Where texts are cut is not, if their
+   token ids are made here.
 5. `ModelReady` is its health, and not `ServerReady`: that one is also false while any other model of the server cannot be loaded.
 
 More than 250 lines, because a dialect is one file: what it asks, composes, judges and cuts.
@@ -38,7 +39,7 @@ _decode_ids = msgspec.json.Decoder(Annotated[list[_Id], msgspec.Meta(min_length=
 _encode = msgspec.json.Encoder().encode
 
 
-class ModelTensors(msgspec.Struct, frozen=True):
+class ModelTensors(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a model takes and gives.
 
     Attributes:
@@ -46,12 +47,18 @@ class ModelTensors(msgspec.Struct, frozen=True):
         datatype: Of its inputs: BYTES or INT64.
         dimensions: Number of dimensions of an input.
         output: Name of the output that has the vectors.
+        width: Number of token ids that each row must have; 0: any.
+        tokens_max: The most tokens of an input; 0: any number.
+        tokenizer: What makes token ids of texts, as of `TokenIds.identity`; empty: nothing.
     """
 
     inputs: tuple[str, ...]
     datatype: str
     dimensions: int
     output: str
+    width: int = 0
+    tokens_max: int = 0
+    tokenizer: str = ""
 
 
 _decode_tensors = msgspec.json.Decoder(ModelTensors).decode
@@ -103,7 +110,7 @@ class Triton:
         if route != "/embed":
             raise _not_computed(route)
         if options is not None:
-            _refuse_options(options)
+            _refuse_options(options, may_say_truncate=self._makes_ids)
         if self._tensors is None:
             raise NotComputed(
                 f"Backend error: the upstream has no model `{self._wanted.name or ''}` with one input of texts, or inputs of token "
@@ -116,7 +123,15 @@ class Triton:
         if self._tensors.datatype == "BYTES":
             call.inputs.append(text_tensor(self._tensors.inputs[0], self._tensors.dimensions, _texts(inputs)))
         else:
-            for tensor, content in token_tensors(self._tensors.inputs, _ids(inputs)):
+            ids = self._ids(self._tensors, inputs, cuts=options is None or options.truncate is not False)
+            own = self._wanted.token_ids
+            for tensor, content in token_tensors(
+                self._tensors.inputs,
+                ids,
+                width=self._tensors.width,
+                pad_id=0 if own is None else own.pad_id,
+                pads_left=own is not None and own.pads_left,
+            ):
                 call.inputs.append(tensor)
                 call.raw_input_contents.append(content)
         return _post("ModelInfer", call.SerializeToString())
@@ -200,12 +215,14 @@ class Triton:
                 dtype=dtype,
                 details=_encode(tensors).decode(),
             ),
+            input_tokens_max=tensors.tokens_max or UNKNOWN_MAX,
             inputs_max=inputs_max if 0 < inputs_max < UNKNOWN_MAX else UNKNOWN_MAX,
             about={
                 "model_id": msgspec.Raw(_encode(metadata.name)),
                 "model_sha": msgspec.Raw(b"null"),
                 "model_dtype": msgspec.Raw(_encode(dtype)),
                 "model_type": msgspec.Raw(b'{"embedding":{}}'),
+                **({"max_input_length": msgspec.Raw(b"%d" % tensors.tokens_max)} if tensors.tokens_max else {}),
             },
         )
 
@@ -221,6 +238,41 @@ class Triton:
         """Return nothing: the protocol counts no tokens."""
         del answer
 
+    def counts_known(self, inputs: Sequence[bytes]) -> list[int] | None:
+        """Count by TOKENIZER_FILE, as far as the model reads an input; token ids are as many as they are."""
+        tensors, token_ids = self._tensors, self._wanted.token_ids
+        try:
+            if tensors is not None and tensors.datatype != "BYTES":
+                return list(map(len, self._ids(tensors, inputs, cuts=True)))
+            if token_ids is not None:
+                return list(map(len, token_ids.of(_texts(inputs), self._wanted.tokens_max)))
+        except InvalidRequest:  # the model was not of that opinion
+            pass
+        return None
+
+    @property
+    def _makes_ids(self) -> bool:
+        return self._tensors is not None and self._tensors.datatype != "BYTES" and self._wanted.token_ids is not None
+
+    def _ids(self, tensors: ModelTensors, inputs: Collection[bytes], *, cuts: bool) -> list[list[int]]:
+        """The token ids of each input; those of texts by TOKENIZER_FILE.
+
+        Raises:
+            InvalidRequest: One is neither, or has more tokens than the model takes.
+        """
+        token_ids, tokens_max = self._wanted.token_ids, tensors.tokens_max or None
+        texts = [each for each in inputs if each.startswith(b'"')]
+        if token_ids is None or not texts:
+            ids = _ids(inputs)
+        else:
+            of_texts = iter(token_ids.of(_texts(texts), tokens_max if cuts else None))
+            ids = [next(of_texts) if each.startswith(b'"') else _ids([each])[0] for each in inputs]
+        if tokens_max is not None and (most := max(map(len, ids))) > tokens_max:
+            raise InvalidRequest(
+                f"Input validation error: `inputs` must have at most {tokens_max} tokens. Given: {most}"
+            )
+        return ids
+
     def _tensors_of(self, metadata: kserve.ModelMetadataResponse) -> ModelTensors | None:
         """Which of a model's tensors are used; None where they are not as configured, or not such as make vectors."""
         wanted = self._wanted.inputs or tuple(each.name for each in metadata.inputs)
@@ -233,8 +285,19 @@ class Triton:
         is_tokens = datatypes == {"INT64"} and all(each.name.endswith(TOKEN_INPUTS) for each in inputs)
         if len(inputs) != len(wanted) or len(outputs) != 1 or not (is_texts or is_tokens):
             return None
+        shape, names = inputs[0].shape, tuple(each.name for each in inputs)
+        if is_texts:
+            return ModelTensors(names, "BYTES", len(shape), outputs[0].name)
+        width = max(shape[-1], 0) if len(shape) > 1 else 0
+        token_ids, tokens_max = self._wanted.token_ids, self._wanted.tokens_max or width
         return ModelTensors(
-            tuple(each.name for each in inputs), inputs[0].datatype, len(inputs[0].shape), outputs[0].name
+            names,
+            inputs[0].datatype,
+            len(shape),
+            outputs[0].name,
+            width,
+            min(tokens_max, width or tokens_max),
+            "" if token_ids is None else token_ids.identity,
         )
 
 
@@ -253,12 +316,14 @@ def _ids(inputs: Iterable[bytes]) -> list[list[int]]:
     try:
         return [_decode_ids(each) for each in inputs]
     except NOT_AS_ASKED as exc:
-        raise InvalidRequest("Input validation error: the upstream's model takes lists of token ids only") from exc
+        raise InvalidRequest(
+            "Input validation error: the upstream's model takes lists of token ids only, unless there is TOKENIZER_FILE"
+        ) from exc
 
 
-def _refuse_options(options: Options) -> None:
+def _refuse_options(options: Options, *, may_say_truncate: bool) -> None:
     for field, is_default in (
-        ("truncate", options.truncate is not False),
+        ("truncate", options.truncate is not False or may_say_truncate),
         ("truncation_direction", options.truncation_direction == "right"),
         ("prompt_name", options.prompt_name is None),
         ("normalize", options.normalize),

@@ -2,22 +2,22 @@
 
 1. The budget is one for all batchers, in Redis: each claim takes a call and its jobs' tokens off, or brings no jobs and the time
    after which there is enough.
-2. A claim guesses a job's tokens by its bytes, as the last calls had them. What the upstream counted, and each call that no claim was for, as of a retry or
+2. A claim guesses a job's tokens (`token_guess.py`). What the upstream counted, and each call that no claim was for, as of a retry or
    a half, is made good at the next claim.
-3. What the upstream says is left, `x-ratelimit-remaining-*`, counts where it is less than what we think: others ask it, too.
+3. Some tokens are left over, for calls that have more than was guessed and for what two counts of the same may differ by: else the upstream
+   refuses every such call.
+4. What the upstream says is left, `x-ratelimit-remaining-*`, counts where it is less than what we think: others ask it, too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
-from math import ceil
 
-from autobatch_batcher.jobs import Job
-from autobatch_shared.contract.capacity import BYTES_PER_TOKEN, MinuteBudget
+from autobatch_batcher.tuning.token_guess import TokenGuess
+from autobatch_shared.contract.capacity import COUNTS_DIFFER_SHARE, MinuteBudget
 
 MINUTE_MS = 60_000
-NEWS_WEIGHT = 0.2  # of one call's tokens in what an input and a byte usually have
-#: Of any text: equal inputs are called once, and odd counts are not believed.
-BYTES_A_TOKEN_MIN, BYTES_A_TOKEN_MAX = 0.5, 16.0
+NEWS_WEIGHT = 0.2  # of one call's tokens in what an input usually has
+KEPT_ERRORS, KEPT_SHARE_MAX = 3.0, 0.03  # of how far guesses were off, and of a minute's tokens, which are lost once
 CALLS_SAID, TOKENS_SAID = "x-ratelimit-remaining-requests", "x-ratelimit-remaining-tokens"
 LIMIT_HEADERS = (CALLS_SAID, TOKENS_SAID)
 
@@ -39,7 +39,7 @@ class Pacing:
         self._used_tokens = 0  # beyond those that were granted
         self._said: dict[str, tuple[int, float]] = {}
         self._tokens_an_input = 0.0
-        self._bytes_a_token = float(BYTES_PER_TOKEN)
+        self._guess = TokenGuess()
         self._left = (0, 0, 0.0)  # calls, tokens, and when, in seconds
         self._sent = (0, 0)
 
@@ -56,7 +56,9 @@ class Pacing:
             calls_needed=int(self._granted_calls <= 0),
             calls_said=self._said_now(CALLS_SAID, self._calls, now_s),
             tokens_said=self._said_now(TOKENS_SAID, self._tokens, now_s),
-            bytes_a_token=round(self._bytes_a_token, 3),
+            tokens_an_input=self._guess.an_input,
+            bytes_a_token=self._guess.bytes_a_token,
+            tokens_kept=self._kept(),
         )
 
     def claimed(self, calls_left: int, tokens_left: int, now_s: float, *, has_jobs: bool) -> None:
@@ -79,18 +81,19 @@ class Pacing:
         """Take note of a call."""
         self._granted_calls -= 1
 
-    def counted(self, tokens: int | None, jobs: Iterable[Job]) -> None:
-        """Take note of the tokens of a good answer to these jobs, as the upstream counted them; None: it did not."""
+    def counted(self, tokens: int | None, charged: int, inputs: int, size_bytes: int) -> None:
+        """Take note of a good answer.
+
+        Args:
+            tokens: The call's tokens, as the upstream counted them; None: it did not.
+            charged: Tokens that the claims of its jobs took off the budget.
+            inputs: Number of its inputs.
+            size_bytes: Their bytes.
+        """
         if tokens is None:
             return
-        guessed = inputs = size_bytes = 0
-        for job in jobs:
-            guessed += ceil(len(job.body) / self._bytes_a_token)
-            inputs += job.header.n
-            size_bytes += len(job.body)
-        self._used_tokens += tokens - guessed
-        shown = min(max(size_bytes / max(tokens, 1), BYTES_A_TOKEN_MIN), BYTES_A_TOKEN_MAX)
-        self._bytes_a_token += NEWS_WEIGHT * (shown - self._bytes_a_token)
+        self._used_tokens += tokens - charged
+        self._guess.learn(tokens, inputs, size_bytes)
         news = tokens / max(inputs, 1)
         weight = NEWS_WEIGHT if self._tokens_an_input else 1.0
         self._tokens_an_input += weight * (news - self._tokens_an_input)
@@ -119,6 +122,11 @@ class Pacing:
         if self._tokens and self._tokens_an_input:
             amounts.append(int(_grown(tokens_left, self._tokens, now_s - left_s) / self._tokens_an_input))
         return max(min(amounts, default=0), 0)
+
+    def _kept(self) -> int:
+        """Tokens of a minute that are left over."""
+        wanted = self._tokens * COUNTS_DIFFER_SHARE + KEPT_ERRORS * self._guess.error
+        return int(min(wanted, self._tokens * KEPT_SHARE_MAX))
 
     def _said_now(self, name: str, limit: int, now_s: float) -> int:
         """What would be left now of what was said; -1: it was not said."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -878,6 +878,16 @@ async def test_a_claim_takes_as_many_jobs_as_there_are_tokens_for(bench: QueueEn
     assert (1, -1, 0) == (claim.tokens_left, claim.calls_left, claim.wait_ms)
     assert ([], 2) == (none.fresh, none.queued)
     assert HOUR_MS / 7 * 0.99 < none.wait_ms <= HOUR_MS / 7 + 1
+
+
+async def test_special_tokens_count_and_some_are_left_over(bench: QueueEnds) -> None:
+    """A body of eight bytes and one input is taken for five tokens."""
+    await push(bench, *range(5))
+    of = replace(budget(tokens=17), tokens_an_input=3.0, tokens_kept=4)
+    claim = await bench.batcher("b1").claim(10, 0, budget=of)
+
+    assert [job(number) for number in range(2)] == claim.fresh
+    assert claim.tokens_left == 17 - 2 * of.charged(1, 8)
 
 
 async def test_a_job_of_more_tokens_than_a_minute_has_needs_all_of_them(bench: QueueEnds) -> None:

@@ -79,6 +79,7 @@ def test_every_setting_that_sounds_like_a_secret_is_tried() -> None:
     } - {
         "openai_token_ids",
         "tokenizer_file",
+        "upstream_tokens_max",
         "max_batch_tokens",
         "api_keys_file",
     } == set(SECRETS)

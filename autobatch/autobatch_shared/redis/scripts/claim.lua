@@ -11,7 +11,8 @@
 --       15 empty, or the budget of an upstream, with spaces between: 1 its calls in a minute, 2 its tokens in a minute, 0 for no
 --       limit, 3 the minute in ms, 4 life of the budget in ms, 5 calls and 6 tokens that were used beyond what was granted,
 --       7 calls that the jobs of this claim need, 8 calls and 9 tokens that the upstream says are left, -1 if it does not say,
---       10 bytes of a job's body that are a token, 11 part of a limit by which two counts may differ; last the upstream
+--       10 bytes of a job's body that are a token, 11 part of a limit by which two counts may differ, 12 tokens of an input
+--       whatever its bytes, 13 tokens that are left over; last the upstream
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -63,9 +64,11 @@ local function may_take(list)
   local frame = redis.call('LRANGE', list, 0, 0)[1]
   if not frame then return true end
   local body = #frame - (string.find(frame, '\n', 1, true) or 0)
-  local tokens = math.ceil(body / budget[10])
-  if math.min(tokens, tokens_limit) > tokens_left then
-    tokens_missing = math.min(tokens, tokens_limit) - tokens_left
+  local inputs = tonumber(string.match(frame, '^{"v":%d+,"crc":"%x+","id":"[%w.]+","n":(%d+),')) or 1
+  local tokens = math.ceil(inputs * budget[12] + body / budget[10])
+  local needed = math.min(tokens + budget[13], tokens_limit)
+  if needed > tokens_left then
+    tokens_missing = needed - tokens_left
     return false
   end
   tokens_left = tokens_left - tokens

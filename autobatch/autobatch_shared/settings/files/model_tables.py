@@ -38,8 +38,10 @@ SHORT = {
     "kind": "inference_dialect",
     "prompts": "input_type_prompts",
 }
+#: A setting of workers and batchers that no model has of another one: its table has it, or it has none.
+TOKENIZER = "tokenizer_file"
 #: Settings of the workers that each model has of its own.
-WORKERS = frozenset({"tokenizer_file", "input_type_prompts"})
+WORKERS = frozenset({TOKENIZER, "input_type_prompts"})
 #: Settings of the process, which its models share.
 COMMON = frozenset({"redis_url", "namespace", "log_level", "log_format", "batcher_host", "batcher_port"})
 #: All names of the settings that a table may have, in lower case, and the setting that each of them is.
@@ -94,7 +96,10 @@ def read_models(cls: type[B], argv: Sequence[str]) -> list[B]:
     Raises:
         SettingsError: With every fault of every source.
     """
-    tables = [{name: value for name, value in table.items() if name not in WORKERS} for table in _tables()]
+    tables = [
+        {TOKENIZER: "", **{name: value for name, value in table.items() if name not in WORKERS - {TOKENIZER}}}
+        for table in _tables()
+    ]
     if not tables:
         return [read(cls, argv)]
     unnamed = {name: value for name, value in tables[0].items() if name != "served_model_name"}

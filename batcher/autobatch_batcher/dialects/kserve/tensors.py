@@ -39,17 +39,26 @@ def text_tensor(name: str, dimensions: int, texts: Sequence[str]) -> kserve.Mode
 
 
 def token_tensors(
-    names: Sequence[str], ids: Sequence[Sequence[int]]
+    names: Sequence[str], ids: Sequence[Sequence[int]], *, width: int = 0, pad_id: int = 0, pads_left: bool = False
 ) -> list[tuple[kserve.ModelInferRequest.Input, bytes]]:
-    """Return INT64 of shape (inputs, most tokens) for each name, and its content: ids, 1 where a mask has a token, else 0."""
-    width = max(map(len, ids))
-    columns = {name: np.zeros((len(ids), width), "<i8") for name in names}
+    """Return INT64 of shape (inputs, tokens) for each name, and its content: ids, 1 where a mask has a token, else 0.
+
+    Args:
+        names: The tensors' names.
+        ids: The token ids of each input.
+        width: Number of tokens in each row; 0: the most that an input has.
+        pad_id: What rows of ids are filled up with.
+        pads_left: Whether they are filled up before their tokens.
+    """
+    width = width or max(map(len, ids))
+    columns = {name: np.full((len(ids), width), pad_id if name.endswith("input_ids") else 0, "<i8") for name in names}
     for place, own in enumerate(ids):
+        where = slice(width - len(own), width) if pads_left else slice(len(own))
         for name, column in columns.items():
             if name.endswith("input_ids"):
-                column[place, : len(own)] = own
+                column[place, where] = own
             elif name.endswith("attention_mask"):
-                column[place, : len(own)] = 1
+                column[place, where] = 1
     return [
         (kserve.ModelInferRequest.Input(name=name, datatype="INT64", shape=column.shape), column.tobytes())
         for name, column in columns.items()

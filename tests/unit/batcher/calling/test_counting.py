@@ -95,8 +95,12 @@ def job(name: str, *inputs: object, is_counted: bool = True, wants_each: bool = 
     return msgspec.structs.replace(made, header=header)
 
 
+def unknown(_inputs: Sequence[bytes]) -> None:
+    """Of a dialect that counts nothing by itself."""
+
+
 def counting(upstream: Upstream, *jobs: Job) -> Counting:
-    return Counting(jobs, merge(jobs), upstream.count)
+    return Counting(jobs, merge(jobs), upstream.count, unknown)
 
 
 async def test_a_call_of_one_job_is_counted_by_its_header() -> None:
@@ -234,7 +238,14 @@ async def test_of_a_call_that_is_counted_whole_each_client_gets_its_part() -> No
         msgspec.structs.replace(job, header=msgspec.structs.replace(job.header, is_counted=place < 2))
         for place, job in enumerate(made)
     ]
-    counting = Counting(jobs, merge(jobs), None)
+    counting = Counting(jobs, merge(jobs), None, unknown)
 
     assert await counting.tokens(17) == [[5], [10], []]
     assert await counting.tokens(None) == [[], [], []]
+
+
+async def test_what_the_dialect_counts_by_itself_is_each_clients_own() -> None:
+    jobs = [job("1", "a", "bb"), job("2", "bb", is_counted=False), job("3", "a", "ccc")]
+    counting = Counting(jobs, merge(jobs), None, lambda inputs: list(map(len, inputs)))
+
+    assert await counting.tokens(None) == [[3, 4], [], [3, 5]]

@@ -2,15 +2,9 @@
 
 import pytest
 
-from autobatch_batcher.jobs import Job
 from autobatch_batcher.tuning.pacing import CALLS_SAID, TOKENS_SAID, Pacing
-from autobatch_shared.contract.frames import JobHeader
 
 NOW_S = 100.0
-
-
-def job(body: bytes, n: int = 1) -> Job:
-    return Job(JobHeader("w1.1", n, 0, 1, "/embed"), body)
 
 
 def granted(pacing: Pacing, times: int = 1) -> None:
@@ -59,19 +53,24 @@ def test_a_call_that_was_granted_and_not_made_is_not_asked_for_again() -> None:
 def test_a_guess_is_corrected_by_what_the_upstream_counted(counted: int | None, used: int) -> None:
     pacing = Pacing("http://paid", None, 1000)
 
-    pacing.counted(counted, [job(b"x" * 37)])
+    pacing.counted(counted, 10, 1, 37)
 
     assert pacing.budget(NOW_S).tokens_used == used
 
 
-def test_guesses_follow_what_was_counted() -> None:
-    pacing = Pacing("http://paid", None, 1000)
-    for _ in range(40):
-        pacing.counted(50, [job(b"x" * 100)])
+def test_what_is_left_over_grows_with_how_far_guesses_were_off() -> None:
+    """An upstream refuses each call that has one token more than is left."""
+    pacing = Pacing("http://paid", None, 10_000)
+    pacing.counted(100, 100, 1, 400)
+    assert pacing.budget(NOW_S).tokens_kept == 100  # by so much two counts of the same may differ
 
-    assert abs(pacing.budget(NOW_S).bytes_a_token - 2) < 0.01
-    pacing.counted(0, [job(b"x" * 100)])
-    assert pacing.budget(NOW_S).bytes_a_token < 16
+    for tokens in (60, 140) * 10:
+        pacing.counted(tokens, 100, 1, 400)
+    assert 200 < pacing.budget(NOW_S).tokens_kept < 250
+
+    for tokens in (1, 900) * 10:
+        pacing.counted(tokens, 100, 1, 400)
+    assert pacing.budget(NOW_S).tokens_kept == 300
 
 
 def test_what_the_upstream_says_is_left_grows_with_time() -> None:
@@ -88,7 +87,7 @@ def test_a_rate_is_that_of_the_scarcer_limit() -> None:
     pacing = Pacing("http://paid", 60, 6000)
     assert pacing.inputs_a_second(32) == 32
 
-    pacing.counted(40, [job(b"x", n=4)])  # ten tokens an input
+    pacing.counted(40, 0, 4, 100)  # ten tokens an input
 
     assert pacing.inputs_a_second(32) == 10
     granted(pacing)

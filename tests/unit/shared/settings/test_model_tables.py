@@ -101,7 +101,7 @@ def test_without_tables_there_is_one_model() -> None:
     assert settings.served_model_name is None
 
 
-def test_a_model_has_a_tokenizer_and_prompts_of_its_own_in_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_has_a_tokenizer_and_prompts_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     own = 'tokenizer_file = "large.json"\nprompts = { search_query = "query", search_document = "passage" }\n'
     write(TWO + own)
     monkeypatch.setenv("TOKENIZER_FILE", "unnamed.json")
@@ -110,7 +110,11 @@ def test_a_model_has_a_tokenizer_and_prompts_of_its_own_in_the_workers(monkeypat
     assert models["large"].tokenizer_file == "large.json"
     assert models["large"].prompts == {"search_query": "query", "search_document": "passage"}
     assert (models["org/small"].tokenizer_file, models["org/small"].prompts) == ("", {})
-    assert [each.served_model_name for each in read_models(BatcherSettings, [])] == ["org/small", "large"]
+    batchers = read_models(BatcherSettings, [])
+    assert [(each.served_model_name, each.tokenizer_file) for each in batchers] == [
+        ("org/small", ""),
+        ("large", "large.json"),
+    ]
 
 
 def test_other_processes_leave_the_tables_alone() -> None:
