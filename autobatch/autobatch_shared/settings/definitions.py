@@ -515,6 +515,12 @@ class EmbedderSettings(CommonSettings):
     embedder_threads: int | None = Field(
         None, ge=1, le=256, description="threads of one forward pass; unset: one per core"
     )
+    embedder_workers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="forward passes of one call at the same time; unset: as many as EMBEDDER_THREADS",
+    )
     embedder_model_dir: str | None = Field(
         None, description="folder with `model.safetensors` and `tokenizer.json`; unset: the packaged MiniLM"
     )
