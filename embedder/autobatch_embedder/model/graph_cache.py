@@ -2,11 +2,13 @@
 
 The name of the file identifies what it was made from: a hash of the weights and of config.json, and the version of the
 builder. A file is written under another name and then renamed, so that two simultaneous starts cannot read half of one.
+
+The constants are in a file beside the graph. onnxruntime maps that file instead of copying it: processes share it, and
+of MiniLM's word vectors, half of its weights, only those of the words that came are in memory.
 """
 
 import hashlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from autobatch_embedder.model.model_folder import ModelFolder
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -57,14 +59,19 @@ def name_of(model: ModelFolder) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
+    # As the graph: only building needs onnx.
+    import onnx  # noqa: PLC0415
+    from onnx.external_data_helper import convert_model_to_external_data  # noqa: PLC0415
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        # mkstemp makes files for their owner only, but an image may be built as root and run as another user.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    data = path.with_suffix(".data")
+    model = onnx.load_from_string(content)
+    convert_model_to_external_data(model, location=data.name)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
+        onnx.save_model(model, Path(folder) / path.name)
+        # The graph comes last: where it is, its constants are.
+        for file in (data, path):
+            written = Path(folder) / file.name
+            # An image may be built as root and run as another user.
+            written.chmod(0o644)
+            written.replace(file)
