@@ -24,7 +24,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -55,7 +55,7 @@ test-parity: .venv/dev.done
 	$(BIN)/python -m pytest tests/fuzz tests/parity
 
 test-faults: .venv/dev.done
-	$(BIN)/python -m pytest tests/simulation tests/faults
+	$(BIN)/python -m pytest tests/simulation tests/faults tests/monitoring
 
 test-laws: .venv/dev.done
 	$(BIN)/python -m pytest tests/laws
@@ -163,8 +163,12 @@ audit:           ## Look the pinned packages up among known vulnerabilities (nee
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
-docs: .venv/dev.done     ## Regenerate .env.example and the settings table of the README
+docs: .venv/dev.done     ## Regenerate .env.example, the settings table of the README and docs/metrics.md
 	$(BIN)/python -m autobatch_console.docs.settings_docs
+	$(BIN)/python -m tests.monitoring.document > docs/metrics.md
+
+incidents: .venv/dev.done ## Stage ten incidents, each with a real Prometheus whose alert has to fire within a minute
+	$(BIN)/python -m tests.monitoring $(WORDS)
 
 lock:            ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \

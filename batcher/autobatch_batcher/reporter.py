@@ -17,6 +17,7 @@ from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.status import BatcherStatus
+from autobatch_shared.measuring.process_use import ProcessUse
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.control import Control
@@ -31,6 +32,10 @@ LOOP_STALL_MAX_S = 5.0
 
 class Reporter:
     """The batcher's view of itself, for `/health` here and at the proxy.
+
+    Attributes:
+        reaches_redis: Whether Redis answered the last report.
+        round_trip_s: Seconds that it took to.
 
     Args:
         announcement: What workers are told of the model, but for the time; None: it has no name.
@@ -61,14 +66,24 @@ class Reporter:
         self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
-        self._cpu_looked_mono_s, self._cpu_s = 0.0, 0.0
-        self._cpu_share = 0.0
+        self._use = ProcessUse()
         self.reaches_redis = False
+        self.round_trip_s = 0.0
 
     @property
     def is_healthy(self) -> bool:
         """Whether Redis answers, the working loop moves and an upstream is well."""
         return self.reaches_redis and self.loop_moves and any(u.is_usable for u in self._pool.upstreams)
+
+    @property
+    def cpu_cores(self) -> float:
+        """How many cores this process used lately."""
+        return self._use.cpu_cores
+
+    @property
+    def clock_ahead_s(self) -> float:
+        """How far Redis's clock is ahead of this process's, as known here."""
+        return self._clock.now_ms() / 1000 - time.time()
 
     @property
     def excluded(self) -> dict[str, str]:
@@ -149,7 +164,7 @@ class Reporter:
     async def _report(self, *, again: bool = True) -> None:
         now_mono_s = asyncio.get_running_loop().time()
         upstreams = self._pool.statuses(now_mono_s, has_jobs=self._lanes.inputs > 0) if self.loop_moves else []
-        self._look_at_cpu(now_mono_s)
+        self._use.look()
         status = BatcherStatus(
             self._clock.now_ms(),
             self._lanes.inputs,
@@ -158,17 +173,19 @@ class Reporter:
             frame_version=VERSION,
             id=self._batcher,
             alive_ms=int((now_mono_s - self._started_mono_s) * 1000),
-            cpu_share=round(self._cpu_share, 2),
+            cpu_share=round(self.cpu_cores, 2),
             is_stopping=self._loop.is_stopping,
             affordable_inputs=self._pool.affordable_inputs(now_mono_s),
             next_ms=int((LOOK_EVERY_S if self._has_others else REPORT_EVERY_S) * 1000),
         )
         said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
+        began_s = time.perf_counter()  # uvloop's own clock stands still within a turn
         try:
             reports = await self._control.report(self._batcher, status, said)
         except QueueUnavailable:
             self.reaches_redis = False
             return
+        self.round_trip_s = time.perf_counter() - began_s
         self.reaches_redis = True
         self._has_others = len(reports) > 1
         self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
@@ -178,13 +195,6 @@ class Reporter:
                 self._reporting.hurry()  # else one that was given a duty, and no permit yet, would ask for it in a second
             if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
                 await self._report(again=False)
-
-    def _look_at_cpu(self, now_mono_s: float) -> None:
-        passed_s = now_mono_s - self._cpu_looked_mono_s
-        if passed_s >= REPORT_EVERY_S:
-            cpu_s = time.process_time()
-            self._cpu_share = (cpu_s - self._cpu_s) / passed_s
-            self._cpu_looked_mono_s, self._cpu_s = now_mono_s, cpu_s
 
 
 def _is_disputed(upstream: Replica, reports: Sequence[BatcherStatus], now_mono_s: float) -> bool:

@@ -1,4 +1,7 @@
-"""The batcher's own port: `/health`, `/live` and `/metrics`, for supervisors and Prometheus."""
+"""The batcher's own port: `/health`, `/live` and `/metrics`, for supervisors and Prometheus.
+
+`/metrics?upstream=1` has the upstreams' own metrics, such as TEI's `te_*`: for an upstream that only batchers reach.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -6,10 +9,13 @@ from typing import NamedTuple
 from aiohttp import web
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from autobatch_batcher.metrics import Metrics, render
+from autobatch_batcher.metrics import Metrics, ProcessMetrics, render
 from autobatch_batcher.reporter import Reporter
+from autobatch_batcher.upstream_metrics import upstream_metrics
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.refusals import RefusingRunner, without_server
+
+PROMETHEUS_TEXT = {"Content-Type": CONTENT_TYPE_LATEST}
 
 
 class SideOf(NamedTuple):
@@ -41,15 +47,24 @@ async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.A
         """200 while all working loops make turns, whatever Redis and the upstreams do."""
         return web.Response(status=200 if all(side.reporter.loop_moves for side in sides) else 503)
 
-    async def scrape(_request: web.Request) -> web.Response:
-        for _, _, metrics, pool in sides:
-            metrics.in_flight.set(pool.calls_in_flight)
+    process = ProcessMetrics()
+
+    async def scrape(request: web.Request) -> web.Response:
+        if request.query.get("upstream") == "1":
+            body = await upstream_metrics([upstream for side in sides for upstream in side.pool.upstreams])
+            return web.Response(body=body, headers=PROMETHEUS_TEXT)
+        for _, reporter, metrics, pool in sides:
+            metrics.note_redis(
+                is_reached=reporter.reaches_redis,
+                round_trip_s=reporter.round_trip_s,
+                clock_ahead_s=reporter.clock_ahead_s,
+            )
             for upstream in pool.upstreams:
-                metrics.note_tuning(upstream.name, upstream.tuner)
-                metrics.upstream_on_duty.labels(upstream.name).set(upstream.duty.is_on)
-                metrics.upstream_excluded.labels(upstream.name).set(not upstream.is_included)
-        body = render([(side.model, side.metrics) for side in sides])
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+                metrics.note_upstream(upstream)
+        process.note(sides[0].reporter.cpu_cores)
+        return web.Response(
+            body=render([(side.model, side.metrics) for side in sides], process), headers=PROMETHEUS_TEXT
+        )
 
     app = web.Application()
     app.on_response_prepare.append(without_server)

@@ -14,7 +14,7 @@ class EmbedderMetrics:
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
-        self._registry = registry
+        self.registry = registry
         self.requests = Counter("te_request_count", "Requests for vectors.", ["method"], registry=registry)
         self.successes = Counter("te_request_success", "Requests answered 200.", ["method"], registry=registry)
         self.failures = Counter("te_request_failure", "Inputs or requests refused or lost.", ["err"], registry=registry)
@@ -37,7 +37,7 @@ class EmbedderMetrics:
     def render(self) -> bytes:
         """The text for Prometheus."""
         # prometheus_client ends counters in _total and adds creation times; TEI's exporter does neither.
-        lines = generate_latest(self._registry).splitlines(keepends=True)
+        lines = generate_latest(self.registry).splitlines(keepends=True)
         return b"".join(line.replace(b"_total", b"", 1) for line in lines if b"_created" not in line)
 
 

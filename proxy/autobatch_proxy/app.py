@@ -1,6 +1,7 @@
 """One worker: every collaborator is made here and passed in."""
 
 import logging
+import math
 import time
 from collections.abc import AsyncIterator, Mapping
 from types import MappingProxyType
@@ -18,6 +19,7 @@ from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.http.named_models import ModelPaths
 from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
+from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import SHORTCUTS, add_routes
@@ -56,9 +58,15 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     status_page = StatusPage(models, worker, settings.max_client_batch_size)
 
     def take() -> None:
-        metrics.take(models.inputs_in_flight)
+        metrics.take(models.inputs_in_flight, access.taken())
+
+    due_s = math.inf
 
     async def count() -> float:
+        nonlocal due_s
+        now_s = time.monotonic()
+        metrics.look(max(now_s - due_s, 0.0))
+        due_s = now_s + METRICS_EVERY_S
         take()
         status_page.look()
         _warn(share, input_types)
@@ -89,8 +97,16 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
     compute = Compute(models, room, settings.request_timeout_ms, model_check, metrics, share, common)
     app[READINESS] = readiness = Readiness(lambda: models.unnamed.queue.is_connected)
-    fleet_routes = FleetRoutes(models, metrics, readiness, take, settings.max_client_batch_size, settings.aliases)
-    pages = Pages(fleet_routes, DocsPage(), status_page)
+    fleet_routes = FleetRoutes(models, readiness, settings.max_client_batch_size, settings.aliases)
+    metrics_page = MetricsPage(
+        models,
+        metrics,
+        take,
+        waiting_max=settings.max_queue_size,
+        timeout_max_s=settings.request_timeout_ms / 1000,
+        has_cache=settings.cache_ttl_s > 0,
+    )
+    pages = Pages(fleet_routes, DocsPage(), status_page, metrics_page)
 
     def handler_of(route: Route) -> Handler:
         return compute.handler(route) if route.page is None else route.page(pages)

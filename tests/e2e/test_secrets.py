@@ -16,7 +16,7 @@ from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-START_S = 20.0
+START_S = 60.0
 REDIS_PASSWORD, KEY, WRONG_KEY = "passw0rd-0f-redis", "k3y-0f-a-client", "k3y-0f-a-str4nger"
 UPSTREAM_PASSWORD, UPSTREAM_KEY, TEXT = "passw0rd-0f-tei", "k3y-0f-tei", "a-t3xt-that-nobody-may-read"
 SECRETS = (REDIS_PASSWORD, KEY, WRONG_KEY, UPSTREAM_PASSWORD, UPSTREAM_KEY, TEXT)

@@ -23,7 +23,7 @@ from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
-START_S = 20.0  # for processes to start on a busy machine
+START_S = 60.0  # for processes to start on a busy machine
 
 
 @dataclass

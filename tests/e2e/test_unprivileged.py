@@ -15,7 +15,7 @@ from tests.support.processes import Process, free_port
 from tests.support.servers.locked_redis import LockedRedis
 from tests.support.waiting import wait_until
 
-START_S = 20.0
+START_S = 60.0
 # $1 becomes the only writable folder; the other words are the command to run.
 JAIL = """
 set -eu

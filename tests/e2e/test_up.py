@@ -132,7 +132,7 @@ class Console:
         self.process.stdout.close()
 
 
-def wait_until(told: Callable[[], Any], limit_s: float = 30, why: Callable[[], str] = lambda: "") -> Any:
+def wait_until(told: Callable[[], Any], limit_s: float = 60, why: Callable[[], str] = lambda: "") -> Any:
     """Return the first true answer."""
     deadline = time.monotonic() + limit_s
     while not (answer := told()):
@@ -144,13 +144,13 @@ def wait_until(told: Callable[[], Any], limit_s: float = 30, why: Callable[[], s
 def post(url: str, inputs: str | list[str]) -> Any:
     body = json.dumps({"inputs": inputs}).encode()
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=60) as response:
             return int(response.status)
     except urllib.error.HTTPError as error:
         error.close()
@@ -160,7 +160,7 @@ def status_of(url: str) -> int:
 
 
 def batches_sent(batcher: str) -> float:
-    with urllib.request.urlopen(f"{batcher}/metrics", timeout=10) as response:
+    with urllib.request.urlopen(f"{batcher}/metrics", timeout=60) as response:
         text = response.read().decode()
     return sum(float(value) for value in re.findall(r"^autobatch_batches_total\S* (\S+)", text, re.MULTILINE))
 
@@ -229,7 +229,7 @@ def test_it_tells_what_it_started_and_what_to_try(console: Console) -> None:
     assert started == PARTS
 
     (line,) = (line for line in console.output.splitlines() if line.strip().startswith("curl"))
-    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=60)
     assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
     assert f"  open     to everybody who reaches 0.0.0.0:{console.port}" in console.output
     assert "  serves   sentence-transformers/all-MiniLM-L6-v2, 384 dimensions, 32 inputs a call, " in console.output
@@ -239,7 +239,7 @@ def test_it_tells_what_it_started_and_what_to_try(console: Console) -> None:
 def test_the_queue_can_be_looked_into_as_printed(console: Console) -> None:
     line = console.wait_for(r"redis-cli .*").group()
     if shutil.which("redis-cli"):
-        answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=10, text=True)
+        answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=60, text=True)
         assert answer.stdout.strip() == ""
     program, flag, address, *command = shlex.split(line)
     assert (program, flag) == ("redis-cli", "-s")
@@ -272,7 +272,7 @@ def test_another_proxys_env_file_leads_to_its_upstream_and_keys_are_asked_for_as
     (line,) = (line for line in guarded.output.splitlines() if line.strip().startswith("curl"))
     line += r" -w '\n%{http_code}'"
     right, wrong = (
-        subprocess.run(["sh", "-c", line], env={**os.environ, "KEY": key}, capture_output=True, check=True, timeout=30)
+        subprocess.run(["sh", "-c", line], env={**os.environ, "KEY": key}, capture_output=True, check=True, timeout=60)
         .stdout.decode()
         .rpartition("\n")
         for key in ("hunter2", "another")
@@ -313,7 +313,7 @@ def test_the_tables_of_several_models_are_served_by_one_batcher_and_asked_by_nam
     for name in ("small", "org/large"):
         assert f"  serves   {name}: sentence-transformers/all-MiniLM-L6-v2, 384 dimensions" in tabled.output
     (line,) = (line for line in tabled.output.splitlines() if line.strip().startswith("curl"))
-    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=30)
+    answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=60)
     assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
 
 
@@ -342,7 +342,7 @@ def test_a_second_ctrl_c_does_not_wait_for_anybody(start: Callable[..., Console]
     console.wait_for("^stopping")
     console.process.send_signal(signal.SIGINT)
 
-    assert console.wait(5) == 0
+    assert console.wait(STOP_S) == 0
     assert alive(family) == set()
 
 

@@ -20,6 +20,22 @@ DEMANDED_NONE = (AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
 
 
 @dataclass(frozen=True)
+class Pace:
+    """How much is sent, and how soon all has to be right again.
+
+    Attributes:
+        per_second: Requests.
+        recovery_max_s: From the fault's end to the last request that does not get its vector.
+    """
+
+    per_second: float = PER_SECOND
+    recovery_max_s: float = RECOVERY_MAX_S
+
+
+USUAL = Pace()
+
+
+@dataclass(frozen=True)
 class Act:
     """The arguments of a fault.
 
@@ -44,6 +60,7 @@ class Scenario:
         cuts: Whether it kills what clients are connected to, so that they see the end of their connection.
         replicas: Upstreams in its world.
         servers: The kind of group that is Redis in its world; empty for one server.
+        own_links: Whether each batcher has a way of its own to the upstreams in its world.
     """
 
     name: str
@@ -53,38 +70,44 @@ class Scenario:
     cuts: bool = False
     replicas: int = 1
     servers: str = ""
+    own_links: bool = False
+
+    @property
+    def world(self) -> tuple[int, str, bool]:
+        """What its world is made of; those for which it is the same share one."""
+        return self.replicas, self.servers, self.own_links
 
 
-async def run(scenario: Scenario, world: World, memory_mb: dict[str, float]) -> FaultRow:
+async def run(scenario: Scenario, world: World, memory_mb: dict[str, float], pace: Pace = USUAL) -> FaultRow:
     """Run one scenario in a healthy world; it is healthy again afterwards, or the row has a complaint."""
-    load = SteadyLoad(world.nginx_port, PER_SECOND, DEADLINE_S, cuts=scenario.cuts)
+    load = SteadyLoad(world.nginx_port, pace.per_second, DEADLINE_S, cuts=scenario.cuts)
     loop = asyncio.get_running_loop()
     await world.computed_again()
     load.start()
-    await wait_until(lambda: len(load.requests) > PER_SECOND * LEAD_S)
+    await wait_until(lambda: len(load.requests) > pace.per_second * LEAD_S)
     complaints = []
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await scenario.act(Act(world, load))
     except (TimeoutError, AssertionError) as error:
         complaints.append(f"the fault could not be brought about: {error!r}")
         await world.heal()
     end_s = loop.time()
-    await _until_right(load, end_s)
+    await _until_right(load, end_s, pace.recovery_max_s)
     await load.stop()
     again = await world.computed_again()
     row = tally(scenario.name, load.requests, end_s, sum(count > scenario.runs_max for count in again.values()))
-    row.complaints += complaints + await _missed(scenario, world, load, row, memory_mb)
+    row.complaints += complaints + await _missed(scenario, world, load, row, memory_mb, pace.recovery_max_s)
     return row
 
 
-async def _until_right(load: SteadyLoad, end_s: float) -> None:
+async def _until_right(load: SteadyLoad, end_s: float, recovery_max_s: float) -> None:
     """Return once every request of a whole TAIL_S has its vector, or when it is clear that recovery takes too long."""
     loop = asyncio.get_running_loop()
 
     def is_right() -> bool:
         now_s = loop.time()
-        if now_s > end_s + RECOVERY_MAX_S + 2 * TAIL_S:
+        if now_s > end_s + recovery_max_s + 2 * TAIL_S:
             return True
         return now_s > end_s + TAIL_S and load.failures_since(max(end_s, now_s - TAIL_S)) == 0
 
@@ -92,7 +115,12 @@ async def _until_right(load: SteadyLoad, end_s: float) -> None:
 
 
 async def _missed(
-    scenario: Scenario, world: World, load: SteadyLoad, row: FaultRow, memory_mb: dict[str, float]
+    scenario: Scenario,
+    world: World,
+    load: SteadyLoad,
+    row: FaultRow,
+    memory_mb: dict[str, float],
+    recovery_max_s: float,
 ) -> list[str]:
     """Return the requirements, other than zero counts, that were missed."""
     missed = []
@@ -101,12 +129,12 @@ async def _missed(
         missed.append(f"unexplained status {sorted(unexplained)}")
     if late := sum(r.kind is AnswerKind.CLEAR and r.end_s - r.start_s > DEADLINE_S + 0.5 for r in load.requests):
         missed.append(f"{late} errors after their deadline")
-    if row.recovery_s > RECOVERY_MAX_S:
+    if row.recovery_s > recovery_max_s:
         missed.append("slow recovery")
     if keys := await keys_without_ttl(world.redis_url):
         missed.append(f"keys without TTL: {keys}")
     try:
-        await wait_until(world.is_well, 10)
+        await wait_until(world.is_well)
     except AssertionError:
         missed.append("not well afterwards")
     if more := await _more_memory(world, memory_mb):

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 
 from tests.faults.programs import children
-from tests.faults.world import START_S, World
+from tests.faults.world import PAIR, START_S, World
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
@@ -26,7 +26,10 @@ async def lasts(seconds: float) -> None:
 
 
 async def calling(world: World) -> int:
-    """Return the number of the batcher that calls the first upstream: of several one does, and the others stand by."""
+    """Return the number of the batcher that calls the first upstream."""
+    if not world.own_links:
+        await wait_until(lambda: sum(world.is_on_duty(index) for index in PAIR) == 1)
+        return next(index for index in PAIR if world.is_on_duty(index))
     seen = [asyncio.create_task(relays[0].forward.sees(CALL)) for relays in world.batcher_upstream]
     done, others = await asyncio.wait(seen, return_when=asyncio.FIRST_COMPLETED)
     for task in others:
@@ -76,12 +79,13 @@ STEPS: dict[str, Callable[[World, int], Awaitable[None]]] = {
 }
 
 
-async def kill_batcher(world: World, index: int) -> None:
-    """`kill -9`, and start another one in its place."""
+async def kill_batcher(world: World, index: int, until: Callable[[], bool]) -> None:
+    """`kill -9`, and start another one in its place once something has come true."""
     world.batchers[index].signal(signal.SIGKILL)
     world.batcher_redis[index].cut()
     await world.behave("good")
     world.batchers[index].close()
+    await wait_until(until)
     world.batchers[index] = world.start_batcher(index)
     await has_started(world.batchers[index])
 

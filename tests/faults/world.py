@@ -4,18 +4,23 @@
 
 Each worker is a gunicorn of its own with one worker process. The first worker and the first batcher have
 a clock that can be set ahead.
+
+Both batchers know an upstream by one address, so that one is on duty and the other stands by. In a world of `own_links` each has
+a relay of its own to it, which can fail alone: then each knows another upstream, and both call.
 """
 
 import asyncio
 import itertools
+import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import aiohttp
 from redis.asyncio import Redis
@@ -31,8 +36,9 @@ from tests.support.servers.stepped_clock import COMPILER, SteppedClock
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 5.0  # REQUEST_TIMEOUT_MS of the workers: a scenario should not take half a minute
-START_S = 30.0
+START_S = 60.0
 PAIR = (0, 1)
+NONE: Mapping[str, object] = MappingProxyType({})
 GRACEFUL = "keepalive_min_timeout 3s;\n"  # as in nginx/compose; the first nginx that supports it is used
 _serials = itertools.count()
 INSIDE = Path(__file__).parent / "inside"  # on the path of our processes
@@ -59,6 +65,9 @@ class World:
     workers: list[Process] = field(default_factory=list)
     batchers: list[Process] = field(default_factory=list)
     redis_options: tuple[str, ...] = ()
+    own_links: bool = False
+    worker_settings: Mapping[str, object] = field(default_factory=dict)
+    batcher_settings: Mapping[str, object] = field(default_factory=dict)
     _ports: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -76,7 +85,10 @@ class World:
             self.edge.append(await self._relay(self.folder / f"edge-{index}.sock", self._socket(index)))
             self.worker_redis.append(await self._relay_tcp(self.redis_port))
             self.batcher_redis.append(await self._relay_tcp(self.redis_port))
-            self.batcher_upstream.append([await self._relay_tcp(port) for port in self.upstream_ports])
+            if self.own_links or not self.batcher_upstream:
+                self.batcher_upstream.append([await self._relay_tcp(port) for port in self.upstream_ports])
+            else:
+                self.batcher_upstream.append(self.batcher_upstream[0])
         self.workers = [self.start_worker(index) for index in PAIR]
         self.batchers = [self.start_batcher(index) for index in PAIR]
         await wait_until(lambda: all(self._socket(index).exists() for index in PAIR), START_S)
@@ -101,6 +113,7 @@ class World:
             web_concurrency=1,
             redis_url=self._redis_url(self.worker_redis[index]),
             request_timeout_ms=int(DEADLINE_S * 1000),
+            **self.worker_settings,
         )
 
     def start_batcher(self, index: int) -> Process:
@@ -113,7 +126,19 @@ class World:
             inference_url=",".join(urls),
             batcher_host="127.0.0.1",
             batcher_port=0,
+            **self.batcher_settings,
         )
+
+    def relays_to(self, place: int) -> list[Relay]:
+        """The relays to an upstream."""
+        return list(dict.fromkeys(relays[place] for relays in self.batcher_upstream))
+
+    def is_on_duty(self, index: int) -> bool:
+        """Whether a batcher calls the first upstream, as it says itself: it does until it has found another that does."""
+        (relay, *_) = self.batcher_upstream[index]
+        said = [json.loads(line) for line in self.batchers[index].output.splitlines() if '"upstream_duty"' in line]
+        ours = [each["is_on"] for each in said if each["upstream"].endswith(f":{self.port_of(relay)}")]
+        return not ours or bool(ours[-1])
 
     def step_clock(self, *, is_ahead: bool) -> None:
         """Set the clock of the first worker and the first batcher an hour ahead, or back."""
@@ -175,7 +200,10 @@ class World:
             return False
 
     async def _embeds(self, session: aiohttp.ClientSession, url: str) -> bool:
-        async with session.post(f"{url}/embed", json={"inputs": f"is all well? {next(_serials)}"}) as answer:
+        key = str(self.worker_settings.get("api_keys", "")).partition(",")[0]
+        headers = {"Authorization": f"Bearer {key}"}  # which counts where there are keys
+        text = {"inputs": f"is all well? {next(_serials)}"}
+        async with session.post(f"{url}/embed", json=text, headers=headers) as answer:
             return answer.status == 200
 
     async def close(self) -> None:
@@ -195,7 +223,7 @@ class World:
 
     @property
     def _relays(self) -> list[Relay]:
-        upstreams = (relay for relays in self.batcher_upstream for relay in relays)
+        upstreams = (relay for place in range(len(self.upstreams)) for relay in self.relays_to(place))
         return [*self.edge, *self.worker_redis, *self.batcher_redis, *upstreams]
 
     def port_of(self, relay: Relay) -> int:
@@ -226,8 +254,15 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(replicas: int = 1, servers: str = "") -> AsyncIterator[World]:
-    """A running world with this number of upstreams, and one Redis, or this kind of group."""
+async def open_world(
+    replicas: int = 1,
+    servers: str = "",
+    *,
+    own_links: bool = False,
+    worker_settings: Mapping[str, object] = NONE,
+    batcher_settings: Mapping[str, object] = NONE,
+) -> AsyncIterator[World]:
+    """A running world with this number of upstreams, one Redis, or this kind of group, and further settings of ours."""
     with TemporaryDirectory(prefix="ab-") as name:
         folder = Path(name)
         prefix = folder / "nginx"
@@ -256,6 +291,9 @@ async def open_world(replicas: int = 1, servers: str = "") -> AsyncIterator[Worl
                 ports,
                 clock,
                 make_group(servers, folder, "autobatch") if servers else None,
+                own_links=own_links,
+                worker_settings=worker_settings,
+                batcher_settings=batcher_settings,
             )
             try:
                 await world.start()

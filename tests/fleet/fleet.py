@@ -18,7 +18,7 @@ MODELS = ("org/first", "second", "third")
 ALIASES = {"org/first": "one", "second": "two", "third": "three:latest"}
 BATCHERS = ("org/first", "org/first", "second", "second", "third")
 DEADLINE_MS = 10_000
-START_S = 30.0
+START_S = 60.0
 
 
 @dataclass

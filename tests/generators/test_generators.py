@@ -50,7 +50,7 @@ def check(vector: str, url: str) -> None:
         json.dumps({"inputs": TEXT, "truncation_direction": "left"}).encode(),
         {"content-type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         (expected,) = json.load(answer)
     assert len(expected) == DIMENSIONS
     assert json.loads(vector) == pytest.approx(expected, abs=1e-6)

@@ -15,7 +15,7 @@ from tests.parity.server import RestartableServer
 from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 
-START_S = 30.0  # for all processes to start on a busy machine
+START_S = 60.0  # for all processes to start on a busy machine
 TIMEOUT_MS = 120_000  # so that a busy machine does not refuse a burst because of the usual deadline
 
 
@@ -122,7 +122,7 @@ def facts_of(url: str) -> Facts:
 
 def _get(url: str, body: bytes | None = None) -> Json:
     request = urllib.request.Request(url, body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         return json.load(response)
 
 
@@ -138,7 +138,7 @@ def _wait_until_healthy(urls: list[str], started: Sequence[Process]) -> None:
 
 def _is_healthy(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
+        with urllib.request.urlopen(f"{url}/health", timeout=60) as response:
             return bool(response.status == 200)
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False

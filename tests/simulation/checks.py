@@ -15,6 +15,7 @@ REPORTED_WITHIN_S = (
     2.5  # a worker that starts beside its batchers, or beside a Redis that lost their reports, sees none
 )
 QUEUES = {key.encode() for key in (KEYS.jobs, KEYS.bulk, KEYS.retry, KEYS.suspects)}
+CLAIMED = KEYS.claimed("").encode()
 POISONOUS = "job_poisonous"
 TOO_LATE = {"deadline_exceeded", "upstream_timeout"}  # the latter is the batcher's word for the same
 
@@ -57,14 +58,11 @@ def left_over(run: "Schedule") -> list[str]:
         if process.loop.is_alive:
             found += [f"{process.loop.name} keeps {each}" for each in process.left()]
     store = run.server.store
-    for key in sorted(store.keys()):
-        value = store.values[key]
-        if key in QUEUES:
-            found.append(f"{len(value)} jobs in {key.decode()}")
-        elif key not in store.ends_ms:
+    for key in store.names():
+        if key in QUEUES or (key.startswith(CLAIMED) and not store.is_endless(key)):
+            found.append(f"{store.length(key)} jobs in {key.decode()}")
+        elif store.is_endless(key):
             found.append(f"{key.decode()} lives for ever")
-        elif key.startswith(KEYS.claimed("").encode()):
-            found.append(f"{len(value)} jobs in {key.decode()}")
     return found
 
 

@@ -50,6 +50,7 @@ class FaultKind:
         known_after_s: Seconds after its beginning from which on no request may wait for its deadline because of it.
         delay_max_s: Seconds by which it may delay an answer at most, however long it lasts.
         upstreams_min: Fewest upstreams in a schedule that has it. Where it needs two, nothing else happens to the other one.
+        weight: How often it is drawn, beside the others: less where it takes much longer than they do.
     """
 
     name: str
@@ -64,6 +65,7 @@ class FaultKind:
     known_after_s: float = float("inf")
     delay_max_s: float = float("inf")
     upstreams_min: int = 1
+    weight: float = 1.0
 
     def goes_with(self, other: "FaultKind") -> bool:
         """Whether both may be in one schedule."""
@@ -178,8 +180,8 @@ def _flush(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
 def _delete_jobs(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
     """By hand: the lists and what is claimed, and nothing else."""
     store = run.network.server.store
-    names = store.keys()
-    store.delete(*[name for name in names if b":jobs" in name or b":retry" in name or b":claimed:" in name])
+    lost = [name for name in store.names() if b":jobs" in name or b":retry" in name or b":claimed:" in name]
+    store.execute(b"DEL", lost)
 
 
 def _forget_scripts(run: "Schedule", _lasts_s: float, _hit: str | None) -> None:
@@ -333,6 +335,7 @@ KINDS = (
         delays_s=0.0,
         known_after_s=HANGING_NOTICED_S,
         upstreams_min=2,
+        weight=0.2,
     ),
     FaultKind(
         "one of two upstreams: ten times slower",

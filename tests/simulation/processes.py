@@ -24,7 +24,7 @@ from autobatch_proxy.queue.one_model import Clients, ask_one_model
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.count import Count
+from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.address import Address
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock

@@ -5,39 +5,62 @@ at the arrival of a message at Redis: every await of the product that lasts is b
 """
 
 import asyncio
-import gc
-import logging
-import random
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any
 
 import orjson
 
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_shared.contract.errors import AutobatchError
-from autobatch_shared.redis import clock as clock_module
 from tests.simulation.checks import AskedRequest, errors_in, left_over
 from tests.simulation.faults import KINDS, FaultKind, FaultRun
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
-from tests.simulation.redis_model.server import UNIX_MS, ModelServer
+from tests.simulation.redis_model.server import ModelServer
 from tests.simulation.timeline import EndlessTurnsError, Noted, ProcessLoop, Timeline
 from tests.simulation.upstreams import KILLING, ModelUpstream, vector
+from tests.simulation.virtual import virtual
 
-REQUESTS_WITHIN_S = (1.0, 1.0, 0.05)  # the last is a burst
 TIMEOUTS_S = (1.0, 3.0, 6.0, 6.0)
 LATE_TIMEOUTS_S = (1.0, 3.0)  # of the requests after all faults
-PROBES = 3
 MODELS = (0, 1)  # those that upstreams may serve
 QUIET_S = 15.0  # until nothing may be left: a lease, and what the longest partition holds up
-MESSAGES = 90  # of a usual schedule, before its last request is answered
 SEEN_AFTER_S = 0.4  # until the first workers have seen their batchers
-BEGUN_AFTER_S = 2.1  # until every fault has begun
+KNOWN_SCRIPTS_SHARE = 0.8  # of Redis servers that the system has used before
+CPU_SHARES = (0.0, 0.0, 0.0, 0.5)  # of a core, by each batcher: with the last one several call an upstream
 SNAPSHOT_S = 0.1  # between two states of Redis that a restart may go back to
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is in a schedule: what one of it may have.
+
+    Attributes:
+        batchers: Numbers of batchers.
+        workers: Numbers of workers.
+        upstreams: Numbers of upstreams.
+        faults: Numbers of faults.
+        requests: Least and most requests before and during the faults.
+        within_s: Seconds within which these are asked.
+        messages: Number of messages to Redis before its last request is answered, as a rule.
+        begun_s: Seconds within which every fault has begun.
+        probes: Number of requests after the faults.
+    """
+
+    batchers: tuple[int, ...]
+    workers: tuple[int, ...]
+    upstreams: tuple[int, ...]
+    faults: tuple[int, ...]
+    requests: tuple[int, int]
+    within_s: tuple[float, ...]
+    messages: int
+    begun_s: float
+    probes: int
+
+
+LARGE = Size((1, 2, 2, 3), (1, 1, 2), (1, 1, 2), (0, 1, 1, 1, 2, 2, 3), (3, 12), (1.0, 1.0, 0.05), 90, 2.1, 3)
+SMALL = Size((1, 1, 1, 2), (1,), (1,), (1, 1, 1, 2), (1, 5), (0.5, 0.05), 50, 1.1, 2)
+SIZES = (*[SMALL] * 11, LARGE)  # a small one finds more in the same time
 
 
 @dataclass(frozen=True)
@@ -79,15 +102,17 @@ class Schedule:
         self.seed = seed
         self.timeline = timeline
         self.chance = chance = timeline.chance
-        self.server = ModelServer(timeline)
+        self.server = ModelServer(timeline, knows_scripts=chance.random() < KNOWN_SCRIPTS_SHARE)
         self.network = Network(timeline, self.server)
         self.network.on_message = self._message
         drawn: list[FaultKind] = []
-        for _ in range(min(faults_max, chance.choice((0, 1, 1, 1, 2, 2, 3)))):
-            kind = chance.choice(kinds)
+        weights = [kind.weight for kind in kinds]
+        self._size = size = chance.choice(SIZES)
+        for _ in range(min(faults_max, chance.choice(size.faults))):
+            (kind,) = chance.choices(kinds, weights)
             if all(kind.goes_with(other) for other in drawn):
                 drawn.append(kind)
-        upstreams = max([chance.choice((1, 1, 2)), *[kind.upstreams_min for kind in drawn]])
+        upstreams = max([chance.choice(size.upstreams), *[kind.upstreams_min for kind in drawn]])
         self.upstreams = [ModelUpstream(timeline, f"upstream{i}") for i in range(upstreams)]
         self.batchers: list[SimulatedBatcher] = []
         self.workers: list[SimulatedWorker] = []
@@ -99,13 +124,13 @@ class Schedule:
         self._made = 0
         self._models: dict[str, int] = {}  # by fingerprint, as the first reply that had it showed
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        for _ in range(chance.choice((1, 2, 2, 3))):
+        for _ in range(chance.choice(size.batchers)):
             self.start_batcher()
-        for _ in range(chance.choice((1, 1, 2))):
+        for _ in range(chance.choice(size.workers)):
             self.start_worker()
         began_s = self._asked_s = timeline.now_s
-        within_s = chance.choice(REQUESTS_WITHIN_S)
-        for _ in range(chance.randint(3, 12)):
+        within_s = chance.choice(size.within_s)
+        for _ in range(chance.randint(*size.requests)):
             asked_s = began_s + SEEN_AFTER_S + chance.random() * within_s
             self._asked_s = max(self._asked_s, asked_s)
             timeline.at(asked_s, self.ask, chance.choice(TIMEOUTS_S))
@@ -113,12 +138,12 @@ class Schedule:
             self._plan_fault(kind, began_s)
 
     def _plan_fault(self, kind: FaultKind, began_s: float) -> None:
-        chance = self.chance
-        message = chance.randint(10, MESSAGES) if chance.random() < 0.6 else None
+        chance, size = self.chance, self._size
+        message = chance.randint(10, size.messages) if chance.random() < 0.6 else None
         fault = FaultRun(kind, chance.uniform(*kind.lasts_s), message)
         self.faults.append(fault)
         # One whose message never comes happens at the end.
-        self.timeline.at(began_s + 0.05 + chance.random() * (1.5 if message is None else 2.0), self._begin, fault, None)
+        self.timeline.at(began_s + chance.uniform(0.05, size.begun_s - 0.05), self._begin, fault, None)
 
     def play(self) -> Judged:
         """Run it to its end."""
@@ -126,12 +151,12 @@ class Schedule:
         if any(fault.kind.needs_snapshots for fault in self.faults):
             self._snapshot()
         try:
-            until_s = timeline.now_s + BEGUN_AFTER_S
+            until_s = timeline.now_s + self._size.begun_s
             while timeline.now_s < until_s and not self._has_begun():
                 timeline.run_until(timeline.now_s + 0.1)
             while (calm_s := self._calm_s()) > timeline.now_s:
                 timeline.run_until(calm_s)
-            for _ in range(PROBES):
+            for _ in range(self._size.probes):
                 self.ask(self.chance.choice(LATE_TIMEOUTS_S))
                 timeline.run_until(timeline.now_s + self.chance.uniform(0.0, 0.3))
             timeline.run_until(timeline.now_s + 60.0, self._is_answered)
@@ -285,51 +310,10 @@ class Schedule:
         return "MIXED" if is_mixed else "WRONG"
 
 
-class _ErrorCatcher(logging.Handler):
-    """Keeps what the product logs of exceptions that it did not foresee."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.seen: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.exc_info:
-            self.seen.append(f"{record.getMessage()}: {record.exc_info[1]!r}")
-
-
-@contextmanager
-def virtual(timeline: Timeline) -> Iterator[_ErrorCatcher]:
-    """Let the product's clock be the timeline's, and its chance come from the seed."""
-    catcher = _ErrorCatcher()
-    root = logging.getLogger()
-    of_clock = vars(clock_module)
-    kept = (of_clock["time"], secrets.token_hex, random.getstate())
-    ids = random.Random(timeline.chance.random())
-    of_clock["time"] = SimpleNamespace(monotonic=timeline.time_s, time=lambda: UNIX_MS / 1000 + timeline.now_s)
-    secrets.token_hex = lambda nbytes=8: ids.randbytes(nbytes or 8).hex()
-    random.seed(ids.random())
-    disabled = logging.root.manager.disable
-    if disabled != logging.WARNING:  # each change costs 0.6 ms: every logger forgets what it found out
-        logging.disable(logging.WARNING)
-    root.addHandler(catcher)
-    had_gc = gc.isenabled()
-    gc.disable()
-    try:
-        yield catcher
-    finally:
-        if had_gc:
-            gc.enable()
-        root.removeHandler(catcher)
-        of_clock["time"], secrets.token_hex = kept[:2]
-        random.setstate(kept[2])
-        if disabled != logging.WARNING:
-            logging.disable(disabled)
-
-
 def play(seed: int, kinds: tuple[FaultKind, ...] = KINDS, faults_max: int = 3) -> Judged:
     """Play one schedule, under its own clock and its own chance."""
     timeline = Timeline(seed)
-    with virtual(timeline) as catcher:
+    with virtual(timeline, timeline.chance.choice(CPU_SHARES)) as catcher:
         verdict = Schedule(seed, timeline, kinds, faults_max).play()
         verdict.findings.extend(f"unforeseen {each}" for each in dict.fromkeys(catcher.seen))
         timeline.close()

@@ -57,7 +57,7 @@ class Page:
         """Call a method of the protocol, and handle the events before its answer."""
         self._calls += 1
         await self._socket.send_json({"id": self._calls, "method": method, "params": params})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (message := await self._socket.receive_json()).get("id") != self._calls:
                 self._take(message.get("method"), message.get("params", {}))
         assert "result" in message, message

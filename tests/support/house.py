@@ -149,7 +149,7 @@ async def open_house(redis_url: str, **settings: Any) -> AsyncIterator[House]:
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
         port = runner.addresses[0][1]
         http = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=20))
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60))
         )
         yield House(f"http://127.0.0.1:{port}", http, redis_url, stack)
 

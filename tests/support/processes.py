@@ -65,7 +65,7 @@ class Process:
         """Send a signal."""
         self._process.send_signal(number)
 
-    def wait(self, timeout_s: float = 20) -> int:
+    def wait(self, timeout_s: float = 60) -> int:
         """Wait for its end; return its exit status."""
         return self._process.wait(timeout_s)
 

@@ -150,7 +150,7 @@ class Fleet:
         answers_our_frames: Whether one of them reads our frames, and none of the others puts them aside without an answer;
             also while there are none.
         other_version: The version of the frames of a batcher because of which they are not answered; 0 if they are.
-        reported_ms_ago: Milliseconds since the last of their reports; None where there is none.
+        reported: The name of each batcher and when it reported, unix milliseconds; also of those that did not lately.
         upstreams: The upstreams of all batchers, the healthy ones first.
         is_healthy: Whether there is a live batcher with a healthy upstream.
         model: The namespace's model; None while there is no record of it.
@@ -172,14 +172,15 @@ class Fleet:
     ) -> None:
         self.announced = announced
         self.now_ms = now_ms
-        fresh = [status for status in decoded(reports) if abs(now_ms - status.at) < FRESH_MS]
+        found = decoded(reports)
+        fresh = [status for status in found if abs(now_ms - status.at) < FRESH_MS]
         self.batchers = tuple(fresh)
         self.drained_per_s = _drained_per_s(fresh)
         self.affordable_inputs = max((batcher.affordable_inputs for batcher in fresh), default=0)
         versions = sorted(batcher.frame_version for batcher in fresh)
         self.answers_our_frames = not versions or (versions[0] >= ANSWERED_SINCE and VERSION in versions)
         self.other_version = 0 if self.answers_our_frames else versions[0]
-        self.reported_ms_ago = min((now_ms - batcher.at for batcher in fresh), default=None)
+        self.reported = frozenset((status.id, status.at) for status in found)
         upstreams = (upstream for batcher in fresh for upstream in batcher.upstreams)
         self.upstreams = sorted(upstreams, key=lambda upstream: not upstream.is_healthy)
         self.is_healthy = any(upstream.is_healthy for upstream in self.upstreams)

@@ -1,20 +1,55 @@
-"""What is not per request: the reports of the batchers. Over the same connection as the jobs, so that it says whether they pass."""
+"""What is not per request: the reports of the batchers, and what waits. Over the same connection as the jobs, so that it says whether they pass."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple, TypeVar
 
-from autobatch_shared.contract.errors import QueueUnavailable
+from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import decode_job
 from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS, EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.model_names import Announcement, announced
 from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, decoded, encode
-from autobatch_shared.redis.commands import Command, Script, all_of, expected_shape
+from autobatch_shared.redis.commands import Command, Script, all_of, expected_shape, in_one_message
 from autobatch_shared.redis.link import RedisLink
 
 T = TypeVar("T")
 
+SAMPLED = 4  # of the oldest jobs: their mean size stands for that of all
 OUTAGE_MAX_S = 2.0  # a connection that is back within it is no bad health
+
+
+class QueueDepth(NamedTuple):
+    """What waits in one queue.
+
+    Attributes:
+        jobs: How many.
+        weight: Inputs that they count as.
+        size_bytes: Of their frames, about.
+        oldest_age_s: Seconds for which the oldest one has waited; None: there is none, or it cannot be read.
+    """
+
+    jobs: int
+    weight: int
+    size_bytes: int
+    oldest_age_s: float | None
+
+
+class Depths(NamedTuple):
+    """What waits for one model's batchers, and what they have given up.
+
+    Attributes:
+        usual: The queue.
+        bulk: That of bulk jobs.
+        dead: Number of jobs in the dead list.
+        redis_s: Redis's clock, unix seconds.
+    """
+
+    usual: QueueDepth
+    bulk: QueueDepth
+    dead: int
+    redis_s: float
 
 
 class Control:
@@ -32,6 +67,10 @@ class Control:
         self._looks += [("PEXPIRE", keys.epoch, EPOCH_TTL_MS)]
         if keys.is_unnamed:
             self._looks += [("HGETALL", keys.models)]
+        self._depths: list[Command] = [("TIME",), ("LLEN", keys.dead)]
+        for queue, weight in ((keys.jobs, keys.waiting), (keys.bulk, keys.waiting_bulk)):
+            self._depths += [("LLEN", queue), ("GET", weight), ("LRANGE", queue, 0, SAMPLED - 1)]
+        self._cached: list[Command] = [("ZCARD", keys.cache_index), ("GET", keys.cache_bytes)]
         self._report = Script("report", (keys.batchers, keys.models), (REPORTS_TTL_MS, ANNOUNCED_TTL_MS))
 
     async def report(
@@ -64,6 +103,20 @@ class Control:
             said = [value for values in others for value in all_of(bytes, values[1::2])]
             return Fleet(all_of(bytes, reports[1::2]), now_ms, decode_model(model), announced(said, now_ms))
 
+    async def depths(self) -> Depths:
+        """Return what waits now. Not repeated: who asks wants to know how Redis is."""
+        now, dead, *queues = await in_one_message(self._link, *self._depths)
+        with expected_shape:
+            now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
+            usual, bulk = (_depth(*queues[first : first + 3], now_ms=now_ms) for first in (0, 3))
+            return Depths(usual, bulk, int(dead), now_ms / 1000)
+
+    async def cached(self) -> tuple[int, int]:
+        """Return how many rows the result cache has, and their bytes."""
+        rows, size_bytes = await in_one_message(self._link, *self._cached)
+        with expected_shape:
+            return int(rows), int(size_bytes or 0)
+
     async def _look(self) -> list[Any]:
         return await asyncio.gather(*[self._link.execute(*command) for command in self._looks])
 
@@ -75,3 +128,12 @@ class Control:
             if not await self._link.wait_connected(OUTAGE_MAX_S):
                 raise
         return await send()
+
+
+def _depth(jobs: int, weight: bytes | None, oldest: Sequence[bytes], *, now_ms: int) -> QueueDepth:
+    sizes = [len(frame) for frame in all_of(bytes, oldest)]
+    age_s = None
+    if oldest:
+        with suppress(MalformedFrame):
+            age_s = max(now_ms - decode_job(oldest[0])[0].at, 0) / 1000
+    return QueueDepth(int(jobs), int(weight or 0), jobs * sum(sizes) // max(len(sizes), 1), age_s)

@@ -13,8 +13,8 @@ from zlib import crc32
 
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.count import Count
-from autobatch_shared.redis.commands import Command, Commands, Script
+from autobatch_shared.measuring.count import Count
+from autobatch_shared.redis.commands import Command, Commands, Script, expected_shape
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +32,14 @@ class CacheCounts:
         hits: Names that had a row.
         misses: Names that had none; hits and misses are all that were looked up.
         broken: Misses whose value was not what is stored under that name.
+        evictions: Rows that made room for others before their time.
         bypasses: Requests that were not looked up.
     """
 
     hits: Count
     misses: Count
     broken: Count
+    evictions: Count
     bypasses: Count
 
 
@@ -97,7 +99,9 @@ class ResultCache:
         # Rows stay out of Lua, as replies do: it would copy and hash each, 4.5 us for 4.4 kB.
         stores: list[Command] = [("SET", prefix + name, sealed(name, row), "NX", "PX", ttl_ms) for name, row in fitting]
         try:
-            await self._trim.run_after(self._link, stores, *[name for name, _ in fitting])
+            evicted = await self._trim.run_after(self._link, stores, *[name for name, _ in fitting])
+            with expected_shape:
+                self.counts.evictions.total += int(evicted)
         except QueueUnavailable as error:
             self._failed("store", error)
         else:

@@ -145,8 +145,7 @@ class Attempts:
             raise
         finally:
             ended_s = loop.time()
-            self._metrics.upstream_calls.labels(code).inc()
-            self._metrics.upstream_seconds.observe(ended_s - started_s)
+            self._metrics.note_call(slot.upstream.name, code, ended_s - started_s)
             upstream.tuner.note(
                 _sample(call, slot, started_s, ended_s, is_good=code == 200 and slot.upstream is upstream)
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, is_whole
+from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, why_whole
 from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Wanted
 from autobatch_batcher.jobs import Job
@@ -76,8 +76,8 @@ class AdaptivePolicy:
 
     def _reason(self, now: CallMoment, lane: list[Job]) -> Reason | None:
         """Why a lane's batch leaves now, if it does."""
-        if is_whole(lane, now.limits, now.shape):
-            return Reason.FULL
+        if (whole := why_whole(lane, now.limits, now.shape)) is not None:
+            return whole
         if now.is_draining:
             return Reason.DRAIN
         if now.is_idle:

@@ -23,9 +23,16 @@ from autobatch_shared.contract.options import Options
 
 
 class Reason(StrEnum):
-    """Why a batch left when it did."""
+    """Why a batch left when it did.
+
+    FULL: a call to this upstream carries no more. SHAPED: one input more would cost more than a call of its own, by what the
+    tuner has learnt. ALONE: its job shares no call. DUE: it has waited for long enough. IDLE: the upstream had nothing to do.
+    DRAIN: the batcher stops.
+    """
 
     FULL = "full"
+    SHAPED = "shaped"
+    ALONE = "alone"
     DUE = "due"
     IDLE = "idle"
     DRAIN = "drain"
@@ -103,7 +110,7 @@ class Lanes:
 
     def has_whole(self, limits: Limits, shape: BatchShape) -> bool:
         """Whether some lane gives a batch that nothing could be added to."""
-        return any(is_whole(lane, limits, shape) for lane in self._lanes.values())
+        return any(why_whole(lane, limits, shape) is not None for lane in self._lanes.values())
 
     def oldest_ms(self) -> int | None:
         """When the oldest job arrived, on Redis's clock; None when nothing is held."""
@@ -175,13 +182,15 @@ def _oldest_ms(lane: list[Job]) -> int:
     return lane[0].since_ms
 
 
-def is_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> bool:
-    """Whether no further input may join a lane's batch, or none would fit."""
-    return lane[0].is_suspect or lane[0].lane == lane[0].header.id or is_full(lane, limits, shape)
+def why_whole(lane: list[Job], limits: Limits, shape: BatchShape) -> Reason | None:
+    """Why no further input may join a lane's batch, or none would fit; None: one may."""
+    if lane[0].is_suspect or lane[0].lane == lane[0].header.id:
+        return Reason.ALONE
+    return why_full(lane, limits, shape)
 
 
-def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
-    """Whether the jobs of one lane are as many as a batch may carry."""
+def why_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> Reason | None:
+    """Why the jobs of one lane are as many as a batch may carry; None: they are not."""
     inputs = body_bytes = longest = useful = 0
     for job in jobs:
         header = job.header
@@ -190,9 +199,9 @@ def is_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> bool:
         longest = max(longest, header.longest)
         useful += job.units
         if inputs >= limits.inputs_max or body_bytes >= limits.body_bytes_max:
-            return True
+            return Reason.FULL
         if not shape.has_room(inputs, longest, useful):
-            return True
+            return Reason.SHAPED
         if shape.law.units((inputs + 1) * longest, useful + longest) > limits.batch_tokens_max * job.per_token:
-            return True
-    return False
+            return Reason.FULL
+    return None

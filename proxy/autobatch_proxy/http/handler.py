@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -28,16 +29,18 @@ from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
+from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.one_model import ask_one_model
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Plan
 from autobatch_proxy.requests.planner import make_plan
-from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded
+from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
 
 log = logging.getLogger(__name__)
 
+REASON = web.RequestKey("reason", str)  # why it is answered with an error
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
 
 
@@ -81,20 +84,23 @@ class Compute:
         async def handle(request: web.Request) -> web.StreamResponse:
             started_s = time.perf_counter()
             response: web.StreamResponse
+            reason = ""
             try:
                 response = await self._answer(request, route, started_s)
             except AutobatchError as error:
-                response = error_response(error, errors)
+                response, reason = error_response(error, errors), error.code
                 # Its frames hold the request, whose futures hold the error: with its body it would wait for the collector.
                 error.__traceback__ = None
             except FrameworkError as error:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
-                response = web.Response(status=error.status, body=body, headers=headers)
+                response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
             except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
                 log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
                 response = error_response(AutobatchError(), errors)
                 error.__traceback__ = None  # as above
             status = response.status
+            if status >= 400:
+                self._metrics.refused(path, reason or request.get(REASON, AutobatchError.code))
             if status >= 500:
                 log.warning(
                     "request_failed",
@@ -123,6 +129,7 @@ class Compute:
                 end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
             bulk = asks_bulk(headers.get(PRIORITY_HEADER))
             plan = self._plan(body, content_type, route, end, asked, asks_bulk=bulk)
+            body_bytes = len(body)
             del body, asked  # the plan has what is needed of it, and the request may wait for long
             if plan.largest_id is not None:
                 await end.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
@@ -131,10 +138,15 @@ class Compute:
                 replies = await end.clients.usual.ask(plan, left_s)
             else:
                 replies = await ask_one_model(end.clients, plan, left_s)
-            ms = int((time.perf_counter() - started_s) * 1000)
+            spent_s = time.perf_counter() - started_s
+            ms = int(spent_s * 1000)
+            self._metrics.replied(replies[0][0], sum([job.n for job in plan.jobs]), body_bytes, spent_s)
             request_id = self._common.request_id(request)
             lines = self._common.lines(request, request_id) + _model_lines(end.watcher, replies[0][0].model)
-            return answer(plan, replies, request_id, lines, ms, route.errors)
+            response = answer(plan, replies, request_id, lines, ms, route.errors)
+            if response.status >= 400:
+                request[REASON] = _reason(replies)
+            return response
         finally:
             held.release()
 
@@ -189,6 +201,14 @@ class Compute:
             self._share.note(plan.alone)
             self._metrics.shares_no_call(route.path, plan.alone)
         return plan
+
+
+def _reason(replies: Sequence[Reply]) -> str:
+    """Why one of the replies is an error."""
+    failed = [header for header, _ in replies if header.fault or header.status != 200]
+    if not failed:
+        return AnswerTooLarge.code  # or their rows do not fit together
+    return failed[0].fault or f"upstream_{failed[0].status}"
 
 
 def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:

@@ -24,6 +24,7 @@ from autobatch_proxy.dialects.vendors.weaviate import read_vectors
 from autobatch_proxy.http.errors import WrongType
 from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
+from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.requests.asked import AnswerForm, Reader
 from autobatch_shared.contract.errors import WrongContentType
@@ -37,6 +38,7 @@ class Pages(NamedTuple):
     fleet: FleetRoutes
     docs: DocsPage
     status: StatusPage
+    metrics: MetricsPage
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -107,7 +109,7 @@ ROUTES = (
     Route("GET", "/status", "Operations", page=lambda its: its.status.page),
     Route("GET", "/ready", "Operations", page=lambda its: its.fleet.ready, needs_key=False),
     Route("GET", "/live", "Operations", page=lambda its: its.fleet.live, needs_key=False),
-    Route("GET", "/metrics", "Operations", page=lambda its: its.fleet.metrics, needs_key=False),
+    Route("GET", "/metrics", "Operations", page=lambda its: its.metrics.page, needs_key=False),
     Route("GET", "/docs", "Operations", page=lambda its: its.docs.redirect, needs_key=False),
     Route("GET", "/docs/", "Operations", page=lambda its: its.docs.page, needs_key=False),
     Route("GET", "/docs/{asset:(?s:.+)}", "Operations", page=lambda its: its.docs.asset, needs_key=False),

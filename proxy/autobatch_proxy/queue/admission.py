@@ -60,7 +60,12 @@ def rate_of_looks(before_per_s: float, now_per_s: float) -> float:
 
 def is_in_time(wait_s: float, timeout_s: float) -> bool:
     """Whether a request that waits so long can be answered in its time."""
-    return wait_s <= timeout_s - max(timeout_s * SPARE_SHARE, min(SPARE_S, timeout_s * SPARE_SHARE_MAX))
+    return wait_s <= longest_wait_s(timeout_s)
+
+
+def longest_wait_s(timeout_s: float) -> float:
+    """Return the longest that a request with so much time may wait."""
+    return timeout_s - max(timeout_s * SPARE_SHARE, min(SPARE_S, timeout_s * SPARE_SHARE_MAX))
 
 
 def retry_after_s(wait_s: float) -> int:

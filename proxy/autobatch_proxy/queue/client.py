@@ -39,7 +39,7 @@ from autobatch_shared.contract.errors import (
     RequestTooLarge,
 )
 from autobatch_shared.contract.status import Fleet
-from autobatch_shared.count import Count
+from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.commands import in_own_words, is_refusal, refusal_of
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink

@@ -15,7 +15,7 @@ from autobatch_shared.contract.models import ServedModel
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.commands import refusal_of
-from autobatch_shared.redis.control import Control
+from autobatch_shared.redis.control import Control, Depths
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,7 @@ class FleetWatcher:
         self.drained_per_s = 0.0
         self.has_batchers = self.may_come_back = True
         self._reported_mono_s: float | None = None  # no batcher was seen yet
+        self._reports_seen: frozenset[tuple[str, int]] = frozenset()
         self._name = name
         self._inputs_max = inputs_max
         self._per_token = per_token
@@ -85,6 +86,14 @@ class FleetWatcher:
         """Look at once, because a model has answered of which nothing is known yet."""
         self._note_name(fingerprint, "")  # once for each
         self._looking.hurry()
+
+    async def depths(self) -> Depths:
+        """Ask Redis what waits now; raises QueueUnavailable."""
+        return await self._control.depths()
+
+    async def cached(self) -> tuple[int, int]:
+        """Ask Redis how many rows the result cache has, and their bytes; raises QueueUnavailable."""
+        return await self._control.cached()
 
     async def _look(self) -> float:
         was_healthy, drained_per_s = self.fleet.is_healthy, self.fleet.drained_per_s
@@ -133,10 +142,18 @@ class FleetWatcher:
             del self.names[next(iter(self.names))]
 
     def _note_reports(self, now_mono_s: float) -> None:
-        """Learn whether batchers are missing."""
-        ms_ago = self.fleet.reported_ms_ago
+        """Learn whether batchers are missing.
+
+        A report counts when it is seen first: after a step back of Redis's clock the last one of a dead batcher is of a time
+        to come, and would be fresh once more.
+        """
+        fleet, seen = self.fleet, self._reports_seen
+        ms_ago = min(
+            [fleet.now_ms - each.at for each in fleet.batchers if (each.id, each.at) not in seen], default=None
+        )
+        self._reports_seen = fleet.reported
         if ms_ago is not None:
-            self._reported_mono_s = max(now_mono_s - ms_ago / 1000, self._reported_mono_s or float("-inf"))
+            self._reported_mono_s = max(now_mono_s - max(ms_ago, 0) / 1000, self._reported_mono_s or float("-inf"))
         had_batchers, reported_mono_s = self.has_batchers, self._reported_mono_s
         silent_s = float("inf") if reported_mono_s is None else now_mono_s - reported_mono_s
         self.has_batchers, self.may_come_back = silent_s < ABSENT_AFTER_S, silent_s < GONE_AFTER_S

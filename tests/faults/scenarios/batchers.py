@@ -1,4 +1,4 @@
-"""A batcher dies, or is paused for longer than its lease, at each step of its work; or all are gone; or a job is not theirs.
+"""The batcher on duty dies, is paused for longer than its lease, or ends; or all are gone; or a job is not theirs.
 
 Two of them also share one upstream's limit.
 """
@@ -25,7 +25,7 @@ def killed(step: str) -> Scenario:
     async def act(act: Act) -> None:
         victim = await calling(act.world)
         await STEPS[step](act.world, victim)
-        await kill_batcher(act.world, victim)
+        await kill_batcher(act.world, victim, until=lambda: act.world.is_on_duty(1 - victim))
 
     return Scenario(f"batcher: kill -9 {step}", act, runs_max=2)
 
@@ -42,6 +42,7 @@ def paused(step: str) -> Scenario:
         relay.backward.release()
         await world.behave("good")
         await lasts(PAUSE_S)
+        assert world.is_on_duty(1 - victim), "the other batcher did not take over"
         stop(pids, go_on=True)
         if (
             step == "during the call"
@@ -49,6 +50,18 @@ def paused(step: str) -> Scenario:
             await wait_until(lambda: "replies_late" in world.batchers[victim].output)
 
     return Scenario(f"batcher: SIGSTOP for {PAUSE_S} s {step}", act, runs_max=2)
+
+
+async def ended(act: Act) -> None:
+    """It hands over: what it had is answered, and the other calls."""
+    world = act.world
+    victim = await calling(world)
+    world.batchers[victim].signal(signal.SIGTERM)
+    await wait_until(lambda: world.is_on_duty(1 - victim))
+    await wait_until(lambda: not world.batchers[victim].is_running)
+    world.batchers[victim].close()
+    world.batchers[victim] = world.start_batcher(victim)
+    await has_started(world.batchers[victim])
 
 
 async def absent(act: Act) -> None:
@@ -100,6 +113,7 @@ async def all_know_permits(world: World, permits: int) -> bool:
 SCENARIOS = [
     *map(killed, STEPS),
     *map(paused, STEPS),
+    Scenario("batcher: TERM, the other takes over", ended),
     Scenario(f"batcher: none for {ABSENT_S} s", absent, frozenset({503, 504}), runs_max=2),
     Scenario("batcher: jobs of a newer version in the queue", newer_frame),
     Scenario(f"batchers: two, {PERMITS_LIMITED} inputs in flight at most, {BURST} at once", share_a_limit),

@@ -23,7 +23,7 @@ LIST_INPUTS = 32
 async def restart(world: World, place: int, model: str) -> None:
     """Kill an upstream, and start it with a model; calls in flight are cut and new ones refused meanwhile."""
     upstream = world.upstreams[place]
-    relays = [relays[place] for relays in world.batcher_upstream]
+    relays = world.relays_to(place)
     for relay in relays:
         await relay.stop()  # otherwise it would accept connections for a server that is down
     upstream.kill()

@@ -19,6 +19,7 @@ OF: dict[str, Callable[[World, int], list[Relay]]] = {
     "batcher - Redis": lambda world, victim: [world.batcher_redis[victim]],
     "batcher - upstream": lambda world, victim: world.batcher_upstream[victim],
 }
+OWN_LINKS = {"batcher - upstream"}  # only one batcher's way fails
 
 
 async def victim_of(pair: str, world: World) -> int:
@@ -35,7 +36,8 @@ def black_hole(pair: str, *errors: int, runs_max: int = 1) -> Scenario:
         for relay in relays:
             relay.cut()
 
-    return Scenario(f"{pair}: black hole for {SWALLOWS_S} s", act, frozenset(errors), runs_max=runs_max)
+    name = f"{pair}: black hole for {SWALLOWS_S} s"
+    return Scenario(name, act, frozenset(errors), runs_max=runs_max, own_links=pair in OWN_LINKS)
 
 
 def delay(pair: str) -> Scenario:
@@ -47,7 +49,7 @@ def delay(pair: str) -> Scenario:
         for relay in relays:
             relay.slow_down(0)
 
-    return Scenario(f"{pair}: {round(DELAY_S * 1000)} ms each way", act)
+    return Scenario(f"{pair}: {round(DELAY_S * 1000)} ms each way", act, own_links=pair in OWN_LINKS)
 
 
 async def answered(relay: Relay, needle: bytes) -> None:
@@ -83,7 +85,7 @@ def cut(
         for relay in OF[pair](act.world, victim):
             relay.cut()
 
-    return Scenario(f"{pair}: cut {when}", act, frozenset(errors), runs_max=runs_max)
+    return Scenario(f"{pair}: cut {when}", act, frozenset(errors), runs_max=runs_max, own_links=pair in OWN_LINKS)
 
 
 SCENARIOS = [

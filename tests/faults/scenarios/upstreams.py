@@ -41,7 +41,7 @@ async def die(act: Act) -> None:
 async def dies(world: World, seconds: float) -> None:
     """All calls in flight are cut and new ones refused, until it returns."""
     upstream = world.upstreams[0]
-    relays = [relays[0] for relays in world.batcher_upstream]
+    relays = world.relays_to(0)
     for relay in relays:
         await relay.stop()  # otherwise it would accept connections for a server that is down
     upstream.kill()
@@ -57,7 +57,7 @@ async def terminated(act: Act) -> None:
     world = act.world
     await world.behave("slow", 0)
     await lasts(SOON_S)
-    relays = [relays[0] for relays in world.batcher_upstream]
+    relays = world.relays_to(0)
     for relay in relays:
         relay.refuse()
     await asyncio.to_thread(world.upstreams[0].terminate)

@@ -9,7 +9,7 @@ from fakeredis import FakeAsyncRedis
 from autobatch_batcher.claiming.claims import SUSPECTS_PER_CLAIM, Claims
 from autobatch_batcher.claiming.lease import Lease
 from autobatch_batcher.dialects.tei import Tei
-from autobatch_batcher.forming.lanes import Lanes, is_whole
+from autobatch_batcher.forming.lanes import Lanes, Reason, why_whole
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.shape import BatchShape
@@ -127,7 +127,8 @@ async def test_what_killed_two_batchers_shares_calls_where_there_is_no_time_for_
     sizes = [len(lane) for lane in scene.lanes.by_age()]
     assert [1] * SUSPECTS_PER_CLAIM == sizes[:SUSPECTS_PER_CLAIM]
     assert (84, True) == (sum(sizes), 16 <= max(sizes) < 32)
-    assert all(is_whole(lane, configured(32, 1_000_000), BatchShape(None, None)) for lane in scene.lanes.by_age())
+    limits, shape = configured(32, 1_000_000), BatchShape(None, None)
+    assert {why_whole(lane, limits, shape) for lane in scene.lanes.by_age()} == {Reason.ALONE}
 
 
 async def test_a_recovery_whose_answer_is_lost_is_done_again(scene: Scene) -> None:

@@ -349,7 +349,7 @@ class GatedModel(Model):
     def run(self, rows: Any) -> Any:
         """Note the call, wait for the gate, then pass or fail."""
         self.calls.append(len(rows))
-        assert self.opened.wait(10)
+        assert self.opened.wait(60)
         if self.broken:
             raise backend_failed("broken")
         return super().run(rows)
@@ -363,7 +363,7 @@ async def gate(model: Model) -> AsyncIterator[GatedModel]:
 
 
 async def wait_until(claim: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             result = claim()
             if await result if asyncio.iscoroutine(result) else result:

@@ -202,7 +202,7 @@ async def test_the_batcher_counts_its_batches(redis_url: str, upstream: FakeUpst
         async with house.http.get(f"http://127.0.0.1:{unused_port}/health") as answer:
             assert answer.status == 200
     assert "autobatch_batch_inputs_sum 3.0" in metrics
-    assert 'autobatch_batches_total{reason="idle"}' in metrics
+    assert 'autobatch_batches_total{reason="idle",route="/embed"}' in metrics
 
 
 async def test_a_client_that_leaves_does_not_disturb_its_batch(redis_url: str, upstream: FakeUpstream) -> None:

@@ -36,7 +36,7 @@ async def test_it_answers_for_all_and_says_what_it_did_for_each(redis_url: str) 
 
     assert [each.json for each in answers] == [[vector("a")], [large_vector("a")]]
     assert default.json == [large_vector("a")]
-    assert f'autobatch_batches_total{{model="{SMALL}",reason="idle"}} 1.0' in metrics
+    assert f'autobatch_batches_total{{model="{SMALL}",reason="idle",route="/embed"}} 1.0' in metrics
     assert metrics.count("# TYPE autobatch_batches_total counter") <= 1
     assert (health, after.status) == (200, 200)
     assert Keys("house", SMALL).jobs != Keys("house", LARGE).jobs

@@ -142,7 +142,7 @@ async def test_requests_are_counted_for_their_model(redis_url: str) -> None:
 
     assert f'autobatch_http_requests_total{{code="200",model="{SMALL}",route="/embed"}} 1.0' in metrics
     assert f'autobatch_http_requests_total{{code="200",model="{LARGE}",route="/embed"}} 2.0' in metrics
-    assert f'autobatch_http_request_duration_seconds_count{{model="{LARGE}",route="/embed"}} 2.0' in metrics
+    assert f'autobatch_http_request_duration_seconds_count{{code="200",model="{LARGE}",route="/embed"}} 2.0' in metrics
 
 
 async def test_models_are_listed_with_what_is_known_of_them(redis_url: str) -> None:
@@ -207,8 +207,8 @@ async def test_a_model_appears_with_its_first_batcher_and_waits_for_its_next(red
 async def test_a_model_goes_with_its_last_batcher_and_gives_its_requests_to_no_other(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory, "KNOWN_MS", 1500)
-    monkeypatch.setattr(fleet_watcher, "ABSENT_AFTER_S", 0.5)
+    monkeypatch.setattr(directory, "KNOWN_MS", 3000)
+    monkeypatch.setattr(fleet_watcher, "ABSENT_AFTER_S", 2.0)
     async with two_models(redis_url) as (house, small, _):
         default = await house.add_batcher(small.url, served_model_name="first", model_is_default=True)
         await wait_until(lambda: serves(house, "first"))
@@ -225,10 +225,14 @@ async def test_a_model_goes_with_its_last_batcher_and_gives_its_requests_to_no_o
             await house.post(OPENAI, {"input": "a"}),
             await house.post(OPENAI, {"input": "a", "model": "first"}),
         ]
-        listed = (await house.get("/v1/models")).json["data"]
+
+        async def are_the_others_listed() -> bool:  # on a busy machine their reports may be late, too
+            listed = await house.get("/v1/models")
+            return listed.status == 200 and [each["id"] for each in listed.json["data"]] == [LARGE, SMALL]
+
+        await wait_until(are_the_others_listed)
 
     assert [each.status for each in answers] == [503, 503, 404]
-    assert [each["id"] for each in listed] == [LARGE, SMALL]
     assert small.calls == []
 
 

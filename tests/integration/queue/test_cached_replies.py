@@ -14,7 +14,7 @@ from autobatch_shared.contract.errors import UpstreamProtocolError
 from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.models import ServedModel
-from autobatch_shared.count import Count
+from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.result_cache import CacheCounts, ResultCache
@@ -53,7 +53,7 @@ class Cached:
 
     def __init__(self, link: RedisLink) -> None:
         self.inner = LengthClient()
-        self.counts = CacheCounts(Count(), Count(), Count(), Count())
+        self.counts = CacheCounts(*(Count() for _ in range(5)))
         cache = ResultCache(link, Keys("house"), self.counts, ttl_s=60, bytes_max=1_000_000)
         watcher: Any = SimpleNamespace(model=ServedModel(MODEL, "m", "{}"))
         self._client = CachedClient(self.inner, cache, watcher)

@@ -8,7 +8,7 @@ from autobatch_proxy.queue.client import QueueClient, QueueCounts, new_worker_id
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.count import Count
+from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master

@@ -12,7 +12,7 @@ from tests.support.servers.locked_redis import DEPLOYED, LockedRedis
 from tests.support.servers.redis_server import RedisServer
 
 KEYS = Keys("test")
-LIMIT_S = 5.0
+LIMIT_S = 30.0
 #: What a connection begins with, and what stands around a transaction.
 ENTRY = {"auth", "hello", "select", "multi", "exec"}
 

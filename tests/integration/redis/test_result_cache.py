@@ -10,7 +10,7 @@ from fakeredis import FakeAsyncRedis
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.keys import Keys
-from autobatch_shared.count import Count
+from autobatch_shared.measuring.count import Count
 from autobatch_shared.redis.commands import Commands
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
@@ -26,7 +26,7 @@ ROW = b"x" * (ROW_BYTES - ENTRY_BYTES - 8)
 
 
 def new_counts() -> CacheCounts:
-    return CacheCounts(Count(), Count(), Count(), Count())
+    return CacheCounts(*(Count() for _ in range(5)))
 
 
 def totals(cache: ResultCache) -> dict[str, int]:
@@ -165,6 +165,7 @@ async def test_the_oldest_make_room(bench: Caches) -> None:
         await cache.store([(named(number), ROW)])
         await bench.next_ms()
     assert {named(number) for number in range(20)} == await bench.stored()
+    assert totals(cache) == {"evictions": 5}
 
 
 async def test_a_bound_that_was_lowered_is_reached_step_by_step(bench: Caches) -> None:

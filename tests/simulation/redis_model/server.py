@@ -53,15 +53,18 @@ class ModelServer:
 
     Args:
         timeline: The time that passes.
+        knows_scripts: Whether it was used by this system before, and has kept its scripts.
     """
 
-    def __init__(self, timeline: Timeline) -> None:
+    def __init__(self, timeline: Timeline, *, knows_scripts: bool = False) -> None:
         self._timeline = timeline
         self.store = Store(self.now_ms)
         self.is_up = True
         self.is_loading = False
         self.offset_ms = 0.0
         self._scripts = Scripts(self.store)
+        if knows_scripts:
+            self._scripts.learn_all()
         self._blocked: list[Peer] = []
 
     def now_ms(self) -> float:
@@ -107,7 +110,7 @@ class ModelServer:
                 out.append(encoded(reply))
         if out:
             peer.send(out[0] if len(out) == 1 else b"".join(out))
-        if self.store.pushed:
+        if self.store.was_pushed():
             self._serve_blocked()
 
     def _reply(self, peer: Peer, command: list[bytes]) -> Any:
@@ -186,11 +189,10 @@ class ModelServer:
 
     def _serve_blocked(self) -> None:
         """Give what was pushed to those that wait, the longest waiting first."""
-        self.store.pushed.clear()
         for peer in list(self._blocked):
             if peer.blocked is not None and (reply := self._popped(peer.blocked)) is not None:
                 self._unblock(peer, reply)
-        self.store.pushed.clear()  # of those that put it back
+        self.store.was_pushed()  # by those that put it back
 
 
 def encoded(reply: Any) -> bytes:

@@ -7,7 +7,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import hiredis
@@ -231,14 +231,16 @@ class History:
 
 async def differences(link: RedisLink, model: ModelServer) -> list[str]:
     """Return the keys whose value, type or time to live is not the same."""
-    real = {key: await link.execute("DUMP", key) and await _value(link, key) for key in await link.execute("KEYS", "*")}
-    found = [f"only one has {key!r}" for key in set(real) ^ set(model.store.keys())]
-    for key in set(real) & set(model.store.keys()):
-        modelled = model.store.values[key]
-        if isinstance(modelled, dict):
-            modelled = {
-                name: TIME if isinstance(value, float) and value > 1 else value for name, value in modelled.items()
-            }
+
+    async def modelled_commands(name: str, *args: Any) -> Any:
+        return model.store.execute(
+            name.encode(), [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
+        )
+
+    real = {key: await _value(link.execute, key) for key in await link.execute("KEYS", "*")}
+    found = [f"only one has {key!r}" for key in set(real) ^ set(model.store.names())]
+    for key in set(real) & set(model.store.names()):
+        modelled = await _value(modelled_commands, key)
         if timeless(real[key]) != timeless(modelled):
             found.append(f"{key!r} is {real[key]!r}, modelled {modelled!r}")
         ttl_ms = [await link.execute("PTTL", key), model.store.execute(b"PTTL", [key])]
@@ -247,18 +249,18 @@ async def differences(link: RedisLink, model: ModelServer) -> list[str]:
     return found
 
 
-async def _value(link: RedisLink, key: bytes) -> Any:
-    match await link.execute("TYPE", key):
+async def _value(execute: Callable[..., Awaitable[Any]], key: bytes) -> Any:
+    match await execute("TYPE", key):
         case b"string":
-            return await link.execute("GET", key)
+            return await execute("GET", key)
         case b"list":
-            return await link.execute("LRANGE", key, 0, -1)
+            return await execute("LRANGE", key, 0, -1)
         case b"hash":
-            flat = await link.execute("HGETALL", key)
+            flat = await execute("HGETALL", key)
             return dict(zip(flat[::2], flat[1::2], strict=True))
         case kind:
             assert kind == b"zset"
-            flat = await link.execute("ZRANGE", key, 0, -1, "WITHSCORES")
+            flat = await execute("ZRANGE", key, 0, -1, "WITHSCORES")
             scores = [TIME if float(score) > 1 else float(score) for score in flat[1::2]]
             return dict(zip(flat[::2], scores, strict=True))
 

@@ -8,9 +8,9 @@ import pytest
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import ModelServer
-from tests.simulation.schedule import virtual
 from tests.simulation.timeline import Timeline
 from tests.simulation.upstreams import ModelUpstream
+from tests.simulation.virtual import virtual
 
 SETTLED_S, LOADED_S, END_S = 2.0, 3.0, 8.0
 EVERY_S, TIMEOUT_S = 0.02, 5.0

@@ -5,9 +5,9 @@ import pytest
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import ModelServer
-from tests.simulation.schedule import virtual
 from tests.simulation.timeline import Timeline
 from tests.simulation.upstreams import ModelUpstream
+from tests.simulation.virtual import virtual
 
 SETTLED_S, RESTART_S = 2.0, 0.1
 ANSWERED_WITHIN_S = (

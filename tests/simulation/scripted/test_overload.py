@@ -8,9 +8,9 @@ from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, Q
 from tests.simulation.network import Network
 from tests.simulation.processes import SLOTS, SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import ModelServer
-from tests.simulation.schedule import virtual
 from tests.simulation.timeline import Timeline
 from tests.simulation.upstreams import BATCH_INPUTS_MAX, CALL_S, INPUT_S, ModelUpstream
+from tests.simulation.virtual import virtual
 
 BEGIN_S, LEARNT_S, END_S, LOOK_S = 2.0, 6.0, 14.0, 0.5
 TIMES_MEAN = 1.1  # of what a call takes, as `ModelUpstream` draws it

@@ -137,7 +137,11 @@ def test_whatever_is_named_is_there() -> None:
     for file in kustomization["resources"]:
         assert (KUBERNETES / file).exists()
     listed = {Path(file).name for file in kustomization["resources"]}
-    assert {path.name for path in KUBERNETES.glob("*.yaml")} - listed == {"kustomization.yaml", "upstream-policy.yaml"}
+    assert {path.name for path in KUBERNETES.glob("*.yaml")} - listed == {
+        "kustomization.yaml",
+        "upstream-policy.yaml",
+        "service-monitor.yaml",
+    }
 
 
 def test_every_variable_is_a_setting() -> None:
@@ -175,7 +179,10 @@ def test_in_compose_only_workers_and_batchers_share_a_network_with_redis() -> No
         "proxy",
         "batcher",
     }
-    assert {name for name, each in services.items() if "ports" in each} == {"nginx"}
+    assert {name for name, each in services.items() if "ports" in each} == {"nginx", "prometheus", "grafana"}
+    for name in ("prometheus", "grafana"):  # both show all to whoever asks
+        assert services[name]["profiles"] == ["monitoring"]
+        assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"])
     assert services["names"]["network_mode"] == "none"  # it has all of `.env`
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name

@@ -2,7 +2,7 @@
 -- KEYS  1 cache:index, 2 cache:bytes, 3 cache: (with the name of a row behind it)
 -- ARGV  1 life of a row in ms, 2 most bytes, 3 bytes that an entry takes beside its row, 4 most entries that are dropped
 --       beyond what came in; then the names of the rows
--- Returns nothing.
+-- Returns how many rows made room for others before their time.
 -- A row keeps the size and the end that it was first stored with (`SET NX`), so a name that comes twice is one entry.
 -- Both are asked of the key itself: two workers may have got the same text's vector with one digit more or less.
 local ttl, limit, entry_bytes, drops_max = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -29,7 +29,7 @@ for i = 5, #ARGV do
   end
 end
 
-local dropped, freed = 0, 0
+local dropped, evicted, freed = 0, 0, 0
 while dropped < drops_max or freed < added do
   local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
   if not oldest[1] or (sum <= limit and tonumber(oldest[2]) > now - ttl) then break end
@@ -39,7 +39,9 @@ while dropped < drops_max or freed < added do
   sum = sum - tonumber(size)
   freed = freed + tonumber(size)
   dropped = dropped + 1
+  if tonumber(oldest[2]) > now - ttl then evicted = evicted + 1 end
 end
 
 redis.call('SET', KEYS[2], sum, 'PX', ttl)
 redis.call('PEXPIRE', KEYS[1], ttl)
+return evicted

@@ -1,7 +1,7 @@
-"""The pages that report health, the model and metrics. They ask nothing of Redis: the watcher knows."""
+"""The pages that report health and the model. They ask nothing of Redis: the watcher knows."""
 
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 from aiohttp import web
@@ -12,7 +12,6 @@ from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
 from autobatch_proxy.http.named_models import MODEL, names_of
 from autobatch_proxy.http.worker_readiness import Readiness
-from autobatch_proxy.metrics import CONTENT_TYPE, WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.models.served_models import Models
 from autobatch_shared.contract.cards import UNKNOWN_MAX
@@ -27,9 +26,7 @@ class FleetRoutes:
 
     Args:
         models: The models that this worker can ask.
-        metrics: Counts this worker's requests and answers.
         readiness: Knows whether requests should be sent to this worker.
-        take: Brings this worker's numbers into the metrics.
         request_inputs_max: The most inputs that one request may have.
         aliases: The unnamed model's names besides its own.
     """
@@ -37,16 +34,12 @@ class FleetRoutes:
     def __init__(
         self,
         models: Models,
-        metrics: WorkerMetrics,
         readiness: Readiness,
-        take: Callable[[], None],
         request_inputs_max: int,
         aliases: Container[str],
     ) -> None:
         self._models = models
-        self._metrics = metrics
         self._readiness = readiness
-        self._take = take
         self._request_inputs_max = request_inputs_max
         self._aliases = aliases
         self._started_s = int(time.time())
@@ -111,11 +104,6 @@ class FleetRoutes:
             if is_own or (end.name and end.name == found):
                 return web.Response(body=_encode(self._model(end)), headers=JSON)
         return web.Response(status=404, body=OPENAI_ERRORS.write(404, b""), headers=JSON)
-
-    async def metrics(self, _request: web.Request) -> web.Response:
-        """The metrics of all workers of this gunicorn."""
-        self._take()
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
     def _is_healthy(self, request: web.Request) -> bool:
         return any(end.is_healthy for end in self._ends(request))

@@ -352,8 +352,8 @@ def test_the_call_of_several_jobs_is_within_the_limit_of_bytes(options: Options 
 def test_solo_and_verbatim_jobs_leave_alone_and_at_once(kind: Kind) -> None:
     lanes = lanes_of(make_job("a", kind=kind), make_job("b"), make_job("c", kind=kind), is_adaptive=False)
 
-    assert taken(lanes, moment(0)) == (["a"], Reason.FULL)
-    assert taken(lanes, moment(0)) == (["c"], Reason.FULL)
+    assert taken(lanes, moment(0)) == (["a"], Reason.ALONE)
+    assert taken(lanes, moment(0)) == (["c"], Reason.ALONE)
     assert taken(lanes, moment(0)) is None
 
 
@@ -361,7 +361,7 @@ def test_a_suspect_leaves_alone_and_at_once() -> None:
     """It may be what killed its batchers."""
     lanes = lanes_of(make_job("a"), make_job("b", is_suspect=True), is_adaptive=False)
 
-    assert taken(lanes, moment(0)) == (["b"], Reason.FULL)
+    assert taken(lanes, moment(0)) == (["b"], Reason.ALONE)
     assert taken(lanes, moment(WAIT_MS)) == (["a"], Reason.DUE)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from autobatch_batcher.calling.calls import call_for
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.forming import shaping
-from autobatch_batcher.forming.lanes import is_full
+from autobatch_batcher.forming.lanes import Reason, why_full
 from autobatch_batcher.forming.shaping import WINDOW_MIN
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.tuning.cost import CallCost, CostLaw
@@ -247,7 +247,7 @@ def test_what_is_not_full_goes_as_a_whole(jobs: list[Job], limits: Limits, units
     roomy = Limits(limits.inputs_max, limits.body_bytes_max + 100, ANY)
     shape = BatchShape(None, units_max)
 
-    if not is_full(jobs, limits, shape):
+    if not why_full(jobs, limits, shape):
         assert names(jobs) == names(pick(jobs, roomy, shape))
 
 
@@ -258,19 +258,19 @@ def test_a_lane_from_which_something_stays_for_want_of_room_was_full(
     shape = BatchShape(None, units_max)
 
     if len(pick(jobs, Limits(limits.inputs_max, ANY, ANY), shape)) < len(jobs):
-        assert is_full(jobs, limits, shape)
+        assert why_full(jobs, limits, shape)
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES, more=JOBS)
 def test_a_full_lane_stays_full_whatever_joins(
     jobs: list[Job], limits: Limits, shape: BatchShape, more: list[Job]
 ) -> None:
-    if is_full(jobs, limits, shape):
-        assert is_full([*jobs, *more], limits, shape)
+    if why_full(jobs, limits, shape):
+        assert why_full([*jobs, *more], limits, shape)
 
 
 def test_nothing_is_not_full() -> None:
-    assert not is_full([], limit(1), BY_ARRIVAL)
+    assert not why_full([], limit(1), BY_ARRIVAL)
 
 
 def tokens_of(jobs: list[Job], law: CostLaw) -> float:
@@ -304,11 +304,18 @@ def test_tokens_are_counted_as_the_upstream_computes_them(
 def test_a_lane_is_full_when_one_more_like_its_longest_would_be_too_many_tokens() -> None:
     jobs = [make_job(str(n), longest=10, is_in_tokens=True) for n in range(3)]
 
-    assert is_full(jobs, Limits(8, ANY, ANY, batch_tokens_max=39), BY_ARRIVAL)
-    assert not is_full(jobs, Limits(8, ANY, ANY, batch_tokens_max=40), BY_ARRIVAL)
+    assert why_full(jobs, Limits(8, ANY, ANY, batch_tokens_max=39), BY_ARRIVAL)
+    assert not why_full(jobs, Limits(8, ANY, ANY, batch_tokens_max=40), BY_ARRIVAL)
 
 
 def test_an_input_that_alone_is_too_long_is_sent_alone() -> None:
     jobs = [make_job("long", longest=100, is_in_tokens=True), make_job("short", longest=1, is_in_tokens=True)]
 
     assert ["long"] == names(pick(jobs, Limits(8, ANY, ANY, batch_tokens_max=50), BY_ARRIVAL))
+
+
+def test_a_batch_is_full_by_the_upstreams_limits_and_shaped_by_what_calls_cost() -> None:
+    jobs = [make_job("a", longest=10), make_job("b", longest=10)]
+    assert Reason.FULL is why_full(jobs, limit(2), BY_ARRIVAL)
+    assert Reason.SHAPED is why_full(jobs, limit(32), BatchShape(None, 20))
+    assert None is why_full(jobs, limit(32), BatchShape(None, 2_000))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from autobatch_batcher.metrics import Metrics, render
+from autobatch_batcher.metrics import Metrics, ProcessMetrics, render
 from autobatch_batcher.simulating.__main__ import main
 from autobatch_batcher.simulating.law import SimulatedLaw, law_of
 from autobatch_batcher.tuning.cost import FLAT_DEFAULT_S, PADDING_DEFAULT
@@ -81,7 +81,7 @@ def test_the_documented_command_makes_the_law_of_what_a_batcher_has_learnt() -> 
     metrics = Metrics()
     metrics.note_tuning("http://upstream", Tuner(2))
     text = subprocess.run(
-        ["awk", found[1]], input=render([("", metrics)]), capture_output=True, check=True
+        ["awk", found[1]], input=render([("", metrics)], ProcessMetrics()), capture_output=True, check=True
     ).stdout.decode()
     expected = SimulatedLaw(
         is_padded=True, fixed_ms=FLAT_DEFAULT_S * 1e3, per_unit_us=FLAT_DEFAULT_S / PADDING_DEFAULT * 1e6

@@ -130,3 +130,15 @@ async def test_batchers_that_were_seen_are_waited_for_and_so_after_an_outage_of_
     for reports.is_away in (False, True, False):
         await watcher._look()
         assert watcher.has_batchers
+
+
+async def test_a_dead_batchers_report_of_a_time_to_come_counts_once() -> None:
+    """Redis's clock was set back by five seconds after it: five seconds later it is fresh once more."""
+    report, watcher = [encode(BatcherStatus(10_000, 0, [], id="b"))], watching(Reports())
+    found = []
+    for second, now_ms in enumerate((10_100, 5_200, 6_200, 7_200, 8_200, 9_200)):
+        watcher.fleet = Fleet(report, now_ms)
+        watcher._note_reports(float(second))
+        found.append(watcher.has_batchers)
+
+    assert found == [True, True, True, True, False, False]

@@ -73,9 +73,10 @@ def test_a_batcher_of_a_later_version_leaves_our_frames_to_ours() -> None:
     assert (0, VERSION + 1) == (fleet(ours, later).other_version, fleet(later).other_version)
 
 
-def test_a_fleet_knows_when_it_last_reported() -> None:
-    assert fleet().reported_ms_ago is None
-    assert fleet(report(upstream(), at=NOW_MS - 700), report(upstream(), at=NOW_MS - 900)).reported_ms_ago == 700
+def test_a_fleet_knows_every_report_also_an_old_one() -> None:
+    assert fleet().reported == set()
+    times = (NOW_MS - 700, NOW_MS - FRESH_MS, NOW_MS + FRESH_MS)
+    assert fleet(*[report(upstream(), at=at) for at in times]).reported == {("", at) for at in times}
 
 
 FOREIGN = [
