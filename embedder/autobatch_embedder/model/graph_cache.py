@@ -14,6 +14,8 @@ from pathlib import Path
 
 from autobatch_embedder.model import weights
 from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.tokens import TextTokenizer
+from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
@@ -28,19 +30,24 @@ def folder(cache_dir: str | None, xdg_cache_home: str | None) -> Path:
     return Path(xdg_cache_home or "~/.cache").expanduser() / "autobatch"
 
 
-def load(model: ModelFolder, cache: Path) -> Path | bytes:
+def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) -> Path | bytes:
     """Return the file of the graph, building it if there is none; its bytes if the cache cannot be written.
 
     Raises:
         ModelFolderError: The weights cannot be read or do not fit the config.
     """
-    path = cache / name_of(model)
+    path = cache / name_of(model, quantize)
     if path.is_file():
         return path
     # Only building needs onnx: a start with a cached graph works without it.
     from autobatch_embedder.model.network import graph  # noqa: PLC0415
 
     built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))
+    if quantize:
+        from autobatch_embedder.model.network import quantizing  # noqa: PLC0415
+
+        rows = TextTokenizer(model).encode(quantizing.SENTENCES, None, "right", truncate=True)
+        built = quantizing.quantized(built, rows)
     try:
         _write(path, built)
     except OSError as error:
@@ -50,12 +57,12 @@ def load(model: ModelFolder, cache: Path) -> Path | bytes:
     return path
 
 
-def name_of(model: ModelFolder) -> str:
+def name_of(model: ModelFolder, quantize: Quantization | None = None) -> str:
     """The file name of the model's graph."""
     digest = hashlib.sha256((model.path / "config.json").read_bytes())
     with (model.path / "model.safetensors").open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"{digest.hexdigest()}-{GRAPH_VERSION}.onnx"
+    return f"{digest.hexdigest()}-{GRAPH_VERSION}{f'-{quantize}' if quantize else ''}.onnx"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -27,6 +27,7 @@ class Model:
         folder: What was loaded.
         tokenizer: Makes the ids that `run` takes.
         size: Components of a vector.
+        quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
     def __init__(self, folder: ModelFolder, graph: Path | bytes, threads: int, workers: int) -> None:
@@ -34,6 +35,7 @@ class Model:
         self.tokenizer = TextTokenizer(folder)
         self.size = folder.sizes.hidden
         self._session = _session(graph, threads)
+        self.quantized = dict(self._session.get_modelmeta().custom_metadata_map)
         self._workers = workers
         self._slices = ThreadPoolExecutor(workers, "slice")
         # The first pass allocates memory; no client should wait for that.
@@ -95,7 +97,12 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     folder = model_folder.find(settings.embedder_model_dir)
     cache = graph_cache.folder(settings.embedder_cache_dir, xdg_cache_home)
     threads = settings.embedder_threads or cores()
-    return Model(folder, graph_cache.load(folder, cache), threads, settings.embedder_workers or threads)
+    return Model(
+        folder,
+        graph_cache.load(folder, cache, settings.embedder_quantize),
+        threads,
+        settings.embedder_workers or threads,
+    )
 
 
 def cores() -> int:
