@@ -34,7 +34,8 @@ def main() -> None:
     except ModelFolderError as error:
         sys.stderr.write(f"autobatch: {error}\n")
         sys.exit(2)
-    log.info("model_loaded", extra={"model": loaded.folder.model_id, "load_s": round(perf_counter() - started_s, 2)})
+    load_s = round(perf_counter() - started_s, 2)
+    log.info("model_loaded", extra={"model": loaded.folder.model_id, "load_s": load_s, **loaded.quantized})
     try:
         uvloop.run(app.serve(settings, loaded))
     except OSError as error:

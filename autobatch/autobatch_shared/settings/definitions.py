@@ -36,6 +36,7 @@ from autobatch_shared.settings.redis_urls import check_redis_url
 from autobatch_shared.settings.upstream_headers import headers_in, upstream_headers
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Quantization = Literal["int8"]
 LOG_LEVELS = get_args(LogLevel)
 if TYPE_CHECKING:  # the words of a table, which a type checker cannot know
     PolicyName = str
@@ -524,6 +525,15 @@ class EmbedderSettings(CommonSettings):
     embedder_port: int = Field(8080, ge=0, le=65535, description="port that the embedder listens on; 0: any free one")
     embedder_threads: int | None = Field(
         None, ge=1, le=256, description="threads of one forward pass; unset: one per core"
+    )
+    embedder_workers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="forward passes of one call at the same time; unset: as many as EMBEDDER_THREADS",
+    )
+    embedder_quantize: Quantization | None = Field(
+        None, description="compute products in `int8`, faster and less exact; unset: all in float32"
     )
     embedder_model_dir: str | None = Field(
         None, description="folder with `model.safetensors` and `tokenizer.json`; unset: the packaged MiniLM"

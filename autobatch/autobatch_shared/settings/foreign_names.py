@@ -76,7 +76,7 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("NUM_WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
     Foreign("NUM_THREADS", "FastAPI server", instead="use EMBEDDER_THREADS"),
     Foreign("POOLING", "FastAPI server", instead="the model's own files say how to pool"),
-    Foreign("QUANTIZATION", "FastAPI server", instead="leave it out: the embedder computes in float32"),
+    Foreign("QUANTIZATION", "FastAPI server", instead="use EMBEDDER_QUANTIZE"),
     # Triton gRPC proxy (Rust).
     Foreign("TRITON_SERVER_URL", "Triton proxy", setting="inference_url"),
     Foreign("TRITON_SERVER_GRPC_PORT", "Triton proxy", setting="upstream_grpc_port"),

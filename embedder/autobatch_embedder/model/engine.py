@@ -2,7 +2,8 @@
 
 1. A request for vectors holds one permit per input from its first check to its last; without permits it is refused
    at once.
-2. One request is one forward pass. Requests are never merged: that is the proxy's work.
+2. One request is computed after the other, and requests are never merged: that is the proxy's work. The model cuts
+   one into forward passes (`slices`).
 3. Texts are tokenised on other threads while a pass runs.
 """
 

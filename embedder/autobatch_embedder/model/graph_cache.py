@@ -2,20 +2,24 @@
 
 The name of the file identifies what it was made from: a hash of the weights and of config.json, and the version of the
 builder. A file is written under another name and then renamed, so that two simultaneous starts cannot read half of one.
+
+The constants are in a file beside the graph. onnxruntime maps that file instead of copying it: processes share it, and
+of MiniLM's word vectors, half of its weights, only those of the words that came are in memory.
 """
 
 import hashlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 
 from autobatch_embedder.model import weights
 from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.tokens import TextTokenizer
+from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 3
+GRAPH_VERSION = 4
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -26,19 +30,24 @@ def folder(cache_dir: str | None, xdg_cache_home: str | None) -> Path:
     return Path(xdg_cache_home or "~/.cache").expanduser() / "autobatch"
 
 
-def load(model: ModelFolder, cache: Path) -> Path | bytes:
+def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) -> Path | bytes:
     """Return the file of the graph, building it if there is none; its bytes if the cache cannot be written.
 
     Raises:
         ModelFolderError: The weights cannot be read or do not fit the config.
     """
-    path = cache / name_of(model)
+    path = cache / name_of(model, quantize)
     if path.is_file():
         return path
     # Only building needs onnx: a start with a cached graph works without it.
     from autobatch_embedder.model.network import graph  # noqa: PLC0415
 
     built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))
+    if quantize:
+        from autobatch_embedder.model.network import quantizing  # noqa: PLC0415
+
+        rows = TextTokenizer(model).encode(quantizing.SENTENCES, None, "right", truncate=True)
+        built = quantizing.quantized(built, rows)
     try:
         _write(path, built)
     except OSError as error:
@@ -48,23 +57,28 @@ def load(model: ModelFolder, cache: Path) -> Path | bytes:
     return path
 
 
-def name_of(model: ModelFolder) -> str:
+def name_of(model: ModelFolder, quantize: Quantization | None = None) -> str:
     """The file name of the model's graph."""
     digest = hashlib.sha256((model.path / "config.json").read_bytes())
     with (model.path / "model.safetensors").open("rb") as file:
         digest.update(hashlib.file_digest(file, "sha256").digest())
-    return f"{digest.hexdigest()}-{GRAPH_VERSION}.onnx"
+    return f"{digest.hexdigest()}-{GRAPH_VERSION}{f'-{quantize}' if quantize else ''}.onnx"
 
 
 def _write(path: Path, content: bytes) -> None:
+    # As the graph: only building needs onnx.
+    import onnx  # noqa: PLC0415
+    from onnx.external_data_helper import convert_model_to_external_data  # noqa: PLC0415
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        # mkstemp makes files for their owner only, but an image may be built as root and run as another user.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    data = path.with_suffix(".data")
+    model = onnx.load_from_string(content)
+    convert_model_to_external_data(model, location=data.name)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
+        onnx.save_model(model, Path(folder) / path.name)
+        # The graph comes last: where it is, its constants are.
+        for file in (data, path):
+            written = Path(folder) / file.name
+            # An image may be built as root and run as another user.
+            written.chmod(0o644)
+            written.replace(file)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from autobatch_embedder.http import errors
 from autobatch_embedder.model import graph_cache, model_folder
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import pack
+from autobatch_embedder.model.slices import cut
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.settings.definitions import EmbedderSettings
@@ -25,18 +27,22 @@ class Model:
         folder: What was loaded.
         tokenizer: Makes the ids that `run` takes.
         size: Components of a vector.
+        quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
-    def __init__(self, folder: ModelFolder, graph: Path | bytes, threads: int) -> None:
+    def __init__(self, folder: ModelFolder, graph: Path | bytes, threads: int, workers: int) -> None:
         self.folder = folder
         self.tokenizer = TextTokenizer(folder)
         self.size = folder.sizes.hidden
         self._session = _session(graph, threads)
+        self.quantized = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._workers = workers
+        self._slices = ThreadPoolExecutor(workers, "slice")
         # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])
 
     def run(self, rows: Sequence[Sequence[int]]) -> Vectors:
-        """One forward pass.
+        """Pool the vectors of each text's tokens, in as many forward passes as the lengths make worth it.
 
         Args:
             rows: Token ids, at least one row, each with at least one id.
@@ -47,7 +53,14 @@ class Model:
         Raises:
             TeiError: The pass failed.
         """
-        return self._pass("pooled", rows)
+        slices = cut([len(row) for row in rows], self._workers)
+        if len(slices) == 1:
+            return self._pass("pooled", rows)
+        pooled = np.empty((len(rows), self.size), dtype=np.float32)
+        passes = self._slices.map(lambda places: self._pass("pooled", [rows[place] for place in places]), slices)
+        for places, vectors in zip(slices, passes, strict=True):
+            pooled[places] = vectors
+        return pooled
 
     def run_tokens(self, rows: Sequence[Sequence[int]]) -> list[Vectors]:
         """One forward pass, without the pooling.
@@ -83,7 +96,13 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     """
     folder = model_folder.find(settings.embedder_model_dir)
     cache = graph_cache.folder(settings.embedder_cache_dir, xdg_cache_home)
-    return Model(folder, graph_cache.load(folder, cache), settings.embedder_threads or cores())
+    threads = settings.embedder_threads or cores()
+    return Model(
+        folder,
+        graph_cache.load(folder, cache, settings.embedder_quantize),
+        threads,
+        settings.embedder_workers or threads,
+    )
 
 
 def cores() -> int:

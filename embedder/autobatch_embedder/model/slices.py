@@ -1,0 +1,37 @@
+"""How one call becomes several forward passes, each of texts of like length. Pure.
+
+Attention and pooling lay the texts out as a grid as wide as the longest, so one long text among short ones would cost
+all of them its length: 32 texts of log-normal lengths (median 20 words) took 20.7 ms of CPU each in one pass, and 7.8
+ms in slices. A pass of too few tokens reads all weights for little work.
+"""
+
+from collections.abc import Sequence
+
+TOKENS_MAX = 256
+"""A slice that has as many tokens is full: larger products are no faster, and what they work on leaves the core's
+cache (MiniLM on 2 cores; 512 was as fast on short texts, and slower by a tenth on long ones)."""
+
+TOKENS_MIN = 64
+"""Below that a slice takes texts of any length: at 8 x 10 tokens a pass costs 2.7 ms a text, at 1 x 10 6 ms."""
+
+_LIKE = 1.5  # the longest of a slice has at most that many times the tokens of its shortest
+
+
+def cut(lengths: Sequence[int], workers: int) -> list[list[int]]:
+    """Return the places of the texts in each slice, the slice of the longest texts first.
+
+    Args:
+        lengths: Tokens of each text, at least one.
+        workers: Slices that run at the same time; a call is cut for all of them if each gets enough.
+    """
+    full = max(TOKENS_MIN, min(TOKENS_MAX, -(-sum(lengths) // workers)))
+    slices: list[list[int]] = []
+    tokens = 0
+    for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
+        is_alike = bool(slices) and lengths[slices[-1][0]] <= _LIKE * lengths[place]
+        if not slices or tokens >= full or (tokens >= TOKENS_MIN and not is_alike):
+            slices.append([])
+            tokens = 0
+        slices[-1].append(place)
+        tokens += lengths[place]
+    return slices
