@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
+from autobatch_batcher.activity import ActivityPublisher
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
@@ -37,6 +38,7 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.model_record import ModelRecord
+from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 from autobatch_shared.settings.named_files import trusting
@@ -114,6 +116,8 @@ class ModelAtWork:
         control = Control(link, keys)
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
+        activities = Activities(link, settings.namespace)
+        self._activity = ActivityPublisher(batcher, name, activities, loop.recent, metrics, pool, clock)
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
         self.side = SideOf(name, self._reporter, metrics, pool)
 
@@ -125,9 +129,11 @@ class ModelAtWork:
         log.info("started", extra={**named, "side_port": side_port})
         await link.wait_connected(FIRST_CONNECTION_S)
         self._reporter.start()
+        self._activity.start()
         await work_until(stopped, self._loop, self._settings.drain_timeout_ms / 1000)
         await self._watch_link.close()  # a claim that waits there must not follow the end of the lease
         await self._reporter.close()
+        await self._activity.close()
         await self._lookout.close()
         with suppress(QueueUnavailable):  # then the lease ends by itself
             await self._queue.sign_off()

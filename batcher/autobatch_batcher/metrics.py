@@ -4,7 +4,7 @@ More than 250 lines, because all that is declared is here: docs/metrics.md is ma
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -34,6 +34,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time of birth for each series would double the page
         self.registry = registry = CollectorRegistry()
         self._tallies: list[tuple[Tally, Histogram]] = []
+        #: Is told how long jobs waited, by bounds in seconds and counts between them, before that is brought over.
+        self.on_waits: Callable[[Sequence[float], Sequence[int]], None] = lambda *_: None
         self._batches = Counter(
             "autobatch_batches",
             "Batches sent, by why they left and their route.",
@@ -245,6 +247,7 @@ class Metrics:
 
     def take(self) -> None:
         """Bring over what was counted since the last time."""
+        self.on_waits(LATENCY_BUCKETS_S, self._queue_wait.counts)
         for tally, histogram in self._tallies:
             tally.pour_into(histogram)
         for (reason, route), count in self._batches_sent.items():

@@ -22,6 +22,7 @@ Usage: autobatch COMMAND [FLAGS]
 
 Commands:
   up        Start everything on this machine and keep it running: Redis, a model, batcher, workers, nginx.
+  top       Watch the fleet: answered and waiting, latencies, batches, each part's state; --demo starts one.
   doctor    Check what `up` would use: Redis, the upstreams, files, ports; say what to change.
   proxy     Start the HTTP workers of one host.
   batcher   Start one batcher: it forms batches and calls the upstreams.
@@ -48,6 +49,8 @@ def start(argv: Sequence[str]) -> int:
         os.execv(sys.executable, words)  # noqa: S606  # nothing of ours is left to do
     if command in ("up", "doctor"):
         return _up_or_doctor(command, argv[1:])
+    if command == "top":
+        return _top(argv[1:])
     if command in ("--help", "-h"):
         sys.stdout.write(HELP)
         return 0
@@ -75,4 +78,16 @@ def _up_or_doctor(name: str, argv: Sequence[str]) -> int:
     command, text = (up.command, up.HELP) if name == "up" else (doctor.command, doctor.HELP)
     app.command(context_settings=up.CONTEXT, help=text)(command)
     app(argv, prog_name=f"autobatch {name}")
+    return 0
+
+
+def _top(argv: Sequence[str]) -> int:
+    import typer  # noqa: PLC0415  # as above
+
+    from autobatch_console.top import command as top  # noqa: PLC0415
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    context = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(context_settings=context, help=top.HELP)(top.command)
+    app(argv, prog_name="autobatch top")
     return 0

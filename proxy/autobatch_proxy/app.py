@@ -11,12 +11,14 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
+from autobatch_proxy.activity import WorkerActivityPublisher
 from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.bodies import BodyRoom
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.http.named_models import ModelPaths
+from autobatch_proxy.http.pages.dashboard import Dashboard
 from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from autobatch_proxy.http.pages.metrics_page import MetricsPage
@@ -73,6 +75,9 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
         return METRICS_EVERY_S
 
     counting = Periodic("metrics", count)
+    activity = WorkerActivityPublisher(
+        worker, ends.activities, metrics, take, models.unnamed.queue.now_ms, lambda: models.inputs_in_flight
+    )
 
     async def lifespan(_app: web.Application) -> AsyncIterator[None]:
         spare_the_collector()
@@ -81,8 +86,10 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
             key_file.open()
         await models.open()
         counting.start()
+        activity.start()
         yield
         await counting.close()
+        await activity.close()
         if key_file is not None:
             await key_file.close()
         take()
@@ -98,15 +105,20 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     compute = Compute(models, room, settings.request_timeout_ms, model_check, metrics, share, common)
     app[READINESS] = readiness = Readiness(lambda: models.unnamed.queue.is_connected)
     fleet_routes = FleetRoutes(models, readiness, settings.max_client_batch_size, settings.aliases)
-    metrics_page = MetricsPage(
-        models,
-        metrics,
-        take,
-        waiting_max=settings.max_queue_size,
-        timeout_max_s=settings.request_timeout_ms / 1000,
-        has_cache=settings.cache_ttl_s > 0,
+    pages = Pages(
+        fleet_routes,
+        DocsPage(),
+        status_page,
+        MetricsPage(
+            models,
+            metrics,
+            take,
+            waiting_max=settings.max_queue_size,
+            timeout_max_s=settings.request_timeout_ms / 1000,
+            has_cache=settings.cache_ttl_s > 0,
+        ),
+        Dashboard(ends.activities, fleet_routes.health),
     )
-    pages = Pages(fleet_routes, DocsPage(), status_page, metrics_page)
 
     def handler_of(route: Route) -> Handler:
         return compute.handler(route) if route.page is None else route.page(pages)

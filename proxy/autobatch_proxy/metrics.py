@@ -5,7 +5,7 @@ What is declared here is all that there is: docs/metrics.md is made of it.
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from types import MappingProxyType
 from typing import Literal, NamedTuple
@@ -35,6 +35,7 @@ from autobatch_shared.redis.result_cache import CacheCounts
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 NO_MODEL = b'model="",'  # to Prometheus a label without a value is none
+OnTaken = Callable[[int, Sequence[float], Sequence[int]], None]
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where the workers of one gunicorn put their numbers
 HEAD = b"""\
 # These are the numbers of the workers of one gunicorn, or of all that one `autobatch up` has started.
@@ -180,6 +181,8 @@ class WorkerMetrics:
         self._queue_us = self._upstream_us = 0
         self._replied_s = 0.0
         self._use = ProcessUse()
+        #: Is told of what is brought over: status, bounds of the buckets in seconds, counts in the buckets.
+        self.on_taken: OnTaken = lambda *_: None
 
     def answered(self, route: str, code: int, seconds: float, model: str = "") -> None:
         """Count one answer; `model` is the name of the model that was asked, empty where it has none."""
@@ -230,6 +233,7 @@ class WorkerMetrics:
             self._by_key.labels(place).inc(requests)
         for (route, code, model), tally in self._tallies.items():
             self._requests.labels(route, code, model).inc(tally.count)
+            self.on_taken(code, LATENCY_BUCKETS_S, tally.counts)
             tally.pour_into(self._durations.labels(route, code, model))
         self._inputs_tally.pour_into(self._request_inputs)
         self._bytes_tally.pour_into(self._request_bytes)

@@ -20,7 +20,7 @@ DEMANDED_NONE = (AnswerKind.WRONG, AnswerKind.LOST, AnswerKind.HUNG)
 
 
 @dataclass(frozen=True)
-class Pace:
+class CampaignPace:
     """How much is sent, and how soon all has to be right again.
 
     Attributes:
@@ -32,7 +32,7 @@ class Pace:
     recovery_max_s: float = RECOVERY_MAX_S
 
 
-USUAL = Pace()
+USUAL = CampaignPace()
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Scenario:
         return self.replicas, self.servers, self.own_links
 
 
-async def run(scenario: Scenario, world: World, memory_mb: dict[str, float], pace: Pace = USUAL) -> FaultRow:
+async def run(scenario: Scenario, world: World, memory_mb: dict[str, float], pace: CampaignPace = USUAL) -> FaultRow:
     """Run one scenario in a healthy world; it is healthy again afterwards, or the row has a complaint."""
     load = SteadyLoad(world.nginx_port, pace.per_second, DEADLINE_S, cuts=scenario.cuts)
     loop = asyncio.get_running_loop()

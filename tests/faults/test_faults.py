@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.faults.campaign import Pace, Scenario, is_failed, run
+from tests.faults.campaign import CampaignPace, Scenario, is_failed, run
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.world import World, open_world
 
@@ -20,7 +20,7 @@ TELLING = (
     "batcher - Redis: cut after a claim was applied",
 )
 #: On a machine that does much else: what is wrong, lost, hung or doubled is found as well.
-PATIENT = Pace(per_second=120.0, recovery_max_s=20.0)
+PATIENT = CampaignPace(per_second=120.0, recovery_max_s=20.0)
 CHOSEN = [scenario for scenario in SCENARIOS if scenario.name in TELLING]
 
 

@@ -21,7 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.processes import free_port
 
 Ports = tuple[int, int] | None  # None: free ones
-HERE = Path(__file__).parent
+PROGRAMS = Path(__file__).parent / "programs"  # run in the environments of the servers
 START_S = 60.0
 
 
@@ -120,7 +120,7 @@ def triton(folder: Path, ports: Ports = None) -> InferenceServer:
     libraries = ":".join([asked[0], *(f"{asked[0]}/{each}" for each in asked[1:])])
     return InferenceServer(
         folder,
-        lambda grpc, http: [str(python), str(HERE / "triton_server.py"), str(grpc), str(http), *files],
+        lambda grpc, http: [str(python), str(PROGRAMS / "triton_server.py"), str(grpc), str(http), *files],
         {"LD_LIBRARY_PATH": libraries, "PATH": f"{python.parent}:{os.environ['PATH']}"},
         ports=ports,
         scheme="grpc",
@@ -157,7 +157,7 @@ def mlserver(folder: Path, ports: Ports = None) -> InferenceServer:
         return [str(python.parent / "mlserver"), "start", str(folder)]
 
     path = f"{python.parent}:{os.environ['PATH']}"
-    return InferenceServer(folder, command, {"PYTHONPATH": str(HERE), "PATH": path}, ports=ports, scheme="grpc")
+    return InferenceServer(folder, command, {"PYTHONPATH": str(PROGRAMS), "PATH": path}, ports=ports, scheme="grpc")
 
 
 def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
@@ -178,7 +178,7 @@ def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
 def llama(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return a llama.cpp by the server of llama-cpp-python, which leaves a vector as long as the network made it: about 5."""
     python, file = interpreter("llama"), folder / "minilm.gguf"
-    subprocess.run([python, HERE / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
+    subprocess.run([python, PROGRAMS / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
     options = f"--model {file} --model_alias minilm --embedding true --host 127.0.0.1"
     return InferenceServer(
         folder,

@@ -1,7 +1,7 @@
 """The names of all Redis keys, and how long they live. The braces make them one slot of a Redis Cluster.
 
 The keys of a model that has a name begin with `m:<name>:`; those of the namespace's unnamed model have nothing before them. Only
-`models` is the same for all.
+`models`, `activities` and `activity:<id>` are the same for all.
 
 | key                 | type   | what                                                                    | ends              |
 |---------------------|--------|-------------------------------------------------------------------------|-------------------|
@@ -29,6 +29,8 @@ The keys of a model that has a name begin with `m:<name>:`; those of the namespa
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
 | `preflight`         | string | empty: written before a start to learn whether this Redis takes writes  | unlinked, TTL     |
 | `models`            | hash   | batcher -> the name of the model that it serves, its aliases, JSON      | TTL               |
+| `activities`        | zset   | worker or batcher -> when it said what it did, unix ms of Redis's clock | TTL               |
+| `activity:<id>`     | string | what that worker or batcher did in the last minute, JSON                | TTL               |
 | `cache:<name>`      | string | one cached row behind its checksum; names are hex digits                | evicted, TTL      |
 | `cache:index`       | zset   | `<name>:<bytes>` -> when it was stored, unix ms of Redis's clock        | TTL               |
 | `cache:bytes`       | string | the sum of the bytes in `cache:index`                                   | TTL               |
@@ -47,6 +49,7 @@ RENEWED_WITHIN_MS = 4_000  # a live batcher renews its lease once a second, howe
 DEAD_JOBS_MAX, DEAD_TTL_MS = 100, 604_800_000
 EPOCH_TTL_MS = 86_400_000
 REPORTS_TTL_MS = 60_000
+ACTIVITY_TTL_MS = 60_000  # so long one that died is shown as silent
 ANNOUNCED_TTL_MS = 86_400_000  # so long requests for a model that has gone are refused, and not given to another one
 PREFLIGHT_TTL_MS = 1_000  # it is unlinked at once; this is for a connection that breaks between the two
 PACE_MINUTES = 2  # after one without a claim the budget is whole again, as if it had never been touched
@@ -67,6 +70,8 @@ class Keys:
     def __init__(self, namespace: str, model: str = "") -> None:
         common = f"{{{namespace}}}:"
         self.models = common + "models"
+        self.activities = common + "activities"
+        self._activity = common + "activity:"
         self.prefix = prefix = f"{common}m:{model}:" if model else common
         self.jobs = prefix + "jobs"
         self.bulk = prefix + "jobs:bulk"
@@ -86,6 +91,9 @@ class Keys:
         self.preflight = prefix + "preflight"
         self.cache_index = prefix + "cache:index"
         self.cache_bytes = prefix + "cache:bytes"
+
+    def activity(self, process: str) -> str:
+        return self._activity + process
 
     def pace(self, upstream: str) -> str:
         return f"{self.prefix}pace:{upstream}"

@@ -24,6 +24,7 @@ from autobatch_batcher.claiming.watch import Watch
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.recent_batches import RecentBatches
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -32,6 +33,7 @@ from autobatch_shared.contract.errors import AutobatchError, QueueUnavailable
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.link import RETRY_PAUSE_S, RedisLink
+from autobatch_shared.watching.activity import SeenBatch
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ class WorkingLoop:
         self.is_stopping = False
         self.told_to_stop: Callable[[], None] = lambda: None
         self.drain = DrainRate()
+        self.recent = RecentBatches()
         self._queue = queue
         self._link = link
         self._connections = 0  # of the link, when claims were compared last
@@ -283,7 +286,7 @@ class WorkingLoop:
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
         self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
-        task = asyncio.create_task(self._send_and_reply(batch, slot), name="batch")
+        task = asyncio.create_task(self._send_and_reply(batch, slot, limits.inputs_max), name="batch")
         self._sending.add(task)
         task.add_done_callback(self._sent)
 
@@ -292,9 +295,9 @@ class WorkingLoop:
         if self.is_stopping:
             self._bell.ring()
 
-    async def _send_and_reply(self, batch: Batch, slot: Slot) -> None:
+    async def _send_and_reply(self, batch: Batch, slot: Slot, room: int) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
-        losses = self._claims.losses
+        losses, sent_s = self._claims.losses, asyncio.get_running_loop().time()
         deadline_ms = max([job.header.deadline for job in batch.jobs])
         told: set[str] = set()
 
@@ -316,7 +319,8 @@ class WorkingLoop:
                 asyncio.get_running_loop().call_soon(
                     self._bell.ring
                 )  # the replies leave before a turn that has little to do
-        self._note_answered(batch, outcomes)
+        answered, failed = self._note_answered(batch, outcomes)
+        self._note_ended(batch, slot, room, asyncio.get_running_loop().time() - sent_s, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:
@@ -326,13 +330,35 @@ class WorkingLoop:
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
-    def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> None:
-        """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short."""
+    def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> tuple[int, int]:
+        """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short.
+
+        Returns:
+            These inputs, and how many jobs failed.
+        """
         failed = {outcome.job: outcome.is_late for outcome in outcomes if outcome.is_failure}
         inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
         now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
         call = AnsweredCall(now_s, inputs, calls, self._has_backlog, has_failed=not all(failed.values()))
         self.drain.answered.append(call)
+        return inputs, len(failed)
+
+    def _note_ended(self, batch: Batch, slot: Slot, room: int, took_s: float, answered: int, failed: int) -> None:
+        """Note a batch for people who look at it; a turn of `recent` does the rest."""
+        now_ms, took_ms, units = self._clock.now_ms(), round(1000 * took_s, 1), batch.units
+        seen = SeenBatch(
+            ended_ms=now_ms,
+            upstream=slot.upstream.name,
+            reason=batch.reason.value,
+            inputs=batch.inputs,
+            room=room,
+            jobs=len(batch.jobs),
+            padding=round(1 - batch.useful / units, 3) if units else 0.0,
+            waited_ms=max(0, int(now_ms - took_ms - batch.oldest_ms)),
+            took_ms=took_ms,
+            failed=failed,
+        )
+        self.recent.ended.append((seen, answered))
 
     def _let_wait(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> list[JobOutcome]:
         """Put the jobs back that may be called again, and return the outcomes of the others."""

@@ -77,6 +77,7 @@ class Climber:
         best: The best setting so far.
         setting: The setting to call with now.
         is_trying: Whether this setting is another one than the best so far.
+        candidate: The setting that is compared with the best, in blocks of each; None: none is.
         is_late: Whether jobs wait for long.
 
     Args:
@@ -92,6 +93,7 @@ class Climber:
         self._units_top = 0  # ever
         self._is_smaller_better = False
         self.is_late = False
+        self.candidate: Setting | None = None
         self._search = self._searching()
         self._begin_block()
 
@@ -155,6 +157,7 @@ class Climber:
     def _searching(self) -> Iterator[_Block]:
         """Yield one block after the other; each is filled when the next is asked for."""
         while True:
+            self.candidate = None
             yield _Block(self.best)
             for direction in self._directions:
                 direction.asleep_blocks -= 1
@@ -166,6 +169,7 @@ class Climber:
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
         """Yield the blocks of one trial, and decide by them."""
         pairs: list[tuple[_Block, _Block]] = []
+        self.candidate = candidate
         while len(pairs) < PAIRS:
             before, after = _Block(self.best), _Block(candidate)
             yield before

@@ -15,6 +15,7 @@ from autobatch_batcher.tuning.cost import CALLS_MIN, EVIDENCE, CallCost, CostLaw
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_shared.contract.status import LearntCalls
+from autobatch_shared.watching.activity import TuningNow
 
 CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed while the other one is on its way
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
@@ -125,6 +126,16 @@ class Tuner:
             best.calls,
             best.units_max,
         )
+
+    @property
+    def now(self) -> TuningNow | None:
+        """How the upstream is called and what is tried, for people; None: as configured."""
+        if self.is_fixed:
+            return None
+        best, candidate = self._climber.best, self._climber.candidate
+        if candidate is None:
+            return TuningNow(best.calls, best.units_max)
+        return TuningNow(best.calls, best.units_max, candidate.calls, candidate.units_max)
 
     def adopt(self, learnt: LearntCalls) -> None:
         """Take over what another batcher has learnt of this upstream, instead of what was learnt here."""

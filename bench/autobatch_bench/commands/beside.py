@@ -8,8 +8,8 @@ from rich.console import Console
 from autobatch_bench.checking.checks import DIFFERENCE_MAX
 from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing.rounds import Point, Round
-from autobatch_bench.load import forms
-from autobatch_bench.load.forms import Api
+from autobatch_bench.load import asking
+from autobatch_bench.load.asking import Api
 from autobatch_bench.load.workloads import Workload, WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.outsider import Outsider
@@ -67,8 +67,8 @@ def beside(  # noqa: PLR0913 - options of a command
     if not set(kinds) <= set(KINDS):
         raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="--workload")
     console = Console(stderr=as_json)
-    direct = forms.direct(api, model)
-    form = direct if api is Api.OPENAI else forms.TEI_LISTED
+    direct = asking.direct(api, model)
+    form = direct if api is Api.OPENAI else asking.TEI_LISTED
     workloads = [make(kind, words=words, form=form) for kind in kinds]
     peers = [Outsider(*_pair(each, "--peer")) for each in peer or ()]
     plan = ProxyPlan(

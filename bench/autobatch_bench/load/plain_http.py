@@ -6,7 +6,7 @@ from functools import partial
 import orjson
 
 from autobatch_bench.checking.checks import Ask, Vector, vectors_in
-from autobatch_bench.load.forms import TEI, Form
+from autobatch_bench.load.asking import TEI, Form
 from autobatch_bench.load.traffic import Endpoint
 
 ANSWER_S = 60.0

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from autobatch_bench.load.forms import TEI, TEI_LISTED, Form, openai
+from autobatch_bench.load.asking import TEI, TEI_LISTED, Form, openai
 
 SEED = 20_240_607
 SERIAL_DIGITS = 7  # fixed, so that Content-Length is fixed; ten million requests are hours of load

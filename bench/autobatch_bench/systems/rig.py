@@ -9,7 +9,7 @@ import uvloop
 from autobatch_bench.checking.checks import DIFFERENCE_MAX, Check, OracleCheck, SampledCheck, oracle_vectors
 from autobatch_bench.comparing.rounds import Pair, Point, Round, summed_up
 from autobatch_bench.load import burst, closed_loop, open_loop
-from autobatch_bench.load.forms import TEI_LISTED, Form
+from autobatch_bench.load.asking import TEI_LISTED, Form
 from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.load.plain_http import asker
 from autobatch_bench.load.traffic import Endpoint, Traffic

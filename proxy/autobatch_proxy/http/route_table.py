@@ -22,6 +22,7 @@ from autobatch_proxy.dialects.vendors.ollama import OLLAMA_ERRORS, read_api_embe
 from autobatch_proxy.dialects.vendors.reranking import RERANK_ERRORS, read_rerank_v1, read_rerank_v2
 from autobatch_proxy.dialects.vendors.weaviate import read_vectors
 from autobatch_proxy.http.errors import WrongType
+from autobatch_proxy.http.pages.dashboard import Dashboard
 from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from autobatch_proxy.http.pages.metrics_page import MetricsPage
@@ -39,6 +40,7 @@ class Pages(NamedTuple):
     docs: DocsPage
     status: StatusPage
     metrics: MetricsPage
+    dashboard: Dashboard
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -103,10 +105,12 @@ ROUTES = (
     Route("GET", "/meta", "Other shapes", page=lambda its: its.fleet.info),
     Route("GET", "/.well-known/ready", "Other shapes", page=lambda its: its.fleet.weaviate_ready, needs_key=False),
     Route("GET", "/.well-known/live", "Other shapes", page=lambda its: its.fleet.weaviate_live, needs_key=False),
-    Route("GET", "/", "Operations", page=lambda its: its.fleet.health, needs_key=False),
+    Route("GET", "/", "Operations", page=lambda its: its.dashboard.front, needs_key=False),
     Route("GET", "/health", "Operations", page=lambda its: its.fleet.health, needs_key=False),
     Route("GET", "/ping", "Operations", page=lambda its: its.fleet.health, needs_key=False),
     Route("GET", "/status", "Operations", page=lambda its: its.status.page),
+    Route("GET", "/dashboard", "Operations", page=lambda its: its.dashboard.page, needs_key=False),
+    Route("GET", "/dashboard.json", "Operations", page=lambda its: its.dashboard.view),
     Route("GET", "/ready", "Operations", page=lambda its: its.fleet.ready, needs_key=False),
     Route("GET", "/live", "Operations", page=lambda its: its.fleet.live, needs_key=False),
     Route("GET", "/metrics", "Operations", page=lambda its: its.metrics.page, needs_key=False),

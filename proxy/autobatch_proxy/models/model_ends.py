@@ -16,12 +16,16 @@ from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
 from autobatch_shared.redis.result_cache import ResultCache
+from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.redis.worker_queue import WorkerQueue
 from autobatch_shared.settings.definitions import ProxySettings
 
 
 class ModelEnds:
     """Makes them, and owns what they share.
+
+    Attributes:
+        activities: What workers and batchers did lately, for people.
 
     Args:
         settings: The worker's.
@@ -46,6 +50,8 @@ class ModelEnds:
         self._metrics = metrics
         self._input_types = input_types
         self._master = Master.from_url(settings.redis_url.get_secret_value(), keys)
+        self._look_link = self._link("look")  # of its own: what is read for people must not hold up a push
+        self.activities = Activities(self._look_link, settings.namespace)
         self._cache_link = self._cache = None
         if settings.cache_ttl_s:
             self._cache_link = self._link("cache")  # of its own: rows are large, pushes urgent
@@ -69,12 +75,14 @@ class ModelEnds:
         return ModelEnd(name, watcher, client, cached, rules)
 
     def open(self) -> None:
-        """Connect to the cache."""
+        """Connect to the cache, and for what people look at."""
+        self._look_link.start()
         if self._cache_link is not None:
             self._cache_link.start()
 
     async def close(self) -> None:
-        """Drop the connection to the cache, when all ends are closed."""
+        """Drop these connections, when all ends are closed."""
+        await self._look_link.close()
         if self._cache_link is not None:
             await self._cache_link.close()
 

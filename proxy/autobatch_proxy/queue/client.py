@@ -150,6 +150,10 @@ class QueueClient:
         """Inputs of requests that wait for their answer, bulk ones included."""
         return sum(self._inputs_in_flight)
 
+    def now_ms(self) -> int:
+        """Redis's clock, unix milliseconds."""
+        return self._clock.now_ms()
+
     @property
     def is_connected(self) -> bool:
         """Whether a request would be pushed and its reply be read now."""

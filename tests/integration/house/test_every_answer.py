@@ -13,8 +13,8 @@ from tests.support.house import HttpAnswer, open_house, ready_house
 
 VARY = "origin, access-control-request-method, access-control-request-headers"
 KEYED = {"api_keys": SecretStr("first,second")}
-OPEN = ["/", "/health", "/ping", "/metrics", "/.well-known/ready", "/.well-known/live"]
-CLOSED = ["/info", "/meta", "/status", "/v1/models", "/v1/models/x"]
+OPEN = ["/", "/health", "/ping", "/metrics", "/dashboard", "/.well-known/ready", "/.well-known/live"]
+CLOSED = ["/info", "/meta", "/status", "/dashboard.json", "/v1/models", "/v1/models/x"]
 HAVE_BODIES = {
     "/v1/models/x",
     *(route.path for route in ROUTES if route.errors is not None and route.errors.fills_refusals),

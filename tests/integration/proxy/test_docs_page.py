@@ -22,7 +22,13 @@ SERVED = {
 @pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     app = web.Application()
-    pages = Pages(fleet=cast("Any", None), docs=DocsPage(), status=cast("Any", None), metrics=cast("Any", None))
+    pages = Pages(
+        fleet=cast("Any", None),
+        docs=DocsPage(),
+        status=cast("Any", None),
+        metrics=cast("Any", None),
+        dashboard=cast("Any", None),
+    )
     for route in ROUTES:
         if route.page is not None and route.path.startswith(("/docs", "/api-doc")):
             app.router.add_get(route.path, route.page(pages))

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from autobatch_bench.checking.checks import vectors_in
-from autobatch_bench.load.forms import Api, direct
+from autobatch_bench.load.asking import Api, direct
 from autobatch_bench.load.workloads import WorkloadKind, make
 
 OF_TWO = b'{"model_name":"m","model_version":"1","outputs":[{"name":"embedding","datatype":"FP32","shape":[2,2]}]}'

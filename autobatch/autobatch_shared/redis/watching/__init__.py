@@ -1,0 +1,1 @@
+"""What processes did in the last minute, through Redis."""

@@ -1,0 +1,153 @@
+"""What each process publishes of its last minute, once a second, for people who look at the fleet.
+
+Nothing works by it: plans, refusals and duties follow the batchers' reports (`contract/status.py`), which stay small. An
+activity is 2 to 5 kB, whatever the traffic.
+"""
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+
+from autobatch_shared.contract.errors import NOT_AS_ASKED
+
+KEPT_S = 60  # seconds that an activity lists one by one
+RECENT_S = 10  # seconds that its durations and sums are of
+BATCHES_MAX = 32  # the last batches that it lists
+
+#: How many took how long: the upper bound of a bucket in milliseconds, and the count in it; 0 as the bound: longer than all.
+Durations = list[tuple[float, int]]
+
+
+class SeenBatch(msgspec.Struct, frozen=True, array_like=True):
+    """A batch that has been answered.
+
+    Attributes:
+        ended_ms: When, unix milliseconds of Redis's clock.
+        upstream: The URL of the upstream that it was sent to.
+        reason: Why it left when it did.
+        inputs: Number of inputs of its call.
+        room: The most inputs that its call could have.
+        jobs: Number of its jobs.
+        padding: Share of it that is padding, 0 to 1, where the upstream pads.
+        waited_ms: Milliseconds from its oldest job's arrival to its call.
+        took_ms: Milliseconds from its call to its answer, retries included.
+        failed: Number of its jobs that got an error, or wait for another call.
+    """
+
+    ended_ms: int
+    upstream: str
+    reason: str
+    inputs: int
+    room: int
+    jobs: int
+    padding: float
+    waited_ms: int
+    took_ms: float
+    failed: int
+
+
+class TuningNow(msgspec.Struct, frozen=True):
+    """How an upstream is called now, and what is tried.
+
+    Attributes:
+        calls: The most calls at once, of the best setting so far.
+        units_max: The most units of a call, of the same; None: no limit.
+        tried_calls: The most calls at once of the setting that is compared with it; None: nothing is tried.
+        tried_units_max: The most units of a call of that setting.
+    """
+
+    calls: int
+    units_max: int | None
+    tried_calls: int | None = None
+    tried_units_max: int | None = None
+
+
+class UpstreamActivity(msgspec.Struct, frozen=True):
+    """What one batcher did with one upstream in the last RECENT_S seconds.
+
+    Attributes:
+        url: Its URL, without credentials.
+        batches: Number of batches that were answered.
+        inputs: Number of their inputs that were computed.
+        failed: Number of jobs that got an error, or wait for another call.
+        took: What the batches took.
+        tuning: How it is called; None: as configured.
+    """
+
+    url: str
+    batches: int
+    inputs: int
+    failed: int
+    took: Durations
+    tuning: TuningNow | None = None
+
+
+class BatcherActivity(msgspec.Struct, frozen=True, tag="batcher"):
+    """Of one batcher.
+
+    Attributes:
+        at: When it was said, unix milliseconds of Redis's clock.
+        id: The batcher.
+        model: The name of the model that it serves; empty: the unnamed one.
+        until_s: The second after the last that is listed, unix seconds of Redis's clock.
+        answered: Inputs that upstreams computed, by second.
+        waited: How long jobs waited from their arrival to their call, in the last RECENT_S seconds.
+        upstreams: Its upstreams.
+        batches: Its last batches, the newest last.
+    """
+
+    at: int
+    id: str
+    model: str
+    until_s: int
+    answered: list[int]
+    waited: Durations
+    upstreams: list[UpstreamActivity]
+    batches: list[SeenBatch]
+
+
+class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
+    """Of one worker.
+
+    Attributes:
+        at: When it was said, unix milliseconds of Redis's clock.
+        id: The worker.
+        alive_ms: Milliseconds since its start.
+        cpu_share: Of a core, that it used lately.
+        redis_ms: Milliseconds that Redis took to answer it last.
+        until_s: As for a batcher.
+        answered: Requests with a good answer, by second.
+        refused: Requests refused with 429 or 503, by second.
+        failed: Requests answered with another status of 500 or more, by second.
+        cached: Inputs that the result cache answered, by second.
+        waiting: Inputs of requests that waited for their answer, the most seen in each second.
+        took: What requests with a good answer took, in the last RECENT_S seconds.
+    """
+
+    at: int
+    id: str
+    alive_ms: int
+    cpu_share: float
+    redis_ms: float
+    until_s: int
+    answered: list[int]
+    refused: list[int]
+    failed: list[int]
+    cached: list[int]
+    waiting: list[int]
+    took: Durations
+
+
+Activity = BatcherActivity | WorkerActivity
+
+_decoder = msgspec.json.Decoder(Activity)
+
+
+def decoded_activities(said: Iterable[bytes]) -> list[Activity]:
+    """Return those that can be read: others are of another version, or not ours."""
+    found = []
+    for each in said:
+        with suppress(*NOT_AS_ASKED):
+            found.append(_decoder.decode(each.decode()))
+    return found

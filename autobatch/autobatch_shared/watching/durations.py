@@ -1,0 +1,69 @@
+"""How long things took: counted in buckets, kept for RECENT_S seconds, read as percentiles. Pure."""
+
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+
+from autobatch_shared.watching.activity import RECENT_S, Durations
+from autobatch_shared.watching.view import Spread
+
+GROWTH = 1.25  # of each bucket's bound: a percentile is right to within a tenth
+BOUNDS_MS = tuple(round(0.25 * GROWTH**step, 3) for step in range(56))  # up to 54 s
+LONGER = 0.0  # stands for the bound of what took longer than all
+
+
+class RecentDurations:
+    """The durations of the last RECENT_S turns."""
+
+    def __init__(self) -> None:
+        self._now: Counter[float] = Counter()
+        self._turns: deque[Counter[float]] = deque(maxlen=RECENT_S)
+
+    def add(self, ms: float, count: int = 1) -> None:
+        """Count so many of this duration."""
+        place = bisect_left(BOUNDS_MS, ms)
+        self._now[BOUNDS_MS[place] if place < len(BOUNDS_MS) else LONGER] += count
+
+    def add_buckets(self, bounds_s: Sequence[float], counts: Sequence[int]) -> None:
+        """Add what was counted in other buckets, with one more count than bounds: that of what took longer."""
+        for bound_s, count in zip((*bounds_s, LONGER), counts, strict=True):
+            if count:
+                self._now[round(1000 * bound_s, 3)] += count
+
+    def turn(self) -> Durations:
+        """End a turn; return what the last ones have counted."""
+        self._turns.append(self._now)
+        self._now = Counter()
+        return summed(list(turn.items()) for turn in self._turns)
+
+
+def summed(parts: Iterable[Iterable[tuple[float, int]]]) -> Durations:
+    """Return the durations of several together, the shortest first."""
+    counts: Counter[float] = Counter()
+    for part in parts:
+        for bound, count in part:
+            counts[bound] += count
+    return sorted(counts.items(), key=lambda each: each[0] or float("inf"))
+
+
+def percentile_ms(durations: Durations, share: float) -> float | None:
+    """Return how long that share of them took at most, in milliseconds; None of none."""
+    count = sum(each for _, each in durations)
+    if count == 0:
+        return None
+    left = share * count
+    longest = max(bound for bound, _ in durations)
+    for bound, here in durations:
+        if left <= here:
+            if bound == LONGER:
+                return max(longest, BOUNDS_MS[-1])
+            low = bound / GROWTH
+            return low + (bound - low) * left / here
+        left -= here
+    return longest
+
+
+def spread_of(durations: Durations) -> Spread:
+    """Return the percentiles of durations, to a tenth of a millisecond."""
+    p50_ms, p99_ms = (percentile_ms(durations, share) for share in (0.5, 0.99))
+    return Spread(None if p50_ms is None else round(p50_ms, 1), None if p99_ms is None else round(p99_ms, 1))

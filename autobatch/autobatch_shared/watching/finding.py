@@ -1,0 +1,90 @@
+"""What is wrong with a fleet now, a sentence each: so that a glance is enough at three in the morning. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+from autobatch_shared.watching.view import (
+    BatcherLine,
+    BatchPicture,
+    ChartSecond,
+    Finding,
+    Level,
+    ModelLine,
+    UpstreamLine,
+    WorkerLine,
+)
+
+PADDING_MAX = 0.5  # beyond it more is computed for nothing than for clients
+DRAIN_MAX_S = 10.0
+REDIS_SLOW_MS = 50.0
+LOOKED_AT_S = 10
+_ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "good": 2}
+
+
+def findings_of(
+    workers: Sequence[WorkerLine],
+    batchers: Sequence[BatcherLine],
+    upstreams: Sequence[UpstreamLine],
+    models: Sequence[ModelLine],
+    batches: Sequence[BatchPicture],
+    chart: Sequence[ChartSecond],
+) -> list[Finding]:
+    """Return what is wrong, the worst first."""
+    found = [
+        *_of_models(models),
+        *_of_upstreams(upstreams),
+        *_of_answers(chart),
+        *_of_processes("batcher", batchers),
+        *_of_processes("worker", workers),
+        *_of_redis(workers),
+        *_of_batches(batches),
+    ]
+    return sorted(found, key=lambda each: _ORDER[each.level])
+
+
+def _of_models(models: Sequence[ModelLine]) -> Iterator[Finding]:
+    if not models:
+        yield Finding("bad", "no batcher has reported: nothing can be answered")
+    for model in models:
+        of_model = f" of model {model.name}" if model.name else ""
+        if model.level == "bad":
+            yield Finding("bad", f"{model.state}{of_model}: nothing can be answered")
+        if model.drain_s is not None and model.drain_s > DRAIN_MAX_S:
+            yield Finding("warn", f"backlog{of_model}: what waits takes {model.drain_s:.0f} s")
+        if model.dead:
+            yield Finding("warn", f"{model.dead} jobs{of_model} were given up: see the dead list")
+
+
+def _of_upstreams(upstreams: Sequence[UpstreamLine]) -> Iterator[Finding]:
+    for upstream in upstreams:
+        if upstream.level == "bad":
+            reason = f": {upstream.reason}" if upstream.reason else ""
+            yield Finding("bad", f"upstream {upstream.url} is {upstream.state}{reason}")
+
+
+def _of_answers(chart: Sequence[ChartSecond]) -> Iterator[Finding]:
+    lately = chart[-LOOKED_AT_S:]
+    if failed := sum(each.failed for each in lately):
+        yield Finding("bad", f"{failed} requests failed in the last {LOOKED_AT_S} s")
+    if refused := sum(each.refused for each in lately):
+        yield Finding("warn", f"{refused} requests were refused in the last {LOOKED_AT_S} s")
+
+
+def _of_processes(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Finding]:
+    for line in lines:
+        if line.state == "silent":
+            yield Finding("bad", f"{kind} {line.id} is silent")
+        elif line.state == "strained":
+            yield Finding("warn", f"{kind} {line.id} uses {line.cpu_share:.0%} of its core: start more of them")
+
+
+def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Finding]:
+    slowest_ms = max((worker.redis_ms for worker in workers if worker.state != "silent"), default=0.0)
+    if slowest_ms >= REDIS_SLOW_MS:
+        yield Finding("warn", f"Redis takes {slowest_ms:.0f} ms to answer")
+
+
+def _of_batches(batches: Sequence[BatchPicture]) -> Iterator[Finding]:
+    inputs = sum(batch.inputs for batch in batches)
+    padding = sum(batch.padding * batch.inputs for batch in batches) / inputs if inputs else 0.0
+    if padding > PADDING_MAX:
+        yield Finding("warn", f"{padding:.0%} of what upstreams compute is padding")

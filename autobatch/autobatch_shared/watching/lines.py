@@ -1,0 +1,174 @@
+"""One line for each worker, batcher, upstream and model: its state, how bad that is, and since when. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from autobatch_shared.contract.cards import UNKNOWN_MAX
+from autobatch_shared.contract.status import FRESH_MS, BatcherStatus, UpstreamStatus
+from autobatch_shared.watching.activity import RECENT_S, BatcherActivity, WorkerActivity
+from autobatch_shared.watching.durations import spread_of, summed
+from autobatch_shared.watching.seen import SeenModel
+from autobatch_shared.watching.tuner_words import tuner_words
+from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Spread, UpstreamLine, WorkerLine
+
+SILENT_MS = FRESH_MS  # three missed activities
+FORGOTTEN_MS = 60_000  # then a process that fell silent is shown no more
+RATE_S = 5  # seconds that a rate is of: short enough to see a change, long enough not to flicker
+STRAINED_CPU_SHARE = 0.9  # of a core: one process cannot use more than one
+
+
+def recent_rate(values: Sequence[int]) -> float:
+    """Return the mean of the last seconds."""
+    last = values[-RATE_S:]
+    return round(sum(last) / len(last), 1) if last else 0.0
+
+
+def worker_lines(workers: Iterable[WorkerActivity], now_ms: int) -> list[WorkerLine]:
+    """Return a line for each worker that was heard within FORGOTTEN_MS."""
+    return [
+        _worker_line(each, now_ms) for each in sorted(workers, key=lambda each: each.id) if _is_shown(each.at, now_ms)
+    ]
+
+
+def _worker_line(worker: WorkerActivity, now_ms: int) -> WorkerLine:
+    is_silent = now_ms - worker.at >= SILENT_MS
+    level, state = _process_state(worker.cpu_share, is_silent=is_silent)
+    return WorkerLine(
+        id=worker.id,
+        level=level,
+        state=state,
+        since_ms=worker.at if is_silent else worker.at - worker.alive_ms,
+        requests_per_s=0.0 if is_silent else recent_rate(worker.answered),
+        refused_per_s=0.0 if is_silent else recent_rate(worker.refused),
+        failed_per_s=0.0 if is_silent else recent_rate(worker.failed),
+        waiting=0 if is_silent else worker.waiting[-1],
+        cpu_share=worker.cpu_share,
+        redis_ms=worker.redis_ms,
+        took=Spread() if is_silent else spread_of(worker.took),
+    )
+
+
+def batcher_lines(models: Iterable[SeenModel], activities: Iterable[BatcherActivity], now_ms: int) -> list[BatcherLine]:
+    """Return a line for each batcher that has reported within FORGOTTEN_MS."""
+    active = {each.id: each for each in activities}
+    return [
+        _batcher_line(report, model.name, active.get(report.id), now_ms)
+        for model in models
+        for report in sorted(model.reports, key=lambda report: report.id)
+        if _is_shown(report.at, now_ms)
+    ]
+
+
+def _batcher_line(report: BatcherStatus, model: str, active: BatcherActivity | None, now_ms: int) -> BatcherLine:
+    is_silent = now_ms - report.at >= SILENT_MS
+    level, state = _process_state(report.cpu_share, is_silent=is_silent)
+    if report.is_stopping and not is_silent:
+        level, state = "warn", "stopping"
+    elif state == "working" and not any(each.is_on_duty for each in report.upstreams):
+        state = "stands by"
+    return BatcherLine(
+        id=report.id,
+        model=model,
+        level=level,
+        state=state,
+        since_ms=report.at if is_silent else report.at - report.alive_ms,
+        texts_per_s=recent_rate(active.answered) if active is not None and not is_silent else 0.0,
+        held=report.held,
+        in_flight=sum(each.in_flight for each in report.upstreams),
+        cpu_share=report.cpu_share,
+    )
+
+
+def _process_state(cpu_share: float, *, is_silent: bool) -> tuple[Level, str]:
+    if is_silent:
+        return "bad", "silent"
+    return ("warn", "strained") if cpu_share >= STRAINED_CPU_SHARE else ("good", "working")
+
+
+def upstream_lines(
+    models: Iterable[SeenModel], activities: Sequence[BatcherActivity], now_ms: int
+) -> list[UpstreamLine]:
+    """Return a line for each upstream that a live batcher has, in the order of INFERENCE_URL."""
+    lines = []
+    for model in models:
+        reports = [report for report in model.reports if now_ms - report.at < SILENT_MS]
+        for url in dict.fromkeys(each.url for report in reports for each in report.upstreams):
+            seen = [(report, each) for report in reports for each in report.upstreams if each.url == url]
+            of_model = [each for each in activities if each.model == model.name]
+            lines.append(_upstream_line(url, model.name, seen, of_model))
+    return lines
+
+
+def _upstream_line(
+    url: str, model: str, seen: Sequence[tuple[BatcherStatus, UpstreamStatus]], activities: Sequence[BatcherActivity]
+) -> UpstreamLine:
+    # The batcher on duty calls it, and knows it best.
+    report, judge = max(seen, key=lambda each: (each[1].is_on_duty, each[1].may_be_called, each[0].id))
+    level, state = _upstream_state(judge)
+    active = [of_one for each in activities for of_one in each.upstreams if of_one.url == url]
+    judged = next(
+        (of_one for each in activities if each.id == report.id for of_one in each.upstreams if of_one.url == url), None
+    )
+    return UpstreamLine(
+        url=url,
+        model=model,
+        level=level,
+        state=state,
+        reason=judge.reason or judge.fault,
+        since_ms=report.at - judge.unchanged_ms if judge.unchanged_ms else 0,
+        served=judge.card.name,
+        texts_per_s=round(sum(each.inputs for each in active) / RECENT_S, 1),
+        calls_per_s=round(sum(each.batches for each in active) / RECENT_S, 1),
+        in_flight=sum(each.in_flight for _, each in seen),
+        took=spread_of(summed(each.took for each in active)),
+        tuner=tuner_words(judge.learnt, None if judged is None else judged.tuning, _limit(judge.batch_inputs_max)),
+    )
+
+
+def _limit(inputs_max: int) -> int | None:
+    return inputs_max if inputs_max < UNKNOWN_MAX else None
+
+
+def _upstream_state(upstream: UpstreamStatus) -> tuple[Level, str]:
+    if upstream.reason:
+        return "bad", "excluded"
+    if not upstream.is_healthy:
+        return "bad", "down"
+    return ("good", "up") if upstream.may_be_called else ("bad", "failing")
+
+
+def model_lines(models: Iterable[SeenModel], now_ms: int) -> list[ModelLine]:
+    """Return a line for each model."""
+    return [_model_line(model, now_ms) for model in models]
+
+
+def _model_line(model: SeenModel, now_ms: int) -> ModelLine:
+    record = model.record
+    live = [report for report in model.reports if now_ms - report.at < SILENT_MS]
+    upstreams = [each for report in live for each in report.upstreams]
+    card = next((each.card for each in upstreams if each.card.name and not each.reason), None)
+    waiting = model.queued + model.queued_bulk
+    drained_per_s = sum(report.drained_per_s for report in live)
+    level, state = _model_state(live, upstreams)
+    return ModelLine(
+        name=model.name,
+        level=level,
+        state=state,
+        since_ms=record.since if record is not None else 0,
+        served=record.name if record is not None else (card.name if card is not None else ""),
+        fingerprint=record.fingerprint if record is not None else "",
+        dimension=record.dimension if record is not None else None,
+        queued=model.queued,
+        queued_bulk=model.queued_bulk,
+        dead=model.dead,
+        drain_s=round(waiting / drained_per_s, 1) if drained_per_s else None,
+    )
+
+
+def _model_state(live: Sequence[BatcherStatus], upstreams: Sequence[UpstreamStatus]) -> tuple[Level, str]:
+    if not live:
+        return "bad", "no batcher"
+    return ("good", "served") if any(each.is_healthy for each in upstreams) else ("bad", "no upstream")
+
+
+def _is_shown(at_ms: int, now_ms: int) -> bool:
+    return now_ms - at_ms < FORGOTTEN_MS

@@ -1,0 +1,113 @@
+"""Make the view of a fleet of what was read in Redis. Pure: the same for whoever looks, wherever they ask."""
+
+from collections.abc import Sequence
+
+from autobatch_shared.watching.activity import (
+    BATCHES_MAX,
+    KEPT_S,
+    BatcherActivity,
+    WorkerActivity,
+)
+from autobatch_shared.watching.durations import spread_of, summed
+from autobatch_shared.watching.finding import findings_of
+from autobatch_shared.watching.lines import (
+    SILENT_MS,
+    batcher_lines,
+    model_lines,
+    recent_rate,
+    upstream_lines,
+    worker_lines,
+)
+from autobatch_shared.watching.seen import SeenFleet
+from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
+
+LAG_MAX_S = 2  # seconds that the chart waits for the slowest process; one that says less is missing from its end
+
+
+def view_of(seen: SeenFleet) -> FleetView:
+    """Return the view."""
+    now_ms = seen.now_ms
+    workers = [each for each in seen.activities if isinstance(each, WorkerActivity)]
+    batchers = [each for each in seen.activities if isinstance(each, BatcherActivity)]
+    live_workers = [each for each in workers if now_ms - each.at < SILENT_MS]
+    live_batchers = [each for each in batchers if now_ms - each.at < SILENT_MS]
+    chart = _chart(now_ms, workers, batchers)
+    batches = _batches(batchers)
+    lines = worker_lines(workers, now_ms)
+    of_batchers = batcher_lines(seen.models, live_batchers, now_ms)
+    upstreams = upstream_lines(seen.models, live_batchers, now_ms)
+    models = model_lines(seen.models, now_ms)
+    return FleetView(
+        now_ms=now_ms,
+        findings=findings_of(lines, of_batchers, upstreams, models, batches, chart),
+        requests_per_s=sum(line.requests_per_s for line in lines),
+        texts_per_s=recent_rate([each.answered for each in chart]),
+        refused_per_s=sum(line.refused_per_s for line in lines),
+        failed_per_s=sum(line.failed_per_s for line in lines),
+        waiting=sum(line.waiting for line in lines),
+        took=spread_of(summed(each.took for each in live_workers)),
+        queue=spread_of(summed(each.waited for each in live_batchers)),
+        upstream=spread_of(summed(of_one.took for each in live_batchers for of_one in each.upstreams)),
+        fill=_share(sum(each.inputs for each in batches), sum(each.room for each in batches)),
+        padding=_share(sum(each.padding * each.inputs for each in batches), sum(each.inputs for each in batches)),
+        chart=chart,
+        batches=batches,
+        workers=lines,
+        batchers=of_batchers,
+        upstreams=upstreams,
+        models=models,
+    )
+
+
+def _chart(now_ms: int, workers: Sequence[WorkerActivity], batchers: Sequence[BatcherActivity]) -> list[ChartSecond]:
+    """The last minute up to the second of which all live processes have spoken."""
+    now_s = now_ms // 1000
+    spoken: list[WorkerActivity | BatcherActivity] = [*workers, *batchers]
+    known_s = [each.until_s for each in spoken if now_ms - each.at < SILENT_MS]
+    until_s = min(now_s, max(min(known_s, default=now_s), now_s - LAG_MAX_S))
+    answered, waiting, refused, failed = [0] * KEPT_S, [0] * KEPT_S, [0] * KEPT_S, [0] * KEPT_S
+    for batcher in batchers:
+        _add(answered, batcher.answered, until_s - batcher.until_s)
+    for worker in workers:
+        shift_s = until_s - worker.until_s
+        _add(answered, worker.cached, shift_s)
+        _add(waiting, worker.waiting, shift_s)
+        _add(refused, worker.refused, shift_s)
+        _add(failed, worker.failed, shift_s)
+    return [
+        ChartSecond(until_s - KEPT_S + place, *values)
+        for place, values in enumerate(zip(answered, waiting, refused, failed, strict=True))
+    ]
+
+
+def _add(total: list[int], values: Sequence[int], shift_s: int) -> None:
+    """Add the values of one process, whose last one is `shift_s` seconds before the last of the total."""
+    for place, value in enumerate(values):
+        at = len(total) - len(values) + place - shift_s
+        if 0 <= at < len(total):
+            total[at] += value
+
+
+def _batches(batchers: Sequence[BatcherActivity]) -> list[BatchPicture]:
+    found = [
+        BatchPicture(
+            each.ended_ms,
+            batcher.id,
+            each.upstream,
+            each.reason,
+            each.inputs,
+            each.room,
+            each.jobs,
+            each.padding,
+            each.waited_ms,
+            each.took_ms,
+            each.failed,
+        )
+        for batcher in batchers
+        for each in batcher.batches
+    ]
+    return sorted(found, key=lambda each: each.ended_ms)[-BATCHES_MAX:]
+
+
+def _share(part: float, whole: float) -> float | None:
+    return round(part / whole, 3) if whole else None

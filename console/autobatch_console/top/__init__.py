@@ -1,0 +1,1 @@
+"""`autobatch top`: the fleet in a terminal."""

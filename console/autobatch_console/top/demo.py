@@ -1,0 +1,120 @@
+"""`autobatch top --demo`: a fleet with a model that sleeps, and clients that come and go.
+
+The model queues and pads as TEI does and needs no CPU, so what is seen is the batching, on any machine.
+"""
+
+import asyncio
+import contextlib
+import math
+import random
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from autobatch_console.preflight.ports import choose
+
+START_S = 60.0
+CLIENTS_MIN, CLIENTS_MAX = 2, 160
+WAVE_S = 40.0  # from few clients to many and back
+WORDS = ["quick", "fox", "jumps", "lazy", "dog", "rain", "falls", "on", "old", "stone", "bridge"]
+HOST = "127.0.0.1"
+READY = b"ready after"
+
+
+class DemoError(Exception):
+    """The fleet did not start; the text says what it printed last."""
+
+
+@asynccontextmanager
+async def demo_fleet(namespace: str) -> AsyncIterator[str]:
+    """Start a fleet and load on it; yield the URL of its Redis. Everything ends with the context."""
+    folder = Path(tempfile.mkdtemp(prefix="autobatch-demo-"))
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        port, model_port = choose(HOST, 3000, set()), choose(HOST, 8000, {3000})
+        model = await _started("autobatch_bench.systems.tei_queue_upstream", str(model_port), "asyncio")
+        stack.push_async_callback(_end, model)
+        fleet = await _started(
+            "autobatch_console",
+            *("up", "--host", HOST, "--port", str(port), "--web-concurrency", "2", "--run-dir", str(folder)),
+            *("--inference-url", f"http://{HOST}:{model_port}", "--namespace", namespace, "--redis-url", ""),
+        )
+        stack.push_async_callback(_end, fleet)
+        await _wait_ready(fleet)
+        load = asyncio.create_task(_load(f"http://{HOST}:{port}/embed"))
+        stack.push_async_callback(_cancel, load)
+        yield f"unix://{folder}/redis.sock"
+
+
+async def _started(module: str, *words: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-P", "-m", module, *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,  # a Ctrl-C here is for this process, which then ends them in order
+    )
+
+
+async def _wait_ready(fleet: asyncio.subprocess.Process) -> None:
+    said: list[str] = []
+    output = fleet.stdout or asyncio.StreamReader()  # it is a pipe
+    try:
+        async with asyncio.timeout(START_S):
+            async for line in output:
+                if READY in line:
+                    return
+                said.append(line.decode(errors="replace"))
+    except TimeoutError:
+        said.append(f"not ready within {START_S:.0f} s")
+    raise DemoError("the demo's fleet did not start:\n" + "".join(said[-10:]))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+        await process.communicate()
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _load(url: str) -> None:
+    """Send from a number of clients that rises and falls; a client sends its next text when it has its answer."""
+    loop = asyncio.get_running_loop()
+    started_s = loop.time()
+    numbers = random.Random(7)  # noqa: S311  # lengths of texts
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session, asyncio.TaskGroup() as tasks:
+        for number in range(CLIENTS_MAX):
+            tasks.create_task(_client(session, url, number, started_s, numbers))
+
+
+def clients_at(passed_s: float) -> float:
+    """Return how many clients send, so many seconds after the start."""
+    wave = (1 - math.cos(2 * math.pi * passed_s / WAVE_S)) / 2
+    return CLIENTS_MIN + (CLIENTS_MAX - CLIENTS_MIN) * wave**2
+
+
+async def _client(
+    session: aiohttp.ClientSession, url: str, number: int, started_s: float, numbers: random.Random
+) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        if number >= clients_at(loop.time() - started_s):
+            await asyncio.sleep(0.2)
+            continue
+        text = " ".join(numbers.choices(WORDS, k=max(3, int(numbers.lognormvariate(2.8, 0.7)))))
+        try:
+            async with session.post(url, json={"inputs": text}) as answer:
+                await answer.read()
+        except aiohttp.ClientError:  # the fleet ends before its clients
+            await asyncio.sleep(0.2)

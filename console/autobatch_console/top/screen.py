@@ -1,0 +1,144 @@
+"""One frame of `autobatch top`, from 80 columns on. Pure: a view, a history and a size in, lines out.
+
+The chart takes the rows that the rest leaves; of a terminal with few, the end is cut.
+"""
+
+from time import gmtime, strftime
+
+from rich.text import Text
+
+from autobatch_console.top import columns
+from autobatch_console.top.figures import NONE, count, milliseconds, share
+from autobatch_console.top.history import History
+from autobatch_console.top.lines import lines_of
+from autobatch_console.top.looks import DOWN, LEVELS, MARKS, OWN, SOFT, UP, cut
+from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
+
+REASONS = {"full": ("F", "blue"), "due": ("D", "magenta"), "idle": ("I", "cyan"), "drain": ("S", "white")}
+REASON_WORDS = "F full  D waited long enough  I upstream was idle  S stopping  X failed"
+FINDINGS_MAX = 3
+UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
+AXIS_WIDTH = 7
+
+
+def frame(view: FleetView, history: History, width: int, height: int) -> Text:
+    """Return the lines of one frame."""
+    head = [_title(view, history, width), *_findings(view, width), Text(), *_numbers(view), *_latency(view, width)]
+    batches = [Text(), *_batches(view.batches, width)]
+    lines = [Text(), *lines_of(view, width)]
+    room = height - len(head) - len(batches) - len(lines) - 2
+    up_rows = min(max(room * 3 // 5, UP_ROWS_MIN), UP_ROWS_MAX)
+    chart = [Text(), *_chart(history.shown(), width, up_rows, max(2, up_rows * 2 // 3))]
+    shown = [*head, *chart, *batches, *lines][:height]
+    for line in shown:
+        line.truncate(width)
+    return Text("\n").join(shown)
+
+
+def _title(view: FleetView, history: History, width: int) -> Text:
+    worst = view.findings[0].level if view.findings else "good"
+    words = f"{len(view.findings)} to look at" if view.findings else "all is well"
+    left = Text.assemble(("autobatch", "bold"), "  ", (f"{MARKS[worst]} {words}", LEVELS[worst]))
+    right = Text(
+        f"{_zoom(history.zoom_s)}  + - zoom  q quit  {strftime('%H:%M:%S', gmtime(view.now_ms / 1000))} UTC", SOFT
+    )
+    left.append(" " * max(1, width - len(left) - len(right)))
+    return left.append_text(right)
+
+
+def _zoom(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"
+
+
+def _findings(view: FleetView, width: int) -> list[Text]:
+    found = [Text(cut(f"{MARKS[each.level]} {each.text}", width), LEVELS[each.level]) for each in view.findings]
+    more = len(found) - FINDINGS_MAX
+    return [*found[:FINDINGS_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
+
+
+def _numbers(view: FleetView) -> list[Text]:
+    inputs = sum(batch.inputs for batch in view.batches)
+    parts = [
+        (count(view.requests_per_s), "requests/s", "bold"),
+        (count(view.texts_per_s), "texts/s", f"bold {UP}"),
+        (count(view.waiting), "waiting", f"bold {DOWN}"),
+        (f"{inputs / len(view.batches):.1f}" if view.batches else NONE, "texts a call", "bold"),
+        (share(view.padding), "padding", "bold"),
+    ]
+    parts += [(count(view.refused_per_s), "refused/s", LEVELS["warn"])] if view.refused_per_s else []
+    parts += [(count(view.failed_per_s), "failed/s", LEVELS["bad"])] if view.failed_per_s else []
+    line = Text()
+    for value, name, style in parts:
+        line.append(value, style).append(f" {name}   ")
+    return [line]
+
+
+def _latency(view: FleetView, width: int) -> list[Text]:
+    """A bar for half of the requests, and one for 99 of 100: what waited in the queue, what the call took, the rest."""
+    rows = [
+        ("p50", view.took.p50_ms, view.queue.p50_ms, view.upstream.p50_ms),
+        ("p99", view.took.p99_ms, view.queue.p99_ms, view.upstream.p99_ms),
+    ]
+    longest = max(max(took or 0.0, (queue or 0.0) + (call or 0.0)) for _, took, queue, call in rows) or 1.0
+    cells = max(10, width - 54)
+    lines = []
+    for name, took, queue, call in rows:
+        line = Text.assemble(f"{name} ", (f"{milliseconds(took):>8}", "bold"), "  ")
+        own = max(0.0, (took or 0.0) - (queue or 0.0) - (call or 0.0))
+        used = 0
+        for value, style in ((queue, DOWN), (call, UP), (own, OWN)):
+            length = round((value or 0.0) / longest * cells)
+            line.append("█" * length, style)
+            used += length
+        line.append(" " * (cells + 1 - used))
+        line.append("queue ", SOFT).append(f"{milliseconds(queue):>8}", DOWN)
+        line.append("  upstream ", SOFT).append(f"{milliseconds(call):>8}", UP)
+        lines.append(line)
+    return lines
+
+
+def _chart(seconds: list[ChartSecond], width: int, up_rows: int, down_rows: int) -> list[Text]:
+    cells = width - AXIS_WIDTH
+    answered = columns.spread_over([each.answered for each in seconds], cells)
+    waiting = columns.spread_over([each.waiting for each in seconds], cells)
+    troubles = columns.spread_over([2 * bool(each.failed) or bool(each.refused) for each in seconds], cells)
+    top, deep = columns.round_top(max(answered)), columns.round_top(max(waiting))
+    lines = []
+    for row, drawn in enumerate(columns.upwards(answered, top, up_rows)):
+        lines.append(Text.assemble((f"{count(top) if row == 0 else '':>{AXIS_WIDTH - 1}} ", SOFT), (drawn, UP)))
+    centre = Text.assemble((f"{'texts/s':>{AXIS_WIDTH - 1}} "[:AXIS_WIDTH], SOFT))
+    for trouble in troubles:
+        centre.append("─" if not trouble else "┼", SOFT if not trouble else LEVELS["bad" if trouble > 1 else "warn"])
+    lines.append(centre)
+    hanging = columns.downwards(waiting, deep, down_rows)
+    for row, cells_of_row in enumerate(hanging):
+        label = count(deep) if row == down_rows - 1 else "waits" if row == 0 else ""
+        line = Text(f"{label:>{AXIS_WIDTH - 1}} ", SOFT)
+        for character, is_reversed in cells_of_row:
+            line.append(character, f"reverse {DOWN}" if is_reversed else DOWN)
+        lines.append(line)
+    return lines
+
+
+def _batches(batches: list[BatchPicture], width: int) -> list[Text]:
+    """A column for each of the last batches: its texts, and above them in grey what padding adds; below, why it left."""
+    shown = batches[-((width - AXIS_WIDTH) // 2) :]
+    if not shown:
+        return [Text("no batch yet", SOFT)]
+    work = [each.inputs / (1 - min(each.padding, 0.99)) for each in shown]
+    top = columns.round_top(max(work))
+    texts = columns.upwards([each.inputs for each in shown], top, BATCH_ROWS)
+    padded = columns.upwards(work, top, BATCH_ROWS)
+    looks = [("X", LEVELS["bad"]) if each.failed else REASONS.get(each.reason, ("?", "white")) for each in shown]
+    lines = []
+    for row in range(BATCH_ROWS):
+        line = Text(
+            f"{count(top) if row == 0 else 'batches' if row == BATCH_ROWS - 1 else '':>{AXIS_WIDTH}}"[:AXIS_WIDTH], SOFT
+        )
+        for text, whole, (_, style) in zip(texts[row], padded[row], looks, strict=True):
+            line.append(text if text != " " else whole, style if text != " " else OWN).append(" ")
+        lines.append(line)
+    reasons = Text(" " * AXIS_WIDTH)
+    for letter, style in looks:
+        reasons.append(f"{letter} ", style)
+    return [*lines, reasons, Text(cut(f"{'':{AXIS_WIDTH}}{REASON_WORDS}", width), SOFT)]

@@ -1,0 +1,210 @@
+"""The view of a fleet, made of what its processes say."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from autobatch_shared.contract.cards import Card
+from autobatch_shared.contract.models import model_of
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
+from autobatch_shared.watching.activity import (
+    KEPT_S,
+    BatcherActivity,
+    SeenBatch,
+    TuningNow,
+    UpstreamActivity,
+    WorkerActivity,
+    decoded_activities,
+)
+from autobatch_shared.watching.seen import SeenFleet, SeenModel
+from autobatch_shared.watching.tuner_words import tuner_words
+from autobatch_shared.watching.view import FleetView, Spread
+from autobatch_shared.watching.viewing import view_of
+
+NOW_S = 1_800_000_000
+NOW_MS = NOW_S * 1000 + 400
+URL = "http://up:80"
+TOOK = [(10.0, 98), (20.0, 2)]
+
+
+def seconds(*last: int) -> list[int]:
+    return [0] * (KEPT_S - len(last)) + list(last)
+
+
+def worker(name: str = "w1", **changed: Any) -> WorkerActivity:
+    usual: dict[str, Any] = {
+        "at": NOW_MS,
+        "id": name,
+        "alive_ms": 90_000,
+        "cpu_share": 0.1,
+        "redis_ms": 0.5,
+        "until_s": NOW_S,
+        "answered": seconds(4, 4, 4, 4, 4),
+        "refused": seconds(),
+        "failed": seconds(),
+        "cached": seconds(1),
+        "waiting": seconds(3, 2),
+        "took": TOOK,
+    }
+    return WorkerActivity(**usual | changed)
+
+
+def batcher(name: str = "b1", **changed: Any) -> BatcherActivity:
+    usual: dict[str, Any] = {
+        "at": NOW_MS,
+        "id": name,
+        "model": "",
+        "until_s": NOW_S,
+        "answered": seconds(10, 20),
+        "waited": TOOK,
+        "upstreams": [UpstreamActivity(URL, 20, 300, 0, TOOK)],
+        "batches": [SeenBatch(NOW_MS, URL, "full", 8, 32, 6, 0.25, 12, 9.5, 0)],
+    }
+    return BatcherActivity(**usual | changed)
+
+
+def report(name: str = "b1", **upstream: Any) -> BatcherStatus:
+    usual: dict[str, Any] = {
+        "url": URL,
+        "is_healthy": True,
+        "may_be_called": True,
+        "card": Card(name="minilm"),
+        "unchanged_ms": 60_000,
+    }
+    changed = {"batch_inputs_max": 32, "in_flight": 8} | usual | upstream
+    return BatcherStatus(NOW_MS, 5, [UpstreamStatus(**changed)], 50.0, id=name, alive_ms=60_000, cpu_share=0.2)
+
+
+def model(*reports: BatcherStatus, **changed: Any) -> SeenModel:
+    record = msgspec.structs.replace(model_of(Card(name="minilm"), 384), since=NOW_MS - 5_000)
+    return SeenModel("", record, list(reports), **changed)
+
+
+def view(*activities: WorkerActivity | BatcherActivity, models: list[SeenModel] | None = None) -> FleetView:
+    return view_of(SeenFleet(NOW_MS, [model(report())] if models is None else models, list(activities)))
+
+
+def texts(found: FleetView) -> list[str]:
+    return [each.text for each in found.findings]
+
+
+def test_a_fleet_that_is_well_has_no_findings() -> None:
+    assert [] == view(worker(), batcher()).findings
+
+
+def test_the_chart_adds_up_all_processes_second_by_second() -> None:
+    found = view(worker(), worker("w2"), batcher(), batcher("b2"))
+    assert (NOW_S - KEPT_S, NOW_S - 1) == (found.chart[0].at_s, found.chart[-1].at_s)
+    assert [20, 42] == [each.answered for each in found.chart[-2:]], "two batchers, and what two caches had"
+    assert [6, 4] == [each.waiting for each in found.chart[-2:]]
+
+
+def test_the_chart_ends_where_the_slowest_process_has_spoken() -> None:
+    """Else its end would always sag by what one process has not said yet."""
+    late = worker("w2", until_s=NOW_S - 1, at=NOW_MS - 1000, waiting=seconds(7))
+    found = view(worker(), late)
+    assert (NOW_S - 2, 3 + 7) == (found.chart[-1].at_s, found.chart[-1].waiting)
+
+
+def test_a_process_that_stalls_does_not_hold_up_the_chart() -> None:
+    found = view(worker(), worker("w2", until_s=NOW_S - 9, at=NOW_MS - 9000))
+    assert NOW_S - 1 == found.chart[-1].at_s
+
+
+def test_rates_are_means_of_the_last_seconds() -> None:
+    found = view(worker(), worker("w2"), batcher())
+    assert (8.0, 2) == (found.requests_per_s, len(found.workers))
+    assert 6.4 == found.texts_per_s, "30 by the batcher and 2 by caches, in 5 s"
+    assert 4 == found.waiting
+
+
+def test_latencies_of_all_processes_are_put_together() -> None:
+    found = view(worker(took=[(10.0, 99)]), worker("w2", took=[(1000.0, 99)]), batcher(waited=[]))
+    assert 8.0 <= (found.took.p50_ms or 0.0) <= 10.0
+    assert 800.0 <= (found.took.p99_ms or 0.0) <= 1000.0
+    assert Spread(None, None) == found.queue
+
+
+def test_a_silent_worker_is_shown_with_the_time_it_was_heard_last_and_counts_no_more() -> None:
+    found = view(worker(), worker("w2", at=NOW_MS - 12_000), batcher())
+    assert [("w1", "working", NOW_MS - 90_000), ("w2", "silent", NOW_MS - 12_000)] == [
+        (each.id, each.state, each.since_ms) for each in found.workers
+    ]
+    assert ["worker w2 is silent"] == texts(found)
+    assert 4.0 == found.requests_per_s
+
+
+def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
+    assert ["w1"] == [each.id for each in view(worker(), worker("w2", at=NOW_MS - 61_000)).workers]
+
+
+@pytest.mark.parametrize(
+    ("upstream", "state", "reason"),
+    [
+        ({}, "up", ""),
+        ({"is_healthy": False, "fault": "ConnectionRefused"}, "down", "ConnectionRefused"),
+        ({"is_healthy": False, "reason": "it serves another model"}, "excluded", "it serves another model"),
+        ({"may_be_called": False}, "failing", ""),
+    ],
+)
+def test_an_upstream_says_how_it_is_and_why(upstream: dict[str, Any], state: str, reason: str) -> None:
+    found = view(worker(), batcher(), models=[model(report(**upstream))])
+    (line,) = found.upstreams
+    assert (state, reason, NOW_MS - 60_000) == (line.state, line.reason, line.since_ms)
+    assert (state != "up") == any("upstream http://up:80 is" in each for each in texts(found))
+
+
+def test_an_upstream_is_judged_by_the_batcher_on_duty() -> None:
+    found = view(batcher(), models=[model(report("b2", is_on_duty=False, is_healthy=False), report("b1"))])
+    assert ["up"] == [each.state for each in found.upstreams]
+
+
+def test_without_a_batcher_nothing_can_be_answered() -> None:
+    assert texts(view(models=[])) == ["no batcher has reported: nothing can be answered"]
+    assert texts(view(models=[model()])) == ["no batcher: nothing can be answered"]
+
+
+def test_what_waits_is_told_in_seconds() -> None:
+    found = view(models=[model(report(), queued=900, queued_bulk=100)])
+    assert [20.0] == [each.drain_s for each in found.models]
+    assert ["backlog: what waits takes 20 s"] == texts(found)
+
+
+def test_refusals_and_failures_are_findings_and_the_worse_come_first() -> None:
+    found = view(worker(refused=seconds(3), failed=seconds(1)), batcher())
+    assert ["1 requests failed in the last 10 s", "3 requests were refused in the last 10 s"] == texts(found)
+
+
+def test_mostly_padding_is_a_finding() -> None:
+    padded = SeenBatch(NOW_MS, URL, "due", 8, 32, 8, 0.8, 12, 9.5, 0)
+    assert ["80% of what upstreams compute is padding"] == texts(view(worker(), batcher(batches=[padded])))
+
+
+def test_the_last_batches_of_all_batchers_are_in_order() -> None:
+    early, late = (SeenBatch(NOW_MS - ago_ms, URL, "idle", 1, 32, 1, 0.0, 0, 1.0, 0) for ago_ms in (50, 10))
+    found = view(batcher(batches=[late]), batcher("b2", batches=[early]))
+    assert [("b2", NOW_MS - 50), ("b1", NOW_MS - 10)] == [(each.batcher, each.ended_ms) for each in found.batches]
+
+
+def test_an_activity_that_cannot_be_read_is_left_out() -> None:
+    encoded = msgspec.json.encode(worker())
+    assert [worker()] == decoded_activities([b"{", encoded, b'{"type":"of another version"}', b"\xff"])
+
+
+LEARNT = LearntCalls(100, "padded", 0.004, 5e-6, 0.0, 0.9, 0.1, 2, 8192)
+
+
+@pytest.mark.parametrize(
+    ("tuning", "learnt", "words"),
+    [
+        (None, None, "as configured, calls of at most 32 texts"),
+        (TuningNow(1, 8192), None, "1 call at a time of at most 32 texts"),
+        (TuningNow(2, 8192, 4, 8192), None, "2 calls at once of at most 32 texts; tries 4 calls at once"),
+        (TuningNow(2, 8192, 2, 4096), None, "2 calls at once of at most 32 texts; tries smaller calls"),
+        (TuningNow(2, 8192, 2, None), None, "2 calls at once of at most 32 texts; tries larger calls"),
+        (TuningNow(2, None), LEARNT, "2 calls at once of at most 32 texts; pads: 4 ms + 5 us a unit"),
+    ],
+)
+def test_the_tuner_is_told_in_words(tuning: TuningNow | None, learnt: LearntCalls | None, words: str) -> None:
+    assert words == tuner_words(learnt, tuning, 32)
