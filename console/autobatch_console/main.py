@@ -84,7 +84,7 @@ def _up_or_doctor(name: str, argv: Sequence[str]) -> int:
 def _top(argv: Sequence[str]) -> int:
     import typer  # noqa: PLC0415  # as above
 
-    from autobatch_console.top import command as top  # noqa: PLC0415
+    from autobatch_console.top import top_command as top  # noqa: PLC0415
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     context = {"allow_extra_args": True, "ignore_unknown_options": True}

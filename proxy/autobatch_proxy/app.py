@@ -11,7 +11,6 @@ from aiohttp.typedefs import Handler
 
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.access.key_file import KeyFile, read_keys
-from autobatch_proxy.activity import WorkerActivityPublisher
 from autobatch_proxy.dialects.model_check import ModelCheck
 from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.bodies import BodyRoom
@@ -35,6 +34,7 @@ from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.server.connections import Runner
 from autobatch_proxy.server.idle_connections import IdleConnections
 from autobatch_proxy.server.shortcut import usable
+from autobatch_proxy.worker_activity import WorkerActivityPublisher
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.settings.definitions import ProxySettings

@@ -84,7 +84,7 @@ async def test_top_shows_the_fleet_that_runs(folder: Path, fleet: tuple[str, str
 
     await wait_until(is_complete, 30)
     view = await view_of(folder, redis_url)
-    assert "bad" not in [each["level"] for each in view["findings"]]
+    assert "bad" not in [each["level"] for each in view["troubles"]]
     assert ("up", "served") == (view["upstreams"][0]["state"], view["models"][0]["state"])
     frame = await asyncio.to_thread(top, folder, redis_url, "--once")
     assert max(map(len, frame.splitlines())) <= 80

@@ -20,6 +20,8 @@ ROUTE_WORDS = frozenset(
         ".well-known",
         "api",
         "api-doc",
+        "dashboard",
+        "dashboard.json",
         "decode",
         "docs",
         "embed",

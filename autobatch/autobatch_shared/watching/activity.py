@@ -11,7 +11,8 @@ import msgspec
 
 from autobatch_shared.contract.errors import NOT_AS_ASKED
 
-KEPT_S = 60  # seconds that an activity lists one by one
+CHART_S = 60  # seconds that a view shows one by one
+KEPT_S = CHART_S + 4  # and an activity lists: processes say theirs at different times, and the oldest is going
 RECENT_S = 10  # seconds that its durations and sums are of
 BATCHES_MAX = 32  # the last batches that it lists
 

@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 from autobatch_shared.watching.activity import RECENT_S, Durations
-from autobatch_shared.watching.view import Spread
+from autobatch_shared.watching.view import Percentiles
 
 GROWTH = 1.25  # of each bucket's bound: a percentile is right to within a tenth
 BOUNDS_MS = tuple(round(0.25 * GROWTH**step, 3) for step in range(56))  # up to 54 s
@@ -63,7 +63,7 @@ def percentile_ms(durations: Durations, share: float) -> float | None:
     return longest
 
 
-def spread_of(durations: Durations) -> Spread:
+def percentiles_of(durations: Durations) -> Percentiles:
     """Return the percentiles of durations, to a tenth of a millisecond."""
     p50_ms, p99_ms = (percentile_ms(durations, share) for share in (0.5, 0.99))
-    return Spread(None if p50_ms is None else round(p50_ms, 1), None if p99_ms is None else round(p99_ms, 1))
+    return Percentiles(None if p50_ms is None else round(p50_ms, 1), None if p99_ms is None else round(p99_ms, 1))

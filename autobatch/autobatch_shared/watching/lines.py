@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.status import FRESH_MS, BatcherStatus, UpstreamStatus
 from autobatch_shared.watching.activity import RECENT_S, BatcherActivity, WorkerActivity
-from autobatch_shared.watching.durations import spread_of, summed
+from autobatch_shared.watching.durations import percentiles_of, summed
 from autobatch_shared.watching.seen import SeenModel
 from autobatch_shared.watching.tuner_words import tuner_words
-from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Spread, UpstreamLine, WorkerLine
+from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Percentiles, UpstreamLine, WorkerLine
 
 SILENT_MS = FRESH_MS  # three missed activities
 FORGOTTEN_MS = 60_000  # then a process that fell silent is shown no more
@@ -43,7 +43,7 @@ def _worker_line(worker: WorkerActivity, now_ms: int) -> WorkerLine:
         waiting=0 if is_silent else worker.waiting[-1],
         cpu_share=worker.cpu_share,
         redis_ms=worker.redis_ms,
-        took=Spread() if is_silent else spread_of(worker.took),
+        took=Percentiles() if is_silent else percentiles_of(worker.took),
     )
 
 
@@ -119,7 +119,7 @@ def _upstream_line(
         texts_per_s=round(sum(each.inputs for each in active) / RECENT_S, 1),
         calls_per_s=round(sum(each.batches for each in active) / RECENT_S, 1),
         in_flight=sum(each.in_flight for _, each in seen),
-        took=spread_of(summed(each.took for each in active)),
+        took=percentiles_of(summed(each.took for each in active)),
         tuner=tuner_words(judge.learnt, None if judged is None else judged.tuning, _limit(judge.batch_inputs_max)),
     )
 

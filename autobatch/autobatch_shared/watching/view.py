@@ -7,7 +7,7 @@ Level = Literal["good", "warn", "bad"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Trouble:
     """Something that somebody should know now, in one sentence."""
 
     level: Level
@@ -15,7 +15,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Percentiles:
     """Of what one thing took: milliseconds that half of it took at most, and 99 of 100; None: there was none."""
 
     p50_ms: float | None = None
@@ -86,7 +86,7 @@ class WorkerLine:
     waiting: int
     cpu_share: float
     redis_ms: float
-    took: Spread
+    took: Percentiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class UpstreamLine:
     texts_per_s: float
     calls_per_s: float
     in_flight: int
-    took: Spread
+    took: Percentiles
     tuner: str
 
 
@@ -160,7 +160,7 @@ class FleetView:
 
     Attributes:
         now_ms: When it was true, unix milliseconds of Redis's clock.
-        findings: What is wrong, the worst first; none: all is well.
+        troubles: What is wrong, the worst first; none: all is well.
         requests_per_s: Requests with a good answer. This and the rates below: of the last seconds.
         texts_per_s: Texts answered.
         refused_per_s: Requests refused because too much waits, or nothing could answer.
@@ -176,15 +176,15 @@ class FleetView:
     """
 
     now_ms: int
-    findings: list[Finding]
+    troubles: list[Trouble]
     requests_per_s: float
     texts_per_s: float
     refused_per_s: float
     failed_per_s: float
     waiting: int
-    took: Spread
-    queue: Spread
-    upstream: Spread
+    took: Percentiles
+    queue: Percentiles
+    upstream: Percentiles
     fill: float | None
     padding: float | None
     chart: list[ChartSecond]

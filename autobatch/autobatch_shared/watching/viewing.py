@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from autobatch_shared.watching.activity import (
     BATCHES_MAX,
-    KEPT_S,
+    CHART_S,
     BatcherActivity,
     WorkerActivity,
 )
-from autobatch_shared.watching.durations import spread_of, summed
-from autobatch_shared.watching.finding import findings_of
+from autobatch_shared.watching.durations import percentiles_of, summed
 from autobatch_shared.watching.lines import (
     SILENT_MS,
     batcher_lines,
@@ -19,6 +18,7 @@ from autobatch_shared.watching.lines import (
     worker_lines,
 )
 from autobatch_shared.watching.seen import SeenFleet
+from autobatch_shared.watching.troubles import troubles_of
 from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
 
 LAG_MAX_S = 2  # seconds that the chart waits for the slowest process; one that says less is missing from its end
@@ -39,15 +39,15 @@ def view_of(seen: SeenFleet) -> FleetView:
     models = model_lines(seen.models, now_ms)
     return FleetView(
         now_ms=now_ms,
-        findings=findings_of(lines, of_batchers, upstreams, models, batches, chart),
-        requests_per_s=sum(line.requests_per_s for line in lines),
+        troubles=troubles_of(lines, of_batchers, upstreams, models, batches, chart),
+        requests_per_s=round(sum(line.requests_per_s for line in lines), 1),
         texts_per_s=recent_rate([each.answered for each in chart]),
-        refused_per_s=sum(line.refused_per_s for line in lines),
-        failed_per_s=sum(line.failed_per_s for line in lines),
+        refused_per_s=round(sum(line.refused_per_s for line in lines), 1),
+        failed_per_s=round(sum(line.failed_per_s for line in lines), 1),
         waiting=sum(line.waiting for line in lines),
-        took=spread_of(summed(each.took for each in live_workers)),
-        queue=spread_of(summed(each.waited for each in live_batchers)),
-        upstream=spread_of(summed(of_one.took for each in live_batchers for of_one in each.upstreams)),
+        took=percentiles_of(summed(each.took for each in live_workers)),
+        queue=percentiles_of(summed(each.waited for each in live_batchers)),
+        upstream=percentiles_of(summed(of_one.took for each in live_batchers for of_one in each.upstreams)),
         fill=_share(sum(each.inputs for each in batches), sum(each.room for each in batches)),
         padding=_share(sum(each.padding * each.inputs for each in batches), sum(each.inputs for each in batches)),
         chart=chart,
@@ -65,7 +65,7 @@ def _chart(now_ms: int, workers: Sequence[WorkerActivity], batchers: Sequence[Ba
     spoken: list[WorkerActivity | BatcherActivity] = [*workers, *batchers]
     known_s = [each.until_s for each in spoken if now_ms - each.at < SILENT_MS]
     until_s = min(now_s, max(min(known_s, default=now_s), now_s - LAG_MAX_S))
-    answered, waiting, refused, failed = [0] * KEPT_S, [0] * KEPT_S, [0] * KEPT_S, [0] * KEPT_S
+    answered, waiting, refused, failed = [0] * CHART_S, [0] * CHART_S, [0] * CHART_S, [0] * CHART_S
     for batcher in batchers:
         _add(answered, batcher.answered, until_s - batcher.until_s)
     for worker in workers:
@@ -75,7 +75,7 @@ def _chart(now_ms: int, workers: Sequence[WorkerActivity], batchers: Sequence[Ba
         _add(refused, worker.refused, shift_s)
         _add(failed, worker.failed, shift_s)
     return [
-        ChartSecond(until_s - KEPT_S + place, *values)
+        ChartSecond(until_s - CHART_S + place, *values)
         for place, values in enumerate(zip(answered, waiting, refused, failed, strict=True))
     ]
 

@@ -18,13 +18,13 @@ from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.drain_rate import AnsweredCall, DrainRate
 from autobatch_batcher.claiming.lease import Lease
+from autobatch_batcher.claiming.recent_batches import RecentBatches
 from autobatch_batcher.claiming.replies import Replies
 from autobatch_batcher.claiming.waiting import WaitingRoom
 from autobatch_batcher.claiming.watch import Watch
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.recent_batches import RecentBatches
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot

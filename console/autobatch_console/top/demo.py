@@ -6,25 +6,31 @@ The model queues and pads as TEI does and needs no CPU, so what is seen is the b
 import asyncio
 import contextlib
 import math
+import os
 import random
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 
 from autobatch_console.preflight.ports import choose
+from autobatch_console.supervising.running import Running, start
+from autobatch_console.up.parts import Part, Ready
 
-START_S = 60.0
+START_S, STOP_S = 60.0, 60.0
 CLIENTS_MIN, CLIENTS_MAX = 2, 160
 WAVE_S = 40.0  # from few clients to many and back
 WORDS = ["quick", "fox", "jumps", "lazy", "dog", "rain", "falls", "on", "old", "stone", "bridge"]
 HOST = "127.0.0.1"
-READY = b"ready after"
+READY = "ready after"
+LOOK_S = 0.1  # between two looks whether it is
 
 
 class DemoError(Exception):
@@ -38,48 +44,41 @@ async def demo_fleet(namespace: str) -> AsyncIterator[str]:
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         port, model_port = choose(HOST, 3000, set()), choose(HOST, 8000, {3000})
-        model = await _started("autobatch_bench.systems.tei_queue_upstream", str(model_port), "asyncio")
-        stack.push_async_callback(_end, model)
-        fleet = await _started(
+        model = await _start("model", folder, "autobatch_bench.systems.tei_queue_upstream", str(model_port), "asyncio")
+        stack.push_async_callback(model.stop)
+        fleet = await _start(
+            "fleet",
+            folder,
             "autobatch_console",
-            *("up", "--host", HOST, "--port", str(port), "--web-concurrency", "2", "--run-dir", str(folder)),
+            *("up", "--host", HOST, "--port", str(port), "--web-concurrency", "2", "--run-dir", str(folder / "run")),
             *("--inference-url", f"http://{HOST}:{model_port}", "--namespace", namespace, "--redis-url", ""),
         )
-        stack.push_async_callback(_end, fleet)
-        await _wait_ready(fleet)
+        stack.push_async_callback(fleet.stop)
+        await _wait_ready(fleet, folder)
         load = asyncio.create_task(_load(f"http://{HOST}:{port}/embed"))
         stack.push_async_callback(_cancel, load)
-        yield f"unix://{folder}/redis.sock"
+        yield f"unix://{folder}/run/redis.sock"
 
 
-async def _started(module: str, *words: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-P", "-m", module, *words),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,  # a Ctrl-C here is for this process, which then ends them in order
-    )
+async def _start(name: str, folder: Path, module: str, *words: str) -> Running:
+    part = Part(name, (sys.executable, "-P", "-m", module, *words), Ready("http"), "", stop_grace_s=STOP_S)
+    with (folder / f"{name}.txt").open("wb") as output:
+        # `up` ends what it has started when it is told to, and not when it is killed.
+        return await start(replace(part, orphan_signal=signal.SIGTERM), os.environ, output)
 
 
-async def _wait_ready(fleet: asyncio.subprocess.Process) -> None:
-    said: list[str] = []
-    output = fleet.stdout or asyncio.StreamReader()  # it is a pipe
-    try:
-        async with asyncio.timeout(START_S):
-            async for line in output:
-                if READY in line:
-                    return
-                said.append(line.decode(errors="replace"))
-    except TimeoutError:
-        said.append(f"not ready within {START_S:.0f} s")
-    raise DemoError("the demo's fleet did not start:\n" + "".join(said[-10:]))
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.send_signal(signal.SIGTERM)
-        await process.communicate()
+async def _wait_ready(fleet: Running, folder: Path) -> None:
+    ended = asyncio.create_task(fleet.wait())
+    deadline_mono_s = time.monotonic() + START_S
+    said = ""
+    while not ended.done() and time.monotonic() < deadline_mono_s:
+        said = (folder / "fleet.txt").read_text(encoding="utf-8", errors="replace")
+        if READY in said:
+            ended.cancel()
+            return
+        await asyncio.sleep(LOOK_S)
+    ended.cancel()
+    raise DemoError(f"the demo's fleet did not start:\n{said}")
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

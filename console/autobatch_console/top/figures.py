@@ -16,7 +16,7 @@ def milliseconds(value: float | None) -> str:
         return NONE
     if value >= 1000:
         return f"{value / 1000:.1f} s"
-    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 
 def share(value: float | None) -> str:

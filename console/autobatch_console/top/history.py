@@ -7,7 +7,7 @@ from autobatch_shared.watching.view import ChartSecond
 ZOOMS_S = (15, 30, 60, 180, 600)
 
 
-class History:
+class ChartHistory:
     """The last ten minutes, and how much of them is shown.
 
     Attributes:

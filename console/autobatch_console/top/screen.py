@@ -9,21 +9,28 @@ from rich.text import Text
 
 from autobatch_console.top import columns
 from autobatch_console.top.figures import NONE, count, milliseconds, share
-from autobatch_console.top.history import History
-from autobatch_console.top.lines import lines_of
+from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.looks import DOWN, LEVELS, MARKS, OWN, SOFT, UP, cut
+from autobatch_console.top.part_lines import lines_of
 from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
 
-REASONS = {"full": ("F", "blue"), "due": ("D", "magenta"), "idle": ("I", "cyan"), "drain": ("S", "white")}
-REASON_WORDS = "F full  D waited long enough  I upstream was idle  S stopping  X failed"
-FINDINGS_MAX = 3
+REASONS = {
+    "full": ("F", "blue"),
+    "shaped": ("P", "bright_blue"),
+    "alone": ("A", "bright_magenta"),
+    "due": ("D", "magenta"),
+    "idle": ("I", "cyan"),
+    "drain": ("S", "white"),
+}
+REASON_WORDS = "F full  P one more would not pay  D due  I upstream was idle  X failed"
+TROUBLES_MAX = 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 AXIS_WIDTH = 7
 
 
-def frame(view: FleetView, history: History, width: int, height: int) -> Text:
+def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Text:
     """Return the lines of one frame."""
-    head = [_title(view, history, width), *_findings(view, width), Text(), *_numbers(view), *_latency(view, width)]
+    head = [_title(view, history, width), *_troubles(view, width), Text(), *_numbers(view), *_latency(view, width)]
     batches = [Text(), *_batches(view.batches, width)]
     lines = [Text(), *lines_of(view, width)]
     room = height - len(head) - len(batches) - len(lines) - 2
@@ -35,9 +42,9 @@ def frame(view: FleetView, history: History, width: int, height: int) -> Text:
     return Text("\n").join(shown)
 
 
-def _title(view: FleetView, history: History, width: int) -> Text:
-    worst = view.findings[0].level if view.findings else "good"
-    words = f"{len(view.findings)} to look at" if view.findings else "all is well"
+def _title(view: FleetView, history: ChartHistory, width: int) -> Text:
+    worst = view.troubles[0].level if view.troubles else "good"
+    words = f"{len(view.troubles)} to look at" if view.troubles else "all is well"
     left = Text.assemble(("autobatch", "bold"), "  ", (f"{MARKS[worst]} {words}", LEVELS[worst]))
     right = Text(
         f"{_zoom(history.zoom_s)}  + - zoom  q quit  {strftime('%H:%M:%S', gmtime(view.now_ms / 1000))} UTC", SOFT
@@ -50,10 +57,10 @@ def _zoom(seconds: int) -> str:
     return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"
 
 
-def _findings(view: FleetView, width: int) -> list[Text]:
-    found = [Text(cut(f"{MARKS[each.level]} {each.text}", width), LEVELS[each.level]) for each in view.findings]
-    more = len(found) - FINDINGS_MAX
-    return [*found[:FINDINGS_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
+def _troubles(view: FleetView, width: int) -> list[Text]:
+    found = [Text(cut(f"{MARKS[each.level]} {each.text}", width), LEVELS[each.level]) for each in view.troubles]
+    more = len(found) - TROUBLES_MAX
+    return [*found[:TROUBLES_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
 
 
 def _numbers(view: FleetView) -> list[Text]:
@@ -85,11 +92,12 @@ def _latency(view: FleetView, width: int) -> list[Text]:
     for name, took, queue, call in rows:
         line = Text.assemble(f"{name} ", (f"{milliseconds(took):>8}", "bold"), "  ")
         own = max(0.0, (took or 0.0) - (queue or 0.0) - (call or 0.0))
-        used = 0
+        ends_ms, used = 0.0, 0
         for value, style in ((queue, DOWN), (call, UP), (own, OWN)):
-            length = round((value or 0.0) / longest * cells)
-            line.append("█" * length, style)
-            used += length
+            ends_ms += value or 0.0
+            end = round(ends_ms / longest * cells)
+            line.append("█" * (end - used), style)
+            used = end
         line.append(" " * (cells + 1 - used))
         line.append("queue ", SOFT).append(f"{milliseconds(queue):>8}", DOWN)
         line.append("  upstream ", SOFT).append(f"{milliseconds(call):>8}", UP)
@@ -136,7 +144,9 @@ def _batches(batches: list[BatchPicture], width: int) -> list[Text]:
             f"{count(top) if row == 0 else 'batches' if row == BATCH_ROWS - 1 else '':>{AXIS_WIDTH}}"[:AXIS_WIDTH], SOFT
         )
         for text, whole, (_, style) in zip(texts[row], padded[row], looks, strict=True):
-            line.append(text if text != " " else whole, style if text != " " else OWN).append(" ")
+            # Where the texts end within a cell, padding goes on behind them.
+            drawn = (whole, OWN) if text == " " else (text, f"{style} on {OWN}" if whole == "█" != text else style)
+            line.append(*drawn).append(" ")
         lines.append(line)
     reasons = Text(" " * AXIS_WIDTH)
     for letter, style in looks:

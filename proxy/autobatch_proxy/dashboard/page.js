@@ -1,7 +1,8 @@
 "use strict";
 // Draws what /dashboard.json says, once a second. All text is set as text: names come from upstreams and settings.
 const KEY = "autobatch-key", HISTORY_S = 600, ZOOMS = [[30, "30 s"], [60, "1 m"], [180, "3 m"], [600, "10 m"]];
-const REASONS = { full: "full", due: "waited long enough", idle: "upstream was idle", drain: "stopping" };
+const REASONS = { full: "full", shaped: "one more would not pay", alone: "shares no call", due: "waited long enough",
+  idle: "upstream was idle", drain: "stopping" };
 const MARKS = { good: "\u25cf", warn: "\u25b2", bad: "\u2716" };
 const history = new Map(); // second -> what was answered, waiting, refused and failed in it
 let zoomS = 60, last = null;
@@ -153,10 +154,10 @@ function draw(view) {
   last = view;
   for (const each of view.chart) history.set(each.at_s, each);
   for (const s of history.keys()) if (s < view.chart[0].at_s - HISTORY_S) history.delete(s);
-  const worst = view.findings.length ? view.findings[0].level : "good";
-  say(worst, view.findings.length ? `${view.findings.length} to look at` : "all is well");
-  at("findings").hidden = !view.findings.length;
-  at("findings").replaceChildren(...view.findings.map((each) => make("li", { class: each.level }, `${MARKS[each.level]} `, make("span", {}, each.text))));
+  const worst = view.troubles.length ? view.troubles[0].level : "good";
+  say(worst, view.troubles.length ? `${view.troubles.length} to look at` : "all is well");
+  at("troubles").hidden = !view.troubles.length;
+  at("troubles").replaceChildren(...view.troubles.map((each) => make("li", { class: each.level }, `${MARKS[each.level]} `, make("span", {}, each.text))));
   at("clock").textContent = new Date(view.now_ms).toLocaleTimeString();
   for (const part of [drawStats, drawChart, drawLatency, drawBatches, drawLines]) part(view);
 }

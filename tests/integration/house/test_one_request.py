@@ -15,10 +15,10 @@ SOMETIMES = {
     "autobatch/autobatch_shared/redis/watching/activities.py",
     "autobatch/autobatch_shared/watching/durations.py",
     "autobatch/autobatch_shared/watching/per_second.py",
-    "batcher/autobatch_batcher/activity.py",
+    "batcher/autobatch_batcher/batcher_activity.py",
     "batcher/autobatch_batcher/claiming/lease.py",
-    "batcher/autobatch_batcher/recent_batches.py",
-    "proxy/autobatch_proxy/activity.py",
+    "batcher/autobatch_batcher/claiming/recent_batches.py",
+    "proxy/autobatch_proxy/worker_activity.py",
 }
 
 

@@ -6,14 +6,14 @@ from hypothesis import strategies as some
 from autobatch_console.top import columns
 from autobatch_console.top.demo import CLIENTS_MAX, CLIENTS_MIN, WAVE_S, clients_at
 from autobatch_console.top.figures import ago, count, milliseconds
-from autobatch_console.top.history import ZOOMS_S, History
+from autobatch_console.top.history import ZOOMS_S, ChartHistory
 from autobatch_console.top.screen import frame
 from autobatch_shared.watching.view import ChartSecond
-from tests.unit.shared.watching.test_viewing import NOW_S, URL, batcher, model, report, seconds, view, worker
+from tests.unit.shared.watching.test_viewing import NOW_S, batcher, model, report, seconds, view, worker
 
 
-def history_of(seconds_seen: int) -> History:
-    history = History()
+def history_of(seconds_seen: int) -> ChartHistory:
+    history = ChartHistory()
     history.add([ChartSecond(NOW_S - ago_s, 10, 2, 0, 0) for ago_s in range(seconds_seen)])
     return history
 
@@ -35,7 +35,7 @@ def test_each_part_has_a_line_with_its_state() -> None:
     for told in (
         "worker   w1",
         "batcher  b1",
-        f"upstream {URL}",
+        "upstream up:80",
         "✖ down 60 s",
         "● working",
         "refused",
@@ -44,7 +44,7 @@ def test_each_part_has_a_line_with_its_state() -> None:
         assert told in text or told == "2 to look at"
 
 
-def test_the_worst_findings_come_first() -> None:
+def test_the_worst_troubles_come_first() -> None:
     assert "✖" in drawn()[1]
 
 

@@ -28,8 +28,9 @@ PLAIN = (
     "preflight",
     "cache_index",
     "cache_bytes",
+    "activities",
 )
-OF_ONE = ("claimed", "attempts", "reply", "inbox", "pace", "cached")
+OF_ONE = ("claimed", "attempts", "reply", "inbox", "pace", "cached", "activity")
 WORDS = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
 
 
@@ -67,11 +68,13 @@ def test_keys_are_the_documented_ones() -> None:
 
 
 @given(WORDS, WORDS)
-def test_two_models_share_no_key_but_the_announcements(namespace: str, model: str) -> None:
+def test_two_models_share_no_key_but_those_of_the_fleet(namespace: str, model: str) -> None:
     own, unnamed, other = Keys(namespace, model), Keys(namespace), Keys(namespace, f"{model}/x")
-    made = [{value for value in vars(each).values() if value != each.models} for each in (own, unnamed, other)]
+    shared = {unnamed.models, unnamed.activities, unnamed.activity("")}
+    made = [set(vars(each).values()) for each in (own, unnamed, other)]
 
-    assert own.models == unnamed.models == other.models
+    assert shared == made[0] & made[1] == made[0] & made[2]
+    made = [each - shared for each in made]
     assert len(made[0] | made[1] | made[2]) == sum(map(len, made))
     assert [each.is_unnamed for each in (own, unnamed, other)] == [False, True, False]
     assert all(value.startswith(f"{{{namespace}}}:") for value in made[0])

@@ -9,6 +9,7 @@ from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.models import model_of
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
 from autobatch_shared.watching.activity import (
+    CHART_S,
     KEPT_S,
     BatcherActivity,
     SeenBatch,
@@ -19,7 +20,7 @@ from autobatch_shared.watching.activity import (
 )
 from autobatch_shared.watching.seen import SeenFleet, SeenModel
 from autobatch_shared.watching.tuner_words import tuner_words
-from autobatch_shared.watching.view import FleetView, Spread
+from autobatch_shared.watching.view import FleetView, Percentiles
 from autobatch_shared.watching.viewing import view_of
 
 NOW_S = 1_800_000_000
@@ -86,16 +87,16 @@ def view(*activities: WorkerActivity | BatcherActivity, models: list[SeenModel] 
 
 
 def texts(found: FleetView) -> list[str]:
-    return [each.text for each in found.findings]
+    return [each.text for each in found.troubles]
 
 
-def test_a_fleet_that_is_well_has_no_findings() -> None:
-    assert [] == view(worker(), batcher()).findings
+def test_a_fleet_that_is_well_has_no_troubles() -> None:
+    assert [] == view(worker(), batcher()).troubles
 
 
 def test_the_chart_adds_up_all_processes_second_by_second() -> None:
     found = view(worker(), worker("w2"), batcher(), batcher("b2"))
-    assert (NOW_S - KEPT_S, NOW_S - 1) == (found.chart[0].at_s, found.chart[-1].at_s)
+    assert (NOW_S - CHART_S, NOW_S - 1) == (found.chart[0].at_s, found.chart[-1].at_s)
     assert [20, 42] == [each.answered for each in found.chart[-2:]], "two batchers, and what two caches had"
     assert [6, 4] == [each.waiting for each in found.chart[-2:]]
 
@@ -105,6 +106,13 @@ def test_the_chart_ends_where_the_slowest_process_has_spoken() -> None:
     late = worker("w2", until_s=NOW_S - 1, at=NOW_MS - 1000, waiting=seconds(7))
     found = view(worker(), late)
     assert (NOW_S - 2, 3 + 7) == (found.chart[-1].at_s, found.chart[-1].waiting)
+
+
+def test_the_oldest_second_of_the_chart_is_whole() -> None:
+    """Else each look would overwrite a second that was seen before with less."""
+    late = worker("w2", until_s=NOW_S - 2, at=NOW_MS - 2000, waiting=[1] * KEPT_S)
+    chart = view(worker(waiting=[1] * KEPT_S), late).chart
+    assert {2} == {each.waiting for each in chart}
 
 
 def test_a_process_that_stalls_does_not_hold_up_the_chart() -> None:
@@ -123,7 +131,7 @@ def test_latencies_of_all_processes_are_put_together() -> None:
     found = view(worker(took=[(10.0, 99)]), worker("w2", took=[(1000.0, 99)]), batcher(waited=[]))
     assert 8.0 <= (found.took.p50_ms or 0.0) <= 10.0
     assert 800.0 <= (found.took.p99_ms or 0.0) <= 1000.0
-    assert Spread(None, None) == found.queue
+    assert Percentiles(None, None) == found.queue
 
 
 def test_a_silent_worker_is_shown_with_the_time_it_was_heard_last_and_counts_no_more() -> None:
@@ -171,12 +179,12 @@ def test_what_waits_is_told_in_seconds() -> None:
     assert ["backlog: what waits takes 20 s"] == texts(found)
 
 
-def test_refusals_and_failures_are_findings_and_the_worse_come_first() -> None:
+def test_refusals_and_failures_are_troubles_and_the_worse_come_first() -> None:
     found = view(worker(refused=seconds(3), failed=seconds(1)), batcher())
     assert ["1 requests failed in the last 10 s", "3 requests were refused in the last 10 s"] == texts(found)
 
 
-def test_mostly_padding_is_a_finding() -> None:
+def test_mostly_padding_is_a_trouble() -> None:
     padded = SeenBatch(NOW_MS, URL, "due", 8, 32, 8, 0.8, 12, 9.5, 0)
     assert ["80% of what upstreams compute is padding"] == texts(view(worker(), batcher(batches=[padded])))
 

@@ -1,6 +1,6 @@
 """What the batches of the last seconds were, for people who look at the fleet. Pure; times are passed in.
 
-A batch that ends is put into a list, 2 us whatever it carries; the rest is done once a second.
+A batch that ends is put into a list, 1 us whatever it carries; the rest is done once a second.
 """
 
 from collections import deque
@@ -15,6 +15,8 @@ from autobatch_shared.watching.activity import (
 )
 from autobatch_shared.watching.durations import RecentDurations
 from autobatch_shared.watching.per_second import PerSecond
+
+ENDED_MAX = 10_000  # several times what ends in a second
 
 
 class _RecentUpstream:
@@ -41,7 +43,7 @@ class RecentBatches:
     """
 
     def __init__(self) -> None:
-        self.ended: list[tuple[SeenBatch, int]] = []
+        self.ended: deque[tuple[SeenBatch, int]] = deque(maxlen=ENDED_MAX)
         self.batches: deque[SeenBatch] = deque(maxlen=BATCHES_MAX)
         self._upstreams: dict[str, _RecentUpstream] = {}
         self._per_second = PerSecond()
@@ -49,14 +51,14 @@ class RecentBatches:
 
     def turn(self, now_ms: int) -> list[int]:
         """End a turn of about a second; return the inputs that were answered in each of the last seconds."""
-        ended, self.ended = self.ended, []
+        ended, self.ended = self.ended, deque(maxlen=ENDED_MAX)
         for batch, answered in ended:
             recent = self._upstreams.setdefault(batch.upstream, _RecentUpstream())
             recent.batches += 1
             recent.inputs += answered
             recent.failed += batch.failed
             recent.took.add(batch.took_ms)
-        self.batches.extend(batch for batch, _ in ended[-BATCHES_MAX:])
+        self.batches.extend(batch for batch, _ in ended)
         self._per_second.add(sum(answered for _, answered in ended), self._turned_ms, now_ms)
         self._turned_ms = now_ms
         return self._per_second.before(now_ms // 1000)

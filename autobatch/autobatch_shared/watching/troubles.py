@@ -6,9 +6,9 @@ from autobatch_shared.watching.view import (
     BatcherLine,
     BatchPicture,
     ChartSecond,
-    Finding,
     Level,
     ModelLine,
+    Trouble,
     UpstreamLine,
     WorkerLine,
 )
@@ -20,14 +20,14 @@ LOOKED_AT_S = 10
 _ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "good": 2}
 
 
-def findings_of(
+def troubles_of(
     workers: Sequence[WorkerLine],
     batchers: Sequence[BatcherLine],
     upstreams: Sequence[UpstreamLine],
     models: Sequence[ModelLine],
     batches: Sequence[BatchPicture],
     chart: Sequence[ChartSecond],
-) -> list[Finding]:
+) -> list[Trouble]:
     """Return what is wrong, the worst first."""
     found = [
         *_of_models(models),
@@ -41,50 +41,50 @@ def findings_of(
     return sorted(found, key=lambda each: _ORDER[each.level])
 
 
-def _of_models(models: Sequence[ModelLine]) -> Iterator[Finding]:
+def _of_models(models: Sequence[ModelLine]) -> Iterator[Trouble]:
     if not models:
-        yield Finding("bad", "no batcher has reported: nothing can be answered")
+        yield Trouble("bad", "no batcher has reported: nothing can be answered")
     for model in models:
         of_model = f" of model {model.name}" if model.name else ""
         if model.level == "bad":
-            yield Finding("bad", f"{model.state}{of_model}: nothing can be answered")
+            yield Trouble("bad", f"{model.state}{of_model}: nothing can be answered")
         if model.drain_s is not None and model.drain_s > DRAIN_MAX_S:
-            yield Finding("warn", f"backlog{of_model}: what waits takes {model.drain_s:.0f} s")
+            yield Trouble("warn", f"backlog{of_model}: what waits takes {model.drain_s:.0f} s")
         if model.dead:
-            yield Finding("warn", f"{model.dead} jobs{of_model} were given up: see the dead list")
+            yield Trouble("warn", f"{model.dead} jobs{of_model} were given up: see the dead list")
 
 
-def _of_upstreams(upstreams: Sequence[UpstreamLine]) -> Iterator[Finding]:
+def _of_upstreams(upstreams: Sequence[UpstreamLine]) -> Iterator[Trouble]:
     for upstream in upstreams:
         if upstream.level == "bad":
             reason = f": {upstream.reason}" if upstream.reason else ""
-            yield Finding("bad", f"upstream {upstream.url} is {upstream.state}{reason}")
+            yield Trouble("bad", f"upstream {upstream.url} is {upstream.state}{reason}")
 
 
-def _of_answers(chart: Sequence[ChartSecond]) -> Iterator[Finding]:
+def _of_answers(chart: Sequence[ChartSecond]) -> Iterator[Trouble]:
     lately = chart[-LOOKED_AT_S:]
     if failed := sum(each.failed for each in lately):
-        yield Finding("bad", f"{failed} requests failed in the last {LOOKED_AT_S} s")
+        yield Trouble("bad", f"{failed} requests failed in the last {LOOKED_AT_S} s")
     if refused := sum(each.refused for each in lately):
-        yield Finding("warn", f"{refused} requests were refused in the last {LOOKED_AT_S} s")
+        yield Trouble("warn", f"{refused} requests were refused in the last {LOOKED_AT_S} s")
 
 
-def _of_processes(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Finding]:
+def _of_processes(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:
     for line in lines:
         if line.state == "silent":
-            yield Finding("bad", f"{kind} {line.id} is silent")
+            yield Trouble("bad", f"{kind} {line.id} is silent")
         elif line.state == "strained":
-            yield Finding("warn", f"{kind} {line.id} uses {line.cpu_share:.0%} of its core: start more of them")
+            yield Trouble("warn", f"{kind} {line.id} uses {line.cpu_share:.0%} of its core: start more of them")
 
 
-def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Finding]:
+def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Trouble]:
     slowest_ms = max((worker.redis_ms for worker in workers if worker.state != "silent"), default=0.0)
     if slowest_ms >= REDIS_SLOW_MS:
-        yield Finding("warn", f"Redis takes {slowest_ms:.0f} ms to answer")
+        yield Trouble("warn", f"Redis takes {slowest_ms:.0f} ms to answer")
 
 
-def _of_batches(batches: Sequence[BatchPicture]) -> Iterator[Finding]:
+def _of_batches(batches: Sequence[BatchPicture]) -> Iterator[Trouble]:
     inputs = sum(batch.inputs for batch in batches)
     padding = sum(batch.padding * batch.inputs for batch in batches) / inputs if inputs else 0.0
     if padding > PADDING_MAX:
-        yield Finding("warn", f"{padding:.0%} of what upstreams compute is padding")
+        yield Trouble("warn", f"{padding:.0%} of what upstreams compute is padding")

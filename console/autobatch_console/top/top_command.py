@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 
 from autobatch_console.top.demo import DemoError, demo_fleet
-from autobatch_console.top.history import History
+from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.keyboard import keys_to
 from autobatch_console.top.screen import frame
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -47,13 +47,21 @@ def command(
 ) -> None:
     """Look, once a second."""
     settings = load(QueueSettings, ctx.args)
-    try:
-        raise typer.Exit(asyncio.run(_top(settings, once=once, as_json=as_json, demo=demo)))
-    except KeyboardInterrupt:
-        raise typer.Exit(0) from None
+    raise typer.Exit(asyncio.run(_top(settings, once=once, as_json=as_json, demo=demo)))
 
 
 async def _top(settings: QueueSettings, *, once: bool, as_json: bool, demo: bool) -> int:
+    """Return the exit status; ended by a signal, as by q: a demo's fleet ends first."""
+    watching = asyncio.ensure_future(_watch(settings, once=once, as_json=as_json, demo=demo))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, watching.cancel)
+    try:
+        return await watching
+    except asyncio.CancelledError:
+        return 0
+
+
+async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bool) -> int:
     async with AsyncExitStack() as stack:
         redis_url, namespace = settings.redis_url.get_secret_value(), settings.namespace
         try:
@@ -83,7 +91,7 @@ async def _activities(redis_url: str, namespace: str) -> AsyncIterator[Activitie
 
 
 async def _print(activities: Activities, *, once: bool, as_json: bool) -> int:
-    history = History()
+    history = ChartHistory()
     while True:
         try:
             view = view_of(await activities.look())
@@ -102,11 +110,10 @@ async def _print(activities: Activities, *, once: bool, as_json: bool) -> int:
 
 
 async def _draw(activities: Activities) -> int:
-    history, quitting = History(), asyncio.Event()
+    history = ChartHistory()
     pressed_keys: asyncio.Queue[str] = asyncio.Queue()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, quitting.set)
     with keys_to(pressed_keys.put_nowait), Live(screen=True, auto_refresh=False) as live:
-        while not quitting.is_set():
+        while True:
             try:
                 view = view_of(await activities.look())
             except QueueUnavailable:
@@ -119,7 +126,6 @@ async def _draw(activities: Activities) -> int:
             except TimeoutError:
                 continue
             if key == "q":
-                quitting.set()
-            elif key in "+=-":
+                return 0
+            if key in "+=-":
                 history.zoom(1 if key == "-" else -1)
-    return 0

@@ -1,6 +1,6 @@
 """What a batcher keeps of its last batches."""
 
-from autobatch_batcher.recent_batches import RecentBatches
+from autobatch_batcher.claiming.recent_batches import RecentBatches
 from autobatch_shared.watching.activity import BATCHES_MAX, RECENT_S, SeenBatch
 
 NOW_MS = 1_800_000_000_500

@@ -5,8 +5,8 @@ from contextlib import suppress
 
 import msgspec
 
+from autobatch_batcher.claiming.recent_batches import RecentBatches
 from autobatch_batcher.metrics import Metrics
-from autobatch_batcher.recent_batches import RecentBatches
 from autobatch_batcher.tuning.cost import CostLaw
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
