@@ -47,7 +47,7 @@ several gunicorns scrape each of these by its own address: a counter that comes 
 `make incidents PICTURES=folder` draws the board in each of ten incidents. This is its beginning when the client with the second API key began to
 send all it could: requests are refused, and the third row says whose they are.
 
-![The board while one API key floods](board.png)
+![The board while one API key floods](watching/board.png)
 
 * Where models have names, each series of one has the label `model`.
 * `autobatch_fleet_*` are of the whole fleet, looked up in Redis at the scrape: whoever is asked says the same. Take their maximum.
