@@ -82,7 +82,7 @@ FLEET = (
     ),
     FleetGauge(
         "fleet_saturation_ratio",
-        "For autoscalers. 0: nothing waits; 1: requests are refused, as they would wait too long or the queue is full.",
+        "For autoscalers. 0: nothing waits; 1: requests are refused, as they would wait too long, the queue is full, or this worker has all it may have in flight.",
     ),
     FleetGauge("cache_rows", "Rows in the result cache.", ()),
     FleetGauge("cache_bytes", "Memory of Redis that they take, about; CACHE_MAX_MB bounds it.", ()),

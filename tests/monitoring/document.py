@@ -44,6 +44,11 @@ several gunicorns scrape each of these by its own address: a counter that comes 
 `deploy/observability/prometheus.yml` finds all of compose's containers, and `deploy/kubernetes/service-monitor.yaml` all pods.
 `docker compose --profile monitoring up` starts Prometheus (port 9090) and Grafana with the board (port 3001).
 
+`make incidents PICTURES=folder` draws the board in each of ten incidents. This is its beginning when the client with the second API key began to
+send all it could: requests are refused, and the third row says whose they are.
+
+![The board while one API key floods](watching/board.png)
+
 * Where models have names, each series of one has the label `model`.
 * `autobatch_fleet_*` are of the whole fleet, looked up in Redis at the scrape: whoever is asked says the same. Take their maximum.
 * `autobatch_fleet_saturation_ratio` is for autoscalers of upstreams: 0 while nothing waits, 1 when requests are refused.

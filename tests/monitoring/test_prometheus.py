@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from autobatch_batcher.metrics import Metrics, ProcessMetrics, render
+from autobatch_proxy.metrics import WorkerMetrics
 from tests.faults.world import open_world
 from tests.monitoring.document import RULES
 from tests.monitoring.incidents import OTHER_KEY, USUAL_KEY, usual_load
@@ -49,6 +51,15 @@ def test_promtool_takes_the_configuration(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    "page", [WorkerMetrics().render({}), render([("", Metrics())], ProcessMetrics())], ids=["worker", "batcher"]
+)
+def test_promtool_takes_the_names_and_help_of_the_pages(page: bytes) -> None:
+    done = subprocess.run([str(PROMTOOL), "check", "metrics"], input=page, check=False, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @needs_prometheus

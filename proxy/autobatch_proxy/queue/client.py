@@ -155,6 +155,11 @@ class QueueClient:
         return self._clock.now_ms()
 
     @property
+    def used_share(self) -> float:
+        """How much its requests in flight take of the inputs that they may have; at 1 more are refused."""
+        return max(self._inputs_in_flight) / self._inputs_max
+
+    @property
     def is_connected(self) -> bool:
         """Whether a request would be pushed and its reply be read now."""
         return self._link.is_connected and self._inbox_link.is_connected

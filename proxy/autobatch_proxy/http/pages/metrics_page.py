@@ -107,4 +107,4 @@ class MetricsPage:
             note("fleet_drain_seconds", drain_s or 0.0, end.name)
         full_share = max(depths.usual.weight, depths.bulk.weight) / self._waiting_max
         late_share = (drain_s or 0.0) / longest_wait_s(self._timeout_max_s)
-        note("fleet_saturation_ratio", min(max(full_share, late_share), 1.0), end.name)
+        note("fleet_saturation_ratio", min(max(full_share, late_share, end.queue.used_share), 1.0), end.name)
