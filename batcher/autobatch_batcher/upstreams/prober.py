@@ -17,6 +17,7 @@ from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError,
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
+AWAY_STATUSES = {502, 503, 504}  # of a balancer, say, which keeps our connection while it has no server behind it
 UNAUTHORIZED = {401, 403}  # they say nothing of a model
 
 
@@ -117,6 +118,8 @@ class Prober:
             raise Unlearnt(_refusal(status, self._card_path))
         elif self.card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
+        elif status in AWAY_STATUSES:
+            state.away_s = _now_s()
         self.card_asked_s = max(asked_s, connection.made_s)
 
     async def _card_by(self, dialect: Dialect, connection: CallConnection) -> tuple[int, Card]:

@@ -8,7 +8,7 @@ from autobatch_batcher.dialects.verdict import PERHAPS_INPUT_ERRORS
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
+from autobatch_batcher.upstreams.prober import AWAY_STATUSES, UNAUTHORIZED, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -72,6 +72,7 @@ class Replica(ReplicaState):
             breaker.failed(loop.time())
             if not isinstance(exc, UpstreamBroken):
                 self._refusals += 1
+            self.away_s = loop.time()
             self.set_reachable(reachable=False, now_s=loop.time())
             self.set_health(healthy=False, why=exc.cause or type(exc).__name__, now_s=loop.time())
             raise
@@ -83,8 +84,7 @@ class Replica(ReplicaState):
         self._note_answer(post, answer, loop.time(), is_draining=is_draining)
         if answer.status in UNAUTHORIZED:
             await self.prober.ask_limits()
-        if self.client.connected_s > self.prober.card_asked_s and self.standing.served is not None:
-            await self.prober.ask_again(self.client.connected_s)  # another server may answer on a new connection
+        await self._see_who_answered(answer)
         if self.standing.fingerprint != fingerprint:
             raise self._changed()
         return answer
@@ -106,6 +106,15 @@ class Replica(ReplicaState):
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
         return await self.client.listens(self.dialect.ask_health)
+
+    async def _see_who_answered(self, answer: Answer) -> None:
+        """Ask for its card again where another server may have answered: on a new connection, or after it was away."""
+        if answer.status in AWAY_STATUSES:
+            self.away_s = asyncio.get_running_loop().time()
+            return
+        since_s = max(self.client.connected_s, self.away_s)
+        if since_s > self.prober.card_asked_s and self.standing.served is not None:
+            await self.prober.ask_again(since_s)
 
     def _changed(self) -> UpstreamChanged:
         silence = self.standing.silence

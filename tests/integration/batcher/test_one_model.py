@@ -244,6 +244,29 @@ async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
         assert (await replica.call(call, 5)).status == 200
 
 
+@pytest.mark.parametrize("is_seen_by_a_probe", [False, True])
+async def test_one_that_was_away_behind_a_balancer_is_asked_again_though_the_connection_was_kept(
+    upstream: FakeUpstream, *, is_seen_by_a_probe: bool
+) -> None:
+    call = Post("/embed", b'{"inputs":["one"]}')
+    async with open_sessions() as (session, fresh):
+        client = HttpClient(session, upstream.url, None, fresh=fresh)
+        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
+        await replica.prober.probe()
+        connected_s = client.connected_s
+        upstream.refuses = dict.fromkeys(("/embed", "/info", "/health"), 502)
+        if is_seen_by_a_probe:
+            await replica.prober.probe()
+        else:
+            assert (await replica.call(call, 5)).status == 502
+        upstream.info, upstream.refuses = OTHER_MODEL, {}  # whose rows are equally long
+
+        with pytest.raises(UpstreamChanged):
+            await replica.call(call, 5)
+
+        assert client.connected_s == connected_s
+
+
 async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: FakeUpstream) -> None:
     upstream.info = None
     async with open_sessions() as (session, fresh):
