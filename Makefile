@@ -131,11 +131,11 @@ clients-docs: .venv/dev.done ## Run every client SDK that can run here, and writ
 test-servers: .venv/dev.done $(SERVERS:%=.venv-servers-%/run.done) ## Real embedding servers behind the proxy, each in its own environment (Linux, Python 3.11)
 	$(BIN)/python -m pytest tests/servers
 
-servers-docs: .venv/dev.done $(SERVERS:%=.venv-servers-%/run.done) ## TEI_START="command {port}": ask every route of up before every server, and write docs/upstreams-matrix.md of what was seen
+servers-docs: .venv/dev.done $(SERVERS:%=.venv-servers-%/run.done) ## TEI_START="command {port}": ask every route of up before every server, and write docs/upstreams/matrix.md of what was seen
 	rm -rf run/servers
 	SERVERS_RESULTS=$(CURDIR)/run/servers $(BIN)/python -m pytest tests/servers/matrix
-	$(BIN)/python -m tests.servers.matrix.document run/servers > docs/upstreams-matrix.md.new
-	mv docs/upstreams-matrix.md.new docs/upstreams-matrix.md
+	$(BIN)/python -m tests.servers.matrix.document run/servers > docs/upstreams/matrix.md.new
+	mv docs/upstreams/matrix.md.new docs/upstreams/matrix.md
 
 generators: .venv/dev.done .venv-generators/run.done ## Clients that generators make of our OpenAPI document (Go: needs java, go, mvn)
 	$(BIN)/python -m pytest tests/generators

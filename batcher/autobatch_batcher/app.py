@@ -14,7 +14,7 @@ from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import WantedModel, dialects_of
-from autobatch_batcher.dialects.token_ids import TokenIds
+from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.forming.policy import policy_named
 from autobatch_batcher.lookout import Lookout

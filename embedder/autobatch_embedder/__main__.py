@@ -1,4 +1,4 @@
-"""`autobatch embedder`, which is `python -m autobatch_embedder`: settings, logs, model, server."""
+"""`autobatch embedder`, which is `python -m autobatch_embedder`: settings, logs, model, server; or `convert`."""
 
 import logging
 import os
@@ -19,10 +19,14 @@ log = logging.getLogger("embedder")
 
 def main() -> None:
     """Serve until SIGTERM. Exit 2 when the settings name a model that cannot be served, or a port that is taken."""
+    if sys.argv[1:2] == ["convert"]:
+        from autobatch_embedder.converting.conversion import convert  # noqa: PLC0415 - it imports what may be missing
+
+        sys.exit(convert(sys.argv[2:]))
     settings = load(EmbedderSettings)
     logs.configure(settings, "embedder")
     log_remarks(settings)
-    if sentence := missing_for_embedder(settings.embedder_model_dir):
+    if sentence := missing_for_embedder(settings.embedder_model_dir, model_id=settings.embedder_model_id):
         sys.stderr.write(f"autobatch: {sentence}\n")
         sys.exit(2)
     from autobatch_embedder import app  # noqa: PLC0415 - they import what may be missing

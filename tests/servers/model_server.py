@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import pytest
 
-from autobatch_embedder.model import model_folder, weights
+from autobatch_embedder.model import model_folder
 from autobatch_embedder.model.network import graph
 from tests.support.paths import ROOT
 from tests.support.processes import free_port
@@ -38,7 +38,7 @@ def model_files(folder: Path) -> tuple[str, str]:
     """Return the files of the packaged model: its padded graph, which is built into the folder, and its tokenizer."""
     model = model_folder.find(None)
     file = folder / "minilm.onnx"
-    file.write_bytes(graph.build(model.sizes, weights.read(model.path / "model.safetensors"), is_packed=False))
+    file.write_bytes(graph.build_for(model, is_packed=False))
     return str(file), str(model.path / "tokenizer.json")
 
 

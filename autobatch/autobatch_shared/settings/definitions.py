@@ -536,7 +536,18 @@ class EmbedderSettings(CommonSettings):
         None, description="compute products in `int8`, faster and less exact; unset: all in float32"
     )
     embedder_model_dir: str | None = Field(
-        None, description="folder with `model.safetensors` and `tokenizer.json`; unset: the packaged MiniLM"
+        None,
+        description="folder of a model with `config.json`, `tokenizer.json` and weights; unset: the packaged MiniLM",
+    )
+    embedder_model_id: str | None = Field(
+        None,
+        description="model of the Hugging Face hub, or of its cache on this machine, such as `BAAI/bge-small-en-v1.5`",
+    )
+    embedder_model_revision: str | None = Field(
+        None, description="branch, tag or commit of EMBEDDER_MODEL_ID; unset: `main`"
+    )
+    embedder_pooling: Literal["mean", "cls", "max", "last-token", "weighted-mean", "splade"] | None = Field(
+        None, description="how the vectors of tokens become one; unset: as the model's own files say"
     )
     embedder_cache_dir: str | None = Field(
         None, description="where the ONNX graph is kept; unset: `autobatch` in the user's cache folder"

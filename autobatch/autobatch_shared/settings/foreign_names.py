@@ -6,7 +6,7 @@ refused with what to use instead. A `.env` may hold docker compose's names besid
 
 from dataclasses import dataclass
 
-OF_MODEL = "what is served is the folder EMBEDDER_MODEL_DIR, or the upstream at INFERENCE_URL"
+OF_MODEL = "what is served is EMBEDDER_MODEL_DIR or EMBEDDER_MODEL_ID, or the upstream at INFERENCE_URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,9 @@ FOREIGN: tuple[Foreign, ...] = (
     Foreign("WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
     Foreign("NUM_WORKERS", "FastAPI server", instead="use WEB_CONCURRENCY"),
     Foreign("NUM_THREADS", "FastAPI server", instead="use EMBEDDER_THREADS"),
-    Foreign("POOLING", "FastAPI server", instead="the model's own files say how to pool"),
+    Foreign(
+        "POOLING", "FastAPI server", instead="use EMBEDDER_POOLING; without it the model's own files say how to pool"
+    ),
     Foreign("QUANTIZATION", "FastAPI server", instead="use EMBEDDER_QUANTIZE"),
     # Triton gRPC proxy (Rust).
     Foreign("TRITON_SERVER_URL", "Triton proxy", setting="inference_url"),

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from autobatch_batcher.dialects.token_ids import TokenIds
+from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options

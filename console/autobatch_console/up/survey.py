@@ -124,7 +124,9 @@ def redis_to_start(settings: UpSettings, models: Sequence[UpSettings], path: str
         redis = None if settings.redis_url.get_secret_value() else programs.find_redis(path)
     except programs.NotFoundError as error:
         missing.append(str(error))
-    if needs_embedder(models) and (sentence := missing_for_embedder(settings.embedder_model_dir)):
+    if needs_embedder(models) and (
+        sentence := missing_for_embedder(settings.embedder_model_dir, model_id=settings.embedder_model_id)
+    ):
         missing.append(sentence)
     if missing:
         raise programs.NotFoundError("\n".join(missing))

@@ -74,14 +74,15 @@ def rerank(body: bytes) -> RerankRequest:
     return _read(body, structs.RERANK, _rerank)
 
 
-def vertex(body: bytes) -> list[EmbedRequest | RerankRequest]:
-    """Read the body of POST /vertex: its instances, each as the first of the two kinds that it matches.
+def vertex(body: bytes, *, is_of_classifier: bool = False) -> list[EmbedRequest | PredictRequest | RerankRequest]:
+    """Read the body of POST /vertex: its instances, each as a request to rank, or else as one that the model is for.
 
     Raises:
         BodyError: The body is not a list of instances.
         TeiError: An instance matches neither kind.
     """
-    return [_instance(value) for value in _read(body, structs.VERTEX, lambda f: f.sequence("instances"))]
+    read: Callable[[Any], EmbedRequest | PredictRequest] = _predict_of if is_of_classifier else _embed_of
+    return [_instance(value, read) for value in _read(body, structs.VERTEX, lambda f: f.sequence("instances"))]
 
 
 def _read(body: bytes, struct: Struct, read: Callable[[Fields], R]) -> R:
@@ -94,15 +95,29 @@ def _read(body: bytes, struct: Struct, read: Callable[[Fields], R]) -> R:
     return read(Fields(json_body.in_full(body, struct), struct))
 
 
-def _instance(value: Any) -> EmbedRequest | RerankRequest:
+def _instance(value: Any, read: Callable[[Any], R]) -> R | RerankRequest:
     try:
         return _rerank(Fields(value, structs.RERANK))
     except ShapeError:
-        pass  # as in TEI: any error in it makes it a request for vectors
+        pass  # as in TEI: any error in it makes it a request of the other kind
     try:
-        return _embed(Fields(value, structs.EMBED))
+        return read(value)
     except ShapeError as error:
         raise errors.bad_instance(error.reason) from error
+
+
+def _embed_of(value: Any) -> EmbedRequest:
+    return _whole(value, structs.EMBED, _embed)
+
+
+def _predict_of(value: Any) -> PredictRequest:
+    return _whole(value, structs.PREDICT, _predict)
+
+
+def _whole(value: Any, struct: Struct, read: Callable[[Fields], R]) -> R:
+    if isinstance(value, list):
+        read(Fields(value[: len(struct.keys)], struct))  # TEI reads the fields before it finds that there are more
+    return read(Fields(value, struct))
 
 
 def _embed(fields: Fields) -> EmbedRequest:
@@ -156,19 +171,24 @@ def _decode(fields: Fields) -> DecodeRequest:
 
 def _predict(fields: Fields) -> PredictRequest:
     inputs, is_batch = fields.pairs("inputs")
-    fields.boolean_or_null("truncate")
-    _direction(fields)
-    fields.boolean("raw_scores", default=False)
-    return PredictRequest(inputs, is_batch)
+    return PredictRequest(
+        inputs,
+        is_batch,
+        truncate=fields.boolean_or_null("truncate"),
+        direction=_direction(fields),
+        raw_scores=fields.boolean("raw_scores", default=False),
+    )
 
 
 def _rerank(fields: Fields) -> RerankRequest:
-    request = RerankRequest(fields.text("query"), fields.text_list("texts"))
-    fields.boolean_or_null("truncate")
-    _direction(fields)
-    for option in ("raw_scores", "return_text"):
-        fields.boolean(option, default=False)
-    return request
+    return RerankRequest(
+        fields.text("query"),
+        fields.text_list("texts"),
+        truncate=fields.boolean_or_null("truncate"),
+        direction=_direction(fields),
+        raw_scores=fields.boolean("raw_scores", default=False),
+        return_text=fields.boolean("return_text", default=False),
+    )
 
 
 def _direction(fields: Fields) -> Direction:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 Direction = Literal["left", "right"]
-Input = str | list[int]
-"""One text, or one list of token ids."""
+TextPair = tuple[str, str]
+Input = str | list[int] | TextPair
+"""One text, one list of token ids, or for scores two texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +64,30 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The body of POST /predict: texts and pairs. Its options are checked and discarded: no model here predicts."""
+    """The body of POST /predict: texts and pairs; fields as in EmbedRequest.
+
+    Attributes:
+        raw_scores: Whether scores are wanted as they come from the network.
+    """
 
     inputs: tuple[tuple[str, ...], ...]
     is_batch: bool = False
+    truncate: bool | None = None
+    direction: Direction = "right"
+    raw_scores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RerankRequest:
-    """The body of POST /rerank; its options as in PredictRequest."""
+    """The body of POST /rerank; fields as in PredictRequest.
+
+    Attributes:
+        return_text: Whether the answer repeats the texts.
+    """
 
     query: str
     texts: tuple[str, ...]
+    truncate: bool | None = None
+    direction: Direction = "right"
+    raw_scores: bool = False
+    return_text: bool = False

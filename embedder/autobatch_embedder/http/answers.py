@@ -10,6 +10,8 @@ from aiohttp import web
 from autobatch_embedder.bodies.requests import Input
 from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.model.engine import Done, Engine
+from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.tokens import characters
 from autobatch_embedder.model.vectors import Vectors
 
 OPENAI_PATHS = ("/v1/embeddings", "/embeddings")
@@ -55,10 +57,10 @@ def info_of(engine: Engine) -> dict[str, object]:
     folder, limits = engine.model.folder, engine.limits
     return {
         "model_id": folder.model_id,
-        "model_sha": None,
+        "model_sha": folder.revision,
         "model_dtype": "float32",
         "served_model_name": folder.model_id,
-        "model_type": {"embedding": {"pooling": "mean"}},
+        "model_type": _model_type(folder),
         "max_concurrent_requests": limits.inputs_max,
         "max_input_length": folder.tokens_max,
         "max_batch_tokens": limits.batch_inputs_max * folder.tokens_max,
@@ -72,13 +74,21 @@ def info_of(engine: Engine) -> dict[str, object]:
     }
 
 
-def measurements(inputs: Sequence[Input], done: Done[Any]) -> dict[str, str]:
+def _model_type(folder: ModelFolder) -> dict[str, object]:
+    if folder.task in {"embedding", "splade"}:
+        return {"embedding": {"pooling": folder.pooling.replace("-", "_")}}
+    id2label = {str(place): label for place, label in enumerate(folder.labels)}
+    label2id = {label: place for place, label in enumerate(folder.labels)}
+    return {folder.task: {"id2label": id2label, "label2id": label2id}}
+
+
+def measurements(inputs: Sequence[Input | tuple[str, ...]], done: Done[Any]) -> dict[str, str]:
     """Return TEI's x-headers. TEI says `gpu+optimized` on every device."""
     total_ms = _ms(done.total_s)
     return {
         "x-compute-type": "gpu+optimized",
         "x-compute-time": total_ms,
-        "x-compute-characters": str(sum(map(len, inputs))),
+        "x-compute-characters": str(sum(map(characters, inputs))),
         "x-compute-tokens": str(done.tokens),
         "x-total-time": total_ms,
         "x-tokenization-time": _ms(done.tokenization_s),

@@ -128,19 +128,39 @@ def backend_failed(reason: object) -> TeiError:
     return TeiError("Backend", f"Backend error: {reason}", "inference")
 
 
+def not_an_embedder() -> TeiError:
+    """/embed and its like: the model makes scores."""
+    return _wrong_model("Model is not an embedding model")
+
+
 def not_a_classifier() -> TeiError:
     """/predict: the model makes vectors."""
     return _wrong_model("Model is not a classifier model")
 
 
 def not_a_reranker() -> TeiError:
-    """/rerank: the model makes vectors."""
+    """/rerank: the model makes vectors, or more scores than one."""
     return _wrong_model("model is not a re-ranker model")
 
 
 def not_sparse() -> TeiError:
-    """/embed_sparse: the model makes dense vectors."""
+    """/embed_sparse: the model makes dense vectors, or scores."""
     return _wrong_model("Model is not an embedding model with SPLADE pooling")
+
+
+def sparse_is_not_normalized() -> TeiError:
+    """/embed with `normalize`, which is the default: the model makes sparse vectors."""
+    return _wrong_model("`normalize` is not available for SPLADE models")
+
+
+def no_tokens_of_sparse() -> TeiError:
+    """/embed_all: the model makes sparse vectors."""
+    return _wrong_model("`embed_all` is not available for SPLADE models")
+
+
+def score_is_nan() -> TeiError:
+    """A score that cannot be sorted; without the prefix."""
+    return TeiError("Backend", "score is NaN", "inference")
 
 
 def bad_instance(reason: str) -> TeiError:

@@ -1,18 +1,20 @@
 """The handlers: they turn an HTTP request into a call of the engine, and its result into TEI's answer."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 from aiohttp import web
 
 from autobatch_embedder.bodies import reading as bodies
-from autobatch_embedder.bodies.requests import EmbedRequest, RerankRequest
+from autobatch_embedder.bodies.requests import EmbedRequest, PredictRequest, RerankRequest
 from autobatch_embedder.http import errors
 from autobatch_embedder.http.answers import OPENAI_PATHS, dump, info_of, json_answer, measurements, openai_list
+from autobatch_embedder.http.scores import predictions, ranks, sparse_rows
 from autobatch_embedder.metrics import EmbedderMetrics
-from autobatch_embedder.model.engine import Engine
-from autobatch_embedder.model.vectors import cosines
+from autobatch_embedder.model.engine import Done, Engine
+from autobatch_embedder.model.vectors import Vectors, cosines
 
 R = TypeVar("R")
 
@@ -28,7 +30,8 @@ class Routes:
     def table(self) -> list[web.RouteDef]:
         """Every path and method."""
         return [
-            *(web.post(path, self.embed) for path in ("/embed", "/", "/invocations")),
+            web.post("/embed", self.embed),
+            *(web.post(path, self._of_task) for path in ("/", "/invocations")),
             web.post("/embed_all", self.embed_all),
             web.post("/embed_sparse", self.embed_sparse),
             *(web.post(path, self.openai) for path in OPENAI_PATHS),
@@ -73,19 +76,27 @@ class Routes:
 
     async def embed_sparse(self, http: web.Request) -> web.Response:
         """POST /embed_sparse."""
-        self._engine.refuse_sparse(await _read(http, bodies.embed_sparse))
+        request = await _read(http, bodies.embed_sparse)
+        done = await self._engine.embed_sparse(request)
+        return json_answer(dump(sparse_rows(done.vectors)), measurements(request.inputs, done))
 
     async def predict(self, http: web.Request) -> web.Response:
         """POST /predict."""
-        self._engine.refuse_predict(await _read(http, bodies.predict))
+        request = await _read(http, bodies.predict)
+        done = await self._engine.predict(request)
+        return json_answer(dump(self._predictions(request, done)), measurements(request.inputs, done))
 
     async def rerank(self, http: web.Request) -> web.Response:
         """POST /rerank."""
-        self._engine.refuse_rerank(await _read(http, bodies.rerank))
+        request = await _read(http, bodies.rerank)
+        done = await self._engine.rerank(request)
+        pairs = [(request.query, text) for text in request.texts]
+        return json_answer(dump(ranks(request, done.vectors)), measurements(pairs, done))
 
     async def vertex(self, http: web.Request) -> web.Response:
         """POST /vertex. All instances run, then the first failure is the answer."""
-        instances = await _read(http, bodies.vertex)
+        is_of_classifier = self._engine.task in {"classifier", "reranker"}
+        instances = await _read(http, partial(bodies.vertex, is_of_classifier=is_of_classifier))
         results = await asyncio.gather(*map(self._prediction, instances), return_exceptions=True)
         predictions = []
         for result in results:
@@ -115,9 +126,23 @@ class Routes:
         """GET /metrics."""
         return web.Response(body=self._metrics.render(), headers={"content-type": "text/plain; charset=utf-8"})
 
-    async def _prediction(self, request: EmbedRequest | RerankRequest) -> bytes:
+    @property
+    def _of_task(self) -> Callable[[web.Request], Awaitable[web.Response]]:
+        """What the paths without a name of their own stand for."""
+        by_task = {"classifier": self.predict, "reranker": self.rerank, "splade": self.embed_sparse}
+        return by_task.get(self._engine.task, self.embed)
+
+    def _predictions(self, request: PredictRequest, done: Done[Vectors]) -> object:
+        found = predictions(done.vectors, self._engine.model.folder.labels)
+        return found if request.is_batch else found[0]
+
+    async def _prediction(self, request: EmbedRequest | PredictRequest | RerankRequest) -> bytes:
         if isinstance(request, RerankRequest):
-            self._engine.refuse_rerank(request)
+            return dump(ranks(request, (await self._engine.rerank(request)).vectors))
+        if isinstance(request, PredictRequest):
+            return dump(self._predictions(request, await self._engine.predict(request)))
+        if self._engine.task == "splade":
+            return dump(sparse_rows((await self._engine.embed_sparse(request)).vectors))
         return dump((await self._engine.embed(request)).vectors)
 
 

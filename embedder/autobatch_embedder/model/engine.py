@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, TypeVar
 
 from autobatch_embedder.bodies.requests import (
     DecodeRequest,
@@ -26,7 +26,7 @@ from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model, cores
 from autobatch_embedder.model.passes import Passes, Rows
-from autobatch_embedder.model.vectors import Vectors, finish
+from autobatch_embedder.model.vectors import Vectors, finish, probabilities
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -64,6 +64,8 @@ class Engine:
 
     def __init__(self, model: Model, limits: EngineLimits, metrics: EmbedderMetrics) -> None:
         self.model = model
+        self.task = model.folder.task
+        self.size = model.head.size if model.head else model.size
         self.limits = limits
         # TEI's number: a core is left for the forward pass.
         self.tokenizer_threads = max(1, min(64, cores() - 1))
@@ -88,14 +90,48 @@ class Engine:
         def finished(pooled: Vectors) -> Vectors:
             return finish(pooled, request.dimensions, normalize=request.normalize)
 
-        return await self._admit(request, self._pool, finished)
+        refusal = self._refusal_of_vectors()
+        if self.task == "splade" and request.normalize:
+            refusal = errors.sparse_is_not_normalized()
+        return await self._admit(request, self._pool, finished, refusal)
 
     async def embed_all(self, request: EmbedRequest) -> Done[list[Vectors]]:
         """Return the vectors of every input's tokens, in order: (tokens, size) float32 each. Raises as `embed`.
 
         Ids outside the vocabulary are not tokens, and an input may have no others.
         """
-        return await self._admit(request, self.model.run_tokens, lambda tokens: tokens)
+        refusal = errors.no_tokens_of_sparse() if self.task == "splade" else self._refusal_of_vectors()
+        return await self._admit(request, self.model.run_tokens, lambda tokens: tokens, refusal)
+
+    async def embed_sparse(self, request: EmbedRequest) -> Done[Vectors]:
+        """Return the score of every word for each input: (inputs, vocabulary) float32, most of them 0. Raises as `embed`."""
+        refusal = None if self.task == "splade" else errors.not_sparse()
+        return await self._admit(request, self._pool, lambda scores: scores, refusal)
+
+    async def predict(self, request: PredictRequest) -> Done[Vectors]:
+        """Return the score of every class for each input: (inputs, classes) float32. Raises as `embed`."""
+        asked = EmbedRequest(
+            inputs=tuple(item[0] if len(item) == 1 else (item[0], item[1]) for item in request.inputs),
+            is_batch=request.is_batch,
+            truncate=request.truncate,
+            direction=request.direction,
+        )
+        refusal = None if self.task in {"classifier", "reranker"} else errors.not_a_classifier()
+
+        def finished(scores: Vectors) -> Vectors:
+            return scores if request.raw_scores else probabilities(scores)
+
+        # TEI's items acquire their permits one by one, so where they are refused the first one decides.
+        return await self._admit(asked, self._pool, finished, refusal, permits=1 if refusal else None)
+
+    async def rerank(self, request: RerankRequest) -> Done[Vectors]:
+        """Return the score of every text: (texts, 1) float32. Raises as `embed`."""
+        if not request.texts:
+            raise errors.empty_list("texts")
+        if self.task != "reranker":
+            raise errors.not_a_reranker()
+        pairs = tuple((request.query, text) for text in request.texts)
+        return await self.predict(PredictRequest(pairs, True, request.truncate, request.direction, request.raw_scores))
 
     async def tokenize(self, request: TokenizeRequest) -> list[list[dict[str, Any]]]:
         """Return the tokens of every text.
@@ -120,20 +156,6 @@ class Engine:
             lambda: self.model.tokenizer.decode(request.ids, skip_special_tokens=request.skip_special_tokens)
         )
 
-    def refuse_sparse(self, request: EmbedRequest) -> NoReturn:
-        """Refuse: no model here makes sparse vectors. TEI acquires permits first."""
-        self._check(len(request.inputs), is_batch=request.is_batch, permits=len(request.inputs))
-        raise errors.not_sparse()
-
-    def refuse_predict(self, request: PredictRequest) -> NoReturn:
-        """Refuse: no model here predicts. TEI's items acquire their permits one by one, so the first one decides."""
-        self._check(len(request.inputs), is_batch=request.is_batch, permits=1)
-        raise errors.not_a_classifier()
-
-    def refuse_rerank(self, request: RerankRequest) -> NoReturn:
-        """Refuse: no model here ranks. TEI reports only an empty list before that."""
-        raise errors.not_a_reranker() if request.texts else errors.empty_list("texts")
-
     async def check_health(self) -> None:
         """Return if the last forward pass succeeded, or if another one succeeds now.
 
@@ -147,9 +169,21 @@ class Engine:
         except TeiError as error:
             raise errors.unhealthy() from error
 
-    async def _admit(self, request: EmbedRequest, forward: Callable[[Rows], R], finished: Callable[[R], V]) -> Done[V]:
+    def _refusal_of_vectors(self) -> TeiError | None:
+        return errors.not_an_embedder() if self.task in {"classifier", "reranker"} else None
+
+    async def _admit(
+        self,
+        request: EmbedRequest,
+        forward: Callable[[Rows], R],
+        finished: Callable[[R], V],
+        refusal: TeiError | None,
+        permits: int | None = None,
+    ) -> Done[V]:
         count = len(request.inputs)
-        self._check(count, is_batch=request.is_batch, permits=count)
+        self._check(count, is_batch=request.is_batch, permits=permits or count)
+        if refusal:
+            raise errors.zero_dimensions() if request.dimensions == 0 else refusal
         self._permits -= count
         try:
             done = await self._compute(request, forward, finished)
@@ -184,7 +218,7 @@ class Engine:
 
     async def _encode(self, request: EmbedRequest) -> Rows:
         # TEI detects too many dimensions only after a pass, so only an error of the first input comes before it.
-        is_too_many = request.dimensions is not None and request.dimensions > self.model.size
+        is_too_many = request.dimensions is not None and request.dimensions > self.size
         inputs = request.inputs[:1] if is_too_many else request.inputs
         truncate = self.limits.truncate if request.truncate is None else request.truncate
         rows = await self._with_tokenizer(
@@ -197,7 +231,7 @@ class Engine:
     def _pool(self, rows: Rows) -> Vectors:
         if not all(rows):
             raise errors.backend_failed("the input has no tokens")
-        return self.model.run(rows)
+        return self.model.run_with_head(rows)
 
     async def _with_tokenizer(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work)

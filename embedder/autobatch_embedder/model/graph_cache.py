@@ -1,7 +1,7 @@
 """Keep the built graph on disk, so that only the first start of a model builds it.
 
-The name of the file identifies what it was made from: a hash of the weights and of config.json, and the version of the
-builder. A file is written under another name and then renamed, so that two simultaneous starts cannot read half of one.
+The name of the file identifies what it was made from: a hash of the weights, of config.json and of the pooling, and the
+version of the builder. A file is written under another name and then renamed, so that two simultaneous starts cannot read half of one.
 
 The constants are in a file beside the graph. onnxruntime maps that file instead of copying it: processes share it, and
 of MiniLM's word vectors, half of its weights, only those of the words that came are in memory.
@@ -19,7 +19,7 @@ from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 4
+GRAPH_VERSION = 6
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -42,7 +42,7 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
     # Only building needs onnx: a start with a cached graph works without it.
     from autobatch_embedder.model.network import graph  # noqa: PLC0415
 
-    built = graph.build(model.sizes, weights.read(model.path / "model.safetensors"))
+    built = graph.build_for(model)
     if quantize:
         from autobatch_embedder.model.network import quantizing  # noqa: PLC0415
 
@@ -60,8 +60,10 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
 def name_of(model: ModelFolder, quantize: Quantization | None = None) -> str:
     """The file name of the model's graph."""
     digest = hashlib.sha256((model.path / "config.json").read_bytes())
-    with (model.path / "model.safetensors").open("rb") as file:
-        digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest.update(f"{model.pooling} {model.has_segments}".encode())
+    for part in weights.files(model.path):
+        with part.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"{digest.hexdigest()}-{GRAPH_VERSION}{f'-{quantize}' if quantize else ''}.onnx"
 
 

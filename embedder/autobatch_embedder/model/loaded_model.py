@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from autobatch_embedder.http import errors
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import pack
 from autobatch_embedder.model.slices import cut
@@ -26,14 +26,16 @@ class Model:
     Attributes:
         folder: What was loaded.
         tokenizer: Makes the ids that `run` takes.
-        size: Components of a vector.
+        size: Components of a vector of the encoder.
+        head: What comes after the encoder; None: nothing.
         quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
     def __init__(self, folder: ModelFolder, graph: Path | bytes, threads: int, workers: int) -> None:
         self.folder = folder
         self.tokenizer = TextTokenizer(folder)
-        self.size = folder.sizes.hidden
+        self.size = folder.encoder.hidden
+        self.head = head.load(folder, threads)
         self._session = _session(graph, threads)
         self.quantized = dict(self._session.get_modelmeta().custom_metadata_map)
         self._workers = workers
@@ -61,6 +63,14 @@ class Model:
         for places, vectors in zip(slices, passes, strict=True):
             pooled[places] = vectors
         return pooled
+
+    def run_with_head(self, rows: Sequence[Sequence[int]]) -> Vectors:
+        """The result of the whole model for each row: a vector, or the scores of its head. Takes and raises as `run`."""
+        if self.head is None:
+            return self.run(rows)
+        if self.folder.task == "splade":
+            return self.head.words(self.run_tokens(rows))
+        return self.head.run(self.run(rows))
 
     def run_tokens(self, rows: Sequence[Sequence[int]]) -> list[Vectors]:
         """One forward pass, without the pooling.
@@ -94,7 +104,12 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     Raises:
         ModelFolderError: The model cannot be served.
     """
-    folder = model_folder.find(settings.embedder_model_dir)
+    folder = model_folder.find(
+        settings.embedder_model_dir,
+        settings.embedder_pooling,
+        model_id=settings.embedder_model_id,
+        revision=settings.embedder_model_revision,
+    )
     cache = graph_cache.folder(settings.embedder_cache_dir, xdg_cache_home)
     threads = settings.embedder_threads or cores()
     return Model(

@@ -1,45 +1,31 @@
 """The folder of a model: where it is, and what its small JSON files say about the network and its inputs.
 
-The layout is that of a Sentence Transformers model. A folder that needs something that `graph` does not build is
-refused here, with the file and the value; serving it would give wrong vectors.
+The layout is that of a Sentence Transformers model, or of a Transformers model with a head. A folder that needs
+something that is not computed here is refused, with the file and the field; serving it would give wrong vectors.
 """
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-import orjson
-
+from autobatch_embedder.families import config as configs
+from autobatch_embedder.families import hub
+from autobatch_embedder.families import modules as module_files
+from autobatch_embedder.families.config import Config
+from autobatch_embedder.families.encoder import Encoder
+from autobatch_embedder.families.modules import DenseFile, Modules, Pooling
+from autobatch_embedder.families.table import FAMILIES
 from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.model import weights
 from autobatch_shared.install_hints import MODEL_INSTALL, MODEL_PACKAGE
 
 PACKAGED_MODEL_ID = "sentence-transformers/all-MiniLM-L6-v2"
 
+Task = Literal["embedding", "classifier", "reranker", "splade"]
+"""What the model is for, and so which routes it answers."""
 
-@dataclass(frozen=True, slots=True)
-class BertSizes:
-    """The sizes of a BERT encoder, named as in config.json where the meaning is the same.
-
-    Attributes:
-        layers: Encoder layers.
-        heads: Attention heads; divides `hidden`.
-        hidden: Components of a token and of a vector.
-        intermediate: Components inside a feed-forward block.
-        vocabulary: Token ids are 0 to vocabulary - 1.
-        positions: The longest sequence, in tokens.
-        segments: Kinds of segment, such as first and second of a pair; only the first is used.
-        epsilon: Added to the variance in every layer norm.
-    """
-
-    layers: int
-    heads: int
-    hidden: int
-    intermediate: int
-    vocabulary: int
-    positions: int
-    segments: int
-    epsilon: float
+_LENGTH_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,105 +33,146 @@ class ModelFolder:
     """A folder that can be served.
 
     Attributes:
-        path: The folder.
+        path: The folder of the network and its tokenizer.
         model_id: The name that /info shows.
-        sizes: Of the network.
+        encoder: Of the network.
         tokens_max: The longest input in tokens, special ones included.
         prompts: Name to text; None when the model has no such list.
+        config: The network's config.json.
+        task: What the model is for.
+        pooling: How the vectors of the tokens become one.
+        dense: Layers after the pooling.
+        normalize: Whether the model's own vectors have length 1; a client may ask for either.
+        labels: Of a classifier or re-ranker, in the order of its scores.
+        revision: Of the repository that it came from; None: a folder.
     """
 
     path: Path
     model_id: str
-    sizes: BertSizes
+    encoder: Encoder
     tokens_max: int
     prompts: dict[str, str] | None
+    config: Config = field(repr=False)
+    task: Task = "embedding"
+    pooling: Pooling = "mean"
+    dense: tuple[DenseFile, ...] = ()
+    normalize: bool = True
+    labels: tuple[str, ...] = ()
+    revision: str | None = None
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether the second text of a pair is another segment to the network."""
+        return self.task in {"classifier", "reranker"} and self.encoder.segments > 1
 
 
-def find(model_dir: str | None) -> ModelFolder:
-    """Read the folder `model_dir`, or the one of the weights package.
+def find(
+    model_dir: str | None,
+    pooling: Pooling | None = None,
+    *,
+    model_id: str | None = None,
+    revision: str | None = None,
+) -> ModelFolder:
+    """Read the folder `model_dir`, the one of a model of the hub, or the one of the weights package.
+
+    Args:
+        model_dir: A path; None: the hub's, or the package.
+        pooling: Instead of what the folder says; a head for classes does not pool by it.
+        model_id: Of the hub.
+        revision: Of the hub's.
 
     Raises:
         ModelFolderError: Something is missing or not supported.
     """
+    if model_dir is not None and model_id is not None:
+        raise ModelFolderError("EMBEDDER_MODEL_DIR and EMBEDDER_MODEL_ID are both set; one of them names the model")
+    if model_id is not None:
+        return read(hub.folder(model_id, revision), model_id, pooling, revision)
     if model_dir is not None:
-        return read(Path(model_dir), model_id=model_dir)
+        return read(Path(model_dir), model_id=model_dir, pooling=pooling)
     # find_spec, not import: importing the package imports sentence-transformers, which is not installed.
     spec = importlib.util.find_spec(MODEL_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ModelFolderError(f"the package {MODEL_PACKAGE} is not installed: type `{MODEL_INSTALL}`")
-    return read(Path(spec.submodule_search_locations[0]) / "model", model_id=PACKAGED_MODEL_ID)
+    return read(Path(spec.submodule_search_locations[0]) / "model", model_id=PACKAGED_MODEL_ID, pooling=pooling)
 
 
-def read(path: Path, model_id: str) -> ModelFolder:
+def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: str | None = None) -> ModelFolder:
     """Read one folder.
 
     Raises:
         ModelFolderError: Something is missing or not supported.
     """
-    for name in ("model.safetensors", "tokenizer.json", "config.json"):
-        if not (path / name).is_file():
-            raise ModelFolderError(f"{path / name}: no such file")
-    sizes = _sizes(path / "config.json")
-    _check_modules(path)
-    transformer = _json(path / "sentence_bert_config.json", {})
-    prompts = _json(path / "config_sentence_transformers.json", {}).get("prompts")
+    modules = module_files.read(path)
+    folder = modules.transformer
+    config = configs.read(folder / "config.json")
+    if not (folder / "tokenizer.json").is_file():
+        raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
+    encoder = _encoder(folder, config)
+    task = _task(config, modules, pooling)
     return ModelFolder(
-        path=path,
+        path=folder,
         model_id=model_id,
-        sizes=sizes,
-        tokens_max=min(transformer.get("max_seq_length") or sizes.positions, sizes.positions),
-        prompts=prompts,
+        encoder=encoder,
+        tokens_max=_tokens_max(folder, encoder.positions),
+        prompts=configs.read_if_there(path / "config_sentence_transformers.json").value("prompts", None),
+        config=config,
+        task=task,
+        pooling=_pooling(path, config, modules, pooling, task),
+        dense=modules.dense,
+        normalize=modules.normalize,
+        labels=_labels(config) if task in {"classifier", "reranker"} else (),
+        revision=revision,
     )
 
 
-def _sizes(path: Path) -> BertSizes:
-    config = _json(path)
-    understood = {
-        "model_type": "bert",
-        "hidden_act": "gelu",
-        "position_embedding_type": "absolute",
-        "is_decoder": False,
-    }
-    # The last two are often left out, and then have these values.
-    optional = {"position_embedding_type", "is_decoder"}
-    for key, value in understood.items():
-        found = config.get(key, value if key in optional else None)
-        if found != value:
-            raise ModelFolderError(f"{path}: {key} is {found!r}; only {value!r} is understood")
+def _encoder(folder: Path, config: Config) -> Encoder:
+    family = config.choice("model_type", choices=FAMILIES)
+    encoder = family.read(config)
+    if encoder.hidden % encoder.heads:
+        raise config.fault(f"hidden size {encoder.hidden} is no multiple of {encoder.heads} heads")
+    weights.files(folder)
+    return encoder
+
+
+def _task(config: Config, modules: Modules, pooling: Pooling | None) -> Task:
+    """TEI's rule: what the architecture's name ends in."""
+    names = config.value("architectures", [])
+    if any(str(name).endswith("Classification") for name in names):
+        return "reranker" if len(_labels(config)) == 1 else "classifier"
+    if (pooling or modules.pooling) != "splade":
+        return "embedding"
+    if not any(str(name).endswith("MaskedLM") for name in names):
+        raise config.fault(f"architectures is {names!r}; splade needs the head of a MaskedLM")
+    return "splade"
+
+
+def _pooling(path: Path, config: Config, modules: Modules, asked: Pooling | None, task: Task) -> Pooling:
+    if task in {"classifier", "reranker"}:
+        if config.value("model_type") != "modernbert":
+            return "cls"
+        of_heads: dict[str, Pooling] = {"cls": "cls", "mean": "mean"}
+        return config.choice("classifier_pooling", choices=of_heads, default="cls")
+    found = asked or modules.pooling
+    if found is None:
+        raise ModelFolderError(f"{path / 'modules.json'}: no such file; EMBEDDER_POOLING says how to pool without it")
+    return found
+
+
+def _labels(config: Config) -> tuple[str, ...]:
+    """In the order of the scores."""
+    labels = dict(config.inner("id2label").items())
+    if not labels:
+        return ("LABEL_0", "LABEL_1")  # what the format leaves out
     try:
-        sizes = BertSizes(
-            layers=int(config["num_hidden_layers"]),
-            heads=int(config["num_attention_heads"]),
-            hidden=int(config["hidden_size"]),
-            intermediate=int(config["intermediate_size"]),
-            vocabulary=int(config["vocab_size"]),
-            positions=int(config["max_position_embeddings"]),
-            segments=int(config["type_vocab_size"]),
-            epsilon=float(config["layer_norm_eps"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelFolderError(f"{path}: a size is missing or not a number: {error}") from error
-    if sizes.hidden % sizes.heads:
-        raise ModelFolderError(f"{path}: hidden_size {sizes.hidden} is no multiple of {sizes.heads} heads")
-    return sizes
+        return tuple(str(labels[str(place)]) for place in range(len(labels)))
+    except KeyError as error:
+        raise config.fault(f"id2label has no {error}") from error
 
 
-def _check_modules(path: Path) -> None:
-    """Refuse any chain but transformer, mean pooling and (which a client may switch off) normalisation."""
-    kinds = [str(module.get("type", "")).rpartition(".")[2] for module in _json(path / "modules.json")]
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise ModelFolderError(f"{path / 'modules.json'}: modules {kinds} are not understood")
-    pooling = path / "1_Pooling" / "config.json"
-    modes = [key for key, value in _json(pooling).items() if key.startswith("pooling_mode") and value is True]
-    if modes != ["pooling_mode_mean_tokens"]:
-        raise ModelFolderError(f"{pooling}: {modes} is on; only pooling_mode_mean_tokens is understood")
-
-
-def _json(path: Path, default: Any = None) -> Any:
-    """Return the value of one file; `default`, if given, if there is no such file."""
-    if default is not None and not path.is_file():
-        return default
-    try:
-        return orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise ModelFolderError(f"{path}: {error}") from error
+def _tokens_max(folder: Path, positions: int) -> int:
+    for name in _LENGTH_FILES:
+        if (folder / name).is_file():
+            length = configs.read(folder / name)
+            return min(length.size("max_seq_length"), positions) if "max_seq_length" in length else positions
+    return positions

@@ -10,10 +10,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from autobatch_embedder.bodies.requests import Direction, Input
+from autobatch_embedder.bodies.requests import Direction, Input, TextPair
 from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.network.packing import SECOND_SEGMENT
 
 CHARACTERS_PER_TOKEN_MAX = 250  # TEI's: a longer text is refused or cut before the tokenizer spends time on it
 
@@ -25,6 +26,7 @@ class TextTokenizer:
         self.tokens_max = folder.tokens_max
         self._characters_max = folder.tokens_max * CHARACTERS_PER_TOKEN_MAX
         self._prompts = folder.prompts
+        self._has_segments = folder.has_segments
         self._whole = self._load(folder)
         self._cut: dict[Direction, Tokenizer] = {}
         directions: tuple[Direction, ...] = ("left", "right")
@@ -49,7 +51,7 @@ class TextTokenizer:
         tokenizer = self._cut[direction] if truncate else self._whole
         try:
             texts = [self._text(item, prompt_name) for item in inputs[:index]]
-            rows = _encode(tokenizer, texts)
+            rows = _encode(tokenizer, texts, has_segments=self._has_segments)
         except Exception as error:  # tokenizers raises plain Exception
             raise errors.tokenizer_failed(error) from error
         for row in rows:
@@ -70,7 +72,8 @@ class TextTokenizer:
         fault = next(filter(None, (self._fault(text, prompt_name, truncate=False) for text in texts)), None)
         if fault:
             raise fault
-        prompted = [self._text(text, prompt_name)[0] for text in texts]
+        prompt = "" if prompt_name is None else (self._prompts or {})[prompt_name]
+        prompted = [prompt + text for text in texts]
         try:
             encodings = self._whole.encode_batch(prompted, add_special_tokens=add_special_tokens)
         except Exception as error:  # tokenizers raises plain Exception
@@ -99,17 +102,23 @@ class TextTokenizer:
         return tokenizer
 
     def _fault(self, item: Input, prompt_name: str | None, *, truncate: bool) -> TeiError | None:
-        if not item:
+        if not (any(item) if isinstance(item, tuple) else item):
             return errors.empty_input()
         if prompt_name is not None and prompt_name not in (self._prompts or {}):
             known = self._prompts
             return errors.no_prompts(prompt_name) if known is None else errors.unknown_prompt(prompt_name, known)
-        if len(item) > self._characters_max and not truncate:
-            return errors.too_many_characters(len(item), self._characters_max)
+        length = characters(item)
+        if length > self._characters_max and not truncate:
+            return errors.too_many_characters(length, self._characters_max)
         return None
 
-    def _text(self, item: Input, prompt_name: str | None) -> tuple[str, bool]:
-        """Return the text to encode, and whether to add special tokens."""
+    def _text(self, item: Input, prompt_name: str | None) -> tuple[str | TextPair, bool]:
+        """Return the text or pair to encode, and whether to add special tokens."""
+        if isinstance(item, tuple):
+            first, second = item
+            is_long = characters(item) > self._characters_max
+            half = self._characters_max // 2 if is_long else self._characters_max
+            return (_shortened(first, half), _shortened(second, half)), True
         prompt = "" if prompt_name is None else (self._prompts or {})[prompt_name]
         if isinstance(item, str):
             return prompt + _shortened(item, self._characters_max), True
@@ -118,7 +127,14 @@ class TextTokenizer:
         return prompt + self._whole.decode(item, skip_special_tokens=has_prompt), has_prompt
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
+def characters(item: Input | tuple[str, ...]) -> int:
+    """Characters of a text or of both of a pair; ids count as one each."""
+    return sum(map(len, item)) if isinstance(item, tuple) else len(item)
+
+
+def _encode(
+    tokenizer: Tokenizer, texts: Sequence[tuple[str | TextPair, bool]], *, has_segments: bool
+) -> list[list[int]]:
     rows: list[list[int]] = [[] for _ in texts]
     for special in (True, False):
         places = [place for place, (_, wants_special) in enumerate(texts) if wants_special is special]
@@ -126,6 +142,9 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[tuple[str, bool]]) -> list[lis
             encodings = tokenizer.encode_batch_fast([texts[p][0] for p in places], add_special_tokens=special)
             for place, encoding in zip(places, encodings, strict=True):
                 rows[place] = encoding.ids
+                if has_segments and isinstance(texts[place][0], tuple):
+                    both = zip(encoding.ids, encoding.type_ids, strict=True)
+                    rows[place] = [id_ + SECOND_SEGMENT * segment for id_, segment in both]
     return rows
 
 

@@ -1,4 +1,4 @@
-"""The steps after the forward pass: cutting, normalising, comparing. Pure."""
+"""The steps after the forward pass: cutting, normalising, probabilities, comparing. Pure."""
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,22 @@ def finish(pooled: Vectors, dimensions: int | None, *, normalize: bool) -> Vecto
         lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))  # (n, 1) float64
         scales: Vectors = (1.0 / lengths).astype(np.float32)
         return np.multiply(vectors, scales)
+
+
+def probabilities(scores: Vectors) -> Vectors:
+    """Turn scores of classes into probabilities: the sigmoid of a single one, else the softmax.
+
+    Args:
+        scores: (n, classes) float32.
+
+    Returns:
+        (n, classes) float32.
+    """
+    if scores.shape[1] == 1:
+        with np.errstate(over="ignore"):
+            return np.asarray(1 / (1 + np.exp(-scores)), dtype=np.float32)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def cosines(vectors: Vectors) -> Vectors:

@@ -113,7 +113,7 @@ async def wait_until_refused(port: int) -> None:
 @pytest.mark.parametrize(
     ("changed", "status", "said"),
     [
-        (lambda tmp, _: {"EMBEDDER_MODEL_DIR": str(tmp)}, 2, "model.safetensors: no such file"),
+        (lambda tmp, _: {"EMBEDDER_MODEL_DIR": str(tmp)}, 2, "config.json: no such file"),
         (lambda *_: {"EMBEDDER_THREADS": "0"}, 2, "EMBEDDER_THREADS"),
     ],
 )

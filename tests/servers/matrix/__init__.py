@@ -1,1 +1,1 @@
-"""Every route of clients before every kind of upstream: docs/upstreams-matrix.md."""
+"""Every route of clients before every kind of upstream: docs/upstreams/matrix.md."""

@@ -1,4 +1,4 @@
-"""`python -m tests.servers.matrix.document FOLDER`: print docs/upstreams-matrix.md from the columns of a run's folder."""
+"""`python -m tests.servers.matrix.document FOLDER`: print docs/upstreams/matrix.md from the columns of a run's folder."""
 
 import json
 import re

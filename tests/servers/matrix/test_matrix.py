@@ -1,4 +1,4 @@
-"""Every route of clients, asked of `autobatch up` before every kind of server. See docs/upstreams-matrix.md, which these tests make."""
+"""Every route of clients, asked of `autobatch up` before every kind of server. See docs/upstreams/matrix.md, which these tests make."""
 
 import os
 import ssl
@@ -91,5 +91,5 @@ def note(name: str, column: ServerColumn) -> None:
     if folder := os.environ.get(RESULTS):
         document.keep(Path(folder), name, column)
         return
-    said = document.statuses_in((ROOT / "docs" / "upstreams-matrix.md").read_text())
+    said = document.statuses_in((ROOT / "docs" / "upstreams" / "matrix.md").read_text())
     assert {row: cell.status for row, cell in column.items()} == {row: said[row][name] for row in ROWS}

@@ -40,6 +40,7 @@ FIXED_IN_COMPOSE = {
 FROM_SECRETS = {"redis_url", "api_keys_file", "inference_api_key", "inference_headers"}  # in Kubernetes
 INNERMOST = re.compile(r"\$\{(\w+)(?::([-+])([^${}]*))?\}")
 SAMPLES = {
+    "embedder_pooling": "cls",
     "embedder_quantize": "int8",
     "input_type_prompts": "search_query=query",
     "batch_policy": "full",

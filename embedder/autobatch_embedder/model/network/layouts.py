@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from autobatch_embedder.model.network.nodes import Nodes
+from autobatch_embedder.model.network.packing import SECOND_SEGMENT
 
 
 class Layout(Protocol):
@@ -36,6 +37,9 @@ class Layout(Protocol):
 
     def from_grid(self, x: str) -> str:
         """The values of the tokens of a grid, as they lie between attentions."""
+
+    def segments(self, nodes: Nodes) -> tuple[str, str]:
+        """Each token's segment, 0 or 1, and its id, where the texts are pairs."""
 
 
 class Packed:
@@ -63,6 +67,12 @@ class Packed:
         flat = self._nodes.op("Flatten", x, axis=2)  # (texts * longest, components)
         return self._nodes.op("Gather", flat, "token_places", axis=0)
 
+    def segments(self, nodes: Nodes) -> tuple[str, str]:
+        """From the ids, in which `SECOND_SEGMENT` is added to those of the second text."""
+        offset = nodes.constant(np.int64(SECOND_SEGMENT))
+        second = nodes.op("Cast", nodes.op("GreaterOrEqual", self.ids, offset), to=TensorProto.INT64)
+        return second, nodes.op("Sub", self.ids, nodes.op("Mul", second, offset))
+
 
 class Padded:
     """The grid itself, as in other servers' models: every text as long as the longest."""
@@ -82,6 +92,11 @@ class Padded:
     def from_grid(self, x: str) -> str:
         """It is the grid."""
         return x
+
+    def segments(self, nodes: Nodes) -> tuple[str, str]:  # noqa: ARG002 - the other layout needs them
+        """An input of its own, as in other servers' models."""
+        self.inputs.append(_int64("token_type_ids", *self.tokens))
+        return "token_type_ids", self.ids
 
 
 def _int64(name: str, *axes: str) -> onnx.ValueInfoProto:

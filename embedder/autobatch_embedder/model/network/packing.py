@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+SECOND_SEGMENT = 2**30
+"""Added to the ids of a pair's second text, for networks that tell them apart: a row stays a list of integers."""
+
 Feed = dict[str, npt.NDArray[np.int64]]
 """Values of the graph's inputs, by name."""
 

@@ -206,7 +206,8 @@ def test_an_instance_is_a_ranking_if_it_can_be_and_else_a_request_for_vectors() 
         ({"inputs": 1}, "data did not match any variant of untagged enum Input"),
         ({"inputs": "a", "normalize": None}, "invalid type: null, expected a boolean"),
         ("a", 'invalid type: string "a", expected struct EmbedRequest'),
-        ([1] * 7, "invalid length 7, expected fewer elements in array"),
+        ([1] * 7, "data did not match any variant of untagged enum Input"),
+        (["a", None, "left", None, True, None, 7], "invalid length 7, expected fewer elements in array"),
     ],
 )
 def test_an_instance_that_is_neither_is_teis_own_error(instance: object, message: str) -> None:

@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from autobatch_embedder.families.config import Config
+from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.http.errors import TeiError
-from autobatch_embedder.model.model_folder import BertSizes, ModelFolder
+from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.tokens import TextTokenizer
 
 TOKENS_MAX = 6
 CHARACTERS_MAX = TOKENS_MAX * 250
 UNKNOWN, START, END, A, B, C, ASK = range(7)
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "ask:"]
-SIZES = BertSizes(1, 1, 4, 4, len(WORDS), TOKENS_MAX, 2, 1e-12)
+ENCODER = Encoder(1, 1, 4, 4, len(WORDS), TOKENS_MAX, 2)
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def load(path: Path, prompts: dict[str, str] | None) -> TextTokenizer:
     words.enable_truncation(3)
     words.enable_padding(length=20)
     words.save(str(path / "tokenizer.json"))
-    return TextTokenizer(ModelFolder(path, "tiny", SIZES, TOKENS_MAX, prompts))
+    return TextTokenizer(ModelFolder(path, "tiny", ENCODER, TOKENS_MAX, prompts, Config(path, {})))
 
 
 def test_the_files_own_truncation_and_padding_do_not_count(tokenizer: TextTokenizer) -> None:

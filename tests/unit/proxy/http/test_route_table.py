@@ -34,7 +34,7 @@ def test_the_document_has_every_row_and_no_other() -> None:
 
 
 def test_the_matrix_of_routes_and_upstreams_has_every_row_and_no_other() -> None:
-    said = statuses_in(ROOT.joinpath("docs/upstreams-matrix.md").read_text(encoding="utf-8"))
+    said = statuses_in(ROOT.joinpath("docs/upstreams/matrix.md").read_text(encoding="utf-8"))
 
     assert [*said] == [name_of(route) for route in ROUTES]
     assert {status for row in said.values() for status in row.values()} <= {200, 404, 422, 424}

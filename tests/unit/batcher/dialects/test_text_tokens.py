@@ -11,7 +11,7 @@ from tokenizers.processors import TemplateProcessing
 
 from autobatch_batcher.dialects.base import WantedModel
 from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
-from autobatch_batcher.dialects.token_ids import TokenIds
+from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.triton import Triton
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.errors import InvalidRequest

@@ -1,0 +1,45 @@
+"""`autobatch embedder convert MODEL_DIR OUT`: what the words mean, and what is written."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+from autobatch_embedder.converting import triton_repository, whole_graph
+from autobatch_embedder.families.modules import POOLINGS
+from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.model import model_folder
+
+
+def convert(words: Sequence[str]) -> int:
+    """Write `OUT/model.onnx`, or Triton's repository; return the exit status, 2 for a model that cannot be read."""
+    parser = argparse.ArgumentParser(prog="autobatch embedder convert", description="A model as an ONNX graph.")
+    parser.add_argument("model_dir", type=Path, metavar="MODEL_DIR", help="the folder of the model")
+    parser.add_argument("out", type=Path, metavar="OUT", help="the folder to write to")
+    parser.add_argument("--pooling", choices=POOLINGS, help="instead of what the model's files say")
+    parser.add_argument(
+        "--output",
+        choices=get_args(whole_graph.Output),
+        help="embedding: pooled, of length 1; pooled: not normalised; last_hidden_state: not pooled. "
+        "Default: what the model is for",
+    )
+    parser.add_argument("--triton", metavar="NAME", help="write OUT/NAME, a model of Triton's repository OUT")
+    parser.add_argument("--max-batch-size", type=int, default=64, help="Triton's max_batch_size (%(default)s)")
+    options = parser.parse_args(words)
+    try:
+        model = model_folder.read(options.model_dir, str(options.model_dir), options.pooling)
+        graph = whole_graph.build(model, options.output or whole_graph.default_output(model))
+    except ModelFolderError as error:
+        sys.stderr.write(f"autobatch: {error}\n")
+        return 2
+    options.out.mkdir(parents=True, exist_ok=True)
+    folder = options.out
+    if options.triton:
+        folder = triton_repository.write(options.out, options.triton, graph, options.max_batch_size)
+    else:
+        (folder / "model.onnx").write_bytes(graph.SerializeToString())
+    shutil.copyfile(model.path / "tokenizer.json", folder / "tokenizer.json")
+    sys.stdout.write(f"{folder}\n")
+    return 0

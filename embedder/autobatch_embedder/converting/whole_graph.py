@@ -1,0 +1,66 @@
+"""The graph of a whole model for other servers: padded inputs, and the pooling, the head and the norm inside or not."""
+
+from typing import Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from autobatch_embedder.families.table import FAMILIES, renamed
+from autobatch_embedder.model import weights
+from autobatch_embedder.model.head import layers_of
+from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.network import graph
+from autobatch_embedder.model.network.layers import dense
+from autobatch_embedder.model.network.layouts import Padded
+from autobatch_embedder.model.network.nodes import Nodes
+from autobatch_embedder.model.network.places import Places
+from autobatch_embedder.model.network.pooled import pool
+
+Output = Literal["embedding", "pooled", "last_hidden_state", "logits", "sparse_embedding"]
+"""What the graph returns: pooled vectors of length 1, or as they are; vectors of tokens; scores."""
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+def default_output(model: ModelFolder) -> Output:
+    """What the model is for."""
+    if model.task == "splade":
+        return "sparse_embedding"
+    if model.task != "embedding":
+        return "logits"
+    return "embedding" if model.normalize else "pooled"
+
+
+def build(model: ModelFolder, output: Output) -> onnx.ModelProto:
+    """Return the graph.
+
+    Inputs: `input_ids`, `attention_mask` and for a model of pairs `token_type_ids`, (texts, longest) int64.
+    Output: `output`: (texts, size) float32; `last_hidden_state`: (texts, longest, hidden).
+
+    Raises:
+        ModelFolderError: The weights do not fit the config.
+    """
+    nodes = Nodes()
+    layout = Padded(nodes)
+    places = Places(nodes, layout.mask)
+    tensors = renamed(FAMILIES[model.config.value("model_type")], weights.read_all(model.path))
+    x = graph.tokens_of(model.encoder, tensors, nodes, layout, places, has_segments=model.has_segments)
+    size, axes = model.encoder.hidden, ["texts"]
+    if output == "last_hidden_state":
+        axes = layout.tokens
+    else:
+        layers = layers_of(model)
+        size = layers[-1].weight.shape[0] if layers else size
+        x = x if output == "sparse_embedding" else pool(nodes, places, x, model.pooling)
+        for layer in layers:
+            x = dense(nodes, x, layer)
+        if output == "sparse_embedding":
+            seen = nodes.op("Mul", nodes.op("Relu", x), nodes.op("Unsqueeze", layout.mask, nodes.integers(2)))
+            largest = nodes.op("ReduceMax", seen, nodes.integers(1), keepdims=0)
+            x = nodes.op("Log", nodes.op("Add", largest, nodes.constant(np.float32(1))))
+        if output == "embedding":
+            x = nodes.op("Div", x, nodes.op("ReduceL2", x, nodes.integers(1), keepdims=1))
+    nodes.output(output, x)
+    outside = helper.make_tensor_value_info(output, TensorProto.FLOAT, [*axes, size])
+    return nodes.model("model", layout.inputs, [outside])

@@ -1,0 +1,30 @@
+"""A model of the Hugging Face hub: its files, from the hub or from its cache on this machine.
+
+`huggingface_hub` decides where the cache is and whether to ask the network: HF_HOME, HF_HUB_OFFLINE, HF_TOKEN.
+"""
+
+from pathlib import Path
+
+from autobatch_embedder.http.errors import ModelFolderError
+
+_FILES = ["*.json", "*/config.json", "model.safetensors", "model-*.safetensors", "*_Dense/*.safetensors"]
+
+
+def folder(model_id: str, revision: str | None) -> Path:
+    """Return the folder of a model, with the files that are needed here.
+
+    Args:
+        model_id: Such as `BAAI/bge-small-en-v1.5`.
+        revision: A branch, tag or commit; None: `main`.
+
+    Raises:
+        ModelFolderError: There is no such model, or it is neither in the cache nor reachable.
+    """
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - an extra
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    try:
+        return Path(snapshot_download(model_id, revision=revision, allow_patterns=_FILES))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise ModelFolderError(f"the hub's model {model_id}: {said}") from error

@@ -1,0 +1,123 @@
+"""What comes after the encoder, in memory: dense layers on pooled vectors, scores of classes, scores of words.
+
+A graph of its own, beside the encoder's, so that one encoder serves vectors and tokens of every model.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from autobatch_embedder.families import heads, table
+from autobatch_embedder.families.encoder import Activation
+from autobatch_embedder.families.heads import Dense
+from autobatch_embedder.http import errors
+from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.model import weights
+from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.vectors import Vectors
+
+
+class Head:
+    """Layers after the encoder.
+
+    Attributes:
+        size: Components of what it returns for one vector or one text.
+    """
+
+    def __init__(self, layers: Sequence[Dense], *, is_of_words: bool, threads: int) -> None:
+        self.size = layers[-1].weight.shape[0]
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        graph = _graph(layers, is_of_words=is_of_words)
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+    def run(self, vectors: Vectors) -> Vectors:
+        """Compute.
+
+        Args:
+            vectors: (n, hidden) float32: pooled vectors, or for scores of words the tokens of one text.
+
+        Returns:
+            (n, size) float32; for scores of words (1, size).
+
+        Raises:
+            TeiError: The pass failed.
+        """
+        try:
+            (result,) = self._session.run(["out"], {"in": vectors})
+        except Exception as error:  # onnxruntime has a dozen unrelated exception types
+            raise errors.backend_failed(error) from error
+        found: Vectors = result
+        return found
+
+    def words(self, tokens: Sequence[Vectors]) -> Vectors:
+        """Return the scores of every word for each text: (texts, vocabulary) float32. Raises as `run`.
+
+        One text at a time: the scores of all tokens of 32 texts at once would be gigabytes.
+        """
+        return np.concatenate([self.run(text) for text in tokens])
+
+
+def load(folder: ModelFolder, threads: int) -> Head | None:
+    """Return the head of a model; None if it has none.
+
+    Raises:
+        ModelFolderError: A tensor is missing or of another shape.
+    """
+    layers = layers_of(folder)
+    return Head(layers, is_of_words=folder.task == "splade", threads=threads) if layers else None
+
+
+def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
+    """Return the layers after the pooling, or after the tokens for `splade`. Raises as `load`."""
+    if folder.task == "embedding":
+        return _checked(tuple(_of_file(each.path, each.activation) for each in folder.dense))
+    kind = folder.config.value("model_type")
+    tensors = table.renamed(table.FAMILIES[kind], weights.read_all(folder.path))
+    read = heads.word_scores if folder.task == "splade" else heads.classifier
+    layers = _checked(read(folder.config, tensors, folder.encoder.epsilon))
+    if folder.task != "splade" and len(folder.labels) != layers[-1].weight.shape[0]:
+        rows = layers[-1].weight.shape[0]
+        raise folder.config.fault(f"id2label has {len(folder.labels)} labels, the classifier has {rows}")
+    return layers
+
+
+def _of_file(path: Path, activation: Activation) -> Dense:
+    tensors = weights.read(path)
+    if "linear.weight" not in tensors:
+        raise ModelFolderError(f"{path}: no tensor linear.weight")
+    return Dense(tensors["linear.weight"], tensors.get("linear.bias"), activation)
+
+
+def _checked(layers: tuple[Dense, ...]) -> tuple[Dense, ...]:
+    for before, after in pairwise(layers):
+        if before.weight.shape[0] != after.weight.shape[1]:
+            raise ModelFolderError(f"layers of shapes {before.weight.shape} and {after.weight.shape} do not fit")
+    return layers
+
+
+def _graph(layers: Sequence[Dense], *, is_of_words: bool) -> bytes:
+    # Only building needs onnx: a model without a head starts without it.
+    from onnx import TensorProto, helper  # noqa: PLC0415
+
+    from autobatch_embedder.model.network.layers import dense  # noqa: PLC0415
+    from autobatch_embedder.model.network.nodes import Nodes  # noqa: PLC0415
+
+    nodes = Nodes()
+    x = "in"
+    for layer in layers:
+        x = dense(nodes, x, layer)
+    if is_of_words:
+        # log(1 + max(x, 0)) grows with x, so the largest may be taken first.
+        largest = nodes.op("ReduceMax", x, nodes.integers(0), keepdims=1)
+        x = nodes.op("Log", nodes.op("Add", nodes.op("Relu", largest), nodes.constant(np.float32(1))))
+    nodes.output("out", x)
+    inside = helper.make_tensor_value_info("in", TensorProto.FLOAT, ["rows", layers[0].weight.shape[1]])
+    outside = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["results", layers[-1].weight.shape[0]])
+    built: bytes = nodes.model("head", [inside], [outside]).SerializeToString()
+    return built

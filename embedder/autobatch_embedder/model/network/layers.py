@@ -1,0 +1,31 @@
+"""Layers that encoders and heads share: activations, and the layers of a head."""
+
+from autobatch_embedder.families.encoder import Activation
+from autobatch_embedder.families.heads import Dense
+from autobatch_embedder.model.network.nodes import Nodes
+
+_OPS = {"gelu": "Gelu", "relu": "Relu", "tanh": "Tanh"}
+
+
+def activated(nodes: Nodes, x: str, activation: Activation) -> str:
+    """Apply an activation."""
+    if activation == "identity":
+        return x
+    if activation == "silu":
+        return nodes.op("Mul", x, nodes.op("Sigmoid", x))
+    if activation == "gelu_tanh":
+        return nodes.op("Gelu", x, approximate="tanh")
+    return nodes.op(_OPS[activation], x)
+
+
+def dense(nodes: Nodes, x: str, layer: Dense) -> str:
+    """Apply a layer of a head to the last axis of `x`."""
+    x = nodes.op("MatMul", x, nodes.constant(layer.weight.T))
+    if layer.bias is not None:
+        x = nodes.op("Add", x, nodes.constant(layer.bias))
+    x = activated(nodes, x, layer.activation)
+    if layer.norm is None:
+        return x
+    bias = [] if layer.norm.bias is None else [nodes.constant(layer.norm.bias)]
+    weight = nodes.constant(layer.norm.weight)
+    return nodes.op("LayerNormalization", x, weight, *bias, axis=-1, epsilon=layer.norm.epsilon)

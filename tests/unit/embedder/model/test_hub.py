@@ -1,0 +1,64 @@
+"""Models of the hub from its cache, laid out as `huggingface_hub` lays it out, without a network."""
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.model import model_folder
+from tests.support.models.tiny_models import tiny_config, tiny_tensors, write_json, write_model
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The hub's cache; the library reads the environment at its import, so its constants are set here."""
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return cache
+
+
+def cached(cache: Path, repository: str, revision: str = "main") -> Path:
+    """Put a model into the cache as its `main`; return its folder there."""
+    root = cache / f"models--{repository.replace('/', '--')}"
+    path = write_model(root / "snapshots" / COMMIT, tiny_config("bert"), tiny_tensors("bert"), mode="cls_token")
+    (root / "refs").mkdir()
+    (root / "refs" / revision).write_text(COMMIT)
+    return path
+
+
+def test_a_model_is_found_by_its_id_without_a_network(cache: Path) -> None:
+    path = cached(cache, "BAAI/bge-tiny")
+
+    folder = model_folder.find(None, model_id="BAAI/bge-tiny")
+
+    assert (path, "BAAI/bge-tiny", "cls", None) == (folder.path, folder.model_id, folder.pooling, folder.revision)
+
+
+def test_a_revision_is_looked_up_and_shown(cache: Path) -> None:
+    cached(cache, "BAAI/bge-tiny", "v1")
+
+    assert "v1" == model_folder.find(None, model_id="BAAI/bge-tiny", revision="v1").revision
+    with pytest.raises(ModelFolderError, match="the hub's model BAAI/bge-tiny: "):
+        model_folder.find(None, model_id="BAAI/bge-tiny")
+
+
+@pytest.mark.parametrize("model_id", ["nobody/nothing", "not an id", "a/b/c"])
+def test_a_model_that_is_not_there_is_refused_by_name(model_id: str) -> None:
+    with pytest.raises(ModelFolderError, match=f"the hub's model {model_id}: "):
+        model_folder.find(None, model_id=model_id)
+
+
+def test_an_unknown_family_without_a_graph_is_refused_by_file_and_field(cache: Path) -> None:
+    write_json(cached(cache, "some/t5") / "config.json", {"model_type": "t5"})
+
+    with pytest.raises(ModelFolderError, match=r"config\.json: model_type is 't5'; understood are bert, "):
+        model_folder.find(None, model_id="some/t5")
+
+
+def test_a_folder_and_an_id_at_once_are_refused() -> None:
+    with pytest.raises(ModelFolderError, match="EMBEDDER_MODEL_DIR and EMBEDDER_MODEL_ID are both set"):
+        model_folder.find("folder", model_id="a/b")
