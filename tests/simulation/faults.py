@@ -21,7 +21,7 @@ UPSTREAM_GONE = frozenset({"upstream_unavailable", "upstream_broken"})
 MODEL_CHANGES = UPSTREAM_GONE | {"upstream_changed"}
 NOTHING: frozenset[str] = frozenset()
 
-RECOVERY_S = 1.0  # from a fault's end until every request is answered again: a beat, and a connection
+RECOVERY_S = 1.5  # from a fault's end until every request is answered again: a beat, and the longest pause of a link
 TAKEOVER_S = 3.5  # from the death of a batcher until another one answers what it held; it may look dead, too
 
 NOTICED_S = 5.1  # until every worker knows that no batcher reports any more: 4 s, a look every second, and the way
