@@ -37,7 +37,10 @@ def play_all(first: int, count: int, processes: int) -> list[Judged]:
     """Play so many schedules on so many cores."""
     chunks = [range(at, min(at + CHUNK, first + count)) for at in range(first, first + count, CHUNK)]
     with get_context("fork").Pool(processes, _begin) as pool:
-        return [verdict for verdicts in pool.imap_unordered(play_some, chunks) for verdict in verdicts]
+        verdicts = [verdict for some in pool.imap_unordered(play_some, chunks) for verdict in some]
+        pool.close()
+        pool.join()  # only then is their processor time known
+    return verdicts
 
 
 def _begin() -> None:
@@ -47,15 +50,16 @@ def _begin() -> None:
     logging.disable(logging.WARNING)
 
 
-def report(verdicts: Sequence[Judged], seconds: float) -> list[str]:
+def report(verdicts: Sequence[Judged], seconds: float, cpu_seconds: float) -> list[str]:
     """Return the lines that say what was played and what was found."""
+    played = f"{len(verdicts)} schedules in {seconds:.0f} s, {cpu_seconds / len(verdicts) * 1000:.1f} ms of CPU each"
     faults = Counter(fault for verdict in verdicts for fault in verdict.faults)
     outcomes: Counter[str] = Counter()
     for verdict in verdicts:
         outcomes.update(verdict.outcomes)
     found = sorted((verdict for verdict in verdicts if verdict.findings), key=lambda verdict: verdict.seed)
     lines = [
-        f"{len(verdicts)} schedules in {seconds:.0f} s, {outcomes.total()} requests, {faults.total()} faults",
+        f"{played}, {outcomes.total()} requests, {faults.total()} faults",
         f"{len(found)} schedules with findings",
         "requests: " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
         "faults: " + ", ".join(f"{count} {fault}" for fault, count in faults.most_common()),
@@ -84,7 +88,9 @@ def main() -> int:
         return 1 if verdict.findings else 0
     started_s = time.monotonic()
     verdicts = play_all(chosen.first, chosen.seeds, chosen.processes)
-    print(*report(verdicts, time.monotonic() - started_s), sep="\n")
+    times = os.times()
+    cpu_seconds = times.children_user + times.children_system
+    print(*report(verdicts, time.monotonic() - started_s, cpu_seconds), sep="\n")
     return 1 if any(verdict.findings for verdict in verdicts) else 0
 
 

@@ -37,6 +37,7 @@ from autobatch_shared.contract.errors import (
     QueueFull,
     QueueUnavailable,
     RequestTooLarge,
+    UpstreamTimeout,
 )
 from autobatch_shared.contract.status import Fleet
 from autobatch_shared.measuring.count import Count
@@ -54,6 +55,7 @@ AWAITED_MAX = 16
 OUTAGE_PATIENCE_S = 2.0  # a Redis that restarts within it fails no request
 FIRST_CONNECTION_S = 1.0
 CLOCK_SYNC_S = 10.0
+TOO_LATE = {DeadlineExceeded.code, UpstreamTimeout.code}  # the job's time was over, before its call or in it
 
 
 class JobClient(Protocol):
@@ -470,7 +472,7 @@ class QueueClient:
             if header.id != job:
                 self._counts.broken_replies.total += 1
                 future.set_exception(MalformedFrame("The reply is that of another job"))
-            elif header.fault == DeadlineExceeded.code and self._lost.may_push_again(request, job):
+            elif header.fault in TOO_LATE and self._lost.may_push_again(request, job):
                 expired.append((job, (header, body)))
             else:
                 request.bytes_read += len(body)

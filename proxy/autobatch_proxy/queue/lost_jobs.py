@@ -5,7 +5,7 @@
 2. Of what has waited for OLD_S the oldest unanswered jobs are compared every COMPARE_EVERY_S, and all if one of them is lost: a key
    that was deleted by hand, or a job so damaged that no batcher could read whose it is, leaves no other trace. Jobs are
    taken in the order in which they came, so what was lost is soon among the oldest.
-3. A job that a batcher found expired, because Redis's clock stepped after it was pushed, is lost too.
+3. A job that expired at a batcher, before its call or in it, because Redis's clock stepped after it was pushed, is lost too.
 4. A job is pushed twice at most.
 """
 

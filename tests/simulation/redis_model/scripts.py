@@ -2,12 +2,11 @@
 
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any
 
 from autobatch_shared.redis.commands import SCRIPTS
-from tests.simulation.redis_model.store import Refused, Store, compiled
+from tests.simulation.redis_model.store import Store, compiled
 
-UNKNOWN_SCRIPT = "NOSCRIPT No matching script. Please use EVAL."
+UNKNOWN_SCRIPT = b"-NOSCRIPT No matching script. Please use EVAL.\r\n"
 
 
 def _sha(source: bytes) -> bytes:
@@ -38,13 +37,13 @@ class Scripts:
         """Know every script of the product."""
         self._known.update(NAMES)
 
-    def run_by_hash(self, args: list[bytes]) -> Any:
+    def run_by_hash(self, args: list[bytes]) -> bytes:
         """EVALSHA."""
         if args[0] not in self._known:
-            raise Refused(UNKNOWN_SCRIPT)
+            return UNKNOWN_SCRIPT
         return self._store.run(_COMPILED[args[0]], int(args[1]), args[2:])
 
-    def run_source(self, args: list[bytes]) -> Any:
+    def run_source(self, args: list[bytes]) -> bytes:
         """EVAL."""
         sha = _sha(args[0])
         if sha not in _COMPILED:

@@ -1,20 +1,20 @@
-"""One Redis: its clock, its connections, what blocks on them, and how it fails. Names of commands are in capitals."""
+"""One Redis: its clock, its connections, what blocks on them, and how it fails. Names of commands are in capitals, replies RESP2."""
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import hiredis
 
 from tests.simulation.redis_model.scripts import NAMES, Scripts
-from tests.simulation.redis_model.store import OK, Refused, Status, Store
+from tests.simulation.redis_model.store import Store
 from tests.simulation.timeline import Timeline
 
 UNIX_MS = 1_790_000_000_000  # what its clock shows at the beginning
-READONLY = "READONLY You can't write against a read only replica."
-UNBLOCKED = "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
-LOADING = "LOADING Redis is loading the dataset in memory"
-QUEUED = Status(b"QUEUED")
+OK, QUEUED, NOTHING = b"+OK\r\n", b"+QUEUED\r\n", b"$-1\r\n"
+READONLY = b"-READONLY You can't write against a read only replica.\r\n"
+UNBLOCKED = b"-UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)\r\n"
+LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
+DISCARDED = b"-EXECABORT Transaction discarded because of previous errors.\r\n"
 _BLOCKING = (b"BLMOVE", b"BLMPOP")
 _ALWAYS = {b"AUTH", b"CLIENT", b"SELECT"}
 _READS = _ALWAYS | {b"GET", b"MGET", b"EXISTS", b"HGETALL", b"TIME", b"LLEN", b"PING", b"ROLE"}
@@ -85,7 +85,7 @@ class ModelServer:
         for peer in peers:
             peer.is_of_replica = True
             if peer.blocked is not None:
-                self._unblock(peer, Refused(UNBLOCKED))
+                self._unblock(peer, UNBLOCKED)
 
     def receive(self, peer: Peer, data: bytes) -> None:
         """Take bytes of a connection: execute the commands in them, and reply."""
@@ -107,13 +107,13 @@ class ModelServer:
         while peer.waiting and peer.blocked is None and peer.is_open:
             reply = self._reply(peer, peer.waiting.popleft())
             if peer.blocked is None:
-                out.append(encoded(reply))
+                out.append(reply)
         if out:
             peer.send(out[0] if len(out) == 1 else b"".join(out))
-        if self.store.was_pushed():
+        if self.store.was_pushed:
             self._serve_blocked()
 
-    def _reply(self, peer: Peer, command: list[bytes]) -> Any:
+    def _reply(self, peer: Peer, command: list[bytes]) -> bytes:
         name = command[0]
         if name == b"MULTI":
             peer.queued, peer.is_discarded = [], False
@@ -124,88 +124,67 @@ class ModelServer:
             return self._block(peer, command)
         return self._executed(command, peer)
 
-    def _queue(self, peer: Peer, command: list[bytes]) -> Any:
-        try:
-            self._check(peer, command[0])
-        except Refused as error:
+    def _queue(self, peer: Peer, command: list[bytes]) -> bytes:
+        if (refusal := self._refusal(peer, command[0])) is not None:
             peer.is_discarded = True
-            return error
+            return refusal
         assert peer.queued is not None
         peer.queued.append(command)
         return QUEUED
 
-    def _exec(self, peer: Peer) -> Any:
+    def _exec(self, peer: Peer) -> bytes:
         queued, peer.queued = peer.queued or [], None
         if peer.is_discarded:
-            return Refused("EXECABORT Transaction discarded because of previous errors.")
-        return [self._executed(each, peer) for each in queued]
+            return DISCARDED
+        return b"*%d\r\n%b" % (len(queued), b"".join([self._executed(each, peer) for each in queued]))
 
-    def _executed(self, command: list[bytes], peer: Peer) -> Any:
+    def _executed(self, command: list[bytes], peer: Peer) -> bytes:
         name, args = command[0], command[1:]
         first, last = (args[0], args[-1]) if args else (b"", b"")
         self._timeline.note("redis  {}: {} {} {}", peer.name, name, NAMES.get(first, first), last)
-        try:
-            if self.is_loading or peer.is_of_replica:
-                self._check(peer, name)
-            if name == b"EVALSHA":
-                return self._scripts.run_by_hash(args)
-            if name == b"EVAL":
-                return self._scripts.run_source(args)
-            return self.store.execute(name, args)
-        except Refused as error:
-            return error
+        if (refusal := self._refusal(peer, name)) is not None:
+            return refusal
+        if name == b"EVALSHA":
+            return self._scripts.run_by_hash(args)
+        if name == b"EVAL":
+            return self._scripts.run_source(args)
+        return self.store.reply(name, args)
 
-    def _check(self, peer: Peer, name: bytes) -> None:
+    def _refusal(self, peer: Peer, name: bytes) -> bytes | None:
+        """Return why it does not take such a command now."""
         if self.is_loading and name not in _ALWAYS:
-            raise Refused(LOADING)
-        if peer.is_of_replica and name not in _READS:
-            raise Refused(READONLY)
+            return LOADING
+        return READONLY if peer.is_of_replica and name not in _READS else None
 
-    def _block(self, peer: Peer, command: list[bytes]) -> Any:
+    def _block(self, peer: Peer, command: list[bytes]) -> bytes:
         """Return what is there, or wait for it."""
         reply = self._popped(command)
-        if reply is None:
+        if reply == NOTHING:
             peer.blocked = command
             self._blocked.append(peer)
             seconds = float(command[5] if command[0] == b"BLMOVE" else command[1])
             self._timeline.after(seconds, self._time_out, peer, command)
         return reply
 
-    def _popped(self, command: list[bytes]) -> Any:
+    def _popped(self, command: list[bytes]) -> bytes:
         if command[0] == b"BLMOVE":
-            return self.store.execute(b"LMOVE", command[1:5])
-        return self.store.execute(b"LMPOP", command[2:])
+            return self.store.reply(b"LMOVE", command[1:5])
+        return self.store.reply(b"LMPOP", command[2:])
 
     def _time_out(self, peer: Peer, command: list[bytes]) -> None:
         if peer.blocked is command:
-            self._unblock(peer, None)
+            self._unblock(peer, NOTHING)
 
-    def _unblock(self, peer: Peer, reply: Any) -> None:
+    def _unblock(self, peer: Peer, reply: bytes) -> None:
         peer.blocked = None
         self._blocked.remove(peer)
-        peer.send(encoded(reply))
+        peer.send(reply)
         if peer.waiting:
             self._go_on(peer)
 
     def _serve_blocked(self) -> None:
         """Give what was pushed to those that wait, the longest waiting first."""
         for peer in list(self._blocked):
-            if peer.blocked is not None and (reply := self._popped(peer.blocked)) is not None:
+            if peer.blocked is not None and (reply := self._popped(peer.blocked)) != NOTHING:
                 self._unblock(peer, reply)
-        self.store.was_pushed()  # by those that put it back
-
-
-def encoded(reply: Any) -> bytes:
-    """Return a reply as RESP2."""
-    kind = type(reply)
-    if kind is bytes:
-        return b"$%d\r\n%b\r\n" % (len(reply), reply)
-    if kind is int:
-        return b":%d\r\n" % reply
-    if reply is None:
-        return b"$-1\r\n"
-    if kind is list:
-        return b"*%d\r\n%b" % (len(reply), b"".join([encoded(each) for each in reply]))
-    if kind is Status:
-        return b"+%b\r\n" % reply
-    return b"-%b\r\n" % str(reply).encode().replace(b"\n", b" ")
+        self.store.was_pushed = False  # also by those that put it back
