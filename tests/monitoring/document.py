@@ -52,7 +52,7 @@ send all it could: requests are refused, and the third row says whose they are.
 * Where models have names, each series of one has the label `model`.
 * `autobatch_fleet_*` are of the whole fleet, looked up in Redis at the scrape: whoever is asked says the same. Take their maximum.
 * `autobatch_fleet_saturation_ratio` is for autoscalers of upstreams: 0 while nothing waits, 1 when requests are refused.
-* Latencies have 47 buckets, each 1.25 times the one before, from 0.5 ms to 11.5 s: a quantile is within a quarter of the truth.
+* Latencies have 51 buckets, each at most 1.25 times the one before, from 0.5 ms to 30 s: a quantile is within a quarter of the truth.
 * Refusals take no time; ask for the latency of good answers: `{code="200"}`.
 * Why a batch left (`reason` of `autobatch_batches_total`): `full`, the upstream takes no larger call; `shaped`, one input more would cost
   more than a call of its own, by what the tuner has learnt; `alone`, its job shares no call; `idle`, the upstream had nothing to do;

@@ -19,7 +19,7 @@ def samples(registry: CollectorRegistry) -> list[Sample]:
     ]
 
 
-@given(values=st.lists(st.sampled_from([0.0, 0.0005, 0.0006, 0.1, 11.5, 30.0, 31.0]) | st.floats(0, 60)))
+@given(values=st.lists(st.sampled_from([0.0, 0.0005, 0.0006, 0.1, 28.0, 30.0, 31.0]) | st.floats(0, 60)))
 def test_a_tally_pours_what_a_histogram_would_have_observed(values: list[float]) -> None:
     observed, poured = CollectorRegistry(), CollectorRegistry()
     by_value = Histogram("h", "h", buckets=LATENCY_BUCKETS_S, registry=observed)
