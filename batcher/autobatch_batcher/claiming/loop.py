@@ -12,6 +12,7 @@ More than 250 lines, because a turn, what it waits for and the replies that wake
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
@@ -111,7 +112,7 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
-        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending):
+        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on):
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
@@ -125,7 +126,8 @@ class WorkingLoop:
             except Exception:
                 log.exception("turn_failed")
                 await pause(self._lease.beat_s)
-        self._watch.cancel()
+        with suppress(QueueUnavailable):
+            await self._wake_another()
 
     async def _turn(self) -> None:
         """Do the next useful thing, or wait for a reason to do one."""
@@ -134,8 +136,7 @@ class WorkingLoop:
             self._claims.doubt()
         await self._claims.recover()
         await self._keep_the_lease()
-        if (brought := self._watch.take()) is not None:
-            self._note_claim(await self._claims.take(*brought))
+        await self._take_watched()
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
         stands_by = self._pool.stands_by
@@ -163,6 +164,13 @@ class WorkingLoop:
             await let_others_run()  # the call: the upstream may as well compute during the next turn, 50 us
         elif not has_dropped and (not self._claims.may_have_jobs or wanted.inputs == 0):
             await self._wait_for_work(now, replica)
+
+    async def _take_watched(self) -> None:
+        """Take what the watch has brought; once this batcher stops, let the watch end."""
+        if (brought := self._watch.take()) is not None:
+            self._note_claim(await self._claims.take(*brought))
+        if self.is_stopping:
+            await self._watch.hasten()
 
     async def _keep_the_lease(self) -> None:
         now_mono_s = asyncio.get_running_loop().time()

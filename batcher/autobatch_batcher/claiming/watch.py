@@ -3,6 +3,7 @@
 1. One watch at a time. It ends by itself, so that the loop decides anew what it may bring.
 2. What it claims is in our record in Redis, under our lease, as every claim; it is held only once the loop has taken it.
 3. A claim that waits is made also if this process hangs meanwhile: then those jobs come back with the lease.
+4. Nor can it be called back: a batcher that stops waits for its end, which it hastens.
 """
 
 import asyncio
@@ -39,6 +40,7 @@ class Watch:
         self._pause_s = pause_s
         self._task: asyncio.Task[None] | None = None
         self._brought: tuple[Claim, int] | None = None
+        self._is_hastened = False
 
     @property
     def is_on(self) -> bool:
@@ -59,10 +61,11 @@ class Watch:
         brought, self._brought = self._brought, None
         return brought
 
-    def cancel(self) -> None:
-        """End; what may still be claimed goes back with the lease."""
-        if self._task is not None:
-            self._task.cancel()
+    async def hasten(self) -> None:
+        """Let it end: with a ring of our own, or by itself where another batcher has waited for one for longer."""
+        if self._task is not None and not self._is_hastened:
+            self._is_hastened = True
+            await self._queue.ring()
 
     async def _watch(self, wanted: Wanted | None, at_once: int) -> None:
         try:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from random import Random
 
 import msgspec
@@ -29,7 +30,7 @@ from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
-from autobatch_shared.bell import pause
+from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import UpstreamTimeout
 from autobatch_shared.contract.frames import JobHeader, encode
 from autobatch_shared.contract.status import BatcherStatus
@@ -47,11 +48,13 @@ class SimulatedFleet:
         settings: Those of the batchers.
         batchers: How many there are.
         upstreams: How many upstreams, each of the same law.
+        first_stops_s: When the first batcher is told to stop; inf: never.
     """
 
     settings: BatcherSettings
     batchers: int = 1
     upstreams: int = 1
+    first_stops_s: float = inf
 
 
 class _Call(msgspec.Struct):
@@ -119,11 +122,14 @@ async def _run(
     reports: dict[str, BatcherStatus] = {}
     tasks = []
     for number in range(fleet.batchers):
-        pool = _pool(upstreams, fleet.settings)
-        working = _working_loop(workers.queue, pool, fleet.settings, metrics)
-        tasks.append(asyncio.create_task(working.run()))
+        pool, end = _pool(upstreams, fleet.settings), SimulatedQueueEnd(workers.queue)
+        lanes = Lanes(pool.envelope_bytes)
+        working = _working_loop(end, pool, lanes, fleet.settings, metrics)
+        tasks.append(asyncio.create_task(_work(working, end)))
         if fleet.batchers > 1:
-            tasks.append(asyncio.create_task(_report(f"{number:04}", pool, working, reports)))
+            tasks.append(asyncio.create_task(_report(f"{number:04}", pool, lanes, working, tasks[-1], reports)))
+        if number == 0 and fleet.first_stops_s < inf:
+            loop.call_later(fleet.first_stops_s, working.stop)
     await pause(seconds)
     for task in tasks:
         task.cancel()
@@ -178,22 +184,38 @@ class _Workers:
             self._failed.discard(number)
 
 
-async def _report(batcher: str, pool: Pool, working: WorkingLoop, reports: dict[str, BatcherStatus]) -> None:
-    """Report as `Reporter` does, at once where its duty has changed, and do what falls to this batcher."""
-    loop = asyncio.get_running_loop()
+async def _work(working: WorkingLoop, end: SimulatedQueueEnd) -> None:
+    """Work until told to stop; then end the lease."""
+    await working.run()
+    await end.sign_off()
+
+
+async def _report(
+    batcher: str,
+    pool: Pool,
+    lanes: Lanes,
+    working: WorkingLoop,
+    work: asyncio.Task[None],
+    reports: dict[str, BatcherStatus],
+) -> None:
+    """Report as `Reporter` does while it works, at once where its duty has changed, and do what falls to this batcher."""
+    loop, bell = asyncio.get_running_loop(), Bell()
+    working.told_to_stop = bell.ring
     for upstream in pool.upstreams:
         upstream.is_healthy = True
 
     def report() -> bool:
         now_ms = int(loop.time() * 1000)
-        reports[batcher] = BatcherStatus(now_ms, 0, pool.statuses(loop.time()), id=batcher)
+        statuses = pool.statuses(loop.time(), has_jobs=lanes.inputs > 0)
+        reports[batcher] = BatcherStatus(now_ms, 0, statuses, id=batcher, is_stopping=working.is_stopping)
         return take_duties(pool.upstreams, batcher, list(reports.values()), now_ms)
 
-    while True:
+    while not work.done():
         if report():
             working.wake()
             report()
-        await pause(HAND_OVER_LOOK_EVERY_S if pool.hands_over else LOOK_EVERY_S)
+        await bell.wait(HAND_OVER_LOOK_EVERY_S if pool.hands_over else LOOK_EVERY_S)
+    del reports[batcher]
 
 
 def _pool(upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings) -> Pool:
@@ -212,9 +234,11 @@ def _pool(upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings) -> 
     )
 
 
-def _working_loop(queue: SimulatedQueue, pool: Pool, settings: BatcherSettings, metrics: Metrics) -> WorkingLoop:
+def _working_loop(
+    end: SimulatedQueueEnd, pool: Pool, lanes: Lanes, settings: BatcherSettings, metrics: Metrics
+) -> WorkingLoop:
     """One batcher, put together as `app.serve` does."""
-    end, link = SimulatedQueueEnd(queue), SimulatedLink()
+    link = SimulatedLink()
     clock = RedisClock(asyncio.get_running_loop().time)
     caller = Caller(
         pool,
@@ -229,7 +253,7 @@ def _working_loop(queue: SimulatedQueue, pool: Pool, settings: BatcherSettings, 
         link,
         pool,
         caller,
-        Lanes(pool.envelope_bytes),
+        lanes,
         policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms),
         clock,
         metrics,

@@ -147,6 +147,10 @@ class SimulatedQueueEnd(BatcherQueue):
         """Prolong the lease, which is never lost here."""
         return Renewal(was_held=True, redis_ms=_redis_ms(), epoch=b"simulated")
 
+    async def sign_off(self) -> None:
+        """End the lease. What was claimed under it and not answered is lost here: nothing may be."""
+        self._queue.batchers -= 1
+
     async def reap(self, step_ms: int = 0) -> tuple[int, Frames]:  # noqa: ARG002 - no clock steps
         """Return that no batcher died."""
         return 0, ()

@@ -3,8 +3,10 @@
 1. What cannot be read as a request gets a status without a body, and the connection ends, as TEI's own server does it.
 2. What fails beside the routes is an error of ours, in TEI's shape.
 3. A connection knows since when it is idle: from the end of its last answer, whoever looks and when.
+4. A stop begins with the end of accepting, and what was accepted before is still read: see requests_to_come.py.
 """
 
+import asyncio
 from asyncio import BaseTransport, Transport
 from http import HTTPStatus
 from typing import cast
@@ -13,6 +15,7 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from autobatch_proxy.http.answers import error_response
+from autobatch_proxy.server.requests_to_come import let_come
 from autobatch_proxy.server.shortcut import ShortcutConnection
 from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.refusals import RefusingRunner
@@ -37,6 +40,17 @@ class Connection(ShortcutConnection):
     def is_computing(self) -> bool:
         """Whether a handler has its request."""
         return self._current_request is not None  # not public, and nothing public says it
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was made, and has brought no request."""
+        return self._request_count == 0 and self.transport is not None  # aiohttp's count, with no public name
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether a handler has its request, whose body is not whole."""
+        request = self._current_request
+        return request is not None and self.transport is not None and not request.content.is_eof()
 
     @property
     def unread_bytes(self) -> int:
@@ -68,6 +82,16 @@ class Runner(RefusingRunner):
     """An application on such connections."""
 
     connection = Connection
+
+    async def cleanup(self) -> None:
+        """Accept no more connections, read what those that there are have to bring, answer it, and end them."""
+        for site in self.sites:
+            await site.stop()
+        began_s = asyncio.get_running_loop().time()
+        await let_come(lambda: self.connections, self._shutdown_timeout)
+        took_s = asyncio.get_running_loop().time() - began_s
+        self._shutdown_timeout = max(self._shutdown_timeout - took_s, 1.0)  # aiohttp's, with no public name
+        await super().cleanup()
 
     @property
     def connections(self) -> list[Connection]:

@@ -9,6 +9,7 @@ from autobatch_proxy.server.shortcut import NEEDED
 CLASSES = [(cls, name) for cls, names in NEEDED.items() for name in names] + [
     (RequestHandler, "_current_request"),  # server/connections.py: whether a handler has its request
     (RequestHandler, "_next_keepalive_close_time"),  # and since when it is idle
+    (RequestHandler, "_request_count"),  # and whether it has brought a request
     (web.AppRunner, "_make_server"),  # autobatch_shared/refusals.py: the class of its connections
 ]
 
@@ -24,7 +25,7 @@ async def test_aiohttp_has_the_names_of_its_objects() -> None:
     await runner.setup()
     resource = web.UrlDispatcher().add_resource("/embed")
     needed = {
-        runner: ["_kwargs"],  # autobatch_shared/refusals.py
+        runner: ["_kwargs", "_shutdown_timeout"],  # autobatch_shared/refusals.py, server/connections.py
         runner.server: ["_kwargs", "_loop"],
         resource: ["_allowed_methods", "_any_route", "_path", "_routes"],  # http/routes.py
         web.StreamResponse(): ["_keep_alive"],  # http/answers.py

@@ -30,3 +30,17 @@ def test_a_push_behind_a_claim_that_is_under_way_wakes_a_batcher(seed: int, monk
     answered = run_batchers(law_of("padded:fixed_ms=10"), TimedArrivals(asked), fleet, BEGIN_S + SECONDS).answered
 
     assert max(each.ended_s - each.sent_s for each in answered) < BLOCK_S / 4
+
+
+@pytest.mark.parametrize("phase_s", [step / 500 for step in range(5)])
+def test_a_batcher_that_stops_answers_what_comes_to_it_meanwhile(
+    phase_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a push that claims in the same moment: such a claim may be under way when it is told to stop."""
+    monkeypatch.setattr(simulated_queue, "WAKE_S", FAR_S)
+    asked = [(BEGIN_S + number / 100, SimulatedRequest((33,))) for number in range(200)]
+
+    fleet = SimulatedFleet(DEFAULTS, batchers=2, first_stops_s=BEGIN_S + 1 + phase_s)
+    history = run_batchers(law_of("padded:fixed_ms=1"), TimedArrivals(asked), fleet, BEGIN_S + 4)
+
+    assert len(history.answered) == len(asked)
