@@ -359,11 +359,11 @@ class QueueClient:
     async def _read_once(self) -> None:
         """Wait for replies, and give them to their handlers; where nothing is awaited, for a request."""
         awaited = self._awaited()
-        if not awaited and len(self._waiting) <= AWAITED_MAX and await self._asked.wait(INBOX_BLOCK_S):
+        if awaited == [] and await self._asked.wait(INBOX_BLOCK_S):
             return
         found: dict[str, bytes] = {}
-        if awaited:
-            jobs, found = await self._queue.pop_and_read(INBOX_BLOCK_S, awaited)
+        if read_along := [job for job in awaited or [] if not self._is_large(job)]:
+            jobs, found = await self._queue.pop_and_read(INBOX_BLOCK_S, read_along)
         else:
             jobs = await self._queue.pop_inbox(INBOX_BLOCK_S if self._waiting else IDLE_BLOCK_S)
         if not jobs:
@@ -376,12 +376,11 @@ class QueueClient:
             self._spawn(self._deliver(others))
         await let_others_run()  # the handlers that were woken: they answer before this reader looks again
 
-    def _awaited(self) -> list[str]:
-        """The jobs whose replies are read with the inbox, in one round trip; none while more wait, for most come later."""
+    def _awaited(self) -> list[str] | None:
+        """The jobs without a reply, which are read with the inbox, in one round trip; None while many wait: most come later."""
         if len(self._waiting) > AWAITED_MAX:
-            return []
-        waiting = self._waiting.items()
-        return [job for job, each in waiting if not each.future_of(job).done() and not self._is_large(job)]
+            return None
+        return [job for job, each in self._waiting.items() if not each.future_of(job).done()]
 
     async def _wait_out(self, error: QueueUnavailable | None = None) -> None:
         """Wait for the connections, or until Redis refuses no more; fail every request when that takes too long."""

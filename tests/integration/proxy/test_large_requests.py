@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from autobatch_proxy.queue.client import INBOX_BLOCK_S
+from autobatch_shared.bell import Bell
 from autobatch_shared.contract.keys import Keys
 from tests.support.clerk import Clerk, open_clerk
 from tests.support.fake_upstream import FakeUpstream, vector
@@ -90,6 +92,18 @@ async def test_an_answer_of_tokens_ends_at_its_limit_and_the_rest_is_not_compute
         assert "more than 3 MB" in answer.json["error"]
         async with Redis.from_url(redis_url) as redis:
             await wait_until(lambda: redis.exists(f"{KEYS.gone}:{jobs[2].header.id}"))
+
+
+async def test_a_lone_request_for_tokens_waits_for_its_reply_and_not_for_another_request(
+    redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reply may be large and is not read with the inbox; the reader of replies slept as if nobody waited."""
+    wait = Bell.wait
+    monkeypatch.setattr(
+        Bell, "wait", lambda bell, timeout_s: wait(bell, 600 if timeout_s == INBOX_BLOCK_S else timeout_s)
+    )
+    async with ready_house(redis_url, upstream.url) as house, asyncio.timeout(30):
+        assert (await house.post("/embed_all", {"inputs": "a"})).status == 200
 
 
 async def test_replies_of_tokens_within_the_limit_are_one_answer(redis_url: str, clerk: Clerk) -> None:
