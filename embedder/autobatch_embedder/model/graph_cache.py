@@ -73,14 +73,13 @@ def _write(path: Path, content: bytes) -> None:
     from onnx.external_data_helper import convert_model_to_external_data  # noqa: PLC0415
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = path.with_suffix(".data")
     model = onnx.load_from_string(content)
-    convert_model_to_external_data(model, location=data.name)
+    convert_model_to_external_data(model, location=path.with_suffix(".data").name)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
         onnx.save_model(model, Path(folder) / path.name)
-        # The graph comes last: where it is, its constants are.
-        for file in (data, path):
-            written = Path(folder) / file.name
+        # The graph comes last: where it is, its constants are. Those of less than a kilobyte are inside it, so a tiny
+        # model has no other file.
+        for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
             # An image may be built as root and run as another user.
             written.chmod(0o644)
-            written.replace(file)
+            written.replace(path.parent / written.name)

@@ -103,6 +103,17 @@ def test_graph_is_built_once_and_found_again(model: ModelFolder, tmp_path: Path)
     assert run(str(first), [[1, 2]]).shape == (1, HIDDEN)
 
 
+def test_a_graph_whose_constants_are_all_small_is_kept_as_one_file(tmp_path: Path) -> None:
+    """Without a table of positions no constant of the tiny model has a kilobyte."""
+    cache = tmp_path / "cache"
+    path = write_model(tmp_path / "rotary", tiny_config("nomic_bert"), tiny_tensors("nomic_bert"))
+
+    kept = graph_cache.load(model_folder.find(str(path)), cache)
+
+    assert [kept] == list(cache.iterdir())
+    assert run(str(kept), [[1, 2]]).shape == (1, HIDDEN)
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_other_weights_or_sizes_have_another_graph(model: ModelFolder, name: str) -> None:
     before = graph_cache.name_of(model)

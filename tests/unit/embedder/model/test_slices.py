@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_embedder.model.slices import TOKENS_MAX, TOKENS_MIN, cut
+from autobatch_embedder.model.slices import TOKENS_MAX, TOKENS_SHARE_MIN, cut
 
 Lengths = st.lists(st.integers(0, 512), min_size=1, max_size=100)
 
@@ -31,5 +31,15 @@ def test_few_tokens_are_one_pass_whatever_their_lengths() -> None:
 
 
 def test_a_call_is_cut_for_all_workers() -> None:
-    assert [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15]] == cut([TOKENS_MIN // 8] * 16, 2)
-    assert len(cut([TOKENS_MIN // 8] * 16, 1)) == 1
+    lengths = [TOKENS_SHARE_MIN // 8] * 16
+
+    assert [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 11, 12, 13, 14, 15]] == cut(lengths, 2)
+    assert len(cut(lengths, 1)) == 1
+
+
+def test_a_call_of_a_few_short_texts_is_one_pass_however_many_workers_there_are() -> None:
+    assert [list(range(8))] == cut([20] * 8, 8)
+
+
+def test_equal_texts_make_equal_slices_without_a_small_rest() -> None:
+    assert [8, 7] == [len(each) for each in cut([20] * 15, 1)]
