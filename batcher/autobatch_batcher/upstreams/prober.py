@@ -43,6 +43,7 @@ class Prober:
         self._dialects = dialects
         self.card_asked_s = self._limits_asked_s = float("-inf")
         self._asking = asyncio.Lock()
+        self._had_card = False
 
     async def probe(self) -> None:
         """Ask for its health and its card: it may be started anew with other limits, or another model, between two."""
@@ -110,6 +111,7 @@ class Prober:
                     state.speak(other, _now_s())
                     break
         if status == 200 or status in NO_CARD_STATUSES:
+            self._had_card |= card.identity is not None
             had_one = state.card.identity is not None and state.standing.served is not None
             if status != 200 and had_one and card != state.card:
                 state.doubt(_now_s(), f"it answers {status} to {self._card_path}, where it had its card")
@@ -157,6 +159,11 @@ class Prober:
         dimension = await self._ask_dimension(state.dialect) if card.kind == "embedding" else None
         if card.identity is None and dimension is None:
             dimension = await self._learn_dialect()
+        if card.identity is None and self._had_card:
+            async with self._asking:
+                await (
+                    self._ask_card()
+                )  # it was on its way back: the first of its answers with a vector is not all that it says
         if card == state.card:  # else it changed meanwhile, and the next probe learns it
             state.learnt(dimension, _now_s())
 
