@@ -191,9 +191,14 @@ class Pool:
         return any(_is_well(other) for other in self.upstreams if other is not upstream)
 
     def other_than(self, slot: Slot, inputs: int) -> Replica:
-        """Return where to try again after a failure: another good one with room, or the same."""
-        others = [u for u in self.upstreams if u is not slot.upstream and _is_well(u) and self._left(u) >= inputs]
-        return self._least_busy(others, inputs) or slot.upstream
+        """Return where to try again after a failure: another good one with room, or the same.
+
+        One that another batcher calls has no permits for us, and takes one call of ours at a time all the same: a failure here is no
+        reason for a client's error there. What it cannot take it refuses with 429, and the jobs wait.
+        """
+        others = [upstream for upstream in self.upstreams if upstream is not slot.upstream and _is_well(upstream)]
+        allowed = [each for each in others if not each.duty.is_on or self._left(each) >= inputs]
+        return self._least_busy(allowed, inputs) or slot.upstream
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
