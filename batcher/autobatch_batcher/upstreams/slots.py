@@ -193,12 +193,13 @@ class Pool:
     def other_than(self, slot: Slot, inputs: int) -> Replica:
         """Return where to try again after a failure: another good one with room, or the same.
 
-        One that another batcher calls has no permits for us, and takes one call of ours at a time all the same: a failure here is no
-        reason for a client's error there. What it cannot take it refuses with 429, and the jobs wait.
+        One that another batcher calls has no permits for us, and is called all the same: a failure here is no reason for a client's error
+        there. What it cannot take it refuses with 429, and the jobs wait.
         """
         others = [upstream for upstream in self.upstreams if upstream is not slot.upstream and _is_well(upstream)]
-        allowed = [each for each in others if not each.duty.is_on or self._left(each) >= inputs]
-        return self._least_busy(allowed, inputs) or slot.upstream
+        theirs = [each for each in others if not each.duty.is_on and each.load.calls < each.tuner.setting.calls]
+        ours = [each for each in others if each.duty.is_on and self._left(each) >= inputs]
+        return self._least_busy(ours, inputs) or min(theirs, key=lambda each: each.load.work, default=slot.upstream)
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""

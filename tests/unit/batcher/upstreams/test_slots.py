@@ -290,16 +290,17 @@ def test_a_retry_stays_where_no_other_is_good_and_has_room() -> None:
     assert Pool([here, ill, out, taken, small]).other_than(slot, 8) is small
 
 
-def test_a_retry_goes_to_one_that_another_batcher_calls_with_one_call_at_a_time() -> None:
+def test_a_retry_goes_to_one_that_another_batcher_calls_within_its_number_of_calls() -> None:
     """Of two batchers and two upstreams each has one: a client would get the error of one while the other is well."""
-    here, theirs = make_upstream("here"), make_upstream("theirs", in_flight_inputs_max=64)
+    here, theirs = make_upstream("here"), make_upstream("theirs", calls_max=2, in_flight_inputs_max=64)
     slot = call(here, inputs=9)
     theirs.duty = theirs.last_duty = Duty(is_on=False, sharers=1, taken=64)
     pool = Pool([here, theirs])
     pool.statuses(NOW_S)
 
-    assert pool.other_than(slot, 9) is theirs
-    call(theirs, inputs=9)
+    for _ in range(2):
+        assert pool.other_than(slot, 9) is theirs
+        call(theirs, inputs=9)
     assert pool.other_than(slot, 9) is here
 
 
