@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from autobatch_batcher.batcher_activity import ActivityPublisher
+from autobatch_batcher.batcher_activity import BatcherActivityPublisher
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
@@ -118,7 +118,7 @@ class ModelAtWork:
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
         activities = Activities(link, settings.namespace)
-        self._activity = ActivityPublisher(batcher, name, activities, loop.recent, metrics, pool, clock)
+        self._activity = BatcherActivityPublisher(batcher, name, activities, loop.recent, metrics, pool, clock)
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
         self.side = SideOf(name, self._reporter, metrics, pool)
 

@@ -219,6 +219,11 @@ class WorkerMetrics:
         """Count one request that shares no upstream call."""
         self._unbatched.labels(route, reason).inc()
 
+    @property
+    def cpu_cores(self) -> float:
+        """How many cores this process used lately."""
+        return self._use.cpu_cores
+
     def look(self, late_s: float) -> None:
         """Take note of what this process uses; to be called once a second, `late_s` seconds after it was due."""
         self._use.look()

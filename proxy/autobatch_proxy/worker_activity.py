@@ -1,26 +1,19 @@
-"""Once a second: publish what this worker did, for people who look at the fleet. Nothing waits for it, and no request pays for it."""
+"""What this worker publishes once a second for people who look at the fleet."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from autobatch_proxy.metrics import WorkerMetrics
-from autobatch_shared.contract.errors import QueueUnavailable
-from autobatch_shared.measuring.process_use import ProcessUse
-from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.watching.activities import Activities
+from autobatch_shared.redis.watching.publishing import ActivityPublisher
 from autobatch_shared.watching.activity import WorkerActivity
 from autobatch_shared.watching.durations import RecentDurations
 from autobatch_shared.watching.per_second import PerSecond
 
-log = logging.getLogger(__name__)
-
-PUBLISH_EVERY_S = 1.0
 REFUSALS = (429, 503)
 
 
-class WorkerActivityPublisher:
+class WorkerActivityPublisher(ActivityPublisher):
     """Of one worker.
 
     Args:
@@ -41,32 +34,18 @@ class WorkerActivityPublisher:
         now_ms: Callable[[], int],
         inputs_in_flight: Callable[[], int],
     ) -> None:
-        self._worker = worker
-        self._activities = activities
+        super().__init__(worker, activities)
         self._metrics = metrics
+        metrics.on_taken = self._note
         self._take = take
         self._now_ms = now_ms
         self._inputs_in_flight = inputs_in_flight
         self._started_mono_s = time.monotonic()
-        self._use = ProcessUse()
         self._looked_ms = 0
         self._hits = 0
-        self._redis_ms = 0.0
         self._counts = dict.fromkeys(("answered", "refused", "failed"), 0)
         self._seconds = {kind: PerSecond() for kind in ("answered", "refused", "failed", "cached", "waiting")}
         self._took = RecentDurations()
-        self._publishing = Periodic("activity", self._publish)
-
-    def start(self) -> None:
-        """Begin to publish."""
-        self._metrics.on_taken = self._note
-        self._publishing.start()
-
-    async def close(self) -> None:
-        """Stop, and take this worker out."""
-        await self._publishing.close()
-        with suppress(QueueUnavailable):  # then it ends with its TTL
-            await self._activities.withdraw(self._worker)
 
     def _note(self, code: int, bounds_s: Sequence[float], buckets: Sequence[int]) -> None:
         """Take note of answers with this status, by how long they took."""
@@ -79,20 +58,9 @@ class WorkerActivityPublisher:
         elif code >= 500:
             self._counts["failed"] += count
 
-    async def _publish(self) -> float:
-        self._take()
-        activity = self._activity()
-        begun_s = time.perf_counter()
-        try:
-            await self._activities.publish(activity)
-        except QueueUnavailable as error:
-            log.debug("activity_not_published", extra={"error": str(error)})  # others have said that Redis is away
-        self._redis_ms = 1000 * (time.perf_counter() - begun_s)
-        return PUBLISH_EVERY_S
-
     def _activity(self) -> WorkerActivity:
+        self._take()
         now_ms = self._now_ms()
-        self._use.look()
         before_ms, self._looked_ms = self._looked_ms or now_ms, now_ms
         hits = self._metrics.cache.hits.total
         counts = {**self._counts, "cached": hits - self._hits}
@@ -104,10 +72,10 @@ class WorkerActivityPublisher:
         until_s = now_ms // 1000
         return WorkerActivity(
             now_ms,
-            self._worker,
+            self._process,
             int((time.monotonic() - self._started_mono_s) * 1000),
-            round(self._use.cpu_cores, 2),
-            round(self._redis_ms, 2),
+            round(self._metrics.cpu_cores, 2),
+            round(1000 * self.round_trip_s, 2),
             until_s,
             **{kind: seconds.before(until_s) for kind, seconds in self._seconds.items()},
             took=self._took.turn(),

@@ -10,7 +10,7 @@ class PerSecond:
         self._values: dict[int, float] = {}
 
     def add(self, count: float, from_ms: int, to_ms: int) -> None:
-        """Percentiles what was counted between two looks over the seconds between them, by their shares.
+        """Spread what was counted between two looks over the seconds between them, by their shares.
 
         Looks are not quite a second apart: without this a second would have two of them now and then, and another one none.
         """

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 from autobatch_shared.watching.view import (
     BatcherLine,
-    BatchPicture,
     ChartSecond,
     Level,
     ModelLine,
@@ -25,10 +24,10 @@ def troubles_of(
     batchers: Sequence[BatcherLine],
     upstreams: Sequence[UpstreamLine],
     models: Sequence[ModelLine],
-    batches: Sequence[BatchPicture],
+    padding: float | None,
     chart: Sequence[ChartSecond],
 ) -> list[Trouble]:
-    """Return what is wrong, the worst first."""
+    """Return what is wrong, the worst first; `padding` is its share of the last batches, None of none."""
     found = [
         *_of_models(models),
         *_of_upstreams(upstreams),
@@ -36,7 +35,7 @@ def troubles_of(
         *_of_processes("batcher", batchers),
         *_of_processes("worker", workers),
         *_of_redis(workers),
-        *_of_batches(batches),
+        *_of_padding(padding),
     ]
     return sorted(found, key=lambda each: _ORDER[each.level])
 
@@ -83,8 +82,6 @@ def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Trouble]:
         yield Trouble("warn", f"Redis takes {slowest_ms:.0f} ms to answer")
 
 
-def _of_batches(batches: Sequence[BatchPicture]) -> Iterator[Trouble]:
-    inputs = sum(batch.inputs for batch in batches)
-    padding = sum(batch.padding * batch.inputs for batch in batches) / inputs if inputs else 0.0
-    if padding > PADDING_MAX:
+def _of_padding(padding: float | None) -> Iterator[Trouble]:
+    if padding is not None and padding > PADDING_MAX:
         yield Trouble("warn", f"{padding:.0%} of what upstreams compute is padding")

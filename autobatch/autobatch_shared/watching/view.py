@@ -8,7 +8,7 @@ Level = Literal["good", "warn", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that somebody should know now, in one sentence."""
+    """Something that who operates the fleet should know now, in one sentence."""
 
     level: Level
     text: str

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from autobatch_shared.watching.activity import (
     BATCHES_MAX,
     CHART_S,
@@ -33,13 +35,15 @@ def view_of(seen: SeenFleet) -> FleetView:
     live_batchers = [each for each in batchers if now_ms - each.at < SILENT_MS]
     chart = _chart(now_ms, workers, batchers)
     batches = _batches(batchers)
+    fill = _share(sum(each.inputs for each in batches), sum(each.room for each in batches))
+    padding = _share(sum(each.padding * each.inputs for each in batches), sum(each.inputs for each in batches))
     lines = worker_lines(workers, now_ms)
     of_batchers = batcher_lines(seen.models, live_batchers, now_ms)
     upstreams = upstream_lines(seen.models, live_batchers, now_ms)
     models = model_lines(seen.models, now_ms)
     return FleetView(
         now_ms=now_ms,
-        troubles=troubles_of(lines, of_batchers, upstreams, models, batches, chart),
+        troubles=troubles_of(lines, of_batchers, upstreams, models, padding, chart),
         requests_per_s=round(sum(line.requests_per_s for line in lines), 1),
         texts_per_s=recent_rate([each.answered for each in chart]),
         refused_per_s=round(sum(line.refused_per_s for line in lines), 1),
@@ -48,8 +52,8 @@ def view_of(seen: SeenFleet) -> FleetView:
         took=percentiles_of(summed(each.took for each in live_workers)),
         queue=percentiles_of(summed(each.waited for each in live_batchers)),
         upstream=percentiles_of(summed(of_one.took for each in live_batchers for of_one in each.upstreams)),
-        fill=_share(sum(each.inputs for each in batches), sum(each.room for each in batches)),
-        padding=_share(sum(each.padding * each.inputs for each in batches), sum(each.inputs for each in batches)),
+        fill=None if fill is None else round(fill, 3),
+        padding=None if padding is None else round(padding, 3),
         chart=chart,
         batches=batches,
         workers=lines,
@@ -90,19 +94,7 @@ def _add(total: list[int], values: Sequence[int], shift_s: int) -> None:
 
 def _batches(batchers: Sequence[BatcherActivity]) -> list[BatchPicture]:
     found = [
-        BatchPicture(
-            each.ended_ms,
-            batcher.id,
-            each.upstream,
-            each.reason,
-            each.inputs,
-            each.room,
-            each.jobs,
-            each.padding,
-            each.waited_ms,
-            each.took_ms,
-            each.failed,
-        )
+        BatchPicture(batcher=batcher.id, **msgspec.structs.asdict(each))
         for batcher in batchers
         for each in batcher.batches
     ]
@@ -110,4 +102,4 @@ def _batches(batchers: Sequence[BatcherActivity]) -> list[BatchPicture]:
 
 
 def _share(part: float, whole: float) -> float | None:
-    return round(part / whole, 3) if whole else None
+    return part / whole if whole else None

@@ -7,7 +7,7 @@ import aiohttp
 
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
-from autobatch_batcher.dialects.verdict import OVERLOADED
+from autobatch_batcher.dialects.verdict import OUTAGES, OVERLOADED
 from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -17,7 +17,6 @@ from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError,
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
-AWAY_STATUSES = {502, 503, 504}  # of a balancer, say, which keeps our connection while it has no server behind it
 UNAUTHORIZED = {401, 403}  # they say nothing of a model
 
 
@@ -120,7 +119,7 @@ class Prober:
             raise Unlearnt(_refusal(status, self._card_path))
         elif self.card_asked_s < 0:
             raise UpstreamUnavailable  # it has never said anything
-        elif status in AWAY_STATUSES:
+        elif status in OUTAGES:
             state.away_s = _now_s()
         self.card_asked_s = max(asked_s, connection.made_s)
 
@@ -160,10 +159,9 @@ class Prober:
         if card.identity is None and dimension is None:
             dimension = await self._learn_dialect()
         if card.identity is None and self._had_card:
+            # It was on its way back: the first of its answers with a vector is not all that it says.
             async with self._asking:
-                await (
-                    self._ask_card()
-                )  # it was on its way back: the first of its answers with a vector is not all that it says
+                await self._ask_card()
         if card == state.card:  # else it changed meanwhile, and the next probe learns it
             state.learnt(dimension, _now_s())
 

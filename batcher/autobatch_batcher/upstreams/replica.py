@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
-from autobatch_batcher.dialects.verdict import PERHAPS_INPUT_ERRORS
+from autobatch_batcher.dialects.verdict import OUTAGES, PERHAPS_INPUT_ERRORS
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.prober import AWAY_STATUSES, UNAUTHORIZED, Prober
+from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -109,7 +109,7 @@ class Replica(ReplicaState):
 
     async def _see_who_answered(self, answer: Answer) -> None:
         """Ask for its card again where another server may have answered: on a new connection, or after it was away."""
-        if answer.status in AWAY_STATUSES:
+        if answer.status in OUTAGES:
             self.away_s = asyncio.get_running_loop().time()
             return
         since_s = max(self.client.connected_s, self.away_s)

@@ -2,6 +2,8 @@
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import orjson
 import pytest
@@ -218,16 +220,23 @@ async def is_model(house: House, name: str) -> bool:
     return await model_of(house) == name
 
 
+@asynccontextmanager
+async def probed(upstream: FakeUpstream) -> AsyncIterator[Replica]:
+    """An upstream that has said what it is, without a fleet."""
+    async with open_sessions() as (session, fresh):
+        client = HttpClient(session, upstream.url, None, fresh=fresh)
+        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
+        await replica.prober.probe()
+        yield replica
+
+
 @pytest.mark.parametrize("is_probed_first", [False, True])
 async def test_a_restart_is_noticed_whatever_made_the_first_connection_after_it(
     upstream: FakeUpstream, *, is_probed_first: bool
 ) -> None:
     """The call may use a connection that a look at the health has left."""
     call = Post("/embed", b'{"inputs":["one"]}')
-    async with open_sessions() as (session, fresh):
-        client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
-        await replica.prober.probe()
+    async with probed(upstream) as replica:
         assert (await replica.call(call, 5)).status == 200
         await upstream.stop()
         upstream.info = OTHER_MODEL  # whose rows are equally long
@@ -249,11 +258,8 @@ async def test_one_that_was_away_behind_a_balancer_is_asked_again_though_the_con
     upstream: FakeUpstream, *, is_seen_by_a_probe: bool
 ) -> None:
     call = Post("/embed", b'{"inputs":["one"]}')
-    async with open_sessions() as (session, fresh):
-        client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
-        await replica.prober.probe()
-        connected_s = client.connected_s
+    async with probed(upstream) as replica:
+        connected_s = replica.client.connected_s
         upstream.refuses = dict.fromkeys(("/embed", "/info", "/health"), 502)
         if is_seen_by_a_probe:
             await replica.prober.probe()
@@ -264,18 +270,14 @@ async def test_one_that_was_away_behind_a_balancer_is_asked_again_though_the_con
         with pytest.raises(UpstreamChanged):
             await replica.call(call, 5)
 
-        assert client.connected_s == connected_s
+        assert replica.client.connected_s == connected_s
 
 
 async def test_one_without_a_card_is_known_by_the_length_of_its_rows(upstream: FakeUpstream) -> None:
     upstream.info = None
-    async with open_sessions() as (session, fresh):
-        client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
-        await replica.prober.probe()
-
-    assert replica.standing.served is not None
-    assert replica.dimension == len(vector("a"))
+    async with probed(upstream) as replica:
+        assert replica.standing.served is not None
+        assert replica.dimension == len(vector("a"))
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -283,12 +285,9 @@ async def test_an_upstream_that_refuses_to_say_what_it_serves_is_not_called_anot
     upstream: FakeUpstream, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
     """A balancer's, or a key that was changed: the log, `/status` and the client are told the status."""
-    async with open_sessions() as (session, fresh):
-        client = HttpClient(session, upstream.url, None, fresh=fresh)
-        replica = Replica(upstream.url, client, [Tei()], configured(32, 10**6), Tuner(1))
-        await replica.prober.probe()
+    async with probed(upstream) as replica:
         upstream.refuses = {"/info": status, "/embed": status}
-        client.connected_s = asyncio.get_running_loop().time() + 0.001
+        replica.client.connected_s = asyncio.get_running_loop().time() + 0.001
 
         with pytest.raises(
             UpstreamChanged, match=f"does not say what it serves: it answers {status} to /info"

@@ -124,12 +124,20 @@ async def test_an_outage_that_lasts_is_told_as_what_it_is(
 async def test_an_upstream_that_is_overloaded_to_the_end_is_told_as_that(
     redis_url: str, upstream: FakeUpstream
 ) -> None:
-    """Just before the request's own time is over, which would be told as 504."""
+    """Some hundredths of a second before the request's own time is over, which a busy machine may miss and tell as 504."""
+    overloaded = (429, {"error": "Model is overloaded", "error_type": "Overloaded"})
     upstream.behave = always(lambda _texts: tei_error(429, "text of somebody else", "Overloaded"))
     async with ready_house(redis_url, upstream.url) as house:
-        status, error = await house.embed("hello", headers={"x-request-timeout-ms": "400"})
-    assert (status, error) == (429, {"error": "Model is overloaded", "error_type": "Overloaded"})
-    assert len(upstream.calls) < 10
+        late = (504, {"error": "The request's time is over", "error_type": "Backend"})
+
+        async def is_told() -> bool:
+            upstream.calls.clear()
+            answer = await house.embed("hello", headers={"x-request-timeout-ms": "400"})
+            assert answer in (overloaded, late)
+            assert len(upstream.calls) < 10
+            return answer == overloaded
+
+        await wait_until(is_told)
 
 
 async def test_what_an_overloaded_upstream_refuses_is_answered_later_and_spends_no_attempts(

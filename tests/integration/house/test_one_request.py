@@ -13,6 +13,7 @@ BOLD_LINK = re.compile(r"\*\*\[`[^`]+`\]\(([^)#:]+)\)\*\*")
 #: Where a beat of the lease falls into the request, or the second at which processes say what they did.
 SOMETIMES = {
     "autobatch/autobatch_shared/redis/watching/activities.py",
+    "autobatch/autobatch_shared/redis/watching/publishing.py",
     "autobatch/autobatch_shared/watching/durations.py",
     "autobatch/autobatch_shared/watching/per_second.py",
     "batcher/autobatch_batcher/batcher_activity.py",
