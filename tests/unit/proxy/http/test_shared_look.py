@@ -13,7 +13,7 @@ def _looks(fails: Iterator[bool], looks: Iterator[int]) -> SharedLook[int]:
     async def look() -> int:
         await asyncio.sleep(0)
         if next(fails, False):
-            raise OSError
+            raise ConnectionError
         return next(looks)
 
     return SharedLook(look, every_s=3600.0)
@@ -37,6 +37,6 @@ async def test_what_is_too_old_is_looked_up_again() -> None:
 
 async def test_a_look_that_fails_is_told_and_not_kept() -> None:
     shared = _looks(iter([True]), count())
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionError):
         await shared.seen()
     assert await shared.seen() == 0
