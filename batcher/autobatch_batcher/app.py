@@ -11,6 +11,7 @@ import aiohttp
 
 from autobatch_batcher.batcher_activity import BatcherActivityPublisher
 from autobatch_batcher.calling.caller import Caller
+from autobatch_batcher.calling.outcomes import AnsweringBatches
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import WantedModel, dialects_of
@@ -29,6 +30,7 @@ from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.standing import Standing
+from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
@@ -43,9 +45,11 @@ from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 from autobatch_shared.settings.named_files import read_own_tokenizer, trusting
+from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient
+    from autobatch_shared.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +66,10 @@ async def serve(models: Sequence[BatcherSettings], stopped: asyncio.Event) -> No
     """
     first = models[0]
     async with AsyncExitStack() as stack:
-        works = [ModelAtWork(each, await _replicas(each, stack)) for each in models]
+        tracing = open_tracing("autobatch-batcher")
+        if tracing is not None:
+            stack.push_async_callback(tracing.close)
+        works = [ModelAtWork(each, await _replicas(each, stack, tracing), tracing) for each in models]
         side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
         spare_the_collector()
         try:
@@ -79,9 +86,10 @@ class ModelAtWork:
     Args:
         settings: By which it is served.
         replicas: Its upstreams.
+        tracing: Takes the spans; None: there are none.
     """
 
-    def __init__(self, settings: BatcherSettings, replicas: list[Replica]) -> None:
+    def __init__(self, settings: BatcherSettings, replicas: list[Replica], tracing: "Tracing | None") -> None:
         self._settings = settings
         self._batcher = batcher = "b" + secrets.token_hex(5)
         name = settings.served_model_name or ""
@@ -107,7 +115,7 @@ class ModelAtWork:
             queue,
             link,
             pool,
-            caller,
+            _traced_caller(caller, tracing, clock, settings.namespace),
             lanes,
             policy,
             clock,
@@ -154,10 +162,28 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-async def _replicas(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
+def _traced_caller(caller: Caller, tracing: "Tracing | None", clock: RedisClock, namespace: str) -> AnsweringBatches:
+    """Return the caller, with a span for each batch where traces are on."""
+    if tracing is None:
+        return caller
+    from autobatch_batcher.tracing.batch_spans import TracedCaller  # noqa: PLC0415 - its packages are an extra
+
+    return TracedCaller(caller, tracing.tracer, clock, namespace)
+
+
+def _traced_client(client: UpstreamClient, tracing: "Tracing | None", name: str, standing: Standing) -> UpstreamClient:
+    """Return the client of an upstream, with a span for each call where traces are on."""
+    if tracing is None:
+        return client
+    from autobatch_batcher.tracing.call_spans import TracedClient  # noqa: PLC0415 - its packages are an extra
+
+    return TracedClient(client, tracing.tracer, name, standing)
+
+
+async def _replicas(settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None") -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
     session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
-    return [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls]
+    return [await _replica(url, session, fresh, settings, opened, tracing) for url in settings.inference_urls]
 
 
 async def _replica(
@@ -166,6 +192,7 @@ async def _replica(
     fresh: aiohttp.ClientSession,
     settings: BatcherSettings,
     opened: AsyncExitStack,
+    tracing: "Tracing | None",
 ) -> Replica:
     name = without_credentials(url)
     pacing = _pacing(name, settings)
@@ -180,8 +207,7 @@ async def _replica(
         settings.upstream_tokens_max,
         TokenIds(read_own_tokenizer(settings.tokenizer_file)) if settings.tokenizer_file else None,
     )
-    return Replica(
-        name,
+    client: UpstreamClient = (
         await opened.enter_async_context(_grpc_client(url, settings))
         if is_grpc(url)
         else HttpClient(
@@ -191,11 +217,16 @@ async def _replica(
             fresh=fresh,
             answer_bytes_max=settings.answer_limit,
             left_headers=() if pacing is None else LIMIT_HEADERS,
-        ),
+        )
+    )
+    standing = Standing(settings.model_change_after_ms / 1000)
+    return Replica(
+        name,
+        _traced_client(client, tracing, name, standing),
         dialects_of(settings.inference_dialect, url, wanted),
         configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
         Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
-        Standing(settings.model_change_after_ms / 1000),
+        standing,
         pacing,
     )
 

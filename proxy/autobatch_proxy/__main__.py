@@ -24,6 +24,7 @@ from autobatch_shared.settings.definitions import ProxySettings
 from autobatch_shared.settings.files.model_tables import load_workers_models
 from autobatch_shared.settings.loading import SettingsError, load
 from autobatch_shared.settings.remarks import log_remarks
+from autobatch_shared.tracing.switch import refuse_unusable, take_env_file
 
 NONE: Mapping[str, ProxySettings] = MappingProxyType({})
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
@@ -87,6 +88,7 @@ def forget_worker(_server: object, worker: Any) -> None:
 def main() -> None:
     """Read the settings and serve until stopped."""
     settings, named = load(ProxySettings), load_workers_models(sys.argv[1:])
+    take_env_file()
     check(settings, named)
     logs.configure(settings, "proxy")
     log_remarks(settings)
@@ -101,6 +103,7 @@ def main() -> None:
 def check(settings: ProxySettings, named: Mapping[str, ProxySettings]) -> None:
     """Refuse to start where a worker could not: what a setting names may not be there."""
     try:
+        refuse_unusable(os.environ)
         finder_of(settings.redis_url.get_secret_value())
         for each in (settings, *named.values()):
             make_ruler(each.tokenizer_file or None)

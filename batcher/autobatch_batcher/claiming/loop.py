@@ -14,8 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.outcomes import JobOutcome, failure
+from autobatch_batcher.calling.outcomes import AnsweringBatches, JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.drain_rate import AnsweredCall, DrainRate
 from autobatch_batcher.claiming.lease import Lease
@@ -25,6 +24,7 @@ from autobatch_batcher.claiming.waiting import WaitingRoom
 from autobatch_batcher.claiming.watch import Watch
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
+from autobatch_batcher.jobs import named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
@@ -63,7 +63,7 @@ class WorkingLoop:
         queue: BatcherQueue,
         link: RedisLink,
         pool: Pool,
-        caller: Caller,
+        caller: AnsweringBatches,
         lanes: Lanes,
         policy: Policy,
         clock: RedisClock,
@@ -317,7 +317,7 @@ class WorkingLoop:
         try:
             outcomes = await self._caller.answer(batch.jobs, slot, early=tell)
         except Exception:
-            log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
+            log.exception("batch_failed_unforeseen", extra=named(batch.jobs))
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()  # whatever becomes of the replies

@@ -1,5 +1,6 @@
 """The routes at which something is computed: a body in, its jobs' replies from the client, an answer out."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from autobatch_proxy.account import ACCOUNT, TRACE, account_of
 from autobatch_proxy.dialects.model_check import ModelCheck, model_named_in
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
@@ -31,10 +33,11 @@ from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.one_model import ask_one_model
+from autobatch_proxy.request_log import CLIENT_LEFT, RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
-from autobatch_proxy.requests.plan import Plan
+from autobatch_proxy.requests.plan import Origin, Plan
 from autobatch_proxy.requests.planner import make_plan
 from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
 
@@ -55,6 +58,7 @@ class Compute:
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
+        requests: The log of single requests.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Compute:
         metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
+        requests: RequestLog,
     ) -> None:
         self._models = models
         self._unnamed = models.unnamed
@@ -76,6 +81,7 @@ class Compute:
         self._metrics = metrics
         self._share = share
         self._common = common
+        self._requests = requests
 
     def handler(self, route: Route) -> Handler:
         """Return the handler of a route."""
@@ -94,8 +100,11 @@ class Compute:
             except FrameworkError as error:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
                 response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
+            except asyncio.CancelledError:
+                self._note_slow(request, path, CLIENT_LEFT, started_s)
+                raise
             except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
-                log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
+                log.exception("request_failed_unforeseen", extra=self._requests.names_of(request))
                 response = error_response(AutobatchError(), errors)
                 error.__traceback__ = None  # as above
             status = response.status
@@ -103,14 +112,20 @@ class Compute:
                 self._metrics.refused(path, reason or request.get(REASON, AutobatchError.code))
             if status >= 500:
                 log.warning(
-                    "request_failed",
-                    extra={"request_id": self._common.request_id(request), "route": path, "status": status},
+                    "request_failed", extra={**self._requests.names_of(request), "route": path, "status": status}
                 )
             model = request.get(MODEL, "") if self._models.are_named else ""
-            self._metrics.answered(path, status, time.perf_counter() - started_s, model)
+            self._metrics.answered(path, status, self._note_slow(request, path, status, started_s), model)
             return response
 
         return handle
+
+    def _note_slow(self, request: web.Request, path: str, status: int, started_s: float) -> float:
+        """Log a request that was slow; return the seconds that it took."""
+        spent_s = time.perf_counter() - started_s
+        if spent_s >= self._requests.slow_s:
+            self._requests.slow(request, path, status, spent_s)
+        return spent_s
 
     async def _answer(self, request: web.Request, route: Route, started_s: float) -> web.StreamResponse:
         headers = request.headers
@@ -128,20 +143,26 @@ class Compute:
             if self._models.are_named:
                 end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
             bulk = asks_bulk(headers.get(PRIORITY_HEADER))
-            plan = self._plan(body, content_type, route, end, asked, asks_bulk=bulk)
+            request_id = self._common.request_id(request)
+            origin = Origin(request_id, request.get(TRACE, {})) if self._requests.is_traced else Origin(request_id)
+            plan = self._plan(body, content_type, route, end, asked, origin, asks_bulk=bulk)
             body_bytes = len(body)
             del body, asked  # the plan has what is needed of it, and the request may wait for long
             if plan.largest_id is not None:
                 await end.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
             left_s = _left_s(whole_s, started_s)
-            if len(plan.jobs) == 1:
-                replies = await end.clients.usual.ask(plan, left_s)
-            else:
-                replies = await ask_one_model(end.clients, plan, left_s)
-            spent_s = time.perf_counter() - started_s
+            replies: list[Reply] = []
+            try:
+                if len(plan.jobs) == 1:
+                    replies = await end.clients.usual.ask(plan, left_s)
+                else:
+                    replies = await ask_one_model(end.clients, plan, left_s)
+            finally:
+                spent_s = time.perf_counter() - started_s
+                if spent_s >= self._requests.account_from_s:
+                    request[ACCOUNT] = account_of(plan, replies, body_bytes, _model_of(end.watcher, replies))
             ms = int(spent_s * 1000)
             self._metrics.replied(replies[0][0], sum([job.n for job in plan.jobs]), body_bytes, spent_s)
-            request_id = self._common.request_id(request)
             lines = self._common.lines(request, request_id) + _model_lines(end.watcher, replies[0][0].model)
             response = answer(plan, replies, request_id, lines, ms, route.errors)
             if response.status >= 400:
@@ -176,6 +197,7 @@ class Compute:
         route: Route,
         end: ModelEnd,
         asked: AnyAsked | None,
+        origin: Origin,
         *,
         asks_bulk: bool,
     ) -> Plan:
@@ -194,6 +216,7 @@ class Compute:
             allowed,
             asks_bulk=asks_bulk,
             form=route.form,
+            origin=origin,
         )
         if plan.alone is None:
             self._share.together += 1
@@ -209,6 +232,12 @@ def _reason(replies: Sequence[Reply]) -> str:
     if not failed:
         return AnswerTooLarge.code  # or their rows do not fit together
     return failed[0].fault or f"upstream_{failed[0].status}"
+
+
+def _model_of(watcher: FleetWatcher, replies: Sequence[Reply]) -> str:
+    """The name of the model that answered, or else of the one that is served; empty while it is unknown."""
+    named = watcher.names.get(replies[0][0].model) if replies else None
+    return named or watcher.allowed.served_model
 
 
 def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:

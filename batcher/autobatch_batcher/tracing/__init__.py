@@ -1,0 +1,1 @@
+"""The spans of batches and calls. To be imported only where traces are on."""
