@@ -27,7 +27,7 @@ GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
-CALM_CALLS = 24  # without more waiting than one call carries, before that begins anew
+CALM_CALLS, CALM_MAX_CALLS = 24, 384  # without a backlog, before one begins anew; after an ascent in vain twice as many
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -51,7 +51,7 @@ class Setting:
 
 @dataclass(slots=True)
 class _Block:
-    """Calls of one setting; `idle_calls` had nothing beside them, or no backlog in an ascent, and say nothing of it."""
+    """Calls of one setting; `idle_calls` had nothing beside them and say nothing of it."""
 
     setting: Setting
     is_ascent: bool = False
@@ -66,6 +66,11 @@ class _Block:
             return self.calls >= 2 * self.setting.calls and self.service_s >= BLOCK_S
         is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
         return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
+
+    def add(self, useful: float, service_s: float) -> None:
+        self.calls += 1
+        self.useful += useful
+        self.service_s += service_s
 
     @property
     def goodput(self) -> float:
@@ -103,8 +108,9 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
-        self._calm_calls = CALM_CALLS
+        self._calm_calls = self._calm_min = CALM_CALLS
         self._may_ascend = False
+        self._watch_for_backlog()
         self.is_late = False
         self.candidate: Setting | None = None
         self._search = self._searching()
@@ -122,20 +128,16 @@ class Climber:
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
-        self._note_backlog(had_backlog=had_backlog)
         block = self._block
-        if setting != block.setting:
-            return  # made before this block began
-        if block.is_ascent and not had_backlog:
-            block.idle_calls += 1
-            if block.idle_calls >= CALM_CALLS:
-                self._restart()
-            return
-        block.calls += 1
-        block.useful += useful
-        block.service_s += service_s
-        if block.is_over:
-            self._begin_block()
+        # Other calls were made before this block began, or say nothing of what a backlog needs.
+        if setting == block.setting and (had_backlog or not block.is_ascent):
+            block.add(useful, service_s)
+            if block.is_over:
+                self._begin_block()
+        if had_backlog:
+            self._note_backlog(setting, useful, service_s)
+        else:
+            self._note_calm()
 
     def expect(self, units_max: int) -> None:
         """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
@@ -156,7 +158,7 @@ class Climber:
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
-        self._calm_calls += 1
+        self._note_calm()
         block = self._block
         if setting == block.setting != self.best:
             block.idle_calls += 1
@@ -171,19 +173,36 @@ class Climber:
             self._block.useful = 0.0
             self._begin_block()
 
-    def _note_backlog(self, *, had_backlog: bool) -> None:
-        """Begin an ascent where a backlog does, once."""
-        if not had_backlog:
-            self._calm_calls += 1
-            return
-        if self._calm_calls >= CALM_CALLS:
+    def _note_backlog(self, setting: Setting, useful: float, service_s: float) -> None:
+        """Begin an ascent where a backlog does and lasts, once."""
+        if self._calm_calls >= self._calm_min:
             self._may_ascend = self.best.calls < self._calls_max
         self._calm_calls = 0
-        if self._may_ascend and not self._block.is_ascent:
-            self._search = self._ascending()
+        if not self._may_ascend or self._block.is_ascent:
+            return
+        self._backlog.add(useful, service_s)
+        if setting == self.best:
+            self._at_best.add(useful, service_s)
+        if self._backlog.is_over:
+            self._search = self._ascending(self._at_best)
             self._begin_block()
 
+    def _note_calm(self) -> None:
+        """Begin to count anew, and give an ascent up whose backlog has ended."""
+        self._calm_calls += 1
+        if not self._block.is_ascent:
+            if self._backlog.calls:
+                self._watch_for_backlog()
+        elif self._calm_calls >= CALM_CALLS:
+            self._end_ascent(is_in_vain=True)
+            self._restart()
+
+    def _watch_for_backlog(self) -> None:
+        """Count the calls of a backlog from now on: all of them, and those with the best setting."""
+        self._backlog, self._at_best = _Block(self.best, is_ascent=True), _Block(self.best, is_ascent=True)
+
     def _restart(self) -> None:
+        self._watch_for_backlog()
         self._search = self._searching()
         self._begin_block()
 
@@ -204,22 +223,26 @@ class Climber:
                     yield from self._trying(direction, candidate)
             self._units_seen = self._units_seen * 3 // 4
 
-    def _ascending(self) -> Iterator[_Block]:
-        """Yield the blocks of an ascent, and then those of the search from where it ended."""
+    def _ascending(self, before: _Block) -> Iterator[_Block]:
+        """Yield the blocks of an ascent, and then those of the search from where it ended; `before` has calls with the best setting."""
+        began = self.best
         self.candidate = None
-        before = _Block(self.best, is_ascent=True)
-        yield before
+        if not before.is_over:
+            yield before
         while (candidate := self._neighbour("more")) is not None:
             self.candidate = candidate
             after = _Block(candidate, is_ascent=True)
             yield after
             if after.goodput < ASCENT_GAIN_MIN * before.goodput:
-                self._leave_alone(next(each for each in self._directions if each.name == "more"))
                 break
             self._take(candidate)
             before = after
-        self._may_ascend = False
+        self._end_ascent(is_in_vain=self.best == began)
         yield from self._searching()
+
+    def _end_ascent(self, *, is_in_vain: bool) -> None:
+        self._may_ascend = False
+        self._calm_min = min(2 * self._calm_min, CALM_MAX_CALLS) if is_in_vain else CALM_CALLS
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
         """Yield the blocks of one trial, and decide by them."""
