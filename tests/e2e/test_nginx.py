@@ -26,6 +26,7 @@ import pytest
 import pytest_asyncio
 
 from autobatch_console.up import nginx_files, programs
+from tests.support.ports import free_port
 from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.waiting import wait_until
 
@@ -121,11 +122,6 @@ async def wait_until_logged(edge: Edge, count: int) -> list[dict[str, Any]]:
     """Nginx writes its log once a second."""
     await wait_until(lambda: len(edge.access_log()) == count)
     return edge.access_log()
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def start_worker(*address: str) -> subprocess.Popen[bytes]:

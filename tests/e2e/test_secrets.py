@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 

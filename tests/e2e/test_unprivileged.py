@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.locked_redis import LockedRedis
 from tests.support.waiting import wait_until
 

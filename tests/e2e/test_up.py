@@ -25,6 +25,7 @@ from redis import Redis
 
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -163,11 +164,6 @@ def batches_sent(batcher: str) -> float:
     with urllib.request.urlopen(f"{batcher}/metrics", timeout=60) as response:
         text = response.read().decode()
     return sum(float(value) for value in re.findall(r"^autobatch_batches_total\S* (\S+)", text, re.MULTILINE))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def family_of(pid: int) -> set[tuple[int, str]]:

@@ -14,7 +14,8 @@ import pytest
 
 from tests.support.browser import find_browser, open_page
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 

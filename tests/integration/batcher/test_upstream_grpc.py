@@ -20,7 +20,7 @@ from autobatch_batcher.upstreams.http_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 CALL = Post(SERVICE + "ModelInfer", b"body", None)
