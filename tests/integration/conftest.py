@@ -10,6 +10,7 @@ import pytest
 from autobatch_embedder.app import serving
 from autobatch_embedder.model import loaded_model
 from autobatch_embedder.model.loaded_model import Model
+from autobatch_proxy.queue import fleet_watcher
 from tests.support.servers.embedder_server import Send, sender, settings
 from tests.support.servers.locked_redis import LockedRedis
 
@@ -19,6 +20,14 @@ def model() -> Iterator[Model]:
     """The packaged model, its graph newly built: a graph cached by older code must not be used."""
     with tempfile.TemporaryDirectory() as cache:
         yield loaded_model.load(settings(embedder_cache_dir=cache), None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_looks() -> Iterator[None]:
+    """A worker sees its first batcher at once: hundreds of these tests begin by waiting for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet_watcher, "FIRST_LOOKS_S", 0.01)
+        yield
 
 
 @pytest.fixture

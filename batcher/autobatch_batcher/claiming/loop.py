@@ -100,6 +100,11 @@ class WorkingLoop:
         """Whether more waits than is being worked on."""
         return self._lanes.inputs > 0 or self._claims.queued > 0
 
+    @property
+    def _is_drained(self) -> bool:
+        """Whether it was told to stop, and all that was claimed has been answered."""
+        return self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on
+
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
         self.is_stopping = self._pool.is_stopping = True
@@ -112,7 +117,7 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
-        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on):
+        while not self._is_drained:
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
@@ -137,6 +142,8 @@ class WorkingLoop:
         await self._claims.recover()
         await self._keep_the_lease()
         await self._take_watched()
+        if self._is_drained:  # nothing would end a wait before the next beat
+            return
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
         stands_by = self._pool.stands_by
