@@ -179,7 +179,7 @@ async def started(
         async with aiohttp.ClientSession() as session:
             yield Edge(f"http://127.0.0.1:{port}", folder, workers, session)
         process.send_signal(signal.SIGQUIT)
-        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(process.wait, 60) == 0
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -69,7 +69,7 @@ def folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         try:
-            done = subprocess.run([*jail(folder / "tried"), "true"], capture_output=True, check=False, timeout=10)
+            done = subprocess.run([*jail(folder / "tried"), "true"], capture_output=True, check=False, timeout=60)
         except FileNotFoundError:
             pytest.skip("no unshare or setpriv here")
         if done.returncode:

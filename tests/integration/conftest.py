@@ -7,6 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from autobatch_batcher import reporter
 from autobatch_embedder.app import serving
 from autobatch_embedder.model import loaded_model
 from autobatch_embedder.model.loaded_model import Model
@@ -28,6 +29,13 @@ def _first_looks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fleet_watcher, "FIRST_LOOKS_S", 0.01)
         yield
+
+
+@pytest.fixture
+def _quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batcher that looks at a healthy upstream all the time, and not every five seconds."""
+    monkeypatch.setattr(reporter, "PROBE_HEALTHY_EVERY_S", 0.05)
+    monkeypatch.setattr(reporter, "REPORT_EVERY_S", 0.2)
 
 
 @pytest.fixture

@@ -57,6 +57,6 @@ def doctor(folder: Path, flags: Mapping[str, str]) -> subprocess.CompletedProces
         env={name: value for name, value in os.environ.items() if name.lower() not in every_name()},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
