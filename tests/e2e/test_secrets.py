@@ -40,6 +40,7 @@ class WatchedSystem:
         local: dict[str, dict[str, object]] = {
             "proxy": {"host": "127.0.0.1", "port": self.proxy_port, "web_concurrency": 1, "api_keys": f"other,{KEY}"},
             "batcher": {"batcher_host": "127.0.0.1", "batcher_port": self.batcher_port, "upstream_attempts": 1}
+            | {"upstream_patience_ms": 500}
             | batcher,
             "embedder": {
                 "embedder_port": self.embedder_port,

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from autobatch_batcher.claiming import lease
 from autobatch_bench.checking.oracle import answer, row
+from autobatch_proxy.queue import fleet_watcher
 from autobatch_shared.contract.errors import MalformedFrame
 from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
@@ -260,13 +261,15 @@ async def test_where_no_batcher_was_ever_seen_requests_are_refused_at_once(redis
 
 
 async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
-    redis_url: str, upstream: FakeUpstream
+    redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in the shape of its route, and those that waited already a little later."""
     missing = (503, {"error": NO_BATCHER, "error_type": "Unhealthy"})
     async with left_house(redis_url, upstream.url, request_timeout_ms=60_000) as house:
         first = asyncio.create_task(house.embed("first"))
         await wait_until(lambda: house.holds(1))
+        monkeypatch.setattr(fleet_watcher, "ABSENT_AFTER_S", 1.5)  # not before it waits, which may take its time
+        monkeypatch.setattr(fleet_watcher, "GONE_AFTER_S", 3.0)
 
         async def is_refused() -> bool:
             return await house.embed("hello", {"x-request-timeout-ms": "50"}) == missing
@@ -276,6 +279,7 @@ async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_
         reply = await house.post("/v1/embeddings", {"input": "at once", "model": "any"})
         assert (503, NO_BATCHER) == (reply.status, reply.json["error"]["message"])
         assert missing == await first
+        monkeypatch.undo()
         await house.add_batcher(upstream.url)
         await wait_until(house.is_healthy)
         assert await house.embed("hello") == (200, [vector("hello")])
