@@ -39,6 +39,7 @@ class Sample(msgspec.Struct, frozen=True):
         started_s: When it began, in seconds of any monotonic clock.
         ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
+        had_backlog: Whether more waited then than one call carries.
     """
 
     setting: Setting
@@ -47,6 +48,7 @@ class Sample(msgspec.Struct, frozen=True):
     started_s: float
     ended_s: float
     was_busy: bool
+    had_backlog: bool = False
 
 
 class Tuner:
@@ -104,8 +106,9 @@ class Tuner:
         units = cost.law.units(sample.padded, sample.useful)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
-            self._climber.note(sample.setting, units, sample.useful, service_s + idle_s)
-        elif self._climber.is_trying:
+            busy_s = service_s + idle_s
+            self._climber.note(sample.setting, units, sample.useful, busy_s, had_backlog=sample.had_backlog)
+        else:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
 

@@ -25,13 +25,24 @@ class Slot:
         inputs: Number of inputs in the call.
         units: Its inputs times the length of the longest.
         was_busy: Whether there is other work for the upstream.
+        had_backlog: Whether more waits than one call carries.
         expected_s: Seconds that the upstream should need for it.
     """
 
-    def __init__(self, upstream: Replica, inputs: int, units: int, *, was_busy: bool, expected_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        upstream: Replica,
+        inputs: int,
+        units: int,
+        *,
+        was_busy: bool,
+        had_backlog: bool = False,
+        expected_s: float = 0.0,
+    ) -> None:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
+        self.had_backlog = had_backlog
         self._is_held = True
         self._inputs = inputs
         self._work = inputs + units
@@ -202,6 +213,11 @@ class Pool:
         theirs = [each for each in others if not each.duty.is_on and each.load.calls < each.tuner.setting.calls]
         ours = [each for each in others if each.duty.is_on and self._left(each) >= inputs]
         return self._least_busy(ours, inputs) or min(theirs, key=lambda each: each.load.work, default=slot.upstream)
+
+    def full_other_than(self, slot: Slot) -> Replica:
+        """Return another good one, with room or without, or the same if there is none."""
+        others = [upstream for upstream in self.upstreams if upstream is not slot.upstream and _is_well(upstream)]
+        return min(others, key=lambda each: each.load.work, default=slot.upstream)
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
