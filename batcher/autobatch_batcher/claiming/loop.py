@@ -125,6 +125,7 @@ class WorkingLoop:
                 if not self._is_redis_unavailable:  # once an outage, not once a try
                     log.warning("queue_unavailable", extra={"error": str(error)})
                 self._is_redis_unavailable = True
+                self.drain.interrupt(asyncio.get_running_loop().time())
                 await pause(RETRY_PAUSE_S)
                 await self._link.wait_connected(self._lease.beat_s)
             except Exception:
@@ -356,7 +357,8 @@ class WorkingLoop:
         failed = {outcome.job: outcome.is_late for outcome in outcomes if outcome.is_failure}
         inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
         now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
-        call = AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed=not all(failed.values()))
+        has_failed = not (inputs or all(failed.values()))
+        call = AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed)
         self.drain.answered.append(call)
         return inputs, len(failed)
 

@@ -12,6 +12,8 @@ interrupted by an ascent: twice as many calls at once, and twice as many again, 
 
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
 while jobs wait for long, and one that makes them do so has lost.
+
+More than 250 lines, because the climb, its trials and the ascent that interrupts them are one search: each begins where the other ended.
 """
 
 from collections.abc import Iterator

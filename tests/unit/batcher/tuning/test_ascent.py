@@ -2,12 +2,18 @@
 
 import pytest
 
+from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
+from autobatch_batcher.simulating.clients import SimulatedRequest, TimedArrivals
+from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.tuning.climbing import BLOCK_CALLS, BLOCK_S, CALM_CALLS, Climber, Setting
 from autobatch_batcher.tuning.tuner import CALLS_FIRST, CALLS_MAX, Tuner
+from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.upstream_models import Cost, ModelledUpstream, Run, drive
 
 UNITS = 1000
 CALL_S = 0.4
+PER_S = 320.0
+SLOW_AT_S, SLOW_S = 3.0, 6.0
 STEPS = 2  # from CALLS_FIRST to CALLS_MAX
 
 
@@ -95,3 +101,18 @@ def test_an_ascent_whose_backlog_ends_is_given_up_and_begins_anew_with_the_next(
 
 def test_calls_as_configured_are_all_there_are() -> None:
     assert 3 == max(noted(Climber(3), 100, had_backlog=True))
+
+
+@pytest.mark.parametrize("batchers", [1, 2])
+def test_an_upstream_whose_calls_become_forty_times_as_long_keeps_up_within_two_seconds(batchers: int) -> None:
+    """Side by side it does what comes with four calls at once; with two it does half, and half of the requests would wait in vain."""
+    asked = [(number / PER_S, SimulatedRequest((33,))) for number in range(int(PER_S * (SLOW_AT_S + SLOW_S)))]
+    law = law_of(f"unpadded:fixed_ms=10,parallel=64,changes_at_s={SLOW_AT_S},changed_times=40")
+    fleet = SimulatedFleet(BatcherSettings.model_construct(), batchers=batchers)
+
+    answered = run_batchers(law, TimedArrivals(asked), fleet, SLOW_AT_S + SLOW_S + 5).answered
+    late = [each for each in answered if each.sent_s > SLOW_AT_S + 2]
+
+    assert len(answered) == len(asked)
+    assert max(each.ended_s - each.sent_s for each in answered) < 4 * CALL_S
+    assert max(each.ended_s - each.sent_s for each in late) <= 2.5 * CALL_S
