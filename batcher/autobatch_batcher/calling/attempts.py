@@ -138,7 +138,7 @@ class Attempts:
         timeout_s = self.time_s(call.jobs)
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        started_s, in_flight = loop.time(), upstream.load.inputs
         code = 0
         try:
             answer = await self._answer(call, slot, timeout_s, may_hedge=may_hedge)
@@ -159,14 +159,14 @@ class Attempts:
                 tokens = slot.upstream.dialect.counted(answer)
                 slot.upstream.pacing.counted(tokens, call.charged_tokens, call.inputs, call.size_bytes)
             if upstream.congestion.is_felt:
-                upstream.congestion.answered(call.inputs)
+                upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
         elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
             asked_s = asked_pause_s(answer.retry_after)
             upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
-            upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
+            upstream.congestion.refused(started_s, ended_s, in_flight, asked_pause_s(answer.retry_after))
         return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it
 
     def _keep_to_the_model(self, slot: Slot, call: Call) -> None:

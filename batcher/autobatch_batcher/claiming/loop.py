@@ -219,6 +219,7 @@ class WorkingLoop:
             is_one_by_one=tuner.is_one_by_one,
             ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
             calls_max=tuner.setting.calls,
+            ask_again_s=tuner.ask_again_s(asyncio.get_running_loop().time()),
         )
 
     async def _bring(self, wanted: Wanted, replica: Replica) -> bool:
@@ -335,6 +336,8 @@ class WorkingLoop:
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()  # whatever becomes of the replies
+            now_s = asyncio.get_running_loop().time()
+            self._policy.note_ended(batch.inputs, now_s + slot.upstream.tuner.ask_again_s(now_s))
             if self._has_waiting:
                 self._bell.ring()  # the next claim and the replies leave in one message
             else:
