@@ -1,7 +1,7 @@
 """Every setting of every process: unit, allowed range and default. Read once, at start, by `settings.loading.load`.
 
 All of them live in one file because one `config.toml` and one `.env` serve all processes, so that a misspelt name
-can be told from another process's setting, and because `.env.example` and the README's table are made from here.
+can be told from another process's setting, and because `.env.example` and the table of docs/settings.md are made from here.
 """
 
 from collections.abc import Mapping
