@@ -42,12 +42,14 @@ def env_example(rows: Sequence[SettingRow]) -> str:
 
 def settings_table(rows: Sequence[SettingRow]) -> str:
     """Return the table in Markdown."""
-    lines = ["| name | default | read by | meaning |", "|---|---|---|---|"]
+    lines = ["| name | default | read by | reload | meaning |", "|---|---|---|---|---|"]
     for row in rows:
         first, *others = (f"`{name}`" for name in row.names)
         names = first + (f" (also {', '.join(others)})" if others else "")
         default = f"`{row.default}`" if row.default else "none"
-        lines.append(f"| {names} | {default} | {_who(row)} | {row.meaning.replace('|', chr(92) + '|')}{_range(row)} |")
+        lines.append(
+            f"| {names} | {default} | {_who(row)} | {_reloaded(row)} | {row.meaning.replace('|', chr(92) + '|')}{_range(row)} |"
+        )
     return "\n".join(lines)
 
 
@@ -89,6 +91,10 @@ def _settle(file: Path, wanted: str, argv: Sequence[str]) -> bool:
 
 def _who(row: SettingRow) -> str:
     return "all" if set(row.who) == set(PROCESSES) else ", ".join(row.who)
+
+
+def _reloaded(row: SettingRow) -> str:
+    return "yes" if row.reloaded == row.who else ", ".join(row.reloaded) or "no"
 
 
 def _range(row: SettingRow) -> str:

@@ -66,14 +66,6 @@ def load_models(cls: type[B], argv: Sequence[str]) -> list[B]:
         end_with(error)
 
 
-def load_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
-    """Return the settings of the workers for each model that has a table, or print every fault and exit with status 2."""
-    try:
-        return read_workers_models(argv)
-    except SettingsError as error:
-        end_with(error)
-
-
 def load_tables() -> list[Table]:
     """Return the tables by the settings' own names, or print every fault of them and exit with status 2."""
     try:
