@@ -115,6 +115,11 @@ class WorkingLoop:
         self.told_to_stop()
         self._bell.ring()
 
+    def go_on_by(self, policy: Policy) -> None:
+        """Form batches by another policy from the next turn on; it has learnt nothing yet."""
+        self._policy = policy
+        self._bell.ring()
+
     def wake(self) -> None:
         """Look again: an upstream is back, or may be called now."""
         self._bell.ring()
