@@ -38,6 +38,9 @@ class TimedAnswer(msgspec.Struct, frozen=True):
 class Attempts:
     """Makes the calls to all upstreams.
 
+    Attributes:
+        timeout_max_s: The most seconds that one call may take.
+
     Args:
         pool: All upstreams.
         clock: Redis's clock, by which deadlines are checked.
@@ -59,7 +62,7 @@ class Attempts:
         self._clock = clock
         self._metrics = metrics
         self._retries = retries
-        self._timeout_max_s = timeout_max_s
+        self.timeout_max_s = timeout_max_s
         self._hedging = Hedging(pool, metrics) if len(pool.upstreams) > 1 else None
 
     async def make(
@@ -130,7 +133,7 @@ class Attempts:
         left_s = (max([job.header.deadline for job in jobs]) - self._clock.now_ms()) / 1000
         if left_s <= 0:
             raise DeadlineExceeded
-        return min(left_s, self._timeout_max_s)
+        return min(left_s, self.timeout_max_s)
 
     async def _post(self, call: Call, slot: Slot, *, may_hedge: bool) -> TimedAnswer:
         """One attempt, for no longer than the most patient of the clients."""
@@ -138,7 +141,7 @@ class Attempts:
         timeout_s = self.time_s(call.jobs)
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        started_s, in_flight = loop.time(), upstream.load.inputs
         code = 0
         try:
             answer = await self._answer(call, slot, timeout_s, may_hedge=may_hedge)
@@ -159,14 +162,14 @@ class Attempts:
                 tokens = slot.upstream.dialect.counted(answer)
                 slot.upstream.pacing.counted(tokens, call.charged_tokens, call.inputs, call.size_bytes)
             if upstream.congestion.is_felt:
-                upstream.congestion.answered(call.inputs)
+                upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
         elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
             asked_s = asked_pause_s(answer.retry_after)
             upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
-            upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
+            upstream.congestion.refused(started_s, ended_s, in_flight, asked_pause_s(answer.retry_after))
         return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it
 
     def _keep_to_the_model(self, slot: Slot, call: Call) -> None:
