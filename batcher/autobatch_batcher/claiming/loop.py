@@ -306,7 +306,6 @@ class WorkingLoop:
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
-            had_backlog=self._has_backlog(limits.inputs_max),
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
         self._policy.note_sent(batch, now_s)

@@ -6,9 +6,9 @@ is tried in alternating blocks of calls, so that both see the same traffic, and 
 `GAIN_MIN` in all. A neighbour that lost is left alone twice as long as the time before. So trials cost next to nothing
 in the long run, and a setting that costs throughput is never kept.
 
-Once more waits than one call carries there is no time for that: what the climb found while less waited says nothing of it, and an
-upstream that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then
-interrupted by an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
+Where jobs begin to wait for long there is no time for that: what the climb found while they did not says nothing of it, and an upstream
+that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then interrupted by
+an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
 
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
 while jobs wait for long, and one that makes them do so has lost.
@@ -27,7 +27,7 @@ GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
-CALM_CALLS, CALM_MAX_CALLS = 24, 384  # without a backlog, before one begins anew; after an ascent in vain twice as many
+REST_CALLS, REST_MAX_CALLS = 24, 384  # between two ascents; after each in vain twice as many
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -94,7 +94,8 @@ class Climber:
         setting: The setting to call with now.
         is_trying: Whether this setting is another one than the best so far.
         candidate: The setting that is compared with the best, in blocks of each; None: none is.
-        is_late: Whether jobs wait for long.
+        is_late: Whether jobs wait for so long that a trial of fewer or smaller calls could cost one its answer.
+        is_pressed: Whether they wait for so long that more calls have to be made if that helps.
 
     Args:
         calls_max: The most calls in flight.
@@ -108,15 +109,14 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
-        self._calm_calls = self._calm_min = CALM_CALLS
-        self._may_ascend = False
-        self._watch_for_backlog()
-        self.is_late = False
+        self._rest_calls, self._rest_next_calls = 0, REST_CALLS
+        self._watch()
+        self.is_late = self.is_pressed = False
         self.candidate: Setting | None = None
         self._search = self._searching()
         self._begin_block()
 
-    def note(self, setting: Setting, units: int, useful: float, service_s: float, *, had_backlog: bool = False) -> None:
+    def note(self, setting: Setting, units: int, useful: float, service_s: float) -> None:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
@@ -124,20 +124,17 @@ class Climber:
             units: The call's inputs times the length of the longest.
             useful: What the call was good for: the sum of its inputs' lengths.
             service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
-            had_backlog: Whether more waited than one call carries when it was made.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
+        self._rest_calls = max(0, self._rest_calls - 1)
         block = self._block
-        # Other calls were made before this block began, or say nothing of what a backlog needs.
-        if setting == block.setting and (had_backlog or not block.is_ascent):
+        if setting == block.setting:  # else it was made before this block began
             block.add(useful, service_s)
             if block.is_over:
                 self._begin_block()
-        if had_backlog:
-            self._note_backlog(setting, useful, service_s)
-        else:
-            self._note_calm()
+        if self.is_pressed and not block.is_ascent:
+            self._note_pressed(setting, useful, service_s)
 
     def expect(self, units_max: int) -> None:
         """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
@@ -158,7 +155,6 @@ class Climber:
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
-        self._note_calm()
         block = self._block
         if setting == block.setting != self.best:
             block.idle_calls += 1
@@ -173,36 +169,33 @@ class Climber:
             self._block.useful = 0.0
             self._begin_block()
 
-    def _note_backlog(self, setting: Setting, useful: float, service_s: float) -> None:
-        """Begin an ascent where a backlog does and lasts, once."""
-        if self._calm_calls >= self._calm_min:
-            self._may_ascend = self.best.calls < self._calls_max
-        self._calm_calls = 0
-        if not self._may_ascend or self._block.is_ascent:
+    def note_pressure(self, *, is_pressed: bool) -> None:
+        """Take note of whether the jobs of the call that is made now have waited for so long that more calls are needed."""
+        if is_pressed == self.is_pressed:
             return
-        self._backlog.add(useful, service_s)
-        if setting == self.best:
-            self._at_best.add(useful, service_s)
-        if self._backlog.is_over:
-            self._search = self._ascending(self._at_best)
-            self._begin_block()
-
-    def _note_calm(self) -> None:
-        """Begin to count anew, and give an ascent up whose backlog has ended."""
-        self._calm_calls += 1
-        if not self._block.is_ascent:
-            if self._backlog.calls:
-                self._watch_for_backlog()
-        elif self._calm_calls >= CALM_CALLS:
+        self.is_pressed = is_pressed
+        self._watch()
+        if self._block.is_ascent:
             self._end_ascent(is_in_vain=True)
             self._restart()
 
-    def _watch_for_backlog(self) -> None:
-        """Count the calls of a backlog from now on: all of them, and those with the best setting."""
-        self._backlog, self._at_best = _Block(self.best, is_ascent=True), _Block(self.best, is_ascent=True)
+    def _note_pressed(self, setting: Setting, useful: float, service_s: float) -> None:
+        """Begin an ascent after two rounds of calls."""
+        if self._rest_calls or self.best.calls >= self._calls_max:
+            return
+        self._pressed.add(useful, service_s)
+        if setting == self.best:
+            self._at_best.add(useful, service_s)
+        if self._pressed.is_over:
+            self._search = self._ascending(self._at_best)
+            self._begin_block()
+
+    def _watch(self) -> None:
+        """Count the calls under pressure from now on: all of them, and those with the best setting."""
+        self._pressed, self._at_best = _Block(self.best, is_ascent=True), _Block(self.best, is_ascent=True)
 
     def _restart(self) -> None:
-        self._watch_for_backlog()
+        self._watch()
         self._search = self._searching()
         self._begin_block()
 
@@ -241,8 +234,9 @@ class Climber:
         yield from self._searching()
 
     def _end_ascent(self, *, is_in_vain: bool) -> None:
-        self._may_ascend = False
-        self._calm_min = min(2 * self._calm_min, CALM_MAX_CALLS) if is_in_vain else CALM_CALLS
+        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
+        self._rest_calls = self._rest_next_calls
+        self._watch()
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
         """Yield the blocks of one trial, and decide by them."""
