@@ -6,7 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -337,6 +337,46 @@ async def is_told_of_the_stop(system: System, stop_delay_ms: int) -> bool:
     await wait_until(answers_no_more)
     assert await asyncio.to_thread(proxy.wait) == 0
     return seen == 503
+
+
+async def test_settings_change_under_load_and_no_client_notices(system: System) -> None:
+    """Workers are replaced meanwhile, so each request has a connection of its own: HTTP lets a server end one that is idle."""
+    config = system.folder / "config.toml"
+    config.write_text("max_batch_size = 32\n")
+    (batcher,) = await start(system, batchers=1)
+    proxy, texts, found = system.processes[0], numbered(40), list[dict[str, tuple[int, str]]]()
+    is_enough = asyncio.Event()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True)) as http:
+        clients = replace(system, http=http)
+
+        async def ask() -> None:
+            while not is_enough.is_set():
+                found.append(wrong(texts, await clients.embed_each(texts)))
+
+        asking = asyncio.create_task(ask())
+        workers = proxy.children()
+        config.write_text("max_batch_size = 4\nmax_wait_time_ms = 20\nnamespace = 'other'\n")
+        for each in (batcher, proxy):
+            each.signal(signal.SIGHUP)
+        await wait_until(lambda: not set(workers) & set(proxy.children()), START_S)
+        await wait_until(lambda: '"reloaded"' in batcher.output)
+        rounds = len(found)
+        await wait_until(lambda: len(found) > rounds + 1)
+        system.upstream.calls.clear()
+        await wait_until(lambda: len(found) > rounds + 3)
+        assert max(map(len, system.upstream.calls)) <= 4
+
+        workers = proxy.children()
+        config.write_text("max_batch_size = 0\n")
+        for each in (batcher, proxy):
+            each.signal(signal.SIGHUP)
+        await wait_until(lambda: all("reload_refused" in each.output for each in (batcher, proxy)))
+        is_enough.set()
+        await asking
+    assert [each for each in found if each] == []
+    assert proxy.children() == workers
+    for each in (batcher, proxy):
+        assert '"settings": ["NAMESPACE"]' in each.output
 
 
 def test_wrong_settings_stop_the_start_with_every_fault(tmp_path: Path) -> None:
