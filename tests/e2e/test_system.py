@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 
 from autobatch_shared.contract.status import decoded
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
-from tests.support.leaks import keys_left, keys_without_ttl
 from tests.support.ports import free_port
 from tests.support.processes import Process
+from tests.support.servers.leaks import keys_left, keys_without_ttl
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
-from tests.support.leaks import keys_left
+from tests.support.servers.leaks import keys_left
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("redis_url")

@@ -22,7 +22,7 @@ from autobatch_shared.redis.masters.master import Master
 from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, left_house, open_house, ready_house
-from tests.support.leaks import keys_left
+from tests.support.servers.leaks import keys_left
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
