@@ -895,6 +895,14 @@ async def test_a_job_of_more_tokens_than_a_minute_has_needs_all_of_them(bench: Q
     assert [job(1)] == (await bench.batcher("b1").claim(10, 0, budget=budget(tokens=1))).fresh
 
 
+async def test_a_call_is_granted_for_jobs_that_are_held_and_none_is_claimed(bench: QueueEnds) -> None:
+    await push(bench, 1)
+    claims = [await bench.batcher("b1").claim(0, 0, budget=replace(budget(calls=1), holds_jobs=True)) for _ in range(2)]
+
+    assert [(0, False), (0, True)] == [(claim.calls_left, claim.wait_ms > 0) for claim in claims]
+    assert [1, 1] == [claim.queued for claim in claims]
+
+
 async def test_what_the_upstream_says_is_left_counts_where_it_is_less(bench: QueueEnds) -> None:
     await push(bench, 1)
     less = await bench.batcher("b1").claim(0, 0, budget=budget(calls=1000, calls_said=100))
