@@ -59,8 +59,19 @@ def drive(
     *,
     seed: int = 1,
     began_s: float = 0.0,
+    waited_share: float = 0.0,
 ) -> Run:
-    """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding."""
+    """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding.
+
+    Args:
+        upstream: Takes them.
+        calls: How many.
+        tuner: Says how many at once and how large, and learns from them.
+        fixed: Says so instead.
+        seed: Of lengths and noise.
+        began_s: When the first is made.
+        waited_share: Of its time, that each job has waited, as the tuner hears; 0: it hears nothing of it.
+    """
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
     running: list[tuple[float, int, float, int, int, Setting]] = []
@@ -73,6 +84,8 @@ def drive(
             if setting.units_max is not None:
                 inputs = max(1, min(inputs, setting.units_max // longest - 1))
             units = inputs * longest
+            if tuner and waited_share:
+                tuner.note_wait(waited_share)
             sent_s = max(now_s, ready_s)
             begun_s = max(heapq.heappop(free_s), sent_s)
             ended_s = begun_s + upstream.cost_s(units, setting.calls) * chance.lognormvariate(0, upstream.noise)

@@ -6,8 +6,14 @@ is tried in alternating blocks of calls, so that both see the same traffic, and 
 `GAIN_MIN` in all. A neighbour that lost is left alone twice as long as the time before. So trials cost next to nothing
 in the long run, and a setting that costs throughput is never kept.
 
+Where jobs begin to wait for long there is no time for that: what the climb found while they did not says nothing of it, and an upstream
+that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then interrupted by
+an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
+
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
 while jobs wait for long, and one that makes them do so has lost.
+
+More than 250 lines, because the climb, its trials and the ascent that interrupts them are one search: each begins where the other ended.
 """
 
 from collections.abc import Iterator
@@ -20,6 +26,8 @@ PAIRS = 3
 GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
+ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
+REST_CALLS, REST_MAX_CALLS = 24, 384  # between two ascents; after each in vain twice as many
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -46,6 +54,7 @@ class _Block:
     """Calls of one setting; `idle_calls` had nothing beside them and say nothing of it."""
 
     setting: Setting
+    is_ascent: bool = False
     calls: int = 0
     useful: float = 0.0
     service_s: float = 0.0
@@ -53,8 +62,15 @@ class _Block:
 
     @property
     def is_over(self) -> bool:
+        if self.is_ascent:
+            return self.calls >= 2 * self.setting.calls and self.service_s >= BLOCK_S
         is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
         return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
+
+    def add(self, useful: float, service_s: float) -> None:
+        self.calls += 1
+        self.useful += useful
+        self.service_s += service_s
 
     @property
     def goodput(self) -> float:
@@ -78,7 +94,8 @@ class Climber:
         setting: The setting to call with now.
         is_trying: Whether this setting is another one than the best so far.
         candidate: The setting that is compared with the best, in blocks of each; None: none is.
-        is_late: Whether jobs wait for long.
+        is_late: Whether jobs wait for so long that a trial of fewer or smaller calls could cost one its answer.
+        is_pressed: Whether they wait for so long that more calls have to be made if that helps.
 
     Args:
         calls_max: The most calls in flight.
@@ -92,7 +109,9 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
-        self.is_late = False
+        self._rest_calls, self._rest_next_calls = 0, REST_CALLS
+        self._watch()
+        self.is_late = self.is_pressed = False
         self.candidate: Setting | None = None
         self._search = self._searching()
         self._begin_block()
@@ -108,30 +127,31 @@ class Climber:
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
+        self._rest_calls = max(0, self._rest_calls - 1)
         block = self._block
-        if setting != block.setting:
-            return  # made before this block began
-        block.calls += 1
-        block.useful += useful
-        block.service_s += service_s
-        if block.is_over:
-            self._begin_block()
+        if setting == block.setting:  # else it was made before this block began
+            block.add(useful, service_s)
+            if block.is_over:
+                self._begin_block()
+        if self.is_pressed and not block.is_ascent:
+            self._note_pressed(setting, useful, service_s)
 
     def expect(self, units_max: int) -> None:
-        """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better."""
+        """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
+
+        Not in an ascent, whose steps it would begin anew; what calls cost is learnt all the time.
+        """
         best = self.best.units_max
-        if self._is_smaller_better or best is None or units_max < 2 * best:
+        if self._block.is_ascent or self._is_smaller_better or best is None or units_max < 2 * best:
             return
         self.best = replace(self.best, units_max=best << (units_max // best).bit_length() - 1)
-        self._search = self._searching()
-        self._begin_block()
+        self._restart()
 
     def adopt(self, best: Setting) -> None:
         """Climb from the setting that another batcher has found."""
         if best != self.best:
             self.best = best
-            self._search = self._searching()
-            self._begin_block()
+            self._restart()
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
@@ -149,6 +169,36 @@ class Climber:
             self._block.useful = 0.0
             self._begin_block()
 
+    def note_pressure(self, *, is_pressed: bool) -> None:
+        """Take note of whether the jobs of the call that is made now have waited for so long that more calls are needed."""
+        if is_pressed == self.is_pressed:
+            return
+        self.is_pressed = is_pressed
+        self._watch()
+        if self._block.is_ascent:
+            self._end_ascent(is_in_vain=True)
+            self._restart()
+
+    def _note_pressed(self, setting: Setting, useful: float, service_s: float) -> None:
+        """Begin an ascent after two rounds of calls."""
+        if self._rest_calls or self.best.calls >= self._calls_max:
+            return
+        self._pressed.add(useful, service_s)
+        if setting == self.best:
+            self._at_best.add(useful, service_s)
+        if self._pressed.is_over:
+            self._search = self._ascending(self._at_best)
+            self._begin_block()
+
+    def _watch(self) -> None:
+        """Count the calls under pressure from now on: all of them, and those with the best setting."""
+        self._pressed, self._at_best = _Block(self.best, is_ascent=True), _Block(self.best, is_ascent=True)
+
+    def _restart(self) -> None:
+        self._watch()
+        self._search = self._searching()
+        self._begin_block()
+
     def _begin_block(self) -> None:
         self._block = next(self._search)
         self.setting = self._block.setting
@@ -165,6 +215,28 @@ class Climber:
                 if candidate is not None and direction.asleep_blocks <= 0 and self._may_try(direction):
                     yield from self._trying(direction, candidate)
             self._units_seen = self._units_seen * 3 // 4
+
+    def _ascending(self, before: _Block) -> Iterator[_Block]:
+        """Yield the blocks of an ascent, and then those of the search from where it ended; `before` has calls with the best setting."""
+        began = self.best
+        self.candidate = None
+        if not before.is_over:
+            yield before
+        while (candidate := self._neighbour("more")) is not None:
+            self.candidate = candidate
+            after = _Block(candidate, is_ascent=True)
+            yield after
+            if after.goodput < ASCENT_GAIN_MIN * before.goodput:
+                break
+            self._take(candidate)
+            before = after
+        self._end_ascent(is_in_vain=self.best == began)
+        yield from self._searching()
+
+    def _end_ascent(self, *, is_in_vain: bool) -> None:
+        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
+        self._rest_calls = self._rest_next_calls
+        self._watch()
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
         """Yield the blocks of one trial, and decide by them."""
@@ -188,13 +260,20 @@ class Climber:
         gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
         before, after = pairs[-1]
         if gain >= GAIN_MIN and after.goodput > before.goodput:
-            self.best = candidate
             self._is_smaller_better |= direction.name == "smaller"
-            for each in self._directions:
-                each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
+            self._take(candidate)
             return
+        self._leave_alone(direction)
+
+    def _leave_alone(self, direction: _Direction) -> None:
         direction.asleep_blocks = direction.patience_blocks
         direction.patience_blocks = min(2 * direction.patience_blocks, PATIENCE_MAX_BLOCKS)
+
+    def _take(self, found: Setting) -> None:
+        """Climb on from a better setting; what is better beside it has not been tried."""
+        self.best = found
+        for each in self._directions:
+            each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
 
     def _neighbour(self, name: str) -> Setting | None:
         """Return the next setting that way, if there is one."""
