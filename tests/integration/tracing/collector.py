@@ -82,7 +82,7 @@ class Collector:
 
 def facts(attributes: Sequence[KeyValue]) -> dict[str, object]:
     """Return attributes as a dictionary."""
-    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in attributes}
+    return {each.key: getattr(each.value, each.value.WhichOneof("value") or "string_value") for each in attributes}
 
 
 @asynccontextmanager
