@@ -1,4 +1,7 @@
-"""One batcher process, of one model or several: every collaborator is made here and passed in."""
+"""One batcher process, of one model or several: every collaborator is made here and passed in.
+
+More than 250 lines, because what a model is served by is made in one place, and changed there while it runs.
+"""
 
 import asyncio
 import logging
@@ -11,7 +14,6 @@ import aiohttp
 
 from autobatch_batcher.batcher_activity import BatcherActivityPublisher
 from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.outcomes import AnsweringBatches
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.dialects.base import WantedModel, dialects_of
@@ -23,6 +25,7 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import SideOf, open_side_port
+from autobatch_batcher.tracing.wrapping import traced_caller, traced_client
 from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
@@ -30,7 +33,6 @@ from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.standing import Standing
-from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.keys import Keys
@@ -125,7 +127,7 @@ class ModelAtWork:
             queue,
             link,
             pool,
-            _traced_caller(caller, tracing, clock, settings.namespace),
+            traced_caller(caller, tracing, clock, settings.namespace),
             lanes,
             policy,
             clock,
@@ -197,24 +199,6 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-def _traced_caller(caller: Caller, tracing: "Tracing | None", clock: RedisClock, namespace: str) -> AnsweringBatches:
-    """Return the caller, with a span for each batch where traces are on."""
-    if tracing is None:
-        return caller
-    from autobatch_batcher.tracing.batch_spans import TracedCaller  # noqa: PLC0415 - its packages are an extra
-
-    return TracedCaller(caller, tracing.tracer, clock, namespace)
-
-
-def _traced_client(client: UpstreamClient, tracing: "Tracing | None", name: str, standing: Standing) -> UpstreamClient:
-    """Return the client of an upstream, with a span for each call where traces are on."""
-    if tracing is None:
-        return client
-    from autobatch_batcher.tracing.call_spans import TracedClient  # noqa: PLC0415 - its packages are an extra
-
-    return TracedClient(client, tracing.tracer, name, standing)
-
-
 async def _replicas(settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None") -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
     session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
@@ -242,22 +226,24 @@ async def _replica(
         settings.upstream_tokens_max,
         TokenIds(read_own_tokenizer(settings.tokenizer_file)) if settings.tokenizer_file else None,
     )
-    client: UpstreamClient = (
-        await opened.enter_async_context(_grpc_client(url, settings))
-        if is_grpc(url)
-        else HttpClient(
-            session,
-            url,
-            settings.upstream_headers,
-            fresh=fresh,
-            answer_bytes_max=settings.answer_limit,
-            left_headers=() if pacing is None else LIMIT_HEADERS,
-        )
-    )
     standing = Standing(settings.model_change_after_ms / 1000)
     return Replica(
         name,
-        _traced_client(client, tracing, name, standing),
+        traced_client(
+            await opened.enter_async_context(_grpc_client(url, settings))
+            if is_grpc(url)
+            else HttpClient(
+                session,
+                url,
+                settings.upstream_headers,
+                fresh=fresh,
+                answer_bytes_max=settings.answer_limit,
+                left_headers=() if pacing is None else LIMIT_HEADERS,
+            ),
+            tracing,
+            name,
+            standing,
+        ),
         dialects_of(settings.inference_dialect, url, wanted),
         _limits(settings),
         Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from aiohttp import web
 
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.requests.plan import Plan
 
@@ -41,23 +42,24 @@ ACCOUNT = web.RequestKey("account", Account)
 TRACE: web.RequestKey[dict[str, str]] = web.RequestKey("trace", dict)  # the headers that name the request's span
 
 
-def account_of(plan: Plan, replies: Sequence[Reply], body_bytes: int, model: str) -> Account:
+def account_of(plan: Plan, replies: Sequence[Reply], body_bytes: int, watcher: FleetWatcher) -> Account:
     """Return the account of a request.
 
     Args:
         plan: What it became.
         replies: Of its jobs; none where they did not come.
         body_bytes: Bytes of its body.
-        model: As the account has it.
+        watcher: Knows the models by their fingerprints.
     """
+    served = watcher.allowed.served_model
     inputs = sum([planned.n for planned in plan.jobs])
     headers = [header for header, _ in replies]
     if not headers:
-        return Account(plan.route, model, len(plan.jobs), inputs, body_bytes)
+        return Account(plan.route, served, len(plan.jobs), inputs, body_bytes)
     slowest = max(headers, key=lambda header: header.queue_us + header.upstream_us)
     return Account(
         plan.route,
-        model,
+        watcher.names.get(slowest.model) or served,
         len(plan.jobs),
         inputs,
         body_bytes,

@@ -60,6 +60,11 @@ class RequestLog:
             names["trace_id"] = trace_id
         return names
 
+    def left(self, request: web.Request, path: str, seconds: float) -> None:
+        """Take note of a request whose client did not wait for its answer: it may have been slow."""
+        if seconds >= self.slow_s:
+            self.slow(request, path, CLIENT_LEFT, seconds)
+
     def slow(self, request: web.Request, path: str, status: int, seconds: float) -> None:
         """Log that a request was slow.
 

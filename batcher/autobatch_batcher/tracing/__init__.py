@@ -1,1 +1,1 @@
-"""The spans of batches and calls. To be imported only where traces are on."""
+"""Spans of batches and calls, for traces over OpenTelemetry."""

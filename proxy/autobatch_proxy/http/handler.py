@@ -33,7 +33,7 @@ from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.one_model import ask_one_model
-from autobatch_proxy.request_log import CLIENT_LEFT, RequestLog
+from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
@@ -101,7 +101,7 @@ class Compute:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
                 response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
             except asyncio.CancelledError:
-                self._note_slow(request, path, CLIENT_LEFT, started_s)
+                self._requests.left(request, path, time.perf_counter() - started_s)
                 raise
             except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
                 log.exception("request_failed_unforeseen", extra=self._requests.names_of(request))
@@ -114,18 +114,14 @@ class Compute:
                 log.warning(
                     "request_failed", extra={**self._requests.names_of(request), "route": path, "status": status}
                 )
+            spent_s = time.perf_counter() - started_s
+            if spent_s >= self._requests.slow_s:
+                self._requests.slow(request, path, status, spent_s)
             model = request.get(MODEL, "") if self._models.are_named else ""
-            self._metrics.answered(path, status, self._note_slow(request, path, status, started_s), model)
+            self._metrics.answered(path, status, spent_s, model)
             return response
 
         return handle
-
-    def _note_slow(self, request: web.Request, path: str, status: int, started_s: float) -> float:
-        """Log a request that was slow; return the seconds that it took."""
-        spent_s = time.perf_counter() - started_s
-        if spent_s >= self._requests.slow_s:
-            self._requests.slow(request, path, status, spent_s)
-        return spent_s
 
     async def _answer(self, request: web.Request, route: Route, started_s: float) -> web.StreamResponse:
         headers = request.headers
@@ -160,7 +156,7 @@ class Compute:
             finally:
                 spent_s = time.perf_counter() - started_s
                 if spent_s >= self._requests.account_from_s:
-                    request[ACCOUNT] = account_of(plan, replies, body_bytes, _model_of(end.watcher, replies))
+                    request[ACCOUNT] = account_of(plan, replies, body_bytes, end.watcher)
             ms = int(spent_s * 1000)
             self._metrics.replied(replies[0][0], sum([job.n for job in plan.jobs]), body_bytes, spent_s)
             lines = self._common.lines(request, request_id) + _model_lines(end.watcher, replies[0][0].model)
@@ -232,12 +228,6 @@ def _reason(replies: Sequence[Reply]) -> str:
     if not failed:
         return AnswerTooLarge.code  # or their rows do not fit together
     return failed[0].fault or f"upstream_{failed[0].status}"
-
-
-def _model_of(watcher: FleetWatcher, replies: Sequence[Reply]) -> str:
-    """The name of the model that answered, or else of the one that is served; empty while it is unknown."""
-    named = watcher.names.get(replies[0][0].model) if replies else None
-    return named or watcher.allowed.served_model
 
 
 def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:
