@@ -62,7 +62,7 @@ async def serve(models: Sequence[BatcherSettings], stopped: asyncio.Event) -> No
     """
     first = models[0]
     async with AsyncExitStack() as stack:
-        works = [ModelAtWork(each, await _replicas(each, stack)) for each in models]
+        works = [ModelAtWork(each, await replicas_of(each, stack)) for each in models]
         side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
         spare_the_collector()
         try:
@@ -154,7 +154,7 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-async def _replicas(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
+async def replicas_of(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
     session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
     return [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls]

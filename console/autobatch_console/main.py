@@ -14,6 +14,7 @@ PROGRAMS = {
     "embedder": "autobatch_embedder",
     "bench": "autobatch_bench",
     "simulate": "autobatch_batcher.simulating",
+    "tune": "autobatch_batcher.advising",
 }
 HELP = """\
 Usage: autobatch COMMAND [FLAGS]
@@ -29,6 +30,7 @@ Commands:
   embedder  Start the embedded upstream: a small model on the CPU.
   bench     Measure an upstream directly and through the proxy: run, compare, report or targets.
   simulate  Compute what batchers would do with a trace of requests, beside fixed policies.
+  tune      Measure an embedding server, and say what the proxy would gain in front of it.
 
 Options:
   --version  Print the version.
