@@ -14,10 +14,10 @@ import msgspec
 from autobatch_batcher.advising.advice import advise
 from autobatch_batcher.advising.config_file import config_of
 from autobatch_batcher.advising.measured import Measured
-from autobatch_batcher.advising.page import render
 from autobatch_batcher.advising.prediction import CLIENTS, ExpectedGain, expected_gain, find_law
 from autobatch_batcher.advising.sample_texts import TextsError, built_in_texts, read_texts
 from autobatch_batcher.advising.timing import MeasuringError, measure
+from autobatch_batcher.advising.tune_page import render
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import load
 
@@ -64,9 +64,10 @@ def conclude(measured: Measured, settings: BatcherSettings, out: Path, seconds: 
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.toml").write_text(config, encoding="utf-8")
     (out / "report.html").write_text(render(measured, found, gains, advice, config, seconds), encoding="utf-8")
-    (out / "measured.json").write_bytes(msgspec.json.encode(measured))
+    report = {"verdict": advice.verdict, "gains": gains, "found": found, "measured": measured}
+    (out / "report.json").write_bytes(msgspec.json.encode(report))
     _say("\n".join(["", *advice.costs, *(f"but {doubt}" for doubt in advice.doubts)]))
-    _say(f"\n{advice.verdict}\nwritten: {out / 'config.toml'}, {out / 'report.html'}, {out / 'measured.json'}")
+    _say(f"\n{advice.verdict}\nwritten: {out / 'config.toml'}, {out / 'report.html'}, {out / 'report.json'}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,10 +18,11 @@ def config_of(measured: Measured, advice: Advice, settings: BatcherSettings) -> 
         lines.append(f"upstream_model = {_text(settings.upstream_model)}")
     if settings.target_p99_ms is not None:
         lines.append(f"target_p99_ms = {settings.target_p99_ms}")
+    best = f"{advice.batch} texts, {advice.calls} at a time"
     lines += [
         f"max_batch_size = {max(measured.inputs_max, advice.batch)}",
-        "# The batcher finds by itself how large calls should be and how many at a time. As measured, for "
-        f"{BEST_FOR_CLIENTS} clients: {advice.batch} texts, {advice.calls} at a time.",
+        "# The batcher finds by itself how large calls should be and how many at a time.",
+        f"# As measured, for {BEST_FOR_CLIENTS} clients: {best}.",
     ]
     if settings.upstream_headers:
         lines.append("# Keys are not written here: INFERENCE_API_KEY or INFERENCE_HEADERS in the environment.")

@@ -1,4 +1,4 @@
-"""What was measured of a server, as it is written to `measured.json` and computed with. Pure.
+"""What was measured of a server, as it is written to `report.json` and computed with. Pure.
 
 Lengths are characters, in the order in which a call has its inputs.
 """

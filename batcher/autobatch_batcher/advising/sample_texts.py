@@ -1,4 +1,7 @@
-"""The texts that a server is measured with: the user's own, or built-in ones of mixed lengths. Pure but for reading the file."""
+"""What a server is measured with: the user's own texts or built-in ones of mixed lengths, and the calls that are made of them.
+
+Pure but for reading the file.
+"""
 
 from itertools import count
 from math import exp
@@ -12,6 +15,10 @@ TEXTS = 128  # in a cycle: each cycle has the same lengths, so that two windows 
 SERIAL_DIGITS = 7
 LENGTHS_ALIKE = 2.0  # where the longest tenth is not twice as long as the median, lengths are alike
 MEDIAN_CHARACTERS, SIGMA, CHARACTERS_MAX = 110, 1.0, 1650  # as in real traffic: most are short, a few very long
+# Of the calls that are timed alone; shares of the texts that are shorter.
+SIZES = (1, 2, 4, 8, 16, 32)
+SHORT, USUAL, LONG = 0.1, 0.5, 0.93
+SIDE_BY_SIDE_INPUTS = 8
 PROSE = (
     "the order of what is measured says how long a server takes for each text and for all of them together when many "
     "clients ask at once about invoices weather recipes contracts glaciers patients music trains harvest law and code"
@@ -92,6 +99,28 @@ def built_in_texts() -> SampleTexts:
         characters = MEDIAN_CHARACTERS * exp(SIGMA * spread.inv_cdf((place + 0.5) / TEXTS))
         texts.append(_prose(place, min(CHARACTERS_MAX, round(characters))))
     return SampleTexts(texts, "built-in texts of mixed lengths")
+
+
+def call_shapes(texts: SampleTexts, inputs_max: int) -> list[tuple[int, ...]]:
+    """Return the places of the texts of each call, the cheapest first.
+
+    Equal lengths show what a call and a unit cost; one long text among short ones whether they are padded to it, and if the server
+    computes so many of them at once; mixtures are what will be sent.
+    """
+    short, usual, long = (texts.place(share) for share in (SHORT, USUAL, LONG))
+    chance = Random(1)  # noqa: S311 - which texts, no secrets
+    shapes = [(usual,) * size for size in SIZES]
+    shapes += [(short,) * size for size in (1, 4, 16, 32)]
+    shapes += [(long,) * size for size in (1, 2, 4, 8)]
+    shapes += [(long, *(short,) * (size - 1)) for size in (4, 8, 16, 32)]
+    shapes += [tuple(chance.choices(range(TEXTS), k=size)) for size in (4, 8, 16, 32)]
+    own = {shape for shape in shapes if len(shape) <= inputs_max}
+    return sorted(own, key=lambda shape: (sum(texts.lengths[place] for place in shape), shape))
+
+
+def list_shape(texts: SampleTexts, inputs_max: int) -> tuple[int, ...]:
+    """Return the places of the texts of the call that is made several times side by side."""
+    return (texts.place(USUAL),) * min(SIDE_BY_SIDE_INPUTS, inputs_max)
 
 
 def _prose(seed: int, characters: int) -> str:

@@ -10,9 +10,8 @@ from random import Random
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from autobatch_batcher.advising.call_shapes import call_shapes, list_shape
 from autobatch_batcher.advising.measured import Measured, TimedCall, TimedLoad
-from autobatch_batcher.advising.sample_texts import SampleTexts, shuffled
+from autobatch_batcher.advising.sample_texts import SampleTexts, call_shapes, list_shape, shuffled
 from autobatch_batcher.app import replicas_of
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.bell import pause
@@ -61,30 +60,42 @@ async def measure(settings: BatcherSettings, texts: SampleTexts, seconds: float,
             raise MeasuringError(f"{replica.name}: {why}")
         told(f"{replica.name} speaks {replica.dialect.kind}, model {replica.card.name or 'unnamed'}")
         timer = UpstreamTimer(replica, texts, settings.upstream_timeout_ms / 1000)
-        for place in shuffled(0)[:WARM_UP_CALLS]:
-            await timer.call((place,))
-        per_token = await timer.characters_per_token()
-        inputs_max = replica.limits.inputs_max
-        told(f"single calls of 1 to {inputs_max} texts, {CALLS_SHARE * seconds:.0f} s")
-        calls = await timer.lone_calls(call_shapes(texts, inputs_max), CALLS_SHARE * seconds)
-        loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
-        loads += await timer.clients((1 - CALLS_SHARE - LISTS_SHARE) * seconds, told)
-        tokens_max = replica.limits.input_tokens_max
-        return Measured(
-            url=replica.name,
-            kind=replica.dialect.kind,
-            model=replica.card.name,
-            inputs_max=inputs_max,
-            tokens_max=None if tokens_max == UNKNOWN_MAX else tokens_max,
-            characters_per_token=per_token,
-            texts=texts.about,
-            texts_kind=texts.kind,
-            lengths=tuple(texts.lengths),
-            calls=tuple(calls),
-            loads=tuple(loads),
-            cores=os.cpu_count() if urlsplit(replica.name).hostname in LOOPBACK else None,
-            busy_before=busy_before,
-        )
+        return await measure_with(timer, replica, texts, seconds, told, busy_before=busy_before)
+
+
+async def measure_with(
+    timer: "UpstreamTimer",
+    replica: Replica,
+    texts: SampleTexts,
+    seconds: float,
+    told: Told,
+    *,
+    busy_before: float | None = None,
+) -> Measured:
+    """Return what was measured of an upstream that has said what it serves: see `measure`."""
+    for place in shuffled(0)[:WARM_UP_CALLS]:
+        await timer.call((place,))
+    per_token = await timer.characters_per_token()
+    inputs_max, tokens_max = replica.limits.inputs_max, replica.limits.input_tokens_max
+    told(f"single calls of 1 to {inputs_max} texts, {CALLS_SHARE * seconds:.0f} s")
+    calls = await timer.lone_calls(call_shapes(texts, inputs_max), CALLS_SHARE * seconds)
+    loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
+    loads += await timer.clients((1 - CALLS_SHARE - LISTS_SHARE) * seconds, told)
+    return Measured(
+        url=replica.name,
+        kind=replica.dialect.kind,
+        model=replica.card.name,
+        inputs_max=inputs_max,
+        tokens_max=None if tokens_max == UNKNOWN_MAX else tokens_max,
+        characters_per_token=per_token,
+        texts=texts.about,
+        texts_kind=texts.kind,
+        lengths=tuple(texts.lengths),
+        calls=tuple(calls),
+        loads=tuple(loads),
+        cores=os.cpu_count() if urlsplit(replica.name).hostname in LOOPBACK else None,
+        busy_before=busy_before,
+    )
 
 
 class UpstreamTimer:
@@ -94,9 +105,13 @@ class UpstreamTimer:
         replica: The upstream.
         texts: What is sent.
         timeout_s: The longest that a call may take.
+        now_s: Returns the time.
     """
 
-    def __init__(self, replica: Replica, texts: SampleTexts, timeout_s: float) -> None:
+    def __init__(
+        self, replica: Replica, texts: SampleTexts, timeout_s: float, now_s: Callable[[], float] = perf_counter
+    ) -> None:
+        self._now_s = now_s
         self._replica = replica
         self._texts = texts
         self._timeout_s = timeout_s
@@ -109,14 +124,14 @@ class UpstreamTimer:
         """
         replica = self._replica
         post = replica.dialect.compose("/embed", [self._texts.text(place) for place in places], None)
-        began_s = perf_counter()
+        began_s = self._now_s()
         try:
             answer = await replica.ask(post, self._timeout_s)
         except AutobatchError as exc:
             raise MeasuringError(
                 f"{replica.name}: a call of {len(places)} texts failed: {str(exc) or type(exc).__name__}"
             ) from exc
-        took_s = perf_counter() - began_s
+        took_s = self._now_s() - began_s
         if answer.status != 200:
             raise MeasuringError(f"{replica.name}: a call of {len(places)} texts was answered {answer.status}")
         return took_s
@@ -140,18 +155,18 @@ class UpstreamTimer:
     async def lone_calls(self, shapes: list[tuple[int, ...]], seconds: float) -> list[TimedCall]:
         """Return what each of these calls takes alone, over and over until the time is over; the dearest may be left out."""
         took_s: dict[tuple[int, ...], list[float]] = {}
-        began_s = perf_counter()
+        began_s = self._now_s()
         for shape in shapes:
-            if took_s and perf_counter() - began_s > FIRST_ROUND_SHARE * seconds:
+            if took_s and self._now_s() - began_s > FIRST_ROUND_SHARE * seconds:
                 break
             took_s[shape] = [await self.call(shape)]
         order = list(took_s)
         chance = Random(1)  # noqa: S311 - an order, no secrets
-        while perf_counter() - began_s < seconds:
+        while self._now_s() - began_s < seconds:
             chance.shuffle(order)
             for shape in order:
                 took_s[shape].append(await self.call(shape))
-                if perf_counter() - began_s > seconds:
+                if self._now_s() - began_s > seconds:
                     break
         lengths = self._texts.lengths
         return [TimedCall(tuple(lengths[place] for place in shape), tuple(took)) for shape, took in took_s.items()]
@@ -183,14 +198,14 @@ class UpstreamTimer:
         """
         lengths = self._texts.lengths
         turns = _in_turn(shapes)
-        since_s = perf_counter() + UNCOUNTED * seconds
+        since_s = self._now_s() + UNCOUNTED * seconds
         until_s = since_s + (1 - UNCOUNTED) * seconds
         latencies_s: list[float] = []
         inputs = failed = 0
 
         async def ask() -> None:
             nonlocal inputs, failed
-            while perf_counter() < until_s:
+            while self._now_s() < until_s:
                 shape = next(turns)
                 try:
                     took_s = await self.call(shape)
@@ -199,7 +214,7 @@ class UpstreamTimer:
                     await pause(REFUSED_PAUSE_S)
                     continue
                 latencies_s.append(took_s)
-                inputs += len(shape) if since_s <= perf_counter() < until_s else 0
+                inputs += len(shape) if since_s <= self._now_s() < until_s else 0
 
         before = read_core_ticks()
         await asyncio.gather(*(ask() for _ in range(clients)))

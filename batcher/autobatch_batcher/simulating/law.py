@@ -29,10 +29,6 @@ class SimulatedLaw:
         is_padded: Whether each input of a pass costs as much as the longest.
         fixed_ms: Milliseconds of a pass before its first input.
         per_unit_us: Microseconds of each unit.
-        per_input_us: Microseconds of each input, however long.
-        beside_ms: Milliseconds of a call before its inputs wait for a pass, as of its way and its parsing: those of several calls pass at
-            the same time.
-        cut_units: Units after which an input is cut, as by a model that takes so many tokens; 0: none is.
         knee_units: Units of a pass that cost nothing, as on an accelerator that is not filled.
         multiple: The longest input of a pass is padded to a multiple of so many units.
         parallel: Passes that run at the same time without making each other slower.
@@ -44,14 +40,15 @@ class SimulatedLaw:
         changes_at_s: When, in seconds from the beginning, the upstream changes: from then a pass takes `changed_times` as long.
         changed_times: See `changes_at_s`.
         in_flight_inputs_max: Inputs above which a call is refused with 429; 0: none is.
+        per_input_us: Microseconds of each input, however long.
+        beside_ms: Milliseconds of a call before its inputs wait for a pass, as of its way and its parsing: those of several calls pass at
+            the same time.
+        cut_units: Units after which an input is cut, as by a model that takes so many tokens; 0: none is.
     """
 
     is_padded: bool
     fixed_ms: float = 0.0
     per_unit_us: float = 0.0
-    per_input_us: float = 0.0
-    beside_ms: float = 0.0
-    cut_units: int = 0
     knee_units: int = 0
     multiple: int = 1
     parallel: int = 1
@@ -62,6 +59,9 @@ class SimulatedLaw:
     changes_at_s: float = inf
     changed_times: float = 2.0
     in_flight_inputs_max: int = 0
+    per_input_us: float = 0.0
+    beside_ms: float = 0.0
+    cut_units: int = 0
 
     def pass_s(self, lengths: Sequence[int], passes_before: int, begins_s: float, chance: Random) -> float:
         """Return the seconds that a pass takes.

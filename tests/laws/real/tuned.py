@@ -1,6 +1,6 @@
 """`python -m tests.laws.real.tuned URL FOLDER`: what `autobatch tune` has predicted of a server, beside what real processes do before it.
 
-FOLDER has `measured.json`, which `autobatch tune --out FOLDER` wrote. Redis, a worker and a batcher at its defaults are started; clients
+FOLDER has `report.json`, which `autobatch tune --out FOLDER` wrote. Redis, a worker and a batcher at its defaults are started; clients
 send the same texts as it did, and directly again in the same minute, because what a shared machine can do changes.
 """
 
@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import msgspec
 
-from autobatch_batcher.advising.measured import Measured, TimedLoad
-from autobatch_batcher.advising.prediction import expected_gain, find_law
+from autobatch_batcher.advising.measured import TimedLoad
 from autobatch_batcher.advising.sample_texts import built_in_texts, shuffled
 from autobatch_batcher.advising.timing import UpstreamTimer
 from autobatch_batcher.app import replicas_of
@@ -23,8 +22,9 @@ from tests.laws.real.running import wait_healthy
 from tests.support.processes import Process, free_port
 from tests.support.servers.redis_server import RedisServer
 
-CLIENTS = (16, 64)
-LEARNING_S, WINDOW_S = 12.0, 3.0
+CLIENTS = (64, 16)
+LEARNING_S, WINDOW_S = 12.0, 2.5
+HEAD = "| clients | directly/s: tune | now | by the proxy/s: predicted | measured | gain: predicted | measured | |"
 
 
 async def timed(url: str, clients: int, seconds: float) -> TimedLoad:
@@ -39,10 +39,8 @@ async def timed(url: str, clients: int, seconds: float) -> TimedLoad:
 
 async def main(url: str, folder: Path) -> None:
     """Print a row for each number of clients."""
-    measured = msgspec.json.decode((folder / "measured.json").read_bytes(), type=Measured)
-    found = find_law(measured)
-    print("| clients | directly/s: tune | now | by the proxy/s: predicted | measured | gain: predicted | measured | |")
-    print("|---|" + "--:|" * 7)
+    gains = {each["clients"]: each for each in msgspec.json.decode((folder / "report.json").read_bytes())["gains"]}
+    print(HEAD, "|---|" + "--:|" * 7, sep="\n")
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory()))
         redis = RedisServer(home)
@@ -56,17 +54,21 @@ async def main(url: str, folder: Path) -> None:
         ours = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as session:
             await wait_healthy(session, ours)
-        await timed(ours, CLIENTS[-1], LEARNING_S)
-        for clients in reversed(CLIENTS):
+        await timed(ours, CLIENTS[0], LEARNING_S)
+        for clients in CLIENTS:
             before = await timed(url, clients, WINDOW_S)
             proxied = await timed(ours, clients, 2 * WINDOW_S)
             after = await timed(url, clients, WINDOW_S)
             direct = (before.inputs_per_s + after.inputs_per_s) / 2
-            gain = expected_gain(found, measured, clients, BatcherSettings.model_construct())
-            cells = [clients, f"{gain.direct_per_s:.0f}", f"{direct:.0f}", f"{gain.proxied_per_s:.0f}"]
-            cells += [f"{proxied.inputs_per_s:.0f}", f"{gain.gain:.2f}", f"{proxied.inputs_per_s / direct:.2f}"]
-            cells.append(f"{gain.gain * direct / proxied.inputs_per_s:.2f}")
-            print(f"| {' | '.join(map(str, cells))} |", flush=True)
+            print(row(clients, gains[clients], direct, proxied.inputs_per_s), flush=True)
+
+
+def row(clients: int, gain: dict[str, float], direct: float, proxied: float) -> str:
+    """Return what was predicted and what was measured, and the one gain by the other."""
+    expected = gain["proxied_per_s"] / gain["direct_per_s"]
+    rates = (gain["direct_per_s"], direct, gain["proxied_per_s"], proxied)
+    gains = (expected, proxied / direct, expected * direct / proxied)
+    return f"| {' | '.join([str(clients), *(f'{each:.0f}' for each in rates), *(f'{each:.2f}' for each in gains)])} |"
 
 
 if __name__ == "__main__":
