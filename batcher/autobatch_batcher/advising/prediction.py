@@ -113,7 +113,7 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     else:
         direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
     scale = min(max(direct_per_s / simulated.goodput, 1 / SCALE_MAX), SCALE_MAX)
-    shared = _sharing_cores(found.law, measured, clients, direct_per_s)
+    shared = sharing_cores(found.law, measured, clients, direct_per_s)
     seconds = _seconds(found.law, clients, lists)
     fleet = SimulatedFleet(settings)
     proxied = score(run_batchers(shared, ListLoop(clients, lists), fleet, seconds), LEARNING_SHARE * seconds, seconds)
@@ -157,7 +157,7 @@ def _lists(measured: Measured) -> list[tuple[int, ...]]:
     return [(measured.lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
 
 
-def _sharing_cores(law: SimulatedLaw, measured: Measured, clients: int, direct_per_s: float) -> SimulatedLaw:
+def sharing_cores(law: SimulatedLaw, measured: Measured, clients: int, direct_per_s: float) -> SimulatedLaw:
     """Return the law where the proxy takes CPU time from the server: on its own machine, beyond what is idle there."""
     idle = [load.idle for load in measured.single_loads(clients) if load.idle is not None]
     if measured.cores is None or not idle:

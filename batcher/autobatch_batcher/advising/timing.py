@@ -198,7 +198,8 @@ class UpstreamTimer:
         """
         lengths = self._texts.lengths
         turns = _in_turn(shapes)
-        since_s = self._now_s() + UNCOUNTED * seconds
+        began_s = self._now_s()
+        since_s = began_s + UNCOUNTED * seconds
         until_s = since_s + (1 - UNCOUNTED) * seconds
         latencies_s: list[float] = []
         inputs = failed = 0
@@ -219,13 +220,16 @@ class UpstreamTimer:
         before = read_core_ticks()
         await asyncio.gather(*(ask() for _ in range(clients)))
         after = read_core_ticks()
+        took_s = until_s - since_s
+        if not inputs:  # slower than the window is long: all of them count, until the last
+            inputs, took_s = len(latencies_s) * len(shapes[0]), self._now_s() - began_s
         latencies_s.sort()
         if not latencies_s:
             raise MeasuringError(f"{self._replica.name}: none of {failed} calls of {clients} clients was answered")
         return TimedLoad(
             clients=clients,
             lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
-            inputs_per_s=inputs / (until_s - since_s),
+            inputs_per_s=inputs / took_s,
             p50_ms=1000 * latencies_s[ceil(0.5 * len(latencies_s)) - 1],
             p99_ms=1000 * latencies_s[ceil(0.99 * len(latencies_s)) - 1],
             failed=failed,

@@ -19,7 +19,8 @@ from autobatch_batcher.advising.timing import UpstreamTimer
 from autobatch_batcher.app import replicas_of
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.laws.real.running import wait_healthy
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
 CLIENTS = (64, 16)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from autobatch_batcher.advising.advice import Advice, advise, verdict_of
 from autobatch_batcher.advising.config_file import config_of
@@ -93,7 +94,9 @@ def test_what_makes_figures_doubtful_is_said() -> None:
 
 def test_the_file_is_read_by_the_batcher_and_has_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    given = BatcherSettings(inference_api_key="secret-1", target_p99_ms=50, upstream_model='it\'s "mine"')
+    given = BatcherSettings.model_construct(
+        inference_api_key=SecretStr("secret-1"), target_p99_ms=50, upstream_model='it\'s "mine"'
+    )
     text = config_of(MEASURED, advice(), given)
     Path("config.toml").write_text(text)
     assert "secret-1" not in text

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autobatch_batcher.advising.__main__ import main
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 
 @pytest.mark.parametrize(
