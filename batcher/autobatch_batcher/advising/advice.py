@@ -19,6 +19,7 @@ SIZES, CALLS = (1, 2, 4, 8, 16, 32), (1, 2, 4)
 AS_GOOD = 0.97  # of the best: then smaller and fewer calls are better
 KNEE = 1.1  # times what a text costs at least, in calls of the best size
 RUN_REQUESTS = 600
+REFUSED_MAX = 0.01  # more than that, and a target is not kept but enforced
 BUSY = 0.15  # of the cores, by others: then figures are worth less
 DRIFTING = 1.15
 UNEXPLAINED = 0.15
@@ -67,23 +68,29 @@ def verdict_of(gains: Sequence[ExpectedGain], texts_kind: str) -> str:
     best = max(gains, key=lambda each: each.gain)
     useful = [each for each in gains if each.gain >= WORTH and each.low > 1]
     if not useful:
-        return f"of no use with {texts_kind}: {best.gain:.2f} x at best, at {_clients(best.clients)}"
+        return f"of no use with {texts_kind}: {best.gain:.2f} x at best, at {clients_in_words(best.clients)}"
     best = max(useful, key=lambda each: each.gain)
     first = useful[0].clients
-    said = f"{best.gain:.1f} x at {_clients(best.clients)} with {texts_kind}"
+    said = f"{best.gain:.1f} x at {clients_in_words(best.clients)} with {texts_kind}"
     return said + (f"; of no use below {first}" if first > 1 else "")
 
 
 def _within(gains: Sequence[ExpectedGain], target_ms: int) -> str:
     ways = {
-        "through the proxy": [each.clients for each in gains if each.proxied_p99_ms <= target_ms],
+        "through the proxy": [
+            each.clients for each in gains if each.proxied_p99_ms <= target_ms and each.refused <= REFUSED_MAX
+        ],
         "directly": [each.clients for each in gains if each.direct_p99_ms <= target_ms],
     }
-    said = [f"{way} {f'up to {_clients(max(fit))}' if fit else 'at no number of clients'}" for way, fit in ways.items()]
+    said = [
+        f"{way} {f'up to {clients_in_words(max(fit))}' if fit else 'at no number of clients'}"
+        for way, fit in ways.items()
+    ]
     return f"p99 within {target_ms} ms {' and '.join(said)}"
 
 
-def _clients(number: int) -> str:
+def clients_in_words(number: int) -> str:
+    """Return `1 client` or `4 clients`."""
     return f"{number} client{'s' if number > 1 else ''}"
 
 

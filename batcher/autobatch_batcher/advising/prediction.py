@@ -42,6 +42,7 @@ class ExpectedGain(msgspec.Struct, frozen=True):
         proxied_p50_ms: Median of the latencies there.
         proxied_p99_ms: What 99 of 100 take there at most.
         batch: Mean texts of a call of the batcher's.
+        refused: Share of the requests that the proxy refuses, to keep the target.
         low: The least that `gain` is likely to be.
         high: The most.
     """
@@ -55,6 +56,7 @@ class ExpectedGain(msgspec.Struct, frozen=True):
     proxied_p50_ms: float
     proxied_p99_ms: float
     batch: float
+    refused: float
     low: float
     high: float
 
@@ -129,6 +131,7 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         proxied_p50_ms=proxied.p50_ms / scale,
         proxied_p99_ms=proxied.p99_ms / scale,
         batch=proxied.batch,
+        refused=proxied.failed / max(1.0, proxied.failed + proxied.goodput * (1 - LEARNING_SHARE) * seconds),
         low=gain / (1 + missed),
         high=gain * (1 + missed),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from autobatch_batcher.advising.advice import Advice
+from autobatch_batcher.advising.advice import WORTH, Advice, clients_in_words
 from autobatch_batcher.advising.law_fit import predicted_s
 from autobatch_batcher.advising.measured import Measured
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
@@ -14,8 +14,8 @@ STYLE = """
   :root { --ink: #eee; --paper: #16181c; --soft: #a0a6ad; --line: #343a40; --ours: #3ecf9c; --direct: #7d8894 } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.7rem; line-height: 1.25 } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-.scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap }
+.scroll, pre { overflow-x: auto } table { border-collapse: collapse; width: 100% }
+th, td { text-align: right; padding: .3rem .45rem; border-bottom: 1px solid var(--line); white-space: nowrap }
 th { color: var(--soft); font-weight: 500 } .soft { color: var(--soft) } .gain { color: var(--ours); font-weight: 600 }
 .doubt { border-left: 3px solid #d08700; padding-left: .8rem } svg { width: 100%; height: auto }
 svg text { fill: var(--soft); font-size: 12px }
@@ -74,7 +74,7 @@ def _bars(gains: Sequence[ExpectedGain]) -> str:
     for row, each in enumerate(gains):
         top = row * step + 4
         parts.append(
-            f'<text x="{LABELS - 10}" y="{top + BAR_HEIGHT + 4}" text-anchor="end">{each.clients} clients</text>'
+            f'<text x="{LABELS - 10}" y="{top + BAR_HEIGHT + 4}" text-anchor="end">{clients_in_words(each.clients)}</text>'
         )
         for line, (rate, colour) in enumerate(((each.direct_per_s, "direct"), (each.proxied_per_s, "ours"))):
             width = BAR_WIDTH * rate / most
@@ -94,14 +94,14 @@ def _bars(gains: Sequence[ExpectedGain]) -> str:
 def _gain_table(gains: Sequence[ExpectedGain]) -> str:
     rows = "".join(
         f"<tr><td>{each.clients}<td>{each.direct_per_s:.1f}{'' if each.is_measured else ' simulated'}<td>{each.proxied_per_s:.1f}"
-        f"<td class=gain>{each.gain:.2f}<td>{each.low:.2f} to {each.high:.2f}"
+        f"<td{' class=gain' if each.gain >= WORTH else ''}>{each.gain:.2f}<td>{each.low:.2f} to {each.high:.2f}"
         f"<td>{each.direct_p50_ms:.0f}, {each.direct_p99_ms:.0f}<td>{each.proxied_p50_ms:.0f}, {each.proxied_p99_ms:.0f}"
         f"<td>{each.batch:.1f}</tr>"
         for each in gains
     )
     return (
-        "<div class=scroll><table><tr><th>clients<th>directly, texts/s<th>proxy, texts/s<th>gain<th>range<th>directly p50, p99 ms"
-        f"<th>proxy p50, p99 ms<th>texts in a call</tr>{rows}</table></div>"
+        "<div class=scroll><table><tr><th>clients<th>directly, texts/s<th>proxy, texts/s<th>gain<th>range<th>p50, p99 ms"
+        f"<th>p50, p99, proxy<th>in a call</tr>{rows}</table></div>"
     )
 
 

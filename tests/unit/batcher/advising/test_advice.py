@@ -35,19 +35,22 @@ MEASURED = Measured(
 FOUND = FoundLaw(law_of("padded:fixed_ms=4,per_unit_us=13"), 0.02, 0.04, 1.0)
 
 
-def gain(clients: int, times: float, *, low: float | None = None, p99_ms: float = 10.0) -> ExpectedGain:
+def gain(
+    clients: int, times: float, *, low: float | None = None, p99_ms: float = 10.0, refused: float = 0.0
+) -> ExpectedGain:
     return ExpectedGain(
-        clients,
-        100.0,
-        5.0,
-        2 * p99_ms,
-        True,
-        100 * times,
-        4.0,
-        p99_ms,
-        3.0,
-        times * 0.95 if low is None else low,
-        times * 1.05,
+        clients=clients,
+        direct_per_s=100.0,
+        direct_p50_ms=5.0,
+        direct_p99_ms=2 * p99_ms,
+        is_measured=True,
+        proxied_per_s=100 * times,
+        proxied_p50_ms=4.0,
+        proxied_p99_ms=p99_ms,
+        batch=3.0,
+        refused=refused,
+        low=times * 0.95 if low is None else low,
+        high=times * 1.05,
     )
 
 
@@ -66,7 +69,8 @@ def test_the_verdict_is_one_sentence(gains: list[ExpectedGain], said: str) -> No
 
 
 def advice(target_ms: int | None = None) -> Advice:
-    return advise(MEASURED, FOUND, [gain(1, 0.8), gain(64, 1.5, p99_ms=40.0)], target_ms)
+    gains = [gain(1, 0.8), gain(64, 1.5, p99_ms=40.0), gain(256, 1.5, p99_ms=45.0, refused=0.3)]
+    return advise(MEASURED, FOUND, gains, target_ms)
 
 
 def test_a_wanted_p99_is_answered_for_both_sides() -> None:
