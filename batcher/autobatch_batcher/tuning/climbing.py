@@ -11,7 +11,7 @@ upstream that works on eight calls of 0.4 s beside each other does a quarter of 
 interrupted by an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
 
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
-while jobs wait for long, and one that makes them do so has lost.
+while jobs wait for long, and one that makes them do so, or takes twice as long to answer them as before, has lost.
 
 More than 250 lines, because the climb, its trials and the ascent that interrupts them are one search: each begins where the other ended.
 """
@@ -28,6 +28,7 @@ PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
 CALM_CALLS = 24  # without more waiting than one call carries, before that begins anew
+SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -58,6 +59,7 @@ class _Block:
     calls: int = 0
     useful: float = 0.0
     service_s: float = 0.0
+    answer_s: float = 0.0
     idle_calls: int = 0
 
     @property
@@ -107,10 +109,21 @@ class Climber:
         self._may_ascend = False
         self.is_late = False
         self.candidate: Setting | None = None
+        self._usual_answer_s = inf
         self._search = self._searching()
-        self._begin_block()
+        self._block = next(self._search)
+        self._use_block()
 
-    def note(self, setting: Setting, units: int, useful: float, service_s: float, *, had_backlog: bool = False) -> None:
+    def note(
+        self,
+        setting: Setting,
+        units: int,
+        useful: float,
+        service_s: float,
+        *,
+        had_backlog: bool = False,
+        answer_s: float = 0.0,
+    ) -> None:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
@@ -119,6 +132,7 @@ class Climber:
             useful: What the call was good for: the sum of its inputs' lengths.
             service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
             had_backlog: Whether more waited than one call carries when it was made.
+            answer_s: Seconds from the arrival of its oldest job until the answer.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
@@ -134,7 +148,11 @@ class Climber:
         block.calls += 1
         block.useful += useful
         block.service_s += service_s
+        block.answer_s = max(block.answer_s, answer_s)
         if block.is_over:
+            self._begin_block()
+        elif setting.is_less_than(self.best) and answer_s > SLOWER_TIMES * self._usual_answer_s:
+            block.useful = 0.0
             self._begin_block()
 
     def expect(self, units_max: int) -> None:
@@ -188,7 +206,12 @@ class Climber:
         self._begin_block()
 
     def _begin_block(self) -> None:
+        if self._block.setting == self.best and self._block.answer_s:
+            self._usual_answer_s = self._block.answer_s
         self._block = next(self._search)
+        self._use_block()
+
+    def _use_block(self) -> None:
         self.setting = self._block.setting
         self.is_trying = self.setting != self.best
 

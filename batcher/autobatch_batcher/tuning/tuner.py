@@ -52,6 +52,7 @@ class Sample(msgspec.Struct, frozen=True):
         ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
         had_backlog: Whether more waited then than one call carries.
+        waited_s: Seconds that its oldest job had waited then.
     """
 
     setting: Setting
@@ -61,6 +62,7 @@ class Sample(msgspec.Struct, frozen=True):
     ended_s: float
     was_busy: bool
     had_backlog: bool = False
+    waited_s: float = 0.0
 
 
 class Tuner:
@@ -120,7 +122,14 @@ class Tuner:
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
             busy_s = service_s + idle_s
-            self._climber.note(sample.setting, units, sample.useful, busy_s, had_backlog=sample.had_backlog)
+            self._climber.note(
+                sample.setting,
+                units,
+                sample.useful,
+                busy_s,
+                had_backlog=sample.had_backlog,
+                answer_s=sample.waited_s + took_s,
+            )
         else:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
