@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from autobatch_shared.redis.commands import Commands, expected_shape
 
@@ -35,7 +36,15 @@ class RedisClock:
 
 async def read_clock(link: Commands) -> float:
     """Redis's clock, unix milliseconds."""
-    reply = await link.execute("TIME")
+    return unix_ms(await link.execute("TIME"))
+
+
+def unix_ms(reply: Any) -> float:
+    """Read the answer to `TIME`, in unix milliseconds.
+
+    Raises:
+        QueueUnavailable: It is no answer to `TIME`.
+    """
     with expected_shape:
         seconds, micros = reply
         return int(seconds) * 1000 + int(micros) / 1000

@@ -11,6 +11,7 @@ from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS, EPOCH_TTL_MS, REPOR
 from autobatch_shared.contract.model_names import Announcement, announced
 from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import BatcherStatus, Fleet, decoded, encode
+from autobatch_shared.redis.clock import unix_ms
 from autobatch_shared.redis.commands import Command, Script, all_of, expected_shape, in_one_message
 from autobatch_shared.redis.link import RedisLink
 
@@ -96,18 +97,17 @@ class Control:
         Raises:
             QueueUnavailable: Redis is unavailable, or takes no writes: then no report can have come, though batchers run.
         """
-        now, reports, model, _, *others = await self._wait_out(self._look)
+        time, reports, model, _, *others = await self._wait_out(self._look)
+        now_ms = int(unix_ms(time))
         with expected_shape:
-            seconds, micros = now
-            now_ms = int(seconds) * 1000 + int(micros) // 1000
             said = [value for values in others for value in all_of(bytes, values[1::2])]
             return Fleet(all_of(bytes, reports[1::2]), now_ms, decode_model(model), announced(said, now_ms))
 
     async def depths(self) -> Depths:
         """Return what waits now. Not repeated: who asks wants to know how Redis is."""
-        now, dead, *queues = await in_one_message(self._link, *self._depths)
+        time, dead, *queues = await in_one_message(self._link, *self._depths)
+        now_ms = int(unix_ms(time))
         with expected_shape:
-            now_ms = int(now[0]) * 1000 + int(now[1]) // 1000
             usual, bulk = (_depth(*queues[first : first + 3], now_ms=now_ms) for first in (0, 3))
             return Depths(usual, bulk, int(dead), now_ms / 1000)
 

@@ -38,6 +38,9 @@ class TimedAnswer(msgspec.Struct, frozen=True):
 class Attempts:
     """Makes the calls to all upstreams.
 
+    Attributes:
+        timeout_max_s: The most seconds that one call may take.
+
     Args:
         pool: All upstreams.
         clock: Redis's clock, by which deadlines are checked.
@@ -59,7 +62,7 @@ class Attempts:
         self._clock = clock
         self._metrics = metrics
         self._retries = retries
-        self._timeout_max_s = timeout_max_s
+        self.timeout_max_s = timeout_max_s
         self._hedging = Hedging(pool, metrics) if len(pool.upstreams) > 1 else None
 
     async def make(
@@ -130,7 +133,7 @@ class Attempts:
         left_s = (max([job.header.deadline for job in jobs]) - self._clock.now_ms()) / 1000
         if left_s <= 0:
             raise DeadlineExceeded
-        return min(left_s, self._timeout_max_s)
+        return min(left_s, self.timeout_max_s)
 
     async def _post(self, call: Call, slot: Slot, *, may_hedge: bool) -> TimedAnswer:
         """One attempt, for no longer than the most patient of the clients."""

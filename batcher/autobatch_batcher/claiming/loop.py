@@ -100,6 +100,11 @@ class WorkingLoop:
         """Whether anything waits beside what is being worked on."""
         return self._lanes.inputs > 0 or self._claims.queued > 0
 
+    @property
+    def _is_drained(self) -> bool:
+        """Whether it was told to stop, and all that was claimed has been answered."""
+        return self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on
+
     def _has_backlog(self, call_inputs_max: int) -> bool:
         """Whether more waits than one call carries."""
         return self._claims.queued > 0 or self._lanes.inputs > call_inputs_max
@@ -110,13 +115,18 @@ class WorkingLoop:
         self.told_to_stop()
         self._bell.ring()
 
+    def go_on_by(self, policy: Policy) -> None:
+        """Form batches by another policy from the next turn on; it has learnt nothing yet."""
+        self._policy = policy
+        self._bell.ring()
+
     def wake(self) -> None:
         """Look again: an upstream is back, or may be called now."""
         self._bell.ring()
 
     async def run(self) -> None:
         """Work until stopped and drained."""
-        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on):
+        while not self._is_drained:
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
@@ -142,6 +152,8 @@ class WorkingLoop:
         await self._claims.recover()
         await self._keep_the_lease()
         await self._take_watched()
+        if self._is_drained:  # nothing would end a wait before the next beat
+            return
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
         stands_by = self._pool.stands_by

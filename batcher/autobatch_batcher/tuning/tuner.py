@@ -104,6 +104,14 @@ class Tuner:
         """Whether calls wait for each other at the upstream, as far as is known: calls that had nothing beside them say nothing."""
         return self._waits_evidence >= -DOUBT
 
+    def bound(self, calls_max: int | None) -> None:
+        """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
+        if calls_max != self._calls_max:
+            self._calls_max = calls_max
+            self._climber = self._begin_climb()
+            self.setting = Setting(calls_max or CALLS_FIRST, None)
+            self._choose(0)
+
     def note(self, sample: Sample) -> None:
         """Learn from a call, in the order of completion."""
         service_s = sample.ended_s - max(sample.started_s, self._last_ended_s)

@@ -83,6 +83,7 @@ class Pool:
     Attributes:
         is_stopping: Whether this batcher takes no more jobs.
         batchers: Number of batchers that share the upstreams, this one included, where no reports say how many call one.
+        patience_s: Seconds that jobs wait for an upstream when all of them fail or cannot be reached.
 
     Args:
         upstreams: At least one.
@@ -93,7 +94,7 @@ class Pool:
         self.upstreams = upstreams
         self.batchers = 1
         self.is_stopping = False
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other
 
     @property
@@ -187,7 +188,7 @@ class Pool:
         """Whether jobs that cannot be answered now should wait: all replicas fail, but not for too long."""
         failing_since_s = [upstream.failing_since_s for upstream in self.upstreams]
         known_s = [since_s for since_s in failing_since_s if since_s is not None]
-        return len(known_s) == len(failing_since_s) and now_s - max(known_s) < self._patience_s
+        return len(known_s) == len(failing_since_s) and now_s - max(known_s) < self.patience_s
 
     def may_call(self, upstream: Replica, now_s: float) -> bool:
         """Whether a call may be made there, though it may be out: as its trial, or because another one is well."""

@@ -12,6 +12,7 @@ from autobatch_shared.contract.keys import ACTIVITY_TTL_MS, Keys
 from autobatch_shared.contract.model_names import announced
 from autobatch_shared.contract.models import decode_model
 from autobatch_shared.contract.status import decoded
+from autobatch_shared.redis.clock import unix_ms
 from autobatch_shared.redis.commands import Command, all_of, expected_shape, in_one_message
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.watching.activity import Activity, decoded_activities
@@ -61,16 +62,15 @@ class Activities:
             QueueUnavailable: Redis is unavailable.
         """
         keys = self._keys
-        now, listed, said, *of_unnamed = await in_one_message(
+        time, listed, said, *of_unnamed = await in_one_message(
             self._link,
             ("TIME",),
             ("ZRANGE", keys.activities, 0, PROCESSES_MAX - 1),
             ("HGETALL", keys.models),
             *_looks(keys),
         )
+        now_ms = int(unix_ms(time))
         with expected_shape:
-            seconds, micros = now
-            now_ms = int(seconds) * 1000 + int(micros) // 1000
             processes = [each.decode() for each in all_of(bytes, listed)]
             names = sorted({each.name for each in announced(all_of(bytes, said[1::2]), now_ms)})
         unnamed = _model("", of_unnamed)

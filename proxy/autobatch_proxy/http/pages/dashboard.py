@@ -5,7 +5,6 @@
 3. All who look at one worker share its looks at Redis, one a second.
 """
 
-import asyncio
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
@@ -15,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from autobatch_proxy.http.answers import JSON, error_response
+from autobatch_proxy.http.pages.shared_look import SharedLook
 from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.watching.viewing import view_of
@@ -36,9 +36,7 @@ class Dashboard:
     def __init__(self, activities: Activities, health: Handler) -> None:
         self._activities = activities
         self._health = health
-        self._looking = asyncio.Lock()
-        self._looked_s = float("-inf")
-        self._body = b""
+        self._shared = SharedLook(self._look, LOOK_EVERY_S)
 
     async def front(self, request: web.Request) -> web.StreamResponse:
         """`GET /`: the page for browsers, which are the ones that ask for HTML by name; health for everything else."""
@@ -54,17 +52,12 @@ class Dashboard:
     async def view(self, _request: web.Request) -> web.Response:
         """`GET /dashboard.json`: the view of the whole fleet, a second old at most; 503 while Redis cannot be asked."""
         try:
-            return web.Response(body=await self._look(), headers=JSON | NEWEST)
+            return web.Response(body=await self._shared.seen(), headers=JSON | NEWEST)
         except AutobatchError as error:
             return error_response(error)
 
     async def _look(self) -> bytes:
-        time = asyncio.get_running_loop().time
-        async with self._looking:
-            if time() - self._looked_s >= LOOK_EVERY_S:
-                self._body = _encode(view_of(await self._activities.look()))
-                self._looked_s = time()
-        return self._body
+        return _encode(view_of(await self._activities.look()))
 
 
 def _document() -> tuple[bytes, dict[str, str]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from autobatch_proxy.http.pages.shared_look import SharedLook
 from autobatch_proxy.metrics import CONTENT_TYPE, FleetFigures, WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.models.served_models import Models
@@ -48,18 +49,13 @@ class MetricsPage:
         self._waiting_max = waiting_max
         self._timeout_max_s = timeout_max_s
         self._has_cache = has_cache
-        self._figures: FleetFigures = {}
-        self._looked_s = float("-inf")
-        self._looking = asyncio.Lock()
+        self._shared = SharedLook(self._look, LOOK_EVERY_S)
 
     async def page(self, _request: web.Request) -> web.Response:
         """Prometheus text. 200 whatever the state is: without Redis the figures of the queue are missing."""
-        async with self._looking:
-            if time.monotonic() - self._looked_s >= LOOK_EVERY_S:
-                self._figures = await self._look()
-                self._looked_s = time.monotonic()
+        figures = await self._shared.seen()
         self._take()
-        return web.Response(body=self._metrics.render(self._figures), headers={"Content-Type": CONTENT_TYPE})
+        return web.Response(body=self._metrics.render(figures), headers={"Content-Type": CONTENT_TYPE})
 
     async def _look(self) -> FleetFigures:
         figures: dict[str, list[tuple[tuple[str, ...], float]]] = {}

@@ -196,6 +196,20 @@ def test_a_tuner_begins_as_configured_and_with_a_guess_of_what_padding_costs() -
     assert (Setting(3), BatchShape(CallCost().flat_units, UNITS_START)) == (tuner.setting, tuner.shape)
 
 
+def test_another_bound_holds_at_once_and_what_calls_cost_stays_known() -> None:
+    tuner = Tuner(None)
+    drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=8), 10_000, tuner)
+    cost = tuner.cost
+    tuner.bound(1)
+    assert (tuner.setting.calls, tuner.cost) == (1, cost)
+    run = drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=8), 2_000, tuner)
+    assert {setting.calls for setting in run.settings} == {1}
+
+    fixed = Tuner(2, is_fixed=True)
+    fixed.bound(None)
+    assert fixed.setting == Tuner(None, is_fixed=True).setting
+
+
 def test_the_shape_is_what_was_learnt() -> None:
     dear = ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units * max(1, units / 800))
     tuner, now_s, limited = Tuner(1), 0.0, 0
