@@ -307,7 +307,6 @@ class WorkingLoop:
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
-            had_backlog=self._has_backlog(limits.inputs_max),
             waited_s=(now_ms - batch.oldest_ms) / 1000,
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
