@@ -70,7 +70,7 @@ def drive(
         fixed: Says so instead.
         seed: Of lengths and noise.
         began_s: When the first is made.
-        waited_share: Of its time, that each job has waited.
+        waited_share: Of its time, that each job has waited, as the tuner hears; 0: it hears nothing of it.
     """
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
@@ -84,7 +84,7 @@ def drive(
             if setting.units_max is not None:
                 inputs = max(1, min(inputs, setting.units_max // longest - 1))
             units = inputs * longest
-            if tuner:
+            if tuner and waited_share:
                 tuner.note_wait(waited_share)
             sent_s = max(now_s, ready_s)
             begun_s = max(heapq.heappop(free_s), sent_s)
