@@ -175,7 +175,7 @@ audit:           ## Look the pinned packages up among known vulnerabilities (nee
 bench: .venv/$(if $(REPORT),dev,run).done ## Measure the targets; REPORT=folder measures all and writes a report
 	$(BIN)/autobatch bench $(if $(REPORT),report --out $(REPORT),targets)
 
-docs: .venv/dev.done     ## Regenerate .env.example, the settings table of the README and docs/metrics.md
+docs: .venv/dev.done     ## Regenerate .env.example, docs/settings.md and docs/metrics.md
 	$(BIN)/python -m autobatch_console.docs.settings_docs
 	$(BIN)/python -m tests.monitoring.document > docs/metrics.md
 

@@ -1,4 +1,4 @@
-"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher of one model or several, until SIGTERM or SIGINT, after which it finishes what it has claimed."""
+"""`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher of one model or several, until SIGTERM or SIGINT, after which it finishes what it has claimed; at SIGHUP it reads its files again."""
 
 import asyncio
 import signal
@@ -8,24 +8,27 @@ from collections.abc import Sequence
 import uvloop
 
 from autobatch_batcher.app import serve
+from autobatch_batcher.reloading import Reloading
 from autobatch_shared import logs
 from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings
-from autobatch_shared.settings.files.model_tables import load_models
+from autobatch_shared.settings.files.model_tables import load_models, read_models
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trusting
 from autobatch_shared.settings.remarks import log_remarks
 
 
 async def serve_until_signalled(models: Sequence[BatcherSettings]) -> None:
-    """Work until a signal says otherwise."""
-    stopped = asyncio.Event()
+    """Work until a signal says otherwise; at SIGHUP, by what the files say then."""
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    reloading = Reloading(lambda: read_models(BatcherSettings, sys.argv[1:]))
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await serve(models, stopped)
+        loop.add_signal_handler(number, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.reload)
+    await serve(models, stopped, reloading.take)
 
 
 def check(models: Sequence[BatcherSettings]) -> None:

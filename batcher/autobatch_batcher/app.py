@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from autobatch_batcher.side_port import SideOf, open_side_port
 from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
-from autobatch_batcher.upstreams.limits import configured
+from autobatch_batcher.upstreams.limits import Limits, configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_batcher.upstreams.standing import Standing
@@ -53,18 +53,25 @@ REPLY_TTL_MS = 60_000  # a worker that has not read a reply by then has gone
 FIRST_CONNECTION_S = 1.0  # so that a usual start has nothing to complain of
 
 
-async def serve(models: Sequence[BatcherSettings], stopped: asyncio.Event) -> None:
+async def serve(
+    models: Sequence[BatcherSettings],
+    stopped: asyncio.Event,
+    began: Callable[["Sequence[ModelAtWork]"], None] | None = None,
+) -> None:
     """Build everything, work until `stopped` is set, finish what was claimed.
 
     Args:
         models: The settings by which each model is served. They share this process and its port, and nothing else.
         stopped: Is set when it is time to end.
+        began: Is called with what serves each model, once that is there.
     """
     first = models[0]
     async with AsyncExitStack() as stack:
         works = [ModelAtWork(each, await _replicas(each, stack)) for each in models]
         side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
         spare_the_collector()
+        if began is not None:
+            began(works)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for work in works:
@@ -76,13 +83,16 @@ async def serve(models: Sequence[BatcherSettings], stopped: asyncio.Event) -> No
 class ModelAtWork:
     """One batcher of one model.
 
+    Attributes:
+        settings: By which it is served now.
+
     Args:
         settings: By which it is served.
         replicas: Its upstreams.
     """
 
     def __init__(self, settings: BatcherSettings, replicas: list[Replica]) -> None:
-        self._settings = settings
+        self.settings = settings
         self._batcher = batcher = "b" + secrets.token_hex(5)
         name = settings.served_model_name or ""
         keys, clock, metrics = Keys(settings.namespace, name), RedisClock(), Metrics()
@@ -92,10 +102,10 @@ class ModelAtWork:
         self._queue = queue = BatcherQueue(
             link, watch_link, keys, batcher, lease_ms=settings.lease_ms, reply_ttl_ms=REPLY_TTL_MS
         )
-        policy = policy_named(settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms)
-        pool = Pool(replicas, settings.upstream_patience_ms / 1000)
+        policy = policy_named(*_policy_words(settings))
+        self._pool = pool = Pool(replicas, settings.upstream_patience_ms / 1000)
         lanes = Lanes(pool.envelope_bytes)
-        caller = Caller(
+        self._caller = caller = Caller(
             pool,
             Suspects(pool, queue, clock, metrics, patience_s=settings.upstream_patience_ms / 1000),
             clock,
@@ -131,7 +141,7 @@ class ModelAtWork:
         await link.wait_connected(FIRST_CONNECTION_S)
         self._reporter.start()
         self._activity.start()
-        await work_until(stopped, self._loop, self._settings.drain_timeout_ms / 1000)
+        await work_until(stopped, self._loop, lambda: self.settings.drain_timeout_ms / 1000)
         await self._watch_link.close()  # a claim that waits there must not follow the end of the lease
         await self._reporter.close()
         await self._activity.close()
@@ -140,6 +150,31 @@ class ModelAtWork:
             await self._queue.sign_off()
         await link.close()
         log.info("stopped", extra=named)
+
+    def go_on_by(self, settings: BatcherSettings) -> None:
+        """Go on by settings that differ in `BatcherSettings.reloaded` alone; what is held and what is in flight stays."""
+        before, self.settings = self.settings, settings
+        now_s, patience_s = asyncio.get_running_loop().time(), settings.upstream_patience_ms / 1000
+        self._pool.patience_s = patience_s
+        self._caller.bound(
+            timeout_max_s=settings.upstream_timeout_ms / 1000,
+            attempts_max=settings.upstream_attempts,
+            patience_s=patience_s,
+        )
+        for upstream in self._pool.upstreams:
+            upstream.bound(_limits(settings), now_s)
+            upstream.tuner.bound(settings.max_concurrent_batches)
+        if _policy_words(settings) != _policy_words(before):
+            self._loop.go_on_by(policy_named(*_policy_words(settings)))
+        self._reporter.look_again()  # workers cut requests by what is reported
+
+
+def _limits(settings: BatcherSettings) -> Limits:
+    return configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens)
+
+
+def _policy_words(settings: BatcherSettings) -> tuple[str, int, int | None]:
+    return settings.batch_policy, settings.max_wait_time_ms, settings.target_p99_ms
 
 
 def _pacing(name: str, settings: BatcherSettings) -> Pacing | None:
@@ -193,7 +228,7 @@ async def _replica(
             left_headers=() if pacing is None else LIMIT_HEADERS,
         ),
         dialects_of(settings.inference_dialect, url, wanted),
-        configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens),
+        _limits(settings),
         Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
         Standing(settings.model_change_after_ms / 1000),
         pacing,
@@ -208,15 +243,15 @@ def _grpc_client(url: str, settings: BatcherSettings) -> "GrpcClient":
     )
 
 
-async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: float) -> None:
-    """Run the working loop; once stopped, let it finish what it has, for so many seconds."""
+async def work_until(stopped: asyncio.Event, loop: WorkingLoop, drain_timeout_s: Callable[[], float]) -> None:
+    """Run the working loop; once stopped, let it finish what it has, for as many seconds as are asked for then."""
     working = asyncio.create_task(loop.run(), name="working-loop")
     stopping = asyncio.create_task(stopped.wait(), name="stop-signal")
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     log.info("draining")
     loop.stop()
-    _, unfinished = await asyncio.wait({working}, timeout=drain_timeout_s)
+    _, unfinished = await asyncio.wait({working}, timeout=drain_timeout_s())
     if unfinished:
         log.warning("drain_timed_out")  # the lease ends, and the others take the jobs
         working.cancel()

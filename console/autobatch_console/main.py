@@ -24,6 +24,7 @@ Commands:
   up        Start everything on this machine and keep it running: Redis, a model, batcher, workers, nginx.
   top       Watch the fleet: answered and waiting, latencies, batches, each part's state; --demo starts one.
   doctor    Check what `up` would use: Redis, the upstreams, files, ports; say what to change.
+  config    Print every setting, and where it came from: flag, environment, file and line.
   proxy     Start the HTTP workers of one host.
   batcher   Start one batcher: it forms batches and calls the upstreams.
   embedder  Start the embedded upstream: a small model on the CPU.
@@ -47,8 +48,8 @@ def start(argv: Sequence[str]) -> int:
     if command in PROGRAMS:
         words = [sys.executable, "-P", "-m", PROGRAMS[command], *argv[1:]]
         os.execv(sys.executable, words)  # noqa: S606  # nothing of ours is left to do
-    if command in ("up", "doctor"):
-        return _up_or_doctor(command, argv[1:])
+    if command in ("up", "doctor", "config"):
+        return _with_settings_of_up(command, argv[1:])
     if command == "top":
         return _top(argv[1:])
     if command in ("--help", "-h"):
@@ -65,18 +66,18 @@ def start(argv: Sequence[str]) -> int:
     return 2
 
 
-def _up_or_doctor(name: str, argv: Sequence[str]) -> int:
+def _with_settings_of_up(name: str, argv: Sequence[str]) -> int:
     import logging  # noqa: PLC0415
 
     import typer  # noqa: PLC0415  # this and the commands take 200 ms
 
     from autobatch_console.up import command as up  # noqa: PLC0415
-    from autobatch_console.up import doctor  # noqa: PLC0415
+    from autobatch_console.up import config_command, doctor  # noqa: PLC0415
 
     logging.getLogger("autobatch_shared").addHandler(logging.NullHandler())  # people are told by the diagnoses
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    command, text = (up.command, up.HELP) if name == "up" else (doctor.command, doctor.HELP)
-    app.command(context_settings=up.CONTEXT, help=text)(command)
+    programs = {"up": up, "doctor": doctor, "config": config_command}
+    app.command(context_settings=up.CONTEXT, help=programs[name].HELP)(programs[name].command)
     app(argv, prog_name=f"autobatch {name}")
     return 0
 

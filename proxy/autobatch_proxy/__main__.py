@@ -17,12 +17,14 @@ from gunicorn.glogging import Logger
 from autobatch_proxy.access.key_file import read_keys
 from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.token_ids import make_text_of_ids
+from autobatch_proxy.server.gunicorn_master import GunicornMaster
 from autobatch_shared import logs
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
-from autobatch_shared.settings.files.model_tables import load_workers_models
-from autobatch_shared.settings.loading import SettingsError, load
+from autobatch_shared.settings.files.model_tables import read_workers_models
+from autobatch_shared.settings.loading import SettingsError, end_with, read
+from autobatch_shared.settings.read_again import log_reload, read_again, taken_over
 from autobatch_shared.settings.remarks import log_remarks
 
 NONE: Mapping[str, ProxySettings] = MappingProxyType({})
@@ -44,8 +46,28 @@ class Server(BaseApplication):  # type: ignore[misc]
     def __init__(self, settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE) -> None:
         self._settings = settings
         self._named = named
-        self.stop_delay_s = settings.stop_delay_ms / 1000  # read by the worker
         super().__init__()
+
+    @property
+    def stop_delay_s(self) -> float:
+        """How long a worker that was told to stop still accepts requests, in seconds."""
+        return self._settings.stop_delay_ms / 1000
+
+    def run(self) -> None:
+        """Serve until stopped."""
+        GunicornMaster(self).run()
+
+    def read_settings_again(self) -> bool:
+        """Take over what the files say now, for workers that start from now on; False: they have faults, and nothing changes."""
+        found = read_again(read_settings)
+        if found is None:
+            return False
+        settings, named = found
+        log_reload(self._settings, settings)
+        self._settings = taken_over(self._settings, settings)
+        self._named = {name: taken_over(self._settings, each) for name, each in named.items()}
+        logs.configure(self._settings, "proxy")
+        return True
 
     def load_config(self) -> None:
         """Set what gunicorn needs to know."""
@@ -86,8 +108,13 @@ def forget_worker(_server: object, worker: Any) -> None:
 
 def main() -> None:
     """Read the settings and serve until stopped."""
-    settings, named = load(ProxySettings), load_workers_models(sys.argv[1:])
-    check(settings, named)
+    try:
+        settings, named = read_settings()
+        finder_of(settings.redis_url.get_secret_value())
+        if not settings.uds_path:
+            refuse_taken(settings.host, settings.port, "PORT")
+    except SettingsError as error:
+        end_with(error)
     logs.configure(settings, "proxy")
     log_remarks(settings)
     if settings.uds_path:
@@ -98,20 +125,19 @@ def main() -> None:
         serve_with_own_metrics(settings, named)
 
 
-def check(settings: ProxySettings, named: Mapping[str, ProxySettings]) -> None:
-    """Refuse to start where a worker could not: what a setting names may not be there."""
-    try:
-        finder_of(settings.redis_url.get_secret_value())
-        for each in (settings, *named.values()):
-            make_ruler(each.tokenizer_file or None)
-        make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
-        if settings.api_keys_file is not None:
-            read_keys(settings.api_keys_file)
-        if not settings.uds_path:
-            refuse_taken(settings.host, settings.port, "PORT")
-    except SettingsError as error:
-        sys.stderr.write(f"autobatch: {error}\n")
-        sys.exit(2)
+def read_settings() -> tuple[ProxySettings, dict[str, ProxySettings]]:
+    """Return the settings of the workers, and those of each model that has a table.
+
+    Raises:
+        SettingsError: With every fault of every source; or a worker could not start, as a file that is named is not there.
+    """
+    settings, named = read(ProxySettings, sys.argv[1:]), read_workers_models(sys.argv[1:])
+    for each in (settings, *named.values()):
+        make_ruler(each.tokenizer_file or None)
+    make_text_of_ids(settings.openai_token_ids, settings.cl100k_file)
+    if settings.api_keys_file is not None:
+        read_keys(settings.api_keys_file)
+    return settings, named
 
 
 def serve_with_own_metrics(settings: ProxySettings, named: Mapping[str, ProxySettings]) -> None:

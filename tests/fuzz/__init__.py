@@ -1,1 +1,1 @@
-"""Arbitrary bytes at every place that reads untrusted bytes: see `docs/bad-input.md`."""
+"""Arbitrary bytes at every place that reads untrusted bytes: see `docs/reference/bad-input.md`."""

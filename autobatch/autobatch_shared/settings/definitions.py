@@ -1,11 +1,11 @@
 """Every setting of every process: unit, allowed range and default. Read once, at start, by `settings.loading.load`.
 
 All of them live in one file because one `config.toml` and one `.env` serve all processes, so that a misspelt name
-can be told from another process's setting, and because `.env.example` and the README's table are made from here.
+can be told from another process's setting, and because `.env.example` and the table of docs/settings.md are made from here.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
@@ -140,7 +140,13 @@ def _listed(value: str) -> tuple[str, ...]:
 
 
 class CommonSettings(BaseSettings):
-    """What every server process reads."""
+    """What every server process reads.
+
+    Attributes:
+        reloaded: The settings that SIGHUP changes without losing a request; the others need a restart.
+    """
+
+    reloaded: ClassVar[frozenset[str]] = frozenset()
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -516,6 +522,28 @@ class BatcherSettings(QueueSettings):
             for each in (self.inference_api_key, self.inference_headers)
         )
         return upstream_headers(key, listed)
+
+
+#: Workers are replaced, and the new ones read all but where the processes meet: a request must not end up where nobody looks.
+ProxySettings.reloaded = frozenset(ProxySettings.model_fields) - {"host", "port", "uds_path", "redis_url", "namespace"}
+#: A batcher goes on with what it holds, so these are the ones that it looks at anew for each call.
+BatcherSettings.reloaded = frozenset(
+    {
+        "log_level",
+        "log_format",
+        "payload_limit",
+        "max_batch_size",
+        "max_wait_time_ms",
+        "batch_policy",
+        "target_p99_ms",
+        "max_batch_tokens",
+        "max_concurrent_batches",
+        "upstream_timeout_ms",
+        "upstream_attempts",
+        "upstream_patience_ms",
+        "drain_timeout_ms",
+    }
+)
 
 
 class EmbedderSettings(CommonSettings):

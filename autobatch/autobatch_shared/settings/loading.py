@@ -47,10 +47,10 @@ class SettingsError(Exception):
         self.faults = tuple(faults)
 
 
-def load(cls: type[S], argv: Sequence[str] | None = None) -> S:
-    """Return the settings of one process, or print every fault and exit with status 2."""
+def load(cls: type[S], argv: Sequence[str] | None = None, of_model: Mapping[str, Any] = NONE) -> S:
+    """Return the settings of one process as `read` does, or print every fault and exit with status 2."""
     try:
-        return read(cls, sys.argv[1:] if argv is None else argv)
+        return read(cls, sys.argv[1:] if argv is None else argv, of_model)
     except SettingsError as error:
         end_with(error)
 
@@ -102,7 +102,7 @@ def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE) 
             return (
                 CliSettingsSource(settings_cls, cli_prog_name=command, cli_parse_args=flags),
                 InitSettingsSource(settings_cls, init_kwargs=dict(of_model)),
-                _environment(settings_cls),
+                environment_of(settings_cls),
                 DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENCODING),
                 InitSettingsSource(settings_cls, init_kwargs=from_file),
             )
@@ -122,7 +122,7 @@ def _command_of(cls: type[CommonSettings]) -> str:
     return " ".join(["autobatch", *(name for name, process in PROCESSES.items() if process is cls)])
 
 
-def _environment(cls: type[BaseSettings]) -> EnvSettingsSource:
+def environment_of(cls: type[BaseSettings]) -> EnvSettingsSource:
     """The environment without a RUST_LOG that names no level: it is there for other programs."""
     source = EnvSettingsSource(cls)
     source.env_vars = {name: value for name, value in source.env_vars.items() if not is_others_rust_log(name, value)}

@@ -99,6 +99,12 @@ class Caller:
         self._attempts = Attempts(pool, clock, metrics, self._retries, timeout_max_s=timeout_max_s)
         self._attempts_max = attempts_max
 
+    def bound(self, *, timeout_max_s: float, attempts_max: int, patience_s: float) -> None:
+        """Keep to other bounds from the next call on, as in `Args`; `patience_s` is that of suspects."""
+        self._attempts.timeout_max_s = timeout_max_s
+        self._attempts_max = attempts_max
+        self._suspects.patience_s = patience_s
+
     async def answer(
         self,
         jobs: Sequence[Job],

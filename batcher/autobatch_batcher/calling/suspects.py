@@ -47,6 +47,9 @@ DIED_TWICE = "The request was given up after the upstream died twice while worki
 class Suspects:
     """Tries suspects alone, or as many together as there is time for.
 
+    Attributes:
+        patience_s: Seconds that suspects wait for the upstream to be back.
+
     Args:
         pool: All upstreams, of which another may be free for the suspects.
         trials: The record in Redis that lets one batcher at a time try.
@@ -62,7 +65,7 @@ class Suspects:
         self._trials = trials
         self._clock = clock
         self._metrics = metrics
-        self._patience_s = patience_s
+        self.patience_s = patience_s
         self._calls = 0  # whose jobs are tried now
         self._cut = 0  # calls that an upstream hung up on, trials apart
 
@@ -180,7 +183,7 @@ class Suspects:
         Raises:
             UpstreamUnavailable: It is not back.
         """
-        until_mono_s = min(self._clock.mono_s() + self._patience_s, _ends_mono_s(jobs))
+        until_mono_s = min(self._clock.mono_s() + self.patience_s, _ends_mono_s(jobs))
         while True:
             upstream = self._pool.other_than(slot, len(jobs))
             if upstream.is_healthy or await upstream.listens():

@@ -193,6 +193,11 @@ class ReplicaState:
         if self.standing.served is not None:
             self.doubt(now_s)
 
+    def bound(self, configured: Limits, now_s: float) -> None:
+        """Keep to other limits of our settings from now on."""
+        self._configured = configured
+        self.take_card(self.card, now_s)
+
     def take_card(self, card: Card, now_s: float) -> None:
         """Take note of what it said of itself; where that is another model, it has to show what it serves."""
         if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):

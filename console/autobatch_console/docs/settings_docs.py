@@ -1,4 +1,4 @@
-"""`python -m autobatch_console.docs.settings_docs`: write `.env.example` and README.md's table of the settings.
+"""`python -m autobatch_console.docs.settings_docs`: write `.env.example` and the table of docs/settings.md.
 
 With `--check`, write nothing and exit with 1 when they are out of date.
 """
@@ -12,6 +12,7 @@ from autobatch_console.docs.settings_rows import SettingRow, rows_of
 from autobatch_shared.settings.definitions import PROCESSES
 
 ROOT = Path(__file__).parents[3]
+DOCUMENT = "docs/settings.md"
 BEGIN = "<!-- settings:begin -->"
 END = "<!-- settings:end -->"
 WIDTH = 100
@@ -24,7 +25,7 @@ ENV_HEAD = """# Every setting with its default: copy to `.env` and change what y
 
 
 class MarkersError(Exception):
-    """README.md has no markers for the table."""
+    """The document has no markers for the table."""
 
 
 def env_example(rows: Sequence[SettingRow]) -> str:
@@ -39,36 +40,38 @@ def env_example(rows: Sequence[SettingRow]) -> str:
     return "\n".join(blocks)
 
 
-def readme_table(rows: Sequence[SettingRow]) -> str:
+def settings_table(rows: Sequence[SettingRow]) -> str:
     """Return the table in Markdown."""
-    lines = ["| name | default | read by | meaning |", "|---|---|---|---|"]
+    lines = ["| name | default | read by | reload | meaning |", "|---|---|---|---|---|"]
     for row in rows:
         first, *others = (f"`{name}`" for name in row.names)
         names = first + (f" (also {', '.join(others)})" if others else "")
         default = f"`{row.default}`" if row.default else "none"
-        lines.append(f"| {names} | {default} | {_who(row)} | {row.meaning.replace('|', chr(92) + '|')}{_range(row)} |")
+        lines.append(
+            f"| {names} | {default} | {_who(row)} | {_reloaded(row)} | {row.meaning.replace('|', chr(92) + '|')}{_range(row)} |"
+        )
     return "\n".join(lines)
 
 
-def with_table(readme: str, table: str) -> str:
-    """Return README.md with the table between its markers.
+def with_table(document: str, table: str) -> str:
+    """Return the document with the table between its markers.
 
     Raises:
         MarkersError: It has no markers.
     """
-    before, begin, rest = readme.partition(BEGIN)
+    before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise MarkersError(f"README.md needs a line {BEGIN} and a line {END}")
+        raise MarkersError(f"{DOCUMENT} needs a line {BEGIN} and a line {END}")
     return f"{before}{BEGIN}\n{table}\n{END}{after}"
 
 
 def main(argv: Sequence[str], root: Path = ROOT) -> int:
     """Write or check; return the exit status."""
-    rows, readme = rows_of(PROCESSES), root / "README.md"
+    rows, document = rows_of(PROCESSES), root / DOCUMENT
     try:
         is_current = _settle(root / ".env.example", env_example(rows), argv)
-        is_current &= _settle(readme, with_table(readme.read_text(encoding="utf-8"), readme_table(rows)), argv)
+        is_current &= _settle(document, with_table(document.read_text(encoding="utf-8"), settings_table(rows)), argv)
     except MarkersError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -88,6 +91,10 @@ def _settle(file: Path, wanted: str, argv: Sequence[str]) -> bool:
 
 def _who(row: SettingRow) -> str:
     return "all" if set(row.who) == set(PROCESSES) else ", ".join(row.who)
+
+
+def _reloaded(row: SettingRow) -> str:
+    return "yes" if row.reloaded == row.who else ", ".join(row.reloaded) or "no"
 
 
 def _range(row: SettingRow) -> str:

@@ -23,6 +23,7 @@ class SettingRow:
     names: tuple[str, ...]  # as in the environment, the main one first
     default: str  # empty: unset
     who: tuple[str, ...]
+    reloaded: tuple[str, ...]  # which of these take over a new value at SIGHUP
     meaning: str
     range: str  # empty: anything, or described by the meaning
 
@@ -45,6 +46,7 @@ def rows_of(processes: Mapping[str, type[CommonSettings]]) -> list[SettingRow]:
             names=tuple(alias.upper() for alias in names_of(name, setting)),
             default=_as_text(setting.default),
             who=tuple(who[name]),
+            reloaded=tuple(process for process in who[name] if name in processes[process].reloaded),
             meaning=setting.description or "",
             range=_range(setting),
         )

@@ -26,7 +26,6 @@ from autobatch_console.supervising.first_vector import FirstVectorError, first_v
 from autobatch_console.supervising.running import Running
 from autobatch_console.supervising.supervisor import StartError, Supervisor
 from autobatch_console.up import nginx_files, programs, run_folder, start_plan, survey
-from autobatch_console.up.origins import origins_of
 from autobatch_console.up.parts import Part, Stage, StartPlan
 from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
@@ -34,6 +33,7 @@ from autobatch_console.up.settings import UpSettings, flags_as_environment, flag
 from autobatch_console.up.survey import WaitedFor
 from autobatch_shared.settings.files.model_tables import load_models
 from autobatch_shared.settings.loading import load
+from autobatch_shared.settings.origins import origins_of
 from autobatch_shared.settings.remarks import remarks_of
 
 FIRST_VECTOR_MIN_S = 5.0  # for the first vector, however long the start of the parts took
@@ -64,7 +64,8 @@ def command(
     """Start everything and supervise it until a signal stops it."""
     settings, models = load(UpSettings, ctx.args), load_models(UpSettings, ctx.args)
     workers = settings.web_concurrency or _cores()
-    report = ProgressReport(settings, models, origins_of(settings, ctx.args))
+    changed = [str(each) for each in origins_of(settings, ctx.args) if each.is_changed]
+    report = ProgressReport(settings, models, changed)
     try:
         _check(settings)
         with run_folder.opened(run_dir, workers) as folder:

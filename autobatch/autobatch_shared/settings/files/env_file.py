@@ -5,7 +5,9 @@ docker compose reads the same file, with capitals only; so a name in lower case 
 
 import io
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dotenv.parser import Binding, parse_stream
@@ -18,12 +20,12 @@ class EnvFile(NamedTuple):
     """A file that was read.
 
     Attributes:
-        names: The names of its settings in lower case, each once.
+        names: The names of its settings in lower case, and the line of each.
         faults: What is wrong with its lines, a sentence each; no value is in them.
         is_whole: Whether each line was understood.
     """
 
-    names: tuple[str, ...] = ()
+    names: Mapping[str, int] = MappingProxyType({})
     faults: tuple[str, ...] = ()
     is_whole: bool = True
 
@@ -41,8 +43,8 @@ def read_env_file() -> EnvFile:
     whole = [line.key for line in lines if line.key is not None and line.value is not None]
     faults = [fault for line in lines if (fault := _fault(line))]
     faults += [f"{ENV_FILE}: {name} stands there {count} times" for name, count in Counter(whole).items() if count > 1]
-    names = dict.fromkeys(line.key.lower() for line in lines if line.key is not None)
-    return EnvFile(tuple(names), tuple(faults), all(line.value is not None for line in lines))
+    names = {line.key.lower(): line.original.line for line in lines if line.key is not None}
+    return EnvFile(names, tuple(faults), all(line.value is not None for line in lines))
 
 
 def _fault(line: Binding) -> str | None:

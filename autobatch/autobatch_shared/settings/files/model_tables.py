@@ -51,6 +51,8 @@ MODEL_SETTINGS = {
     if name not in COMMON
     for alias in names_of(name, field)
 }
+#: What each key of a table stands for.
+KEYS = {**MODEL_SETTINGS, **SHORT, **{name: name for name in WORKERS}}
 
 Table = dict[str, Any]
 B = TypeVar("B", bound=BatcherSettings)
@@ -64,10 +66,10 @@ def load_models(cls: type[B], argv: Sequence[str]) -> list[B]:
         end_with(error)
 
 
-def load_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
-    """Return the settings of the workers for each model that has a table, or print every fault and exit with status 2."""
+def load_tables() -> list[Table]:
+    """Return the tables by the settings' own names, or print every fault of them and exit with status 2."""
     try:
-        return read_workers_models(argv)
+        return _tables()
     except SettingsError as error:
         end_with(error)
 
@@ -141,16 +143,15 @@ def _tables() -> list[Table]:
         return []  # `read` says what is wrong
     if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
         raise SettingsError([f"{CONFIG_FILE}: {MODELS}: must be tables, each below [[{MODELS}]]"])
-    known = {**MODEL_SETTINGS, **SHORT, **{name: name for name in WORKERS}}
     faults: list[str] = []
     tables: list[Table] = []
     for number, table in enumerate(found, 1):
         place = f"{CONFIG_FILE}: [[{MODELS}]] {number}"
-        own = {known.get(key, key): _text(value) for key, value in table.items()}
+        own = {KEYS.get(key, key): _text(value) for key, value in table.items()}
         faults += [
-            f"{place}: {key}: no setting of one model{advice(key.lower(), known, str.lower)}"
+            f"{place}: {key}: no setting of one model{advice(key.lower(), KEYS, str.lower)}"
             for key in table
-            if key not in known
+            if key not in KEYS
         ]
         if "served_model_name" not in own:
             faults.append(f"{place}: it needs a `name`")

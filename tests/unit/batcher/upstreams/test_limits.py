@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits, configured, lowered
+from autobatch_batcher.upstreams.replica_state import ReplicaState
+from autobatch_batcher.upstreams.standing import Standing
 from autobatch_shared.contract.cards import UNKNOWN_MAX, Card
 
 OURS = configured(32, 2_000_000)
@@ -111,3 +114,12 @@ def test_info_never_raises_a_limit_and_leaves_room_for_one(
 @given(st.binary())
 def test_any_bytes_are_survived(said: bytes) -> None:
     assert lowered(OURS, Tei().card(said)) == OURS
+
+
+def test_other_limits_of_ours_hold_at_once_as_far_as_the_card_allows() -> None:
+    state = ReplicaState("http://a", Tei(), OURS, Tuner(None), Standing())
+    state.take_card(card(), 0.0)
+    for inputs_max, allowed in ((8, 8), (64, 32)):
+        state.bound(configured(inputs_max, 2_000_000), 1.0)
+        assert state.limits.inputs_max == allowed
+    assert state.limits.batch_tokens_max == 16384

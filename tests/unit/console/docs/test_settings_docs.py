@@ -1,4 +1,4 @@
-"""`.env.example` and the README's table match the settings."""
+"""`.env.example` and the table of docs/settings.md match the settings."""
 
 from pathlib import Path
 from typing import Literal
@@ -11,7 +11,7 @@ from autobatch_console.docs.settings_rows import SettingRow, rows_of
 from autobatch_shared.settings.definitions import PROCESSES, CommonSettings
 from autobatch_shared.settings.loading import names_of
 
-README = settings_docs.ROOT / "README.md"
+DOCUMENT = settings_docs.ROOT / settings_docs.DOCUMENT
 
 
 class Example(CommonSettings):
@@ -56,30 +56,32 @@ def test_every_name_of_every_setting_is_in_the_example_commented_out() -> None:
 
 
 def test_the_table_goes_between_its_markers_and_nowhere_else() -> None:
-    readme = f"before\n{settings_docs.BEGIN}\nold\n{settings_docs.END}\nafter\n"
-    once = settings_docs.with_table(readme, "new")
+    document = f"before\n{settings_docs.BEGIN}\nold\n{settings_docs.END}\nafter\n"
+    once = settings_docs.with_table(document, "new")
     assert once == f"before\n{settings_docs.BEGIN}\nnew\n{settings_docs.END}\nafter\n"
     assert settings_docs.with_table(once, "new") == once
 
 
 def test_check_tells_what_is_stale_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    readme = f"{settings_docs.BEGIN}\n{settings_docs.END}\n"
-    (tmp_path / "README.md").write_text(readme)
+    document = f"{settings_docs.BEGIN}\n{settings_docs.END}\n"
+    (tmp_path / "docs").mkdir()
+    (tmp_path / settings_docs.DOCUMENT).write_text(document)
 
     assert settings_docs.main(["--check"], tmp_path) == 1
     told = capsys.readouterr().err
     assert ".env.example is out of date" in told
-    assert "README.md is out of date" in told
-    assert (tmp_path / "README.md").read_text() == readme
+    assert "settings.md is out of date" in told
+    assert (tmp_path / settings_docs.DOCUMENT).read_text() == document
     assert not (tmp_path / ".env.example").exists()
 
     assert settings_docs.main([], tmp_path) == 0
     assert settings_docs.main(["--check"], tmp_path) == 0
-    assert "| `MAX_BATCH_SIZE` | `32` |" in (tmp_path / "README.md").read_text()
+    assert "| `MAX_BATCH_SIZE` | `32` |" in (tmp_path / settings_docs.DOCUMENT).read_text()
 
 
-def test_a_readme_without_markers_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "README.md").write_text("no table\n")
+def test_a_document_without_markers_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / settings_docs.DOCUMENT).write_text("no table\n")
 
     assert settings_docs.main([], tmp_path) == 1
     assert settings_docs.BEGIN in capsys.readouterr().err
@@ -90,6 +92,6 @@ def test_the_example_in_the_repository_is_current() -> None:
     assert settings_docs.env_example(rows_of(PROCESSES)) == text, "run `make docs`"
 
 
-def test_the_table_in_the_readme_is_current() -> None:
-    text = README.read_text()
-    assert settings_docs.with_table(text, settings_docs.readme_table(rows_of(PROCESSES))) == text, "run `make docs`"
+def test_the_table_in_the_document_is_current() -> None:
+    text = DOCUMENT.read_text()
+    assert settings_docs.with_table(text, settings_docs.settings_table(rows_of(PROCESSES))) == text, "run `make docs`"
