@@ -16,6 +16,10 @@ from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.settings.definitions import EmbedderSettings
 
+SLICES_A_WORKER = 4
+"""In a call that is full. With more texts to choose from, those of a slice are more alike: 64 mixed texts in flight were
+119 a second with 2 and 148 with 4, and 438 and 463 short ones; latencies fell, too."""
+
 
 class Model:
     """A loaded model.
@@ -25,7 +29,7 @@ class Model:
         tokenizer: Makes the ids that `run` takes.
         size: Components of a vector of the encoder.
         head: What comes after the encoder; None: nothing.
-        full_tokens: Tokens in one call that keep all workers busy.
+        full_tokens: Tokens of requests that are computed together.
         quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
@@ -37,7 +41,7 @@ class Model:
         self._network = LoadedGraph(graph, threads)
         self.quantized = self._network.metadata
         self._workers = workers
-        self.full_tokens = workers * TOKENS_MAX
+        self.full_tokens = workers * SLICES_A_WORKER * TOKENS_MAX
         self._slices = ThreadPoolExecutor(workers, "slice")
         # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])
