@@ -30,6 +30,7 @@ EVIDENCE, EVIDENCE_MAX = (
     15.0,
 )  # e^5 to one before a law gives way; what was gathered for it in good times counts up to e^15
 EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
+ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a tenth, took the same
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
 KNEE_EVERY_CALLS = 4  # in the order of their size: where knees are looked for
@@ -84,7 +85,8 @@ class CostModel:
 
     Attributes:
         cost: What a call costs.
-        missed: Mean square of what the law that rules misses of what the last calls took, in seconds squared; never less than chance.
+        missed: How much of the variance of what the last calls took the law that rules does not explain, 0 to 1, and chance;
+            where all took the same there is nothing to explain, and nothing is missed.
         evidence: For the law that rules and against the other one: negative where it speaks for the other.
     """
 
@@ -132,7 +134,7 @@ class CostModel:
         self.evidence = min(self.evidence * EVIDENCE_KEPT + found, EVIDENCE_MAX)
         if self.evidence < -EVIDENCE and fits[law.other]:
             law, self.evidence = law.other, -self.evidence
-        self.missed = errors[law] / total
+        self.missed = errors[law] / max(spread + least, ALIKE_TIMES * least)
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
 

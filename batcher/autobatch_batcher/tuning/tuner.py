@@ -234,6 +234,7 @@ class Tuner:
         self._side_by_side.note(sample.padded, sample.useful, took_s)
         if is_fitted:
             found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
+            found = min(max(found, -EVIDENCE), EVIDENCE)  # no few calls decide
             self._waits_evidence = min(max(self._waits_evidence * EVIDENCE_KEPT + found, -EVIDENCE_MAX), EVIDENCE_MAX)
             self._model = self._one_by_one if self.is_one_by_one else self._side_by_side
         cost = self.cost
