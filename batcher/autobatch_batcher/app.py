@@ -1,4 +1,7 @@
-"""One batcher process, of one model or several: every collaborator is made here and passed in."""
+"""One batcher process, of one model or several: every collaborator is made here and passed in.
+
+More than 250 lines, because what is made by a setting and what another value of it changes are one list.
+"""
 
 import asyncio
 import logging
