@@ -9,8 +9,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.leaks import keys_without_ttl
-from tests.support.processes import free_port
+from tests.support.ports import free_port
+from tests.support.servers.leaks import keys_without_ttl
 from tests.support.servers.redis_server import RedisServer
 
 

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from autobatch_bench.commands import beside, compare, report, run, targets
+from autobatch_bench.commands import beside, compare, report, run, servers, targets
 from autobatch_bench.load.plain_http import AnswerError
 from autobatch_bench.systems.rig import EndedError
 from autobatch_bench.systems.system import SystemStartError
@@ -17,9 +17,10 @@ app.command()(run.run)
 app.command()(compare.compare)
 app.command()(beside.beside)
 app.command()(report.report)
+app.command()(servers.servers)
 app.command()(targets.targets)
 
-COMMANDS = ("run", "compare", "beside", "report", "targets")
+COMMANDS = ("run", "compare", "beside", "report", "servers", "targets")
 
 
 def with_command(argv: list[str]) -> list[str]:

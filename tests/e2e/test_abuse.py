@@ -23,7 +23,8 @@ import pytest_asyncio
 from autobatch_console.up import nginx_files, programs
 from tests.e2e.abuse_cases import CASES, CLOSED, CUT, LIMIT_S, SECRET, TEXT, AbuseCase
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.raw_http import RawAnswer, RawConnection, raw_connection, request
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until

@@ -26,6 +26,7 @@ import pytest
 import pytest_asyncio
 
 from autobatch_console.up import nginx_files, programs
+from tests.support.ports import free_port
 from tests.support.raw_http import RawAnswer, raw_connection, request
 from tests.support.waiting import wait_until
 
@@ -123,11 +124,6 @@ async def wait_until_logged(edge: Edge, count: int) -> list[dict[str, Any]]:
     return edge.access_log()
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.create_server((host, 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
 def start_worker(*address: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", WORKER, *address])
 
@@ -183,7 +179,7 @@ async def started(
         async with aiohttp.ClientSession() as session:
             yield Edge(f"http://127.0.0.1:{port}", folder, workers, session)
         process.send_signal(signal.SIGQUIT)
-        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(process.wait, 60) == 0
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

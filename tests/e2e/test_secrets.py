@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -39,6 +40,7 @@ class WatchedSystem:
         local: dict[str, dict[str, object]] = {
             "proxy": {"host": "127.0.0.1", "port": self.proxy_port, "web_concurrency": 1, "api_keys": f"other,{KEY}"},
             "batcher": {"batcher_host": "127.0.0.1", "batcher_port": self.batcher_port, "upstream_attempts": 1}
+            | {"upstream_patience_ms": 500}
             | batcher,
             "embedder": {
                 "embedder_port": self.embedder_port,

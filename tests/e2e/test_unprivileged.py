@@ -11,7 +11,8 @@ import aiohttp
 import pytest
 
 from tests.support.fake_upstream import FakeUpstream, vector
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.locked_redis import LockedRedis
 from tests.support.waiting import wait_until
 
@@ -68,7 +69,7 @@ def folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         try:
-            done = subprocess.run([*jail(folder / "tried"), "true"], capture_output=True, check=False, timeout=10)
+            done = subprocess.run([*jail(folder / "tried"), "true"], capture_output=True, check=False, timeout=60)
         except FileNotFoundError:
             pytest.skip("no unshare or setpriv here")
         if done.returncode:

@@ -25,6 +25,7 @@ from redis import Redis
 
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
+from tests.support.ports import free_port
 
 pytestmark = [
     pytest.mark.timeout(300),
@@ -163,11 +164,6 @@ def batches_sent(batcher: str) -> float:
     with urllib.request.urlopen(f"{batcher}/metrics", timeout=60) as response:
         text = response.read().decode()
     return sum(float(value) for value in re.findall(r"^autobatch_batches_total\S* (\S+)", text, re.MULTILINE))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def family_of(pid: int) -> set[tuple[int, str]]:
@@ -418,11 +414,15 @@ def test_an_upstream_that_is_late_is_named_and_waited_for(console: Console, star
 def test_a_start_that_waited_in_vain_ends_with_the_upstream_its_fault_and_what_to_change(
     start: Callable[..., Console], does: str, what: str, remedy: str
 ) -> None:
+    late = "autobatch: batcher was not ready within"
     with upstream_that(does) as url:
-        console = start("--inference-url", url, "--start-timeout", "6")
-        assert console.wait() == 1
+        for limit_s in ("6", "60"):  # on a busy machine the parts before the batcher may need the six seconds
+            console = start("--inference-url", url, "--start-timeout", limit_s)
+            assert console.wait(120) == 1
+            if late in console.output:
+                break
 
-    assert "autobatch: batcher was not ready within" in console.output
+    assert late in console.output
     last = console.output.splitlines()[-1]
     assert last.startswith(f"autobatch: INFERENCE_URL: {url} {what}"), console.output
     assert remedy in last
@@ -485,20 +485,26 @@ def test_the_doctor_says_what_is_right_and_what_to_change(console: Console, tmp_
             env=own_env,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
         assert done.stderr == ""
         return done.returncode, done.stdout.splitlines()
 
-    status, lines = doctor("--redis-url", f"unix://{redis}", "--inference-url", embedder)
-    assert (status, {line.split()[0] for line in lines}) == (0, {"right"})
+    def all_right() -> list[str] | None:  # if the model answers within a second, as on a machine that is not busy
+        status, lines = doctor("--redis-url", f"unix://{redis}", "--inference-url", embedder)
+        return lines if status == 0 else None
+
+    def one_wrong() -> list[str] | None:
+        status, lines = doctor("--redis-url", f"unix://{redis}", "--inference-url", f"{embedder}/embed/")
+        assert status == 1
+        return lines if lines[-1].endswith("remove /embed from the URL") else None
+
+    lines = wait_until(all_right)
+    assert {line.split()[0] for line in lines} == {"right"}
     assert f"right    INFERENCE_URL: {embedder} serves sentence-transformers/all-MiniLM-L6-v2, 384 dimensions" in lines
 
-    status, lines = doctor("--redis-url", f"unix://{redis}", "--inference-url", f"{embedder}/embed/")
-    assert status == 1
-    assert lines[-1].startswith("wrong    INFERENCE_URL: ")
-    assert lines[-1].endswith("remove /embed from the URL")
+    assert wait_until(one_wrong)[-1].startswith("wrong    INFERENCE_URL: ")
 
 
 def test_a_foreign_env_file_stops_it_before_anything_is_started(start: Callable[..., Console], tmp_path: Path) -> None:

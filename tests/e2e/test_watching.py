@@ -14,14 +14,15 @@ import pytest
 
 from tests.support.browser import find_browser, open_page
 from tests.support.fake_upstream import FakeUpstream
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
 PROGRAM = find_browser()
 KEY = "look-at-me"
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ async def fleet(folder: Path) -> AsyncIterator[tuple[str, str]]:
     url = f"http://127.0.0.1:{port}"
     try:
         async with aiohttp.ClientSession(headers={"authorization": f"Bearer {KEY}"}) as http:
-            await wait_until(lambda: is_answered(http, url), 30)
+            await wait_until(lambda: is_answered(http, url))
         yield url, redis.url
     finally:
         for process in processes:
@@ -82,7 +83,7 @@ async def test_top_shows_the_fleet_that_runs(folder: Path, fleet: tuple[str, str
         is_charted = any(each["answered"] for each in view["chart"])
         return bool(is_charted and view["batches"] and view["workers"] and view["took"]["p50_ms"])
 
-    await wait_until(is_complete, 30)
+    await wait_until(is_complete)
     view = await view_of(folder, redis_url)
     assert "bad" not in [each["level"] for each in view["troubles"]]
     assert ("up", "served") == (view["upstreams"][0]["state"], view["models"][0]["state"])

@@ -18,7 +18,8 @@ import aiohttp
 import pytest
 
 from tests.support.paths import ROOT
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(300)

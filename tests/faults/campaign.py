@@ -9,7 +9,7 @@ from tests.faults.load import SteadyLoad
 from tests.faults.memory import grown
 from tests.faults.outcome import AnswerKind, FaultRow, tally
 from tests.faults.world import World
-from tests.support.leaks import keys_without_ttl
+from tests.support.servers.leaks import keys_without_ttl
 from tests.support.waiting import wait_until
 
 PER_SECOND = 320.0

@@ -28,7 +28,8 @@ from redis.asyncio import Redis
 from autobatch_console.up import nginx_files, programs
 from tests.faults.programs import ForeignProgram
 from tests.support.paths import ROOT
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.masters import ServerGroup, make_group
 from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.relay import Relay

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 import aiohttp
 
 from tests.faults.programs import ForeignProgram
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 

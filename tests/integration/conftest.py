@@ -7,9 +7,11 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from autobatch_batcher import reporter
 from autobatch_embedder.app import serving
 from autobatch_embedder.model import loaded_model
 from autobatch_embedder.model.loaded_model import Model
+from autobatch_proxy.queue import fleet_watcher
 from tests.support.servers.embedder_server import Send, sender, settings
 from tests.support.servers.locked_redis import LockedRedis
 
@@ -19,6 +21,21 @@ def model() -> Iterator[Model]:
     """The packaged model, its graph newly built: a graph cached by older code must not be used."""
     with tempfile.TemporaryDirectory() as cache:
         yield loaded_model.load(settings(embedder_cache_dir=cache), None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_looks() -> Iterator[None]:
+    """A worker sees its first batcher at once: hundreds of these tests begin by waiting for that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet_watcher, "FIRST_LOOKS_S", 0.01)
+        yield
+
+
+@pytest.fixture
+def _quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batcher that looks at a healthy upstream all the time, and not every five seconds."""
+    monkeypatch.setattr(reporter, "PROBE_HEALTHY_EVERY_S", 0.05)
+    monkeypatch.setattr(reporter, "REPORT_EVERY_S", 0.2)
 
 
 @pytest.fixture

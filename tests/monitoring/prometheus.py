@@ -11,7 +11,7 @@ import yaml
 from tests.faults.programs import ForeignProgram
 from tests.faults.world import START_S, World
 from tests.monitoring.document import RULES
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 

@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 
 from tests.parity.cases.case import Facts, Json, Kind
 from tests.parity.server import RestartableServer
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
 START_S = 60.0  # for all processes to start on a busy machine

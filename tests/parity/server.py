@@ -1,23 +1,20 @@
 """An upstream that a case may crash: whether it is healthy, and how it is restarted."""
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
 
+from tests.support.ports import free_port
+
 START_S = 120.0  # for a real server to read its model
 STARTS_MAX = 3  # the proxy may retry the input that crashed it, once, before it is found healthy
 STOP_S = 10.0
 LOOK_EVERY_S = 0.05
 PORT = "{port}"
-PORTS = range(
-    20_000, 32_000, 2
-)  # below those of outgoing connections: one of these could take the port while there is no listener
 
 
 class UpstreamEndedError(Exception):
@@ -105,17 +102,7 @@ def given(url: str | None, command: str | None) -> RestartableServer | None:
         return None
     if url is None and PORT not in str(command):
         raise UpstreamEndedError(f"TEI_START= needs TEI_URL= beside it, or {PORT} in it")
-    port = _free_port()
+    port = free_port(neighbours=1)  # TEI's metrics use the next one
     return RestartableServer(
         (url or f"http://127.0.0.1:{port}").rstrip("/"), command.replace(PORT, str(port)) if command else None
     )
-
-
-def _free_port() -> int:
-    """Return a port that, like the next one, stays free while a server restarts: TEI's metrics use the next."""
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as one, socket.socket() as other, suppress(OSError):
-            one.bind(("127.0.0.1", port))
-            other.bind(("127.0.0.1", port + 1))
-            return port

@@ -19,7 +19,7 @@ import pytest
 from autobatch_embedder.model import model_folder
 from autobatch_embedder.model.network import graph
 from tests.support.paths import ROOT
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 Ports = tuple[int, int] | None  # None: free ones
 PROGRAMS = Path(__file__).parent / "programs"  # run in the environments of the servers

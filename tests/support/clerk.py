@@ -12,6 +12,7 @@ from autobatch_bench.checking.oracle import answer
 from autobatch_shared.contract.frames import VERSION, JobHeader, ReplyHeader, decode_job, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.contract.status import BatcherStatus
+from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.control import Control
 from autobatch_shared.redis.link import RedisLink
@@ -19,6 +20,7 @@ from autobatch_shared.redis.masters.master import Master
 from tests.support.waiting import wait_until
 
 INPUTS_MAX = 100_000
+REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,21 @@ class Clerk:
 
 @asynccontextmanager
 async def open_clerk(redis_url: str) -> AsyncIterator[Clerk]:
-    """A clerk for the workers of this Redis that start after it; it reports once, as a batcher without upstreams does."""
+    """A clerk for the workers of this Redis that start after it; it reports as a batcher without upstreams does."""
     async with AsyncExitStack() as stack:
         link = RedisLink(Master.from_url(redis_url, Keys("house")), "clerk")
         link.start()
         stack.push_async_callback(link.close)
         assert await link.wait_connected(5)
         queue = BatcherQueue(link, link, Keys("house"), "clerk", lease_ms=60_000, reply_ttl_ms=60_000)
-        status = BatcherStatus(int(await queue.redis_ms()), 0, [], frame_version=VERSION)
-        await Control(link, Keys("house")).report("clerk", status)
+        control = Control(link, Keys("house"))
+
+        async def report() -> float:
+            await control.report("clerk", BatcherStatus(int(await queue.redis_ms()), 0, [], frame_version=VERSION))
+            return REPORT_EVERY_S
+
+        await report()
+        reporting = Periodic("clerk", report)
+        reporting.start()
+        stack.push_async_callback(reporting.close)
         yield Clerk(queue)

@@ -60,7 +60,7 @@ class House:
         common = {
             "redis_url": SecretStr(self._redis_url),
             "namespace": "house",
-            "lease_ms": 400,
+            "lease_ms": 20_000,  # no batcher dies here, and one that a busy machine holds up keeps its jobs
             "upstream_attempts": 2,
             "batcher_host": "127.0.0.1",
             "batcher_port": 0,

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,19 +10,12 @@ from typing import IO
 from autobatch_shared.settings.definitions import PROCESSES
 from autobatch_shared.settings.loading import names_of
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 #: Settings that must not leak from the environment of the tests.
 SETTINGS = {
     alias for cls in PROCESSES.values() for name, field in cls.model_fields.items() for alias in names_of(name, field)
 }
-
-
-def free_port() -> int:
-    """Return a TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Process:

@@ -59,8 +59,19 @@ def drive(
     *,
     seed: int = 1,
     began_s: float = 0.0,
+    had_backlog: bool = False,
 ) -> Run:
-    """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding."""
+    """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding.
+
+    Args:
+        upstream: Takes them.
+        calls: How many.
+        tuner: Says how many at once and how large, and learns from them.
+        fixed: Says so instead.
+        seed: Of lengths and noise.
+        began_s: When the first is made.
+        had_backlog: Whether the tuner hears that more waits than one call carries.
+    """
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
     running: list[tuple[float, int, float, int, int, Setting]] = []
@@ -85,5 +96,5 @@ def drive(
         run.useful.append(useful)
         run.ended_s.append(now_s)
         if tuner:
-            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True))
+            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True, had_backlog=had_backlog))
     return run

@@ -25,8 +25,8 @@ class LearntCalls(msgspec.Struct, frozen=True):
         flat_s: Seconds that a call takes whatever it carries.
         per_unit_s: Seconds for each unit above the knee.
         knee_units: Units up to which size costs nothing.
-        one_by_one: How much of what calls took is explained if they wait for each other, 0 to 1.
-        side_by_side: The same if they do not.
+        one_by_one: How much speaks for calls that wait for each other, 0 to 1.
+        side_by_side: The same for calls that do not.
         calls: The most calls in flight that were found to pay.
         units_max: The most units of a call and of one more of its longest input; None: no limit.
     """

@@ -87,19 +87,24 @@ class Attempts:
         if not is_part:
             budgets[slot.upstream.name].usual_calls += 1
         attempt = failures = 0
+        failed_at: set[str] = set()
         while True:
-            made = await self._attempt(call, slot, may_retry=attempt + 1 < attempts_max, is_trial=is_trial)
+            # Of a call in halves only the last ones: the whole has been at another upstream before it was split.
+            may_move = failed_at <= {slot.upstream.name} and (not is_part or len(call.bodies) == 1)
+            may_retry = attempt + 1 < attempts_max
+            made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=is_trial)
             if not isinstance(made, Failed):
                 if is_part and made[1].answer.status == 200:
                     # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
                     budgets[slot.upstream.name].give_back(2)
                 return made
+            failed_at.add(slot.upstream.name)
             await self._retries.go_on(made, call, slot, failures)
             failures += 1
             attempt += made.outage is None
 
     async def _attempt(
-        self, call: Call, slot: Slot, *, may_retry: bool, is_trial: bool
+        self, call: Call, slot: Slot, *, may_retry: bool, may_move: bool, is_trial: bool
     ) -> tuple[Verdict, TimedAnswer] | Failed:
         """Call once; what is raised is what `make` raises."""
         was_well = slot.upstream.is_healthy
@@ -116,7 +121,7 @@ class Attempts:
             is_verbatim = call.merged is None
             dialect = slot.upstream.dialect
             return dialect.judge(answer, len(call.bodies), is_verbatim=is_verbatim, may_retry=False), answered
-        judged = await self._retries.after_answer(answer, call, slot, may_retry=may_retry)
+        judged = await self._retries.after_answer(answer, call, slot, may_retry=may_retry, may_move=may_move)
         return judged if isinstance(judged, Failed) else (judged, answered)
 
     def time_s(self, jobs: Sequence[Job]) -> float:
@@ -136,7 +141,7 @@ class Attempts:
         timeout_s = self.time_s(call.jobs)
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
-        started_s = loop.time()
+        started_s, in_flight = loop.time(), upstream.load.inputs
         code = 0
         try:
             answer = await self._answer(call, slot, timeout_s, may_hedge=may_hedge)
@@ -157,14 +162,14 @@ class Attempts:
                 tokens = slot.upstream.dialect.counted(answer)
                 slot.upstream.pacing.counted(tokens, call.charged_tokens, call.inputs, call.size_bytes)
             if upstream.congestion.is_felt:
-                upstream.congestion.answered(call.inputs)
+                upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
         elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
             asked_s = asked_pause_s(answer.retry_after)
             upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
-            upstream.congestion.refused(started_s, ended_s, upstream.load.inputs, asked_pause_s(answer.retry_after))
+            upstream.congestion.refused(started_s, ended_s, in_flight, asked_pause_s(answer.retry_after))
         return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it
 
     def _keep_to_the_model(self, slot: Slot, call: Call) -> None:
@@ -211,7 +216,7 @@ class Attempts:
 def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
     """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
     padded, useful = _sizes(call) if is_good else (0, 0)
-    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy)
+    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy, slot.had_backlog)
 
 
 def _sizes(call: Call) -> tuple[int, int]:

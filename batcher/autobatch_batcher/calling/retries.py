@@ -2,8 +2,10 @@
 
 1. What the upstream cannot take now waits, and costs no attempt: no connection, 429.
 2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
-3. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
-4. A call that was cut is never simply tried again: the upstream may have died of it.
+3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
+   before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which.
+4. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
+5. A call that was cut is never simply tried again: the upstream may have died of it.
 """
 
 import asyncio
@@ -39,11 +41,13 @@ class Failed(msgspec.Struct, frozen=True):
         cause: What went wrong: see `UpstreamError.cause`.
         retry_after: What the upstream said of the next one.
         outage: What its jobs are told in the end, if it met an outage while another upstream is well; else None.
+        must_move: Whether it goes to another upstream, though that may have no room.
     """
 
     cause: str
     retry_after: str | None
     outage: AutobatchError | None
+    must_move: bool = False
 
 
 class NotNow(Exception):
@@ -96,8 +100,17 @@ class Retries:
             raise told from error
         return Failed(error.cause, None, None)
 
-    async def after_answer(self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool) -> Verdict | Failed:
+    async def after_answer(
+        self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool, may_move: bool
+    ) -> Verdict | Failed:
         """Return what to do with an answer of another status than 200: anything but to give up.
+
+        Args:
+            answer: What the upstream said.
+            call: What was asked.
+            slot: The permission for it.
+            may_retry: Whether the call has an attempt left.
+            may_move: Whether it has one left that another upstream gets: it has failed at this one only.
 
         Raises:
             NotNow: The upstream takes no call now.
@@ -106,13 +119,17 @@ class Retries:
         status = answer.status
         if is_refusal(status, answer.retry_after):
             raise NotNow(fault(status), f"status {status}")
-        is_only_here = status in OUTAGES and self._pool.has_other_than(slot.upstream)
-        failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None)
+        has_other = self._pool.has_other_than(slot.upstream)
+        is_only_here, must_move = (
+            has_other and status in OUTAGES,
+            has_other and may_move and status in PERHAPS_INPUT_ERRORS,
+        )
+        failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None, must_move)
         judge, is_verbatim, jobs = slot.upstream.dialect.judge, call.merged is None, len(call.bodies)
-        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here)
+        verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here or must_move)
         if verdict is Verdict.RETRY:
             leaving = KEPT_FOR_HALVES if status in PERHAPS_INPUT_ERRORS else 0
-            if self._take(slot, 1, leaving=leaving):
+            if self._take(slot, 1, leaving=leaving) or must_move:
                 return failed
             if failed.outage is not None:
                 await pause(UNPAID_PAUSE_S)
@@ -132,8 +149,10 @@ class Retries:
         # Batchers that fail together must not come back together.
         await pause(pause_s if failed.retry_after is not None else random() * pause_s)  # noqa: S311 - no secret
         other = self._pool.other_than(slot, call.inputs)
-        if failed.outage is not None and other is slot.upstream:
+        if other is slot.upstream and failed.outage is not None:
             raise NotNow(failed.outage, failed.cause)
+        if other is slot.upstream and failed.must_move:
+            other = self._pool.full_other_than(slot)
         self._metrics.retries.inc()
         self.failed(slot, failed.cause, "retried", len(call.jobs))
         slot.move_to(other)

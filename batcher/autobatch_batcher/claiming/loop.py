@@ -96,9 +96,18 @@ class WorkingLoop:
         self._was_blocked = False
 
     @property
-    def _has_backlog(self) -> bool:
-        """Whether more waits than is being worked on."""
+    def _has_waiting(self) -> bool:
+        """Whether anything waits beside what is being worked on."""
         return self._lanes.inputs > 0 or self._claims.queued > 0
+
+    @property
+    def _is_drained(self) -> bool:
+        """Whether it was told to stop, and all that was claimed has been answered."""
+        return self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on
+
+    def _has_backlog(self, call_inputs_max: int) -> bool:
+        """Whether more waits than one call carries."""
+        return self._claims.queued > 0 or self._lanes.inputs > call_inputs_max
 
     def stop(self) -> None:
         """Claim nothing more; `run` returns when everything claimed has been answered."""
@@ -117,7 +126,7 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
-        while not (self.is_stopping and self._lanes.inputs == 0 and not self._sending and not self._watch.is_on):
+        while not self._is_drained:
             self.moved_mono_s = asyncio.get_running_loop().time()
             try:
                 await self._turn()
@@ -126,6 +135,7 @@ class WorkingLoop:
                 if not self._is_redis_unavailable:  # once an outage, not once a try
                     log.warning("queue_unavailable", extra={"error": str(error)})
                 self._is_redis_unavailable = True
+                self.drain.interrupt(asyncio.get_running_loop().time())
                 await pause(RETRY_PAUSE_S)
                 await self._link.wait_connected(self._lease.beat_s)
             except Exception:
@@ -142,6 +152,8 @@ class WorkingLoop:
         await self._claims.recover()
         await self._keep_the_lease()
         await self._take_watched()
+        if self._is_drained:  # nothing would end a wait before the next beat
+            return
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
         stands_by = self._pool.stands_by
@@ -157,9 +169,10 @@ class WorkingLoop:
         if self._pool.calls_in_flight == 0:
             self._policy.note_idle()
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
-        is_scarce = self._claims.queued > 0 or self._lanes.inputs > limits.inputs_max
         now_s = asyncio.get_running_loop().time()
-        has_dropped = await self._claims.drop_expired(replica.call_time(now_s, limits.inputs_max, is_scarce=is_scarce))
+        has_dropped = await self._claims.drop_expired(
+            replica.call_time(now_s, limits.inputs_max, is_scarce=self._has_backlog(limits.inputs_max))
+        )
         now = self._call_moment(replica, limits)
         if hopeless := self._policy.hopeless(now, self._lanes):
             await self._claims.refuse(hopeless)
@@ -211,6 +224,7 @@ class WorkingLoop:
             is_one_by_one=tuner.is_one_by_one,
             ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
             calls_max=tuner.setting.calls,
+            ask_again_s=tuner.ask_again_s(asyncio.get_running_loop().time()),
         )
 
     async def _bring(self, wanted: Wanted, replica: Replica) -> bool:
@@ -291,7 +305,8 @@ class WorkingLoop:
             replica,
             batch.inputs,
             batch.units,
-            was_busy=load.calls > 0 or self._has_backlog,
+            was_busy=load.calls > 0 or self._has_waiting,
+            had_backlog=self._has_backlog(limits.inputs_max),
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
         self._policy.note_sent(batch, now_s)
@@ -326,13 +341,15 @@ class WorkingLoop:
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()  # whatever becomes of the replies
-            if self._has_backlog:
+            now_s = asyncio.get_running_loop().time()
+            self._policy.note_ended(batch.inputs, now_s + slot.upstream.tuner.ask_again_s(now_s))
+            if self._has_waiting:
                 self._bell.ring()  # the next claim and the replies leave in one message
             else:
                 asyncio.get_running_loop().call_soon(
                     self._bell.ring
                 )  # the replies leave before a turn that has little to do
-        answered, failed = self._note_answered(batch, outcomes)
+        answered, failed = self._note_answered(batch, outcomes, room)
         self._note_ended(batch, slot, room, asyncio.get_running_loop().time() - sent_s, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
@@ -343,7 +360,7 @@ class WorkingLoop:
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
-    def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome]) -> tuple[int, int]:
+    def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome], room: int) -> tuple[int, int]:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short.
 
         Returns:
@@ -352,7 +369,8 @@ class WorkingLoop:
         failed = {outcome.job: outcome.is_late for outcome in outcomes if outcome.is_failure}
         inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
         now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
-        call = AnsweredCall(now_s, inputs, calls, self._has_backlog, has_failed=not all(failed.values()))
+        has_failed = not (inputs or all(failed.values()))
+        call = AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed)
         self.drain.answered.append(call)
         return inputs, len(failed)
 

@@ -30,10 +30,14 @@ class AdaptivePolicy:
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
         """Take a batch of the lane that has the oldest job of those that are ready and for which there is room."""
+        is_for_more = (
+            now.ask_again_s > 0 and lanes.inputs <= self._pace.missing()
+        )  # the call would be less than half of itself
         for lane in lanes.by_age():
             if lane[0].header.n > now.room_inputs:
                 continue
-            if (reason := self._reason(now, lane)) is not None:
+            reason = why_whole(lane, now.limits, now.shape) or self._reason(now, lane, is_for_more=is_for_more)
+            if reason is not None:
                 return lanes.take(lane, reason, now.limits, now.shape)
         return None
 
@@ -61,6 +65,10 @@ class AdaptivePolicy:
         """Learn that no companion came during the call."""
         self._pace.ended()
 
+    def note_ended(self, inputs: int, ask_again_until_s: float) -> None:
+        """Learn whether clients ask again as soon as they are answered."""
+        self._pace.answered(inputs, ask_again_until_s)
+
     def note_answered(self, jobs: Sequence[Job], now_ms: int) -> None:
         """Learn nothing: there is no target."""
 
@@ -74,12 +82,12 @@ class AdaptivePolicy:
     def _batch_linger_s(self, now: ClaimMoment, held: int) -> float:
         return self._pace.linger_s(now.limits.inputs_max - held - now.queued, self._wait_max_s)
 
-    def _reason(self, now: CallMoment, lane: list[Job]) -> Reason | None:
-        """Why a lane's batch leaves now, if it does."""
-        if (whole := why_whole(lane, now.limits, now.shape)) is not None:
-            return whole
+    def _reason(self, now: CallMoment, lane: list[Job], *, is_for_more: bool) -> Reason | None:
+        """Why a lane's batch leaves now though more could join it, if it does; `is_for_more`: an idle upstream waits for that."""
         if now.is_draining:
             return Reason.DRAIN
+        if is_for_more:
+            return None
         if now.is_idle:
             return Reason.IDLE
         if lane[0].since_ms + self._wait_max_ms <= now.now_ms and now.busy_ms <= 0:

@@ -4,6 +4,9 @@ Two cases. Under a storm a batcher that claims at once sends many small batches,
 for: a claim, a call and a reply cost this process and Redis about 0.3 ms whatever they carry. And after silence the first
 job of a burst would leave alone, the rest behind it; so where bursts are usual, the first waits for as long as the call
 would cost that it saves. A client that asks alone waits for nothing once that was seen a few times.
+
+And a third: clients that ask again as soon as they are answered. While their call was computed others waited, and would leave now,
+a moment before those come back: the two groups would take turns for ever, in calls of half the size.
 """
 
 from math import exp, inf
@@ -12,6 +15,8 @@ MEMORY_S = 0.02  # long enough to see a storm, short enough to forget it at once
 LINGER_MAX_S = 0.002  # several times what a batch costs; a request at a quiet time must not feel it
 LEARNING = 0.3  # weight of the last batch that left because nothing was in flight
 BURST_MIN = 0.5
+BACK_MIN = 0.5  # of the inputs that were answered
+ALL_BACK = 0.9  # of those that are expected: for the last of many the others do not wait
 
 
 class Pace:
@@ -22,9 +27,14 @@ class Pace:
         self._noted_s = -inf
         self._burst_share = 1.0  # until it is known better
         self._lone_since_s: float | None = None
+        self._back_share = 0.0  # of what is answered, that comes back at once
+        self._answered = self._back = 0
+        self._back_until_s = -inf
 
     def note(self, inputs: int, now_s: float) -> None:
         """Take note of a claim."""
+        if now_s <= self._back_until_s:
+            self._back += inputs
         passed_s = max(now_s - self._noted_s, 1e-6)
         self._noted_s = now_s
         self._per_second += (inputs / passed_s - self._per_second) * (1 - exp(-passed_s / MEMORY_S))
@@ -42,6 +52,19 @@ class Pace:
         """Take note that its call has ended: what comes now may be the same client's next request."""
         if self._lone_since_s is not None:
             self._learn(came=False)
+
+    def answered(self, inputs: int, back_until_s: float) -> None:
+        """Take note of a call that has ended, and until when its clients' next requests count as such."""
+        if self._answered:
+            self._back_share += LEARNING * (min(1.0, self._back / self._answered) - self._back_share)
+        self._answered, self._back, self._back_until_s = inputs, 0, back_until_s
+
+    def missing(self) -> float:
+        """Return how many inputs of those that were answered last will come back in a moment; 0 when that does not pay."""
+        if self._back_share < BACK_MIN:
+            return 0.0
+        expected = ALL_BACK * self._back_share * self._answered
+        return expected - self._back if self._back < expected else 0.0
 
     def linger_s(self, missing: int, wait_max_s: float) -> float:
         """Return how long to wait so that `missing` inputs come, or 0 when that takes too long to pay."""

@@ -74,6 +74,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
         is_one_by_one: Whether calls wait for each other at the upstream.
         ahead_s: Seconds that the calls in flight take before the next one, if they do.
         calls_max: The most calls in flight.
+        ask_again_s: Seconds for which an idle upstream may wait for the next requests of those whom it has just answered.
     """
 
     limits: Limits
@@ -87,6 +88,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     is_one_by_one: bool = True
     ahead_s: float = 0.0
     calls_max: int = 1
+    ask_again_s: float = 0.0
 
 
 class Policy(Protocol):
@@ -112,6 +114,9 @@ class Policy(Protocol):
 
     def note_idle(self) -> None:
         """Take note that no call is in flight."""
+
+    def note_ended(self, inputs: int, ask_again_until_s: float) -> None:
+        """Take note that a call with so many inputs has ended, and until when the next requests of its clients are waited for."""
 
     def note_answered(self, jobs: Sequence[Job], now_ms: int) -> None:
         """Take note of the jobs of a call that have been answered, at a time of Redis's clock."""

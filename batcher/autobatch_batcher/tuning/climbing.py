@@ -6,8 +6,14 @@ is tried in alternating blocks of calls, so that both see the same traffic, and 
 `GAIN_MIN` in all. A neighbour that lost is left alone twice as long as the time before. So trials cost next to nothing
 in the long run, and a setting that costs throughput is never kept.
 
+Once more waits than one call carries there is no time for that: what the climb found while less waited says nothing of it, and an
+upstream that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then
+interrupted by an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
+
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
 while jobs wait for long, and one that makes them do so has lost.
+
+More than 250 lines, because the climb, its trials and the ascent that interrupts them are one search: each begins where the other ended.
 """
 
 from collections.abc import Iterator
@@ -20,6 +26,8 @@ PAIRS = 3
 GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
+ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
+CALM_CALLS = 24  # without more waiting than one call carries, before that begins anew
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -43,9 +51,10 @@ class Setting:
 
 @dataclass(slots=True)
 class _Block:
-    """Calls of one setting; `idle_calls` had nothing beside them and say nothing of it."""
+    """Calls of one setting; `idle_calls` had nothing beside them, or no backlog in an ascent, and say nothing of it."""
 
     setting: Setting
+    is_ascent: bool = False
     calls: int = 0
     useful: float = 0.0
     service_s: float = 0.0
@@ -53,6 +62,8 @@ class _Block:
 
     @property
     def is_over(self) -> bool:
+        if self.is_ascent:
+            return self.calls >= 2 * self.setting.calls and self.service_s >= BLOCK_S
         is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
         return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
 
@@ -92,12 +103,14 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
+        self._calm_calls = CALM_CALLS
+        self._may_ascend = False
         self.is_late = False
         self.candidate: Setting | None = None
         self._search = self._searching()
         self._begin_block()
 
-    def note(self, setting: Setting, units: int, useful: float, service_s: float) -> None:
+    def note(self, setting: Setting, units: int, useful: float, service_s: float, *, had_backlog: bool = False) -> None:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
@@ -105,12 +118,19 @@ class Climber:
             units: The call's inputs times the length of the longest.
             useful: What the call was good for: the sum of its inputs' lengths.
             service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
+            had_backlog: Whether more waited than one call carries when it was made.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
+        self._note_backlog(had_backlog=had_backlog)
         block = self._block
         if setting != block.setting:
             return  # made before this block began
+        if block.is_ascent and not had_backlog:
+            block.idle_calls += 1
+            if block.idle_calls >= CALM_CALLS:
+                self._restart()
+            return
         block.calls += 1
         block.useful += useful
         block.service_s += service_s
@@ -118,23 +138,25 @@ class Climber:
             self._begin_block()
 
     def expect(self, units_max: int) -> None:
-        """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better."""
+        """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
+
+        Not in an ascent, whose steps it would begin anew; what calls cost is learnt all the time.
+        """
         best = self.best.units_max
-        if self._is_smaller_better or best is None or units_max < 2 * best:
+        if self._block.is_ascent or self._is_smaller_better or best is None or units_max < 2 * best:
             return
         self.best = replace(self.best, units_max=best << (units_max // best).bit_length() - 1)
-        self._search = self._searching()
-        self._begin_block()
+        self._restart()
 
     def adopt(self, best: Setting) -> None:
         """Climb from the setting that another batcher has found."""
         if best != self.best:
             self.best = best
-            self._search = self._searching()
-            self._begin_block()
+            self._restart()
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
+        self._calm_calls += 1
         block = self._block
         if setting == block.setting != self.best:
             block.idle_calls += 1
@@ -148,6 +170,22 @@ class Climber:
         if is_long and self.setting.is_less_than(self.best):
             self._block.useful = 0.0
             self._begin_block()
+
+    def _note_backlog(self, *, had_backlog: bool) -> None:
+        """Begin an ascent where a backlog does, once."""
+        if not had_backlog:
+            self._calm_calls += 1
+            return
+        if self._calm_calls >= CALM_CALLS:
+            self._may_ascend = self.best.calls < self._calls_max
+        self._calm_calls = 0
+        if self._may_ascend and not self._block.is_ascent:
+            self._search = self._ascending()
+            self._begin_block()
+
+    def _restart(self) -> None:
+        self._search = self._searching()
+        self._begin_block()
 
     def _begin_block(self) -> None:
         self._block = next(self._search)
@@ -165,6 +203,23 @@ class Climber:
                 if candidate is not None and direction.asleep_blocks <= 0 and self._may_try(direction):
                     yield from self._trying(direction, candidate)
             self._units_seen = self._units_seen * 3 // 4
+
+    def _ascending(self) -> Iterator[_Block]:
+        """Yield the blocks of an ascent, and then those of the search from where it ended."""
+        self.candidate = None
+        before = _Block(self.best, is_ascent=True)
+        yield before
+        while (candidate := self._neighbour("more")) is not None:
+            self.candidate = candidate
+            after = _Block(candidate, is_ascent=True)
+            yield after
+            if after.goodput < ASCENT_GAIN_MIN * before.goodput:
+                self._leave_alone(next(each for each in self._directions if each.name == "more"))
+                break
+            self._take(candidate)
+            before = after
+        self._may_ascend = False
+        yield from self._searching()
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
         """Yield the blocks of one trial, and decide by them."""
@@ -188,13 +243,20 @@ class Climber:
         gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
         before, after = pairs[-1]
         if gain >= GAIN_MIN and after.goodput > before.goodput:
-            self.best = candidate
             self._is_smaller_better |= direction.name == "smaller"
-            for each in self._directions:
-                each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
+            self._take(candidate)
             return
+        self._leave_alone(direction)
+
+    def _leave_alone(self, direction: _Direction) -> None:
         direction.asleep_blocks = direction.patience_blocks
         direction.patience_blocks = min(2 * direction.patience_blocks, PATIENCE_MAX_BLOCKS)
+
+    def _take(self, found: Setting) -> None:
+        """Climb on from a better setting; what is better beside it has not been tried."""
+        self.best = found
+        for each in self._directions:
+            each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
 
     def _neighbour(self, name: str) -> Setting | None:
         """Return the next setting that way, if there is one."""

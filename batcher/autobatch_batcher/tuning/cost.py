@@ -84,26 +84,30 @@ class CostModel:
 
     Attributes:
         cost: What a call costs.
-        explained: How much of what calls took is explained by their size, 0 to 1.
+        missed: What the law that rules misses of what the last calls took, as a share of it, squared; never less than chance.
         evidence: For the law that rules and against the other one: negative where it speaks for the other.
     """
 
     def __init__(self) -> None:
         self.cost = CallCost()
-        self.explained = self.evidence = 0.0
+        self.missed, self.evidence = 1.0, 0.0
         self._noted = 0
         self._calls: deque[tuple[int, int, float]] = deque(maxlen=WINDOW_CALLS)  # padded, useful, seconds
 
-    def note(self, padded: int, useful: int, seconds: float) -> None:
-        """Learn from one call: its inputs times the longest of them, the sum of their lengths, and what it took."""
+    def note(self, padded: int, useful: int, seconds: float) -> bool:
+        """Learn from one call: its inputs times the longest of them, the sum of their lengths, and what it took.
+
+        Return whether the cost was fitted anew.
+        """
         self._calls.append((padded, useful, seconds))
         self._noted += 1
-        if self._noted == CALLS_MIN or self._noted % FIT_EVERY_CALLS == 0:
+        if is_time := self._noted == CALLS_MIN or self._noted % FIT_EVERY_CALLS == 0:
             self._learn()
+        return is_time
 
-    def adopt(self, cost: CallCost, explained: float) -> None:
+    def adopt(self, cost: CallCost) -> None:
         """Begin from what another batcher has learnt; the calls that were seen here count no more."""
-        self.cost, self.explained = cost, explained
+        self.cost = cost
         self.evidence, self._noted = 0.0, 0
         self._calls.clear()
 
@@ -128,7 +132,7 @@ class CostModel:
         self.evidence = min(self.evidence * EVIDENCE_KEPT + found, EVIDENCE_MAX)
         if self.evidence < -EVIDENCE and fits[law.other]:
             law, self.evidence = law.other, -self.evidence
-        self.explained = 1 - errors[law] / (spread + least)
+        self.missed = errors[law] / (total * mean_s * mean_s)
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
 

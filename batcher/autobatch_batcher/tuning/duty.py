@@ -10,7 +10,7 @@ by. As many more call it as their processors need, once one is not enough.
    next takes over. It takes the permits that are free, and its whole share once the others report that they have given theirs up.
    Of one that was missed only what it had in flight is taken: without Redis it makes no call.
 3. The first on duty learns and tries; the others follow what it reports, so that the next one to take over begins with it.
-4. One that stands by still sends what it has claimed.
+4. One that stands by still sends what it has claimed, in full calls.
 """
 
 from collections.abc import Iterable, Sequence

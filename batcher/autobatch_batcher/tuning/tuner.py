@@ -6,12 +6,21 @@ Service is counted from the completion before, when that came after the call's s
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
 """
 
-from math import inf
+from math import inf, log
 
 import msgspec
 
 from autobatch_batcher.tuning.climbing import Climber, Setting
-from autobatch_batcher.tuning.cost import CALLS_MIN, EVIDENCE, CallCost, CostLaw, CostModel
+from autobatch_batcher.tuning.cost import (
+    CALLS_MIN,
+    EVIDENCE,
+    EVIDENCE_KEPT,
+    EVIDENCE_MAX,
+    FIT_EVERY_CALLS,
+    CallCost,
+    CostLaw,
+    CostModel,
+)
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_shared.contract.status import LearntCalls
@@ -19,9 +28,12 @@ from autobatch_shared.watching.activity import TuningNow
 
 CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed while the other one is on its way
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
-EXPLAINED_MORE = 0.1
-ONE_BY_ONE_MIN = 0.2  # more of the calls' times has to be explained by that than by calls side by side
+DOUBT = 1.5  # evidence as small as that says nothing
 FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet
+ASK_AGAIN_FLAT_MIN_S = (
+    0.006  # several times what clients that were answered need to ask again: 1.1 ms with one at a time
+)
+ASK_AGAIN_SHARE, ASK_AGAIN_MAX_S = 0.25, 0.005  # of that cost, for which an idle upstream waits for them
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
 LONG_WAIT_SHARE = (
     0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
@@ -39,6 +51,7 @@ class Sample(msgspec.Struct, frozen=True):
         started_s: When it began, in seconds of any monotonic clock.
         ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
+        had_backlog: Whether more waited then than one call carries.
     """
 
     setting: Setting
@@ -47,6 +60,7 @@ class Sample(msgspec.Struct, frozen=True):
     started_s: float
     ended_s: float
     was_busy: bool
+    had_backlog: bool = False
 
 
 class Tuner:
@@ -66,6 +80,7 @@ class Tuner:
     def __init__(self, calls_max: int | None, *, is_fixed: bool = False) -> None:
         self._model = self._one_by_one = CostModel()
         self._side_by_side = CostModel()
+        self._waits_evidence = 0.0  # that calls wait for each other; negative: that they run side by side
         self._calls_max = calls_max
         self._climber = self._begin_climb()
         self.is_fixed = is_fixed
@@ -84,8 +99,8 @@ class Tuner:
 
     @property
     def is_one_by_one(self) -> bool:
-        """Whether calls wait for each other at the upstream, as far as is known: calls that had nothing beside them fit both."""
-        return self._one_by_one.explained >= self._side_by_side.explained - EXPLAINED_MORE
+        """Whether calls wait for each other at the upstream, as far as is known: calls that had nothing beside them say nothing."""
+        return self._waits_evidence >= -DOUBT
 
     def bound(self, calls_max: int | None) -> None:
         """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
@@ -112,8 +127,9 @@ class Tuner:
         units = cost.law.units(sample.padded, sample.useful)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
-            self._climber.note(sample.setting, units, sample.useful, service_s + idle_s)
-        elif self._climber.is_trying:
+            busy_s = service_s + idle_s
+            self._climber.note(sample.setting, units, sample.useful, busy_s, had_backlog=sample.had_backlog)
+        else:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
 
@@ -123,14 +139,15 @@ class Tuner:
         if self.is_fixed or self._calls_seen < CALLS_MIN:
             return None
         cost, best = self.cost, self._climber.best
-        explained = self._one_by_one.explained, self._side_by_side.explained
+        share = self._waits_evidence / EVIDENCE_MAX
         return LearntCalls(
             self._calls_seen,
             cost.law.value,
             cost.flat_s,
             cost.per_unit_s,
             cost.knee_units,
-            *explained,
+            round((1 + share) / 2, 3),
+            round((1 - share) / 2, 3),
             best.calls,
             best.units_max,
         )
@@ -151,9 +168,10 @@ class Tuner:
             return
         cost = CallCost(learnt.flat_s, learnt.per_unit_s, learnt.knee_units, CostLaw(learnt.law))
         self._calls_seen = learnt.calls_seen
-        self._one_by_one.adopt(cost, learnt.one_by_one)
-        self._side_by_side.adopt(cost, learnt.side_by_side)
-        self._model = max(self._one_by_one, self._side_by_side, key=lambda model: model.explained)
+        self._one_by_one.adopt(cost)
+        self._side_by_side.adopt(cost)
+        self._waits_evidence = EVIDENCE_MAX * (learnt.one_by_one - learnt.side_by_side)
+        self._model = self._one_by_one if self.is_one_by_one else self._side_by_side
         calls = min(learnt.calls, self._calls_max or CALLS_MAX)
         self._climber.adopt(Setting(max(1, calls), learnt.units_max))
         self._choose(0)
@@ -190,15 +208,28 @@ class Tuner:
             return -inf
         return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful))
 
+    def ask_again_s(self, now_s: float) -> float:
+        """Return for how long from now an idle upstream should wait for the next requests of those whom it has just answered.
+
+        Where it works on one call at a time that costs much whatever it carries, two calls would take turns in which one would do.
+        """
+        flat_s = self._one_by_one.cost.flat_s
+        if self.is_fixed or not self._is_known_one_by_one or flat_s < ASK_AGAIN_FLAT_MIN_S:
+            return 0.0
+        return max(0.0, self._last_ended_s + min(ASK_AGAIN_SHARE * flat_s, ASK_AGAIN_MAX_S) - now_s)
+
     @property
     def _is_known_one_by_one(self) -> bool:
-        return self._one_by_one.explained > self._side_by_side.explained + ONE_BY_ONE_MIN
+        return self._waits_evidence > EVIDENCE
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self.cost
-        self._one_by_one.note(sample.padded, sample.useful, service_s)
+        is_fitted = self._one_by_one.note(sample.padded, sample.useful, service_s)
         self._side_by_side.note(sample.padded, sample.useful, took_s)
-        self._model = max(self._one_by_one, self._side_by_side, key=lambda model: model.explained)
+        if is_fitted:
+            found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
+            self._waits_evidence = min(max(self._waits_evidence * EVIDENCE_KEPT + found, -EVIDENCE_MAX), EVIDENCE_MAX)
+            self._model = self._one_by_one if self.is_one_by_one else self._side_by_side
         cost = self.cost
         if cost.law is not before.law:  # what was counted are not its units
             self._climber, self.recent = self._begin_climb(), RecentCalls()

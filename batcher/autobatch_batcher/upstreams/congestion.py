@@ -1,13 +1,21 @@
-"""How many inputs an upstream that says 429 may have in flight: half at each refusal, a few more with each answer. Pure.
+"""How many inputs an upstream that says 429 may have in flight: what it has taken, and now and then a few more. Pure.
 
-An upstream refuses what others than this batcher send it, too, and no card says how much that is: so its limit is looked for
-as TCP looks for its share of a link. Times are passed in.
+An upstream refuses what others than this batcher send it, too, and no card says how much that is: so its limit is looked for.
+
+1. What was refused is halved; from there half of the way to it is tried, again and again, until what it takes is known.
+2. What is refused above what it has taken shows where the limit is, and costs no pause: it goes on with what it has taken.
+3. More is tried again after a while, twice as long after each time in vain: others may send less now.
+4. Where it refuses what it has taken before, others send more now: its limit is looked for anew.
+
+Times are passed in.
 """
 
 from math import inf
 
-STEP_INPUTS = 8.0  # more for each answered window: a limit of 64 is found again after a handful of calls
+STEP_INPUTS = 8.0  # more for each answered window, or a quarter of it, where nothing is known to be refused
+CLOSE = 0.125  # of the window: it is not looked closer where the limit is
 KNOWN_MAX_INPUTS = 10_000.0  # above it nothing was refused for thousands of inputs: there is no limit any more
+PATIENCE_MIN_S, PATIENCE_MAX_S = 0.5, 30.0  # until more is tried, which costs a call
 PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 1.0  # after refusals in a row that do not say how long
 ASKED_MAX_S = 10.0  # the longest pause that an upstream may ask for
 
@@ -27,6 +35,11 @@ class Congestion:
         self.pause_ends_s = -inf
         self._cut_s = -inf
         self._refusals = 0  # in a row
+        self._taken = 0  # the most inputs in flight that were not too many
+        self._refused_at = inf  # and the least that were
+        self._patience_s = PATIENCE_MIN_S
+        self._try_more_s = -inf
+        self._answered = 0  # inputs, since the window was widened last
 
     def refused(self, started_s: float, now_s: float, in_flight_inputs: int, asked_s: float | None) -> None:
         """A call was refused.
@@ -34,27 +47,56 @@ class Congestion:
         Args:
             started_s: When the call began. Calls that were in flight together and are refused together are one refusal.
             now_s: The time now.
-            in_flight_inputs: Number of inputs that were in flight, with those of the call.
+            in_flight_inputs: Number of inputs that were in flight when it began, with its own.
             asked_s: Seconds after which the upstream wants to be asked again; None: it did not say.
         """
+        is_trial = 0 < self._taken < in_flight_inputs
         if started_s >= self._cut_s:
-            self.inputs_max = max(1.0, min(self.inputs_max, float(in_flight_inputs)) / 2)
-            self.is_felt = True
-            self._cut_s = now_s
-            self._refusals += 1
-        pause_s = min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S)
+            self._cut(in_flight_inputs, now_s, is_trial=is_trial)
         if asked_s is not None:
             pause_s = min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S)
+        elif is_trial:
+            return
+        else:
+            pause_s = min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S)
         self.pause_ends_s = max(self.pause_ends_s, now_s + pause_s)
 
     def wait(self, until_s: float) -> None:
         """Make no call before this time: its budget allows none."""
         self.pause_ends_s = max(self.pause_ends_s, until_s)
 
-    def answered(self, inputs: int) -> None:
-        """A call with so many inputs was answered, while congestion was felt."""
+    def answered(self, inputs: int, in_flight_inputs: int, now_s: float) -> None:
+        """A call with so many inputs was answered, while congestion was felt; `in_flight_inputs` is as in `refused`."""
         self._refusals = 0
-        self.inputs_max += STEP_INPUTS * inputs / self.inputs_max
+        self._taken = max(self._taken, in_flight_inputs)
+        self._answered += inputs
+        if self._answered < self.inputs_max:
+            return
+        self._answered = 0
+        self._widen(now_s)
         if self.inputs_max > KNOWN_MAX_INPUTS:
-            self.inputs_max = inf
-            self.is_felt = False
+            self.inputs_max, self.is_felt, self._taken = inf, False, 0
+
+    def _cut(self, in_flight_inputs: int, now_s: float, *, is_trial: bool) -> None:
+        self.is_felt = True
+        self._cut_s = now_s
+        self._refused_at = in_flight_inputs
+        self._answered = 0
+        half = max(1.0, min(self.inputs_max, in_flight_inputs) / 2)
+        if is_trial:
+            self.inputs_max = max(half, self._taken)
+            self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)
+        else:
+            self.inputs_max = half
+            self._taken, self._patience_s = 0, PATIENCE_MIN_S
+            self._refusals += 1
+        self._try_more_s = now_s + self._patience_s
+
+    def _widen(self, now_s: float) -> None:
+        left = self._refused_at - self.inputs_max
+        if left == inf:
+            self.inputs_max += max(STEP_INPUTS, self.inputs_max / 4)
+        elif left > max(1.0, CLOSE * self.inputs_max):
+            self.inputs_max += left / 2
+        elif now_s >= self._try_more_s:
+            self.inputs_max, self._refused_at = max(self._refused_at, self.inputs_max + 1), inf

@@ -25,13 +25,24 @@ class Slot:
         inputs: Number of inputs in the call.
         units: Its inputs times the length of the longest.
         was_busy: Whether there is other work for the upstream.
+        had_backlog: Whether more waits than one call carries.
         expected_s: Seconds that the upstream should need for it.
     """
 
-    def __init__(self, upstream: Replica, inputs: int, units: int, *, was_busy: bool, expected_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        upstream: Replica,
+        inputs: int,
+        units: int,
+        *,
+        was_busy: bool,
+        had_backlog: bool = False,
+        expected_s: float = 0.0,
+    ) -> None:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
+        self.had_backlog = had_backlog
         self._is_held = True
         self._inputs = inputs
         self._work = inputs + units
@@ -120,8 +131,10 @@ class Pool:
         for each in self.upstreams:
             if not self.is_stopping and each.duty.is_on:
                 asked_for = self._share(each)
+            elif has_jobs and _is_well(each):
+                asked_for = max(each.permits, min(each.limits.inputs_max, self._share(each)))
             else:
-                asked_for = each.permits if has_jobs and _is_well(each) else 0  # what waits for it needs none
+                asked_for = 0  # what waits for it needs none
             each.permits = max(each.load.inputs, asked_for)
             statuses.append(each.status(min(each.limits.inputs_max, self._share(each)), now_s))
         return statuses
@@ -202,6 +215,11 @@ class Pool:
         ours = [each for each in others if each.duty.is_on and self._left(each) >= inputs]
         return self._least_busy(ours, inputs) or min(theirs, key=lambda each: each.load.work, default=slot.upstream)
 
+    def full_other_than(self, slot: Slot) -> Replica:
+        """Return another good one, with room or without, or the same if there is none."""
+        others = [upstream for upstream in self.upstreams if upstream is not slot.upstream and _is_well(upstream)]
+        return min(others, key=lambda each: each.load.work, default=slot.upstream)
+
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""
         limits, left = upstream.limits, self._left(upstream) if upstream.breaker.is_closed else 1
@@ -250,10 +268,13 @@ class Pool:
         """Inputs that we may have in flight: at least one, or more batchers than there are places would stand still.
 
         Never more than was published, and than the others had published at that moment: so two do not take the same ones.
-        One that stands by sends what it has claimed within the permits that it had.
+        One that stands by sends what it has claimed within the permits that it had. What was claimed after it gave these up goes one
+        call after the other, before the one on duty knows of it: one input a call would take the upstream far longer.
         """
-        free = upstream.limits.in_flight_inputs_max - upstream.last_duty.taken
-        return max(min(self._share(upstream), upstream.permits, free), 1)
+        free, permits = upstream.limits.in_flight_inputs_max - upstream.last_duty.taken, upstream.permits
+        if not upstream.duty.is_on and not upstream.load.calls:
+            permits = max(permits, upstream.limits.inputs_max)
+        return max(min(self._share(upstream), permits, free), 1)
 
     def _share(self, upstream: Replica) -> int:
         """Inputs that we may have in flight once the others have given up theirs."""

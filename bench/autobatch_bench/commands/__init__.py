@@ -11,3 +11,11 @@ SecondsOption = Annotated[float, typer.Option(min=0.1, help="Length of one round
 RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds of each side.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Workers of each proxy.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """Return the two sides of a `NAME=VALUE` that was given to an option."""
+    name, separator, value = text.partition("=")
+    if not (name and separator and value):
+        raise typer.BadParameter(f"{text}: must be NAME=VALUE", param_hint=option)
+    return name, value

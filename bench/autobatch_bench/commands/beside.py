@@ -6,7 +6,7 @@ import typer
 from rich.console import Console
 
 from autobatch_bench.checking.checks import DIFFERENCE_MAX
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair
 from autobatch_bench.comparing.rounds import Point, Round
 from autobatch_bench.load import asking
 from autobatch_bench.load.asking import Api
@@ -70,10 +70,9 @@ def beside(  # noqa: PLR0913 - options of a command
     direct = asking.direct(api, model)
     form = direct if api is Api.OPENAI else asking.TEI_LISTED
     workloads = [make(kind, words=words, form=form) for kind in kinds]
-    peers = [Outsider(*_pair(each, "--peer")) for each in peer or ()]
+    peers = [Outsider(*pair(each, "--peer")) for each in peer or ()]
     plan = ProxyPlan(
-        settings=({"UPSTREAM_MODEL": model} if model else {})
-        | dict(_pair(each, "--setting") for each in setting or ()),
+        settings=({"UPSTREAM_MODEL": model} if model else {}) | dict(pair(each, "--setting") for each in setting or ()),
         workers=workers,
         batchers=batchers,
         has_nginx=nginx,
@@ -89,7 +88,7 @@ def beside(  # noqa: PLR0913 - options of a command
             is_fake=is_fake,
             told=told,
             repeat_share=repeat_share,
-            direct_form=direct,
+            forms={} if api is Api.TEI else {"direct": direct},
             difference_max=difference_max,
         )
 
@@ -115,11 +114,3 @@ def beside(  # noqa: PLR0913 - options of a command
     ]
     every = [point for each in points.values() for point in each]
     raise typer.Exit(0 if terminal.conclude(console, every, rig.rounds, shown, as_json=as_json) else 1)
-
-
-def _pair(text: str, option: str) -> tuple[str, str]:
-    """Return the two sides of a `NAME=VALUE`."""
-    name, separator, value = text.partition("=")
-    if not (name and separator and value):
-        raise typer.BadParameter(f"{text}: must be NAME=VALUE", param_hint=option)
-    return name, value

@@ -40,17 +40,17 @@ def throughput(title: str, x_name: str, points: Sequence[Point]) -> Grid:
     return Grid(title, columns, rows)
 
 
-def beside(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
-    """Any number of sides at every point: rates, latencies, and both as multiples of direct's; medians."""
+def beside(title: str, points: Sequence[Point], sides: Sequence[str], reference: str = "direct") -> Grid:
+    """Any number of sides at every point: rates, latencies, and both as multiples of one side's; medians."""
     rows = []
     for point in points:
         for side in sides:
             figures = [of(point.pairs, side, name).median for name in ("per_second", "p50_ms", "p99_ms")]
-            multiples = [ratio(point.pairs, side, "direct", name).median for name in ("per_second", "p99_ms")]
-            compared = [f"{each:.2f}" for each in multiples] if side != "direct" else ["", ""]
+            multiples = [ratio(point.pairs, side, reference, name).median for name in ("per_second", "p99_ms")]
+            compared = [f"{each:.2f}" for each in multiples] if side != reference else ["", ""]
             at = _x(point.x) if side == sides[0] else ""
             rows.append((at, side, f"{figures[0]:,.0f}", *(f"{each:,.2f}" for each in figures[1:]), *compared))
-    columns = ("in flight", "", "req/s", "p50 ms", "p99 ms", "req/s / direct", "p99 / direct")
+    columns = ("in flight", "", "req/s", "p50 ms", "p99 ms", f"req/s / {reference}", f"p99 / {reference}")
     return Grid(title, columns, rows)
 
 
@@ -68,6 +68,17 @@ def cost(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
         for (x, side), each in used.items()
     ]
     return Grid(title, ("in flight", "", "all", *roles), rows if roles else [])
+
+
+def computing(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
+    """CPU milliseconds a request of the server that computes; medians."""
+    rows = [
+        (_x(point.x), side, f"{used['upstream'].median / 1000:,.2f}")
+        for point in points
+        for side in sides
+        if "upstream" in (used := cpu_us(point.pairs, side))
+    ]
+    return Grid(title, ("in flight", "", "ms"), rows)
 
 
 def frontiers(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:

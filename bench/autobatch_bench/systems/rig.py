@@ -42,7 +42,8 @@ class Rig:
         is_fake: bool,
         told: Callable[[Round], None],
         repeat_share: float = 0.0,
-        direct_form: Form = TEI_LISTED,
+        reference: str = "direct",
+        forms: Mapping[str, Form] | None = None,
         difference_max: float = DIFFERENCE_MAX,
     ) -> None:
         """Nothing is measured yet.
@@ -52,14 +53,16 @@ class Rig:
             is_fake: Whether the upstream answers with the oracle's vectors.
             told: Called with each round.
             repeat_share: Share of requests, 0 to 1, whose text was sent before.
-            direct_form: How the upstream itself is asked, where it has not the proxies' API.
+            reference: The side that is asked for the vector of each text alone, where that is a real model.
+            forms: How a side is asked that has not TEI's API.
             difference_max: What a component of a real model's vector may differ by, with other texts in the batch.
         """
         self.sides = sides
         self.rounds: list[Round] = []
         self._is_fake = is_fake
         self._told = told
-        self._direct_form = direct_form
+        self._reference = reference
+        self._forms = forms or {}
         self._difference_max = difference_max
         self._serials = serials(itertools.count(), repeat_share)
 
@@ -120,8 +123,8 @@ class Rig:
         return Point(x, pairs)
 
     def _run(self, side: str, workload: Workload, load_name: str, load: RunLoad) -> Round:
-        if side == "direct" and self._direct_form is not TEI_LISTED:
-            workload = workload.in_form(self._direct_form)
+        if side in self._forms:
+            workload = workload.in_form(self._forms[side])
         traffic = self._traffic(side, workload)
         before = self._cpu_seconds(side)
         outcome: LoadOutcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
@@ -147,7 +150,7 @@ class Rig:
 
     def _check(self, side: str, workload: Workload) -> Check:
         if not self._is_fake:
-            ask = asker(self.sides["direct"].target, self._direct_form)
+            ask = asker(self.sides[self._reference].target, self._forms.get(self._reference, TEI_LISTED))
             return SampledCheck(workload, ask, self._difference_max)
         if workload.path == "/embed" and not self.sides[side].is_peer:
             return OracleCheck(workload)  # a peer may print the numbers anew

@@ -6,8 +6,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from autobatch_embedder.families.table import FAMILIES, renamed
-from autobatch_embedder.model import weights
 from autobatch_embedder.model.head import layers_of
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import graph
@@ -44,8 +42,7 @@ def build(model: ModelFolder, output: Output) -> onnx.ModelProto:
     nodes = Nodes()
     layout = Padded(nodes)
     places = Places(nodes, layout.mask)
-    tensors = renamed(FAMILIES[model.config.value("model_type")], weights.read_all(model.path))
-    x = graph.tokens_of(model.encoder, tensors, nodes, layout, places, has_segments=model.has_segments)
+    x = graph.tokens_of(model.encoder, model.tensors(), nodes, layout, places, has_segments=model.has_segments)
     size, axes = model.encoder.hidden, ["texts"]
     if output == "last_hidden_state":
         axes = layout.tokens

@@ -17,15 +17,17 @@ ACTIVATIONS: dict[str, Activation] = {
 
 def bert(config: Config) -> Encoder:
     """Source: BERT, https://arxiv.org/abs/1810.04805."""
-    return _encoder(config, first_position=0)
+    return absolute(config, segments=config.size("type_vocab_size"))
 
 
 def roberta(config: Config) -> Encoder:
     """Positions begin after that of the padding token. Source: RoBERTa, https://arxiv.org/abs/1907.11692."""
-    return _encoder(config, first_position=config.count("pad_token_id", default=1) + 1)
+    first = config.count("pad_token_id", default=1) + 1
+    return absolute(config, segments=config.size("type_vocab_size"), first_position=first)
 
 
-def _encoder(config: Config, first_position: int) -> Encoder:
+def absolute(config: Config, *, segments: int = 0, first_position: int = 0, relative_buckets: int = 0) -> Encoder:
+    """Read BERT's names for the sizes. Positions are embeddings; what else a family has is passed in."""
     config.only("position_embedding_type", "absolute")
     config.only("is_decoder", False)
     return Encoder(
@@ -35,12 +37,9 @@ def _encoder(config: Config, first_position: int) -> Encoder:
         intermediate=config.size("intermediate_size"),
         vocabulary=config.size("vocab_size"),
         positions=config.size("max_position_embeddings") - first_position,
-        segments=config.size("type_vocab_size"),
+        segments=segments,
         epsilon=config.number("layer_norm_eps"),
         activation=config.choice("hidden_act", choices=ACTIVATIONS),
         first_position=first_position,
+        relative_buckets=relative_buckets,
     )
-
-
-NAMES: tuple[tuple[str, str], ...] = ()
-"""All tensors have the names that the graph asks for."""

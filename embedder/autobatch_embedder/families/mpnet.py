@@ -1,6 +1,6 @@
 """MPNet: BERT without segments, with scores by distance beside positions. Source: https://arxiv.org/abs/2004.09297."""
 
-from autobatch_embedder.families.bert import ACTIVATIONS
+from autobatch_embedder.families.bert import absolute
 from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Encoder
 
@@ -8,19 +8,9 @@ _FIRST_POSITION = 2  # after that of the padding token, whose id the network fix
 
 
 def mpnet(config: Config) -> Encoder:
-    """Read its config."""
-    return Encoder(
-        layers=config.size("num_hidden_layers"),
-        heads=config.size("num_attention_heads"),
-        hidden=config.size("hidden_size"),
-        intermediate=config.size("intermediate_size"),
-        vocabulary=config.size("vocab_size"),
-        positions=config.size("max_position_embeddings") - _FIRST_POSITION,
-        epsilon=config.number("layer_norm_eps"),
-        activation=config.choice("hidden_act", choices=ACTIVATIONS),
-        first_position=_FIRST_POSITION,
-        relative_buckets=config.size("relative_attention_num_buckets", default=32),
-    )
+    """Read its config, which has BERT's names."""
+    buckets = config.size("relative_attention_num_buckets", default=32)
+    return absolute(config, first_position=_FIRST_POSITION, relative_buckets=buckets)
 
 
 NAMES = (

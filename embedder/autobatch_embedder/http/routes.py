@@ -14,6 +14,7 @@ from autobatch_embedder.http.answers import OPENAI_PATHS, dump, info_of, json_an
 from autobatch_embedder.http.scores import predictions, ranks, sparse_rows
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Done, Engine
+from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.vectors import Vectors, cosines
 
 R = TypeVar("R")
@@ -95,7 +96,7 @@ class Routes:
 
     async def vertex(self, http: web.Request) -> web.Response:
         """POST /vertex. All instances run, then the first failure is the answer."""
-        is_of_classifier = self._engine.task in {"classifier", "reranker"}
+        is_of_classifier = self._engine.task in SCORING
         instances = await _read(http, partial(bodies.vertex, is_of_classifier=is_of_classifier))
         results = await asyncio.gather(*map(self._prediction, instances), return_exceptions=True)
         predictions = []

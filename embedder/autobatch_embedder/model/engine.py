@@ -25,6 +25,7 @@ from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model, cores
+from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.passes import Passes, Rows
 from autobatch_embedder.model.vectors import Vectors, finish, probabilities
 
@@ -116,7 +117,7 @@ class Engine:
             truncate=request.truncate,
             direction=request.direction,
         )
-        refusal = None if self.task in {"classifier", "reranker"} else errors.not_a_classifier()
+        refusal = None if self.task in SCORING else errors.not_a_classifier()
 
         def finished(scores: Vectors) -> Vectors:
             return scores if request.raw_scores else probabilities(scores)
@@ -170,7 +171,7 @@ class Engine:
             raise errors.unhealthy() from error
 
     def _refusal_of_vectors(self) -> TeiError | None:
-        return errors.not_an_embedder() if self.task in {"classifier", "reranker"} else None
+        return errors.not_an_embedder() if self.task in SCORING else None
 
     async def _admit(
         self,

@@ -8,14 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from autobatch_embedder.families import heads, table
+from autobatch_embedder.families import heads
 from autobatch_embedder.families.encoder import Activation
 from autobatch_embedder.families.heads import Dense
-from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import weights
+from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.vectors import Vectors
 
@@ -29,12 +28,7 @@ class Head:
 
     def __init__(self, layers: Sequence[Dense], *, is_of_words: bool, threads: int) -> None:
         self.size = layers[-1].weight.shape[0]
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        graph = _graph(layers, is_of_words=is_of_words)
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._network = LoadedGraph(_graph(layers, is_of_words=is_of_words), threads)
 
     def run(self, vectors: Vectors) -> Vectors:
         """Compute.
@@ -48,12 +42,7 @@ class Head:
         Raises:
             TeiError: The pass failed.
         """
-        try:
-            (result,) = self._session.run(["out"], {"in": vectors})
-        except Exception as error:  # onnxruntime has a dozen unrelated exception types
-            raise errors.backend_failed(error) from error
-        found: Vectors = result
-        return found
+        return self._network.run("out", {"in": vectors})
 
     def words(self, tokens: Sequence[Vectors]) -> Vectors:
         """Return the scores of every word for each text: (texts, vocabulary) float32. Raises as `run`.
@@ -77,10 +66,8 @@ def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
     """Return the layers after the pooling, or after the tokens for `splade`. Raises as `load`."""
     if folder.task == "embedding":
         return _checked(tuple(_of_file(each.path, each.activation) for each in folder.dense))
-    kind = folder.config.value("model_type")
-    tensors = table.renamed(table.FAMILIES[kind], weights.read_all(folder.path))
     read = heads.word_scores if folder.task == "splade" else heads.classifier
-    layers = _checked(read(folder.config, tensors, folder.encoder.epsilon))
+    layers = _checked(read(folder.config, folder.tensors(), folder.encoder.epsilon))
     if folder.task != "splade" and len(folder.labels) != layers[-1].weight.shape[0]:
         rows = layers[-1].weight.shape[0]
         raise folder.config.fault(f"id2label has {len(folder.labels)} labels, the classifier has {rows}")

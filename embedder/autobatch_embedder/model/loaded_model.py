@@ -6,18 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 
-from autobatch_embedder.http import errors
 from autobatch_embedder.model import graph_cache, head, model_folder
+from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import pack
 from autobatch_embedder.model.slices import cut
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.settings.definitions import EmbedderSettings
-
-_ONLY_ERRORS = 3  # of onnxruntime's log, which would be mixed with ours on stderr
 
 
 class Model:
@@ -36,8 +33,8 @@ class Model:
         self.tokenizer = TextTokenizer(folder)
         self.size = folder.encoder.hidden
         self.head = head.load(folder, threads)
-        self._session = _session(graph, threads)
-        self.quantized = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._network = LoadedGraph(graph, threads)
+        self.quantized = self._network.metadata
         self._workers = workers
         self._slices = ThreadPoolExecutor(workers, "slice")
         # The first pass allocates memory; no client should wait for that.
@@ -90,12 +87,7 @@ class Model:
         return np.split(self._pass("tokens", rows), ends[:-1])
 
     def _pass(self, output: str, rows: Sequence[Sequence[int]]) -> Vectors:
-        try:
-            (vectors,) = self._session.run([output], pack(rows))
-        except Exception as error:  # onnxruntime has a dozen unrelated exception types
-            raise errors.backend_failed(error) from error
-        result: Vectors = vectors
-        return result
+        return self._network.run(output, pack(rows))
 
 
 def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
@@ -125,19 +117,3 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _session(graph: Path | bytes, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = _ONLY_ERRORS
-    # Threads that spin between passes save 0.3 ms of 1.5 ms on a short text, but use the cores that the proxy and
-    # Redis run on; for full batches there was no difference (32 x 16 tokens, two cores).
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    source = graph if isinstance(graph, bytes) else str(graph)
-    try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime has a dozen unrelated exception types
-        where = "the built graph" if isinstance(graph, bytes) else f"{graph}; delete it to have it built again"
-        raise errors.ModelFolderError(f"onnxruntime cannot load {where}: {error}") from error

@@ -15,7 +15,7 @@ from autobatch_embedder.families import modules as module_files
 from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.families.modules import DenseFile, Modules, Pooling
-from autobatch_embedder.families.table import FAMILIES
+from autobatch_embedder.families.table import FAMILIES, Tensors, renamed
 from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import weights
 from autobatch_shared.install_hints import MODEL_INSTALL, MODEL_PACKAGE
@@ -24,6 +24,9 @@ PACKAGED_MODEL_ID = "sentence-transformers/all-MiniLM-L6-v2"
 
 Task = Literal["embedding", "classifier", "reranker", "splade"]
 """What the model is for, and so which routes it answers."""
+
+SCORING: frozenset[Task] = frozenset({"classifier", "reranker"})
+"""The tasks whose answers are scores of labels."""
 
 _LENGTH_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
 
@@ -60,10 +63,18 @@ class ModelFolder:
     labels: tuple[str, ...] = ()
     revision: str | None = None
 
+    def tensors(self) -> Tensors:
+        """Return its weights by their common names, which are BERT's.
+
+        Raises:
+            ModelFolderError: A file of them is not understood.
+        """
+        return renamed(FAMILIES[self.config.value("model_type")], weights.read_all(self.path))
+
     @property
     def has_segments(self) -> bool:
         """Whether the second text of a pair is another segment to the network."""
-        return self.task in {"classifier", "reranker"} and self.encoder.segments > 1
+        return self.task in SCORING and self.encoder.segments > 1
 
 
 def find(
@@ -121,7 +132,7 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
         pooling=_pooling(path, config, modules, pooling, task),
         dense=modules.dense,
         normalize=modules.normalize,
-        labels=_labels(config) if task in {"classifier", "reranker"} else (),
+        labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )
 
@@ -148,7 +159,7 @@ def _task(config: Config, modules: Modules, pooling: Pooling | None) -> Task:
 
 
 def _pooling(path: Path, config: Config, modules: Modules, asked: Pooling | None, task: Task) -> Pooling:
-    if task in {"classifier", "reranker"}:
+    if task in SCORING:
         if config.value("model_type") != "modernbert":
             return "cls"
         of_heads: dict[str, Pooling] = {"cls": "cls", "mean": "mean"}

@@ -6,7 +6,6 @@ Nothing of it is imported here: the environments of the clients have none of its
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.paths import ROOT
+from tests.support.ports import free_port
 
 START_S = 120
 STOP_S = 30
@@ -40,7 +40,7 @@ class Served:
 @contextmanager
 def served(folder: Path, *flags: str) -> Iterator[Served]:
     """Start a system in a folder, wait until it is ready, and stop it at the end."""
-    port = _free_port()
+    port = free_port()
     ports = ("--host", "127.0.0.1", "--port", str(port), "--embedder-port", "0", "--batcher-port", "0")
     log = folder / "up.log"
     with log.open("wb") as output:
@@ -83,8 +83,3 @@ def _address(text: str, part: str) -> str:
 def _python() -> str:
     own = ROOT / ".venv" / "bin" / "python"
     return str(own) if own.exists() else sys.executable
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

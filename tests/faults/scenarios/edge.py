@@ -11,7 +11,7 @@ from tests.faults.campaign import Act, Scenario
 from tests.faults.programs import children
 from tests.faults.steps import lasts, pause, pids_of_nginx, worker_pid
 from tests.faults.world import PAIR, START_S, World
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until
 

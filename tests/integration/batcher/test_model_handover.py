@@ -24,6 +24,7 @@ async def other() -> AsyncIterator[FakeUpstream]:
     await started.stop()
 
 
+@pytest.mark.usefixtures("_quick_probes")
 async def test_the_last_batcher_of_a_model_that_ends_takes_it_along_only_after_a_while(
     redis_url: str, upstream: FakeUpstream, other: FakeUpstream
 ) -> None:

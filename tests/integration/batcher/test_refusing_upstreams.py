@@ -46,6 +46,7 @@ async def test_one_that_refuses_us_from_the_start_is_not_called_until_it_does_no
         assert await house.embed("one") == (200, [vector("one")])
 
 
+@pytest.mark.usefixtures("_quick_probes")
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_one_that_begins_to_refuse_us_leaves_the_namespace_its_model(
     redis_url: str, upstream: FakeUpstream, status: int

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autobatch_shared.settings.loading import every_name
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 
 def test_the_table_is_all_that_is_printed(tmp_path: Path, unused_port: int) -> None:
@@ -57,6 +57,6 @@ def doctor(folder: Path, flags: Mapping[str, str]) -> subprocess.CompletedProces
         env={name: value for name, value in os.environ.items() if name.lower() not in every_name()},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )

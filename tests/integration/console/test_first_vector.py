@@ -8,10 +8,19 @@ from pydantic import SecretStr
 from autobatch_console.supervising.first_vector import FirstVectorError, first_vector
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import open_house, ready_house
+from tests.support.waiting import wait_until
 
 KEY = "up's own"
 HASHED = f"sha256:{hashlib.sha256(KEY.encode()).hexdigest()}"
 LIMIT_S = 60.0
+
+
+async def waits_for(url: str, fault: str, said: list[str], model: str = "") -> bool:
+    """Whether it is given up with this fault within a second, in which a busy machine may have asked nothing yet."""
+    said.clear()
+    with pytest.raises(FirstVectorError) as raised:
+        await first_vector(url, None, 0.7, said.append, model)
+    return str(raised.value).startswith(fault)
 
 
 async def test_what_is_served_is_said_after_a_call_of_the_upstream(redis_url: str, upstream: FakeUpstream) -> None:
@@ -77,8 +86,7 @@ async def test_a_key_opens_what_asks_for_one(redis_url: str, upstream: FakeUpstr
 async def test_what_is_waited_for_is_said_once_until_it_changes(redis_url: str, upstream: FakeUpstream) -> None:
     said: list[str] = []
     async with open_house(redis_url) as house:
-        with pytest.raises(FirstVectorError, match=r"no vector within 1 s: a batcher's report"):
-            await first_vector(house.url, None, 1.2, said.append)
+        await wait_until(lambda: waits_for(house.url, "no vector within 1 s: a batcher's report", said))
         assert said == ["a batcher's report"]
 
         await house.add_batcher(upstream.url)
@@ -88,8 +96,7 @@ async def test_what_is_waited_for_is_said_once_until_it_changes(redis_url: str, 
 
 async def test_nobody_listening_is_waited_for_until_the_time_is_over(unused_port: int) -> None:
     said: list[str] = []
-    with pytest.raises(FirstVectorError, match="no vector"):
-        await first_vector(f"http://127.0.0.1:{unused_port}", None, 0.6, said.append)
+    await wait_until(lambda: waits_for(f"http://127.0.0.1:{unused_port}", "no vector within 1 s: an answer", said))
     assert said == [f"an answer of http://127.0.0.1:{unused_port} (ClientConnectorError)"]
 
 
@@ -104,8 +111,7 @@ async def test_each_of_several_models_is_asked_by_its_name(redis_url: str, upstr
             (await first_vector(house.url, None, LIMIT_S, said.append, name)).dimension
             for name in ("small", "org/other")
         ]
-        with pytest.raises(FirstVectorError, match="no vector of third within 1 s: 404"):
-            await first_vector(house.url, None, 0.7, said.append, "third")
+        await wait_until(lambda: waits_for(house.url, "no vector of third within 1 s: 404", said, "third"))
     await other.stop()
 
     assert dimensions == [len(vector("x")), 2]

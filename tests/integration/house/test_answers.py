@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, open_house, ready_house
-from tests.support.leaks import keys_left
+from tests.support.servers.leaks import keys_left
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.usefixtures("redis_url")
@@ -286,6 +286,7 @@ async def test_inputs_in_flight_stay_within_what_the_upstream_takes(redis_url: s
     assert upstream.in_flight_max <= 40
 
 
+@pytest.mark.usefixtures("_quick_probes")
 async def test_limits_are_learnt_though_a_call_succeeded_first(redis_url: str, upstream: FakeUpstream) -> None:
     """TEI's health check waits behind its calls."""
     upstream.info = {"max_client_batch_size": 8}

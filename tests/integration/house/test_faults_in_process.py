@@ -10,16 +10,19 @@ import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
+from autobatch_batcher.claiming import lease
 from autobatch_bench.checking.oracle import answer, row
+from autobatch_proxy.queue import fleet_watcher
 from autobatch_shared.contract.errors import MalformedFrame
 from autobatch_shared.contract.frames import JobHeader, decode_reply, encode
 from autobatch_shared.contract.keys import Keys
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.link import RedisLink
 from autobatch_shared.redis.masters.master import Master
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import FakeUpstream, Gate, tei_error, vector
 from tests.support.house import House, left_house, open_house, ready_house
-from tests.support.leaks import keys_left
+from tests.support.servers.leaks import keys_left
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -74,8 +77,8 @@ async def test_an_upstream_that_is_down_gives_503_and_comes_back(redis_url: str,
             assert (status, error["error_type"]) == (503, "Unhealthy")
         await wait_until(lambda: is_unhealthy(house))
         await upstream.start()
-        assert await house.embed("three") == (200, [vector("three")])
         await wait_until(house.is_healthy)
+        assert await house.embed("three") == (200, [vector("three")])
 
 
 async def is_unhealthy(house: House) -> bool:
@@ -176,7 +179,11 @@ async def test_a_slow_upstream_is_given_up_in_time(redis_url: str, upstream: Fak
         status, error = await house.embed("hello")
         assert (status, error["error_type"]) == (504, "Backend")
         upstream.behave = None
-        assert await house.embed("again") == (200, [vector("again")])
+
+        async def is_answered() -> bool:  # within a tenth of a second, which a busy machine may miss
+            return await house.embed("again") == (200, [vector("again")])
+
+        await wait_until(is_answered)
 
 
 async def test_a_deadline_that_the_client_sets_is_kept(redis_url: str, upstream: FakeUpstream) -> None:
@@ -227,16 +234,18 @@ async def in_flight(house: House, inputs: int) -> bool:
     return f"autobatch_in_flight_inputs {inputs}.0" in await house.metrics()
 
 
-async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str, upstream: FakeUpstream) -> None:
-    bounded = {"max_queue_size": 3, "request_timeout_ms": 300}
-    async with left_house(redis_url, upstream.url, **bounded) as one:
-        async with left_house(redis_url, upstream.url, **bounded) as other:
-            first = asyncio.create_task(one.embed(["a", "b"]))
-            await wait_until(lambda: in_flight(one, 2))
-            await wait_until(lambda: keys_left(redis_url))
-            assert (await other.embed(["c", "d"]))[0] == 429
-            assert (await first)[0] == 504
-    assert upstream.calls == []
+async def test_the_queue_is_bounded_for_all_workers_together(redis_url: str) -> None:
+    async with (
+        open_clerk(redis_url) as clerk,
+        open_house(redis_url, max_queue_size=3) as one,
+        open_house(redis_url, max_queue_size=3) as other,
+    ):
+        first = asyncio.create_task(one.embed(["a", "b"]))
+        await wait_until(lambda: in_flight(one, 2))
+        await wait_until(lambda: keys_left(redis_url))
+        assert (await other.embed(["c", "d"]))[0] == 429
+        await clerk.reply_all(await clerk.claim(1))
+        assert await first == (200, [vector("a"), vector("b")])
 
 
 NO_BATCHER = (
@@ -252,13 +261,15 @@ async def test_where_no_batcher_was_ever_seen_requests_are_refused_at_once(redis
 
 
 async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_once(
-    redis_url: str, upstream: FakeUpstream
+    redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each in the shape of its route, and those that waited already a little later."""
     missing = (503, {"error": NO_BATCHER, "error_type": "Unhealthy"})
     async with left_house(redis_url, upstream.url, request_timeout_ms=60_000) as house:
         first = asyncio.create_task(house.embed("first"))
         await wait_until(lambda: house.holds(1))
+        monkeypatch.setattr(fleet_watcher, "ABSENT_AFTER_S", 1.5)  # not before it waits, which may take its time
+        monkeypatch.setattr(fleet_watcher, "GONE_AFTER_S", 3.0)
 
         async def is_refused() -> bool:
             return await house.embed("hello", {"x-request-timeout-ms": "50"}) == missing
@@ -268,6 +279,7 @@ async def test_without_a_batcher_requests_wait_a_moment_and_then_are_refused_at_
         reply = await house.post("/v1/embeddings", {"input": "at once", "model": "any"})
         assert (503, NO_BATCHER) == (reply.status, reply.json["error"]["message"])
         assert missing == await first
+        monkeypatch.undo()
         await house.add_batcher(upstream.url)
         await wait_until(house.is_healthy)
         assert await house.embed("hello") == (200, [vector("hello")])
@@ -298,6 +310,18 @@ async def test_a_batcher_that_stops_finishes_what_it_has(redis_url: str, upstrea
         assert await asking == [(200, [vector("one")]), (200, [vector("two")])]
         await stopping
         await wait_until(lambda: is_unhealthy(house))
+
+
+async def test_a_batcher_that_has_nothing_to_do_stops_at_once_however_seldom_it_renews_its_lease(
+    redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "BEAT_MAX_S", 1000.0)
+    async with open_house(redis_url) as house:
+        batcher = await house.add_batcher(upstream.url, lease_ms=4_000_000, drain_timeout_ms=1_000_000)
+        await wait_until(house.is_healthy)
+        assert await house.embed("hello") == (200, [vector("hello")])
+        async with asyncio.timeout(60):
+            await batcher.stop()
 
 
 async def test_what_a_drain_cannot_finish_goes_to_the_others(redis_url: str, upstream: FakeUpstream) -> None:

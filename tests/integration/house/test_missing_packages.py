@@ -35,7 +35,7 @@ def test_what_to_type_is_said_in_one_sentence(
         env=environ | {"PORT": str(unused_port)},
         capture_output=True,
         text=True,
-        timeout=25,
+        timeout=60,
         check=False,
     )
 

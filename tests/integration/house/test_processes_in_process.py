@@ -60,4 +60,4 @@ async def test_a_batcher_ends_at_a_signal(redis_url: str, upstream: FakeUpstream
     serving = asyncio.create_task(serve_until_signalled([settings]))
     await asyncio.sleep(0)  # now it has its signal handlers
     os.kill(os.getpid(), signal.SIGTERM)
-    await asyncio.wait_for(serving, 10)
+    await asyncio.wait_for(serving, 60)

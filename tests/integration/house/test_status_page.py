@@ -3,6 +3,8 @@
 import re
 from datetime import UTC, datetime
 
+import pytest
+
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house, ready_house
 from tests.support.servers.redis_server import RedisServer
@@ -42,6 +44,7 @@ async def test_each_part_is_named_with_its_state_and_its_limits(redis_url: str, 
         assert -1 <= age_s(part["since"]) < 30
 
 
+@pytest.mark.usefixtures("_quick_probes")
 async def test_an_upstream_that_becomes_unhealthy_says_since_when(redis_url: str, upstream: FakeUpstream) -> None:
     async with ready_house(redis_url, upstream.url) as house:
         upstream.is_healthy = False

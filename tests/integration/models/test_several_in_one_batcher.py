@@ -6,7 +6,7 @@ from autobatch_shared.contract.keys import Keys
 from tests.integration.models.test_two_models import LARGE, SMALL, large_rows, large_vector, serves
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import open_house
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 

@@ -207,8 +207,8 @@ async def test_a_model_appears_with_its_first_batcher_and_waits_for_its_next(red
 async def test_a_model_goes_with_its_last_batcher_and_gives_its_requests_to_no_other(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(directory, "KNOWN_MS", 3000)
-    monkeypatch.setattr(fleet_watcher, "ABSENT_AFTER_S", 2.0)
+    monkeypatch.setattr(directory, "KNOWN_MS", 5000)
+    monkeypatch.setattr(fleet_watcher, "ABSENT_AFTER_S", 4.0)
     async with two_models(redis_url) as (house, small, _):
         default = await house.add_batcher(small.url, served_model_name="first", model_is_default=True)
         await wait_until(lambda: serves(house, "first"))

@@ -14,7 +14,7 @@ from autobatch_shared.contract.keys import Keys
 from tests.support.clerk import Clerk, open_clerk
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, open_house, ready_house
-from tests.support.leaks import keys_left
+from tests.support.servers.leaks import keys_left
 from tests.support.waiting import wait_until
 
 KEYS = Keys("house")

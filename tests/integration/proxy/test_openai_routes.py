@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, tokens, vector
 from tests.support.house import House, HttpAnswer, ready_house
-from tests.support.leaks import keys_left, keys_without_ttl
+from tests.support.servers.leaks import keys_left, keys_without_ttl
 from tests.support.waiting import wait_until
 
 OPENAI = "/v1/embeddings"

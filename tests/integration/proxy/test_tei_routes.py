@@ -311,6 +311,7 @@ async def test_weaviates_other_routes(redis_url: str, upstream: FakeUpstream) ->
             assert (reply.status, reply.body) == (204, b"")
 
 
+@pytest.mark.usefixtures("_quick_probes")
 async def test_info_tells_the_longest_list_that_is_taken_here(redis_url: str, upstream: FakeUpstream) -> None:
     """Clients cut their lists by it. The upstream's own has another key, and follows it."""
     async with ready_house(redis_url, upstream.url, proxy={"max_client_batch_size": 100}) as house:

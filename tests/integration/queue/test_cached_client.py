@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import House, ready_house
-from tests.support.leaks import keys_without_ttl
+from tests.support.servers.leaks import keys_without_ttl
 from tests.support.waiting import wait_until
 
 KEYS = Keys("house")

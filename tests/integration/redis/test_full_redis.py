@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from autobatch_proxy.queue.fleet_watcher import ABSENT_AFTER_S
 from tests.support.fake_upstream import FakeUpstream, Gate, vector
 from tests.support.house import House, HttpAnswer, ready_house
-from tests.support.leaks import has_no_keys
+from tests.support.servers.leaks import has_no_keys
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until
 

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from autobatch_proxy.http.worker_readiness import Readiness
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house, ready_house
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.raw_http import raw_connection, request
 from tests.support.servers.redis_server import RedisServer
 from tests.support.waiting import wait_until

@@ -15,7 +15,8 @@ from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, S
 from autobatch_batcher.simulating.score import Score, score
 from tests.laws.points import LAWS, LEARNING_S, RUN_S
 from tests.support.paths import ROOT
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
 DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"

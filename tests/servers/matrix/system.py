@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.servers.matrix.asking import Asker
 from tests.servers.matrix.document import ServerColumn
-from tests.support.processes import Process, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Process
 from tests.support.waiting import wait_until
 
 START_S = 60.0  # on a busy machine; two are usual

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 
 from autobatch_console.up.programs import find_redis, search_path
 from tests.support.paths import ROOT
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 DEPLOYED = ROOT / "deploy" / "redis"
 PASSWORD = "p455word-0f-7h3-queue"

@@ -12,7 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from autobatch_console.up.programs import find_redis, search_path
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.servers.redis_server import RedisServer
 from tests.support.servers.relay import Relay
 from tests.support.waiting import wait_until

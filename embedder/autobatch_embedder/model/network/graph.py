@@ -16,9 +16,8 @@ from onnx import TensorProto, helper
 
 from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.families.modules import Pooling
-from autobatch_embedder.families.table import FAMILIES, Tensors, renamed
+from autobatch_embedder.families.table import Tensors
 from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import weights
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.layers import activated
 from autobatch_embedder.model.network.layouts import Layout, Packed, Padded
@@ -33,8 +32,7 @@ def build_for(model: ModelFolder, *, is_packed: bool = True) -> bytes:
     Raises:
         ModelFolderError: Its weights do not fit its config.
     """
-    tensors = renamed(FAMILIES[model.config.value("model_type")], weights.read_all(model.path))
-    return build(model.encoder, tensors, model.pooling, has_segments=model.has_segments, is_packed=is_packed)
+    return build(model.encoder, model.tensors(), model.pooling, has_segments=model.has_segments, is_packed=is_packed)
 
 
 def build(

@@ -15,6 +15,7 @@ from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_shared.contract.errors import UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
+from tests.support.waiting import wait_until
 from tests.unit.builders import make_job
 
 JSON = "application/json"
@@ -185,11 +186,15 @@ async def test_a_failure_is_told_to_who_waits_for_the_count() -> None:
         await counting(Upstream(status(422)), job("1", "a"), job("2", "b")).tokens(None)
 
 
+def has_ended() -> bool:
+    return not any(task.get_name() == "counting" for task in asyncio.all_tasks())
+
+
 async def test_started_again_it_asks_again() -> None:
     """Of the upstream to which the call has moved."""
     upstream = Upstream(status(422))
     count = counting(upstream, job("1", "a"), job("2", "b"))
-    await asyncio.sleep(0.01)
+    await wait_until(has_ended)
 
     count.start()
 
@@ -204,14 +209,13 @@ async def test_cancelled_at_any_time_nothing_is_left(*, waits: bool) -> None:
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
     count = counting(Upstream(status(422)), job("1", "a"), job("2", "b"))
     if waits:
-        await asyncio.sleep(0.01)
+        await wait_until(has_ended)
 
     count.cancel()
     del count
-    await asyncio.sleep(0.01)
+    await wait_until(has_ended)
 
     assert complaints == []
-    assert [task for task in asyncio.all_tasks() if task.get_name() == "counting"] == []
 
 
 # Shared out, where an API counts whole calls only.

@@ -70,7 +70,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-async def outcomes(*upstreams: Replica, calls: int = 1, attempts_max: int = 1) -> list[JobOutcome]:
+async def outcomes(
+    *upstreams: Replica, calls: int = 1, attempts_max: int = 1, are_parts: bool = False
+) -> list[JobOutcome]:
     """Return what becomes of calls to the first one."""
     clock, pool, metrics = RedisClock(), Pool(list(upstreams), 10.0), Metrics()
     clock.sync(0)
@@ -79,7 +81,7 @@ async def outcomes(*upstreams: Replica, calls: int = 1, attempts_max: int = 1) -
     found = []
     for number in range(calls):
         slot = Slot(upstreams[0], 1, 1, was_busy=True)
-        found += await caller.answer([make_job(str(number), body=b'["a"]', longest=1)], slot)
+        found += await caller.answer([make_job(str(number), body=b'["a"]', longest=1)], slot, is_part=are_parts)
         slot.release()
     return found
 
@@ -144,3 +146,34 @@ async def test_jobs_tried_alone_go_to_the_upstream_that_has_room_first() -> None
     cut, well = Acting("cut", HANGS_UP), Acting("well", ROWS)
 
     assert {200} == statuses(await outcomes(cut, well))
+
+
+@pytest.mark.parametrize("does", [424, 500])
+@pytest.mark.parametrize("are_parts", [False, True])
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_what_one_upstream_fails_at_is_made_at_the_other_one_before_a_client_hears_of_it(
+    does: int, *, are_parts: bool, is_full: bool
+) -> None:
+    """Also without room there, and a last half: its whole may have been called while no other upstream was well."""
+    failing, well = Acting("failing", does), Acting("well", ROWS)
+    if is_full:
+        Slot(well, 1, 1, was_busy=True)
+
+    assert {200} == statuses(await outcomes(failing, well, are_parts=are_parts))
+    assert (1, 1) == (failing.calls, well.calls)
+
+
+async def test_what_the_budget_cannot_pay_goes_to_the_other_one_all_the_same() -> None:
+    failing, well = Acting("failing", 500), Acting("well", ROWS)
+
+    assert {200} == statuses(await outcomes(failing, well, calls=100))
+
+
+@pytest.mark.parametrize("attempts_max", [1, 3])
+async def test_what_both_fail_at_costs_no_more_calls_than_its_attempts_and_one_at_the_other(attempts_max: int) -> None:
+    """A bad input, as far as can be known."""
+    one, other = Acting("one", 500), Acting("other", 500)
+
+    assert {500} == statuses(await outcomes(one, other, attempts_max=attempts_max))
+    assert one.calls + other.calls == max(attempts_max, 2)
+    assert other.calls

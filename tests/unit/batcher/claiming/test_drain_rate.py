@@ -94,12 +94,60 @@ def test_an_outage_says_nothing_of_what_could_be_done() -> None:
     batcher = Drained()
     for _ in range(2 * CALLS_MIN):
         batcher.answers(3, 0.1)
-        batcher.answers(20, 0.05, inputs=0, has_failed=True)
-    batcher.passes(LOOK_S)
+        batcher.answers(7, 0.05, inputs=0, has_failed=True)
 
     known = [per_s for per_s in batcher.seen if per_s]
     assert known
     assert pytest.approx(320) == min(known)
+
+
+@pytest.mark.parametrize("is_upstream", [False, True])
+def test_what_was_measured_before_an_outage_is_forgotten_before_it_ends(*, is_upstream: bool) -> None:
+    """Of the upstream or of Redis: what is back may be faster, and the requests that it finds waiting are many."""
+    batcher = Drained()
+    batcher.answers(40, 0.4)
+    before = batcher.rate.per_s
+    if is_upstream:
+        batcher.answers(1, 0.1, inputs=0, has_failed=True)
+    else:
+        batcher.rate.interrupt(batcher.now_s)
+    batcher.passes(2.0)
+    meanwhile = batcher.rate.per_s
+    batcher.answers(CALLS_MIN, 0.1)
+    batcher.passes(0.2)
+
+    assert [pytest.approx(80), 0.0, 0.0] == [before, meanwhile, batcher.rate.per_s]
+
+
+def test_a_failure_among_calls_of_seconds_is_not_an_outage() -> None:
+    """Each takes longer than an outage has to."""
+    batcher = Drained()
+    for _ in range(6 * CALLS_MIN):
+        batcher.answers(4, 2.0)
+        batcher.answers(1, 1.0, inputs=0, has_failed=True)
+
+    assert pytest.approx(16) == batcher.seen[-1]
+
+
+def test_a_rate_that_is_exceeded_without_a_backlog_is_forgotten() -> None:
+    """It is of a time when the upstream was slower."""
+    batcher = Drained()
+    batcher.answers(40, 0.4)
+    before = batcher.rate.per_s
+    batcher.answers(100, 0.01, inputs=2, had_backlog=False)
+    batcher.passes(LOOK_S)
+
+    assert [pytest.approx(80), 0.0] == [before, batcher.rate.per_s]
+
+
+def test_a_rate_that_is_not_reached_without_a_backlog_is_kept() -> None:
+    """That is how many requests come."""
+    batcher = Drained()
+    batcher.answers(40, 0.4)
+    batcher.answers(100, 0.01, inputs=1, had_backlog=False)
+    batcher.answers(50, 0.1, inputs=1, had_backlog=False)
+
+    assert pytest.approx(80) == batcher.rate.per_s
 
 
 @given(share=st.integers(2, 9))
@@ -109,7 +157,6 @@ def test_an_upstream_that_fails_now_and_then_is_measured_by_its_good_calls(share
     for _ in range(10 * CALLS_MIN):
         batcher.answers(share, 0.1)
         batcher.answers(1, 0.1, inputs=0, has_failed=True)
-    batcher.passes(LOOK_S)
 
     assert pytest.approx(320) == batcher.seen[-1]
 

@@ -114,3 +114,43 @@ def test_a_full_call_waits_at_the_upstream() -> None:
 
 def test_an_upstream_that_is_done_earlier_than_expected_is_called() -> None:
     assert Reason.IDLE is reason_for(held=3, busy_ms=7.5, is_idle=True)
+
+
+def asked_again(policy: AdaptivePolicy, calls: int, *, back: int, after_s: float = SOON_S) -> None:
+    """Calls with two inputs each end, and so many of these clients ask again a moment later."""
+    for number in range(calls):
+        policy.note_ended(2, number + 2 * SOON_S)
+        policy.note_claim(back, number + after_s)
+
+
+def leaves_idle_upstream(policy: AdaptivePolicy, *, held: int, ask_again_s: float = SOON_S) -> bool:
+    """Whether so many that waited leave at once for an upstream whose call, with two inputs, has just ended."""
+    now = at(WAIT_MS, limits=quiet().limits, is_idle=True, ask_again_s=ask_again_s)
+    return policy.take(now, lanes_with(held)) is not None
+
+
+def test_those_who_wait_leave_with_those_who_ask_again_in_a_moment() -> None:
+    """Or two groups of clients would take turns, in calls of half the size."""
+    policy = AdaptivePolicy(WAIT_MS)
+    asked_again(policy, 8, back=2)
+    policy.note_ended(2, 8 + SOON_S)
+    assert [False, True] == [leaves_idle_upstream(policy, ask_again_s=each, held=1) for each in (SOON_S, 0.0)]
+
+    policy.note_claim(2, 8 + SOON_S / 2)
+    assert leaves_idle_upstream(policy, held=1)
+
+
+def test_they_do_not_wait_for_fewer_than_they_are() -> None:
+    policy = AdaptivePolicy(WAIT_MS)
+    asked_again(policy, 8, back=2)
+    policy.note_ended(2, 8 + SOON_S)
+    assert leaves_idle_upstream(policy, held=3)
+
+
+@pytest.mark.parametrize(("back", "after_s"), [(0, SOON_S), (2, LATE_S / 2)])
+def test_where_clients_do_not_ask_again_at_once_nobody_waits_for_them(back: int, after_s: float) -> None:
+    policy = AdaptivePolicy(WAIT_MS)
+    asked_again(policy, 8, back=2)
+    asked_again(policy, 8, back=back, after_s=after_s)
+    policy.note_ended(2, 8 + SOON_S)
+    assert leaves_idle_upstream(policy, held=1)

@@ -93,6 +93,7 @@ def at(
     is_idle: bool = False,
     busy_ms: float = 0.0,
     is_draining: bool = False,
+    ask_again_s: float = 0.0,
 ) -> CallMoment:
     return CallMoment(
         limits=limits,
@@ -102,6 +103,7 @@ def at(
         is_idle=is_idle,
         busy_ms=busy_ms,
         is_draining=is_draining,
+        ask_again_s=ask_again_s,
     )
 
 

@@ -246,7 +246,7 @@ def test_whatever_calls_take_the_price_is_within_its_bounds(calls: list[tuple[in
         assert 0 <= cost.flat_s <= max([CallCost().flat_s, *(each for _, _, each in calls)]) * (1 + 1e-6)
         assert cost.per_unit_s >= 0
         assert cost.knee_units >= 0
-        assert model.explained <= 1
+        assert model.missed > 0
         assert model.evidence <= EVIDENCE_MAX
 
 

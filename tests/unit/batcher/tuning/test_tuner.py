@@ -153,6 +153,34 @@ def test_of_other_upstreams_it_is_not(upstream: ModelledUpstream) -> None:
     assert -inf == called(upstream).ends_s(1.0, -inf, 1_000, 900)
 
 
+def test_an_idle_upstream_waits_for_those_who_ask_again_only_where_calls_wait_for_each_other_and_cost_much() -> None:
+    tuner = called(SERIAL)
+    ended_s = tuner._last_ended_s
+    assert pytest.approx([0.005, 0.002, 0.0], abs=0.0005) == [
+        tuner.ask_again_s(ended_s + later_s) for later_s in (0.0, 0.003, 0.006)
+    ]
+
+    for upstream in (
+        ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, servers=2, noise=0.02),
+        ModelledUpstream(lambda units, _: 0.004 + PER_UNIT_S * units, noise=0.02),
+    ):
+        tuner = called(upstream)
+        assert 0.0 == tuner.ask_again_s(tuner._last_ended_s)
+
+
+def test_that_calls_wait_for_each_other_shows_also_where_all_take_the_same() -> None:
+    """As at an accelerator that is not full: alone a call takes 15 ms, and behind another one up to 30."""
+    tuner, call_s = Tuner(2), 0.015
+    for number in range(64):
+        started_s = call_s * (number - number % 4 / 4)
+        tuner.note(call(500 * (1 + number % 5), started_s, call_s * (number + 1), was_busy=True))
+    assert tuner.ends_s(1.0, -inf, 1_000, 1_000) > 1.0
+
+    for number in range(64):  # one after the other, which says nothing
+        tuner.note(call(500 * (1 + number % 5), 1.0 + number, 1.0 + number + call_s, was_busy=True))
+    assert tuner.ends_s(1.0, -inf, 1_000, 1_000) > 1.0
+
+
 def test_where_no_number_of_calls_is_configured_the_climb_begins_with_two_and_may_go_on() -> None:
     tuner = Tuner(None)
     run = drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=8), 10_000, tuner)

@@ -485,3 +485,33 @@ def test_one_that_stops_or_stands_by_keeps_its_permits_until_it_has_sent_what_it
     assert 64 == pool.statuses(NOW_S, has_jobs=True)[0].permits
     assert 24 - 3 == pool.limits_now(upstream).inputs_max
     assert 3 == pool.statuses(NOW_S)[0].permits
+
+
+def test_what_was_claimed_by_one_that_stands_by_already_leaves_in_full_calls_one_at_a_time() -> None:
+    """As what its watch brought, or what waited for an upstream that is back: one input a call would take as many calls."""
+    upstream = make_upstream("a", in_flight_inputs_max=64)
+    pool = Pool([upstream])
+    on_duty(upstream)
+    pool.statuses(NOW_S)
+    on_duty(upstream, is_on=False)
+    upstream.set_health(healthy=True, why="answered", now_s=NOW_S)
+    assert 0 == pool.statuses(NOW_S)[0].permits  # nothing was held then
+
+    assert 32 == pool.limits_now(upstream).inputs_max
+    slot = call(upstream, inputs=32)
+    assert pool.free(NOW_S) is None
+    assert 32 == pool.statuses(NOW_S, has_jobs=True)[0].permits  # the one on duty leaves it so much
+    slot.release()
+    assert 32 == pool.limits_now(upstream).inputs_max
+    assert 0 == pool.statuses(NOW_S)[0].permits
+
+
+def test_one_that_stands_by_sends_no_more_at_once_than_an_upstream_takes() -> None:
+    upstream = make_upstream("a", in_flight_inputs_max=24)
+    pool = Pool([upstream])
+    on_duty(upstream)
+    pool.statuses(NOW_S)
+    on_duty(upstream, is_on=False)
+    pool.statuses(NOW_S)
+
+    assert 24 == pool.limits_now(upstream).inputs_max

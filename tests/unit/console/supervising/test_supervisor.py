@@ -16,6 +16,8 @@ from autobatch_console.supervising.supervisor import StartError, Supervisor, how
 from autobatch_console.up.parts import Part, Ready
 from tests.support.waiting import wait_until
 
+START_S = 60.0  # for a program to start on a busy machine
+
 # Says PONG on a socket, and on SIGTERM writes its name into `stopped` and ends, unless its wish is to stay.
 # The signal is waited for, not handled: Python runs a handler between two of its own steps, so a signal just before a
 # blocking `accept` would be handled only at the next client, which may never come.
@@ -71,7 +73,7 @@ class SupervisedParts:
         self.started.append(await running.start(part, os.environ, None))
         return self.started[-1]
 
-    def part(self, name: str, wish: str = "", *, stop_grace_s: float = 5.0) -> Part:
+    def part(self, name: str, wish: str = "", *, stop_grace_s: float = 30.0) -> Part:
         socket = self.folder / name
         argv = (sys.executable, "-S", "-c", STAND_IN, str(socket), wish)
         return Part(name, argv, Ready("redis", socket=socket), str(socket), stop_grace_s=stop_grace_s)
@@ -103,7 +105,7 @@ def is_alive(pid: int) -> bool:
 
 async def test_parts_stop_in_the_reverse_order_of_their_start(house: SupervisedParts) -> None:
     for name in ("a", "b", "c"):
-        (started,) = await house.supervisor.start((house.part(name),), 10)
+        (started,) = await house.supervisor.start((house.part(name),), START_S)
         assert started.part.name == name
 
     await house.supervisor.stop()
@@ -113,7 +115,7 @@ async def test_parts_stop_in_the_reverse_order_of_their_start(house: SupervisedP
 
 
 async def test_parts_of_one_stage_start_together(house: SupervisedParts) -> None:
-    started = await house.supervisor.start((house.part("a"), house.part("b")), 10)
+    started = await house.supervisor.start((house.part("a"), house.part("b")), START_S)
 
     assert [each.part.name for each in started] == ["a", "b"]
 
@@ -122,8 +124,8 @@ async def test_a_launched_stage_is_started_once_and_stops_as_one_of_its_own(hous
     first, second = (house.part("a"),), (house.part("b"),)
     house.supervisor.launch(second)
     await wait_until(lambda: house.pids("b"))
-    await house.supervisor.start(first, 10)
-    (started,) = await house.supervisor.start(second, 10)
+    await house.supervisor.start(first, START_S)
+    (started,) = await house.supervisor.start(second, START_S)
 
     assert [started.pid] == house.pids("b")
     await house.supervisor.stop()
@@ -132,7 +134,7 @@ async def test_a_launched_stage_is_started_once_and_stops_as_one_of_its_own(hous
 
 async def test_a_part_that_dies_while_starting_fails_the_start(house: SupervisedParts) -> None:
     with pytest.raises(StartError, match=r"^a \(pid \d+\) exited with status 3 while starting$") as caught:
-        await house.supervisor.start((house.part("a", "die"), house.part("b")), 10)
+        await house.supervisor.start((house.part("a", "die"), house.part("b")), START_S)
 
     assert caught.value.part.name == "a"
 
@@ -145,12 +147,12 @@ async def test_a_part_that_is_never_ready_fails_the_start(house: SupervisedParts
 async def test_a_program_that_does_not_exist_fails_the_start(house: SupervisedParts) -> None:
     nothing = Part("a", ("/nowhere/a",), Ready("redis"), "")
     with pytest.raises(StartError, match=r"^a cannot be started: "):
-        await house.supervisor.start((nothing,), 10)
+        await house.supervisor.start((nothing,), START_S)
 
 
 async def test_the_death_of_an_earlier_part_fails_the_start_of_a_later_one(house: SupervisedParts) -> None:
-    (earlier,) = await house.supervisor.start((house.part("a"),), 10)
-    starting = asyncio.create_task(house.supervisor.start((house.part("b", "sulk"),), 10))
+    (earlier,) = await house.supervisor.start((house.part("a"),), START_S)
+    starting = asyncio.create_task(house.supervisor.start((house.part("b", "sulk"),), START_S))
     await wait_until(lambda: house.pids("b"))
 
     os.kill(earlier.pid, signal.SIGKILL)
@@ -160,7 +162,7 @@ async def test_the_death_of_an_earlier_part_fails_the_start_of_a_later_one(house
 
 
 async def test_a_part_that_dies_later_is_reported_and_started_again(house: SupervisedParts) -> None:
-    (first,) = await house.supervisor.start((house.part("a"),), 10)
+    (first,) = await house.supervisor.start((house.part("a"),), START_S)
     house.supervisor.all_are_up()
 
     os.kill(first.pid, signal.SIGKILL)
@@ -179,10 +181,10 @@ async def test_a_part_that_cannot_be_started_again_is_tried_again(house: Supervi
     program = house.folder / "program"
     program.symlink_to("/bin/sleep")
     part = house.part("a")
-    await house.supervisor.start((part,), 10)
+    await house.supervisor.start((part,), START_S)
     house.supervisor.all_are_up()
     missing = Part("b", (str(program), "1000"), part.ready, "")
-    (started,) = await house.supervisor.start((missing,), 10)
+    (started,) = await house.supervisor.start((missing,), START_S)
 
     program.unlink()
     os.kill(started.pid, signal.SIGKILL)
@@ -194,7 +196,7 @@ async def test_a_part_that_cannot_be_started_again_is_tried_again(house: Supervi
 
 async def test_what_a_dead_part_leaves_behind_is_ended_before_it_starts_again(house: SupervisedParts) -> None:
     """A killed nginx master leaves workers behind, which hold the port."""
-    (first,) = await house.supervisor.start((house.part("a", "spawn"),), 10)
+    (first,) = await house.supervisor.start((house.part("a", "spawn"),), START_S)
     house.supervisor.all_are_up()
     child = int((house.folder / "a.child").read_text())
 
@@ -205,7 +207,7 @@ async def test_what_a_dead_part_leaves_behind_is_ended_before_it_starts_again(ho
 
 
 async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_told(house: SupervisedParts) -> None:
-    (stubborn,) = await house.supervisor.start((house.part("a", "stay", stop_grace_s=0.2),), 10)
+    (stubborn,) = await house.supervisor.start((house.part("a", "stay", stop_grace_s=0.2),), START_S)
 
     await house.supervisor.stop()
 
@@ -214,18 +216,18 @@ async def test_a_part_that_does_not_stop_in_time_is_killed_and_that_is_told(hous
 
 
 async def test_kill_ends_a_stop_that_takes_long(house: SupervisedParts) -> None:
-    (stubborn,) = await house.supervisor.start((house.part("a", "stay", stop_grace_s=1000),), 10)
+    (stubborn,) = await house.supervisor.start((house.part("a", "stay", stop_grace_s=1000),), START_S)
     stopping = asyncio.create_task(house.supervisor.stop())
     await asyncio.sleep(0)
 
     house.supervisor.kill()
-    await asyncio.wait_for(stopping, 5)
+    await asyncio.wait_for(stopping, 60)
 
     assert not is_alive(stubborn.pid)
 
 
 async def test_a_stop_while_a_part_waits_to_be_started_again_starts_nothing(house: SupervisedParts) -> None:
-    (first,) = await house.supervisor.start((house.part("a"),), 10)
+    (first,) = await house.supervisor.start((house.part("a"),), START_S)
     house.supervisor.all_are_up()
     os.kill(first.pid, signal.SIGKILL)
     await wait_until(lambda: house.said)
