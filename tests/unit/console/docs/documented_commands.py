@@ -38,10 +38,10 @@ def documented(*programs: str) -> list[DocumentedCommand]:
 def commands_in(file: Path) -> Iterator[DocumentedCommand]:
     """Return the commands of one document; of a pipe the first, and none of a line that a shell has to work out."""
     for block in BLOCK.findall(file.read_text(encoding="utf-8")):
-        for words in _lines(block.replace("\\\n", " ")):
-            if any("$(" in word for word in words):
+        for line in _lines(block.replace("\\\n", " ")):
+            if any("$(" in word for word in line):
                 continue
-            words = words[: words.index("|")] if "|" in words else words
+            words = line[: line.index("|")] if "|" in line else line
             while words and words[0] in ("export", "exec"):
                 words.pop(0)
             variables = {}
