@@ -229,7 +229,8 @@ class WorkingLoop:
 
     async def _bring(self, wanted: Wanted, replica: Replica) -> bool:
         """Claim what is wanted; return whether the upstream may still be called: else its budget is spent."""
-        if wanted.inputs > 0:
+        needs_call = replica.pacing is not None and replica.pacing.needs_call and self._lanes.inputs > 0
+        if wanted.inputs > 0 or needs_call:
             await self._claim(wanted, replica)
         else:
             await self._wake_another()
@@ -240,9 +241,10 @@ class WorkingLoop:
             await pause(wanted.linger_s)
         self._was_blocked = False
         at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free)
-        # Each claim of a counted call is for one call: its inputs are all that are taken.
-        room = max(wanted.call_inputs_max - self._lanes.inputs, 1)
-        inputs = wanted.inputs if replica.pacing is None else min(wanted.inputs, room)
+        inputs = wanted.inputs
+        if replica.pacing is not None and not replica.pacing.counts_calls:
+            # Tokens are taken off by the claim: those of one call are all that are taken. Calls are, too, and more jobs fill them better.
+            inputs = min(inputs, max(wanted.call_inputs_max - self._lanes.inputs, 1))
         rings = self._watch.rings
         self._note_claim(await self._claims.claim(inputs, wanted.call_inputs_max, at_once, replica))
         if self._watch.rings != rings:  # for a job that came behind this claim, and for which no other batcher is woken
@@ -306,7 +308,6 @@ class WorkingLoop:
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
-            had_backlog=self._has_backlog(limits.inputs_max),
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
         self._policy.note_sent(batch, now_s)

@@ -87,6 +87,18 @@ class Condition(Enum):
     UNKNOWN = auto()
 
 
+class TokensSaid(msgspec.Struct, frozen=True):
+    """A refusal of a call whose inputs have too many tokens together.
+
+    Attributes:
+        limit: The most that they may have; 0: it does not say.
+        had: How many they had; 0: it does not say.
+    """
+
+    limit: int = 0
+    had: int = 0
+
+
 class Dialect(Protocol):
     """One kind of upstream: its calls, and what it says of itself.
 
@@ -185,6 +197,10 @@ class Dialect(Protocol):
             answer: The error, as `understood` returned it.
             inputs: Number of inputs that the call had.
         """
+        ...
+
+    def tokens_said(self, answer: Answer) -> TokensSaid | None:
+        """Return what an error says of the tokens of a call's inputs together; None where they were not too many."""
         ...
 
     def is_well(self, status: int, said: bytes, /) -> bool:
