@@ -27,7 +27,8 @@ GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
-REST_CALLS, REST_MAX_CALLS = 24, 384  # between two ascents; after each in vain twice as many
+# Between two ascents: as many as one in vain has; twice as many after each further one.
+REST_CALLS, REST_MAX_CALLS = 12, 384
 SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
@@ -248,8 +249,8 @@ class Climber:
         yield from self._searching()
 
     def _end_ascent(self, *, is_in_vain: bool) -> None:
-        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
         self._rest_calls = self._rest_next_calls
+        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
         self._watch()
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
@@ -286,6 +287,7 @@ class Climber:
     def _take(self, found: Setting) -> None:
         """Climb on from a better setting; what is better beside it has not been tried."""
         self.best = found
+        self._watch()
         for each in self._directions:
             each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
 
