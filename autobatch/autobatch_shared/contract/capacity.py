@@ -26,6 +26,7 @@ class MinuteBudget:
         tokens_an_input: Tokens of an input whatever its length, as the last calls showed.
         bytes_a_token: Bytes of a job's body that are a token besides.
         tokens_kept: Tokens that a claim leaves over.
+        holds_jobs: Whether jobs are held for which a call is granted though the claim brings none.
     """
 
     upstream: str
@@ -40,6 +41,7 @@ class MinuteBudget:
     tokens_an_input: float = 0.0
     bytes_a_token: float = 4.0
     tokens_kept: int = 0
+    holds_jobs: bool = False
 
     def charged(self, inputs: int, body_bytes: int) -> int:
         """Return the tokens that `claim.lua` takes off for a job."""

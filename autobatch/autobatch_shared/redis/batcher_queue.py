@@ -323,6 +323,7 @@ def _paced(budget: MinuteBudget) -> str:
         COUNTS_DIFFER_SHARE,
         budget.tokens_an_input,
         budget.tokens_kept,
+        int(budget.holds_jobs),
         budget.upstream,
     )
     return " ".join(map(str, parts))

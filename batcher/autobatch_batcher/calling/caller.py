@@ -19,10 +19,10 @@ from autobatch_batcher.calling.counting import Counting, count_tokens
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, Tell, failure
 from autobatch_batcher.calling.retries import NotNow, Retries
 from autobatch_batcher.calling.suspects import Suspects
-from autobatch_batcher.dialects.base import JSON
+from autobatch_batcher.dialects.base import JSON, Answer
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
-from autobatch_batcher.jobs import Job
+from autobatch_batcher.jobs import Job, named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.call_headers import shared
@@ -63,7 +63,7 @@ class Computed(msgspec.Struct, frozen=True):
         last, first = other.answered, self.answered
         return Computed(
             self.verdict,
-            TimedAnswer(last.answer, first.started_s, last.ended_s, first.model),
+            TimedAnswer(last.answer, first.started_s, last.ended_s, first.model, first.upstream),
             self.rows + other.rows,
             None if self.tokens is None or other.tokens is None else self.tokens + other.tokens,
         )
@@ -132,17 +132,18 @@ class Caller:
         tries = attempts_max or self._attempts_max
         now_s = asyncio.get_running_loop().time()
         if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
-            may_wait = self._pool.is_trying  # its trial began after this slot was taken
+            # It was taken out, or its trial began, after this slot was taken.
+            may_wait = self._pool.is_trying or self._pool.may_wait(now_s)
             return [failure(job.header.id, UpstreamUnavailable(), may_wait=may_wait) for job in jobs]
         try:
             return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
         except UpstreamBroken as error:
-            self._retries.failed(slot, error.cause, "tried alone", len(jobs))
+            self._retries.failed(slot, error.cause, "tried alone", jobs)
             if is_trial:
                 raise
             return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
         except NotNow as not_now:
-            self._retries.failed(slot, str(not_now), "waiting", len(jobs))
+            self._retries.failed(slot, str(not_now), "waiting", jobs)
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
         except AutobatchError as error:
             if not isinstance(error, InvalidRequest) or len(jobs) == 1:
@@ -158,9 +159,9 @@ class Caller:
         if isinstance(error, InvalidRequest | NotComputed):
             pass  # the dialect has refused what was asked for: nothing failed
         elif isinstance(error, UpstreamError):
-            self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", len(jobs))
+            self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", jobs)
         else:
-            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
+            log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
         return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
 
     async def _answered(
@@ -201,7 +202,7 @@ class Caller:
 
         The limit may be lower than when the inputs were put together, and lower than when the upstream was last asked.
         """
-        merged, inputs_max = call.merged, call.inputs
+        merged, inputs_max, refusal = call.merged, call.inputs, None
         if merged is None or call.inputs <= slot.upstream.limits.inputs_max:
             verdict, answered = await self._attempts.make(call, slot, tries, is_trial=is_trial, is_part=is_part)
             if verdict is Verdict.CUT and merged is not None:
@@ -209,15 +210,24 @@ class Caller:
             if merged is None or call.inputs == 1 or answered.answer.status not in INPUT_ERRORS:
                 return Computed(verdict, answered)
             await slot.upstream.prober.ask_limits()
-            slot.upstream.heed(answered.answer, call.inputs, asyncio.get_running_loop().time())
+            refusal = answered.answer
+            slot.upstream.heed(refusal, call.inputs, call.tokens, asyncio.get_running_loop().time())
             if call.inputs <= slot.upstream.limits.inputs_max:
                 if verdict is Verdict.SPLIT or slot.upstream.dialect.says_limits:
                     return Computed(verdict, answered)
                 inputs_max = _half(call.inputs)
-        return await self._compute_pieces(call, slot, tries, inputs_max, is_trial=is_trial, is_part=is_part)
+        return await self._compute_pieces(call, slot, tries, inputs_max, refusal, is_trial=is_trial, is_part=is_part)
 
     async def _compute_pieces(
-        self, call: Call, slot: Slot, tries: int, inputs_max: int, *, is_trial: bool, is_part: bool
+        self,
+        call: Call,
+        slot: Slot,
+        tries: int,
+        inputs_max: int,
+        refusal: Answer | None,
+        *,
+        is_trial: bool,
+        is_part: bool,
     ) -> Computed:
         """Make a call in several, one after the other; the first that has no rows speaks for all.
 
@@ -228,6 +238,7 @@ class Caller:
             slot: The permission for it.
             tries: The most attempts of each piece.
             inputs_max: The most inputs of a piece.
+            refusal: The error to the whole call; None: it was not made.
             is_trial: As of `answer`.
             is_part: As of `answer`.
         """
@@ -240,7 +251,7 @@ class Caller:
             if verdict is not Verdict.CUT:
                 is_refused = answered.answer.status in INPUT_ERRORS and not slot.upstream.dialect.says_limits
                 if piece.inputs > 1 and is_refused:
-                    least = _half(piece.inputs)
+                    least, refusal = _half(piece.inputs), answered.answer
                     continue
                 return Computed(verdict, answered)
             if found is not None and found.answered.model != answered.model:
@@ -248,8 +259,9 @@ class Caller:
                 continue
             made = _computed(piece, slot, answered)
             found = made if found is None else found.and_then(made)
-        if least < call.inputs:
-            slot.upstream.learn_inputs_max(least, asyncio.get_running_loop().time())
+        if refusal is not None:
+            tokens = call.tokens * least // call.inputs
+            slot.upstream.learn_from_parts(refusal, least, tokens, asyncio.get_running_loop().time())
         whole = replace(found.answered.answer, measures=shared(found.answered.answer.measures))
         return msgspec.structs.replace(found, answered=msgspec.structs.replace(found.answered, answer=whole))
 
@@ -267,7 +279,7 @@ class Caller:
             if not self._retries.may_split(slot):
                 raise UpstreamUnavailable(f"The upstream answered {status}")
             tries = 1
-            self._retries.failed(slot, f"status {status}", "split", len(call.jobs))
+            self._retries.failed(slot, f"status {status}", "split", call.jobs)
         self._metrics.splits.inc()
         first = set(call.bodies[: len(call.bodies) // 2])
         found: dict[str, JobOutcome] = {}
@@ -278,7 +290,8 @@ class Caller:
             )
             found |= {each.job: each for each in outcomes}
         if is_fault_of_inputs and not any(each.is_failure for each in found.values()):
-            slot.upstream.learn_inputs_max(_half(call.inputs), asyncio.get_running_loop().time())
+            now_s = asyncio.get_running_loop().time()
+            slot.upstream.learn_from_parts(answered.answer, _half(call.inputs), call.tokens // 2, now_s)
         return [found[job.header.id] for job in call.jobs]
 
     def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
@@ -320,6 +333,7 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             queue_us=max(0, (now_ms - header.at) * 1000 - upstream_us),
             upstream_us=upstream_us,
             batch=answered_inputs,
+            upstream=answered.upstream,
             tokens=tokens,
             measures=measures,
             model=answered.model,
@@ -357,7 +371,7 @@ async def _with_tokens(
     try:
         tokens = await counting.tokens(counted)
     except AutobatchError as error:
-        log.warning("count_failed", extra={"error": str(error), "jobs": len(jobs)})
+        log.warning("count_failed", extra={"error": str(error), **named(jobs)})
         return [
             failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
             for job, body in zip(jobs, bodies, strict=True)

@@ -57,6 +57,11 @@ class Call(msgspec.Struct, frozen=True):
         return 0 if self.is_rest else sum([job.charged_tokens for job in self.jobs])
 
     @property
+    def tokens(self) -> int:
+        """The tokens of its jobs' inputs, by their lengths; 0 where these are unknown."""
+        return sum({job.body: job.units // job.per_token for job in self.jobs}.values())
+
+    @property
     def size_bytes(self) -> int:
         """The bytes of its inputs, as they count in jobs: with a comma each."""
         items = [job.body for job in self.jobs] if self.merged is None else self.merged.items

@@ -89,7 +89,7 @@ class Claims:
         """Claim jobs and put them into the lanes. Return the inputs that came, bulk work not counted.
 
         Args:
-            inputs: Number of inputs wanted, beside those that are held.
+            inputs: Number of inputs wanted, beside those that are held; 0: only a call is to be granted for these.
             call_inputs_max: The most inputs in one call: bulk work is claimed to fill one, not to wait here.
             at_once: Inputs that could be sent now; beyond them this batcher takes its share of what waits.
             upstream: What they are for; if its budget allows none now, it is not to be called before it does.
@@ -97,20 +97,21 @@ class Claims:
         Raises:
             QueueUnavailable: Redis did not answer; what was claimed, if anything, is fetched by `recover`.
         """
-        bulk = self._share.due(call_inputs_max) if self.has_bulk else 0
-        fill = max(0, call_inputs_max - self._lanes.inputs)
+        bulk = self._share.due(call_inputs_max) if self.has_bulk and inputs else 0
+        fill = max(0, call_inputs_max - self._lanes.inputs) if inputs else 0
+        suspects = max(SUSPECTS_PER_CLAIM, self._suspects_at_once) if inputs else 0
+        holds_jobs = self._lanes.inputs > 0
         pacing = None if upstream is None else upstream.pacing
-        budget = None if pacing is None else pacing.budget(asyncio.get_running_loop().time())
+        budget = None if pacing is None else pacing.budget(asyncio.get_running_loop().time(), holds_jobs=holds_jobs)
         try:
-            suspects = max(SUSPECTS_PER_CLAIM, self._suspects_at_once)
             claim = await self._queue.claim(inputs, suspects, bulk, fill, at_once, budget)
         except QueueUnavailable:
             self.doubt()
             raise
         if upstream is not None and pacing is not None:
-            has_jobs = bool(claim.suspects or claim.fresh or claim.bulk)
+            is_granted = bool(claim.suspects or claim.fresh or claim.bulk) or (holds_jobs and not claim.wait_ms)
             now_s = asyncio.get_running_loop().time()
-            pacing.claimed(claim.calls_left, claim.tokens_left, now_s, has_jobs=has_jobs)
+            pacing.claimed(claim.calls_left, claim.tokens_left, now_s, is_granted=is_granted)
             if claim.wait_ms:
                 self._metrics.paced_claims.inc()
                 upstream.congestion.wait(now_s + claim.wait_ms / 1000)

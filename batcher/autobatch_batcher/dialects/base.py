@@ -46,12 +46,14 @@ class Post(msgspec.Struct, frozen=True):
         body: The body as it goes over the wire.
         content_type: The body's content type; None: the call has none.
         may_be_faulty: Whether an upstream that fails on it may be well, because it is what a client wrote.
+        trace: Headers that name the span of the call; empty: it is not traced.
     """
 
     path: str
     body: bytes
     content_type: str | None = JSON
     may_be_faulty: bool = False
+    trace: dict[str, str] = {}
 
 
 Question = Get | Post
@@ -85,6 +87,18 @@ class Condition(Enum):
     WELL = auto()
     FAILING = auto()  # so many in a row take it out: see `upstreams.breaker`
     UNKNOWN = auto()
+
+
+class TokensSaid(msgspec.Struct, frozen=True):
+    """A refusal of a call whose inputs have too many tokens together.
+
+    Attributes:
+        limit: The most that they may have; 0: it does not say.
+        had: How many they had; 0: it does not say.
+    """
+
+    limit: int = 0
+    had: int = 0
 
 
 class Dialect(Protocol):
@@ -185,6 +199,10 @@ class Dialect(Protocol):
             answer: The error, as `understood` returned it.
             inputs: Number of inputs that the call had.
         """
+        ...
+
+    def tokens_said(self, answer: Answer) -> TokensSaid | None:
+        """Return what an error says of the tokens of a call's inputs together; None where they were not too many."""
         ...
 
     def is_well(self, status: int, said: bytes, /) -> bool:

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, WantedModel
+from autobatch_batcher.dialects.base import SAMPLE_TEXT, Answer, Condition, Get, Post, Question, TokensSaid, WantedModel
 from autobatch_batcher.dialects.embed_body import EMBED_ROUTES, fault_of_embed
-from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_within
+from autobatch_batcher.dialects.openai_errors import as_tei, inputs_max_said, status_within, tokens_said
 from autobatch_batcher.dialects.openai_rows import cut_list, tokens_used
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
@@ -143,6 +143,10 @@ class OpenAI:
     def inputs_max_said(self, answer: Answer, inputs: int) -> int | None:
         """Read it in the error's text."""
         return inputs_max_said(answer.body, inputs)
+
+    def tokens_said(self, answer: Answer) -> TokensSaid | None:
+        """Read it in the error's text."""
+        return tokens_said(answer.body)
 
     def is_well(self, status: int, _said: bytes, /) -> bool:
         """One that has no `/health` is well if it lists its models, or computes."""

@@ -7,6 +7,10 @@
 
 Numbers of inputs that they name: Azure's "The max number of inputs is 16", DashScope's "batch size is invalid, it should not be
 larger than 10", pydantic's "List should have at most 2048 items", TEI's "maximum allowed batch size 32".
+
+Tokens of all inputs together: OpenAI's "Requested 453357 tokens, max 300000 tokens per request", Voyage's "The max allowed tokens per
+submitted batch is 120000. Your batch has 124302 tokens", Mistral's "Too many tokens in batch. Max is 16384 got 17555", and its "Too many
+tokens overall, split into more batches". "maximum context length" is of one input.
 """
 
 import re
@@ -15,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_batcher.dialects.base import JSON, Answer
+from autobatch_batcher.dialects.base import JSON, Answer, TokensSaid
 from autobatch_shared.contract.errors import NOT_AS_ASKED
 
 TEXT_MAX = 1_000  # characters of a server's own words that travel on
@@ -26,6 +30,10 @@ _is_about_the_list = re.compile(
     r"at most \d+ (?:inputs|texts|requests|items)|requests can be in one batch",
     re.IGNORECASE,
 ).search
+_is_about_the_total = re.compile(
+    r"tokens per (?:request|(?:submitted )?batch)|too many tokens (?:in (?:the )?batch|overall)", re.IGNORECASE
+).search
+_TOTAL_TOKENS_MIN = 1_000  # smaller numbers are of a model's name
 _numbers = re.compile(r"\d+").findall
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
@@ -67,6 +75,17 @@ def inputs_max_said(body: bytes, inputs: int) -> int | None:
         return None
     named = [int(number) for number in _numbers(text) if len(number) < 7 and 0 < int(number) < inputs]
     return max(named, default=None)
+
+
+def tokens_said(body: bytes) -> TokensSaid | None:
+    """Return what an error, in TEI's shape, says of the tokens of all inputs together."""
+    text = _message(_said(body))
+    if _is_about_the_total(text) is None:
+        return None
+    named = sorted({int(number) for number in _numbers(text) if len(number) < 10 and int(number) >= _TOTAL_TOKENS_MIN})
+    if not named:
+        return TokensSaid()
+    return TokensSaid(named[-2], named[-1]) if len(named) > 1 else TokensSaid(named[0])
 
 
 def _said(body: bytes) -> dict[str, Any]:

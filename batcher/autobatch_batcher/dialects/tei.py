@@ -112,6 +112,10 @@ class Tei:
         """Return nothing: `/info` has the limit."""
         return
 
+    def tokens_said(self, _answer: Answer) -> None:
+        """Return nothing: `/info` has the limit."""
+        return
+
     def is_well(self, status: int, _said: bytes, /) -> bool:
         """Look at the status."""
         return status == 200

@@ -204,4 +204,6 @@ def why_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> Reason |
             return Reason.SHAPED
         if shape.law.units((inputs + 1) * longest, useful + longest) > limits.batch_tokens_max * job.per_token:
             return Reason.FULL
+        if useful + longest > limits.total_tokens_max * job.per_token:
+            return Reason.FULL
     return None

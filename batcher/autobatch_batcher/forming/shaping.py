@@ -35,6 +35,7 @@ class _Filling:
         self._longest = first.longest
         self._useful = first.units
         self._budget = limits.batch_tokens_max * first.per_token
+        self._total_max = limits.total_tokens_max * first.per_token
 
     @property
     def is_full(self) -> bool:
@@ -45,9 +46,9 @@ class _Filling:
         if inputs > self._limits.inputs_max or self._bytes + len(job.body) - 1 > self._limits.body_bytes_max:
             return False
         longest, useful = max(self._longest, job.longest), self._useful + job.units
-        return self._shape.law.units(inputs * longest, useful) <= self._budget and self._shape.has_room(
-            inputs, longest, useful
-        )
+        if useful > self._total_max or self._shape.law.units(inputs * longest, useful) > self._budget:
+            return False
+        return self._shape.has_room(inputs, longest, useful)
 
     def may_pad(self) -> bool:
         return self._may_pad(self.inputs, self._longest, self._useful)

@@ -43,8 +43,23 @@ class Pacing:
         self._left = (0, 0, 0.0)  # calls, tokens, and when, in seconds
         self._sent = (0, 0)
 
-    def budget(self, now_s: float) -> MinuteBudget:
-        """Return what to send with a claim; `claimed` has to follow if it did not fail."""
+    @property
+    def counts_calls(self) -> bool:
+        """Whether calls are limited, so that they had better be full."""
+        return self._calls > 0
+
+    @property
+    def needs_call(self) -> bool:
+        """Whether the next call has to be granted first."""
+        return self._calls > 0 and self._granted_calls <= 0
+
+    def budget(self, now_s: float, *, holds_jobs: bool = False) -> MinuteBudget:
+        """Return what to send with a claim; `claimed` has to follow if it did not fail.
+
+        Args:
+            now_s: The time now.
+            holds_jobs: Whether jobs are held for which a call is needed though the claim brings none.
+        """
         self._sent = max(-self._granted_calls, 0), self._used_tokens
         return MinuteBudget(
             upstream=self._id,
@@ -59,21 +74,22 @@ class Pacing:
             tokens_an_input=self._guess.an_input,
             bytes_a_token=self._guess.bytes_a_token,
             tokens_kept=self._kept(),
+            holds_jobs=holds_jobs,
         )
 
-    def claimed(self, calls_left: int, tokens_left: int, now_s: float, *, has_jobs: bool) -> None:
+    def claimed(self, calls_left: int, tokens_left: int, now_s: float, *, is_granted: bool) -> None:
         """Take note of what came of the claim that the last budget was sent with.
 
         Args:
             calls_left: Calls that all batchers have left, as the claim found it.
             tokens_left: Tokens that they have left.
             now_s: The time now.
-            has_jobs: Whether it brought any.
+            is_granted: Whether it brought jobs, or was for those that are held, and the budget allowed it.
         """
         needed_call = self._granted_calls <= 0
         self._granted_calls += self._sent[0]
         self._used_tokens -= self._sent[1]
-        if needed_call and has_jobs:
+        if needed_call and is_granted:
             self._granted_calls += 1
         self._left = calls_left, tokens_left, now_s
 

@@ -1,8 +1,13 @@
 """What bounds one upstream call: our settings and the upstream's card, and what its calls taught. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 
 from autobatch_shared.contract.cards import UNKNOWN_MAX, Card
+
+LEARNT_S = (
+    600.0  # after which a limit that was found out is tried again: calls had other texts, or the server other settings
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +20,7 @@ class Limits:
         in_flight_inputs_max: The most inputs in all calls that run at the same time, those of all batchers together.
         input_tokens_max: Tokens after which an input is cut or refused.
         batch_tokens_max: The most tokens of one call; an input alone may have more.
+        total_tokens_max: The most tokens of all inputs of one call together, in the same way, as its refusals have shown.
     """
 
     inputs_max: int
@@ -22,6 +28,35 @@ class Limits:
     in_flight_inputs_max: int
     input_tokens_max: int = UNKNOWN_MAX
     batch_tokens_max: int = UNKNOWN_MAX
+    total_tokens_max: int = UNKNOWN_MAX
+
+
+class LearntLimits:
+    """What refusals have shown of limits that the card does not name. They are forgotten after LEARNT_S."""
+
+    def __init__(self) -> None:
+        self._inputs_max = self._tokens_max = UNKNOWN_MAX
+        self._inputs_s = self._tokens_s = -inf
+
+    def inputs(self, inputs_max: int, now_s: float) -> None:
+        """Take note of the most inputs in a call."""
+        self._inputs_max, self._inputs_s = inputs_max, now_s
+
+    def tokens(self, tokens_max: int, now_s: float) -> None:
+        """Take note of the most tokens of a call's inputs together."""
+        self._tokens_max, self._tokens_s = tokens_max, now_s
+
+    def forget(self) -> None:
+        """Another server answers there, or the same with another model."""
+        self._inputs_s = self._tokens_s = -inf
+
+    def lowered(self, limits: Limits, now_s: float) -> Limits:
+        """Return the limits, lowered to those that are known now."""
+        if now_s - self._inputs_s < LEARNT_S:
+            limits = replace(limits, inputs_max=min(limits.inputs_max, self._inputs_max))
+        if now_s - self._tokens_s < LEARNT_S:
+            limits = replace(limits, total_tokens_max=min(limits.total_tokens_max, self._tokens_max))
+        return limits
 
 
 def configured(inputs_max: int, body_bytes_max: int, batch_tokens_max: int | None = None) -> Limits:

@@ -5,7 +5,7 @@ More than 250 lines, because its attributes are described here, and whatever cha
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import inf
 
 from autobatch_batcher.dialects.base import Answer, Dialect
@@ -14,7 +14,7 @@ from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
-from autobatch_batcher.upstreams.limits import Limits, lowered
+from autobatch_batcher.upstreams.limits import LearntLimits, Limits, lowered
 from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
@@ -22,9 +22,7 @@ from autobatch_shared.contract.status import UpstreamStatus
 
 log = logging.getLogger(__name__)
 
-LEARNT_S = (
-    600.0  # after which a limit that was found out is tried again: it may have been one of tokens, for long texts
-)
+ALIKE_SHARE = 0.95  # of a limit of tokens: how many of them texts have for their length differs from call to call
 
 WentDown = Callable[[], None]
 
@@ -95,7 +93,7 @@ class ReplicaState:
         self._was_usable: bool | None = None  # None: never probed
         self._usable_s = 0.0  # when that changed last
         self._excluded_s: float | None = None
-        self._learnt, self._learnt_s = UNKNOWN_MAX, -inf
+        self._learnt = LearntLimits()
 
     @property
     def failing_since_s(self) -> float | None:
@@ -142,7 +140,7 @@ class ReplicaState:
             batch_inputs_max=batch_inputs_max,
             in_flight=self.load.inputs,
             request_bytes_max=self.limits.body_bytes_max - self.dialect.growth_bytes_max,
-            batch_tokens_max=self.limits.batch_tokens_max,
+            batch_tokens_max=min(self.limits.batch_tokens_max, self.limits.total_tokens_max),
             card=self.card if is_known else NO_CARD,
             counts_for=self.standing.counts_for(now_s),
             reason=self.standing.reason,
@@ -202,11 +200,9 @@ class ReplicaState:
         """Take note of what it said of itself; where that is another model, it has to show what it serves."""
         if self.standing.served is not None and (card.kind, card.identity) != (self.card.kind, self.card.identity):
             self.doubt(now_s)
-            self._learnt_s = -inf
+            self._learnt.forget()
         self.card, self.dialect = card, self.dialect.knowing(card)
-        limits = lowered(self._configured, card)
-        if now_s - self._learnt_s < LEARNT_S:
-            limits = replace(limits, inputs_max=min(limits.inputs_max, self._learnt))
+        limits = self._learnt.lowered(lowered(self._configured, card), now_s)
         if limits != self.limits:
             log.info(
                 "upstream_limits",
@@ -214,23 +210,48 @@ class ReplicaState:
                     "upstream": self.name,
                     "inputs_max": limits.inputs_max,
                     "batch_tokens_max": limits.batch_tokens_max,
+                    "total_tokens_max": limits.total_tokens_max,
                 },
             )
         self.limits = limits
 
-    def heed(self, refusal: Answer, inputs: int, now_s: float) -> None:
-        """Take note of the most inputs in a call, if the error to one with so many names it."""
-        said = self.dialect.inputs_max_said(refusal, inputs)
-        if said is not None:
-            self.learn_inputs_max(said, now_s)
+    def heed(self, refusal: Answer, inputs: int, tokens: int, now_s: float) -> None:
+        """Take note of the limit that the error to a call names, if it names one.
 
-    def learn_inputs_max(self, inputs_max: int, now_s: float) -> None:
-        """Take note of the most inputs in a call, where the upstream has a limit that its card does not name."""
+        Args:
+            refusal: The error.
+            inputs: Number of inputs that the call had.
+            tokens: Their tokens as we know them, by characters or by a tokenizer of ours; 0: they are unknown.
+            now_s: The time now.
+        """
+        said, total = self.dialect.inputs_max_said(refusal, inputs), self.dialect.tokens_said(refusal)
+        if said is not None:
+            self._learn_inputs_max(said, now_s)
+        elif total is not None and total.limit:
+            ours = tokens * total.limit // total.had if total.had else total.limit
+            self._learn_tokens_max(int(ours * ALIKE_SHARE), now_s)
+
+    def learn_from_parts(self, refusal: Answer, inputs: int, tokens: int, now_s: float) -> None:
+        """Take note that calls of so many inputs and tokens were answered, parts of one that was refused with this error."""
+        total = self.dialect.tokens_said(refusal)
+        if total is None or not tokens:
+            self._learn_inputs_max(inputs, now_s)
+        elif not total.limit:  # or it was heeded
+            self._learn_tokens_max(tokens, now_s)
+
+    def _learn_inputs_max(self, inputs_max: int, now_s: float) -> None:
         if self.dialect.says_limits or inputs_max >= self.limits.inputs_max:
             return
         log.info("upstream_limit_learnt", extra={"upstream": self.name, "inputs_max": inputs_max})
-        self._learnt, self._learnt_s = inputs_max, now_s
-        self.limits = replace(self.limits, inputs_max=inputs_max)
+        self._learnt.inputs(inputs_max, now_s)
+        self.limits = self._learnt.lowered(self.limits, now_s)
+
+    def _learn_tokens_max(self, tokens_max: int, now_s: float) -> None:
+        if self.dialect.says_limits or not 0 < tokens_max < self.limits.total_tokens_max:
+            return
+        log.info("upstream_limit_learnt", extra={"upstream": self.name, "total_tokens_max": tokens_max})
+        self._learnt.tokens(tokens_max, now_s)
+        self.limits = self._learnt.lowered(self.limits, now_s)
 
     def learnt(self, dimension: int | None, now_s: float) -> None:
         """Take note of how long the rows of its card's model are."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from autobatch_batcher.tuning import pacing
+from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import tokens, vector
 from tests.support.house import open_house
 from tests.support.servers.paid_upstream import Bucket, PaidUpstream
@@ -61,6 +62,26 @@ async def test_a_burst_of_several_minutes_is_answered_and_no_client_reads_of_a_l
     assert answers == [(200, [vector(text) for text in texts]) for texts in requests]
     if calls is not None and a_minutes_tokens is None:
         assert paid.answered <= 1.05 * MINUTES * calls + batchers
+
+
+async def test_counted_calls_are_full_though_no_two_requests_in_a_row_fill_one(
+    redis_url: str, paid: PaidUpstream
+) -> None:
+    """Three inputs and five are a call; by arrival five and five come first, then three and three."""
+    paid.requests = Bucket(20, MINUTE_S)
+    requests = [
+        [f"word number {group}.{number}.{part}" for part in range(inputs)]
+        for group in range(5)
+        for number, inputs in enumerate((5, 5, 5, 5, 3, 3, 3, 3))
+    ]
+    async with open_clerk(redis_url), open_house(redis_url, request_timeout_ms=60_000) as house:
+        sent = [asyncio.create_task(house.embed(texts)) for texts in requests]
+        await wait_until(lambda: house.holds(sum(map(len, requests))))
+        await house.add_batcher(paid.url, upstream_rpm=20, max_batch_size=SIZE)
+        answers = await asyncio.gather(*sent)
+
+    assert answers == [(200, [vector(text) for text in texts]) for texts in requests]
+    assert 20 <= paid.answered <= 22
 
 
 async def test_what_the_budget_could_not_answer_in_time_is_refused_at_once(redis_url: str, paid: PaidUpstream) -> None:

@@ -835,8 +835,8 @@ async def test_what_is_no_record_is_an_error(bench: QueueEnds) -> None:
 HOUR_MS = 3_600_000  # a minute in which next to nothing grows
 
 
-def budget(calls: int = 0, tokens: int = 0, **used: int) -> MinuteBudget:
-    return MinuteBudget("0a", calls, tokens, HOUR_MS, **used)
+def budget(calls: int = 0, tokens: int = 0, *, holds_jobs: bool = False, **used: int) -> MinuteBudget:
+    return MinuteBudget("0a", calls, tokens, HOUR_MS, holds_jobs=holds_jobs, **used)
 
 
 async def test_a_claim_needs_a_call_of_the_budget_of_all_batchers(bench: QueueEnds) -> None:
@@ -892,6 +892,14 @@ async def test_special_tokens_count_and_some_are_left_over(bench: QueueEnds) -> 
 async def test_a_job_of_more_tokens_than_a_minute_has_needs_all_of_them(bench: QueueEnds) -> None:
     await push(bench, 1, 2)
     assert [job(1)] == (await bench.batcher("b1").claim(10, 0, budget=budget(tokens=1))).fresh
+
+
+async def test_a_call_is_granted_for_jobs_that_are_held_and_none_is_claimed(bench: QueueEnds) -> None:
+    await push(bench, 1)
+    claims = [await bench.batcher("b1").claim(0, 0, budget=budget(calls=1, holds_jobs=True)) for _ in range(2)]
+
+    assert [(0, False), (0, True)] == [(claim.calls_left, claim.wait_ms > 0) for claim in claims]
+    assert [1, 1] == [claim.queued for claim in claims]
 
 
 async def test_what_the_upstream_says_is_left_counts_where_it_is_less(bench: QueueEnds) -> None:

@@ -12,7 +12,7 @@
 --       limit, 3 the minute in ms, 4 life of the budget in ms, 5 calls and 6 tokens that were used beyond what was granted,
 --       7 calls that the jobs of this claim need, 8 calls and 9 tokens that the upstream says are left, -1 if it does not say,
 --       10 bytes of a job's body that are a token, 11 part of a limit by which two counts may differ, 12 tokens of an input
---       whatever its bytes, 13 tokens that are left over; last the upstream
+--       whatever its bytes, 13 tokens that are left over, 14 whether jobs are held that a call could carry, 1 or 0; last the upstream
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -165,7 +165,7 @@ if #claimed > 0 then
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
 if paced then
-  if #claimed > 0 then
+  if has_calls and (#claimed > 0 or budget[14] > 0) then
     if calls_left then calls_left = calls_left - calls_needed end
   elseif not has_calls then
     result[11] = math.ceil((calls_needed - calls_left) * minute / calls_limit)

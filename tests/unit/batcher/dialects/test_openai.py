@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.base import Condition, Get, WantedModel
+from autobatch_batcher.dialects.base import Condition, Get, TokensSaid, WantedModel
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.verdict import Verdict
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX
@@ -292,6 +292,30 @@ def test_the_longest_list_is_learnt_from_a_refusal(text: str, inputs: int, said:
     refused = OPENAI.understood(answer(json.dumps({"error": {"message": text}}).encode(), 400))
 
     assert OPENAI.inputs_max_said(refused, inputs) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Requested 453357 tokens, max 300000 tokens per request", TokensSaid(300_000, 453_357)),
+        (
+            (
+                "Request to model 'voyage-3-large' failed. The max allowed tokens per submitted batch is 120000. "
+                "Your batch has 124302 tokens after truncation. Please lower the number of tokens in the batch."
+            ),
+            TokensSaid(120_000, 124_302),
+        ),
+        ("Too many tokens in batch. Max is 16384 got 17555", TokensSaid(16_384, 17_555)),
+        ("Too many tokens overall, split into more batches.", TokensSaid()),
+        ("This model's maximum context length is 8192 tokens, however you requested 9000 tokens", None),
+        ("input (992 tokens) is too large to process. increase the physical batch size", None),
+        ("The max number of inputs is 16", None),
+    ],
+)
+def test_the_most_tokens_of_all_inputs_are_learnt_from_a_refusal(text: str, said: TokensSaid | None) -> None:
+    refused = OPENAI.understood(answer(json.dumps({"error": {"message": text}}).encode(), 400))
+
+    assert OPENAI.tokens_said(refused) == said
 
 
 @pytest.mark.parametrize(

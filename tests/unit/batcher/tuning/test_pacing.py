@@ -10,7 +10,7 @@ NOW_S = 100.0
 def granted(pacing: Pacing, times: int = 1) -> None:
     for _ in range(times):
         pacing.budget(NOW_S)
-        pacing.claimed(5, 500, NOW_S, has_jobs=True)
+        pacing.claimed(5, 500, NOW_S, is_granted=True)
 
 
 def test_a_call_that_was_granted_is_not_used_twice() -> None:
@@ -31,7 +31,7 @@ def test_calls_that_nothing_was_claimed_for_are_made_good_once() -> None:
         pacing.called()
 
     assert pacing.budget(NOW_S).calls_used == 2
-    pacing.claimed(5, -1, NOW_S, has_jobs=False)
+    pacing.claimed(5, -1, NOW_S, is_granted=False)
     assert pacing.budget(NOW_S).calls_used == 0
 
 
@@ -47,6 +47,14 @@ def test_a_call_that_was_granted_and_not_made_is_not_asked_for_again() -> None:
     granted(pacing)
 
     assert pacing.budget(NOW_S).calls_needed == 0
+
+
+def test_a_call_is_needed_until_one_is_granted_and_none_where_calls_are_not_counted() -> None:
+    pacing, by_tokens = Pacing("http://paid", 60, None), Pacing("http://paid", None, 1000)
+    needed = [pacing.needs_call, by_tokens.needs_call]
+    granted(pacing)
+
+    assert [*needed, pacing.needs_call] == [True, False, False]
 
 
 @pytest.mark.parametrize(("counted", "used"), [(3, 3 - 10), (30, 20), (None, 0)])
