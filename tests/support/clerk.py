@@ -82,7 +82,7 @@ async def open_clerk(redis_url: str) -> AsyncIterator[Clerk]:
         link = RedisLink(Master.from_url(redis_url, Keys("house")), "clerk")
         link.start()
         stack.push_async_callback(link.close)
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         queue = BatcherQueue(link, link, Keys("house"), "clerk", lease_ms=60_000, reply_ttl_ms=60_000)
         control = Control(link, Keys("house"))
 

@@ -292,7 +292,7 @@ async def test_limits_are_learnt_though_a_call_succeeded_first(redis_url: str, u
     upstream.info = {"max_client_batch_size": 8}
     upstream.is_healthy = False
     async with open_clerk(redis_url), open_house(redis_url) as house:
-        await house.add_batcher(upstream.url)
+        await house.add_batcher(upstream.url, upstream_patience_ms=300)
         assert await house.embed("first") == (200, [vector("first")])
         upstream.is_healthy = True
         await wait_until(lambda: has_info(house))

@@ -435,7 +435,7 @@ async def test_a_job_that_three_batchers_died_with_is_answered_502(redis_url: st
         link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
         link.start()
         stack.push_async_callback(link.close)
-        await link.wait_connected(5)
+        await link.wait_connected(60)
         asking = asyncio.create_task(house.embed("hello"))
         other = BatcherQueue(link, link, Keys("house"), "other", lease_ms=60_000, reply_ttl_ms=1000)
         for name in ("first", "second", "third"):
@@ -457,7 +457,7 @@ async def test_jobs_of_a_batcher_that_died_are_called_in_full_batches(redis_url:
         link = RedisLink(Master.from_url(redis_url, Keys("house")), "test")
         link.start()
         stack.push_async_callback(link.close)
-        await link.wait_connected(5)
+        await link.wait_connected(60)
         asking = asyncio.create_task(house.embed_each(texts))
         await wait_until(lambda: house.holds(64))
         dying = BatcherQueue(link, link, Keys("house"), "dying", lease_ms=100, reply_ttl_ms=1000)

@@ -80,7 +80,7 @@ class Cached:
 async def cached(redis_url: str) -> AsyncIterator[Cached]:
     link = RedisLink(Master.from_url(redis_url, Keys("house")), "cache")
     link.start()
-    assert await link.wait_connected(5)
+    assert await link.wait_connected(60)
     found = Cached(link)
     yield found
     await found._client.close()

@@ -40,7 +40,7 @@ async def test_a_reply_that_comes_while_missed_ones_are_fetched_is_not_thrown_aw
     client = QueueClient(queue, link, inbox_link, worker, 1000, watcher, counts)
     async with open_clerk(redis_url) as clerk:
         link.start()
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         asking = asyncio.create_task(client.ask(Plan([PlannedJob(1, "merge", b'["text"]')], "/embed"), timeout_s=10))
         (job,) = await clerk.claim(1)
 

@@ -15,7 +15,7 @@ KEYS = Keys("test")
 async def test_a_reset_of_the_connection_is_not_bad_health(redis_url: str) -> None:
     link = RedisLink(Master.from_url(redis_url, KEYS), "test")
     link.start()
-    assert await link.wait_connected(5)
+    assert await link.wait_connected(60)
     control = Control(link, KEYS)
     async with Redis.from_url(redis_url) as redis:
         for round_number in range(3):
@@ -32,7 +32,7 @@ async def test_a_batcher_that_reports_hears_the_reports_of_all(redis_url: str) -
     """Also of one that is silent, and none of what it cannot read."""
     link = RedisLink(Master.from_url(redis_url, KEYS), "test")
     link.start()
-    assert await link.wait_connected(5)
+    assert await link.wait_connected(60)
     control = Control(link, KEYS)
     silent, own = BatcherStatus(1, 0, [], id="b1"), BatcherStatus(int(await read_clock(link)), 0, [], id="b2")
     async with Redis.from_url(redis_url) as redis:

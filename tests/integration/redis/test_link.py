@@ -63,14 +63,14 @@ def relay_to(server: RedisServer) -> Handler:
 
 async def test_commands_of_one_tick_are_answered_in_order(redis_url: str) -> None:
     async with linked(redis_url) as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         futures = [link.execute("ECHO", str(number)) for number in range(100)]
         assert [str(number).encode() for number in range(100)] == await asyncio.gather(*futures)
 
 
 async def test_an_error_reply_is_raised_and_the_next_command_works(redis_url: str) -> None:
     async with linked(redis_url) as link:
-        await link.wait_connected(5)
+        await link.wait_connected(60)
         with pytest.raises(ReplyError, match="unknown command"):
             await link.execute("NONSENSE")
         assert await link.execute("PING") == b"PONG"
@@ -78,7 +78,7 @@ async def test_an_error_reply_is_raised_and_the_next_command_works(redis_url: st
 
 async def test_a_transaction_gives_all_replies(redis_url: str) -> None:
     async with linked(redis_url) as link:
-        await link.wait_connected(5)
+        await link.wait_connected(60)
         assert await in_one_step(link, ("SET", "a", "1", "PX", 60_000), ("GET", "a")) == [b"OK", b"1"]
         with pytest.raises(ReplyError, match="WRONGTYPE"):
             await in_one_step(link, ("GET", "a"), ("LPUSH", "a", "1"))
@@ -86,7 +86,7 @@ async def test_a_transaction_gives_all_replies(redis_url: str) -> None:
 
 async def test_a_caller_that_leaves_does_not_shift_the_replies(redis_url: str) -> None:
     async with linked(redis_url) as link:
-        await link.wait_connected(5)
+        await link.wait_connected(60)
         leaving, staying = link.execute("ECHO", "one"), link.execute("ECHO", "two")
         leaving.cancel()
         assert await staying == b"two"
@@ -104,14 +104,14 @@ async def test_without_a_server_commands_fail_at_once(own_redis: RedisServer) ->
 async def test_waiters_fail_when_the_connection_breaks_and_it_comes_back(own_redis: RedisServer) -> None:
     own_redis.start()
     async with linked(own_redis.url) as link:
-        await link.wait_connected(5)
+        await link.wait_connected(60)
         waiting = link.execute("BLPOP", "nothing", "0")
         own_redis.kill()
         with pytest.raises(QueueUnavailable, match="broke"):
             await waiting
         assert not link.is_connected
         own_redis.start()
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         assert await link.execute("PING") == b"PONG"
 
 
@@ -119,7 +119,7 @@ async def test_a_server_that_starts_later_is_found(own_redis: RedisServer) -> No
     async with linked(own_redis.url) as link:
         assert not await link.wait_connected(0.1)
         own_redis.start()
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
 
 
 async def test_a_silent_peer_is_given_up() -> None:
@@ -131,7 +131,7 @@ async def test_a_silent_peer_is_given_up() -> None:
         writer.close()
 
     async with listening(answers_the_greeting_only) as port, linked(f"redis://127.0.0.1:{port}", 0.05) as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         with pytest.raises(QueueUnavailable):
             await link.execute("PING")
 
@@ -179,10 +179,10 @@ async def test_a_server_that_refuses_unasked_is_given_up() -> None:
 async def test_a_password_a_user_and_a_database(own_redis: RedisServer) -> None:
     own_redis.start("--requirepass", "hidden", "--user", "worker", "on", ">secret", "~*", "+@all")
     async with linked(own_redis.url.replace("unix://", "unix://:hidden@") + "?db=3") as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         await link.execute("SET", "key", "in 3", "PX", 10_000)
     async with linked(own_redis.url.replace("unix://", "unix://worker:secret@") + "?db=3") as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         assert await link.execute("GET", "key") == b"in 3"
         assert b"name=test" in await link.execute("CLIENT", "INFO")
     async with linked(own_redis.url.replace("unix://", "unix://:wrong@")) as link:
@@ -194,16 +194,16 @@ async def test_tcp_and_tls(shared_redis: RedisServer) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     async with listening(relay_to(shared_redis)) as port, linked(f"redis://127.0.0.1:{port}/0") as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         assert await link.execute("PING") == b"PONG"
     with authority.cert_pem.tempfile() as trusted:
         async with listening(relay_to(shared_redis), tls) as port:
             async with linked(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}") as link:
-                assert await link.wait_connected(5)
+                assert await link.wait_connected(60)
                 assert await link.execute("PING") == b"PONG"
             for options in ("ssl_cert_reqs=none", f"ssl_ca_certs={trusted}&ssl_check_hostname=false"):
                 async with linked(f"rediss://127.0.0.1:{port}/0?{options}") as link:
-                    assert await link.wait_connected(5)
+                    assert await link.wait_connected(60)
             async with linked(f"rediss://127.0.0.1:{port}/0") as link:
                 assert not await link.wait_connected(0.2)
 
@@ -223,7 +223,7 @@ async def test_a_client_certificate(shared_redis: RedisServer) -> None:
         async with listening(relay_to(shared_redis), server_tls) as port:
             options = f"ssl_ca_certs={trusted}&ssl_certfile={certificate}&ssl_keyfile={key}"
             async with linked(f"rediss://127.0.0.1:{port}/0?{options}") as link:
-                assert await link.wait_connected(5)
+                assert await link.wait_connected(60)
             async with linked(f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={trusted}") as link:
                 assert not await link.wait_connected(0.2)
 
@@ -241,7 +241,7 @@ async def test_a_reply_that_cannot_be_read_ends_the_connection_and_not_the_link(
         writer.close()
 
     async with listening(speaks_nonsense_once) as port, linked(f"redis://127.0.0.1:{port}") as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         with pytest.raises(QueueUnavailable):
             await link.execute("PING")
         await wait_until(lambda: link.is_connected)
@@ -268,7 +268,7 @@ async def test_a_server_that_takes_no_writes_yet_is_not_connected_until_it_does(
         writer.close()
 
     async with listening(refuses_at_first) as port, linked(f"redis://127.0.0.1:{port}") as link:
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         assert len(connections) == 3
 
 

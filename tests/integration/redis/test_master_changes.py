@@ -80,7 +80,7 @@ async def test_links_that_one_address_led_to_two_servers_meet_again(servers: lis
     async with two_links(Master.from_url(f"unix://{address}", KEYS)) as links:
         for link in links:
             link.start()
-            assert await link.wait_connected(5)
+            assert await link.wait_connected(60)
         assert [str(servers[0].socket)] * 2 == [await place_of(link) for link in links]
         address.unlink()
         address.symlink_to(servers[1].socket)
@@ -97,7 +97,7 @@ async def test_a_link_that_finds_another_master_brings_the_others_along(addresse
     finder = Pointing(addresses[:1])
     async with two_links(Master(finder, KEYS)) as links:
         links[0].start()
-        assert await links[0].wait_connected(5)
+        assert await links[0].wait_connected(60)
         finder.addresses = addresses[1:]
         links[1].start()
 
@@ -112,7 +112,7 @@ async def test_a_master_that_is_not_named_any_more_is_left_though_it_takes_write
     async with two_links(Master(finder, KEYS)) as links:
         for link in links:
             link.start()
-            assert await link.wait_connected(5)
+            assert await link.wait_connected(60)
         finder.addresses = addresses[::-1]
 
         async def are_both_there() -> bool:
@@ -135,7 +135,7 @@ async def test_a_dead_master_that_is_still_named_first_does_not_end_the_sessions
 
     async with two_links(Master(Counting(addresses, look_every_s=0.01), KEYS)) as (link, _):
         link.start()
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         first = await link.execute("CLIENT", "ID")
         seen = len(looks)
         await wait_until(lambda: len(looks) > seen + 3)

@@ -58,7 +58,7 @@ async def linked(request: pytest.FixtureRequest) -> AsyncIterator[Linked]:
             for link in links:
                 link.start()
                 stack.push_async_callback(link.close)
-                assert await link.wait_connected(5)
+                assert await link.wait_connected(60)
             yield Linked(group, *links)
 
 
@@ -82,7 +82,7 @@ async def test_where_only_reads_arrive_the_link_that_blocks_brings_the_others_al
             try:
                 await linked.blocking.execute("BLMPOP", "0.2", 1, KEYS.inbox("w"), "LEFT", "COUNT", 1)
             except QueueUnavailable:
-                await linked.blocking.wait_connected(5)
+                await linked.blocking.wait_connected(60)
 
     waiting = asyncio.create_task(waits_for_ever())
     await linked.group.switch()
@@ -138,5 +138,5 @@ async def test_an_address_that_is_a_cluster_node_leads_to_the_node_that_has_the_
                 link = RedisLink(Master.from_url(url, KEYS), "commands")
                 link.start()
                 stack.push_async_callback(link.close)
-                assert await link.wait_connected(5)
+                assert await link.wait_connected(60)
                 assert await link.execute("CONFIG", "GET", "port") == [b"port", str(cluster.master.port).encode()]

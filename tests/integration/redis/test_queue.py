@@ -73,7 +73,7 @@ async def linked(url: str, admin_url: str) -> AsyncIterator[QueueEnds]:
         for link in links:
             link.start()
             stack.push_async_callback(link.close)
-            assert await link.wait_connected(5)
+            assert await link.wait_connected(60)
         yield QueueEnds(links[0], links[1], await stack.enter_async_context(Redis.from_url(admin_url)))
 
 
@@ -592,7 +592,7 @@ async def test_of_twenty_idle_batchers_one_job_wakes_one(redis_url: str) -> None
             link = RedisLink(Master.from_url(redis_url, KEYS), f"idle-{number}")
             link.start()
             stack.push_async_callback(link.close)
-            assert await link.wait_connected(5)
+            assert await link.wait_connected(60)
             idle = BatcherQueue(link, link, KEYS, f"b{number}", lease_ms=60_000, reply_ttl_ms=60_000)
             watches.append(asyncio.create_task(idle.watch(0.3)))
 

@@ -87,7 +87,7 @@ async def bench(request: pytest.FixtureRequest, shared_redis: RedisServer) -> As
         link = RedisLink(Master.from_url(url, KEYS), "cache")
         link.start()
         stack.push_async_callback(link.close)
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         yield Caches(link, await stack.enter_async_context(Redis.from_url(url)))
 
 
@@ -290,7 +290,7 @@ async def test_without_redis_everything_is_a_miss(own_redis: RedisServer, caplog
                 await cache.store([(named(1), ROW)])
             assert [("cache_unavailable", "look_up"), ("cache_unavailable", "store")] * outage == logged(caplog)
             own_redis.start()
-            assert await link.wait_connected(5)
+            assert await link.wait_connected(60)
             await cache.store([(named(1), ROW)])
             assert [ROW] == await cache.look_up([named(1)])
             own_redis.kill()

@@ -103,7 +103,7 @@ async def compared(shared_redis: RedisServer) -> AsyncIterator[ComparedCommands]
     async with used_cleanly(shared_redis) as url:
         link = RedisLink(Master.from_url(url, KEYS), "same")
         link.start()
-        assert await link.wait_connected(5)
+        assert await link.wait_connected(60)
         await link.execute("SCRIPT", "FLUSH")
         await link.execute("DEL", KEYS.epoch)  # which its connection has set, and the model has none
         yield ComparedCommands(link)
