@@ -76,7 +76,7 @@ async def serve(
         tracing = open_tracing("autobatch-batcher")
         if tracing is not None:
             stack.push_async_callback(tracing.close)
-        works = [ModelAtWork(each, await _replicas(each, stack, tracing), tracing) for each in models]
+        works = [ModelAtWork(each, await replicas_of(each, stack, tracing), tracing) for each in models]
         side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
         spare_the_collector()
         if began is not None:
@@ -199,7 +199,9 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-async def _replicas(settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None") -> list[Replica]:
+async def replicas_of(
+    settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None" = None
+) -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
     session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
     return [await _replica(url, session, fresh, settings, opened, tracing) for url in settings.inference_urls]

@@ -590,6 +590,10 @@ class EmbedderSettings(CommonSettings):
     embedder_max_concurrent_requests: int = Field(
         512, ge=1, le=100_000, description="inputs in flight before 429, as in TEI"
     )
+    embedder_join_requests: bool = Field(
+        True,
+        description="compute requests that wait at the same time together, as TEI does; false: one after the other",
+    )
     embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as in TEI")
     embedder_api_key: SecretStr | None = Field(
         None,

@@ -223,7 +223,7 @@ class Attempts:
 def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
     """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
     padded, useful = _sizes(call) if is_good else (0, 0)
-    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy)
+    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy, slot.waited_s)
 
 
 def _sizes(call: Call) -> tuple[int, int]:

@@ -302,19 +302,21 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
-        replica.tuner.note_wait(batch.waited_share(self._clock.now_ms()))
+        now_ms = self._clock.now_ms()
+        replica.tuner.note_wait(batch.waited_share(now_ms))
         slot = Slot(
             replica,
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
+            waited_s=(now_ms - batch.oldest_ms) / 1000,
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
         self._policy.note_sent(batch, now_s)
         load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
-        self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
+        self._metrics.note_batch(batch, limits.inputs_max, now_ms, self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot, limits.inputs_max), name="batch")
         self._sending.add(task)
         task.add_done_callback(self._sent)
