@@ -37,7 +37,7 @@ from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
-from autobatch_proxy.requests.plan import RequestNames, Plan
+from autobatch_proxy.requests.plan import Plan, RequestNames
 from autobatch_proxy.requests.planner import make_plan
 from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
 

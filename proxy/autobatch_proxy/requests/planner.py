@@ -20,7 +20,7 @@ from autobatch_proxy.requests.answer_size import ROUTE as TOKENS_ROUTE
 from autobatch_proxy.requests.answer_size import refuse_too_large
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
-from autobatch_proxy.requests.plan import NAMELESS, UNLIMITED, Allowed, JobKind, RequestNames, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.plan import NAMELESS, UNLIMITED, Allowed, JobKind, Plan, PlannedJob, RequestNames, Rules
 from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of, refuse_unread
 from autobatch_proxy.requests.unread import OPENAI_ROUTES, ROUTES, look_at
 from autobatch_shared.contract.errors import InvalidRequest
