@@ -37,7 +37,7 @@ from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
-from autobatch_proxy.requests.plan import Origin, Plan
+from autobatch_proxy.requests.plan import Plan, RequestNames
 from autobatch_proxy.requests.planner import make_plan
 from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
 
@@ -140,8 +140,12 @@ class Compute:
                 end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
             bulk = asks_bulk(headers.get(PRIORITY_HEADER))
             request_id = self._common.request_id(request)
-            origin = Origin(request_id, request.get(TRACE, {})) if self._requests.is_traced else Origin(request_id)
-            plan = self._plan(body, content_type, route, end, asked, origin, asks_bulk=bulk)
+            names = (
+                RequestNames(request_id, request.get(TRACE, {}))
+                if self._requests.is_traced
+                else RequestNames(request_id)
+            )
+            plan = self._plan(body, content_type, route, end, asked, names, asks_bulk=bulk)
             body_bytes = len(body)
             del body, asked  # the plan has what is needed of it, and the request may wait for long
             if plan.largest_id is not None:
@@ -193,7 +197,7 @@ class Compute:
         route: Route,
         end: ModelEnd,
         asked: AnyAsked | None,
-        origin: Origin,
+        names: RequestNames,
         *,
         asks_bulk: bool,
     ) -> Plan:
@@ -212,7 +216,7 @@ class Compute:
             allowed,
             asks_bulk=asks_bulk,
             form=route.form,
-            origin=origin,
+            names=names,
         )
         if plan.alone is None:
             self._share.together += 1

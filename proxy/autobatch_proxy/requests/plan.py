@@ -23,14 +23,14 @@ def no_prompt(_input_type: str) -> None:
     """Every input type is without a prompt."""
 
 
-class Origin(msgspec.Struct, frozen=True):
+class RequestNames(msgspec.Struct, frozen=True):
     """What names a request elsewhere: as `request` and `trace` of `autobatch_shared.contract.frames.JobHeader`."""
 
     request: str = ""
     trace: dict[str, str] = {}
 
 
-UNKNOWN = Origin()
+NAMELESS = RequestNames()
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
@@ -66,7 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
         alone: Why its jobs share no call with others; None: they may.
         answer_bytes_max: Bytes that the replies to all its jobs may have; of one job's reply the batcher has a limit.
         is_in_tokens: Whether the lengths of its jobs are in tokens.
-        origin: What names the request in logs and traces.
+        names: What names the request in logs and traces.
     """
 
     jobs: list[PlannedJob]
@@ -82,7 +82,7 @@ class Plan(msgspec.Struct, frozen=True):
     alone: Alone | None = None
     answer_bytes_max: int = UNLIMITED
     is_in_tokens: bool = False
-    origin: Origin = UNKNOWN
+    names: RequestNames = NAMELESS
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from autobatch_shared.settings.definitions import PROCESSES
-from autobatch_shared.settings.foreign_names import COMPOSE_NAMES
+from autobatch_shared.settings.foreign_names import COMPOSE_NAMES, is_opentelemetrys
 from autobatch_shared.settings.loading import every_name, names_of, read
 from tests.support.paths import ROOT
 
@@ -179,12 +179,19 @@ def test_an_upstream_of_others_is_not_hidden_by_our_own() -> None:
 
 
 def test_the_names_that_are_docker_composes_are_those_that_its_files_take() -> None:
-    """They may be in `.env` together with our settings, and no others may."""
+    """They may be in `.env` together with our settings and with OpenTelemetry's names, and no others may."""
     taken = {name for file in COMPOSE_FILES for name in re.findall(r"\$\{(\w+)", file.read_text())}
     for file in COMPOSE_FILES:
         for each in parsed(file).values():
             taken |= {name for name, value in (each.get("environment") or {}).items() if value is None}
-    assert {name for name in taken if name.lower() not in every_name()} == COMPOSE_NAMES
+    others = {name for name in taken if name.lower() not in every_name()}
+    assert {name for name in others if not is_opentelemetrys(name)} == COMPOSE_NAMES
+
+
+@pytest.mark.parametrize("process", ["proxy", "batcher"])
+def test_what_opentelemetry_takes_reaches_the_containers_of_all_that_write_spans(process: str) -> None:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318", "OTEL_TRACES_SAMPLER": "always_off"}
+    assert service(process, given)["environment"].items() >= given.items()
 
 
 @pytest.mark.parametrize(("process", "name"), [(p, n) for p in ("proxy", "batcher") for n in PROCESSES[p].model_fields])
