@@ -280,6 +280,12 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
+    slow_ms: int = Field(
+        10_000,
+        ge=0,
+        le=600_000,
+        description="a request that takes longer has a line in the log that says where the time went, ten a second at most; 0: none",
+    )
     stop_delay_ms: int = Field(
         0,
         ge=0,

@@ -11,7 +11,7 @@ that works on eight calls of 0.4 s beside each other does a quarter of what it c
 an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
 
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
-while jobs wait for long, and one that makes them do so has lost.
+while jobs wait for long, and one that makes them do so, or takes twice as long to answer them as before, has lost.
 
 More than 250 lines, because the climb, its trials and the ascent that interrupts them are one search: each begins where the other ended.
 """
@@ -27,7 +27,9 @@ GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
-REST_CALLS, REST_MAX_CALLS = 24, 384  # between two ascents; after each in vain twice as many
+# Between two ascents: as many as one in vain has; twice as many after each further one.
+REST_CALLS, REST_MAX_CALLS = 12, 384
+SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -58,6 +60,7 @@ class _Block:
     calls: int = 0
     useful: float = 0.0
     service_s: float = 0.0
+    answer_s: float = 0.0
     idle_calls: int = 0
 
     @property
@@ -67,10 +70,11 @@ class _Block:
         is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
         return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
 
-    def add(self, useful: float, service_s: float) -> None:
+    def add(self, useful: float, service_s: float, answer_s: float = 0.0) -> None:
         self.calls += 1
         self.useful += useful
         self.service_s += service_s
+        self.answer_s = max(self.answer_s, answer_s)
 
     @property
     def goodput(self) -> float:
@@ -113,10 +117,12 @@ class Climber:
         self._watch()
         self.is_late = self.is_pressed = False
         self.candidate: Setting | None = None
+        self._usual_answer_s = inf
         self._search = self._searching()
-        self._begin_block()
+        self._block = next(self._search)
+        self._use_block()
 
-    def note(self, setting: Setting, units: int, useful: float, service_s: float) -> None:
+    def note(self, setting: Setting, units: int, useful: float, service_s: float, answer_s: float = 0.0) -> None:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
@@ -124,14 +130,18 @@ class Climber:
             units: The call's inputs times the length of the longest.
             useful: What the call was good for: the sum of its inputs' lengths.
             service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
+            answer_s: Seconds from the arrival of its oldest job until the answer.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
         self._rest_calls = max(0, self._rest_calls - 1)
         block = self._block
         if setting == block.setting:  # else it was made before this block began
-            block.add(useful, service_s)
+            block.add(useful, service_s, answer_s)
             if block.is_over:
+                self._begin_block()
+            elif setting.is_less_than(self.best) and answer_s > SLOWER_TIMES * self._usual_answer_s:
+                block.useful = 0.0
                 self._begin_block()
         if self.is_pressed and not block.is_ascent:
             self._note_pressed(setting, useful, service_s)
@@ -200,7 +210,12 @@ class Climber:
         self._begin_block()
 
     def _begin_block(self) -> None:
+        if self._block.setting == self.best and self._block.answer_s:
+            self._usual_answer_s = self._block.answer_s
         self._block = next(self._search)
+        self._use_block()
+
+    def _use_block(self) -> None:
         self.setting = self._block.setting
         self.is_trying = self.setting != self.best
 
@@ -234,8 +249,8 @@ class Climber:
         yield from self._searching()
 
     def _end_ascent(self, *, is_in_vain: bool) -> None:
-        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
         self._rest_calls = self._rest_next_calls
+        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
         self._watch()
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
@@ -272,6 +287,7 @@ class Climber:
     def _take(self, found: Setting) -> None:
         """Climb on from a better setting; what is better beside it has not been tried."""
         self.best = found
+        self._watch()
         for each in self._directions:
             each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
 

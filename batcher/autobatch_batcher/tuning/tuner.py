@@ -52,6 +52,7 @@ class Sample(msgspec.Struct, frozen=True):
         started_s: When it began, in seconds of any monotonic clock.
         ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
+        waited_s: Seconds that its oldest job had waited then.
     """
 
     setting: Setting
@@ -60,6 +61,7 @@ class Sample(msgspec.Struct, frozen=True):
     started_s: float
     ended_s: float
     was_busy: bool
+    waited_s: float = 0.0
 
 
 class Tuner:
@@ -126,7 +128,8 @@ class Tuner:
         units = cost.law.units(sample.padded, sample.useful)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
-            self._climber.note(sample.setting, units, sample.useful, service_s + idle_s)
+            busy_s, answer_s = service_s + idle_s, sample.waited_s + took_s
+            self._climber.note(sample.setting, units, sample.useful, busy_s, answer_s)
         elif self._climber.is_trying:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
