@@ -184,7 +184,7 @@ incidents: .venv/dev.done ## Stage ten incidents, each with a real Prometheus wh
 
 lock:            ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
-		--extra embedder --extra quickstart --extra triton pyproject.toml -o requirements/run.lock
+		--extra embedder --extra otel --extra quickstart --extra triton pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 		--all-extras pyproject.toml -o requirements/dev.lock
 	for clients in $(CLIENTS); do \

@@ -1,6 +1,7 @@
 """`autobatch batcher`, which is `python -m autobatch_batcher`: one batcher of one model or several, until SIGTERM or SIGINT, after which it finishes what it has claimed; at SIGHUP it reads its files again."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from autobatch_shared.settings.files.model_tables import load_models, read_model
 from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trusting
 from autobatch_shared.settings.remarks import log_remarks
+from autobatch_shared.tracing.switch import refuse_unusable, take_env_file
 
 
 async def serve_until_signalled(models: Sequence[BatcherSettings]) -> None:
@@ -35,6 +37,7 @@ def check(models: Sequence[BatcherSettings]) -> None:
     """Refuse to start with an address that cannot be connected to, cannot be listened on, or is of gRPC and lacks what that needs."""
     settings = models[0]  # what they share is the same in all
     try:
+        refuse_unusable(os.environ)
         finder_of(settings.redis_url.get_secret_value())
         trusting(settings.inference_ca_file)
         refuse_taken(settings.batcher_host, settings.batcher_port, "BATCHER_PORT")
@@ -60,6 +63,7 @@ def check_grpc(settings: BatcherSettings) -> None:
 def main() -> None:
     """Read the settings and serve."""
     models = load_models(BatcherSettings, sys.argv[1:])
+    take_env_file()
     check(models)
     logs.configure(models[0], "batcher")
     for each in models:

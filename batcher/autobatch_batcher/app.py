@@ -1,4 +1,7 @@
-"""One batcher process, of one model or several: every collaborator is made here and passed in."""
+"""One batcher process, of one model or several: every collaborator is made here and passed in.
+
+More than 250 lines, because what a model is served by is made in one place, and changed there while it runs.
+"""
 
 import asyncio
 import logging
@@ -22,6 +25,7 @@ from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import SideOf, open_side_port
+from autobatch_batcher.tracing.wrapping import traced_caller, traced_client
 from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
@@ -43,9 +47,11 @@ from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.settings.choices import is_grpc
 from autobatch_shared.settings.definitions import BatcherSettings, without_credentials
 from autobatch_shared.settings.named_files import read_own_tokenizer, trusting
+from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.grpc_client import GrpcClient
+    from autobatch_shared.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +73,10 @@ async def serve(
     """
     first = models[0]
     async with AsyncExitStack() as stack:
-        works = [ModelAtWork(each, await _replicas(each, stack)) for each in models]
+        tracing = open_tracing("autobatch-batcher")
+        if tracing is not None:
+            stack.push_async_callback(tracing.close)
+        works = [ModelAtWork(each, await replicas_of(each, stack, tracing), tracing) for each in models]
         side = await open_side_port(first.batcher_host, first.batcher_port, [work.side for work in works])
         spare_the_collector()
         if began is not None:
@@ -89,9 +98,10 @@ class ModelAtWork:
     Args:
         settings: By which it is served.
         replicas: Its upstreams.
+        tracing: Takes the spans; None: there are none.
     """
 
-    def __init__(self, settings: BatcherSettings, replicas: list[Replica]) -> None:
+    def __init__(self, settings: BatcherSettings, replicas: list[Replica], tracing: "Tracing | None") -> None:
         self.settings = settings
         self._batcher = batcher = "b" + secrets.token_hex(5)
         name = settings.served_model_name or ""
@@ -117,7 +127,7 @@ class ModelAtWork:
             queue,
             link,
             pool,
-            caller,
+            traced_caller(caller, tracing, clock, settings.namespace),
             lanes,
             policy,
             clock,
@@ -189,10 +199,12 @@ def _announcement(settings: BatcherSettings) -> Announcement | None:
     return Announcement(0, settings.served_model_name, settings.aliases, settings.model_is_default)
 
 
-async def _replicas(settings: BatcherSettings, opened: AsyncExitStack) -> list[Replica]:
+async def replicas_of(
+    settings: BatcherSettings, opened: AsyncExitStack, tracing: "Tracing | None" = None
+) -> list[Replica]:
     """Return the upstreams of one model, whose connections `opened` closes."""
     session, fresh = await opened.enter_async_context(open_sessions(trusting(settings.inference_ca_file)))
-    return [await _replica(url, session, fresh, settings, opened) for url in settings.inference_urls]
+    return [await _replica(url, session, fresh, settings, opened, tracing) for url in settings.inference_urls]
 
 
 async def _replica(
@@ -201,6 +213,7 @@ async def _replica(
     fresh: aiohttp.ClientSession,
     settings: BatcherSettings,
     opened: AsyncExitStack,
+    tracing: "Tracing | None",
 ) -> Replica:
     name = without_credentials(url)
     pacing = _pacing(name, settings)
@@ -215,22 +228,28 @@ async def _replica(
         settings.upstream_tokens_max,
         TokenIds(read_own_tokenizer(settings.tokenizer_file)) if settings.tokenizer_file else None,
     )
+    standing = Standing(settings.model_change_after_ms / 1000)
     return Replica(
         name,
-        await opened.enter_async_context(_grpc_client(url, settings))
-        if is_grpc(url)
-        else HttpClient(
-            session,
-            url,
-            settings.upstream_headers,
-            fresh=fresh,
-            answer_bytes_max=settings.answer_limit,
-            left_headers=() if pacing is None else LIMIT_HEADERS,
+        traced_client(
+            await opened.enter_async_context(_grpc_client(url, settings))
+            if is_grpc(url)
+            else HttpClient(
+                session,
+                url,
+                settings.upstream_headers,
+                fresh=fresh,
+                answer_bytes_max=settings.answer_limit,
+                left_headers=() if pacing is None else LIMIT_HEADERS,
+            ),
+            tracing,
+            name,
+            standing,
         ),
         dialects_of(settings.inference_dialect, url, wanted),
         _limits(settings),
         Tuner(settings.max_concurrent_batches, is_fixed=is_fixed),
-        Standing(settings.model_change_after_ms / 1000),
+        standing,
         pacing,
     )
 

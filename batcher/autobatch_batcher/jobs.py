@@ -1,11 +1,14 @@
 """A job as the batcher holds it. Pure."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from math import inf
 
 import msgspec
 
 from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN, JobHeader
+from autobatch_shared.contract.trace_headers import trace_id_in
+
+NAMED_MAX = 5  # requests in a line of the log
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -63,3 +66,15 @@ class Job(msgspec.Struct, frozen=True):
     def units(self) -> int:
         """What it costs where it needs no padding."""
         return self.header.n * self.header.longest
+
+
+def named(jobs: Sequence[Job]) -> dict[str, object]:
+    """Return what a line of the log says of jobs: their number, and the ids and traces of the requests of the first few."""
+    first = [job.header for job in jobs[:NAMED_MAX]]
+    ids = {
+        "request_ids": [header.request for header in first],
+        "trace_ids": [trace_id_in(each.trace) for each in first],
+    }
+    return {"jobs": len(jobs)} | {
+        name: kept for name, each in ids.items() if (kept := [*dict.fromkeys(filter(None, each))])
+    }

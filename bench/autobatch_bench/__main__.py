@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from autobatch_bench.commands import beside, compare, report, run, servers, targets
+from autobatch_bench.commands import beside, compare, one_url, report, run, servers, targets
 from autobatch_bench.load.plain_http import AnswerError
 from autobatch_bench.systems.rig import EndedError
 from autobatch_bench.systems.system import SystemStartError
@@ -16,11 +16,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 app.command()(run.run)
 app.command()(compare.compare)
 app.command()(beside.beside)
+app.command()(one_url.load)
 app.command()(report.report)
 app.command()(servers.servers)
 app.command()(targets.targets)
 
-COMMANDS = ("run", "compare", "beside", "report", "servers", "targets")
+COMMANDS = ("run", "compare", "beside", "load", "report", "servers", "targets")
 
 
 def with_command(argv: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ PROGRAMS = {
     "embedder": "autobatch_embedder",
     "bench": "autobatch_bench",
     "simulate": "autobatch_batcher.simulating",
+    "tune": "autobatch_batcher.advising",
 }
 HELP = """\
 Usage: autobatch COMMAND [FLAGS]
@@ -28,8 +29,9 @@ Commands:
   proxy     Start the HTTP workers of one host.
   batcher   Start one batcher: it forms batches and calls the upstreams.
   embedder  Start the embedded upstream: a small model on the CPU.
-  bench     Measure an upstream directly and through the proxy: run, compare, report or targets.
+  bench     Measure an upstream directly and through the proxy, or one URL: run, compare, load, report.
   simulate  Compute what batchers would do with a trace of requests, beside fixed policies.
+  tune      Measure an embedding server, and say what the proxy would gain in front of it.
 
 Options:
   --version  Print the version.

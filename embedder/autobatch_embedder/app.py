@@ -54,6 +54,7 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
         batch_inputs_max=settings.embedder_max_client_batch_size,
         inputs_max=settings.embedder_max_concurrent_requests,
         truncate=settings.embedder_auto_truncate,
+        joins=settings.embedder_join_requests,
     )
     engine = Engine(model, limits, metrics)
     key = settings.embedder_api_key

@@ -26,6 +26,7 @@ from autobatch_shared.settings.files.model_tables import read_workers_models
 from autobatch_shared.settings.loading import SettingsError, end_with, read
 from autobatch_shared.settings.read_again import log_reload, read_again, taken_over
 from autobatch_shared.settings.remarks import log_remarks
+from autobatch_shared.tracing.switch import refuse_unusable, take_env_file
 
 NONE: Mapping[str, ProxySettings] = MappingProxyType({})
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by prometheus_client when it is imported
@@ -110,6 +111,8 @@ def main() -> None:
     """Read the settings and serve until stopped."""
     try:
         settings, named = read_settings()
+        take_env_file()
+        refuse_unusable(os.environ)
         finder_of(settings.redis_url.get_secret_value())
         if not settings.uds_path:
             refuse_taken(settings.host, settings.port, "PORT")

@@ -3,8 +3,9 @@
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -30,6 +31,7 @@ from autobatch_proxy.models.directory import UNNAMED
 from autobatch_proxy.models.model_ends import ModelEnds
 from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.client import new_worker_id
+from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.server.connections import Runner
 from autobatch_proxy.server.idle_connections import IdleConnections
@@ -38,9 +40,14 @@ from autobatch_proxy.worker_activity import WorkerActivityPublisher
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.settings.definitions import ProxySettings
+from autobatch_shared.tracing.switch import open_tracing
+
+if TYPE_CHECKING:
+    from autobatch_shared.tracing.spans import Tracing
 
 log = logging.getLogger(__name__)
 
+Lifespan = Callable[[web.Application], AsyncIterator[None]]
 NONE: Mapping[str, ProxySettings] = MappingProxyType({})
 METRICS_EVERY_S = 1.0  # how old the numbers may be that another worker is asked for
 
@@ -53,6 +60,7 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
         named: The same for models that have settings of their own, by name.
     """
     worker, metrics, share = new_worker_id(), WorkerMetrics(), AloneShare()
+    tracing = open_tracing("autobatch-proxy")
     input_types = InputTypes(settings.prompts)
     ends = ModelEnds(settings, worker, metrics, input_types, named)
     models = Models(ends.make(UNNAMED), ends.make, settings.aliases)
@@ -98,11 +106,18 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
 
     common = CommonHeaders(worker, settings.cors_origins)
     app = web.Application(client_max_size=settings.payload_limit)
-    app.cleanup_ctx.append(lifespan)
+    app.cleanup_ctx.extend((_closing(tracing), lifespan))
     app.on_response_prepare.append(common.add)
-    model_check = ModelCheck(settings.aliases) if settings.model_check == "served" else None
-    room = BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit)
-    compute = Compute(models, room, settings.request_timeout_ms, model_check, metrics, share, common)
+    compute = Compute(
+        models,
+        BodyRoom(settings.max_bodies_mb * 1_000_000, settings.payload_limit),
+        settings.request_timeout_ms,
+        ModelCheck(settings.aliases) if settings.model_check == "served" else None,
+        metrics,
+        share,
+        common,
+        RequestLog(common, settings.slow_ms, is_traced=tracing is not None),
+    )
     app[READINESS] = readiness = Readiness(lambda: models.unnamed.queue.is_connected)
     fleet_routes = FleetRoutes(models, readiness, settings.max_client_batch_size, settings.aliases)
     pages = Pages(
@@ -121,12 +136,30 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     )
 
     def handler_of(route: Route) -> Handler:
-        return compute.handler(route) if route.page is None else route.page(pages)
+        return _traced(compute.handler(route), route.path, tracing) if route.page is None else route.page(pages)
 
     all_routes = routes(settings.embed_answer)
     shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
     add_routes(app, all_routes, handler_of, access, ModelPaths(models, app, common, shapes).handler)
     return app
+
+
+def _closing(tracing: "Tracing | None") -> Lifespan:
+    async def closing(_app: web.Application) -> AsyncIterator[None]:
+        yield
+        if tracing is not None:
+            await tracing.close()
+
+    return closing
+
+
+def _traced(handler: Handler, path: str, tracing: "Tracing | None") -> Handler:
+    """Return the handler of a route, with a span for each request where traces are on."""
+    if tracing is None:
+        return handler
+    from autobatch_proxy.request_spans import with_span  # noqa: PLC0415 - its packages are an extra
+
+    return with_span(handler, path, tracing.tracer)
 
 
 def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:

@@ -11,6 +11,7 @@ from autobatch_batcher import reporter
 from autobatch_embedder.app import serving
 from autobatch_embedder.model import loaded_model
 from autobatch_embedder.model.loaded_model import Model
+from autobatch_proxy.queue import client as queue_client
 from autobatch_proxy.queue import fleet_watcher
 from tests.support.servers.embedder_server import Send, sender, settings
 from tests.support.servers.locked_redis import LockedRedis
@@ -36,6 +37,12 @@ def _quick_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batcher that looks at a healthy upstream all the time, and not every five seconds."""
     monkeypatch.setattr(reporter, "PROBE_HEALTHY_EVERY_S", 0.05)
     monkeypatch.setattr(reporter, "REPORT_EVERY_S", 0.2)
+
+
+@pytest.fixture
+def _patient_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that wait for Redis as long as a busy machine needs to start it again, and not only two seconds."""
+    monkeypatch.setattr(queue_client, "OUTAGE_PATIENCE_S", 25.0)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ class FakeUpstream:
     Attributes:
         calls: The inputs of every `/embed` call, in order of arrival.
         bodies: Their bodies.
+        traceparents: Their `traceparent`; empty where they had none.
         in_flight_max: The most inputs in flight at once.
         overloads: Calls that it refused, because its inputs in flight would have been more than it takes.
         calls_in_flight_max: The most calls in flight at once.
@@ -74,6 +75,7 @@ class FakeUpstream:
 
     calls: list[list[str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    traceparents: list[str] = field(default_factory=list)
     in_flight_max: int = 0
     calls_in_flight_max: int = 0
     overloads: int = 0
@@ -160,6 +162,7 @@ class FakeUpstream:
             return web.Response(body=self.rows(texts), headers=JSON)
         self.calls.append(texts)
         self.bodies.append(body)
+        self.traceparents.append(request.headers.get("traceparent", ""))
         if self._in_flight + len(texts) > (self.info or {}).get("max_concurrent_requests", 10**6):
             self.overloads += 1
             return tei_error(429, "Model is overloaded", "Overloaded")

@@ -26,12 +26,26 @@ def make_job(
     longest: int = 0,
     claimed_ms: int | None = None,
     is_in_tokens: bool = False,
+    request: str = "",
+    trace: dict[str, str] | None = None,
 ) -> Job:
     """Return a job named `w.<name>`, with inputs of its own unless a body is given.
 
     It was claimed when Redis's clock and the monotonic one showed the same. It is bulk work if it says when it was claimed.
     """
-    header = JobHeader(f"w.{name}", n, at, deadline, route, kind, options, longest=longest, is_in_tokens=is_in_tokens)
+    header = JobHeader(
+        f"w.{name}",
+        n,
+        at,
+        deadline,
+        route,
+        kind,
+        options,
+        longest=longest,
+        is_in_tokens=is_in_tokens,
+        request=request,
+        trace=trace or {},
+    )
     if body is None:
         body = json.dumps([f"{name} {place}" for place in range(n)]).encode()
     return Job(header, body, is_suspect, deadline / 1000, claimed_ms)

@@ -59,7 +59,7 @@ def drive(
     *,
     seed: int = 1,
     began_s: float = 0.0,
-    had_backlog: bool = False,
+    waited_share: float = 0.0,
 ) -> Run:
     """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding.
 
@@ -70,7 +70,7 @@ def drive(
         fixed: Says so instead.
         seed: Of lengths and noise.
         began_s: When the first is made.
-        had_backlog: Whether the tuner hears that more waits than one call carries.
+        waited_share: Of its time, that each job has waited, as the tuner hears; 0: it hears nothing of it.
     """
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
@@ -84,6 +84,8 @@ def drive(
             if setting.units_max is not None:
                 inputs = max(1, min(inputs, setting.units_max // longest - 1))
             units = inputs * longest
+            if tuner and waited_share:
+                tuner.note_wait(waited_share)
             sent_s = max(now_s, ready_s)
             begun_s = max(heapq.heappop(free_s), sent_s)
             ended_s = begun_s + upstream.cost_s(units, setting.calls) * chance.lognormvariate(0, upstream.noise)
@@ -96,5 +98,5 @@ def drive(
         run.useful.append(useful)
         run.ended_s.append(now_s)
         if tuner:
-            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True, had_backlog=had_backlog))
+            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True))
     return run

@@ -58,6 +58,9 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
         is_counted: Whether the reply has to say how many tokens its inputs are.
         wants_each: Whether the reply has to say so for each input rather than for all together.
         is_in_tokens: Whether `longest` is in tokens: the worker has a tokenizer.
+        request: The id of its request, which the client reads as `x-request-id`.
+        trace: Headers that name the span of its request, `traceparent` and perhaps `tracestate`; empty: it is not traced.
+            Source: https://www.w3.org/TR/trace-context/
     """
 
     id: str
@@ -72,6 +75,8 @@ class JobHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     is_counted: bool = False
     wants_each: bool = False
     is_in_tokens: bool = False
+    request: str = ""
+    trace: dict[str, str] = {}
 
 
 class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,6 +94,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
             the upstream cannot count.
         measures: Headers of the upstream's answer that are true for this job: those of TEI that begin with `x-`.
         model: Fingerprint of the model that computed it, as in `autobatch_shared.contract.models`; empty where none did.
+        upstream: The URL of the upstream that was called, without credentials; empty where none was.
     """
 
     id: str
@@ -101,6 +107,7 @@ class ReplyHeader(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens: list[_Amount] = []
     measures: dict[str, str] = {}
     model: str = ""
+    upstream: str = ""
 
 
 _encode = msgspec.json.Encoder().encode

@@ -280,6 +280,12 @@ class ProxySettings(QueueSettings):
         le=600_000,
         description="deadline of a request; a client may lower it with `x-request-timeout-ms`",
     )
+    slow_ms: int = Field(
+        10_000,
+        ge=0,
+        le=600_000,
+        description="a request that takes longer has a line in the log that says where the time went, ten a second at most; 0: none",
+    )
     stop_delay_ms: int = Field(
         0,
         ge=0,
@@ -583,6 +589,10 @@ class EmbedderSettings(CommonSettings):
     embedder_max_client_batch_size: int = Field(32, ge=1, le=100_000, description="inputs in one call, as in TEI")
     embedder_max_concurrent_requests: int = Field(
         512, ge=1, le=100_000, description="inputs in flight before 429, as in TEI"
+    )
+    embedder_join_requests: bool = Field(
+        True,
+        description="compute requests that wait at the same time together, as TEI does; false: one after the other",
     )
     embedder_auto_truncate: bool = Field(True, description="cut texts longer than the model takes, as in TEI")
     embedder_api_key: SecretStr | None = Field(

@@ -97,6 +97,9 @@ COMPOSE_NAMES = frozenset(
 COMPOSE_PREFIXES = ("COMPOSE_", "DOCKER_", "BUILDKIT_")
 """What docker compose itself takes from `.env`."""
 
+OPENTELEMETRY_PREFIX = "OTEL_"
+"""What OpenTelemetry takes from the environment, for traces: `autobatch_shared.tracing`."""
+
 
 def aliases_of(setting: str) -> tuple[str, ...]:
     """Return the foreign names of a setting, in lower case."""
@@ -111,3 +114,8 @@ def refused(name: str) -> Foreign | None:
 def is_composes(name: str) -> bool:
     """Whether a name, in any case, in `.env` is for docker compose."""
     return name.upper() in COMPOSE_NAMES or name.upper().startswith(COMPOSE_PREFIXES)
+
+
+def is_opentelemetrys(name: str) -> bool:
+    """Whether a name, in any case, is for OpenTelemetry."""
+    return name.upper().startswith(OPENTELEMETRY_PREFIX)

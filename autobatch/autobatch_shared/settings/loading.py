@@ -27,7 +27,7 @@ from pydantic_settings import (
 
 from autobatch_shared.settings.definitions import LOG_LEVELS, PROCESSES, CommonSettings, level_of
 from autobatch_shared.settings.files.env_file import ENCODING, ENV_FILE, read_env_file
-from autobatch_shared.settings.foreign_names import is_composes, refused
+from autobatch_shared.settings.foreign_names import is_composes, is_opentelemetrys, refused
 
 CONFIG_FILE = "config.toml"
 MODELS = "models"  # the tables there
@@ -87,7 +87,7 @@ def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE) 
     faults += [
         f"{ENV_FILE}: {name.upper()}: no such setting{advice(name, known, str.upper)}"
         for name in env_file.names
-        if name not in known and not is_composes(name)
+        if name not in known and not is_composes(name) and not is_opentelemetrys(name)
     ]
     given = [_name_of(flag) for flag in flags if flag.startswith("--")]
     faults += [f"{' and '.join(map(_as_flag, names))} are one setting" for names in said_twice(cls, given)]

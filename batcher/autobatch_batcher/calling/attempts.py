@@ -27,12 +27,18 @@ from autobatch_shared.redis.clock import RedisClock
 
 
 class TimedAnswer(msgspec.Struct, frozen=True):
-    """An answer, when its call began and ended on the loop's clock, and the fingerprint of the model that computed it."""
+    """An answer, when its call began and ended on the loop's clock, and of whom it is.
+
+    Attributes:
+        model: The fingerprint of the model that computed it.
+        upstream: The URL of the upstream that was called, which may be shown.
+    """
 
     answer: Answer
     started_s: float
     ended_s: float
     model: str = ""
+    upstream: str = ""
 
 
 class Attempts:
@@ -170,7 +176,8 @@ class Attempts:
             upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
             upstream.congestion.refused(started_s, ended_s, in_flight, asked_pause_s(answer.retry_after))
-        return TimedAnswer(answer, started_s, ended_s, slot.upstream.standing.fingerprint)  # a hedge may have moved it
+        answering = slot.upstream  # a hedge may have moved it
+        return TimedAnswer(answer, started_s, ended_s, answering.standing.fingerprint, answering.name)
 
     def _keep_to_the_model(self, slot: Slot, call: Call) -> None:
         """Move to an upstream that serves the namespace's model, if the slot's does not.
@@ -216,7 +223,7 @@ class Attempts:
 def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
     """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
     padded, useful = _sizes(call) if is_good else (0, 0)
-    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy, slot.had_backlog)
+    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy, slot.waited_s)
 
 
 def _sizes(call: Call) -> tuple[int, int]:

@@ -22,7 +22,7 @@ from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.dialects.base import JSON, Answer
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, Verdict
-from autobatch_batcher.jobs import Job
+from autobatch_batcher.jobs import Job, named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.call_headers import shared
@@ -63,7 +63,7 @@ class Computed(msgspec.Struct, frozen=True):
         last, first = other.answered, self.answered
         return Computed(
             self.verdict,
-            TimedAnswer(last.answer, first.started_s, last.ended_s, first.model),
+            TimedAnswer(last.answer, first.started_s, last.ended_s, first.model, first.upstream),
             self.rows + other.rows,
             None if self.tokens is None or other.tokens is None else self.tokens + other.tokens,
         )
@@ -132,17 +132,18 @@ class Caller:
         tries = attempts_max or self._attempts_max
         now_s = asyncio.get_running_loop().time()
         if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
-            may_wait = self._pool.is_trying  # its trial began after this slot was taken
+            # It was taken out, or its trial began, after this slot was taken.
+            may_wait = self._pool.is_trying or self._pool.may_wait(now_s)
             return [failure(job.header.id, UpstreamUnavailable(), may_wait=may_wait) for job in jobs]
         try:
             return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)
         except UpstreamBroken as error:
-            self._retries.failed(slot, error.cause, "tried alone", len(jobs))
+            self._retries.failed(slot, error.cause, "tried alone", jobs)
             if is_trial:
                 raise
             return await self._suspects.try_each(jobs, slot, tries, self.answer, early)
         except NotNow as not_now:
-            self._retries.failed(slot, str(not_now), "waiting", len(jobs))
+            self._retries.failed(slot, str(not_now), "waiting", jobs)
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
         except AutobatchError as error:
             if not isinstance(error, InvalidRequest) or len(jobs) == 1:
@@ -158,9 +159,9 @@ class Caller:
         if isinstance(error, InvalidRequest | NotComputed):
             pass  # the dialect has refused what was asked for: nothing failed
         elif isinstance(error, UpstreamError):
-            self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", len(jobs))
+            self._retries.failed(slot, error.cause or str(error), "waiting" if may_wait else "failed", jobs)
         else:
-            log.warning("batch_failed", extra={"error": str(error), "code": error.code, "jobs": len(jobs)})
+            log.warning("batch_failed", extra={"error": str(error), "code": error.code, **named(jobs)})
         return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
 
     async def _answered(
@@ -278,7 +279,7 @@ class Caller:
             if not self._retries.may_split(slot):
                 raise UpstreamUnavailable(f"The upstream answered {status}")
             tries = 1
-            self._retries.failed(slot, f"status {status}", "split", len(call.jobs))
+            self._retries.failed(slot, f"status {status}", "split", call.jobs)
         self._metrics.splits.inc()
         first = set(call.bodies[: len(call.bodies) // 2])
         found: dict[str, JobOutcome] = {}
@@ -332,6 +333,7 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
             queue_us=max(0, (now_ms - header.at) * 1000 - upstream_us),
             upstream_us=upstream_us,
             batch=answered_inputs,
+            upstream=answered.upstream,
             tokens=tokens,
             measures=measures,
             model=answered.model,
@@ -369,7 +371,7 @@ async def _with_tokens(
     try:
         tokens = await counting.tokens(counted)
     except AutobatchError as error:
-        log.warning("count_failed", extra={"error": str(error), "jobs": len(jobs)})
+        log.warning("count_failed", extra={"error": str(error), **named(jobs)})
         return [
             failure(job.header.id, error) if job.header.is_counted else tell(job, body, [])
             for job, body in zip(jobs, bodies, strict=True)

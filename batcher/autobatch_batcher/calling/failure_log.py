@@ -1,7 +1,10 @@
 """Say once what keeps failing: an upstream that is down fails a hundred calls a second for one reason. The clock is passed in."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from autobatch_batcher.jobs import Job, named
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +30,14 @@ class FailureLog:
         self.is_telling = False
         self._said: dict[tuple[str, str, str], _Said] = {}
 
-    def failed(self, upstream: str, cause: str, then: str, jobs: int, now_s: float) -> None:
+    def failed(self, upstream: str, cause: str, then: str, jobs: Sequence[Job], now_s: float) -> None:
         """Take note of a failed call.
 
         Args:
             upstream: Its URL, which may be shown.
             cause: What went wrong: see `UpstreamError.cause`. It has nothing of any request.
             then: What becomes of its jobs: `retried`, `split`, `tried alone`, `waiting`, `failed`.
-            jobs: Number of jobs in the call.
+            jobs: The jobs in the call.
             now_s: The time now, in seconds of any monotonic clock.
         """
         self.is_telling = True
@@ -46,7 +49,7 @@ class FailureLog:
         self._said[upstream, cause, then] = _Said(now_s)
         log.warning(
             "upstream_call_failed",
-            extra={"upstream": upstream, "cause": cause, "then": then, "jobs": jobs, "unlogged_calls": before},
+            extra={"upstream": upstream, "cause": cause, "then": then, **named(jobs), "unlogged_calls": before},
         )
 
     def answered(self, upstream: str) -> None:

@@ -1,6 +1,7 @@
 """What becomes of a job: a reply frame, good or bad. Pure."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -8,11 +9,28 @@ from autobatch_batcher.jobs import Job
 from autobatch_shared.contract.errors import AutobatchError, DeadlineExceeded, UpstreamOverloaded, UpstreamTimeout
 from autobatch_shared.contract.frames import ReplyHeader, encode
 
+if TYPE_CHECKING:
+    from autobatch_batcher.upstreams.slots import Slot
+
 #: Makes the outcome of one job: from its part of the answer and the tokens of its inputs.
 Tell = Callable[[Job, bytes, list[int]], "JobOutcome"]
 
 #: Takes the outcomes of some jobs of a batch while others are still worked on.
 Early = Callable[[list["JobOutcome"]], Awaitable[None]]
+
+
+class AnsweringBatches(Protocol):
+    """Turns a batch into one outcome for each of its jobs, whatever the upstream does."""
+
+    async def answer(self, jobs: Sequence[Job], slot: "Slot", *, early: Early | None = None) -> list["JobOutcome"]:
+        """Return one outcome a job, in the same order.
+
+        Args:
+            jobs: At least one job, all of one lane.
+            slot: The permission for the call; it moves to another upstream when a retry does.
+            early: Takes outcomes while other jobs of the batch are worked on; they are returned, too.
+        """
+        ...
 
 
 class JobOutcome(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from random import random
 
 import msgspec
@@ -26,6 +27,7 @@ from autobatch_batcher.dialects.verdict import (
     is_refusal,
     retry_pause_s,
 )
+from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
@@ -154,14 +156,14 @@ class Retries:
         if other is slot.upstream and failed.must_move:
             other = self._pool.full_other_than(slot)
         self._metrics.retries.inc()
-        self.failed(slot, failed.cause, "retried", len(call.jobs))
+        self.failed(slot, failed.cause, "retried", call.jobs)
         slot.move_to(other)
 
     def may_split(self, slot: Slot) -> bool:
         """Whether a call that failed for all may be made again in two halves, and take note of that."""
         return self._take(slot, 2)
 
-    def failed(self, slot: Slot, cause: str, then: str, jobs: int) -> None:
+    def failed(self, slot: Slot, cause: str, then: str, jobs: Sequence[Job]) -> None:
         """Log a failed call; the arguments are those of `FailureLog.failed`."""
         self.failures.failed(slot.upstream.name, cause, then, jobs, asyncio.get_running_loop().time())
 

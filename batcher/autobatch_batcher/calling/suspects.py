@@ -21,7 +21,7 @@ from contextlib import suppress
 from autobatch_batcher.calling.outcomes import Early, JobOutcome, failure
 from autobatch_batcher.calling.trials import LOOK_EVERY_S, Answering, Trials, Turn, inputs_at_once, split_off
 from autobatch_batcher.dialects.verdict import retry_pause_s
-from autobatch_batcher.jobs import Job
+from autobatch_batcher.jobs import Job, named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -81,7 +81,7 @@ class Suspects:
             answering: Makes a trial.
             early: Takes outcomes as soon as there are some; None: they are all returned in the end.
         """
-        log.warning("upstream_hung_up", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
+        log.warning("upstream_hung_up", extra={**named(jobs), "upstream": slot.upstream.name})
         least_ms = slot.upstream.tuner.recent.least(asyncio.get_running_loop().time()).ms(jobs[0].units)
         slot.release()
         self._calls += 1
@@ -91,7 +91,7 @@ class Suspects:
                 try:
                     return await self._try_once(jobs, slot, answering)
                 except UpstreamBroken:
-                    log.warning("upstream_hung_up_again", extra={"jobs": len(jobs), "upstream": slot.upstream.name})
+                    log.warning("upstream_hung_up_again", extra={**named(jobs), "upstream": slot.upstream.name})
                 except AutobatchError as error:
                     return self._failures(jobs, slot, error)
             return await self._find(jobs, slot, attempts_max, answering, early, least_ms * self._calls)
@@ -220,7 +220,7 @@ class Suspects:
 
     async def _give_up(self, alike: Sequence[Job]) -> None:
         self._metrics.jobs_dead.inc(len(alike))
-        log.error("jobs_dead", extra={"jobs": len(alike)})
+        log.error("jobs_dead", extra=named(alike))
         for job in alike:
             with suppress(QueueUnavailable):  # its sender is told all the same
                 await self._trials.bury(encode(job.header, job.body))

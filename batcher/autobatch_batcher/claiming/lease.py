@@ -1,12 +1,15 @@
 """The lease under which this batcher has its claims, and what has become of the claims of batchers that did not renew."""
 
 import logging
+from collections.abc import Sequence
+from contextlib import suppress
 
 from autobatch_batcher.calling.outcomes import JobOutcome, failure
 from autobatch_batcher.claiming.claims import CLOCK_STEP_MS, Claims
+from autobatch_batcher.jobs import Job, named
 from autobatch_batcher.metrics import Metrics
-from autobatch_shared.contract.errors import JobPoisonous, QueueUnavailable
-from autobatch_shared.contract.frames import id_in_queue
+from autobatch_shared.contract.errors import FrameOfAnotherVersion, JobPoisonous, MalformedFrame, QueueUnavailable
+from autobatch_shared.contract.frames import decode_job, id_in_queue
 from autobatch_shared.redis.batcher_queue import BatcherQueue
 from autobatch_shared.redis.clock import RedisClock
 
@@ -68,7 +71,7 @@ class Lease:
             log.warning("jobs_reclaimed", extra={"jobs": given_back})
         if doomed:
             self._metrics.jobs_dead.inc(len(doomed))
-            log.error("jobs_dead", extra={"jobs": len(doomed)})
+            log.error("jobs_dead", extra=named(_readable(doomed)) | {"jobs": len(doomed)})
         return [failure(id_in_queue(frame), JobPoisonous()) for frame in doomed]
 
     def _note_clock(self, redis_ms: int) -> None:
@@ -81,3 +84,12 @@ class Lease:
         if step_ms > CLOCK_STEP_MS:
             log.warning("redis_clock_stepped", extra={"step_ms": step_ms})
             self._step_ms += step_ms
+
+
+def _readable(frames: Sequence[bytes]) -> list[Job]:
+    """Return the jobs of those frames that are whole, and of this version."""
+    jobs = []
+    for frame in frames:
+        with suppress(MalformedFrame, FrameOfAnotherVersion):
+            jobs.append(Job(*decode_job(frame)))
+    return jobs

@@ -14,8 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from autobatch_batcher.calling.caller import Caller
-from autobatch_batcher.calling.outcomes import JobOutcome, failure
+from autobatch_batcher.calling.outcomes import AnsweringBatches, JobOutcome, failure
 from autobatch_batcher.claiming.claims import Claims
 from autobatch_batcher.claiming.drain_rate import AnsweredCall, DrainRate
 from autobatch_batcher.claiming.lease import Lease
@@ -25,6 +24,7 @@ from autobatch_batcher.claiming.waiting import WaitingRoom
 from autobatch_batcher.claiming.watch import Watch
 from autobatch_batcher.forming.lanes import Batch, Lanes
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted
+from autobatch_batcher.jobs import named
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_batcher.upstreams.replica import Replica
@@ -63,7 +63,7 @@ class WorkingLoop:
         queue: BatcherQueue,
         link: RedisLink,
         pool: Pool,
-        caller: Caller,
+        caller: AnsweringBatches,
         lanes: Lanes,
         policy: Policy,
         clock: RedisClock,
@@ -314,20 +314,21 @@ class WorkingLoop:
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
-        replica.tuner.note_wait(batch.waited_share(self._clock.now_ms()))
+        now_ms = self._clock.now_ms()
+        replica.tuner.note_wait(batch.waited_share(now_ms))
         slot = Slot(
             replica,
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
-            had_backlog=self._has_backlog(limits.inputs_max),
+            waited_s=(now_ms - batch.oldest_ms) / 1000,
             expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
         )
         self._policy.note_sent(batch, now_s)
         load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
-        self._metrics.note_batch(batch, limits.inputs_max, self._clock.now_ms(), self._lanes.inputs)
+        self._metrics.note_batch(batch, limits.inputs_max, now_ms, self._lanes.inputs)
         task = asyncio.create_task(self._send_and_reply(batch, slot, limits.inputs_max), name="batch")
         self._sending.add(task)
         task.add_done_callback(self._sent)
@@ -351,7 +352,7 @@ class WorkingLoop:
         try:
             outcomes = await self._caller.answer(batch.jobs, slot, early=tell)
         except Exception:
-            log.exception("batch_failed_unforeseen", extra={"jobs": len(batch.jobs)})
+            log.exception("batch_failed_unforeseen", extra=named(batch.jobs))
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()  # whatever becomes of the replies

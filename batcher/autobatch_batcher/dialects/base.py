@@ -46,12 +46,14 @@ class Post(msgspec.Struct, frozen=True):
         body: The body as it goes over the wire.
         content_type: The body's content type; None: the call has none.
         may_be_faulty: Whether an upstream that fails on it may be well, because it is what a client wrote.
+        trace: Headers that name the span of the call; empty: it is not traced.
     """
 
     path: str
     body: bytes
     content_type: str | None = JSON
     may_be_faulty: bool = False
+    trace: dict[str, str] = {}
 
 
 Question = Get | Post

@@ -76,8 +76,8 @@ def fixed_policies() -> Iterator[FixedPolicy]:
         yield from (FixedPolicy(inputs, calls, wait_ms) for inputs, wait_ms in WINDOWS)
 
 
-class _Timeline:
-    """What happens when."""
+class EventTimeline:
+    """What happens when, where nothing needs an event loop."""
 
     def __init__(self) -> None:
         self._now_s = 0.0
@@ -85,12 +85,15 @@ class _Timeline:
         self._order = count()
 
     def now_s(self) -> float:
+        """Return the time, from 0."""
         return self._now_s
 
     def at(self, when_s: float, happen: Callable[[], None]) -> None:
+        """Let something happen at a time."""
         heapq.heappush(self._events, (when_s, next(self._order), happen))
 
     def run_until(self, end_s: float) -> None:
+        """Let everything happen that is due until then."""
         events = self._events
         while events and events[0][0] <= end_s:
             self._now_s, _, happen = heapq.heappop(events)
@@ -116,7 +119,7 @@ class _FixedBatcher:
         policy: FixedPolicy,
         law: SimulatedLaw,
         traffic: SimulatedTraffic,
-        timeline: _Timeline,
+        timeline: EventTimeline,
         history: RunHistory,
         chance: Random,
     ) -> None:
@@ -196,7 +199,7 @@ def run_fixed(
     law: SimulatedLaw, traffic: SimulatedTraffic, policy: FixedPolicy, seconds: float, *, seed: int = 1
 ) -> RunHistory:
     """Return what happens in so many seconds under a fixed policy."""
-    timeline, history = _Timeline(), RunHistory()
+    timeline, history = EventTimeline(), RunHistory()
     _FixedBatcher(policy, law, traffic, timeline, history, Random(seed))  # noqa: S311 - no secrets
     timeline.run_until(seconds)
     return history

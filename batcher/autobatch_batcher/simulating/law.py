@@ -40,6 +40,10 @@ class SimulatedLaw:
         changes_at_s: When, in seconds from the beginning, the upstream changes: from then a pass takes `changed_times` as long.
         changed_times: See `changes_at_s`.
         in_flight_inputs_max: Inputs above which a call is refused with 429; 0: none is.
+        per_input_us: Microseconds of each input, however long.
+        beside_ms: Milliseconds of a call before its inputs wait for a pass, as of its way and its parsing: those of several calls pass at
+            the same time.
+        cut_units: Units after which an input is cut, as by a model that takes so many tokens; 0: none is.
     """
 
     is_padded: bool
@@ -55,6 +59,9 @@ class SimulatedLaw:
     changes_at_s: float = inf
     changed_times: float = 2.0
     in_flight_inputs_max: int = 0
+    per_input_us: float = 0.0
+    beside_ms: float = 0.0
+    cut_units: int = 0
 
     def pass_s(self, lengths: Sequence[int], passes_before: int, begins_s: float, chance: Random) -> float:
         """Return the seconds that a pass takes.
@@ -65,13 +72,27 @@ class SimulatedLaw:
             begins_s: When it begins, in seconds from the beginning.
             chance: Where the noise comes from.
         """
-        units = len(lengths) * ceil(max(lengths) / self.multiple) * self.multiple if self.is_padded else sum(lengths)
+        units = self.units(lengths)
         takes_s = self.fixed_ms / 1e3 + self.per_unit_us / 1e6 * max(0, units - self.knee_units)
+        takes_s += self.per_input_us / 1e6 * len(lengths)
         if passes_before < self.slow_passes:
             takes_s *= self.slow_times
         if begins_s >= self.changes_at_s:
             takes_s *= self.changed_times
         return takes_s * chance.lognormvariate(0.0, self.noise) if self.noise else takes_s
+
+    def units(self, lengths: Sequence[int]) -> int:
+        """Return the units that a pass computes."""
+        if self.cut_units:
+            lengths = [min(length, self.cut_units) for length in lengths]
+        if self.is_padded:
+            return len(lengths) * ceil(max(lengths) / self.multiple) * self.multiple
+        return sum(lengths)
+
+    def passes(self, lengths: Sequence[int]) -> list[Sequence[int]]:
+        """Return the lengths of each pass of a call that has the server for itself."""
+        size = self.pass_inputs_max or len(lengths)
+        return [lengths[begin : begin + size] for begin in range(0, len(lengths), size)]
 
 
 NUMBERS = {
@@ -102,6 +123,6 @@ def law_of(text: str) -> SimulatedLaw:
         if not LEAST.get(name, 0) <= numbers[name] < inf:  # nor nan
             raise LawError(f"{word!r}: must be at least {LEAST.get(name, 0)}")
     law = SimulatedLaw(KINDS[kind], **numbers)  # type: ignore[arg-type]  # `NUMBERS` has made each of its own type
-    if law.fixed_ms + law.per_unit_us == 0:
-        raise LawError(f"{text!r}: costs nothing: fixed_ms or per_unit_us is needed")
+    if law.fixed_ms + law.per_unit_us + law.per_input_us == 0:
+        raise LawError(f"{text!r}: costs nothing: fixed_ms, per_input_us or per_unit_us is needed")
     return law

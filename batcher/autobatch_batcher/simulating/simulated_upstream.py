@@ -56,7 +56,13 @@ class SimulatedUpstream:
         now_s = self._now_s() - self._began_s
         self._history.calls.append(Sent(now_s, inputs, max(lengths), sum(lengths)))
         self._in_flight_inputs += inputs
-        self._queue.append(_Queued(lengths, done, left=inputs))
+        if self._law.beside_ms:
+            self._at(self._now_s() + self._law.beside_ms / 1e3, lambda: self._take(lengths, done))
+        else:
+            self._take(lengths, done)
+
+    def _take(self, lengths: Sequence[int], done: CallEnded) -> None:
+        self._queue.append(_Queued(lengths, done, left=len(lengths)))
         self._begin()
 
     def _begin(self) -> None:

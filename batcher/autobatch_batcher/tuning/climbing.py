@@ -6,12 +6,12 @@ is tried in alternating blocks of calls, so that both see the same traffic, and 
 `GAIN_MIN` in all. A neighbour that lost is left alone twice as long as the time before. So trials cost next to nothing
 in the long run, and a setting that costs throughput is never kept.
 
-Once more waits than one call carries there is no time for that: what the climb found while less waited says nothing of it, and an
-upstream that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then
-interrupted by an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
+Where jobs begin to wait for long there is no time for that: what the climb found while they did not says nothing of it, and an upstream
+that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then interrupted by
+an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
 
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
-while jobs wait for long, and one that makes them do so has lost.
+while jobs wait for long, and one that makes them do so, or takes twice as long to answer them as before, has lost.
 
 More than 250 lines, because the climb, its trials and the ascent that interrupts them are one search: each begins where the other ended.
 """
@@ -27,7 +27,9 @@ GAIN_MIN = 1.03
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
-CALM_CALLS = 24  # without more waiting than one call carries, before that begins anew
+# Between two ascents: as many as one in vain has; twice as many after each further one.
+REST_CALLS, REST_MAX_CALLS = 12, 384
+SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
@@ -51,13 +53,14 @@ class Setting:
 
 @dataclass(slots=True)
 class _Block:
-    """Calls of one setting; `idle_calls` had nothing beside them, or no backlog in an ascent, and say nothing of it."""
+    """Calls of one setting; `idle_calls` had nothing beside them and say nothing of it."""
 
     setting: Setting
     is_ascent: bool = False
     calls: int = 0
     useful: float = 0.0
     service_s: float = 0.0
+    answer_s: float = 0.0
     idle_calls: int = 0
 
     @property
@@ -66,6 +69,12 @@ class _Block:
             return self.calls >= 2 * self.setting.calls and self.service_s >= BLOCK_S
         is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
         return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
+
+    def add(self, useful: float, service_s: float, answer_s: float = 0.0) -> None:
+        self.calls += 1
+        self.useful += useful
+        self.service_s += service_s
+        self.answer_s = max(self.answer_s, answer_s)
 
     @property
     def goodput(self) -> float:
@@ -89,7 +98,8 @@ class Climber:
         setting: The setting to call with now.
         is_trying: Whether this setting is another one than the best so far.
         candidate: The setting that is compared with the best, in blocks of each; None: none is.
-        is_late: Whether jobs wait for long.
+        is_late: Whether jobs wait for so long that a trial of fewer or smaller calls could cost one its answer.
+        is_pressed: Whether they wait for so long that more calls have to be made if that helps.
 
     Args:
         calls_max: The most calls in flight.
@@ -103,14 +113,16 @@ class Climber:
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
-        self._calm_calls = CALM_CALLS
-        self._may_ascend = False
-        self.is_late = False
+        self._rest_calls, self._rest_next_calls = 0, REST_CALLS
+        self._watch()
+        self.is_late = self.is_pressed = False
         self.candidate: Setting | None = None
+        self._usual_answer_s = inf
         self._search = self._searching()
-        self._begin_block()
+        self._block = next(self._search)
+        self._use_block()
 
-    def note(self, setting: Setting, units: int, useful: float, service_s: float, *, had_backlog: bool = False) -> None:
+    def note(self, setting: Setting, units: int, useful: float, service_s: float, answer_s: float = 0.0) -> None:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
@@ -118,24 +130,21 @@ class Climber:
             units: The call's inputs times the length of the longest.
             useful: What the call was good for: the sum of its inputs' lengths.
             service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
-            had_backlog: Whether more waited than one call carries when it was made.
+            answer_s: Seconds from the arrival of its oldest job until the answer.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
-        self._note_backlog(had_backlog=had_backlog)
+        self._rest_calls = max(0, self._rest_calls - 1)
         block = self._block
-        if setting != block.setting:
-            return  # made before this block began
-        if block.is_ascent and not had_backlog:
-            block.idle_calls += 1
-            if block.idle_calls >= CALM_CALLS:
-                self._restart()
-            return
-        block.calls += 1
-        block.useful += useful
-        block.service_s += service_s
-        if block.is_over:
-            self._begin_block()
+        if setting == block.setting:  # else it was made before this block began
+            block.add(useful, service_s, answer_s)
+            if block.is_over:
+                self._begin_block()
+            elif setting.is_less_than(self.best) and answer_s > SLOWER_TIMES * self._usual_answer_s:
+                block.useful = 0.0
+                self._begin_block()
+        if self.is_pressed and not block.is_ascent:
+            self._note_pressed(setting, useful, service_s)
 
     def expect(self, units_max: int) -> None:
         """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
@@ -156,7 +165,6 @@ class Climber:
 
     def note_idle(self, setting: Setting) -> None:
         """Take note of a call that had nothing else beside it: a trial in which there is no work shows nothing."""
-        self._calm_calls += 1
         block = self._block
         if setting == block.setting != self.best:
             block.idle_calls += 1
@@ -171,24 +179,43 @@ class Climber:
             self._block.useful = 0.0
             self._begin_block()
 
-    def _note_backlog(self, *, had_backlog: bool) -> None:
-        """Begin an ascent where a backlog does, once."""
-        if not had_backlog:
-            self._calm_calls += 1
+    def note_pressure(self, *, is_pressed: bool) -> None:
+        """Take note of whether the jobs of the call that is made now have waited for so long that more calls are needed."""
+        if is_pressed == self.is_pressed:
             return
-        if self._calm_calls >= CALM_CALLS:
-            self._may_ascend = self.best.calls < self._calls_max
-        self._calm_calls = 0
-        if self._may_ascend and not self._block.is_ascent:
-            self._search = self._ascending()
+        self.is_pressed = is_pressed
+        self._watch()
+        if self._block.is_ascent:
+            self._end_ascent(is_in_vain=True)
+            self._restart()
+
+    def _note_pressed(self, setting: Setting, useful: float, service_s: float) -> None:
+        """Begin an ascent after two rounds of calls."""
+        if self._rest_calls or self.best.calls >= self._calls_max:
+            return
+        self._pressed.add(useful, service_s)
+        if setting == self.best:
+            self._at_best.add(useful, service_s)
+        if self._pressed.is_over:
+            self._search = self._ascending(self._at_best)
             self._begin_block()
 
+    def _watch(self) -> None:
+        """Count the calls under pressure from now on: all of them, and those with the best setting."""
+        self._pressed, self._at_best = _Block(self.best, is_ascent=True), _Block(self.best, is_ascent=True)
+
     def _restart(self) -> None:
+        self._watch()
         self._search = self._searching()
         self._begin_block()
 
     def _begin_block(self) -> None:
+        if self._block.setting == self.best and self._block.answer_s:
+            self._usual_answer_s = self._block.answer_s
         self._block = next(self._search)
+        self._use_block()
+
+    def _use_block(self) -> None:
         self.setting = self._block.setting
         self.is_trying = self.setting != self.best
 
@@ -204,22 +231,27 @@ class Climber:
                     yield from self._trying(direction, candidate)
             self._units_seen = self._units_seen * 3 // 4
 
-    def _ascending(self) -> Iterator[_Block]:
-        """Yield the blocks of an ascent, and then those of the search from where it ended."""
+    def _ascending(self, before: _Block) -> Iterator[_Block]:
+        """Yield the blocks of an ascent, and then those of the search from where it ended; `before` has calls with the best setting."""
+        began = self.best
         self.candidate = None
-        before = _Block(self.best, is_ascent=True)
-        yield before
+        if not before.is_over:
+            yield before
         while (candidate := self._neighbour("more")) is not None:
             self.candidate = candidate
             after = _Block(candidate, is_ascent=True)
             yield after
             if after.goodput < ASCENT_GAIN_MIN * before.goodput:
-                self._leave_alone(next(each for each in self._directions if each.name == "more"))
                 break
             self._take(candidate)
             before = after
-        self._may_ascend = False
+        self._end_ascent(is_in_vain=self.best == began)
         yield from self._searching()
+
+    def _end_ascent(self, *, is_in_vain: bool) -> None:
+        self._rest_calls = self._rest_next_calls
+        self._rest_next_calls = min(2 * self._rest_next_calls, REST_MAX_CALLS) if is_in_vain else REST_CALLS
+        self._watch()
 
     def _trying(self, direction: _Direction, candidate: Setting) -> Iterator[_Block]:
         """Yield the blocks of one trial, and decide by them."""
@@ -255,6 +287,7 @@ class Climber:
     def _take(self, found: Setting) -> None:
         """Climb on from a better setting; what is better beside it has not been tried."""
         self.best = found
+        self._watch()
         for each in self._directions:
             each.patience_blocks, each.asleep_blocks = PATIENCE_BLOCKS, 0
 

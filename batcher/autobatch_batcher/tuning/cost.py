@@ -84,7 +84,7 @@ class CostModel:
 
     Attributes:
         cost: What a call costs.
-        missed: What the law that rules misses of what the last calls took, as a share of it, squared; never less than chance.
+        missed: Mean square of what the law that rules misses of what the last calls took, in seconds squared; never less than chance.
         evidence: For the law that rules and against the other one: negative where it speaks for the other.
     """
 
@@ -132,7 +132,7 @@ class CostModel:
         self.evidence = min(self.evidence * EVIDENCE_KEPT + found, EVIDENCE_MAX)
         if self.evidence < -EVIDENCE and fits[law.other]:
             law, self.evidence = law.other, -self.evidence
-        self.missed = errors[law] / (total * mean_s * mean_s)
+        self.missed = errors[law] / total
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
 

@@ -38,6 +38,7 @@ LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not k
 LONG_WAIT_SHARE = (
     0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
 )
+PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
@@ -51,7 +52,7 @@ class Sample(msgspec.Struct, frozen=True):
         started_s: When it began, in seconds of any monotonic clock.
         ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
-        had_backlog: Whether more waited then than one call carries.
+        waited_s: Seconds that its oldest job had waited then.
     """
 
     setting: Setting
@@ -60,7 +61,7 @@ class Sample(msgspec.Struct, frozen=True):
     started_s: float
     ended_s: float
     was_busy: bool
-    had_backlog: bool = False
+    waited_s: float = 0.0
 
 
 class Tuner:
@@ -127,9 +128,9 @@ class Tuner:
         units = cost.law.units(sample.padded, sample.useful)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
-            busy_s = service_s + idle_s
-            self._climber.note(sample.setting, units, sample.useful, busy_s, had_backlog=sample.had_backlog)
-        else:
+            busy_s, answer_s = service_s + idle_s, sample.waited_s + took_s
+            self._climber.note(sample.setting, units, sample.useful, busy_s, answer_s)
+        elif self._climber.is_trying:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)
 
@@ -185,11 +186,16 @@ class Tuner:
     def note_wait(self, share: float) -> None:
         """Take note of what share of its time a job of the call that is made now has waited, the most of all its jobs.
 
-        Where calls wait for each other fewer of them cost next to nothing, however long jobs wait.
+        Where calls wait for each other more of them do no more, and fewer of them cost next to nothing, however long jobs wait.
         """
-        is_long = share >= LONG_WAIT_SHARE and not self._is_known_one_by_one
-        if is_long or self._climber.is_late:
-            self._climber.note_wait(is_long=is_long)
+        climber = self._climber
+        may_matter = share >= PRESSING_WAIT_SHARE / 2 and not self._is_known_one_by_one
+        is_pressed = may_matter and (climber.is_pressed or share >= PRESSING_WAIT_SHARE)
+        if is_pressed != climber.is_pressed:
+            climber.note_pressure(is_pressed=is_pressed)
+        is_long = may_matter and share >= LONG_WAIT_SHARE
+        if is_long or climber.is_late:
+            climber.note_wait(is_long=is_long)
         if self.setting != self._climber.setting:
             self._choose(0)
 

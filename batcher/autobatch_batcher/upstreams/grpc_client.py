@@ -135,7 +135,7 @@ class GrpcClient:
         had_connection, began_s = self._is_connected, asyncio.get_running_loop().time()
         call = self._channel.unary_unary(post.path)
         try:
-            body = await call(post.body, timeout=timeout_s, metadata=self._metadata)
+            body = await call(post.body, timeout=timeout_s, metadata=(*self._metadata, *post.trace.items()))
         except grpc.aio.AioRpcError as exc:
             is_new = self.connected_s >= began_s
             error = self._error(

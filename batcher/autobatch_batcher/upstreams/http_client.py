@@ -183,7 +183,8 @@ class HttpExchanges:
         try:
             protocol, transport = _ends_of(connection)
             protocol.set_response_params(read_until_eof=True)
-            transport.write(b"%b%d\r\n\r\n%b" % (head.head, len(post.body), post.body))
+            more = _lines(post.trace) if post.trace else b""
+            transport.write(b"%b%d\r\n%b\r\n%b" % (head.head, len(post.body), more, post.body))
             while True:
                 message, content = await protocol.read()
                 if message.code >= 200 or message.code == SWITCHING_PROTOCOLS:
@@ -412,6 +413,10 @@ class HttpClient:
             return True
         except (aiohttp.ClientError, OSError):
             return False
+
+
+def _lines(headers: Mapping[str, str]) -> bytes:
+    return b"".join([f"{name}: {value}\r\n".encode() for name, value in headers.items()])
 
 
 def cause_of(exc: BaseException) -> str:

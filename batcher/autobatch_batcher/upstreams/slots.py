@@ -25,7 +25,7 @@ class Slot:
         inputs: Number of inputs in the call.
         units: Its inputs times the length of the longest.
         was_busy: Whether there is other work for the upstream.
-        had_backlog: Whether more waits than one call carries.
+        waited_s: Seconds that its oldest job has waited.
         expected_s: Seconds that the upstream should need for it.
     """
 
@@ -36,13 +36,13 @@ class Slot:
         units: int,
         *,
         was_busy: bool,
-        had_backlog: bool = False,
+        waited_s: float = 0.0,
         expected_s: float = 0.0,
     ) -> None:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
-        self.had_backlog = had_backlog
+        self.waited_s = waited_s
         self._is_held = True
         self._inputs = inputs
         self._work = inputs + units

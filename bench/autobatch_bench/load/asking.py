@@ -26,10 +26,12 @@ class Form(NamedTuple):
     Attributes:
         path: Where they go.
         body_of: Returns the JSON that asks for some texts; a text has no character that JSON would escape.
+        head: Further lines of the request's head, each with its end.
     """
 
     path: str
     body_of: Callable[[tuple[str, ...]], str]
+    head: str = ""
 
 
 def openai(model: str, encoding: str) -> Form:

@@ -4,6 +4,7 @@
 2. A request costs the load generator one `bytes.join`: all except the number is prepared before the clock starts.
 """
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -116,6 +117,12 @@ def make(kind: WorkloadKind, *, words: int = 64, form: Form = TEI, seed: int = S
             return _single(kind, about, _stems(draw, lambda: SHORT_WORDS), openai("bench", encoding))
 
 
+def of_texts(texts: Sequence[str], form: Form) -> Workload:
+    """Return a workload of these texts in turn, one in each request, with a number at the end of each."""
+    escaped = [json.dumps(text)[1:-1] + " " for text in texts]  # ASCII: characters are bytes
+    return _workload("own texts", f"{len(texts)} texts in turn", [(text,) for text in escaped], form)
+
+
 def several_short(inputs: int, *, seed: int = SEED) -> Workload:
     """Return a workload with a fixed number of short texts per request: a fixed batch size, or a bulk client."""
     draw = random.Random(f"{seed} list {inputs}")  # noqa: S311 - texts, not secrets
@@ -178,6 +185,6 @@ def _workload(name: str, about: str, groups: Sequence[tuple[str, ...]], form: Fo
     for stems in groups:
         body = form.body_of(tuple(stem + mark for stem in stems))
         length = len(body) + (SERIAL_DIGITS - 1) * len(stems)
-        head = f"POST {form.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+        head = f"POST {form.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{form.head}Content-Length: {length}\r\n\r\n"
         pieces.append(tuple(part.encode() for part in (head + body).split(mark)))
     return Workload(str(name), about, form.path, len(groups[0]), tuple(groups), tuple(pieces))

@@ -235,7 +235,12 @@ def _upstream(
     if isinstance(upstream, Outsider):
         return upstream.argv(port, grpc_port=grpc_port), _of_others()
     if upstream is UpstreamKind.EMBEDDER:
-        env = {"EMBEDDER_HOST": HOST, "EMBEDDER_PORT": str(port), "EMBEDDER_THREADS": EMBEDDER_THREADS}
+        env = {
+            "EMBEDDER_HOST": HOST,
+            "EMBEDDER_PORT": str(port),
+            "EMBEDDER_THREADS": EMBEDDER_THREADS,
+            "EMBEDDER_JOIN_REQUESTS": "false",  # it stands for servers that compute one call after the other
+        }
         return _python("autobatch_embedder"), env
     module = {
         UpstreamKind.INSTANT: "autobatch_bench.systems.instant_upstream",

@@ -2,8 +2,8 @@
 
 1. A request for vectors holds one permit per input from its first check to its last; without permits it is refused
    at once.
-2. One request is computed after the other, and requests are never merged: that is the proxy's work. The model cuts
-   one into forward passes (`slices`).
+2. Requests that wait are computed together, in the order of arrival (`passes`). The model cuts what it gets into
+   forward passes of texts of like length (`slices`).
 3. Texts are tokenised on other threads while a pass runs.
 """
 
@@ -26,11 +26,12 @@ from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model, cores
 from autobatch_embedder.model.model_folder import SCORING
-from autobatch_embedder.model.passes import Passes, Rows
+from autobatch_embedder.model.passes import Passes, PerRow, Rows
 from autobatch_embedder.model.vectors import Vectors, finish, probabilities
 
 R = TypeVar("R")
 V = TypeVar("V")
+P = TypeVar("P", bound=PerRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,13 @@ class EngineLimits:
         batch_inputs_max: Inputs in one request.
         inputs_max: Inputs in all requests at once.
         truncate: Whether inputs that are too long are cut if a request does not say.
+        joins: Whether requests that wait are computed together.
     """
 
     batch_inputs_max: int
     inputs_max: int
     truncate: bool
+    joins: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Engine:
         self.tokenizer_threads = max(1, min(64, cores() - 1))
         self._metrics = metrics
         self._permits = limits.inputs_max
-        self._passes = Passes()
+        self._passes = Passes(model.full_tokens if limits.joins else 0, self._note_pass)
         self._tokenizing = ThreadPoolExecutor(self.tokenizer_threads, "tokenize")
         metrics.watch_queue(lambda: self._passes.waiting_inputs)
 
@@ -94,7 +97,7 @@ class Engine:
         refusal = self._refusal_of_vectors()
         if self.task == "splade" and request.normalize:
             refusal = errors.sparse_is_not_normalized()
-        return await self._admit(request, self._pool, finished, refusal)
+        return await self._admit(request, self.model.run_with_head, finished, refusal)
 
     async def embed_all(self, request: EmbedRequest) -> Done[list[Vectors]]:
         """Return the vectors of every input's tokens, in order: (tokens, size) float32 each. Raises as `embed`.
@@ -107,7 +110,7 @@ class Engine:
     async def embed_sparse(self, request: EmbedRequest) -> Done[Vectors]:
         """Return the score of every word for each input: (inputs, vocabulary) float32, most of them 0. Raises as `embed`."""
         refusal = None if self.task == "splade" else errors.not_sparse()
-        return await self._admit(request, self._pool, lambda scores: scores, refusal)
+        return await self._admit(request, self.model.run_with_head, lambda scores: scores, refusal)
 
     async def predict(self, request: PredictRequest) -> Done[Vectors]:
         """Return the score of every class for each input: (inputs, classes) float32. Raises as `embed`."""
@@ -123,7 +126,7 @@ class Engine:
             return scores if request.raw_scores else probabilities(scores)
 
         # TEI's items acquire their permits one by one, so where they are refused the first one decides.
-        return await self._admit(asked, self._pool, finished, refusal, permits=1 if refusal else None)
+        return await self._admit(asked, self.model.run_with_head, finished, refusal, permits=1 if refusal else None)
 
     async def rerank(self, request: RerankRequest) -> Done[Vectors]:
         """Return the score of every text: (texts, 1) float32. Raises as `embed`."""
@@ -176,8 +179,8 @@ class Engine:
     async def _admit(
         self,
         request: EmbedRequest,
-        forward: Callable[[Rows], R],
-        finished: Callable[[R], V],
+        forward: Callable[[Rows], P],
+        finished: Callable[[P], V],
         refusal: TeiError | None,
         permits: int | None = None,
     ) -> Done[V]:
@@ -195,8 +198,6 @@ class Engine:
             self._permits += count
         self._metrics.successes.labels(_method(is_batch=request.is_batch)).inc()
         self._metrics.input_successes.inc(count)
-        self._metrics.batch_size.observe(count)
-        self._metrics.batch_tokens.observe(done.tokens)
         self._metrics.duration_s.observe(done.total_s)
         self._metrics.tokenization_s.observe(done.tokenization_s)
         self._metrics.queue_s.observe(done.queue_s)
@@ -204,7 +205,7 @@ class Engine:
         return done
 
     async def _compute(
-        self, request: EmbedRequest, forward: Callable[[Rows], R], finished: Callable[[R], V]
+        self, request: EmbedRequest, forward: Callable[[Rows], P], finished: Callable[[P], V]
     ) -> Done[V]:
         self._metrics.inputs.inc(len(request.inputs))
         if request.dimensions == 0:
@@ -212,6 +213,8 @@ class Engine:
         started_s = perf_counter()
         rows = await self._encode(request)
         tokenization_s = perf_counter() - started_s
+        if forward != self.model.run_tokens and not all(rows):
+            raise errors.backend_failed("the input has no tokens")  # before it could spoil the pass of others
         passed = await self._passes.run(rows, forward)
         vectors = finished(passed.vectors)
         total_s = perf_counter() - started_s
@@ -229,10 +232,9 @@ class Engine:
             raise errors.too_many_dimensions()
         return rows
 
-    def _pool(self, rows: Rows) -> Vectors:
-        if not all(rows):
-            raise errors.backend_failed("the input has no tokens")
-        return self.model.run_with_head(rows)
+    def _note_pass(self, inputs: int, tokens: int) -> None:
+        self._metrics.batch_size.observe(inputs)
+        self._metrics.batch_tokens.observe(tokens)
 
     async def _with_tokenizer(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._tokenizing, work)

@@ -11,10 +11,14 @@ from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import pack
-from autobatch_embedder.model.slices import cut
+from autobatch_embedder.model.slices import TOKENS_MAX, cut
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.settings.definitions import EmbedderSettings
+
+SLICES_A_WORKER = 4
+"""In a call that is full. With more texts to choose from, those of a slice are more alike: 64 mixed texts in flight were
+119 a second with 2 and 148 with 4, and 438 and 463 short ones; latencies fell, too."""
 
 
 class Model:
@@ -25,6 +29,7 @@ class Model:
         tokenizer: Makes the ids that `run` takes.
         size: Components of a vector of the encoder.
         head: What comes after the encoder; None: nothing.
+        full_tokens: Tokens of requests that are computed together.
         quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
@@ -36,6 +41,7 @@ class Model:
         self._network = LoadedGraph(graph, threads)
         self.quantized = self._network.metadata
         self._workers = workers
+        self.full_tokens = workers * SLICES_A_WORKER * TOKENS_MAX
         self._slices = ThreadPoolExecutor(workers, "slice")
         # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])

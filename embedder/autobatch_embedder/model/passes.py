@@ -1,26 +1,37 @@
 """Forward passes, one at a time in the order of arrival, on a thread of their own.
 
-A request whose client disconnected before its pass began costs no pass.
+1. A request takes those that wait behind it into its pass, up to a number of tokens: one pass of 30 short texts takes
+   half the time of 30 passes. The order of arrival stays.
+2. A request whose client disconnected before its pass began costs no pass.
 """
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from time import perf_counter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from autobatch_embedder.http.errors import TeiError
 
 Rows = list[list[int]]
 """Token ids of each input."""
 
-V = TypeVar("V")
+
+class PerRow(Protocol):
+    """One value for each row, such as an array or a list."""
+
+    def __getitem__(self, rows: slice, /) -> Any:
+        """Those of some rows."""
+
+
+V = TypeVar("V", bound=PerRow)
 
 
 @dataclass(frozen=True, slots=True)
 class Passed(Generic[V]):
-    """The result of a pass, and how long it waited and ran, in seconds."""
+    """The result of a pass for one request, and how long it waited and ran, in seconds."""
 
     vectors: V
     queue_s: float
@@ -34,55 +45,97 @@ class Passes:
         has_failed: Whether the last pass failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tokens_max: int, note: Callable[[int, int], None]) -> None:
+        """Start the thread.
+
+        Args:
+            tokens_max: Of all requests in a pass, unless one alone has more; 0: each request has its own pass.
+            note: Called with the inputs and tokens of each pass, on the thread.
+        """
         self.has_failed = False
-        self._waiting: set[_Pass[Any]] = set()
+        self._tokens_max = tokens_max
+        self._note = note
+        self._waiting: dict[_Part[Any], None] = {}  # in the order of arrival
         self._thread = ThreadPoolExecutor(1, "inference")
 
     @property
     def waiting_inputs(self) -> int:
-        """Inputs of the passes that have not begun."""
-        return sum(len(each.rows) for each in self._waiting if each.began_s is None)
+        """Inputs of the requests whose pass has not begun."""
+        return sum(len(each.rows) for each in self._waiting if not each.has_begun)
 
     async def run(self, rows: Rows, forward: Callable[[Rows], V]) -> Passed[V]:
-        """Run `forward` when it is its turn.
+        """Run `forward` when it is its turn, perhaps together with other requests for the same function.
+
+        Args:
+            rows: Of one request.
+            forward: Returns one value for each row.
 
         Raises:
             TeiError: It failed.
         """
-        each = _Pass(rows, forward)
+        part = _Part(rows, forward)
         asked_s = perf_counter()
-        self._waiting.add(each)
+        self._waiting[part] = None
         try:
-            # Cancelling this await takes the pass out of the executor's queue if it has not begun.
-            vectors = await asyncio.get_running_loop().run_in_executor(self._thread, each)
+            # Cancelling this await takes the call out of the executor's queue if it has not begun.
+            vectors = await asyncio.get_running_loop().run_in_executor(self._thread, self._result_of, part)
         except TeiError:
             self.has_failed = True
             raise
         finally:
-            self._waiting.discard(each)
+            del self._waiting[part]
         self.has_failed = False
-        began_s = each.began_s or asked_s
-        return Passed(vectors, began_s - asked_s, each.ended_s - began_s)
+        return Passed(vectors, part.began_s - asked_s, part.ended_s - part.began_s)
 
     def close(self) -> None:
         """Stop the thread, after the pass that is running."""
         self._thread.shutdown(cancel_futures=True)
 
+    def _result_of(self, part: "_Part[V]") -> V:
+        """Compute a request unless an earlier one took it along. Runs on the thread."""
+        if not part.has_begun:
+            self._compute(self._joined(part))
+        return part.done.result()
 
-class _Pass(Generic[V]):
-    """One forward pass and when it ran, on the clock of `perf_counter`."""
+    def _joined(self, first: "_Part[V]") -> "list[_Part[V]]":
+        parts, tokens = [first], first.tokens
+        for each in list(self._waiting):  # a copy made at once: the event loop adds and removes requests meanwhile
+            if each.has_begun or each is first or each.forward != first.forward:
+                continue
+            tokens += each.tokens
+            if tokens > self._tokens_max:
+                break
+            parts.append(each)
+        return parts
+
+    def _compute(self, parts: "list[_Part[V]]") -> None:
+        rows = [row for part in parts for row in part.rows]
+        self._note(len(rows), sum(part.tokens for part in parts))
+        began_s = perf_counter()
+        for part in parts:
+            part.has_begun, part.began_s = True, began_s
+        try:
+            vectors = parts[0].forward(rows)
+        except BaseException as error:
+            for part in parts:
+                part.done.set_exception(error)
+            raise
+        finally:
+            ended_s = perf_counter()
+            for part in parts:
+                part.ended_s = ended_s
+        ends = accumulate((len(part.rows) for part in parts), initial=0)
+        for part, (start, end) in zip(parts, pairwise(ends), strict=True):
+            part.done.set_result(vectors[start:end])
+
+
+class _Part(Generic[V]):
+    """What one request has in a pass; times are on the clock of `perf_counter`."""
 
     def __init__(self, rows: Rows, forward: Callable[[Rows], V]) -> None:
         self.rows = rows
-        self.began_s: float | None = None
-        self.ended_s = 0.0
-        self._forward = forward
-
-    def __call__(self) -> V:
-        """Run it, on the inference thread."""
-        self.began_s = perf_counter()
-        try:
-            return self._forward(self.rows)
-        finally:
-            self.ended_s = perf_counter()
+        self.forward = forward
+        self.tokens = sum(map(len, rows))
+        self.has_begun = False
+        self.began_s = self.ended_s = 0.0
+        self.done: Future[V] = Future()

@@ -1,7 +1,8 @@
 """Texts and token ids to the token ids of the model, with TEI's limits and its errors.
 
 A `Tokenizer` is configured only once: its truncation is a setting of the object, and several threads
-encode at the same time. So there is a separate object for each kind of truncation.
+encode at the same time. So there is a separate object for each kind of truncation, made when it is first needed: each
+has 8 MB for MiniLM's 30,522 words, and nearly all requests are cut at the right.
 """
 
 from collections.abc import Sequence
@@ -27,13 +28,9 @@ class TextTokenizer:
         self._characters_max = folder.tokens_max * CHARACTERS_PER_TOKEN_MAX
         self._prompts = folder.prompts
         self._has_segments = folder.has_segments
-        self._whole = self._load(folder)
-        self._cut: dict[Direction, Tokenizer] = {}
-        directions: tuple[Direction, ...] = ("left", "right")
-        for direction in directions:
-            tokenizer = self._load(folder)
-            tokenizer.enable_truncation(folder.tokens_max, direction=direction)
-            self._cut[direction] = tokenizer
+        self._file = str(folder.path / "tokenizer.json")
+        self._made: dict[Direction | None, Tokenizer] = {}
+        self._tokenizer("right")
 
     def encode(
         self, inputs: Sequence[Input], prompt_name: str | None, direction: Direction, *, truncate: bool
@@ -48,7 +45,7 @@ class TextTokenizer:
         """
         faults = (self._fault(item, prompt_name, truncate=truncate) for item in inputs)
         index, fault = next(((i, fault) for i, fault in enumerate(faults) if fault), (len(inputs), None))
-        tokenizer = self._cut[direction] if truncate else self._whole
+        tokenizer = self._tokenizer(direction if truncate else None)
         try:
             texts = [self._text(item, prompt_name) for item in inputs[:index]]
             rows = _encode(tokenizer, texts, has_segments=self._has_segments)
@@ -75,7 +72,7 @@ class TextTokenizer:
         prompt = "" if prompt_name is None else (self._prompts or {})[prompt_name]
         prompted = [prompt + text for text in texts]
         try:
-            encodings = self._whole.encode_batch(prompted, add_special_tokens=add_special_tokens)
+            encodings = self._tokenizer(None).encode_batch(prompted, add_special_tokens=add_special_tokens)
         except Exception as error:  # tokenizers raises plain Exception
             raise errors.tokenizer_failed(error) from error
         return [_describe(encoding, text) for encoding, text in zip(encodings, prompted, strict=True)]
@@ -89,17 +86,22 @@ class TextTokenizer:
         if not all(rows):
             raise errors.empty_ids()
         try:
-            return self._whole.decode_batch(list(rows), skip_special_tokens=skip_special_tokens)
+            return self._tokenizer(None).decode_batch(list(rows), skip_special_tokens=skip_special_tokens)
         except Exception as error:  # tokenizers raises plain Exception
             raise errors.tokenizer_failed(error) from error
 
-    @staticmethod
-    def _load(folder: ModelFolder) -> Tokenizer:
-        tokenizer = Tokenizer.from_file(str(folder.path / "tokenizer.json"))
-        # The file may have both, set for training: MiniLM's truncates at 128 and pads everything to 128.
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+    def _tokenizer(self, direction: Direction | None) -> Tokenizer:
+        """Return the one that cuts texts at that end; None: one that cuts nothing."""
+        found = self._made.get(direction)
+        if found is None:
+            found = Tokenizer.from_file(self._file)
+            # The file may have both, set for training: MiniLM's truncates at 128 and pads everything to 128.
+            found.no_truncation()
+            found.no_padding()
+            if direction:
+                found.enable_truncation(self.tokens_max, direction=direction)
+            self._made[direction] = found  # only now: other threads may take it
+        return found
 
     def _fault(self, item: Input, prompt_name: str | None, *, truncate: bool) -> TeiError | None:
         if not (any(item) if isinstance(item, tuple) else item):
@@ -124,7 +126,7 @@ class TextTokenizer:
             return prompt + _shortened(item, self._characters_max), True
         # With a prompt, TEI starts a new sequence; without one, the client's ids include their special tokens.
         has_prompt = prompt_name is not None
-        return prompt + self._whole.decode(item, skip_special_tokens=has_prompt), has_prompt
+        return prompt + self._tokenizer(None).decode(item, skip_special_tokens=has_prompt), has_prompt
 
 
 def characters(item: Input | tuple[str, ...]) -> int:

@@ -1,5 +1,6 @@
 """The routes at which something is computed: a body in, its jobs' replies from the client, an answer out."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from autobatch_proxy.account import ACCOUNT, TRACE, account_of
 from autobatch_proxy.dialects.model_check import ModelCheck, model_named_in
 from autobatch_proxy.dialects.tei import read_verbatim
 from autobatch_proxy.http.answers import JSON, answer, error_response
@@ -31,10 +33,11 @@ from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.one_model import ask_one_model
+from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
-from autobatch_proxy.requests.plan import Plan
+from autobatch_proxy.requests.plan import Origin, Plan
 from autobatch_proxy.requests.planner import make_plan
 from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
 
@@ -55,6 +58,7 @@ class Compute:
         metrics: Counts this worker's requests and answers.
         share: Counts the requests that share no call.
         common: Writes the headers of every answer.
+        requests: The log of single requests.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class Compute:
         metrics: WorkerMetrics,
         share: AloneShare,
         common: CommonHeaders,
+        requests: RequestLog,
     ) -> None:
         self._models = models
         self._unnamed = models.unnamed
@@ -76,6 +81,7 @@ class Compute:
         self._metrics = metrics
         self._share = share
         self._common = common
+        self._requests = requests
 
     def handler(self, route: Route) -> Handler:
         """Return the handler of a route."""
@@ -94,8 +100,11 @@ class Compute:
             except FrameworkError as error:
                 body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
                 response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
+            except asyncio.CancelledError:
+                self._requests.left(request, path, time.perf_counter() - started_s)
+                raise
             except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
-                log.exception("request_failed_unforeseen", extra={"request_id": self._common.request_id(request)})
+                log.exception("request_failed_unforeseen", extra=self._requests.names_of(request))
                 response = error_response(AutobatchError(), errors)
                 error.__traceback__ = None  # as above
             status = response.status
@@ -103,11 +112,13 @@ class Compute:
                 self._metrics.refused(path, reason or request.get(REASON, AutobatchError.code))
             if status >= 500:
                 log.warning(
-                    "request_failed",
-                    extra={"request_id": self._common.request_id(request), "route": path, "status": status},
+                    "request_failed", extra={**self._requests.names_of(request), "route": path, "status": status}
                 )
+            spent_s = time.perf_counter() - started_s
+            if spent_s >= self._requests.slow_s:
+                self._requests.slow(request, path, status, spent_s)
             model = request.get(MODEL, "") if self._models.are_named else ""
-            self._metrics.answered(path, status, time.perf_counter() - started_s, model)
+            self._metrics.answered(path, status, spent_s, model)
             return response
 
         return handle
@@ -128,20 +139,26 @@ class Compute:
             if self._models.are_named:
                 end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
             bulk = asks_bulk(headers.get(PRIORITY_HEADER))
-            plan = self._plan(body, content_type, route, end, asked, asks_bulk=bulk)
+            request_id = self._common.request_id(request)
+            origin = Origin(request_id, request.get(TRACE, {})) if self._requests.is_traced else Origin(request_id)
+            plan = self._plan(body, content_type, route, end, asked, origin, asks_bulk=bulk)
             body_bytes = len(body)
             del body, asked  # the plan has what is needed of it, and the request may wait for long
             if plan.largest_id is not None:
                 await end.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
             left_s = _left_s(whole_s, started_s)
-            if len(plan.jobs) == 1:
-                replies = await end.clients.usual.ask(plan, left_s)
-            else:
-                replies = await ask_one_model(end.clients, plan, left_s)
-            spent_s = time.perf_counter() - started_s
+            replies: list[Reply] = []
+            try:
+                if len(plan.jobs) == 1:
+                    replies = await end.clients.usual.ask(plan, left_s)
+                else:
+                    replies = await ask_one_model(end.clients, plan, left_s)
+            finally:
+                spent_s = time.perf_counter() - started_s
+                if spent_s >= self._requests.account_from_s:
+                    request[ACCOUNT] = account_of(plan, replies, body_bytes, end.watcher)
             ms = int(spent_s * 1000)
             self._metrics.replied(replies[0][0], sum([job.n for job in plan.jobs]), body_bytes, spent_s)
-            request_id = self._common.request_id(request)
             lines = self._common.lines(request, request_id) + _model_lines(end.watcher, replies[0][0].model)
             response = answer(plan, replies, request_id, lines, ms, route.errors)
             if response.status >= 400:
@@ -176,6 +193,7 @@ class Compute:
         route: Route,
         end: ModelEnd,
         asked: AnyAsked | None,
+        origin: Origin,
         *,
         asks_bulk: bool,
     ) -> Plan:
@@ -194,6 +212,7 @@ class Compute:
             allowed,
             asks_bulk=asks_bulk,
             form=route.form,
+            origin=origin,
         )
         if plan.alone is None:
             self._share.together += 1

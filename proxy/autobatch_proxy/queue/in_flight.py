@@ -65,6 +65,8 @@ def frame_of(plan: Plan, planned: PlannedJob, job: str, at_ms: int, deadline_ms:
         is_counted=plan.are_counted,
         wants_each=plan.wants_each,
         is_in_tokens=plan.is_in_tokens,
+        request=plan.origin.request,
+        trace=plan.origin.trace,
     )
     return encode(header, planned.body)
 

@@ -23,6 +23,16 @@ def no_prompt(_input_type: str) -> None:
     """Every input type is without a prompt."""
 
 
+class Origin(msgspec.Struct, frozen=True):
+    """What names a request elsewhere: as `request` and `trace` of `autobatch_shared.contract.frames.JobHeader`."""
+
+    request: str = ""
+    trace: dict[str, str] = {}
+
+
+UNKNOWN = Origin()
+
+
 class PlannedJob(msgspec.Struct, frozen=True):
     """One job: but for `places`, the fields mean what they mean in `autobatch_shared.contract.frames.JobHeader`.
 
@@ -56,6 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
         alone: Why its jobs share no call with others; None: they may.
         answer_bytes_max: Bytes that the replies to all its jobs may have; of one job's reply the batcher has a limit.
         is_in_tokens: Whether the lengths of its jobs are in tokens.
+        origin: What names the request in logs and traces.
     """
 
     jobs: list[PlannedJob]
@@ -71,6 +82,7 @@ class Plan(msgspec.Struct, frozen=True):
     alone: Alone | None = None
     answer_bytes_max: int = UNLIMITED
     is_in_tokens: bool = False
+    origin: Origin = UNKNOWN
 
 
 class Rules(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ from autobatch_proxy.requests.answer_size import ROUTE as TOKENS_ROUTE
 from autobatch_proxy.requests.answer_size import refuse_too_large
 from autobatch_proxy.requests.asked import AnswerFacts, AnswerForm, Asked, AskedList, Inputs, ListJoin
 from autobatch_proxy.requests.lengths import Ruler, runs
-from autobatch_proxy.requests.plan import UNLIMITED, Allowed, JobKind, Plan, PlannedJob, Rules
+from autobatch_proxy.requests.plan import UNKNOWN, UNLIMITED, Allowed, JobKind, Origin, Plan, PlannedJob, Rules
 from autobatch_proxy.requests.token_ids import TextOfIds, as_texts, largest_id_of, refuse_unread
 from autobatch_proxy.requests.unread import OPENAI_ROUTES, ROUTES, look_at
 from autobatch_shared.contract.errors import InvalidRequest
@@ -46,6 +46,7 @@ def make_plan(
     *,
     asks_bulk: bool = False,
     form: AnswerForm | None = None,
+    origin: Origin = UNKNOWN,
 ) -> Plan:
     """Return the plan of a request.
 
@@ -58,6 +59,7 @@ def make_plan(
         allowed: What the upstreams take at the moment.
         asks_bulk: Whether the client asked for `x-priority: bulk`.
         form: Makes the bodies of the route's answers, where `asked` names no form.
+        origin: What names the request in logs and traces.
 
     Raises:
         InvalidRequest: It has more inputs than a request may have.
@@ -65,15 +67,15 @@ def make_plan(
         ForeignTokenIds: It has token ids that are not taken here.
     """
     if isinstance(asked, Asked):
-        plan = _plan_inputs(asked, rules, allowed, asks_bulk=asks_bulk, form=form)
+        plan = _plan_inputs(asked, rules, allowed, origin, asks_bulk=asks_bulk, form=form)
         if len(body) <= allowed.request_bytes_max or not asked.is_native or len(plan.jobs) > 1:
             return plan
         alone = Alone.TOO_LARGE
     elif isinstance(asked, AskedList):
         # What an alias stands for may be set at the upstream, which does not tell.
         if asked.pairs is not None and allowed.alias == RANKS_ROUTE and path not in ALIASES and _is_cheap(asked):
-            return _plan_inputs(asked.pairs(), rules, allowed, asks_bulk=asks_bulk, form=None)
-        listed = _plan_list(asked, path, rules, allowed, asks_bulk=asks_bulk)
+            return _plan_inputs(asked.pairs(), rules, allowed, origin, asks_bulk=asks_bulk, form=None)
+        listed = _plan_list(asked, path, rules, allowed, origin, asks_bulk=asks_bulk)
         if listed is not None:
             return listed
         alone = Alone.ROUTE
@@ -81,7 +83,7 @@ def make_plan(
         alone = asked
     job = PlannedJob(1, "verbatim", body, content_type=content_type)
     largest_id = _unread_id(body, path, rules, allowed)
-    return Plan([job], path, asks_bulk, form=form, largest_id=largest_id, alone=alone)
+    return Plan([job], path, asks_bulk, form=form, largest_id=largest_id, alone=alone, origin=origin)
 
 
 def _unread_id(body: bytes, path: str, rules: Rules, allowed: Allowed) -> int | None:
@@ -96,7 +98,9 @@ def _unread_id(body: bytes, path: str, rules: Rules, allowed: Allowed) -> int | 
     return unread.largest_id
 
 
-def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: bool, form: AnswerForm | None) -> Plan:
+def _plan_inputs(
+    asked: Asked, rules: Rules, allowed: Allowed, origin: Origin, *, asks_bulk: bool, form: AnswerForm | None
+) -> Plan:
     inputs, raw, ruler, largest_id = asked.inputs, asked.raw, rules.ruler, None
     options = asked.options if asked.input_type is None else _prompted(asked.options, rules.prompt_of(asked.input_type))
     if asked.may_be_openai_ids and not isinstance(inputs, str):
@@ -135,6 +139,7 @@ def _plan_inputs(asked: Asked, rules: Rules, allowed: Allowed, *, asks_bulk: boo
         alone=alone,
         answer_bytes_max=rules.answer_bytes_max if asked.route == TOKENS_ROUTE else UNLIMITED,
         is_in_tokens=ruler.per_token == 1,
+        origin=origin,
     )
 
 
@@ -226,7 +231,9 @@ def _is_cheap(asked: AskedList) -> bool:
     return asked.characters is None or asked.characters(asked.count) <= REPEATED_BYTES_MAX
 
 
-def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, asks_bulk: bool) -> Plan | None:
+def _plan_list(
+    asked: AskedList, path: str, rules: Rules, allowed: Allowed, origin: Origin, *, asks_bulk: bool
+) -> Plan | None:
     """Cut a list into several requests of its route; None: it goes on as it came."""
     inputs = asked.beside + asked.count
     _check_count(inputs, rules)
@@ -257,6 +264,7 @@ def _plan_list(asked: AskedList, path: str, rules: Rules, allowed: Allowed, *, a
         form=_list_form(asked, [job.n for job in jobs]),
         model=allowed.served_model,
         alone=Alone.ROUTE,
+        origin=origin,
     )
 
 

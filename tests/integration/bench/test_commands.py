@@ -144,6 +144,34 @@ async def test_a_report_without_matplotlib_says_how_to_get_it(tmp_path: Path) ->
     assert out.strip() == f"a report needs matplotlib: {install_command('report')}"
 
 
+async def test_one_url_is_put_under_load(fake: FakeUpstream, tmp_path: Path) -> None:
+    (tmp_path / "own.txt").write_text("one\n\nanother\n")
+    few = ("--concurrency", "2", "--seconds", "0.2", "--json")
+    status, out, err = await bench("load", f"{fake.url}/embed", "--texts", str(tmp_path / "own.txt"), *few)
+
+    assert status == 0, err
+    found = orjson.loads(out)
+    assert found["statuses"] == {"200": len(fake.calls)}
+    assert found["answers_per_s"] > 0
+    assert {"one", "another"} == {text.rpartition(" ")[0] for (text,) in fake.calls}
+
+
+async def test_load_says_which_statuses_came(fake: FakeUpstream) -> None:
+    fake.refuses["/embed"] = 401
+    status, out, err = await bench("load", fake.url, "--concurrency", "1", "--seconds", "0.1")
+
+    assert status == 1, err
+    assert "401: " in out
+
+
+async def test_load_says_what_no_url_is(fake: FakeUpstream) -> None:
+    status, _, err = await bench("load", f"{fake.url}/embed", "--route", "/embed")
+    assert (status, "one route" in err) == (2, True)
+    await fake.stop()
+    status, _, err = await bench("load", fake.url, "--seconds", "0.1")
+    assert (status, f"autobatch bench: {fake.url}: " in err) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -15,7 +16,7 @@ import pytest
 from autobatch_embedder.app import serving
 from autobatch_embedder.http.errors import backend_failed
 from autobatch_embedder.model.loaded_model import Model
-from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, sender, settings
+from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, ServerAnswer, sender, settings
 
 HELLO = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
 """The first components of "hello world", as sentence-transformers computes them."""
@@ -414,6 +415,62 @@ async def test_a_client_that_left_before_its_pass_costs_none(gate: GatedModel, c
         assert [(await first)[0], (await last)[0]] == [200, 200]
         assert gate.calls == [1, 3]
         assert await has_line(send, 'te_request_failure{err="dropped"} 2.0')
+
+
+async def waiting_behind_a_pass(send: Send, gate: GatedModel, texts: list[str]) -> list["asyncio.Task[ServerAnswer]"]:
+    """Ask for "first", and for each text once that has its pass; return the requests in that order."""
+    asked = [asyncio.create_task(send("POST", "/embed", {"inputs": "first"}))]
+    await wait_until(lambda: gate.calls)
+    for count, text in enumerate(texts, 1):
+        asked.append(asyncio.create_task(send("POST", "/embed", {"inputs": text})))
+        await wait_until(partial(has_line, send, f"te_queue_size {count}.0"))
+    return asked
+
+
+async def test_requests_that_wait_are_computed_together(gate: GatedModel, client: aiohttp.ClientSession) -> None:
+    texts = ["one", "a longer text than the others", "three"]
+    async with serving(settings(), gate) as port:
+        send = sender(client, port)
+        asked = await waiting_behind_a_pass(send, gate, texts)
+        gate.opened.set()
+        answers = [orjson.loads((await each)[2])[0] for each in asked]
+
+        assert gate.calls == [1, 3]
+        for text, vector in zip(["first", *texts], answers, strict=True):
+            np.testing.assert_allclose((await embed(send, text))[0], vector, atol=1e-5)
+
+
+async def test_requests_that_wait_are_computed_together_only_up_to_a_full_pass(
+    gate: GatedModel, client: aiohttp.ClientSession
+) -> None:
+    gate.full_tokens = 7  # each of these texts has 3
+    async with serving(settings(), gate) as port:
+        asked = await waiting_behind_a_pass(sender(client, port), gate, ["one", "two", "three", "word " * 6])
+        gate.opened.set()
+
+        assert [(await each)[0] for each in asked] == [200] * 5
+        assert gate.calls == [1, 2, 1, 1]
+
+
+async def test_a_server_that_joins_nothing_computes_one_request_after_the_other(
+    gate: GatedModel, client: aiohttp.ClientSession
+) -> None:
+    async with serving(settings(embedder_join_requests=False), gate) as port:
+        asked = await waiting_behind_a_pass(sender(client, port), gate, ["one", "two"])
+        gate.opened.set()
+
+        assert [(await each)[0] for each in asked] == [200] * 3
+        assert gate.calls == [1, 1, 1]
+
+
+async def test_a_failed_pass_fails_each_of_its_requests(gate: GatedModel, client: aiohttp.ClientSession) -> None:
+    gate.broken = True
+    async with serving(settings(), gate) as port:
+        asked = await waiting_behind_a_pass(sender(client, port), gate, ["one", "two"])
+        gate.opened.set()
+
+        assert [(await each)[0] for each in asked] == [424] * 3
+        assert gate.calls == [1, 2]
 
 
 async def test_a_failed_pass_is_424_and_health_tries_another(gate: GatedModel, client: aiohttp.ClientSession) -> None:

@@ -358,6 +358,7 @@ async def test_redis_away_is_503_and_comes_back_without_a_restart(
         assert await house.embed("back") == (200, [vector("back")])
 
 
+@pytest.mark.usefixtures("_patient_workers")
 async def test_requests_in_flight_when_redis_loses_its_data_are_asked_again(
     own_redis: RedisServer, upstream: FakeUpstream
 ) -> None:

@@ -141,6 +141,7 @@ async def test_a_claim_that_older_data_brings_back_is_worked_off(redis_url: str,
     assert ["back"] in upstream.calls
 
 
+@pytest.mark.usefixtures("_patient_workers")
 async def test_a_request_that_comes_while_redis_restarts_is_answered(
     own_redis: RedisServer, upstream: FakeUpstream
 ) -> None:

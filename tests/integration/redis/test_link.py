@@ -79,7 +79,7 @@ async def test_an_error_reply_is_raised_and_the_next_command_works(redis_url: st
 async def test_a_transaction_gives_all_replies(redis_url: str) -> None:
     async with linked(redis_url) as link:
         await link.wait_connected(5)
-        assert await in_one_step(link, ("SET", "a", "1", "PX", 1000), ("GET", "a")) == [b"OK", b"1"]
+        assert await in_one_step(link, ("SET", "a", "1", "PX", 60_000), ("GET", "a")) == [b"OK", b"1"]
         with pytest.raises(ReplyError, match="WRONGTYPE"):
             await in_one_step(link, ("GET", "a"), ("LPUSH", "a", "1"))
 

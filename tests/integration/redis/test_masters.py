@@ -109,6 +109,7 @@ async def beside_a_cluster(upstream: FakeUpstream) -> AsyncIterator[tuple[AsClus
             await cluster.close()
 
 
+@pytest.mark.usefixtures("_patient_workers")
 async def test_what_comes_while_a_slot_moves_waits_for_its_end(upstream: FakeUpstream) -> None:
     """Its keys are at two nodes then, and a script asks for several."""
     async with beside_a_cluster(upstream) as (cluster, house):

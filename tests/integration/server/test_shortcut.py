@@ -25,14 +25,14 @@ class ShortcutServer:
     """A server whose answers say which way a request came.
 
     Attributes:
-        begun: Number of requests that wait.
+        begun: The requests that wait.
         gone: Number of requests whose handler was cancelled.
         may_answer: Whether requests that wait are answered.
     """
 
     runner: Runner
     port: int = 0
-    begun: int = 0
+    begun: list[web.Request] = field(default_factory=list)
     gone: int = 0
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -51,7 +51,7 @@ async def serving(keepalive_s: float = 75, *, has_shortcuts: bool = True) -> Asy
         return web.Response(body=await asked.read())
 
     async def wait(asked: web.Request) -> web.Response:
-        server.begun += 1
+        server.begun.append(asked)
         try:
             await server.may_answer.wait()
         except asyncio.CancelledError:
@@ -106,6 +106,16 @@ async def way_of(client: RawConnection) -> str:
     return answered.headers["way"]
 
 
+async def test_a_request_that_waits_has_its_headers_once() -> None:
+    async with serving() as server, raw_connection(server.port) as client:
+        await client.send([WAIT])
+        await wait_until(lambda: len(server.begun) == 1)
+        (waiting,) = server.begun
+        assert ((), "4") == (waiting.raw_headers, waiting.headers["Content-Length"])
+        server.may_answer.set()
+        assert "shortcut" == await way_of(client)
+
+
 async def test_requests_that_come_whole_take_the_shortcut_one_after_the_other() -> None:
     async with serving() as server, raw_connection(server.port) as client:
         await wait_until(server.is_waiting)
@@ -153,7 +163,7 @@ async def test_requests_that_come_before_the_answer_are_answered_in_their_order(
     async with serving() as server, raw_connection(server.port) as client:
         await wait_until(server.is_waiting)
         await client.send([WAIT])
-        await wait_until(lambda: server.begun == 1)
+        await wait_until(lambda: len(server.begun) == 1)
         later = [request(b"%d" % number, start=b"POST /echo HTTP/1.1") for number in range(40)]  # aiohttp pauses at 32
         await client.send(later)
         server.may_answer.set()
@@ -170,7 +180,7 @@ async def test_a_client_that_disconnects_ends_its_handler() -> None:
         async with raw_connection(server.port) as client:
             await wait_until(server.is_waiting)
             await client.send([WAIT])
-            await wait_until(lambda: server.begun)
+            await wait_until(lambda: bool(server.begun))
         await wait_until(lambda: server.gone == 1)
         await wait_until(lambda: not server.runner.connections)
 
@@ -179,7 +189,7 @@ async def test_a_connection_is_not_idle_while_its_request_is_handled() -> None:
     async with serving(keepalive_s=0.1) as server, raw_connection(server.port) as client:
         await wait_until(server.is_waiting)
         await client.send([WAIT])
-        await wait_until(lambda: server.begun)
+        await wait_until(lambda: bool(server.begun))
         (connection,) = server.runner.connections
         assert connection.is_computing
         before_s = connection.idle_since_s
@@ -207,7 +217,7 @@ async def test_without_shortcuts_every_request_goes_the_usual_way() -> None:
                 await client.send([ECHO])
                 assert await way_of(client) == "router"
             await client.send([WAIT])
-            await wait_until(lambda: server.begun == 1)
+            await wait_until(lambda: len(server.begun) == 1)
         await wait_until(lambda: server.gone == 1)
 
 
@@ -215,7 +225,7 @@ async def test_a_stop_waits_for_the_answer() -> None:
     async with serving() as server, raw_connection(server.port) as client:
         await wait_until(server.is_waiting)
         await client.send([WAIT])
-        await wait_until(lambda: server.begun)
+        await wait_until(lambda: bool(server.begun))
         stopping = asyncio.create_task(server.runner.cleanup())
         await wait_until(lambda: server.runner.connections[0]._handler_waiter is not None)
         server.may_answer.set()

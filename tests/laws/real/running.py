@@ -31,7 +31,7 @@ def run_real(law: str, traffic: SimulatedTraffic, **settings: object) -> Score:
 async def _run(law: str, traffic: SimulatedTraffic, settings: dict[str, object]) -> Score:
     with _processes(LAWS[law], settings) as url:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-            await _wait_healthy(session, url)
+            await wait_healthy(session, url)
             return score(await _ask(session, url, traffic), LEARNING_S, RUN_S)
 
 
@@ -59,7 +59,8 @@ def _processes(law: str, settings: dict[str, object]) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-async def _wait_healthy(session: aiohttp.ClientSession, url: str) -> None:
+async def wait_healthy(session: aiohttp.ClientSession, url: str) -> None:
+    """Wait until the worker says that it is well."""
     async with asyncio.timeout(START_S):
         while True:
             try:

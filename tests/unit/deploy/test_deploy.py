@@ -197,9 +197,9 @@ def test_the_image_is_nobodys() -> None:
     assert lines.index(users[0]) > max(place for place, line in enumerate(lines) if line.startswith(("RUN", "COPY")))
 
 
-@pytest.mark.parametrize("extra", ["embedder", "quickstart", "triton"])
-def test_the_image_has_the_packages_of_each_upstream(extra: str) -> None:
-    """Without those of gRPC a batcher in a container would refuse to start before Triton."""
+@pytest.mark.parametrize("extra", ["embedder", "otel", "quickstart", "triton"])
+def test_the_image_has_the_packages_of_each_extra(extra: str) -> None:
+    """Without those of gRPC a batcher in a container would refuse to start before Triton, and any process with traces."""
     assert "-r /requirements/run.lock" in (ROOT / "deploy" / "Dockerfile").read_text()
     pinned = set(re.findall(r"^([\w-]+)==", (ROOT / "requirements" / "run.lock").read_text(), re.MULTILINE))
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

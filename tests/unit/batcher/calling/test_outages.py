@@ -15,6 +15,7 @@ from autobatch_batcher.dialects.base import Answer, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.tuner import Tuner
+from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -130,6 +131,18 @@ async def test_an_upstream_that_is_well_and_alone_is_tried_as_often_as_it_may() 
 
     assert 3 == lone.calls
     assert "upstream_unavailable" == decode_reply(told.frame)[0].fault
+
+
+async def test_a_call_whose_upstream_was_taken_out_after_its_slot_was_taken_waits() -> None:
+    """The last of the failures in a row came before its turn."""
+    lone = Acting("lone", ROWS)
+    for _ in range(FAILURES_MAX):
+        lone.breaker.failed(asyncio.get_running_loop().time())
+
+    (told,) = await outcomes(lone)
+
+    assert told.may_wait
+    assert 0 == lone.calls
 
 
 @pytest.mark.parametrize("does", [REFUSES, 503])

@@ -48,9 +48,9 @@ def test_noise_is_a_factor_with_a_median_of_one() -> None:
 def test_every_word_of_a_law_is_read() -> None:
     text = (
         "unpadded:fixed_ms=1,per_unit_us=2,knee_units=3,multiple=4,parallel=5,pass_inputs_max=6,noise=0.7,slow_passes=8,"
-        "slow_times=9,changes_at_s=10,changed_times=11,in_flight_inputs_max=12"
+        "slow_times=9,changes_at_s=10,changed_times=11,in_flight_inputs_max=12,per_input_us=13,beside_ms=14,cut_units=15"
     )
-    assert SimulatedLaw(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12) == law_of(text)
+    assert SimulatedLaw(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12, 13.0, 14.0, 15) == law_of(text)
 
 
 @pytest.mark.parametrize(

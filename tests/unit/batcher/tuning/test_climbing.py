@@ -202,10 +202,10 @@ def test_a_trial_lasts_until_enough_was_seen_however_fast_calls_are() -> None:
     assert lasted >= 250
 
 
-def until_trial(climber: Climber) -> None:
+def until_trial(climber: Climber, answer_s: float = 0.0) -> None:
     """Make calls until it tries another setting."""
     while not climber.is_trying:
-        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05)
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05, answer_s=answer_s)
 
 
 def test_a_trial_of_fewer_calls_ends_as_soon_as_jobs_wait_for_long_because_of_it() -> None:
@@ -218,6 +218,21 @@ def test_a_trial_of_fewer_calls_ends_as_soon_as_jobs_wait_for_long_because_of_it
 
     assert Setting(2) == climber.setting
     assert not climber.is_trying
+
+
+@pytest.mark.parametrize(("answer_s", "goes_on"), [(0.19, True), (0.21, False)])
+def test_a_trial_of_fewer_calls_ends_once_an_answer_takes_twice_as_long_as_before(
+    answer_s: float, *, goes_on: bool
+) -> None:
+    """Near its capacity an upstream that does less is behind for seconds."""
+    climber = Climber(2)
+    until_trial(climber, answer_s=0.1)
+    assert Setting(1) == climber.setting
+
+    climber.note(climber.setting, UNITS_START, UNITS_START, 0.05, answer_s=answer_s)
+
+    assert goes_on is climber.is_trying
+    assert goes_on is (Setting(1) == climber.setting)
 
 
 def test_while_jobs_wait_for_long_neither_fewer_nor_smaller_calls_are_tried() -> None:

@@ -38,6 +38,8 @@ JOBS = st.builds(
     kind=st.sampled_from(["merge", "solo", "verbatim"]),
     options=st.none() | st.builds(Options),
     content_type=st.none() | st.text(max_size=10),
+    request=st.text(max_size=10),
+    trace=st.dictionaries(st.sampled_from(["traceparent", "tracestate"]), st.text(max_size=10)),
 )
 REPLIES = st.builds(
     ReplyHeader,
@@ -180,6 +182,18 @@ def test_a_job_of_a_later_version_is_answered_in_that_version() -> None:
 
 def test_a_reply_of_version_1_is_refused() -> None:
     assert is_refused(decode_reply, OLD_REPLY)
+
+
+class LaterHeader(JobHeader, frozen=True):
+    """A header with a field that this version does not know, of the same version of frames."""
+
+    later: str = "x"
+
+
+def test_a_field_that_a_reader_does_not_know_is_skipped() -> None:
+    later = LaterHeader("w.1", 1, 2, 3, "/embed", later="y", request="r1")
+
+    assert (JobHeader("w.1", 1, 2, 3, "/embed", request="r1"), b"[]") == decode_job(encode(later, b"[]"))
 
 
 @given(JOBS, BODIES)

@@ -62,11 +62,13 @@ def python_constants(module: str) -> set[str]:
 def twins(scripts: Mapping[str, str], modules: Mapping[str, str]) -> set[str]:
     """The numbers and names of constants that stand in a script and also in another script or in a module."""
     found = set()
+    numbers_in_modules = set(chain(*map(python_numbers, modules.values())))
+    constants_in_modules = set(chain(*map(python_constants, modules.values())))
     for name, script in scripts.items():
         others = [other for other_name, other in scripts.items() if other_name != name]
-        numbers = set(chain(*map(lua_numbers, others), *map(python_numbers, modules.values())))
+        numbers = numbers_in_modules.union(*map(lua_numbers, others))
         shared = {number for number in lua_numbers(script) & numbers if number > SMALL_MAX or not number.is_integer()}
-        constants = set(chain(*map(lua_constants, others), *map(python_constants, modules.values())))
+        constants = constants_in_modules.union(*map(lua_constants, others))
         found |= {f"{name}: {number:.15g}" for number in shared - MEANT_DIFFERENTLY.keys()}
         found |= {f"{name}: {constant}" for constant in lua_constants(script) & constants}
     return found

@@ -1,0 +1,1 @@
+"""Traces over OpenTelemetry: whether there are any, and how spans get out of this process."""

@@ -1,0 +1,90 @@
+"""What was measured of a server, as it is written to `report.json` and computed with. Pure.
+
+Lengths are characters, in the order in which a call has its inputs.
+"""
+
+from statistics import median
+
+import msgspec
+
+
+class TimedCall(msgspec.Struct, frozen=True):
+    """A call that was made again and again with nothing beside it.
+
+    Attributes:
+        lengths: Length of each input.
+        seconds: What it took each time.
+    """
+
+    lengths: tuple[int, ...]
+    seconds: tuple[float, ...]
+
+    @property
+    def usual_s(self) -> float:
+        """What it takes usually: a pause of the machine is not a price."""
+        return median(self.seconds)
+
+
+class TimedLoad(msgspec.Struct, frozen=True):
+    """Clients that ask again as soon as they are answered.
+
+    Attributes:
+        clients: How many.
+        lists: What is asked, in turn: the lengths of each request's inputs.
+        inputs_per_s: Inputs that were answered, a second.
+        p50_ms: Median of the latencies of the requests.
+        p99_ms: What 99 of 100 took at most.
+        failed: Requests that were not answered with 200.
+        idle: Share of this machine's cores that had nothing to do, 0 to 1; None: unknown.
+    """
+
+    clients: int
+    lists: tuple[tuple[int, ...], ...]
+    inputs_per_s: float
+    p50_ms: float
+    p99_ms: float
+    failed: int = 0
+    idle: float | None = None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether each request has one input."""
+        return len(self.lists[0]) == 1
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """All that was measured of a server.
+
+    Attributes:
+        url: The server, without credentials.
+        kind: What it speaks, a word of INFERENCE_DIALECT.
+        model: What it says its model is; empty where it says nothing.
+        inputs_max: The most inputs in one call.
+        tokens_max: Tokens after which it cuts an input; None: unknown.
+        characters_per_token: Of the texts; None where the server does not count tokens.
+        texts: Where the texts are from.
+        texts_kind: What the verdict calls them.
+        lengths: Characters of the texts, ascending.
+        calls: Single calls.
+        loads: Calls side by side, in the order in which they were measured.
+        cores: Of this machine, if the server runs on it, too; None: it runs elsewhere.
+        busy_before: Share of this machine's cores that others used before anything was measured; None: unknown.
+    """
+
+    url: str
+    kind: str
+    model: str
+    inputs_max: int
+    tokens_max: int | None
+    characters_per_token: float | None
+    texts: str
+    texts_kind: str
+    lengths: tuple[int, ...]
+    calls: tuple[TimedCall, ...]
+    loads: tuple[TimedLoad, ...]
+    cores: int | None = None
+    busy_before: float | None = None
+
+    def single_loads(self, clients: int) -> list[TimedLoad]:
+        """Return the measurements of so many clients that send one text each."""
+        return [load for load in self.loads if load.is_single and load.clients == clients]

@@ -1,0 +1,170 @@
+"""What clients get directly and would get through the proxy: the batchers' own code in front of the law that was found.
+
+The direct side is what was measured, as far as it was. The proxy's side is simulated, and scaled by what the same law misses of the
+direct side: what it misses there, it misses here, too.
+"""
+
+from dataclasses import replace
+from math import sqrt
+
+import msgspec
+
+from autobatch_batcher.advising.direct_run import ListLoop, run_direct
+from autobatch_batcher.advising.law_fit import drift, fit_law, predicted_s
+from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.sample_texts import shuffled
+from autobatch_batcher.advising.side_by_side_fit import fit_side_by_side
+from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
+from autobatch_batcher.simulating.law import SimulatedLaw
+from autobatch_batcher.simulating.score import Score, score
+from autobatch_shared.settings.definitions import BatcherSettings
+
+CLIENTS = (1, 4, 16, 64, 256)
+CYCLES = 8  # of the texts, each in an order of its own
+REQUESTS, LEARNING_SHARE = 3000, 0.6
+RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
+SCALE_MAX = 1.5  # what the law misses by more than that is not only a matter of scale
+#: CPU milliseconds of a request in worker, batcher and Redis, by clients: before a real TEI on two cores (docs/benchmarks/tei.md).
+PROXY_CPU_MS = {1: 2.0, 4: 1.0, 16: 0.6, 64: 0.42, 256: 0.3}
+RANGE_MIN = 0.03  # of the gain, to both sides
+
+
+class ExpectedGain(msgspec.Struct, frozen=True):
+    """What so many clients get, each of which asks for one text after the other.
+
+    Attributes:
+        clients: How many.
+        direct_per_s: Texts a second that they get directly.
+        direct_p50_ms: Median of the latencies there.
+        direct_p99_ms: What 99 of 100 take there at most.
+        is_measured: Whether the direct side was measured, rather than simulated.
+        proxied_per_s: Texts a second that they get through the proxy.
+        proxied_p50_ms: Median of the latencies there.
+        proxied_p99_ms: What 99 of 100 take there at most.
+        batch: Mean texts of a call of the batcher's.
+        refused: Share of the requests that the proxy refuses, to keep the target.
+        low: The least that `gain` is likely to be.
+        high: The most.
+    """
+
+    clients: int
+    direct_per_s: float
+    direct_p50_ms: float
+    direct_p99_ms: float
+    is_measured: bool
+    proxied_per_s: float
+    proxied_p50_ms: float
+    proxied_p99_ms: float
+    batch: float
+    refused: float
+    low: float
+    high: float
+
+    @property
+    def gain(self) -> float:
+        """How many times as many texts a second."""
+        return self.proxied_per_s / self.direct_per_s
+
+
+class FoundLaw(msgspec.Struct, frozen=True):
+    """What the server's work costs.
+
+    Attributes:
+        law: The law; a unit is a character.
+        call_error: What it misses usually of single calls, as a share.
+        load_error: What it misses usually of the clients' rates, as a share.
+        drift: By what factor the server was slower in one half of the measurement than in the other.
+    """
+
+    law: SimulatedLaw
+    call_error: float
+    load_error: float
+    drift: float
+
+
+def find_law(measured: Measured) -> FoundLaw:
+    """Return the law that explains what was measured."""
+    known = measured.tokens_max is not None and measured.characters_per_token is not None
+    cut_units = round((measured.tokens_max or 0) * (measured.characters_per_token or 0)) if known else 0
+    fitted = fit_law(measured.calls, cut_units)
+    law = fit_side_by_side(fitted.law, measured.loads)
+    misses = [_scale(law, measured, clients) for clients in CLIENTS if measured.single_loads(clients)]
+    load_error = sqrt(sum((1 - miss) ** 2 for miss in misses) / len(misses))
+    return FoundLaw(law, fitted.error, load_error, drift(measured.calls))
+
+
+def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: BatcherSettings) -> ExpectedGain:
+    """Return what so many clients gain.
+
+    Args:
+        found: What the server's work costs.
+        measured: What was measured of it.
+        clients: How many; of CLIENTS.
+        settings: Those of the batcher.
+    """
+    lists = _lists(measured)
+    simulated = _direct(found.law, clients, lists, _seconds(found.law, clients, lists))
+    loads = measured.single_loads(clients)
+    if loads:
+        rates = [load.inputs_per_s for load in loads]
+        direct_per_s = sum(rates) / len(rates)
+        p50_ms, p99_ms = (
+            sum(each) / len(loads) for each in zip(*((load.p50_ms, load.p99_ms) for load in loads), strict=True)
+        )
+        spread = max(rates) / min(rates)
+    else:
+        direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
+    scale = min(max(direct_per_s / simulated.goodput, 1 / SCALE_MAX), SCALE_MAX)
+    shared = sharing_cores(found.law, measured, clients, direct_per_s)
+    seconds = _seconds(found.law, clients, lists)
+    fleet = SimulatedFleet(settings)
+    proxied = score(run_batchers(shared, ListLoop(clients, lists), fleet, seconds), LEARNING_SHARE * seconds, seconds)
+    gain = scale * proxied.goodput / direct_per_s
+    missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(scale - 1) / 2)
+    return ExpectedGain(
+        clients=clients,
+        direct_per_s=direct_per_s,
+        direct_p50_ms=p50_ms,
+        direct_p99_ms=p99_ms,
+        is_measured=bool(loads),
+        proxied_per_s=scale * proxied.goodput,
+        proxied_p50_ms=proxied.p50_ms / scale,
+        proxied_p99_ms=proxied.p99_ms / scale,
+        batch=proxied.batch,
+        refused=proxied.failed / max(1.0, proxied.failed + proxied.goodput * (1 - LEARNING_SHARE) * seconds),
+        low=gain / (1 + missed),
+        high=gain * (1 + missed),
+    )
+
+
+def _direct(law: SimulatedLaw, clients: int, lists: list[tuple[int, ...]], seconds: float) -> Score:
+    return score(run_direct(law, ListLoop(clients, lists), seconds), 0.2 * seconds, seconds)
+
+
+def _scale(law: SimulatedLaw, measured: Measured, clients: int) -> float:
+    """Return how much more was measured than the law says."""
+    lists = _lists(measured)
+    loads = measured.single_loads(clients)
+    mean = sum(load.inputs_per_s for load in loads) / len(loads)
+    return mean / _direct(law, clients, lists, _seconds(law, clients, lists)).goodput
+
+
+def _seconds(law: SimulatedLaw, clients: int, lists: list[tuple[int, ...]]) -> float:
+    """How long a run is, so that it has enough requests and is not endless."""
+    mean_s = sum(predicted_s(law, each) for each in lists) / len(lists)
+    return min(RUN_MAX_S, max(RUN_MIN_S, (REQUESTS + 10 * clients) * mean_s / law.parallel))
+
+
+def _lists(measured: Measured) -> list[tuple[int, ...]]:
+    """The lengths of the clients' requests: some cycles of the texts."""
+    return [(measured.lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
+
+
+def sharing_cores(law: SimulatedLaw, measured: Measured, clients: int, direct_per_s: float) -> SimulatedLaw:
+    """Return the law where the proxy takes CPU time from the server: on its own machine, beyond what is idle there."""
+    idle = [load.idle for load in measured.single_loads(clients) if load.idle is not None]
+    if measured.cores is None or not idle:
+        return law
+    idle_ms = 1000 * measured.cores * (sum(idle) / len(idle)) / direct_per_s  # of CPU, a request
+    taken_ms = max(0.0, PROXY_CPU_MS[clients] - idle_ms) / measured.cores
+    return replace(law, per_input_us=law.per_input_us + 1000 * taken_ms)

@@ -1,0 +1,82 @@
+"""What a server does with calls that come together: how many it computes at a time, and whether it joins their inputs. Pure.
+
+Single calls cannot show it. Each possibility is simulated for the clients that were measured, and the nearest one counts.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import log
+
+import msgspec
+
+from autobatch_batcher.advising.direct_run import ListLoop, run_direct
+from autobatch_batcher.advising.measured import TimedLoad
+from autobatch_batcher.simulating.law import SimulatedLaw
+from autobatch_batcher.simulating.score import score
+
+PARALLEL = (1, 2, 4, 8)
+JOINED_INPUTS = (0, 4, 8, 16, 32, 64)
+MORE_EVIDENCE = (
+    0.002  # mean square of the logarithms of the errors by which more than the simplest has to be nearer: about 5 %
+)
+BESIDE_SHARES = (0.0, 0.25, 0.5, 0.75)  # of what a call costs whatever it carries
+CLIENTS_MAX = 64  # more find the same queue, and take longer to simulate
+RUN_REQUESTS, RUN_MIN_S, RUN_MAX_S = 300, 1.0, 60.0
+
+
+def fit_side_by_side(law: SimulatedLaw, loads: Sequence[TimedLoad]) -> SimulatedLaw:
+    """Return the law with what explains these loads best.
+
+    How calls share passes and how many passes there are at a time are looked for one after the other, in both orders: all
+    pairs would take four times as long.
+    """
+    together = _together([load for load in loads if load.clients <= CLIENTS_MAX])
+
+    def missed(candidate: SimulatedLaw) -> float:
+        return mean_square(candidate, together) + MORE_EVIDENCE * _things(candidate)
+
+    first, second = min(_sharing(law), key=missed), min(_parallel(law), key=missed)
+    return min([*_parallel(first), *_sharing(second)], key=missed)
+
+
+def mean_square(law: SimulatedLaw, loads: Sequence[TimedLoad]) -> float:
+    """Return the mean square of the logarithms of the errors of its rates."""
+    return sum(log(load.inputs_per_s / direct_rate(law, load)) ** 2 for load in loads) / len(loads)
+
+
+def direct_rate(law: SimulatedLaw, load: TimedLoad) -> float:
+    """Return the inputs a second that the law predicts for a measured load."""
+    per_request = len(load.lists[0])
+    seconds = min(RUN_MAX_S, max(RUN_MIN_S, (RUN_REQUESTS * per_request + 2 * load.clients) / load.inputs_per_s))
+    history = run_direct(law, ListLoop(load.clients, load.lists), seconds)
+    return score(history, 0.2 * seconds, seconds).goodput or 1e-9
+
+
+def _sharing(law: SimulatedLaw) -> Iterator[SimulatedLaw]:
+    if law.pass_inputs_max:  # single calls have shown it, and what of a call is beside its passes
+        yield law
+        return
+    for joined in JOINED_INPUTS:
+        for share in BESIDE_SHARES:
+            yield replace(
+                law, pass_inputs_max=joined, fixed_ms=(1 - share) * law.fixed_ms, beside_ms=share * law.fixed_ms
+            )
+
+
+def _parallel(law: SimulatedLaw) -> Iterator[SimulatedLaw]:
+    return (replace(law, parallel=parallel) for parallel in PARALLEL)
+
+
+def _together(loads: Sequence[TimedLoad]) -> list[TimedLoad]:
+    """Return one load of each kind, with the mean of the rates of all windows of it."""
+    kinds: dict[tuple[int, int], list[TimedLoad]] = {}
+    for load in loads:
+        kinds.setdefault((load.clients, len(load.lists[0])), []).append(load)
+    return [
+        msgspec.structs.replace(same[0], inputs_per_s=sum(load.inputs_per_s for load in same) / len(same))
+        for same in kinds.values()
+    ]
+
+
+def _things(law: SimulatedLaw) -> int:
+    return (law.parallel > 1) + (law.pass_inputs_max > 0) + (law.beside_ms > 0)

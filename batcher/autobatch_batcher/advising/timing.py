@@ -1,0 +1,250 @@
+"""Measure a server: single calls one after the other, then clients side by side. What is sent is made by the upstream's dialect."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from itertools import count
+from math import ceil
+from random import Random
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from autobatch_batcher.advising.measured import Measured, TimedCall, TimedLoad
+from autobatch_batcher.advising.sample_texts import SampleTexts, call_shapes, list_shape, shuffled
+from autobatch_batcher.app import replicas_of
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_shared.bell import pause
+from autobatch_shared.contract.cards import UNKNOWN_MAX
+from autobatch_shared.contract.errors import AutobatchError
+from autobatch_shared.measuring.machine_use import read_core_ticks
+from autobatch_shared.settings.definitions import BatcherSettings
+
+CLIENTS = (1, 4, 16, 64, 256)
+LISTS_SIDE_BY_SIDE = (1, 2, 4)
+# Of the whole time: for single calls, for lists side by side; the rest is for the clients, each number of them twice.
+CALLS_SHARE, LISTS_SHARE = 0.35, 0.1
+FIRST_ROUND_SHARE = 0.5  # of the time for single calls: what is dearer than that is not tried
+WARM_UP_CALLS = 5
+UNCOUNTED = 0.2  # of a window, in which the clients fill the server
+DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
+BUSY_LOOK_S = 0.5
+REFUSED_PAUSE_S = 0.05
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+Told = Callable[[str], None]
+
+
+class MeasuringError(Exception):
+    """A server cannot be measured; the text says why."""
+
+
+async def measure(settings: BatcherSettings, texts: SampleTexts, seconds: float, told: Told) -> Measured:
+    """Return what was measured of the first upstream of the settings, in about so many seconds.
+
+    Args:
+        settings: Its URL, its key, and how it is spoken to.
+        texts: What is sent.
+        seconds: How long.
+        told: Is told what is done.
+
+    Raises:
+        MeasuringError: It cannot be reached, refuses us, or does not compute.
+    """
+    async with AsyncExitStack() as stack:
+        replica = (await replicas_of(settings, stack))[0]
+        busy_before = await _busy_before()
+        await replica.prober.probe()
+        if replica.standing.served is None:
+            why = replica.standing.silence or replica.status(1, 0.0).fault or "it does not say what it serves"
+            raise MeasuringError(f"{replica.name}: {why}")
+        told(f"{replica.name} speaks {replica.dialect.kind}, model {replica.card.name or 'unnamed'}")
+        timer = UpstreamTimer(replica, texts, settings.upstream_timeout_ms / 1000)
+        return await measure_with(timer, replica, texts, seconds, told, busy_before=busy_before)
+
+
+async def measure_with(
+    timer: "UpstreamTimer",
+    replica: Replica,
+    texts: SampleTexts,
+    seconds: float,
+    told: Told,
+    *,
+    busy_before: float | None = None,
+) -> Measured:
+    """Return what was measured of an upstream that has said what it serves: see `measure`."""
+    for place in shuffled(0)[:WARM_UP_CALLS]:
+        await timer.call((place,))
+    per_token = await timer.characters_per_token()
+    inputs_max, tokens_max = replica.limits.inputs_max, replica.limits.input_tokens_max
+    told(f"single calls of 1 to {inputs_max} texts, {CALLS_SHARE * seconds:.0f} s")
+    calls = await timer.lone_calls(call_shapes(texts, inputs_max), CALLS_SHARE * seconds)
+    loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
+    loads += await timer.clients((1 - CALLS_SHARE - LISTS_SHARE) * seconds, told)
+    return Measured(
+        url=replica.name,
+        kind=replica.dialect.kind,
+        model=replica.card.name,
+        inputs_max=inputs_max,
+        tokens_max=None if tokens_max == UNKNOWN_MAX else tokens_max,
+        characters_per_token=per_token,
+        texts=texts.about,
+        texts_kind=texts.kind,
+        lengths=tuple(texts.lengths),
+        calls=tuple(calls),
+        loads=tuple(loads),
+        cores=os.cpu_count() if urlsplit(replica.name).hostname in LOOPBACK else None,
+        busy_before=busy_before,
+    )
+
+
+class UpstreamTimer:
+    """Calls one upstream and takes the time.
+
+    Args:
+        replica: The upstream.
+        texts: What is sent.
+        timeout_s: The longest that a call may take.
+        now_s: Returns the time.
+    """
+
+    def __init__(
+        self, replica: Replica, texts: SampleTexts, timeout_s: float, now_s: Callable[[], float] = perf_counter
+    ) -> None:
+        self._now_s = now_s
+        self._replica = replica
+        self._texts = texts
+        self._timeout_s = timeout_s
+
+    async def call(self, places: tuple[int, ...]) -> float:
+        """Make one call with the texts of these places; return the seconds that it took.
+
+        Raises:
+            MeasuringError: It was not answered with vectors.
+        """
+        replica = self._replica
+        post = replica.dialect.compose("/embed", [self._texts.text(place) for place in places], None)
+        began_s = self._now_s()
+        try:
+            answer = await replica.ask(post, self._timeout_s)
+        except AutobatchError as exc:
+            raise MeasuringError(
+                f"{replica.name}: a call of {len(places)} texts failed: {str(exc) or type(exc).__name__}"
+            ) from exc
+        took_s = self._now_s() - began_s
+        if answer.status != 200:
+            raise MeasuringError(f"{replica.name}: a call of {len(places)} texts was answered {answer.status}")
+        return took_s
+
+    async def characters_per_token(self) -> float | None:
+        """Return how many characters of these texts a token is; None where the server does not count tokens."""
+        replica = self._replica
+        places = range(0, len(self._texts.lengths), 8)
+        texts = [self._texts.text(place) for place in places]
+        post = replica.dialect.ask_counts(texts[: replica.limits.inputs_max])
+        if post is None:
+            return None
+        asked = places[: replica.limits.inputs_max]
+        with suppress(AutobatchError):  # it is said of no figure that it is one
+            answer = await replica.ask(post, self._timeout_s)
+            if answer.status == 200:
+                tokens = sum(replica.dialect.counts(answer, len(asked)))
+                return sum(self._texts.lengths[place] for place in asked) / max(1, tokens)
+        return None
+
+    async def lone_calls(self, shapes: list[tuple[int, ...]], seconds: float) -> list[TimedCall]:
+        """Return what each of these calls takes alone, over and over until the time is over; the dearest may be left out."""
+        took_s: dict[tuple[int, ...], list[float]] = {}
+        began_s = self._now_s()
+        for shape in shapes:
+            if took_s and self._now_s() - began_s > FIRST_ROUND_SHARE * seconds:
+                break
+            took_s[shape] = [await self.call(shape)]
+        order = list(took_s)
+        chance = Random(1)  # noqa: S311 - an order, no secrets
+        while self._now_s() - began_s < seconds:
+            chance.shuffle(order)
+            for shape in order:
+                took_s[shape].append(await self.call(shape))
+                if self._now_s() - began_s > seconds:
+                    break
+        lengths = self._texts.lengths
+        return [TimedCall(tuple(lengths[place] for place in shape), tuple(took)) for shape, took in took_s.items()]
+
+    async def lists_side_by_side(self, shape: tuple[int, ...], seconds: float, told: Told) -> list[TimedLoad]:
+        """Return what one, two and four calls of the same list do."""
+        told(f"calls of {len(shape)} texts side by side, {seconds:.0f} s")
+        own_s = seconds / len(LISTS_SIDE_BY_SIDE)
+        return [await self.load(clients, [shape], own_s) for clients in LISTS_SIDE_BY_SIDE]
+
+    async def clients(self, seconds: float, told: Told) -> list[TimedLoad]:
+        """Return what clients get that send one text each; each number of them twice, so that noise shows."""
+        loads: list[TimedLoad] = []
+        own_s = seconds / 2 / len(CLIENTS)
+        for seed, clients in [(seed, clients) for seed in (1, 2) for clients in CLIENTS]:
+            rate = max((load.inputs_per_s for load in loads), default=0.0)
+            if rate and clients / rate > DRAINS * own_s:
+                told(f"{clients} clients are simulated only: their answers would take {clients / rate:.0f} s")
+                continue
+            told(f"{clients} client{'s' if clients > 1 else ''} directly, {own_s:.1f} s")
+            loads.append(await self.load(clients, [(place,) for place in shuffled(seed)], own_s))
+        return loads
+
+    async def load(self, clients: int, shapes: list[tuple[int, ...]], seconds: float) -> TimedLoad:
+        """Return what so many clients get in so many seconds, each of which sends the next of these texts as soon as it is answered.
+
+        Raises:
+            MeasuringError: None was answered.
+        """
+        lengths = self._texts.lengths
+        turns = _in_turn(shapes)
+        began_s = self._now_s()
+        since_s = began_s + UNCOUNTED * seconds
+        until_s = since_s + (1 - UNCOUNTED) * seconds
+        latencies_s: list[float] = []
+        inputs = failed = 0
+
+        async def ask() -> None:
+            nonlocal inputs, failed
+            while self._now_s() < until_s:
+                shape = next(turns)
+                try:
+                    took_s = await self.call(shape)
+                except MeasuringError:
+                    failed += 1
+                    await pause(REFUSED_PAUSE_S)
+                    continue
+                latencies_s.append(took_s)
+                inputs += len(shape) if since_s <= self._now_s() < until_s else 0
+
+        before = read_core_ticks()
+        await asyncio.gather(*(ask() for _ in range(clients)))
+        after = read_core_ticks()
+        took_s = until_s - since_s
+        if not inputs:  # slower than the window is long: all of them count, until the last
+            inputs, took_s = len(latencies_s) * len(shapes[0]), self._now_s() - began_s
+        latencies_s.sort()
+        if not latencies_s:
+            raise MeasuringError(f"{self._replica.name}: none of {failed} calls of {clients} clients was answered")
+        return TimedLoad(
+            clients=clients,
+            lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
+            inputs_per_s=inputs / took_s,
+            p50_ms=1000 * latencies_s[ceil(0.5 * len(latencies_s)) - 1],
+            p99_ms=1000 * latencies_s[ceil(0.99 * len(latencies_s)) - 1],
+            failed=failed,
+            idle=after.idle_share_since(before) if before and after else None,
+        )
+
+
+def _in_turn(shapes: list[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes over and over."""
+    return (shapes[number % len(shapes)] for number in count())
+
+
+async def _busy_before() -> float | None:
+    """Return the share of this machine's cores that others use before anything is sent."""
+    before = read_core_ticks()
+    await pause(BUSY_LOOK_S)
+    after = read_core_ticks()
+    return 1 - after.idle_share_since(before) if before and after else None

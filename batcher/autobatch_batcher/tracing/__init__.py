@@ -1,0 +1,1 @@
+"""Spans of batches and calls, for traces over OpenTelemetry."""

@@ -1,0 +1,43 @@
+"""Who else uses this machine: what each process of others took of a core. Empty if there is no /proc."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+BUSY_CORES = 0.1  # less is nobody
+NAMED_MAX = 3
+
+
+class ProcessTicks(NamedTuple):
+    """A process.
+
+    Attributes:
+        name: Its command.
+        ticks: CPU time that it has used so far.
+    """
+
+    name: str
+    ticks: int
+
+
+def all_processes(proc: Path = Path("/proc")) -> dict[int, ProcessTicks]:
+    """Return every process of this machine but this one, by pid."""
+    found = {}
+    for folder in proc.glob("[0-9]*"):
+        try:
+            head, _, rest = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
+        except OSError:  # it has ended
+            continue
+        fields = rest.split()
+        found[int(folder.name)] = ProcessTicks(head.partition("(")[2], int(fields[11]) + int(fields[12]))
+    found.pop(os.getpid(), None)
+    return found
+
+
+def busiest(before: Mapping[int, ProcessTicks], after: Mapping[int, ProcessTicks], seconds: float) -> list[str]:
+    """Return the processes that used most between two looks, as `name (pid 7): 1.3 cores`; few, and none that used little."""
+    hertz = os.sysconf("SC_CLK_TCK")
+    cores = {pid: (now.ticks - before[pid].ticks) / hertz / seconds for pid, now in after.items() if pid in before}
+    most = sorted(cores, key=lambda pid: -cores[pid])[:NAMED_MAX]
+    return [f"{after[pid].name} (pid {pid}): {cores[pid]:.1f} cores" for pid in most if cores[pid] >= BUSY_CORES]

@@ -1,0 +1,52 @@
+"""What clients would gain."""
+
+import msgspec
+import pytest
+
+from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_law, sharing_cores
+from autobatch_shared.settings.definitions import BatcherSettings
+from tests.unit.batcher.advising.known_server import measured_of
+
+SLOW = "padded:fixed_ms=40,per_unit_us=50"
+DEFAULTS = BatcherSettings.model_construct()
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measured:
+    return measured_of(SLOW, 10.0)
+
+
+@pytest.fixture(scope="module")
+def found(measured: Measured) -> FoundLaw:
+    return find_law(measured)
+
+
+def test_sixteen_clients_gain_by_batches(found: FoundLaw, measured: Measured) -> None:
+    sixteen = expected_gain(found, measured, 16, DEFAULTS)
+    assert 1.5 < sixteen.gain
+    assert sixteen.low < sixteen.gain < sixteen.high
+    assert sixteen.batch > 1.5
+
+
+def test_a_lone_client_pays_for_the_round_trips_also_where_it_was_not_measured(
+    found: FoundLaw, measured: Measured
+) -> None:
+    unmeasured = msgspec.structs.replace(measured, loads=tuple(load for load in measured.loads if not load.is_single))
+    alone = expected_gain(found, unmeasured, 1, DEFAULTS)
+    assert not alone.is_measured
+    assert 0.9 < alone.gain < 1
+    (load, *_) = measured.single_loads(1)
+    assert pytest.approx(load.inputs_per_s, rel=0.1) == alone.direct_per_s
+
+
+def test_a_proxy_on_the_servers_own_machine_takes_from_what_is_not_idle(found: FoundLaw, measured: Measured) -> None:
+    def per_input_us(idle: float, cores: int | None) -> float:
+        loads = tuple(msgspec.structs.replace(load, idle=idle) for load in measured.loads)
+        shared = msgspec.structs.replace(measured, loads=loads, cores=cores)
+        return sharing_cores(found.law, shared, 16, 100.0).per_input_us
+
+    own_us = found.law.per_input_us
+    assert own_us == per_input_us(0.5, 2)  # ten milliseconds of CPU are idle for each request
+    assert own_us + 300 == per_input_us(0.0, 2)  # 0.6 ms, of two cores
+    assert own_us == per_input_us(0.0, None)
