@@ -6,7 +6,7 @@ from math import inf
 import msgspec
 
 from autobatch_shared.contract.frames import CHARACTERS_PER_TOKEN, JobHeader
-from autobatch_shared.contract.trace_headers import trace_id_in
+from autobatch_shared.tracing.trace_headers import trace_id_in
 
 NAMED_MAX = 5  # requests in a line of the log
 

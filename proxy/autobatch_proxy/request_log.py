@@ -13,7 +13,7 @@ from aiohttp import web
 
 from autobatch_proxy.account import ACCOUNT, TRACE, Account
 from autobatch_proxy.http.headers import CommonHeaders
-from autobatch_shared.contract.trace_headers import trace_id_in
+from autobatch_shared.tracing.trace_headers import trace_id_in
 
 log = logging.getLogger(__name__)
 

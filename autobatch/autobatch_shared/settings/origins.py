@@ -17,7 +17,7 @@ DEFAULT, ENVIRONMENT, FLAG, TABLE = "default", "environment", "flag", f"{CONFIG_
 HIDDEN = "***"
 
 
-class Origin(NamedTuple):
+class SettingOrigin(NamedTuple):
     """One setting, and where its value came from.
 
     Attributes:
@@ -47,7 +47,7 @@ class Origin(NamedTuple):
         return f"{self.source}{line}{f' as {self.given_as}' if is_other else ''}"
 
 
-def origins_of(settings: CommonSettings, argv: Sequence[str], table: int | None = None) -> list[Origin]:
+def origins_of(settings: CommonSettings, argv: Sequence[str], table: int | None = None) -> list[SettingOrigin]:
     """Return all settings of a process in the order in which it declares them.
 
     Args:
@@ -69,7 +69,7 @@ def origins_of(settings: CommonSettings, argv: Sequence[str], table: int | None 
         source, given_as, line = next(found, (DEFAULT, "", None))
         given_as = given_as.upper() if source in (ENVIRONMENT, ENV_FILE) else given_as
         is_changed = value != field.default and bool(value or field.default)  # "" and None are both unset
-        origins.append(Origin(name.upper(), shown(name, value), source, given_as, line, is_changed))
+        origins.append(SettingOrigin(name.upper(), shown(name, value), source, given_as, line, is_changed))
     return origins
 
 

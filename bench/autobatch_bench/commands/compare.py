@@ -13,7 +13,7 @@ from autobatch_bench.comparing.sides import compare as compare_all
 from autobatch_bench.load.plain_http import AnswerError, read
 from autobatch_bench.load.traffic import Endpoint
 from autobatch_bench.load.workloads import WorkloadKind, make
-from autobatch_bench.report import grids, terminal
+from autobatch_bench.report import gains, grids, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import Side
 
@@ -63,7 +63,7 @@ def compare(  # noqa: PLR0913 - options of a command
     else:
         for grid in grids.of_comparison(found).values():
             console.print(terminal.table(grid))
-        for line in grids.without_gain(found):
+        for line in gains.without_gain(found):
             console.print(f"no gain: {line}")
     raise typer.Exit(0 if terminal.say_whether_right(console, rig.rounds) else 1)
 

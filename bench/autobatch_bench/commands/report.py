@@ -14,7 +14,7 @@ from autobatch_bench.comparing.promises import GROUPS, TargetResult, asides, eva
 from autobatch_bench.comparing.rounds import Round
 from autobatch_bench.comparing.sides import Comparison, ComparisonOptions, compare
 from autobatch_bench.load.workloads import WorkloadKind, make
-from autobatch_bench.report import facts, grids, page, results, terminal
+from autobatch_bench.report import facts, gains, grids, page, results, terminal
 from autobatch_bench.systems.rig import Rig
 from autobatch_bench.systems.system import ProxyPlan, UpstreamKind, started
 from autobatch_shared.install_hints import install_command
@@ -88,7 +88,7 @@ def write(
     """Write report.html, results.jsonl and a folder of pictures for each upstream into a folder that exists."""
     from autobatch_bench.report import plots  # noqa: PLC0415 - matplotlib takes a second to load, and only a report needs it
 
-    sections = [_results(comparisons, verdicts, notes, done)]
+    sections = _decisions(comparisons, done)
     for comparison in comparisons:
         section = page.Section(f"Upstream {comparison.upstream}")
         drawn = plots.of_comparison(comparison)
@@ -104,20 +104,29 @@ def write(
         sections.append(section)
     workloads = page.Section("Workloads")
     workloads.say([f"{made.name}: {made.about}; POST {made.path}" for made in map(make, WorkloadKind)])
-    sections.append(workloads)
+    terms = page.Section("Terms")
+    terms.say(gains.TERMS)
+    sections += [workloads, terms, *([_targets(verdicts, notes)] if verdicts else [])]
     (out / "report.html").write_text(page.render(TITLE, LEAD, about, sections), encoding="utf-8")
     (out / "results.jsonl").write_bytes(results.lines(about, comparisons, verdicts, notes, done))
 
 
-def _results(
-    comparisons: list[Comparison], verdicts: list[TargetResult], notes: list[str], done: list[Round]
-) -> page.Section:
-    section = page.Section("In short")
+def _decisions(comparisons: list[Comparison], done: list[Round]) -> list[page.Section]:
+    """What is gained, and where nothing is: what a reader decides by, before all tables."""
+    gained, lost = page.Section("What is gained"), page.Section("Where nothing is gained")
     bad = sum(each.bad for each in done)
-    section.say([f"{sum(each.right for each in done):,} answers were right, {bad:,} wrong or failed"])
-    if verdicts:
-        section.add(grids.verdicts(verdicts))
-        section.say(notes)
-    losses = [line for comparison in comparisons for line in grids.without_gain(comparison)]
-    section.say(["Cases without gain:" if losses else "No case was without gain.", *losses])
+    gained.say([gains.FOR_WHOM, f"{sum(each.right for each in done):,} answers were right, {bad:,} wrong or failed"])
+    gained.say([line for comparison in comparisons if (line := gains.in_short(comparison))])
+    won = [line for comparison in comparisons for line in gains.gains(comparison)]
+    gained.say(won or ["No case had more requests a second."])
+    losses = [line for comparison in comparisons for line in gains.without_gain(comparison)]
+    lost.say(losses or ["No case was without gain."])
+    return [gained, lost]
+
+
+def _targets(verdicts: list[TargetResult], notes: list[str]) -> page.Section:
+    section = page.Section("Internal targets")
+    section.say(["What the project measures itself by. A missed one is no fault of an installation."])
+    section.add(grids.verdicts(verdicts))
+    section.say(notes)
     return section

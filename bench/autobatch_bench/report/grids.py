@@ -48,7 +48,7 @@ def beside(title: str, points: Sequence[Point], sides: Sequence[str], reference:
             figures = [of(point.pairs, side, name).median for name in ("per_second", "p50_ms", "p99_ms")]
             multiples = [ratio(point.pairs, side, reference, name).median for name in ("per_second", "p99_ms")]
             compared = [f"{each:.2f}" for each in multiples] if side != reference else ["", ""]
-            at = _x(point.x) if side == sides[0] else ""
+            at = shown_x(point.x) if side == sides[0] else ""
             rows.append((at, side, f"{figures[0]:,.0f}", *(f"{each:,.2f}" for each in figures[1:]), *compared))
     columns = ("in flight", "", "req/s", "p50 ms", "p99 ms", f"req/s / {reference}", f"p99 / {reference}")
     return Grid(title, columns, rows)
@@ -64,7 +64,12 @@ def cost(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
     }
     roles = list(dict.fromkeys(role for each in used.values() for role in each))
     rows = [
-        (_x(x), side, f"{sum(each.values()):,.0f}", *(f"{each[role]:,.0f}" if role in each else "" for role in roles))
+        (
+            shown_x(x),
+            side,
+            f"{sum(each.values()):,.0f}",
+            *(f"{each[role]:,.0f}" if role in each else "" for role in roles),
+        )
         for (x, side), each in used.items()
     ]
     return Grid(title, ("in flight", "", "all", *roles), rows if roles else [])
@@ -73,7 +78,7 @@ def cost(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
 def computing(title: str, points: Sequence[Point], sides: Sequence[str]) -> Grid:
     """CPU milliseconds a request of the server that computes; medians."""
     rows = [
-        (_x(point.x), side, f"{used['upstream'].median / 1000:,.2f}")
+        (shown_x(point.x), side, f"{used['upstream'].median / 1000:,.2f}")
         for point in points
         for side in sides
         if "upstream" in (used := cpu_us(point.pairs, side))
@@ -96,7 +101,7 @@ def bursts(title: str, points: Sequence[Point]) -> Grid:
         refused = sum(pair["direct"].refused for pair in point.pairs) / len(point.pairs)
         rows.append(
             (
-                _x(point.x),
+                shown_x(point.x),
                 f"{of(point.pairs, 'direct', 'seconds').median * 1000:,.1f}",
                 f"{of(point.pairs, 'proxy', 'seconds').median * 1000:,.1f}",
                 str(ratio(point.pairs, "direct", "proxy", "seconds")),
@@ -110,7 +115,8 @@ def cpu(title: str, x_name: str, points: Sequence[Point]) -> Grid:
     """CPU microseconds per request of each process, through the proxy; medians."""
     roles = list(cpu_us(points[0].pairs, "proxy")) if points else []
     rows = [
-        (_x(point.x), *(f"{each.median:,.0f}" for each in cpu_us(point.pairs, "proxy").values())) for point in points
+        (shown_x(point.x), *(f"{each.median:,.0f}" for each in cpu_us(point.pairs, "proxy").values()))
+        for point in points
     ]
     return Grid(title, (x_name, *roles), rows if roles else [])
 
@@ -170,29 +176,6 @@ def of_comparison(comparison: Comparison) -> dict[str, Grid]:
     return {key: grid for key, grid in grids.items() if grid.rows}
 
 
-def without_gain(comparison: Comparison) -> list[str]:
-    """A sentence for each case without a gain: fewer requests per second, or slower ones."""
-    lines = []
-    named = (("in flight", comparison.concurrency), ("words", comparison.lengths), ("", comparison.workloads))
-    for unit, points in named:
-        for point in points:
-            found = ratio(point.pairs, "proxy", "direct")
-            if found.median < 1:
-                what = f"{_x(point.x)} {unit}".strip()
-                lines.append(f"{comparison.upstream}, {what}: {found} of direct's requests a second")
-    for point in comparison.bursts:
-        found = ratio(point.pairs, "proxy", "direct", "seconds")
-        if found.median > 1:
-            refused = of(point.pairs, "direct", "refused").median
-            but = f", which refused {refused:,.0f} of them" if refused else ""
-            lines.append(f"{comparison.upstream}, {_x(point.x)} at once: {found} of direct's time{but}")
-    for point in comparison.rates:
-        found = ratio(point.pairs, "proxy", "direct", "p50_ms")
-        if found.median > 1:
-            lines.append(f"{comparison.upstream}, {_x(point.x)} arrivals/s: {found} of direct's p50")
-    return lines
-
-
 def _side_row(point: Point, side: str) -> tuple[str, ...]:
     pairs = point.pairs
     refused = sum(pair[side].refused for pair in pairs) / len(pairs)
@@ -205,7 +188,7 @@ def _side_row(point: Point, side: str) -> tuple[str, ...]:
         )
     )
     return (
-        _x(point.x) if side == "direct" else "",
+        shown_x(point.x) if side == "direct" else "",
         side,
         f"{of(pairs, side, 'per_second').median:,.0f}",
         *(f"{of(pairs, side, name).median:,.2f}" for name in ("p50_ms", "p95_ms", "p99_ms")),
@@ -214,5 +197,6 @@ def _side_row(point: Point, side: str) -> tuple[str, ...]:
     )
 
 
-def _x(x: float | str) -> str:
+def shown_x(x: float | str) -> str:
+    """Return a point's place: the name of a workload, or a number."""
     return x if isinstance(x, str) else f"{x:,.0f}"

@@ -5,6 +5,7 @@ from html import escape
 
 from autobatch_bench.report.grids import Grid
 
+MEASURED = "measured"
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #1c2430; background: #fff; margin: 2rem auto; max-width: 76rem;
@@ -43,17 +44,25 @@ class Section:
 
     def html(self) -> str:
         """The section as HTML."""
-        return f"<section><h2>{escape(self.title)}</h2>{''.join(self._parts)}</section>"
+        return f'<section id="{self.anchor}"><h2>{escape(self.title)}</h2>{"".join(self._parts)}</section>'
+
+    @property
+    def anchor(self) -> str:
+        """What a link to it ends in."""
+        return "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
 
 
 def render(title: str, lead: str, facts: Mapping[str, str], sections: Sequence[Section]) -> str:
-    """Return the whole page."""
+    """Return the whole page: what the sections are, the sections, and under which circumstances all that was measured."""
     rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts.items())
     body = "".join(section.html() for section in sections)
+    links = [f'<li><a href="#{section.anchor}">{escape(section.title)}</a></li>' for section in sections]
+    links.append(f'<li><a href="#{MEASURED}">How it was measured</a></li>')
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1><p>{escape(lead)}</p>"
-        f'<div class="wide"><table class="facts">{rows}</table></div>{body}</body></html>\n'
+        f"<style>{STYLE}</style></head><body><h1>{escape(title)}</h1><nav><ul>{''.join(links)}</ul></nav>{body}"
+        f'<section id="{MEASURED}"><h2>How it was measured</h2><p>{escape(lead)}</p>'
+        f'<div class="wide"><table class="facts">{rows}</table></div></section></body></html>\n'
     )
 
 

@@ -13,7 +13,7 @@ from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, CommonSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import KEYS, WORKERS, load_models, load_tables
 from autobatch_shared.settings.loading import load
-from autobatch_shared.settings.origins import DEFAULT, TABLE, Origin, origins_of
+from autobatch_shared.settings.origins import DEFAULT, TABLE, SettingOrigin, origins_of
 from autobatch_shared.settings.remarks import remarks_of
 
 COMMANDS: Mapping[str, type[CommonSettings]] = {"up": UpSettings, **PROCESSES}
@@ -55,7 +55,7 @@ def command(ctx: typer.Context) -> None:
         sys.stdout.write(f"{remark}\n")
 
 
-def _of_models(cls: type[CommonSettings], words: Sequence[str]) -> dict[str, list[Origin]]:
+def _of_models(cls: type[CommonSettings], words: Sequence[str]) -> dict[str, list[SettingOrigin]]:
     """What the tables of `config.toml` say to such a process, by the name of their model."""
     if issubclass(cls, BatcherSettings):
         load_models(cls, words)  # ends where the tables do not go together
@@ -76,7 +76,7 @@ def _said(value: str | int | None) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _table(title: str, origins: Iterable[Origin]) -> str:
+def _table(title: str, origins: Iterable[SettingOrigin]) -> str:
     """Lines of three columns below a title; nothing where there are none."""
     rows = [(each.setting, _said(each.value), each.place) for each in origins]
     if not rows:

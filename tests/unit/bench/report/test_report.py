@@ -13,7 +13,7 @@ from autobatch_bench.comparing.promises import TARGETS, TargetResult
 from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
 from autobatch_bench.comparing.sides import Comparison
 from autobatch_bench.load.outcome import LoadOutcome
-from autobatch_bench.report import facts, grids, page, results
+from autobatch_bench.report import facts, gains, grids, page, results
 
 
 def pair(direct: int, proxy: int) -> Pair:
@@ -70,9 +70,27 @@ def test_any_number_of_sides_stand_beside_each_other() -> None:
 
 
 def test_cases_without_gain_are_named() -> None:
-    lines = grids.without_gain(COMPARISON)
+    lines = gains.without_gain(COMPARISON)
     assert "tei-queue, 1 in flight: 0.58 (0.50..0.67) of direct's requests a second" in lines
     assert not any("64 in flight" in line or "64 words" in line or "64 arrivals" in line for line in lines)
+
+
+def test_what_is_gained_is_said_with_its_best_and_worst_case() -> None:
+    assert "tei-queue, 64 in flight: 1.64 (1.50..1.78) of direct's requests a second" in gains.gains(COMPARISON)
+    assert not any("1 in flight" in line for line in gains.gains(COMPARISON))
+    assert "1.64 x the requests a second; tei-queue, " in gains.in_short(COMPARISON)
+    assert gains.in_short(EMPTY) == ""
+
+
+def test_a_report_begins_with_what_is_gained_and_links_each_section(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    report.write(tmp_path, {"command": "x"}, [EMPTY], [VERDICT], [], [])
+    html = (tmp_path / "report.html").read_text()
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+
+    assert titles[:2] == ["What is gained", "Where nothing is gained"]
+    assert titles[-2:] == ["Internal targets", "How it was measured"]
+    assert re.findall(r'<a href="#(.*?)">', html) == re.findall(r'<section id="(.*?)">', html)
 
 
 def test_nothing_measured_is_no_table() -> None:
