@@ -10,7 +10,7 @@ import msgspec
 from autobatch_batcher.claiming.loop import WorkingLoop
 from autobatch_batcher.forming.lanes import Lanes
 from autobatch_batcher.model_keeper import ModelKeeper
-from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, take_duties
+from autobatch_batcher.tuning.duty import HAND_OVER_LOOK_EVERY_S, LOOK_EVERY_S, calls_another, take_duties
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
@@ -189,6 +189,8 @@ class Reporter:
         self.reaches_redis = True
         self._has_others = len(reports) > 1
         self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
+        urls = {each.name for each in self._pool.upstreams}
+        self._pool.has_other_batchers = calls_another(self._batcher, urls, reports, self._clock.now_ms())
         if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
             self._loop.wake()
             if self._pool.stands_by:

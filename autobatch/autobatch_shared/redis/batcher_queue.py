@@ -148,6 +148,7 @@ class BatcherQueue:
         )
         self._announce = Script("announce", (claimed, keys.reply(""), keys.inbox("")), (reply_ttl_ms,))
         self._renew = Script("renew", (leases, claimed, keys.epoch), (batcher, lease_ms, CLAIM_TTL_MS, EPOCH_TTL_MS))
+        self._give_back = Script("give_back", (claimed, keys.retry, keys.bell), (WAITING_TTL_MS,))
         self._reap = Script(
             "reap",
             (
@@ -272,6 +273,10 @@ class BatcherQueue:
         with expected_shape:
             (given_back,) = all_of(int, reply[:1])
             return given_back, all_of(bytes, reply[1:])
+
+    async def give_back(self, jobs: Sequence[str]) -> int:
+        """Give claimed jobs, the youngest first, to the other batchers; return how many were claimed still."""
+        return int(await self._give_back.run(self._link, *jobs))
 
     async def begin_trial(self, token: str, ttl_ms: int) -> bool:
         """Become the one attempt that tries suspects, for `ttl_ms` at most; False while another one is.

@@ -189,6 +189,18 @@ class Claims:
             await self._drop(expired, "expired", DeadlineExceeded())
         return bool(expired)
 
+    async def give_back(self, jobs: Sequence[Job]) -> None:
+        """Let other batchers claim jobs that are held."""
+        ids = [job.header.id for job in sorted(jobs, key=lambda job: job.header.at, reverse=True)]
+        try:
+            given_back = await self._queue.give_back(ids)
+        except QueueUnavailable:
+            self.doubt()
+            raise
+        self._lanes.take_out(set(ids))
+        self.let_go(ids)
+        log.info("jobs_given_back", extra={"jobs": given_back})
+
     async def refuse(self, jobs: Sequence[str]) -> None:
         """Answer jobs at once that are held, and that no call could answer in the time that is aimed at."""
         self._lanes.take_out(set(jobs))

@@ -154,8 +154,7 @@ class WorkingLoop:
         await self._take_watched()
         if self._is_drained:  # nothing would end a wait before the next beat
             return
-        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
-            await self._replies.store(due, 0)
+        await self._look_at_waiting()
         stands_by = self._pool.stands_by
         replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
         if replica is None or (stands_by and self._lanes.inputs == 0):
@@ -189,6 +188,19 @@ class WorkingLoop:
             self._note_claim(await self._claims.take(*brought))
         if self.is_stopping:
             await self._watch.hasten()
+
+    async def _look_at_waiting(self) -> None:
+        """Answer what cannot wait for an upstream any more, and let others have the rest where theirs are well and ours are not.
+
+        A suspect stays: only here it is known as one.
+        """
+        if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
+            await self._replies.store(due, 0)
+        if self._pool.has_other_batchers and self._pool.are_out(asyncio.get_running_loop().time()):
+            jobs = [job for job in self._lanes if not job.is_suspect]
+            if jobs:
+                await self._claims.give_back(jobs)
+                self._waiting.leave(jobs)
 
     async def _keep_the_lease(self) -> None:
         now_mono_s = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ by. As many more call it as their processors need, once one is not enough.
 4. One that stands by still sends what it has claimed, in full calls.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import ceil
 from typing import Protocol
 
@@ -65,7 +65,7 @@ def take_duties(
 
 def duty_of(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: int) -> Duty:
     """Return what `batcher` has to do with the upstream, by the reports of all batchers, its own among them."""
-    fresh = [each for each in reports if each.id and abs(now_ms - each.at) < each.next_ms + LATE_MS]
+    fresh = _fresh(reports, now_ms)
     ready = sorted([each.id for each in fresh if _is_ready(each, url)])
     if not ready:
         return ON_DUTY  # all may try
@@ -77,6 +77,17 @@ def duty_of(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: in
     taken = sum([_taken(report, url, is_missed=report not in fresh) for report in reports if report.id != batcher])
     learnt = _learnt(batcher, first, url, reports) if batcher in ready else None
     return Duty(is_on, needed, taken, learnt)
+
+
+def calls_another(batcher: str, urls: Collection[str], reports: Sequence[BatcherStatus], now_ms: int) -> bool:
+    """Whether another batcher may call an upstream that has none of these URLs."""
+    others = [each for each in _fresh(reports, now_ms) if each.id != batcher and not each.is_stopping]
+    return any(known.may_be_called and known.url not in urls for each in others for known in each.upstreams)
+
+
+def _fresh(reports: Sequence[BatcherStatus], now_ms: int) -> list[BatcherStatus]:
+    """Return those that have not been missed."""
+    return [each for each in reports if each.id and abs(now_ms - each.at) < each.next_ms + LATE_MS]
 
 
 def _is_ready(report: BatcherStatus, url: str) -> bool:

@@ -81,6 +81,7 @@ class Pool:
     Attributes:
         is_stopping: Whether this batcher takes no more jobs.
         batchers: Number of batchers that share the upstreams, this one included, where no reports say how many call one.
+        has_other_batchers: Whether another batcher has an upstream that may be called, and that is none of these.
         patience_s: Seconds that jobs wait for an upstream when all of them fail or cannot be reached.
 
     Args:
@@ -91,6 +92,7 @@ class Pool:
     def __init__(self, upstreams: list[Replica], patience_s: float = 0.0) -> None:
         self.upstreams = upstreams
         self.batchers = 1
+        self.has_other_batchers = False
         self.is_stopping = False
         self.patience_s = patience_s
         self._turns = randrange(len(upstreams))  # noqa: S311 - no secret; batchers do not know of each other

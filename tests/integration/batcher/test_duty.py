@@ -91,3 +91,23 @@ async def test_when_the_one_on_duty_stops_what_comes_is_answered_by_the_other(
 
 async def _are(count: int, reports: DutyReports) -> bool:
     return count == len([each for each in (await reports.look()).values() if is_ready(each)])
+
+
+async def test_jobs_of_a_batcher_that_lost_its_upstream_are_answered_by_one_with_another_upstream(
+    redis_url: str, upstream: FakeUpstream, other: FakeUpstream, reports: DutyReports
+) -> None:
+    """The first would wait longer than the clients do."""
+    texts = [f"text {number}" for number in range(20)]
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url, upstream_patience_ms=600_000)
+        await wait_until(house.is_healthy)
+        await upstream.stop()
+        answers = asyncio.gather(*(house.embed(text) for text in texts))
+
+        async def holds_some() -> bool:
+            return any(each.held > 0 for each in (await reports.look()).values())
+
+        await wait_until(holds_some)
+        await house.add_batcher(other.url)
+
+        assert [(200, [vector(text)]) for text in texts] == await answers

@@ -296,6 +296,17 @@ async def test_jobs_that_two_batchers_died_with_come_back_as_suspects(bench: Que
     assert ([job(2)], []) == (second.suspects, second.fresh)
 
 
+async def test_jobs_that_are_given_back_come_first_and_in_their_order(bench: QueueEnds) -> None:
+    await push(bench, 1, 2, 3)
+    batcher, other = bench.batcher("b1"), bench.batcher("b2")
+    await batcher.claim(2, 0)
+    assert 2 == await batcher.give_back(["w1.2", "w1.1", "w1.9"])
+    assert {} == await batcher.claimed()
+    assert 1 == await bench.redis.llen(KEYS.bell)
+    assert [job(1), job(2), job(3)] == everything(await other.claim(32, 0))
+    assert 0 == await batcher.give_back(["w1.1"])
+
+
 async def test_suspects_that_are_left_wake_another(bench: QueueEnds) -> None:
     await bench.redis.rpush(KEYS.suspects, job(1), job(2))
     batcher = bench.batcher("b1")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from autobatch_batcher.tuning.duty import CPU_MAX, LATE_MS, ON_DUTY, Duty, duty_of, take_duties
+from autobatch_batcher.tuning.duty import CPU_MAX, LATE_MS, ON_DUTY, Duty, calls_another, duty_of, take_duties
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
 from tests.unit.upstreams import make_upstream
 
@@ -151,3 +151,21 @@ def test_one_that_does_not_reach_the_upstream_takes_no_permits_where_others_do()
     reports = [report("a", seen(may_be_called=False)), report("b")]
 
     assert not duty_of("a", URL, reports, NOW_MS).is_on
+
+
+@pytest.mark.parametrize(
+    ("other", "may_answer"),
+    [
+        (report("b", seen("http://other")), True),
+        (report("b", seen("http://other", may_be_called=False)), False),
+        (report("b", seen("http://other"), is_stopping=True), False),
+        (report("b", seen("http://other"), at=NOW_MS - MISSED_MS), False),
+        (report("b"), False),
+    ],
+    ids=["it is well", "it is not well", "its batcher stops", "its batcher is silent", "it is ours"],
+)
+def test_another_batcher_may_answer_if_it_has_another_upstream(other: BatcherStatus, *, may_answer: bool) -> None:
+    own = report("a", seen(may_be_called=False))
+
+    assert calls_another("a", {URL}, [own, other], NOW_MS) is may_answer
+    assert not calls_another("b", {"http://other"}, [other], NOW_MS)
