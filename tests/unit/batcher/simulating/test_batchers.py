@@ -92,7 +92,7 @@ def test_a_closed_loop_never_has_more_in_flight_than_its_clients() -> None:
 
 def test_the_simulated_queue_does_what_the_real_one_does() -> None:
     """All but what follows a crash of the upstream or of a batcher: nothing crashes here."""
-    of_crashes = {"begin_trial", "end_trial", "is_trying", "bury", "redis_ms"}
+    of_crashes = {"begin_trial", "end_trial", "is_trying", "bury", "give_back", "redis_ms"}
     assert public(BatcherQueue) - of_crashes == public(SimulatedQueueEnd)
 
 
