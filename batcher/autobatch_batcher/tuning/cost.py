@@ -8,7 +8,7 @@ inputs; others compute each input at its own length. Both laws are fitted to the
    costs four fifths of its throughput, and the reverse a third. Where inputs are of like length both explain the same, and
    the one that rules stays.
 2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods.
-3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them.
+3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them; at a step it is forgotten at once.
 4. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
 """
 
@@ -33,6 +33,7 @@ EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
 ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a tenth, took the same
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
+NEAR_TIMES = 2.0  # a call that took more times what it costs, or less by that, is none that this cost explains
 KNEE_EVERY_CALLS = 4  # in the order of their size: where knees are looked for
 KNEE_CALLS_MIN = 8  # above it
 KNEE_TIMES, KNEE_SMALL_CALLS_MIN = 2, 4  # so far below it, so that the foot of a curve is not taken for a knee
@@ -79,6 +80,11 @@ class CallCost(msgspec.Struct, frozen=True):
         """Return what a call of so many units costs."""
         return self.flat_s + self.per_unit_s * max(0.0, units - self.knee_units)
 
+    def is_near(self, units: float, seconds: float) -> bool:
+        """Whether a call of so many units that took so long is one that this cost explains."""
+        expected_s = self.seconds(units)
+        return expected_s <= NEAR_TIMES * seconds <= NEAR_TIMES * NEAR_TIMES * expected_s
+
 
 class CostModel:
     """Learns what calls cost, from what each carried and took.
@@ -93,25 +99,35 @@ class CostModel:
     def __init__(self) -> None:
         self.cost = CallCost()
         self.missed, self.evidence = 1.0, 0.0
-        self._noted = 0
+        self._noted, self._fits_at = 0, CALLS_MIN
         self._calls: deque[tuple[int, int, float]] = deque(maxlen=WINDOW_CALLS)  # padded, useful, seconds
 
-    def note(self, padded: int, useful: int, seconds: float) -> bool:
+    def note(self, padded: int, useful: int, seconds: float, *, may_fit: bool = True) -> bool:
         """Learn from one call: its inputs times the longest of them, the sum of their lengths, and what it took.
 
-        Return whether the cost was fitted anew.
+        Return whether the cost was fitted anew. A fit that is due and may not be made is made as soon as it may.
         """
         self._calls.append((padded, useful, seconds))
         self._noted += 1
-        if is_time := self._noted == CALLS_MIN or self._noted % FIT_EVERY_CALLS == 0:
+        if is_fitted := may_fit and self._noted >= self._fits_at:
             self._learn()
-        return is_time
+            self._fits_at = (self._noted // FIT_EVERY_CALLS + 1) * FIT_EVERY_CALLS
+        return is_fitted
 
     def adopt(self, cost: CallCost) -> None:
         """Begin from what another batcher has learnt; the calls that were seen here count no more."""
         self.cost = cost
-        self.evidence, self._noted = 0.0, 0
-        self._calls.clear()
+        self.evidence = 0.0
+        self._forget(0)
+
+    def forget(self) -> None:
+        """Begin anew with the last calls, so few that the next one is the first to be fitted again: the upstream is another."""
+        self._forget(CALLS_MIN - 1)
+
+    def _forget(self, kept: int) -> None:
+        while len(self._calls) > kept:
+            self._calls.popleft()
+        self._noted, self._fits_at = len(self._calls), CALLS_MIN
 
     def _learn(self) -> None:
         """Fit both laws to the last calls, and let the better one rule."""

@@ -1,9 +1,12 @@
 """What the calls to one upstream teach, and how to call it next. Pure; times are passed in.
 
-What a call costs is learnt by `cost.py`, how many calls to make at once and how large by `climbing.py`.
+What a call costs is learnt by `cost.py`, how many calls to make at once and how large by `climbing.py`; `surprise.py` notices that an
+upstream has become another.
 
 Service is counted from the completion before, when that came after the call's start: so a call that waited behind
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
+
+More than 250 lines, because what a call teaches and how the next one is made of that is one account.
 """
 
 from math import inf, log
@@ -23,6 +26,7 @@ from autobatch_batcher.tuning.cost import (
 )
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.tuning.surprise import Judged, Surprise
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.watching.activity import TuningNow
 
@@ -81,6 +85,7 @@ class Tuner:
     def __init__(self, calls_max: int | None, *, is_fixed: bool = False) -> None:
         self._model = self._one_by_one = CostModel()
         self._side_by_side = CostModel()
+        self._surprise = Surprise()
         self._waits_evidence = 0.0  # that calls wait for each other; negative: that they run side by side
         self._calls_max = calls_max
         self._climber = self._begin_climb()
@@ -96,7 +101,8 @@ class Tuner:
     @property
     def cost(self) -> CallCost:
         """What a call costs, by the model that explains more: calls wait for each other, or they run side by side."""
-        return self._model.cost
+        cost = self._model.cost
+        return self._surprise.charged(cost, is_learnt=self._is_learnt) if self._surprise.calls else cost
 
     @property
     def is_one_by_one(self) -> bool:
@@ -121,9 +127,9 @@ class Tuner:
         if sample.padded == 0:
             return  # of unknown length
         self._noted += 1
-        self._calls_seen += 1
         took_s = sample.ended_s - sample.started_s
         self._learn_cost(sample, service_s, took_s)
+        self._calls_seen += 1
         cost = self.cost
         units = cost.law.units(sample.padded, sample.useful)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
@@ -137,9 +143,9 @@ class Tuner:
     @property
     def learnt(self) -> LearntCalls | None:
         """What another batcher would want to know; None while there is nothing."""
-        if self.is_fixed or self._calls_seen < CALLS_MIN:
+        if self.is_fixed or not self._is_learnt:
             return None
-        cost, best = self.cost, self._climber.best
+        cost, best = self._model.cost, self._climber.best
         share = self._waits_evidence / EVIDENCE_MAX
         return LearntCalls(
             self._calls_seen,
@@ -169,6 +175,7 @@ class Tuner:
             return
         cost = CallCost(learnt.flat_s, learnt.per_unit_s, learnt.knee_units, CostLaw(learnt.law))
         self._calls_seen = learnt.calls_seen
+        self._surprise.end()
         self._one_by_one.adopt(cost)
         self._side_by_side.adopt(cost)
         self._waits_evidence = EVIDENCE_MAX * (learnt.one_by_one - learnt.side_by_side)
@@ -225,23 +232,54 @@ class Tuner:
         return max(0.0, self._last_ended_s + min(ASK_AGAIN_SHARE * flat_s, ASK_AGAIN_MAX_S) - now_s)
 
     @property
+    def _is_learnt(self) -> bool:
+        return self._calls_seen >= CALLS_MIN
+
+    @property
     def _is_known_one_by_one(self) -> bool:
         return self._waits_evidence > EVIDENCE
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
-        before = self.cost
-        is_fitted = self._one_by_one.note(sample.padded, sample.useful, service_s)
-        self._side_by_side.note(sample.padded, sample.useful, took_s)
+        before = self._model.cost
+        may_fit = self._may_fit(sample, service_s)
+        is_fitted = self._one_by_one.note(sample.padded, sample.useful, service_s, may_fit=may_fit)
+        self._side_by_side.note(sample.padded, sample.useful, took_s, may_fit=may_fit)
         if is_fitted:
             found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
             found = min(max(found, -EVIDENCE), EVIDENCE)  # no few calls decide
             self._waits_evidence = min(max(self._waits_evidence * EVIDENCE_KEPT + found, -EVIDENCE_MAX), EVIDENCE_MAX)
             self._model = self._one_by_one if self.is_one_by_one else self._side_by_side
-        cost = self.cost
+        if self._model.cost is not before:
+            self._surprise.end()
+        cost = self._model.cost
         if cost.law is not before.law:  # what was counted are not its units
             self._climber, self.recent = self._begin_climb(), RecentCalls()
         if cost is not before:
             self._climber.expect(round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units))
+
+    def _may_fit(self, sample: Sample, service_s: float) -> bool:
+        """Whether a fit may be made now: not while calls surprise; where these are a step those before it are forgotten."""
+        taken, served, took_s = self._side_by_side.cost, self._one_by_one.cost, sample.ended_s - sample.started_s
+        units = taken.law.units(sample.padded, sample.useful)
+        if taken.is_near(units, took_s):
+            if self._surprise.calls:
+                self._surprise.end()
+            return True
+        served_units = served.law.units(sample.padded, sample.useful)
+        self._surprise.note(
+            Judged(
+                self._model.cost.law.units(sample.padded, sample.useful),
+                sample.started_s,
+                sample.ended_s,
+                service_s,
+                taken.seconds(units),
+                served.seconds(served_units),
+            )
+        )
+        if self._surprise.is_step:
+            self._one_by_one.forget()
+            self._side_by_side.forget()
+        return not (self._is_learnt and self._surprise.is_open)
 
     def _begin_climb(self) -> Climber:
         return Climber(self._calls_max or CALLS_MAX, self._calls_max or CALLS_FIRST)
@@ -256,4 +294,7 @@ class Tuner:
             padding_max = cost.flat_units
             if self._model.evidence < EVIDENCE and self._noted % LOOK_EVERY_CALLS == 0:
                 padding_max = max(padding_max, useful)
-        self.shape = BatchShape(padding_max, self.setting.units_max, cost.knee_units, cost.law)
+        units_max = self.setting.units_max
+        if units_max and cost is not self._model.cost:  # half of a call is then for what it carries
+            units_max = max(units_max, round(cost.knee_units + cost.flat_units))
+        self.shape = BatchShape(padding_max, units_max, cost.knee_units, cost.law)

@@ -1,0 +1,109 @@
+"""Whether an upstream has become another than the one that was learnt, and what its calls cost until that is learnt anew. Pure.
+
+In one fit the calls before such a step and those after it would explain each other by their size: where the slow ones happen to be
+the larger ones, size seems to cost all of it and a call nothing, so that next to no texts may share one. So they are kept apart.
+
+1. While calls take more than twice what was expected, or less than half, one after the other, the fit waits.
+2. Meanwhile they are believed to cost what the fastest of them took longer, whatever it carried, unless it shows that size costs more
+   than was learnt. To be wrong in that makes a few calls too large; the reverse starves an upstream that is slow already.
+3. `CALLS_MIN` such calls in a row are a step, and what came before is forgotten. Of calls that vary by a sigma of 0.5 one in eight is
+   off to the same side by chance, and so many in a row are one in ten million.
+
+Calls that have to wait for more others than before take longer, too, though the upstream is as fast. So both must be off: each call by
+what it took, and all together by how long the upstream served them.
+"""
+
+from collections import deque
+from math import inf
+
+import msgspec
+from msgspec.structs import replace
+
+from autobatch_batcher.tuning.cost import CALLS_MIN, NEAR_TIMES, CallCost, fit
+
+CHARGED_CALLS_MIN = 2  # a single call that took far longer met a pause
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A call, beside what was expected of it.
+
+    Attributes:
+        units: What it carried, by the law that rules.
+        started_s: When it was made, in seconds of any monotonic clock.
+        ended_s: When its answer was in, in seconds of the same clock.
+        service_s: Seconds that the upstream served it.
+        expected_s: Seconds that it should have taken.
+        expected_service_s: Seconds that the upstream should have served it.
+    """
+
+    units: int
+    started_s: float
+    ended_s: float
+    service_s: float
+    expected_s: float
+    expected_service_s: float
+
+    @property
+    def took_s(self) -> float:
+        """Seconds from the call until the answer."""
+        return self.ended_s - self.started_s
+
+
+class Surprise:
+    """The last calls, as far as all of them were off to the same side.
+
+    Attributes:
+        calls: How many there are; those that were in flight with the first count as one with it, as one pause meets them all.
+    """
+
+    def __init__(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Forget them: they are no surprise any more."""
+        self.calls = 0
+        self._is_slow = False
+        self._since_s = inf
+        self._service_s = self._expected_service_s = 0.0
+        # Units, seconds and weight, as `fit` takes them.
+        self._made: deque[tuple[int, float, float]] = deque(maxlen=CALLS_MIN)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a few more calls will show if this is a step: until then nothing is to be learnt from them."""
+        return CHARGED_CALLS_MIN <= self.calls < CALLS_MIN
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it shows with this call that the upstream is another than before these calls."""
+        return self.calls == CALLS_MIN and self._is_service_off
+
+    def note(self, call: Judged) -> None:
+        """Take note of a call that took far from what was expected, in the order of completion."""
+        is_slow = call.took_s > call.expected_s
+        if is_slow is not self._is_slow:
+            self.end()
+        self._is_slow = is_slow
+        if not self.calls:
+            self._since_s = call.ended_s
+        if not self.calls or call.started_s >= self._since_s:
+            self.calls += 1
+        self._service_s += call.service_s
+        self._expected_service_s += call.expected_service_s
+        self._made.append((call.units, call.took_s, 1.0))
+
+    def charged(self, cost: CallCost, *, is_learnt: bool) -> CallCost:
+        """Return what a call costs now, given what was learnt; a guess gives way to the first of these calls."""
+        calls_min = CHARGED_CALLS_MIN if is_learnt else 1
+        if not (self._is_slow and self.calls >= calls_min and self._is_service_off):
+            return cost
+        line = fit(self._made, 1.0) if len(self._made) >= 2 * calls_min else None
+        of_size = replace(cost, flat_s=0.0, per_unit_s=max(cost.per_unit_s, line.per_unit_s if line else 0.0))
+        flat_s = min([took_s - of_size.seconds(units) for units, took_s, _ in self._made])
+        return replace(of_size, flat_s=max(cost.flat_s, flat_s))
+
+    @property
+    def _is_service_off(self) -> bool:
+        if self._is_slow:
+            return self._service_s > NEAR_TIMES * self._expected_service_s
+        return NEAR_TIMES * self._service_s < self._expected_service_s
