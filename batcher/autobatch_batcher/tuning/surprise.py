@@ -24,8 +24,8 @@ from autobatch_batcher.tuning.cost import CALLS_MIN, NEAR_TIMES, CallCost, fit
 CHARGED_CALLS_MIN = 2  # a single call that took far longer met a pause
 
 
-class Judged(msgspec.Struct, frozen=True):
-    """A call, beside what was expected of it.
+class SurprisingCall(msgspec.Struct, frozen=True):
+    """A call that took far from what was expected.
 
     Attributes:
         units: What it carried, by the law that rules.
@@ -78,7 +78,7 @@ class Surprise:
         """Whether it shows with this call that the upstream is another than before these calls."""
         return self.calls == CALLS_MIN and self._is_service_off
 
-    def note(self, call: Judged) -> None:
+    def note(self, call: SurprisingCall) -> None:
         """Take note of a call that took far from what was expected, in the order of completion."""
         is_slow = call.took_s > call.expected_s
         if is_slow is not self._is_slow:

@@ -26,7 +26,7 @@ from autobatch_batcher.tuning.cost import (
 )
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
-from autobatch_batcher.tuning.surprise import Judged, Surprise
+from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.watching.activity import TuningNow
 
@@ -267,7 +267,7 @@ class Tuner:
             return True
         served_units = served.law.units(sample.padded, sample.useful)
         self._surprise.note(
-            Judged(
+            SurprisingCall(
                 self._model.cost.law.units(sample.padded, sample.useful),
                 sample.started_s,
                 sample.ended_s,
