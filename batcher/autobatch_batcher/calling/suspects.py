@@ -6,7 +6,8 @@
 2. Where there is no time for that before their deadlines, as many are tried together as it takes; one of such a group that
    the upstream dies of is looked for in halves.
 3. An input that is cleared is answered at once, and not when the last one is.
-4. Nothing is tried before the upstream is back, and suspects hold no slot while they wait.
+4. Nothing is tried before an upstream is well, that one or another, and suspects hold no slot while they wait. Where only
+   other batchers have one that is well, they get the suspects back from the queue.
 5. One that it died of again is given up; where another call was cut with the trial, which may have been the cause, once it
    died of it in a further one. An upstream that hangs up and lives on has an outage, for which no input
    is to blame.
@@ -141,6 +142,10 @@ class Suspects:
                 await early(outcomes)
         return [found[job.header.id] for job in jobs]
 
+    @property
+    def _are_others_better(self) -> bool:
+        return self._pool.are_others_better(asyncio.get_running_loop().time())
+
     def _lefts_ms(self, group: Iterable[Sequence[Job]]) -> list[float]:
         """What is left of the deadline of each input of a group, in milliseconds."""
         now_mono_s = self._clock.mono_s()
@@ -172,13 +177,15 @@ class Suspects:
         raise broken
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
-        """The outcomes of jobs that were not tried to the end: they wait where another upstream is well, and only has no room."""
+        """The outcomes of jobs that were not tried to the end: they wait where another upstream is well, of ours or of others."""
         is_outage = isinstance(error, UpstreamUnavailable) and not isinstance(error, UpstreamBroken)
-        may_wait = is_outage and self._pool.has_other_than(slot.upstream)
+        may_wait = is_outage and (self._pool.has_other_than(slot.upstream) or self._are_others_better)
         return [failure(job.header.id, error, may_wait=may_wait) for job in jobs]
 
     async def _first_back(self, jobs: Sequence[Job], slot: Slot) -> Replica:
-        """Wait for the upstream, or for room at another one, as long as suspects wait and their deadlines allow.
+        """Return another upstream that is well, or wait for this one, as long as suspects wait and their deadlines allow.
+
+        The other one may have no room: only one trial is made at a time, and usual calls would take each slot that becomes free.
 
         Raises:
             UpstreamUnavailable: It is not back.
@@ -186,9 +193,11 @@ class Suspects:
         until_mono_s = min(self._clock.mono_s() + self.patience_s, _ends_mono_s(jobs))
         while True:
             upstream = self._pool.other_than(slot, len(jobs))
+            if not upstream.is_healthy:
+                upstream = self._pool.full_other_than(slot)
             if upstream.is_healthy or await upstream.listens():
                 return upstream
-            if self._clock.mono_s() >= until_mono_s:
+            if self._clock.mono_s() >= until_mono_s or self._are_others_better:
                 raise UpstreamUnavailable
             await pause(LOOK_EVERY_S)
 

@@ -196,7 +196,7 @@ class WorkingLoop:
         """
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
-        if self._pool.has_other_batchers and self._pool.are_out(asyncio.get_running_loop().time()):
+        if self._pool.are_others_better(asyncio.get_running_loop().time()):
             jobs = [job for job in self._lanes if not job.is_suspect]
             if jobs:
                 await self._claims.give_back(jobs)

@@ -179,6 +179,10 @@ class Pool:
         """Whether no replica may be called, for less time than jobs wait for one."""
         return not any(map(_may_be_called, self.upstreams)) and self.may_wait(now_s)
 
+    def are_others_better(self, now_s: float) -> bool:
+        """Whether other batchers should have what waits here: they have an upstream that may be called, and none of ours may be."""
+        return self.has_other_batchers and self.are_out(now_s)
+
     @property
     def is_trying(self) -> bool:
         """Whether a trial is in flight of one that was taken out."""

@@ -48,7 +48,7 @@ class Acting(Replica):
             self.is_healthy, self.down_since_s = False, asyncio.get_running_loop().time()
             raise UpstreamUnavailable
         if does == HANGS_UP:
-            self.is_healthy = False
+            self.is_healthy, self.down_since_s = False, asyncio.get_running_loop().time()
             raise UpstreamBroken
         if isinstance(does, int):
             return Answer(does, JSON, b"", None)
@@ -72,12 +72,18 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 async def outcomes(
-    *upstreams: Replica, calls: int = 1, attempts_max: int = 1, are_parts: bool = False
+    *upstreams: Replica,
+    calls: int = 1,
+    attempts_max: int = 1,
+    are_parts: bool = False,
+    has_other_batchers: bool = False,
+    patience_s: float = 0.0,
 ) -> list[JobOutcome]:
     """Return what becomes of calls to the first one."""
     clock, pool, metrics = RedisClock(), Pool(list(upstreams), 10.0), Metrics()
     clock.sync(0)
-    tried_alone = Suspects(pool, LoneTrials(), clock, metrics, patience_s=0.0)
+    pool.has_other_batchers = has_other_batchers
+    tried_alone = Suspects(pool, LoneTrials(), clock, metrics, patience_s=patience_s)
     caller = Caller(pool, tried_alone, clock, metrics, timeout_max_s=1, attempts_max=attempts_max)
     found = []
     for number in range(calls):
@@ -145,20 +151,20 @@ async def test_a_call_whose_upstream_was_taken_out_after_its_slot_was_taken_wait
     assert 0 == lone.calls
 
 
-@pytest.mark.parametrize("does", [REFUSES, 503])
-async def test_jobs_tried_alone_wait_too(does: str | int) -> None:
-    cut, well = Acting("cut", HANGS_UP, does), Acting("well", ROWS)
-    Slot(well, 1, 1, was_busy=True)
-
-    (told,) = await outcomes(cut, well)
-
-    assert told.may_wait
-
-
-async def test_jobs_tried_alone_go_to_the_upstream_that_has_room_first() -> None:
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_jobs_tried_alone_go_to_an_upstream_that_is_well_with_room_or_without(is_full: bool) -> None:  # noqa: FBT001
+    """Usual calls take each slot that becomes free, and they would wait for seconds."""
     cut, well = Acting("cut", HANGS_UP), Acting("well", ROWS)
+    if is_full:
+        Slot(well, 1, 1, was_busy=True)
 
     assert {200} == statuses(await outcomes(cut, well))
+
+
+async def test_jobs_whose_call_was_cut_do_not_wait_here_while_another_batcher_has_an_upstream_that_is_well() -> None:
+    (told,) = await outcomes(Acting("cut", HANGS_UP), has_other_batchers=True, patience_s=60.0)
+
+    assert told.may_wait
 
 
 @pytest.mark.parametrize("does", [424, 500])
