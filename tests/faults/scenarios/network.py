@@ -1,4 +1,4 @@
-"""The network between each pair is cut after a command was applied, drops everything, or is slow."""
+"""The network between each pair is cut after a command was applied, drops everything, refuses, or is slow."""
 
 from collections.abc import Awaitable, Callable
 
@@ -88,6 +88,19 @@ def cut(
     return Scenario(f"{pair}: cut {when}", act, frozenset(errors), runs_max=runs_max, own_links=pair in OWN_LINKS)
 
 
+async def refuse(act: Act) -> None:
+    """The only upstream of a batcher goes in mid-call, and another batcher has another one that is well."""
+    victim = await calling(act.world)
+    await mid_call(act.world, victim)
+    relays = act.world.batcher_upstream[victim]
+    for relay in relays:
+        relay.refuse()
+        relay.cut()
+    await lasts(SWALLOWS_S)
+    for relay in relays:
+        await relay.start()
+
+
 SCENARIOS = [
     cut("nginx - worker", "before an answer arrives", mid_request, runs_max=2),
     black_hole("nginx - worker", runs_max=2),
@@ -103,4 +116,5 @@ SCENARIOS = [
     cut("batcher - upstream", "before an answer arrives", mid_call, runs_max=2),
     black_hole("batcher - upstream", 504, runs_max=2),
     delay("batcher - upstream"),
+    Scenario(f"batcher - upstream: refuses for {SWALLOWS_S} s", refuse, runs_max=2, own_links=True),
 ]
