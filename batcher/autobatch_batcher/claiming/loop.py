@@ -347,7 +347,8 @@ class WorkingLoop:
         async def tell(outcomes: list[JobOutcome]) -> None:
             done = [outcome for outcome in outcomes if not outcome.may_wait]
             told.update([outcome.job for outcome in done])
-            await self._replies.store(done, deadline_ms)
+            if done:
+                await self._replies.store(done, deadline_ms)
 
         try:
             outcomes = await self._caller.answer(batch.jobs, slot, early=tell)

@@ -823,6 +823,9 @@ async def test_a_model_stays_for_a_while_after_an_upstream_last_counted_for_it(b
     assert await move(30_000) == OLD_MODEL
     await bench.redis.delete(KEYS.model_counted)
     assert await move(30_000) == OLD_MODEL  # lost: the time begins anew
+    await bench.redis.set(KEYS.model_counted, now_ms + 3_600_000)
+    assert await move(30_000) == OLD_MODEL
+    assert await counted_ms() < now_ms + 3_600_000  # of before the clock stepped back: so it does
     await bench.redis.set(KEYS.model_counted, now_ms - 40_000)
     assert await move(30_000) == NEW_MODEL
     assert await counted_ms() >= now_ms

@@ -8,6 +8,7 @@ local time = redis.call('TIME')
 local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local now = redis.call('GET', KEYS[1])
 local counted_ms = tonumber(redis.call('GET', KEYS[2]) or '')
+if counted_ms and counted_ms > now_ms then counted_ms = nil end -- of before the clock stepped back
 local is_due = now_ms - (counted_ms or now_ms) >= tonumber(ARGV[4])
 local is_set = ARGV[2] ~= '' and (not now or (now == ARGV[3] and is_due))
 if is_set then
@@ -18,7 +19,7 @@ elseif now then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
 end
 if now then
-  -- One that is missing was lost: then the time begins anew.
+  -- One that is missing was lost: then the time begins anew, as after a step back of the clock.
   if is_set or now == ARGV[5] or not counted_ms then counted_ms = now_ms end
   redis.call('SET', KEYS[2], string.format('%.0f', counted_ms), 'PX', ARGV[1])
 end
