@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer
+from opentelemetry.trace import Span, SpanKind, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from autobatch_proxy.account import ACCOUNT, TRACE, Account
-from autobatch_shared.tracing.spans import headers_of, parent_in
+from autobatch_shared.tracing.spans import headers_of, mark_failed, parent_in
 
 EMBED = "/embed"  # with it begin the routes that compute vectors
 
@@ -76,6 +76,5 @@ def _end(span: Span, request: web.Request, error: str) -> None:
     if (account := request.get(ACCOUNT)) is not None:
         span.set_attributes(dict(_answered(account)))
     if error:
-        span.set_attribute("error.type", error)
-        span.set_status(StatusCode.ERROR)
+        mark_failed(span, error)
     span.end()

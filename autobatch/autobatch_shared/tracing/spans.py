@@ -18,7 +18,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVICE_VERSION, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, set_span_in_context
+from opentelemetry.trace import Span, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from autobatch_shared.install_hints import DISTRIBUTION
@@ -76,6 +76,12 @@ def headers_of(span: Span) -> dict[str, str]:
     headers: dict[str, str] = {}
     _w3c.inject(headers, set_span_in_context(span, Context()))
     return headers
+
+
+def mark_failed(span: Span, error: str) -> None:
+    """Say of a span that it failed: with which status, or with which kind of error."""
+    span.set_attribute("error.type", error)
+    span.set_status(StatusCode.ERROR)
 
 
 def _resource(service: str) -> Resource:

@@ -13,8 +13,8 @@ import msgspec
 
 from autobatch_batcher.advising.advice import advise
 from autobatch_batcher.advising.config_file import config_of
-from autobatch_batcher.advising.measured import Measured
-from autobatch_batcher.advising.prediction import CLIENTS, ExpectedGain, expected_gain, find_law
+from autobatch_batcher.advising.measured import CLIENTS, Measured
+from autobatch_batcher.advising.prediction import ExpectedGain, expected_gain, find_law
 from autobatch_batcher.advising.sample_texts import TextsError, built_in_texts, read_texts
 from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_batcher.advising.tune_page import render

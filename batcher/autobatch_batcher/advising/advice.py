@@ -5,9 +5,9 @@ from itertools import product
 
 import msgspec
 
-from autobatch_batcher.advising.direct_run import ListLoop
+from autobatch_batcher.advising.direct_run import WARM_UP_SHARE, ListLoop
 from autobatch_batcher.advising.law_fit import predicted_s
-from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.measured import Measured, clients_in_words
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, run_fixed
 from autobatch_batcher.simulating.law import SimulatedLaw
@@ -89,11 +89,6 @@ def _within(gains: Sequence[ExpectedGain], target_ms: int) -> str:
     return f"p99 within {target_ms} ms {' and '.join(said)}"
 
 
-def clients_in_words(number: int) -> str:
-    """Return `1 client` or `4 clients`."""
-    return f"{number} client{'s' if number > 1 else ''}"
-
-
 def _best_calls(law: SimulatedLaw, measured: Measured) -> tuple[int, int]:
     """Return the size of calls and their number at a time that do most for BEST_FOR_CLIENTS clients, with like lengths together."""
     lists = [(length,) for length in measured.lengths]
@@ -104,7 +99,7 @@ def _best_calls(law: SimulatedLaw, measured: Measured) -> tuple[int, int]:
     for calls, size in product(CALLS, (each for each in SIZES if each <= measured.inputs_max)):
         policy = FixedPolicy(size, calls, is_sorted=True)
         history = run_fixed(law, ListLoop(BEST_FOR_CLIENTS, lists), policy, seconds)
-        done[size, calls] = score(history, 0.2 * seconds, seconds).goodput
+        done[size, calls] = score(history, WARM_UP_SHARE * seconds, seconds).goodput
     most = max(done.values())
     return min((each for each, rate in done.items() if rate >= AS_GOOD * most), key=lambda each: (each[1], each[0]))
 

@@ -8,8 +8,11 @@ from random import Random
 from autobatch_batcher.simulating.clients import RunHistory, SimulatedClients, SimulatedRequest, SimulatedTraffic
 from autobatch_batcher.simulating.fixed_policies import EventTimeline
 from autobatch_batcher.simulating.law import SimulatedLaw
+from autobatch_batcher.simulating.score import Score, score
 from autobatch_batcher.simulating.simulated_upstream import SimulatedUpstream
 from autobatch_batcher.simulating.workers import CALL_S
+
+WARM_UP_SHARE = 0.2  # of a run: what ends in it does not count
 
 
 class ListLoop:
@@ -55,3 +58,9 @@ def run_direct(law: SimulatedLaw, traffic: SimulatedTraffic, seconds: float, *, 
     clients = SimulatedClients(traffic, timeline.at, timeline.now_s, ask, history)
     timeline.run_until(seconds)
     return history
+
+
+def direct_score(law: SimulatedLaw, clients: int, lists: Sequence[tuple[int, ...]], seconds: float) -> Score:
+    """Return what so many clients get directly that ask for these lists in turn."""
+    history = run_direct(law, ListLoop(clients, lists), seconds)
+    return score(history, WARM_UP_SHARE * seconds, seconds)

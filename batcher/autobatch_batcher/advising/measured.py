@@ -7,6 +7,9 @@ from statistics import median
 
 import msgspec
 
+#: How many at a time: so many are measured, and what they would get is computed.
+CLIENTS = (1, 4, 16, 64, 256)
+
 
 class TimedCall(msgspec.Struct, frozen=True):
     """A call that was made again and again with nothing beside it.
@@ -88,3 +91,8 @@ class Measured(msgspec.Struct, frozen=True):
     def single_loads(self, clients: int) -> list[TimedLoad]:
         """Return the measurements of so many clients that send one text each."""
         return [load for load in self.loads if load.is_single and load.clients == clients]
+
+
+def clients_in_words(number: int) -> str:
+    """Return `1 client` or `4 clients`."""
+    return f"{number} client{'s' if number > 1 else ''}"

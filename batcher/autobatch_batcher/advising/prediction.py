@@ -5,13 +5,14 @@ direct side: what it misses there, it misses here, too.
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from math import sqrt
 
 import msgspec
 
-from autobatch_batcher.advising.direct_run import ListLoop, run_direct
+from autobatch_batcher.advising.direct_run import ListLoop, direct_score
 from autobatch_batcher.advising.law_fit import drift, fit_law, predicted_s
-from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.measured import CLIENTS, Measured
 from autobatch_batcher.advising.sample_texts import shuffled
 from autobatch_batcher.advising.side_by_side_fit import fit_side_by_side
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
@@ -19,7 +20,6 @@ from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_shared.settings.definitions import BatcherSettings
 
-CLIENTS = (1, 4, 16, 64, 256)
 CYCLES = 8  # of the texts, each in an order of its own
 REQUESTS, LEARNING_SHARE = 3000, 0.6
 RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
@@ -102,8 +102,9 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         clients: How many; of CLIENTS.
         settings: Those of the batcher.
     """
-    lists = _lists(measured)
-    simulated = _direct(found.law, clients, lists, _seconds(found.law, clients, lists))
+    lists = _lists(measured.lengths)
+    seconds = _seconds(found.law, clients, lists)
+    simulated = _direct(found.law, clients, measured.lengths)
     loads = measured.single_loads(clients)
     if loads:
         rates = [load.inputs_per_s for load in loads]
@@ -116,7 +117,6 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
     scale = min(max(direct_per_s / simulated.goodput, 1 / SCALE_MAX), SCALE_MAX)
     shared = sharing_cores(found.law, measured, clients, direct_per_s)
-    seconds = _seconds(found.law, clients, lists)
     fleet = SimulatedFleet(settings)
     proxied = score(run_batchers(shared, ListLoop(clients, lists), fleet, seconds), LEARNING_SHARE * seconds, seconds)
     gain = scale * proxied.goodput / direct_per_s
@@ -137,16 +137,18 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     )
 
 
-def _direct(law: SimulatedLaw, clients: int, lists: list[tuple[int, ...]], seconds: float) -> Score:
-    return score(run_direct(law, ListLoop(clients, lists), seconds), 0.2 * seconds, seconds)
+@lru_cache(maxsize=len(CLIENTS))
+def _direct(law: SimulatedLaw, clients: int, lengths: tuple[int, ...]) -> Score:
+    """Return what clients get directly by the law that was found; the error of the law and the gain both ask for it."""
+    lists = _lists(lengths)
+    return direct_score(law, clients, lists, _seconds(law, clients, lists))
 
 
 def _scale(law: SimulatedLaw, measured: Measured, clients: int) -> float:
     """Return how much more was measured than the law says."""
-    lists = _lists(measured)
     loads = measured.single_loads(clients)
     mean = sum(load.inputs_per_s for load in loads) / len(loads)
-    return mean / _direct(law, clients, lists, _seconds(law, clients, lists)).goodput
+    return mean / _direct(law, clients, measured.lengths).goodput
 
 
 def _seconds(law: SimulatedLaw, clients: int, lists: list[tuple[int, ...]]) -> float:
@@ -155,9 +157,9 @@ def _seconds(law: SimulatedLaw, clients: int, lists: list[tuple[int, ...]]) -> f
     return min(RUN_MAX_S, max(RUN_MIN_S, (REQUESTS + 10 * clients) * mean_s / law.parallel))
 
 
-def _lists(measured: Measured) -> list[tuple[int, ...]]:
+def _lists(lengths: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The lengths of the clients' requests: some cycles of the texts."""
-    return [(measured.lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
+    return [(lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
 
 
 def sharing_cores(law: SimulatedLaw, measured: Measured, clients: int, direct_per_s: float) -> SimulatedLaw:

@@ -9,16 +9,14 @@ from math import log
 
 import msgspec
 
-from autobatch_batcher.advising.direct_run import ListLoop, run_direct
+from autobatch_batcher.advising.direct_run import direct_score
 from autobatch_batcher.advising.measured import TimedLoad
 from autobatch_batcher.simulating.law import SimulatedLaw
-from autobatch_batcher.simulating.score import score
 
 PARALLEL = (1, 2, 4, 8)
 JOINED_INPUTS = (0, 4, 8, 16, 32, 64)
-MORE_EVIDENCE = (
-    0.002  # mean square of the logarithms of the errors by which more than the simplest has to be nearer: about 5 %
-)
+# Mean square of the logarithms of the errors by which more than the simplest has to be nearer: about 5 %.
+MORE_EVIDENCE = 0.002
 BESIDE_SHARES = (0.0, 0.25, 0.5, 0.75)  # of what a call costs whatever it carries
 CLIENTS_MAX = 64  # more find the same queue, and take longer to simulate
 RUN_REQUESTS, RUN_MIN_S, RUN_MAX_S = 300, 1.0, 60.0
@@ -48,8 +46,7 @@ def direct_rate(law: SimulatedLaw, load: TimedLoad) -> float:
     """Return the inputs a second that the law predicts for a measured load."""
     per_request = len(load.lists[0])
     seconds = min(RUN_MAX_S, max(RUN_MIN_S, (RUN_REQUESTS * per_request + 2 * load.clients) / load.inputs_per_s))
-    history = run_direct(law, ListLoop(load.clients, load.lists), seconds)
-    return score(history, 0.2 * seconds, seconds).goodput or 1e-9
+    return direct_score(law, load.clients, load.lists, seconds).goodput or 1e-9
 
 
 def _sharing(law: SimulatedLaw) -> Iterator[SimulatedLaw]:

@@ -2,17 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from itertools import count
-from math import ceil
+from itertools import cycle
 from random import Random
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from autobatch_batcher.advising.measured import Measured, TimedCall, TimedLoad
+from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedCall, TimedLoad, clients_in_words
 from autobatch_batcher.advising.sample_texts import SampleTexts, call_shapes, list_shape, shuffled
 from autobatch_batcher.app import replicas_of
+from autobatch_batcher.simulating.score import quantile
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.cards import UNKNOWN_MAX
@@ -20,7 +20,6 @@ from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.measuring.machine_use import read_core_ticks
 from autobatch_shared.settings.definitions import BatcherSettings
 
-CLIENTS = (1, 4, 16, 64, 256)
 LISTS_SIDE_BY_SIDE = (1, 2, 4)
 # Of the whole time: for single calls, for lists side by side; the rest is for the clients, each number of them twice.
 CALLS_SHARE, LISTS_SHARE = 0.35, 0.1
@@ -184,9 +183,9 @@ class UpstreamTimer:
         for seed, clients in [(seed, clients) for seed in (1, 2) for clients in CLIENTS]:
             rate = max((load.inputs_per_s for load in loads), default=0.0)
             if rate and clients / rate > DRAINS * own_s:
-                told(f"{clients} clients are simulated only: their answers would take {clients / rate:.0f} s")
+                told(f"{clients_in_words(clients)} are simulated only: their answers would take {clients / rate:.0f} s")
                 continue
-            told(f"{clients} client{'s' if clients > 1 else ''} directly, {own_s:.1f} s")
+            told(f"{clients_in_words(clients)} directly, {own_s:.1f} s")
             loads.append(await self.load(clients, [(place,) for place in shuffled(seed)], own_s))
         return loads
 
@@ -197,7 +196,7 @@ class UpstreamTimer:
             MeasuringError: None was answered.
         """
         lengths = self._texts.lengths
-        turns = _in_turn(shapes)
+        turns = cycle(shapes)
         began_s = self._now_s()
         since_s = began_s + UNCOUNTED * seconds
         until_s = since_s + (1 - UNCOUNTED) * seconds
@@ -230,16 +229,11 @@ class UpstreamTimer:
             clients=clients,
             lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
             inputs_per_s=inputs / took_s,
-            p50_ms=1000 * latencies_s[ceil(0.5 * len(latencies_s)) - 1],
-            p99_ms=1000 * latencies_s[ceil(0.99 * len(latencies_s)) - 1],
+            p50_ms=1000 * quantile(latencies_s, 0.5),
+            p99_ms=1000 * quantile(latencies_s, 0.99),
             failed=failed,
             idle=after.idle_share_since(before) if before and after else None,
         )
-
-
-def _in_turn(shapes: list[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
-    """Yield the shapes over and over."""
-    return (shapes[number % len(shapes)] for number in count())
 
 
 async def _busy_before() -> float | None:

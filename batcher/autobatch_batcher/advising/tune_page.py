@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from autobatch_batcher.advising.advice import WORTH, Advice, clients_in_words
+from autobatch_batcher.advising.advice import WORTH, Advice
 from autobatch_batcher.advising.law_fit import predicted_s
-from autobatch_batcher.advising.measured import Measured
+from autobatch_batcher.advising.measured import Measured, clients_in_words
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
 
 STYLE = """

@@ -122,10 +122,8 @@ class Retries:
         if is_refusal(status, answer.retry_after):
             raise NotNow(fault(status), f"status {status}")
         has_other = self._pool.has_other_than(slot.upstream)
-        is_only_here, must_move = (
-            has_other and status in OUTAGES,
-            has_other and may_move and status in PERHAPS_INPUT_ERRORS,
-        )
+        is_only_here = has_other and status in OUTAGES
+        must_move = has_other and may_move and status in PERHAPS_INPUT_ERRORS
         failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None, must_move)
         judge, is_verbatim, jobs = slot.upstream.dialect.judge, call.merged is None, len(call.bodies)
         verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here or must_move)
@@ -150,11 +148,9 @@ class Retries:
         pause_s = retry_pause_s(failures, failed.retry_after)
         # Batchers that fail together must not come back together.
         await pause(pause_s if failed.retry_after is not None else random() * pause_s)  # noqa: S311 - no secret
-        other = self._pool.other_than(slot, call.inputs)
+        other = self._pool.other_than(slot, call.inputs, though_full=failed.must_move)
         if other is slot.upstream and failed.outage is not None:
             raise NotNow(failed.outage, failed.cause)
-        if other is slot.upstream and failed.must_move:
-            other = self._pool.full_other_than(slot)
         self._metrics.retries.inc()
         self.failed(slot, failed.cause, "retried", call.jobs)
         slot.move_to(other)

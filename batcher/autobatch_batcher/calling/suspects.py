@@ -192,9 +192,7 @@ class Suspects:
         """
         until_mono_s = min(self._clock.mono_s() + self.patience_s, _ends_mono_s(jobs))
         while True:
-            upstream = self._pool.other_than(slot, len(jobs))
-            if not upstream.is_healthy:
-                upstream = self._pool.full_other_than(slot)
+            upstream = self._pool.other_than(slot, len(jobs), though_full=not slot.upstream.is_healthy)
             if upstream.is_healthy or await upstream.listens():
                 return upstream
             if self._clock.mono_s() >= until_mono_s or self._are_others_better:

@@ -366,7 +366,7 @@ class WorkingLoop:
                     self._bell.ring
                 )  # the replies leave before a turn that has little to do
         answered, failed = self._note_answered(batch, outcomes, room)
-        self._note_ended(batch, slot, room, asyncio.get_running_loop().time() - sent_s, answered, failed)
+        self._note_ended(batch, slot, room, now_s - sent_s, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
         if any(outcome.may_wait for outcome in outcomes) and losses == self._claims.losses:

@@ -30,9 +30,8 @@ class AdaptivePolicy:
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
         """Take a batch of the lane that has the oldest job of those that are ready and for which there is room."""
-        is_for_more = (
-            now.ask_again_s > 0 and lanes.inputs <= self._pace.missing()
-        )  # the call would be less than half of itself
+        # Else the call would be less than half of itself.
+        is_for_more = now.ask_again_s > 0 and lanes.inputs <= self._pace.missing()
         for lane in lanes.by_age():
             if lane[0].header.n > now.room_inputs:
                 continue

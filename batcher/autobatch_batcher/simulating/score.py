@@ -41,13 +41,14 @@ def score(history: RunHistory, since_s: float, until_s: float) -> Score:
     )
     return Score(
         goodput=(min(replied, arrived) if arrived else replied) / (until_s - since_s),
-        p50_ms=_quantile(latencies_ms, 0.5),
-        p99_ms=_quantile(latencies_ms, 0.99),
+        p50_ms=quantile(latencies_ms, 0.5),
+        p99_ms=quantile(latencies_ms, 0.99),
         batch=sum([each.inputs for each in calls]) / len(calls) if calls else 0.0,
         padding=1 - sum([each.useful for each in calls]) / units if units else 0.0,
         failed=len(answered) - len(good),
     )
 
 
-def _quantile(ascending: list[float], share: float) -> float:
+def quantile(ascending: list[float], share: float) -> float:
+    """Return what this share of the values is at most; 0 of none."""
     return ascending[ceil(share * len(ascending)) - 1] if ascending else 0.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import msgspec
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, get_current_span
+from opentelemetry.trace import SpanKind, Tracer, get_current_span
 from opentelemetry.util.types import AttributeValue
 
 from autobatch_batcher.dialects.base import Answer, Post
@@ -16,7 +16,7 @@ from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import UpstreamError
 from autobatch_shared.settings.choices import is_grpc
-from autobatch_shared.tracing.spans import headers_of
+from autobatch_shared.tracing.spans import headers_of, mark_failed
 
 EMBEDDINGS = ("/embed", "/embed_all", "/embed_sparse", "/v1/embeddings", "/embeddings")  # paths that compute vectors
 
@@ -63,12 +63,12 @@ class TracedClient:
             if not is_grpc(self._url):
                 span.set_attribute("http.response.status_code", answer.status)
             if answer.status >= 400:
-                _fail(span, str(answer.status))
+                mark_failed(span, str(answer.status))
         except UpstreamError as error:
-            _fail(span, error.cause or error.code)
+            mark_failed(span, error.cause or error.code)
             raise
         except BaseException as error:
-            _fail(span, type(error).__name__)
+            mark_failed(span, type(error).__name__)
             raise
         else:
             return answer
@@ -89,8 +89,3 @@ def _asked(url: str, post: Post, model: str, *, is_embedding: bool) -> Iterator[
         yield "gen_ai.operation.name", "embeddings"
     if model:
         yield "gen_ai.request.model", model
-
-
-def _fail(span: Span, error: str) -> None:
-    span.set_attribute("error.type", error)
-    span.set_status(StatusCode.ERROR)

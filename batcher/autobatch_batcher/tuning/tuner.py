@@ -34,9 +34,8 @@ CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
 DOUBT = 1.5  # evidence as small as that says nothing
 FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet
-ASK_AGAIN_FLAT_MIN_S = (
-    0.006  # several times what clients that were answered need to ask again: 1.1 ms with one at a time
-)
+# Several times what clients that were answered need to ask again: 1.1 ms with one at a time.
+ASK_AGAIN_FLAT_MIN_S = 0.006
 ASK_AGAIN_SHARE, ASK_AGAIN_MAX_S = 0.25, 0.005  # of that cost, for which an idle upstream waits for them
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
 LONG_WAIT_SHARE = (

@@ -208,23 +208,25 @@ class Pool:
 
     def has_other_than(self, upstream: Replica) -> bool:
         """Whether another one is well, with room or without."""
-        return any(_is_well(other) for other in self.upstreams if other is not upstream)
+        return bool(self._well_others(upstream))
 
-    def other_than(self, slot: Slot, inputs: int) -> Replica:
-        """Return where to try again after a failure: another good one with room, or the same.
+    def other_than(self, slot: Slot, inputs: int, *, though_full: bool = False) -> Replica:
+        """Return where to try again after a failure: another good one with room, or without if it must be another, or the same.
 
         One that another batcher calls has no permits for us, and is called all the same: a failure here is no reason for a client's error
         there. What it cannot take it refuses with 429, and the jobs wait.
         """
-        others = [upstream for upstream in self.upstreams if upstream is not slot.upstream and _is_well(upstream)]
+        others = self._well_others(slot.upstream)
         theirs = [each for each in others if not each.duty.is_on and each.load.calls < each.tuner.setting.calls]
         ours = [each for each in others if each.duty.is_on and self._left(each) >= inputs]
-        return self._least_busy(ours, inputs) or min(theirs, key=lambda each: each.load.work, default=slot.upstream)
+        with_room = self._least_busy(ours, inputs)
+        if with_room is not None:
+            return with_room
+        allowed = theirs or (others if though_full else [])
+        return min(allowed, key=lambda each: each.load.work, default=slot.upstream)
 
-    def full_other_than(self, slot: Slot) -> Replica:
-        """Return another good one, with room or without, or the same if there is none."""
-        others = [upstream for upstream in self.upstreams if upstream is not slot.upstream and _is_well(upstream)]
-        return min(others, key=lambda each: each.load.work, default=slot.upstream)
+    def _well_others(self, upstream: Replica) -> list[Replica]:
+        return [other for other in self.upstreams if other is not upstream and _is_well(other)]
 
     def limits_now(self, upstream: Replica) -> Limits:
         """Return the limits of its next call, given what is in flight. A trial is one job: more need not fail with it."""

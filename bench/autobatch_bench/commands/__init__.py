@@ -3,9 +3,12 @@
 This module has the options that several of them share.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
+
+from autobatch_bench.load.workloads import WorkloadKind
 
 SecondsOption = Annotated[float, typer.Option(min=0.1, help="Length of one round.")]
 RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds of each side.")]
@@ -19,3 +22,9 @@ def pair(text: str, option: str) -> tuple[str, str]:
     if not (name and separator and value):
         raise typer.BadParameter(f"{text}: must be NAME=VALUE", param_hint=option)
     return name, value
+
+
+def refuse_others(kinds: Sequence[WorkloadKind], allowed: Sequence[WorkloadKind]) -> None:
+    """Refuse a --workload that a command cannot measure."""
+    if not set(kinds) <= set(allowed):
+        raise typer.BadParameter(f"must be one of {', '.join(allowed)}", param_hint="--workload")

@@ -6,11 +6,10 @@ import typer
 from rich.console import Console
 
 from autobatch_bench.checking.checks import DIFFERENCE_MAX
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair
-from autobatch_bench.comparing.rounds import Point, Round
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair, refuse_others
 from autobatch_bench.load import asking
 from autobatch_bench.load.asking import Api
-from autobatch_bench.load.workloads import Workload, WorkloadKind, make
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.outsider import Outsider
 from autobatch_bench.systems.rig import Rig
@@ -64,8 +63,7 @@ def beside(  # noqa: PLR0913 - options of a command
     Every request has one text: in a list, which every proxy takes, or of `/v1/embeddings` where the upstream has that.
     """
     kinds = workload or [WorkloadKind.SHORT]
-    if not set(kinds) <= set(KINDS):
-        raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="--workload")
+    refuse_others(kinds, KINDS)
     console = Console(stderr=as_json)
     direct = asking.direct(api, model)
     form = direct if api is Api.OPENAI else asking.TEI_LISTED
@@ -92,16 +90,7 @@ def beside(  # noqa: PLR0913 - options of a command
             difference_max=difference_max,
         )
 
-        def measured(sent: Workload, in_flight: int) -> Point:
-            def measure(side: str) -> Round:
-                return rig.closed(side, sent, in_flight, seconds)
-
-            return rig.alternate(in_flight, tuple(sides), rounds, measure)
-
-        points: dict[str, list[Point]] = {}
-        for sent in workloads:
-            rig.warm_up(sent)
-            points[sent.name] = [measured(sent, in_flight) for in_flight in concurrency or CONCURRENCIES]
+        points = rig.closed_loops(workloads, concurrency or CONCURRENCIES, rounds, seconds)
     name = upstream_command or f"the {upstream} upstream"
     shown = [grids.beside(f"{sent} on {name}, closed loop", each, tuple(sides)) for sent, each in points.items()]
     shown += [

@@ -7,10 +7,9 @@ import typer
 from rich.console import Console
 
 from autobatch_bench.checking.checks import DIFFERENCE_MAX
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair
-from autobatch_bench.comparing.rounds import Point, Round
+from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption, WorkersOption, pair, refuse_others
 from autobatch_bench.load import asking
-from autobatch_bench.load.workloads import Workload, WorkloadKind, make
+from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import grids, terminal
 from autobatch_bench.systems.outsider import Outsider
 from autobatch_bench.systems.process_stats import memory_mb
@@ -57,8 +56,7 @@ def servers(  # noqa: PLR0913 - options of a command
     status 1 if any answer was wrong or failed.
     """
     kinds = workload or [WorkloadKind.SHORT]
-    if not set(kinds) <= set(KINDS):
-        raise typer.BadParameter(f"must be one of {', '.join(KINDS)}", param_hint="--workload")
+    refuse_others(kinds, KINDS)
     programs = [Outsider(*pair(each, "--server")) for each in server]
     proxied = set(through or ())
     models = dict(pair(each, "--openai") for each in openai or ())
@@ -84,16 +82,8 @@ def servers(  # noqa: PLR0913 - options of a command
             difference_max=difference_max,
         )
 
-        def measured(sent: Workload, in_flight: int) -> Point:
-            def measure(side: str) -> Round:
-                return rig.closed(side, sent, in_flight, seconds)
-
-            return rig.alternate(in_flight, tuple(sides), rounds, measure)
-
-        points: dict[str, list[Point]] = {}
-        for sent in (make(kind, words=words, form=asking.TEI_LISTED) for kind in kinds):
-            rig.warm_up(sent)
-            points[sent.name] = [measured(sent, in_flight) for in_flight in concurrency or CONCURRENCIES]
+        workloads = [make(kind, words=words, form=asking.TEI_LISTED) for kind in kinds]
+        points = rig.closed_loops(workloads, concurrency or CONCURRENCIES, rounds, seconds)
         computing = {each.name: sides[each.name].pids["upstream"] for each in programs}
         memory = {field: memory_mb(computing, field) for field in ("VmRSS", "VmHWM")}
     first = programs[0].name

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from autobatch_bench.systems.process_stats import cpu_ticks
+
 BUSY_CORES = 0.1  # less is nobody
 NAMED_MAX = 3
 
@@ -26,11 +28,11 @@ def all_processes(proc: Path = Path("/proc")) -> dict[int, ProcessTicks]:
     found = {}
     for folder in proc.glob("[0-9]*"):
         try:
-            head, _, rest = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
+            stat = (folder / "stat").read_text(encoding="utf-8", errors="replace")
         except OSError:  # it has ended
             continue
-        fields = rest.split()
-        found[int(folder.name)] = ProcessTicks(head.partition("(")[2], int(fields[11]) + int(fields[12]))
+        name = stat.rpartition(")")[0].partition("(")[2]
+        found[int(folder.name)] = ProcessTicks(name, cpu_ticks(stat))
     found.pop(os.getpid(), None)
     return found
 

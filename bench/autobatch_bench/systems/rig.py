@@ -114,6 +114,23 @@ class Rig:
         bulk_traffic.outcome.wrong += bulk_traffic.check.wrong_after_all()
         return singles, self._note(summed_up(side, bulk.name, "1 in flight", bulk_traffic.outcome, {}))
 
+    def closed_loops(
+        self, workloads: Sequence[Workload], concurrencies: Sequence[int], rounds: int, seconds: float
+    ) -> dict[str, list[Point]]:
+        """Measure every side with each workload and each number of requests in flight; by the workload's name."""
+
+        def measured(workload: Workload, in_flight: int) -> Point:
+            def measure(side: str) -> Round:
+                return self.closed(side, workload, in_flight, seconds)
+
+            return self.alternate(in_flight, tuple(self.sides), rounds, measure)
+
+        points: dict[str, list[Point]] = {}
+        for workload in workloads:
+            self.warm_up(workload)
+            points[workload.name] = [measured(workload, in_flight) for in_flight in concurrencies]
+        return points
+
     def alternate(self, x: float | str, sides: Sequence[str], rounds: int, measure: Measure) -> Point:
         """Measure the sides in turn, for that many rounds; every other round in reverse order."""
         pairs: list[Pair] = []

@@ -447,6 +447,16 @@ def on_duty(upstream: Replica, *, is_on: bool = True, taken: int = 0) -> None:
     upstream.take_duty(Duty(is_on=is_on, sharers=1, taken=taken))
 
 
+def stood_down(in_flight_inputs_max: int) -> tuple[Replica, Pool]:
+    """An upstream that another batcher calls since a moment ago."""
+    upstream = make_upstream("a", in_flight_inputs_max=in_flight_inputs_max)
+    pool = Pool([upstream])
+    on_duty(upstream)
+    pool.statuses(NOW_S)
+    on_duty(upstream, is_on=False)
+    return upstream, pool
+
+
 def test_permits_are_shared_by_those_on_duty() -> None:
     upstream = make_upstream("a", in_flight_inputs_max=64)
     pool = Pool([upstream])
@@ -489,11 +499,7 @@ def test_one_that_stops_or_stands_by_keeps_its_permits_until_it_has_sent_what_it
 
 def test_what_was_claimed_by_one_that_stands_by_already_leaves_in_full_calls_one_at_a_time() -> None:
     """As what its watch brought, or what waited for an upstream that is back: one input a call would take as many calls."""
-    upstream = make_upstream("a", in_flight_inputs_max=64)
-    pool = Pool([upstream])
-    on_duty(upstream)
-    pool.statuses(NOW_S)
-    on_duty(upstream, is_on=False)
+    upstream, pool = stood_down(in_flight_inputs_max=64)
     upstream.set_health(healthy=True, why="answered", now_s=NOW_S)
     assert 0 == pool.statuses(NOW_S)[0].permits  # nothing was held then
 
@@ -507,11 +513,7 @@ def test_what_was_claimed_by_one_that_stands_by_already_leaves_in_full_calls_one
 
 
 def test_one_that_stands_by_sends_no_more_at_once_than_an_upstream_takes() -> None:
-    upstream = make_upstream("a", in_flight_inputs_max=24)
-    pool = Pool([upstream])
-    on_duty(upstream)
-    pool.statuses(NOW_S)
-    on_duty(upstream, is_on=False)
+    upstream, pool = stood_down(in_flight_inputs_max=24)
     pool.statuses(NOW_S)
 
     assert 24 == pool.limits_now(upstream).inputs_max
