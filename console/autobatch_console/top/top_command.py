@@ -67,7 +67,7 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
         try:
             if demo:
                 redis_url = await stack.enter_async_context(demo_fleet(namespace))
-            activities = await stack.enter_async_context(_activities(redis_url, namespace))
+            activities = await stack.enter_async_context(open_activities(redis_url, namespace))
         except (DemoError, QueueUnavailable) as error:
             sys.stderr.write(f"autobatch: {error}\n")
             return 1
@@ -77,7 +77,12 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
 
 
 @asynccontextmanager
-async def _activities(redis_url: str, namespace: str) -> AsyncIterator[Activities]:
+async def open_activities(redis_url: str, namespace: str) -> AsyncIterator[Activities]:
+    """What the fleet of this namespace publishes.
+
+    Raises:
+        QueueUnavailable: Redis cannot be reached.
+    """
     link = RedisLink(Master.from_url(redis_url, Keys(namespace)), "top")
     link.start()
     try:
