@@ -104,7 +104,10 @@ class WorkerMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time of birth for each series would double the page
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "autobatch_http_requests", "Requests answered.", ["route", "code", "model"], registry=registry
+            "autobatch_http_requests",
+            "Requests answered; the route of an unknown path is none.",
+            ["route", "code", "model"],
+            registry=registry,
         )
         self._refusals = Counter(
             "autobatch_http_refusals",
@@ -114,7 +117,7 @@ class WorkerMetrics:
         )
         self._by_key = Counter(
             "autobatch_key_requests",
-            "Requests let in, by the API key's place: those of API_KEYS from 1, then the lines of API_KEYS_FILE.",
+            "Requests let in, by the API key's place: those of API_KEYS from 1, then one that `autobatch up` asks with itself, then the lines of API_KEYS_FILE.",
             ["key"],
             registry=registry,
         )
@@ -217,6 +220,11 @@ class WorkerMetrics:
     def refused(self, route: str, reason: str) -> None:
         """Count one request that was answered with an error."""
         self._refusals.labels(route, reason).inc()
+
+    def refused_at_once(self, route: str, code: int, reason: str) -> None:
+        """Count one request that was refused before it got to a handler, in microseconds."""
+        self.answered(route, code, 0.0)
+        self.refused(route, reason)
 
     def shares_no_call(self, route: str, reason: Alone) -> None:
         """Count one request that shares no upstream call."""

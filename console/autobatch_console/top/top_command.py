@@ -88,7 +88,8 @@ async def open_activities(redis_url: str, namespace: str) -> AsyncIterator[Activ
     try:
         if not await link.wait_connected(CONNECT_S):
             raise QueueUnavailable(
-                "REDIS_URL: no Redis that takes writes could be reached; `autobatch doctor` says why"
+                "REDIS_URL: its Redis could not be reached. `autobatch up` with a Redis of its own prints which address to give here "
+                "(`watch`); of another one `autobatch doctor` says why"
             )
         yield Activities(link, namespace)
     finally:
