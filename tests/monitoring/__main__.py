@@ -19,7 +19,7 @@ from tests.monitoring.top_picture import top_picture
 
 ALERT_S = 60.0
 LOOK_EVERY_S = 1.0
-PICTURES, SHOWN_AFTER_S, SHOWN_S = os.environ.get("PICTURES", ""), 5.0, 90.0
+PICTURES, SHOWN_AFTER_S, SHOWN_S = os.environ.get("PICTURES", ""), 5.0, 75.0
 NAMESPACE = "autobatch"  # the world's
 CALM_S = float(os.environ.get("CALM_S", "20"))
 
@@ -62,9 +62,10 @@ async def play(incident: Incident) -> str:
 
 
 async def _draw(name: str, world: World, prometheus: Prometheus) -> None:
+    # The board last: drawing it stops the relays, which are of this process.
+    (Path(PICTURES) / f"{name}-top.png").write_bytes(await top_picture(world.redis_url, NAMESPACE))
     board = await picture(panels(), prometheus, time.time() - SHOWN_S, time.time())
     (Path(PICTURES) / f"{name}-board.png").write_bytes(board)
-    (Path(PICTURES) / f"{name}-top.png").write_bytes(await top_picture(world.redis_url, NAMESPACE))
 
 
 async def main() -> int:
