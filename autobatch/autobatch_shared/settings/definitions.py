@@ -391,7 +391,7 @@ class BatcherSettings(QueueSettings):
     upstream_model: str | None = Field(
         None,
         validation_alias=_names("upstream_model"),
-        description="the model to ask an upstream for that has several; unset: the first that it lists",
+        description="the model to ask an upstream for that has several; unset: the first that it lists, for as long as it lists it",
     )
     upstream_model_version: str = Field(
         "",

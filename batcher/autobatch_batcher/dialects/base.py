@@ -209,10 +209,11 @@ class Dialect(Protocol):
         """Whether the answer to `ask_health` says that the upstream works."""
         ...
 
-    def card(self, *said: bytes) -> Card:
+    def card(self, *said: bytes, kept: str = "") -> Card:
         """Return the upstream's card, of what it says to each question of `ask_card`; NO_CARD of what is not understood.
 
-        What it says to a question that it does not know is empty.
+        What it says to a question that it does not know is empty. One that has several models, of which none is configured, has
+        the card of the one that is called `kept`, the namespace's, as long as it has it.
         `about` has the members of TEI's `/info` that clients are told; without any, `/info` is answered 503.
         """
         ...

@@ -4,8 +4,11 @@
    know the format answers with arrays, which are taken as well. Without numpy arrays are asked for.
 2. Only what every such server can do is computed: vectors of the default options, or of a number of `dimensions`. `truncate: true`
    is what these servers do with a text that is too long, or they refuse it. Other options are refused here, and named.
-3. Its model is UPSTREAM_MODEL, or the first that `/v1/models` lists.
-4. The API is below `/v1` of the URL, or, as infinity's, right below it: which of both, its list of models shows.
+3. Its model is UPSTREAM_MODEL; else the namespace's, as long as `/v1/models` lists it; else the first there. Ollama lists the one
+   that was fetched last first.
+4. It is well while it lists its models, or has no such list. What `/health` does is each server's own: LiteLLM's calls every
+   model, which is billed.
+5. The API is below `/v1` of the URL, or, as infinity's, right below it: which of both, its list of models shows.
 
 Source: OpenAI's API reference, `POST /v1/embeddings` and `GET /v1/models`; `max_model_len` is vLLM's, `meta` llama.cpp's.
 """
@@ -31,8 +34,8 @@ V1 = "/v1"
 OWN_ROUTES = ("/v1/embeddings", "/embeddings")
 #: Of a URL below which `/embeddings` is, without `/v1`: another version's, Google's, Azure's.
 _is_api_root = re.compile(r".*/(?:v\d\w*|openai|deployments/[^/]+)").fullmatch
-#: Statuses of a server that has no `/health`, or shows it to nobody.
-_NO_HEALTH = {401, 403, 404, 405, 501}
+#: Statuses of a server that has no list of models, or shows it to nobody.
+_NO_LIST = {401, 403, 404, 405, 501}
 
 
 class _Model(msgspec.Struct):
@@ -59,7 +62,7 @@ class OpenAI:
 
     Args:
         root: The path below the upstream's URL at which its API begins.
-        model: UPSTREAM_MODEL; None: the first that the upstream lists.
+        model: UPSTREAM_MODEL; None: one that the upstream lists.
         hint: What to type before vectors can be asked for in base64; empty: they are.
         name: What the upstream calls its model, as far as it has said so.
     """
@@ -69,8 +72,8 @@ class OpenAI:
     says_limits = False
 
     def __init__(self, root: str = V1, model: str | None = None, *, hint: str = "", name: str = "") -> None:
-        self.ask_health: Question = Get("/health")
-        self.ask_card: tuple[Question, ...] = (Get(f"{root}/models"),)
+        self.ask_health: Question = Get(f"{root}/models")
+        self.ask_card: tuple[Question, ...] = (self.ask_health,)
         self._root = root
         self._path = f"{root}/embeddings"
         self._configured = model
@@ -149,15 +152,16 @@ class OpenAI:
         return tokens_said(answer.body)
 
     def is_well(self, status: int, _said: bytes, /) -> bool:
-        """One that has no `/health` is well if it lists its models, or computes."""
-        return status == 200 or status in _NO_HEALTH
+        """One that has no list is well if it computes."""
+        return status == 200 or status in _NO_LIST
 
-    def card(self, *said: bytes) -> Card:
+    def card(self, *said: bytes, kept: str = "") -> Card:
         """Read `/v1/models`; of one that has not said anything, its model is known if it is configured."""
         (models,) = said
         try:
             listed = _decode_models(models).data if models else []
-            named = self._configured or (listed[0].id if listed else "")
+            names = [each.id for each in listed]
+            named = self._configured or next((name for name in (kept, *names) if name in names), "")
             model = next((each for each in listed if each.id == named), _Model(named))
             details = _encode_sorted(("openai", model.root, model.max_model_len, model.meta)).decode()
         except NOT_AS_ASKED:

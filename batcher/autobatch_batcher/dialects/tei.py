@@ -120,7 +120,7 @@ class Tei:
         """Look at the status."""
         return status == 200
 
-    def card(self, *said: bytes) -> Card:
+    def card(self, *said: bytes, kept: str = "") -> Card:  # noqa: ARG002 - it has one model
         """Read `/info`."""
         (said_info,) = said
         try:

@@ -199,7 +199,7 @@ class Triton:
         except DecodeError:
             return False
 
-    def card(self, *said: bytes) -> Card:
+    def card(self, *said: bytes, kept: str = "") -> Card:  # noqa: ARG002 - its model is always configured
         """Read `ModelMetadata` and `ModelConfig`."""
         said_metadata, said_config = (*said, b"")[:2]  # of one that does not know the model, the first only
         try:

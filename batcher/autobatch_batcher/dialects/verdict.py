@@ -18,6 +18,7 @@ PERHAPS_INPUT_ERRORS = {424, 500}  # an outage, or an input on which the model f
 OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no input is to blame
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
+UNAUTHORIZED = {401, 403}  # the key: they say nothing of a model
 DIGITS_MAX = 15  # of a number of milliseconds
 RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
 _is_seconds = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
@@ -37,7 +38,7 @@ def by_status(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> 
     """Return what to do with an answer; the arguments are those of `Dialect.judge`."""
     if status == 200:
         return Verdict.PASS_ON if is_verbatim else Verdict.CUT
-    if status in INPUT_ERRORS or (is_verbatim and status in OURS - {401, 403}):
+    if status in INPUT_ERRORS or (is_verbatim and status in OURS - UNAUTHORIZED):
         return Verdict.PASS_ON if jobs == 1 else Verdict.SPLIT
     if status in OURS:
         return Verdict.GIVE_UP

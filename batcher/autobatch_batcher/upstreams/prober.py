@@ -7,17 +7,17 @@ import aiohttp
 
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
-from autobatch_batcher.dialects.verdict import OUTAGES, OVERLOADED
+from autobatch_batcher.dialects.verdict import OURS, OUTAGES, OVERLOADED, UNAUTHORIZED
 from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD, Card
-from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError, UpstreamUnavailable
+from autobatch_shared.contract.errors import NotComputed, UpstreamError, UpstreamProtocolError, UpstreamUnavailable
+from autobatch_shared.contract.models import NAMELESS
 
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
 NO_CARD_STATUSES = {404, 405, 501}  # of a server that does not describe itself
-UNAUTHORIZED = {401, 403}  # they say nothing of a model
 
 
 class Unlearnt(Exception):
@@ -40,7 +40,7 @@ class Prober:
         self._state = state
         self._client = client
         self._dialects = dialects
-        self.card_asked_s = self._limits_asked_s = float("-inf")
+        self.card_asked_s = self._limits_asked_s = self._vector_asked_s = float("-inf")
         self._asking = asyncio.Lock()
         self._had_card = False
 
@@ -80,6 +80,23 @@ class Prober:
         if _now_s() - self._limits_asked_s >= LIMITS_EVERY_S:
             self._limits_asked_s = _now_s()
         await self.ask_again(self._limits_asked_s)
+
+    async def ask_vector(self) -> None:
+        """Ask for a vector, after a refusal that a lost model or another key would explain; at most once in LIMITS_EVERY_S.
+
+        Its health and its card may be as before: some servers list a model that they no longer have, and ask for no key there.
+        """
+        state = self._state
+        async with self._asking:
+            if state.standing.served is None or _now_s() - self._vector_asked_s < LIMITS_EVERY_S:
+                return
+            try:
+                await self._ask_dimension(state.dialect)
+            except Unlearnt as exc:
+                state.exclude(str(exc), _now_s())
+            except UpstreamError:
+                pass  # it cannot compute now, which calls notice themselves
+            self._vector_asked_s = _now_s()
 
     async def ask_again(self, since_s: float) -> None:
         """Ask for its card, unless that was done after `since_s` on the loop's clock; one that cannot be asked is doubted."""
@@ -130,13 +147,14 @@ class Prober:
             UpstreamUnavailable: It says only half of it.
         """
         first, *others = dialect.ask_card
+        kept = self._state.standing.kept_name
         status, said = await self._client.fetch(first, connection)
         if status != 200:
-            return status, dialect.card(b"") if status in NO_CARD_STATUSES else NO_CARD
+            return status, dialect.card(b"", kept=kept) if status in NO_CARD_STATUSES else NO_CARD
         more = [await self._client.fetch(question) for question in others]
         if any(other not in {200, *NO_CARD_STATUSES} for other, _ in more):
             raise UpstreamUnavailable  # half a card would be another one
-        return status, dialect.card(said, *(text if other == 200 else b"" for other, text in more))
+        return status, dialect.card(said, *(text if other == 200 else b"" for other, text in more), kept=kept)
 
     def _others(self) -> list[Dialect]:
         """The dialects that it may speak besides the one that it seems to."""
@@ -151,7 +169,7 @@ class Prober:
 
         Raises:
             UpstreamError: It cannot compute now.
-            Unlearnt: It has neither a card nor a vector, or refuses us.
+            Unlearnt: It has neither a card nor a vector, or refuses us or its model.
         """
         state = self._state
         card = state.card
@@ -185,7 +203,12 @@ class Prober:
         raise Unlearnt(f"it has neither {' nor '.join(paths)} nor a vector")
 
     async def _ask_dimension(self, dialect: Dialect) -> int | None:
-        """Return the number of components of its vectors; None where it has none."""
+        """Return the number of components of its vectors; None where it has none.
+
+        Raises:
+            UpstreamError: It cannot compute now.
+            Unlearnt: It refuses us, or the model of its card.
+        """
         try:
             post = dialect.compose("/embed", [dialect.sample], None)
         except NotComputed as exc:
@@ -195,6 +218,10 @@ class Prober:
             return components(dialect.cut(answer, "/embed", 1, ()))
         if answer.status in UNAUTHORIZED:
             raise Unlearnt(_refusal(answer.status, post.path))
+        if answer.status in OURS and self._state.card.identity is not None:
+            raise Unlearnt(
+                f"it answers {answer.status} to {post.path} for the model {self._state.card.name or NAMELESS}"
+            )
         if answer.status == OVERLOADED or dialect.condition(answer) is Condition.FAILING:
             raise UpstreamUnavailable
         return None

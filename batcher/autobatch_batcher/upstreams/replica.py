@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
-from autobatch_batcher.dialects.verdict import OUTAGES, PERHAPS_INPUT_ERRORS
+from autobatch_batcher.dialects.verdict import OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
-from autobatch_batcher.upstreams.prober import UNAUTHORIZED, Prober
+from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -85,6 +85,8 @@ class Replica(ReplicaState):
         if answer.status in UNAUTHORIZED:
             await self.prober.ask_limits()
         await self._see_who_answered(answer)
+        if answer.status in OURS and self.card.kind == "embedding":
+            await self.prober.ask_vector()
         if self.standing.fingerprint != fingerprint:
             raise self._changed()
         return answer

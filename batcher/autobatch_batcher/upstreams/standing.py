@@ -63,6 +63,12 @@ class Standing:
         """Why it does not say what it serves; empty while it does, or may only serve another model."""
         return self._doubt if self.served is None and self._doubt != NOT_LEARNT else ""
 
+    @property
+    def kept_name(self) -> str:
+        """The model to go on with at an upstream that has several: the namespace's, or that which it served; empty: none yet."""
+        kept = self._wanted or self._last_served
+        return "" if kept is None else kept.name
+
     def was_well(self, at_s: float) -> None:
         """Take note that it worked at this time."""
         self._seen_s = at_s if self._seen_s is None else max(self._seen_s, at_s)

@@ -15,6 +15,7 @@ from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAns
 
 SETTING = "INFERENCE_URL"
 OTHER_MODEL = "name one of them that computes vectors"
+NAME_ONE = "set it: the first is taken, and another one once that is not listed any more"
 NAMED_MAX = 5  # models in one line
 NO_NAME = "a model that it does not name"
 KEY_SETTING = "INFERENCE_API_KEY"
@@ -64,7 +65,7 @@ def judge_upstreams(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
             else diagnosis
             for diagnosis, each in zip(diagnoses, seen, strict=True)
         ]
-    return diagnoses + _different_models(seen)
+    return diagnoses + _several_models(seen) + _different_models(seen)
 
 
 def _judge(seen: UpstreamSeen) -> Diagnosis:
@@ -127,8 +128,7 @@ def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
     if not answer.status:
         return Diagnosis("loading", SETTING, f"{seen.url} computes no vector in time at {asked}", WAIT)
     if answer.status != 200:
-        names = ", ".join(map(shown, models_in(seen.answers[listing])[:NAMED_MAX]))
-        what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {names}"
+        what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {_named(models_listed(seen))}"
         return _about_access(seen.url, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, OTHER_MODEL)
     return _about_openai_vector(seen, asked, answer)
 
@@ -216,6 +216,24 @@ def _computes_vectors(seen: UpstreamSeen, embed: InquiryAnswer) -> bool:
     return embed.status != 424
 
 
+def _several_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
+    """A diagnosis for each upstream that lists several models, of which none is named."""
+    return [
+        Diagnosis("risky", "UPSTREAM_MODEL", f"not set, and {each.url} lists the models {_named(listed)}", NAME_ONE)
+        for each in seen
+        if not each.model and len(listed := models_listed(each)) > 1
+    ]
+
+
+def _named(models: Sequence[str]) -> str:
+    return ", ".join(map(shown, models[:NAMED_MAX]))
+
+
+def models_listed(seen: UpstreamSeen) -> list[str]:
+    """Return the names of the models that an upstream lists as OpenAI does; none where it describes itself."""
+    return next(filter(None, (models_in(seen.answers.get(path)) for path in LISTS)), [])
+
+
 def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
     """A diagnosis for each upstream whose model differs from the first one's in something that both say.
 
@@ -244,7 +262,7 @@ def model_of(seen: UpstreamSeen) -> ModelSeen:
     info = _decoded(seen.answers.get("/info"))
     info = info if isinstance(info, dict) else {}
     told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
-    listed = next(filter(None, (models_in(seen.answers.get(path)) for path in LISTS)), [])
+    listed = models_listed(seen)
     vectors = (seen.answers.get(path) for path in ("/embed", *LISTS.values()))
     told["dimension"] = next(filter(None, map(dimension_of, vectors)), None)
     name = info.get("served_model_name") or info.get("model_id") or seen.model or (listed[0] if listed else "")

@@ -79,3 +79,49 @@ async def test_beside_one_that_refuses_us_the_other_is_the_model(redis_url: str,
     finally:
         await other.stop()
     assert other.calls == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_one_of_two_that_loses_its_model_while_it_runs_costs_no_request(
+    redis_url: str, upstream: FakeUpstream, status: int
+) -> None:
+    """Its health and its card stay as they were: only vectors are refused."""
+    other = FakeUpstream()
+    await other.start()
+    try:
+        async with ready_house(redis_url, f"{other.url},{upstream.url}") as house:
+            other.refuses = {"/embed": status}
+            answers: list[tuple[int, object]] = []
+
+            async def is_seen() -> bool:
+                answers.extend(await asyncio.gather(*[house.embed("text") for _ in range(8)]))
+                return f"it answers {status} to /embed".encode() in (await house.get("/status")).body
+
+            await wait_until(is_seen)
+            calls = len(other.calls)
+            other.refuses = {}
+            await wait_until(lambda: are_all_well(house))
+    finally:
+        await other.stop()
+    assert answers == [(200, [vector("text")])] * len(answers)
+    assert calls == 0
+
+
+async def are_all_well(house: House) -> bool:
+    batchers = (await house.get("/status")).json["batchers"]
+    return all(each["is_healthy"] for each in batchers[0]["upstreams"])
+
+
+async def test_a_route_that_one_upstream_has_not_is_asked_of_the_other_one_and_takes_none_out(
+    redis_url: str, upstream: FakeUpstream
+) -> None:
+    other = FakeUpstream()
+    await other.start()
+    try:
+        async with ready_house(redis_url, f"{other.url},{upstream.url}") as house:
+            other.refuses = {"/embed_all": 404}
+            answers = [await house.post("/embed_all", {"inputs": f"text {number}"}) for number in range(6)]
+            assert await are_all_well(house)
+    finally:
+        await other.stop()
+    assert {answer.status for answer in answers} == {200}

@@ -213,6 +213,12 @@ def test_the_first_model_is_served_unless_one_is_configured() -> None:
     assert b'"model":"mini"' in OpenAI().knowing(first).compose("/embed", [b'"a"'], None).body
 
 
+def test_the_namespaces_model_is_kept_while_it_is_listed() -> None:
+    """Ollama lists the model that was fetched last first."""
+    assert ["other", "mini"] == [OpenAI().card(MODELS, kept=kept).name for kept in ("other", "gone")]
+    assert "mini" == OpenAI(model="mini").card(MODELS, kept="other").name
+
+
 @pytest.mark.parametrize(
     "said", [b"", b"{}", b"[]", b'{"data":[]}', b'{"data":[{}]}', b'{"data":[{"id":7}]}', b'{"object":"list"}']
 )
@@ -231,7 +237,7 @@ def test_when_a_server_started_is_no_part_of_its_identity() -> None:
 
 
 @pytest.mark.parametrize(("status", "is_well"), [(200, True), (404, True), (401, True), (503, False), (500, False)])
-def test_a_server_without_health_is_well_while_it_answers(status: int, *, is_well: bool) -> None:
+def test_a_server_without_a_list_is_well_while_it_answers(status: int, *, is_well: bool) -> None:
     assert OPENAI.is_well(status, b"") is is_well
 
 

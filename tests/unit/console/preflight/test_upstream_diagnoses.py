@@ -208,6 +208,19 @@ def test_one_that_may_still_load_is_waited_for(given: UpstreamSeen) -> None:
     assert diagnosis.state == "loading"
 
 
+@pytest.mark.parametrize(("model", "states"), [("", ["right", "risky"]), ("bge-m3", ["right"])])
+def test_a_server_that_lists_several_models_is_risky_unless_one_is_named(model: str, states: list[str]) -> None:
+    """The server chooses which one is first: Ollama by what was fetched last."""
+    listed = said({"object": "list", "data": [{"id": "bge-m3"}, {"id": "other"}]})
+    vector = said({"data": [{"index": 0, "embedding": [0.5]}]})
+    answers = seen({"/v1/models": listed, "/v1/embeddings": vector}).answers
+
+    diagnoses = judge_upstreams([UpstreamSeen(URL, answers=answers, model=model)])
+
+    assert [each.state for each in diagnoses] == states
+    assert [each.setting for each in diagnoses[1:]] == ["UPSTREAM_MODEL"] * (len(states) - 1)
+
+
 def test_a_name_that_cannot_be_resolved_is_wrong_unless_another_replica_is_right() -> None:
     missing = UpstreamSeen("http://gpu-2", ConnectionFault("unresolved", "Name or service not known"))
     assert [diagnosis.state for diagnosis in judge_upstreams([missing])] == ["wrong"]
