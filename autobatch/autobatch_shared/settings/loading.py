@@ -62,13 +62,14 @@ def end_with(error: SettingsError) -> NoReturn:
     sys.exit(2)
 
 
-def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE) -> S:
+def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE, places: Mapping[str, str] = NONE) -> S:
     """Return the settings of one process from all sources, files from the working folder.
 
     Args:
         cls: The process's settings.
         argv: Its flags.
         of_model: Settings of one model, which count before all but the flags.
+        places: Where each of these is written, for a fault in it.
 
     Raises:
         SettingsError: With every fault of every source.
@@ -110,7 +111,8 @@ def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE) 
     try:
         values = Sourced()
     except ValidationError as error:
-        raise SettingsError([*faults, *_describe(cls, error)]) from None
+        written = {name: place for name, place in places.items() if not _is_among(given, name, cls)}
+        raise SettingsError([*faults, *_describe(cls, error, written)]) from None
     if faults:
         raise SettingsError(faults)
     read_values = {name: getattr(values, name) for name in cls.model_fields}
@@ -263,15 +265,23 @@ def _config_file(cls: type[CommonSettings]) -> tuple[dict[str, Any], list[str]]:
     return {key: value for key, value in values.items() if key in mine}, faults
 
 
-def _describe(cls: type[CommonSettings], error: ValidationError) -> list[str]:
-    """One line per fault: the name as in the environment, what is wrong, and the value unless it is a secret."""
+def _is_among(given: Collection[str], name: str, cls: type[CommonSettings]) -> bool:
+    """Whether a setting was given by any of its names."""
+    return any(each in given for each in names_of(name, cls.model_fields[name]))
+
+
+def _describe(cls: type[CommonSettings], error: ValidationError, written: Mapping[str, str]) -> list[str]:
+    """One line per fault: its place or its name as in the environment, what is wrong, and the value unless it is a secret."""
+    places = {names_of(name, cls.model_fields[name])[0]: place for name, place in written.items()}
     others = {names[0]: names[1:] for names in (names_of(name, field) for name, field in cls.model_fields.items())}
     lines = []
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0]).upper()
         shown = "" if _is_secret(name) else f" (got {fault['input']!r})"
         also = ", ".join(other.upper() for other in others.get(name.lower(), ()))
-        lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{shown}{also and f'; it is also {also}'}")
+        said = f"{fault['msg'].removeprefix('Value error, ')}{shown}"
+        place = places.get(name.lower())
+        lines.append(f"{place}: {said}" if place else f"{name}: {said}{also and f'; it is also {also}'}")
     return lines
 
 

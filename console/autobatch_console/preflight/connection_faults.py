@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 ConnectionFaultKind = Literal[
-    "unresolved", "refused", "silent", "unreachable", "untrusted", "no_tls", "hung_up", "missing", "denied", "other"
+    "unresolved",
+    "refused",
+    "silent",
+    "unreachable",
+    "untrusted",
+    "no_tls",
+    "tls_only",
+    "no_grpc",
+    "no_http",
+    "hung_up",
+    "missing",
+    "denied",
+    "other",
 ]
 
 _BY_ERRNO: dict[int, ConnectionFaultKind] = {
@@ -23,6 +35,10 @@ _BY_ERRNO: dict[int, ConnectionFaultKind] = {
     errno.EPERM: "denied",
 }
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST", "PACKET_LENGTH")
+#: How a client of HTTP/2 begins, as one of gRPC does: the preface, and settings without any (RFC 9113, 3.4 and 6.5).
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+GREETING_BYTES_MAX = 64  # of an answer: what it is its first bytes say
+_SETTINGS_FRAME, _TLS_ALERT = 4, b"\x15\x03"
 _SENTENCES: dict[ConnectionFaultKind, str] = {
     "unresolved": "the name of {place} cannot be resolved ({detail})",
     "refused": "{place} refuses connections, nothing listens there ({detail})",
@@ -30,6 +46,9 @@ _SENTENCES: dict[ConnectionFaultKind, str] = {
     "unreachable": "{place} cannot be reached ({detail})",
     "untrusted": "TLS with {place} fails: {detail}",
     "no_tls": "TLS with {place} fails: it does not speak TLS ({detail})",
+    "tls_only": "{place} speaks TLS only ({detail})",
+    "no_grpc": "{place} does not speak gRPC ({detail})",
+    "no_http": "{place} does not speak HTTP/1.1 ({detail})",
     "hung_up": "{place} closes the connection without an answer ({detail})",
     "missing": "{place} does not exist ({detail})",
     "denied": "{place} may not be opened ({detail})",
@@ -61,6 +80,18 @@ def fault_of(error: BaseException) -> ConnectionFault:
     if any(word in str(error).lower() for word in ("closed", "disconnected")):
         return ConnectionFault("hung_up", "end of file")
     return ConnectionFault("other", type(error).__name__)
+
+
+def fault_in_greeting(answer: bytes) -> ConnectionFault | None:
+    """Return what is wrong with a server that answers GREETING so; None where it speaks HTTP/2."""
+    if answer[3:4] == bytes((_SETTINGS_FRAME,)):
+        return None
+    if not answer:
+        return ConnectionFault("hung_up", "end of file")
+    if answer.startswith(_TLS_ALERT):
+        return ConnectionFault("tls_only", "it answers with an alert of TLS")
+    said = "it answers in HTTP/1.1" if answer.startswith(b"HTTP/1") else "it answers in another protocol"
+    return ConnectionFault("no_grpc", said)
 
 
 def _tls_fault(cause: BaseException) -> ConnectionFault | None:

@@ -48,6 +48,7 @@ def look_at_files(files: Mapping[str, str | None]) -> list[Diagnosis]:
 
 
 def _look_at_file(setting: str, path: Path) -> Diagnosis:
+    name, *_ = setting.split(" ")  # of one model: `TOKENIZER_FILE of m`
     try:
         with path.open("rb") as opened:
             opened.read(1)
@@ -56,7 +57,7 @@ def _look_at_file(setting: str, path: Path) -> Diagnosis:
             "wrong", setting, f"{path} cannot be read: {error.strerror}", "correct the path, or its permissions"
         )
     try:
-        _READERS.get(setting, str)(str(path))
+        _READERS.get(name, str)(str(path))
     except SettingsError as error:
-        return Diagnosis("wrong", setting, "; ".join(error.faults).removeprefix(f"{setting}: "), "correct the path")
+        return Diagnosis("wrong", setting, "; ".join(error.faults).removeprefix(f"{name}: "), "correct the path")
     return Diagnosis("right", setting, f"{path} can be read")

@@ -34,7 +34,14 @@ _ADVICE: dict[ConnectionFaultKind, str] = {
     "unreachable": "correct the address, or the routes of this machine",
     "untrusted": "give the file of the certificate's authority as INFERENCE_CA_FILE, or add it to this machine's",
     "no_tls": "write http:// instead of https://",
+    "tls_only": "write grpcs:// instead of grpc://",
+    "no_grpc": "give the port of its gRPC, or write http:// instead of grpc://",
+    "no_http": "write grpc:// instead of http:// if this is its port for gRPC, and UPSTREAM_MODEL; else correct the port",
     "hung_up": "correct the port; write https:// if it speaks TLS only",
+}
+_GRPC_ADVICE: dict[ConnectionFaultKind, str] = {
+    "no_tls": "write grpc:// instead of grpcs://",
+    "hung_up": "correct the port; write grpcs:// if it speaks TLS only",
 }
 #: Of these another try may go well while nothing is changed: one that loads its model does not listen yet.
 _MAY_COME = {"refused", "hung_up"}
@@ -73,7 +80,10 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
         return _about_grpc(seen)
     if seen.fault is not None:
         state: DiagnosisState = "loading" if seen.fault.kind in _MAY_COME else "wrong"
-        return Diagnosis(state, SETTING, seen.fault.sentence(seen.url), _ADVICE.get(seen.fault.kind, ""))
+        advice = _GRPC_ADVICE if seen.is_grpc else _ADVICE
+        return Diagnosis(
+            state, SETTING, seen.fault.sentence(seen.url), advice.get(seen.fault.kind, _ADVICE.get(seen.fault.kind, ""))
+        )
     if not seen.answers:
         what = f"{seen.url} accepts connections and does not answer in time"
         return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")
@@ -89,7 +99,7 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
 def _about_grpc(seen: UpstreamSeen) -> Diagnosis:
     """What it serves the batcher asks: the packages for that are an extra. It does not start without the model's name."""
     if seen.model:
-        return Diagnosis("right", SETTING, f"{seen.url} accepts connections; the batcher asks over gRPC what it serves")
+        return Diagnosis("right", SETTING, f"{seen.url} speaks HTTP/2; the batcher asks over gRPC what it serves")
     what = f"not set, and {seen.url}, which is called over gRPC, may have several models"
     return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the name of one of them")
 

@@ -13,7 +13,13 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from autobatch_console.preflight.connection_faults import ConnectionFault, fault_of
+from autobatch_console.preflight.connection_faults import (
+    GREETING,
+    GREETING_BYTES_MAX,
+    ConnectionFault,
+    fault_in_greeting,
+    fault_of,
+)
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, models_in
 from autobatch_shared.settings.choices import GRPC_PORT, is_grpc
@@ -50,7 +56,8 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
     except OSError as error:
         return UpstreamSeen(shown, fault_of(error))
     if is_grpc(url):
-        fault = await _connect(parts.hostname or "", parts.port or GRPC_PORT, limit_s)
+        own_trust = _trust_of_grpc(access.trust) if parts.scheme == "grpcs" else None
+        fault = await _greet(parts.hostname or "", parts.port or GRPC_PORT, own_trust, limit_s)
         return UpstreamSeen(shown, fault, model=access.model or "", is_grpc=True)
     timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s * CONNECT_SHARE)
     connector = aiohttp.TCPConnector(ssl=access.trust or True)
@@ -62,7 +69,8 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
         except TimeoutError:
             return UpstreamSeen(shown)
         except (aiohttp.ClientError, OSError) as error:
-            return UpstreamSeen(shown, fault_of(error))
+            is_unread = isinstance(error, aiohttp.ClientResponseError)
+            return UpstreamSeen(shown, ConnectionFault("no_http", "as it answers") if is_unread else fault_of(error))
         below = {
             "/health": _get(session, f"{base}/health{query}"),
             "/embed": _embed(session, f"{base}/embed{query}", TEXT),
@@ -79,15 +87,34 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
     return UpstreamSeen(shown, None, answers, root_answers, access.model or "")
 
 
-async def _connect(host: str, port: int, limit_s: float) -> ConnectionFault | None:
-    """Return why nothing can be connected to; what a server that listens serves the batcher finds out."""
+async def _greet(host: str, port: int, trust: ssl.SSLContext | None, limit_s: float) -> ConnectionFault | None:
+    """Return why gRPC cannot be spoken there; what a server that speaks it serves the batcher finds out.
+
+    Args:
+        host: Its host.
+        port: Its port.
+        trust: What checks its certificate; None: it is called without TLS.
+        limit_s: Seconds for all of it.
+    """
     try:
         async with asyncio.timeout(limit_s):
-            _, writer = await asyncio.open_connection(host, port)
+            reader, writer = await asyncio.open_connection(host, port, ssl=trust)
+            try:
+                writer.write(GREETING)
+                return fault_in_greeting(await reader.read(GREETING_BYTES_MAX))
+            finally:
+                writer.transport.abort()
     except (TimeoutError, OSError) as error:
         return fault_of(error)
-    writer.close()
-    return None
+
+
+def _trust_of_grpc(trust: ssl.SSLContext | None) -> ssl.SSLContext:
+    """What checks certificates as that does, and says that gRPC is spoken; servers of gRPC hang up on one that does not."""
+    context = ssl.create_default_context()
+    for certificate in trust.get_ca_certs(binary_form=True) if trust else ():
+        context.load_verify_locations(cadata=certificate)
+    context.set_alpn_protocols(["h2"])
+    return context
 
 
 async def _answered(asked: Mapping[str, Awaitable[InquiryAnswer]]) -> dict[str, InquiryAnswer]:

@@ -21,6 +21,7 @@ FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
 async def look_around(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:
     """Return the diagnoses of what the settings name: files, Redis, and the upstreams of each model."""
     files = {name.upper(): getattr(settings, name) for name in FILES}
+    files |= {_of("TOKENIZER_FILE", model): model.tokenizer_file for model in models}
     files |= {_of("INFERENCE_CA_FILE", model): model.inference_ca_file for model in models}
     return [*look_at_files(files), *await look_at_servers(settings, models)]
 

@@ -34,6 +34,7 @@ def test_the_upstream_of_each_model_has_its_own_line(tmp_path: Path, unused_port
     (tmp_path / "config.toml").write_text(
         '[[models]]\nname = "small"\nurl = "http://no-such-host.invalid"\n\n'
         f'[[models]]\nname = "org/large"\nurl = "http://127.0.0.1:{unused_port}"\ninference_ca_file = "no-such.pem"\n'
+        'tokenizer_file = "config.toml"\n'
     )
     flags = {"--port": str(free_port()), "--batcher-port": "0", "--redis-url": f"redis://127.0.0.1:{unused_port}"}
     done = doctor(tmp_path, flags)
@@ -42,11 +43,20 @@ def test_the_upstream_of_each_model_has_its_own_line(tmp_path: Path, unused_port
     assert [line.split(": ")[0].split(maxsplit=1) for line in done.stdout.splitlines()] == [
         ["right", "PORT"],
         ["right", "BATCHER_PORT"],
+        ["wrong", "TOKENIZER_FILE of org/large"],
         ["wrong", "INFERENCE_CA_FILE of org/large"],
         ["wrong", "REDIS_URL"],
         ["wrong", "INFERENCE_URL of small"],
         ["loading", "INFERENCE_URL of org/large"],
     ]
+
+
+def test_what_up_would_end_with_ends_doctor(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[[models]]\nname = "a"\nurl = "http://127.0.0.1:1"\nprompts = "x"\n')
+    done = doctor(tmp_path, {})
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("autobatch: config.toml: [[models]] 1: prompts: must be a comma list")
 
 
 def doctor(folder: Path, flags: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

@@ -8,6 +8,8 @@ from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import grpc
+import grpc.aio
 import pytest
 import trustme
 from aiohttp import web
@@ -26,6 +28,20 @@ from tests.support.waiting import wait_until
 KEY = "upstream-key"
 MODELS = {"object": "list", "data": [{"id": "bge-m3", "object": "model"}]}
 PAGE = "<!doctype html><title>Sign in</title>"
+
+
+@asynccontextmanager
+async def serving_grpc(leaf: trustme.LeafCert | None = None) -> AsyncIterator[str]:
+    """A server of gRPC, with TLS where it has a certificate; its address."""
+    server, address = grpc.aio.server(), "127.0.0.1:0"
+    if leaf is None:
+        port = server.add_insecure_port(address)
+    else:
+        chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
+        port = server.add_secure_port(address, grpc.ssl_server_credentials([(leaf.private_key_pem.bytes(), chain)]))
+    await server.start()
+    yield f"127.0.0.1:{port}"
+    await server.stop(None)
 
 
 @asynccontextmanager
@@ -288,3 +304,23 @@ async def test_a_master_that_others_name_is_found_and_looked_at(kind: str) -> No
 async def test_a_master_that_is_not_found_is_wrong(url: str, unused_port: int) -> None:
     (diagnosis,) = await ask_redis(url.format(unused_port), "test")
     assert (diagnosis.state, diagnosis.setting) == ("wrong", "REDIS_URL")
+
+
+async def asked_over_grpc(url: str, trust: ssl.SSLContext | None = None) -> tuple[str, str]:
+    (diagnosis,) = await ask_upstreams([url], UpstreamAccess({}, trust, "minilm"))
+    return diagnosis.state, diagnosis.remedy
+
+
+async def test_an_upstream_over_grpc_has_to_speak_it(upstream: FakeUpstream) -> None:
+    authority = trustme.CA()
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    async with serving_grpc() as plain, serving_grpc(authority.issue_cert("127.0.0.1")) as secured:
+        assert ("right", "") == await asked_over_grpc(f"grpc://{plain}")
+        assert ("right", "") == await asked_over_grpc(f"grpcs://{secured}", trust)
+        assert "right" != (await asked_over_grpc(f"grpc://{secured}"))[0]
+        assert ("wrong", "write grpc:// instead of grpcs://") == await asked_over_grpc(f"grpcs://{plain}", trust)
+        state, remedy = await asked_over_grpc(f"grpc://127.0.0.1:{upstream.port}")
+        assert ("wrong", True) == (state, "http:// instead of grpc://" in remedy)
+        state, remedy = await asked_over_grpc(f"http://{plain}")
+        assert ("wrong", True) == (state, "grpc:// instead of http://" in remedy)

@@ -14,8 +14,8 @@ A flag counts before a table, and a table before the environment, `.env` and the
 """
 
 import tomllib
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
 from autobatch_shared.settings.loading import (
@@ -55,7 +55,22 @@ MODEL_SETTINGS = {
 KEYS = {**MODEL_SETTINGS, **SHORT, **{name: name for name in WORKERS}}
 
 Table = dict[str, Any]
+
+
+class WrittenTable(NamedTuple):
+    """A table as it is written.
+
+    Attributes:
+        values: By the settings' own names.
+        places: Where each of them is: the file, the table and the key there.
+    """
+
+    values: Table
+    places: dict[str, str]
+
+
 B = TypeVar("B", bound=BatcherSettings)
+T = TypeVar("T")
 
 
 def load_models(cls: type[B], argv: Sequence[str]) -> list[B]:
@@ -69,9 +84,12 @@ def load_models(cls: type[B], argv: Sequence[str]) -> list[B]:
 def load_tables() -> list[Table]:
     """Return the tables by the settings' own names, or print every fault of them and exit with status 2."""
     try:
-        return _tables()
+        tables, faults = _tables()
     except SettingsError as error:
         end_with(error)
+    if faults:
+        end_with(SettingsError(faults))
+    return [table.values for table in tables]
 
 
 def read_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
@@ -80,10 +98,13 @@ def read_workers_models(argv: Sequence[str]) -> dict[str, ProxySettings]:
     Raises:
         SettingsError: With every fault of every source.
     """
-    return {
-        table["served_model_name"]: read(ProxySettings, argv, {name: table.get(name, "") for name in WORKERS})
-        for table in _tables()
-    }
+    tables, faults = _tables()
+
+    def read_one(table: WrittenTable) -> tuple[str, ProxySettings]:
+        own = {name: table.values.get(name, "") for name in WORKERS}
+        return str(table.values.get("served_model_name")), read(ProxySettings, argv, own, _places(table, own))
+
+    return dict(_each(tables, read_one, faults))
 
 
 def read_models(cls: type[B], argv: Sequence[str]) -> list[B]:
@@ -98,21 +119,52 @@ def read_models(cls: type[B], argv: Sequence[str]) -> list[B]:
     Raises:
         SettingsError: With every fault of every source.
     """
-    tables = [
-        {TOKENIZER: "", **{name: value for name, value in table.items() if name not in WORKERS - {TOKENIZER}}}
-        for table in _tables()
-    ]
+    tables, faults = _tables()
     if not tables:
         return [read(cls, argv)]
-    unnamed = {name: value for name, value in tables[0].items() if name != "served_model_name"}
-    wanted = read(cls, argv, unnamed).served_model_name
-    if wanted is not None:
-        own = next((table for table in tables if table["served_model_name"] == wanted), {})
-        return [read(cls, argv, own)]
-    models = [read(cls, argv, table) for table in tables]
+
+    def read_one(table: WrittenTable) -> B:
+        own = {name: value for name, value in {TOKENIZER: "", **table.values}.items() if name in cls.model_fields}
+        return read(cls, argv, own, _places(table, own))
+
+    if not faults and (wanted := _wanted(tables[0], read_one)) is not None:
+        own = next((table for table in tables if table.values["served_model_name"] == wanted), None)
+        return [read(cls, argv) if own is None else read_one(own)]
+    models = _each(tables, read_one, faults)
     if faults := _clashes(models):
         raise SettingsError(faults)
     return models
+
+
+def _wanted(first: WrittenTable, read_one: Callable[[WrittenTable], B]) -> str | None:
+    """The one model that `--model` or the environment names; None where none is."""
+    unnamed = {name: value for name, value in first.values.items() if name != "served_model_name"}
+    try:
+        return read_one(WrittenTable(unnamed, first.places)).served_model_name
+    except SettingsError:
+        return None  # what is wrong is among the faults of all tables
+
+
+def _each(tables: Sequence[WrittenTable], read_one: Callable[[WrittenTable], T], faults: Sequence[str]) -> list[T]:
+    """Read each table.
+
+    Raises:
+        SettingsError: With every fault of all of them, each once, behind those that were found before.
+    """
+    made, found = [], list(faults)
+    for table in tables:
+        try:
+            made.append(read_one(table))
+        except SettingsError as error:
+            found += error.faults
+    if found:
+        raise SettingsError(list(dict.fromkeys(found)))
+    return made
+
+
+def _places(table: WrittenTable, own: Table) -> dict[str, str]:
+    """Where those of these settings are that the table has."""
+    return {name: place for name, place in table.places.items() if name in own}
 
 
 def _clashes(models: Sequence[BatcherSettings]) -> list[str]:
@@ -135,32 +187,39 @@ def _clashes(models: Sequence[BatcherSettings]) -> list[str]:
     return faults
 
 
-def _tables() -> list[Table]:
-    """The tables, by the settings' own names."""
+def _tables() -> tuple[list[WrittenTable], list[str]]:
+    """The tables, and what is wrong with their keys.
+
+    Raises:
+        SettingsError: They are no tables.
+    """
     try:
         found = read_config().get(MODELS, [])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return []  # `read` says what is wrong
+        return [], []  # `read` says what is wrong
     if not isinstance(found, list) or not all(isinstance(table, dict) for table in found):
         raise SettingsError([f"{CONFIG_FILE}: {MODELS}: must be tables, each below [[{MODELS}]]"])
     faults: list[str] = []
-    tables: list[Table] = []
+    tables: list[WrittenTable] = []
     for number, table in enumerate(found, 1):
         place = f"{CONFIG_FILE}: [[{MODELS}]] {number}"
-        own = {KEYS.get(key, key): _text(value) for key, value in table.items()}
+        own = {KEYS[key]: _text(value) for key, value in table.items() if key in KEYS}
         faults += [
             f"{place}: {key}: no setting of one model{advice(key.lower(), KEYS, str.lower)}"
             for key in table
             if key not in KEYS
         ]
+        faults += [
+            f'{place}: {key}: must be words, as in {{ search_query = "query" }}'
+            for key, value in table.items()
+            if isinstance(value, dict) and not all(isinstance(word, str) for word in value.values())
+        ]
         if "served_model_name" not in own:
             faults.append(f"{place}: it needs a `name`")
-        elif any(own["served_model_name"] == other.get("served_model_name") for other in tables):
+        elif any(own["served_model_name"] == other.values.get("served_model_name") for other in tables):
             faults.append(f"{place}: another one has the name {own['served_model_name']}")
-        tables.append(own)
-    if faults:
-        raise SettingsError(faults)
-    return tables
+        tables.append(WrittenTable(own, {KEYS[key]: f"{place}: {key}" for key in table if key in KEYS}))
+    return tables, faults
 
 
 def _text(value: object) -> object:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from autobatch_console.preflight.connection_faults import ConnectionFault
+from autobatch_console.preflight.connection_faults import ConnectionFault, fault_in_greeting
 from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
 from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
 
@@ -36,11 +36,11 @@ def embedding(answer: InquiryAnswer) -> UpstreamSeen:
     return UpstreamSeen(URL, answers={**tei().answers, "/embed": answer})
 
 
-def test_an_upstream_over_grpc_is_right_once_it_accepts_connections() -> None:
+def test_an_upstream_over_grpc_is_right_once_it_speaks_http_2() -> None:
     """What it serves the batcher asks: the packages for that are an extra."""
     (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", model="minilm", is_grpc=True)])
 
-    assert (diagnosis.state, "accepts connections" in diagnosis.what) == ("right", True)
+    assert (diagnosis.state, "speaks HTTP/2" in diagnosis.what) == ("right", True)
 
 
 @pytest.mark.parametrize("fault", [None, ConnectionFault("refused", "")])
@@ -50,6 +50,25 @@ def test_an_upstream_over_grpc_needs_the_name_of_its_model(fault: ConnectionFaul
 
     assert (diagnosis.state, diagnosis.setting) == ("wrong", "UPSTREAM_MODEL")
     assert "grpc://triton:8001" in diagnosis.what
+
+
+@pytest.mark.parametrize(
+    ("answer", "remedy"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n", "give the port of its gRPC, or write http:// instead of grpc://"),
+        (b"\x15\x03\x03\x00\x02", "write grpcs:// instead of grpc://"),
+        (b"-ERR unknown command\r\n", "give the port of its gRPC"),
+        (b"", "correct the port; write grpcs://"),
+    ],
+)
+def test_what_answers_another_protocol_is_no_upstream_over_grpc(answer: bytes, remedy: str) -> None:
+    """Or `up` would wait for a batcher that never reaches it."""
+    seen = UpstreamSeen("grpc://triton:8001", fault_in_greeting(answer), model="minilm", is_grpc=True)
+
+    (diagnosis,) = judge_upstreams([seen])
+
+    assert diagnosis.state != "right"
+    assert remedy in diagnosis.remedy
 
 
 def test_an_upstream_that_serves_is_right_and_its_model_is_named() -> None:

@@ -135,3 +135,31 @@ def test_every_fault_of_the_tables_is_said() -> None:
     assert faults_of("models = 3\n") == ("config.toml: models: must be tables, each below [[models]]",)
     assert "paths of routes" in faults_of('[[models]]\nname = "embed"\n')[0]
     assert "config.toml" in faults_of("[[models]\n")[0]
+
+
+def test_what_is_wrong_in_all_tables_is_said_at_once_with_the_table_and_the_key() -> None:
+    found = faults_of(
+        '[[models]]\nname = "a"\nurl = 8080\nmax_batch_size = "x"\n\n'
+        '[[models]]\nname = "b"\nurl = "http://b:1"\nkind = "nosuch"\nprompst = "q=query"\n\n'
+        '[[models]]\nname = "c"\nurl = "http://c:1"\nprompts = {q = 3}\n'
+    )
+    assert [fault.split(": ")[:3] for fault in found] == [
+        ["config.toml", "[[models]] 2", "prompst"],
+        ["config.toml", "[[models]] 3", "prompts"],
+        ["config.toml", "[[models]] 1", "max_batch_size"],
+        ["config.toml", "[[models]] 1", "url"],
+        ["config.toml", "[[models]] 2", "kind"],
+    ]
+
+
+def test_a_flag_that_is_wrong_is_not_said_to_be_the_tables() -> None:
+    write('[[models]]\nname = "a"\nurl = "http://a:1"\nmax_batch_size = 8\n')
+    with pytest.raises(SettingsError, match=r"^MAX_BATCH_SIZE: ") as caught:
+        read_models(BatcherSettings, ["--max-batch-size", "x"])
+    assert len(caught.value.faults) == 1
+
+
+def test_the_workers_settings_of_a_table_are_wrong_for_all_who_read_them() -> None:
+    write('[[models]]\nname = "a"\nurl = "http://a:1"\nprompts = "x"\n')
+    with pytest.raises(SettingsError, match=r"config\.toml: \[\[models\]\] 1: prompts: "):
+        read_workers_models([])
