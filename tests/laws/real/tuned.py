@@ -26,7 +26,7 @@ from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
-LEARNING_S, TUNE_S, WINDOW_S = 8.0, 20.0, 1.4
+LEARNING_S, TUNE_S, WINDOW_S = 6.0, 20.0, 1.0
 TURNS = (True, False, False, True)  # whether a window is the server's own
 HEAD = "| clients | directly/s: tune | now | by the proxy/s: predicted | measured | gain: predicted | measured | |"
 WRITTEN = Path(os.environ.get("WRITTEN", "run/tuned.json"))
