@@ -117,7 +117,7 @@ class WorkerMetrics:
         )
         self._by_key = Counter(
             "autobatch_key_requests",
-            "Requests let in, by the API key's place: those of API_KEYS from 1, then one that `autobatch up` asks with itself, then the lines of API_KEYS_FILE.",
+            "Requests let in, by the API key's place: those of API_KEYS from 1, then the lines of API_KEYS_FILE; the last may be that with which `autobatch up` asks itself.",
             ["key"],
             registry=registry,
         )
