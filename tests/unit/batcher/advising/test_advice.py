@@ -72,6 +72,15 @@ def test_the_verdict_is_one_sentence(gains: list[ExpectedGain], said: str) -> No
     assert said == verdict_of(gains, "mixed texts")
 
 
+def test_what_was_only_simulated_makes_no_verdict() -> None:
+    guessed = [msgspec.structs.replace(gain(clients, 11.7), is_measured=False) for clients in (64, 256)]
+    assert (
+        "of no use with mixed texts: 0.98 x at best, at 4 clients; more than 4 clients were not measured"
+        == verdict_of([gain(1, 0.8), gain(4, 0.98), *guessed], "mixed texts")
+    )
+    assert verdict_of(guessed, "mixed texts").startswith("cannot be said")
+
+
 def advice(target_ms: int | None = None) -> Advice:
     gains = [gain(1, 0.8), gain(64, 1.5, p99_ms=40.0), gain(256, 1.5, p99_ms=45.0, refused=0.3)]
     return advise(MEASURED, FOUND, gains, target_ms)
