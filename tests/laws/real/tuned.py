@@ -75,7 +75,7 @@ async def see(url: str, seconds: float) -> Seen:
         await timed(ours, max(CLIENTS) // 4, LEARNING_S)
         settings = BatcherSettings.model_construct(inference_url=url)
         measured = await measure(settings, built_in_texts(), seconds, lambda line: print(line, file=sys.stderr))
-        return Seen(measured, tuple([await _gain(url, ours, clients) for clients in CLIENTS]))
+        return Seen(measured, tuple([await _gain(url, ours, clients) for clients in CLIENTS if measured.single_loads(clients)]))
 
 
 async def _gain(url: str, ours: str, clients: int) -> SeenGain:
