@@ -78,6 +78,11 @@ def verdict_of(gains: Sequence[ExpectedGain], texts_kind: str) -> str:
     beyond = "" if measured[-1] is gains[-1] else f"; more than {clients_in_words(most)} were not measured"
     best = max(measured, key=lambda each: each.gain)
     useful = [each for each in measured if each.gain >= WORTH and each.low > 1]
+    if not useful and best.gain >= WORTH:
+        return (
+            f"cannot be told with {texts_kind}: {best.gain:.2f} x at {clients_in_words(best.clients)}, but between {best.low:.2f} and "
+            f"{best.high:.2f}; measure again when nothing else uses the machine{beyond}"
+        )
     if not useful:
         return f"of no use with {texts_kind}: {best.gain:.2f} x at best, at {clients_in_words(best.clients)}{beyond}"
     best = max(useful, key=lambda each: each.gain)

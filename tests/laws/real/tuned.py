@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import msgspec
 
-from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedLoad
+from autobatch_batcher.advising.measured import Measured, TimedLoad
 from autobatch_batcher.advising.prediction import expected_gain, find_law
 from autobatch_batcher.advising.sample_texts import built_in_texts, shuffled
 from autobatch_batcher.advising.timing import UpstreamTimer, measure
@@ -26,7 +26,8 @@ from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
-LEARNING_S, TUNE_S, WINDOW_S = 6.0, 20.0, 1.0
+LEARNING_S, TUNE_S, WINDOW_S = 6.0, 20.0, 1.5
+CLIENTS_SEEN, LEARNING_CLIENTS = (1, 16, 64, 256), 64
 TURNS = (True, False, False, True)  # whether a window is the server's own
 HEAD = "| clients | directly/s: tune | now | by the proxy/s: predicted | measured | gain: predicted | measured | |"
 WRITTEN = Path(os.environ.get("WRITTEN", "run/tuned.json"))
@@ -72,13 +73,17 @@ async def see(url: str, seconds: float) -> Seen:
         ours = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as session:
             await wait_healthy(session, ours)
-        await timed(ours, max(CLIENTS) // 4, LEARNING_S)
+        await timed(ours, LEARNING_CLIENTS, LEARNING_S)
         settings = BatcherSettings.model_construct(inference_url=url)
         measured = await measure(settings, built_in_texts(), seconds, lambda line: print(line, file=sys.stderr))
-        return Seen(measured, tuple([await _gain(url, ours, clients) for clients in CLIENTS if measured.single_loads(clients)]))
+        return Seen(
+            measured,
+            tuple([await _gain(url, ours, clients) for clients in CLIENTS_SEEN if measured.single_loads(clients)]),
+        )
 
 
 async def _gain(url: str, ours: str, clients: int) -> SeenGain:
+    await timed(ours, clients, WINDOW_S)  # how many clients there are the batcher has to find out
     rates: dict[bool, list[float]] = {True: [], False: []}
     for is_direct in TURNS:
         load = await timed(url if is_direct else ours, clients, WINDOW_S)
