@@ -16,9 +16,9 @@ class RecentCounts(Generic[CountedKind]):
         self._now: Counter[CountedKind] = Counter()
         self._turns: deque[Counter[CountedKind]] = deque(maxlen=RECENT_S)
 
-    def add(self, counted: CountedKind, count: int = 1) -> None:
+    def add(self, kind: CountedKind, count: int = 1) -> None:
         """Count so many of this kind."""
-        self._now[counted] += count
+        self._now[kind] += count
 
     def turn(self) -> Counter[CountedKind]:
         """End a turn; return what the last ones have counted."""
