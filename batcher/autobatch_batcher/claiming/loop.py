@@ -94,6 +94,7 @@ class WorkingLoop:
         self._sending: set[asyncio.Task[None]] = set()
         self._is_redis_unavailable = False
         self._was_blocked = False
+        self._waits_for_push_only = False
 
     @property
     def _has_waiting(self) -> bool:
@@ -161,12 +162,14 @@ class WorkingLoop:
             await self._wait_for_slot()
             return
         may_have_jobs = not stands_by and (self._claims.may_have_jobs or self._claims.has_bulk)
+        if self._lanes.inputs == 0 and not may_have_jobs:
+            await self._wait_for_push(replica)
+            return
         moment = self._claim_moment(replica, may_have_jobs=may_have_jobs)
         wanted = self._policy.wanted(moment, self._lanes)
         if not await self._bring(wanted, replica):
             return
-        if self._pool.calls_in_flight == 0:
-            self._policy.note_idle()
+        self._note_idle()
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
         now_s = asyncio.get_running_loop().time()
         has_dropped = await self._claims.drop_expired(
@@ -181,6 +184,21 @@ class WorkingLoop:
             await let_others_run()  # the call: the upstream may as well compute during the next turn, 50 us
         elif not has_dropped and (not self._claims.may_have_jobs or wanted.inputs == 0):
             await self._wait_for_work(now, replica)
+
+    async def _wait_for_push(self, replica: Replica) -> None:
+        """Wait while nothing is held and nothing is in the queue: the end of a call changes nothing then."""
+        await self._wake_another()
+        self._note_idle()
+        self._watch_on(replica)
+        self._waits_for_push_only = self._watch.is_on
+        try:
+            await self._bell.wait(self._wait_max_s())
+        finally:
+            self._waits_for_push_only = False
+
+    def _note_idle(self) -> None:
+        if self._pool.calls_in_flight == 0:
+            self._policy.note_idle()
 
     async def _take_watched(self) -> None:
         """Take what the watch has brought; once this batcher stops, let the watch end."""
@@ -291,14 +309,18 @@ class WorkingLoop:
 
     async def _wait_for_work(self, now: CallMoment, replica: Replica) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
-        if not (self.is_stopping or self._claims.may_have_jobs or self._watch.is_on or self._pool.stands_by):
-            wanted = self._wanted_at_once(replica)
-            at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free) if wanted else 0
-            self._watch.begin(wanted, at_once)
+        self._watch_on(replica)
         wait_s = self._wait_max_s()
         if (due_ms := self._policy.due_ms(self._lanes)) is not None:
             wait_s = min(wait_s, max(due_ms - now.now_ms, now.busy_ms, 1) / 1000)
         await self._bell.wait(wait_s)
+
+    def _watch_on(self, replica: Replica) -> None:
+        """Let a push wake the loop, if it is not watched for yet and would bring something."""
+        if not (self.is_stopping or self._claims.may_have_jobs or self._watch.is_on or self._pool.stands_by):
+            wanted = self._wanted_at_once(replica)
+            at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free) if wanted else 0
+            self._watch.begin(wanted, at_once)
 
     def _wanted_at_once(self, replica: Replica) -> Wanted | None:
         """Return what to claim in the very moment of the next push; None where it pays to wait for companions.
@@ -359,13 +381,8 @@ class WorkingLoop:
             slot.release()  # whatever becomes of the replies
             now_s = asyncio.get_running_loop().time()
             self._policy.note_ended(batch.inputs, now_s + slot.upstream.tuner.ask_again_s(now_s))
-            if self._has_waiting:
-                self._bell.ring()  # the next claim and the replies leave in one message
-            else:
-                asyncio.get_running_loop().call_soon(
-                    self._bell.ring
-                )  # the replies leave before a turn that has little to do
         answered, failed = self._note_answered(batch, outcomes, room)
+        self._go_on(has_failed=failed > 0)
         self._note_ended(batch, slot, room, now_s - sent_s, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
@@ -375,6 +392,15 @@ class WorkingLoop:
             return
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
+
+    def _go_on(self, *, has_failed: bool) -> None:
+        """Let the working loop look again where the end of a call may change what it does."""
+        if self._has_waiting:
+            self._bell.ring()  # the next claim and the replies leave in one message
+        elif has_failed or not self._waits_for_push_only:
+            asyncio.get_running_loop().call_soon(self._bell.ring)  # the replies leave before a turn that has little to do
+        elif not self._watch.has_brought:
+            self._note_idle()
 
     def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome], room: int) -> tuple[int, int]:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short.
