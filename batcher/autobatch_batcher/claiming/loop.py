@@ -76,8 +76,6 @@ class WorkingLoop:
         self.told_to_stop: Callable[[], None] = lambda: None
         self.drain = DrainRate()
         self.recent = RecentBatches()
-        # Looked up once: before Python 3.12 each look-up is a system call, of which a lone job cost 24.
-        self._loop = asyncio.get_running_loop()
         self._queue = queue
         self._link = link
         self._connections = 0  # of the link, when claims were compared last
@@ -97,6 +95,7 @@ class WorkingLoop:
         self._is_redis_unavailable = False
         self._was_blocked = False
         self._waits_for_push_only = False
+        self._loop: asyncio.AbstractEventLoop
 
     @property
     def _has_waiting(self) -> bool:
@@ -129,6 +128,7 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
+        self._loop = asyncio.get_running_loop()  # once: before Python 3.12 each look-up is a system call
         while not self._is_drained:
             self.moved_mono_s = self._loop.time()
             try:
