@@ -23,7 +23,7 @@ async def test_the_first_model_that_it_lists_is_taken(openai_server: InferenceSe
         info = (await house.get("/info")).json
         status, body = await house.embed(["cat", "dog"])
 
-    assert info["model_id"] == "minilm"
+    assert info["model_id"].removesuffix(":latest") == "minilm"  # which Ollama puts behind a name without a tag
     assert status == 200
     check_same(body, await vectors_of(openai_server, ["cat", "dog"]), openai_server)
 
@@ -41,7 +41,7 @@ async def test_what_it_refuses_and_what_it_has_not_are_errors_and_the_others_go_
     assert (left, error["error_type"]) == (422, "Validation")
     assert "`normalize`" in error["error"]
     assert status == 200
-    assert refused.status in (422, 500)  # llama-cpp-python answers 500 to what is no text
+    assert refused.status in (400, 422, 500)  # Ollama answers 400 to what is no text, llama-cpp-python 500
     assert missing.status == 424
 
 
@@ -53,7 +53,7 @@ async def test_a_client_that_sends_nonsense_takes_the_server_from_nobody(
         nonsense = [await house.post("/v1/embeddings", {"input": []}) for _ in range(10)]
         status, _ = await house.embed("cat")
 
-    assert not {answer.status for answer in nonsense} - {422, 500}
+    assert not {answer.status for answer in nonsense} - {400, 422, 500}
     assert status == 200
 
 
