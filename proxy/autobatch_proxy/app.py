@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.http.route_table import Pages, Route, routes
-from autobatch_proxy.http.routes import SHORTCUTS, add_routes
+from autobatch_proxy.http.routes import NO_ROUTE, SHORTCUTS, add_routes
 from autobatch_proxy.http.worker_readiness import READINESS, Readiness
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.directory import UNNAMED
@@ -140,7 +141,8 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
 
     all_routes = routes(settings.embed_answer)
     shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
-    add_routes(app, all_routes, handler_of, access, ModelPaths(models, app, common, shapes).handler)
+    elsewhere = ModelPaths(models, app, common, shapes, partial(metrics.refused_at_once, NO_ROUTE)).handler
+    add_routes(app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once)
     return app
 
 
