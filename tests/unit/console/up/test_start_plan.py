@@ -62,7 +62,7 @@ def launched(of: StartPlan) -> list[list[str]]:
 
 def test_the_batcher_and_the_workers_behind_nginx_start_with_redis() -> None:
     """Each start of Python takes longer than Redis needs to be there."""
-    url = {"inference_url": "http://tei"}
+    url: dict[str, Any] = {"inference_url": "http://tei"}
     assert launched(made(**url)) == [["redis", "batcher", "proxy-1", "proxy-2"], ["nginx"]]
     assert launched(made(**url, machine={"redis": None})) == [["batcher", "proxy-1", "proxy-2"], ["nginx"]]
 
