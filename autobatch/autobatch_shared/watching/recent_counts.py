@@ -6,21 +6,21 @@ from typing import Generic, TypeVar
 
 from autobatch_shared.watching.activity import RECENT_S
 
-Kind = TypeVar("Kind", bound=Hashable)
+CountedKind = TypeVar("CountedKind", bound=Hashable)
 
 
-class RecentCounts(Generic[Kind]):
+class RecentCounts(Generic[CountedKind]):
     """How many there were of each kind."""
 
     def __init__(self) -> None:
-        self._now: Counter[Kind] = Counter()
-        self._turns: deque[Counter[Kind]] = deque(maxlen=RECENT_S)
+        self._now: Counter[CountedKind] = Counter()
+        self._turns: deque[Counter[CountedKind]] = deque(maxlen=RECENT_S)
 
-    def add(self, kind: Kind, count: int = 1) -> None:
+    def add(self, kind: CountedKind, count: int = 1) -> None:
         """Count so many of this kind."""
         self._now[kind] += count
 
-    def turn(self) -> Counter[Kind]:
+    def turn(self) -> Counter[CountedKind]:
         """End a turn; return what the last ones have counted."""
         self._turns.append(self._now)
         self._now = Counter()

@@ -15,6 +15,7 @@ from autobatch_console.up.start_plan import Machine
 
 RUN_DIR = Path("/run/ab")
 REDIS = Program("redis-server", ("/bin/redis-server",), "7.0.15")
+TEI = "http://tei"
 NGINX = Program("nginx", ("/sbin/nginx", "-p", "/run/ab/nginx/"), "1.22.1")
 
 
@@ -62,9 +63,9 @@ def launched(of: StartPlan) -> list[list[str]]:
 
 def test_the_batcher_and_the_workers_behind_nginx_start_with_redis() -> None:
     """Each start of Python takes longer than Redis needs to be there."""
-    url = {"inference_url": "http://tei"}
-    assert launched(made(**url)) == [["redis", "batcher", "proxy-1", "proxy-2"], ["nginx"]]
-    assert launched(made(**url, machine={"redis": None})) == [["batcher", "proxy-1", "proxy-2"], ["nginx"]]
+    with_redis, without_redis = made(inference_url=TEI), made(inference_url=TEI, machine={"redis": None})
+    assert launched(with_redis) == [["redis", "batcher", "proxy-1", "proxy-2"], ["nginx"]]
+    assert launched(without_redis) == [["batcher", "proxy-1", "proxy-2"], ["nginx"]]
 
 
 def test_an_embedder_has_the_cores_until_it_is_ready() -> None:
@@ -74,7 +75,7 @@ def test_an_embedder_has_the_cores_until_it_is_ready() -> None:
 def test_workers_that_clients_reach_without_nginx_start_when_all_the_rest_is_there() -> None:
     without = {"nginx": None}
     assert launched(made(machine=without)) == [["redis"], ["embedder"], ["batcher"], ["proxy"]]
-    assert launched(made(machine=without, inference_url="http://tei")) == [["redis", "batcher"], ["proxy"]]
+    assert launched(made(machine=without, inference_url=TEI)) == [["redis", "batcher"], ["proxy"]]
 
 
 def test_redis_listens_on_a_private_socket_only_and_writes_nothing_to_disk() -> None:
