@@ -175,7 +175,10 @@ class Attempts:
             asked_s = asked_pause_s(answer.retry_after)
             upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
-            upstream.congestion.refused(started_s, ended_s, in_flight, asked_pause_s(answer.retry_after))
+            asked_s = asked_pause_s(answer.retry_after)
+            if asked_s is None and upstream.pacing is not None:
+                asked_s = PAUSE_MAX_S  # less is left of its minute than was configured
+            upstream.congestion.refused(started_s, ended_s, in_flight, asked_s, call.inputs)
         answering = slot.upstream  # a hedge may have moved it
         return TimedAnswer(answer, started_s, ended_s, answering.standing.fingerprint, answering.name)
 
