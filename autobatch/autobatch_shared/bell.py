@@ -16,6 +16,7 @@ class Bell:
         self._waiter: asyncio.Future[bool] | None = None
         self._ends_s = 0.0  # of the last wait, on the loop's clock
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_ends_s = 0.0
 
     def ring(self) -> None:
         """Wake the waiter, or the next one."""
@@ -32,7 +33,7 @@ class Bell:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[bool] = loop.create_future()
         self._waiter, self._ends_s = waiter, loop.time() + timeout_s
-        if self._timer is None or self._timer.when() > self._ends_s:
+        if self._timer is None or self._timer_ends_s > self._ends_s:
             self._set_timer(loop)
         try:
             return await waiter
@@ -42,6 +43,7 @@ class Bell:
     def _set_timer(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._timer_ends_s = self._ends_s
         self._timer = loop.call_at(self._ends_s, self._look, loop)
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
