@@ -138,7 +138,9 @@ class ModelAtWork:
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
         activities = Activities(link, settings.namespace)
-        self._activity = BatcherActivityPublisher(batcher, name, activities, loop.recent, metrics, pool, clock)
+        self._activity = BatcherActivityPublisher(
+            batcher, name, activities, loop.recent, metrics, pool, clock, self._reporter.use
+        )
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
         self.side = SideOf(name, self._reporter, metrics, pool)
 
@@ -180,7 +182,12 @@ class ModelAtWork:
 
 
 def _limits(settings: BatcherSettings) -> Limits:
-    return configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens)
+    return configured(
+        settings.max_batch_size,
+        settings.payload_limit,
+        settings.max_batch_tokens,
+        are_calls_counted=settings.upstream_rpm is not None,
+    )
 
 
 def _policy_words(settings: BatcherSettings) -> tuple[str, int, int | None]:

@@ -24,7 +24,11 @@ from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_shared.install_hints import DISTRIBUTION
 from autobatch_shared.measuring.buckets import BATCH_INPUTS_BUCKETS, BYTES_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
+from autobatch_shared.measuring.process_use import CPU_WAIT_TEXT, ProcessUse
 from autobatch_shared.measuring.tally import Tally
+
+#: The bucket of a wait of so many milliseconds: to look it up takes 0.2 us a job less than to search.
+PLACES = tuple(bisect_left(LATENCY_BUCKETS_S, ms / 1000) for ms in range(1000))
 
 
 class Metrics:
@@ -233,7 +237,7 @@ class Metrics:
             ms = max(now_ms - job.header.at, 0)
             body_bytes += len(job.body)
             waited_ms += ms
-            waits.counts[bisect_left(LATENCY_BUCKETS_S, ms / 1000)] += 1
+            waits.counts[PLACES[ms] if ms < len(PLACES) else bisect_left(LATENCY_BUCKETS_S, ms / 1000)] += 1
         waits.total += waited_ms / 1000
         _add(self._inputs, inputs, BATCH_INPUTS_BUCKETS)
         _add(self._jobs, len(batch.jobs), BATCH_INPUTS_BUCKETS)
@@ -282,12 +286,14 @@ class ProcessMetrics:
             "How many cores this process used in the last second or two.",
             registry=registry,
         )
+        self._cpu_wait = Gauge("autobatch_process_cpu_wait_cores", CPU_WAIT_TEXT, registry=registry)
         build = Gauge("autobatch_build_info", "1: the version of this process.", ["version"], registry=registry)
         build.labels(version(DISTRIBUTION)).set(1)
 
-    def note(self, cpu_cores: float) -> None:
+    def note(self, use: ProcessUse) -> None:
         """Take note of what the process uses."""
-        self._cpu_cores.set(cpu_cores)
+        self._cpu_cores.set(use.cpu_cores)
+        self._cpu_wait.set(use.cpu_wait_cores)
 
 
 class _OfSeveralModels:

@@ -2,8 +2,10 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -24,7 +26,7 @@ from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.http.route_table import Pages, Route, routes
-from autobatch_proxy.http.routes import SHORTCUTS, add_routes
+from autobatch_proxy.http.routes import NO_ROUTE, SHORTCUTS, add_routes
 from autobatch_proxy.http.worker_readiness import READINESS, Readiness
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.directory import UNNAMED
@@ -39,7 +41,7 @@ from autobatch_proxy.server.shortcut import usable
 from autobatch_proxy.worker_activity import WorkerActivityPublisher
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.periodic import Periodic
-from autobatch_shared.settings.definitions import ProxySettings
+from autobatch_shared.settings.definitions import UP_KEY, ProxySettings
 from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
@@ -140,7 +142,8 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
 
     all_routes = routes(settings.embed_answer)
     shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
-    add_routes(app, all_routes, handler_of, access, ModelPaths(models, app, common, shapes).handler)
+    elsewhere = ModelPaths(models, app, common, shapes, partial(metrics.refused_at_once, NO_ROUTE)).handler
+    add_routes(app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once)
     return app
 
 
@@ -163,11 +166,11 @@ def _traced(handler: Handler, path: str, tracing: "Tracing | None") -> Handler:
 
 
 def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
-    access = Access(settings.keys)
+    own = tuple(filter(None, [os.environ.get(UP_KEY)]))
     if settings.api_keys_file is None:
-        return access, None
-    access.take((*settings.keys, *read_keys(settings.api_keys_file)))
-    return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
+        return Access((*settings.keys, *own)), None
+    access = Access((*settings.keys, *read_keys(settings.api_keys_file), *own))
+    return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys, *own)))
 
 
 def _warn(share: AloneShare, input_types: InputTypes) -> None:

@@ -67,37 +67,50 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
         try:
             if demo:
                 redis_url = await stack.enter_async_context(demo_fleet(namespace))
-            activities = await stack.enter_async_context(_activities(redis_url, namespace))
+            activities = await stack.enter_async_context(open_activities(redis_url, namespace))
         except (DemoError, QueueUnavailable) as error:
             sys.stderr.write(f"autobatch: {error}\n")
             return 1
         if as_json or once or not sys.stdout.isatty():
-            return await _print(activities, once=once, as_json=as_json)
+            return await _print(activities, once=once, as_json=as_json, waits_for_load=demo)
         return await _draw(activities)
 
 
 @asynccontextmanager
-async def _activities(redis_url: str, namespace: str) -> AsyncIterator[Activities]:
+async def open_activities(redis_url: str, namespace: str) -> AsyncIterator[Activities]:
+    """What the fleet of this namespace publishes.
+
+    Raises:
+        QueueUnavailable: Redis cannot be reached.
+    """
     link = RedisLink(Master.from_url(redis_url, Keys(namespace)), "top")
     link.start()
     try:
         if not await link.wait_connected(CONNECT_S):
             raise QueueUnavailable(
-                "REDIS_URL: no Redis that takes writes could be reached; `autobatch doctor` says why"
+                "REDIS_URL: its Redis could not be reached. `autobatch up` with a Redis of its own prints which address to give here "
+                "(`watch`); of another one `autobatch doctor` says why"
             )
         yield Activities(link, namespace)
     finally:
         await link.close()
 
 
-async def _print(activities: Activities, *, once: bool, as_json: bool) -> int:
+async def _print(activities: Activities, *, once: bool, as_json: bool, waits_for_load: bool) -> int:
+    """Print one frame, or a line of JSON each second; of a demo only when its load has begun."""
     history = ChartHistory()
     while True:
         try:
             view = view_of(await activities.look())
         except QueueUnavailable as error:
             sys.stderr.write(f"autobatch: Redis is unavailable: {error}\n")
-            return 1
+            if once:
+                return 1
+            await asyncio.sleep(LOOK_EVERY_S)  # it may come back, and whoever reads the lines wants those that follow
+            continue
+        if waits_for_load and not view.batches:
+            await asyncio.sleep(LOOK_EVERY_S)
+            continue
         history.add(view.chart)
         if as_json:
             sys.stdout.write(msgspec.json.encode(view).decode() + "\n")

@@ -1,8 +1,9 @@
 """Decide what `autobatch up` runs. Pure: it takes the settings and what was found on the machine, and returns the plan.
 
-Parts are ready in the order in which they need each other: Redis, embedder, batcher, workers, nginx. The workers start with the
-batcher: either is a start of Python, the longest step of all. A part is not started if the settings name another one. Each worker is a process of its own with its own unix socket, so that nginx counts the
-requests of each.
+Parts are ready in the order in which they need each other: Redis, embedder, batcher, workers, nginx. The batcher and the workers start
+with Redis, which is there before either has imported what it needs, the longest step of all; with an embedder after that, whose start
+takes both cores. A part is not started if the settings name another one. Each worker is a process of its own with its own unix socket,
+so that nginx counts the requests of each.
 """
 
 import hashlib
@@ -16,7 +17,7 @@ from pathlib import Path
 from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings, needs_embedder
-from autobatch_shared.settings.definitions import servers_of, without_credentials
+from autobatch_shared.settings.definitions import UP_KEY, servers_of, without_credentials
 from autobatch_shared.settings.files.model_tables import MODEL_SETTINGS
 
 STOP_SPARE_S = 5.0  # added to the part's own grace period
@@ -147,6 +148,7 @@ def _batcher(
         address=_url(settings.batcher_host, machine.batcher_port),
         env={**env, "BATCHER_PORT": str(machine.batcher_port)},
         stop_grace_s=max(model.drain_timeout_ms for model in models) / 1000 + STOP_SPARE_S,
+        is_early=not needs_embedder(models),
     )
 
 
@@ -154,7 +156,7 @@ def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> lis
     """The workers and nginx, or the workers alone on the public port."""
     if machine.own_key is not None:
         digest = hashlib.sha256(machine.own_key.encode()).hexdigest()
-        env = {**env, "API_KEYS": ",".join((*settings.keys, f"sha256:{digest}"))}
+        env = {**env, UP_KEY: f"sha256:{digest}"}
     grace_s = (settings.request_timeout_ms + settings.stop_delay_ms) / 1000 + STOP_SPARE_S
     public = Ready("http", host=reachable(settings.host), port=settings.port)
     address = _url(settings.host, settings.port)

@@ -1,5 +1,6 @@
 """What `autobatch up` decides to run, from the settings and the machine."""
 
+import hashlib
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings
 from autobatch_console.up.start_plan import Machine
+from autobatch_shared.settings.definitions import UP_KEY
 
 RUN_DIR = Path("/run/ab")
 REDIS = Program("redis-server", ("/bin/redis-server",), "7.0.15")
+TEI = "http://tei"
 NGINX = Program("nginx", ("/sbin/nginx", "-p", "/run/ab/nginx/"), "1.22.1")
 
 
@@ -49,10 +52,40 @@ def test_everything_is_started_in_the_order_of_need() -> None:
     assert made().notes == ()
 
 
-def test_the_workers_behind_nginx_start_while_the_batcher_does() -> None:
-    """Without nginx they are what clients reach, which is there when all the rest is."""
-    assert [each.name for each in made().parts if each.is_early] == ["proxy-1", "proxy-2"]
-    assert [each.name for each in made(machine={"nginx": None}).parts if each.is_early] == []
+def test_workers_read_their_keys_themselves_and_get_that_of_up_apart() -> None:
+    """Else the environment would hold all keys, and those of a changed file would not count."""
+    plan = made(machine={"own_key": "mine"}, api_keys=SecretStr("theirs"))
+    env = part(plan, "proxy-1").env
+    assert env[UP_KEY] == f"sha256:{hashlib.sha256(b'mine').hexdigest()}"
+    assert "API_KEYS" not in env
+
+
+def launched(of: StartPlan) -> list[list[str]]:
+    """The names of what starts with each stage, those that started already left out."""
+    seen: list[str] = []
+    together = []
+    for number in range(len(of.stages)):
+        new = [each.name for stage in of.launched_with(number) for each in stage if each.name not in seen]
+        seen += new
+        together.append(new)
+    return [names for names in together if names]
+
+
+def test_the_batcher_and_the_workers_behind_nginx_start_with_redis() -> None:
+    """Each start of Python takes longer than Redis needs to be there."""
+    with_redis, without_redis = made(inference_url=TEI), made(inference_url=TEI, machine={"redis": None})
+    assert launched(with_redis) == [["redis", "batcher", "proxy-1", "proxy-2"], ["nginx"]]
+    assert launched(without_redis) == [["batcher", "proxy-1", "proxy-2"], ["nginx"]]
+
+
+def test_an_embedder_has_the_cores_until_it_is_ready() -> None:
+    assert launched(made()) == [["redis"], ["embedder"], ["batcher", "proxy-1", "proxy-2"], ["nginx"]]
+
+
+def test_workers_that_clients_reach_without_nginx_start_when_all_the_rest_is_there() -> None:
+    without = {"nginx": None}
+    assert launched(made(machine=without)) == [["redis"], ["embedder"], ["batcher"], ["proxy"]]
+    assert launched(made(machine=without, inference_url=TEI)) == [["redis", "batcher"], ["proxy"]]
 
 
 def test_redis_listens_on_a_private_socket_only_and_writes_nothing_to_disk() -> None:
