@@ -9,10 +9,7 @@ inputs; others compute each input at its own length. Both laws are fitted to the
    the one that rules stays.
 2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods.
 3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them; at a step it is forgotten at once.
-4. While all calls are small, as at a quiet time, what large ones cost stays known: a burst begins with a large one.
-5. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
-
-More than 250 lines, because the law, its fit and the evidence for it are one account.
+4. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
 """
 
 from collections import deque
@@ -37,7 +34,6 @@ ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
 NEAR_TIMES = 2.0  # a call that took more times what it costs, or less by that, is none that this cost explains
-SMALL_TIMES = 2  # smaller than those by which the cost was learnt, or not above its knee: such calls do not say what large ones cost
 KNEE_EVERY_CALLS = 4  # in the order of their size: where knees are looked for
 KNEE_CALLS_MIN = 8  # above it
 KNEE_TIMES, KNEE_SMALL_CALLS_MIN = 2, 4  # so far below it, so that the foot of a curve is not taken for a knee
@@ -104,7 +100,6 @@ class CostModel:
         self.cost = CallCost()
         self.missed, self.evidence = 1.0, 0.0
         self._noted, self._fits_at = 0, CALLS_MIN
-        self._learnt_from_units = 0  # the largest of the calls by which the cost was learnt
         self._calls: deque[tuple[int, int, float]] = deque(maxlen=WINDOW_CALLS)  # padded, useful, seconds
 
     def note(self, padded: int, useful: int, seconds: float, *, may_fit: bool = True) -> bool:
@@ -130,7 +125,6 @@ class CostModel:
         self._forget(CALLS_MIN - 1)
 
     def _forget(self, kept: int) -> None:
-        self._learnt_from_units = 0
         while len(self._calls) > kept:
             self._calls.popleft()
         self._noted, self._fits_at = len(self._calls), CALLS_MIN
@@ -157,19 +151,8 @@ class CostModel:
         if self.evidence < -EVIDENCE and fits[law.other]:
             law, self.evidence = law.other, -self.evidence
         self.missed = errors[law] / max(spread + least, ALIKE_TIMES * least)
-        largest = max([law.units(padded, useful) for padded, useful, _ in calls])
-        small = max(self._learnt_from_units / SMALL_TIMES, self.cost.knee_units * SMALL_TIMES)
-        are_small = law is self.cost.law and self.cost.per_unit_s > 0 and largest < small
-        if (fitted := fits[law]) and not (are_small and self._explains_as_well(errors[law], least, weights)):
+        if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
-            self._learnt_from_units = largest
-
-    def _explains_as_well(self, error: float, least: float, weights: Sequence[float]) -> bool:
-        """Whether what is known explains the last calls as well as a fit of them that has this error, but for chance."""
-        cost, calls = self.cost, self._calls
-        missed_s = [seconds - cost.seconds(cost.law.units(padded, useful)) for padded, useful, seconds in calls]
-        known = sum([weight * missed * missed for weight, missed in zip(weights, missed_s, strict=True)]) + least
-        return len(calls) / 2 * log(known / error) <= EVIDENCE
 
     def _weights(self) -> list[float]:
         if self._noted == CALLS_MIN:

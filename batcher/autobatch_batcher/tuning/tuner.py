@@ -268,7 +268,7 @@ class Tuner:
             self._climber, self.recent = self._begin_climb(), RecentCalls()
         if cost is not before:
             worth = round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units)
-            self._climber.expect(worth, worth if cost.law is CostLaw.SUMMED else round(cost.knee_units))
+            self._climber.expect(worth, worth if cost.law is CostLaw.SUMMED else 0)
 
     def _may_fit(self, sample: Sample, service_s: float) -> bool:
         """Whether a fit may be made now: not while calls surprise; where these are a step those before it are forgotten."""

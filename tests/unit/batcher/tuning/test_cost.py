@@ -213,18 +213,6 @@ def test_calls_of_like_size_keep_what_was_learnt() -> None:
     assert kept == model.cost
 
 
-def test_what_large_calls_cost_stays_known_while_all_are_small() -> None:
-    """At a quiet time all calls are below the knee; the next burst begins with a large one."""
-    model, chance = CostModel(), random.Random(1)
-
-    for top in (10_000, 1_500):
-        for _ in range(300):
-            units = chance.randint(50, top)
-            model.note(units, units, 0.015 + 4e-6 * max(0, units - 4_096))
-
-    assert pytest.approx(0.015 + 4e-6 * 4_000, rel=0.1) == model.cost.seconds(8_096)
-
-
 @pytest.mark.parametrize("per_unit_s", [0.0, -1e-7])
 def test_where_size_costs_nothing_it_costs_nothing_up_to_the_largest_call(per_unit_s: float) -> None:
     cost = taught(0.01, per_unit_s).cost
