@@ -23,6 +23,7 @@ from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
+from autobatch_proxy.http.plain_requests import PlainRoute
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import SHORTCUTS, add_routes
 from autobatch_proxy.http.worker_readiness import READINESS, Readiness
@@ -35,6 +36,7 @@ from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.server.connections import Runner
 from autobatch_proxy.server.idle_connections import IdleConnections
+from autobatch_proxy.server.known_heads import KnownHeads
 from autobatch_proxy.server.shortcut import usable
 from autobatch_proxy.worker_activity import WorkerActivityPublisher
 from autobatch_shared.collector import spare_the_collector
@@ -138,9 +140,12 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     def handler_of(route: Route) -> Handler:
         return _traced(compute.handler(route), route.path, tracing) if route.page is None else route.page(pages)
 
+    def plain_of(route: Route) -> PlainRoute | None:
+        return PlainRoute(compute, route, access) if tracing is None else None  # a span is begun by the handler
+
     all_routes = routes(settings.embed_answer)
     shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
-    add_routes(app, all_routes, handler_of, access, ModelPaths(models, app, common, shapes).handler)
+    add_routes(app, all_routes, handler_of, access, ModelPaths(models, app, common, shapes).handler, plain_of)
     return app
 
 
@@ -185,6 +190,7 @@ async def make_runner(settings: ProxySettings, named: Mapping[str, ProxySettings
     runner = Runner(
         app,
         shortcuts=usable(shortcuts),
+        heads=KnownHeads(),
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one
