@@ -5,10 +5,10 @@ log.warning("upstream_retry", extra={"attempt": 2, "batch_jobs": 31})
 """
 
 import logging
+import os
 import sys
 
-import structlog
-
+from autobatch_shared.log_lines import JsonLines, TextLines
 from autobatch_shared.settings.definitions import CommonSettings
 
 
@@ -23,27 +23,10 @@ class NoClientBytes(logging.Filter):
 
 def configure(settings: CommonSettings, process: str) -> None:
     """Send all logging of this process to stderr in the configured format."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if settings.log_format == "json" else structlog.dev.ConsoleRenderer()
-    )
-
-    def name_process(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-        event["process"] = process
-        return event
-
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.stdlib.ExtraAdder(),
-            structlog.processors.TimeStamper(fmt="iso"),
-            name_process,
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+    formatter: logging.Formatter = (
+        JsonLines(process)
+        if settings.log_format == "json"
+        else TextLines(process, is_coloured=sys.stderr.isatty() and "NO_COLOR" not in os.environ)
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)

@@ -138,7 +138,9 @@ class ModelAtWork:
         keeper = ModelKeeper(pool.upstreams, ModelRecord(link, keys), control, clock, settings.model_change_after_ms)
         self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
         activities = Activities(link, settings.namespace)
-        self._activity = BatcherActivityPublisher(batcher, name, activities, loop.recent, metrics, pool, clock)
+        self._activity = BatcherActivityPublisher(
+            batcher, name, activities, loop.recent, metrics, pool, clock, self._reporter.use
+        )
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
         self.side = SideOf(name, self._reporter, metrics, pool)
 

@@ -1,11 +1,14 @@
 """What this batcher publishes once a second for people who look at the fleet."""
 
+import time
+
 import msgspec
 
 from autobatch_batcher.claiming.recent_batches import RecentBatches
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.cost import CostLaw
 from autobatch_batcher.upstreams.slots import Pool
+from autobatch_shared.measuring.process_use import ProcessUse
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.redis.watching.publishing import ActivityPublisher
@@ -24,6 +27,7 @@ class BatcherActivityPublisher(ActivityPublisher):
         metrics: Have counted how long jobs waited for their call.
         pool: The upstreams.
         clock: Redis's clock.
+        use: What the process uses; others look.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class BatcherActivityPublisher(ActivityPublisher):
         metrics: Metrics,
         pool: Pool,
         clock: RedisClock,
+        use: ProcessUse,
     ) -> None:
         super().__init__(batcher, activities)
         self._model = model
@@ -44,6 +49,7 @@ class BatcherActivityPublisher(ActivityPublisher):
         metrics.on_waits = self._waits.add_buckets
         self._pool = pool
         self._clock = clock
+        self._use = use
 
     def _activity(self) -> BatcherActivity:
         now_ms = self._clock.now_ms()
@@ -64,4 +70,6 @@ class BatcherActivityPublisher(ActivityPublisher):
             self._waits.turn(),
             [self._recent.of_upstream(each.name, each.tuner.now) for each in upstreams],
             batches,
+            round(now_ms - time.time() * 1000),
+            round(self._use.cpu_wait_cores, 2),
         )

@@ -24,6 +24,7 @@ from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_shared.install_hints import DISTRIBUTION
 from autobatch_shared.measuring.buckets import BATCH_INPUTS_BUCKETS, BYTES_BUCKETS, LATENCY_BUCKETS_S, SHARE_BUCKETS
+from autobatch_shared.measuring.process_use import CPU_WAIT_TEXT, ProcessUse
 from autobatch_shared.measuring.tally import Tally
 
 
@@ -282,12 +283,14 @@ class ProcessMetrics:
             "How many cores this process used in the last second or two.",
             registry=registry,
         )
+        self._cpu_wait = Gauge("autobatch_process_cpu_wait_cores", CPU_WAIT_TEXT, registry=registry)
         build = Gauge("autobatch_build_info", "1: the version of this process.", ["version"], registry=registry)
         build.labels(version(DISTRIBUTION)).set(1)
 
-    def note(self, cpu_cores: float) -> None:
+    def note(self, use: ProcessUse) -> None:
         """Take note of what the process uses."""
-        self._cpu_cores.set(cpu_cores)
+        self._cpu_cores.set(use.cpu_cores)
+        self._cpu_wait.set(use.cpu_wait_cores)
 
 
 class _OfSeveralModels:

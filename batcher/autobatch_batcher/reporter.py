@@ -66,7 +66,7 @@ class Reporter:
         self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
-        self._use = ProcessUse()
+        self.use = ProcessUse()
         self.reaches_redis = False
         self.round_trip_s = 0.0
 
@@ -74,11 +74,6 @@ class Reporter:
     def is_healthy(self) -> bool:
         """Whether Redis answers, the working loop moves and an upstream is well."""
         return self.reaches_redis and self.loop_moves and any(u.is_usable for u in self._pool.upstreams)
-
-    @property
-    def cpu_cores(self) -> float:
-        """How many cores this process used lately."""
-        return self._use.cpu_cores
 
     @property
     def clock_ahead_s(self) -> float:
@@ -164,7 +159,7 @@ class Reporter:
     async def _report(self, *, again: bool = True) -> None:
         now_mono_s = asyncio.get_running_loop().time()
         upstreams = self._pool.statuses(now_mono_s, has_jobs=self._lanes.inputs > 0) if self.loop_moves else []
-        self._use.look()
+        self.use.look()
         status = BatcherStatus(
             self._clock.now_ms(),
             self._lanes.inputs,
@@ -173,7 +168,7 @@ class Reporter:
             frame_version=VERSION,
             id=self._batcher,
             alive_ms=int((now_mono_s - self._started_mono_s) * 1000),
-            cpu_share=round(self.cpu_cores, 2),
+            cpu_share=round(self.use.cpu_cores, 2),
             is_stopping=self._loop.is_stopping,
             affordable_inputs=self._pool.affordable_inputs(now_mono_s),
             next_ms=int((LOOK_EVERY_S if self._has_others else REPORT_EVERY_S) * 1000),

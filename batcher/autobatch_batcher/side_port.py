@@ -72,7 +72,7 @@ async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.A
             )
             for upstream in pool.upstreams:
                 metrics.note_upstream(upstream)
-        process.note(sides[0].reporter.cpu_cores)
+        process.note(sides[0].reporter.use)
         return web.Response(
             body=render([(side.model, side.metrics) for side in sides], process), headers=PROMETHEUS_TEXT
         )

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
 from autobatch_proxy.http.plain_requests import PlainRoute
 from autobatch_proxy.http.route_table import Pages, Route, routes
-from autobatch_proxy.http.routes import SHORTCUTS, add_routes
+from autobatch_proxy.http.routes import NO_ROUTE, SHORTCUTS, add_routes
 from autobatch_proxy.http.worker_readiness import READINESS, Readiness
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.directory import UNNAMED
@@ -140,12 +141,12 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     def handler_of(route: Route) -> Handler:
         return _traced(compute.handler(route), route.path, tracing) if route.page is None else route.page(pages)
 
-    def plain_of(route: Route) -> PlainRoute | None:
-        return PlainRoute(compute, route, access) if tracing is None else None  # a span is begun by the handler
-
     all_routes = routes(settings.embed_answer)
     shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
-    add_routes(app, all_routes, handler_of, access, ModelPaths(models, app, common, shapes).handler, plain_of)
+    elsewhere = ModelPaths(models, app, common, shapes, partial(metrics.refused_at_once, NO_ROUTE)).handler
+    add_routes(
+        app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once, _plain_of(compute, access, tracing)
+    )
     return app
 
 
@@ -165,6 +166,11 @@ def _traced(handler: Handler, path: str, tracing: "Tracing | None") -> Handler:
     from autobatch_proxy.request_spans import with_span  # noqa: PLC0415 - its packages are an extra
 
     return with_span(handler, path, tracing.tracer)
+
+
+def _plain_of(compute: Compute, access: Access, tracing: "Tracing | None") -> Callable[[Route], PlainRoute | None]:
+    """Return what answers the plain requests of a route: nothing where traces are on, for a span is begun with the handler."""
+    return lambda route: PlainRoute(compute, route, access) if tracing is None else None
 
 
 def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:

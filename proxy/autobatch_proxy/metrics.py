@@ -29,7 +29,7 @@ from autobatch_shared.contract.frames import ReplyHeader
 from autobatch_shared.install_hints import DISTRIBUTION
 from autobatch_shared.measuring.buckets import BATCH_INPUTS_BUCKETS, BYTES_BUCKETS, LATENCY_BUCKETS_S
 from autobatch_shared.measuring.count import Count
-from autobatch_shared.measuring.process_use import ProcessUse, resident_bytes
+from autobatch_shared.measuring.process_use import CPU_WAIT_TEXT, ProcessUse, resident_bytes
 from autobatch_shared.measuring.tally import Tally
 from autobatch_shared.redis.result_cache import CacheCounts
 
@@ -104,7 +104,10 @@ class WorkerMetrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time of birth for each series would double the page
         self.registry = registry = CollectorRegistry()
         self._requests = Counter(
-            "autobatch_http_requests", "Requests answered.", ["route", "code", "model"], registry=registry
+            "autobatch_http_requests",
+            "Requests answered; the route of an unknown path is none.",
+            ["route", "code", "model"],
+            registry=registry,
         )
         self._refusals = Counter(
             "autobatch_http_refusals",
@@ -114,7 +117,7 @@ class WorkerMetrics:
         )
         self._by_key = Counter(
             "autobatch_key_requests",
-            "Requests let in, by the API key's place: those of API_KEYS from 1, then the lines of API_KEYS_FILE.",
+            "Requests let in, by the API key's place: those of API_KEYS from 1, then one that `autobatch up` asks with itself, then the lines of API_KEYS_FILE.",
             ["key"],
             registry=registry,
         )
@@ -147,6 +150,7 @@ class WorkerMetrics:
         self._cpu_cores = self._gauge(
             "process_cpu_cores", "How many cores this process used in the last second or two."
         )
+        self._cpu_wait = self._gauge("process_cpu_wait_cores", CPU_WAIT_TEXT)
         self._memory = self._gauge("process_memory_bytes", "Resident memory of this process (Linux).")
         self._loop_lag = self._gauge(
             "event_loop_lag_seconds", "How late this process's once-a-second look was: as late was every answer."
@@ -180,9 +184,11 @@ class WorkerMetrics:
         self._inputs_tally, self._bytes_tally = Tally(BATCH_INPUTS_BUCKETS), Tally(BYTES_BUCKETS)
         self._queue_us = self._upstream_us = 0
         self._replied_s = 0.0
-        self._use = ProcessUse()
+        self.use = ProcessUse()
         #: Is told of what is brought over: status, bounds of the buckets in seconds, counts in the buckets.
         self.on_taken: OnTaken = lambda *_: None
+        #: The same of requests by the place of their key.
+        self.on_keys: Callable[[Mapping[int, int]], None] = lambda _: None
 
     def answered(self, route: str, code: int, seconds: float, model: str = "") -> None:
         """Count one answer; `model` is the name of the model that was asked, empty where it has none."""
@@ -215,25 +221,27 @@ class WorkerMetrics:
         """Count one request that was answered with an error."""
         self._refusals.labels(route, reason).inc()
 
+    def refused_at_once(self, route: str, code: int, reason: str) -> None:
+        """Count one request that was refused before it got to a handler, in microseconds."""
+        self.answered(route, code, 0.0)
+        self.refused(route, reason)
+
     def shares_no_call(self, route: str, reason: Alone) -> None:
         """Count one request that shares no upstream call."""
         self._unbatched.labels(route, reason).inc()
 
-    @property
-    def cpu_cores(self) -> float:
-        """How many cores this process used lately."""
-        return self._use.cpu_cores
-
     def look(self, late_s: float) -> None:
         """Take note of what this process uses; to be called once a second, `late_s` seconds after it was due."""
-        self._use.look()
-        self._cpu_cores.set(self._use.cpu_cores)
+        self.use.look()
+        self._cpu_cores.set(self.use.cpu_cores)
+        self._cpu_wait.set(self.use.cpu_wait_cores)
         self._loop_lag.set(late_s)
         if (memory_bytes := resident_bytes()) is not None:
             self._memory.set(memory_bytes)
 
     def take(self, inputs_in_flight: int, by_key: Mapping[int, int] = NONE) -> None:
         """Bring over what was counted since the last time, how many inputs wait for their answer, and requests by key."""
+        self.on_keys(by_key)
         for place, requests in by_key.items():
             self._by_key.labels(place).inc(requests)
         for (route, code, model), tally in self._tallies.items():

@@ -1,7 +1,7 @@
 """What this worker publishes once a second for people who look at the fleet."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_shared.redis.watching.activities import Activities
@@ -9,8 +9,9 @@ from autobatch_shared.redis.watching.publishing import ActivityPublisher
 from autobatch_shared.watching.activity import WorkerActivity
 from autobatch_shared.watching.durations import RecentDurations
 from autobatch_shared.watching.per_second import PerSecond
+from autobatch_shared.watching.recent_counts import RecentCounts
 
-REFUSALS = (429, 503)
+REFUSALS, TOO_LONG = (429, 503), 413
 
 
 class WorkerActivityPublisher(ActivityPublisher):
@@ -37,14 +38,16 @@ class WorkerActivityPublisher(ActivityPublisher):
         super().__init__(worker, activities)
         self._metrics = metrics
         metrics.on_taken = self._note
+        metrics.on_keys = self._note_keys
         self._take = take
         self._now_ms = now_ms
         self._inputs_in_flight = inputs_in_flight
         self._started_mono_s = time.monotonic()
         self._looked_ms = 0
         self._hits = 0
-        self._counts = dict.fromkeys(("answered", "refused", "failed"), 0)
-        self._seconds = {kind: PerSecond() for kind in ("answered", "refused", "failed", "cached", "waiting")}
+        self._counts = dict.fromkeys(("answered", "refused", "failed", "too_long"), 0)
+        self._seconds = {kind: PerSecond() for kind in (*self._counts, "cached", "waiting")}
+        self._by_key: RecentCounts[int] = RecentCounts()
         self._took = RecentDurations()
 
     def _note(self, code: int, bounds_s: Sequence[float], buckets: Sequence[int]) -> None:
@@ -55,8 +58,14 @@ class WorkerActivityPublisher(ActivityPublisher):
             self._took.add_buckets(bounds_s, buckets)
         elif code in REFUSALS:
             self._counts["refused"] += count
+        elif code == TOO_LONG:
+            self._counts["too_long"] += count
         elif code >= 500:
             self._counts["failed"] += count
+
+    def _note_keys(self, by_key: Mapping[int, int]) -> None:
+        for place, count in by_key.items():
+            self._by_key.add(place, count)
 
     def _activity(self) -> WorkerActivity:
         self._take()
@@ -74,9 +83,12 @@ class WorkerActivityPublisher(ActivityPublisher):
             now_ms,
             self._process,
             int((time.monotonic() - self._started_mono_s) * 1000),
-            round(self._metrics.cpu_cores, 2),
+            round(self._metrics.use.cpu_cores, 2),
             round(1000 * self.round_trip_s, 2),
             until_s,
             **{kind: seconds.before(until_s) for kind, seconds in self._seconds.items()},
             took=self._took.turn(),
+            by_key=self._by_key.turn(),
+            clock_ahead_ms=round(now_ms - time.time() * 1000),
+            cpu_wait=round(self._metrics.use.cpu_wait_cores, 2),
         )

@@ -1,7 +1,7 @@
 """`python -m tests.monitoring [WORDS]`: stage the incidents with these words in their name, each in a world of its own.
 
 First the world is calm: then no alert may fire. Within ALERT_S of the incident its own has to. Exit status 1 if one did not.
-CALM_S=3600 makes the calm an hour; PICTURES=folder puts the board into it as it then is, one file each.
+CALM_S=3600 makes the calm an hour; PICTURES=folder puts the board and the screen of `autobatch top` into it as they then are.
 """
 
 import asyncio
@@ -11,14 +11,16 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.world import open_world
+from tests.faults.world import World, open_world
 from tests.monitoring.incidents import INCIDENTS, Incident, usual_load
 from tests.monitoring.picture import picture
-from tests.monitoring.prometheus import PROGRAM, panels, watching
+from tests.monitoring.prometheus import PROGRAM, Prometheus, panels, watching
+from tests.monitoring.top_picture import top_picture
 
 ALERT_S = 60.0
 LOOK_EVERY_S = 1.0
-PICTURES, SHOWN_AFTER_S, SHOWN_S = os.environ.get("PICTURES", ""), 5.0, 90.0
+PICTURES, SHOWN_AFTER_S, SHOWN_S = os.environ.get("PICTURES", ""), 5.0, 75.0
+NAMESPACE = "autobatch"  # the world's
 CALM_S = float(os.environ.get("CALM_S", "20"))
 
 
@@ -46,8 +48,7 @@ async def play(incident: Incident) -> str:
                     )
                     if PICTURES:
                         await asyncio.sleep(SHOWN_AFTER_S)
-                        drawn = await picture(panels(), prometheus, time.time() - SHOWN_S, time.time())
-                        (Path(PICTURES) / f"{incident.name.replace(' ', '-')}.png").write_bytes(drawn)
+                        await _draw(incident.name.replace(" ", "-"), world, prometheus)
                     return ""
                 await asyncio.sleep(LOOK_EVERY_S)
             if staged.done():
@@ -58,6 +59,13 @@ async def play(incident: Incident) -> str:
             with suppress(asyncio.CancelledError):
                 await staged
             await world.heal()
+
+
+async def _draw(name: str, world: World, prometheus: Prometheus) -> None:
+    # The board last: drawing it stops the relays, which are of this process.
+    (Path(PICTURES) / f"{name}-top.png").write_bytes(await top_picture(world.redis_url, NAMESPACE))
+    board = await picture(panels(), prometheus, time.time() - SHOWN_S, time.time())
+    (Path(PICTURES) / f"{name}-board.png").write_bytes(board)
 
 
 async def main() -> int:

@@ -18,6 +18,7 @@ mpl.use("Agg")
 
 COLUMNS = 24  # of Grafana's grid
 INCH, ROW_INCH, DPI = 0.62, 0.3, 80  # of a column and of a row of it
+TITLE_PT, LEGEND_PT, TICK_PT = 12, 9, 8  # readable at half of the picture's size
 COLOURS_IN_A_FILE = 48
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 SERIES_SHOWN = 6
@@ -39,7 +40,7 @@ async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, s
                 place["h"] / rows - 1.7 * spare_y,
             )
         )
-        axes.set_title(panel["title"], fontsize=9, loc="left", weight="bold")
+        axes.set_title(panel["title"], fontsize=TITLE_PT, loc="left", weight="bold")
         series: dict[str, list[tuple[float, float]]] = {}
         for target in panel["targets"]:
             query = as_asked(target["expr"])
@@ -73,7 +74,7 @@ def _draw(
         text = "  ".join(f"{name} {_shown(value, unit)}".strip() for name, value in last.items())
     else:
         text = "\n".join(series)
-    size = 17 if panel["type"] == "stat" and len(text) < 12 else 9
+    size = 20 if panel["type"] == "stat" and len(text) < 12 else 11
     axes.text(0.5, 0.5, text or "no data", ha="center", va="center", fontsize=size, transform=axes.transAxes)
 
 
@@ -92,13 +93,13 @@ def _draw_lines(axes: Axes, defaults: Mapping[str, Any], series: Mapping[str, li
         else:
             axes.plot(times, [value for _, value in points], label=name, linewidth=1.2)
     if loud:
-        axes.legend(fontsize=6, loc="upper left", ncols=2, framealpha=0.6)
+        axes.legend(fontsize=LEGEND_PT, loc="upper left", ncols=2, framealpha=0.6)
     if "min" in defaults:
         axes.set_ylim(bottom=0)
     if "max" in defaults:
         axes.set_ylim(top=defaults["max"] * 1.02)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, defaults["unit"])))
-    axes.tick_params(labelsize=6)
+    axes.tick_params(labelsize=TICK_PT)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda _value, _place: ""))
     axes.grid(alpha=0.3)
 

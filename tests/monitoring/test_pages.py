@@ -81,6 +81,21 @@ async def test_a_refusal_is_counted_by_its_reason_and_apart_from_good_answers(
     assert [figure(text, seconds.format(code)) for code in (200, 422)] == [1, 2]
 
 
+async def test_what_is_refused_before_it_is_read_is_counted_too(redis_url: str) -> None:
+    async with open_house(redis_url, api_keys=SecretStr(KEYS[0])) as house:
+        await house.embed("hello")
+        await house.post("/nowhere/1", {})
+        await house.post("/nowhere/2", {})
+        await house.post("/health", {})
+        text = await house.metrics()
+    requests, refusals = "autobatch_http_requests_total", "autobatch_http_refusals_total"
+    assert figure(text, f'{requests}{{code="401",route="/embed"}}') == 1
+    assert figure(text, f'{refusals}{{reason="unauthorized",route="/embed"}}') == 1
+    assert figure(text, f'{requests}{{code="404",route="none"}}') == 2
+    assert figure(text, f'{refusals}{{reason="unknown_path",route="none"}}') == 2
+    assert figure(text, f'{refusals}{{reason="method_not_allowed",route="/health"}}') == 1
+
+
 async def test_the_phases_are_all_of_a_requests_time(redis_url: str, upstream: FakeUpstream) -> None:
     async with ready_house(redis_url, upstream.url) as house:
         await house.embed("hello")

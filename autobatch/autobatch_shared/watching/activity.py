@@ -96,6 +96,8 @@ class BatcherActivity(msgspec.Struct, frozen=True, tag="batcher"):
         waited: How long jobs waited from their arrival to their call, in the last RECENT_S seconds.
         upstreams: Its upstreams.
         batches: Its last batches, the newest last.
+        clock_ahead_ms: How far Redis's clock is ahead of this process's.
+        cpu_wait: Share of the time, lately, in which it had work and no core.
     """
 
     at: int
@@ -106,6 +108,8 @@ class BatcherActivity(msgspec.Struct, frozen=True, tag="batcher"):
     waited: Durations
     upstreams: list[UpstreamActivity]
     batches: list[SeenBatch]
+    clock_ahead_ms: int = 0
+    cpu_wait: float = 0.0
 
 
 class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
@@ -124,6 +128,9 @@ class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
         cached: Inputs that the result cache answered, by second.
         waiting: Inputs of requests that waited for their answer, the most seen in each second.
         took: What requests with a good answer took, in the last RECENT_S seconds.
+        too_long: Requests refused with 413, by second.
+        by_key: Requests let in by the place of their API key, in the last RECENT_S seconds.
+        clock_ahead_ms: As for a batcher; `cpu_wait`, too.
     """
 
     at: int
@@ -138,6 +145,10 @@ class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
     cached: list[int]
     waiting: list[int]
     took: Durations
+    too_long: list[int] = []
+    by_key: dict[int, int] = {}
+    clock_ahead_ms: int = 0
+    cpu_wait: float = 0.0
 
 
 Activity = BatcherActivity | WorkerActivity

@@ -1,10 +1,11 @@
 """How long things took: counted in buckets, kept for RECENT_S seconds, read as percentiles. Pure."""
 
 from bisect import bisect_left
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from autobatch_shared.watching.activity import RECENT_S, Durations
+from autobatch_shared.watching.activity import Durations
+from autobatch_shared.watching.recent_counts import RecentCounts
 from autobatch_shared.watching.view import Percentiles
 
 GROWTH = 1.25  # of each bucket's bound: a percentile is right to within a tenth
@@ -16,25 +17,22 @@ class RecentDurations:
     """The durations of the last RECENT_S turns."""
 
     def __init__(self) -> None:
-        self._now: Counter[float] = Counter()
-        self._turns: deque[Counter[float]] = deque(maxlen=RECENT_S)
+        self._counts: RecentCounts[float] = RecentCounts()
 
     def add(self, ms: float, count: int = 1) -> None:
         """Count so many of this duration."""
         place = bisect_left(BOUNDS_MS, ms)
-        self._now[BOUNDS_MS[place] if place < len(BOUNDS_MS) else LONGER] += count
+        self._counts.add(BOUNDS_MS[place] if place < len(BOUNDS_MS) else LONGER, count)
 
     def add_buckets(self, bounds_s: Sequence[float], counts: Sequence[int]) -> None:
         """Add what was counted in other buckets, with one more count than bounds: that of what took longer."""
         for bound_s, count in zip((*bounds_s, LONGER), counts, strict=True):
             if count:
-                self._now[round(1000 * bound_s, 3)] += count
+                self._counts.add(round(1000 * bound_s, 3), count)
 
     def turn(self) -> Durations:
         """End a turn; return what the last ones have counted."""
-        self._turns.append(self._now)
-        self._now = Counter()
-        return summed(list(turn.items()) for turn in self._turns)
+        return summed([self._counts.turn().items()])
 
 
 def summed(parts: Iterable[Iterable[tuple[float, int]]]) -> Durations:

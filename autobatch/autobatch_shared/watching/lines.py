@@ -13,7 +13,9 @@ from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Percen
 SILENT_MS = FRESH_MS  # three missed activities
 FORGOTTEN_MS = 60_000  # then a process that fell silent is shown no more
 RATE_S = 5  # seconds that a rate is of: short enough to see a change, long enough not to flicker
-STRAINED_CPU_SHARE = 0.9  # of a core: one process cannot use more than one
+# Of a core, used or waited for: one process cannot use more than one. Below the second it is the machine that is full, not the process.
+STRAINED_CPU_SHARE, OWN_CPU_SHARE = 0.9, 0.2
+SLOW_MS = 1000.0  # that half of the calls take: as the alert AutobatchUpstreamSlow
 
 
 def recent_rate(values: Sequence[int]) -> float:
@@ -31,7 +33,7 @@ def worker_lines(workers: Iterable[WorkerActivity], now_ms: int) -> list[WorkerL
 
 def _worker_line(worker: WorkerActivity, now_ms: int) -> WorkerLine:
     is_silent = now_ms - worker.at >= SILENT_MS
-    level, state = _process_state(worker.cpu_share, is_silent=is_silent)
+    level, state = _process_state(worker.cpu_share, worker.cpu_wait, is_silent=is_silent)
     return WorkerLine(
         id=worker.id,
         level=level,
@@ -44,6 +46,8 @@ def _worker_line(worker: WorkerActivity, now_ms: int) -> WorkerLine:
         cpu_share=worker.cpu_share,
         redis_ms=worker.redis_ms,
         took=Percentiles() if is_silent else percentiles_of(worker.took),
+        cpu_wait=worker.cpu_wait,
+        clock_ahead_ms=worker.clock_ahead_ms,
     )
 
 
@@ -60,7 +64,8 @@ def batcher_lines(models: Iterable[SeenModel], activities: Iterable[BatcherActiv
 
 def _batcher_line(report: BatcherStatus, model: str, active: BatcherActivity | None, now_ms: int) -> BatcherLine:
     is_silent = now_ms - report.at >= SILENT_MS
-    level, state = _process_state(report.cpu_share, is_silent=is_silent)
+    cpu_wait = active.cpu_wait if active is not None else 0.0
+    level, state = _process_state(report.cpu_share, cpu_wait, is_silent=is_silent)
     if report.is_stopping and not is_silent:
         level, state = "warn", "stopping"
     elif state == "working" and not any(each.is_on_duty for each in report.upstreams):
@@ -75,13 +80,16 @@ def _batcher_line(report: BatcherStatus, model: str, active: BatcherActivity | N
         held=report.held,
         in_flight=sum(each.in_flight for each in report.upstreams),
         cpu_share=report.cpu_share,
+        cpu_wait=cpu_wait,
+        clock_ahead_ms=active.clock_ahead_ms if active is not None else 0,
     )
 
 
-def _process_state(cpu_share: float, *, is_silent: bool) -> tuple[Level, str]:
+def _process_state(cpu_share: float, cpu_wait: float, *, is_silent: bool) -> tuple[Level, str]:
     if is_silent:
         return "bad", "silent"
-    return ("warn", "strained") if cpu_share >= STRAINED_CPU_SHARE else ("good", "working")
+    is_strained = cpu_share >= OWN_CPU_SHARE and cpu_share + cpu_wait >= STRAINED_CPU_SHARE
+    return ("warn", "strained") if is_strained else ("good", "working")
 
 
 def upstream_lines(
@@ -103,11 +111,12 @@ def _upstream_line(
 ) -> UpstreamLine:
     # The batcher on duty calls it, and knows it best.
     report, judge = max(seen, key=lambda each: (each[1].is_on_duty, each[1].may_be_called, each[0].id))
-    level, state = _upstream_state(judge)
     active = [of_one for each in activities for of_one in each.upstreams if of_one.url == url]
     judged = next(
         (of_one for each in activities if each.id == report.id for of_one in each.upstreams if of_one.url == url), None
     )
+    took = percentiles_of(summed(each.took for each in active))
+    level, state = _upstream_state(judge, took)
     return UpstreamLine(
         url=url,
         model=model,
@@ -119,7 +128,7 @@ def _upstream_line(
         texts_per_s=round(sum(each.inputs for each in active) / RECENT_S, 1),
         calls_per_s=round(sum(each.batches for each in active) / RECENT_S, 1),
         in_flight=sum(each.in_flight for _, each in seen),
-        took=percentiles_of(summed(each.took for each in active)),
+        took=took,
         tuner=tuner_words(judge.learnt, None if judged is None else judged.tuning, _limit(judge.batch_inputs_max)),
     )
 
@@ -128,12 +137,14 @@ def _limit(inputs_max: int) -> int | None:
     return inputs_max if inputs_max < UNKNOWN_MAX else None
 
 
-def _upstream_state(upstream: UpstreamStatus) -> tuple[Level, str]:
+def _upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level, str]:
     if upstream.reason:
         return "bad", "excluded"
     if not upstream.is_healthy:
         return "bad", "down"
-    return ("good", "up") if upstream.may_be_called else ("bad", "failing")
+    if not upstream.may_be_called:
+        return "bad", "failing"
+    return ("warn", "slow") if (took.p50_ms or 0.0) >= SLOW_MS else ("good", "up")
 
 
 def model_lines(models: Iterable[SeenModel], now_ms: int) -> list[ModelLine]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from autobatch_shared.watching.recent_requests import RecentRequests
 from autobatch_shared.watching.view import (
     BatcherLine,
     ChartSecond,
@@ -16,6 +17,9 @@ PADDING_MAX = 0.5  # beyond it more is computed for nothing than for clients
 DRAIN_MAX_S = 10.0
 REDIS_SLOW_MS = 50.0
 LOOKED_AT_S = 10
+WAIT_TOLD = 0.2  # of the time
+CLOCK_OFF_MS = 5000  # these three as in the alerts: see deploy/observability/alerts.yml
+TOO_LONG_SHARE, ONE_KEY_SHARE = 0.02, 0.8  # of all requests
 _ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "good": 2}
 
 
@@ -26,15 +30,18 @@ def troubles_of(
     models: Sequence[ModelLine],
     padding: float | None,
     chart: Sequence[ChartSecond],
+    asked: RecentRequests,
 ) -> list[Trouble]:
     """Return what is wrong, the worst first; `padding` is its share of the last batches, None of none."""
     found = [
         *_of_models(models),
         *_of_upstreams(upstreams),
-        *_of_answers(chart),
+        *_of_answers(chart, asked),
         *_of_processes("batcher", batchers),
         *_of_processes("worker", workers),
         *_of_redis(workers),
+        *_of_clocks("batcher", batchers),
+        *_of_clocks("worker", workers),
         *_of_padding(padding),
     ]
     return sorted(found, key=lambda each: _ORDER[each.level])
@@ -58,14 +65,34 @@ def _of_upstreams(upstreams: Sequence[UpstreamLine]) -> Iterator[Trouble]:
         if upstream.level == "bad":
             reason = f": {upstream.reason}" if upstream.reason else ""
             yield Trouble("bad", f"upstream {upstream.url} is {upstream.state}{reason}")
+        elif upstream.state == "slow":
+            yield Trouble(
+                "warn", f"upstream {upstream.url} is slow: half of its calls take {_seconds(upstream)} or more"
+            )
 
 
-def _of_answers(chart: Sequence[ChartSecond]) -> Iterator[Trouble]:
+def _seconds(upstream: UpstreamLine) -> str:
+    return f"{(upstream.took.p50_ms or 0.0) / 1000:.1f} s"
+
+
+def _of_answers(chart: Sequence[ChartSecond], asked: RecentRequests) -> Iterator[Trouble]:
     lately = chart[-LOOKED_AT_S:]
     if failed := sum(each.failed for each in lately):
         yield Trouble("bad", f"{failed} requests failed in the last {LOOKED_AT_S} s")
     if refused := sum(each.refused for each in lately):
         yield Trouble("warn", f"{refused} requests were refused in the last {LOOKED_AT_S} s")
+        yield from _of_keys(asked)
+    if asked.too_long > TOO_LONG_SHARE * asked.ended:
+        yield Trouble("warn", f"{asked.too_long} requests in the last {LOOKED_AT_S} s were too long (413)")
+
+
+def _of_keys(asked: RecentRequests) -> Iterator[Trouble]:
+    whole = asked.by_key.total()
+    for key, requests in asked.by_key.most_common(1):
+        if requests > ONE_KEY_SHARE * whole and len(asked.by_key) > 1:
+            yield Trouble(
+                "warn", f"{requests / whole:.0%} of all requests are of API key {key}, while others are refused"
+            )
 
 
 def _of_processes(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:
@@ -73,7 +100,17 @@ def _of_processes(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]
         if line.state == "silent":
             yield Trouble("bad", f"{kind} {line.id} is silent")
         elif line.state == "strained":
-            yield Trouble("warn", f"{kind} {line.id} uses {line.cpu_share:.0%} of its core: start more of them")
+            waits = f" and waits for it {line.cpu_wait:.0%} of the time" if line.cpu_wait >= WAIT_TOLD else ""
+            yield Trouble("warn", f"{kind} {line.id} uses {line.cpu_share:.0%} of its core{waits}: start more of them")
+
+
+def _of_clocks(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:
+    for line in lines:
+        if line.state != "silent" and abs(line.clock_ahead_ms) >= CLOCK_OFF_MS:
+            order = "behind" if line.clock_ahead_ms > 0 else "ahead of"
+            yield Trouble(
+                "warn", f"clock of {kind} {line.id} is {abs(line.clock_ahead_ms) / 1000:,.0f} s {order} Redis's"
+            )
 
 
 def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Trouble]:

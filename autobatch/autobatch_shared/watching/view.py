@@ -74,7 +74,10 @@ class BatchPicture:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLine:
-    """One worker; `since_ms` is when it began, or was heard last where it is silent. Rates are of the last seconds."""
+    """One worker; `since_ms` is when it began, or was heard last where it is silent. Rates are of the last seconds.
+
+    `cpu_wait` is the share of the time in which it had work and no core; Redis's clock is `clock_ahead_ms` ahead of its own.
+    """
 
     id: str
     level: Level
@@ -87,6 +90,8 @@ class WorkerLine:
     cpu_share: float
     redis_ms: float
     took: Percentiles
+    cpu_wait: float
+    clock_ahead_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ class BatcherLine:
     held: int
     in_flight: int
     cpu_share: float
+    cpu_wait: float
+    clock_ahead_ms: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from autobatch_shared.watching.lines import (
     upstream_lines,
     worker_lines,
 )
+from autobatch_shared.watching.recent_requests import recent_requests
 from autobatch_shared.watching.seen import SeenFleet
 from autobatch_shared.watching.troubles import troubles_of
 from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
@@ -43,7 +44,7 @@ def view_of(seen: SeenFleet) -> FleetView:
     models = model_lines(seen.models, now_ms)
     return FleetView(
         now_ms=now_ms,
-        troubles=troubles_of(lines, of_batchers, upstreams, models, padding, chart),
+        troubles=troubles_of(lines, of_batchers, upstreams, models, padding, chart, recent_requests(live_workers)),
         requests_per_s=round(sum(line.requests_per_s for line in lines), 1),
         texts_per_s=recent_rate([each.answered for each in chart]),
         refused_per_s=round(sum(line.refused_per_s for line in lines), 1),

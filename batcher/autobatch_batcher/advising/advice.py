@@ -23,6 +23,7 @@ REFUSED_MAX = 0.01  # more than that, and a target is not kept but enforced
 BUSY = 0.15  # of the cores, by others: then figures are worth less
 DRIFTING = 1.15
 UNEXPLAINED = 0.15
+UNKNOWN = 0.4  # what the law misses by more is no basis for a verdict
 
 
 class Advice(msgspec.Struct, frozen=True):
@@ -34,6 +35,7 @@ class Advice(msgspec.Struct, frozen=True):
         doubts: Why the figures may be wrong, a sentence each.
         batch: Texts of a call that are best for BEST_FOR_CLIENTS clients.
         calls: Calls at a time that are best for them.
+        is_target_kept: Whether some of the clients get the p99 that was asked for; True where none was.
     """
 
     verdict: str
@@ -41,6 +43,7 @@ class Advice(msgspec.Struct, frozen=True):
     doubts: tuple[str, ...]
     batch: int
     calls: int
+    is_target_kept: bool = True
 
 
 def advise(
@@ -55,16 +58,19 @@ def advise(
         target_p99_ms: What 99 of 100 requests should take at most; None: nothing is asked for.
     """
     batch, calls = _best_calls(found.law, measured)
+    missed = max(found.call_error, found.load_error)
     verdict = verdict_of(gains, measured.texts_kind)
-    if target_p99_ms is not None:
-        verdict += f"; {_within(gains, target_p99_ms)}"
-    return Advice(
-        verdict, tuple(_costs(measured, found.law, batch, calls)), tuple(_doubts(measured, found)), batch, calls
-    )
+    if missed > UNKNOWN:
+        verdict = f"cannot be said: no law explains what was measured to within {missed:.0%}; measure again when nothing else uses the machine"
+    kept = [] if target_p99_ms is None else _fit(gains, target_p99_ms)
+    if target_p99_ms is not None and missed <= UNKNOWN:
+        verdict += f"; {_within(gains, kept, target_p99_ms)}"
+    costs, doubts = tuple(_costs(measured, found.law, batch, calls)), tuple(_doubts(measured, found))
+    return Advice(verdict, costs, doubts, batch, calls, is_target_kept=target_p99_ms is None or bool(kept))
 
 
 def verdict_of(gains: Sequence[ExpectedGain], texts_kind: str) -> str:
-    """Return one sentence: the best gain, and below how many clients there is none."""
+    """Return one sentence: the best gain, below how many clients there is none, and where more of them lose."""
     best = max(gains, key=lambda each: each.gain)
     useful = [each for each in gains if each.gain >= WORTH and each.low > 1]
     if not useful:
@@ -72,14 +78,23 @@ def verdict_of(gains: Sequence[ExpectedGain], texts_kind: str) -> str:
     best = max(useful, key=lambda each: each.gain)
     first = useful[0].clients
     said = f"{best.gain:.1f} x at {clients_in_words(best.clients)} with {texts_kind}"
-    return said + (f"; of no use below {first}" if first > 1 else "")
+    said += f"; of no use below {first}" if first > 1 else ""
+    lossy = [each for each in gains if each.clients > first and each.high < 1]
+    if lossy:
+        worst = min(lossy, key=lambda each: each.gain)
+        why = f", where {worst.refused:.0%} are refused" if worst.refused > REFUSED_MAX else ""
+        said += f"; {worst.gain:.2f} x at {clients_in_words(worst.clients)}{why}"
+    return said
 
 
-def _within(gains: Sequence[ExpectedGain], target_ms: int) -> str:
+def _fit(gains: Sequence[ExpectedGain], target_ms: int) -> list[int]:
+    """Return how many clients get it through the proxy."""
+    return [each.clients for each in gains if each.proxied_p99_ms <= target_ms and each.refused <= REFUSED_MAX]
+
+
+def _within(gains: Sequence[ExpectedGain], kept: Sequence[int], target_ms: int) -> str:
     ways = {
-        "through the proxy": [
-            each.clients for each in gains if each.proxied_p99_ms <= target_ms and each.refused <= REFUSED_MAX
-        ],
+        "through the proxy": kept,
         "directly": [each.clients for each in gains if each.direct_p99_ms <= target_ms],
     }
     said = [

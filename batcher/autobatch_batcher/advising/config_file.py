@@ -11,13 +11,16 @@ def config_of(measured: Measured, advice: Advice, settings: BatcherSettings) -> 
     """Return the file: what has to be said, and as comments what the batcher finds by itself. It has no key and no password."""
     lines = [
         f"# {advice.verdict}",
+        *(f"# But {doubt}." for doubt in advice.doubts),
         f"inference_url = {_text(measured.url)}",
         f"inference_dialect = {_text(measured.kind)}",
     ]
     if settings.upstream_model is not None:
         lines.append(f"upstream_model = {_text(settings.upstream_model)}")
     if settings.target_p99_ms is not None:
-        lines.append(f"target_p99_ms = {settings.target_p99_ms}")
+        if not advice.is_target_kept:
+            lines.append("# Out of reach for any number of clients that was tried, and what cannot keep it is refused:")
+        lines.append(f"{'' if advice.is_target_kept else '# '}target_p99_ms = {settings.target_p99_ms}")
     best = f"{advice.batch} texts, {advice.calls} at a time"
     lines += [
         f"max_batch_size = {max(measured.inputs_max, advice.batch)}",

@@ -23,7 +23,6 @@ from autobatch_shared.settings.definitions import BatcherSettings
 CYCLES = 8  # of the texts, each in an order of its own
 REQUESTS, LEARNING_SHARE = 3000, 0.6
 RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
-SCALE_MAX = 1.5  # what the law misses by more than that is not only a matter of scale
 #: CPU milliseconds of a request in worker, batcher and Redis, by clients: before a real TEI on two cores (docs/benchmarks/tei.md).
 PROXY_CPU_MS = {1: 2.0, 4: 1.0, 16: 0.6, 64: 0.42, 256: 0.3}
 RANGE_MIN = 0.03  # of the gain, to both sides
@@ -115,7 +114,7 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         spread = max(rates) / min(rates)
     else:
         direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
-    scale = min(max(direct_per_s / simulated.goodput, 1 / SCALE_MAX), SCALE_MAX)
+    scale = direct_per_s / simulated.goodput
     shared = sharing_cores(found.law, measured, clients, direct_per_s)
     fleet = SimulatedFleet(settings)
     proxied = score(run_batchers(shared, ListLoop(clients, lists), fleet, seconds), LEARNING_SHARE * seconds, seconds)

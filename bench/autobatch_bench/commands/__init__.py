@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from autobatch_bench.comparing.sides import Varied
 from autobatch_bench.load.workloads import WorkloadKind
 
 SecondsOption = Annotated[float, typer.Option(min=0.1, help="Length of one round.")]
 RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds of each side.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Workers of each proxy.")]
+OnlyOption = Annotated[
+    list[Varied] | None, typer.Option(help="Measure this section alone; give it several times. [default: all]")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import JsonOption, RoundsOption, SecondsOption
-from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, ComparisonOptions
+from autobatch_bench.commands import JsonOption, OnlyOption, RoundsOption, SecondsOption
+from autobatch_bench.comparing.sides import BURSTS, CONCURRENCIES, ComparisonOptions, Varied
 from autobatch_bench.comparing.sides import compare as compare_all
 from autobatch_bench.load.plain_http import AnswerError, read
 from autobatch_bench.load.traffic import Endpoint
@@ -43,6 +43,7 @@ def compare(  # noqa: PLR0913 - options of a command
     ] = None,
     seconds: SecondsOption = 3.0,
     rounds: RoundsOption = 3,
+    only: OnlyOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare an upstream and a proxy in front of it. Exit status 1 if any answer was wrong or failed."""
@@ -56,7 +57,10 @@ def compare(  # noqa: PLR0913 - options of a command
         rig = Rig(sides, is_fake=is_fake, told=told)
         rig.warm_up()
         found = compare_all(
-            rig, direct, make(workload), ComparisonOptions(seconds, rounds, n or BURSTS, concurrency or CONCURRENCIES)
+            rig,
+            direct,
+            make(workload),
+            ComparisonOptions(seconds, rounds, only or tuple(Varied), n or BURSTS, concurrency or CONCURRENCIES),
         )
     if as_json:
         terminal.print_json({"comparison": found, "rounds": rig.rounds})

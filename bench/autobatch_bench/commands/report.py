@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from autobatch_bench.commands import RoundsOption, SecondsOption, WorkersOption
+from autobatch_bench.commands import OnlyOption, RoundsOption, SecondsOption, WorkersOption
 from autobatch_bench.comparing import target_systems
 from autobatch_bench.comparing.promises import GROUPS, TargetResult, asides, evaluate
-from autobatch_bench.comparing.rounds import Round
-from autobatch_bench.comparing.sides import Comparison, ComparisonOptions, compare
+from autobatch_bench.comparing.rounds import Round, neighbours
+from autobatch_bench.comparing.sides import Comparison, ComparisonOptions, Varied, compare
 from autobatch_bench.load.workloads import WorkloadKind, make
 from autobatch_bench.report import facts, gains, grids, page, results, terminal
 from autobatch_bench.systems.rig import Rig
@@ -34,7 +34,8 @@ def report(
     upstream: Annotated[
         list[UpstreamKind] | None, typer.Option(help="Upstreams to measure; give it several times. [default: all]")
     ] = None,
-    with_targets: Annotated[bool, typer.Option(help="Measure the targets, too.")] = True,
+    only: OnlyOption = None,
+    with_targets: Annotated[bool, typer.Option(help="Measure the targets, too; with --only they are left out.")] = True,
     dirty: Annotated[
         bool, typer.Option("--dirty", help="Measure files that are not committed; the report says so.")
     ] = False,
@@ -59,17 +60,18 @@ def report(
     done: list[Round] = []
     verdicts: list[TargetResult] = []
     notes: list[str] = []
+    options = ComparisonOptions(seconds, rounds, only or tuple(Varied))
     with terminal.progress(console, None) as told:
         comparisons = []
         for each in upstream or UpstreamKind:
             with started(each, proxies=(ProxyPlan(workers=workers, has_nginx=True),)) as sides:
                 rig = Rig(sides, is_fake=each is not UpstreamKind.EMBEDDER, told=told)
                 rig.warm_up()
-                comparisons.append(compare(rig, each, make(WorkloadKind.SHORT), ComparisonOptions(seconds, rounds)))
+                comparisons.append(compare(rig, each, make(WorkloadKind.SHORT), options))
                 done += rig.rounds
-        if with_targets:
-            options = target_systems.TargetOptions(tuple(GROUPS), seconds, rounds, workers, 0, is_full=False)
-            figures, target_rounds = target_systems.measure(options, told)
+        if with_targets and not only:
+            all_groups = target_systems.TargetOptions(tuple(GROUPS), seconds, rounds, workers, 0, is_full=False)
+            figures, target_rounds = target_systems.measure(all_groups, told)
             verdicts, notes = evaluate(figures, GROUPS), asides(figures)
             done += target_rounds
     write(out, facts.collect(["autobatch", "bench", *sys.argv[1:]], measured), comparisons, verdicts, notes, done)
@@ -116,7 +118,10 @@ def _decisions(comparisons: list[Comparison], done: list[Round]) -> list[page.Se
     gained, lost = page.Section("What is gained"), page.Section("Where nothing is gained")
     bad = sum(each.bad for each in done)
     gained.say([gains.FOR_WHOM, f"{sum(each.right for each in done):,} answers were right, {bad:,} wrong or failed"])
+    gained.say([line for line in (neighbours(done),) if line])
     gained.say([line for comparison in comparisons if (line := gains.in_short(comparison))])
+    if len(comparisons) > 1 and (table := gains.side_by_side(comparisons)).rows:
+        gained.add(table)
     won = [line for comparison in comparisons for line in gains.gains(comparison)]
     gained.say(won or ["No case had more requests a second."])
     losses = [line for comparison in comparisons for line in gains.without_gain(comparison)]

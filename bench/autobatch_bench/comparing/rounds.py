@@ -2,12 +2,15 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
 from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome, percentile_ms
 from autobatch_bench.systems.server_timing import median_parts_ms
 
+NAMED_MAX = 5  # of who else used the machine
+NOBODY: Mapping[str, float] = MappingProxyType({})
 Pair = dict[str, "Round"]  # side -> its round; all ran in succession, so the machine was in the same state
 
 
@@ -28,6 +31,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
         late: Requests that the load generator itself sent late.
         cpu_us: Role -> CPU microseconds for each right answer.
         parts_ms: Part of the proxy's `server-timing` -> its median.
+        others: Name of a process that is none of the system's -> the cores that it used meanwhile.
     """
 
     side: str
@@ -45,6 +49,7 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     late: int
     cpu_us: dict[str, float]
     parts_ms: dict[str, float]
+    others: dict[str, float] = {}
 
     @property
     def bad(self) -> int:
@@ -73,8 +78,15 @@ class Point(msgspec.Struct, frozen=True):
     pairs: list[Pair]
 
 
-def summed_up(side: str, workload: str, load: str, outcome: LoadOutcome, cpu_s: Mapping[str, float]) -> Round:
-    """Return a run's outcome as a round; `cpu_s` is the CPU time that each role used meanwhile."""
+def summed_up(
+    side: str,
+    workload: str,
+    load: str,
+    outcome: LoadOutcome,
+    cpu_s: Mapping[str, float],
+    others: Mapping[str, float] = NOBODY,
+) -> Round:
+    """Return a run's outcome as a round; `cpu_s` is the CPU time that each role used meanwhile, `others` as in `Round`."""
     failed = dict(outcome.failed)
     refused = failed.pop(429, 0) if side == "direct" else 0
     latencies = sorted(outcome.latencies_s)
@@ -94,6 +106,7 @@ def summed_up(side: str, workload: str, load: str, outcome: LoadOutcome, cpu_s: 
         late=outcome.late,
         cpu_us={role: used / max(1, outcome.right) * 1e6 for role, used in cpu_s.items()},
         parts_ms=median_parts_ms(outcome.heads),
+        others=dict(others),
     )
 
 
@@ -137,3 +150,17 @@ def faults(rounds: Sequence[Round]) -> list[str]:
             count = sum(each.failed.get(status, 0) for each in mine)
             lines.append(f"{side}: {count} times {'no answer' if status == NO_ANSWER else f'status {status}'}")
     return lines
+
+
+def neighbours(rounds: Sequence[Round]) -> str:
+    """Return in how many rounds others used this machine, and who; empty if in none."""
+    busy = [each for each in rounds if each.others]
+    if not busy:
+        return ""
+    most: dict[str, float] = {}
+    for each in busy:
+        for name, cores in each.others.items():
+            most[name] = max(most.get(name, 0.0), cores)
+    named = sorted(most, key=lambda name: -most[name])[:NAMED_MAX]
+    said = ", ".join(f"{name} up to {most[name]:.1f} cores" for name in named)
+    return f"in {len(busy)} of {len(rounds)} rounds others used this machine: {said}"

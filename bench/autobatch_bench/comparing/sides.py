@@ -1,6 +1,7 @@
 """One upstream and the proxy in front of it under every kind of load, side by side: the main part of a report."""
 
 from collections.abc import Sequence
+from enum import StrEnum
 
 import msgspec
 
@@ -20,11 +21,23 @@ LENGTH_CONCURRENCY = 64
 BREAKDOWN_CONCURRENCY = 8  # little queueing in the load generator itself, and several requests in flight
 
 
+class Varied(StrEnum):
+    """A part of a comparison: what is varied in it, or `parts`, where a request's time goes."""
+
+    CONCURRENCY = "concurrency"
+    RATES = "rates"
+    BURSTS = "bursts"
+    LENGTHS = "lengths"
+    WORKLOADS = "workloads"
+    PARTS = "parts"
+
+
 class ComparisonOptions(msgspec.Struct, frozen=True):
-    """How much is measured."""
+    """How much is measured; `only` these parts. Rates are shares of what was reached by requests in flight, so those come with them."""
 
     seconds: float
     rounds: int
+    only: Sequence[Varied] = tuple(Varied)
     bursts: Sequence[int] = BURSTS
     concurrencies: Sequence[int] = CONCURRENCIES
     rate_shares: Sequence[float] = RATE_SHARES
@@ -62,24 +75,35 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(rig: Rig, upstream: str, workload: Workload, options: ComparisonOptions) -> Comparison:
     """Measure everything."""
-    before = _buckets(rig)
-    concurrency = [_closed(rig, c, workload, c, options) for c in options.concurrencies]
+    before, only = _buckets(rig), options.only
+    in_flight = options.concurrencies if {Varied.CONCURRENCY, Varied.RATES} & set(only) else ()
+    concurrency = [_closed(rig, c, workload, c, options) for c in in_flight]
     best = max((of(point.pairs, "direct", "per_second").median for point in concurrency), default=0.0)
     return Comparison(
         upstream=upstream,
         workload=workload.name,
         concurrency=concurrency,
-        rates=[_open(rig, share * best, workload, options) for share in options.rate_shares if best],
+        rates=[
+            _open(rig, share * best, workload, options)
+            for share in options.rate_shares
+            if best and Varied.RATES in only
+        ],
         bursts=[
             rig.alternate(n, BOTH, options.rounds, lambda side, n=n: rig.burst(side, workload, n))  # type: ignore[misc]
             for n in options.bursts
+            if Varied.BURSTS in only
         ],
         lengths=[
             _closed(rig, words, make(WorkloadKind.FIXED, words=words), LENGTH_CONCURRENCY, options)
             for words in options.lengths_words
+            if Varied.LENGTHS in only
         ],
-        workloads=[_closed(rig, kind, make(kind), LENGTH_CONCURRENCY, options) for kind in options.kinds],
-        parts_ms=_breakdown(rig, workload, options),
+        workloads=[
+            _closed(rig, kind, make(kind), LENGTH_CONCURRENCY, options)
+            for kind in options.kinds
+            if Varied.WORKLOADS in only
+        ],
+        parts_ms=_breakdown(rig, workload, options) if Varied.PARTS in only else {},
         batches=batches_between(before, _buckets(rig)),
         memory_mb={field: memory_mb(rig.sides["proxy"].pids, field) for field in ("VmRSS", "VmHWM")},
     )

@@ -1,10 +1,10 @@
 """What a comparison says to somebody who has to decide: what is gained, and where nothing is. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from autobatch_bench.comparing.rounds import Spread, of, ratio
 from autobatch_bench.comparing.sides import Comparison
-from autobatch_bench.report.grids import shown_x
+from autobatch_bench.report.grids import Grid, shown_x
 
 FOR_WHOM = (
     "It pays where several clients ask at the same time, and a call costs the upstream something whatever it carries, or padding. "
@@ -38,6 +38,14 @@ def in_short(comparison: Comparison) -> str:
     return f"{best}: {most.median:.2f} x the requests a second; {worst}: {least.median:.2f} x"
 
 
+def side_by_side(comparisons: Sequence[Comparison]) -> Grid:
+    """Every case, and what the proxy did of direct's requests a second before each upstream of the run."""
+    found = {each.upstream: dict(_cases(each)) for each in comparisons}
+    cases = dict.fromkeys(case for of_one in found.values() for case in of_one)
+    rows = [(case, *(str(of_one.get(case, "")) for of_one in found.values())) for case in cases]
+    return Grid("Requests a second of the proxy, of direct's, by upstream", ("case", *found), rows)
+
+
 def without_gain(comparison: Comparison) -> list[str]:
     """A sentence for each case without a gain: fewer requests per second, or slower ones."""
     lines = [f"{what}: {found} of direct's requests a second" for what, found in _rates(comparison) if found.median < 1]
@@ -55,9 +63,14 @@ def without_gain(comparison: Comparison) -> list[str]:
 
 
 def _rates(comparison: Comparison) -> Iterator[tuple[str, Spread]]:
+    """Each case with its upstream, as `_cases`."""
+    for case, found in _cases(comparison):
+        yield f"{comparison.upstream}, {case}", found
+
+
+def _cases(comparison: Comparison) -> Iterator[tuple[str, Spread]]:
     """Each case of a closed loop, and the requests a second of the proxy as a multiple of direct's."""
     named = (("in flight", comparison.concurrency), ("words", comparison.lengths), ("", comparison.workloads))
     for unit, points in named:
         for point in points:
-            what = f"{shown_x(point.x)} {unit}".strip()
-            yield f"{comparison.upstream}, {what}", ratio(point.pairs, "proxy", "direct")
+            yield f"{shown_x(point.x)} {unit}".strip(), ratio(point.pairs, "proxy", "direct")

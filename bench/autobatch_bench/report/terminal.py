@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from autobatch_bench.comparing.promises import GROUPS, TargetResult
-from autobatch_bench.comparing.rounds import Point, Round, faults
+from autobatch_bench.comparing.rounds import Point, Round, faults, neighbours
 from autobatch_bench.report.grids import Grid
 
 COLOURS = {"ok": "green", "missed": "red", "not measured": "yellow"}
@@ -74,6 +74,8 @@ def say_whether_right(console: Console, rounds: Sequence[Round]) -> bool:
         console.print(f"  {line}", style="red")
     if refused:
         console.print(f"  the upstream itself refused {refused:,} direct requests with 429")
+    if others := neighbours(rounds):
+        console.print(f"  {others}", style="yellow", highlight=False, markup=False)
     if late:
         console.print(f"  the load tool itself sent {late:,} requests more than 5 ms late")
     return not bad

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import uvloop
@@ -14,6 +15,7 @@ from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.load.plain_http import asker
 from autobatch_bench.load.traffic import Endpoint, Traffic
 from autobatch_bench.load.workloads import Workload, WorkloadKind, make, serials
+from autobatch_bench.systems.neighbours import all_processes, cores_by_name
 from autobatch_bench.systems.process_stats import cpu_seconds, ended
 from autobatch_bench.systems.system import Side
 
@@ -143,12 +145,17 @@ class Rig:
         if side in self._forms:
             workload = workload.in_form(self._forms[side])
         traffic = self._traffic(side, workload)
+        ours = [pid for each in self.sides.values() for pids in each.pids.values() for pid in pids]
+        others, began_s = all_processes(but=ours), time.monotonic()
         before = self._cpu_seconds(side)
         outcome: LoadOutcome = uvloop.run(_awaited(load(self.sides[side].target, traffic)))
         after = self._cpu_seconds(side)
+        used = cores_by_name(others, all_processes(but=ours), time.monotonic() - began_s)
         outcome.wrong += traffic.check.wrong_after_all()
         return self._note(
-            summed_up(side, workload.name, load_name, outcome, {role: after[role] - before[role] for role in before})
+            summed_up(
+                side, workload.name, load_name, outcome, {role: after[role] - before[role] for role in before}, used
+            )
         )
 
     def _cpu_seconds(self, side: str) -> dict[str, float]:

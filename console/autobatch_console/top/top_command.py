@@ -67,7 +67,7 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
         try:
             if demo:
                 redis_url = await stack.enter_async_context(demo_fleet(namespace))
-            activities = await stack.enter_async_context(_activities(redis_url, namespace))
+            activities = await stack.enter_async_context(open_activities(redis_url, namespace))
         except (DemoError, QueueUnavailable) as error:
             sys.stderr.write(f"autobatch: {error}\n")
             return 1
@@ -77,13 +77,19 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
 
 
 @asynccontextmanager
-async def _activities(redis_url: str, namespace: str) -> AsyncIterator[Activities]:
+async def open_activities(redis_url: str, namespace: str) -> AsyncIterator[Activities]:
+    """What the fleet of this namespace publishes.
+
+    Raises:
+        QueueUnavailable: Redis cannot be reached.
+    """
     link = RedisLink(Master.from_url(redis_url, Keys(namespace)), "top")
     link.start()
     try:
         if not await link.wait_connected(CONNECT_S):
             raise QueueUnavailable(
-                "REDIS_URL: no Redis that takes writes could be reached; `autobatch doctor` says why"
+                "REDIS_URL: its Redis could not be reached. `autobatch up` with a Redis of its own prints which address to give here "
+                "(`watch`); of another one `autobatch doctor` says why"
             )
         yield Activities(link, namespace)
     finally:

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -156,10 +155,9 @@ class Up:
             self._report.say(f"  {note}")
         naming = asyncio.create_task(self._waited_for.name_changes(self._report.waits_for))
         try:
-            for stage, following in pairwise((*self._plan.stages, ())):
-                self._supervisor.launch(stage)
-                if any(part.is_early for part in following):
-                    self._supervisor.launch(following)
+            for number, stage in enumerate(self._plan.stages):
+                for launched in self._plan.launched_with(number):
+                    self._supervisor.launch(launched)
                 await self._start_stage(stage, max(deadline_mono_s - time.monotonic(), 0.0))
         finally:
             naming.cancel()

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -48,6 +49,11 @@ class StartPlan:
     def address(self) -> str:
         """The URL that clients ask."""
         return self.stages[-1][-1].address
+
+    def launched_with(self, number: int) -> tuple[Stage, ...]:
+        """The stage of this number, and those behind it that start with it."""
+        behind = takewhile(lambda stage: any(part.is_early for part in stage), self.stages[number + 1 :])
+        return self.stages[number], *behind
 
     @property
     def parts(self) -> tuple[Part, ...]:

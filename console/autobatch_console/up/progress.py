@@ -12,6 +12,7 @@ from autobatch_console.up.settings import UpSettings
 from autobatch_console.up.start_plan import is_loopback, reachable
 from autobatch_shared.contract.keys import Keys
 
+NAMESPACE = UpSettings.model_fields["namespace"].default
 TRY_BODY = '{"inputs":"hello world"}'
 KEY_HELP = "one of API_KEYS or API_KEYS_FILE, as it was before it was hashed"
 CLOSE_HELP = "API_KEYS asks for a key, HOST=127.0.0.1 is for this machine only"
@@ -74,7 +75,9 @@ class ProgressReport:
                 f"  open     to everybody who reaches {self._settings.host}:{self._settings.port}; {CLOSE_HELP}"
             )
         by_name = {part.name: part for part in parts}
-        if redis := by_name.get("redis"):
+        redis = by_name.get("redis")
+        lines.append(f"  watch    http://{public}/dashboard  {self._top(redis)}")
+        if redis is not None:
             for name in served:
                 queue = shlex.quote(Keys(self._settings.namespace, name).jobs)
                 lines.append(f"  queue    redis-cli -s {redis.address} LRANGE {queue} 0 -1")
@@ -84,6 +87,12 @@ class ProgressReport:
             lines.append(f"  logs     {folder.path}/*.log")
         lines.append("  stop     Ctrl-C")
         self.say("\n".join(lines))
+
+    def _top(self, redis: Part | None) -> str:
+        """The command that watches this fleet; with a Redis of its own, `redis`, no other settings name it."""
+        at = "" if redis is None else f" --redis-url unix://{redis.address}"
+        namespace = self._settings.namespace
+        return f"autobatch top{at}{'' if namespace == NAMESPACE else f' --namespace {shlex.quote(namespace)}'}"
 
     def _default_path(self) -> str:
         """What a route begins with in the printed call: nothing, where a request need not name its model."""

@@ -1,8 +1,9 @@
 """Decide what `autobatch up` runs. Pure: it takes the settings and what was found on the machine, and returns the plan.
 
-Parts are ready in the order in which they need each other: Redis, embedder, batcher, workers, nginx. The workers start with the
-batcher: either is a start of Python, the longest step of all. A part is not started if the settings name another one. Each worker is a process of its own with its own unix socket, so that nginx counts the
-requests of each.
+Parts are ready in the order in which they need each other: Redis, embedder, batcher, workers, nginx. The batcher and the workers start
+with Redis, which is there before either has imported what it needs, the longest step of all; with an embedder after that, whose start
+takes both cores. A part is not started if the settings name another one. Each worker is a process of its own with its own unix socket,
+so that nginx counts the requests of each.
 """
 
 import hashlib
@@ -147,6 +148,7 @@ def _batcher(
         address=_url(settings.batcher_host, machine.batcher_port),
         env={**env, "BATCHER_PORT": str(machine.batcher_port)},
         stop_grace_s=max(model.drain_timeout_ms for model in models) / 1000 + STOP_SPARE_S,
+        is_early=not needs_embedder(models),
     )
 
 

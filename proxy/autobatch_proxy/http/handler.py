@@ -1,10 +1,12 @@
-"""The routes at which something is computed: a body in, its jobs' replies from the client, an answer out."""
+"""The routes at which something is computed: a body in, its jobs' replies from the client, an answer out.
+
+More than 250 lines, because the plain requests are answered by the same steps in another order of waiting.
+"""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Sequence
-from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -31,6 +33,7 @@ from autobatch_proxy.http.named_models import MODEL, names_of
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
+from autobatch_proxy.models.planned_request import PlannedRequest, left_until
 from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
@@ -41,42 +44,13 @@ from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Plan, RequestNames
 from autobatch_proxy.requests.planner import make_plan
-from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
+from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError
 from autobatch_shared.contract.frames import ReplyHeader
 
 log = logging.getLogger(__name__)
 
 REASON = web.RequestKey("reason", str)  # why it is answered with an error
 TEXT = {"Content-Type": "text/plain; charset=utf-8"}
-
-
-class PlannedRequest(NamedTuple):
-    """A request whose body was read.
-
-    Attributes:
-        plan: What it becomes.
-        end: The model that it is for.
-        body_bytes: Bytes of its body.
-        started_s: When it came, as `time.perf_counter` says it.
-        ends_s: When its time is over, on the same clock.
-    """
-
-    plan: Plan
-    end: ModelEnd
-    body_bytes: int
-    started_s: float
-    ends_s: float
-
-    def left_s(self) -> float:
-        """Return how many seconds are left of its time.
-
-        Raises:
-            DeadlineExceeded: None are.
-        """
-        left_s = self.ends_s - time.perf_counter()
-        if left_s <= 0:
-            raise DeadlineExceeded
-        return left_s
 
 
 class Compute:
@@ -174,7 +148,7 @@ class Compute:
             body = await read_body(request, held, whole_s)
             end, asked = self._unnamed, None
             if self.models.are_named:
-                end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
+                end, asked = await self._choose(request, route, body, left_until(started_s + whole_s))
             bulk = asks_bulk(headers.get(PRIORITY_HEADER))
             request_id = self.common.request_id(request)
             names = (
@@ -308,10 +282,3 @@ def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:
         watcher.look_now(fingerprint)
         name = ""
     return model_lines(fingerprint, name)
-
-
-def _left_s(whole_s: float, started_s: float) -> float:
-    left_s = whole_s - (time.perf_counter() - started_s)
-    if left_s <= 0:
-        raise DeadlineExceeded
-    return left_s

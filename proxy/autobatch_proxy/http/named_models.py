@@ -5,7 +5,7 @@
 3. Below a name there is what there is without it: the same routes, methods, keys and errors.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -18,7 +18,7 @@ from autobatch_proxy.dialects.model_check import unknown
 from autobatch_proxy.http.answers import error_response
 from autobatch_proxy.http.headers import CommonHeaders
 from autobatch_proxy.models.served_models import Models
-from autobatch_shared.contract.errors import UnknownModel
+from autobatch_shared.contract.errors import AutobatchError, UnknownModel
 from autobatch_shared.contract.model_names import NAME_LENGTH_MAX
 
 MODEL = web.RequestKey("model", str)  # the model's name
@@ -78,15 +78,22 @@ class ModelPaths:
         app: Has the routes.
         common: Gives each request its id.
         shapes: How the clients of each `POST` read errors, by its path; None: as TEI writes them.
+        on_refused: Is told of a request for a model that is unknown: status, reason.
     """
 
     def __init__(
-        self, models: Models, app: web.Application, common: CommonHeaders, shapes: Mapping[str, ErrorShape | None]
+        self,
+        models: Models,
+        app: web.Application,
+        common: CommonHeaders,
+        shapes: Mapping[str, ErrorShape | None],
+        on_refused: Callable[[int, str], None],
     ) -> None:
         self._models = models
         self._app = app
         self._common = common
         self._shapes = shapes
+        self._on_refused = on_refused
 
     def handler(self, refuse: Handler) -> Handler:
         """Return the handler of these paths: what is below a model's name goes to its route, the rest is refused."""
@@ -98,16 +105,21 @@ class ModelPaths:
             if below := split(path, self._models.names):
                 return await self._go_below(request, below)
             if missing := unknown_in(path, self._shapes):
-                return error_response(unknown(missing.model), self._shapes[missing.path])
+                return self._refused(unknown(missing.model), self._shapes[missing.path])
             return await refuse(request)
 
         return handle
+
+    def _refused(self, error: AutobatchError, shape: ErrorShape | None) -> web.Response:
+        answer = error_response(error, shape)
+        self._on_refused(answer.status, error.code)
+        return answer
 
     async def _go_below(self, request: web.Request, below: Below) -> web.StreamResponse:
         try:
             self._models.directory.named(below.model)
         except UnknownModel as error:  # an alias of two models
-            return error_response(error, self._shapes.get(below.path))
+            return self._refused(error, self._shapes.get(below.path))
         self._common.request_id(request)  # both have the same one
         url = URL.build(path=below.path, query_string=request.rel_url.raw_query_string, encoded=True)
         routed = request.clone(rel_url=url)

@@ -17,7 +17,7 @@ from aiohttp.typedefs import Handler
 from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.http.answers import DRAIN_ABOVE_BYTES, JSON_TYPE, WholeAnswer, good_answer
 from autobatch_proxy.http.bodies import HeldBody
-from autobatch_proxy.http.handler import Compute, PlannedRequest
+from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import (
     ORIGIN_HEADER,
     PRIORITY_HEADER,
@@ -27,6 +27,7 @@ from autobatch_proxy.http.headers import (
     timeout_s,
 )
 from autobatch_proxy.http.route_table import Route
+from autobatch_proxy.models.planned_request import PlannedRequest
 from autobatch_proxy.queue.in_flight import Reply, WaitingRequest
 from autobatch_proxy.requests.plan import RequestNames
 from autobatch_shared.contract.errors import AutobatchError, InvalidRequest

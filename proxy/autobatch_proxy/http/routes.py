@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from aiohttp import web
@@ -33,6 +34,10 @@ class Shortcut(NamedTuple):
     plain: PlainRoute | None = None
 
 
+#: Is told of a request that was refused before its handler: route, status, reason.
+OnRefused = Callable[[str, int, str], None]
+NO_ROUTE = "none"  # of paths that are unknown: their number has no bound
+REASONS = {401: "unauthorized", 404: "unknown_path", 405: "method_not_allowed"}
 SHORTCUTS: web.AppKey[dict[str, Shortcut]] = web.AppKey("shortcuts", dict)  # by path
 
 
@@ -53,6 +58,7 @@ def add_routes(
     handler_of: Callable[[Route], Handler],
     access: Access,
     elsewhere: Callable[[Handler], Handler],
+    on_refused: OnRefused,
     plain_of: Callable[[Route], PlainRoute | None],
 ) -> None:
     """Wire the handler of each route, and what other methods and paths are answered.
@@ -63,6 +69,7 @@ def add_routes(
         handler_of: Returns the handler of one.
         access: Knows who may ask.
         elsewhere: Returns the handler of paths that are no route, given the one that refuses them.
+        on_refused: Is told of each refusal that is made here.
         plain_of: Returns what answers the plain requests of a route.
     """
     shortcuts = app[SHORTCUTS] = {}
@@ -71,21 +78,25 @@ def add_routes(
         errors = own[0].errors
         handlers = {method: (handler_of(route), route) for route in own for method in METHODS[route.method]}
         allow = {"Allow": ",".join(handlers)}
-        refuse = _refuse(405, errors, allow)
+        refuse = _refuse(405, errors, allow, partial(on_refused, path))
+        unauthorized = _refuse(401, errors, {}, partial(on_refused, path))
         resource = _resource(app, path)
         for method, (handler, route) in handlers.items():
-            guarded = _guarded(handler, errors, access, {}) if route.needs_key else handler
+            guarded = _guarded(handler, unauthorized, access) if route.needs_key else handler
             found = resource.add_route(method, guarded, expect_handler=_continue)
             if method == "POST" and isinstance(resource, PathAsSent):
                 shortcuts[path] = Shortcut(guarded, _match(found, app), plain_of(route))
         resource.add_route("OPTIONS", _preflight(allow), expect_handler=_continue)
         needs_key = any(route.needs_key for route in own)
-        refuse = _guarded(refuse, errors, access, allow) if needs_key else refuse
+        if needs_key:
+            refuse = _guarded(refuse, _refuse(401, errors, allow, partial(on_refused, path)), access)
         resource.add_route("*", refuse, expect_handler=_continue)
     for path, errors in ((UNKNOWN_OPENAI_PATH, OPENAI_ERRORS), (UNKNOWN_PATH, None)):
         unknown = app.router.add_resource(path)
         unknown.add_route("OPTIONS", elsewhere(_preflight({})), expect_handler=_continue)
-        unknown.add_route("*", elsewhere(_refuse(404, errors, {})), expect_handler=_continue)
+        unknown.add_route(
+            "*", elsewhere(_refuse(404, errors, {}, partial(on_refused, NO_ROUTE))), expect_handler=_continue
+        )
 
 
 def _resource(app: web.Application, path: str) -> web.Resource:
@@ -120,11 +131,10 @@ async def _continue(request: web.Request) -> None:
         request.writer.output_size = 0  # nothing of the answer is sent yet
 
 
-def _guarded(handler: Handler, errors: ErrorShape | None, access: Access, headers: Mapping[str, str]) -> Handler:
-    """The same handler for requests with a key; the others are refused with these headers."""
+def _guarded(handler: Handler, refuse: Handler, access: Access) -> Handler:
+    """The same handler for requests with a key; the others are refused."""
     if access.is_open:
         return handler
-    refuse = _refuse(401, errors, headers)
 
     async def guarded(request: web.Request) -> web.StreamResponse:
         if access.is_granted(request.headers.get("Authorization")):
@@ -134,11 +144,14 @@ def _guarded(handler: Handler, errors: ErrorShape | None, access: Access, header
     return guarded
 
 
-def _refuse(status: int, errors: ErrorShape | None, headers: Mapping[str, str]) -> Handler:
+def _refuse(
+    status: int, errors: ErrorShape | None, headers: Mapping[str, str], note: Callable[[int, str], None]
+) -> Handler:
     body = errors.write(status, b"") if errors is not None and errors.fills_refusals else None
     all_headers = {**headers, **(JSON if body else {})}
 
     async def refuse(_request: web.Request) -> web.StreamResponse:
+        note(status, REASONS[status])
         return web.Response(status=status, body=body, headers=all_headers)
 
     return refuse

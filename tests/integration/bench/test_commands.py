@@ -72,6 +72,15 @@ async def test_proxies_of_others_are_measured_beside_ours() -> None:
     assert "peer" in pair["another"]["cpu_us"]
 
 
+async def test_one_section_alone_is_measured(fake: FakeUpstream) -> None:
+    status, out, err = await bench(*compare(fake, "--only", "bursts"), "--json")
+
+    assert status == 0, err
+    found = orjson.loads(out)["comparison"]
+    assert [point["x"] for point in found["bursts"]] == [1, 5]
+    assert [found[name] for name in ("concurrency", "rates", "lengths", "workloads")] == [[], [], [], []]
+
+
 async def test_the_upstream_may_be_a_command() -> None:
     command = f"{sys.executable} -m autobatch_bench.systems.tei_queue_upstream {{port}} asyncio"
     status, out, err = await bench("beside", "--upstream-command", command, "--concurrency", "2", *TINY)

@@ -36,5 +36,5 @@ async def test_one_request_enters_the_files_that_architecture_says(redis_url: st
 
     assert status == 200
     entered = {str(file) for file in files} - SOMETIMES
-    assert entered == named
+    assert entered == named, (len(entered), sorted(entered - named), sorted(named - entered))
     assert len(entered) <= FILES_MAX

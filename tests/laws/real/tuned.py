@@ -1,10 +1,12 @@
-"""`python -m tests.laws.real.tuned URL FOLDER`: what `autobatch tune` has predicted of a server, beside what real processes do before it.
+"""`python -m tests.laws.real.tuned URL [SECONDS]`: what `autobatch tune` predicts of a server, beside what real processes do before it.
 
-FOLDER has `report.json`, which `autobatch tune --out FOLDER` wrote. Redis, a worker and a batcher at its defaults are started; clients
-send the same texts as it did, and directly again in the same minute, because what a shared machine can do changes.
+Redis, a worker and a batcher at its defaults are started and learn; then the server is measured as `autobatch tune` does it, and in the same
+minute clients ask it directly and through the proxy by turns, because what a shared machine can do changes. The prediction is
+computed at the end. FROM=file instead of URL computes it again of what was written there by the last run.
 """
 
 import asyncio
+import os
 import sys
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
@@ -13,9 +15,10 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import msgspec
 
-from autobatch_batcher.advising.measured import TimedLoad
+from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedLoad
+from autobatch_batcher.advising.prediction import expected_gain, find_law
 from autobatch_batcher.advising.sample_texts import built_in_texts, shuffled
-from autobatch_batcher.advising.timing import UpstreamTimer
+from autobatch_batcher.advising.timing import UpstreamTimer, measure
 from autobatch_batcher.app import replicas_of
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.laws.real.running import wait_healthy
@@ -23,9 +26,25 @@ from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
-CLIENTS = (64, 16)
-LEARNING_S, WINDOW_S = 12.0, 2.5
+LEARNING_S, TUNE_S, WINDOW_S = 8.0, 20.0, 1.4
+TURNS = (True, False, False, True)  # whether a window is the server's own
 HEAD = "| clients | directly/s: tune | now | by the proxy/s: predicted | measured | gain: predicted | measured | |"
+WRITTEN = Path(os.environ.get("WRITTEN", "run/tuned.json"))
+
+
+class SeenGain(msgspec.Struct, frozen=True):
+    """What so many clients got, texts a second."""
+
+    clients: int
+    direct_per_s: float
+    proxied_per_s: float
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What was measured in one minute."""
+
+    measured: Measured
+    gains: tuple[SeenGain, ...]
 
 
 async def timed(url: str, clients: int, seconds: float) -> TimedLoad:
@@ -38,10 +57,8 @@ async def timed(url: str, clients: int, seconds: float) -> TimedLoad:
         return await timer.load(clients, [(place,) for seed in range(8) for place in shuffled(seed)], seconds)
 
 
-async def main(url: str, folder: Path) -> None:
-    """Print a row for each number of clients."""
-    gains = {each["clients"]: each for each in msgspec.json.decode((folder / "report.json").read_bytes())["gains"]}
-    print(HEAD, "|---|" + "--:|" * 7, sep="\n")
+async def see(url: str, seconds: float) -> Seen:
+    """Measure the server as `autobatch tune` does, and what clients gain through real processes."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory()))
         redis = RedisServer(home)
@@ -55,22 +72,45 @@ async def main(url: str, folder: Path) -> None:
         ours = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as session:
             await wait_healthy(session, ours)
-        await timed(ours, CLIENTS[0], LEARNING_S)
-        for clients in CLIENTS:
-            before = await timed(url, clients, WINDOW_S)
-            proxied = await timed(ours, clients, 2 * WINDOW_S)
-            after = await timed(url, clients, WINDOW_S)
-            direct = (before.inputs_per_s + after.inputs_per_s) / 2
-            print(row(clients, gains[clients], direct, proxied.inputs_per_s), flush=True)
+        await timed(ours, max(CLIENTS) // 4, LEARNING_S)
+        settings = BatcherSettings.model_construct(inference_url=url)
+        measured = await measure(settings, built_in_texts(), seconds, lambda line: print(line, file=sys.stderr))
+        return Seen(measured, tuple([await _gain(url, ours, clients) for clients in CLIENTS]))
 
 
-def row(clients: int, gain: dict[str, float], direct: float, proxied: float) -> str:
-    """Return what was predicted and what was measured, and the one gain by the other."""
-    expected = gain["proxied_per_s"] / gain["direct_per_s"]
-    rates = (gain["direct_per_s"], direct, gain["proxied_per_s"], proxied)
-    gains = (expected, proxied / direct, expected * direct / proxied)
-    return f"| {' | '.join([str(clients), *(f'{each:.0f}' for each in rates), *(f'{each:.2f}' for each in gains)])} |"
+async def _gain(url: str, ours: str, clients: int) -> SeenGain:
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    for is_direct in TURNS:
+        load = await timed(url if is_direct else ours, clients, WINDOW_S)
+        rates[is_direct].append(load.inputs_per_s)
+    direct, proxied = (sum(each) / len(each) for each in (rates[True], rates[False]))
+    return SeenGain(clients, direct, proxied)
+
+
+def report(seen: Seen) -> None:
+    """Print a row for each number of clients: what was predicted and what was measured, and the one gain by the other."""
+    settings = BatcherSettings.model_construct(inference_url=seen.measured.url)
+    found = find_law(seen.measured)
+    print(HEAD, "|---|" + "--:|" * 7, sep="\n")
+    for each in seen.gains:
+        gain = expected_gain(found, seen.measured, each.clients, settings)
+        measured = each.proxied_per_s / each.direct_per_s
+        rates = (gain.direct_per_s, each.direct_per_s, gain.proxied_per_s, each.proxied_per_s)
+        gains = (gain.gain, measured, gain.gain / measured)
+        figures = [str(each.clients), *(f"{rate:.0f}" for rate in rates), *(f"{one:.2f}" for one in gains)]
+        print(f"| {' | '.join(figures)} |", flush=True)
+
+
+def main(words: list[str]) -> None:
+    """Measure, keep what was seen, and report."""
+    if words:
+        seen = asyncio.run(see(words[0], float(words[1]) if len(words) > 1 else TUNE_S))
+        WRITTEN.parent.mkdir(parents=True, exist_ok=True)
+        WRITTEN.write_bytes(msgspec.json.encode(seen))
+        if os.environ.get("ONLY_SEE"):
+            return
+    report(msgspec.json.decode(WRITTEN.read_bytes(), type=Seen))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    main(sys.argv[1:])

@@ -59,6 +59,10 @@ def gain(
     [
         ([gain(1, 0.8), gain(4, 1.2), gain(64, 1.5)], "1.5 x at 64 clients with mixed texts; of no use below 4"),
         ([gain(1, 1.2), gain(4, 1.1)], "1.2 x at 1 client with mixed texts"),
+        (
+            [gain(1, 0.8), gain(16, 1.5), gain(64, 1.4), gain(256, 0.22, refused=0.78)],
+            "1.5 x at 16 clients with mixed texts; of no use below 16; 0.22 x at 256 clients, where 78% are refused",
+        ),
         ([gain(1, 0.8), gain(64, 1.04)], "of no use with mixed texts: 1.04 x at best, at 64 clients"),
         ([gain(1, 0.8), gain(64, 1.3, low=0.9)], "of no use with mixed texts: 1.30 x at best, at 64 clients"),
     ],
@@ -78,6 +82,19 @@ def test_a_wanted_p99_is_answered_for_both_sides() -> None:
         "; p99 within 50 ms through the proxy up to 64 clients and directly up to 1 client"
     )
     assert advice(5).verdict.endswith("through the proxy at no number of clients and directly at no number of clients")
+
+
+def test_a_target_that_nobody_gets_is_no_setting() -> None:
+    text = config_of(MEASURED, advice(5), BatcherSettings.model_construct(target_p99_ms=5))
+    assert "target_p99_ms" not in tomllib.loads(text)
+    assert "\n# target_p99_ms = 5\n" in text
+
+
+def test_what_no_law_explains_has_no_verdict() -> None:
+    told = advise(MEASURED, msgspec.structs.replace(FOUND, load_error=0.54), [gain(1, 1.34), gain(16, 3.1)], 50)
+    assert told.verdict.startswith("cannot be said: no law explains what was measured to within 54%")
+    assert "3.1 x" not in told.verdict
+    assert "# But clients got 54% more or less" in config_of(MEASURED, told, BatcherSettings.model_construct())
 
 
 def test_costs_are_said_by_call_text_and_token() -> None:

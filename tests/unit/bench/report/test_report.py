@@ -4,13 +4,14 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import orjson
 import pytest
 import typer
 
 from autobatch_bench.commands import report
 from autobatch_bench.comparing.promises import TARGETS, TargetResult
-from autobatch_bench.comparing.rounds import Pair, Point, Spread, summed_up
+from autobatch_bench.comparing.rounds import Pair, Point, Spread, neighbours, summed_up
 from autobatch_bench.comparing.sides import Comparison
 from autobatch_bench.load.outcome import LoadOutcome
 from autobatch_bench.report import facts, gains, grids, page, results
@@ -67,6 +68,21 @@ def test_any_number_of_sides_stand_beside_each_other() -> None:
     assert table.rows[1][-2:] == ("0.58", "1.75")
     assert grids.cost("x", POINTS, sides).columns == ("in flight", "", "all", "worker")
     assert grids.frontiers("x", POINTS, sides).rows[1][0] == "proxy"
+
+
+def test_the_upstreams_of_one_run_stand_side_by_side() -> None:
+    table = gains.side_by_side([COMPARISON, msgspec.structs.replace(COMPARISON, upstream="other", lengths=[])])
+    assert table.columns == ("case", "tei-queue", "other")
+    assert ("64 in flight", "1.64 (1.50..1.78)", "1.64 (1.50..1.78)") in table.rows
+    assert ("64 words", "1.64 (1.50..1.78)", "") in table.rows
+
+
+def test_it_is_said_when_the_machine_was_busy_and_by_whom() -> None:
+    quiet, busy = ROUNDS[0], msgspec.structs.replace(ROUNDS[1], others={"pytest": 1.2, "mypy": 0.4})
+    busier = msgspec.structs.replace(busy, others={"pytest": 1.9})
+    assert neighbours([quiet, quiet]) == ""
+    said = "in 2 of 3 rounds others used this machine: pytest up to 1.9 cores, mypy up to 0.4 cores"
+    assert neighbours([quiet, busy, busier]) == said
 
 
 def test_cases_without_gain_are_named() -> None:

@@ -18,10 +18,12 @@ SERVED = Offering("bge-m3", "embedding", 1024, 32, 2048, 8192)
 BATCHER = Part("batcher", (), Ready("http"), "http://127.0.0.1:13000")
 
 
-def told(capsys: pytest.CaptureFixture[str], origins: Sequence[str] = (), **settings: Any) -> str:
+def told(
+    capsys: pytest.CaptureFixture[str], origins: Sequence[str] = (), parts: Sequence[Part] = (), **settings: Any
+) -> str:
     values = {name: field.default for name, field in UpSettings.model_fields.items()} | settings
     report = ProgressReport(settings_of_all := UpSettings.model_construct(**values), [settings_of_all], origins)
-    report.ready({"": SERVED}, (BATCHER,), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
+    report.ready({"": SERVED}, (BATCHER, *parts), RunFolder(Path("/run/ab"), is_temporary=True), verbose=False)
     return capsys.readouterr().out
 
 
@@ -54,6 +56,13 @@ def test_an_open_door_is_said(capsys: pytest.CaptureFixture[str], host: str) -> 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_on_this_machine_only_no_door_is_open(capsys: pytest.CaptureFixture[str], host: str) -> None:
     assert "open " not in told(capsys, host=host)
+
+
+def test_the_command_that_watches_this_fleet_is_said_as_it_has_to_be_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    own = Part("redis", (), Ready("http"), "/run/ab/redis.sock")
+    watch = "  watch    http://localhost:3000/dashboard  autobatch top"
+    assert f"{watch} --redis-url unix:///run/ab/redis.sock\n" in told(capsys, parts=[own])
+    assert f"{watch} --namespace other\n" in told(capsys, namespace="other"), "REDIS_URL is set for both"
 
 
 def test_what_is_served_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from autobatch_console.up.start_plan import Machine
 
 RUN_DIR = Path("/run/ab")
 REDIS = Program("redis-server", ("/bin/redis-server",), "7.0.15")
+TEI = "http://tei"
 NGINX = Program("nginx", ("/sbin/nginx", "-p", "/run/ab/nginx/"), "1.22.1")
 
 
@@ -49,10 +50,32 @@ def test_everything_is_started_in_the_order_of_need() -> None:
     assert made().notes == ()
 
 
-def test_the_workers_behind_nginx_start_while_the_batcher_does() -> None:
-    """Without nginx they are what clients reach, which is there when all the rest is."""
-    assert [each.name for each in made().parts if each.is_early] == ["proxy-1", "proxy-2"]
-    assert [each.name for each in made(machine={"nginx": None}).parts if each.is_early] == []
+def launched(of: StartPlan) -> list[list[str]]:
+    """The names of what starts with each stage, those that started already left out."""
+    seen: list[str] = []
+    together = []
+    for number in range(len(of.stages)):
+        new = [each.name for stage in of.launched_with(number) for each in stage if each.name not in seen]
+        seen += new
+        together.append(new)
+    return [names for names in together if names]
+
+
+def test_the_batcher_and_the_workers_behind_nginx_start_with_redis() -> None:
+    """Each start of Python takes longer than Redis needs to be there."""
+    with_redis, without_redis = made(inference_url=TEI), made(inference_url=TEI, machine={"redis": None})
+    assert launched(with_redis) == [["redis", "batcher", "proxy-1", "proxy-2"], ["nginx"]]
+    assert launched(without_redis) == [["batcher", "proxy-1", "proxy-2"], ["nginx"]]
+
+
+def test_an_embedder_has_the_cores_until_it_is_ready() -> None:
+    assert launched(made()) == [["redis"], ["embedder"], ["batcher", "proxy-1", "proxy-2"], ["nginx"]]
+
+
+def test_workers_that_clients_reach_without_nginx_start_when_all_the_rest_is_there() -> None:
+    without = {"nginx": None}
+    assert launched(made(machine=without)) == [["redis"], ["embedder"], ["batcher"], ["proxy"]]
+    assert launched(made(machine=without, inference_url=TEI)) == [["redis", "batcher"], ["proxy"]]
 
 
 def test_redis_listens_on_a_private_socket_only_and_writes_nothing_to_disk() -> None:

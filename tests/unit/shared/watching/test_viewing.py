@@ -184,6 +184,36 @@ def test_refusals_and_failures_are_troubles_and_the_worse_come_first() -> None:
     assert ["1 requests failed in the last 10 s", "3 requests were refused in the last 10 s"] == texts(found)
 
 
+def test_requests_that_are_too_long_are_a_trouble_where_they_are_more_than_a_few() -> None:
+    assert [] == texts(view(worker(answered=seconds(99), too_long=seconds(2)), batcher()))
+    assert ["3 requests in the last 10 s were too long (413)"] == texts(
+        view(worker(answered=seconds(60)), worker("w2", answered=seconds(37), too_long=seconds(3)), batcher())
+    )
+
+
+def test_a_key_that_sends_nearly_all_is_named_while_requests_are_refused() -> None:
+    flood = worker(by_key={1: 10, 2: 90})
+    assert [] == texts(view(flood, batcher()))
+    assert [
+        "5 requests were refused in the last 10 s",
+        "90% of all requests are of API key 2, while others are refused",
+    ] == (texts(view(msgspec.structs.replace(flood, refused=seconds(5)), batcher())))
+    assert 1 == len(texts(view(worker(by_key={2: 90}, refused=seconds(5)), batcher()))), "there is no other key"
+
+
+def test_an_upstream_whose_calls_take_long_is_slow() -> None:
+    slow = UpstreamActivity(URL, 20, 300, 0, [(1600.0, 20)])
+    found = view(worker(), batcher(upstreams=[slow]))
+    assert [("slow", "warn")] == [(each.state, each.level) for each in found.upstreams]
+    assert ["upstream http://up:80 is slow: half of its calls take 1.4 s or more"] == texts(found)
+
+
+@pytest.mark.parametrize(("ahead_ms", "words"), [(3_600_000, "3,600 s behind"), (-6_000, "6 s ahead of")])
+def test_a_clock_that_is_off_is_a_trouble(ahead_ms: int, words: str) -> None:
+    found = view(worker(clock_ahead_ms=ahead_ms), worker("w2", clock_ahead_ms=900), batcher(clock_ahead_ms=ahead_ms))
+    assert [f"clock of batcher b1 is {words} Redis's", f"clock of worker w1 is {words} Redis's"] == texts(found)
+
+
 def test_mostly_padding_is_a_trouble() -> None:
     padded = SeenBatch(NOW_MS, URL, "due", 8, 32, 8, 0.8, 12, 9.5, 0)
     assert ["80% of what upstreams compute is padding"] == texts(view(worker(), batcher(batches=[padded])))
