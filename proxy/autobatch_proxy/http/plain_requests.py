@@ -49,8 +49,8 @@ class AnswerTaker(Protocol):
     def write_whole(self, answered: WholeAnswer) -> None:
         """Answer the request."""
 
-    def answer_by(self, handler: Handler) -> None:
-        """Let a handler answer the request as one of aiohttp's."""
+    def answer_by(self, handler: Handler) -> asyncio.Task[None]:
+        """Let a handler answer the request as one of aiohttp's; return what ends with that."""
 
     def leave(self) -> None:
         """Take note that nobody waits for the answer."""
@@ -141,7 +141,7 @@ class PlainRequest:
                 return
         except Exception as error:  # noqa: BLE001  # raised again where all errors are answered
             self._error = error
-        self._taker.answer_by(self._handle)
+        self._hand_over()
 
     def _plan(self, start: str | None, body: bytes) -> PlannedRequest:
         compute, facts = self._plain.compute, self._facts
@@ -171,16 +171,17 @@ class PlainRequest:
                 self._held.release()
                 self._taker.write_whole(answered)
                 return
-        self._taker.answer_by(self._handle)
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        # With the task, not in it: one that is cancelled before its first step runs nothing.
+        self._taker.answer_by(self._handle).add_done_callback(lambda _: self._held.release())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         """Answer it as all other requests are answered, with what is known."""
         compute, route = self._plain.compute, self._plain.route
         compute.common.name(request, self._request_id)
-        try:
-            return await compute.handled(request, route, self._started_s, self._rest(request))
-        finally:
-            self._held.release()
+        return await compute.handled(request, route, self._started_s, self._rest(request))
 
     async def _rest(self, request: web.Request) -> web.StreamResponse:
         if self._error is not None or self._planned is None:

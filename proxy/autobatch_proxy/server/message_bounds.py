@@ -8,48 +8,38 @@ from collections.abc import Sequence
 
 from aiohttp.http import RawRequestMessage
 
-_UNKNOWN = -1
+UNKNOWN = -1
 
 
 class MessageBounds:
-    """Those of one connection."""
+    """Those of one connection.
 
-    __slots__ = ("_owed_bytes",)
+    Attributes:
+        owed_bytes: Bytes of a body that are still to come; 0: the next byte is the first one of a message; UNKNOWN.
+    """
+
+    __slots__ = ("owed_bytes",)
 
     def __init__(self) -> None:
-        self._owed_bytes = 0  # of the body that comes in
-
-    @property
-    def are_known(self) -> bool:
-        """Whether it is certain where the last message ends."""
-        return self._owed_bytes != _UNKNOWN
-
-    @property
-    def are_reached(self) -> bool:
-        """Whether the next byte is the first one of a message."""
-        return self._owed_bytes == 0
-
-    def forget(self) -> None:
-        """Know nothing any more."""
-        self._owed_bytes = _UNKNOWN
+        self.owed_bytes = 0
 
     def note(self, data: bytes, messages: Sequence[object]) -> None:
         """Take note of bytes that came, and of the messages whose heads the parser has found complete with them."""
-        if self._owed_bytes == 0 and (data or messages):
-            self._owed_bytes = _owed_bytes(data, messages)
-        elif self._owed_bytes > 0:
-            left_bytes = self._owed_bytes - len(data)
-            self._owed_bytes = left_bytes if left_bytes >= 0 and not messages else _UNKNOWN
+        if self.owed_bytes == 0 and (data or messages):
+            self.owed_bytes = _owed_bytes(data, messages)
+        elif self.owed_bytes > 0:
+            left_bytes = self.owed_bytes - len(data)
+            self.owed_bytes = left_bytes if left_bytes >= 0 and not messages else UNKNOWN
 
 
 def _owed_bytes(data: bytes, messages: Sequence[object]) -> int:
     """How many bytes the one message that begins with these still lacks."""
     if len(messages) != 1 or not isinstance(message := messages[0], RawRequestMessage):
-        return _UNKNOWN
+        return UNKNOWN
     head_bytes = data.find(b"\r\n\r\n") + 4
     # The parser has found the head's end no later than here, and it has read a line for each line that there is up to here.
     is_head = data.count(b"\n", 0, head_bytes) == len(message.raw_headers) + 2
     if head_bytes < 4 or not is_head or message.chunked or message.upgrade:
-        return _UNKNOWN
+        return UNKNOWN
     body_bytes = int(message.headers.get("Content-Length", 0))
-    return max(head_bytes + body_bytes - len(data), _UNKNOWN)
+    return max(head_bytes + body_bytes - len(data), UNKNOWN)
