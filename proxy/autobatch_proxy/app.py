@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
@@ -42,7 +43,7 @@ from autobatch_proxy.server.shortcut import usable
 from autobatch_proxy.worker_activity import WorkerActivityPublisher
 from autobatch_shared.collector import spare_the_collector
 from autobatch_shared.periodic import Periodic
-from autobatch_shared.settings.definitions import ProxySettings
+from autobatch_shared.settings.definitions import UP_KEY, ProxySettings
 from autobatch_shared.tracing.switch import open_tracing
 
 if TYPE_CHECKING:
@@ -174,11 +175,11 @@ def _plain_of(compute: Compute, access: Access, tracing: "Tracing | None") -> Ca
 
 
 def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
-    access = Access(settings.keys)
+    own = tuple(filter(None, [os.environ.get(UP_KEY)]))
     if settings.api_keys_file is None:
-        return access, None
-    access.take((*settings.keys, *read_keys(settings.api_keys_file)))
-    return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys)))
+        return Access((*settings.keys, *own)), None
+    access = Access((*settings.keys, *read_keys(settings.api_keys_file), *own))
+    return access, KeyFile(settings.api_keys_file, lambda keys: access.take((*settings.keys, *keys, *own)))
 
 
 def _warn(share: AloneShare, input_types: InputTypes) -> None:

@@ -1,6 +1,9 @@
 """What an answer's HTTP status means for the jobs of its call, as far as all upstreams mean the same by it. Pure."""
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
 from autobatch_shared.contract.errors import (
@@ -15,6 +18,7 @@ PERHAPS_INPUT_ERRORS = {424, 500}  # an outage, or an input on which the model f
 OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no input is to blame
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
+DIGITS_MAX = 15  # of a number of milliseconds
 RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
 _is_seconds = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
 
@@ -70,3 +74,23 @@ def retry_pause_s(attempt: int, retry_after: str | None) -> float:
 def asked_pause_s(retry_after: str | None) -> float | None:
     """Return the seconds of a Retry-After; None where it names none."""
     return float(retry_after) if retry_after is not None and _is_seconds(retry_after) else None
+
+
+def retry_after_said(headers: Mapping[str, str], now: datetime) -> str | None:
+    """Return the seconds after which an upstream wants to be asked again, as digits; None where it does not say.
+
+    Args:
+        headers: Those of its answer. OpenAI's `retry-after-ms` is finer; a time in Retry-After is one of the clock that `Date` shows.
+        now: The time, where there is no `Date`; with a zone.
+    """
+    asked_ms, asked = headers.get("retry-after-ms", ""), headers.get("Retry-After")
+    if asked_ms.isascii() and asked_ms.isdigit():
+        return str(int(asked_ms[:DIGITS_MAX]) / 1000)
+    if asked is None or asked[:1].isdigit():
+        return asked
+    try:
+        since = parsedate_to_datetime(headers["Date"]) if "Date" in headers else now
+        left_s = (parsedate_to_datetime(asked) - since).total_seconds()
+    except (ValueError, TypeError, OverflowError):  # no time, or one without a zone
+        return None
+    return f"{max(left_s, 0.0):.3f}"

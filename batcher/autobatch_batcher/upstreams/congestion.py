@@ -6,6 +6,8 @@ An upstream refuses what others than this batcher send it, too, and no card says
 2. What is refused above what it has taken shows where the limit is, and costs no pause: it goes on with what it has taken.
 3. More is tried again after a while, twice as long after each time in vain: others may send less now.
 4. Where it refuses what it has taken before, others send more now: its limit is looked for anew.
+5. One that says when to come again may count calls, not inputs: then a smaller call is a call all the same. So calls stay as large as they
+   are, fewer are in flight, and what is refused alone waits for its time. Only where that was too short, again and again, are calls smaller.
 
 Times are passed in.
 """
@@ -18,6 +20,7 @@ KNOWN_MAX_INPUTS = 10_000.0  # above it nothing was refused for thousands of inp
 PATIENCE_MIN_S, PATIENCE_MAX_S = 0.5, 30.0  # until more is tried, which costs a call
 PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 1.0  # after refusals in a row that do not say how long
 ASKED_MAX_S = 10.0  # the longest pause that an upstream may ask for
+VAIN_PAUSES_MAX = 6  # in a row, until a call that came when it was told to is too large
 
 
 class Congestion:
@@ -35,13 +38,16 @@ class Congestion:
         self.pause_ends_s = -inf
         self._cut_s = -inf
         self._refusals = 0  # in a row
+        self._vain_pauses = 0  # in a row: of calls that were refused though nothing else was in flight
         self._taken = 0  # the most inputs in flight that were not too many
         self._refused_at = inf  # and the least that were
         self._patience_s = PATIENCE_MIN_S
         self._try_more_s = -inf
         self._answered = 0  # inputs, since the window was widened last
 
-    def refused(self, started_s: float, now_s: float, in_flight_inputs: int, asked_s: float | None) -> None:
+    def refused(
+        self, started_s: float, now_s: float, in_flight_inputs: int, asked_s: float | None, call_inputs: int = 1
+    ) -> None:
         """A call was refused.
 
         Args:
@@ -49,17 +55,21 @@ class Congestion:
             now_s: The time now.
             in_flight_inputs: Number of inputs that were in flight when it began, with its own.
             asked_s: Seconds after which the upstream wants to be asked again; None: it did not say.
+            call_inputs: Number of its own inputs.
         """
-        is_trial = 0 < self._taken < in_flight_inputs
-        if started_s >= self._cut_s:
-            self._cut(in_flight_inputs, now_s, is_trial=is_trial)
+        is_new = started_s >= self._cut_s
+        # A job may be larger than all that may be in flight: then it was sent all the same, and tried nothing.
+        is_trial = 0 < self._taken < in_flight_inputs and not (is_new and in_flight_inputs > self.inputs_max)
         if asked_s is not None:
-            pause_s = min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S)
-        elif is_trial:
-            return
-        else:
-            pause_s = min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S)
-        self.pause_ends_s = max(self.pause_ends_s, now_s + pause_s)
+            self._pause(now_s, min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S))
+        if is_new:
+            stays_full = asked_s is not None and self._vain_pauses < VAIN_PAUSES_MAX
+            if stays_full and in_flight_inputs <= call_inputs:
+                self._come_later(now_s)
+            else:
+                self._cut(in_flight_inputs, now_s, call_inputs if stays_full else 1, is_trial=is_trial)
+        if asked_s is None and not is_trial:
+            self._pause(now_s, min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S))
 
     def wait(self, until_s: float) -> None:
         """Make no call before this time: its budget allows none."""
@@ -67,7 +77,10 @@ class Congestion:
 
     def answered(self, inputs: int, in_flight_inputs: int, now_s: float) -> None:
         """A call with so many inputs was answered, while congestion was felt; `in_flight_inputs` is as in `refused`."""
-        self._refusals = 0
+        self._refusals = self._vain_pauses = 0
+        if self.inputs_max == inf:
+            self.is_felt = False
+            return
         self._taken = max(self._taken, in_flight_inputs)
         self._answered += inputs
         if self._answered < self.inputs_max:
@@ -77,12 +90,22 @@ class Congestion:
         if self.inputs_max > KNOWN_MAX_INPUTS:
             self.inputs_max, self.is_felt, self._taken = inf, False, 0
 
-    def _cut(self, in_flight_inputs: int, now_s: float, *, is_trial: bool) -> None:
+    def _pause(self, now_s: float, pause_s: float) -> None:
+        self.pause_ends_s = max(self.pause_ends_s, now_s + pause_s)
+
+    def _come_later(self, now_s: float) -> None:
+        """Count a call that was refused alone."""
+        self.is_felt = True
+        self._cut_s = now_s
+        self._vain_pauses += 1
+        self._refusals += 1
+
+    def _cut(self, in_flight_inputs: int, now_s: float, least: int, *, is_trial: bool) -> None:
         self.is_felt = True
         self._cut_s = now_s
         self._refused_at = in_flight_inputs
         self._answered = 0
-        half = max(1.0, min(self.inputs_max, in_flight_inputs) / 2)
+        half = max(min(least, self.inputs_max), min(self.inputs_max, in_flight_inputs) / 2)
         if is_trial:
             self.inputs_max = max(half, self._taken)
             self._patience_s = min(2 * self._patience_s, PATIENCE_MAX_S)

@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
@@ -26,6 +27,7 @@ from aiohttp.streams import StreamReader
 from yarl import URL
 
 from autobatch_batcher.dialects.base import Answer, Post, Question
+from autobatch_batcher.dialects.verdict import retry_after_said
 from autobatch_shared.contract.call_headers import MEASURES
 from autobatch_shared.contract.errors import (
     UpstreamBroken,
@@ -340,7 +342,7 @@ class HttpClient:
             exchange.status,
             said.get("Content-Type", ""),
             body,
-            _retry_after(said),
+            retry_after_said(said, datetime.now(UTC)),
             {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
             was_sent_again=connection is None,
             left={name: value for name in self._left_headers if (value := said.get(name))},
@@ -437,12 +439,6 @@ def cause_of(exc: BaseException) -> str:
     elif not isinstance(exc, aiohttp.ServerDisconnectedError):
         said = type(exc).__name__
     return said
-
-
-def _retry_after(said: Mapping[str, str]) -> str | None:
-    """When to ask again, in seconds: in OpenAI's finer words where they are there."""
-    asked_ms = said.get("retry-after-ms", "")
-    return str(int(asked_ms) / 1000) if asked_ms.isascii() and asked_ms.isdigit() else said.get("Retry-After")
 
 
 def _ended_unanswered(exc: aiohttp.ClientError) -> bool:

@@ -249,14 +249,10 @@ class Pool:
 
     def _usable(self) -> list[Replica]:
         """The well ones that are ours to call; else all that are well; else those of the model; else those that have not said yet which they serve."""
+        if well := [upstream for upstream in self.upstreams if _is_well(upstream)]:
+            return [upstream for upstream in well if upstream.duty.is_on] or well
         included = [upstream for upstream in self.upstreams if upstream.is_included]
-        well = [upstream for upstream in included if _is_well(upstream)]
-        return (
-            [upstream for upstream in well if upstream.duty.is_on]
-            or well
-            or included
-            or [upstream for upstream in self.upstreams if upstream.standing.served is None]
-        )
+        return included or [upstream for upstream in self.upstreams if upstream.standing.served is None]
 
     def _least_busy(self, upstreams: list[Replica], inputs: int) -> Replica | None:
         with_room = [upstream for upstream in upstreams if self._has_room(upstream, inputs)]

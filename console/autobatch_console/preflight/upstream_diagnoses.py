@@ -11,17 +11,19 @@ from typing import Any, NamedTuple
 from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
-from autobatch_console.preflight.upstream_seen import LISTS, InquiryAnswer, UpstreamSeen, models_in
+from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, models_in
 
 SETTING = "INFERENCE_URL"
 OTHER_MODEL = "name one of them that computes vectors"
 NAMED_MAX = 5  # models in one line
+NO_NAME = "a model that it does not name"
 KEY_SETTING = "INFERENCE_API_KEY"
 WAIT = "wait: it loads its model, or is busy"
 FAILS = "look into its log: it fails"
 NO_VECTOR = "look into its log: its model computes nothing, or it is another server than text-embeddings-inference"
 #: A gateway without its server, a server that loads its model, one that has too many requests.
 _WAITING = {429, 502, 503, 504}
+_NONE = InquiryAnswer(0)
 NOT_TEI = "give the URL of a server with text-embeddings-inference's API, or OpenAI's"
 
 _ADVICE: dict[ConnectionFaultKind, str] = {
@@ -74,7 +76,7 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
     if not seen.answers:
         what = f"{seen.url} accepts connections and does not answer in time"
         return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")
-    info, embed = seen.answers["/info"], seen.answers.get("/embed", InquiryAnswer(0))
+    info, embed = seen.answers["/info"], seen.answers.get("/embed", _NONE)
     for answer in (info, embed):
         if diagnosis := _about_access(seen.url, answer) or _about_place(seen.url, answer):
             return diagnosis
@@ -113,30 +115,50 @@ def _about_place(url: str, answer: InquiryAnswer) -> Diagnosis | None:
 
 
 def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
-    """The diagnosis of a server that lists models as OpenAI does, or refuses to, and has no `/info`."""
+    """The diagnosis of a server that lists models as OpenAI does, refuses to, or computes without, and has no `/info`."""
     if info.status == 200:
         return None
-    path = next((path for path in LISTS if models_in(seen.answers.get(path))), "")
-    if not path:
-        lists = (seen.answers.get(path, InquiryAnswer(0)) for path in LISTS)
-        return next(filter(None, (_about_access(seen.url, each) for each in lists)), None)
-    asked = path.replace("models", "embeddings")
-    answer = seen.answers.get(asked, InquiryAnswer(0))
+    listing = next((path for path in LISTS if models_in(seen.answers.get(path))), "")
+    if not listing:
+        lists = (seen.answers.get(path, _NONE) for path in LISTS)
+        return next(filter(None, (_about_access(seen.url, each) for each in lists)), None) or _about_unlisted(seen)
+    asked = LISTS[listing]
+    answer = seen.answers.get(asked, _NONE)
     if not answer.status:
         return Diagnosis("loading", SETTING, f"{seen.url} computes no vector in time at {asked}", WAIT)
     if answer.status != 200:
-        names = ", ".join(map(shown, models_in(seen.answers[path])[:NAMED_MAX]))
+        names = ", ".join(map(shown, models_in(seen.answers[listing])[:NAMED_MAX]))
         what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {names}"
         return _about_access(seen.url, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, OTHER_MODEL)
+    return _about_openai_vector(seen, asked, answer)
+
+
+def _about_unlisted(seen: UpstreamSeen) -> Diagnosis | None:
+    """The diagnosis of a server that has only OpenAI's route for vectors, by its answer to a text."""
+    asked = next((path for path in LISTS.values() if seen.answers.get(path, _NONE).status not in {0, *NO_PATH}), "")
+    if not asked:
+        return None
+    answer = seen.answers[asked]
+    if answer.status == 200:
+        return _about_openai_vector(seen, asked, answer)
+    if answer.status in _WAITING or answer.status >= 500:
+        return _about_status(seen.url, asked, answer.status)
+    what = f"{seen.url} answers {answer.status} at {asked}, and lists no models"
+    return _about_access(seen.url, answer) or Diagnosis(
+        "wrong", "UPSTREAM_MODEL", what, "name the model that it serves"
+    )
+
+
+def _about_openai_vector(seen: UpstreamSeen, asked: str, answer: InquiryAnswer) -> Diagnosis:
     if dimension := dimension_of(answer):
-        name = model_of(seen).name
+        name = model_of(seen).name or NO_NAME
         return Diagnosis("right", SETTING, f"{seen.url} serves {name}, {dimension} dimensions, by OpenAI's API")
     return Diagnosis("wrong", SETTING, f"{seen.url} answers a text at {asked} with no vector", NO_VECTOR)
 
 
 def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) -> Diagnosis | None:
     """Whether the server lacks what is called, and what else it seems to be."""
-    if info.status != 404 or embed.status not in (0, 404, 405):
+    if info.status != 404 or embed.status not in {0, *NO_PATH}:
         return None
     root, path = _split(seen.url)
     if _is_description(seen.root_answers.get("/info")):
@@ -145,12 +167,12 @@ def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) ->
     if models_in(seen.root_answers.get("/v1/models")):
         what = f"{seen.url} has no /v1/models (404), and {root} has"
         return Diagnosis("wrong", SETTING, what, f"remove {path} from the URL")
-    what = f"{seen.url} has neither /info nor /embed (404)"
+    what = f"{seen.url} has neither /info nor /embed nor /v1/embeddings (404)"
     return Diagnosis("wrong", SETTING, what, NOT_TEI)
 
 
 def _about_health(seen: UpstreamSeen) -> Diagnosis | None:
-    health = seen.answers.get("/health", InquiryAnswer(0))
+    health = seen.answers.get("/health", _NONE)
     if health.status == 404:
         return Diagnosis("wrong", SETTING, f"{seen.url} has no /health (404)", NOT_TEI)
     if not health.status:
@@ -164,7 +186,7 @@ def _about_health(seen: UpstreamSeen) -> Diagnosis | None:
 def _about_vector(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
     """The diagnosis of one that is healthy. Of a model that computes no vectors, none is expected."""
     model = model_of(seen)
-    serves = f"{seen.url} serves {model.name or 'a model that it does not name'}"
+    serves = f"{seen.url} serves {model.name or NO_NAME}"
     if dimension := dimension_of(embed):
         return Diagnosis("right", SETTING, f"{serves}, {dimension} dimensions")
     if not _computes_vectors(seen, embed):
@@ -223,7 +245,7 @@ def model_of(seen: UpstreamSeen) -> ModelSeen:
     info = info if isinstance(info, dict) else {}
     told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
     listed = next(filter(None, (models_in(seen.answers.get(path)) for path in LISTS)), [])
-    vectors = (seen.answers.get(path) for path in ("/embed", "/v1/embeddings", "/embeddings"))
+    vectors = (seen.answers.get(path) for path in ("/embed", *LISTS.values()))
     told["dimension"] = next(filter(None, map(dimension_of, vectors)), None)
     name = info.get("served_model_name") or info.get("model_id") or seen.model or (listed[0] if listed else "")
     return ModelSeen(shown(name) if name else "", {key: value for key, value in told.items() if value is not None})

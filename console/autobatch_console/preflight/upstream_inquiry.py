@@ -1,7 +1,7 @@
 """Ask an upstream what it is, before anything relies on it: its health, its description, and one vector.
 
-A server that does not answer as text-embeddings-inference is asked what else it may be: if it lists models as OpenAI does, for a
-vector by that API.
+A server that does not answer as text-embeddings-inference is asked what else it may be: for a vector by OpenAI's API, if it lists
+models as that does, or has no `/embed` either.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ import aiohttp
 
 from autobatch_console.preflight.connection_faults import ConnectionFault, fault_of
 from autobatch_console.preflight.name_look_up import look_up
-from autobatch_console.preflight.upstream_seen import LISTS, InquiryAnswer, UpstreamSeen, models_in
+from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, models_in
 from autobatch_shared.settings.choices import GRPC_PORT, is_grpc
 from autobatch_shared.settings.definitions import without_credentials
 
@@ -70,10 +70,8 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
         if info.status != 200:
             below |= {path: _get(session, base + path + query) for path in LISTS}
         answers = {"/info": info, **await _answered(below)}
-        if path := next((path for path in LISTS if models_in(answers.get(path))), ""):
-            asked = path.replace("models", "embeddings")
-            text = _text_for(access.model or models_in(answers[path])[0])
-            answers |= await _answered({asked: _embed(session, base + asked + query, text)})
+        texts = _texts_for(answers, access.model or "")
+        answers |= await _answered({path: _embed(session, base + path + query, text) for path, text in texts.items()})
         root_answers = {}
         if info.status == 404 and parts.path.strip("/"):
             root = parts._replace(path="").geturl()
@@ -103,8 +101,17 @@ async def _get(session: aiohttp.ClientSession, url: str) -> InquiryAnswer:
         return await _read(response)
 
 
+def _texts_for(answers: Mapping[str, InquiryAnswer], model: str) -> dict[str, bytes]:
+    """Return what to ask by OpenAI's API, by path: one that lists no models may compute at either."""
+    if path := next((path for path in LISTS if models_in(answers.get(path))), ""):
+        return {LISTS[path]: _text_for(model or models_in(answers[path])[0])}
+    described, embed = (answers.get(path, InquiryAnswer(0)).status for path in ("/info", "/embed"))
+    return dict.fromkeys(LISTS.values(), _text_for(model)) if described != 200 and embed in NO_PATH else {}
+
+
 def _text_for(model: str) -> bytes:
-    return json.dumps({"input": ["autobatch preflight"], "model": model}).encode()
+    named = {"model": model} if model else {}
+    return json.dumps({"input": ["autobatch preflight"], **named}).encode()
 
 
 async def _embed(session: aiohttp.ClientSession, url: str, body: bytes) -> InquiryAnswer:

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from autobatch_console.preflight.connection_faults import ConnectionFault
 
-#: Where servers with OpenAI's API list their models, below the URL.
-LISTS = ("/v1/models", "/models")
+#: Where servers with OpenAI's API list their models, below the URL, and where those with that list compute vectors.
+LISTS = {"/v1/models": "/v1/embeddings", "/models": "/embeddings"}
+#: Statuses of a path that a server has not.
+NO_PATH = {404, 405}
 
 
 class InquiryAnswer(NamedTuple):

@@ -1,12 +1,21 @@
 """The table of answers: what each status means, for one job and for many, now and at the last attempt."""
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.dialects.verdict import RETRY_PAUSES_S, Verdict, by_status, fault, is_refusal, retry_pause_s
+from autobatch_batcher.dialects.verdict import (
+    RETRY_PAUSES_S,
+    Verdict,
+    by_status,
+    fault,
+    is_refusal,
+    retry_after_said,
+    retry_pause_s,
+)
 from autobatch_shared.contract.errors import (
     AutobatchError,
     UpstreamError,
@@ -162,3 +171,23 @@ def test_the_upstreams_own_pause_is_kept_within_reason(retry_after: str | None, 
 @given(st.integers(0, 100), st.none() | st.text() | st.from_regex(r"[0-9]+", fullmatch=True))
 def test_whatever_the_upstream_asks_for_the_pause_is_bounded(attempt: int, retry_after: str | None) -> None:
     assert 0 <= retry_pause_s(attempt, retry_after) <= RETRY_PAUSES_S[-1]
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, "7"),
+        ({"Retry-After": "7", "retry-after-ms": "6250"}, "6.25"),
+        ({"Retry-After": "Sun, 22 Nov 2026 15:50:51 GMT"}, "51.000"),
+        ({"Retry-After": "Sun, 22 Nov 2026 15:50:51 GMT", "Date": "Sun, 22 Nov 2026 15:50:41 GMT"}, "10.000"),
+        ({"Retry-After": "Sun, 22 Nov 2026 15:00:00 GMT"}, "0.000"),
+        ({"Retry-After": "Sun, 22 Nov 2026 15:50:51"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "Sun, 99 Nov 2026 15:50:51 GMT"}, None),
+        ({"retry-after-ms": "9" * 5_000}, "999999999999.999"),
+    ],
+)
+def test_when_to_come_again_may_be_said_in_seconds_or_as_a_time(headers: dict[str, str], seconds: str | None) -> None:
+    """RFC 9110, 10.2.3; gateways send times."""
+    assert seconds == retry_after_said(headers, datetime(2026, 11, 22, 15, 50, tzinfo=UTC))

@@ -11,6 +11,7 @@ from autobatch_batcher.upstreams.congestion import (
     KNOWN_MAX_INPUTS,
     PATIENCE_MAX_S,
     PAUSE_MAX_S,
+    VAIN_PAUSES_MAX,
     Congestion,
 )
 from autobatch_batcher.upstreams.slots import Pool, Slot
@@ -150,3 +151,47 @@ def test_the_next_call_is_no_larger_than_the_window() -> None:
     assert 10 == Pool([upstream]).limits_now(upstream).inputs_max
     Slot(upstream, 8, 8, was_busy=False)
     assert 2 == Pool([upstream]).limits_now(upstream).inputs_max
+
+
+def told_to_come_later(times: int, in_flight_inputs: int, call_inputs: int) -> Congestion:
+    """Each call comes when the last one was told to."""
+    congestion, now_s = Congestion(), NOW_S
+    for _ in range(times):
+        congestion.refused(now_s, now_s + 0.1, in_flight_inputs, 1.0, call_inputs)
+        now_s = congestion.pause_ends_s
+    return congestion
+
+
+def test_calls_of_an_upstream_that_says_when_to_come_again_stay_full() -> None:
+    """It may count calls: smaller ones would spend what is scarce on fewer texts."""
+    assert 32.0 == told_to_come_later(VAIN_PAUSES_MAX - 1, 128, 32).inputs_max
+
+
+def test_what_is_refused_alone_waits_for_its_time_and_is_no_smaller_then() -> None:
+    congestion = told_to_come_later(VAIN_PAUSES_MAX, 32, 32)
+
+    assert inf == congestion.inputs_max
+    assert NOW_S < congestion.pause_ends_s
+
+
+def test_a_call_that_is_refused_again_and_again_at_the_time_that_was_said_is_too_large() -> None:
+    assert 16.0 == told_to_come_later(VAIN_PAUSES_MAX + 1, 32, 32).inputs_max
+
+
+def test_an_answer_after_a_pause_shows_that_it_was_long_enough() -> None:
+    congestion = told_to_come_later(VAIN_PAUSES_MAX, 32, 32)
+    congestion.answered(32, 32, NOW_S + 100)
+    congestion.refused(NOW_S + 101, NOW_S + 101.1, 32, 1.0, 32)
+
+    assert inf == congestion.inputs_max
+
+
+def test_a_job_that_is_larger_than_the_window_pauses_when_it_is_refused() -> None:
+    """It is sent all the same, and would be sent again and again within a moment."""
+    congestion = refused(6)
+    congestion.answered(1, 1, NOW_S + 10)
+    for second in range(20, 24):
+        congestion.refused(NOW_S + second, NOW_S + second, 5, None, 5)
+
+    assert congestion.inputs_max < 5
+    assert congestion.pause_ends_s > NOW_S + 23

@@ -86,6 +86,30 @@ def test_a_server_with_openais_api_is_right(root: str) -> None:
     assert (diagnosis.state, diagnosis.what) == ("right", f"{URL} serves bge-m3, 2 dimensions, by OpenAI's API")
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings"])
+def test_a_server_that_has_only_openais_route_for_vectors_is_right(path: str) -> None:
+    """As LitServe's, and those that people write around sentence-transformers."""
+    vector = said({"data": [{"embedding": [0.5, 0.5], "index": 0}]})
+    (diagnosis,) = judge_upstreams([seen({"/v1/embeddings": NOT_FOUND, "/embeddings": NOT_FOUND, path: vector})])
+    whole = f"{URL} serves a model that it does not name, 2 dimensions, by OpenAI's API"
+    assert (diagnosis.state, diagnosis.what) == ("right", whole)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "setting"),
+    [
+        (422, "wrong", "UPSTREAM_MODEL"),
+        (401, "wrong", "INFERENCE_API_KEY"),
+        (503, "loading", "INFERENCE_URL"),
+        (500, "wrong", "INFERENCE_URL"),
+    ],
+)
+def test_what_openais_only_route_answers_instead_says_what_to_change(status: int, state: str, setting: str) -> None:
+    (diagnosis,) = judge_upstreams([seen({"/v1/embeddings": InquiryAnswer(status)})])
+    assert (diagnosis.state, diagnosis.setting) == (state, setting)
+    assert f"answers {status}" in diagnosis.what
+
+
 @pytest.mark.parametrize(
     ("given", "setting", "what", "remedy"),
     [
