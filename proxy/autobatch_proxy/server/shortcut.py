@@ -107,7 +107,7 @@ class ShortcutConnection(RefusingConnection):
             super().data_received(data)
             return
         is_next = self._bounds.owed_bytes == 0
-        if is_next and self._heads is not None and self._take_known(self._heads, data):
+        if is_next and data and self._heads is not None and self._take_known(self._heads, data):
             return
         waiter = self._waiter
         self._waiter = None  # aiohttp would wake its loop with it
