@@ -134,7 +134,7 @@ class PlainRequest:
             planned = self._planned = self._plan(start, body)
             plan, end = planned.plan, planned.end
             if len(plan.jobs) == 1 and plan.largest_id is None and end.clients.usual is end.queue:
-                waiting = self._waiting = end.queue.begin(plan, planned.left_s())
+                waiting = self._waiting = end.queue.begin(plan, planned.ends_s - planned.started_s)  # it has just come
                 reply = waiting.futures[0]
                 reply.add_done_callback(partial(self._replied, planned, waiting))
                 self._taker.wait_for(reply)
