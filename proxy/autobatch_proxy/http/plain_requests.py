@@ -78,7 +78,7 @@ class PlainRoute:
     def __init__(self, compute: Compute, route: Route, access: Access) -> None:
         self.compute = compute
         self.route = route
-        self._access = access
+        self._access = access if route.needs_key and not access.is_open else None
 
     def facts_of(self, headers: Mapping[str, str]) -> HeadFacts | None:
         """Return what the head of a plain request says; None where it says something wrong."""
@@ -96,7 +96,7 @@ class PlainRoute:
         """Whether a request with such a head is for us now; who may ask is not remembered."""
         if self.compute.models.are_named:
             return False
-        return not self.route.needs_key or self._access.is_granted(facts.authorization)
+        return self._access is None or self._access.is_granted(facts.authorization)
 
 
 class PlainRequest:
