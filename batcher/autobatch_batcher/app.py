@@ -182,7 +182,12 @@ class ModelAtWork:
 
 
 def _limits(settings: BatcherSettings) -> Limits:
-    return configured(settings.max_batch_size, settings.payload_limit, settings.max_batch_tokens)
+    return configured(
+        settings.max_batch_size,
+        settings.payload_limit,
+        settings.max_batch_tokens,
+        are_calls_counted=settings.upstream_rpm is not None,
+    )
 
 
 def _policy_words(settings: BatcherSettings) -> tuple[str, int, int | None]:

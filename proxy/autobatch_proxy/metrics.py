@@ -7,6 +7,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, NamedTuple
 
@@ -23,6 +24,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from autobatch_proxy.dead_workers import forget_dead_workers
 from autobatch_proxy.queue.client import QueueCounts
 from autobatch_proxy.requests.alone import Alone
 from autobatch_shared.contract.frames import ReplyHeader
@@ -117,7 +119,7 @@ class WorkerMetrics:
         )
         self._by_key = Counter(
             "autobatch_key_requests",
-            "Requests let in, by the API key's place: those of API_KEYS from 1, then one that `autobatch up` asks with itself, then the lines of API_KEYS_FILE.",
+            "Requests let in, by the API key's place: those of API_KEYS from 1, then the lines of API_KEYS_FILE; the last may be that with which `autobatch up` asks itself.",
             ["key"],
             registry=registry,
         )
@@ -263,6 +265,7 @@ class WorkerMetrics:
         """Prometheus text of all workers, or of this one where there is no shared folder, and of the fleet."""
         registry = self.registry
         if SHARED_FOLDER in os.environ:
+            forget_dead_workers(Path(os.environ[SHARED_FOLDER]))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         text = generate_latest(registry) + generate_latest(_Fleet(fleet))  # it only collects

@@ -22,6 +22,7 @@ TITLE_PT, LEGEND_PT, TICK_PT = 12, 9, 8  # readable at half of the picture's siz
 COLOURS_IN_A_FILE = 48
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 SERIES_SHOWN = 6
+LEGEND_ROOM = 1.6  # of an axis, so that no line is behind the legend
 STEP_S = 2
 
 
@@ -96,8 +97,8 @@ def _draw_lines(axes: Axes, defaults: Mapping[str, Any], series: Mapping[str, li
         axes.legend(fontsize=LEGEND_PT, loc="upper left", ncols=2, framealpha=0.6)
     if "min" in defaults:
         axes.set_ylim(bottom=0)
-    if "max" in defaults:
-        axes.set_ylim(top=defaults["max"] * 1.02)
+    top = defaults["max"] * 1.02 if "max" in defaults else axes.get_ylim()[1]
+    axes.set_ylim(top=top * LEGEND_ROOM)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, defaults["unit"])))
     axes.tick_params(labelsize=TICK_PT)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda _value, _place: ""))

@@ -1,6 +1,7 @@
 """What is checked of every server: each client gets the vector that the server itself computes."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -58,6 +59,35 @@ async def check_crash(server: InferenceServer, redis_url: str) -> None:
     answered = [(place, body[0]) for place, (code, body) in enumerate(answers) if code == 200]
     assert len(answered) >= 0.9 * len(TEXTS), [code for code, _ in answers]
     check_same([vector for _, vector in answered], [own[place] for place, _ in answered], server)
+
+
+async def check_late_call(server: InferenceServer, redis_url: str) -> None:
+    """The server stops for a while: the call is given up, and later ones are answered."""
+    async with house_before(server, redis_url, upstream_timeout_ms=1_000, upstream_attempts=1) as house:
+        await wait_until(house.is_healthy, START_S)
+        server.signal(signal.SIGSTOP)
+        late, _ = await house.embed("cat")
+        server.signal(signal.SIGCONT)
+
+        assert late in (503, 504)
+        await wait_until(lambda: answers_again(house), START_S)
+
+
+async def check_departures(server: InferenceServer, redis_url: str) -> None:
+    """Clients that leave take nothing from those that stay."""
+    texts = [f"cat {place}" for place in range(20)]
+    async with house_before(server, redis_url) as house:
+        await wait_until(house.is_healthy, START_S)
+        server.signal(signal.SIGSTOP)
+        asking = [asyncio.create_task(house.embed(text)) for text in texts]
+        await wait_until(lambda: house.holds(len(texts)))
+        for each in asking[::2]:
+            each.cancel()
+        server.signal(signal.SIGCONT)
+        answers = await asyncio.gather(*asking[1::2])
+
+    assert {status for status, _ in answers} == {200}
+    check_same([body[0] for _, body in answers], await vectors_of(server, texts[1::2]), server)
 
 
 async def check_names_missing_model(server: InferenceServer, redis_url: str, words: str) -> None:

@@ -22,7 +22,7 @@ def mlserver() -> Iterator[InferenceServer]:
     yield from _started("mlserver")
 
 
-@pytest.fixture(scope="module", params=["infinity", "llama"])
+@pytest.fixture(scope="module", params=["infinity", "llama", "ollama"])
 def openai_server(request: pytest.FixtureRequest) -> Iterator[InferenceServer]:
     """A server with OpenAI's API that is starting."""
     yield from _started(request.param)

@@ -1,11 +1,13 @@
 """Embedding servers as real processes, in environments of their own: `make test-servers` makes these.
 
 TRITON_PYTHON, MLSERVER_PYTHON, INFINITY_PYTHON and LLAMA_PYTHON name their interpreters; without them, those of `.venv-servers-triton`
-and so on. TEI_START is the command that starts a text-embeddings-inference, with `{port}` in it; the embedder is in this environment.
+and so on. TEI_START is the command that starts a text-embeddings-inference, with `{port}` in it; OLLAMA is Ollama's program, where it is
+not in PATH; the embedder is in this environment.
 """
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -176,10 +178,16 @@ def infinity(folder: Path, ports: Ports = None) -> InferenceServer:
     )
 
 
+def gguf_file(folder: Path) -> Path:
+    """Return the packaged model as llama.cpp reads it; the environment of its server has what makes it."""
+    file = folder / "minilm.gguf"
+    subprocess.run([interpreter("llama"), PROGRAMS / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
+    return file
+
+
 def llama(folder: Path, ports: Ports = None) -> InferenceServer:
     """Return a llama.cpp by the server of llama-cpp-python, which leaves a vector as long as the network made it: about 5."""
-    python, file = interpreter("llama"), folder / "minilm.gguf"
-    subprocess.run([python, PROGRAMS / "minilm_gguf.py", model_folder.find(None).path, file], check=True)
+    python, file = interpreter("llama"), gguf_file(folder)
     options = f"--model {file} --model_alias minilm --embedding true --host 127.0.0.1"
     return InferenceServer(
         folder,
@@ -189,6 +197,29 @@ def llama(folder: Path, ports: Ports = None) -> InferenceServer:
         api_root="/v1",
         companions_change=2e-3,
     )
+
+
+def ollama(folder: Path, ports: Ports = None) -> InferenceServer:
+    """Return an Ollama that has the model as `minilm:latest`; skip where there is none."""
+    program = os.environ.get("OLLAMA") or shutil.which("ollama")
+    if not program:
+        pytest.skip(
+            "no Ollama here: it is a program of its own, and no package index of Python's, Node's or Debian's has it"
+        )
+    (folder / "Modelfile").write_text(f"FROM {gguf_file(folder)}\n")
+    server = InferenceServer(
+        folder,
+        lambda port, _: ["/bin/sh", "-c", f"OLLAMA_HOST=127.0.0.1:{port} exec {program} serve"],
+        {"HOME": str(folder)},
+        ports=ports,
+        api_root="/v1",
+    )
+    server.start()
+    env = os.environ | {"HOME": str(folder), "OLLAMA_HOST": server.url}
+    give = f"until {program} list; do sleep 0.1; done; {program} create minilm -f {folder}/Modelfile"
+    subprocess.run(["/bin/sh", "-c", give], env=env, check=True, capture_output=True, timeout=START_S)
+    server.kill()
+    return server
 
 
 def tei(folder: Path, ports: Ports = None) -> InferenceServer:
@@ -221,6 +252,7 @@ SERVERS = {
     "embedder": embedder,
     "infinity": infinity,
     "llama": llama,
+    "ollama": ollama,
     "triton": triton,
     "mlserver": mlserver,
 }

@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.servers.checks import check_crash, check_identity
+from tests.servers.checks import (
+    check_crash,
+    check_departures,
+    check_identity,
+    check_late_call,
+    check_names_missing_model,
+)
 from tests.servers.model_server import InferenceServer
 
 pytestmark = pytest.mark.timeout(180)
@@ -12,5 +18,19 @@ async def test_each_client_gets_its_own_vector(mlserver: InferenceServer, redis_
     await check_identity(mlserver, redis_url)
 
 
+async def test_a_call_that_takes_too_long_is_given_up_and_later_ones_are_answered(
+    mlserver: InferenceServer, redis_url: str
+) -> None:
+    await check_late_call(mlserver, redis_url)
+
+
+async def test_clients_that_leave_take_nothing_from_those_that_stay(mlserver: InferenceServer, redis_url: str) -> None:
+    await check_departures(mlserver, redis_url)
+
+
 async def test_a_server_that_is_killed_and_comes_back(mlserver: InferenceServer, redis_url: str) -> None:
     await check_crash(mlserver, redis_url)
+
+
+async def test_a_model_that_the_server_has_not_is_named(mlserver: InferenceServer, redis_url: str) -> None:
+    await check_names_missing_model(mlserver, redis_url, "nope")

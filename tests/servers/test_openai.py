@@ -1,11 +1,17 @@
 """Real servers with OpenAI's API behind the proxy, which finds out by itself that they have it."""
 
 import asyncio
-import signal
 
 import pytest
 
-from tests.servers.checks import answers_again, check_crash, check_identity, check_same, house_before
+from tests.servers.checks import (
+    check_crash,
+    check_departures,
+    check_identity,
+    check_late_call,
+    check_same,
+    house_before,
+)
 from tests.servers.direct import vectors_of
 from tests.servers.model_server import START_S, InferenceServer
 from tests.support.waiting import wait_until
@@ -23,7 +29,7 @@ async def test_the_first_model_that_it_lists_is_taken(openai_server: InferenceSe
         info = (await house.get("/info")).json
         status, body = await house.embed(["cat", "dog"])
 
-    assert info["model_id"] == "minilm"
+    assert info["model_id"].removesuffix(":latest") == "minilm"  # which Ollama puts behind a name without a tag
     assert status == 200
     check_same(body, await vectors_of(openai_server, ["cat", "dog"]), openai_server)
 
@@ -41,7 +47,7 @@ async def test_what_it_refuses_and_what_it_has_not_are_errors_and_the_others_go_
     assert (left, error["error_type"]) == (422, "Validation")
     assert "`normalize`" in error["error"]
     assert status == 200
-    assert refused.status in (422, 500)  # llama-cpp-python answers 500 to what is no text
+    assert refused.status in (400, 422, 500)  # Ollama answers 400 to what is no text, llama-cpp-python 500
     assert missing.status == 424
 
 
@@ -53,39 +59,20 @@ async def test_a_client_that_sends_nonsense_takes_the_server_from_nobody(
         nonsense = [await house.post("/v1/embeddings", {"input": []}) for _ in range(10)]
         status, _ = await house.embed("cat")
 
-    assert not {answer.status for answer in nonsense} - {422, 500}
+    assert not {answer.status for answer in nonsense} - {400, 422, 500}
     assert status == 200
 
 
 async def test_a_call_that_takes_too_long_is_given_up_and_later_ones_are_answered(
     openai_server: InferenceServer, redis_url: str
 ) -> None:
-    async with house_before(openai_server, redis_url, upstream_timeout_ms=1_000, upstream_attempts=1) as house:
-        await wait_until(house.is_healthy, START_S)
-        openai_server.signal(signal.SIGSTOP)
-        late, _ = await house.embed("cat")
-        openai_server.signal(signal.SIGCONT)
-
-        assert late in (503, 504)
-        await wait_until(lambda: answers_again(house), START_S)
+    await check_late_call(openai_server, redis_url)
 
 
 async def test_clients_that_leave_take_nothing_from_those_that_stay(
     openai_server: InferenceServer, redis_url: str
 ) -> None:
-    texts = [f"cat {place}" for place in range(20)]
-    async with house_before(openai_server, redis_url) as house:
-        await wait_until(house.is_healthy, START_S)
-        openai_server.signal(signal.SIGSTOP)
-        asking = [asyncio.create_task(house.embed(text)) for text in texts]
-        await wait_until(lambda: house.holds(len(texts)))
-        for each in asking[::2]:
-            each.cancel()
-        openai_server.signal(signal.SIGCONT)
-        answers = await asyncio.gather(*asking[1::2])
-
-    assert {status for status, _ in answers} == {200}
-    check_same([body[0] for _, body in answers], await vectors_of(openai_server, texts[1::2]), openai_server)
+    await check_departures(openai_server, redis_url)
 
 
 async def test_a_server_that_is_killed_and_comes_back(openai_server: InferenceServer, redis_url: str) -> None:

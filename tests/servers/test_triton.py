@@ -8,6 +8,7 @@ from tests.servers.checks import (
     TEXTS,
     answers_again,
     check_crash,
+    check_departures,
     check_identity,
     check_names_missing_model,
     check_same,
@@ -96,6 +97,10 @@ async def test_vectors_are_never_cut_out_of_another_shape(triton: InferenceServe
     async with house_before(triton, redis_url, "wrong_shape", upstream_patience_ms=0) as house:
         await wait_until(lambda: says(house, "shape (1, 2, 192)"))
         assert not await house.is_healthy()
+
+
+async def test_clients_that_leave_take_nothing_from_those_that_stay(triton: InferenceServer, redis_url: str) -> None:
+    await check_departures(triton, redis_url)
 
 
 async def test_a_server_that_is_killed_and_comes_back(triton: InferenceServer, redis_url: str) -> None:

@@ -141,7 +141,7 @@ expected_shape = _ExpectedShape()
 
 def all_of(kind: type[T], values: Sequence[Any]) -> Sequence[T]:
     """Return the values, all of this kind; raise TypeError where one is not."""
-    if not isinstance(values, list) or any(type(value) is not kind for value in values):
+    if not isinstance(values, list) or not {kind}.issuperset(map(type, values)):
         raise TypeError(kind.__name__)
     return values
 

@@ -112,6 +112,10 @@ def level_of(directives: str) -> str:
     return RUST_LEVELS.get(level, level)
 
 
+#: The variable with the hashed key with which `autobatch up` asks its own workers: not of API_KEYS, which they read again themselves.
+UP_KEY = "AUTOBATCH_UP_KEY"
+
+
 def _api_keys(value: SecretStr) -> SecretStr:
     if not _listed(value.get_secret_value()):
         raise ValueError("must hold a key, or not be set: everybody may ask then")

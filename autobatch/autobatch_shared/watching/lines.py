@@ -164,7 +164,7 @@ def _model_line(model: SeenModel, now_ms: int) -> ModelLine:
         name=model.name,
         level=level,
         state=state,
-        since_ms=record.since if record is not None else 0,
+        since_ms=_model_since_ms(model, is_live=bool(live)),
         served=record.name if record is not None else (card.name if card is not None else ""),
         fingerprint=record.fingerprint if record is not None else "",
         dimension=record.dimension if record is not None else None,
@@ -173,6 +173,13 @@ def _model_line(model: SeenModel, now_ms: int) -> ModelLine:
         dead=model.dead,
         drain_s=round(waiting / drained_per_s, 1) if drained_per_s else None,
     )
+
+
+def _model_since_ms(model: SeenModel, *, is_live: bool) -> int:
+    """Return since when the model is served; without a live batcher, when one was heard last."""
+    if not is_live:
+        return max((report.at for report in model.reports), default=0)
+    return model.record.since if model.record is not None else 0
 
 
 def _model_state(live: Sequence[BatcherStatus], upstreams: Sequence[UpstreamStatus]) -> tuple[Level, str]:

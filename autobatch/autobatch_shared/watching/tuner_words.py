@@ -44,6 +44,8 @@ def _cost(learnt: LearntCalls) -> str:
 
 
 def _time(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
     if seconds >= 0.001 or seconds == 0:
         return f"{seconds * 1000:.3g} ms"
     return f"{seconds * 1e6:.3g} us" if seconds >= 1e-6 else f"{seconds * 1e9:.3g} ns"

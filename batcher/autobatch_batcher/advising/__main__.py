@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from autobatch_batcher.advising.prediction import ExpectedGain, expected_gain, f
 from autobatch_batcher.advising.sample_texts import TextsError, built_in_texts, read_texts
 from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_batcher.advising.tune_page import render
-from autobatch_shared.settings.definitions import BatcherSettings
+from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials
 from autobatch_shared.settings.loading import load
 
 OURS = {"--api-key": "--inference-api-key"}  # what is a client's key elsewhere is the server's here
@@ -27,19 +28,27 @@ _duration = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?(ms|s)").fullmatch
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure, compute, print and write. Exit status 2 where an argument is wrong, 1 where the server cannot be measured."""
+    """Measure, compute, print and write. Exit status 2 where an argument is wrong, 1 where the server cannot be measured, 130 after Ctrl-C."""
     arguments, others = _parser().parse_known_args(argv)
     others = [
         OURS.get(word.partition("=")[0], word.partition("=")[0]) + "".join(word.partition("=")[1:]) for word in others
     ]
     target = [] if arguments.p99 is None else ["--target-p99-ms", str(arguments.p99)]
     settings = load(BatcherSettings, [*others, *target])
+    if fault := _fault_of(arguments.out):
+        sys.stderr.write(f"autobatch tune: --out: {fault}\n")
+        return 2
     logging.getLogger("autobatch_batcher").addHandler(logging.NullHandler())  # people are told here
     try:
         texts = built_in_texts() if arguments.texts is None else read_texts(arguments.texts)
         _say(f"measuring with {texts.about}, for about {arguments.seconds:.0f} s")
+        if others_than_first := servers_of(settings.inference_url)[1:]:
+            _say(f"only the first server is measured, and not {', '.join(map(without_credentials, others_than_first))}")
         began_s = perf_counter()
         measured = asyncio.run(measure(settings, texts, arguments.seconds, _say))
+    except KeyboardInterrupt:
+        sys.stderr.write("autobatch tune: stopped; nothing is written\n")
+        return 130
     except TextsError as error:
         sys.stderr.write(f"autobatch tune: --texts: {error}\n")
         return 2
@@ -61,13 +70,30 @@ def conclude(measured: Measured, settings: BatcherSettings, out: Path, seconds: 
         _say(_row(gains[-1]))
     advice = advise(measured, found, gains, settings.target_p99_ms)
     config = config_of(measured, advice, settings)
-    out.mkdir(parents=True, exist_ok=True)
+    _keep_earlier(out / "config.toml", config)
     (out / "config.toml").write_text(config, encoding="utf-8")
     (out / "report.html").write_text(render(measured, found, gains, advice, config, seconds), encoding="utf-8")
     report = {"verdict": advice.verdict, "gains": gains, "found": found, "measured": measured}
     (out / "report.json").write_bytes(msgspec.json.encode(report))
     _say("\n".join(["", *advice.costs, *(f"but {doubt}" for doubt in advice.doubts)]))
     _say(f"\n{advice.verdict}\nwritten: {out / 'config.toml'}, {out / 'report.html'}, {out / 'report.json'}")
+
+
+def _fault_of(out: Path) -> str:
+    """Return why no file could be written there, before a minute of measuring; empty: they can."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{out}: {error.strerror}"
+    return "" if os.access(out, os.W_OK) else f"{out}: cannot be written"
+
+
+def _keep_earlier(file: Path, config: str) -> None:
+    """Keep a file that somebody may have changed by hand."""
+    if file.exists() and file.read_text(encoding="utf-8") != config:
+        kept = file.with_suffix(".toml.bak")
+        file.replace(kept)
+        _say(f"the earlier {file} is now {kept}")
 
 
 def _parser() -> argparse.ArgumentParser:

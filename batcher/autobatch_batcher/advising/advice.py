@@ -71,20 +71,30 @@ def advise(
 
 def verdict_of(gains: Sequence[ExpectedGain], texts_kind: str) -> str:
     """Return one sentence: the best gain, below how many clients there is none, and where more of them lose."""
-    best = max(gains, key=lambda each: each.gain)
-    useful = [each for each in gains if each.gain >= WORTH and each.low > 1]
+    measured = [each for each in gains if each.is_measured]
+    if not measured:
+        return f"cannot be said of {texts_kind}: no number of clients could be measured; give it more --seconds"
+    most = measured[-1].clients
+    beyond = "" if measured[-1] is gains[-1] else f"; more than {clients_in_words(most)} were not measured"
+    best = max(measured, key=lambda each: each.gain)
+    useful = [each for each in measured if each.gain >= WORTH and each.low > 1]
+    if not useful and best.gain >= WORTH:
+        return (
+            f"cannot be told with {texts_kind}: {best.gain:.2f} x at {clients_in_words(best.clients)}, but between {best.low:.2f} and "
+            f"{best.high:.2f}; measure again when nothing else uses the machine{beyond}"
+        )
     if not useful:
-        return f"of no use with {texts_kind}: {best.gain:.2f} x at best, at {clients_in_words(best.clients)}"
+        return f"of no use with {texts_kind}: {best.gain:.2f} x at best, at {clients_in_words(best.clients)}{beyond}"
     best = max(useful, key=lambda each: each.gain)
     first = useful[0].clients
     said = f"{best.gain:.1f} x at {clients_in_words(best.clients)} with {texts_kind}"
     said += f"; of no use below {first}" if first > 1 else ""
-    lossy = [each for each in gains if each.clients > first and each.high < 1]
+    lossy = [each for each in measured if each.clients > first and each.high < 1]
     if lossy:
         worst = min(lossy, key=lambda each: each.gain)
         why = f", where {worst.refused:.0%} are refused" if worst.refused > REFUSED_MAX else ""
         said += f"; {worst.gain:.2f} x at {clients_in_words(worst.clients)}{why}"
-    return said
+    return said + beyond
 
 
 def _fit(gains: Sequence[ExpectedGain], target_ms: int) -> list[int]:

@@ -4,15 +4,16 @@ import json
 
 from autobatch_batcher.advising.advice import BEST_FOR_CLIENTS, Advice
 from autobatch_batcher.advising.measured import Measured
-from autobatch_shared.settings.definitions import BatcherSettings
+from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials
 
 
 def config_of(measured: Measured, advice: Advice, settings: BatcherSettings) -> str:
     """Return the file: what has to be said, and as comments what the batcher finds by itself. It has no key and no password."""
+    others = [without_credentials(each) for each in servers_of(settings.inference_url)[1:]]
     lines = [
         f"# {advice.verdict}",
         *(f"# But {doubt}." for doubt in advice.doubts),
-        f"inference_url = {_text(measured.url)}",
+        f"inference_url = {_text(','.join([measured.url, *others]))}",
         f"inference_dialect = {_text(measured.kind)}",
     ]
     if settings.upstream_model is not None:

@@ -26,6 +26,9 @@ RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
 #: CPU milliseconds of a request in worker, batcher and Redis, by clients: before a real TEI on two cores (docs/benchmarks/tei.md).
 PROXY_CPU_MS = {1: 2.0, 4: 1.0, 16: 0.6, 64: 0.42, 256: 0.3}
 RANGE_MIN = 0.03  # of the gain, to both sides
+UNMEASURED = (
+    1.0  # half or twice: how many calls the server computes at a time is known up to the clients that were measured
+)
 
 
 class ExpectedGain(msgspec.Struct, frozen=True):
@@ -119,7 +122,7 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     fleet = SimulatedFleet(settings)
     proxied = score(run_batchers(shared, ListLoop(clients, lists), fleet, seconds), LEARNING_SHARE * seconds, seconds)
     gain = scale * proxied.goodput / direct_per_s
-    missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(scale - 1) / 2)
+    missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(scale - 1) / 2, 0.0 if loads else UNMEASURED)
     return ExpectedGain(
         clients=clients,
         direct_per_s=direct_per_s,

@@ -148,21 +148,21 @@ class Attempts:
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
         started_s, in_flight = loop.time(), upstream.load.inputs
-        code = 0
+        code, sizes = 0, _sizes(call)
         try:
-            answer = await self._answer(call, slot, timeout_s, may_hedge=may_hedge)
+            answer = await self._answer(call, slot, timeout_s, self._late_after_s(upstream, sizes), may_hedge=may_hedge)
             code = answer.status
             if answer.was_sent_again:
                 self._metrics.sent_again.inc()
         except UpstreamTimeout:
-            upstream.tuner.note_vain(*_sizes(call), loop.time(), timeout_s)
+            upstream.tuner.note_vain(*sizes, loop.time(), timeout_s)
             raise
         finally:
             ended_s = loop.time()
             self._metrics.note_call(slot.upstream.name, code, ended_s - started_s)
-            upstream.tuner.note(
-                _sample(call, slot, started_s, ended_s, is_good=code == 200 and slot.upstream is upstream)
-            )
+            if code != 200 or slot.upstream is not upstream:
+                sizes = 0, 0  # of a call that failed only when it ran is learnt
+            upstream.tuner.note(Sample(slot.setting, *sizes, started_s, ended_s, slot.was_busy, slot.waited_s))
         if code == 200:
             if slot.upstream.pacing is not None:
                 tokens = slot.upstream.dialect.counted(answer)
@@ -171,14 +171,8 @@ class Attempts:
                 upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
-        elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
-            asked_s = asked_pause_s(answer.retry_after)
-            upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
-            asked_s = asked_pause_s(answer.retry_after)
-            if asked_s is None and upstream.pacing is not None:
-                asked_s = PAUSE_MAX_S  # less is left of its minute than was configured
-            upstream.congestion.refused(started_s, ended_s, in_flight, asked_s, call.inputs)
+            _note_refusal(upstream, answer, call, in_flight, started_s, ended_s)
         answering = slot.upstream  # a hedge may have moved it
         return TimedAnswer(answer, started_s, ended_s, answering.standing.fingerprint, answering.name)
 
@@ -199,9 +193,10 @@ class Attempts:
                 raise NotNow(error, error.cause)
             raise error
 
-    async def _answer(self, call: Call, slot: Slot, timeout_s: float, *, may_hedge: bool) -> Answer:
+    async def _answer(
+        self, call: Call, slot: Slot, timeout_s: float, late_s: float | None, *, may_hedge: bool
+    ) -> Answer:
         upstream = slot.upstream
-        late_s = self._late_after_s(upstream, call)
         if late_s is None:
             return await upstream.call(call.post(upstream.dialect), timeout_s)
         if self._hedging is not None and may_hedge:
@@ -213,9 +208,8 @@ class Attempts:
         finally:
             timer.cancel()
 
-    def _late_after_s(self, upstream: Replica, call: Call) -> float | None:
+    def _late_after_s(self, upstream: Replica, sizes: tuple[int, int]) -> float | None:
         """Seconds after which a call is late, as other calls to this upstream show, or else those to another: they are alike."""
-        sizes = _sizes(call)
         late_s = upstream.tuner.late_after_s(*sizes)
         if late_s is None and self._hedging is not None:
             known = [other.tuner.late_after_s(*sizes) for other in self._pool.upstreams]
@@ -223,15 +217,23 @@ class Attempts:
         return late_s
 
 
-def _sample(call: Call, slot: Slot, started_s: float, ended_s: float, *, is_good: bool) -> Sample:
-    """Return what to tell the tuner of a call: of a call that failed or whose inputs are unknown, only when it ran."""
-    padded, useful = _sizes(call) if is_good else (0, 0)
-    return Sample(slot.setting, padded, useful, started_s, ended_s, slot.was_busy, slot.waited_s)
+def _note_refusal(
+    upstream: Replica, answer: Answer, call: Call, in_flight_inputs: int, started_s: float, ended_s: float
+) -> None:
+    """Tell what an upstream takes that it has refused a call; see `Congestion.refused`."""
+    asked_s, congestion = asked_pause_s(answer.retry_after), upstream.congestion
+    if asked_s is None and (answer.left or upstream.pacing is not None):
+        asked_s = PAUSE_MAX_S  # its minute is spent, or less of it is left than was configured
+    if answer.status == OVERLOADED and answer.left and asked_s is not None:  # however little is in flight
+        congestion.wait(ended_s + min(asked_s, ASKED_MAX_S))
+    else:
+        congestion.refused(started_s, ended_s, in_flight_inputs, asked_s, call.inputs)
 
 
 def _sizes(call: Call) -> tuple[int, int]:
     """The call's inputs times the longest of them, and the sum of their lengths; 0 where lengths are unknown."""
     if call.merged is None:
         return 0, 0
-    padded = call.inputs * max([job.longest for job in call.jobs])
-    return padded, min(padded, sum({job.body: job.units for job in call.jobs}.values()))
+    headers = {job.body: job.header for job in call.jobs}.values()
+    padded = call.inputs * max([header.longest for header in headers])
+    return padded, min(padded, sum([header.n * header.longest for header in headers]))

@@ -94,6 +94,8 @@ class WorkingLoop:
         self._sending: set[asyncio.Task[None]] = set()
         self._is_redis_unavailable = False
         self._was_blocked = False
+        self._waits_for_push_only = False
+        self._loop: asyncio.AbstractEventLoop
 
     @property
     def _has_waiting(self) -> bool:
@@ -126,8 +128,9 @@ class WorkingLoop:
 
     async def run(self) -> None:
         """Work until stopped and drained."""
+        self._loop = asyncio.get_running_loop()  # once: before Python 3.12 each look-up is a system call
         while not self._is_drained:
-            self.moved_mono_s = asyncio.get_running_loop().time()
+            self.moved_mono_s = self._loop.time()
             try:
                 await self._turn()
                 self._is_redis_unavailable = False
@@ -135,7 +138,7 @@ class WorkingLoop:
                 if not self._is_redis_unavailable:  # once an outage, not once a try
                     log.warning("queue_unavailable", extra={"error": str(error)})
                 self._is_redis_unavailable = True
-                self.drain.interrupt(asyncio.get_running_loop().time())
+                self.drain.interrupt(self._loop.time())
                 await pause(RETRY_PAUSE_S)
                 await self._link.wait_connected(self._lease.beat_s)
             except Exception:
@@ -156,19 +159,21 @@ class WorkingLoop:
             return
         await self._look_at_waiting()
         stands_by = self._pool.stands_by
-        replica = self._pool.free(asyncio.get_running_loop().time(), self._lanes.oldest_inputs())
+        replica = self._pool.free(self._loop.time(), self._lanes.oldest_inputs())
         if replica is None or (stands_by and self._lanes.inputs == 0):
             await self._wait_for_slot()
             return
         may_have_jobs = not stands_by and (self._claims.may_have_jobs or self._claims.has_bulk)
+        if self._lanes.inputs == 0 and not may_have_jobs:
+            await self._wait_for_push(replica)
+            return
         moment = self._claim_moment(replica, may_have_jobs=may_have_jobs)
         wanted = self._policy.wanted(moment, self._lanes)
         if not await self._bring(wanted, replica):
             return
-        if self._pool.calls_in_flight == 0:
-            self._policy.note_idle()
+        self._note_idle()
         limits = self._pool.limits_now(replica)  # after the claim, which may have found more batchers, that share them
-        now_s = asyncio.get_running_loop().time()
+        now_s = self._loop.time()
         has_dropped = await self._claims.drop_expired(
             replica.call_time(now_s, limits.inputs_max, is_scarce=self._has_backlog(limits.inputs_max))
         )
@@ -181,6 +186,21 @@ class WorkingLoop:
             await let_others_run()  # the call: the upstream may as well compute during the next turn, 50 us
         elif not has_dropped and (not self._claims.may_have_jobs or wanted.inputs == 0):
             await self._wait_for_work(now, replica)
+
+    async def _wait_for_push(self, replica: Replica) -> None:
+        """Wait while nothing is held and nothing is in the queue: the end of a call changes nothing then."""
+        await self._wake_another()
+        self._note_idle()
+        self._watch_on(replica)
+        self._waits_for_push_only = self._watch.is_on
+        try:
+            await self._bell.wait(self._wait_max_s())
+        finally:
+            self._waits_for_push_only = False
+
+    def _note_idle(self) -> None:
+        if self._pool.calls_in_flight == 0:
+            self._policy.note_idle()
 
     async def _take_watched(self) -> None:
         """Take what the watch has brought; once this batcher stops, let the watch end."""
@@ -196,14 +216,14 @@ class WorkingLoop:
         """
         if not self._waiting.is_empty and (due := self._waiting.take_due(self._clock.mono_s())):
             await self._replies.store(due, 0)
-        if self._pool.are_others_better(asyncio.get_running_loop().time()):
+        if self._pool.are_others_better(self._loop.time()):
             jobs = [job for job in self._lanes if not job.is_suspect]
             if jobs:
                 await self._claims.give_back(jobs)
                 self._waiting.leave(jobs)
 
     async def _keep_the_lease(self) -> None:
-        now_mono_s = asyncio.get_running_loop().time()
+        now_mono_s = self._loop.time()
         if now_mono_s >= self._lease.next_beat_mono_s:
             doomed = await self._lease.beat(now_mono_s)
             if doomed:
@@ -230,13 +250,13 @@ class WorkingLoop:
             room_inputs=self._pool.room(replica),
             now_ms=self._clock.now_ms(),
             is_idle=load.calls == 0,
-            busy_ms=1000 * max(0.0, load.ends_s - asyncio.get_running_loop().time()),
+            busy_ms=1000 * max(0.0, load.ends_s - self._loop.time()),
             is_draining=self.is_stopping,
             cost=tuner.cost,
             is_one_by_one=tuner.is_one_by_one,
             ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
             calls_max=tuner.setting.calls,
-            ask_again_s=tuner.ask_again_s(asyncio.get_running_loop().time()),
+            ask_again_s=tuner.ask_again_s(self._loop.time()),
         )
 
     async def _bring(self, wanted: Wanted, replica: Replica) -> bool:
@@ -246,7 +266,7 @@ class WorkingLoop:
             await self._claim(wanted, replica)
         else:
             await self._wake_another()
-        return replica.pacing is None or replica.congestion.pause_ends_s <= asyncio.get_running_loop().time()
+        return replica.pacing is None or replica.congestion.pause_ends_s <= self._loop.time()
 
     async def _claim(self, wanted: Wanted, replica: Replica) -> None:
         if wanted.linger_s > 0:
@@ -265,7 +285,7 @@ class WorkingLoop:
     def _note_claim(self, inputs: int) -> None:
         self._pool.batchers = self._claims.batchers
         self._watch.was_woken = False
-        self._policy.note_claim(inputs, asyncio.get_running_loop().time())
+        self._policy.note_claim(inputs, self._loop.time())
 
     async def _wake_another(self) -> None:
         """Let another batcher do what this one was woken for and has no use for now."""
@@ -277,7 +297,7 @@ class WorkingLoop:
         await self._wake_another()
         self._claims.may_have_jobs = True  # the queue is not watched meanwhile
         self._was_blocked = True  # what comes next has waited already: no lingering for it
-        now_mono_s = asyncio.get_running_loop().time()
+        now_mono_s = self._loop.time()
         wait_s = self._wait_max_s()
         if (free_s := self._pool.next_free_s(now_mono_s)) is not None:
             wait_s = min(wait_s, free_s - now_mono_s)
@@ -291,14 +311,18 @@ class WorkingLoop:
 
     async def _wait_for_work(self, now: CallMoment, replica: Replica) -> None:
         """Wait for a job, a finished call, the end of a job's wait for companions, or the next beat."""
-        if not (self.is_stopping or self._claims.may_have_jobs or self._watch.is_on or self._pool.stands_by):
-            wanted = self._wanted_at_once(replica)
-            at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free) if wanted else 0
-            self._watch.begin(wanted, at_once)
+        self._watch_on(replica)
         wait_s = self._wait_max_s()
         if (due_ms := self._policy.due_ms(self._lanes)) is not None:
             wait_s = min(wait_s, max(due_ms - now.now_ms, now.busy_ms, 1) / 1000)
         await self._bell.wait(wait_s)
+
+    def _watch_on(self, replica: Replica) -> None:
+        """Let a push wake the loop, if it is not watched for yet and would bring something."""
+        if not (self.is_stopping or self._claims.may_have_jobs or self._watch.is_on or self._pool.stands_by):
+            wanted = self._wanted_at_once(replica)
+            at_once = self._lanes.sendable(wanted.call_inputs_max, self._pool.slots_free) if wanted else 0
+            self._watch.begin(wanted, at_once)
 
     def _wanted_at_once(self, replica: Replica) -> Wanted | None:
         """Return what to claim in the very moment of the next push; None where it pays to wait for companions.
@@ -313,16 +337,18 @@ class WorkingLoop:
         return wanted if wanted.inputs > 0 and wanted.linger_s == 0 else None
 
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
-        now_s, load, cost = asyncio.get_running_loop().time(), replica.load, replica.tuner.cost
+        now_s, load, cost = self._loop.time(), replica.load, replica.tuner.cost
         now_ms = self._clock.now_ms()
-        replica.tuner.note_wait(batch.waited_share(now_ms))
+        waited_s = (now_ms - batch.oldest_ms) / 1000
+        expected_s = cost.seconds(cost.law.units(batch.units, batch.useful))
+        replica.tuner.note_wait(batch.waited_share(now_ms), waited_s / expected_s if expected_s else 0.0)
         slot = Slot(
             replica,
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
-            waited_s=(now_ms - batch.oldest_ms) / 1000,
-            expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
+            waited_s=waited_s,
+            expected_s=expected_s,
         )
         self._policy.note_sent(batch, now_s)
         load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
@@ -340,7 +366,7 @@ class WorkingLoop:
 
     async def _send_and_reply(self, batch: Batch, slot: Slot, room: int) -> None:
         """One batch from its call to its replies. Whatever goes wrong, every job gets one, or waits for another call."""
-        losses, sent_s = self._claims.losses, asyncio.get_running_loop().time()
+        losses, sent_s = self._claims.losses, self._loop.time()
         deadline_ms = max([job.header.deadline for job in batch.jobs])
         told: set[str] = set()
 
@@ -357,15 +383,10 @@ class WorkingLoop:
             outcomes = [failure(job.header.id, AutobatchError()) for job in batch.jobs]
         finally:
             slot.release()  # whatever becomes of the replies
-            now_s = asyncio.get_running_loop().time()
+            now_s = self._loop.time()
             self._policy.note_ended(batch.inputs, now_s + slot.upstream.tuner.ask_again_s(now_s))
-            if self._has_waiting:
-                self._bell.ring()  # the next claim and the replies leave in one message
-            else:
-                asyncio.get_running_loop().call_soon(
-                    self._bell.ring
-                )  # the replies leave before a turn that has little to do
         answered, failed = self._note_answered(batch, outcomes, room)
+        self._go_on(has_failed=failed > 0)
         self._note_ended(batch, slot, room, now_s - sent_s, answered, failed)
         if told:
             outcomes = [outcome for outcome in outcomes if outcome.job not in told]
@@ -376,6 +397,15 @@ class WorkingLoop:
         await self._replies.store(outcomes, deadline_ms)
         self._policy.note_answered(batch.jobs, self._clock.now_ms())
 
+    def _go_on(self, *, has_failed: bool) -> None:
+        """Let the working loop look again where the end of a call may change what it does."""
+        if self._has_waiting:
+            self._bell.ring()  # the next claim and the replies leave in one message
+        elif has_failed or not self._waits_for_push_only:
+            self._loop.call_soon(self._bell.ring)  # the replies leave before a turn that has little to do
+        elif not self._watch.has_brought:
+            self._note_idle()
+
     def _note_answered(self, batch: Batch, outcomes: Sequence[JobOutcome], room: int) -> tuple[int, int]:
         """Note a batch, by the inputs that the upstream computed: calls that their deadlines end are many, and short.
 
@@ -384,7 +414,7 @@ class WorkingLoop:
         """
         failed = {outcome.job: outcome.is_late for outcome in outcomes if outcome.is_failure}
         inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
-        now_s, calls = asyncio.get_running_loop().time(), self._pool.calls_in_flight + 1
+        now_s, calls = self._loop.time(), self._pool.calls_in_flight + 1
         has_failed = not (inputs or all(failed.values()))
         call = AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed)
         self.drain.answered.append(call)

@@ -47,6 +47,11 @@ class Watch:
         """Whether it waits, or has brought what was not taken yet."""
         return self._task is not None or self._brought is not None
 
+    @property
+    def has_brought(self) -> bool:
+        """Whether it has brought what was not taken yet."""
+        return self._brought is not None
+
     def begin(self, wanted: Wanted | None, at_once: int) -> None:
         """Wait for a push.
 

@@ -21,6 +21,7 @@ class Limits:
         input_tokens_max: Tokens after which an input is cut or refused.
         batch_tokens_max: The most tokens of one call; an input alone may have more.
         total_tokens_max: The most tokens of all inputs of one call together, in the same way, as its refusals have shown.
+        are_calls_counted: Whether it takes so many calls in a minute, and each had better be full.
     """
 
     inputs_max: int
@@ -29,6 +30,7 @@ class Limits:
     input_tokens_max: int = UNKNOWN_MAX
     batch_tokens_max: int = UNKNOWN_MAX
     total_tokens_max: int = UNKNOWN_MAX
+    are_calls_counted: bool = False
 
 
 class LearntLimits:
@@ -59,16 +61,21 @@ class LearntLimits:
         return limits
 
 
-def configured(inputs_max: int, body_bytes_max: int, batch_tokens_max: int | None = None) -> Limits:
+def configured(
+    inputs_max: int, body_bytes_max: int, batch_tokens_max: int | None = None, *, are_calls_counted: bool = False
+) -> Limits:
     """Return the limits that hold before the upstream has described itself."""
-    return Limits(inputs_max, body_bytes_max, UNKNOWN_MAX, batch_tokens_max=batch_tokens_max or UNKNOWN_MAX)
+    tokens_max = batch_tokens_max or UNKNOWN_MAX
+    return Limits(
+        inputs_max, body_bytes_max, UNKNOWN_MAX, batch_tokens_max=tokens_max, are_calls_counted=are_calls_counted
+    )
 
 
 def lowered(limits: Limits, card: Card) -> Limits:
     """Return the configured limits, lowered to those of the card."""
-    return Limits(
+    return replace(
+        limits,
         inputs_max=min(limits.inputs_max, card.inputs_max),
-        body_bytes_max=limits.body_bytes_max,
         in_flight_inputs_max=min(limits.in_flight_inputs_max, card.in_flight_inputs_max),
         input_tokens_max=min(limits.input_tokens_max, card.input_tokens_max),
         batch_tokens_max=min(limits.batch_tokens_max, card.batch_tokens_max),

@@ -185,6 +185,6 @@ def _workload(name: str, about: str, groups: Sequence[tuple[str, ...]], form: Fo
     for stems in groups:
         body = form.body_of(tuple(stem + mark for stem in stems))
         length = len(body) + (SERIAL_DIGITS - 1) * len(stems)
-        head = f"POST {form.path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n{form.head}Content-Length: {length}\r\n\r\n"
+        head = f"POST {form.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{form.head}Content-Length: {length}\r\n\r\n"
         pieces.append(tuple(part.encode() for part in (head + body).split(mark)))
     return Workload(str(name), about, form.path, len(groups[0]), tuple(groups), tuple(pieces))

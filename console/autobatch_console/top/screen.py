@@ -1,6 +1,6 @@
 """One frame of `autobatch top`, from 80 columns on. Pure: a view, a history and a size in, lines out.
 
-The chart takes the rows that the rest leaves; of a terminal with few, the end is cut.
+The chart takes the rows that the rest leaves. A terminal with few has no picture of the batches, and says how many lines are cut.
 """
 
 from time import gmtime, strftime
@@ -25,6 +25,7 @@ REASONS = {
 REASON_WORDS = "F full  P one more would not pay  D due  I upstream was idle  X failed"
 TROUBLES_MAX = 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
+CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
 AXIS_WIDTH = 7
 
 
@@ -33,10 +34,15 @@ def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Te
     head = [_title(view, history, width), *_troubles(view, width), Text(), *_numbers(view), *_latency(view, width)]
     batches = [Text(), *_batches(view.batches, width)]
     lines = [Text(), *lines_of(view, width)]
+    if len(head) + len(batches) + len(lines) + CHART_ROWS_MIN > height:
+        batches = []  # of a small terminal: how each part is counts more
     room = height - len(head) - len(batches) - len(lines) - 2
     up_rows = min(max(room * 3 // 5, UP_ROWS_MIN), UP_ROWS_MAX)
     chart = [Text(), *_chart(history.shown(), width, up_rows, max(2, up_rows * 2 // 3))]
-    shown = [*head, *chart, *batches, *lines][:height]
+    shown = [*head, *chart, *batches, *lines]
+    if len(shown) > height:
+        missing = len(shown) - height + 1
+        shown = [*shown[: height - 1], Text(f"and {missing} lines more: in a higher terminal", SOFT)]
     for line in shown:
         line.truncate(width)
     return Text("\n").join(shown)

@@ -72,7 +72,7 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
             sys.stderr.write(f"autobatch: {error}\n")
             return 1
         if as_json or once or not sys.stdout.isatty():
-            return await _print(activities, once=once, as_json=as_json)
+            return await _print(activities, once=once, as_json=as_json, waits_for_load=demo)
         return await _draw(activities)
 
 
@@ -96,14 +96,21 @@ async def open_activities(redis_url: str, namespace: str) -> AsyncIterator[Activ
         await link.close()
 
 
-async def _print(activities: Activities, *, once: bool, as_json: bool) -> int:
+async def _print(activities: Activities, *, once: bool, as_json: bool, waits_for_load: bool) -> int:
+    """Print one frame, or a line of JSON each second; of a demo only when its load has begun."""
     history = ChartHistory()
     while True:
         try:
             view = view_of(await activities.look())
         except QueueUnavailable as error:
             sys.stderr.write(f"autobatch: Redis is unavailable: {error}\n")
-            return 1
+            if once:
+                return 1
+            await asyncio.sleep(LOOK_EVERY_S)  # it may come back, and whoever reads the lines wants those that follow
+            continue
+        if waits_for_load and not view.batches:
+            await asyncio.sleep(LOOK_EVERY_S)
+            continue
         history.add(view.chart)
         if as_json:
             sys.stdout.write(msgspec.json.encode(view).decode() + "\n")

@@ -17,7 +17,7 @@ from pathlib import Path
 from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings, needs_embedder
-from autobatch_shared.settings.definitions import servers_of, without_credentials
+from autobatch_shared.settings.definitions import UP_KEY, servers_of, without_credentials
 from autobatch_shared.settings.files.model_tables import MODEL_SETTINGS
 
 STOP_SPARE_S = 5.0  # added to the part's own grace period
@@ -156,7 +156,7 @@ def _edge(settings: UpSettings, env: Mapping[str, str], machine: Machine) -> lis
     """The workers and nginx, or the workers alone on the public port."""
     if machine.own_key is not None:
         digest = hashlib.sha256(machine.own_key.encode()).hexdigest()
-        env = {**env, "API_KEYS": ",".join((*settings.keys, f"sha256:{digest}"))}
+        env = {**env, UP_KEY: f"sha256:{digest}"}
     grace_s = (settings.request_timeout_ms + settings.stop_delay_ms) / 1000 + STOP_SPARE_S
     public = Ready("http", host=reachable(settings.host), port=settings.port)
     address = _url(settings.host, settings.port)

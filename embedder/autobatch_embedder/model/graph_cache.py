@@ -19,7 +19,7 @@ from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 6
+GRAPH_VERSION = 7
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -47,7 +47,7 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
         from autobatch_embedder.model.network import quantizing  # noqa: PLC0415
 
         rows = TextTokenizer(model).encode(quantizing.SENTENCES, None, "right", truncate=True)
-        built = quantizing.quantized(built, rows)
+        built = quantizing.quantized(built, rows, model.encoder.vocabulary)
     try:
         _write(path, built)
     except OSError as error:

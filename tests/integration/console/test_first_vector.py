@@ -6,6 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from autobatch_console.supervising.first_vector import FirstVectorError, first_vector
+from autobatch_shared.settings.definitions import UP_KEY
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import open_house, ready_house
 from tests.support.waiting import wait_until
@@ -76,8 +77,11 @@ async def test_a_vector_of_nothing_is_none(redis_url: str, upstream: FakeUpstrea
             await first_vector(house.url, None, LIMIT_S, print)
 
 
-async def test_a_key_opens_what_asks_for_one(redis_url: str, upstream: FakeUpstream) -> None:
-    async with ready_house(redis_url, upstream.url, proxy={"api_keys": SecretStr(f"users,{HASHED}")}) as house:
+async def test_the_key_of_up_opens_what_asks_for_one(
+    redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(UP_KEY, HASHED)
+    async with ready_house(redis_url, upstream.url, proxy={"api_keys": SecretStr("users")}) as house:
         assert (await first_vector(house.url, KEY, LIMIT_S, print)).model == "fake"
         with pytest.raises(FirstVectorError, match="401"):
             await first_vector(house.url, None, LIMIT_S, print)

@@ -1,13 +1,14 @@
-"""`python -m tests.laws.real.tuned URL [SECONDS]`: what `autobatch tune` predicts of a server, beside what real processes do before it.
+"""`python -m tests.laws.real.tuned URL [SECONDS [CLIENTS...]]`: what `autobatch tune` predicts of a server, beside what real processes do before it.
 
-Redis, a worker and a batcher at its defaults are started and learn; then the server is measured as `autobatch tune` does it, and in the same
-minute clients ask it directly and through the proxy by turns, because what a shared machine can do changes. The prediction is
-computed at the end. FROM=file instead of URL computes it again of what was written there by the last run.
+The server is measured as `autobatch tune` does it; then Redis, a worker and a batcher at its defaults stand before it, and in the same
+minute clients ask it directly and through the proxy by turns, because what a shared machine can do changes. For each number of
+clients the batcher learns first, for a prediction is of one that has. What was seen is written to WRITTEN, and without a URL read from there.
 """
 
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 import msgspec
 
-from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedLoad
+from autobatch_batcher.advising.measured import Measured, TimedLoad
 from autobatch_batcher.advising.prediction import expected_gain, find_law
 from autobatch_batcher.advising.sample_texts import built_in_texts, shuffled
 from autobatch_batcher.advising.timing import UpstreamTimer, measure
@@ -26,7 +27,8 @@ from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.servers.redis_server import RedisServer
 
-LEARNING_S, TUNE_S, WINDOW_S = 8.0, 20.0, 1.4
+LEARNING_S, TUNE_S, WINDOW_S = 10.0, 20.0, 2.5
+CLIENTS_SEEN = (1, 16, 64, 256)
 TURNS = (True, False, False, True)  # whether a window is the server's own
 HEAD = "| clients | directly/s: tune | now | by the proxy/s: predicted | measured | gain: predicted | measured | |"
 WRITTEN = Path(os.environ.get("WRITTEN", "run/tuned.json"))
@@ -57,7 +59,7 @@ async def timed(url: str, clients: int, seconds: float) -> TimedLoad:
         return await timer.load(clients, [(place,) for seed in range(8) for place in shuffled(seed)], seconds)
 
 
-async def see(url: str, seconds: float) -> Seen:
+async def see(url: str, seconds: float, clients: Sequence[int]) -> Seen:
     """Measure the server as `autobatch tune` does, and what clients gain through real processes."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory()))
@@ -72,13 +74,16 @@ async def see(url: str, seconds: float) -> Seen:
         ours = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as session:
             await wait_healthy(session, ours)
-        await timed(ours, max(CLIENTS) // 4, LEARNING_S)
         settings = BatcherSettings.model_construct(inference_url=url)
         measured = await measure(settings, built_in_texts(), seconds, lambda line: print(line, file=sys.stderr))
-        return Seen(measured, tuple([await _gain(url, ours, clients) for clients in CLIENTS]))
+        return Seen(
+            measured,
+            tuple([await _gain(url, ours, each) for each in clients if measured.single_loads(each)]),
+        )
 
 
 async def _gain(url: str, ours: str, clients: int) -> SeenGain:
+    await timed(ours, clients, LEARNING_S if clients > 1 else WINDOW_S)
     rates: dict[bool, list[float]] = {True: [], False: []}
     for is_direct in TURNS:
         load = await timed(url if is_direct else ours, clients, WINDOW_S)
@@ -104,7 +109,8 @@ def report(seen: Seen) -> None:
 def main(words: list[str]) -> None:
     """Measure, keep what was seen, and report."""
     if words:
-        seen = asyncio.run(see(words[0], float(words[1]) if len(words) > 1 else TUNE_S))
+        url, seconds, *clients = [*words, str(TUNE_S)][: max(2, len(words))]
+        seen = asyncio.run(see(url, float(seconds), tuple(map(int, clients)) or CLIENTS_SEEN))
         WRITTEN.parent.mkdir(parents=True, exist_ok=True)
         WRITTEN.write_bytes(msgspec.json.encode(seen))
         if os.environ.get("ONLY_SEE"):

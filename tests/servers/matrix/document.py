@@ -15,6 +15,7 @@ COLUMNS = {
     "embedder": "`tei`: autobatch embedder",
     "infinity": "`openai`: infinity 0.0.78",
     "llama": "`openai`: llama.cpp by llama-cpp-python 0.3.36",
+    "ollama": "`openai`: Ollama 0.17.4",
     "paid": "`openai`: a paid API",
     "triton": "`triton`: Triton 2.51 by pytriton 0.7.0",
     "mlserver": "`triton`: MLServer 1.7.1",

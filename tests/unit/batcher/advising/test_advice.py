@@ -4,6 +4,7 @@ import re
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,6 +36,11 @@ MEASURED = Measured(
 FOUND = FoundLaw(law_of("padded:fixed_ms=4,per_unit_us=13"), 0.02, 0.04, 1.0)
 
 
+def settings_of(**changed: Any) -> BatcherSettings:
+    settings: dict[str, Any] = {"inference_url": MEASURED.url, **changed}
+    return BatcherSettings.model_construct(**settings)
+
+
 def gain(
     clients: int, times: float, *, low: float | None = None, p99_ms: float = 10.0, refused: float = 0.0
 ) -> ExpectedGain:
@@ -64,12 +70,24 @@ def gain(
             "1.5 x at 16 clients with mixed texts; of no use below 16; 0.22 x at 256 clients, where 78% are refused",
         ),
         ([gain(1, 0.8), gain(64, 1.04)], "of no use with mixed texts: 1.04 x at best, at 64 clients"),
-        ([gain(1, 0.8), gain(64, 1.3, low=0.9)], "of no use with mixed texts: 1.30 x at best, at 64 clients"),
+        (
+            [gain(1, 0.8), gain(64, 1.4, low=0.9)],
+            "cannot be told with mixed texts: 1.40 x at 64 clients, but between 0.90 and 1.47; measure again when nothing else uses the machine",
+        ),
     ],
 )
 def test_the_verdict_is_one_sentence(gains: list[ExpectedGain], said: str) -> None:
     """A gain that noise may have made is none."""
     assert said == verdict_of(gains, "mixed texts")
+
+
+def test_what_was_only_simulated_makes_no_verdict() -> None:
+    guessed = [msgspec.structs.replace(gain(clients, 11.7), is_measured=False) for clients in (64, 256)]
+    assert (
+        "of no use with mixed texts: 0.98 x at best, at 4 clients; more than 4 clients were not measured"
+        == verdict_of([gain(1, 0.8), gain(4, 0.98), *guessed], "mixed texts")
+    )
+    assert verdict_of(guessed, "mixed texts").startswith("cannot be said")
 
 
 def advice(target_ms: int | None = None) -> Advice:
@@ -85,16 +103,21 @@ def test_a_wanted_p99_is_answered_for_both_sides() -> None:
 
 
 def test_a_target_that_nobody_gets_is_no_setting() -> None:
-    text = config_of(MEASURED, advice(5), BatcherSettings.model_construct(target_p99_ms=5))
+    text = config_of(MEASURED, advice(5), settings_of(target_p99_ms=5))
     assert "target_p99_ms" not in tomllib.loads(text)
     assert "\n# target_p99_ms = 5\n" in text
+
+
+def test_all_servers_stay_in_the_file_though_one_is_measured() -> None:
+    several = settings_of(inference_url=f"{MEASURED.url},http://me:secret@other:81/embed")
+    assert tomllib.loads(config_of(MEASURED, advice(), several))["inference_url"] == f"{MEASURED.url},http://other:81"
 
 
 def test_what_no_law_explains_has_no_verdict() -> None:
     told = advise(MEASURED, msgspec.structs.replace(FOUND, load_error=0.54), [gain(1, 1.34), gain(16, 3.1)], 50)
     assert told.verdict.startswith("cannot be said: no law explains what was measured to within 54%")
     assert "3.1 x" not in told.verdict
-    assert "# But clients got 54% more or less" in config_of(MEASURED, told, BatcherSettings.model_construct())
+    assert "# But clients got 54% more or less" in config_of(MEASURED, told, settings_of())
 
 
 def test_costs_are_said_by_call_text_and_token() -> None:
@@ -115,9 +138,7 @@ def test_what_makes_figures_doubtful_is_said() -> None:
 
 def test_the_file_is_read_by_the_batcher_and_has_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    given = BatcherSettings.model_construct(
-        inference_api_key=SecretStr("secret-1"), target_p99_ms=50, upstream_model='it\'s "mine"'
-    )
+    given = settings_of(inference_api_key=SecretStr("secret-1"), target_p99_ms=50, upstream_model='it\'s "mine"')
     text = config_of(MEASURED, advice(), given)
     Path("config.toml").write_text(text)
     assert "secret-1" not in text

@@ -10,6 +10,8 @@ from autobatch_batcher.simulating import simulated_queue
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.law import law_of
+from autobatch_batcher.upstreams.replica import Replica
+from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.settings.definitions import BatcherSettings
 
 DEFAULTS = BatcherSettings.model_construct()
@@ -44,3 +46,23 @@ def test_a_batcher_that_stops_answers_what_comes_to_it_meanwhile(
     history = run_batchers(law_of("padded:fixed_ms=1"), TimedArrivals(asked), fleet, BEGIN_S + 4)
 
     assert len(history.answered) == len(asked)
+
+
+def test_the_end_of_a_lone_call_costs_no_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One turn sends it, one waits for the next push; what else looks for a slot are the beats and the ends of watches."""
+    turns = 0
+    free = Pool.free
+
+    def counted(pool: Pool, now_s: float, inputs: int = 1) -> Replica | None:
+        nonlocal turns
+        turns += 1
+        return free(pool, now_s, inputs)
+
+    monkeypatch.setattr(Pool, "free", counted)
+    asked = [(BEGIN_S + number / 100, SimulatedRequest((33,))) for number in range(400)]
+
+    fleet = SimulatedFleet(DEFAULTS)
+    answered = run_batchers(law_of("padded:fixed_ms=1"), TimedArrivals(asked), fleet, BEGIN_S + 5).answered
+
+    assert len(answered) == len(asked)
+    assert turns < 2.5 * len(asked)

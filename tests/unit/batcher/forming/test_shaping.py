@@ -1,5 +1,6 @@
 """Batches of like length: within every limit, and no job is left behind for it."""
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ LIMITS = st.builds(
     st.one_of(st.just(ANY), st.integers(20, 400)),
     in_flight_inputs_max=st.just(ANY),
     batch_tokens_max=st.one_of(st.just(ANY), st.integers(1, 500)),
+    are_calls_counted=st.booleans(),
 )
 SHAPES = st.builds(
     BatchShape,
@@ -80,6 +82,28 @@ def test_the_oldest_goes_and_no_job_goes_twice(jobs: list[Job], limits: Limits, 
     assert any(job is jobs[0] for job in picked)
     assert len(picked) == len({job.header.id for job in picked})
     assert {job.header.id for job in picked} <= {job.header.id for job in jobs}
+
+
+def calls_of(sizes: list[int], limits: Limits, held_inputs: int) -> int:
+    """How many calls requests of these sizes take, of which so many inputs are held to choose from."""
+    coming = [make_job(f"{place}", n=n) for place, n in enumerate(sizes)]
+    held: list[Job] = []
+    for calls in itertools.count():
+        while coming and inputs_of(held) < held_inputs:
+            held.append(coming.pop(0))
+        if not held:
+            return calls
+        taken = {job.header.id for job in pick(held, limits, BY_ARRIVAL)}
+        held = [job for job in held if job.header.id not in taken]
+    raise AssertionError
+
+
+def test_counted_calls_of_requests_with_one_to_eight_inputs_are_a_twentieth_more_than_the_fewest() -> None:
+    sizes = random.Random(7).choices(range(1, 9), k=2_000)
+    uncounted, fewest = limit(8), sum(sizes) / 8
+
+    assert calls_of(sizes, replace(uncounted, are_calls_counted=True), 64) < 1.05 * fewest
+    assert calls_of(sizes, uncounted, 64) > 1.05 * fewest
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)

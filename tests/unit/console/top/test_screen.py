@@ -44,6 +44,12 @@ def test_each_part_has_a_line_with_its_state() -> None:
         assert told in text or told == "2 to look at"
 
 
+def test_the_standard_terminal_has_a_line_for_each_part_and_says_what_is_cut() -> None:
+    assert any("worker   w1" in line for line in drawn(80, 24))
+    assert drawn(80, 12)[-1].startswith("and ")
+    assert drawn(80, 12)[-1].endswith("lines more: in a higher terminal")
+
+
 def test_the_worst_troubles_come_first() -> None:
     assert "✖" in drawn()[1]
 

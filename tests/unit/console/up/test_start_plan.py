@@ -1,5 +1,6 @@
 """What `autobatch up` decides to run, from the settings and the machine."""
 
+import hashlib
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from autobatch_console.up.parts import Part, Ready, StartPlan
 from autobatch_console.up.programs import Program
 from autobatch_console.up.settings import UpSettings
 from autobatch_console.up.start_plan import Machine
+from autobatch_shared.settings.definitions import UP_KEY
 
 RUN_DIR = Path("/run/ab")
 REDIS = Program("redis-server", ("/bin/redis-server",), "7.0.15")
@@ -48,6 +50,14 @@ def test_everything_is_started_in_the_order_of_need() -> None:
     stages = [[part.name for part in stage] for stage in made().stages]
     assert stages == [["redis"], ["embedder"], ["batcher"], ["proxy-1", "proxy-2"], ["nginx"]]
     assert made().notes == ()
+
+
+def test_workers_read_their_keys_themselves_and_get_that_of_up_apart() -> None:
+    """Else the environment would hold all keys, and those of a changed file would not count."""
+    plan = made(machine={"own_key": "mine"}, api_keys=SecretStr("theirs"))
+    env = part(plan, "proxy-1").env
+    assert env[UP_KEY] == f"sha256:{hashlib.sha256(b'mine').hexdigest()}"
+    assert "API_KEYS" not in env
 
 
 def launched(of: StartPlan) -> list[list[str]]:

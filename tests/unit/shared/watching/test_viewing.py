@@ -171,6 +171,8 @@ def test_an_upstream_is_judged_by_the_batcher_on_duty() -> None:
 def test_without_a_batcher_nothing_can_be_answered() -> None:
     assert texts(view(models=[])) == ["no batcher has reported: nothing can be answered"]
     assert texts(view(models=[model()])) == ["no batcher: nothing can be answered"]
+    gone = view(models=[model(msgspec.structs.replace(report(), at=NOW_MS - 20_000))])
+    assert [("no batcher", NOW_MS - 20_000)] == [(each.state, each.since_ms) for each in gone.models]
 
 
 def test_what_waits_is_told_in_seconds() -> None:
