@@ -143,7 +143,7 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
         return _traced(compute.handler(route), route.path, tracing) if route.page is None else route.page(pages)
 
     all_routes = routes(settings.embed_answer)
-    shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
+    shapes = {route.path: route.errors for route in all_routes}
     elsewhere = ModelPaths(models, app, common, shapes, partial(metrics.refused_at_once, NO_ROUTE)).handler
     add_routes(
         app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once, _plain_of(compute, access, tracing)

@@ -77,7 +77,7 @@ class ModelPaths:
         models: The models that this worker can ask.
         app: Has the routes.
         common: Gives each request its id.
-        shapes: How the clients of each `POST` read errors, by its path; None: as TEI writes them.
+        shapes: How the clients of each route read errors, by its path; None: as TEI writes them.
         on_refused: Is told of a request for a model that is unknown: status, reason.
     """
 

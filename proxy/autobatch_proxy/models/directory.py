@@ -6,7 +6,7 @@
 3. A name means one model. An alias that two of them have is refused.
 """
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 from autobatch_proxy.dialects.model_check import is_name_of, unknown
 from autobatch_shared.contract.errors import InvalidRequest, ModelNotNamed, NoBatcher, UnknownModel
@@ -22,7 +22,7 @@ class Directory:
 
     Attributes:
         names: Those that are known now, in order.
-        words: By which a path may begin: the names of the models that have one, and of their aliases those that are like names.
+        words: By which a path may begin: the names of the models, and of their aliases those that are like names.
         clashes: What two of them claim, a sentence each: such requests are refused until a batcher gives it up.
 
     Args:
@@ -37,7 +37,7 @@ class Directory:
         announcements: Sequence[Announcement] = (),
         now_ms: int = 0,
         served: str | None = None,
-        aliases: Container[str] = (),
+        aliases: Collection[str] = (),
     ) -> None:
         known = [said for said in announcements if now_ms - said.at < KNOWN_MS]
         self.names = tuple(sorted({said.name for said in known}))
@@ -47,9 +47,10 @@ class Directory:
         for said in known:
             for alias in said.aliases:
                 self._aliases.setdefault(alias, set()).add(said.name)
-        self.words = frozenset((*self.names, *filter(may_be_in_path, self._aliases)))
+        own = (served, served.rpartition("/")[2], *aliases) if served else ()
+        self.words = frozenset((*self.names, *filter(may_be_in_path, (*self._aliases, *own))))
         self._defaults = {said.name for said in known if said.is_default}
-        self._had_default = any(said.is_default for said in announcements)
+        self._had_defaults = {said.name for said in announcements if said.is_default}
         self.clashes = tuple(_clashes(self._aliases, self._defaults, set(self.names)))
         self._ever = {said.name for said in announcements} | ({UNNAMED} if served is not None else set())
 
@@ -79,8 +80,8 @@ class Directory:
         if len(self._defaults) == 1:
             return next(iter(self._defaults))
         if not self._defaults:
-            if self._had_default:
-                raise NoBatcher
+            if self._had_defaults:
+                raise NoBatcher(f"The default model {_listed(self._had_defaults)} has no batcher; name another one")
             if self._served is not None:
                 return UNNAMED
             if len(self._ever) == 1:

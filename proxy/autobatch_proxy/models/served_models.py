@@ -8,7 +8,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -40,7 +40,7 @@ class Models:
         aliases: The unnamed model's further names.
     """
 
-    def __init__(self, unnamed: ModelEnd, make: Callable[[str], ModelEnd], aliases: Container[str]) -> None:
+    def __init__(self, unnamed: ModelEnd, make: Callable[[str], ModelEnd], aliases: Collection[str]) -> None:
         self.unnamed = unnamed
         self.are_named = True
         self.directory = Directory()

@@ -245,16 +245,25 @@ async def test_the_unnamed_model_keeps_what_is_its_own_beside_others(redis_url: 
         own = [
             await house.post("/embed", {"inputs": "a"}),
             *[await house.post(OPENAI, {"input": "a", "model": name}) for name in ("the/own", "own", "mine")],
+            *[await house.post(f"/{name}/embed", {"inputs": "a"}) for name in ("the/own", "own", "mine")],
         ]
         other = await house.post(OPENAI, {"input": "a", "model": "text-embedding-3-small"})
         large = await house.post(OPENAI, {"input": "a", "model": LARGE})
         listed = (await house.get("/v1/models")).json["data"]
 
-    assert [each.status for each in own] == [200] * 4
-    assert upstream.calls == [["a"]] * 4
+    assert [each.status for each in own] == [200] * 7
+    assert upstream.calls == [["a"]] * 7
     assert refusal(other) == (404, "model_not_found")
     assert embedded(large) == large_vector("a")
     assert [each["id"] for each in listed] == ["the/own", LARGE, SMALL]
+
+
+@pytest.mark.parametrize("path", ["/nosuch/info", "/nosuch/status", "/nosuch/health", "/nosuch/v1/models"])
+async def test_a_page_below_a_name_that_no_model_has_says_so(redis_url: str, path: str) -> None:
+    async with two_models(redis_url) as (house, _, _):
+        answer = await house.get(path)
+    assert answer.status == 404
+    assert "The model `nosuch` does not exist" in answer.body.decode()
 
 
 async def test_below_an_alias_of_two_models_every_page_and_route_is_refused(redis_url: str) -> None:
@@ -264,7 +273,7 @@ async def test_below_an_alias_of_two_models_every_page_and_route_is_refused(redi
         sent = [await house.post(f"/big{path}", {"input": "a", "inputs": "a"}) for path in ("/embed", OPENAI)]
 
     assert [(page, answer.status) for page, answer in zip(pages, read, strict=True)] == [(page, 404) for page in pages]
-    assert all("is an alias of `BAAI/large`, `small`" in answer.json["error"] for answer in read)
+    assert all("is an alias of `BAAI/large`, `small`" in answer.body.decode() for answer in read)
     assert [answer.status for answer in sent] == [404, 404]
     assert refusal(sent[1]) == (404, "model_not_found")
 

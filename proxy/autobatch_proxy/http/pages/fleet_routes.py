@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
-from autobatch_proxy.dialects.model_check import is_name_of
+from autobatch_proxy.dialects.model_check import is_name_of, unknown
 from autobatch_proxy.dialects.tei_info import info_of
 from autobatch_proxy.http.answers import JSON, error_response
 from autobatch_proxy.http.named_models import MODEL, names_of
@@ -103,7 +103,7 @@ class FleetRoutes:
             is_own = not end.name and is_name_of(_name(end), named, self._aliases)
             if is_own or (end.name and end.name == found):
                 return web.Response(body=_encode(self._model(end)), headers=JSON)
-        return web.Response(status=404, body=OPENAI_ERRORS.write(404, b""), headers=JSON)
+        return error_response(unknown(named), OPENAI_ERRORS)
 
     def _is_healthy(self, request: web.Request) -> bool:
         return any(end.is_healthy for end in self._ends(request))

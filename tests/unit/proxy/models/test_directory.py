@@ -91,7 +91,7 @@ def test_no_model_stands_in_for_one_that_has_gone() -> None:
         chosen([gone(A), B], inside="a")
     with pytest.raises(ModelNotNamed):
         chosen([gone(A), B])
-    with pytest.raises(NoBatcher):
+    with pytest.raises(NoBatcher, match=r"The default model `\S+` has no batcher"):
         chosen([gone(FIRST), B])
     assert chosen([gone(FIRST), Announcement(NOW_MS, "org/b", is_default=True)]) == "org/b"
     assert chosen([gone(A)]) == "a", "the only one: that it has gone is found when it is asked"
