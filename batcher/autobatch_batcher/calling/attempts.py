@@ -171,14 +171,8 @@ class Attempts:
                 upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
-        elif code == OVERLOADED and answer.left:  # its budget is spent, however little is in flight
-            asked_s = asked_pause_s(answer.retry_after)
-            upstream.congestion.wait(ended_s + min(PAUSE_MAX_S if asked_s is None else asked_s, ASKED_MAX_S))
         elif is_refusal(code, answer.retry_after):
-            asked_s = asked_pause_s(answer.retry_after)
-            if asked_s is None and upstream.pacing is not None:
-                asked_s = PAUSE_MAX_S  # less is left of its minute than was configured
-            upstream.congestion.refused(started_s, ended_s, in_flight, asked_s, call.inputs)
+            _note_refusal(upstream, answer, call, in_flight, started_s, ended_s)
         answering = slot.upstream  # a hedge may have moved it
         return TimedAnswer(answer, started_s, ended_s, answering.standing.fingerprint, answering.name)
 
@@ -221,6 +215,19 @@ class Attempts:
             known = [other.tuner.late_after_s(*sizes) for other in self._pool.upstreams]
             late_s = max([each_s for each_s in known if each_s is not None], default=None)
         return late_s
+
+
+def _note_refusal(
+    upstream: Replica, answer: Answer, call: Call, in_flight_inputs: int, started_s: float, ended_s: float
+) -> None:
+    """Tell what an upstream takes that it has refused a call; see `Congestion.refused`."""
+    asked_s, congestion = asked_pause_s(answer.retry_after), upstream.congestion
+    if asked_s is None and (answer.left or upstream.pacing is not None):
+        asked_s = PAUSE_MAX_S  # its minute is spent, or less of it is left than was configured
+    if answer.status == OVERLOADED and answer.left and asked_s is not None:  # however little is in flight
+        congestion.wait(ended_s + min(asked_s, ASKED_MAX_S))
+    else:
+        congestion.refused(started_s, ended_s, in_flight_inputs, asked_s, call.inputs)
 
 
 def _sizes(call: Call) -> tuple[int, int]:

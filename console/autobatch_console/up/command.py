@@ -10,15 +10,16 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from autobatch_console.preflight import ports
-from autobatch_console.preflight.diagnoses import faults_of, warnings_of
+from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
 from autobatch_console.preflight.machine_diagnoses import look_at_port
 from autobatch_console.supervising import running
 from autobatch_console.supervising.first_vector import FirstVectorError, first_vector
@@ -70,8 +71,10 @@ def command(
         with run_folder.opened(run_dir, workers) as folder:
             has_keys = bool(settings.keys or settings.api_keys_file)
             own_key = secrets.token_urlsafe(32) if has_keys else None
-            made = _prepare(settings, models, flags_as_environment(ctx.args), folder, workers, own_key, verbose=verbose)
-            said = _preflight(settings, models, report)
+            flags = flags_as_environment(ctx.args)
+            prepare = partial(_prepare, settings, models, flags, folder, workers, own_key, verbose=verbose)
+            made, diagnoses = asyncio.run(_prepare_and_look(prepare, settings, models))
+            said = _refuse_or_warn(diagnoses, report)
             up = Up(
                 made,
                 [model.served_model_name or "" for model in models],
@@ -213,9 +216,17 @@ def _check(settings: UpSettings) -> None:
         raise PreflightError(str(diagnosis))
 
 
-def _preflight(settings: UpSettings, models: Sequence[UpSettings], report: ProgressReport) -> list[str]:
-    """Ask what the settings name, refuse what cannot work, and return what was said of the rest."""
-    diagnoses = asyncio.run(survey.look_around(settings, models))
+async def _prepare_and_look(
+    prepare: Callable[[], StartPlan], settings: UpSettings, models: Sequence[UpSettings]
+) -> tuple[StartPlan, list[Diagnosis]]:
+    """Return the plan, and what is true of what the settings name: this machine's programs and the servers are asked side by side."""
+    looking = asyncio.create_task(survey.look_around(settings, models))
+    made = await asyncio.to_thread(prepare)
+    return made, await looking
+
+
+def _refuse_or_warn(diagnoses: Sequence[Diagnosis], report: ProgressReport) -> list[str]:
+    """Refuse what cannot work, report the rest that is not right, and return that."""
     if faults := faults_of(diagnoses):
         raise PreflightError("\nautobatch: ".join(faults))
     warnings = warnings_of(diagnoses)

@@ -14,7 +14,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from autobatch_embedder.model.network.int8_ranges import Array, Int8Range, fitted
+from autobatch_embedder.families.heads import Array
+from autobatch_embedder.model.network.int8_ranges import Int8Range, fitted
 from autobatch_embedder.model.network.packing import pack
 
 COSINES = ("cosine_min", "cosine_mean")

@@ -4,6 +4,7 @@ import re
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,8 +36,9 @@ MEASURED = Measured(
 FOUND = FoundLaw(law_of("padded:fixed_ms=4,per_unit_us=13"), 0.02, 0.04, 1.0)
 
 
-def settings_of(**changed: object) -> BatcherSettings:
-    return BatcherSettings.model_construct(**{"inference_url": MEASURED.url} | changed)
+def settings_of(**changed: Any) -> BatcherSettings:
+    settings: dict[str, Any] = {"inference_url": MEASURED.url, **changed}
+    return BatcherSettings.model_construct(**settings)
 
 
 def gain(
