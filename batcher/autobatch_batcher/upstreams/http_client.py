@@ -436,6 +436,8 @@ def cause_of(exc: BaseException) -> str:
         said = "closed in mid-answer"
     elif isinstance(exc, OSError) and exc.errno is not None:
         said = errno.errorcode.get(exc.errno, f"errno {exc.errno}")
+    elif isinstance(exc, UpstreamError):
+        said = exc.cause or str(exc)
     elif not isinstance(exc, aiohttp.ServerDisconnectedError):
         said = type(exc).__name__
     return said

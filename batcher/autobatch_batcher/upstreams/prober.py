@@ -118,7 +118,7 @@ class Prober:
         elif status in UNAUTHORIZED:
             raise Unlearnt(_refusal(status, self._card_path))
         elif self.card_asked_s < 0:
-            raise UpstreamUnavailable  # it has never said anything
+            raise UpstreamUnavailable().because(f"status {status} at {self._card_path}")  # it has never said anything
         elif status in OUTAGES:
             state.away_s = _now_s()
         self.card_asked_s = max(asked_s, connection.made_s)
@@ -134,8 +134,11 @@ class Prober:
         if status != 200:
             return status, dialect.card(b"") if status in NO_CARD_STATUSES else NO_CARD
         more = [await self._client.fetch(question) for question in others]
-        if any(other not in {200, *NO_CARD_STATUSES} for other, _ in more):
-            raise UpstreamUnavailable  # half a card would be another one
+        for question, (other, _) in zip(others, more, strict=True):
+            if other not in {200, *NO_CARD_STATUSES}:
+                raise UpstreamUnavailable().because(
+                    f"status {other} at {question.path}"
+                )  # half a card would be another one
         return status, dialect.card(said, *(text if other == 200 else b"" for other, text in more))
 
     def _others(self) -> list[Dialect]:
