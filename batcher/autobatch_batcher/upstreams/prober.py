@@ -8,11 +8,12 @@ import aiohttp
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OUTAGES, OVERLOADED
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, cause_of
+from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import NotComputed, UpstreamProtocolError, UpstreamUnavailable
+from autobatch_shared.contract.status import NO_ANSWER
 
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
