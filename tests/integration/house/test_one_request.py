@@ -17,6 +17,7 @@ SOMETIMES = {
     "autobatch/autobatch_shared/redis/watching/publishing.py",
     "autobatch/autobatch_shared/watching/durations.py",
     "autobatch/autobatch_shared/watching/per_second.py",
+    "autobatch/autobatch_shared/watching/recent_counts.py",
     "batcher/autobatch_batcher/batcher_activity.py",
     "batcher/autobatch_batcher/claiming/lease.py",
     "batcher/autobatch_batcher/claiming/recent_batches.py",
