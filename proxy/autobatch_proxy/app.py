@@ -25,6 +25,7 @@ from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
 from autobatch_proxy.http.pages.metrics_page import MetricsPage
 from autobatch_proxy.http.pages.status_page import StatusPage
+from autobatch_proxy.http.plain_requests import PlainRoute
 from autobatch_proxy.http.route_table import Pages, Route, routes
 from autobatch_proxy.http.routes import NO_ROUTE, SHORTCUTS, add_routes
 from autobatch_proxy.http.worker_readiness import READINESS, Readiness
@@ -37,6 +38,7 @@ from autobatch_proxy.request_log import RequestLog
 from autobatch_proxy.requests.alone import AloneShare
 from autobatch_proxy.server.connections import Runner
 from autobatch_proxy.server.idle_connections import IdleConnections
+from autobatch_proxy.server.known_heads import KnownHeads
 from autobatch_proxy.server.shortcut import usable
 from autobatch_proxy.worker_activity import WorkerActivityPublisher
 from autobatch_shared.collector import spare_the_collector
@@ -143,7 +145,9 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
     all_routes = routes(settings.embed_answer)
     shapes = {route.path: route.errors for route in all_routes if route.method == "POST"}
     elsewhere = ModelPaths(models, app, common, shapes, partial(metrics.refused_at_once, NO_ROUTE)).handler
-    add_routes(app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once)
+    add_routes(
+        app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once, _plain_of(compute, access, tracing)
+    )
     return app
 
 
@@ -163,6 +167,11 @@ def _traced(handler: Handler, path: str, tracing: "Tracing | None") -> Handler:
     from autobatch_proxy.request_spans import with_span  # noqa: PLC0415 - its packages are an extra
 
     return with_span(handler, path, tracing.tracer)
+
+
+def _plain_of(compute: Compute, access: Access, tracing: "Tracing | None") -> Callable[[Route], PlainRoute | None]:
+    """Return what answers the plain requests of a route: nothing where traces are on, for a span is begun with the handler."""
+    return lambda route: PlainRoute(compute, route, access) if tracing is None else None
 
 
 def _make_access(settings: ProxySettings) -> tuple[Access, KeyFile | None]:
@@ -188,6 +197,7 @@ async def make_runner(settings: ProxySettings, named: Mapping[str, ProxySettings
     runner = Runner(
         app,
         shortcuts=usable(shortcuts),
+        heads=KnownHeads(),
         handler_cancellation=True,  # a client that leaves must free its place in the queue
         keepalive_timeout=75,  # above nginx's 60 s, so that nginx and not we close an idle connection
         access_log=None,  # nginx writes the only one

@@ -33,7 +33,7 @@ def check_headers(data: bytes) -> None:
             assert 0 <= meant <= 30
     assert _access.is_granted(said) == (said == "Bearer key")
     request = cast("Any", _Request(said))
-    head = _common.lines(request, _common.request_id(request))
+    head = _common.lines(said, _common.request_id(request))
     assert head.endswith(b"\r\n")
     assert [line.partition(b":")[0] for line in head.split(b"\r\n")][:2] == [b"x-request-id", b"vary"]
     assert head.count(b"\n") == (3 if said == "https://a.b" else 2)

@@ -10,7 +10,7 @@ from zlib import crc32
 import hiredis
 
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
-from autobatch_proxy.http.answers import answer
+from autobatch_proxy.http.answers import WholeResponse, answer
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
@@ -64,7 +64,7 @@ def check_replies(data: bytes) -> None:
     for errors in (None, OPENAI_ERRORS):
         response = answer(plan, [(header, body)], "id", b"", 1, errors)
         assert 200 <= response.status < 600
-        lines = getattr(response, "_lines", b"").splitlines()
+        lines = response.whole.lines.splitlines() if isinstance(response, WholeResponse) else []
         assert all(line.partition(b":")[0].lower().startswith((b"x-", b"server-timing")) for line in lines)
         for name, value in response.headers.items():
             assert not set("\r\n\0") & set(name + value)

@@ -60,6 +60,7 @@ def drive(
     seed: int = 1,
     began_s: float = 0.0,
     waited_share: float = 0.0,
+    waited_calls: float = 0.0,
 ) -> Run:
     """Make this many calls, with the tuner's setting or a fixed one; lengths are about 100, and a fifth is padding.
 
@@ -71,6 +72,7 @@ def drive(
         seed: Of lengths and noise.
         began_s: When the first is made.
         waited_share: Of its time, that each job has waited, as the tuner hears; 0: it hears nothing of it.
+        waited_calls: Times what its call should take, that each job has waited, as the tuner hears.
     """
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
@@ -84,8 +86,8 @@ def drive(
             if setting.units_max is not None:
                 inputs = max(1, min(inputs, setting.units_max // longest - 1))
             units = inputs * longest
-            if tuner and waited_share:
-                tuner.note_wait(waited_share)
+            if tuner and (waited_share or waited_calls):
+                tuner.note_wait(waited_share, waited_calls)
             sent_s = max(now_s, ready_s)
             begun_s = max(heapq.heappop(free_s), sent_s)
             ended_s = begun_s + upstream.cost_s(units, setting.calls) * chance.lognormvariate(0, upstream.noise)

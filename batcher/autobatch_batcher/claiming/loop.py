@@ -339,14 +339,16 @@ class WorkingLoop:
     def _send(self, batch: Batch, replica: Replica, limits: Limits) -> None:
         now_s, load, cost = self._loop.time(), replica.load, replica.tuner.cost
         now_ms = self._clock.now_ms()
-        replica.tuner.note_wait(batch.waited_share(now_ms))
+        waited_s = (now_ms - batch.oldest_ms) / 1000
+        expected_s = cost.seconds(cost.law.units(batch.units, batch.useful))
+        replica.tuner.note_wait(batch.waited_share(now_ms), waited_s / expected_s if expected_s else 0.0)
         slot = Slot(
             replica,
             batch.inputs,
             batch.units,
             was_busy=load.calls > 0 or self._has_waiting,
-            waited_s=(now_ms - batch.oldest_ms) / 1000,
-            expected_s=cost.seconds(cost.law.units(batch.units, batch.useful)),
+            waited_s=waited_s,
+            expected_s=expected_s,
         )
         self._policy.note_sent(batch, now_s)
         load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)

@@ -9,7 +9,7 @@ And a third: clients that ask again as soon as they are answered. While their ca
 a moment before those come back: the two groups would take turns for ever, in calls of half the size.
 """
 
-from math import exp, inf
+from math import ceil, exp, inf
 
 MEMORY_S = 0.02  # long enough to see a storm, short enough to forget it at once
 LINGER_MAX_S = 0.002  # several times what a batch costs; a request at a quiet time must not feel it
@@ -59,12 +59,11 @@ class Pace:
             self._back_share += LEARNING * (min(1.0, self._back / self._answered) - self._back_share)
         self._answered, self._back, self._back_until_s = inputs, 0, back_until_s
 
-    def missing(self) -> float:
+    def missing(self) -> int:
         """Return how many inputs of those that were answered last will come back in a moment; 0 when that does not pay."""
         if self._back_share < BACK_MIN:
-            return 0.0
-        expected = ALL_BACK * self._back_share * self._answered
-        return expected - self._back if self._back < expected else 0.0
+            return 0
+        return max(0, ceil(ALL_BACK * self._back_share * self._answered) - self._back)
 
     def linger_s(self, missing: int, wait_max_s: float) -> float:
         """Return how long to wait so that `missing` inputs come, or 0 when that takes too long to pay."""

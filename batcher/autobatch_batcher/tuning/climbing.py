@@ -22,8 +22,9 @@ from math import inf
 
 BLOCK_CALLS, BLOCK_S = 24, 0.25  # of service: calls of a fraction of a millisecond are not worth a faster decision
 LONG_BLOCK_CALLS, LONG_BLOCK_S = 6, 2.0  # of long calls fewer must do: each costs its clients a second
-PAIRS = 3
-GAIN_MIN = 1.03
+PAIRS, SURE_PAIRS = 3, 5  # of a small gain one trial in eight wins three pairs by chance
+GAIN_MIN, CLEAR_GAIN = 1.03, 1.2
+LOST_CALLS, LOST_SHARE = 8, 0.85  # of the goodput of the block before: so much worse shows in so few calls
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
@@ -117,7 +118,8 @@ class Climber:
         self._watch()
         self.is_late = self.is_pressed = False
         self.candidate: Setting | None = None
-        self._usual_answer_s = inf
+        self._usual_answer_s, self._usual_goodput = inf, 0.0
+        self._smaller_min = 0
         self._search = self._searching()
         self._block = next(self._search)
         self._use_block()
@@ -138,20 +140,21 @@ class Climber:
         block = self._block
         if setting == block.setting:  # else it was made before this block began
             block.add(useful, service_s, answer_s)
-            if block.is_over:
+            if block.is_over or self._has_lost(block):
                 self._begin_block()
             elif setting.is_less_than(self.best) and answer_s > SLOWER_TIMES * self._usual_answer_s:
                 block.useful = 0.0
                 self._begin_block()
-        if self.is_pressed and not block.is_ascent:
+        if self.is_pressed and not block.is_ascent and not setting.is_less_than(self.best):
             self._note_pressed(setting, useful, service_s)
 
-    def expect(self, units_max: int) -> None:
+    def expect(self, units_max: int, smaller_min: int = 0) -> None:
         """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
 
+        Smaller ones than `smaller_min` are not tried.
         Not in an ascent, whose steps it would begin anew; what calls cost is learnt all the time.
         """
-        best = self.best.units_max
+        best, self._smaller_min = self.best.units_max, smaller_min
         if self._block.is_ascent or self._is_smaller_better or best is None or units_max < 2 * best:
             return
         self.best = replace(self.best, units_max=best << (units_max // best).bit_length() - 1)
@@ -204,6 +207,11 @@ class Climber:
         """Count the calls under pressure from now on: all of them, and those with the best setting."""
         self._pressed, self._at_best = _Block(self.best, is_ascent=True), _Block(self.best, is_ascent=True)
 
+    def _has_lost(self, block: _Block) -> bool:
+        """Whether a trial has shown enough: its clients wait longer with each further call."""
+        is_trial = self.is_trying and not block.is_ascent
+        return is_trial and block.calls >= LOST_CALLS and block.goodput < LOST_SHARE * self._usual_goodput
+
     def _restart(self) -> None:
         self._watch()
         self._search = self._searching()
@@ -211,7 +219,7 @@ class Climber:
 
     def _begin_block(self) -> None:
         if self._block.setting == self.best and self._block.answer_s:
-            self._usual_answer_s = self._block.answer_s
+            self._usual_answer_s, self._usual_goodput = self._block.answer_s, self._block.goodput
         self._block = next(self._search)
         self._use_block()
 
@@ -257,7 +265,7 @@ class Climber:
         """Yield the blocks of one trial, and decide by them."""
         pairs: list[tuple[_Block, _Block]] = []
         self.candidate = candidate
-        while len(pairs) < PAIRS:
+        while not _are_enough(pairs):
             before, after = _Block(self.best), _Block(candidate)
             yield before
             if not self._may_try(direction):
@@ -269,12 +277,13 @@ class Climber:
         self._decide(direction, candidate, pairs)
 
     def _may_try(self, direction: _Direction) -> bool:
-        return not (self.is_late and direction.name in LESS)
+        if self.is_late and direction.name in LESS:
+            return False
+        return not (self.is_pressed and direction.name == "fewer")
 
     def _decide(self, direction: _Direction, candidate: Setting, pairs: list[tuple[_Block, _Block]]) -> None:
-        gain = sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
         before, after = pairs[-1]
-        if gain >= GAIN_MIN and after.goodput > before.goodput:
+        if _gain(pairs) >= GAIN_MIN and after.goodput > before.goodput:
             self._is_smaller_better |= direction.name == "smaller"
             self._take(candidate)
             return
@@ -300,8 +309,17 @@ class Climber:
             return replace(self.best, calls=min(2 * calls, self._calls_max)) if calls < self._calls_max else None
         if name == "smaller":
             half = min(units_max or self._units_seen, self._units_seen) // 2
-            return replace(self.best, units_max=half) if half >= UNITS_MIN else None
+            return replace(self.best, units_max=half) if half >= max(UNITS_MIN, self._smaller_min) else None
         if units_max is None or 2 * self._units_top < units_max:
             return None  # no limit, or none that was felt
         # Beyond what was ever sent a limit limits nothing.
         return replace(self.best, units_max=2 * units_max if 2 * units_max < self._units_top else None)
+
+
+def _gain(pairs: list[tuple[_Block, _Block]]) -> float:
+    return sum(after.goodput for _, after in pairs) / sum(before.goodput for before, _ in pairs)
+
+
+def _are_enough(pairs: list[tuple[_Block, _Block]]) -> bool:
+    """Whether pairs that the candidate has won decide: a small gain needs more of them."""
+    return len(pairs) >= SURE_PAIRS or (len(pairs) >= PAIRS and _gain(pairs) >= CLEAR_GAIN)

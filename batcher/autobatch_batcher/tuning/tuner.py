@@ -42,6 +42,8 @@ LONG_WAIT_SHARE = (
     0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
 )
 PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
+# Of what their call takes, where calls run side by side: more of them at once do more, and the backlog of a trial is worked off slowly.
+PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
@@ -107,6 +109,11 @@ class Tuner:
     def is_one_by_one(self) -> bool:
         """Whether calls wait for each other at the upstream, as far as is known: calls that had nothing beside them say nothing."""
         return self._waits_evidence >= -DOUBT
+
+    @property
+    def is_known_one_by_one(self) -> bool:
+        """Whether calls wait for each other there beyond doubt."""
+        return self._waits_evidence > EVIDENCE
 
     def bound(self, calls_max: int | None) -> None:
         """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
@@ -189,14 +196,20 @@ class Tuner:
             cost = self.cost
             self.recent.note_made(cost.law.units(padded, useful), seconds, now_s, cost.flat_units)
 
-    def note_wait(self, share: float) -> None:
-        """Take note of what share of its time a job of the call that is made now has waited, the most of all its jobs.
+    def note_wait(self, share: float, calls: float = 0.0) -> None:
+        """Take note of how long a job of the call that is made now has waited, the most of all its jobs.
+
+        Args:
+            share: Of its time.
+            calls: Times what its call should take.
 
         Where calls wait for each other more of them do no more, and fewer of them cost next to nothing, however long jobs wait.
         """
         climber = self._climber
-        may_matter = share >= PRESSING_WAIT_SHARE / 2 and not self._is_known_one_by_one
+        may_matter = share >= PRESSING_WAIT_SHARE / 2 and not self.is_known_one_by_one
         is_pressed = may_matter and (climber.is_pressed or share >= PRESSING_WAIT_SHARE)
+        if self._is_known_side_by_side:
+            is_pressed |= calls >= (EASED_WAIT_CALLS if climber.is_pressed else PRESSING_WAIT_CALLS)
         if is_pressed != climber.is_pressed:
             climber.note_pressure(is_pressed=is_pressed)
         is_long = may_matter and share >= LONG_WAIT_SHARE
@@ -216,7 +229,7 @@ class Tuner:
         worth a wait for a fuller one.
         """
         cost = self._one_by_one.cost
-        if self.is_fixed or not self._is_known_one_by_one or cost.flat_s < FULLER_FLAT_MIN_S:
+        if self.is_fixed or not self.is_known_one_by_one or cost.flat_s < FULLER_FLAT_MIN_S:
             return -inf
         return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful))
 
@@ -226,7 +239,7 @@ class Tuner:
         Where it works on one call at a time that costs much whatever it carries, two calls would take turns in which one would do.
         """
         flat_s = self._one_by_one.cost.flat_s
-        if self.is_fixed or not self._is_known_one_by_one or flat_s < ASK_AGAIN_FLAT_MIN_S:
+        if self.is_fixed or not self.is_known_one_by_one or flat_s < ASK_AGAIN_FLAT_MIN_S:
             return 0.0
         return max(0.0, self._last_ended_s + min(ASK_AGAIN_SHARE * flat_s, ASK_AGAIN_MAX_S) - now_s)
 
@@ -235,8 +248,8 @@ class Tuner:
         return self._calls_seen >= CALLS_MIN
 
     @property
-    def _is_known_one_by_one(self) -> bool:
-        return self._waits_evidence > EVIDENCE
+    def _is_known_side_by_side(self) -> bool:
+        return self._waits_evidence < -EVIDENCE
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
@@ -254,7 +267,8 @@ class Tuner:
         if cost.law is not before.law:  # what was counted are not its units
             self._climber, self.recent = self._begin_climb(), RecentCalls()
         if cost is not before:
-            self._climber.expect(round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units))
+            worth = round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units)
+            self._climber.expect(worth, worth if cost.law is CostLaw.SUMMED else 0)
 
     def _may_fit(self, sample: Sample, service_s: float) -> bool:
         """Whether a fit may be made now: not while calls surprise; where these are a step those before it are forgotten."""

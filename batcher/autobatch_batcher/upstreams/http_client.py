@@ -342,7 +342,7 @@ class HttpClient:
             exchange.status,
             said.get("Content-Type", ""),
             body,
-            retry_after_said(said, datetime.now(UTC)),
+            None if exchange.status == 200 else retry_after_said(said, datetime.now(UTC)),
             {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
             was_sent_again=connection is None,
             left={name: value for name in self._left_headers if (value := said.get(name))},

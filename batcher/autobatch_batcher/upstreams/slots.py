@@ -259,14 +259,24 @@ class Pool:
         return min(with_room, key=lambda u: u.load.work, default=None)
 
     def _has_room(self, upstream: Replica, inputs: int) -> bool:
-        return upstream.load.calls < upstream.tuner.setting.calls and self.room(upstream) >= inputs
+        is_free = upstream.load.calls < upstream.tuner.setting.calls and self.room(upstream) >= inputs
+        return is_free and not self._would_be_a_rest(upstream)
+
+    def _would_be_a_rest(self, upstream: Replica) -> bool:
+        """Whether the next call would get what the one before has left, and wait for it: one call can have it all soon."""
+        if not upstream.load.calls or not upstream.tuner.is_known_one_by_one:
+            return False
+        return self._left(upstream) < min(upstream.limits.inputs_max, self._in_flight_max(upstream) / 2)
 
     def _slots_free(self, upstream: Replica) -> int:
         calls = upstream.tuner.setting.calls - upstream.load.calls
         return max(0, min(calls, ceil(self._left(upstream) / upstream.limits.inputs_max)))
 
     def _left(self, upstream: Replica) -> int:
-        return int(min(self._permits(upstream), upstream.congestion.inputs_max)) - upstream.load.inputs
+        return int(self._in_flight_max(upstream)) - upstream.load.inputs
+
+    def _in_flight_max(self, upstream: Replica) -> float:
+        return min(self._permits(upstream), upstream.congestion.inputs_max)
 
     def _permits(self, upstream: Replica) -> int:
         """Inputs that we may have in flight: at least one, or more batchers than there are places would stand still.

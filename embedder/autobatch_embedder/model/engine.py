@@ -4,7 +4,7 @@
    at once.
 2. Requests that wait are computed together, in the order of arrival (`passes`). The model cuts what it gets into
    forward passes of texts of like length (`slices`).
-3. Texts are tokenised on other threads while a pass runs.
+3. Texts are tokenised on other threads while a pass runs, except a request of a short text.
 """
 
 import asyncio
@@ -27,11 +27,16 @@ from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model, cores
 from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.passes import Passes, PerRow, Rows
+from autobatch_embedder.model.tokens import characters
 from autobatch_embedder.model.vectors import Vectors, finish, probabilities
 
 R = TypeVar("R")
 V = TypeVar("V")
 P = TypeVar("P", bound=PerRow)
+
+SHORT_CHARACTERS = 150
+"""Of a request that the event loop tokenises itself: 40 characters take 20 us of CPU, and the way to another thread and
+back 23 us, 150 us until it is done; 1,200 characters take 390 us, for which other requests should not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +230,12 @@ class Engine:
         is_too_many = request.dimensions is not None and request.dimensions > self.size
         inputs = request.inputs[:1] if is_too_many else request.inputs
         truncate = self.limits.truncate if request.truncate is None else request.truncate
-        rows = await self._with_tokenizer(
-            lambda: self.model.tokenizer.encode(inputs, request.prompt_name, request.direction, truncate=truncate)
-        )
+
+        def encoded() -> Rows:
+            return self.model.tokenizer.encode(inputs, request.prompt_name, request.direction, truncate=truncate)
+
+        is_short = sum(map(characters, inputs)) <= SHORT_CHARACTERS
+        rows = encoded() if is_short else await self._with_tokenizer(encoded)
         if is_too_many:
             raise errors.too_many_dimensions()
         return rows

@@ -1,5 +1,8 @@
 """Who may ask: API keys as TEI has them, several of them, and none of them in memory as it is written.
 
+A worker does remember the heads of clients that send them again and again, and with them their keys; whether a key is good is
+judged for each request.
+
 A key is written as it is, or as `sha256:` and the hex digits of its digest: then reading it does not let anyone in.
 """
 

@@ -1,9 +1,12 @@
-"""The routes at which something is computed: a body in, its jobs' replies from the client, an answer out."""
+"""The routes at which something is computed: a body in, its jobs' replies from the client, an answer out.
+
+More than 250 lines, because the plain requests are answered by the same steps in another order of waiting.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -16,6 +19,7 @@ from autobatch_proxy.http.bodies import BodyRoom, read_body
 from autobatch_proxy.http.earlier_tries import EarlierTries
 from autobatch_proxy.http.errors import FrameworkError
 from autobatch_proxy.http.headers import (
+    ORIGIN_HEADER,
     PRIORITY_HEADER,
     START_HEADER,
     TIMEOUT_HEADER,
@@ -29,6 +33,7 @@ from autobatch_proxy.http.named_models import MODEL, names_of
 from autobatch_proxy.http.route_table import READERS, Route
 from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
+from autobatch_proxy.models.planned_request import PlannedRequest, left_until
 from autobatch_proxy.models.served_models import Models
 from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
@@ -39,7 +44,8 @@ from autobatch_proxy.requests.asked import AnyAsked, Reader
 from autobatch_proxy.requests.oversize import LOOK_ABOVE_BYTES, refuse_too_many
 from autobatch_proxy.requests.plan import Plan, RequestNames
 from autobatch_proxy.requests.planner import make_plan
-from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError, DeadlineExceeded
+from autobatch_shared.contract.errors import AnswerTooLarge, AutobatchError
+from autobatch_shared.contract.frames import ReplyHeader
 
 log = logging.getLogger(__name__)
 
@@ -72,104 +78,138 @@ class Compute:
         common: CommonHeaders,
         requests: RequestLog,
     ) -> None:
-        self._models = models
+        self.models = models
         self._unnamed = models.unnamed
-        self._room = room
+        self.room = room
         self._earlier_tries = EarlierTries()
-        self._timeout_max_ms = timeout_max_ms
+        self.timeout_max_ms = timeout_max_ms
         self._check = check
-        self._metrics = metrics
+        self.metrics = metrics
         self._share = share
-        self._common = common
-        self._requests = requests
+        self.common = common
+        self.requests = requests
 
     def handler(self, route: Route) -> Handler:
         """Return the handler of a route."""
-        path, errors = route.path, route.errors
 
         async def handle(request: web.Request) -> web.StreamResponse:
             started_s = time.perf_counter()
-            response: web.StreamResponse
-            reason = ""
-            try:
-                response = await self._answer(request, route, started_s)
-            except AutobatchError as error:
-                response, reason = error_response(error, errors), error.code
-                # Its frames hold the request, whose futures hold the error: with its body it would wait for the collector.
-                error.__traceback__ = None
-            except FrameworkError as error:
-                body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
-                response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
-            except asyncio.CancelledError:
-                self._requests.left(request, path, time.perf_counter() - started_s)
-                raise
-            except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
-                log.exception("request_failed_unforeseen", extra=self._requests.names_of(request))
-                response = error_response(AutobatchError(), errors)
-                error.__traceback__ = None  # as above
-            status = response.status
-            if status >= 400:
-                self._metrics.refused(path, reason or request.get(REASON, AutobatchError.code))
-            if status >= 500:
-                log.warning(
-                    "request_failed", extra={**self._requests.names_of(request), "route": path, "status": status}
-                )
-            spent_s = time.perf_counter() - started_s
-            if spent_s >= self._requests.slow_s:
-                self._requests.slow(request, path, status, spent_s)
-            model = request.get(MODEL, "") if self._models.are_named else ""
-            self._metrics.answered(path, status, spent_s, model)
-            return response
+            return await self.handled(request, route, started_s, self._answer(request, route, started_s))
 
         return handle
+
+    async def handled(
+        self, request: web.Request, route: Route, started_s: float, answering: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        """Return the answer to a request, whatever comes of answering it, and count it."""
+        path, errors = route.path, route.errors
+        response: web.StreamResponse
+        reason = ""
+        try:
+            response = await answering
+        except AutobatchError as error:
+            response, reason = error_response(error, errors), error.code
+            # Its frames hold the request, whose futures hold the error: with its body it would wait for the collector.
+            error.__traceback__ = None
+        except FrameworkError as error:
+            body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
+            response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
+        except asyncio.CancelledError:
+            self.requests.left(request, path, time.perf_counter() - started_s)
+            raise
+        except Exception as error:  # a fault of ours: its text goes to the log only, and the client reads a 500
+            log.exception("request_failed_unforeseen", extra=self.requests.names_of(request))
+            response = error_response(AutobatchError(), errors)
+            error.__traceback__ = None  # as above
+        status = response.status
+        if status >= 400:
+            self.metrics.refused(path, reason or request.get(REASON, AutobatchError.code))
+        if status >= 500:
+            log.warning("request_failed", extra={**self.requests.names_of(request), "route": path, "status": status})
+        spent_s = time.perf_counter() - started_s
+        if spent_s >= self.requests.slow_s:
+            self.requests.slow(request, path, status, spent_s)
+        model = request.get(MODEL, "") if self.models.are_named else ""
+        self.metrics.answered(path, status, spent_s, model)
+        return response
 
     async def _answer(self, request: web.Request, route: Route, started_s: float) -> web.StreamResponse:
         headers = request.headers
         content_type = headers.get("Content-Type")
         if route.unless_json is not None and not is_json(content_type):
             raise route.unless_json  # before the body is read, as the upstream does it
-        held = self._room.admit(request)
+        held = self.room.admit(request)
         try:
-            whole_s = timeout_s(headers.get(TIMEOUT_HEADER), self._timeout_max_ms)
-            start = headers.get(START_HEADER)
-            if start is not None:
-                whole_s -= self._earlier_tries.spent_s(start, request.remote or "", whole_s)
+            whole_s = self.left_s(
+                timeout_s(headers.get(TIMEOUT_HEADER), self.timeout_max_ms),
+                headers.get(START_HEADER),
+                request.remote or "",
+            )
             body = await read_body(request, held, whole_s)
             end, asked = self._unnamed, None
-            if self._models.are_named:
-                end, asked = await self._choose(request, route, body, _left_s(whole_s, started_s))
+            if self.models.are_named:
+                end, asked = await self._choose(request, route, body, left_until(started_s + whole_s))
             bulk = asks_bulk(headers.get(PRIORITY_HEADER))
-            request_id = self._common.request_id(request)
+            request_id = self.common.request_id(request)
             names = (
                 RequestNames(request_id, request.get(TRACE, {}))
-                if self._requests.is_traced
+                if self.requests.is_traced
                 else RequestNames(request_id)
             )
-            plan = self._plan(body, content_type, route, end, asked, names, asks_bulk=bulk)
-            body_bytes = len(body)
-            del body, asked  # the plan has what is needed of it, and the request may wait for long
-            if plan.largest_id is not None:
-                await end.vocabulary.check(plan.largest_id, _left_s(whole_s, started_s))
-            left_s = _left_s(whole_s, started_s)
-            replies: list[Reply] = []
-            try:
-                if len(plan.jobs) == 1:
-                    replies = await end.clients.usual.ask(plan, left_s)
-                else:
-                    replies = await ask_one_model(end.clients, plan, left_s)
-            finally:
-                spent_s = time.perf_counter() - started_s
-                if spent_s >= self._requests.account_from_s:
-                    request[ACCOUNT] = account_of(plan, replies, body_bytes, end.watcher)
-            ms = int(spent_s * 1000)
-            self._metrics.replied(replies[0][0], sum([job.n for job in plan.jobs]), body_bytes, spent_s)
-            lines = self._common.lines(request, request_id) + _model_lines(end.watcher, replies[0][0].model)
-            response = answer(plan, replies, request_id, lines, ms, route.errors)
-            if response.status >= 400:
-                request[REASON] = _reason(replies)
-            return response
+            plan = self.plan(body, content_type, route, end, asked, names, asks_bulk=bulk)
+            planned = PlannedRequest(plan, end, len(body), started_s, started_s + whole_s)
+            del body, asked, plan  # the plan has what is needed of it, and the request may wait for long
+            return await self.answer_planned(request, route, planned, self.ask(planned))
         finally:
             held.release()
+
+    def left_s(self, whole_s: float, start: str | None, peer: str) -> float:
+        """Return what is left of a request's time, of which some was spent at other workers if nginx says so.
+
+        Args:
+            whole_s: Its time, in seconds.
+            start: When it was first sent, in nginx's words.
+            peer: The address of who sent it.
+        """
+        return whole_s if start is None else whole_s - self._earlier_tries.spent_s(start, peer, whole_s)
+
+    async def ask(self, planned: PlannedRequest) -> list[Reply]:
+        """Return the replies to a request's jobs; raises as every JobClient does, and InvalidRequest for foreign token ids."""
+        plan, end = planned.plan, planned.end
+        if plan.largest_id is not None:
+            await end.vocabulary.check(plan.largest_id, planned.left_s())
+        if len(plan.jobs) == 1:
+            return await end.clients.usual.ask(plan, planned.left_s())
+        return await ask_one_model(end.clients, plan, planned.left_s())
+
+    async def answer_planned(
+        self, request: web.Request, route: Route, planned: PlannedRequest, asking: Awaitable[list[Reply]]
+    ) -> web.StreamResponse:
+        """Return the answer to a request whose jobs are asked."""
+        replies: list[Reply] = []
+        try:
+            replies = await asking
+        finally:
+            if time.perf_counter() - planned.started_s >= self.requests.account_from_s:
+                request[ACCOUNT] = account_of(planned.plan, replies, planned.body_bytes, planned.end.watcher)
+        lines, ms = self.count_replied(planned, replies[0][0], request.headers.get(ORIGIN_HEADER))
+        response = answer(planned.plan, replies, planned.plan.names.request, lines, ms, route.errors)
+        if response.status >= 400:
+            request[REASON] = _reason(replies)
+        return response
+
+    def count_replied(self, planned: PlannedRequest, header: ReplyHeader, origin: str | None) -> tuple[bytes, int]:
+        """Count a request whose replies have come; return the lines that the head of its answer has, and its milliseconds.
+
+        Args:
+            planned: The request.
+            header: Of the reply to its first job.
+            origin: The request's header of that name.
+        """
+        plan, spent_s = planned.plan, time.perf_counter() - planned.started_s
+        self.metrics.replied(header, sum([job.n for job in plan.jobs]), planned.body_bytes, spent_s)
+        lines = self.common.lines(origin, plan.names.request) + _model_lines(planned.end.watcher, header.model)
+        return lines, int(spent_s * 1000)
 
     async def _choose(
         self, request: web.Request, route: Route, body: bytes, left_s: float
@@ -181,16 +221,16 @@ class Compute:
         else:
             asked = self._read(route.read, body)
             inside = model_named_in(asked, body) if route.names_model else None
-        end = await self._models.choose(outside, inside, left_s, is_checked=self._check is not None)
+        end = await self.models.choose(outside, inside, left_s, is_checked=self._check is not None)
         request[MODEL] = end.name
-        return end, asked if self._models.are_named else None
+        return end, asked if self.models.are_named else None
 
     def _read(self, read: Reader, body: bytes) -> AnyAsked:
         if len(body) > LOOK_ABOVE_BYTES and read is not read_verbatim:
             refuse_too_many(body, self._unnamed.rules.request_inputs_max)
         return read(body)
 
-    def _plan(
+    def plan(
         self,
         body: bytes,
         content_type: str | None,
@@ -201,7 +241,7 @@ class Compute:
         *,
         asks_bulk: bool,
     ) -> Plan:
-        """Return the plan of a body, which is read here if it was not yet."""
+        """Return the plan of a body, which is read here if it was not yet, and count it."""
         allowed = end.watcher.allowed
         if asked is None:
             asked = self._read(route.read or READERS.get(allowed.alias, read_verbatim), body)
@@ -222,7 +262,7 @@ class Compute:
             self._share.together += 1
         else:
             self._share.note(plan.alone)
-            self._metrics.shares_no_call(route.path, plan.alone)
+            self.metrics.shares_no_call(route.path, plan.alone)
         return plan
 
 
@@ -242,10 +282,3 @@ def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:
         watcher.look_now(fingerprint)
         name = ""
     return model_lines(fingerprint, name)
-
-
-def _left_s(whole_s: float, started_s: float) -> float:
-    left_s = whole_s - (time.perf_counter() - started_s)
-    if left_s <= 0:
-        raise DeadlineExceeded
-    return left_s

@@ -30,6 +30,7 @@ from autobatch_shared.contract.frames import ReplyHeader
 TIMEOUT_HEADER = "x-request-timeout-ms"
 PRIORITY_HEADER = "x-priority"
 START_HEADER = "x-request-start"  # nginx's
+ORIGIN_HEADER = "origin"
 
 # `application/json` or `application/*+json`, and parameters, by the rules for media types.
 _NAME = r"[!#$%&'*+.^_`|~0-9a-z-]+"
@@ -108,20 +109,28 @@ class CommonHeaders:
             return said
         made = request.get(_KEY)
         if made is None:
-            made = request[_KEY] = f"{self._worker}-{next(self._made)}"
+            made = request[_KEY] = self.new_id()
         return made
 
-    def lines(self, request: web.BaseRequest, request_id: str) -> bytes:
+    def new_id(self) -> str:
+        """Return an id for a request that came without one."""
+        return f"{self._worker}-{next(self._made)}"
+
+    def name(self, request: web.BaseRequest, request_id: str) -> None:
+        """Let a request that came without an id have this one."""
+        request[_KEY] = request_id
+
+    def lines(self, origin: str | None, request_id: str) -> bytes:
         """The lines of an HTTP head, each ended by CRLF.
 
         Args:
-            request: The request that is answered; its `Origin` decides which lines there are.
+            origin: The header `Origin` of the request that is answered, which decides which lines there are.
             request_id: The id of the request, as `request_id` returns it.
         """
         encoded_id = request_id.encode()
         if self._is_public:
             return b"x-request-id: %b\r\n%b" % (encoded_id, _PUBLIC_LINES)
-        origin = self._origin(request)
+        origin = self._allowed(origin)
         allowed = f"access-control-allow-origin: {origin}\r\n" if origin else ""
         return b"x-request-id: %b\r\n%b%b" % (encoded_id, _VARY_LINE, allowed.encode())
 
@@ -138,13 +147,12 @@ class CommonHeaders:
                 headers["Content-Length"] = "0"  # as for GET
         headers[REQUEST_ID_HEADER] = self.request_id(request)
         headers["vary"] = VARY
-        if origin := self._origin(request):
+        if origin := self._allowed(request.headers.get(ORIGIN_HEADER)):
             headers["access-control-allow-origin"] = origin
 
-    def _origin(self, request: web.BaseRequest) -> str | None:
+    def _allowed(self, origin: str | None) -> str | None:
         if self._is_public:
             return "*"
-        origin = request.headers.get("Origin")
         return origin if origin in self._origins else None
 
 

@@ -18,6 +18,7 @@ from autobatch_proxy.access.bearer_keys import Access
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS, ErrorShape
 from autobatch_proxy.http.answers import JSON
 from autobatch_proxy.http.headers import PREFLIGHT
+from autobatch_proxy.http.plain_requests import PlainRoute
 from autobatch_proxy.http.route_table import Route
 
 UNKNOWN_PATH = "/{path:(?s:.*)}"
@@ -26,10 +27,11 @@ METHODS = {"POST": ("POST",), "GET": ("GET", "HEAD")}
 
 
 class Shortcut(NamedTuple):
-    """What the router finds for a `POST` at one path."""
+    """What the router finds for a `POST` at one path, and what answers the plain ones of its requests."""
 
     handler: Handler
     match: UrlMappingMatchInfo
+    plain: PlainRoute | None = None
 
 
 #: Is told of a request that was refused before its handler: route, status, reason.
@@ -57,6 +59,7 @@ def add_routes(
     access: Access,
     elsewhere: Callable[[Handler], Handler],
     on_refused: OnRefused,
+    plain_of: Callable[[Route], PlainRoute | None],
 ) -> None:
     """Wire the handler of each route, and what other methods and paths are answered.
 
@@ -67,21 +70,22 @@ def add_routes(
         access: Knows who may ask.
         elsewhere: Returns the handler of paths that are no route, given the one that refuses them.
         on_refused: Is told of each refusal that is made here.
+        plain_of: Returns what answers the plain requests of a route.
     """
     shortcuts = app[SHORTCUTS] = {}
     for path in dict.fromkeys(route.path for route in routes):
         own = [route for route in routes if route.path == path]
         errors = own[0].errors
-        handlers = {method: (handler_of(route), route.needs_key) for route in own for method in METHODS[route.method]}
+        handlers = {method: (handler_of(route), route) for route in own for method in METHODS[route.method]}
         allow = {"Allow": ",".join(handlers)}
         refuse = _refuse(405, errors, allow, partial(on_refused, path))
         unauthorized = _refuse(401, errors, {}, partial(on_refused, path))
         resource = _resource(app, path)
-        for method, (handler, needs_key) in handlers.items():
-            guarded = _guarded(handler, unauthorized, access) if needs_key else handler
+        for method, (handler, route) in handlers.items():
+            guarded = _guarded(handler, unauthorized, access) if route.needs_key else handler
             found = resource.add_route(method, guarded, expect_handler=_continue)
             if method == "POST" and isinstance(resource, PathAsSent):
-                shortcuts[path] = Shortcut(guarded, _match(found, app))
+                shortcuts[path] = Shortcut(guarded, _match(found, app), plain_of(route))
         resource.add_route("OPTIONS", _preflight(allow), expect_handler=_continue)
         needs_key = any(route.needs_key for route in own)
         if needs_key:

@@ -194,13 +194,27 @@ class QueueClient:
 
     async def ask(self, plan: Plan, timeout_s: float) -> list[Reply]:
         """Push one request's jobs and return their replies in order; raises as every JobClient does."""
-        fleet = self._watcher.fleet
-        if not fleet.answers_our_frames:
-            raise versions_differ(fleet)
-        if not self._watcher.has_batchers:
-            raise NoBatcher
         if (body_bytes := largest_body_bytes(plan)) > self._value_limit.taken_bytes:
+            self._check_fleet()
             timeout_s = await self._check_size(body_bytes, timeout_s)
+        request = self.begin(plan, timeout_s)
+        try:
+            replies = []
+            for future in request.futures:
+                replies.append(await future)  # noqa: PERF401  # a comprehension would keep 500 bytes while it waits
+            return replies
+        finally:
+            self.end(request)
+
+    def begin(self, plan: Plan, timeout_s: float) -> WaitingRequest:
+        """Push the jobs of a request of usual size with this tick's; its futures get the replies.
+
+        Whoever has begun it ends it.
+
+        Raises:
+            QueueFull, QueueUnavailable: As `ask` does.
+        """
+        fleet = self._check_fleet()
         is_bulk = plan.is_bulk
         inputs = sum([planned.n for planned in plan.jobs])
         now_s = self._loop.time()
@@ -223,17 +237,24 @@ class QueueClient:
             request.futures.append(self._loop.create_future())
         self._inputs_in_flight[is_bulk] += inputs
         self._deadlines.add(request)
-        try:
-            self._post(request)
-            self._asked.ring()  # only now: Redis hears of the jobs before it is asked for their replies
-            replies = []
-            for future in request.futures:
-                replies.append(await future)  # noqa: PERF401  # a comprehension would keep 500 bytes while it waits
-            return replies
-        finally:
-            self._deadlines.remove(request)
-            self._inputs_in_flight[is_bulk] -= inputs
-            self._leave(request)
+        self._post(request)
+        self._asked.ring()  # only now: Redis hears of the jobs before it is asked for their replies
+        return request
+
+    def end(self, request: WaitingRequest) -> None:
+        """Wait no more for a request, whether its replies have come or not."""
+        self._deadlines.remove(request)
+        self._inputs_in_flight[request.plan.is_bulk] -= sum([planned.n for planned in request.plan.jobs])
+        self._leave(request)
+
+    def _check_fleet(self) -> Fleet:
+        """Return the fleet, if there are batchers that answer."""
+        fleet = self._watcher.fleet
+        if not fleet.answers_our_frames:
+            raise versions_differ(fleet)
+        if not self._watcher.has_batchers:
+            raise NoBatcher
+        return fleet
 
     async def _check_size(self, body_bytes: int, timeout_s: float) -> float:
         """Return what is left of the time when Redis is known to take a body of this size."""

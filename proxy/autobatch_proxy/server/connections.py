@@ -39,7 +39,7 @@ class Connection(ShortcutConnection):
     @property
     def is_computing(self) -> bool:
         """Whether a handler has its request."""
-        return self._current_request is not None  # not public, and nothing public says it
+        return self._current_request is not None or self._taken is not None  # not public, and nothing public says it
 
     @property
     def is_new(self) -> bool:

@@ -7,7 +7,7 @@ from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import ready_house
 from tests.support.paths import ROOT
 
-FILES_MAX = 43
+FILES_MAX = 46
 ONE_REQUEST = re.compile(r"^## One request$(.*?)^## ", re.MULTILINE | re.DOTALL)
 BOLD_LINK = re.compile(r"\*\*\[`[^`]+`\]\(([^)#:]+)\)\*\*")
 #: Where a beat of the lease falls into the request, or the second at which processes say what they did; or where its call takes
@@ -31,7 +31,8 @@ async def test_one_request_enters_the_files_that_architecture_says(redis_url: st
     assert section is not None
     named = set(BOLD_LINK.findall(section[1]))
     async with ready_house(redis_url, upstream.url) as house:
-        await house.embed("before")
+        for _ in range(3):  # then its head is known
+            await house.embed("before")
         with files_entered() as files:
             status, _ = await house.embed("hello")
 

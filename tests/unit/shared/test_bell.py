@@ -2,6 +2,9 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
+
+import pytest
 
 from autobatch_shared.bell import Bell
 
@@ -104,3 +107,38 @@ async def test_a_ring_after_the_waiter_was_cancelled_is_kept() -> None:
 
     assert waiter.cancelled()
     assert await bell.wait(0) is True
+
+
+async def test_waits_that_are_rung_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, bell = asyncio.get_running_loop(), Bell()
+    timers, call_at = [], loop.call_at
+
+    def counted(*args: Any) -> asyncio.TimerHandle:
+        timers.append(args)
+        return call_at(*args)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    monkeypatch.setattr(loop, "call_later", counted)
+    for _ in range(100):
+        loop.call_soon(bell.ring)
+        await bell.wait(FOR_EVER_S)
+
+    assert len(timers) == 1
+
+
+async def test_the_timer_of_a_longer_wait_delays_no_shorter_one() -> None:
+    loop, bell = asyncio.get_running_loop(), Bell()
+    loop.call_soon(bell.ring)
+    await bell.wait(FOR_EVER_S)
+
+    assert await bell.wait(AT_ONCE_S) is False
+
+
+async def test_the_timer_of_an_earlier_wait_ends_no_later_one() -> None:
+    loop, bell = asyncio.get_running_loop(), Bell()
+    loop.call_soon(bell.ring)
+    await bell.wait(0.002)
+    started_s = loop.time()
+
+    assert await bell.wait(0.02) is False
+    assert loop.time() - started_s > 0.018

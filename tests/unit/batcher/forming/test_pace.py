@@ -173,3 +173,17 @@ def test_no_claim_waits_longer_than_the_call_costs_that_it_saves(
         linger_s = pace.burst_linger_s(call_s, wait_max_s)
         assert linger_s in (0, min(call_s, LINGER_MAX_S, wait_max_s))
         assert linger_s == 0 or pace._burst_share >= BURST_MIN
+
+
+@pytest.mark.parametrize("group", [1, 2, 4, 32])
+def test_of_clients_that_all_ask_again_as_many_are_expected_as_were_answered_but_for_the_last_of_many(
+    group: int,
+) -> None:
+    """A second group, just as large, then waits for the first: else the two would take turns for ever."""
+    pace = Pace()
+    for second in range(20):
+        pace.answered(group, second + SOON_S)
+        pace.note(group, second + SOON_S / 2)
+    pace.answered(group, 20 + SOON_S)
+
+    assert (group if group < 10 else 29) == pace.missing()

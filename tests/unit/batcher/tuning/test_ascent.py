@@ -7,7 +7,7 @@ from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.clients import SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.tuning.climbing import BLOCK_CALLS, BLOCK_S, REST_CALLS, Climber
-from autobatch_batcher.tuning.tuner import CALLS_FIRST, CALLS_MAX, PRESSING_WAIT_SHARE, Tuner
+from autobatch_batcher.tuning.tuner import CALLS_FIRST, CALLS_MAX, PRESSING_WAIT_CALLS, PRESSING_WAIT_SHARE, Tuner
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.upstream_models import Cost, ModelledUpstream, Run, drive
 
@@ -86,6 +86,28 @@ def test_an_ascent_in_vain_is_not_repeated_soon() -> None:
 
     assert tried <= 2  # once by the ascent, and once by the climb
     assert CALLS_FIRST >= climber.best.calls
+
+
+@pytest.mark.parametrize(("servers", "calls_max"), [(1, CALLS_FIRST), (8, CALLS_MAX)])
+def test_a_wait_of_some_calls_is_long_where_calls_run_side_by_side(servers: int, calls_max: int) -> None:
+    """Whatever share of its time that is: more calls do more, and what piles up meanwhile is worked off for long."""
+    tuner, upstream = Tuner(None), ModelledUpstream(lambda units, _: 0.02 + 1e-5 * units, servers)
+    drive(upstream, 60, tuner)
+
+    run = drive(upstream, 100, tuner, began_s=100.0, waited_calls=PRESSING_WAIT_CALLS)
+
+    assert calls_max == max(setting.calls for setting in run.settings[:40])
+
+
+def test_jobs_that_wait_because_fewer_calls_are_tried_begin_no_ascent() -> None:
+    climber = Climber(CALLS_MAX, CALLS_FIRST)
+    while not climber.is_trying:
+        climber.note(climber.setting, UNITS, UNITS, CALL_S)
+    assert CALLS_FIRST > climber.setting.calls
+
+    climber.note_pressure(is_pressed=True)
+
+    assert CALLS_MAX > max(noted(climber, 2))
 
 
 def test_while_nothing_waits_for_long_no_ascent_begins() -> None:

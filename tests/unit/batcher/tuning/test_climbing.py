@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_batcher.tuning.climbing import BLOCK_CALLS, UNITS_MIN, UNITS_START, Climber, Setting
+from autobatch_batcher.tuning.climbing import (
+    BLOCK_CALLS,
+    LOST_CALLS,
+    PAIRS,
+    SURE_PAIRS,
+    UNITS_MIN,
+    UNITS_START,
+    Climber,
+    Setting,
+)
 from autobatch_batcher.tuning.tuner import Tuner
 from tests.unit.upstream_models import ModelledUpstream, Run, drive
 
@@ -256,3 +265,35 @@ def test_more_calls_are_tried_however_long_jobs_wait() -> None:
     climber.note_wait(is_long=True)
 
     assert Setting(4) == climber.setting
+
+
+@pytest.mark.parametrize(("times", "calls"), [(1.5, LOST_CALLS), (1.1, BLOCK_CALLS)])
+def test_a_trial_that_does_much_less_ends_after_a_few_calls(times: float, calls: int) -> None:
+    climber, tried = Climber(2), 0
+    until_trial(climber)
+    while climber.is_trying:
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05 * times)
+        tried += 1
+
+    assert calls == tried
+
+
+@pytest.mark.parametrize(("times", "pairs"), [(1.5, PAIRS), (1.05, SURE_PAIRS)])
+def test_a_small_gain_has_to_show_more_often(times: float, pairs: int) -> None:
+    climber, blocks = Climber(8, 1), 0
+    best = climber.best
+    while climber.best == best:
+        was_trying = climber.is_trying
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05 / (times if was_trying else 1))
+        blocks += (was_trying and not climber.is_trying) or climber.best != best
+
+    assert pairs == blocks
+
+
+def test_smaller_calls_are_not_tried_where_what_calls_cost_says_that_they_do_less() -> None:
+    climber = Climber(1)
+    climber.expect(UNITS_START, UNITS_START)
+
+    for _ in range(50 * BLOCK_CALLS):
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05)
+        assert UNITS_START <= (climber.setting.units_max or UNITS_START)

@@ -8,6 +8,7 @@ from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.upstreams.breaker import ALONE_PAUSE_MIN_S
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
+from autobatch_shared.contract.status import LearntCalls
 from tests.unit.upstreams import make_upstream, open_breaker
 
 NOW_S = 100.0
@@ -517,3 +518,17 @@ def test_one_that_stands_by_sends_no_more_at_once_than_an_upstream_takes() -> No
     pool.statuses(NOW_S)
 
     assert 24 == pool.limits_now(upstream).inputs_max
+
+
+@pytest.mark.parametrize(
+    ("one_by_one", "inputs", "may_be_called"), [(1.0, 20, False), (1.0, 10, True), (0.5, 20, True)]
+)
+def test_what_a_call_has_left_of_a_limit_is_no_call_where_calls_wait_for_each_other(
+    one_by_one: float, inputs: int, *, may_be_called: bool
+) -> None:
+    """Two calls would share what one after the other can have whole."""
+    a = make_upstream("a", in_flight_inputs_max=24)
+    a.tuner.adopt(LearntCalls(1000, "summed", 0.01, 6e-6, 0.0, one_by_one, 1 - one_by_one, 2, None))
+    call(a, inputs=inputs)
+
+    assert may_be_called is (Pool([a]).free(NOW_S) is a)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autobatch_embedder.model.network.int8_ranges import COPIES_SHARE, Int8Range, fitted
@@ -24,6 +24,7 @@ def rounded(values: npt.NDArray[np.float32], found: Int8Range) -> npt.NDArray[np
     return kept
 
 
+@settings(max_examples=25)
 @given(
     st.lists(st.floats(2**-7, 128, width=32), min_size=COMPONENTS, max_size=COMPONENTS),
     st.lists(st.floats(2**-7, 128, width=32), min_size=COMPONENTS, max_size=COMPONENTS),
