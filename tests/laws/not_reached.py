@@ -20,6 +20,5 @@ NOT_REACHED: dict[str, str] = {
 TARGETS_NOT_REACHED: dict[str, str] = {
     "padded / poisson": "1.29 times: one by one with four calls is near to all that this upstream can do in that time",
     "unpadded / poisson": "1.07 times: 32 at once is all that this upstream can do",
-    "two at once / poisson": "1.55 times, and 1.14 times the target: more calls are tried while jobs are refused",
     "four at once / poisson": "1.11 times: 16 in each of four calls is near to all that this upstream can do in that time",
 }

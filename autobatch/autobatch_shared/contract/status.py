@@ -42,6 +42,9 @@ class LearntCalls(msgspec.Struct, frozen=True):
     units_max: int | None
 
 
+NO_ANSWER = "no answer in time"  # the fault of an upstream that listens, and hangs or is slow
+
+
 class UpstreamStatus(msgspec.Struct, frozen=True):
     """One upstream as one batcher sees it.
 
@@ -54,7 +57,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         card: What it serves.
         counts_for: Fingerprint of the model that it keeps in use: what it serves, or did until a moment ago.
         reason: Why it is excluded: what it serves, and what the namespace has; empty for one that is not.
-        fault: Why its last probe or call did not go well; empty if it did.
+        fault: Why its last probe or call did not go well, as NO_ANSWER; empty if it did.
         unchanged_ms: Milliseconds for which `is_healthy` has been what it is; 0 while it is not known.
         batch_tokens_max: The most tokens of one call to it, if that has more than one input.
         may_be_called: Whether it is healthy and its calls do not fail one after the other.

@@ -10,6 +10,9 @@ from autobatch_shared.redis.commands import Commands, expected_shape
 class RedisClock:
     """Monotonic time plus the measured offset to Redis's clock, so that a step of this host's clock changes nothing.
 
+    A reply was written after it was asked for and before it was read: what is known of the offset stays while it lies between
+    the two, so that replies which were read late, by a process that was busy, change nothing.
+
     Args:
         mono_s: Another monotonic clock than that of this host: that of an event loop in virtual time.
     """
@@ -19,15 +22,29 @@ class RedisClock:
         # Until the first sync the host's clock is the best guess.
         self._offset_ms = (time.time() - self._mono_s()) * 1000
 
-    def sync(self, redis_ms: float) -> float:
-        """Take note of what Redis's clock shows now; return by how many milliseconds it is ahead of what was expected."""
-        before_ms = self._offset_ms
-        self._offset_ms = redis_ms - self._mono_s() * 1000
+    def sync(self, redis_ms: float, asked_s: float | None = None) -> float:
+        """Take note of what Redis's clock showed between a question and now.
+
+        Args:
+            redis_ms: What it showed, perhaps cut to whole milliseconds.
+            asked_s: When it was asked for, by `mono_s`; None: just now.
+
+        Returns:
+            By how many milliseconds it is ahead of what was expected, 0 where it may be as expected.
+        """
+        before_ms, now_s = self._offset_ms, self._mono_s()
+        least_ms = redis_ms - now_s * 1000
+        if asked_s is None or not least_ms <= before_ms <= redis_ms + 1 - asked_s * 1000:
+            self._offset_ms = least_ms
         return self._offset_ms - before_ms
 
     def now_ms(self) -> int:
         """Unix milliseconds on Redis's clock."""
-        return int(self._mono_s() * 1000 + self._offset_ms)
+        return int(self.exact_ms())
+
+    def exact_ms(self) -> float:
+        """Unix milliseconds on Redis's clock, with their fraction."""
+        return self._mono_s() * 1000 + self._offset_ms
 
     def mono_s(self) -> float:
         """Seconds of this process's monotonic clock, that of its loop, which no step moves."""

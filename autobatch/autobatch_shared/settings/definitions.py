@@ -475,8 +475,8 @@ class BatcherSettings(QueueSettings):
         10_000,
         ge=0,
         le=600_000,
-        description="how long requests wait, within their deadlines, for an upstream that is unavailable; after that they get "
-        "503 at once until it is back",
+        description="how long requests wait, within their deadlines, for an upstream that cannot be reached or fails; after that "
+        "they get 503 at once until it is back. For one that takes calls and does not answer they wait until their deadlines",
     )
     lease_ms: int = Field(
         2_000, ge=100, le=600_000, description="a batcher silent for longer than this loses its jobs to the others"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from autobatch_shared.contract.cards import UNKNOWN_MAX
-from autobatch_shared.contract.status import FRESH_MS, BatcherStatus, UpstreamStatus
+from autobatch_shared.contract.status import FRESH_MS, NO_ANSWER, BatcherStatus, UpstreamStatus
 from autobatch_shared.watching.activity import RECENT_S, BatcherActivity, WorkerActivity
 from autobatch_shared.watching.durations import percentiles_of, summed
 from autobatch_shared.watching.seen import SeenModel
@@ -141,7 +141,7 @@ def _upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level,
     if upstream.reason:
         return "bad", "excluded"
     if not upstream.is_healthy:
-        return "bad", "down"
+        return "bad", "silent" if upstream.fault == NO_ANSWER else "down"
     if not upstream.may_be_called:
         return "bad", "failing"
     return ("warn", "slow") if (took.p50_ms or 0.0) >= SLOW_MS else ("good", "up")
@@ -185,7 +185,11 @@ def _model_since_ms(model: SeenModel, *, is_live: bool) -> int:
 def _model_state(live: Sequence[BatcherStatus], upstreams: Sequence[UpstreamStatus]) -> tuple[Level, str]:
     if not live:
         return "bad", "no batcher"
-    return ("good", "served") if any(each.is_healthy for each in upstreams) else ("bad", "no upstream")
+    if any(each.is_healthy for each in upstreams):
+        return "good", "served"
+    # What hangs may be only slow: requests wait for it until their deadlines.
+    is_waited_for = any(each.fault == NO_ANSWER and not each.reason for each in upstreams)
+    return "bad", "no answer" if is_waited_for else "no upstream"
 
 
 def _is_shown(at_ms: int, now_ms: int) -> bool:

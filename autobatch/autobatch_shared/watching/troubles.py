@@ -53,7 +53,8 @@ def _of_models(models: Sequence[ModelLine]) -> Iterator[Trouble]:
     for model in models:
         of_model = f" of model {model.name}" if model.name else ""
         if model.level == "bad":
-            yield Trouble("bad", f"{model.state}{of_model}: nothing can be answered")
+            means = "requests wait until their deadlines" if model.state == "no answer" else "nothing can be answered"
+            yield Trouble("bad", f"{model.state}{of_model}: {means}")
         if model.drain_s is not None and model.drain_s > DRAIN_MAX_S:
             yield Trouble("warn", f"backlog{of_model}: what waits takes {model.drain_s:.0f} s")
         if model.dead:

@@ -29,6 +29,14 @@ _duration = re.compile(r"(\d{1,6}(?:\.\d{1,3})?) ?(ms|s)").fullmatch
 
 def main(argv: Sequence[str]) -> int:
     """Measure, compute, print and write. Exit status 2 where an argument is wrong, 1 where the server cannot be measured, 130 after Ctrl-C."""
+    try:
+        return _tune(argv)
+    except KeyboardInterrupt:
+        sys.stderr.write("autobatch tune: stopped: the lines above are what was measured, and no file is written\n")
+        return 130
+
+
+def _tune(argv: Sequence[str]) -> int:
     arguments, others = _parser().parse_known_args(argv)
     others = [
         OURS.get(word.partition("=")[0], word.partition("=")[0]) + "".join(word.partition("=")[1:]) for word in others
@@ -46,9 +54,6 @@ def main(argv: Sequence[str]) -> int:
             _say(f"only the first server is measured, and not {', '.join(map(without_credentials, others_than_first))}")
         began_s = perf_counter()
         measured = asyncio.run(measure(settings, texts, arguments.seconds, _say))
-    except KeyboardInterrupt:
-        sys.stderr.write("autobatch tune: stopped; nothing is written\n")
-        return 130
     except TextsError as error:
         sys.stderr.write(f"autobatch tune: --texts: {error}\n")
         return 2

@@ -23,6 +23,11 @@ class TimedCall(msgspec.Struct, frozen=True):
     seconds: tuple[float, ...]
 
     @property
+    def in_words(self) -> str:
+        """What it took."""
+        return f"{texts_in_words(len(self.lengths))} of {sum(self.lengths)} characters: {1000 * self.usual_s:.1f} ms"
+
+    @property
     def usual_s(self) -> float:
         """What it takes usually: a pause of the machine is not a price."""
         return median(self.seconds)
@@ -48,6 +53,12 @@ class TimedLoad(msgspec.Struct, frozen=True):
     p99_ms: float
     failed: int = 0
     idle: float | None = None
+
+    @property
+    def in_words(self) -> str:
+        """What they got."""
+        refused = f", {self.failed} refused" if self.failed else ""
+        return f"{self.inputs_per_s:.1f} texts/s, p50 {self.p50_ms:.0f} ms, p99 {self.p99_ms:.0f} ms{refused}"
 
     @property
     def is_single(self) -> bool:
@@ -96,3 +107,8 @@ class Measured(msgspec.Struct, frozen=True):
 def clients_in_words(number: int) -> str:
     """Return `1 client` or `4 clients`."""
     return f"{number} client{'s' if number > 1 else ''}"
+
+
+def texts_in_words(number: int) -> str:
+    """Return `1 text` or `4 texts`."""
+    return f"{number} text{'s' if number > 1 else ''}"

@@ -9,7 +9,14 @@ from random import Random
 from time import perf_counter
 from urllib.parse import urlsplit
 
-from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedCall, TimedLoad, clients_in_words
+from autobatch_batcher.advising.measured import (
+    CLIENTS,
+    Measured,
+    TimedCall,
+    TimedLoad,
+    clients_in_words,
+    texts_in_words,
+)
 from autobatch_batcher.advising.sample_texts import SampleTexts, call_shapes, list_shape, shuffled
 from autobatch_batcher.app import replicas_of
 from autobatch_batcher.simulating.score import quantile
@@ -76,8 +83,10 @@ async def measure_with(
         await timer.call((place,))
     per_token = await timer.characters_per_token()
     inputs_max, tokens_max = replica.limits.inputs_max, replica.limits.input_tokens_max
-    told(f"single calls of 1 to {inputs_max} texts, {CALLS_SHARE * seconds:.0f} s")
+    told(f"single calls of up to {texts_in_words(inputs_max)}, {CALLS_SHARE * seconds:.0f} s")
     calls = await timer.lone_calls(call_shapes(texts, inputs_max), CALLS_SHARE * seconds)
+    for call in (calls[0], calls[-1]):
+        told(f"  {call.in_words}")
     loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
     loads += await timer.clients((1 - CALLS_SHARE - LISTS_SHARE) * seconds, told)
     return Measured(
@@ -127,12 +136,12 @@ class UpstreamTimer:
         try:
             answer = await replica.ask(post, self._timeout_s)
         except AutobatchError as exc:
-            raise MeasuringError(
-                f"{replica.name}: a call of {len(places)} texts failed: {str(exc) or type(exc).__name__}"
-            ) from exc
+            raise MeasuringError(f"{replica.name}: a call of {texts_in_words(len(places))} failed: {exc}") from exc
         took_s = self._now_s() - began_s
         if answer.status != 200:
-            raise MeasuringError(f"{replica.name}: a call of {len(places)} texts was answered {answer.status}")
+            raise MeasuringError(
+                f"{replica.name}: a call of {texts_in_words(len(places))} was answered {answer.status}"
+            )
         return took_s
 
     async def characters_per_token(self) -> float | None:
@@ -172,7 +181,7 @@ class UpstreamTimer:
 
     async def lists_side_by_side(self, shape: tuple[int, ...], seconds: float, told: Told) -> list[TimedLoad]:
         """Return what one, two and four calls of the same list do."""
-        told(f"calls of {len(shape)} texts side by side, {seconds:.0f} s")
+        told(f"calls of {texts_in_words(len(shape))} side by side, {seconds:.0f} s")
         own_s = seconds / len(LISTS_SIDE_BY_SIDE)
         return [await self.load(clients, [shape], own_s) for clients in LISTS_SIDE_BY_SIDE]
 
@@ -187,6 +196,7 @@ class UpstreamTimer:
                 continue
             told(f"{clients_in_words(clients)} directly, {own_s:.1f} s")
             loads.append(await self.load(clients, [(place,) for place in shuffled(seed)], own_s))
+            told(f"  {loads[-1].in_words}")
         return loads
 
     async def load(self, clients: int, shapes: list[tuple[int, ...]], seconds: float) -> TimedLoad:

@@ -56,6 +56,7 @@ class Claims:
         losses: How often the lease has ended or its claims were lost: what was sent before is answered, and not sent again.
         queued: Number of jobs, bulk ones not counted, that were left in the queue by the last claim.
         batchers: Number of batchers that had a lease at the last claim, this one included.
+        mono_s: Returns the time of the clock by which is said when a claim was asked for.
 
     Args:
         queue: The batcher's end of the queue, from which jobs are claimed.
@@ -74,6 +75,7 @@ class Claims:
         self._queue = queue
         self._lanes = lanes
         self._clock = clock
+        self.mono_s = clock.mono_s
         self._metrics = metrics
         self._call_s = call_s
         self._suspects_at_once = 1
@@ -103,6 +105,7 @@ class Claims:
         holds_jobs = self._lanes.inputs > 0
         pacing = None if upstream is None else upstream.pacing
         budget = None if pacing is None else pacing.budget(asyncio.get_running_loop().time(), holds_jobs=holds_jobs)
+        asked_s = self.mono_s()
         try:
             claim = await self._queue.claim(inputs, suspects, bulk, fill, at_once, budget)
         except QueueUnavailable:
@@ -115,13 +118,20 @@ class Claims:
             if claim.wait_ms:
                 self._metrics.paced_claims.inc()
                 upstream.congestion.wait(now_s + claim.wait_ms / 1000)
-        return await self.take(claim, call_inputs_max, budget)
+        return await self.take(claim, asked_s, call_inputs_max, budget)
 
-    async def take(self, claim: Claim, call_inputs_max: int, budget: MinuteBudget | None = None) -> int:
-        """Put what a claim brought into the lanes, if anything off this budget; arguments and result are those of `claim`."""
+    async def take(self, claim: Claim, asked_s: float, call_inputs_max: int, budget: MinuteBudget | None = None) -> int:
+        """Put what a claim brought into the lanes, if anything off this budget; arguments and result are those of `claim`.
+
+        Args:
+            claim: What it brought.
+            asked_s: When it was asked for, by `mono_s`.
+            call_inputs_max: As of `claim`.
+            budget: Of this minute, where there is one.
+        """
         held = self._lanes.inputs
         had_bulk = self.has_bulk
-        self._clock.sync(claim.redis_ms)
+        self._clock.sync(claim.redis_ms, asked_s)
         self.queued = claim.queued
         self.batchers = claim.batchers
         self.came_alone = len(claim.fresh) <= 1

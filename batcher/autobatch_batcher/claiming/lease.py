@@ -51,8 +51,9 @@ class Lease:
         Raises:
             QueueUnavailable: It may have been renewed or not.
         """
+        asked_s = self._clock.mono_s()
         renewal = await self._queue.renew()
-        self._note_clock(renewal.redis_ms)
+        self._note_clock(renewal.redis_ms, asked_s)
         if not renewal.was_held:
             self._claims.lose_lanes()
         if self._epoch not in (None, renewal.epoch):
@@ -74,13 +75,13 @@ class Lease:
             log.error("jobs_dead", extra=named(_readable(doomed)) | {"jobs": len(doomed)})
         return [failure(id_in_queue(frame), JobPoisonous()) for frame in doomed]
 
-    def _note_clock(self, redis_ms: int) -> None:
+    def _note_clock(self, redis_ms: int, asked_s: float) -> None:
         """Learn Redis's clock, and whether it stepped ahead: then no lease has ended only because of that."""
-        self._clock.sync(redis_ms)
+        self._clock.sync(redis_ms, asked_s)
         if self._clock_of_renewals is None:
             self._clock_of_renewals = RedisClock(self._clock.mono_s)
             self._clock_of_renewals.sync(redis_ms)
-        step_ms = round(self._clock_of_renewals.sync(redis_ms))
+        step_ms = round(self._clock_of_renewals.sync(redis_ms, asked_s))
         if step_ms > CLOCK_STEP_MS:
             log.warning("redis_clock_stepped", extra={"step_ms": step_ms})
             self._step_ms += step_ms

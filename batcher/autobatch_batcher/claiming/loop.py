@@ -341,7 +341,8 @@ class WorkingLoop:
         now_ms = self._clock.now_ms()
         waited_s = (now_ms - batch.oldest_ms) / 1000
         expected_s = cost.seconds(cost.law.units(batch.units, batch.useful))
-        replica.tuner.note_wait(batch.waited_share(now_ms), waited_s / expected_s if expected_s else 0.0)
+        waited_calls = waited_s / expected_s if expected_s and not self._policy.has_target else 0.0
+        replica.tuner.note_wait(batch.waited_share(now_ms), waited_calls)
         slot = Slot(
             replica,
             batch.inputs,

@@ -39,7 +39,7 @@ class Watch:
         self._bell = bell
         self._pause_s = pause_s
         self._task: asyncio.Task[None] | None = None
-        self._brought: tuple[Claim, int] | None = None
+        self._brought: tuple[Claim, float, int] | None = None
         self._is_hastened = False
 
     @property
@@ -61,8 +61,8 @@ class Watch:
         """
         self._task = asyncio.create_task(self._watch(wanted, at_once), name="queue-watch")
 
-    def take(self) -> tuple[Claim, int] | None:
-        """Take what it brought: a claim, and the most inputs in a call when it began; None: there is none."""
+    def take(self) -> tuple[Claim, float, int] | None:
+        """Take what it brought: a claim, when it was asked for, and the most inputs in a call then; None: there is none."""
         brought, self._brought = self._brought, None
         return brought
 
@@ -79,11 +79,11 @@ class Watch:
                     self.rings += 1
                     self.was_woken = self._claims.may_have_jobs = True
             else:
-                inputs_max = wanted.call_inputs_max
+                asked_s, inputs_max = self._claims.mono_s(), wanted.call_inputs_max
                 claim = await self._queue.watch_and_claim(
                     BLOCK_S, wanted.inputs, SUSPECTS_PER_CLAIM, inputs_max, at_once
                 )
-                self._brought = claim, inputs_max
+                self._brought = claim, asked_s, inputs_max
         except QueueUnavailable:
             self._claims.doubt()
             await pause(self._pause_s)  # the next turn's claim fails with the reason

@@ -17,6 +17,8 @@ class AdaptivePolicy:
         wait_max_ms: The longest wait for companions, in milliseconds from a job's arrival.
     """
 
+    has_target = False
+
     def __init__(self, wait_max_ms: int) -> None:
         self._wait_max_ms = wait_max_ms
         self._wait_max_s = wait_max_ms / 1000

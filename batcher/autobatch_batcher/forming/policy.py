@@ -92,7 +92,14 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy(Protocol):
-    """Decides for one batcher. Its class is called with the longest wait for companions, from a job's arrival, in ms."""
+    """Decides for one batcher. Its class is called with the longest wait for companions, from a job's arrival, in ms.
+
+    Attributes:
+        has_target: Whether it refuses what would be answered too late: then waits are as long as it lets them be, and show nothing of
+            the upstream.
+    """
+
+    has_target: bool
 
     def wanted(self, now: ClaimMoment, lanes: Lanes) -> Wanted:
         """Return how much to claim now, and after how long a wait."""

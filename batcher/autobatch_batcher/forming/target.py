@@ -39,6 +39,8 @@ class TargetPolicy(AdaptivePolicy):
         target_ms: Milliseconds from a job's arrival to its answer, within which 99 of 100 have to be answered.
     """
 
+    has_target = True
+
     def __init__(self, wait_max_ms: int, target_ms: int) -> None:
         super().__init__(wait_max_ms)
         self._target_ms = target_ms - ANSWER_MS

@@ -61,7 +61,7 @@ class TracedCaller:
         """Start the span of a batch, and write those of the time before it."""
         parents = [parent_in(job.header.trace) for job in traced]
         requests = [get_current_span(parent).get_span_context() for parent in parents]
-        now_ns, now_ms = time.time_ns(), self._clock.now_ms()
+        now_ns, now_ms = time.time_ns(), self._clock.exact_ms()
         span = self._tracer.start_span(
             self._name,
             parents[0],
@@ -77,7 +77,8 @@ class TracedCaller:
         )
         link = Link(span.get_span_context())
         for job, parent in zip(traced, parents, strict=True):
-            waited_ns = max(0, now_ms - job.header.at) * 1_000_000
+            # From the end of the millisecond that the job names: it shall not begin before the request that made the job.
+            waited_ns = int(max(0.0, now_ms - job.header.at - 1) * 1_000_000)
             waiting = self._tracer.start_span(
                 "queue",
                 parent,

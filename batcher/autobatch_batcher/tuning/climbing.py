@@ -218,9 +218,8 @@ class Climber:
         self._begin_block()
 
     def _begin_block(self) -> None:
-        if self._block.setting == self.best:
-            self._usual_answer_s = self._block.answer_s or self._usual_answer_s
-            self._usual_goodput = self._block.goodput or self._usual_goodput
+        if self._block.setting == self.best and self._block.answer_s:
+            self._usual_answer_s, self._usual_goodput = self._block.answer_s, self._block.goodput
         self._block = next(self._search)
         self._use_block()
 

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from autobatch_batcher.dialects.base import Answer, Get, Post, Question
-from autobatch_batcher.upstreams.http_client import ANSWER_BYTES_MAX, NO_ANSWER, PROBE_TIMEOUT_S, CallConnection
+from autobatch_batcher.upstreams.http_client import ANSWER_BYTES_MAX, PROBE_TIMEOUT_S, CallConnection
 from autobatch_shared.contract.errors import (
     UpstreamBroken,
     UpstreamError,
@@ -25,6 +25,7 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from autobatch_shared.contract.status import NO_ANSWER
 from autobatch_shared.settings.choices import GRPC_PORT
 
 Code = grpc.StatusCode

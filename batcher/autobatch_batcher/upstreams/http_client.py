@@ -36,6 +36,7 @@ from autobatch_shared.contract.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from autobatch_shared.contract.status import NO_ANSWER
 
 if TYPE_CHECKING:
     from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -46,7 +47,6 @@ PROBE_TIMEOUT_S = 3.0
 CONNECT_MAX_S = 1.0  # an address that has vanished, as of a stopped container, refuses nothing: it says nothing
 DNS_TTL_S = 1  # aiohttp's own 10 s are how long a call would still go to the address of the container before
 KEEPALIVE_S = 15  # below what servers usually keep an idle connection
-NO_ANSWER = "no answer in time"  # the cause of a call or probe to one that listens, and hangs or is slow
 ANSWER_BYTES_MAX = 100_000_000  # the default of ANSWER_LIMIT
 
 
@@ -436,6 +436,8 @@ def cause_of(exc: BaseException) -> str:
         said = "closed in mid-answer"
     elif isinstance(exc, OSError) and exc.errno is not None:
         said = errno.errorcode.get(exc.errno, f"errno {exc.errno}")
+    elif isinstance(exc, UpstreamError):
+        said = exc.cause or str(exc)
     elif not isinstance(exc, aiohttp.ServerDisconnectedError):
         said = type(exc).__name__
     return said

@@ -8,12 +8,13 @@ import aiohttp
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
 from autobatch_batcher.dialects.verdict import OURS, OUTAGES, OVERLOADED, UNAUTHORIZED
-from autobatch_batcher.upstreams.http_client import NO_ANSWER, PROBE_TIMEOUT_S, CallConnection, cause_of
+from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.cards import NO_CARD, Card
 from autobatch_shared.contract.errors import NotComputed, UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 from autobatch_shared.contract.models import NAMELESS
+from autobatch_shared.contract.status import NO_ANSWER
 
 DIMENSION_TIMEOUT_S = 10.0  # it waits behind other calls, and the first pass of a server takes longest
 LIMITS_EVERY_S = 1.0  # a client that sends only bad lists must not double the upstream's requests
@@ -135,7 +136,7 @@ class Prober:
         elif status in UNAUTHORIZED:
             raise Unlearnt(_refusal(status, self._card_path))
         elif self.card_asked_s < 0:
-            raise UpstreamUnavailable  # it has never said anything
+            raise UpstreamUnavailable().because(f"status {status} at {self._card_path}")  # it has never said anything
         elif status in OUTAGES:
             state.away_s = _now_s()
         self.card_asked_s = max(asked_s, connection.made_s)
@@ -152,8 +153,9 @@ class Prober:
         if status != 200:
             return status, dialect.card(b"", kept=kept) if status in NO_CARD_STATUSES else NO_CARD
         more = [await self._client.fetch(question) for question in others]
-        if any(other not in {200, *NO_CARD_STATUSES} for other, _ in more):
-            raise UpstreamUnavailable  # half a card would be another one
+        for question, (other, _) in zip(others, more, strict=True):
+            if other not in {200, *NO_CARD_STATUSES}:  # half a card would be another one
+                raise UpstreamUnavailable().because(f"status {other} at {question.path}")
         return status, dialect.card(said, *(text if other == 200 else b"" for other, text in more), kept=kept)
 
     def _others(self) -> list[Dialect]:

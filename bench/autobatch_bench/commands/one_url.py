@@ -59,7 +59,7 @@ def load(
     seconds: Annotated[float, typer.Option(min=0.1, help="How long.")] = 10.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Put one URL under load. Exit status 1 if a request was not answered with 200."""
+    """Put one URL under load. Exit status 1 if a request was not answered with 200; 130 after Ctrl-C, with what was seen by then."""
     target, path = _parts_of(url, route)
     head = "" if api_key is None else f"Authorization: Bearer {_one_line(api_key)}\r\n"
     spoken = openai(model, "float") if path.endswith("/embeddings") else TEI
@@ -70,14 +70,21 @@ def load(
     others = busiest(before, all_processes(), LOOK_S)
     for each in others:
         console.print(f"this machine was busy before: {each}", style="yellow", highlight=False, markup=False)
+    traffic, is_stopped = Traffic(sent, count(), NoCheck()), False
     try:
-        outcome = asyncio.run(_run(console, target, sent, concurrency, seconds))
+        asyncio.run(_run(console, target, traffic, concurrency, seconds))
+    except KeyboardInterrupt:
+        is_stopped = True
     except OSError as error:
         raise AnswerError(f"{url}: {error}") from error
+    outcome = traffic.outcome
     if as_json:
         terminal.print_json(_figures(outcome) | {"busy_before": others})
     else:
         console.print("\n".join(summary(outcome)), highlight=False, markup=False)
+    if is_stopped:
+        console.print(f"stopped after {outcome.seconds:.1f} of {seconds:.1f} s", style="yellow", highlight=False)
+        raise typer.Exit(130)
     raise typer.Exit(1 if outcome.failed or not outcome.latencies_s else 0)
 
 
@@ -104,19 +111,20 @@ def _figures(outcome: LoadOutcome) -> dict[str, object]:
     }
 
 
-async def _run(console: Console, target: Endpoint, sent: Workload, concurrency: int, seconds: float) -> LoadOutcome:
-    traffic = Traffic(sent, count(), NoCheck())
+async def _run(console: Console, target: Endpoint, traffic: Traffic, concurrency: int, seconds: float) -> None:
     bar = Progress(TextColumn(f"{concurrency} in flight"), BarColumn(), TimeRemainingColumn(), console=console)
     task = bar.add_task("", total=seconds)
     running = asyncio.create_task(closed_loop.run(target, traffic, concurrency=concurrency, seconds=seconds))
     began_s = time.perf_counter()
     with Live(bar, console=console, auto_refresh=False, transient=True) as shown:
         while not running.done():
-            await asyncio.wait({running}, timeout=DRAWN_EVERY_S)
-            traffic.outcome.seconds = time.perf_counter() - began_s
+            try:
+                await asyncio.wait({running}, timeout=DRAWN_EVERY_S)
+            finally:  # also where it is stopped
+                traffic.outcome.seconds = time.perf_counter() - began_s
             bar.update(task, completed=min(seconds, traffic.outcome.seconds))
             shown.update(Group(bar, Text("\n".join(summary(traffic.outcome)))), refresh=True)
-    return running.result()
+    running.result()
 
 
 def _workload(texts: Path | None, kind: WorkloadKind, form: Form) -> Workload:

@@ -301,6 +301,7 @@ class QueueClient:
         pushes = [(request.plan.is_bulk, request.frames) for request in requests]
         for request in requests:
             request.frames = []  # Redis will have them; ten thousand waiting requests need not
+        asked_s = self._clock.mono_s()
         try:
             refused = await self._queue.push(pushes, self._inputs_max)
         except QueueUnavailable as error:
@@ -320,7 +321,7 @@ class QueueClient:
         self._is_refused, self._refusal = False, ""
         now_s = self._loop.time()
         self._backlog.note(self._queue.ahead, now_s)
-        self._lost.note_push()
+        self._lost.note_push(asked_s)
         for place in refused:
             request = requests[place]
             wait_s = self._backlog.wait_s(self._watcher.drained_per_s, now_s, is_bulk=request.plan.is_bulk)
@@ -421,7 +422,7 @@ class QueueClient:
     async def _sync_clock(self) -> None:
         now_mono_s = self._loop.time()
         if now_mono_s - self._clock_synced_mono_s > CLOCK_SYNC_S:
-            self._clock.sync(await self._queue.redis_ms())
+            await self._lost.sync_clock()
             self._clock_synced_mono_s = now_mono_s
 
     def _check_batchers(self) -> None:

@@ -71,11 +71,16 @@ class LostJobs:
         self._loop = asyncio.get_running_loop()
         self._looked_s = self._loop.time()
 
-    def note_push(self) -> None:
-        """Learn from the last push whether Redis lost its data, or its clock stepped."""
-        step_ms = self._clock.sync(self._queue.pushed_ms)
+    def note_push(self, asked_s: float) -> None:
+        """Learn from the last push, which began at this time of the clock, whether Redis lost its data, or its clock stepped."""
+        step_ms = self._clock.sync(self._queue.pushed_ms, asked_s)
         if self._queue.pushed_epoch != self._epoch or abs(step_ms) > CLOCK_STEP_MS:
             self.may_be = True
+
+    async def sync_clock(self) -> None:
+        """Ask what Redis's clock shows."""
+        asked_s = self._clock.mono_s()
+        self._clock.sync(await self._queue.redis_ms(), asked_s)
 
     async def note_silence(self) -> None:
         """Look whether Redis lost its data, because jobs wait and nothing comes."""
@@ -138,7 +143,7 @@ class LostJobs:
             log.error("lost_jobs_unknown", extra={"error": str(error)})  # noqa: TRY400
             return 0
         if missing:  # they may be lost by a step of Redis's clock
-            self._clock.sync(await self._queue.redis_ms())
+            await self.sync_clock()
         lost = 0
         for job in missing:
             request = self._waiting.get(job)
@@ -160,7 +165,7 @@ class LostJobs:
     async def judge_expired(self, expired: list[tuple[str, Reply]]) -> None:
         """Push expired jobs again if Redis's clock stepped since their push; else they have their reply."""
         with suppress(QueueUnavailable):
-            self._clock.sync(await self._queue.redis_ms())
+            await self.sync_clock()
         for job, reply in expired:
             request = self._waiting.get(job)
             if request is None or (future := request.future_of(job)).done():

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import re
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,14 +11,24 @@ from pathlib import Path
 import orjson
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from autobatch_batcher.advising.sample_texts import built_in_texts
+from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import read
 from tests.laws.real.sleeping_upstream import app_of
+from tests.support.fake_upstream import FakeUpstream
 from tests.support.paths import ROOT
 from tests.support.processes import SETTINGS
 
 LAW = "padded:fixed_ms=60,per_unit_us=60"  # so slow that computing what it does takes little
+
+
+def clean_environment() -> dict[str, str]:
+    """Without settings of whoever runs the tests."""
+    clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
+    return clean | {"PYTHONPATH": str(ROOT)}
 
 
 @pytest.fixture
@@ -29,6 +41,51 @@ async def server() -> AsyncIterator[str]:
     await runner.cleanup()
 
 
+class HangsForMany:
+    """Answers a few clients at once; more of them wait for ever."""
+
+    def __init__(self) -> None:
+        self._asking = 0
+
+    async def __call__(self, _texts: list[str]) -> None:
+        self._asking += 1
+        if self._asking > 4:
+            await asyncio.Event().wait()
+        self._asking -= 1
+
+
+async def test_one_that_is_stopped_has_said_what_it_measured(upstream: FakeUpstream, tmp_path: Path) -> None:
+    upstream.behave = HangsForMany()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "autobatch_batcher.advising", "--inference-url", upstream.url, "--seconds", "1"),
+        env=clean_environment(),
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    said = (await process.stdout.readuntil(b"16 clients directly")).decode()
+    process.send_signal(signal.SIGINT)
+    err = (await process.communicate())[1].decode()
+
+    assert (130, 1) == (process.returncode, err.count("\n")), err
+    assert "no file is written" in err
+    assert re.search(r"\n1 client directly, .*\n  \d.* texts/s, p50 \d+ ms, p99 \d+ ms\n4 clients", said)
+
+
+async def test_a_server_that_refuses_all_is_said_in_words() -> None:
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.Response(status=429)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    async with TestServer(app) as busy:
+        url = str(busy.make_url("")).rstrip("/")
+        settings = BatcherSettings.model_construct(inference_url=url)
+        with pytest.raises(MeasuringError, match=f"^{url}: status 429 at /info$"):
+            await measure(settings, built_in_texts(), 1.0, print)
+
+
 async def test_a_server_is_measured_and_the_verdict_written(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,8 +94,7 @@ async def test_a_server_is_measured_and_the_verdict_written(
     words = ("tune", "--inference-url", server, "--texts", "own.txt", "--seconds", "6", "--p99", "2s", "--out", "found")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "autobatch_console", *words),
-        env={name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
-        | {"PYTHONPATH": str(ROOT)},
+        env=clean_environment(),
         cwd=tmp_path,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from autobatch_bench.checking.oracle import answer
 from autobatch_shared.install_hints import install_command
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 TINY = ("--seconds", "0.1", "--rounds", "1")
 
@@ -171,6 +173,22 @@ async def test_load_says_which_statuses_came(fake: FakeUpstream) -> None:
 
     assert status == 1, err
     assert "401: " in out
+
+
+async def test_load_that_is_stopped_says_what_it_saw(fake: FakeUpstream) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "autobatch_bench", "load", fake.url, "--concurrency", "1", "--seconds", "600"),
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await wait_until(lambda: len(fake.calls) > 10)
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+
+    assert (130, b"") == (process.returncode, err)
+    assert b"answers a second, p50 " in out
+    assert b"stopped after " in out
 
 
 async def test_load_says_what_no_url_is(fake: FakeUpstream) -> None:

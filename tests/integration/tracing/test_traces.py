@@ -77,6 +77,7 @@ async def test_the_clients_span_is_the_parent_of_all_that_follows_up_to_the_upst
     assert upstream.traceparents == [f"00-{call.trace}-{call.id}-{upstream.traceparents[0][-2:]}"]
     assert upstream.traceparents[0].endswith(("-01", "-03")), "the upstream is told that it is sampled"
     assert {each.service for each in (request, queue)} == {"autobatch-proxy", "autobatch-batcher"}
+    assert request.span.start_time_unix_nano <= queue.span.start_time_unix_nano, "it was pushed after it had come"
     assert queue.span.end_time_unix_nano <= batch.span.start_time_unix_nano <= call.span.start_time_unix_nano
 
 

@@ -32,6 +32,28 @@ def test_the_last_look_at_redis_counts() -> None:
     assert clock.now_ms() - LONG_AGO_MS < SLACK_MS
 
 
+def test_what_is_read_late_changes_nothing() -> None:
+    now_s = 100.0
+    clock = RedisClock(lambda: now_s)
+    clock.sync(LONG_AGO_MS)
+    asked_s, now_s = now_s, 100.5
+
+    assert 0 == clock.sync(LONG_AGO_MS + 2, asked_s)
+    assert LONG_AGO_MS + 500 == clock.now_ms()
+
+
+@pytest.mark.parametrize("step_ms", [-60_000, 60_000])
+def test_a_step_of_rediss_clock_is_seen_though_it_is_read_late(step_ms: int) -> None:
+    now_s = 100.0
+    clock = RedisClock(lambda: now_s)
+    clock.sync(LONG_AGO_MS)
+    asked_s, now_s = now_s, 100.5
+
+    assert step_ms - 500 <= clock.sync(LONG_AGO_MS + step_ms, asked_s) <= step_ms
+    assert 0 < clock.sync(LONG_AGO_MS + step_ms + 500, now_s), "the next one that is read at once corrects it"
+    assert LONG_AGO_MS + step_ms + 500 == clock.now_ms()
+
+
 def test_it_never_goes_back_by_itself() -> None:
     clock = RedisClock()
     shown = [clock.now_ms() for _ in range(1000)]

@@ -152,6 +152,7 @@ def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
     [
         ({}, "up", ""),
         ({"is_healthy": False, "fault": "ConnectionRefused"}, "down", "ConnectionRefused"),
+        ({"is_healthy": False, "fault": "no answer in time"}, "silent", "no answer in time"),
         ({"is_healthy": False, "reason": "it serves another model"}, "excluded", "it serves another model"),
         ({"may_be_called": False}, "failing", ""),
     ],
@@ -173,6 +174,12 @@ def test_without_a_batcher_nothing_can_be_answered() -> None:
     assert texts(view(models=[model()])) == ["no batcher: nothing can be answered"]
     gone = view(models=[model(msgspec.structs.replace(report(), at=NOW_MS - 20_000))])
     assert [("no batcher", NOW_MS - 20_000)] == [(each.state, each.since_ms) for each in gone.models]
+
+
+def test_requests_wait_for_an_upstream_that_only_does_not_answer() -> None:
+    hangs, away = [report(is_healthy=False, fault=fault) for fault in ("no answer in time", "ECONNREFUSED")]
+    assert "no answer: requests wait until their deadlines" in texts(view(models=[model(hangs)]))
+    assert "no upstream: nothing can be answered" in texts(view(models=[model(away)]))
 
 
 def test_what_waits_is_told_in_seconds() -> None:
