@@ -110,7 +110,8 @@ class Climber:
     def __init__(self, calls_max: int, calls_first: int | None = None) -> None:
         self._calls_max = calls_max
         self.best = Setting(calls_first or calls_max)
-        self._directions = [_Direction(name) for name in (*LESS, "more", "larger")]
+        self._larger = _Direction("larger")
+        self._directions = [*(_Direction(name) for name in (*LESS, "more")), self._larger]
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
         self._is_smaller_better = False
@@ -149,13 +150,16 @@ class Climber:
             self._note_pressed(setting, useful, service_s)
 
     def expect(self, units_max: int, smaller_min: int = 0) -> None:
-        """Climb from calls of about this size, which what calls cost promises to be good, unless smaller ones were found better.
+        """Climb from calls of about this size, which what calls cost promises to be good, unless tried ones say otherwise.
 
+        Smaller ones were found better, or larger ones worse a moment ago: of calls that share an upstream's time no cost is quite true.
         Smaller ones than `smaller_min` are not tried.
         Not in an ascent, whose steps it would begin anew; what calls cost is learnt all the time.
         """
         best, self._smaller_min = self.best.units_max, smaller_min
-        if self._block.is_ascent or self._is_smaller_better or best is None or units_max < 2 * best:
+        if self._block.is_ascent or self._is_smaller_better or self._larger.asleep_blocks > 0:
+            return
+        if best is None or units_max < 2 * best:
             return
         self.best = replace(self.best, units_max=best << (units_max // best).bit_length() - 1)
         self._restart()

@@ -211,6 +211,9 @@ def test_a_trial_lasts_until_enough_was_seen_however_fast_calls_are() -> None:
     assert lasted >= 250
 
 
+ANSWER_S = 0.1  # more than a call takes
+
+
 def until_trial(climber: Climber, answer_s: float = 0.0) -> None:
     """Make calls until it tries another setting."""
     while not climber.is_trying:
@@ -270,9 +273,9 @@ def test_more_calls_are_tried_however_long_jobs_wait() -> None:
 @pytest.mark.parametrize(("times", "calls"), [(1.5, LOST_CALLS), (1.1, BLOCK_CALLS)])
 def test_a_trial_that_does_much_less_ends_after_a_few_calls(times: float, calls: int) -> None:
     climber, tried = Climber(2), 0
-    until_trial(climber)
+    until_trial(climber, ANSWER_S)
     while climber.is_trying:
-        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05 * times)
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05 * times, ANSWER_S)
         tried += 1
 
     assert calls == tried
@@ -297,3 +300,21 @@ def test_smaller_calls_are_not_tried_where_what_calls_cost_says_that_they_do_les
     for _ in range(50 * BLOCK_CALLS):
         climber.note(climber.setting, UNITS_START, UNITS_START, 0.05)
         assert UNITS_START <= (climber.setting.units_max or UNITS_START)
+
+
+def test_a_size_that_was_just_found_worse_is_not_taken_from_a_promise() -> None:
+    """Calls that share an upstream's time make its cost look flat: large calls would promise much, and be all alike from then on."""
+    climber = Climber(1)
+    climber.adopt(Setting(1, UNITS_START))
+    tried = []
+    for _ in range(40 * BLOCK_CALLS):
+        tried.append(climber.setting.units_max)
+        is_other = climber.setting.units_max != UNITS_START
+        climber.note(climber.setting, 4 * UNITS_START, UNITS_START, 0.05 * (2 if is_other else 1))
+        if 2 * UNITS_START in tried and not climber.is_trying:
+            break
+
+    climber.expect(16 * UNITS_START)
+
+    assert 2 * UNITS_START in tried
+    assert climber.best.units_max == UNITS_START
