@@ -119,7 +119,7 @@ async def test_far_too_many_inputs_are_refused_undecoded(redis_url: str) -> None
             assert answer.json["error"] == "batch size > maximum allowed batch size 2048"
 
 
-@pytest.mark.parametrize(("ago_s", "status"), [(0.0, 200), (30.0, 200), (60.0, 504)])
+@pytest.mark.parametrize(("ago_s", "status"), [(0.0, 200), (30.0, 200), (59.0, 504)])
 async def test_the_time_at_a_worker_that_died_is_part_of_the_deadline(
     redis_url: str, upstream: FakeUpstream, ago_s: float, status: int
 ) -> None:
@@ -127,5 +127,7 @@ async def test_the_time_at_a_worker_that_died_is_part_of_the_deadline(
     async with ready_house(redis_url, upstream.url, proxy={"request_timeout_ms": 60_000}) as house:
         first = await house.post("/embed", {"inputs": "a"}, x_request_start=f"t={time.time():.3f}")
         assert first.status == 200
-        again = await house.post("/embed", {"inputs": "b"}, x_request_start=f"t={time.time() - ago_s + 0.001:.3f}")
+        upstream.behave = Gate() if status == 504 else None
+        async with asyncio.timeout(30):  # half of what an upstream that does not answer would take of a new request
+            again = await house.post("/embed", {"inputs": "b"}, x_request_start=f"t={time.time() - ago_s:.3f}")
         assert again.status == status
