@@ -5,9 +5,8 @@ import time
 from pathlib import Path
 
 _STATM = Path("/proc/self/statm")  # Linux only
-_SCHEDSTAT = Path(
-    "/proc/self/schedstat"
-)  # of the main thread, which runs the loop: ns on a core, ns that it waited for one, turns
+# Of the main thread, which runs the loop: ns on a core, ns that it waited for one, turns.
+_SCHEDSTAT = Path("/proc/self/schedstat")
 CPU_WAIT_TEXT = "The share of that time in which this process had work and no core, because others had them (Linux)."
 CPU_OVER_S = 1.0  # shorter times say little: the kernel counts in ticks of 10 ms on some machines
 
@@ -31,10 +30,8 @@ class ProcessUse:
         passed_s = now_s - self._looked_s
         if passed_s >= CPU_OVER_S:
             cpu_s, waits_s = time.process_time(), waited_s()
-            self.cpu_cores, self.cpu_wait_cores = (
-                (cpu_s - self._cpu_s) / passed_s,
-                (waits_s - self._waited_s) / passed_s,
-            )
+            self.cpu_cores = (cpu_s - self._cpu_s) / passed_s
+            self.cpu_wait_cores = (waits_s - self._waited_s) / passed_s
             self._looked_s, self._cpu_s, self._waited_s = now_s, cpu_s, waits_s
 
 

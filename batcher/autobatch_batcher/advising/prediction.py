@@ -26,9 +26,8 @@ RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
 #: CPU milliseconds of a request in worker, batcher and Redis, by clients: before a real TEI on two cores (docs/benchmarks/tei.md).
 PROXY_CPU_MS = {1: 2.0, 4: 1.0, 16: 0.6, 64: 0.42, 256: 0.3}
 RANGE_MIN = 0.03  # of the gain, to both sides
-UNMEASURED = (
-    1.0  # half or twice: how many calls the server computes at a time is known up to the clients that were measured
-)
+# Half or twice: how many calls the server computes at a time is known up to the clients that were measured.
+UNMEASURED = 1.0
 
 
 class ExpectedGain(msgspec.Struct, frozen=True):

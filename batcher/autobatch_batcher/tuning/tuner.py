@@ -38,9 +38,8 @@ FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because
 ASK_AGAIN_FLAT_MIN_S = 0.006
 ASK_AGAIN_SHARE, ASK_AGAIN_MAX_S = 0.25, 0.005  # of that cost, for which an idle upstream waits for them
 LOOK_EVERY_CALLS = 16  # one in so many may be padded by half, while it is not known whether padding costs anything
-LONG_WAIT_SHARE = (
-    0.25  # of a job's time: a trial that halves what gets done ends while there is time for two slow calls
-)
+# Of a job's time: a trial that halves what gets done ends while there is time for two slow calls.
+LONG_WAIT_SHARE = 0.25
 PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
 # Of what their call takes, where calls run side by side: more of them at once do more, and the backlog of a trial is worked off slowly.
 PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5

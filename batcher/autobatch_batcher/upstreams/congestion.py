@@ -61,7 +61,7 @@ class Congestion:
         # A job may be larger than all that may be in flight: then it was sent all the same, and tried nothing.
         is_trial = 0 < self._taken < in_flight_inputs and not (is_new and in_flight_inputs > self.inputs_max)
         if asked_s is not None:
-            self._pause(now_s, min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S))
+            self.wait(now_s + min(max(asked_s, PAUSE_MIN_S), ASKED_MAX_S))
         if is_new:
             stays_full = asked_s is not None and self._vain_pauses < VAIN_PAUSES_MAX
             if stays_full and in_flight_inputs <= call_inputs:
@@ -69,10 +69,10 @@ class Congestion:
             else:
                 self._cut(in_flight_inputs, now_s, call_inputs if stays_full else 1, is_trial=is_trial)
         if asked_s is None and not is_trial:
-            self._pause(now_s, min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S))
+            self.wait(now_s + min(PAUSE_MIN_S * 2.0 ** (self._refusals - 1), PAUSE_MAX_S))
 
     def wait(self, until_s: float) -> None:
-        """Make no call before this time: its budget allows none."""
+        """Make no call before this time."""
         self.pause_ends_s = max(self.pause_ends_s, until_s)
 
     def answered(self, inputs: int, in_flight_inputs: int, now_s: float) -> None:
@@ -89,9 +89,6 @@ class Congestion:
         self._widen(now_s)
         if self.inputs_max > KNOWN_MAX_INPUTS:
             self.inputs_max, self.is_felt, self._taken = inf, False, 0
-
-    def _pause(self, now_s: float, pause_s: float) -> None:
-        self.pause_ends_s = max(self.pause_ends_s, now_s + pause_s)
 
     def _come_later(self, now_s: float) -> None:
         """Count a call that was refused alone."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
-from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, models_in
+from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, listing_in, models_in
 
 SETTING = "INFERENCE_URL"
 OTHER_MODEL = "name one of them that computes vectors"
@@ -129,7 +129,7 @@ def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
     """The diagnosis of a server that lists models as OpenAI does, refuses to, or computes without, and has no `/info`."""
     if info.status == 200:
         return None
-    listing = next((path for path in LISTS if models_in(seen.answers.get(path))), "")
+    listing = listing_in(seen.answers)
     if not listing:
         lists = (seen.answers.get(path, _NONE) for path in LISTS)
         return next(filter(None, (_about_access(seen.url, each) for each in lists)), None) or _about_unlisted(seen)
@@ -241,7 +241,7 @@ def _named(models: Sequence[str]) -> str:
 
 def models_listed(seen: UpstreamSeen) -> list[str]:
     """Return the names of the models that an upstream lists as OpenAI does; none where it describes itself."""
-    return next(filter(None, (models_in(seen.answers.get(path)) for path in LISTS)), [])
+    return models_in(seen.answers.get(listing_in(seen.answers)))
 
 
 def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:

@@ -21,7 +21,7 @@ from autobatch_console.preflight.connection_faults import (
     fault_of,
 )
 from autobatch_console.preflight.name_look_up import look_up
-from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, models_in
+from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, listing_in, models_in
 from autobatch_shared.settings.choices import GRPC_PORT, is_grpc
 from autobatch_shared.settings.definitions import without_credentials
 
@@ -130,7 +130,7 @@ async def _get(session: aiohttp.ClientSession, url: str) -> InquiryAnswer:
 
 def _texts_for(answers: Mapping[str, InquiryAnswer], model: str) -> dict[str, bytes]:
     """Return what to ask by OpenAI's API, by path: one that lists no models may compute at either."""
-    if path := next((path for path in LISTS if models_in(answers.get(path))), ""):
+    if path := listing_in(answers):
         return {LISTS[path]: _text_for(model or models_in(answers[path])[0])}
     described, embed = (answers.get(path, InquiryAnswer(0)).status for path in ("/info", "/embed"))
     return dict.fromkeys(LISTS.values(), _text_for(model)) if described != 200 and embed in NO_PATH else {}

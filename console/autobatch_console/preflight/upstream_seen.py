@@ -38,6 +38,11 @@ def models_in(answer: InquiryAnswer | None) -> list[str]:
         return []
 
 
+def listing_in(answers: Mapping[str, InquiryAnswer]) -> str:
+    """Return the path at which a server lists its models as OpenAI does; empty: at none."""
+    return next((path for path in LISTS if models_in(answers.get(path))), "")
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamSeen:
     """What one upstream answered.

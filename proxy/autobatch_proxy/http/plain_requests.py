@@ -53,7 +53,7 @@ class AnswerTaker(Protocol):
         """Let a handler answer the request as one of aiohttp's; return what ends with that."""
 
     def leave(self) -> None:
-        """Take note that nobody waits for the answer."""
+        """Take note that the client waits no more."""
 
     def wait_for(self, reply: asyncio.Future[Reply]) -> None:
         """Take note that the request waits for this; it is cancelled when the client disconnects."""
