@@ -28,6 +28,7 @@ from autobatch_proxy.http.headers import (
 )
 from autobatch_proxy.http.route_table import Route
 from autobatch_proxy.models.planned_request import PlannedRequest
+from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply, WaitingRequest
 from autobatch_proxy.requests.plan import RequestNames
 from autobatch_shared.contract.errors import AutobatchError, InvalidRequest
@@ -159,11 +160,15 @@ class PlainRequest:
             compute.requests.left(self._taker.request(), route.path, spent_s)
             self._taker.leave()
             return
-        if reply.exception() is None and spent_s < compute.requests.account_from_s and _is_good(reply.result()):
+        if (
+            reply.exception() is None
+            and spent_s < compute.requests.account_from_s
+            and _is_good(reply.result(), planned.end.watcher)
+        ):
             try:
                 header, body = reply.result()
-                lines, ms = compute.count_replied(planned, header, self._facts.origin)
-                answered = good_answer(planned.plan, header, body, self._request_id, lines, ms)
+                notes = compute.count_replied(planned, header, self._facts.origin)
+                answered = good_answer(planned.plan, header, body, notes)
             except Exception as error:  # noqa: BLE001  # as above
                 self._error = error
             else:
@@ -195,7 +200,12 @@ async def _reply_to(waiting: WaitingRequest) -> list[Reply]:
     return [waiting.futures[0].result()]
 
 
-def _is_good(reply: Reply) -> bool:
-    """Whether a reply is an answer's body that is written without waiting for the client."""
+def _is_good(reply: Reply, watcher: FleetWatcher) -> bool:
+    """Whether a reply is an answer's body that is written without waiting, for the client or for its model's name."""
     header, body = reply
-    return header.status == HTTPStatus.OK and header.content_type == JSON_TYPE and len(body) <= DRAIN_ABOVE_BYTES
+    return (
+        header.status == HTTPStatus.OK
+        and header.content_type == JSON_TYPE
+        and len(body) <= DRAIN_ABOVE_BYTES
+        and watcher.knows(header.model)
+    )
