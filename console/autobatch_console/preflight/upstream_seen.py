@@ -43,6 +43,20 @@ def listing_in(answers: Mapping[str, InquiryAnswer]) -> str:
     return next((path for path in LISTS if models_in(answers.get(path))), "")
 
 
+class GrpcModel(NamedTuple):
+    """What a server says of a model over gRPC.
+
+    Attributes:
+        status: The status of HTTP that means the same as gRPC's.
+        is_ready: Whether the model is ready.
+        dimension: Components of its vectors; None where the description leaves that open.
+    """
+
+    status: int
+    is_ready: bool = False
+    dimension: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamSeen:
     """What one upstream answered.
@@ -54,7 +68,9 @@ class UpstreamSeen:
             connections and answers nothing.
         model: The model that was asked for; empty: the first that it lists.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
-        is_grpc: Whether it is called over gRPC: then it was only connected to.
+        is_grpc: Whether it is called over gRPC.
+        grpc_model: What it said of the model over gRPC; None: nothing in time.
+        missing: What has to be installed before it can be asked; empty: nothing.
     """
 
     url: str
@@ -63,3 +79,5 @@ class UpstreamSeen:
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     model: str = ""
     is_grpc: bool = False
+    grpc_model: GrpcModel | None = None
+    missing: str = ""

@@ -148,7 +148,8 @@ def _upstream(status: dict[str, Any]) -> dict[str, Any]:
             return found
     if not status["batchers"]:
         raise _NotYet("a batcher's report")
-    raise _NotYet(f"a healthy upstream: {', '.join(str(upstream['url']) for upstream in upstreams)}")
+    named = (f"{each['url']} ({each['reason']})" if each.get("reason") else str(each["url"]) for each in upstreams)
+    raise _NotYet(f"a healthy upstream: {', '.join(named)}")
 
 
 def _dimension(rows: Any) -> int:

@@ -40,9 +40,7 @@ class AnswerNotes(NamedTuple):
     model: str
 
 
-def answer(
-    plan: Plan, replies: Sequence[Reply], notes: AnswerNotes, errors: ErrorShape | None
-) -> web.StreamResponse:
+def answer(plan: Plan, replies: Sequence[Reply], notes: AnswerNotes, errors: ErrorShape | None) -> web.StreamResponse:
     """Answer one request.
 
     Where jobs failed, the one with the earliest input speaks for all. The upstream names the first bad input; which one

@@ -16,9 +16,10 @@ from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_bench.checking.oracle import answer
 from autobatch_shared.contract.errors import UpstreamChanged
 from autobatch_shared.contract.keys import Keys
-from tests.support.fake_upstream import FakeUpstream, answer, vector
+from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, ready_house
 from tests.support.servers.paid_api import PaidApi
 from tests.support.waiting import wait_until
