@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
 from autobatch_console.preflight.upstream_seen import (
@@ -17,8 +16,11 @@ from autobatch_console.preflight.upstream_seen import (
     GrpcModel,
     InquiryAnswer,
     UpstreamSeen,
+    dimension_in,
+    fault_in,
     listing_in,
     models_in,
+    shown,
 )
 
 SETTING = "INFERENCE_URL"

@@ -192,7 +192,7 @@ class Compute:
             if time.perf_counter() - planned.started_s >= self.requests.account_from_s:
                 request[ACCOUNT] = account_of(planned.plan, replies, planned.body_bytes, planned.end.watcher)
         header, watcher = replies[0][0], planned.end.watcher
-        if not watcher.knows(header.model):
+        if header.model and header.model not in watcher.names:
             await watcher.learn(header.model)
         notes = self.count_replied(planned, header, request.headers.get(ORIGIN_HEADER))
         response = answer(planned.plan, replies, notes, route.errors)
@@ -210,11 +210,13 @@ class Compute:
         """
         plan, spent_s = planned.plan, time.perf_counter() - planned.started_s
         self.metrics.replied(header, sum([job.n for job in plan.jobs]), planned.body_bytes, spent_s)
-        watcher, fingerprint = planned.end.watcher, header.model
-        lines = self.common.lines(origin, plan.names.request)
-        if fingerprint:
-            lines += model_lines(fingerprint, watcher.names.get(fingerprint, ""))
-        return AnswerNotes(lines, int(spent_s * 1000), watcher.offered_as(fingerprint, plan.model))
+        lines, model, names = self.common.lines(origin, plan.names.request), plan.model, planned.end.watcher.names
+        if header.model:
+            name = names.get(header.model, "")
+            lines += model_lines(header.model, name)
+            if not planned.end.name:  # the name was that of the model that was there when the request came
+                model = name or ("" if model in names.values() else model)
+        return AnswerNotes(lines, int(spent_s * 1000), model)
 
     async def _choose(
         self, request: web.Request, route: Route, body: bytes, left_s: float

@@ -6,7 +6,7 @@ else there is to do is done by the route's handler, with what is known by then: 
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
@@ -28,7 +28,6 @@ from autobatch_proxy.http.headers import (
 )
 from autobatch_proxy.http.route_table import Route
 from autobatch_proxy.models.planned_request import PlannedRequest
-from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply, WaitingRequest
 from autobatch_proxy.requests.plan import RequestNames
 from autobatch_shared.contract.errors import AutobatchError, InvalidRequest
@@ -163,7 +162,7 @@ class PlainRequest:
         if (
             reply.exception() is None
             and spent_s < compute.requests.account_from_s
-            and _is_good(reply.result(), planned.end.watcher)
+            and _is_good(reply.result(), planned.end.watcher.names)
         ):
             try:
                 header, body = reply.result()
@@ -200,12 +199,12 @@ async def _reply_to(waiting: WaitingRequest) -> list[Reply]:
     return [waiting.futures[0].result()]
 
 
-def _is_good(reply: Reply, watcher: FleetWatcher) -> bool:
+def _is_good(reply: Reply, names: Container[str]) -> bool:
     """Whether a reply is an answer's body that is written without waiting, for the client or for its model's name."""
     header, body = reply
     return (
         header.status == HTTPStatus.OK
         and header.content_type == JSON_TYPE
         and len(body) <= DRAIN_ABOVE_BYTES
-        and watcher.knows(header.model)
+        and (not header.model or header.model in names)
     )

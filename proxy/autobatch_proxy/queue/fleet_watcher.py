@@ -87,29 +87,14 @@ class FleetWatcher:
             self._learning.cancel()
         await self._looking.close()
 
-    def knows(self, fingerprint: str) -> bool:
-        """Whether there is no need to `learn` what a model is called, by its fingerprint; empty: there is none."""
-        return not fingerprint or fingerprint in self.names
-
     async def learn(self, fingerprint: str) -> None:
         """Look at once what a model is called that has answered before anything was known of it."""
         if self._learning is None or self._learning.done():
             self._learning = asyncio.create_task(self._learn(), name="model-name")
             self._looking.hurry()  # more than its name has changed
         await asyncio.wait({self._learning}, timeout=LEARN_S)
-        if not self.knows(fingerprint):
+        if fingerprint not in self.names:
             self._note_name(fingerprint, "")  # so that one answer has waited for it
-
-    def offered_as(self, fingerprint: str, planned: str) -> str:
-        """Return the name that an answer has of the model that computed it; empty where it is unknown.
-
-        Args:
-            fingerprint: Of the model; empty: the answer does not say.
-            planned: The name that the answer was to have, when its request came.
-        """
-        if self._name or not fingerprint:
-            return planned
-        return self.names.get(fingerprint) or ("" if planned in self.names.values() else planned)
 
     async def depths(self) -> Depths:
         """Ask Redis what waits now; raises QueueUnavailable."""
