@@ -81,7 +81,7 @@ class Engine:
         self.tokenizer_threads = max(1, min(64, cores() - 1))
         self._metrics = metrics
         self._permits = limits.inputs_max
-        self._passes = Passes(model.full_tokens if limits.joins else 0, self._note_pass)
+        self._passes = Passes(model.full_tokens if limits.joins else 0, self._note_pass, model.give_back)
         self._tokenizing = ThreadPoolExecutor(self.tokenizer_threads, "tokenize")
         metrics.watch_queue(lambda: self._passes.waiting_inputs)
 

@@ -17,6 +17,7 @@ from autobatch_embedder.model.slices import TOKENS_MAX
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.cores import cores, cpu_name
+from autobatch_shared.measuring.memory import trim
 from autobatch_shared.settings.definitions import EmbedderSettings
 
 SLICES_A_CORE = 4
@@ -79,6 +80,17 @@ class Model:
         ends = np.cumsum([len(row) for row in rows])
         return np.split(self._network.tokens(rows), ends[:-1])
 
+    def give_back(self) -> None:
+        """Give memory that was kept for larger passes back to the system: the next ones ask for it again.
+
+        Raises:
+            TeiError: The pass that this needs failed.
+        """
+        self._network.give_back()
+        if self.head:
+            self.head.give_back()
+        trim()
+
 
 def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     """Load the model that the settings name, building its graph and measuring how to divide the cores at its first start.
@@ -102,6 +114,8 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
             return measure(network, count, folder.tokens_max)
         finally:
             network.close()
+            del network
+            trim()
 
     kept = choices.file_of(
         cache,

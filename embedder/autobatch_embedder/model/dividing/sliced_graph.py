@@ -63,6 +63,10 @@ class SlicedGraph:
         """
         return self._pass("tokens", rows)
 
+    def give_back(self) -> None:
+        """Give memory that was kept for larger passes back to the system. Raises as `pooled`."""
+        self._graph.run("pooled", pack([[0]]), shrinks=True)
+
     def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown()
