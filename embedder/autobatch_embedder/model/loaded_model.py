@@ -8,7 +8,7 @@ import onnxruntime
 
 from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.dividing import choice as choices
-from autobatch_embedder.model.dividing.choice import Choice
+from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division, Times
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
@@ -38,7 +38,7 @@ class Model:
         quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
-    def __init__(self, folder: ModelFolder, graph: Path | bytes, choice: Choice) -> None:
+    def __init__(self, folder: ModelFolder, graph: Path | bytes, choice: ChosenDivision) -> None:
         workers, threads = choice.division.workers, choice.division.threads
         self.folder = folder
         self.choice = choice

@@ -26,7 +26,7 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenDivision:
     """A division, and why it was chosen."""
 
     division: Division
@@ -44,7 +44,7 @@ def choose(
     cores: int,
     file: Path,
     measure: Callable[[Division], Times],
-) -> Choice:
+) -> ChosenDivision:
     """Return the division to use, and log why.
 
     Args:
@@ -57,16 +57,16 @@ def choose(
     measured: Mapping[Division, Times] = {}
     kept: Division | None = None
     if workers or threads:
-        choice = Choice(Division(workers or threads or cores, threads or cores), "set")
+        choice = ChosenDivision(Division(workers or threads or cores, threads or cores), "set")
     elif cores == 1:
-        choice = Choice(Division(1, 1), "one core")
+        choice = ChosenDivision(Division(1, 1), "one core")
     elif (kept := _read(file, cores)) is not None:
-        choice = Choice(kept, "remembered")
+        choice = ChosenDivision(kept, "remembered")
     else:
         # In turn, so that what else the machine does for a second spoils a round of each and not all of one.
         rounds = [{division: measure(division) for division in candidates(cores)} for _ in range(ROUNDS)]
         measured = {division: fastest(each[division] for each in rounds) for division in rounds[0]}
-        choice = Choice(best(measured), "measured")
+        choice = ChosenDivision(best(measured), "measured")
         _keep(file, choice.division, measured)
     times = {"times_ms": {str(division): times for division, times in measured.items()}} if measured else {}
     log.info("cores_divided", extra={"cores": cores, **choice.shown, **times})

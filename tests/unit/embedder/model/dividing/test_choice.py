@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from autobatch_embedder.model.dividing.choice import Choice, choose, file_of
+from autobatch_embedder.model.dividing.choice import ChosenDivision, choose, file_of
 from autobatch_embedder.model.dividing.division import Division, Times, candidates
 
 
@@ -28,10 +28,10 @@ def test_a_first_start_measures_every_division_and_the_next_none(tmp_path: Path)
     file = file_of(tmp_path / "new folder", cores=2)
     first, second = Stopwatch(), Stopwatch()
 
-    assert choose(None, None, 2, file, first) == Choice(Division(2, 1), "measured")
+    assert choose(None, None, 2, file, first) == ChosenDivision(Division(2, 1), "measured")
     assert set(first.measured) == set(candidates(2))
 
-    assert choose(None, None, 2, file, second) == Choice(Division(2, 1), "remembered")
+    assert choose(None, None, 2, file, second) == ChosenDivision(Division(2, 1), "remembered")
     assert second.measured == []
 
 
@@ -43,13 +43,13 @@ def test_a_setting_is_taken_without_a_measurement(
     tmp_path: Path, workers: int | None, threads: int | None, expected: Division
 ) -> None:
     stopwatch = Stopwatch()
-    assert choose(workers, threads, 2, tmp_path / "kept", stopwatch) == Choice(expected, "set")
+    assert choose(workers, threads, 2, tmp_path / "kept", stopwatch) == ChosenDivision(expected, "set")
     assert stopwatch.measured == []
 
 
 def test_one_core_leaves_nothing_to_choose(tmp_path: Path) -> None:
     stopwatch = Stopwatch()
-    assert choose(None, None, 1, tmp_path / "kept", stopwatch) == Choice(Division(1, 1), "one core")
+    assert choose(None, None, 1, tmp_path / "kept", stopwatch) == ChosenDivision(Division(1, 1), "one core")
     assert stopwatch.measured == []
 
 
@@ -72,7 +72,7 @@ def test_a_file_that_says_nothing_of_use_is_written_anew(tmp_path: Path, content
 
 def test_a_choice_that_cannot_be_kept_is_used(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
-    assert choose(None, None, 2, tmp_path / "file" / "kept", Stopwatch()) == Choice(Division(2, 1), "measured")
+    assert choose(None, None, 2, tmp_path / "file" / "kept", Stopwatch()) == ChosenDivision(Division(2, 1), "measured")
     assert "cores_choice_not_kept" in caplog.messages
 
 
