@@ -22,7 +22,7 @@ MEASUREMENT_VERSION = 1
 """Raise it with every change of what is measured, or of how passes are cut."""
 
 ROUNDS = 2
-"""Each loads the graph and takes half a second with MiniLM."""
+"""Each loads the graph anew for each division."""
 
 
 @dataclass(frozen=True, slots=True)

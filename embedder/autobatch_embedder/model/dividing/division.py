@@ -30,7 +30,7 @@ def candidates(cores: int) -> list[Division]:
 
 
 CLEARLY_LESS = 0.85
-"""A product of three times: 5 % of each. Rounds on an otherwise idle machine differ by less than that."""
+"""A product of three times: 5 % of each. A smaller difference may be chance."""
 
 
 def best(measured: Mapping[Division, Times]) -> Division:

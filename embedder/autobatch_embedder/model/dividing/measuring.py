@@ -7,7 +7,7 @@ from autobatch_embedder.model.dividing.division import Times
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 
 TOKENS_A_CORE = 256
-"""Of a call of many texts: a full pass for each, some 70 ms with MiniLM; what is longer is seldom left undisturbed."""
+"""Of a call of many texts: a full pass for each core; what takes longer is seldom left undisturbed."""
 
 SHORT = 12
 """Tokens of a short text."""
