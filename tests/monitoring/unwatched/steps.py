@@ -77,7 +77,8 @@ def _batch_step(metrics: Metrics, jobs: int) -> Callable[[], None]:
 
 def _header_step(header: type) -> Callable[[], object]:
     """Name a request, write its job's header, and read it."""
-    write, read = msgspec.json.Encoder().encode, msgspec.json.Decoder(header).decode
+    write = msgspec.json.Encoder().encode
+    read: Callable[[bytes], object] = msgspec.json.Decoder(header).decode
     fields = {
         "id": "w1.123456.0.1",
         "n": 1,
