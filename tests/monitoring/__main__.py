@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.world import World, open_world
+from tests.monitoring import calm
 from tests.monitoring.incidents import INCIDENTS, Incident, usual_load
 from tests.monitoring.picture import picture
 from tests.monitoring.prometheus import PROGRAM, Prometheus, panels, watching
@@ -85,4 +86,4 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    sys.exit(calm.main(sys.argv[2:]) if sys.argv[1:2] == ["calm"] else asyncio.run(main()))
