@@ -103,17 +103,7 @@ async def scraping(
         folder: Where it keeps what it sees; it is made.
         every: How often it scrapes and applies the rules; empty: as deployed.
     """
-    folder.mkdir()
-    rules, configuration = RULES.read_text(encoding="utf-8"), yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
-    if every:
-        rules = rules.replace("interval: 5s", f"interval: {every}")
-        configuration["global"] = {"scrape_interval": every, "evaluation_interval": every}
-    kept = [job for job in configuration["scrape_configs"] if job["job_name"] in jobs]
-    for job in kept:
-        del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in jobs[job["job_name"]]]}]
-    (folder / "alerts.yml").write_text(rules)
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration | {"scrape_configs": kept}))
+    _configure(jobs, folder, every)
     port = free_port()
     options = (
         f"--config.file={folder}/prometheus.yml",
@@ -130,8 +120,24 @@ async def scraping(
         program.kill()
 
 
+def _configure(jobs: Mapping[str, Sequence[int]], folder: Path, every: str) -> None:
+    folder.mkdir()
+    rules, configuration = RULES.read_text(encoding="utf-8"), yaml.safe_load(CONFIGURATION.read_text(encoding="utf-8"))
+    if every:
+        rules = rules.replace("interval: 5s", f"interval: {every}")
+        configuration["global"] = {"scrape_interval": every, "evaluation_interval": every}
+    kept = [job for job in configuration["scrape_configs"] if job["job_name"] in jobs]
+    for job in kept:
+        del job["dns_sd_configs"]
+        job["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in jobs[job["job_name"]]]}]
+    (folder / "alerts.yml").write_text(rules)
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration | {"scrape_configs": kept}))
+
+
 def _named(labels: Mapping[str, str]) -> str:
-    others = (f"{name}={value}" for name, value in sorted(labels.items()) if name not in ("alertname", "severity", "job"))
+    others = (
+        f"{name}={value}" for name, value in sorted(labels.items()) if name not in ("alertname", "severity", "job")
+    )
     return " ".join((labels["alertname"], *others))
 
 
@@ -140,9 +146,14 @@ def _side_port(log: str) -> int:
     return int(yaml.safe_load(started)["side_port"])
 
 
+def board() -> list[dict[str, Any]]:
+    """Return the panels and headings of our board."""
+    return list(yaml.safe_load(BOARD.read_text(encoding="utf-8"))["panels"])
+
+
 def panels() -> list[dict[str, Any]]:
-    """Return the panels of our board, but for its headings."""
-    return [each for each in yaml.safe_load(BOARD.read_text(encoding="utf-8"))["panels"] if each["type"] != "row"]
+    """Return the panels, without the headings."""
+    return [each for each in board() if each["type"] != "row"]
 
 
 def as_asked(expression: str) -> str:

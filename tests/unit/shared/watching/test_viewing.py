@@ -221,12 +221,14 @@ def test_what_waits_is_told_in_seconds() -> None:
 
 def test_refusals_and_failures_are_troubles_and_the_worse_come_first() -> None:
     found = view(worker(refused=seconds(3), failed=seconds(1)), batcher())
-    assert ["1 requests failed in the last 10 s", "3 requests were refused in the last 10 s"] == texts(found)
+    assert ["1 of 24 requests failed in the last 10 s", "3 of 24 requests were refused in the last 10 s"] == texts(
+        found
+    )
 
 
 def test_requests_that_are_too_long_are_a_trouble_where_they_are_more_than_a_few() -> None:
     assert [] == texts(view(worker(answered=seconds(99), too_long=seconds(2)), batcher()))
-    assert ["3 requests in the last 10 s were too long (413)"] == texts(
+    assert ["3 of 100 requests in the last 10 s were too long (413)"] == texts(
         view(worker(answered=seconds(60)), worker("w2", answered=seconds(37), too_long=seconds(3)), batcher())
     )
 
@@ -235,7 +237,7 @@ def test_a_key_that_sends_nearly_all_is_named_while_requests_are_refused() -> No
     flood = worker(by_key={1: 10, 2: 90})
     assert [] == texts(view(flood, batcher()))
     assert [
-        "5 requests were refused in the last 10 s",
+        "5 of 25 requests were refused in the last 10 s",
         "90% of all requests are of API key 2, while others are refused",
     ] == (texts(view(msgspec.structs.replace(flood, refused=seconds(5)), batcher())))
     assert 1 == len(texts(view(worker(by_key={2: 90}, refused=seconds(5)), batcher()))), "there is no other key"
@@ -276,12 +278,12 @@ LEARNT = LearntCalls(100, "padded", 0.004, 5e-6, 0.0, 0.9, 0.1, 2, 8192)
 @pytest.mark.parametrize(
     ("tuning", "learnt", "words"),
     [
-        (None, None, "as configured, calls of at most 32 texts"),
-        (TuningNow(1, 8192), None, "1 call at a time of at most 32 texts"),
-        (TuningNow(2, 8192, 4, 8192), None, "2 calls at once of at most 32 texts; tries 4 calls at once"),
-        (TuningNow(2, 8192, 2, 4096), None, "2 calls at once of at most 32 texts; tries smaller calls"),
-        (TuningNow(2, 8192, 2, None), None, "2 calls at once of at most 32 texts; tries larger calls"),
-        (TuningNow(2, None), LEARNT, "2 calls at once of at most 32 texts; pads: 4 ms + 5 us a unit"),
+        (None, None, "as configured, up to 32 texts"),
+        (TuningNow(1, 8192), None, "1 call at a time, up to 32 texts"),
+        (TuningNow(2, 8192, 4, 8192), None, "2 calls at once, up to 32 texts; tries 4"),
+        (TuningNow(2, 8192, 2, 4096), None, "2 calls at once, up to 32 texts; tries smaller calls"),
+        (TuningNow(2, 8192, 2, None), None, "2 calls at once, up to 32 texts; tries larger calls"),
+        (TuningNow(2, None), LEARNT, "2 calls at once, up to 32 texts; pads: 4 ms + 5 us/unit"),
     ],
 )
 def test_the_tuner_is_told_in_words(tuning: TuningNow | None, learnt: LearntCalls | None, words: str) -> None:
