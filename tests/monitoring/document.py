@@ -131,6 +131,7 @@ def rules() -> list[dict[str, Any]]:
 def _alert_row(rule: Mapping[str, Any]) -> str:
     said = rule["annotations"]
     summary = re.sub(r"{{ with .*?{{ end }}", "", said["summary"])
+    summary = re.sub(r"{{ if .*?}}(.*?){{ else }}(.*?){{ end }}", r"\1 or \2", summary)
     summary = re.sub(r"{{[^}]*labels\.(\w+)[^}]*}}", lambda found: f"*{found[1]}*", summary)
     summary = re.sub(r"{{[^}]*}}", "*n*", summary)
     return f"| `{rule['alert']}` | {rule['labels']['severity']} | {summary} | {said['runbook']} |\n"

@@ -9,7 +9,7 @@ from autobatch_console.top.looks import LEVELS, MARKS, SOFT, cut
 from autobatch_shared.watching.view import BatcherLine, FleetView, ModelLine, UpstreamLine, WorkerLine
 
 KIND_WIDTH = 9
-NAME_WIDTH_MIN = 12
+NAME_WIDTH_MIN = 15  # an IPv4 address with its port
 
 
 class _Row:
@@ -27,7 +27,7 @@ class _Row:
         self.name = name
         self.part = part
         self.state = f"{MARKS[part.level]} {part.state} {ago(part.since_ms, now_ms)}".rstrip()
-        self.told = "  ".join(f"{value} {text}" for value, text in facts if value)
+        self.facts = [f"{value} {text}" for value, text in facts if value]
 
 
 def lines_of(view: FleetView, width: int) -> list[Text]:
@@ -43,21 +43,32 @@ def lines_of(view: FleetView, width: int) -> list[Text]:
         *[_Row("worker", each.id, each, _of_worker(each), now_ms) for each in view.workers],
     ]
     state_width = max((len(row.state) for row in rows), default=0)
-    left = width - KIND_WIDTH - state_width - 3 - max((len(row.told) for row in rows), default=0)
+    left = width - KIND_WIDTH - state_width - 3 - max((len("  ".join(row.facts)) for row in rows), default=0)
     name_width = max(NAME_WIDTH_MIN, min(left, max((len(row.name) for row in rows), default=0)))
     lines = []
     for row in rows:
-        lines.append(_line(row, name_width, state_width))
+        lines.append(_line(row, name_width, state_width, width))
         if isinstance(row.part, UpstreamLine):
             lines.append(Text(cut(f"{'':{KIND_WIDTH}}{row.part.reason or row.part.tuner}", width), SOFT))
     return lines
 
 
-def _line(row: "_Row", name_width: int, state_width: int) -> Text:
+def _line(row: "_Row", name_width: int, state_width: int, width: int) -> Text:
     line = Text(f"{row.kind:{KIND_WIDTH}}", SOFT)
     line.append(f"{cut(row.name, name_width):{name_width}} ", "bold")
     line.append(f"{row.state:{state_width}}  ", LEVELS[row.part.level])
-    line.append(row.told)
+    line.append(fitting(row.facts, width - len(line)))
+    return line
+
+
+def fitting(facts: Sequence[str], width: int) -> str:
+    """Return as many facts, the first of them, as fit into one line."""
+    line = ""
+    for each in facts:
+        longer = f"{line}  {each}" if line else each
+        if len(longer) > width:
+            break
+        line = longer
     return line
 
 

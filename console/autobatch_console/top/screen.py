@@ -31,7 +31,13 @@ AXIS_WIDTH = 7
 
 def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Text:
     """Return the lines of one frame."""
-    head = [_title(view, history, width), *_troubles(view, width), Text(), *_numbers(view), *_latency(view, width)]
+    head = [
+        _title(view, history, width),
+        *_troubles(view, width),
+        Text(),
+        _numbers(view, width),
+        *_latency(view, width),
+    ]
     batches = [Text(), *_batches(view.batches, width)]
     lines = [Text(), *lines_of(view, width)]
     if len(head) + len(batches) + len(lines) + CHART_ROWS_MIN > height:
@@ -69,7 +75,8 @@ def _troubles(view: FleetView, width: int) -> list[Text]:
     return [*found[:TROUBLES_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
 
 
-def _numbers(view: FleetView) -> list[Text]:
+def _numbers(view: FleetView, width: int) -> Text:
+    """The figures of the last seconds, as many as fit: the first matter most."""
     inputs = sum(batch.inputs for batch in view.batches)
     parts = [
         (count(view.requests_per_s), "answers/s", "bold"),
@@ -82,8 +89,9 @@ def _numbers(view: FleetView) -> list[Text]:
     ]
     line = Text()
     for value, name, style in parts:
-        line.append(value, style).append(f" {name}  ")
-    return [line]
+        if len(line) + len(f"{value} {name}") <= width:
+            line.append(value, style).append(f" {name}  ")
+    return line
 
 
 def _latency(view: FleetView, width: int) -> list[Text]:
