@@ -232,7 +232,7 @@ class _Panel:
                 axes.plot(times, [value for _, value in points], dashes, label=name, linewidth=1.6, color=colour)
         if len(series) > SERIES_SHOWN:
             axes.plot([], [], label=f"and {len(series) - SERIES_SHOWN} lower", color=CARD)
-        self._set_scale(axes)
+        self._set_scale(axes, has_values=any(value for points in series.values() for _, value in points))
         high = self._inches[1] - 0.96 - legend_inch
         axes.legend(
             fontsize=LEGEND_PT,
@@ -257,14 +257,10 @@ class _Panel:
         while True:
             yield from (colour for colour in PALETTE if colour not in taken)
 
-    def _set_scale(self, axes: Axes) -> None:
+    def _set_scale(self, axes: Axes, *, has_values: bool) -> None:
         defaults, custom = self._defaults, self._defaults["custom"]
         low, high = axes.get_ylim()
-        if (
-            all(line.get_ydata() is not None and not any(line.get_ydata()) for line in axes.lines)
-            and not axes.collections
-        ):
-            high = 1.0  # nothing but zeros
+        high = high if has_values else 1.0
         low, high = min(low, custom.get("axisSoftMin", low)), max(high, custom.get("axisSoftMax", high))
         low = 0.0 if "min" in defaults else low
         axes.set_ylim(low, max(defaults.get("max", high), low + 1e-9) * 1.02)

@@ -14,6 +14,7 @@ from PIL import Image
 from autobatch_console.top.demo import WAVE_S, demo_fleet
 from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.top_command import open_activities
+from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.watching.viewing import view_of
 from tests.monitoring.top_picture import drawn
 from tests.support.browser import Page, find_browser, open_page
@@ -31,20 +32,29 @@ PAGES = (("dashboard-dark", 1280, True), ("dashboard-light", 1280, False), ("das
 
 async def record(folder: Path, browser: str) -> None:
     """Write the pictures into this folder."""
-    async with demo_fleet(NAMESPACE) as fleet, open_activities(fleet.redis_url, NAMESPACE) as activities:
-        async with open_page(browser, f"{fleet.url}/dashboard") as page:
-            await asyncio.sleep(SEEN_FIRST_S)
-            for name, width, is_dark in PAGES:
-                (folder / f"{name}.png").write_bytes(await _shot(page, width, is_dark=is_dark))
-        history, frames = ChartHistory(), []
-        for _ in range(FRAMES):
-            view = view_of(await activities.look())
-            history.add(view.chart)
-            frames.append(drawn(view, history, COLUMNS, ROWS).quantize(COLOURS_IN_A_FILE, dither=Image.Dither.NONE))
-            await asyncio.sleep(LOOK_EVERY_S)
+    async with (
+        demo_fleet(NAMESPACE) as fleet,
+        open_activities(fleet.redis_url, NAMESPACE) as activities,
+        open_page(browser, f"{fleet.url}/dashboard") as page,
+    ):
+        await asyncio.sleep(SEEN_FIRST_S)
+        frames = await _frames(activities)
+        for name, width, is_dark in PAGES:
+            (folder / f"{name}.png").write_bytes(await _shot(page, width, is_dark=is_dark))
     frames[0].save(
         folder / "top.gif", save_all=True, append_images=frames[1:], duration=SHOWN_MS, loop=0, optimize=True
     )
+
+
+async def _frames(activities: Activities) -> list[Image.Image]:
+    """Return what `top` draws in the next seconds."""
+    history, frames = ChartHistory(), []
+    for _ in range(FRAMES):
+        view = view_of(await activities.look())
+        history.add(view.chart)
+        frames.append(drawn(view, history, COLUMNS, ROWS).quantize(COLOURS_IN_A_FILE, dither=Image.Dither.NONE))
+        await asyncio.sleep(LOOK_EVERY_S)
+    return frames
 
 
 async def _shot(page: Page, width: int, *, is_dark: bool) -> bytes:
