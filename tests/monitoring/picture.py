@@ -40,7 +40,8 @@ Series = Mapping[str, list[tuple[float, float]]]
 async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, start_s: float, end_s: float) -> bytes:
     """Return a PNG of these panels of a board over this time, unix seconds, from the first that is known."""
     answers = [await _series(panel, prometheus, start_s, end_s) for panel in panels]
-    first_s = min((points[0][0] for series in answers for points in series.values() if points), default=start_s)
+    drawn = [series for panel, series in zip(panels, answers, strict=True) if panel["type"] != "stat"]
+    first_s = min((points[0][0] for series in drawn for points in series.values() if points), default=start_s)
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
     figure = Figure(figsize=(COLUMNS * INCH, rows * ROW_INCH), dpi=DPI, facecolor=GROUND)
     for panel, series in zip(panels, answers, strict=True):
