@@ -45,7 +45,7 @@ several gunicorns scrape each of these by its own address: a counter that comes 
 `docker compose --profile monitoring up` starts Prometheus (port 9090) and Grafana with the board (port 3001).
 
 `make incidents PICTURES=folder` draws the board in each of ten incidents. This is its beginning when the client with the second API key began to
-send all it could: requests are refused, and the third row says whose they are.
+send all it could: requests are refused, and the last row says whose they are.
 
 ![The board while one API key floods](watching/board.png)
 
