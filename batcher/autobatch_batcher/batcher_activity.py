@@ -14,8 +14,7 @@ from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.redis.watching.publishing import ActivityPublisher
 from autobatch_shared.watching.activity import BatcherActivity, UpstreamActivity
 from autobatch_shared.watching.durations import RecentDurations, percentiles_of
-from autobatch_shared.watching.lines import batcher_state, upstream_state
-from autobatch_shared.watching.state_age import StateAge
+from autobatch_shared.watching.lines import StateAge, batcher_state, upstream_state
 
 
 class BatcherActivityPublisher(ActivityPublisher):

@@ -8,10 +8,9 @@ from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.redis.watching.publishing import ActivityPublisher
 from autobatch_shared.watching.activity import WorkerActivity
 from autobatch_shared.watching.durations import RecentDurations
-from autobatch_shared.watching.lines import worker_state
+from autobatch_shared.watching.lines import StateAge, worker_state
 from autobatch_shared.watching.per_second import PerSecond
 from autobatch_shared.watching.recent_counts import RecentCounts
-from autobatch_shared.watching.state_age import StateAge
 
 REFUSALS, TOO_LONG = (429, 503), 413
 

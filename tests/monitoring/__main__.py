@@ -12,11 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.world import World, open_world
-from tests.monitoring import calm, recording
+from tests.monitoring import calm
 from tests.monitoring.incidents import INCIDENTS, Incident, usual_load
-from tests.monitoring.picture import picture
+from tests.monitoring.pictures import recording
+from tests.monitoring.pictures.board_picture import picture
+from tests.monitoring.pictures.top_picture import top_picture
 from tests.monitoring.prometheus import PROGRAM, Prometheus, board, watching
-from tests.monitoring.top_picture import top_picture
 
 ALERT_S = 60.0
 LOOK_EVERY_S = 1.0

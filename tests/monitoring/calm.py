@@ -31,7 +31,7 @@ LOOK_EVERY_S = 2.0
 _serials = itertools.count()
 
 
-class Clients:
+class CalmClients:
     """What is sent, and how it was answered.
 
     Args:
@@ -116,7 +116,7 @@ async def see(minutes: float, folder: Path) -> bool:
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=limits) as http,
             scraping(jobs, http, folder / "prometheus") as prometheus,
         ):
-            clients = Clients(http, f"http://127.0.0.1:{port}")
+            clients = CalmClients(http, f"http://127.0.0.1:{port}")
             sending = [asyncio.ensure_future(each) for each in (clients.send_lightly(), clients.send_much_at_times())]
             _write(f"began: port {port}, {prometheus.url}")
             seen = await watch(prometheus, time.monotonic() + minutes * 60)

@@ -19,6 +19,20 @@ STRAINED_CPU_SHARE, OWN_CPU_SHARE = 0.9, 0.2
 SLOW_MS = 1000.0  # that half of the calls take: as the alert AutobatchUpstreamSlow
 
 
+class StateAge:
+    """For how long a part has been in its state, as the process knows that watches it."""
+
+    def __init__(self) -> None:
+        self._state = ""
+        self._began_ms = 0
+
+    def ms(self, state: str, now_ms: int) -> int:
+        """Take note of its state; return for how many milliseconds it has been this one, 1 at least: 0 is not known."""
+        if state != self._state:
+            self._state, self._began_ms = state, now_ms
+        return max(1, now_ms - self._began_ms)
+
+
 def recent_rate(values: Sequence[int]) -> float:
     """Return the mean of the last seconds."""
     last = values[-RATE_S:]

@@ -18,8 +18,8 @@ from autobatch_shared.watching.activity import (
     WorkerActivity,
     decoded_activities,
 )
+from autobatch_shared.watching.lines import StateAge
 from autobatch_shared.watching.seen import SeenFleet, SeenModel
-from autobatch_shared.watching.state_age import StateAge
 from autobatch_shared.watching.tuner_words import tuner_words
 from autobatch_shared.watching.view import FleetView, Percentiles
 from autobatch_shared.watching.viewing import view_of

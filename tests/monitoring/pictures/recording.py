@@ -16,7 +16,7 @@ from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.top_command import open_activities
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.watching.viewing import view_of
-from tests.monitoring.top_picture import drawn
+from tests.monitoring.pictures.top_picture import drawn
 from tests.support.browser import Page, find_browser, open_page
 from tests.support.paths import ROOT
 
