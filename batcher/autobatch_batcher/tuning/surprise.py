@@ -97,7 +97,7 @@ class Surprise:
     def charged(self, cost: CallCost, *, is_learnt: bool) -> CallCost:
         """Return what a call costs now, given what was learnt; a guess gives way to the first of these calls.
 
-        It is asked ten times a call, and only a call changes it: reckoned each time it took 7 % of a batcher.
+        It is asked ten times a call, and only a call changes it: reckoned each time it took 7 % of a batcher with one request in flight.
         """
         if self._last_charge is None or self._last_charge[0] is not cost or self._last_charge[1] is not is_learnt:
             self._last_charge = cost, is_learnt, self._charge(cost, is_learnt=is_learnt)
