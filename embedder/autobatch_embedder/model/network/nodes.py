@@ -1,6 +1,6 @@
 """The nodes and constants of an ONNX graph while it is being built. A value is its name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,21 @@ class Nodes:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
+        self._made = 0
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output."""
-        return self._add(kind, inputs, [f"value_{len(self._nodes)}"], attributes)[0]
+        return self._add(kind, inputs, [self._name()], attributes)[0]
+
+    def either(self, condition: str, then: Callable[[], str], otherwise: Callable[[], str]) -> str:
+        """Add two ways to a value, of which one is computed. What both need is made before: neither sees the other's."""
+        branches = {"then_branch": self._branch(then), "else_branch": self._branch(otherwise)}
+        return self.op("If", condition, **branches)
 
     def split(self, x: str, count: int) -> list[str]:
         """Cut `x` along its last axis into equal parts."""
-        outputs = [f"value_{len(self._nodes)}_{part}" for part in range(count)]
+        name = self._name()
+        outputs = [f"{name}_{part}" for part in range(count)]
         return self._add("Split", [x], outputs, {"axis": -1, "num_outputs": count})
 
     def output(self, name: str, x: str) -> None:
@@ -49,6 +56,18 @@ class Nodes:
         """Return all that was added as a model."""
         graph = helper.make_graph(self._nodes, name, inputs, outputs, self._constants)
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+    def _branch(self, make: Callable[[], str]) -> onnx.GraphProto:
+        """The nodes that `make` adds; constants stay in the whole graph."""
+        outside, self._nodes = self._nodes, []
+        value = onnx.ValueInfoProto(name=make())  # its type and shape follow from the nodes
+        branch = helper.make_graph(self._nodes, "branch", [], [value])
+        self._nodes = outside
+        return branch
+
+    def _name(self) -> str:
+        self._made += 1
+        return f"value_{self._made}"
 
     def _add(self, kind: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]) -> list[str]:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
