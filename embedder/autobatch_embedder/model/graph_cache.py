@@ -34,8 +34,11 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
     """Return the file of the graph, building it if there is none; its bytes if the cache cannot be written.
 
     Raises:
-        ModelFolderError: The weights cannot be read or do not fit the config.
+        ModelFolderError: The weights cannot be read or do not fit the config, or a published graph would be quantised.
     """
+    if model.published_graph and not quantize:
+        return model.published_graph
+    vocabulary = model.encoder.vocabulary
     path = cache / name_of(model, quantize)
     if path.is_file():
         return path
@@ -47,7 +50,7 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
         from autobatch_embedder.model.network import quantizing  # noqa: PLC0415
 
         rows = TextTokenizer(model).encode(quantizing.SENTENCES, None, "right", truncate=True)
-        built = quantizing.quantized(built, rows, model.encoder.vocabulary)
+        built = quantizing.quantized(built, rows, vocabulary)
     try:
         _write(path, built)
     except OSError as error:

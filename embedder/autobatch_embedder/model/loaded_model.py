@@ -11,6 +11,7 @@ from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import pack
+from autobatch_embedder.model.network.published import PublishedGraph
 from autobatch_embedder.model.slices import TOKENS_MAX, cut
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
@@ -36,10 +37,13 @@ class Model:
     def __init__(self, folder: ModelFolder, graph: Path | bytes, threads: int, workers: int) -> None:
         self.folder = folder
         self.tokenizer = TextTokenizer(folder)
-        self.size = folder.encoder.hidden
-        self.head = head.load(folder, threads)
-        self._network = LoadedGraph(graph, threads)
-        self.quantized = self._network.metadata
+        self._graph = LoadedGraph(
+            graph, threads, "" if folder.published_graph else "; delete it to have it built again"
+        )
+        self._published = PublishedGraph(self._graph, folder) if folder.published_graph else None
+        self.size = self._published.size if self._published else folder.encoder.hidden
+        self.head = None if self._published and self._published.is_whole else head.load(folder, threads)
+        self.quantized = {} if self._published else self._graph.metadata
         self._workers = workers
         self.full_tokens = workers * SLICES_A_WORKER * TOKENS_MAX
         self._slices = ThreadPoolExecutor(workers, "slice")
@@ -93,7 +97,9 @@ class Model:
         return np.split(self._pass("tokens", rows), ends[:-1])
 
     def _pass(self, output: str, rows: Sequence[Sequence[int]]) -> Vectors:
-        return self._network.run(output, pack(rows))
+        if self._published:
+            return self._published.run(output, rows)
+        return self._graph.run(output, pack(rows))
 
 
 def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
