@@ -175,7 +175,9 @@ def _graph_of(path: Path, config: Config) -> Path | None:
 
 def _is_built(folder: Path, config: Config) -> bool:
     """Whether a graph can be built: the family is known, and the weights are there."""
-    return str(config.value("model_type", None)) in FAMILIES and any((folder / name).is_file() for name in weights.NAMES)
+    return str(config.value("model_type", None)) in FAMILIES and any(
+        (folder / name).is_file() for name in weights.NAMES
+    )
 
 
 def _positions(folder: Path, config: Config, network: Encoder | Path) -> int:

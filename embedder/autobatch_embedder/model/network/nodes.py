@@ -7,7 +7,9 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-OPSET = 20  # the first with Gelu
+OF_ONNXRUNTIME = "com.microsoft"
+"""The domain of the operators that only onnxruntime has."""
+_OPSETS = {"": 20, OF_ONNXRUNTIME: 1}  # 20 is the first with Gelu
 IR_VERSION = 10  # newer than the opset needs, older than onnx's own default, which onnxruntime may not know yet
 
 
@@ -18,6 +20,7 @@ class Nodes:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._made = 0
+        self._domains = {""}  # a graph for another server has none of onnxruntime's
 
     def op(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node with one output."""
@@ -55,7 +58,8 @@ class Nodes:
     ) -> onnx.ModelProto:
         """Return all that was added as a model."""
         graph = helper.make_graph(self._nodes, name, inputs, outputs, self._constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        opsets = [helper.make_opsetid(domain, _OPSETS[domain]) for domain in sorted(self._domains)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
     def _branch(self, make: Callable[[], str]) -> onnx.GraphProto:
         """The nodes that `make` adds; constants stay in the whole graph."""
@@ -71,4 +75,5 @@ class Nodes:
 
     def _add(self, kind: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]) -> list[str]:
         self._nodes.append(helper.make_node(kind, inputs, outputs, **attributes))
+        self._domains.add(self._nodes[-1].domain)
         return outputs
