@@ -58,7 +58,7 @@ class Packed:
     """All tokens in one row, text after text: `packing.pack` makes these inputs.
 
     Where all texts are equally long the row is the grid, and nothing is gathered or masked: one text of 256 tokens takes
-    50 ms instead of 55, 15 of 17 tokens 39 instead of 45 (CPU of one thread, MiniLM).
+    a sixth less CPU, 15 of 17 tokens a tenth (docs/benchmarks/embedder-engine.md).
     """
 
     def __init__(self, nodes: Nodes) -> None:
