@@ -45,6 +45,10 @@ def servers(  # noqa: PLR0913 - options of a command
     difference_max: Annotated[
         float, typer.Option(min=0, help="What a number of a vector may differ by from the first server's.")
     ] = DIFFERENCE_MAX,
+    difference_max_of: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=NUMBER instead, for a server of another exactness, such as int8; several times."),
+    ] = None,
     seconds: SecondsOption = 3.0,
     rounds: RoundsOption = 3,
     workers: WorkersOption = 2,
@@ -60,8 +64,15 @@ def servers(  # noqa: PLR0913 - options of a command
     programs = [Outsider(*pair(each, "--server")) for each in server]
     proxied = set(through or ())
     models = dict(pair(each, "--openai") for each in openai or ())
-    if unknown := sorted((proxied | set(models)) - {each.name for each in programs}):
-        raise typer.BadParameter(f"no --server is called {unknown[0]}", param_hint="--through, --openai")
+    inexact = dict(pair(each, "--difference-max-of") for each in difference_max_of or ())
+    if unknown := sorted((proxied | set(models) | set(inexact)) - {each.name for each in programs}):
+        raise typer.BadParameter(
+            f"no --server is called {unknown[0]}", param_hint="--through, --openai, --difference-max-of"
+        )
+    try:
+        differences_max = {side: float(number) for name, number in inexact.items() for side in (name, _through(name))}
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--difference-max-of") from error
     console = Console(stderr=as_json)
     with ExitStack() as stack:
         sides: dict[str, Side] = {}
@@ -72,7 +83,7 @@ def servers(  # noqa: PLR0913 - options of a command
             system = stack.enter_context(started(program, Loop.UVLOOP, plans))
             sides[program.name] = system["direct"]
             if plans:
-                sides[f"{program.name} through the proxy"] = system["proxy"]
+                sides[_through(program.name)] = system["proxy"]
         rig = Rig(
             sides,
             is_fake=False,
@@ -80,6 +91,7 @@ def servers(  # noqa: PLR0913 - options of a command
             reference=programs[0].name,
             forms={name: asking.openai(model, "base64") for name, model in models.items()},
             difference_max=difference_max,
+            differences_max=differences_max,
         )
 
         workloads = [make(kind, words=words, form=asking.TEI_LISTED) for kind in kinds]
@@ -95,3 +107,8 @@ def servers(  # noqa: PLR0913 - options of a command
     shown.append(grids.memory("memory of the servers at the end", memory))
     every = [point for each in points.values() for point in each]
     raise typer.Exit(0 if terminal.conclude(console, every, rig.rounds, shown, as_json=as_json) else 1)
+
+
+def _through(name: str) -> str:
+    """The name of a server's side behind our proxy."""
+    return f"{name} through the proxy"

@@ -47,6 +47,7 @@ class Rig:
         reference: str = "direct",
         forms: Mapping[str, Form] | None = None,
         difference_max: float = DIFFERENCE_MAX,
+        differences_max: Mapping[str, float] | None = None,
     ) -> None:
         """Nothing is measured yet.
 
@@ -58,6 +59,7 @@ class Rig:
             reference: The side that is asked for the vector of each text alone, where that is a real model.
             forms: How a side is asked that has not TEI's API.
             difference_max: What a component of a real model's vector may differ by, with other texts in the batch.
+            differences_max: The same of single sides.
         """
         self.sides = sides
         self.rounds: list[Round] = []
@@ -66,6 +68,7 @@ class Rig:
         self._reference = reference
         self._forms = forms or {}
         self._difference_max = difference_max
+        self._differences_max = differences_max or {}
         self._serials = serials(itertools.count(), repeat_share)
 
     def warm_up(self, workload: Workload | None = None) -> None:
@@ -175,7 +178,7 @@ class Rig:
     def _check(self, side: str, workload: Workload) -> Check:
         if not self._is_fake:
             ask = asker(self.sides[self._reference].target, self._forms.get(self._reference, TEI_LISTED))
-            return SampledCheck(workload, ask, self._difference_max)
+            return SampledCheck(workload, ask, self._differences_max.get(side, self._difference_max))
         if workload.path == "/embed" and not self.sides[side].is_peer:
             return OracleCheck(workload)  # a peer may print the numbers anew
         return SampledCheck(workload, oracle_vectors)

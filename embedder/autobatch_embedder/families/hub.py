@@ -3,19 +3,23 @@
 `huggingface_hub` decides where the cache is and whether to ask the network: HF_HOME, HF_HUB_OFFLINE, HF_TOKEN.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from autobatch_embedder.http.errors import ModelFolderError
 
-_FILES = ["*.json", "*/config.json", "model.safetensors", "model-*.safetensors", "*_Dense/*.safetensors"]
+FILES = ("*.json", "*/config.json", "model.safetensors", "model-*.safetensors", "*_Dense/*.safetensors")
+GRAPHS = (*FILES, "onnx/model.onnx*", "model.onnx*")
+"""With its graph, which is asked for only where none is built: it has the same weights once more."""
 
 
-def folder(model_id: str, revision: str | None) -> Path:
+def folder(model_id: str, revision: str | None, files: Sequence[str] = FILES) -> Path:
     """Return the folder of a model, with the files that are needed here.
 
     Args:
         model_id: Such as `BAAI/bge-small-en-v1.5`.
         revision: A branch, tag or commit; None: `main`.
+        files: Patterns of the files that are needed.
 
     Raises:
         ModelFolderError: There is no such model, or it is neither in the cache nor reachable.
@@ -24,7 +28,7 @@ def folder(model_id: str, revision: str | None) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
-        return Path(snapshot_download(model_id, revision=revision, allow_patterns=_FILES))
+        return Path(snapshot_download(model_id, revision=revision, allow_patterns=list(files)))
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         said = str(error).strip().splitlines()[0]
         raise ModelFolderError(f"the hub's model {model_id}: {said}") from error

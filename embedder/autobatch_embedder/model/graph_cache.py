@@ -19,7 +19,7 @@ from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 7
+GRAPH_VERSION = 9
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -34,8 +34,11 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
     """Return the file of the graph, building it if there is none; its bytes if the cache cannot be written.
 
     Raises:
-        ModelFolderError: The weights cannot be read or do not fit the config.
+        ModelFolderError: The weights cannot be read or do not fit the config, or a published graph would be quantised.
     """
+    if model.published_graph and not quantize:
+        return model.published_graph
+    vocabulary = model.encoder.vocabulary
     path = cache / name_of(model, quantize)
     if path.is_file():
         return path
@@ -47,7 +50,7 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
         from autobatch_embedder.model.network import quantizing  # noqa: PLC0415
 
         rows = TextTokenizer(model).encode(quantizing.SENTENCES, None, "right", truncate=True)
-        built = quantizing.quantized(built, rows, model.encoder.vocabulary)
+        built = quantizing.quantized(built, rows, vocabulary)
     try:
         _write(path, built)
     except OSError as error:
@@ -58,10 +61,10 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
 
 
 def name_of(model: ModelFolder, quantize: Quantization | None = None) -> str:
-    """The file name of the model's graph."""
+    """The name of the model's graph: of its file in the cache, unless it is the repository's own."""
     digest = hashlib.sha256((model.path / "config.json").read_bytes())
     digest.update(f"{model.pooling} {model.has_segments}".encode())
-    for part in weights.files(model.path):
+    for part in [model.published_graph] if model.published_graph else weights.files(model.path):
         with part.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return f"{digest.hexdigest()}-{GRAPH_VERSION}{f'-{quantize}' if quantize else ''}.onnx"

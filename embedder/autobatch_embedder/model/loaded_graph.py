@@ -18,10 +18,17 @@ class LoadedGraph:
 
     Attributes:
         metadata: What the file says about itself.
+        inputs: Names and types, such as `tensor(int64)`.
+        outputs: Names.
     """
 
-    def __init__(self, graph: Path | bytes, threads: int) -> None:
+    def __init__(self, graph: Path | bytes, threads: int, remedy: str = "") -> None:
         """Load a file, or the bytes of one.
+
+        Args:
+            graph: The file or its bytes.
+            threads: For one pass.
+            remedy: What helps if a file cannot be loaded.
 
         Raises:
             ModelFolderError: It cannot be loaded.
@@ -40,10 +47,12 @@ class LoadedGraph:
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
-            where = "the built graph" if isinstance(graph, bytes) else f"{graph}; delete it to have it built again"
+            where = "the built graph" if isinstance(graph, bytes) else f"{graph}{remedy}"
             raise errors.ModelFolderError(f"onnxruntime cannot load {where}: {error}") from error
         self._shrinking = onnxruntime.RunOptions()
         self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        self.inputs = {each.name: each.type for each in self._session.get_inputs()}
+        self.outputs = [each.name for each in self._session.get_outputs()]
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def run(self, output: str, inputs: Mapping[str, npt.NDArray[Any]], *, shrinks: bool = False) -> Vectors:

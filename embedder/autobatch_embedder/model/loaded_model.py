@@ -13,6 +13,7 @@ from autobatch_embedder.model.dividing.division import Division, Times
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
+from autobatch_embedder.model.network import networks
 from autobatch_embedder.model.slices import TOKENS_MAX
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
@@ -43,10 +44,11 @@ class Model:
         self.folder = folder
         self.choice = choice
         self.tokenizer = TextTokenizer(folder)
-        self.size = folder.encoder.hidden
-        self.head = head.load(folder, threads)
-        self._network = SlicedGraph(graph, choice.division)
-        self.quantized = self._network.metadata
+        network = networks.load(folder, graph, threads)
+        self.size = network.size
+        self.head = None if network.is_whole else head.load(folder, threads)
+        self.quantized = network.quantized
+        self._network = SlicedGraph(network, workers)
         self.full_tokens = min(workers * threads, cores()) * SLICES_A_CORE * TOKENS_MAX
         # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])
@@ -109,7 +111,7 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     count = cores()
 
     def measured(division: Division) -> Times:
-        network = SlicedGraph(graph, division)
+        network = SlicedGraph(networks.load(folder, graph, division.threads), division.workers)
         try:
             return measure(network, count, folder.tokens_max)
         finally:
@@ -119,7 +121,7 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
 
     kept = choices.file_of(
         cache,
-        graph=graph.name if isinstance(graph, Path) else graph_cache.name_of(folder, settings.embedder_quantize),
+        graph=graph_cache.name_of(folder, settings.embedder_quantize),
         cores=count,
         cpu=cpu_name(),
         onnxruntime=onnxruntime.__version__,

@@ -28,6 +28,11 @@ Task = Literal["embedding", "classifier", "reranker", "splade"]
 SCORING: frozenset[Task] = frozenset({"classifier", "reranker"})
 """The tasks whose answers are scores of labels."""
 
+GRAPH = "model.onnx"
+"""The file of a repository's graph, in its folder `onnx` or in its root."""
+
+_POSITIONS = 512  # of a network whose config does not say
+
 _LENGTH_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
 
 
@@ -38,7 +43,7 @@ class ModelFolder:
     Attributes:
         path: The folder of the network and its tokenizer.
         model_id: The name that /info shows.
-        encoder: Of the network.
+        network: What is built here, or the file of the graph that the repository has of it.
         tokens_max: The longest input in tokens, special ones included.
         prompts: Name to text; None when the model has no such list.
         config: The network's config.json.
@@ -52,7 +57,7 @@ class ModelFolder:
 
     path: Path
     model_id: str
-    encoder: Encoder
+    network: Encoder | Path
     tokens_max: int
     prompts: dict[str, str] | None
     config: Config = field(repr=False)
@@ -62,6 +67,22 @@ class ModelFolder:
     normalize: bool = True
     labels: tuple[str, ...] = ()
     revision: str | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The network.
+
+        Raises:
+            ModelFolderError: Only its graph is there.
+        """
+        if isinstance(self.network, Path):
+            raise ModelFolderError(f"{self.network}: this graph can be served, but neither quantised nor converted")
+        return self.network
+
+    @property
+    def published_graph(self) -> Path | None:
+        """The file of the repository's graph, if that is what is served."""
+        return self.network if isinstance(self.network, Path) else None
 
     def tensors(self) -> Tensors:
         """Return its weights by their common names, which are BERT's.
@@ -74,7 +95,11 @@ class ModelFolder:
     @property
     def has_segments(self) -> bool:
         """Whether the second text of a pair is another segment to the network."""
-        return self.task in SCORING and self.encoder.segments > 1
+        if isinstance(self.network, Path):
+            segments = self.config.count("type_vocab_size", default=0)
+        else:
+            segments = self.network.segments
+        return self.task in SCORING and segments > 1
 
 
 def find(
@@ -98,7 +123,10 @@ def find(
     if model_dir is not None and model_id is not None:
         raise ModelFolderError("EMBEDDER_MODEL_DIR and EMBEDDER_MODEL_ID are both set; one of them names the model")
     if model_id is not None:
-        return read(hub.folder(model_id, revision), model_id, pooling, revision)
+        folder = hub.folder(model_id, revision)
+        if not _is_built(folder, configs.read_if_there(folder / "config.json")):
+            folder = hub.folder(model_id, revision, hub.GRAPHS)
+        return read(folder, model_id, pooling, revision)
     if model_dir is not None:
         return read(Path(model_dir), model_id=model_dir, pooling=pooling)
     # find_spec, not import: importing the package imports sentence-transformers, which is not installed.
@@ -119,13 +147,13 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
     config = configs.read(folder / "config.json")
     if not (folder / "tokenizer.json").is_file():
         raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
-    encoder = _encoder(folder, config)
+    network = _graph_of(path, config) or _encoder(folder, config)
     task = _task(config, modules, pooling)
     return ModelFolder(
         path=folder,
         model_id=model_id,
-        encoder=encoder,
-        tokens_max=_tokens_max(folder, encoder.positions),
+        network=network,
+        tokens_max=_tokens_max(folder, _positions(folder, config, network)),
         prompts=configs.read_if_there(path / "config_sentence_transformers.json").value("prompts", None),
         config=config,
         task=task,
@@ -135,6 +163,30 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
         labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )
+
+
+def _graph_of(path: Path, config: Config) -> Path | None:
+    """The repository's own graph, where none can be built."""
+    if _is_built(config.path.parent, config):
+        return None
+    folders = (path / "onnx", path, config.path.parent)
+    return next((folder / GRAPH for folder in folders if (folder / GRAPH).is_file()), None)
+
+
+def _is_built(folder: Path, config: Config) -> bool:
+    """Whether a graph can be built: the family is known, and the weights are there."""
+    return str(config.value("model_type", None)) in FAMILIES and any(
+        (folder / name).is_file() for name in weights.NAMES
+    )
+
+
+def _positions(folder: Path, config: Config, network: Encoder | Path) -> int:
+    if isinstance(network, Encoder):
+        return network.positions
+    positions = config.size("max_position_embeddings", "n_positions", default=_POSITIONS)
+    # Of some families more than can be used: RoBERTa's first two are for padding.
+    of_tokenizer = configs.read_if_there(folder / "tokenizer_config.json")
+    return int(min(positions, of_tokenizer.number("model_max_length", default=positions)))  # 1e30 is no limit
 
 
 def _encoder(folder: Path, config: Config) -> Encoder:

@@ -15,6 +15,7 @@ from autobatch_embedder.http.errors import ModelFolderError
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 """Names the parts of a model that is not in one file."""
+NAMES = (FILE, INDEX)
 
 _HEADER_MAX_BYTES = 100_000_000  # the format's own limit
 _SKIPPED = frozenset({"I64"})  # `position_ids`, a buffer in older exports that is not needed

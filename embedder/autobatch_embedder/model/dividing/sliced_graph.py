@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from autobatch_embedder.model.dividing.division import Division
-from autobatch_embedder.model.loaded_graph import LoadedGraph
-from autobatch_embedder.model.network.packing import pack
+from autobatch_embedder.model.network.networks import Network
 from autobatch_embedder.model.slices import cut
 from autobatch_embedder.model.vectors import Vectors
 
@@ -17,22 +14,12 @@ Ids = Sequence[Sequence[int]]
 
 
 class SlicedGraph:
-    """Several threads may use it at the same time.
+    """Several threads may use it at the same time."""
 
-    Attributes:
-        metadata: What the file says about itself.
-    """
-
-    def __init__(self, graph: Path | bytes, division: Division) -> None:
-        """Load it.
-
-        Raises:
-            ModelFolderError: It cannot be loaded.
-        """
-        self._graph = LoadedGraph(graph, division.threads)
-        self.metadata = self._graph.metadata
-        self._workers = division.workers
-        self._threads = ThreadPoolExecutor(division.workers, "slice")
+    def __init__(self, network: Network, workers: int) -> None:
+        self._network = network
+        self._workers = workers
+        self._threads = ThreadPoolExecutor(workers, "slice")
 
     def pooled(self, rows: Ids) -> Vectors:
         """Pool the vectors of each text's tokens, in as many forward passes as the lengths make worth it.
@@ -48,8 +35,10 @@ class SlicedGraph:
         """
         slices = cut([len(row) for row in rows], self._workers)
         if len(slices) == 1:
-            return self._pass("pooled", rows)
-        passes = self._threads.map(lambda places: self._pass("pooled", [rows[place] for place in places]), slices)
+            return self._network.run("pooled", rows)
+        passes = self._threads.map(
+            lambda places: self._network.run("pooled", [rows[place] for place in places]), slices
+        )
         computed = np.concatenate(list(passes))
         pooled = np.empty_like(computed)
         pooled[[place for places in slices for place in places]] = computed
@@ -61,15 +50,12 @@ class SlicedGraph:
         Args:
             rows: At least one id in all; a row may be empty.
         """
-        return self._pass("tokens", rows)
+        return self._network.run("tokens", rows)
 
     def give_back(self) -> None:
         """Give memory that was kept for larger passes back to the system. Raises as `pooled`."""
-        self._graph.run("pooled", pack([[0]]), shrinks=True)
+        self._network.run("pooled", [[0]], shrinks=True)
 
     def close(self) -> None:
         """Stop the threads."""
         self._threads.shutdown()
-
-    def _pass(self, output: str, rows: Ids) -> Vectors:
-        return self._graph.run(output, pack(rows))

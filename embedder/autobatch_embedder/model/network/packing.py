@@ -8,7 +8,7 @@ import numpy.typing as npt
 SECOND_SEGMENT = 2**30
 """Added to the ids of a pair's second text, for networks that tell them apart: a row stays a list of integers."""
 
-Feed = dict[str, npt.NDArray[np.int64]]
+Feed = dict[str, npt.NDArray[np.int64] | npt.NDArray[np.bool_]]
 """Values of the graph's inputs, by name."""
 
 
@@ -33,6 +33,7 @@ def pack(rows: Sequence[Sequence[int]]) -> Feed:
         "grid_tokens": grid,
         "token_places": text_of * len(columns) + positions,
         "attention_mask": mask.astype(np.int64),
+        "is_even": np.array(mask.all()),
     }
 
 

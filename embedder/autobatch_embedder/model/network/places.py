@@ -81,8 +81,8 @@ class Places:
 
         return self._once("distances and padding", make)
 
-    def rotated(self, x: str, encoder: Encoder, rotary: Rotary, *, is_local: bool) -> str:
-        """Rotate the heads of queries or keys by their places: (texts, longest, heads, size) of the same."""
+    def angles(self, encoder: Encoder, rotary: Rotary, *, is_local: bool) -> tuple[str, str]:
+        """The cosines and sines by which the heads of each place are rotated: (longest, 1, size) each."""
         nodes = self._nodes
         half = encoder.hidden // encoder.heads // 2
         base = rotary.local_base if is_local else rotary.base
@@ -94,6 +94,11 @@ class Places:
 
         cos = self._once(f"cos {base}", lambda: table(np.cos(angles), np.cos(angles)))
         sin = self._once(f"sin {base}", lambda: table(-np.sin(angles), np.sin(angles)))
+        return cos, sin
+
+    def rotated(self, x: str, cos: str, sin: str) -> str:
+        """Rotate the heads of queries or keys: (texts, longest, heads, size) of the same."""
+        nodes = self._nodes
         first, second = nodes.split(x, 2)
         swapped = nodes.op("Concat", second, first, axis=-1)
         return nodes.op("Add", nodes.op("Mul", x, cos), nodes.op("Mul", swapped, sin))

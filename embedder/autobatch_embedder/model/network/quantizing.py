@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from autobatch_embedder.families.heads import Array
 from autobatch_embedder.model.network.int8_ranges import Int8Range, fitted
+from autobatch_embedder.model.network.nodes import OF_ONNXRUNTIME
 from autobatch_embedder.model.network.packing import pack
 
 COSINES = ("cosine_min", "cosine_mean")
@@ -37,7 +38,6 @@ _BATCH = 32  # sentences in one pass
 _WEIGHTS_MAX = 127
 _SAMPLES = 256  # texts of random words, of which the ranges are taken
 _SAMPLE_TOKENS_MAX = 64
-_OF_ONNXRUNTIME = "com.microsoft"
 
 
 def quantized(built: bytes, rows: Sequence[Sequence[int]], vocabulary: int) -> bytes:
@@ -54,7 +54,8 @@ def quantized(built: bytes, rows: Sequence[Sequence[int]], vocabulary: int) -> b
     for products in ("all", "widening"):
         model = onnx.load_from_string(built)
         _quantize(model.graph, ranges, only_widening=products == "widening")
-        model.opset_import.append(helper.make_opsetid(_OF_ONNXRUNTIME, 1))
+        if all(each.domain != OF_ONNXRUNTIME for each in model.opset_import):
+            model.opset_import.append(helper.make_opsetid(OF_ONNXRUNTIME, 1))
         cosines = _cosines(exact, _vectors(model.SerializeToString(), rows))
         least, mean = float(cosines.min()), float(cosines.mean())
         helper.set_model_props(
@@ -120,7 +121,7 @@ def _quantize(graph: onnx.GraphProto, ranges: Mapping[str, Int8Range], *, only_w
             dropped.add(out)
         constants |= {each.name: each for each in _columns(weights.pop(weight.name), ranges[x])}
         inputs = [prepared[x], f"{weight.name}_int8", f"{x}_scale", f"{weight.name}_scale", f"{x}_zero", "", bias]
-        nodes.append(helper.make_node("MatMulIntegerToFloat", inputs, [out], domain=_OF_ONNXRUNTIME))
+        nodes.append(helper.make_node("MatMulIntegerToFloat", inputs, [out], domain=OF_ONNXRUNTIME))
     del graph.node[:]
     graph.node.extend(nodes)
     kept = [*weights.values(), *constants.values()]

@@ -22,6 +22,7 @@ from tests.support.models.tiny_models import (
 )
 
 ROWS = [[5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17], [4], [29, 3, 21]]
+EQUALLY_LONG = [row[:9] for row in (ROWS[0], ROWS[0][::-1], [29, 3, 21] * 3)]
 PREFIXES = {"bert": "bert.", "roberta": "roberta.", "distilbert": "distilbert.", "modernbert": "model."}
 
 
@@ -31,14 +32,15 @@ def graph_of(path: Path, *, is_packed: bool = True) -> onnxruntime.InferenceSess
     return onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.parametrize("rows", [ROWS, EQUALLY_LONG], ids=["ragged", "equally long"])
 @pytest.mark.parametrize("kind", FAMILIES)
-def test_every_family_computes_its_published_architecture(tmp_path: Path, kind: str) -> None:
+def test_every_family_computes_its_published_architecture(tmp_path: Path, kind: str, rows: list[list[int]]) -> None:
     config, tensors = tiny_config(kind), tiny_tensors(kind)
     session = graph_of(write_model(tmp_path, config, tensors))
 
-    pooled, tokens = session.run(["pooled", "tokens"], pack(ROWS))
+    pooled, tokens = session.run(["pooled", "tokens"], pack(rows))
 
-    expected = [architectures.ENCODERS[kind](tensors, config, row) for row in ROWS]
+    expected = [architectures.ENCODERS[kind](tensors, config, row) for row in rows]
     np.testing.assert_allclose(tokens, np.concatenate(expected), atol=1e-5)
     np.testing.assert_allclose(pooled, [each.mean(axis=0) for each in expected], atol=1e-5)
 

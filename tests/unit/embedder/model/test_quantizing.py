@@ -7,6 +7,7 @@ import onnxruntime
 from onnx import TensorProto, helper
 
 from autobatch_embedder.model.network import quantizing
+from autobatch_embedder.model.network.layouts import Packed
 from autobatch_embedder.model.network.nodes import Nodes
 from autobatch_embedder.model.network.packing import pack
 
@@ -31,16 +32,10 @@ def feed_forward(inner_scales: float = 1.0, bias: float = 0.0) -> bytes:
     product = nodes.op("MatMul", hidden, nodes.constant(weights(HIDDEN, INNER) * scales))
     inner = nodes.op("Relu", nodes.op("Add", product, nodes.constant(np.full(INNER, bias, np.float32))))
     out = nodes.op("MatMul", inner, nodes.constant(weights(INNER, HIDDEN) / scales[:, None]))
-    nodes.output(
-        "pooled", nodes.op("ReduceMean", nodes.op("Gather", out, "grid_tokens"), nodes.integers(1), keepdims=0)
-    )
-    axes = {"input_ids": 1, "positions": 1, "grid_tokens": 2, "token_places": 1, "attention_mask": 2}
-    inputs = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, [f"{name}_{axis}" for axis in range(count)])
-        for name, count in axes.items()
-    ]
+    layout = Packed(nodes)
+    nodes.output("pooled", nodes.op("ReduceMean", layout.to_grid(out), nodes.integers(1), keepdims=0))
     outputs = [helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["texts", HIDDEN])]
-    built: bytes = nodes.model("feed_forward", inputs, outputs).SerializeToString()
+    built: bytes = nodes.model("feed_forward", layout.inputs, outputs).SerializeToString()
     return built
 
 
