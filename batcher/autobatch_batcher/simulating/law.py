@@ -34,6 +34,7 @@ class SimulatedLaw:
         parallel: Passes that run at the same time without making each other slower.
         pass_inputs_max: The most inputs in a pass, of whichever calls are oldest, as a server that batches by itself makes them;
             0: a pass is a call.
+        says_passes: Whether it says how many inputs a pass has, as TEI does: 1, or 0.
         noise: Sigma of the log-normal factor by which a pass takes longer or shorter.
         slow_passes: The first passes, which take `slow_times` as long.
         slow_times: See `slow_passes`.
@@ -53,6 +54,7 @@ class SimulatedLaw:
     multiple: int = 1
     parallel: int = 1
     pass_inputs_max: int = 0
+    says_passes: int = 1
     noise: float = 0.0
     slow_passes: int = 0
     slow_times: float = 10.0
@@ -62,6 +64,11 @@ class SimulatedLaw:
     per_input_us: float = 0.0
     beside_ms: float = 0.0
     cut_units: int = 0
+
+    @property
+    def said_pass_inputs(self) -> int | None:
+        """The most inputs in a pass, as far as it says that."""
+        return self.pass_inputs_max if self.says_passes and self.pass_inputs_max else None
 
     def pass_s(self, lengths: Sequence[int], passes_before: int, begins_s: float, chance: Random) -> float:
         """Return the seconds that a pass takes.
