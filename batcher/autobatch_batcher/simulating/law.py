@@ -34,7 +34,6 @@ class SimulatedLaw:
         parallel: Passes that run at the same time without making each other slower.
         pass_inputs_max: The most inputs in a pass, of whichever calls are oldest, as a server that batches by itself makes them;
             0: a pass is a call.
-        says_passes: Whether it says how many inputs a pass has, as TEI does: 1, or 0.
         noise: Sigma of the log-normal factor by which a pass takes longer or shorter.
         slow_passes: The first passes, which take `slow_times` as long.
         slow_times: See `slow_passes`.
@@ -45,6 +44,7 @@ class SimulatedLaw:
         beside_ms: Milliseconds of a call before its inputs wait for a pass, as of its way and its parsing: those of several calls pass at
             the same time.
         cut_units: Units after which an input is cut, as by a model that takes so many tokens; 0: none is.
+        says_passes: Whether it says how many inputs a pass has, as TEI does: 1, or 0.
     """
 
     is_padded: bool
@@ -54,7 +54,6 @@ class SimulatedLaw:
     multiple: int = 1
     parallel: int = 1
     pass_inputs_max: int = 0
-    says_passes: int = 1
     noise: float = 0.0
     slow_passes: int = 0
     slow_times: float = 10.0
@@ -64,6 +63,7 @@ class SimulatedLaw:
     per_input_us: float = 0.0
     beside_ms: float = 0.0
     cut_units: int = 0
+    says_passes: int = 1
 
     @property
     def said_pass_inputs(self) -> int | None:
