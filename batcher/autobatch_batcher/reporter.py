@@ -86,6 +86,11 @@ class Reporter:
         return {each.name: each.standing.reason for each in self._pool.upstreams if not each.is_included}
 
     @property
+    def waits_for(self) -> dict[str, str]:
+        """The upstreams that are not usable, and why."""
+        return {each.name: each.obstacle for each in self._pool.upstreams if not each.is_usable}
+
+    @property
     def loop_moves(self) -> bool:
         """Whether the working loop made a turn lately."""
         return asyncio.get_running_loop().time() - self._loop.moved_mono_s < LOOP_STALL_MAX_S

@@ -49,10 +49,11 @@ async def open_side_port(host: str, port: int, sides: Sequence[SideOf]) -> web.A
     """Serve until the returned runner is cleaned up; `runner.addresses` has the real port."""
 
     async def health(_request: web.Request) -> web.Response:
-        """200 while any of its models is healthy: a restart would not help the others."""
+        """200 while any of its models is healthy: a restart would not help the others. Otherwise each upstream, and why it is not used."""
         if any(side.reporter.is_healthy for side in sides):
             return web.Response()
-        return web.json_response({"error": "unhealthy", "error_type": "Unhealthy"}, status=503)
+        waits_for = {name: why for side in sides for name, why in side.reporter.waits_for.items()}
+        return web.json_response({"error": "unhealthy", "error_type": "Unhealthy", "waits_for": waits_for}, status=503)
 
     async def live(_request: web.Request) -> web.Response:
         """200 while all working loops make turns, whatever Redis and the upstreams do."""

@@ -19,7 +19,7 @@ from autobatch_proxy.dialects.vendors.input_types import InputTypes
 from autobatch_proxy.http.bodies import BodyRoom
 from autobatch_proxy.http.handler import Compute
 from autobatch_proxy.http.headers import CommonHeaders
-from autobatch_proxy.http.named_models import ModelPaths
+from autobatch_proxy.http.named_models import ModelPaths, RouteShapes
 from autobatch_proxy.http.pages.dashboard import Dashboard
 from autobatch_proxy.http.pages.docs_page import DocsPage
 from autobatch_proxy.http.pages.fleet_routes import FleetRoutes
@@ -143,7 +143,7 @@ def make_app(settings: ProxySettings, named: Mapping[str, ProxySettings] = NONE)
         return _traced(compute.handler(route), route.path, tracing) if route.page is None else route.page(pages)
 
     all_routes = routes(settings.embed_answer)
-    shapes = {route.path: route.errors for route in all_routes}
+    shapes = RouteShapes({route.path: route.errors for route in all_routes})
     elsewhere = ModelPaths(models, app, common, shapes, partial(metrics.refused_at_once, NO_ROUTE)).handler
     add_routes(
         app, all_routes, handler_of, access, elsewhere, metrics.refused_at_once, _plain_of(compute, access, tracing)

@@ -10,7 +10,7 @@ from zlib import crc32
 import hiredis
 
 from autobatch_proxy.dialects.error_shapes import OPENAI_ERRORS
-from autobatch_proxy.http.answers import WholeResponse, answer
+from autobatch_proxy.http.answers import AnswerNotes, WholeResponse, answer
 from autobatch_proxy.requests.plan import Plan, PlannedJob
 from autobatch_shared.contract import frames
 from autobatch_shared.contract.errors import FrameOfAnotherVersion, MalformedFrame, QueueUnavailable
@@ -62,7 +62,7 @@ def check_replies(data: bytes) -> None:
     assert isinstance(header, ReplyHeader)
     plan = Plan([PlannedJob(1, "merge", b'["a"]')], "/embed", characters=1)
     for errors in (None, OPENAI_ERRORS):
-        response = answer(plan, [(header, body)], "id", b"", 1, errors)
+        response = answer(plan, [(header, body)], AnswerNotes(b"", 1, ""), errors)
         assert 200 <= response.status < 600
         lines = response.whole.lines.splitlines() if isinstance(response, WholeResponse) else []
         assert all(line.partition(b":")[0].lower().startswith((b"x-", b"server-timing")) for line in lines)

@@ -22,12 +22,12 @@ from google.protobuf.message import DecodeError
 
 from autobatch_batcher.dialects.base import JSON, SAMPLE_TEXT, Answer, Condition, Post, Question, WantedModel
 from autobatch_batcher.dialects.embed_body import EMBED_ROUTES, fault_of_embed
-from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_batcher.dialects.kserve.tensors import FLOATS, rows_of, text_tensor, token_tensors
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
+from autobatch_shared.kserve import kserve_pb2 as kserve
 
 SERVICE = "/inference.GRPCInferenceService/"
 TEXT_MAX = 300  # characters of the server's own words that travel on

@@ -117,6 +117,11 @@ class ReplicaState:
         """Whether it is well, and serves the namespace's model."""
         return self.is_healthy and self.is_included
 
+    @property
+    def obstacle(self) -> str:
+        """Why it is not usable; empty if it is."""
+        return "" if self.is_usable else self.standing.reason or self._fault or NOT_LEARNT
+
     def call_time(self, now_s: float, inputs: int, *, is_scarce: bool) -> CallTime:
         """Return what a call takes, by which jobs are dropped.
 

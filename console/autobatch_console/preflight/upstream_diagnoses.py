@@ -1,6 +1,6 @@
 """Judge the upstreams by what they answered. Pure.
 
-It knows the routes of text-embeddings-inference and of OpenAI's API, as the batcher's dialects do, and has a few lines more than one
+It knows the routes of text-embeddings-inference, of OpenAI's API and of KServe v2, as the batcher's dialects do, and has a few lines more than one
 file should: a server may have either, or half of one, and what to say of that depends on both.
 """
 
@@ -8,10 +8,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autobatch_console.preflight.answered_vector import dimension_in, fault_in, shown
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
-from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, listing_in, models_in
+from autobatch_console.preflight.upstream_seen import (
+    LISTS,
+    NO_PATH,
+    GrpcModel,
+    InquiryAnswer,
+    UpstreamSeen,
+    dimension_in,
+    fault_in,
+    listing_in,
+    models_in,
+    shown,
+)
 
 SETTING = "INFERENCE_URL"
 OTHER_MODEL = "name one of them that computes vectors"
@@ -97,11 +107,32 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
 
 
 def _about_grpc(seen: UpstreamSeen) -> Diagnosis:
-    """What it serves the batcher asks: the packages for that are an extra. It does not start without the model's name."""
-    if seen.model:
-        return Diagnosis("right", SETTING, f"{seen.url} speaks HTTP/2; the batcher asks over gRPC what it serves")
-    what = f"not set, and {seen.url}, which is called over gRPC, may have several models"
-    return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the name of one of them")
+    """One that can be reached, or whose model is not named: the batcher does not start without its name."""
+    url, model, said = seen.url, seen.model, seen.grpc_model
+    if not model:
+        what = f"not set, and {url}, which is called over gRPC, may have several models"
+        return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the name of one of them")
+    if seen.missing:
+        return Diagnosis("wrong", SETTING, f"{url}: {seen.missing}")
+    if said is None:
+        return Diagnosis("loading", SETTING, f"{url} speaks gRPC and does not say in time what it serves", WAIT)
+    return _about_grpc_model(url, shown(model), said)
+
+
+def _about_grpc_model(url: str, model: str, said: GrpcModel) -> Diagnosis:
+    if diagnosis := _about_access(url, InquiryAnswer(said.status)):
+        return diagnosis
+    if said.status == 404:
+        return Diagnosis("wrong", "UPSTREAM_MODEL", f"{url} has no model {model}", OTHER_MODEL)
+    if said.status == 501:
+        what = f"{url} speaks gRPC, and not the Open Inference Protocol (KServe v2)"
+        return Diagnosis("wrong", SETTING, what, "give the address of a server such as Triton or MLServer")
+    if said.status != 200:
+        return _about_status(url, "ModelMetadata", said.status)
+    if not said.is_ready:
+        return Diagnosis("loading", SETTING, f"{url} has the model {model}, which is not ready", WAIT)
+    dimensions = f", {said.dimension} dimensions" if said.dimension else ""
+    return Diagnosis("right", SETTING, f"{url} serves {model}{dimensions}, over gRPC")
 
 
 def _about_access(url: str, answer: InquiryAnswer) -> Diagnosis | None:

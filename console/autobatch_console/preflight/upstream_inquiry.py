@@ -9,7 +9,7 @@ import json
 import ssl
 from collections.abc import Awaitable, Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import aiohttp
 
@@ -20,8 +20,10 @@ from autobatch_console.preflight.connection_faults import (
     fault_in_greeting,
     fault_of,
 )
+from autobatch_console.preflight.grpc_inquiry import ask_model
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, listing_in, models_in
+from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.settings.choices import GRPC_PORT, is_grpc
 from autobatch_shared.settings.definitions import without_credentials
 
@@ -56,9 +58,7 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
     except OSError as error:
         return UpstreamSeen(shown, fault_of(error))
     if is_grpc(url):
-        own_trust = _trust_of_grpc(access.trust) if parts.scheme == "grpcs" else None
-        fault = await _greet(parts.hostname or "", parts.port or GRPC_PORT, own_trust, limit_s)
-        return UpstreamSeen(shown, fault, model=access.model or "", is_grpc=True)
+        return await _inquire_grpc(shown, parts, access, limit_s)
     timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=limit_s * CONNECT_SHARE)
     connector = aiohttp.TCPConnector(ssl=access.trust or True)
     async with aiohttp.ClientSession(connector=connector, headers=access.headers, timeout=timeout) as session:
@@ -87,8 +87,26 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
     return UpstreamSeen(shown, None, answers, root_answers, access.model or "")
 
 
+async def _inquire_grpc(shown: str, parts: SplitResult, access: UpstreamAccess, limit_s: float) -> UpstreamSeen:
+    """Ask one that is called over gRPC: first whether it speaks that, which says best what is wrong where it does not."""
+    host, port, model = parts.hostname or "", parts.port or GRPC_PORT, access.model or ""
+    own_trust = _trust_of_grpc(access.trust) if parts.scheme == "grpcs" else None
+    fault, missing = await _greet(host, port, own_trust, limit_s), missing_for_grpc()
+    said = None
+    if fault is None and model and not missing:
+        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        authorities = None if own_trust is None else _authorities(access.trust)
+        said = await ask_model(target, model, access.headers, authorities, limit_s)
+    return UpstreamSeen(shown, fault, model=model, is_grpc=True, grpc_model=said, missing=missing)
+
+
+def _authorities(trust: ssl.SSLContext | None) -> str:
+    """The certificates that are trusted, in PEM; empty: those that gRPC brings."""
+    return "" if trust is None else "".join(map(ssl.DER_cert_to_PEM_cert, trust.get_ca_certs(binary_form=True)))
+
+
 async def _greet(host: str, port: int, trust: ssl.SSLContext | None, limit_s: float) -> ConnectionFault | None:
-    """Return why gRPC cannot be spoken there; what a server that speaks it serves the batcher finds out.
+    """Return why gRPC cannot be spoken there.
 
     Args:
         host: Its host.

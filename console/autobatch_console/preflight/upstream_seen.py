@@ -1,12 +1,17 @@
-"""What was seen of an upstream before the start. Values only."""
+"""What was seen of an upstream before the start, and what an answer to one text must be: one row of numbers. Pure.
+
+The batcher passes a component that is `null` on, which is how text-embeddings-inference writes one that is not a number; a model
+that answers so to a plain text computes nothing.
+"""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autobatch_console.preflight.connection_faults import ConnectionFault
 
+CHARACTERS_MAX = 100  # of a server's own words
 #: Where servers with OpenAI's API list their models, below the URL, and where those with that list compute vectors.
 LISTS = {"/v1/models": "/v1/embeddings", "/models": "/embeddings"}
 #: Statuses of a path that a server has not.
@@ -43,6 +48,20 @@ def listing_in(answers: Mapping[str, InquiryAnswer]) -> str:
     return next((path for path in LISTS if models_in(answers.get(path))), "")
 
 
+class GrpcModel(NamedTuple):
+    """What a server says of a model over gRPC.
+
+    Attributes:
+        status: The status of HTTP that means the same as gRPC's.
+        is_ready: Whether the model is ready.
+        dimension: Components of its vectors; None where the description leaves that open.
+    """
+
+    status: int
+    is_ready: bool = False
+    dimension: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamSeen:
     """What one upstream answered.
@@ -54,7 +73,9 @@ class UpstreamSeen:
             connections and answers nothing.
         model: The model that was asked for; empty: the first that it lists.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
-        is_grpc: Whether it is called over gRPC: then it was only connected to.
+        is_grpc: Whether it is called over gRPC.
+        grpc_model: What it said of the model over gRPC; None: nothing in time.
+        missing: What has to be installed before it can be asked; empty: nothing.
     """
 
     url: str
@@ -63,3 +84,29 @@ class UpstreamSeen:
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     model: str = ""
     is_grpc: bool = False
+    grpc_model: GrpcModel | None = None
+    missing: str = ""
+
+
+def dimension_in(rows: Any) -> int | None:
+    """Return the length of the one vector; None where there is none."""
+    match rows:
+        case [[_, *_] as row] if all(type(component) in (int, float) for component in row):
+            return len(row)
+    return None
+
+
+def fault_in(rows: Any) -> str:
+    """Return what the rows of one text are where they are no vector, in a few words."""
+    match rows:
+        case [[]]:
+            return "an empty vector"
+        case [[_, *_] as row] if all(type(component) in (int, float, type(None)) for component in row):
+            return "a vector with components that are not numbers (null)"
+    return f"{shown(rows)}, which is not one array of numbers"
+
+
+def shown(value: object) -> str:
+    """Return a server's own words, as far as they may stand in a line of ours."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return "".join(character for character in text[:CHARACTERS_MAX] if character.isprintable())

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from autobatch_console.preflight.answered_vector import dimension_in, fault_in
+from autobatch_console.preflight.upstream_seen import dimension_in, fault_in
 
 PAUSE_S = 0.5  # between two requests; what is waited for takes seconds
 WAITED_FOR = {429, 502, 503, 504}  # anything else does not get better by waiting
@@ -148,7 +148,8 @@ def _upstream(status: dict[str, Any]) -> dict[str, Any]:
             return found
     if not status["batchers"]:
         raise _NotYet("a batcher's report")
-    raise _NotYet(f"a healthy upstream: {', '.join(str(upstream['url']) for upstream in upstreams)}")
+    named = (f"{each['url']} ({each['reason']})" if each.get("reason") else str(each["url"]) for each in upstreams)
+    raise _NotYet(f"a healthy upstream: {', '.join(named)}")
 
 
 def _dimension(rows: Any) -> int:

@@ -80,7 +80,7 @@ def command(
                 [model.served_model_name or "" for model in models],
                 folder,
                 report,
-                WaitedFor(settings, models, said),
+                WaitedFor(settings, models, said, made.part("batcher").address),
                 own_key,
                 verbose=verbose,
             )

@@ -55,6 +55,10 @@ class StartPlan:
         behind = takewhile(lambda stage: any(part.is_early for part in stage), self.stages[number + 1 :])
         return self.stages[number], *behind
 
+    def part(self, name: str) -> Part:
+        """The part of this name."""
+        return next(part for part in self.parts if part.name == name)
+
     @property
     def parts(self) -> tuple[Part, ...]:
         """All parts in the order of their start."""

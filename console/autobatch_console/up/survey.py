@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import aiohttp
+
 from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings_of
 from autobatch_console.preflight.inquiry import ask_redis, ask_upstreams
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
@@ -15,6 +17,8 @@ from autobatch_shared.settings.loading import SettingsError
 from autobatch_shared.settings.named_files import trusting
 
 LOOK_EVERY_S = 2.0  # at the servers that are waited for
+ANSWER_S = 1.0  # of the batcher, which is on this machine
+UNHEALTHY = 503
 FILES = ("api_keys_file", "tokenizer_file", "cl100k_file")
 
 
@@ -36,6 +40,7 @@ class WaitedFor:
         settings: Those that the models share.
         models: Those of each model.
         said: What was said of them already.
+        batcher_url: The address of the batcher, which knows what it waits for where all that is asked here is right.
         look_every_s: Seconds between two looks.
     """
 
@@ -44,22 +49,39 @@ class WaitedFor:
         settings: UpSettings,
         models: Sequence[UpSettings],
         said: Sequence[str],
+        batcher_url: str,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
         self.reasons = sorted(set(said))
         self._settings = settings
         self._models = models
+        self._batcher_url = batcher_url
         self._look_every_s = look_every_s
 
     async def name_changes(self, say: Callable[[str], None]) -> None:
         """Look every few seconds, until cancelled."""
         while self._settings.redis_url.get_secret_value() or any(model.inference_url for model in self._models):
             await asyncio.sleep(self._look_every_s)
-            diagnoses = await look_at_servers(self._settings, self._models)
-            before, self.reasons = self.reasons, sorted({*faults_of(diagnoses), *warnings_of(diagnoses)})
+            diagnoses, waiting = await asyncio.gather(
+                look_at_servers(self._settings, self._models), waits_of_batcher(self._batcher_url)
+            )
+            named = {*faults_of(diagnoses), *warnings_of(diagnoses)}
+            unnamed = {wait for url, wait in waiting.items() if not any(url in reason for reason in named)}
+            before, self.reasons = self.reasons, sorted(named | unnamed)
             for reason in self.reasons:
                 if reason not in before:
                     say(reason)
+
+
+async def waits_of_batcher(url: str) -> dict[str, str]:
+    """Return the upstreams that a batcher waits for, with a sentence each; none where it does not say."""
+    try:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(f"{url}/health") as response:
+            said = await response.json(content_type=None) if response.status == UNHEALTHY else {}
+        return {name: f"batcher: waits for {name}: {why}" for name, why in said["waits_for"].items()}
+    except (aiohttp.ClientError, OSError, ValueError, LookupError, AttributeError, TypeError):
+        return {}
 
 
 async def look_at_servers(settings: UpSettings, models: Sequence[UpSettings]) -> list[Diagnosis]:

@@ -26,14 +26,21 @@ JSON = {"Content-Type": JSON_TYPE}
 DRAIN_ABOVE_BYTES = 65_536  # uvloop's own high-water mark
 
 
-def answer(
-    plan: Plan,
-    replies: Sequence[Reply],
-    request_id: str,
-    lines: bytes,
-    ms: int,
-    errors: ErrorShape | None,
-) -> web.StreamResponse:
+class AnswerNotes(NamedTuple):
+    """What this worker says of an answer.
+
+    Attributes:
+        lines: Lines of the HTTP head that every answer has, each ended by CRLF.
+        ms: Milliseconds that the request took in this worker.
+        model: The name of the model that computed it; empty while it is unknown.
+    """
+
+    lines: bytes
+    ms: int
+    model: str
+
+
+def answer(plan: Plan, replies: Sequence[Reply], notes: AnswerNotes, errors: ErrorShape | None) -> web.StreamResponse:
     """Answer one request.
 
     Where jobs failed, the one with the earliest input speaks for all. The upstream names the first bad input; which one
@@ -42,15 +49,13 @@ def answer(
     Args:
         plan: The plan of the request.
         replies: One reply for each of the plan's jobs, in the same order.
-        request_id: The id of the request, which some answers have in their body.
-        lines: Lines of the HTTP head that every answer has, each ended by CRLF.
-        ms: Milliseconds that the request took in this worker.
+        notes: What this worker says of the answer.
         errors: How the request's client reads errors; None: as TEI writes them.
     """
     if len(replies) == 1:
         header, body = replies[0]
         if header.status == 200 and header.content_type == JSON_TYPE:  # nearly always
-            return WholeResponse(good_answer(plan, header, body, request_id, lines, ms))
+            return WholeResponse(good_answer(plan, header, body, notes))
         return _answer_of_one(header, body, timings_of(header), errors)
     headers = [header for header, _ in replies]
     timings = slowest_timings(headers)
@@ -68,18 +73,18 @@ def answer(
         if plan.route == "/embed":
             check_lengths([body for _, body in replies])
         body = join_rows([(job.places, body) for job, (_, body) in zip(plan.jobs, replies, strict=True)])
-        body = _formed(plan, body, headers, request_id, ms)
+        body = _formed(plan, body, headers, notes)
     except UpstreamProtocolError as error:
         return error_response(error, errors, timings)
-    measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, ms)
+    measured = measure_lines(ReplyHeader("", 200, measures=shared(headers[0].measures)), plan.characters, notes.ms)
     timed = b"".join([f"{name}: {value}\r\n".encode() for name, value in timings.items()])
-    return WholeResponse(WholeAnswer(b"%b%b%b" % (lines, timed, measured), body))
+    return WholeResponse(WholeAnswer(b"%b%b%b" % (notes.lines, timed, measured), body))
 
 
-def good_answer(plan: Plan, header: ReplyHeader, body: bytes, request_id: str, lines: bytes, ms: int) -> "WholeAnswer":
+def good_answer(plan: Plan, header: ReplyHeader, body: bytes, notes: AnswerNotes) -> "WholeAnswer":
     """Answer a request whose one reply is good; the arguments are those of `answer`."""
-    lines = b"%b%b%b" % (lines, timing_lines(header), measure_lines(header, plan.characters, ms))
-    return WholeAnswer(lines, body if plan.form is None else _formed(plan, body, [header], request_id, ms))
+    lines = b"%b%b%b" % (notes.lines, timing_lines(header), measure_lines(header, plan.characters, notes.ms))
+    return WholeAnswer(lines, body if plan.form is None else _formed(plan, body, [header], notes))
 
 
 def error_response(
@@ -105,14 +110,14 @@ def _answer_of_one(
     return web.Response(status=header.status, body=body, headers={"Content-Type": content_type, **timings})
 
 
-def _formed(plan: Plan, rows: bytes, headers: Sequence[ReplyHeader], request_id: str, ms: int) -> bytes:
+def _formed(plan: Plan, rows: bytes, headers: Sequence[ReplyHeader], notes: AnswerNotes) -> bytes:
     """The answer's body of all rows."""
     if plan.form is None:
         return rows
     tokens = plan.tokens
     if tokens is None and all(header.tokens for header in headers):  # else an upstream could not count
         tokens = sum([sum(header.tokens) for header in headers])
-    return plan.form(rows, AnswerFacts(plan.model, tokens, request_id, ms))
+    return plan.form(rows, AnswerFacts(notes.model, tokens, plan.names.request, notes.ms))
 
 
 class WholeAnswer(NamedTuple):

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler
 from autobatch_proxy.account import ACCOUNT, TRACE, account_of
 from autobatch_proxy.dialects.model_check import ModelCheck, model_named_in
 from autobatch_proxy.dialects.tei import read_verbatim
-from autobatch_proxy.http.answers import JSON, answer, error_response
+from autobatch_proxy.http.answers import JSON, AnswerNotes, answer, error_response
 from autobatch_proxy.http.bodies import BodyRoom, read_body
 from autobatch_proxy.http.earlier_tries import EarlierTries
 from autobatch_proxy.http.errors import FrameworkError
@@ -35,7 +35,6 @@ from autobatch_proxy.metrics import WorkerMetrics
 from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.models.planned_request import PlannedRequest, left_until
 from autobatch_proxy.models.served_models import Models
-from autobatch_proxy.queue.fleet_watcher import FleetWatcher
 from autobatch_proxy.queue.in_flight import Reply
 from autobatch_proxy.queue.one_model import ask_one_model
 from autobatch_proxy.request_log import RequestLog
@@ -192,14 +191,17 @@ class Compute:
         finally:
             if time.perf_counter() - planned.started_s >= self.requests.account_from_s:
                 request[ACCOUNT] = account_of(planned.plan, replies, planned.body_bytes, planned.end.watcher)
-        lines, ms = self.count_replied(planned, replies[0][0], request.headers.get(ORIGIN_HEADER))
-        response = answer(planned.plan, replies, planned.plan.names.request, lines, ms, route.errors)
+        header, watcher = replies[0][0], planned.end.watcher
+        if header.model and header.model not in watcher.names:
+            await watcher.learn(header.model)
+        notes = self.count_replied(planned, header, request.headers.get(ORIGIN_HEADER))
+        response = answer(planned.plan, replies, notes, route.errors)
         if response.status >= 400:
             request[REASON] = _reason(replies)
         return response
 
-    def count_replied(self, planned: PlannedRequest, header: ReplyHeader, origin: str | None) -> tuple[bytes, int]:
-        """Count a request whose replies have come; return the lines that the head of its answer has, and its milliseconds.
+    def count_replied(self, planned: PlannedRequest, header: ReplyHeader, origin: str | None) -> AnswerNotes:
+        """Count a request whose replies have come; return what is said of its answer.
 
         Args:
             planned: The request.
@@ -208,8 +210,13 @@ class Compute:
         """
         plan, spent_s = planned.plan, time.perf_counter() - planned.started_s
         self.metrics.replied(header, sum([job.n for job in plan.jobs]), planned.body_bytes, spent_s)
-        lines = self.common.lines(origin, plan.names.request) + _model_lines(planned.end.watcher, header.model)
-        return lines, int(spent_s * 1000)
+        lines, model, names = self.common.lines(origin, plan.names.request), plan.model, planned.end.watcher.names
+        if header.model:
+            name = names.get(header.model, "")
+            lines += model_lines(header.model, name)
+            if not planned.end.name:  # the name was that of the model that was there when the request came
+                model = name or ("" if model in names.values() else model)
+        return AnswerNotes(lines, int(spent_s * 1000), model)
 
     async def _choose(
         self, request: web.Request, route: Route, body: bytes, left_s: float
@@ -272,13 +279,3 @@ def _reason(replies: Sequence[Reply]) -> str:
     if not failed:
         return AnswerTooLarge.code  # or their rows do not fit together
     return failed[0].fault or f"upstream_{failed[0].status}"
-
-
-def _model_lines(watcher: FleetWatcher, fingerprint: str) -> bytes:
-    name = watcher.names.get(fingerprint)
-    if name is None:
-        if not fingerprint:
-            return b""
-        watcher.look_now(fingerprint)
-        name = ""
-    return model_lines(fingerprint, name)

@@ -60,8 +60,30 @@ def split(path: str, names: Container[str]) -> Below | None:
     return None
 
 
+class RouteShapes:
+    """How the clients of each route read errors; of `/v1/models/{model}` whatever stands for the braces.
+
+    Args:
+        shapes: By the route's path; None: as TEI writes them.
+    """
+
+    def __init__(self, shapes: Mapping[str, ErrorShape | None]) -> None:
+        self._whole = {path: shape for path, shape in shapes.items() if "{" not in path}
+        self._begun = {path.partition("{")[0]: shape for path, shape in shapes.items() if "{" in path}
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._whole or self._beginning(str(path)) in self._begun
+
+    def of(self, path: str) -> ErrorShape | None:
+        """Return it for a path; None also for one that is no route's."""
+        return self._whole.get(path) or self._begun.get(self._beginning(path))
+
+    def _beginning(self, path: str) -> str:
+        return next((begun for begun in self._begun if path.startswith(begun) and path != begun), "")
+
+
 def unknown_in(path: str, routes: Container[str]) -> Below | None:
-    """Return what a path says that ends with one of these routes: it begins with a name that no model has."""
+    """Return what a path says that ends with one of these routes' paths: it begins with a name that no model has."""
     start = path.find("/", 1)
     while 0 < start <= PATH_LENGTH_MAX:
         if path[start:] in routes:
@@ -77,7 +99,7 @@ class ModelPaths:
         models: The models that this worker can ask.
         app: Has the routes.
         common: Gives each request its id.
-        shapes: How the clients of each route read errors, by its path; None: as TEI writes them.
+        shapes: How the clients of each route read errors.
         on_refused: Is told of a request for a model that is unknown: status, reason.
     """
 
@@ -86,7 +108,7 @@ class ModelPaths:
         models: Models,
         app: web.Application,
         common: CommonHeaders,
-        shapes: Mapping[str, ErrorShape | None],
+        shapes: RouteShapes,
         on_refused: Callable[[int, str], None],
     ) -> None:
         self._models = models
@@ -105,7 +127,7 @@ class ModelPaths:
             if below := split(path, self._models.names):
                 return await self._go_below(request, below)
             if missing := unknown_in(path, self._shapes):
-                return self._refused(unknown(missing.model), self._shapes[missing.path])
+                return self._refused(unknown(missing.model), self._shapes.of(missing.path))
             return await refuse(request)
 
         return handle
@@ -119,7 +141,7 @@ class ModelPaths:
         try:
             self._models.directory.named(below.model)
         except UnknownModel as error:  # an alias of two models
-            return self._refused(error, self._shapes.get(below.path))
+            return self._refused(error, self._shapes.of(below.path))
         self._common.request_id(request)  # both have the same one
         url = URL.build(path=below.path, query_string=request.rel_url.raw_query_string, encoded=True)
         routed = request.clone(rel_url=url)

@@ -6,7 +6,7 @@ else there is to do is done by the route's handler, with what is known by then: 
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
@@ -159,11 +159,15 @@ class PlainRequest:
             compute.requests.left(self._taker.request(), route.path, spent_s)
             self._taker.leave()
             return
-        if reply.exception() is None and spent_s < compute.requests.account_from_s and _is_good(reply.result()):
+        if (
+            reply.exception() is None
+            and spent_s < compute.requests.account_from_s
+            and _is_good(reply.result(), planned.end.watcher.names)
+        ):
             try:
                 header, body = reply.result()
-                lines, ms = compute.count_replied(planned, header, self._facts.origin)
-                answered = good_answer(planned.plan, header, body, self._request_id, lines, ms)
+                notes = compute.count_replied(planned, header, self._facts.origin)
+                answered = good_answer(planned.plan, header, body, notes)
             except Exception as error:  # noqa: BLE001  # as above
                 self._error = error
             else:
@@ -195,7 +199,12 @@ async def _reply_to(waiting: WaitingRequest) -> list[Reply]:
     return [waiting.futures[0].result()]
 
 
-def _is_good(reply: Reply) -> bool:
-    """Whether a reply is an answer's body that is written without waiting for the client."""
+def _is_good(reply: Reply, names: Container[str]) -> bool:
+    """Whether a reply is an answer's body that is written without waiting, for the client or for its model's name."""
     header, body = reply
-    return header.status == HTTPStatus.OK and header.content_type == JSON_TYPE and len(body) <= DRAIN_ABOVE_BYTES
+    return (
+        header.status == HTTPStatus.OK
+        and header.content_type == JSON_TYPE
+        and len(body) <= DRAIN_ABOVE_BYTES
+        and (not header.model or header.model in names)
+    )

@@ -6,6 +6,7 @@ An outage makes it look no more often: hundreds of workers that read all reports
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from autobatch_proxy.queue.admission import rate_of_looks
 from autobatch_proxy.requests.plan import Allowed
@@ -31,6 +32,7 @@ LOOK_EVERY_S = 1.0
 FIRST_LOOKS_S, GROWTH = 0.1, 1.3  # a start may be waiting for readiness; an outage costs no more looks than health
 ABSENT_AFTER_S = 4.0  # they report once a second: so a batcher that is back within 3 s is not missed
 GONE_AFTER_S = 10.0  # one that starts anew takes some seconds, and what waits needs not be lost for that
+LEARN_S = 1.0  # that the first answer of a new model waits at most for its name
 NAMES_MAX = 8  # the models of a few changes, whose answers may be on their way
 
 
@@ -72,6 +74,7 @@ class FleetWatcher:
         self._control = control
         self._looked: Callable[[Fleet], Awaitable[None]] | None = None
         self._looking = Periodic("fleet-watcher", self._look)
+        self._learning: asyncio.Task[None] | None = None
 
     def open(self, looked: Callable[[Fleet], Awaitable[None]] | None = None) -> None:
         """Begin to look; `looked` is called with what is found by each look that Redis answers."""
@@ -80,12 +83,18 @@ class FleetWatcher:
 
     async def close(self) -> None:
         """Stop looking."""
+        if self._learning is not None:
+            self._learning.cancel()
         await self._looking.close()
 
-    def look_now(self, fingerprint: str) -> None:
-        """Look at once, because a model has answered of which nothing is known yet."""
-        self._note_name(fingerprint, "")  # once for each
-        self._looking.hurry()
+    async def learn(self, fingerprint: str) -> None:
+        """Look at once what a model is called that has answered before anything was known of it."""
+        if self._learning is None or self._learning.done():
+            self._learning = asyncio.create_task(self._learn(), name="model-name")
+            self._looking.hurry()  # more than its name has changed
+        await asyncio.wait({self._learning}, timeout=LEARN_S)
+        if fingerprint not in self.names:
+            self._note_name(fingerprint, "")  # so that one answer has waited for it
 
     async def depths(self) -> Depths:
         """Ask Redis what waits now; raises QueueUnavailable."""
@@ -111,7 +120,7 @@ class FleetWatcher:
         self.drained_per_s = rate_of_looks(drained_per_s, self.fleet.drained_per_s)
         if self.fleet.upstreams:
             self.allowed = self._allow()
-        self._note_models()
+        self._note_models(self.fleet)
         if self.fleet.is_healthy != was_healthy:
             log.info("health_changed", extra={"is_healthy": self.fleet.is_healthy})
         self._pause_s = LOOK_EVERY_S if self.fleet.is_healthy else min(self._pause_s * GROWTH, LOOK_EVERY_S)
@@ -122,12 +131,16 @@ class FleetWatcher:
         if self.refusal not in ("", before):
             log.error("redis_refuses", extra={"error": str(error)})
 
-    def _note_models(self) -> None:
-        for upstream in self.fleet.upstreams:
+    async def _learn(self) -> None:
+        with suppress(QueueUnavailable):  # then the next look says so
+            self._note_models(await self._control.fleet())
+
+    def _note_models(self, fleet: Fleet) -> None:
+        for upstream in fleet.upstreams:
             if upstream.counts_for and upstream.card.name:
                 self._note_name(upstream.counts_for, upstream.card.name)
-        if self.fleet.model is not None:  # else Redis may have lost it for a moment
-            self._note_model(self.fleet.model)
+        if fleet.model is not None:  # else Redis may have lost it for a moment
+            self._note_model(fleet.model)
 
     def _note_model(self, model: ServedModel) -> None:
         if self.model is not None and model.fingerprint != self.model.fingerprint:

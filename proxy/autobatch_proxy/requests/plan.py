@@ -60,7 +60,7 @@ class Plan(msgspec.Struct, frozen=True):
         are_counted: Whether the batcher has to say how many tokens the inputs are.
         wants_each: Whether it has to say so for each input rather than for all together.
         form: Makes the answer's body; None: the array of all rows is the body.
-        model: The model's name in the answer; empty while it is unknown.
+        model: The model's name in the answer, as far as it is known before that; empty: it is not.
         tokens: Number of tokens of all inputs; None where this worker did not count them.
         largest_id: The largest token id that has to be in the model's vocabulary; None where there is none to check.
         alone: Why its jobs share no call with others; None: they may.

@@ -16,6 +16,7 @@ from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_bench.checking.oracle import answer
 from autobatch_shared.contract.errors import UpstreamChanged
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, vector
@@ -166,6 +167,19 @@ async def test_the_namespace_moves_once_the_whole_fleet_has_changed(
         assert await model_of(house) == "other"
         assert set(fingerprints[asked:]) == {last}
         assert sum(a != b for a, b in itertools.pairwise(fingerprints)) == 1
+
+
+async def test_an_answer_has_the_name_of_the_model_that_computed_it(redis_url: str, upstream: FakeUpstream) -> None:
+    """Also the first ones of a new model, of which the worker has not heard otherwise."""
+    async with ready_house(redis_url, upstream.url) as house:
+        for name, rows in (("other", short_rows), ("fake", answer)):
+            await upstream.stop()
+            upstream.info, upstream.rows = {**OTHER_MODEL, "model_id": name}, rows
+            await upstream.start()
+            said = await asyncio.gather(
+                house.post("/v1/embeddings", {"input": "one"}), house.post("/v1/embeddings", {"input": TEXTS})
+            )
+            assert {(each.status, each.json["model"], each.headers["x-model"]) for each in said} == {(200, name, name)}
 
 
 async def test_a_redis_that_lost_its_data_changes_no_model(

@@ -12,7 +12,6 @@ import pytest
 import trustme
 
 from autobatch_batcher.dialects.base import Get, Post, WantedModel
-from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_batcher.dialects.triton import SERVICE, Triton
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.grpc_client import STATUSES, GrpcClient
@@ -20,6 +19,7 @@ from autobatch_batcher.upstreams.http_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.kserve import kserve_pb2 as kserve
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

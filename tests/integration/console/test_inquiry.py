@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -14,10 +15,11 @@ import pytest
 import trustme
 from aiohttp import web
 
-from autobatch_console.preflight import inquiry
+from autobatch_console.preflight import grpc_inquiry, inquiry
 from autobatch_console.preflight.diagnoses import Diagnosis
 from autobatch_console.preflight.inquiry import LIMIT_S, ask_redis, ask_upstreams
 from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
+from autobatch_shared.kserve import kserve_pb2 as kserve
 from autobatch_shared.settings.definitions import servers_of
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.servers.locked_redis import LockedRedis
@@ -30,10 +32,34 @@ MODELS = {"object": "list", "data": [{"id": "bge-m3", "object": "model"}]}
 PAGE = "<!doctype html><title>Sign in</title>"
 
 
+async def _describe(request: Any, context: Any) -> Any:
+    if request.name != "minilm":
+        await context.abort(grpc.StatusCode.NOT_FOUND, "unknown model")
+    output = kserve.ModelMetadataResponse.Tensor(name="embedding", datatype="FP32", shape=[-1, 384])
+    return kserve.ModelMetadataResponse(name="minilm", outputs=[output])
+
+
+async def _is_ready(_request: Any, _context: Any) -> Any:
+    return kserve.ModelReadyResponse(ready=True)
+
+
+MODELS_OVER_GRPC = grpc.method_handlers_generic_handler(
+    "inference.GRPCInferenceService",
+    {
+        name: grpc.unary_unary_rpc_method_handler(answer, asked.FromString, said.SerializeToString)
+        for name, answer, asked, said in (
+            ("ModelMetadata", _describe, kserve.ModelMetadataRequest, kserve.ModelMetadataResponse),
+            ("ModelReady", _is_ready, kserve.ModelReadyRequest, kserve.ModelReadyResponse),
+        )
+    },
+)
+
+
 @asynccontextmanager
-async def serving_grpc(leaf: trustme.LeafCert | None = None) -> AsyncIterator[str]:
-    """A server of gRPC, with TLS where it has a certificate; its address."""
+async def serving_grpc(leaf: trustme.LeafCert | None = None, *, serves: bool = True) -> AsyncIterator[str]:
+    """A server of gRPC with one model, with TLS where it has a certificate; its address."""
     server, address = grpc.aio.server(), "127.0.0.1:0"
+    server.add_generic_rpc_handlers([MODELS_OVER_GRPC] if serves else [])
     if leaf is None:
         port = server.add_insecure_port(address)
     else:
@@ -306,11 +332,30 @@ async def test_a_master_that_is_not_found_is_wrong(url: str, unused_port: int) -
     assert (diagnosis.state, diagnosis.setting) == ("wrong", "REDIS_URL")
 
 
+@pytest.fixture
+def _patient_inquiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take longer to start the process that asks."""
+    monkeypatch.setattr(grpc_inquiry, "START_S", 60.0)
+
+
 async def asked_over_grpc(url: str, trust: ssl.SSLContext | None = None) -> tuple[str, str]:
     (diagnosis,) = await ask_upstreams([url], UpstreamAccess({}, trust, "minilm"))
     return diagnosis.state, diagnosis.remedy
 
 
+@pytest.mark.usefixtures("_patient_inquiry")
+async def test_an_upstream_over_grpc_says_what_it_serves() -> None:
+    async with serving_grpc() as address, serving_grpc(serves=False) as other:
+        found = await ask_upstreams([f"grpc://{address}"], UpstreamAccess({}, None, "minilm"))
+        unknown = await ask_upstreams([f"grpc://{address}"], UpstreamAccess({}, None, "nosuch"))
+        foreign = await ask_upstreams([f"grpc://{other}"], UpstreamAccess({}, None, "minilm"))
+
+    assert ("right", f"grpc://{address} serves minilm, 384 dimensions, over gRPC") == (found[0].state, found[0].what)
+    assert ("wrong", "UPSTREAM_MODEL") == (unknown[0].state, unknown[0].setting)
+    assert "not the Open Inference Protocol" in foreign[0].what
+
+
+@pytest.mark.usefixtures("_patient_inquiry")
 async def test_an_upstream_over_grpc_has_to_speak_it(upstream: FakeUpstream) -> None:
     authority = trustme.CA()
     trust = ssl.create_default_context()

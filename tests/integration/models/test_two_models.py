@@ -266,6 +266,27 @@ async def test_a_page_below_a_name_that_no_model_has_says_so(redis_url: str, pat
     assert "The model `nosuch` does not exist" in answer.body.decode()
 
 
+async def test_one_model_below_a_name_that_no_model_has_is_refused_as_its_route_refuses(redis_url: str) -> None:
+    async with two_models(redis_url) as (house, _, _):
+        answers = [await house.get(f"/nosuch/v1/models/{name}") for name in ("x", "org/x", SMALL)]
+    assert [refusal(answer) for answer in answers] == [(404, "model_not_found")] * 3
+
+
+async def test_health_is_of_any_model_and_below_a_name_of_that_one(redis_url: str) -> None:
+    """A balancer that took workers out for the default alone would take the others' clients their model."""
+    async with two_models(redis_url) as (house, small, _):
+        default = await house.add_batcher(small.url, served_model_name="first", model_is_default=True)
+        await wait_until(lambda: serves(house, "first"))
+        await default.stop()
+
+        async def is_unhealthy() -> bool:
+            return (await house.get("/first/health")).status != 200
+
+        await wait_until(is_unhealthy)
+        health, ready = await house.get("/health"), await house.get("/ready")
+    assert (health.status, ready.status) == (200, 200)
+
+
 async def test_below_an_alias_of_two_models_every_page_and_route_is_refused(redis_url: str) -> None:
     async with two_models(redis_url, model_aliases="big") as (house, _, _):
         pages = ("health", "ping", "status", "info", "v1/models", ".well-known/ready")

@@ -259,7 +259,8 @@ async def test_models_are_listed_by_the_served_name(redis_url: str, upstream: Fa
         await wait_until(house.knows_the_model)
         listed = (await house.get("/v1/models")).json
         (model,) = listed["data"]
-        assert (listed["object"], list(model)) == ("list", ["id", "object", "created", "owned_by"])
+        assert (listed["object"], list(model)[:4]) == ("list", ["id", "object", "created", "owned_by"])
+        assert (model["dimension"], model["call_inputs_max"]) == (len(vector("a")), INFO["max_client_batch_size"])
         assert (model["id"], model["object"]) == ("the/model", "model")
         assert (await house.get("/v1/models/the/model")).json == model
         assert (await house.get("/v1/models/the%2Fmodel")).json == model

@@ -84,6 +84,24 @@ async def test_a_batcher_is_live_while_its_loop_moves_whatever_the_upstream_does
         assert await status("/health") == 503
 
 
+async def test_the_side_port_says_which_upstream_is_waited_for_and_why(redis_url: str, upstream: FakeUpstream) -> None:
+    upstream.is_healthy, port = False, free_port()
+    async with open_house(redis_url) as house:
+        await house.add_batcher(upstream.url, batcher_port=port)
+
+        async def waits_for() -> object:
+            try:
+                async with house.http.get(f"http://127.0.0.1:{port}/health") as answer:
+                    return (await answer.json())["waits_for"]
+            except aiohttp.ClientError:
+                return None
+
+        async def has_asked() -> bool:
+            return await waits_for() == {upstream.url: "status 503 at /health"}
+
+        await wait_until(has_asked)
+
+
 async def test_the_side_port_names_no_server_and_no_version(redis_url: str, upstream: FakeUpstream) -> None:
     """Neither in an answer, nor to what is no request: two content types are one."""
     port = free_port()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_shared.contract.errors import UpstreamProtocolError
+from autobatch_shared.kserve import kserve_pb2 as kserve
 
 
 def _bfloat16(raw: bytes) -> Any:

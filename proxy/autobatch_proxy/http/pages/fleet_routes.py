@@ -114,7 +114,7 @@ class FleetRoutes:
 
     def _model(self, end: ModelEnd) -> dict[str, object]:
         said = {"id": _name(end), "object": "model", "created": self._started_s, "owned_by": "autobatch"}
-        return said | _limits(end) if end.name else said
+        return said | _limits(end)
 
 
 def _name(end: ModelEnd) -> str:

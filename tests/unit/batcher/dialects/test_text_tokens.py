@@ -10,12 +10,12 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
 from autobatch_batcher.dialects.base import WantedModel
-from autobatch_batcher.dialects.kserve import kserve_pb2 as kserve
 from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.triton import Triton
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.errors import InvalidRequest
 from autobatch_shared.contract.options import Options
+from autobatch_shared.kserve import kserve_pb2 as kserve
 
 WORDS = {"[CLS]": 1, "[SEP]": 2, "[PAD]": 9, "a": 3, "b": 4}
 SAID_TEXTS = [b'"a b"', b'"a"', b"[1,4,2]"]

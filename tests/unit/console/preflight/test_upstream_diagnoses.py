@@ -7,7 +7,7 @@ import pytest
 
 from autobatch_console.preflight.connection_faults import ConnectionFault, fault_in_greeting
 from autobatch_console.preflight.upstream_diagnoses import judge_upstreams
-from autobatch_console.preflight.upstream_seen import InquiryAnswer, UpstreamSeen
+from autobatch_console.preflight.upstream_seen import GrpcModel, InquiryAnswer, UpstreamSeen
 
 URL = "http://gpu:8080"
 NOT_FOUND = InquiryAnswer(404)
@@ -36,11 +36,32 @@ def embedding(answer: InquiryAnswer) -> UpstreamSeen:
     return UpstreamSeen(URL, answers={**tei().answers, "/embed": answer})
 
 
-def test_an_upstream_over_grpc_is_right_once_it_speaks_http_2() -> None:
-    """What it serves the batcher asks: the packages for that are an extra."""
-    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://triton:8001", model="minilm", is_grpc=True)])
+@pytest.mark.parametrize(
+    ("model", "state", "words"),
+    [
+        (GrpcModel(200, is_ready=True, dimension=384), "right", "serves minilm, 384 dimensions, over gRPC"),
+        (GrpcModel(200, is_ready=True), "right", "serves minilm, over gRPC"),
+        (GrpcModel(200), "loading", "has the model minilm, which is not ready"),
+        (GrpcModel(404), "wrong", "has no model minilm"),
+        (GrpcModel(501), "wrong", "not the Open Inference Protocol"),
+        (GrpcModel(401), "wrong", "answers 401"),
+        (GrpcModel(503), "loading", "answers 503 at ModelMetadata"),
+        (None, "loading", "does not say in time what it serves"),
+    ],
+)
+def test_an_upstream_over_grpc_is_right_where_its_model_is_ready(
+    model: GrpcModel | None, state: str, words: str
+) -> None:
+    seen = UpstreamSeen("grpc://triton:8001", model="minilm", is_grpc=True, grpc_model=model)
+    (diagnosis,) = judge_upstreams([seen])
 
-    assert (diagnosis.state, "speaks HTTP/2" in diagnosis.what) == ("right", True)
+    assert (diagnosis.state, words in diagnosis.what) == (state, True), diagnosis
+
+
+def test_an_upstream_over_grpc_needs_the_packages_for_it() -> None:
+    (diagnosis,) = judge_upstreams([UpstreamSeen("grpc://t", model="minilm", is_grpc=True, missing="type `pip`")])
+
+    assert (diagnosis.state, "type `pip`" in diagnosis.what) == ("wrong", True)
 
 
 @pytest.mark.parametrize("fault", [None, ConnectionFault("refused", "")])

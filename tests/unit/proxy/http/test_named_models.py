@@ -2,12 +2,13 @@
 
 import pytest
 
-from autobatch_proxy.http.named_models import split, unknown_in
+from autobatch_proxy.http.named_models import RouteShapes, split, unknown_in
 from autobatch_proxy.http.route_table import ROUTES
 from autobatch_shared.contract.model_names import NAME_LENGTH_MAX
 
 NAMES = {"m", "org/m", "org/m/large", "m:latest"}
-POSTS = {route.path for route in ROUTES if route.method == "POST"}
+POSTS = RouteShapes({route.path: route.errors for route in ROUTES if route.method == "POST"})
+ALL = RouteShapes({route.path: route.errors for route in ROUTES})
 
 
 @pytest.mark.parametrize(
@@ -56,5 +57,7 @@ def test_a_path_of_thousands_of_parts_is_looked_up_as_far_as_a_name_can_reach() 
 def test_what_stands_before_a_route_was_meant_as_a_name() -> None:
     assert unknown_in("/org/other/v1/embeddings", POSTS) == ("org/other", "/v1/embeddings")
     assert unknown_in("/other/embed", POSTS) == ("other", "/embed")
+    assert unknown_in("/other/v1/models/org/x", ALL) == ("other", "/v1/models/org/x")
+    assert unknown_in("/other/v1/models", ALL) == ("other", "/v1/models")
     for path in ("/embed", "/nothing/at/all", "/v1/nothing", "/"):
         assert unknown_in(path, POSTS) is None

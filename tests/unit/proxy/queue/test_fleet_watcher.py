@@ -66,11 +66,11 @@ async def test_the_names_of_the_last_models_are_known() -> None:
     reports.upstreams = [UpstreamStatus("u", False, 32, 0, card=Card("next"), counts_for="cccccccc", reason="another")]
     for reports.model in (OLD, NEW):
         await watcher._look()
-    watcher.look_now("dddddddd")
+    await watcher.learn("dddddddd")
 
     assert watcher.names == {OLD.fingerprint: "a", NEW.fingerprint: "b", "cccccccc": "next", "dddddddd": ""}
     for number in range(99):
-        watcher.look_now(f"{number:08x}")
+        await watcher.learn(f"{number:08x}")
     assert len(watcher.names) == NAMES_MAX
 
 

@@ -6,7 +6,7 @@ import msgspec
 import orjson
 import pytest
 
-from autobatch_proxy.http.answers import answer
+from autobatch_proxy.http.answers import AnswerNotes, answer
 from autobatch_proxy.http.errors import tei_error
 from autobatch_proxy.requests.plan import UNLIMITED, Allowed, Plan
 from autobatch_shared.contract.errors import AnswerTooLarge
@@ -67,4 +67,4 @@ def test_other_routes_answer_one_row_an_input() -> None:
 def test_rows_of_the_cache_count_in_a_joined_answer() -> None:
     plan = msgspec.structs.replace(planned(["a"] * 33), answer_bytes_max=13)
     replies = [(ReplyHeader("", 200), b"[[[1]]]")] * len(plan.jobs)
-    assert answer(plan, replies, "id", b"", 0, None).status == 413
+    assert answer(plan, replies, AnswerNotes(b"", 0, ""), None).status == 413
