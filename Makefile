@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-servers servers-docs test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers servers-docs test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents calm pictures parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -181,6 +181,12 @@ docs: .venv/dev.done     ## Regenerate .env.example, docs/settings.md and docs/m
 
 incidents: .venv/dev.done ## Stage ten incidents, each with a real Prometheus whose alert has to fire within a minute
 	$(BIN)/python -m tests.monitoring $(WORDS)
+
+calm: .venv/dev.done     ## MINUTES=60: the whole system under a light load, before INFERENCE_URL or its own upstream; no alert may fire
+	$(BIN)/python -m tests.monitoring calm --minutes $(or $(MINUTES),60)
+
+pictures: .venv/dev.done ## Record the pictures of docs/watching anew, with the demo's load (needs Chromium)
+	$(BIN)/python -m tests.monitoring record
 
 lock:            ## Resolve the pinned requirements again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \

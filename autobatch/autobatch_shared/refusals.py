@@ -13,6 +13,8 @@ from aiohttp.web_request import BaseRequest
 class RefusingConnection(RequestHandler):
     """A connection that ends with a status and nothing else where aiohttp would answer in words."""
 
+    __slots__ = ()
+
     def handle_error(
         self, request: BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:

@@ -139,7 +139,7 @@ class ModelAtWork:
         self._reporter = Reporter(batcher, control, pool, lanes, loop, clock, keeper, _announcement(settings))
         activities = Activities(link, settings.namespace)
         self._activity = BatcherActivityPublisher(
-            batcher, name, activities, loop.recent, metrics, pool, clock, self._reporter.use
+            batcher, name, activities, loop.recent, metrics, pool, clock, self._reporter
         )
         self._lookout = Lookout(pool.upstreams, self._reporter.look_again)
         self.side = SideOf(name, self._reporter, metrics, pool)

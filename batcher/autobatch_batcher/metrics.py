@@ -38,6 +38,8 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a time of birth for each series would double the page
         self.registry = registry = CollectorRegistry()
         self._tallies: list[tuple[Tally, Histogram]] = []
+        #: Set with each claim and batch, and brought over: to set a gauge each time was 1 % of a batcher.
+        self.queue_age_s, self.held_inputs = 0.0, 0
         #: Is told how long jobs waited, by bounds in seconds and counts between them, before that is brought over.
         self.on_waits: Callable[[Sequence[float], Sequence[int]], None] = lambda *_: None
         self._batches = Counter(
@@ -72,7 +74,7 @@ class Metrics:
             "What an upstream that pads computes beside autobatch_batch_tokens_total, in the same unit.",
             registry=registry,
         )
-        self.queue_age = Gauge(
+        self._queue_age = Gauge(
             "autobatch_queue_oldest_age_seconds",
             "Age of the oldest job held after the last claim.",
             registry=registry,
@@ -125,7 +127,7 @@ class Metrics:
         self.late_replies = Counter(
             "autobatch_late_replies", "Replies dropped because the lease had ended.", registry=registry
         )
-        self.held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
+        self._held_inputs = Gauge("autobatch_held_inputs", "Inputs claimed and not yet sent.", registry=registry)
         self._in_flight = Gauge("autobatch_calls_in_flight", "Calls to the upstream.", ["upstream"], registry=registry)
         self._upstream_up = Gauge(
             "autobatch_upstream_up",
@@ -247,7 +249,7 @@ class Metrics:
             _add(self._padding, 1 - batch.useful / units, SHARE_BUCKETS)
             self._text_tokens += batch.useful // first.per_token
             self._padding_tokens += (units - batch.useful) // first.per_token
-        self.held_inputs.set(held)
+        self.held_inputs = held
 
     def take(self) -> None:
         """Bring over what was counted since the last time."""
@@ -262,6 +264,8 @@ class Metrics:
         self._tokens.inc(self._text_tokens)
         self._padded.inc(self._padding_tokens)
         self._text_tokens = self._padding_tokens = 0
+        self._queue_age.set(self.queue_age_s)
+        self._held_inputs.set(self.held_inputs)
 
     def _tallied(self, name: str, text: str, buckets: Sequence[float]) -> Tally:
         tally = Tally(buckets)

@@ -36,6 +36,7 @@ class Reporter:
     Attributes:
         reaches_redis: Whether Redis answered the last report.
         round_trip_s: Seconds that it took to.
+        status: What was reported last; None: nothing yet.
 
     Args:
         announcement: What workers are told of the model, but for the time; None: it has no name.
@@ -67,6 +68,7 @@ class Reporter:
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
         self.use = ProcessUse()
+        self.status: BatcherStatus | None = None
         self.reaches_redis = False
         self.round_trip_s = 0.0
 
@@ -178,6 +180,7 @@ class Reporter:
             affordable_inputs=self._pool.affordable_inputs(now_mono_s),
             next_ms=int((LOOK_EVERY_S if self._has_others else REPORT_EVERY_S) * 1000),
         )
+        self.status = status
         said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         began_s = time.perf_counter()  # uvloop's own clock stands still within a turn
         try:

@@ -19,6 +19,7 @@ from autobatch_proxy.requests.lengths import make_ruler
 from autobatch_proxy.requests.token_ids import make_text_of_ids
 from autobatch_proxy.server.gunicorn_master import GunicornMaster
 from autobatch_shared import logs
+from autobatch_shared.cores import cores
 from autobatch_shared.listening import refuse_taken
 from autobatch_shared.redis.masters.master import finder_of
 from autobatch_shared.settings.definitions import ProxySettings
@@ -75,7 +76,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         settings = self._settings
         options: dict[str, Any] = {
             "bind": f"unix:{settings.uds_path}" if settings.uds_path else f"{settings.host}:{settings.port}",
-            "workers": settings.web_concurrency or os.cpu_count() or 1,
+            "workers": settings.web_concurrency or cores(),
             "worker_class": "autobatch_proxy.server.gunicorn_worker.Worker",
             "graceful_timeout": (settings.request_timeout_ms + settings.stop_delay_ms) // 1000 + STOP_MARGIN_S,
             "backlog": 4096,

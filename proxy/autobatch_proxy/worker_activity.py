@@ -8,6 +8,7 @@ from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.redis.watching.publishing import ActivityPublisher
 from autobatch_shared.watching.activity import WorkerActivity
 from autobatch_shared.watching.durations import RecentDurations
+from autobatch_shared.watching.lines import StateAge, worker_state
 from autobatch_shared.watching.per_second import PerSecond
 from autobatch_shared.watching.recent_counts import RecentCounts
 
@@ -49,6 +50,7 @@ class WorkerActivityPublisher(ActivityPublisher):
         self._seconds = {kind: PerSecond() for kind in (*self._counts, "cached", "waiting")}
         self._by_key: RecentCounts[int] = RecentCounts()
         self._took = RecentDurations()
+        self._age = StateAge()
 
     def _note(self, code: int, bounds_s: Sequence[float], buckets: Sequence[int]) -> None:
         """Take note of answers with this status, by how long they took."""
@@ -79,16 +81,18 @@ class WorkerActivityPublisher(ActivityPublisher):
         self._seconds["waiting"].note(self._inputs_in_flight(), before_ms, now_ms)
         self._counts = dict.fromkeys(self._counts, 0)
         until_s = now_ms // 1000
+        cpu_share, cpu_wait = round(self._metrics.use.cpu_cores, 2), round(self._metrics.use.cpu_wait_cores, 2)
         return WorkerActivity(
             now_ms,
             self._process,
             int((time.monotonic() - self._started_mono_s) * 1000),
-            round(self._metrics.use.cpu_cores, 2),
+            cpu_share,
             round(1000 * self.round_trip_s, 2),
             until_s,
             **{kind: seconds.before(until_s) for kind, seconds in self._seconds.items()},
             took=self._took.turn(),
             by_key=self._by_key.turn(),
             clock_ahead_ms=round(now_ms - time.time() * 1000),
-            cpu_wait=round(self._metrics.use.cpu_wait_cores, 2),
+            cpu_wait=cpu_wait,
+            unchanged_ms=self._age.ms(worker_state(cpu_share, cpu_wait)[1], now_ms),
         )

@@ -12,10 +12,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.faults.world import World, open_world
+from tests.monitoring import calm
 from tests.monitoring.incidents import INCIDENTS, Incident, usual_load
-from tests.monitoring.picture import picture
-from tests.monitoring.prometheus import PROGRAM, Prometheus, panels, watching
-from tests.monitoring.top_picture import top_picture
+from tests.monitoring.pictures import recording
+from tests.monitoring.pictures.board_picture import picture
+from tests.monitoring.pictures.top_picture import top_picture
+from tests.monitoring.prometheus import PROGRAM, Prometheus, board, watching
 
 ALERT_S = 60.0
 LOOK_EVERY_S = 1.0
@@ -64,8 +66,8 @@ async def play(incident: Incident) -> str:
 async def _draw(name: str, world: World, prometheus: Prometheus) -> None:
     # The board last: drawing it stops the relays, which are of this process.
     (Path(PICTURES) / f"{name}-top.png").write_bytes(await top_picture(world.redis_url, NAMESPACE))
-    board = await picture(panels(), prometheus, time.time() - SHOWN_S, time.time())
-    (Path(PICTURES) / f"{name}-board.png").write_bytes(board)
+    drawn = await picture(board(), prometheus, time.time() - SHOWN_S, time.time())
+    (Path(PICTURES) / f"{name}-board.png").write_bytes(drawn)
 
 
 async def main() -> int:
@@ -85,4 +87,5 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    other = {"calm": calm.main, "record": recording.main}.get("".join(sys.argv[1:2]))
+    sys.exit(other(sys.argv[2:]) if other else asyncio.run(main()))

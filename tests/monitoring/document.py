@@ -45,7 +45,7 @@ several gunicorns scrape each of these by its own address: a counter that comes 
 `docker compose --profile monitoring up` starts Prometheus (port 9090) and Grafana with the board (port 3001).
 
 `make incidents PICTURES=folder` draws the board in each of ten incidents. This is its beginning when the client with the second API key began to
-send all it could: requests are refused, and the third row says whose they are.
+send all it could: requests are refused, and the last row says whose they are.
 
 ![The board while one API key floods](watching/board.png)
 
@@ -131,6 +131,7 @@ def rules() -> list[dict[str, Any]]:
 def _alert_row(rule: Mapping[str, Any]) -> str:
     said = rule["annotations"]
     summary = re.sub(r"{{ with .*?{{ end }}", "", said["summary"])
+    summary = re.sub(r"{{ if .*?}}(.*?){{ else }}(.*?){{ end }}", r"\1 or \2", summary)
     summary = re.sub(r"{{[^}]*labels\.(\w+)[^}]*}}", lambda found: f"*{found[1]}*", summary)
     summary = re.sub(r"{{[^}]*}}", "*n*", summary)
     return f"| `{rule['alert']}` | {rule['labels']['severity']} | {summary} | {said['runbook']} |\n"

@@ -116,8 +116,15 @@ INCIDENTS = (
         2,
     ),
     Incident("Redis is slow", "AutobatchRedisSlow", ("Round trip to Redis",), redis_slow),
-    Incident("no batcher is left", "AutobatchNoBatcher", ("Upstreams up", "Refusals by reason"), batchers_gone),
-    Incident("a worker uses all of its core", "AutobatchProcessBusy", ("Cores that each process uses",), worker_busy),
+    Incident(
+        "no batcher is left", "AutobatchNoBatcher", ("Upstreams, batchers, Redis", "Refusals by reason"), batchers_gone
+    ),
+    Incident(
+        "a worker uses all of its core",
+        "AutobatchProcessBusy",
+        ("Cores that each process uses, or waits for",),
+        worker_busy,
+    ),
     Incident(
         "one API key floods",
         "AutobatchOneKeyFloods",
@@ -140,7 +147,7 @@ INCIDENTS = (
         batcher_settings={"batch_shape": "fifo"},
     ),
     Incident("an upstream serves another model", "AutobatchWrongModel", ("State", "What they serve"), wrong_model, 2),
-    Incident("a clock is an hour ahead", "AutobatchClocksDiffer", ("Clocks",), clock_off),
+    Incident("a clock is an hour ahead", "AutobatchClocksDiffer", ("Clocks: + ahead of Redis's, - behind",), clock_off),
 )
 
 

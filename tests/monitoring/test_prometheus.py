@@ -19,6 +19,7 @@ from tests.support.waiting import wait_until
 RULE_TESTS = Path(__file__).with_name("alerts_test.yml")
 #: Metrics whose first series comes with the first such event: of a calm fleet there is none.
 EVENTS = (
+    "ALERTS{",
     "autobatch_upstream_hedges_total",
     "autobatch_jobs_dropped_total",
     "autobatch_http_refusals_total",

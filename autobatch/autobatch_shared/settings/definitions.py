@@ -562,13 +562,16 @@ class EmbedderSettings(CommonSettings):
     embedder_host: str = Field("127.0.0.1", description="address that the embedder listens on")
     embedder_port: int = Field(8080, ge=0, le=65535, description="port that the embedder listens on; 0: any free one")
     embedder_threads: int | None = Field(
-        None, ge=1, le=256, description="threads of one forward pass; unset: one per core"
+        None,
+        ge=1,
+        le=256,
+        description="threads of one forward pass; unset, and EMBEDDER_WORKERS too: what a measurement at the first start found best",
     )
     embedder_workers: int | None = Field(
         None,
         ge=1,
         le=256,
-        description="forward passes of one call at the same time; unset: as many as EMBEDDER_THREADS",
+        description="forward passes of one call at the same time; unset: as many as EMBEDDER_THREADS, or as measured",
     )
     embedder_quantize: Quantization | None = Field(
         None, description="compute products in `int8`, faster and less exact; unset: all in float32"
@@ -588,7 +591,8 @@ class EmbedderSettings(CommonSettings):
         None, description="how the vectors of tokens become one; unset: as the model's own files say"
     )
     embedder_cache_dir: str | None = Field(
-        None, description="where the ONNX graph is kept; unset: `autobatch` in the user's cache folder"
+        None,
+        description="where the ONNX graph and what was measured are kept; unset: `autobatch` in the user's cache folder",
     )
     embedder_max_client_batch_size: int = Field(32, ge=1, le=100_000, description="inputs in one call, as in TEI")
     embedder_max_concurrent_requests: int = Field(

@@ -74,6 +74,7 @@ class UpstreamActivity(msgspec.Struct, frozen=True):
         failed: Number of jobs that got an error, or wait for another call.
         took: What the batches took.
         tuning: How it is called; None: as configured.
+        unchanged_ms: Milliseconds for which it has been in its state; 0: not known, as below.
     """
 
     url: str
@@ -82,6 +83,7 @@ class UpstreamActivity(msgspec.Struct, frozen=True):
     failed: int
     took: Durations
     tuning: TuningNow | None = None
+    unchanged_ms: int = 0
 
 
 class BatcherActivity(msgspec.Struct, frozen=True, tag="batcher"):
@@ -98,6 +100,7 @@ class BatcherActivity(msgspec.Struct, frozen=True, tag="batcher"):
         batches: Its last batches, the newest last.
         clock_ahead_ms: How far Redis's clock is ahead of this process's.
         cpu_wait: Share of the time, lately, in which it had work and no core.
+        unchanged_ms: Milliseconds for which it has been in its state.
     """
 
     at: int
@@ -110,6 +113,7 @@ class BatcherActivity(msgspec.Struct, frozen=True, tag="batcher"):
     batches: list[SeenBatch]
     clock_ahead_ms: int = 0
     cpu_wait: float = 0.0
+    unchanged_ms: int = 0
 
 
 class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
@@ -130,7 +134,7 @@ class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
         took: What requests with a good answer took, in the last RECENT_S seconds.
         too_long: Requests refused with 413, by second.
         by_key: Requests let in by the place of their API key, in the last RECENT_S seconds.
-        clock_ahead_ms: As for a batcher; `cpu_wait`, too.
+        clock_ahead_ms: As for a batcher; `cpu_wait` and `unchanged_ms`, too.
     """
 
     at: int
@@ -149,6 +153,7 @@ class WorkerActivity(msgspec.Struct, frozen=True, tag="worker"):
     by_key: dict[int, int] = {}
     clock_ahead_ms: int = 0
     cpu_wait: float = 0.0
+    unchanged_ms: int = 0
 
 
 Activity = BatcherActivity | WorkerActivity

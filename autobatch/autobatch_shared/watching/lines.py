@@ -11,11 +11,26 @@ from autobatch_shared.watching.tuner_words import tuner_words
 from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Percentiles, UpstreamLine, WorkerLine
 
 SILENT_MS = FRESH_MS  # three missed activities
+SILENT: tuple[Level, str] = ("bad", "silent")
 FORGOTTEN_MS = 60_000  # then a process that fell silent is shown no more
 RATE_S = 5  # seconds that a rate is of: short enough to see a change, long enough not to flicker
 # Of a core, used or waited for: one process cannot use more than one. Below the second it is the machine that is full, not the process.
 STRAINED_CPU_SHARE, OWN_CPU_SHARE = 0.9, 0.2
 SLOW_MS = 1000.0  # that half of the calls take: as the alert AutobatchUpstreamSlow
+
+
+class StateAge:
+    """For how long a part has been in its state, as the process knows that watches it."""
+
+    def __init__(self) -> None:
+        self._state = ""
+        self._began_ms = 0
+
+    def ms(self, state: str, now_ms: int) -> int:
+        """Take note of its state; return for how many milliseconds it has been this one, 1 at least: 0 is not known."""
+        if state != self._state:
+            self._state, self._began_ms = state, now_ms
+        return max(1, now_ms - self._began_ms)
 
 
 def recent_rate(values: Sequence[int]) -> float:
@@ -33,12 +48,13 @@ def worker_lines(workers: Iterable[WorkerActivity], now_ms: int) -> list[WorkerL
 
 def _worker_line(worker: WorkerActivity, now_ms: int) -> WorkerLine:
     is_silent = now_ms - worker.at >= SILENT_MS
-    level, state = _process_state(worker.cpu_share, worker.cpu_wait, is_silent=is_silent)
+    level, state = SILENT if is_silent else worker_state(worker.cpu_share, worker.cpu_wait)
     return WorkerLine(
         id=worker.id,
         level=level,
         state=state,
-        since_ms=worker.at if is_silent else worker.at - worker.alive_ms,
+        since_ms=worker.at if is_silent else _began_ms(worker.at, worker.unchanged_ms),
+        alive_ms=worker.alive_ms,
         requests_per_s=0.0 if is_silent else recent_rate(worker.answered),
         refused_per_s=0.0 if is_silent else recent_rate(worker.refused),
         failed_per_s=0.0 if is_silent else recent_rate(worker.failed),
@@ -65,17 +81,14 @@ def batcher_lines(models: Iterable[SeenModel], activities: Iterable[BatcherActiv
 def _batcher_line(report: BatcherStatus, model: str, active: BatcherActivity | None, now_ms: int) -> BatcherLine:
     is_silent = now_ms - report.at >= SILENT_MS
     cpu_wait = active.cpu_wait if active is not None else 0.0
-    level, state = _process_state(report.cpu_share, cpu_wait, is_silent=is_silent)
-    if report.is_stopping and not is_silent:
-        level, state = "warn", "stopping"
-    elif state == "working" and not any(each.is_on_duty for each in report.upstreams):
-        state = "stands by"
+    level, state = SILENT if is_silent else batcher_state(report, cpu_wait)
     return BatcherLine(
         id=report.id,
         model=model,
         level=level,
         state=state,
-        since_ms=report.at if is_silent else report.at - report.alive_ms,
+        since_ms=report.at if is_silent else _began_ms(report.at, active.unchanged_ms if active is not None else 0),
+        alive_ms=report.alive_ms,
         texts_per_s=recent_rate(active.answered) if active is not None and not is_silent else 0.0,
         held=report.held,
         in_flight=sum(each.in_flight for each in report.upstreams),
@@ -85,9 +98,17 @@ def _batcher_line(report: BatcherStatus, model: str, active: BatcherActivity | N
     )
 
 
-def _process_state(cpu_share: float, cpu_wait: float, *, is_silent: bool) -> tuple[Level, str]:
-    if is_silent:
-        return "bad", "silent"
+def batcher_state(report: BatcherStatus, cpu_wait: float) -> tuple[Level, str]:
+    """Return how bad the state of a batcher is, and its word."""
+    if report.is_stopping:
+        return "warn", "stopping"
+    level, state = worker_state(report.cpu_share, cpu_wait)
+    is_on_duty = any(each.is_on_duty for each in report.upstreams)
+    return level, state if state == "strained" or is_on_duty else "stands by"
+
+
+def worker_state(cpu_share: float, cpu_wait: float) -> tuple[Level, str]:
+    """Return the same of a worker that uses this share of a core, and waits for one this share of the time."""
     is_strained = cpu_share >= OWN_CPU_SHARE and cpu_share + cpu_wait >= STRAINED_CPU_SHARE
     return ("warn", "strained") if is_strained else ("good", "working")
 
@@ -116,14 +137,14 @@ def _upstream_line(
         (of_one for each in activities if each.id == report.id for of_one in each.upstreams if of_one.url == url), None
     )
     took = percentiles_of(summed(each.took for each in active))
-    level, state = _upstream_state(judge, took)
+    level, state = upstream_state(judge, took)
     return UpstreamLine(
         url=url,
         model=model,
         level=level,
         state=state,
         reason=judge.reason or judge.fault,
-        since_ms=report.at - judge.unchanged_ms if judge.unchanged_ms else 0,
+        since_ms=_began_ms(report.at, judged.unchanged_ms if judged is not None else judge.unchanged_ms),
         served=judge.card.name,
         texts_per_s=round(sum(each.inputs for each in active) / RECENT_S, 1),
         calls_per_s=round(sum(each.batches for each in active) / RECENT_S, 1),
@@ -137,7 +158,8 @@ def _limit(inputs_max: int) -> int | None:
     return inputs_max if inputs_max < UNKNOWN_MAX else None
 
 
-def _upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level, str]:
+def upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level, str]:
+    """Return how bad the state of an upstream is, and its word; its calls lately took so long."""
     if upstream.reason:
         return "bad", "excluded"
     if not upstream.is_healthy:
@@ -164,7 +186,7 @@ def _model_line(model: SeenModel, now_ms: int) -> ModelLine:
         name=model.name,
         level=level,
         state=state,
-        since_ms=_model_since_ms(model, is_live=bool(live)),
+        since_ms=_model_since_ms(model, state, live),
         served=record.name if record is not None else (card.name if card is not None else ""),
         fingerprint=record.fingerprint if record is not None else "",
         dimension=record.dimension if record is not None else None,
@@ -175,10 +197,13 @@ def _model_line(model: SeenModel, now_ms: int) -> ModelLine:
     )
 
 
-def _model_since_ms(model: SeenModel, *, is_live: bool) -> int:
-    """Return since when the model is served; without a live batcher, when one was heard last."""
-    if not is_live:
+def _model_since_ms(model: SeenModel, state: str, live: Sequence[BatcherStatus]) -> int:
+    """Return since when the model is served, when a batcher was heard last, or when the last upstream was lost."""
+    if not live:
         return max((report.at for report in model.reports), default=0)
+    if state != "served":
+        lost_ms = (_began_ms(report.at, each.unchanged_ms) for report in live for each in report.upstreams)
+        return max(lost_ms, default=0)
     return model.record.since if model.record is not None else 0
 
 
@@ -190,6 +215,10 @@ def _model_state(live: Sequence[BatcherStatus], upstreams: Sequence[UpstreamStat
     # What hangs may be only slow: requests wait for it until their deadlines.
     is_waited_for = any(each.fault == NO_ANSWER and not each.reason for each in upstreams)
     return "bad", "no answer" if is_waited_for else "no upstream"
+
+
+def _began_ms(at_ms: int, unchanged_ms: int) -> int:
+    return at_ms - unchanged_ms if unchanged_ms else 0
 
 
 def _is_shown(at_ms: int, now_ms: int) -> bool:

@@ -13,11 +13,15 @@ class RecentRequests:
 
     Attributes:
         ended: Requests that were answered, refused or failed.
+        refused: Of these, refused with 429 or 503.
+        failed: Of these, answered with another status of 500 or more.
         too_long: Of these, refused with 413.
         by_key: Requests let in, by the place of their API key.
     """
 
     ended: int
+    refused: int
+    failed: int
     too_long: int
     by_key: Counter[int]
 
@@ -27,8 +31,13 @@ def recent_requests(workers: Sequence[WorkerActivity]) -> RecentRequests:
     by_key: Counter[int] = Counter()
     for worker in workers:
         by_key.update(worker.by_key)
-    too_long = sum(sum(worker.too_long[-RECENT_S:]) for worker in workers)
-    others = sum(
-        sum(kind[-RECENT_S:]) for worker in workers for kind in (worker.answered, worker.refused, worker.failed)
+    answered, refused, failed, too_long = (
+        sum(sum(kind[-RECENT_S:]) for kind in kinds)
+        for kinds in (
+            [worker.answered for worker in workers],
+            [worker.refused for worker in workers],
+            [worker.failed for worker in workers],
+            [worker.too_long for worker in workers],
+        )
     )
-    return RecentRequests(others + too_long, too_long, by_key)
+    return RecentRequests(answered + refused + failed + too_long, refused, failed, too_long, by_key)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from autobatch_shared.watching.activity import RECENT_S
 from autobatch_shared.watching.recent_requests import RecentRequests
 from autobatch_shared.watching.view import (
     BatcherLine,
-    ChartSecond,
     Level,
     ModelLine,
     Trouble,
@@ -16,7 +16,6 @@ from autobatch_shared.watching.view import (
 PADDING_MAX = 0.5  # beyond it more is computed for nothing than for clients
 DRAIN_MAX_S = 10.0
 REDIS_SLOW_MS = 50.0
-LOOKED_AT_S = 10
 WAIT_TOLD = 0.2  # of the time
 CLOCK_OFF_MS = 5000  # these three as in the alerts: see deploy/observability/alerts.yml
 TOO_LONG_SHARE, ONE_KEY_SHARE = 0.02, 0.8  # of all requests
@@ -29,14 +28,13 @@ def troubles_of(
     upstreams: Sequence[UpstreamLine],
     models: Sequence[ModelLine],
     padding: float | None,
-    chart: Sequence[ChartSecond],
     asked: RecentRequests,
 ) -> list[Trouble]:
     """Return what is wrong, the worst first; `padding` is its share of the last batches, None of none."""
     found = [
         *_of_models(models),
         *_of_upstreams(upstreams),
-        *_of_answers(chart, asked),
+        *_of_answers(asked),
         *_of_processes("batcher", batchers),
         *_of_processes("worker", workers),
         *_of_redis(workers),
@@ -76,15 +74,16 @@ def _seconds(upstream: UpstreamLine) -> str:
     return f"{(upstream.took.p50_ms or 0.0) / 1000:.1f} s"
 
 
-def _of_answers(chart: Sequence[ChartSecond], asked: RecentRequests) -> Iterator[Trouble]:
-    lately = chart[-LOOKED_AT_S:]
-    if failed := sum(each.failed for each in lately):
-        yield Trouble("bad", f"{failed} requests failed in the last {LOOKED_AT_S} s")
-    if refused := sum(each.refused for each in lately):
-        yield Trouble("warn", f"{refused} requests were refused in the last {LOOKED_AT_S} s")
+def _of_answers(asked: RecentRequests) -> Iterator[Trouble]:
+    if asked.failed:
+        yield Trouble("bad", f"{asked.failed:,} of {asked.ended:,} requests failed in the last {RECENT_S} s")
+    if asked.refused:
+        yield Trouble("warn", f"{asked.refused:,} of {asked.ended:,} requests were refused in the last {RECENT_S} s")
         yield from _of_keys(asked)
     if asked.too_long > TOO_LONG_SHARE * asked.ended:
-        yield Trouble("warn", f"{asked.too_long} requests in the last {LOOKED_AT_S} s were too long (413)")
+        yield Trouble(
+            "warn", f"{asked.too_long:,} of {asked.ended:,} requests in the last {RECENT_S} s were too long (413)"
+        )
 
 
 def _of_keys(asked: RecentRequests) -> Iterator[Trouble]:

@@ -14,9 +14,9 @@ def tuner_words(learnt: LearntCalls | None, tuning: TuningNow | None, inputs_max
         tuning: How it is called now; None: as configured.
         inputs_max: The most inputs of one call; None: not known.
     """
-    at_most = f" of at most {inputs_max} texts" if inputs_max is not None else ""
+    at_most = f", up to {inputs_max} texts" if inputs_max is not None else ""
     if tuning is None:
-        return f"as configured, calls{at_most}"
+        return f"as configured{at_most}"
     words = f"{_calls(tuning.calls)}{at_most}"
     tried = _tried(tuning)
     if tried:
@@ -32,7 +32,7 @@ def _tried(tuning: TuningNow) -> str:
     if tuning.tried_calls is None:
         return ""
     if tuning.tried_calls != tuning.calls:
-        return _calls(tuning.tried_calls)
+        return str(tuning.tried_calls)
     if tuning.tried_units_max is None or (tuning.units_max or 0) < tuning.tried_units_max:
         return "larger calls"
     return "smaller calls"
@@ -40,7 +40,7 @@ def _tried(tuning: TuningNow) -> str:
 
 def _cost(learnt: LearntCalls) -> str:
     knee = f", free up to {learnt.knee_units:.0f}" if learnt.knee_units else ""
-    return f"{LAWS[learnt.law]}: {_time(learnt.flat_s)} + {_time(learnt.per_unit_s)} a unit{knee}"
+    return f"{LAWS[learnt.law]}: {_time(learnt.flat_s)} + {_time(learnt.per_unit_s)}/unit{knee}"
 
 
 def _time(seconds: float) -> str:

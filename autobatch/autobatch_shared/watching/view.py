@@ -74,15 +74,16 @@ class BatchPicture:
 
 @dataclass(frozen=True, slots=True)
 class WorkerLine:
-    """One worker; `since_ms` is when it began, or was heard last where it is silent. Rates are of the last seconds.
+    """One worker; `since_ms` is when its state began, or it was heard last where it is silent; 0: not known.
 
-    `cpu_wait` is the share of the time in which it had work and no core; Redis's clock is `clock_ahead_ms` ahead of its own.
+    It started `alive_ms` before it was heard last. Rates are of the last seconds. `cpu_wait` is the share of the time in which it had work and no core; Redis's clock is `clock_ahead_ms` ahead of its own.
     """
 
     id: str
     level: Level
     state: str
     since_ms: int
+    alive_ms: int
     requests_per_s: float
     refused_per_s: float
     failed_per_s: float
@@ -96,13 +97,14 @@ class WorkerLine:
 
 @dataclass(frozen=True, slots=True)
 class BatcherLine:
-    """One batcher of one model; `since_ms` as of a worker; `held` and `in_flight` are texts."""
+    """One batcher of one model; `since_ms` and `alive_ms` as of a worker; `held` and `in_flight` are texts."""
 
     id: str
     model: str
     level: Level
     state: str
     since_ms: int
+    alive_ms: int
     texts_per_s: float
     held: int
     in_flight: int
@@ -140,6 +142,7 @@ class ModelLine:
     """One model of the namespace.
 
     Attributes:
+        since_ms: When its state began: it was served first, its last upstream was lost, or its last batcher was heard last.
         name: Its name; empty: the unnamed one.
         served: What it is, in the upstream's words.
         queued: Texts that wait in its queue.

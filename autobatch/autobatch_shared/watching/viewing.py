@@ -44,7 +44,7 @@ def view_of(seen: SeenFleet) -> FleetView:
     models = model_lines(seen.models, now_ms)
     return FleetView(
         now_ms=now_ms,
-        troubles=troubles_of(lines, of_batchers, upstreams, models, padding, chart, recent_requests(live_workers)),
+        troubles=troubles_of(lines, of_batchers, upstreams, models, padding, recent_requests(live_workers)),
         requests_per_s=round(sum(line.requests_per_s for line in lines), 1),
         texts_per_s=recent_rate([each.answered for each in chart]),
         refused_per_s=round(sum(line.refused_per_s for line in lines), 1),

@@ -1,30 +1,38 @@
 """What clients get directly and would get through the proxy: the batchers' own code in front of the law that was found.
 
-The direct side is what was measured, as far as it was. The proxy's side is simulated, and scaled by what the same law misses of the
-direct side: what it misses there, it misses here, too.
+The direct side is what was measured, as far as it was. The proxy's side is simulated, and scaled by what the law misses where as many calls
+are in flight as the batchers have: 64 clients slow a server down by their 64 calls, and the batchers make a few.
+
+What the proxy costs is counted in multiples of what a request costs this process, which makes calls with the batcher's own code on the same
+machine, beside the same server: a core that is slow, shared, or that has the server's data in its cache, is so for both.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from math import sqrt
+from math import exp, log, log2, sqrt
 
 import msgspec
 
 from autobatch_batcher.advising.direct_run import ListLoop, direct_score
 from autobatch_batcher.advising.law_fit import drift, fit_law, predicted_s
-from autobatch_batcher.advising.measured import CLIENTS, Measured
+from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedLoad
 from autobatch_batcher.advising.sample_texts import shuffled
-from autobatch_batcher.advising.side_by_side_fit import fit_side_by_side
+from autobatch_batcher.advising.side_by_side_fit import direct_rate, fit_side_by_side
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
 from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.score import Score, score
+from autobatch_batcher.simulating.workers import PUSH_S, REPLY_S, WAKE_S
 from autobatch_shared.settings.definitions import BatcherSettings
 
 CYCLES = 8  # of the texts, each in an order of its own
 REQUESTS, LEARNING_SHARE = 3000, 0.6
 RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
-#: CPU milliseconds of a request in worker, batcher and Redis, by clients: before a real TEI on two cores (docs/benchmarks/tei.md).
-PROXY_CPU_MS = {1: 2.0, 4: 1.0, 16: 0.6, 64: 0.42, 256: 0.3}
+#: CPU time of a request in nginx, workers, batcher and Redis of `autobatch up`, in multiples of what it costs who calls the server directly, by
+#: clients: before a server that sleeps, on two cores, twice each (7.2 and 7.1, 7.8 and 7.2, 5.6 and 5.6, 4.2 and 3.5, 2.9 and 2.9).
+PROXY_CPU_TIMES = {1: 7.1, 4: 7.5, 16: 5.6, 64: 3.9, 256: 2.9}
+SIMULATED_WAY_S = PUSH_S + WAKE_S + REPLY_S
+WEIGHT_MIN = 0.01
 RANGE_MIN = 0.03  # of the gain, to both sides
 # Half or twice: how many calls the server computes at a time is known up to the clients that were measured.
 UNMEASURED = 1.0
@@ -116,12 +124,17 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         spread = max(rates) / min(rates)
     else:
         direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
-    scale = direct_per_s / simulated.goodput
-    shared = sharing_cores(found.law, measured, clients, direct_per_s)
-    fleet = SimulatedFleet(settings)
-    proxied = score(run_batchers(shared, ListLoop(clients, lists), fleet, seconds), LEARNING_SHARE * seconds, seconds)
+    cpu_ms = proxy_cpu_ms(measured, clients)
+    shared = sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
+    # One after the other, the processes work on a request for as long as they need for it.
+    fleet = SimulatedFleet(settings, longer_way_s=max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S))
+    history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
+    proxied = score(history, LEARNING_SHARE * seconds, seconds)
+    missed_direct = direct_per_s / simulated.goodput
+    is_alike = clients == 1 or not loads  # either side has one call at a time, or both are simulated
+    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, history.calls_s / seconds)
     gain = scale * proxied.goodput / direct_per_s
-    missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(scale - 1) / 2, 0.0 if loads else UNMEASURED)
+    missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(missed_direct - 1) / 2, 0.0 if loads else UNMEASURED)
     return ExpectedGain(
         clients=clients,
         direct_per_s=direct_per_s,
@@ -163,11 +176,31 @@ def _lists(lengths: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
 
 
-def sharing_cores(law: SimulatedLaw, measured: Measured, clients: int, direct_per_s: float) -> SimulatedLaw:
-    """Return the law where the proxy takes CPU time from the server: on its own machine, beyond what is idle there."""
+def missed_at(law: SimulatedLaw, loads: Sequence[TimedLoad], calls: float) -> float:
+    """Return how much more was measured than the law says where about so many calls were in flight; loads as near count as much."""
+    weights, logs = 0.0, 0.0
+    for load in loads:
+        weight = exp(-(log2(load.clients / max(1.0, calls)) ** 2) / 2)
+        if weight < WEIGHT_MIN:
+            continue  # simulating it would take long
+        weights += weight
+        logs += weight * log(load.inputs_per_s / direct_rate(law, load))
+    return exp(logs / weights) if weights else 1.0
+
+
+def proxy_cpu_ms(measured: Measured, clients: int) -> float:
+    """Return the CPU time of a request in all processes of the proxy, milliseconds; 0: this process's own was not measured."""
+    loads = measured.single_loads(clients) or [load for load in measured.loads if load.is_single]
+    return PROXY_CPU_TIMES[clients] * sum(load.own_cpu_ms for load in loads) / len(loads) if loads else 0.0
+
+
+def sharing_cores(
+    law: SimulatedLaw, measured: Measured, clients: int, direct_per_s: float, cpu_ms: float
+) -> SimulatedLaw:
+    """Return the law where the proxy takes so much CPU time a request from the server: on its own machine, beyond what is idle there."""
     idle = [load.idle for load in measured.single_loads(clients) if load.idle is not None]
     if measured.cores is None or not idle:
         return law
     idle_ms = 1000 * measured.cores * (sum(idle) / len(idle)) / direct_per_s  # of CPU, a request
-    taken_ms = max(0.0, PROXY_CPU_MS[clients] - idle_ms) / measured.cores
+    taken_ms = max(0.0, cpu_ms - idle_ms) / measured.cores
     return replace(law, per_input_us=law.per_input_us + 1000 * taken_ms)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from itertools import cycle
 from random import Random
-from time import perf_counter
+from time import perf_counter, process_time
 from urllib.parse import urlsplit
 
 from autobatch_batcher.advising.measured import (
@@ -114,12 +114,19 @@ class UpstreamTimer:
         texts: What is sent.
         timeout_s: The longest that a call may take.
         now_s: Returns the time.
+        cpu_s: Returns the CPU time that this process has used.
     """
 
     def __init__(
-        self, replica: Replica, texts: SampleTexts, timeout_s: float, now_s: Callable[[], float] = perf_counter
+        self,
+        replica: Replica,
+        texts: SampleTexts,
+        timeout_s: float,
+        now_s: Callable[[], float] = perf_counter,
+        cpu_s: Callable[[], float] = process_time,
     ) -> None:
         self._now_s = now_s
+        self._cpu_s = cpu_s
         self._replica = replica
         self._texts = texts
         self._timeout_s = timeout_s
@@ -226,9 +233,9 @@ class UpstreamTimer:
                 latencies_s.append(took_s)
                 inputs += len(shape) if since_s <= self._now_s() < until_s else 0
 
-        before = read_core_ticks()
+        before, cpu_before_s = read_core_ticks(), self._cpu_s()
         await asyncio.gather(*(ask() for _ in range(clients)))
-        after = read_core_ticks()
+        after, cpu_after_s = read_core_ticks(), self._cpu_s()
         took_s = until_s - since_s
         if not inputs:  # slower than the window is long: all of them count, until the last
             inputs, took_s = len(latencies_s) * len(shapes[0]), self._now_s() - began_s
@@ -243,6 +250,7 @@ class UpstreamTimer:
             p99_ms=1000 * quantile(latencies_s, 0.99),
             failed=failed,
             idle=after.idle_share_since(before) if before and after else None,
+            own_cpu_ms=1000 * (cpu_after_s - cpu_before_s) / len(latencies_s),
         )
 
 

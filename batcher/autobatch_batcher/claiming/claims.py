@@ -237,7 +237,7 @@ class Claims:
     def _note_age(self) -> None:
         oldest_ms = self._lanes.oldest_ms()
         age_s = 0.0 if oldest_ms is None else max(0, self._clock.now_ms() - oldest_ms) / 1000
-        self._metrics.queue_age.set(age_s)
+        self._metrics.queue_age_s = age_s
 
     def _hold(
         self,
@@ -273,7 +273,7 @@ class Claims:
                     charged = 0 if budget is None else budget.charged(header.n, len(body))
                     since_ms = now_ms if are_bulk else None
                     self._lanes.add(Job(header, body, are_suspects, ends_mono_s, since_ms, group, charged))
-        self._metrics.held_inputs.set(self._lanes.inputs)
+        self._metrics.held_inputs = self._lanes.inputs
         return refused
 
     def _log_version(self, event: str, **facts: object) -> None:

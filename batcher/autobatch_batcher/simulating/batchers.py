@@ -49,12 +49,14 @@ class SimulatedFleet:
         batchers: How many there are.
         upstreams: How many upstreams, each of the same law.
         first_stops_s: When the first batcher is told to stop; inf: never.
+        longer_way_s: How much longer a request's round trips take than those of `workers.py`.
     """
 
     settings: BatcherSettings
     batchers: int = 1
     upstreams: int = 1
     first_stops_s: float = inf
+    longer_way_s: float = 0.0
 
 
 class _Call(msgspec.Struct):
@@ -117,7 +119,7 @@ async def _run(
         SimulatedUpstream(law, Random(seed + number), loop.call_at, loop.time, history)  # noqa: S311 - no secrets
         for number in range(fleet.upstreams)
     ]
-    workers = _Workers(traffic, history, fleet.settings.max_batch_size)
+    workers = _Workers(traffic, history, fleet)
     metrics = Metrics()
     reports: dict[str, BatcherStatus] = {}
     tasks = []
@@ -143,11 +145,12 @@ async def _run(
 class _Workers:
     """Turn requests into jobs, and replies into answers."""
 
-    def __init__(self, traffic: SimulatedTraffic, history: RunHistory, call_inputs_max: int) -> None:
+    def __init__(self, traffic: SimulatedTraffic, history: RunHistory, fleet: SimulatedFleet) -> None:
         loop = asyncio.get_running_loop()
         self.queue = SimulatedQueue(self._replied)
         self._loop = loop
-        self._call_inputs_max = call_inputs_max
+        self._call_inputs_max = fleet.settings.max_batch_size
+        self._push_s = PUSH_S + fleet.longer_way_s
         self._left: dict[int, int] = {}  # jobs of each request
         self._failed: set[int] = set()
         self._clients = SimulatedClients(traffic, loop.call_at, loop.time, self._ask, history)
@@ -168,7 +171,7 @@ class _Workers:
             )
             texts = [b'"%d %d %d"' % (number * 1000 + place, each, length) for each, length in enumerate(own)]
             frame = encode(header, b"[%b]" % b",".join(texts))
-            self._loop.call_later(PUSH_S, partial(self.queue.push, len(own), frame, is_bulk=asked.is_bulk))
+            self._loop.call_later(self._push_s, partial(self.queue.push, len(own), frame, is_bulk=asked.is_bulk))
 
     def _replied(self, job: str, is_good: bool) -> None:  # noqa: FBT001 - of a pair
         _, number_word, _, inputs = job.split(".")

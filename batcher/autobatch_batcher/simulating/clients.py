@@ -79,12 +79,14 @@ class RunHistory:
         replied: When inputs were answered, in order, and how many; those of one request may be several parts.
         answered: The requests that were answered, in order.
         calls: The calls that the upstreams took.
+        calls_s: How long those took that were answered, all together.
     """
 
     arrived: list[tuple[float, int]] = field(default_factory=list)
     replied: list[tuple[float, int]] = field(default_factory=list)
     answered: list[AnsweredRequest] = field(default_factory=list)
     calls: list[Sent] = field(default_factory=list)
+    calls_s: float = 0.0
 
 
 class SimulatedClients:

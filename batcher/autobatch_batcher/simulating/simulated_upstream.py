@@ -20,6 +20,7 @@ class _Queued:
 
     lengths: Sequence[int]
     done: CallEnded
+    came_s: float
     begun: int = 0
     left: int = 0
 
@@ -58,16 +59,17 @@ class SimulatedUpstream:
         if inputs_max and self._in_flight_inputs + inputs > inputs_max:
             self._at(self._now_s() + REFUSAL_S, lambda: done(False))
             return
-        now_s = self._now_s() - self._began_s
-        self._history.calls.append(Sent(now_s, inputs, max(lengths), sum(lengths)))
+        now_s = self._now_s()
+        self._history.calls.append(Sent(now_s - self._began_s, inputs, max(lengths), sum(lengths)))
         self._in_flight_inputs += inputs
+        queued = _Queued(lengths, done, now_s, left=inputs)
         if self._law.beside_ms:
-            self._at(self._now_s() + self._law.beside_ms / 1e3, lambda: self._take(lengths, done))
+            self._at(now_s + self._law.beside_ms / 1e3, lambda: self._take(queued))
         else:
-            self._take(lengths, done)
+            self._take(queued)
 
-    def _take(self, lengths: Sequence[int], done: CallEnded) -> None:
-        self._queue.append(_Queued(lengths, done, left=len(lengths)))
+    def _take(self, queued: _Queued) -> None:
+        self._queue.append(queued)
         self._begin()
 
     def _begin(self) -> None:
@@ -101,4 +103,5 @@ class SimulatedUpstream:
             self._in_flight_inputs -= end - begun
             call.left -= end - begun
             if not call.left:
+                self._history.calls_s += self._now_s() - call.came_s
                 call.done(True)

@@ -67,6 +67,7 @@ class Surprise:
         self._service_s = self._expected_service_s = 0.0
         # Units, seconds and weight, as `fit` takes them.
         self._made: deque[tuple[int, float, float]] = deque(maxlen=CALLS_MIN)
+        self._last_charge: tuple[CallCost, bool, CallCost] | None = None  # arguments and result of `charged`
 
     @property
     def is_open(self) -> bool:
@@ -91,9 +92,18 @@ class Surprise:
         self._service_s += call.service_s
         self._expected_service_s += call.expected_service_s
         self._made.append((call.units, call.took_s, 1.0))
+        self._last_charge = None
 
     def charged(self, cost: CallCost, *, is_learnt: bool) -> CallCost:
-        """Return what a call costs now, given what was learnt; a guess gives way to the first of these calls."""
+        """Return what a call costs now, given what was learnt; a guess gives way to the first of these calls.
+
+        It is asked ten times a call, and only a call changes it: reckoned each time it took 7 % of a batcher with one request in flight.
+        """
+        if self._last_charge is None or self._last_charge[0] is not cost or self._last_charge[1] is not is_learnt:
+            self._last_charge = cost, is_learnt, self._charge(cost, is_learnt=is_learnt)
+        return self._last_charge[2]
+
+    def _charge(self, cost: CallCost, *, is_learnt: bool) -> CallCost:
         calls_min = CHARGED_CALLS_MIN if is_learnt else 1
         if not (self._is_slow and self.calls >= calls_min and self._is_service_off):
             return cost

@@ -105,7 +105,7 @@ class Pool:
     @property
     def slots_free(self) -> int:
         """Calls that could be made now."""
-        return sum([self._slots_free(upstream) for upstream in self._usable()])
+        return sum([self._slots_free(upstream) for upstream in self._usable(self._well())])
 
     def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes of a call with these options beside its inputs, to whichever upstream it goes."""
@@ -114,7 +114,7 @@ class Pool:
     @property
     def stands_by(self) -> bool:
         """Whether others call all the upstreams that are well, or find well what is not well here."""
-        well = [upstream for upstream in self.upstreams if _is_well(upstream)]
+        well = self._well()
         return not any(each.is_ours for each in well or self.upstreams)
 
     @property
@@ -160,7 +160,8 @@ class Pool:
         are well the others are left alone; when none is for longer than jobs wait for one, any is better than none. One of
         another model is never called.
         """
-        is_alone = not any(map(_is_well, self.upstreams))
+        well = self._well()
+        is_alone = not well
         for upstream in self.upstreams:
             if (
                 not upstream.breaker.is_closed
@@ -172,7 +173,7 @@ class Pool:
                 return upstream
         if is_alone and (self.are_out(now_s) or self.is_trying):
             return None
-        ready = [upstream for upstream in self._usable() if upstream.congestion.pause_ends_s <= now_s]
+        ready = [upstream for upstream in self._usable(well) if upstream.congestion.pause_ends_s <= now_s]
         return self._least_busy(self._in_turn(ready), inputs) if ready else None
 
     def are_out(self, now_s: float) -> bool:
@@ -247,9 +248,12 @@ class Pool:
         first = self._turns % len(upstreams)
         return upstreams[first:] + upstreams[:first]
 
-    def _usable(self) -> list[Replica]:
+    def _well(self) -> list[Replica]:
+        return [upstream for upstream in self.upstreams if _is_well(upstream)]
+
+    def _usable(self, well: list[Replica]) -> list[Replica]:
         """The well ones that are ours to call; else all that are well; else those of the model; else those that have not said yet which they serve."""
-        if well := [upstream for upstream in self.upstreams if _is_well(upstream)]:
+        if well:
             return [upstream for upstream in well if upstream.duty.is_on] or well
         included = [upstream for upstream in self.upstreams if upstream.is_included]
         return included or [upstream for upstream in self.upstreams if upstream.standing.served is None]

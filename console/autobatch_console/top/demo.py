@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
@@ -37,9 +37,17 @@ class DemoError(Exception):
     """The fleet did not start; the text says what it printed last."""
 
 
+@dataclass(frozen=True, slots=True)
+class DemoFleet:
+    """Where a running one is found: its Redis, and its workers."""
+
+    redis_url: str
+    url: str
+
+
 @asynccontextmanager
-async def demo_fleet(namespace: str) -> AsyncIterator[str]:
-    """Start a fleet and load on it; yield the URL of its Redis. Everything ends with the context."""
+async def demo_fleet(namespace: str) -> AsyncIterator[DemoFleet]:
+    """Start a fleet and load on it; everything ends with the context."""
     folder = Path(tempfile.mkdtemp(prefix="autobatch-demo-"))
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -55,9 +63,10 @@ async def demo_fleet(namespace: str) -> AsyncIterator[str]:
         )
         stack.push_async_callback(fleet.stop)
         await _wait_ready(fleet, folder)
-        load = asyncio.create_task(_load(f"http://{HOST}:{port}/embed"))
+        url = f"http://{HOST}:{port}"
+        load = asyncio.create_task(_load(f"{url}/embed"))
         stack.push_async_callback(_cancel, load)
-        yield f"unix://{folder}/run/redis.sock"
+        yield DemoFleet(f"unix://{folder}/run/redis.sock", url)
 
 
 async def _start(name: str, folder: Path, module: str, *words: str) -> Running:

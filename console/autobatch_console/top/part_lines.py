@@ -8,9 +8,8 @@ from autobatch_console.top.figures import ago, count, milliseconds, share
 from autobatch_console.top.looks import LEVELS, MARKS, SOFT, cut
 from autobatch_shared.watching.view import BatcherLine, FleetView, ModelLine, UpstreamLine, WorkerLine
 
-STATE_WIDTH = 15
 KIND_WIDTH = 9
-NAME_WIDTH_MIN = 12
+NAME_WIDTH_MIN = 15  # an IPv4 address with its port
 
 
 class _Row:
@@ -22,38 +21,54 @@ class _Row:
         name: str,
         part: ModelLine | UpstreamLine | BatcherLine | WorkerLine,
         facts: Sequence[tuple[str, str]],
+        now_ms: int,
     ) -> None:
         self.kind = kind
         self.name = name
         self.part = part
-        self.told = "  ".join(f"{value} {text}" for value, text in facts if value)
+        self.state = f"{MARKS[part.level]} {part.state} {ago(part.since_ms, now_ms)}".rstrip()
+        self.facts = [f"{value} {text}" for value, text in facts if value]
 
 
 def lines_of(view: FleetView, width: int) -> list[Text]:
     """Return the lines, and below an upstream's what its tuner does."""
+    now_ms = view.now_ms
     rows: list[_Row] = [
-        *[_Row("model", each.name or each.served or "(no name)", each, _of_model(each)) for each in view.models],
-        *[_Row("upstream", each.url.partition("://")[2], each, _of_upstream(each)) for each in view.upstreams],
-        *[_Row("batcher", each.id, each, _of_batcher(each)) for each in view.batchers],
-        *[_Row("worker", each.id, each, _of_worker(each)) for each in view.workers],
+        *[
+            _Row("model", each.name or each.served or "(no name)", each, _of_model(each), now_ms)
+            for each in view.models
+        ],
+        *[_Row("upstream", each.url.partition("://")[2], each, _of_upstream(each), now_ms) for each in view.upstreams],
+        *[_Row("batcher", each.id, each, _of_batcher(each), now_ms) for each in view.batchers],
+        *[_Row("worker", each.id, each, _of_worker(each), now_ms) for each in view.workers],
     ]
-    left = width - KIND_WIDTH - STATE_WIDTH - 2 - max((len(row.told) for row in rows), default=0)
+    state_width = max((len(row.state) for row in rows), default=0)
+    left = width - KIND_WIDTH - state_width - 3 - max((len("  ".join(row.facts)) for row in rows), default=0)
     name_width = max(NAME_WIDTH_MIN, min(left, max((len(row.name) for row in rows), default=0)))
     lines = []
     for row in rows:
-        lines.append(_line(row, view.now_ms, name_width))
+        lines.append(_line(row, name_width, state_width, width))
         if isinstance(row.part, UpstreamLine):
             lines.append(Text(cut(f"{'':{KIND_WIDTH}}{row.part.reason or row.part.tuner}", width), SOFT))
     return lines
 
 
-def _line(row: "_Row", now_ms: int, name_width: int) -> Text:
-    part = row.part
-    state = f"{MARKS[part.level]} {part.state} {ago(part.since_ms, now_ms)}".rstrip()
+def _line(row: "_Row", name_width: int, state_width: int, width: int) -> Text:
     line = Text(f"{row.kind:{KIND_WIDTH}}", SOFT)
     line.append(f"{cut(row.name, name_width):{name_width}} ", "bold")
-    line.append(f"{state:{STATE_WIDTH}} ", LEVELS[part.level])
-    line.append(row.told)
+    line.append(f"{row.state:{state_width}}  ", LEVELS[row.part.level])
+    line.append(fitting(row.facts, width - len(line)))
+    return line
+
+
+def fitting(facts: Sequence[str], width: int) -> str:
+    """Return as many facts, the first of them, as fit into one line."""
+    line = ""
+    for each in facts:
+        longer = f"{line}  {each}" if line else each
+        if len(longer) > width:
+            break
+        line = longer
     return line
 
 
@@ -78,7 +93,9 @@ def _of_batcher(line: BatcherLine) -> list[tuple[str, str]]:
 
 def _of_worker(line: WorkerLine) -> list[tuple[str, str]]:
     return [
-        (count(line.requests_per_s), "req/s"),
+        (count(line.requests_per_s), "ok/s"),
+        (count(line.refused_per_s) if line.refused_per_s else "", "refused/s"),
+        (count(line.failed_per_s) if line.failed_per_s else "", "failed/s"),
         (count(line.waiting), "wait"),
         (milliseconds(line.took.p99_ms), "p99"),
         (share(line.cpu_share), "CPU"),

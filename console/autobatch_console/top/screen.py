@@ -15,14 +15,14 @@ from autobatch_console.top.part_lines import lines_of
 from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
 
 REASONS = {
-    "full": ("F", "blue"),
-    "shaped": ("P", "bright_blue"),
-    "alone": ("A", "bright_magenta"),
-    "due": ("D", "magenta"),
-    "idle": ("I", "cyan"),
-    "drain": ("S", "white"),
+    "full": ("F", "full", "blue"),
+    "shaped": ("P", "one more would not pay", "bright_blue"),
+    "alone": ("A", "shares no call", "bright_magenta"),
+    "due": ("D", "due", "magenta"),
+    "idle": ("I", "upstream was idle", "cyan"),
+    "drain": ("S", "stopping", "white"),
 }
-REASON_WORDS = "F full  P one more would not pay  D due  I upstream was idle  X failed"
+FAILED, OTHER = ("X", "failed", LEVELS["bad"]), ("?", "another reason", "white")
 TROUBLES_MAX = 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
@@ -31,7 +31,13 @@ AXIS_WIDTH = 7
 
 def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Text:
     """Return the lines of one frame."""
-    head = [_title(view, history, width), *_troubles(view, width), Text(), *_numbers(view), *_latency(view, width)]
+    head = [
+        _title(view, history, width),
+        *_troubles(view, width),
+        Text(),
+        _numbers(view, width),
+        *_latency(view, width),
+    ]
     batches = [Text(), *_batches(view.batches, width)]
     lines = [Text(), *lines_of(view, width)]
     if len(head) + len(batches) + len(lines) + CHART_ROWS_MIN > height:
@@ -69,21 +75,23 @@ def _troubles(view: FleetView, width: int) -> list[Text]:
     return [*found[:TROUBLES_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
 
 
-def _numbers(view: FleetView) -> list[Text]:
+def _numbers(view: FleetView, width: int) -> Text:
+    """The figures of the last seconds, as many as fit: the first matter most."""
     inputs = sum(batch.inputs for batch in view.batches)
     parts = [
-        (count(view.requests_per_s), "requests/s", "bold"),
+        (count(view.requests_per_s), "answers/s", "bold"),
+        *([(count(view.refused_per_s), "refused/s", LEVELS["warn"])] if view.refused_per_s else []),
+        *([(count(view.failed_per_s), "failed/s", LEVELS["bad"])] if view.failed_per_s else []),
         (count(view.texts_per_s), "texts/s", f"bold {UP}"),
         (count(view.waiting), "waiting", f"bold {DOWN}"),
         (f"{inputs / len(view.batches):.1f}" if view.batches else NONE, "texts a call", "bold"),
         (share(view.padding), "padding", "bold"),
     ]
-    parts += [(count(view.refused_per_s), "refused/s", LEVELS["warn"])] if view.refused_per_s else []
-    parts += [(count(view.failed_per_s), "failed/s", LEVELS["bad"])] if view.failed_per_s else []
     line = Text()
     for value, name, style in parts:
-        line.append(value, style).append(f" {name}   ")
-    return [line]
+        if len(line) + len(f"{value} {name}") <= width:
+            line.append(value, style).append(f" {name}  ")
+    return line
 
 
 def _latency(view: FleetView, width: int) -> list[Text]:
@@ -143,18 +151,20 @@ def _batches(batches: list[BatchPicture], width: int) -> list[Text]:
     top = columns.round_top(max(work))
     texts = columns.upwards([each.inputs for each in shown], top, BATCH_ROWS)
     padded = columns.upwards(work, top, BATCH_ROWS)
-    looks = [("X", LEVELS["bad"]) if each.failed else REASONS.get(each.reason, ("?", "white")) for each in shown]
+    looks = [FAILED if each.failed else REASONS.get(each.reason, OTHER) for each in shown]
     lines = []
     for row in range(BATCH_ROWS):
         line = Text(
             f"{count(top) if row == 0 else 'batches' if row == BATCH_ROWS - 1 else '':>{AXIS_WIDTH}}"[:AXIS_WIDTH], SOFT
         )
-        for text, whole, (_, style) in zip(texts[row], padded[row], looks, strict=True):
+        for text, whole, (_, _, style) in zip(texts[row], padded[row], looks, strict=True):
             # Where the texts end within a cell, padding goes on behind them.
             drawn = (whole, OWN) if text == " " else (text, f"{style} on {OWN}" if whole == "█" != text else style)
             line.append(*drawn).append(" ")
         lines.append(line)
-    reasons = Text(" " * AXIS_WIDTH)
-    for letter, style in looks:
+    reasons, legend = Text(" " * AXIS_WIDTH), Text(" " * AXIS_WIDTH)
+    for letter, _, style in looks:
         reasons.append(f"{letter} ", style)
-    return [*lines, reasons, Text(cut(f"{'':{AXIS_WIDTH}}{REASON_WORDS}", width), SOFT)]
+    for letter, words, style in dict.fromkeys(looks):
+        legend.append(letter, style).append(f" {words}  ", SOFT)
+    return [*lines, reasons, legend]

@@ -66,7 +66,7 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
         redis_url, namespace = settings.redis_url.get_secret_value(), settings.namespace
         try:
             if demo:
-                redis_url = await stack.enter_async_context(demo_fleet(namespace))
+                redis_url = (await stack.enter_async_context(demo_fleet(namespace))).redis_url
             activities = await stack.enter_async_context(open_activities(redis_url, namespace))
         except (DemoError, QueueUnavailable) as error:
             sys.stderr.write(f"autobatch: {error}\n")

@@ -31,6 +31,7 @@ from autobatch_console.up.progress import ProgressReport
 from autobatch_console.up.run_folder import RunFolder
 from autobatch_console.up.settings import UpSettings, flags_as_environment, flags_help
 from autobatch_console.up.survey import WaitedFor
+from autobatch_shared.cores import cores
 from autobatch_shared.settings.files.model_tables import load_models
 from autobatch_shared.settings.loading import load
 from autobatch_shared.settings.origins import origins_of
@@ -63,7 +64,7 @@ def command(
 ) -> None:
     """Start everything and supervise it until a signal stops it."""
     settings, models = load(UpSettings, ctx.args), load_models(UpSettings, ctx.args)
-    workers = settings.web_concurrency or _cores()
+    workers = settings.web_concurrency or cores()
     changed = [str(each) for each in origins_of(settings, ctx.args) if each.is_changed]
     report = ProgressReport(settings, models, changed)
     try:
@@ -279,8 +280,3 @@ def _prepare(
         ),
     )
     return replace(made, notes=(*remarks_of(settings), *(f"nginx: {fault}" for fault in faults), *made.notes))
-
-
-def _cores() -> int:
-    """Return the cores that this process may use, where the system reports them; a container often has fewer."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

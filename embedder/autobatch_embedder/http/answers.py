@@ -53,7 +53,7 @@ def openai_list(vectors: Vectors, model: str, tokens: int, *, is_base64: bool) -
 
 
 def info_of(engine: Engine) -> dict[str, object]:
-    """Return what GET /info answers: TEI's flat object, in its order."""
+    """Return what GET /info answers: TEI's flat object, in its order, and how the cores are divided."""
     folder, limits = engine.model.folder, engine.limits
     return {
         "model_id": folder.model_id,
@@ -71,6 +71,7 @@ def info_of(engine: Engine) -> dict[str, object]:
         "version": CONTRACT_VERSION,
         "sha": None,
         "docker_label": None,
+        "cores": engine.model.choice.shown,
     }
 
 

@@ -24,11 +24,12 @@ from autobatch_embedder.bodies.requests import (
 from autobatch_embedder.http import errors
 from autobatch_embedder.http.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
-from autobatch_embedder.model.loaded_model import Model, cores
+from autobatch_embedder.model.loaded_model import Model
 from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.passes import Passes, PerRow, Rows
 from autobatch_embedder.model.tokens import characters
 from autobatch_embedder.model.vectors import Vectors, finish, probabilities
+from autobatch_shared.cores import cores
 
 R = TypeVar("R")
 V = TypeVar("V")
@@ -80,7 +81,7 @@ class Engine:
         self.tokenizer_threads = max(1, min(64, cores() - 1))
         self._metrics = metrics
         self._permits = limits.inputs_max
-        self._passes = Passes(model.full_tokens if limits.joins else 0, self._note_pass)
+        self._passes = Passes(model.full_tokens if limits.joins else 0, self._note_pass, model.give_back)
         self._tokenizing = ThreadPoolExecutor(self.tokenizer_threads, "tokenize")
         metrics.watch_queue(lambda: self._passes.waiting_inputs)
 

@@ -28,6 +28,7 @@ class Head:
 
     def __init__(self, layers: Sequence[Dense], *, is_of_words: bool, threads: int) -> None:
         self.size = layers[-1].weight.shape[0]
+        self._inside = layers[0].weight.shape[1]
         self._network = LoadedGraph(_graph(layers, is_of_words=is_of_words), threads)
 
     def run(self, vectors: Vectors) -> Vectors:
@@ -43,6 +44,10 @@ class Head:
             TeiError: The pass failed.
         """
         return self._network.run("out", {"in": vectors})
+
+    def give_back(self) -> None:
+        """Give memory that was kept for larger passes back to the system. Raises as `run`."""
+        self._network.run("out", {"in": np.zeros((1, self._inside), dtype=np.float32)}, shrinks=True)
 
     def words(self, tokens: Sequence[Vectors]) -> Vectors:
         """Return the scores of every word for each text: (texts, vocabulary) float32. Raises as `run`.

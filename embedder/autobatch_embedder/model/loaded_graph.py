@@ -42,16 +42,23 @@ class LoadedGraph:
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
             where = "the built graph" if isinstance(graph, bytes) else f"{graph}; delete it to have it built again"
             raise errors.ModelFolderError(f"onnxruntime cannot load {where}: {error}") from error
+        self._shrinking = onnxruntime.RunOptions()
+        self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
 
-    def run(self, output: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Vectors:
+    def run(self, output: str, inputs: Mapping[str, npt.NDArray[Any]], *, shrinks: bool = False) -> Vectors:
         """Compute one output.
+
+        Args:
+            output: Its name.
+            inputs: By their names.
+            shrinks: Whether memory that was kept for larger passes is given back to the system afterwards.
 
         Raises:
             TeiError: The pass failed.
         """
         try:
-            (result,) = self._session.run([output], inputs)
+            (result,) = self._session.run([output], inputs, self._shrinking if shrinks else None)
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
             raise errors.backend_failed(error) from error
         found: Vectors = result

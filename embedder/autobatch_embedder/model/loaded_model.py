@@ -1,22 +1,26 @@
 """The model in memory: token ids in, vectors out. Blocking; `engine` decides on which thread it runs."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 
 from autobatch_embedder.model import graph_cache, head, model_folder
-from autobatch_embedder.model.loaded_graph import LoadedGraph
+from autobatch_embedder.model.dividing import choice as choices
+from autobatch_embedder.model.dividing.choice import ChosenDivision
+from autobatch_embedder.model.dividing.division import Division, Times
+from autobatch_embedder.model.dividing.measuring import measure
+from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
-from autobatch_embedder.model.network.packing import pack
-from autobatch_embedder.model.slices import TOKENS_MAX, cut
+from autobatch_embedder.model.slices import TOKENS_MAX
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
+from autobatch_shared.cores import cores, cpu_name
+from autobatch_shared.measuring.memory import trim
 from autobatch_shared.settings.definitions import EmbedderSettings
 
-SLICES_A_WORKER = 4
+SLICES_A_CORE = 4
 """In a call that is full. With more texts to choose from, those of a slice are more alike: 64 mixed texts in flight were
 119 a second with 2 and 148 with 4, and 438 and 463 short ones; latencies fell, too."""
 
@@ -26,6 +30,7 @@ class Model:
 
     Attributes:
         folder: What was loaded.
+        choice: How the cores are divided, and why.
         tokenizer: Makes the ids that `run` takes.
         size: Components of a vector of the encoder.
         head: What comes after the encoder; None: nothing.
@@ -33,39 +38,22 @@ class Model:
         quantized: What quantisation changed, `quantizing.COSINES`; empty: the graph is float32.
     """
 
-    def __init__(self, folder: ModelFolder, graph: Path | bytes, threads: int, workers: int) -> None:
+    def __init__(self, folder: ModelFolder, graph: Path | bytes, choice: ChosenDivision) -> None:
+        workers, threads = choice.division.workers, choice.division.threads
         self.folder = folder
+        self.choice = choice
         self.tokenizer = TextTokenizer(folder)
         self.size = folder.encoder.hidden
         self.head = head.load(folder, threads)
-        self._network = LoadedGraph(graph, threads)
+        self._network = SlicedGraph(graph, choice.division)
         self.quantized = self._network.metadata
-        self._workers = workers
-        self.full_tokens = workers * SLICES_A_WORKER * TOKENS_MAX
-        self._slices = ThreadPoolExecutor(workers, "slice")
+        self.full_tokens = min(workers * threads, cores()) * SLICES_A_CORE * TOKENS_MAX
         # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])
 
     def run(self, rows: Sequence[Sequence[int]]) -> Vectors:
-        """Pool the vectors of each text's tokens, in as many forward passes as the lengths make worth it.
-
-        Args:
-            rows: Token ids, at least one row, each with at least one id.
-
-        Returns:
-            Pooled vectors, not normalised: (len(rows), size) float32, in the order of `rows`.
-
-        Raises:
-            TeiError: The pass failed.
-        """
-        slices = cut([len(row) for row in rows], self._workers)
-        if len(slices) == 1:
-            return self._pass("pooled", rows)
-        pooled = np.empty((len(rows), self.size), dtype=np.float32)
-        passes = self._slices.map(lambda places: self._pass("pooled", [rows[place] for place in places]), slices)
-        for places, vectors in zip(slices, passes, strict=True):
-            pooled[places] = vectors
-        return pooled
+        """Pool the vectors of each text's tokens. Takes, returns and raises as `SlicedGraph.pooled`."""
+        return self._network.pooled(rows)
 
     def run_with_head(self, rows: Sequence[Sequence[int]]) -> Vectors:
         """The result of the whole model for each row: a vector, or the scores of its head. Takes and raises as `run`."""
@@ -90,14 +78,22 @@ class Model:
         if not any(rows):
             return [np.empty((0, self.size), dtype=np.float32)] * len(rows)
         ends = np.cumsum([len(row) for row in rows])
-        return np.split(self._pass("tokens", rows), ends[:-1])
+        return np.split(self._network.tokens(rows), ends[:-1])
 
-    def _pass(self, output: str, rows: Sequence[Sequence[int]]) -> Vectors:
-        return self._network.run(output, pack(rows))
+    def give_back(self) -> None:
+        """Give memory that was kept for larger passes back to the system: the next ones ask for it again.
+
+        Raises:
+            TeiError: The pass that this needs failed.
+        """
+        self._network.give_back()
+        if self.head:
+            self.head.give_back()
+        trim()
 
 
 def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
-    """Load the model that the settings name, building its graph if there is none yet.
+    """Load the model that the settings name, building its graph and measuring how to divide the cores at its first start.
 
     Raises:
         ModelFolderError: The model cannot be served.
@@ -109,17 +105,24 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
         revision=settings.embedder_model_revision,
     )
     cache = graph_cache.folder(settings.embedder_cache_dir, xdg_cache_home)
-    threads = settings.embedder_threads or cores()
-    return Model(
-        folder,
-        graph_cache.load(folder, cache, settings.embedder_quantize),
-        threads,
-        settings.embedder_workers or threads,
+    graph = graph_cache.load(folder, cache, settings.embedder_quantize)
+    count = cores()
+
+    def measured(division: Division) -> Times:
+        network = SlicedGraph(graph, division)
+        try:
+            return measure(network, count, folder.tokens_max)
+        finally:
+            network.close()
+            del network
+            trim()
+
+    kept = choices.file_of(
+        cache,
+        graph=graph.name if isinstance(graph, Path) else graph_cache.name_of(folder, settings.embedder_quantize),
+        cores=count,
+        cpu=cpu_name(),
+        onnxruntime=onnxruntime.__version__,
     )
-
-
-def cores() -> int:
-    """Cores this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    choice = choices.choose(settings.embedder_workers, settings.embedder_threads, count, kept, measured)
+    return Model(folder, graph, choice)

@@ -20,9 +20,9 @@ const number = (value) => value >= 10000 ? (value / 1000).toFixed(value >= 10000
 const ms = (value) => value === null ? "\u2013" : value >= 1000 ? (value / 1000).toFixed(value >= 10000 ? 0 : 1) + " s"
   : value.toFixed(value >= 100 ? 0 : 1) + " ms";
 const percent = (value) => value === null ? "\u2013" : Math.round(value * 100) + " %";
-function ago(sinceMs) {
-  if (!sinceMs) return "";
-  const s = Math.max(0, Math.round((last.now_ms - sinceMs) / 1000));
+const ago = (sinceMs) => sinceMs ? age(last.now_ms - sinceMs) : "";
+function age(ofMs) {
+  const s = Math.max(0, Math.round(ofMs / 1000));
   return s < 120 ? s + " s" : s < 7200 ? Math.round(s / 60) + " m" : s < 172800 ? Math.round(s / 3600) + " h" : Math.round(s / 86400) + " d";
 }
 const nice = (value) => {
@@ -32,11 +32,12 @@ const nice = (value) => {
 
 function drawStats(view) {
   const shown = [
-    [number(view.requests_per_s), "requests / s"], [number(view.texts_per_s), "texts / s", "up"], [number(view.waiting), "texts waiting", "down"],
-    [ms(view.took.p50_ms), "p50"], [ms(view.took.p99_ms), "p99"],
+    [number(view.requests_per_s), "answers / s"], [number(view.refused_per_s), "refused / s", view.refused_per_s ? "warn" : ""],
+    [number(view.failed_per_s), "failed / s", view.failed_per_s ? "bad" : ""],
+    [ms(view.took.p50_ms), "p50 of answers"], [ms(view.took.p99_ms), "p99 of answers"], [number(view.waiting), "texts waiting", "down"],
+    [number(view.texts_per_s), "texts / s", "up"],
     [view.batches.length ? number(view.batches.reduce((sum, each) => sum + each.inputs, 0) / view.batches.length) : "\u2013", "texts a call"],
     [percent(view.padding), "padding"],
-    [number(view.refused_per_s), "refused / s", view.refused_per_s ? "warn" : ""], [number(view.failed_per_s), "failed / s", view.failed_per_s ? "bad" : ""],
   ];
   at("stats").replaceChildren(...shown.map(([value, name, look]) => make("div", {}, make("b", { class: look || "" }, value), make("span", {}, name))));
 }
@@ -144,10 +145,12 @@ function drawLines(view) {
     [number(each.texts_per_s), "texts/s"], [number(each.calls_per_s), "calls/s"], [ms(each.took.p50_ms), "p50"], [ms(each.took.p99_ms), "p99"],
     [number(each.in_flight), "in flight"]], each.reason ? each.reason : `${each.served ? each.served + ": " : ""}${each.tuner}`)));
   fill("batchers", view.batchers.map((each) => line(each, each.id + named(each.model), [
-    [number(each.texts_per_s), "texts/s"], [number(each.held), "held"], [number(each.in_flight), "in flight"], [percent(each.cpu_share), "CPU"]])));
+    [number(each.texts_per_s), "texts/s"], [number(each.held), "held"], [number(each.in_flight), "in flight"], [percent(each.cpu_share), "CPU"],
+    [age(each.alive_ms), "old"]])));
   fill("workers", view.workers.map((each) => line(each, each.id, [
-    [number(each.requests_per_s), "requests/s"], [number(each.waiting), "waiting"], [ms(each.took.p50_ms), "p50"], [ms(each.took.p99_ms), "p99"],
-    [percent(each.cpu_share), "CPU"], [ms(each.redis_ms), "Redis"]])));
+    [number(each.requests_per_s), "answers/s"], [each.refused_per_s ? number(each.refused_per_s) : null, "refused/s"],
+    [each.failed_per_s ? number(each.failed_per_s) : null, "failed/s"], [number(each.waiting), "waiting"], [ms(each.took.p50_ms), "p50"], [ms(each.took.p99_ms), "p99"],
+    [percent(each.cpu_share), "CPU"], [ms(each.redis_ms), "Redis"], [age(each.alive_ms), "old"]])));
 }
 
 function draw(view) {

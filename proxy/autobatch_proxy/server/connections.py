@@ -9,7 +9,7 @@
 import asyncio
 from asyncio import BaseTransport, Transport
 from http import HTTPStatus
-from typing import cast
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.web_request import BaseRequest
@@ -22,9 +22,13 @@ from autobatch_shared.refusals import RefusingRunner
 
 
 class Connection(ShortcutConnection):
-    """One connection."""
+    """One connection; arguments as of `ShortcutConnection`."""
 
-    _wire: Transport | None = None
+    __slots__ = ("_wire",)
+
+    def __init__(self, manager: web.Server, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._wire: Transport | None = None
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Note the transport: aiohttp forgets it before everything has been read."""

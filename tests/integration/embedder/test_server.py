@@ -272,12 +272,15 @@ async def test_every_answer_allows_any_origin_and_names_no_server(send: Send, pa
     assert not [name for name in headers if name.startswith("x-")]
 
 
-async def test_info_is_teis_object_in_its_order(send: Send) -> None:
+async def test_info_is_teis_object_in_its_order_and_how_the_cores_are_divided(send: Send, model: Model) -> None:
     _, headers, body = await send("GET", "/info")
 
     info = orjson.loads(body)
     workers = info.pop("tokenization_workers")
     assert workers >= 1
+    assert list(info)[-1] == "cores"
+    divided = info.pop("cores")
+    assert divided == model.choice.shown
     assert list(
         {
             "model_id": "sentence-transformers/all-MiniLM-L6-v2",

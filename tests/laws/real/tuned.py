@@ -1,6 +1,6 @@
 """`python -m tests.laws.real.tuned URL [SECONDS [CLIENTS...]]`: what `autobatch tune` predicts of a server, beside what real processes do before it.
 
-The server is measured as `autobatch tune` does it; then Redis, a worker and a batcher at its defaults stand before it, and in the same
+The server is measured as `autobatch tune` does it; then `autobatch up` stands before it with its defaults, and in the same
 minute clients ask it directly and through the proxy by turns, because what a shared machine can do changes. For each number of
 clients the batcher learns first, for a prediction is of one that has. What was seen is written to WRITTEN, and without a URL read from there.
 """
@@ -23,9 +23,7 @@ from autobatch_batcher.advising.timing import UpstreamTimer, measure
 from autobatch_batcher.app import replicas_of
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.laws.real.running import wait_healthy
-from tests.support.ports import free_port
-from tests.support.processes import Process
-from tests.support.servers.redis_server import RedisServer
+from tests.servers.matrix.system import UpProcess
 
 LEARNING_S, TUNE_S, WINDOW_S = 10.0, 20.0, 2.5
 CLIENTS_SEEN = (1, 16, 64, 256)
@@ -62,23 +60,15 @@ async def timed(url: str, clients: int, seconds: float) -> TimedLoad:
 async def see(url: str, seconds: float, clients: Sequence[int]) -> Seen:
     """Measure the server as `autobatch tune` does, and what clients gain through real processes."""
     with ExitStack() as stack:
-        home = Path(stack.enter_context(TemporaryDirectory()))
-        redis = RedisServer(home)
-        redis.start()
-        stack.callback(redis.kill)
-        port = free_port()
-        batcher = Process(home, "batcher", redis_url=redis.url, inference_url=url, batcher_port=0)
-        stack.callback(batcher.close)
-        proxy = Process(home, "proxy", host="127.0.0.1", port=port, web_concurrency=1, redis_url=redis.url)
-        stack.callback(proxy.close)
-        ours = f"http://127.0.0.1:{port}"
+        up = UpProcess(Path(stack.enter_context(TemporaryDirectory())), inference_url=url)
+        stack.callback(up.close)
         async with aiohttp.ClientSession() as session:
-            await wait_healthy(session, ours)
+            await wait_healthy(session, up.url)
         settings = BatcherSettings.model_construct(inference_url=url)
         measured = await measure(settings, built_in_texts(), seconds, lambda line: print(line, file=sys.stderr))
         return Seen(
             measured,
-            tuple([await _gain(url, ours, each) for each in clients if measured.single_loads(each)]),
+            tuple([await _gain(url, up.url, each) for each in clients if measured.single_loads(each)]),
         )
 
 

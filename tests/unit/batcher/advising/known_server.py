@@ -63,5 +63,5 @@ def measured_of(law: str, seconds: float, texts: SampleTexts | None = None) -> M
 async def _measure(law: str, seconds: float, texts: SampleTexts) -> Measured:
     client = KnownServerClient(law)
     replica = Replica("http://known:80", client, [Tei()], configured(32, 2_000_000), Tuner(None))
-    timer = UpstreamTimer(replica, texts, 60.0, asyncio.get_running_loop().time)
+    timer = UpstreamTimer(replica, texts, 60.0, asyncio.get_running_loop().time, lambda: 0.0)
     return await measure_with(timer, replica, texts, seconds, lambda _: None)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from autobatch_batcher.advising.measured import Measured
-from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_law, sharing_cores
+from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_law, proxy_cpu_ms, sharing_cores
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.batcher.advising.known_server import measured_of
 
@@ -44,9 +44,36 @@ def test_a_proxy_on_the_servers_own_machine_takes_from_what_is_not_idle(found: F
     def per_input_us(idle: float, cores: int | None) -> float:
         loads = tuple(msgspec.structs.replace(load, idle=idle) for load in measured.loads)
         shared = msgspec.structs.replace(measured, loads=loads, cores=cores)
-        return sharing_cores(found.law, shared, 16, 100.0).per_input_us
+        return sharing_cores(found.law, shared, 16, 100.0, 0.6).per_input_us
 
     own_us = found.law.per_input_us
     assert own_us == per_input_us(0.5, 2)  # ten milliseconds of CPU are idle for each request
     assert own_us + 300 == per_input_us(0.0, 2)  # 0.6 ms, of two cores
     assert own_us == per_input_us(0.0, None)
+
+
+def test_the_proxys_cpu_time_is_counted_in_multiples_of_a_direct_requests(found: FoundLaw, measured: Measured) -> None:
+    """A core that is twice as slow is so for both, and a lone client waits for all of it."""
+
+    def alone(own_cpu_ms: float) -> float:
+        loads = tuple(msgspec.structs.replace(load, own_cpu_ms=own_cpu_ms) for load in measured.loads)
+        slow = msgspec.structs.replace(measured, loads=loads)
+        assert pytest.approx(7.1 * own_cpu_ms) == proxy_cpu_ms(slow, 1)
+        return 1000 / expected_gain(found, slow, 1, DEFAULTS).proxied_per_s
+
+    assert pytest.approx(2 * 7.1, rel=0.1) == alone(4.0) - alone(2.0)
+
+
+def test_what_many_calls_cost_the_server_beyond_its_law_is_not_held_against_a_few_large_ones(
+    found: FoundLaw, measured: Measured
+) -> None:
+    crowded = msgspec.structs.replace(
+        measured,
+        loads=tuple(
+            msgspec.structs.replace(load, inputs_per_s=load.inputs_per_s * (0.7 if load.clients == 16 else 1.0))
+            for load in measured.loads
+        ),
+    )
+    before, after = (expected_gain(found, each, 16, DEFAULTS) for each in (measured, crowded))
+    assert pytest.approx(0.7 * before.direct_per_s) == after.direct_per_s
+    assert pytest.approx(before.proxied_per_s, rel=0.02) == after.proxied_per_s

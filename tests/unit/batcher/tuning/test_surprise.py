@@ -10,6 +10,7 @@ from autobatch_batcher.simulating.clients import SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.tuning.climbing import UNITS_START, Setting
 from autobatch_batcher.tuning.cost import CALLS_MIN, FIT_EVERY_CALLS, PADDING_DEFAULT, PADDING_MAX, CallCost
+from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall
 from autobatch_batcher.tuning.tuner import Sample, Tuner
 from autobatch_shared.settings.definitions import BatcherSettings
 
@@ -161,3 +162,20 @@ def test_a_fit_that_is_due_meanwhile_waits_and_others_are_told_what_was_learnt(c
     learnt = calling.tuner.learnt
     assert learnt is not None
     assert pytest.approx(FAST.flat_s, rel=1e-3) == learnt.flat_s
+
+
+def test_what_is_charged_is_kept_for_no_longer_than_until_the_next_call() -> None:
+    """It is asked ten times a call; asked after each call, or only after the last one, it is the same."""
+    often = Surprise()
+    made = [
+        SurprisingCall(units, 10.0 * units, 10.0 * units + 1 / units, 1 / units, 0.001, 0.001)
+        for units in range(1, CALLS_MIN + 1)
+    ]
+    for count, call in enumerate(made, 1):
+        often.note(call)
+        once = Surprise()
+        for each in made[:count]:
+            once.note(each)
+        assert once.charged(FAST, is_learnt=True) == often.charged(FAST, is_learnt=True)
+    often.end()
+    assert often.charged(FAST, is_learnt=True) is FAST

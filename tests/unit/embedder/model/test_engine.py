@@ -52,6 +52,7 @@ async def test_only_a_short_request_is_tokenised_on_the_event_loop(texts: tuple[
         tokenizer=tokenizer,
         run_with_head=zeros,
         run_tokens=None,
+        give_back=lambda: None,
     )
     limits = EngineLimits(batch_inputs_max=2, inputs_max=2, truncate=True)
     engine = Engine(model, limits, EmbedderMetrics())

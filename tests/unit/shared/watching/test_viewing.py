@@ -18,6 +18,7 @@ from autobatch_shared.watching.activity import (
     WorkerActivity,
     decoded_activities,
 )
+from autobatch_shared.watching.lines import StateAge
 from autobatch_shared.watching.seen import SeenFleet, SeenModel
 from autobatch_shared.watching.tuner_words import tuner_words
 from autobatch_shared.watching.view import FleetView, Percentiles
@@ -47,6 +48,7 @@ def worker(name: str = "w1", **changed: Any) -> WorkerActivity:
         "cached": seconds(1),
         "waiting": seconds(3, 2),
         "took": TOOK,
+        "unchanged_ms": 30_000,
     }
     return WorkerActivity(**usual | changed)
 
@@ -59,7 +61,7 @@ def batcher(name: str = "b1", **changed: Any) -> BatcherActivity:
         "until_s": NOW_S,
         "answered": seconds(10, 20),
         "waited": TOOK,
-        "upstreams": [UpstreamActivity(URL, 20, 300, 0, TOOK)],
+        "upstreams": [UpstreamActivity(URL, 20, 300, 0, TOOK, unchanged_ms=60_000)],
         "batches": [SeenBatch(NOW_MS, URL, "full", 8, 32, 6, 0.25, 12, 9.5, 0)],
     }
     return BatcherActivity(**usual | changed)
@@ -136,7 +138,7 @@ def test_latencies_of_all_processes_are_put_together() -> None:
 
 def test_a_silent_worker_is_shown_with_the_time_it_was_heard_last_and_counts_no_more() -> None:
     found = view(worker(), worker("w2", at=NOW_MS - 12_000), batcher())
-    assert [("w1", "working", NOW_MS - 90_000), ("w2", "silent", NOW_MS - 12_000)] == [
+    assert [("w1", "working", NOW_MS - 30_000), ("w2", "silent", NOW_MS - 12_000)] == [
         (each.id, each.state, each.since_ms) for each in found.workers
     ]
     assert ["worker w2 is silent"] == texts(found)
@@ -162,6 +164,35 @@ def test_an_upstream_says_how_it_is_and_why(upstream: dict[str, Any], state: str
     (line,) = found.upstreams
     assert (state, reason, NOW_MS - 60_000) == (line.state, line.reason, line.since_ms)
     assert (state != "up") == any("upstream http://up:80 is" in each for each in texts(found))
+
+
+def test_the_age_of_a_state_is_not_that_of_its_process() -> None:
+    found = view(
+        worker(cpu_share=0.95, unchanged_ms=7_000),
+        batcher(unchanged_ms=8_000, upstreams=[UpstreamActivity(URL, 20, 300, 0, TOOK, unchanged_ms=9_000)]),
+        models=[model(report(may_be_called=False, is_on_duty=False))],
+    )
+    assert [("strained", NOW_MS - 7_000)] == [(each.state, each.since_ms) for each in found.workers]
+    assert [("stands by", NOW_MS - 8_000)] == [(each.state, each.since_ms) for each in found.batchers]
+    assert [("failing", NOW_MS - 9_000)] == [(each.state, each.since_ms) for each in found.upstreams]
+
+
+def test_of_a_state_whose_age_no_process_says_none_is_shown() -> None:
+    """That of the process, or of another state, would be wrong."""
+    found = view(worker(unchanged_ms=0), models=[model(report())])
+    assert ([0], [0]) == ([each.since_ms for each in found.workers], [each.since_ms for each in found.batchers])
+
+
+def test_a_model_without_an_upstream_is_so_since_its_last_one_was_lost() -> None:
+    first, last = (report(name, is_healthy=False, unchanged_ms=ms) for name, ms in (("b1", 9_000), ("b2", 4_000)))
+    assert [NOW_MS - 4_000] == [each.since_ms for each in view(models=[model(first, last)]).models]
+    stalled = msgspec.structs.replace(report(), upstreams=[])
+    assert [0] == [each.since_ms for each in view(models=[model(stalled)]).models]
+
+
+def test_the_age_of_a_state_begins_anew_with_another_one() -> None:
+    age = StateAge()
+    assert [1, 500, 1] == [age.ms("up", 1000), age.ms("up", 1500), age.ms("slow", 2000)]
 
 
 def test_an_upstream_is_judged_by_the_batcher_on_duty() -> None:
@@ -190,12 +221,14 @@ def test_what_waits_is_told_in_seconds() -> None:
 
 def test_refusals_and_failures_are_troubles_and_the_worse_come_first() -> None:
     found = view(worker(refused=seconds(3), failed=seconds(1)), batcher())
-    assert ["1 requests failed in the last 10 s", "3 requests were refused in the last 10 s"] == texts(found)
+    assert ["1 of 24 requests failed in the last 10 s", "3 of 24 requests were refused in the last 10 s"] == texts(
+        found
+    )
 
 
 def test_requests_that_are_too_long_are_a_trouble_where_they_are_more_than_a_few() -> None:
     assert [] == texts(view(worker(answered=seconds(99), too_long=seconds(2)), batcher()))
-    assert ["3 requests in the last 10 s were too long (413)"] == texts(
+    assert ["3 of 100 requests in the last 10 s were too long (413)"] == texts(
         view(worker(answered=seconds(60)), worker("w2", answered=seconds(37), too_long=seconds(3)), batcher())
     )
 
@@ -204,7 +237,7 @@ def test_a_key_that_sends_nearly_all_is_named_while_requests_are_refused() -> No
     flood = worker(by_key={1: 10, 2: 90})
     assert [] == texts(view(flood, batcher()))
     assert [
-        "5 requests were refused in the last 10 s",
+        "5 of 25 requests were refused in the last 10 s",
         "90% of all requests are of API key 2, while others are refused",
     ] == (texts(view(msgspec.structs.replace(flood, refused=seconds(5)), batcher())))
     assert 1 == len(texts(view(worker(by_key={2: 90}, refused=seconds(5)), batcher()))), "there is no other key"
@@ -245,12 +278,12 @@ LEARNT = LearntCalls(100, "padded", 0.004, 5e-6, 0.0, 0.9, 0.1, 2, 8192)
 @pytest.mark.parametrize(
     ("tuning", "learnt", "words"),
     [
-        (None, None, "as configured, calls of at most 32 texts"),
-        (TuningNow(1, 8192), None, "1 call at a time of at most 32 texts"),
-        (TuningNow(2, 8192, 4, 8192), None, "2 calls at once of at most 32 texts; tries 4 calls at once"),
-        (TuningNow(2, 8192, 2, 4096), None, "2 calls at once of at most 32 texts; tries smaller calls"),
-        (TuningNow(2, 8192, 2, None), None, "2 calls at once of at most 32 texts; tries larger calls"),
-        (TuningNow(2, None), LEARNT, "2 calls at once of at most 32 texts; pads: 4 ms + 5 us a unit"),
+        (None, None, "as configured, up to 32 texts"),
+        (TuningNow(1, 8192), None, "1 call at a time, up to 32 texts"),
+        (TuningNow(2, 8192, 4, 8192), None, "2 calls at once, up to 32 texts; tries 4"),
+        (TuningNow(2, 8192, 2, 4096), None, "2 calls at once, up to 32 texts; tries smaller calls"),
+        (TuningNow(2, 8192, 2, None), None, "2 calls at once, up to 32 texts; tries larger calls"),
+        (TuningNow(2, None), LEARNT, "2 calls at once, up to 32 texts; pads: 4 ms + 5 us/unit"),
     ],
 )
 def test_the_tuner_is_told_in_words(tuning: TuningNow | None, learnt: LearntCalls | None, words: str) -> None:

@@ -1,0 +1,1 @@
+"""How the cores are divided among forward passes."""

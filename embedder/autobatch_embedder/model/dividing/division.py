@@ -1,0 +1,53 @@
+"""Ways to divide the cores among forward passes, and which of them is best. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Forward passes at the same time, and threads of each."""
+
+    workers: int
+    threads: int
+
+    def __str__(self) -> str:
+        return f"{self.workers}x{self.threads}"
+
+
+Times = Mapping[str, float]
+"""How long each kind of call took, in any unit."""
+
+
+def candidates(cores: int) -> list[Division]:
+    """Return what is worth a measurement: all even divisions, and two passes that share all threads.
+
+    In the latter one pass computes while the other is between two products, and a text that comes alone has all cores.
+    """
+    shared = [Division(2, cores)] if cores > 1 else []
+    return [*shared, *(Division(n, cores // n) for n in range(1, cores + 1) if cores % n == 0)]
+
+
+CLEARLY_LESS = 0.85
+"""A product of three times: 5 % of each. A smaller difference may be chance."""
+
+
+def best(measured: Mapping[Division, Times]) -> Division:
+    """Return the first division, or the one with the least product of its times if that is clearly less.
+
+    In a product ten per cent of any kind of call count the same.
+
+    Args:
+        measured: At least one, all of the same kinds of call.
+    """
+    first = next(iter(measured))
+    products = {division: prod(times.values()) for division, times in measured.items()}
+    least = min(products, key=lambda division: products[division])
+    return least if products[least] < CLEARLY_LESS * products[first] else first
+
+
+def fastest(rounds: Iterable[Times]) -> Times:
+    """Return the least time of each kind of call."""
+    kinds = [dict(each) for each in rounds]
+    return {kind: min(each[kind] for each in kinds) for kind in kinds[0]}

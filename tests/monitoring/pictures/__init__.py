@@ -1,0 +1,1 @@
+"""Pictures of what an operator sees: the board, `top`, /dashboard."""
