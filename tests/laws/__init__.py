@@ -1,1 +1,1 @@
-"""Twelve upstreams under six kinds of traffic: nowhere are the batchers' defaults worse than the best fixed policy."""
+"""Thirteen upstreams under seven kinds of traffic: nowhere are the batchers' defaults worse than the best fixed policy."""

@@ -15,11 +15,23 @@ from autobatch_batcher.simulating.fixed_policies import FixedPolicy, fixed_polic
 from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.score import Score, score
 from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
-from tests.laws.points import CLOSED_MOST, LAWS, LEARNING_S, OPEN, RUN_S, SEED, TRAFFICS, traffic_of
+from tests.laws.points import (
+    AFTER_OTHERS,
+    CHANGES_AT_S,
+    CLOSED_MOST,
+    LAWS,
+    LEARNING_S,
+    OPEN,
+    RUN_S,
+    SEED,
+    TRAFFICS,
+    traffic_of,
+)
 
 FOUND = Path(__file__).with_name("best_fixed.json")
 TIE = 0.99
 LOOK_S, HOPEFUL = (2.0, 6.0), 0.85  # what does so much worse in a first look is not tried for as long as the others
+LOOK_AFTER_S = (CHANGES_AT_S + 1.0, CHANGES_AT_S + 5.0)  # the same where the traffic changes
 
 
 class BestFixed(NamedTuple):
@@ -41,9 +53,9 @@ def checksum() -> str:
     parts = (
         LAWS,
         [(traffic, _first_requests(traffic)) for traffic in TRAFFICS],
-        (LEARNING_S, RUN_S, OPEN),
+        (LEARNING_S, RUN_S, OPEN, CHANGES_AT_S),
         [policy.name for policy in fixed_policies()],
-        (PUSH_S, CLAIM_S, CALL_S, REPLY_S, TIE, LOOK_S, HOPEFUL),
+        (PUSH_S, CLAIM_S, CALL_S, REPLY_S, TIE, LOOK_S, LOOK_AFTER_S, HOPEFUL),
     )
     return f"{crc32(repr(parts).encode()):08x}"
 
@@ -77,7 +89,8 @@ def _search_point(law: str, traffic: str, capacity: float) -> BestFixed:
         history = run_fixed(law_of(LAWS[law]), traffic_of(traffic, capacity), policy, until_s, seed=SEED)
         return score(history, since_s, until_s)
 
-    looked_at = {policy: tried(policy, *LOOK_S).goodput for policy in fixed_policies()}
+    look_s = LOOK_AFTER_S if traffic == AFTER_OTHERS else LOOK_S
+    looked_at = {policy: tried(policy, *look_s).goodput for policy in fixed_policies()}
     hopeful = [policy for policy, goodput in looked_at.items() if goodput >= HOPEFUL * max(looked_at.values())]
     return best_of([(policy.name, tried(policy, LEARNING_S, RUN_S)) for policy in hopeful])
 

@@ -1,5 +1,7 @@
 """The points at which the batchers' defaults are judged: each law with each kind of traffic.
 
+`batches itself` says how many inputs a pass has, as TEI does; `unsaid passes` is the same without that.
+
 Lengths are characters: 110 is the median of real traffic, a token is about four. 55 us a token of MiniLM on two cores is 13 us a
 character.
 """
@@ -8,7 +10,13 @@ from collections.abc import Iterator
 from random import Random
 from typing import NamedTuple
 
-from autobatch_batcher.simulating.clients import ClosedLoop, SimulatedRequest, SimulatedTraffic, TimedArrivals
+from autobatch_batcher.simulating.clients import (
+    ChangingLoop,
+    ClosedLoop,
+    SimulatedRequest,
+    SimulatedTraffic,
+    TimedArrivals,
+)
 
 SEED = 20_261_122
 LEARNING_S = 15.0  # is reported, and not judged
@@ -28,11 +36,13 @@ LAWS = {
     "four at once": "unpadded:fixed_ms=20,per_unit_us=12,parallel=4",
     "halves": "padded:fixed_ms=3,per_unit_us=6,changes_at_s=10,changed_times=2",
     "multiples": "padded:fixed_ms=4,per_unit_us=8,multiple=256",
+    "unsaid passes": "padded:fixed_ms=2,per_unit_us=5,pass_inputs_max=8,says_passes=0",
 }
 
-CLOSED_MOST = "closed 256"
-TRAFFICS = ("closed 4", "closed 64", CLOSED_MOST, "poisson", "bursts", "bulk")
+CLOSED_MOST, AFTER_OTHERS = "closed 256", "after others"
+TRAFFICS = ("closed 4", "closed 64", CLOSED_MOST, "poisson", "bursts", "bulk", AFTER_OTHERS)
 OPEN = {"poisson": 0.8, "bursts": 0.6}  # mean rate, of what the best fixed policy answers in `closed 256`
+CHANGES_AT_S = LEARNING_S - 1.0  # in `after others`: what was learnt before is of other traffic
 BURST_EVERY_S, BURST_S, BURST_TIMES = 2.0, 0.2, 10.0
 
 
@@ -58,6 +68,13 @@ def log_normal(seed: int) -> Iterator[int]:
         yield min(1650, max(4, int(110 * chance.lognormvariate(0, 1.0))))
 
 
+def short(seed: int) -> Iterator[int]:
+    """Yield lengths of queries alone."""
+    chance = Random(seed)
+    while True:
+        yield chance.randint(15, 60)
+
+
 def bimodal(seed: int) -> Iterator[int]:
     """Yield lengths of queries and passages: four of five are short."""
     chance = Random(seed)
@@ -76,6 +93,8 @@ def traffic_of(kind: str, capacity: float) -> SimulatedTraffic:
             return ClosedLoop(256, log_normal(SEED))
         case "bulk":
             return ClosedLoop(16, bimodal(SEED), bulk_clients=2)
+        case name if name == AFTER_OTHERS:
+            return ChangingLoop(ClosedLoop(256, short(SEED)), ClosedLoop(16, log_normal(SEED)), CHANGES_AT_S)
     return open_traffic(kind, OPEN[kind] * capacity)
 
 

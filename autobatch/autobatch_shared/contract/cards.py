@@ -49,6 +49,7 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
         in_flight_inputs_max: The most inputs in all calls that run at the same time.
         input_tokens_max: Tokens after which an input is cut or refused.
         batch_tokens_max: The most tokens that it computes at once.
+        pass_inputs_max: The most inputs that it computes at once, of whichever calls.
         about: The members of the upstream's own description, each as it was sent; `/info` shows them. None where there
             is none.
     """
@@ -60,6 +61,7 @@ class Card(msgspec.Struct, frozen=True, omit_defaults=True):
     in_flight_inputs_max: int = UNKNOWN_MAX
     input_tokens_max: int = UNKNOWN_MAX
     batch_tokens_max: int = UNKNOWN_MAX
+    pass_inputs_max: int = UNKNOWN_MAX
     about: dict[str, msgspec.Raw] | None = None
 
 

@@ -35,7 +35,7 @@ class ListLoop:
         for client in range(self._clients):
             yield client * 1e-5, self._next()
 
-    def follows(self, asked: SimulatedRequest) -> SimulatedRequest:  # noqa: ARG002 - of a protocol
+    def follows(self, asked: SimulatedRequest, now_s: float) -> SimulatedRequest:  # noqa: ARG002 - of a protocol
         """Return the next request."""
         return self._next()
 

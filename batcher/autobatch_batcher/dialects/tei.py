@@ -42,6 +42,7 @@ class _Info(msgspec.Struct):
     max_concurrent_requests: Any = None  # permits, one an input, not one a call
     max_input_length: Any = None
     max_batch_tokens: Any = None
+    max_batch_requests: Any = None  # inputs in a pass of the model, of whichever requests
     auto_truncate: Any = None
 
 
@@ -154,6 +155,7 @@ class Tei:
             in_flight_inputs_max=in_flight_inputs_max,
             input_tokens_max=input_tokens_max,
             batch_tokens_max=_limit(info.max_batch_tokens),
+            pass_inputs_max=_limit(info.max_batch_requests),
             about=about,
         )
 

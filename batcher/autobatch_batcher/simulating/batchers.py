@@ -222,7 +222,7 @@ async def _report(
 
 
 def _pool(upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings) -> Pool:
-    return Pool(
+    pool = Pool(
         [
             Replica(
                 f"http://simulated-{number}",
@@ -235,6 +235,9 @@ def _pool(upstreams: Sequence[SimulatedUpstream], settings: BatcherSettings) -> 
         ],
         settings.upstream_patience_ms / 1000,
     )
+    for replica, upstream in zip(pool.upstreams, upstreams, strict=True):
+        replica.take_card(upstream.card, 0.0)
+    return pool
 
 
 def _working_loop(

@@ -34,8 +34,8 @@ class SimulatedTraffic(Protocol):
     def arrivals(self) -> Iterator[tuple[float, SimulatedRequest]]:
         """Yield what arrives by itself, with its time in seconds from the beginning, in order."""
 
-    def follows(self, asked: SimulatedRequest) -> SimulatedRequest | None:
-        """Return what the client of this request asks next, once it is answered; None: nothing."""
+    def follows(self, asked: SimulatedRequest, now_s: float) -> SimulatedRequest | None:
+        """Return what the client of this request asks next, once it is answered, `now_s` seconds from the beginning; None: nothing."""
 
 
 class AnsweredRequest(NamedTuple):
@@ -128,7 +128,7 @@ class SimulatedClients:
         sent_s, asked = self._open.pop(number)
         now_s = self._now_s() - self._began_s
         self._history.answered.append(AnsweredRequest(sent_s, now_s, asked, is_good))
-        if (following := self._traffic.follows(asked)) is not None:
+        if (following := self._traffic.follows(asked, now_s)) is not None:
             self._send(following)
 
     def _let_next_arrive(self) -> None:
@@ -164,7 +164,7 @@ class TimedArrivals:
         """Yield them."""
         return iter(self._arrivals)
 
-    def follows(self, asked: SimulatedRequest) -> SimulatedRequest | None:  # noqa: ARG002 - of a protocol
+    def follows(self, asked: SimulatedRequest, now_s: float) -> SimulatedRequest | None:  # noqa: ARG002 - of a protocol
         """Return None: no client waits for an answer to ask again."""
         return None
 
@@ -192,7 +192,7 @@ class ClosedLoop:
         for client in range(self._clients + self._bulk_clients):
             yield client * 1e-5, self._next(client)
 
-    def follows(self, asked: SimulatedRequest) -> SimulatedRequest | None:
+    def follows(self, asked: SimulatedRequest, now_s: float) -> SimulatedRequest:  # noqa: ARG002 - of a protocol
         """Return its client's next request."""
         return self._next(asked.client)
 
@@ -200,3 +200,37 @@ class ClosedLoop:
         if client < self._clients:
             return SimulatedRequest((next(self._lengths),), client=client)
         return SimulatedRequest(tuple(islice(self._lengths, self._bulk_inputs)), is_bulk=True, client=client)
+
+
+class ChangingLoop:
+    """A closed loop whose clients are replaced by those of another one.
+
+    Args:
+        before: The loop until then; it has no bulk clients.
+        after: The loop from then on.
+        changes_at_s: When, in seconds from the beginning.
+    """
+
+    is_open = False
+
+    def __init__(self, before: ClosedLoop, after: ClosedLoop, changes_at_s: float) -> None:
+        self._before = before
+        self._after = after
+        self._changes_at_s = changes_at_s
+
+    def arrivals(self) -> Iterator[tuple[float, SimulatedRequest]]:
+        """Yield the first request of each client; those of the later loop have negative numbers."""
+        yield from self._before.arrivals()
+        for at_s, asked in self._after.arrivals():
+            yield self._changes_at_s + at_s, _renumbered(asked)
+
+    def follows(self, asked: SimulatedRequest, now_s: float) -> SimulatedRequest | None:
+        """Return its client's next request, unless the client has been replaced."""
+        if asked.client < 0:
+            return _renumbered(self._after.follows(_renumbered(asked), now_s))
+        return self._before.follows(asked, now_s) if now_s < self._changes_at_s else None
+
+
+def _renumbered(asked: SimulatedRequest) -> SimulatedRequest:
+    """The same with a client's number of the later loop for one of its own, or the other way round."""
+    return asked._replace(client=-1 - asked.client)

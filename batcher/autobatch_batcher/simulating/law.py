@@ -44,6 +44,7 @@ class SimulatedLaw:
         beside_ms: Milliseconds of a call before its inputs wait for a pass, as of its way and its parsing: those of several calls pass at
             the same time.
         cut_units: Units after which an input is cut, as by a model that takes so many tokens; 0: none is.
+        says_passes: Whether it says how many inputs a pass has, as TEI does: 1, or 0.
     """
 
     is_padded: bool
@@ -62,6 +63,12 @@ class SimulatedLaw:
     per_input_us: float = 0.0
     beside_ms: float = 0.0
     cut_units: int = 0
+    says_passes: int = 1
+
+    @property
+    def said_pass_inputs(self) -> int | None:
+        """The most inputs in a pass, as far as it says that."""
+        return self.pass_inputs_max if self.says_passes and self.pass_inputs_max else None
 
     def pass_s(self, lengths: Sequence[int], passes_before: int, begins_s: float, chance: Random) -> float:
         """Return the seconds that a pass takes.

@@ -7,6 +7,7 @@ from random import Random
 
 from autobatch_batcher.simulating.clients import At, RunHistory, Sent
 from autobatch_batcher.simulating.law import SimulatedLaw
+from autobatch_shared.contract.cards import UNKNOWN_MAX, Card
 
 REFUSAL_S = 0.0005  # a 429 is answered without the model
 
@@ -27,6 +28,9 @@ class _Queued:
 class SimulatedUpstream:
     """Takes calls in the order of their arrival, `law.parallel` passes at a time.
 
+    Attributes:
+        card: What it says of itself.
+
     Args:
         law: What passes take.
         chance: Where noise comes from.
@@ -38,6 +42,7 @@ class SimulatedUpstream:
     def __init__(
         self, law: SimulatedLaw, chance: Random, at: At, now_s: Callable[[], float], history: RunHistory
     ) -> None:
+        self.card = Card(pass_inputs_max=law.said_pass_inputs or UNKNOWN_MAX)
         self._law = law
         self._chance = chance
         self._at = at

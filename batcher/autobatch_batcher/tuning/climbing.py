@@ -105,11 +105,13 @@ class Climber:
     Args:
         calls_max: The most calls in flight.
         calls_first: Calls in flight with which the climb begins; None: the most.
+        tries_sizes: Whether other sizes of calls are tried; else only the configured limits bound them.
     """
 
-    def __init__(self, calls_max: int, calls_first: int | None = None) -> None:
+    def __init__(self, calls_max: int, calls_first: int | None = None, *, tries_sizes: bool = True) -> None:
         self._calls_max = calls_max
-        self.best = Setting(calls_first or calls_max)
+        self._tries_sizes = tries_sizes
+        self.best = Setting(calls_first or calls_max, UNITS_START if tries_sizes else None)
         self._larger = _Direction("larger")
         self._directions = [*(_Direction(name) for name in (*LESS, "more")), self._larger]
         self._units_seen = 0  # lately
@@ -313,7 +315,11 @@ class Climber:
             return replace(self.best, calls=min(2 * calls, self._calls_max)) if calls < self._calls_max else None
         if name == "smaller":
             half = min(units_max or self._units_seen, self._units_seen) // 2
-            return replace(self.best, units_max=half) if half >= max(UNITS_MIN, self._smaller_min) else None
+            return (
+                replace(self.best, units_max=half)
+                if self._tries_sizes and half >= max(UNITS_MIN, self._smaller_min)
+                else None
+            )
         if units_max is None or 2 * self._units_top < units_max:
             return None  # no limit, or none that was felt
         # Beyond what was ever sent a limit limits nothing.

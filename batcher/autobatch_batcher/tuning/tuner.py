@@ -88,6 +88,7 @@ class Tuner:
         self._surprise = Surprise()
         self._waits_evidence = 0.0  # that calls wait for each other; negative: that they run side by side
         self._calls_max = calls_max
+        self._cuts_calls = False
         self._climber = self._begin_climb()
         self.is_fixed = is_fixed
         self._last_ended_s = float("-inf")
@@ -120,6 +121,13 @@ class Tuner:
             self._calls_max = calls_max
             self._climber = self._begin_climb()
             self.setting = Setting(calls_max or CALLS_FIRST, None)
+            self._choose(0)
+
+    def note_passes(self, *, cuts_calls: bool) -> None:
+        """Take note of whether the upstream computes a large call in several passes: then no other size than its own is worth a trial."""
+        if cuts_calls != self._cuts_calls:
+            self._cuts_calls = cuts_calls
+            self._climber = self._begin_climb()
             self._choose(0)
 
     def note(self, sample: Sample) -> None:
@@ -186,7 +194,7 @@ class Tuner:
         self._waits_evidence = EVIDENCE_MAX * (learnt.one_by_one - learnt.side_by_side)
         self._model = self._one_by_one if self.is_one_by_one else self._side_by_side
         calls = min(learnt.calls, self._calls_max or CALLS_MAX)
-        self._climber.adopt(Setting(max(1, calls), learnt.units_max))
+        self._climber.adopt(Setting(max(1, calls), None if self._cuts_calls else learnt.units_max))
         self._choose(0)
 
     def note_vain(self, padded: int, useful: int, now_s: float, seconds: float) -> None:
@@ -294,7 +302,8 @@ class Tuner:
         return not (self._is_learnt and self._surprise.is_open)
 
     def _begin_climb(self) -> Climber:
-        return Climber(self._calls_max or CALLS_MAX, self._calls_max or CALLS_FIRST)
+        calls_max, calls_first = self._calls_max or CALLS_MAX, self._calls_max or CALLS_FIRST
+        return Climber(calls_max, calls_first, tries_sizes=not self._cuts_calls)
 
     def _choose(self, useful: int) -> None:
         """Take over what was found, unless the configured way is to stay; `useful` is what the last call was good for."""

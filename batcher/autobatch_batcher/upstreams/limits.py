@@ -21,6 +21,7 @@ class Limits:
         input_tokens_max: Tokens after which an input is cut or refused.
         batch_tokens_max: The most tokens of one call; an input alone may have more.
         total_tokens_max: The most tokens of all inputs of one call together, in the same way, as its refusals have shown.
+        pass_inputs_max: The most inputs that it computes at once: a call that has more takes several passes of the model.
         are_calls_counted: Whether it takes so many calls in a minute, and each had better be full.
     """
 
@@ -30,6 +31,7 @@ class Limits:
     input_tokens_max: int = UNKNOWN_MAX
     batch_tokens_max: int = UNKNOWN_MAX
     total_tokens_max: int = UNKNOWN_MAX
+    pass_inputs_max: int = UNKNOWN_MAX
     are_calls_counted: bool = False
 
 
@@ -79,4 +81,5 @@ def lowered(limits: Limits, card: Card) -> Limits:
         in_flight_inputs_max=min(limits.in_flight_inputs_max, card.in_flight_inputs_max),
         input_tokens_max=min(limits.input_tokens_max, card.input_tokens_max),
         batch_tokens_max=min(limits.batch_tokens_max, card.batch_tokens_max),
+        pass_inputs_max=card.pass_inputs_max,
     )

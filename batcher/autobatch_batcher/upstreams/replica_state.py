@@ -216,9 +216,11 @@ class ReplicaState:
                     "inputs_max": limits.inputs_max,
                     "batch_tokens_max": limits.batch_tokens_max,
                     "total_tokens_max": limits.total_tokens_max,
+                    "pass_inputs_max": limits.pass_inputs_max,
                 },
             )
         self.limits = limits
+        self.tuner.note_passes(cuts_calls=limits.pass_inputs_max < limits.inputs_max)
 
     def heed(self, refusal: Answer, inputs: int, tokens: int, now_s: float) -> None:
         """Take note of the limit that the error to a call names, if it names one.

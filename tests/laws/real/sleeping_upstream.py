@@ -42,6 +42,7 @@ class StrictTimers:
 
 def app_of(text: str) -> web.Application:
     """Return the server; its law's clock begins with its first call."""
+    law = law_of(text)
     upstreams: list[SimulatedUpstream] = []
 
     async def embed(request: web.Request) -> web.Response:
@@ -51,7 +52,7 @@ def app_of(text: str) -> web.Application:
             return web.Response(body=b"[" + ROW + b"]", content_type="application/json")
         if not upstreams:
             timers = StrictTimers()
-            upstreams.append(SimulatedUpstream(law_of(text), Random(SEED), timers.at, timers.now_s, RunHistory()))
+            upstreams.append(SimulatedUpstream(law, Random(SEED), timers.at, timers.now_s, RunHistory()))
         answered: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         upstreams[0].call([len(each) for each in texts], answered.set_result)
         if not await answered:
@@ -59,7 +60,7 @@ def app_of(text: str) -> web.Application:
         return web.Response(body=b"[" + b",".join([ROW] * len(texts)) + b"]", content_type="application/json")
 
     async def info(_request: web.Request) -> web.Response:
-        return web.json_response(INFO)
+        return web.json_response(INFO | {"max_batch_requests": law.said_pass_inputs})
 
     async def health(_request: web.Request) -> web.Response:
         return web.Response()

@@ -29,6 +29,7 @@ LIMITS = st.builds(
     st.one_of(st.just(ANY), st.integers(20, 400)),
     in_flight_inputs_max=st.just(ANY),
     batch_tokens_max=st.one_of(st.just(ANY), st.integers(1, 500)),
+    pass_inputs_max=st.one_of(st.just(ANY), st.integers(1, 8)),
     are_calls_counted=st.booleans(),
 )
 SHAPES = st.builds(
@@ -171,6 +172,16 @@ def test_like_lengths_go_together_and_the_oldest_decides_which() -> None:
 
     assert ["0", "2", "4", "6"] == names(pick(jobs, limit(8), BatchShape(20.0, None)))
     assert ["1", "3", "5", "7"] == sorted(names(pick(jobs[1:], limit(8), BatchShape(20.0, None))))
+
+
+def test_of_lengths_that_differ_no_more_go_than_the_upstream_computes_at_once() -> None:
+    """A pass with what is left would be filled with the next call's, of any length."""
+    jobs = of_lengths(100, 10, 10, *[100] * 5)
+    limits = replace(limit(8), pass_inputs_max=4)
+
+    assert 6 == len(pick(jobs, limit(8), BatchShape(20.0, None)))
+    assert 4 == len(pick(jobs, limits, BatchShape(20.0, None)))
+    assert 8 == len(pick(of_lengths(*[100] * 12), limits, BatchShape(20.0, None)))
 
 
 def test_padding_below_the_price_of_a_call_is_no_reason_for_another_call() -> None:

@@ -4,7 +4,7 @@ from itertools import repeat
 
 import pytest
 
-from autobatch_batcher.simulating.clients import ClosedLoop, RunHistory, SimulatedRequest, TimedArrivals
+from autobatch_batcher.simulating.clients import ChangingLoop, ClosedLoop, RunHistory, SimulatedRequest, TimedArrivals
 from autobatch_batcher.simulating.fixed_policies import FixedPolicy, PolicyError, fixed_policies, policy_of, run_fixed
 from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.workers import CALL_S, CLAIM_S, PUSH_S, REPLY_S
@@ -15,6 +15,17 @@ TEN_MS = law_of("padded:fixed_ms=10")
 
 def sizes(history: RunHistory) -> list[int]:
     return [call.inputs for call in history.calls]
+
+
+def test_clients_are_replaced_by_those_of_another_loop() -> None:
+    """Of the former ones only the requests that were on their way are answered after it."""
+    traffic = ChangingLoop(ClosedLoop(8, repeat(5)), ClosedLoop(2, repeat(7)), 1.0)
+
+    answered = run_fixed(TEN_MS, traffic, FixedPolicy(8, 1), 2.0).answered
+
+    assert {(5,)} == {each.asked.lengths for each in answered if each.ended_s < 1.0}
+    assert {(7,)} == {each.asked.lengths for each in answered if each.sent_s >= 1.0}
+    assert {(7,)} == {each.asked.lengths for each in answered if each.ended_s > 1.1}
 
 
 def test_a_lone_request_takes_its_call_and_the_round_trips() -> None:

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from itertools import count
 from random import Random
 
+import pytest
+
 from autobatch_batcher.simulating.clients import RunHistory
 from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.simulated_upstream import REFUSAL_S, SimulatedUpstream
+from autobatch_shared.contract.cards import UNKNOWN_MAX
 
 
 class UpstreamScene:
@@ -58,6 +61,13 @@ def test_a_server_that_batches_by_itself_fills_passes_from_several_calls() -> No
     scene.call(0.001, "b", 1, 1, 1)
     scene.call(0.002, "c", 1)
     assert {"a": (0.01, True), "b": (0.03, True), "c": (0.03, True)} == scene.run()
+
+
+@pytest.mark.parametrize(("words", "said"), [("", 8), (",says_passes=0", UNKNOWN_MAX)])
+def test_it_says_how_many_inputs_a_pass_has_unless_its_law_has_it_otherwise(words: str, said: int) -> None:
+    law = law_of(f"padded:fixed_ms=1,pass_inputs_max=8{words}")
+
+    assert said == SimulatedUpstream(law, Random(1), lambda *_: None, lambda: 0.0, RunHistory()).card.pass_inputs_max
 
 
 def test_what_is_above_the_limit_is_refused_at_once_and_counts_as_no_call() -> None:

@@ -186,6 +186,16 @@ def test_of_an_upstream_whose_calls_are_one_and_small_nothing_is_tried() -> None
         climber.note(climber.setting, UNITS_MIN, UNITS_MIN, 0.05)
 
 
+def test_where_sizes_are_not_tried_calls_are_bounded_by_none_and_only_their_number_is_tried() -> None:
+    climber, tried = Climber(2, tries_sizes=False), set()
+
+    for _ in range(50 * BLOCK_CALLS):
+        tried.add(climber.setting)
+        climber.note(climber.setting, UNITS_START, UNITS_START, 0.05)
+
+    assert {Setting(1, None), Setting(2, None)} == tried
+
+
 def test_calls_of_another_setting_end_no_trial() -> None:
     climber = Climber(2)
     while climber.setting == Setting(2):

@@ -311,6 +311,14 @@ def test_what_one_has_learnt_another_begins_with() -> None:
     assert taught.learnt == other.learnt
 
 
+def test_where_the_upstream_cuts_calls_no_size_is_taken_over() -> None:
+    learner = Tuner(None)
+    learner.note_passes(cuts_calls=True)
+    learner.adopt(LearntCalls(100, "padded", FIXED_S, PER_UNIT_S, 0.0, 1.0, 0.0, 4, 8192))
+
+    assert Setting(4, None) == learner.setting
+
+
 def test_more_calls_than_are_configured_are_not_taken_over() -> None:
     taught, other = called(SERIAL), Tuner(2)
     assert taught.learnt is not None

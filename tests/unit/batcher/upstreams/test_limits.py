@@ -70,6 +70,19 @@ def test_the_tokens_of_a_call_are_the_fewer_of_ours_and_of_the_upstreams(
     assert expected == lowered(limits, card(max_batch_tokens=said)).batch_tokens_max
 
 
+@pytest.mark.parametrize(("said", "expected"), [(8, 8), (None, UNKNOWN_MAX), (0, UNKNOWN_MAX), ("8", UNKNOWN_MAX)])
+def test_a_pass_has_as_many_inputs_as_the_upstream_says(said: object, expected: int) -> None:
+    assert expected == lowered(OURS, card(max_batch_requests=said)).pass_inputs_max
+
+
+@pytest.mark.parametrize(("said", "is_tried"), [(8, False), (32, True), (None, True)])
+def test_where_a_call_is_cut_into_passes_no_other_size_of_calls_is_tried(said: int | None, is_tried: bool) -> None:  # noqa: FBT001 - of a case
+    state = ReplicaState("http://a", Tei(), OURS, Tuner(None), Standing())
+    state.take_card(card(max_batch_requests=said), 0.0)
+
+    assert is_tried == (state.tuner.setting.units_max is not None)
+
+
 @pytest.mark.parametrize(
     "said",
     [
