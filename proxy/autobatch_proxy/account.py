@@ -23,7 +23,7 @@ class Account(msgspec.Struct, frozen=True):
         upstream_us: Microseconds that this call took.
         upstream: The URL of the upstream that was called; empty where none was.
         batch: Number of inputs in this call; 0 where there was none.
-        tokens: Number of tokens of all inputs; 0 where nobody counted them.
+        tokens: Number of tokens of all inputs; 0 where they were not counted.
     """
 
     route: str

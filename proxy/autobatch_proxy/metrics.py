@@ -43,7 +43,7 @@ HEAD = b"""\
 # These are the numbers of the workers of one gunicorn, or of all that one `autobatch up` has started.
 # The next scrape through a load balancer may be another machine's: scrape each by its own address, and each batcher at
 # its BATCHER_PORT (docs/metrics.md). The upstreams' own metrics are there at /metrics?upstream=1.
-# autobatch_fleet_* are of the whole fleet, the same whoever is asked: take their maximum, not their sum.
+# autobatch_fleet_* are of the whole fleet, the same at every worker: take their maximum, not their sum.
 """
 
 

@@ -6,6 +6,7 @@ Tests that change nothing share one nginx of each kind with its workers; those t
 import asyncio
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -403,10 +405,10 @@ async def test_a_worker_without_answer_is_504_and_nobody_else_is_asked(
 
 
 @contextmanager
-def silent_address() -> Iterator[str]:
-    """An address that says nothing to who connects, as that of a stopped container: its queue of connections is full."""
+def silent_address(host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """An address that is silent to who connects, as that of a stopped container: its queue of connections is full."""
     with ExitStack() as stack:
-        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        silent = stack.enter_context(socket.create_server((host, port), backlog=0))
         for _ in range(2):
             waiting = stack.enter_context(socket.socket())
             waiting.setblocking(False)
@@ -489,53 +491,85 @@ COMPOSE = nginx_files.conf_folder() / "compose"
 
 
 class Names(asyncio.DatagramProtocol):
-    """A name server: every name has the addresses in `addresses`."""
+    """A name server: every name has the addresses of the first of `addresses`, and from the next question on of the second."""
 
-    def __init__(self) -> None:
-        self.addresses: list[str] = []
+    def __init__(self, *addresses: list[str]) -> None:
+        self.addresses = deque(addresses)
+        self.said: list[str] = []
+        self.said_mono_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport for the answers."""
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        """Answer with all addresses."""
+        """Answer with all addresses, and take turns."""
+        addresses = self.addresses[0]
+        self.addresses.rotate(-1)
+        self.said, self.said_mono_s = addresses, time.monotonic()
         question = data[12 : data.index(b"\0", 12) + 5]
-        head = data[:2] + struct.pack("!5H", 0x8180, 1, len(self.addresses), 0, 0)
-        answers = [
-            b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + socket.inet_aton(address) for address in self.addresses
-        ]
+        head = data[:2] + struct.pack("!5H", 0x8180, 1, len(addresses), 0, 0)
+        answers = [b"\xc0\x0c" + struct.pack("!HHIH", 1, 1, 0, 4) + socket.inet_aton(address) for address in addresses]
         self._transport.sendto(head + question + b"".join(answers), addr)
 
 
-@pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
-async def test_in_docker_compose_a_new_replica_gets_requests_without_a_restart(folder: Path) -> None:
+@asynccontextmanager
+async def in_compose(folder: Path, replicas: list[str], port: int, names: Names) -> AsyncIterator[Edge]:
     """compose/upstream.conf unchanged, except for the address of the name server and the port of the replicas."""
-    port, replicas = free_port("127.0.0.2"), ["127.0.0.2", "127.0.0.3"]
     workers = {replica: start_worker(replica, str(port)) for replica in replicas}
-    transport, names = await asyncio.get_running_loop().create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: names, local_addr=("127.0.0.1", 0))
     resolver = f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
     upstream = (COMPOSE / "upstream.conf").read_text().replace("127.0.0.11", resolver)
     try:
         for replica in replicas:
             await wait_until(lambda replica=replica: can_connect(replica, port))  # type: ignore[misc]
-        names.addresses = replicas[:1]
         async with started(WHEEL[0], folder, workers, upstream.replace("proxy:3000", f"proxy:{port}")) as edge:
-            seen = set[str]()
-
-            async def have_both_answered() -> bool:
-                status, answer = await edge.ask("GET", "/")
-                if status == 200:  # 502 until the name is known
-                    seen.add(answer["worker"])
-                    names.addresses = replicas
-                return seen == set(replicas)
-
-            await wait_until(have_both_answered)
+            yield edge
     finally:
         transport.close()
         for worker in workers.values():
             worker.kill()
             worker.wait()
+
+
+@pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
+async def test_in_docker_compose_a_new_replica_gets_requests_without_a_restart(folder: Path) -> None:
+    replicas = ["127.0.0.2", "127.0.0.3"]
+    names = Names(replicas[:1])
+    async with in_compose(folder, replicas, free_port("127.0.0.2"), names) as edge:
+        seen = set[str]()
+
+        async def have_both_answered() -> bool:
+            status, answer = await edge.ask("GET", "/")
+            if status == 200:  # 502 until the name is known
+                seen.add(answer["worker"])
+                names.addresses = deque([replicas])
+            return seen == set(replicas)
+
+        await wait_until(have_both_answered)
+
+
+@pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
+async def test_in_docker_compose_a_request_to_a_replica_that_vanishes_is_answered_by_another(folder: Path) -> None:
+    """Also where the name server forgets it just while the request waits for its address."""
+    replica, vanished, port = "127.0.0.2", "127.0.0.4", free_port("127.0.0.2")
+    names = Names([replica, vanished], [replica])
+    with silent_address(vanished, port):
+        async with in_compose(folder, [replica], port, names) as edge:
+
+            async def is_known() -> bool:
+                return (await edge.ask("GET", "/"))[0] == 200
+
+            async def was_forgotten_meanwhile() -> bool:
+                """Ask shortly before nginx asks the name server again, which it does after one to two seconds."""
+                ago_s = random.uniform(0.5, 2.0)
+                await wait_until(lambda: vanished in names.said and time.monotonic() - names.said_mono_s > ago_s)
+                answers = await asyncio.gather(*(edge.ask("POST", "/", data=b"{}") for _ in range(4)))
+                assert [status for status, _ in answers] == [200] * 4
+                return any(" : " in line["upstream"] for line in edge.access_log())  # nginx's sign of a second location
+
+            await wait_until(is_known)
+            await wait_until(was_forgotten_meanwhile)
 
 
 @pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")

@@ -227,7 +227,7 @@ def test_it_tells_what_it_started_and_what_to_try(console: Console) -> None:
     (line,) = (line for line in console.output.splitlines() if line.strip().startswith("curl"))
     answer = subprocess.run(["sh", "-c", line], capture_output=True, check=True, timeout=60)
     assert json.loads(answer.stdout)[0][:5] == pytest.approx(HELLO_WORLD, abs=1e-4)
-    assert f"  open     to everybody who reaches 0.0.0.0:{console.port}" in console.output
+    assert f"  open     to all who reach 0.0.0.0:{console.port}" in console.output
     assert "  serves   sentence-transformers/all-MiniLM-L6-v2, 384 dimensions, 32 inputs a call, " in console.output
     assert f"PORT={console.port} (flag)" in console.output
 

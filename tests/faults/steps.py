@@ -36,7 +36,7 @@ async def calling(world: World) -> int:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
     first = done.pop()
-    first.result()  # raises if nobody called
+    first.result()  # raises if there was no call
     return seen.index(first)
 
 

@@ -50,7 +50,7 @@ send all it could: requests are refused, and the third row says whose they are.
 ![The board while one API key floods](watching/board.png)
 
 * Where models have names, each series of one has the label `model`.
-* `autobatch_fleet_*` are of the whole fleet, looked up in Redis at the scrape: whoever is asked says the same. Take their maximum.
+* `autobatch_fleet_*` are of the whole fleet, looked up in Redis at the scrape: every worker says the same. Take their maximum.
 * `autobatch_fleet_saturation_ratio` is for autoscalers of upstreams: 0 while nothing waits, 1 when requests are refused.
 * Latencies have 51 buckets, each at most 1.25 times the one before, from 0.5 ms to 30 s: a quantile is within a quarter of the truth.
 * Refusals take no time; ask for the latency of good answers: `{code="200"}`.

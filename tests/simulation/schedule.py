@@ -211,7 +211,7 @@ class Schedule:
     def _begin(self, fault: FaultRun, hit: str | None) -> None:
         if fault.began_s == float("inf"):
             fault.began_s = self.timeline.now_s
-            self.timeline.note(f"FAULT  {fault.kind.name} for {fault.lasts_s:.2f} s, {hit or 'whoever'}")
+            self.timeline.note(f"FAULT  {fault.kind.name} for {fault.lasts_s:.2f} s, {hit or 'any'}")
             fault.kind.begin(self, fault.lasts_s, hit)
 
     def lose_next(self, *, is_applied: bool) -> None:

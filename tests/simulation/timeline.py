@@ -287,7 +287,7 @@ def _shown(part: object) -> object:
 
 
 def _close(task: "asyncio.Task[Any]") -> None:
-    """End its coroutine where it stands; what it does in its last moment reaches nobody."""
+    """End its coroutine where it stands; what it does in its last moment has no effect."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]
     with suppress(Exception):
         task.get_coro().close()

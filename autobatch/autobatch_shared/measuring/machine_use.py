@@ -1,4 +1,4 @@
-"""What all cores of this machine did, whoever used them. Known on Linux only.
+"""What all cores of this machine did, for any process. Known on Linux only.
 
 Source: proc(5), `/proc/stat`: user, nice, system, idle, iowait, irq, softirq, steal, in ticks since the start.
 """

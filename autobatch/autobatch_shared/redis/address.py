@@ -44,7 +44,7 @@ class Address:
 
 
 def _plain(url: str) -> Address:
-    """Read a URL that needs nothing of redis-py, whose import takes a tenth of a process's start."""
+    """Read a URL without redis-py, whose import takes a tenth of a process's start."""
     parts = urlsplit(url)
     is_path, db = parts.scheme == "unix", 0
     with suppress(ValueError):

@@ -118,7 +118,7 @@ UP_KEY = "AUTOBATCH_UP_KEY"
 
 def _api_keys(value: SecretStr) -> SecretStr:
     if not _listed(value.get_secret_value()):
-        raise ValueError("must hold a key, or not be set: everybody may ask then")
+        raise ValueError("must hold a key, or not be set: all may ask then")
     return value
 
 
@@ -534,7 +534,7 @@ class BatcherSettings(QueueSettings):
         return upstream_headers(key, listed)
 
 
-#: Workers are replaced, and the new ones read all but where the processes meet: a request must not end up where nobody looks.
+#: Workers are replaced, and the new ones read all but where the processes meet: a request must not end up where no process looks.
 ProxySettings.reloaded = frozenset(ProxySettings.model_fields) - {"host", "port", "uds_path", "redis_url", "namespace"}
 #: A batcher goes on with what it holds, so these are the ones that it looks at anew for each call.
 BatcherSettings.reloaded = frozenset(

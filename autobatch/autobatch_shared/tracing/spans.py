@@ -52,7 +52,7 @@ class Tracing:
 
         def shut_down() -> None:
             self._provider.shutdown()
-            with suppress(RuntimeError):  # the loop has ended: nobody waits any more
+            with suppress(RuntimeError):  # the loop has ended, and with it all that waited
                 loop.call_soon_threadsafe(done.set)
 
         thread = threading.Thread(target=shut_down, name="close-tracing", daemon=True)

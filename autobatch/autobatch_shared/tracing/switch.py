@@ -1,4 +1,4 @@
-"""Whether this process writes traces. OpenTelemetry's own variables say so; nothing of it is imported to find out.
+"""Whether this process writes traces. OpenTelemetry's own variables say so; none of it is imported to find out.
 
 Source of the names: https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """

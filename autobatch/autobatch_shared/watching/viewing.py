@@ -1,4 +1,4 @@
-"""Make the view of a fleet of what was read in Redis. Pure: the same for whoever looks, wherever they ask."""
+"""Make the view of a fleet of what was read in Redis. Pure: the same at every worker."""
 
 from collections.abc import Sequence
 

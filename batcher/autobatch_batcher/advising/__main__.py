@@ -94,7 +94,7 @@ def _fault_of(out: Path) -> str:
 
 
 def _keep_earlier(file: Path, config: str) -> None:
-    """Keep a file that somebody may have changed by hand."""
+    """Keep a file that may have been changed by hand."""
     if file.exists() and file.read_text(encoding="utf-8") != config:
         kept = file.with_suffix(".toml.bak")
         file.replace(kept)

@@ -50,7 +50,7 @@ class Computed(msgspec.Struct, frozen=True):
         verdict: What to do with it.
         answered: The answer; of several, the first's begin with the last's end.
         rows: The rows of all inputs, if it was good.
-        tokens: Number of tokens of all inputs; None where nobody asked, or an answer did not say.
+        tokens: Number of tokens of all inputs; None where it was not asked for, or an answer did not say.
     """
 
     verdict: Verdict

@@ -34,7 +34,7 @@ V1 = "/v1"
 OWN_ROUTES = ("/v1/embeddings", "/embeddings")
 #: Of a URL below which `/embeddings` is, without `/v1`: another version's, Google's, Azure's.
 _is_api_root = re.compile(r".*/(?:v\d\w*|openai|deployments/[^/]+)").fullmatch
-#: Statuses of a server that has no list of models, or shows it to nobody.
+#: Statuses of a server that has no list of models, or does not show it.
 _NO_LIST = {401, 403, 404, 405, 501}
 
 

@@ -163,7 +163,7 @@ class TimedArrivals:
         return iter(self._arrivals)
 
     def follows(self, asked: SimulatedRequest) -> SimulatedRequest | None:  # noqa: ARG002 - of a protocol
-        """Return None: nobody waits for an answer to ask again."""
+        """Return None: no client waits for an answer to ask again."""
         return None
 
 

@@ -130,7 +130,7 @@ class SimulatedQueueEnd(BatcherQueue):
         self,
         replies: Sequence[tuple[str, bytes]],
         failures: Sequence[tuple[str, bytes]] = (),
-        dropped: Sequence[str] = (),  # noqa: ARG002 - nobody disconnects
+        dropped: Sequence[str] = (),  # noqa: ARG002 - no client disconnects
     ) -> int:
         """Deliver replies."""
         await pause(REPLY_S)

@@ -22,7 +22,7 @@ import msgspec
 from autobatch_shared.contract.status import BatcherStatus, LearntCalls
 
 LOOK_EVERY_S = 0.25  # between reports where upstreams are shared: jobs wait for one if the batcher on duty stops
-HAND_OVER_LOOK_EVERY_S = 0.05  # while permits are given up: nobody claims meanwhile
+HAND_OVER_LOOK_EVERY_S = 0.05  # while permits are given up: no batcher claims meanwhile
 LATE_MS = 550  # by which a report may be late: two looks, and a round trip
 CPU_MAX = 0.4  # of a core: at 40 us a request 10,000 a second; a process may have no more than half a core
 

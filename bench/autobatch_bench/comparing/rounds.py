@@ -10,7 +10,7 @@ from autobatch_bench.load.outcome import NO_ANSWER, LoadOutcome, percentile_ms
 from autobatch_bench.systems.server_timing import median_parts_ms
 
 NAMED_MAX = 5  # of who else used the machine
-NOBODY: Mapping[str, float] = MappingProxyType({})
+NO_NEIGHBOURS: Mapping[str, float] = MappingProxyType({})
 Pair = dict[str, "Round"]  # side -> its round; all ran in succession, so the machine was in the same state
 
 
@@ -84,7 +84,7 @@ def summed_up(
     load: str,
     outcome: LoadOutcome,
     cpu_s: Mapping[str, float],
-    others: Mapping[str, float] = NOBODY,
+    others: Mapping[str, float] = NO_NEIGHBOURS,
 ) -> Round:
     """Return a run's outcome as a round; `cpu_s` is the CPU time that each role used meanwhile, `others` as in `Round`."""
     failed = dict(outcome.failed)

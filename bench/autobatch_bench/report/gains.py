@@ -1,4 +1,4 @@
-"""What a comparison says to somebody who has to decide: what is gained, and where nothing is. Pure."""
+"""What a comparison says to a reader who has to decide: what is gained, and where nothing is. Pure."""
 
 from collections.abc import Iterator, Sequence
 

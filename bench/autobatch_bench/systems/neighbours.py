@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from autobatch_bench.systems.process_stats import cpu_ticks
 
-BUSY_CORES = 0.1  # less is nobody
+BUSY_CORES = 0.1  # less is no neighbour
 NAMED_MAX = 3
 
 

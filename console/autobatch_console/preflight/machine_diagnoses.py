@@ -32,7 +32,7 @@ def look_at_side_port(host: str, port: int, taken: Mapping[int, str]) -> Diagnos
         port: Its port; 0: any.
         taken: The ports that another part will listen on, and their settings.
     """
-    remedy = "`up` takes another one, which whoever reads its /metrics must be told"
+    remedy = "`up` takes another one, which those who read its /metrics must be told"
     if port and port in taken:
         return Diagnosis("risky", "BATCHER_PORT", f"{port} is {taken[port]}, too", remedy)
     try:

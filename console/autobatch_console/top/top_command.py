@@ -106,7 +106,7 @@ async def _print(activities: Activities, *, once: bool, as_json: bool, waits_for
             sys.stderr.write(f"autobatch: Redis is unavailable: {error}\n")
             if once:
                 return 1
-            await asyncio.sleep(LOOK_EVERY_S)  # it may come back, and whoever reads the lines wants those that follow
+            await asyncio.sleep(LOOK_EVERY_S)  # it may come back, and a reader of the lines wants those that follow
             continue
         if waits_for_load and not view.batches:
             await asyncio.sleep(LOOK_EVERY_S)

@@ -71,9 +71,7 @@ class ProgressReport:
             "",
         ]
         if not has_keys and not is_loopback(self._settings.host):
-            lines.append(
-                f"  open     to everybody who reaches {self._settings.host}:{self._settings.port}; {CLOSE_HELP}"
-            )
+            lines.append(f"  open     to all who reach {self._settings.host}:{self._settings.port}; {CLOSE_HELP}")
         by_name = {part.name: part for part in parts}
         redis = by_name.get("redis")
         lines.append(f"  watch    http://{public}/dashboard  {self._top(redis)}")

@@ -54,7 +54,7 @@ class Access:
     def taken(self) -> Mapping[int, int]:
         """Return how many requests each key has let in since the last call, by its place among the keys, from 1.
 
-        Not by its digest, which would tell whoever reads the metrics whether a guess is right.
+        Not by its digest, which would tell readers of the metrics whether a guess is right.
         """
         granted, self._granted = self._granted, Counter()
         return granted

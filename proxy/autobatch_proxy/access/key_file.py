@@ -24,7 +24,7 @@ def read_keys(path: str) -> tuple[str, ...]:
         raise SettingsError([f"API_KEYS_FILE: cannot be read: {type(exc).__name__} (got {path!r})"]) from exc
     keys = tuple(line for line in lines if line and not line.startswith("#"))
     if not keys:
-        raise SettingsError([f"API_KEYS_FILE: holds no key: everybody would be let in (got {path!r})"])
+        raise SettingsError([f"API_KEYS_FILE: holds no key: all would be let in (got {path!r})"])
     return keys
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from autobatch_proxy.http.errors import FrameworkError, TooLarge, TooSlow
 from autobatch_shared.contract.errors import QueueFull
 
-SMALL_BYTES = 65_536  # aiohttp reads as much of a body before anybody asks for it
+SMALL_BYTES = 65_536  # aiohttp reads as much of a body before it is asked for
 LARGE_SHARE = 0.75
 
 

@@ -209,7 +209,7 @@ class QueueClient:
     def begin(self, plan: Plan, timeout_s: float) -> WaitingRequest:
         """Push the jobs of a request of usual size with this tick's; its futures get the replies.
 
-        Whoever has begun it ends it.
+        The caller that has begun it ends it.
 
         Raises:
             QueueFull, QueueUnavailable: As `ask` does.

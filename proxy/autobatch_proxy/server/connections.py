@@ -2,7 +2,7 @@
 
 1. What cannot be read as a request gets a status without a body, and the connection ends, as TEI's own server does it.
 2. What fails beside the routes is an error of ours, in TEI's shape.
-3. A connection knows since when it is idle: from the end of its last answer, whoever looks and when.
+3. A connection knows since when it is idle: from the end of its last answer.
 4. A stop begins with the end of accepting, and what was accepted before is still read: see requests_to_come.py.
 """
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from types import FrameType
 
-ASK = signal.SIGRTMIN + 1  # nobody else's; a process that has not begun yet would end by it
+ASK = signal.SIGRTMIN + 1  # no other part uses it; a process that has not begun yet would end by it
 STDERR = 2
 MALLINFO2 = (
     *("arena", "ordblks", "smblks", "hblks", "hblkhd"),

@@ -26,7 +26,7 @@ LAW = "padded:fixed_ms=60,per_unit_us=60"  # so slow that computing what it does
 
 
 def clean_environment() -> dict[str, str]:
-    """Without settings of whoever runs the tests."""
+    """Without settings of the environment that runs the tests."""
     clean = {name: value for name, value in os.environ.items() if name.lower() not in SETTINGS}
     return clean | {"PYTHONPATH": str(ROOT)}
 

@@ -97,7 +97,7 @@ async def test_an_answer_of_tokens_ends_at_its_limit_and_the_rest_is_not_compute
 async def test_a_lone_request_for_tokens_waits_for_its_reply_and_not_for_another_request(
     redis_url: str, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its reply may be large and is not read with the inbox; the reader of replies slept as if nobody waited."""
+    """Its reply may be large and is not read with the inbox; the reader of replies slept as if no request waited."""
     wait = Bell.wait
     monkeypatch.setattr(
         Bell, "wait", lambda bell, timeout_s: wait(bell, 600 if timeout_s == INBOX_BLOCK_S else timeout_s)

@@ -1,4 +1,4 @@
-"""Whichever batcher calls the upstream, and whatever becomes of it: somebody calls, and the next one soon."""
+"""One batcher calls the upstream; when it dies, stops or is slow, the next one soon calls."""
 
 from collections.abc import Callable
 from math import inf

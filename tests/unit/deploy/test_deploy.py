@@ -181,7 +181,7 @@ def test_in_compose_only_workers_and_batchers_share_a_network_with_redis() -> No
         "batcher",
     }
     assert {name for name, each in services.items() if "ports" in each} == {"nginx", "prometheus", "grafana"}
-    for name in ("prometheus", "grafana"):  # both show all to whoever asks
+    for name in ("prometheus", "grafana"):  # both show all to any client that asks
         assert services[name]["profiles"] == ["monitoring"]
         assert all(port.startswith("127.0.0.1:") for port in services[name]["ports"])
     assert services["names"]["network_mode"] == "none"  # it has all of `.env`

@@ -56,7 +56,7 @@ for bulk = 0, 1 do
     redis.call('DEL', queue.count)
   end
 end
--- Where jobs waited before, the bell was rung already, or whoever took the ring will claim, and ring if any are left.
+-- Where jobs waited before, the bell was rung already, or the batcher that took the ring will claim, and ring if any are left.
 local is_first = queues[0].before + queues[1].before == 0 and #queues[0].frames + #queues[1].frames > 0
 if is_first and redis.call('EXISTS', KEYS[7]) == 0 then
   redis.call('RPUSH', KEYS[7], '')

@@ -1,6 +1,6 @@
 -- Let one batcher at a time try what an upstream may have died of.
 -- KEYS  1 trial
--- ARGV  1 token of the attempt, 2 for how many ms nobody else may try from now on; 0: the attempt is over
+-- ARGV  1 token of the attempt, 2 for how many ms no other batcher may try from now on; 0: the attempt is over
 -- Returns 1, also when it had the token already, as after a lost reply; 0 while another attempt has it
 local held = redis.call('GET', KEYS[1])
 if held then

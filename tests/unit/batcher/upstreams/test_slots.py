@@ -341,7 +341,7 @@ def test_when_jobs_have_waited_long_enough_they_are_taken_and_refused() -> None:
 
 
 def test_while_none_is_well_what_comes_of_a_trial_is_waited_for() -> None:
-    """However long the outage seems: nobody may have asked for anything since it was over."""
+    """However long the outage seems: there may have been no request since it was over."""
     out = make_upstream("out")
     open_breaker(out, NOW_S)
     pool = Pool([out], patience_s=10)

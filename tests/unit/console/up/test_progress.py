@@ -50,7 +50,7 @@ def test_without_keys_the_call_has_none(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "example.test"])
 def test_an_open_door_is_said(capsys: pytest.CaptureFixture[str], host: str) -> None:
-    assert f"open     to everybody who reaches {host}:3000" in told(capsys, host=host)
+    assert f"open     to all who reach {host}:3000" in told(capsys, host=host)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])

@@ -454,7 +454,7 @@ NOT_LOOKED_AT = [
 
 @pytest.mark.parametrize("body", NOT_LOOKED_AT, ids=lambda body: repr(body[:60]))
 def test_what_tei_does_not_look_at_changes_nothing(body: bytes) -> None:
-    """Whoever adds it would otherwise choose what the upstream gets to see."""
+    """A client that adds it would otherwise choose what the upstream gets to see."""
     assert plan(body) == [PlannedJob(1, "merge", b'["a"]', longest=1)]
 
 

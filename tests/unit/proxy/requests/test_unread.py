@@ -1,4 +1,4 @@
-"""What nobody here takes apart is refused for the same reasons as everything else."""
+"""What is not taken apart here is refused for the same reasons as everything else."""
 
 import json
 from typing import Any
