@@ -61,7 +61,9 @@ def keep(folder: Path, server: str, column: ServerColumn) -> None:
 
 
 def kept(folder: Path) -> dict[str, ServerColumn]:
-    """Read all columns; FileNotFoundError where one was not seen: a document without it would be no matrix."""
+    """Read all columns; exit where one was not seen: a document without it would be no matrix."""
+    if missing := [server for server in COLUMNS if not (folder / f"{server}.json").exists()]:
+        sys.exit(f"not written: these were skipped, or failed: {', '.join(missing)}")
     found: dict[str, ServerColumn] = {}
     for server in COLUMNS:
         cells = json.loads((folder / f"{server}.json").read_text())

@@ -72,8 +72,9 @@ def useful_of(jobs: list[Job]) -> int:
 
 
 def padded_of(jobs: list[Job]) -> float:
-    """An eighth of the longest is no difference, by which lengths may be wrong."""
-    return inputs_of(jobs) * longest_of(jobs) * 0.875
+    """What lengths may be wrong by is no difference."""
+    squares = sum(job.units**2 / job.header.n for job in jobs)
+    return shaping.likely_padded(inputs_of(jobs), longest_of(jobs), useful_of(jobs), squares)
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)
@@ -189,6 +190,24 @@ def test_padding_below_the_price_of_a_call_is_no_reason_for_another_call() -> No
 
     assert ["0", "1", "2"] == names(pick(jobs, limit(8), BatchShape(33.0, None)))
     assert ["0", "1"] == names(pick(jobs, limit(8), BatchShape(32.0, None)))
+
+
+@pytest.mark.parametrize("words", [3, 6, 12, 25, 100])
+def test_texts_of_equally_many_words_fill_a_batch_though_padding_costs(words: int) -> None:
+    """English words with their spaces have 6.2 characters, give or take 2.6."""
+    chance = random.Random(words)
+    jobs = of_lengths(*[round(sum(chance.gauss(6.2, 2.6) for _ in range(words))) for _ in range(64)])
+
+    assert names(jobs)[:32] == names(pick(jobs, limit(32), BatchShape(50.0, None)))
+
+
+@given(lengths=st.lists(st.integers(0, 300), min_size=1, max_size=20))
+def test_what_is_likely_padded_to_is_between_the_sum_and_the_longest_of_all(lengths: list[int]) -> None:
+    useful, squares = sum(lengths), sum(length**2 for length in lengths)
+
+    padded = shaping.likely_padded(len(lengths), max(lengths), useful, squares)
+
+    assert 0.875 * useful <= padded <= len(lengths) * max(lengths) * 0.875 + 1e-9
 
 
 def test_a_long_job_does_not_go_with_a_hundred_short_ones() -> None:
