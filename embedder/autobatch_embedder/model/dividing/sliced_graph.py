@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from autobatch_embedder.model.network.networks import Network
+from autobatch_embedder.model.network.networks import LoadedNetwork
 from autobatch_embedder.model.slices import cut
 from autobatch_embedder.model.vectors import Vectors
 
@@ -16,7 +16,7 @@ Ids = Sequence[Sequence[int]]
 class SlicedGraph:
     """Several threads may use it at the same time."""
 
-    def __init__(self, network: Network, workers: int) -> None:
+    def __init__(self, network: LoadedNetwork, workers: int) -> None:
         self._network = network
         self._workers = workers
         self._threads = ThreadPoolExecutor(workers, "slice")

@@ -11,7 +11,7 @@ from autobatch_embedder.model.network.published import PublishedGraph
 from autobatch_embedder.model.vectors import Vectors
 
 
-class Network(Protocol):
+class LoadedNetwork(Protocol):
     """Several threads may run it at the same time.
 
     Attributes:
@@ -38,7 +38,7 @@ class Network(Protocol):
 
 
 class BuiltNetwork:
-    """The graph that is built here: the tokens of all texts are packed, without padding. A `Network`."""
+    """The graph that is built here: the tokens of all texts are packed, without padding. A `LoadedNetwork`."""
 
     is_whole = False
 
@@ -48,11 +48,11 @@ class BuiltNetwork:
         self.quantized = graph.metadata
 
     def run(self, output: str, rows: Sequence[Sequence[int]], *, shrinks: bool = False) -> Vectors:
-        """As `Network.run`."""
+        """As `LoadedNetwork.run`."""
         return self._graph.run(output, pack(rows), shrinks=shrinks)
 
 
-def load(folder: ModelFolder, graph: Path | bytes, threads: int) -> Network:
+def load(folder: ModelFolder, graph: Path | bytes, threads: int) -> LoadedNetwork:
     """Load what `graph_cache.load` returned.
 
     Raises:

@@ -26,7 +26,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class PublishedGraph:
-    """A graph that was loaded. A `Network`, and `is_whole` where it returns vectors with dense layers, or scores."""
+    """A graph that was loaded. A `LoadedNetwork`, and `is_whole` where it returns vectors with dense layers, or scores."""
 
     def __init__(self, graph: LoadedGraph, folder: ModelFolder) -> None:
         """Look at its inputs and outputs.
@@ -49,7 +49,7 @@ class PublishedGraph:
         self.size = self.run("pooled", [[0]]).shape[1]
 
     def run(self, output: str, rows: Sequence[Sequence[int]], *, shrinks: bool = False) -> Vectors:
-        """As `Network.run`."""
+        """As `LoadedNetwork.run`."""
         feed = pad(rows)
         mask = feed["attention_mask"].astype(bool)
         feed["token_type_ids"] = feed["input_ids"] // SECOND_SEGMENT
