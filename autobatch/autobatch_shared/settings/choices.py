@@ -5,7 +5,7 @@ A row has a place, not a class: every program that reads settings checks the wor
 
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 
 class Choice(NamedTuple):
@@ -61,5 +61,16 @@ def is_grpc(url: str) -> bool:
 def over_grpc(url: str, port: int) -> str:
     """Return the URL of the same host over gRPC, at another port."""
     parts = urlsplit(url)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{_GRPC_OF[parts.scheme]}://{host}:{port}"
+    return f"{_GRPC_OF[parts.scheme]}://{_host(parts)}:{port}"
+
+
+def grpc_target(url: str) -> str:
+    """Return the host and port of a URL over gRPC, as gRPC takes them."""
+    parts = urlsplit(url)
+    return f"{_host(parts)}:{parts.port or GRPC_PORT}"
+
+
+def _host(parts: SplitResult) -> str:
+    """The host, in brackets if it is an address of IPv6."""
+    host = parts.hostname or ""
+    return f"[{host}]" if ":" in host else host

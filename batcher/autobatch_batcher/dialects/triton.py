@@ -27,9 +27,9 @@ from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
+from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve
 
-SERVICE = "/inference.GRPCInferenceService/"
 TEXT_MAX = 300  # characters of the server's own words that travel on
 TOKEN_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _ERROR_TYPES = {400: "Validation", 429: "Overloaded", 503: "Unhealthy"}

@@ -26,7 +26,7 @@ from autobatch_shared.contract.errors import (
     UpstreamUnavailable,
 )
 from autobatch_shared.contract.status import NO_ANSWER
-from autobatch_shared.settings.choices import GRPC_PORT
+from autobatch_shared.settings.choices import grpc_target
 
 Code = grpc.StatusCode
 Connectivity = grpc.ChannelConnectivity
@@ -88,7 +88,7 @@ class GrpcClient:
 
     async def __aenter__(self) -> Self:
         parts = urlsplit(self._url)
-        target = f"{parts.hostname if ':' not in (parts.hostname or '') else f'[{parts.hostname}]'}:{parts.port or GRPC_PORT}"
+        target = grpc_target(self._url)
         options: list[tuple[str, Any]] = [
             ("grpc.max_receive_message_length", self._answer_bytes_max),
             ("grpc.max_send_message_length", -1),

@@ -12,9 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from autobatch_console.preflight.upstream_seen import GrpcModel
+from autobatch_shared.kserve import SERVICE
 
 MODULE = "autobatch_console.preflight.grpc_inquiry"
-SERVICE = "/inference.GRPCInferenceService/"
 START_S = 1.0  # of Python and of gRPC's packages, beside the time for the answer
 FAILED = 503  # every failure that is not in this table is one of the moment
 STATUSES = {"NOT_FOUND": 404, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "UNIMPLEMENTED": 501}

@@ -24,7 +24,7 @@ from autobatch_console.preflight.grpc_inquiry import ask_model
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, listing_in, models_in
 from autobatch_shared.install_hints import missing_for_grpc
-from autobatch_shared.settings.choices import GRPC_PORT, is_grpc
+from autobatch_shared.settings.choices import GRPC_PORT, grpc_target, is_grpc
 from autobatch_shared.settings.definitions import without_credentials
 
 BODY_BYTES_MAX = 1_000_000
@@ -94,9 +94,8 @@ async def _inquire_grpc(shown: str, parts: SplitResult, access: UpstreamAccess, 
     fault, missing = await _greet(host, port, own_trust, limit_s), missing_for_grpc()
     said = None
     if fault is None and model and not missing:
-        target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         authorities = None if own_trust is None else _authorities(access.trust)
-        said = await ask_model(target, model, access.headers, authorities, limit_s)
+        said = await ask_model(grpc_target(parts.geturl()), model, access.headers, authorities, limit_s)
     return UpstreamSeen(shown, fault, model=model, is_grpc=True, grpc_model=said, missing=missing)
 
 

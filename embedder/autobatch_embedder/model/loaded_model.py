@@ -119,9 +119,13 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
             del network
             trim()
 
+    if isinstance(graph, Path) and graph != folder.published_graph:
+        name = graph.name  # which says it already: to hash the weights once more would lengthen each start
+    else:
+        name = graph_cache.name_of(folder, settings.embedder_quantize)
     kept = choices.file_of(
         cache,
-        graph=graph_cache.name_of(folder, settings.embedder_quantize),
+        graph=name,
         cores=count,
         cpu=cpu_name(),
         onnxruntime=onnxruntime.__version__,

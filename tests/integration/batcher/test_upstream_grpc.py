@@ -12,13 +12,14 @@ import pytest
 import trustme
 
 from autobatch_batcher.dialects.base import Get, Post, WantedModel
-from autobatch_batcher.dialects.triton import SERVICE, Triton
+from autobatch_batcher.dialects.triton import Triton
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.grpc_client import STATUSES, GrpcClient
 from autobatch_batcher.upstreams.http_client import CallConnection
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import UpstreamBroken, UpstreamProtocolError, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until

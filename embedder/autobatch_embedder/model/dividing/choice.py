@@ -55,7 +55,6 @@ def choose(
         measure: Returns how long the kinds of calls took.
     """
     measured: Mapping[Division, Times] = {}
-    kept: Division | None = None
     if workers or threads:
         choice = ChosenDivision(Division(workers or threads or cores, threads or cores), "set")
     elif cores == 1:

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autobatch_batcher.dialects.base import JSON, Answer, Condition, Post, WantedModel
-from autobatch_batcher.dialects.triton import SERVICE, ModelTensors, Triton
+from autobatch_batcher.dialects.triton import ModelTensors, Triton
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX
 from autobatch_shared.contract.errors import InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.options import Options
+from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from tests.unit.batcher.dialects.contract import DialectContract, answer
 
