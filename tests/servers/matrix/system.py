@@ -7,11 +7,10 @@ from pathlib import Path
 
 from tests.servers.matrix.asking import Asker
 from tests.servers.matrix.document import ServerColumn
+from tests.servers.model_server import START_S
 from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
-
-START_S = 60.0  # on a busy machine; two are usual
 
 
 class UpProcess(Process):
