@@ -18,14 +18,18 @@ import numpy as np
 import orjson
 import uvloop
 from aiohttp import web
+from tokenizers import Tokenizer
 
 from autobatch_batcher.dialects.base import Dialect, WantedModel
 from autobatch_batcher.dialects.float32_text import print_row
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.triton import ModelTensors, Triton
 from autobatch_batcher.upstreams.grpc_client import GrpcClient
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
+from autobatch_embedder.model import model_folder
+from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve
 from tests.support.ports import free_port
 
@@ -37,7 +41,7 @@ EMBED_STREAM = "/tei.v1.Embed/EmbedStream"
 ONE_TEXT = b"\x0a%c%b" % (len(TEXT), TEXT.encode())  # EmbedRequest: field 1, the text
 ONE_VECTOR = b"\x0a\x80\x0c%b" % NUMBERS.tobytes()  # EmbedResponse: field 1, 1,536 bytes of packed float32
 
-Calling = Callable[[int], Awaitable[object]]  # makes a call of so many texts
+Calling = Callable[[int], Awaitable[float]]  # makes a call of so many texts; returns the seconds that its dialect used
 
 
 # What answers.
@@ -64,20 +68,15 @@ def triton_answer(count: int) -> bytes:
     return bytes(said.SerializeToString())
 
 
-class _Methods(grpc.GenericRpcHandler):
-    """Both methods; messages are bytes."""
+async def vectors(texts: AsyncIterator[bytes], _context: object) -> AsyncIterator[bytes]:
+    """Answer each message of a stream."""
+    async for _ in texts:
+        yield ONE_VECTOR
 
-    def service(self, details: grpc.HandlerCallDetails) -> object:
-        if details.method == EMBED_STREAM:
-            return grpc.stream_stream_rpc_method_handler(self._vectors)
-        return grpc.unary_unary_rpc_method_handler(self._infer)
 
-    async def _vectors(self, texts: AsyncIterator[bytes], _context: object) -> AsyncIterator[bytes]:
-        async for _ in texts:
-            yield ONE_VECTOR
-
-    async def _infer(self, call: bytes, _context: object) -> bytes:
-        return TRITON[call.count(TEXT.encode())]
+async def infer(call: bytes, _context: object) -> bytes:
+    """Answer as many inputs as there are."""
+    return TRITON[kserve.ModelInferRequest.FromString(call).inputs[0].shape[0]]
 
 
 TRITON = {size: triton_answer(size) for size in SIZES}
@@ -104,7 +103,13 @@ async def answer_all(http_port: int, grpc_port: int) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", http_port).start()
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers((_Methods(),))
+    methods = {
+        EMBED_STREAM: grpc.stream_stream_rpc_method_handler(vectors),
+        f"{SERVICE}ModelInfer": grpc.unary_unary_rpc_method_handler(infer),
+    }
+    for path, method in methods.items():
+        _, service, name = path.split("/")
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {name: method}),))
     server.add_insecure_port(f"127.0.0.1:{grpc_port}")
     await server.start()
     sys.stdout.write("ready\n")
@@ -118,9 +123,14 @@ async def answer_all(http_port: int, grpc_port: int) -> None:
 def calling(client: HttpClient | GrpcClient, dialect: Dialect) -> Calling:
     """Return what makes a call as the batcher does: compose, send, cut."""
 
-    async def call(count: int) -> None:
-        answer = await client.send(dialect.compose("/embed", [orjson.dumps(TEXT)] * count, None), 60)
+    async def call(count: int) -> float:
+        began_s = time.thread_time()
+        post = dialect.compose("/embed", [orjson.dumps(TEXT)] * count, None)
+        composed_s = time.thread_time()
+        answer = await client.send(post, 60)
+        answered_s = time.thread_time()
         assert len(dialect.cut(answer, "/embed", count, ())) == count
+        return time.thread_time() - answered_s + composed_s - began_s
 
     return call
 
@@ -129,25 +139,30 @@ def calling_streams(channel: grpc.aio.Channel) -> Calling:
     """Return what makes a call of `tei.v1`."""
     method = channel.stream_stream(EMBED_STREAM)
 
-    async def call(count: int) -> None:
-        rows = [print_row(said[-4 * len(NUMBERS) :]) async for said in method(iter([ONE_TEXT] * count))]
-        assert len(rows) == count
+    async def call(count: int) -> float:
+        said = [each async for each in method(iter([ONE_TEXT] * count))]
+        answered_s = time.thread_time()
+        assert len([print_row(each[-4 * len(NUMBERS) :]) for each in said]) == count
+        return time.thread_time() - answered_s
 
     return call
 
 
-async def cost_us(call: Calling, count: int) -> float:
-    """Return the CPU time of one call in this process, its threads included."""
+async def cost_us(call: Calling, count: int) -> tuple[float, float]:
+    """Return the CPU time of one call in this process, its threads included, and the dialect's part of it."""
     started_s = time.process_time()
-    for _ in range(CALLS):
-        await call(count)
-    return (time.process_time() - started_s) / CALLS * 1e6
+    own_s = sum([await call(count) for _ in range(CALLS)])
+    return (time.process_time() - started_s) / CALLS * 1e6, own_s / CALLS * 1e6
 
 
 async def measure(http_port: int, grpc_port: int) -> None:
     """Print a line for each kind: the median of rounds in which all of them take turns."""
     http, rpc = f"http://127.0.0.1:{http_port}", f"grpc://127.0.0.1:{grpc_port}"
-    texts = Triton(WantedModel("m"), ModelTensors(("text",), "BYTES", 1, "embedding"))
+    texts = Triton(WantedModel("m"), ModelTensors(("text",), "BYTES", 2, "embedding"))
+    token_ids = TokenIds(Tokenizer.from_file(str(model_folder.find(None).path / "tokenizer.json")))
+    ids = Triton(
+        WantedModel("m", token_ids=token_ids), ModelTensors(("input_ids", "attention_mask"), "INT64", 2, "embedding")
+    )
     async with (
         open_sessions() as (session, _),
         GrpcClient(rpc, {}) as to_triton,
@@ -160,23 +175,26 @@ async def measure(http_port: int, grpc_port: int) -> None:
                 HttpClient(session, f"{http}/arrays/{size}", None), OpenAI(hint="arrays are asked for")
             ),
             "`triton`, texts": lambda _: calling(to_triton, texts),
+            "`triton`, token ids made of texts": lambda _: calling(to_triton, ids),
             "`tei.v1` over gRPC": lambda _: calling_streams(channel),
         }
         calls = {(kind, size): make(size) for kind, make in kinds.items() for size in SIZES}
-        costs: dict[tuple[str, int], list[float]] = {each: [] for each in calls}
+        costs: dict[tuple[str, int], list[tuple[float, float]]] = {each: [] for each in calls}
         for _ in range(ROUNDS + 1):
             for (kind, size), call in calls.items():
                 costs[kind, size].append(await cost_us(call, size))
-    sys.stdout.write(
-        f"| kind | {' | '.join(f'a call of {size}, us (rounds)' for size in SIZES)} | a text in a call of {SIZES[-1]}, us |\n"
-    )
+    most = SIZES[-1]
+    asked = " | ".join(f"a call of {size}, us" for size in SIZES)
+    sys.stdout.write(f"| kind | {asked} | a text in a call of {most}, us | the dialect's part |\n")
     for kind in kinds:
-        cells, median = [], 0.0
-        for size in SIZES:
-            rounds = costs[kind, size][1:]  # the first one makes connections
-            median = statistics.median(rounds)
-            cells.append(f"{median:.0f} ({min(rounds):.0f} to {max(rounds):.0f})")
-        sys.stdout.write(f"| {kind} | {' | '.join(cells)} | {median / SIZES[-1]:.1f} |\n")
+        rounds = {size: costs[kind, size][1:] for size in SIZES}  # the first one makes connections
+        cells = [_shown([whole for whole, _ in each]) for each in rounds.values()]
+        a_text, own = (statistics.median(each) / most for each in zip(*rounds[most], strict=True))
+        sys.stdout.write(f"| {kind} | {' | '.join(cells)} | {a_text:.1f} | {own:.1f} |\n")
+
+
+def _shown(rounds: list[float]) -> str:
+    return f"{statistics.median(rounds):.0f} ({min(rounds):.0f} to {max(rounds):.0f})"
 
 
 def main() -> None:
