@@ -51,6 +51,8 @@ class ExpectedGain(msgspec.Struct, frozen=True):
         proxied_p50_ms: Median of the latencies there.
         proxied_p99_ms: What 99 of 100 take there at most.
         batch: Mean texts of a call of the batcher's.
+        calls: Mean calls of the batcher's in flight.
+        cpu_ms: CPU time of a request in all processes of the proxy.
         refused: Share of the requests that the proxy refuses, to keep the target.
         low: The least that `gain` is likely to be.
         high: The most.
@@ -65,6 +67,8 @@ class ExpectedGain(msgspec.Struct, frozen=True):
     proxied_p50_ms: float
     proxied_p99_ms: float
     batch: float
+    calls: float
+    cpu_ms: float
     refused: float
     low: float
     high: float
@@ -95,7 +99,7 @@ def find_law(measured: Measured) -> FoundLaw:
     """Return the law that explains what was measured."""
     known = measured.tokens_max is not None and measured.characters_per_token is not None
     cut_units = round((measured.tokens_max or 0) * (measured.characters_per_token or 0)) if known else 0
-    fitted = fit_law(measured.calls, cut_units)
+    fitted = fit_law(measured.calls, cut_units, measured.pass_inputs_said)
     law = fit_side_by_side(fitted.law, measured.loads)
     misses = [_scale(law, measured, clients) for clients in CLIENTS if measured.single_loads(clients)]
     load_error = sqrt(sum((1 - miss) ** 2 for miss in misses) / len(misses))
@@ -125,14 +129,15 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     else:
         direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
     cpu_ms = proxy_cpu_ms(measured, clients)
-    shared = sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
-    # One after the other, the processes work on a request for as long as they need for it.
+    # One after the other, the processes work on a request for as long as they need for it. The server of a lone client has nothing to do meanwhile.
+    shared = found.law if clients == 1 else sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
     fleet = SimulatedFleet(settings, longer_way_s=max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S))
     history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
     proxied = score(history, LEARNING_SHARE * seconds, seconds)
     missed_direct = direct_per_s / simulated.goodput
     is_alike = clients == 1 or not loads  # either side has one call at a time, or both are simulated
-    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, history.calls_s / seconds)
+    calls = history.calls_s / seconds
+    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, calls)
     gain = scale * proxied.goodput / direct_per_s
     missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(missed_direct - 1) / 2, 0.0 if loads else UNMEASURED)
     return ExpectedGain(
@@ -145,6 +150,8 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         proxied_p50_ms=proxied.p50_ms / scale,
         proxied_p99_ms=proxied.p99_ms / scale,
         batch=proxied.batch,
+        calls=calls,
+        cpu_ms=cpu_ms,
         refused=proxied.failed / max(1.0, proxied.failed + proxied.goodput * (1 - LEARNING_SHARE) * seconds),
         low=gain / (1 + missed),
         high=gain * (1 + missed),

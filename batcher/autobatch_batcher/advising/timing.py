@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from itertools import cycle
 from random import Random
@@ -32,7 +32,8 @@ LISTS_SIDE_BY_SIDE = (1, 2, 4)
 CALLS_SHARE, LISTS_SHARE = 0.35, 0.1
 FIRST_ROUND_SHARE = 0.5  # of the time for single calls: what is dearer than that is not tried
 WARM_UP_CALLS = 5
-UNCOUNTED = 0.2  # of a window, in which the clients fill the server
+UNCOUNTED = 0.2  # of the answers of a window, while which the clients fill the server
+LENGTHENED = 2.0  # windows that one may take until each text was answered
 DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
 BUSY_LOOK_S = 0.5
 REFUSED_PAUSE_S = 0.05
@@ -102,6 +103,7 @@ async def measure_with(
         calls=tuple(calls),
         loads=tuple(loads),
         cores=os.cpu_count() if urlsplit(replica.name).hostname in LOOPBACK else None,
+        pass_inputs_said=None if replica.card.pass_inputs_max == UNKNOWN_MAX else replica.card.pass_inputs_max,
         busy_before=busy_before,
     )
 
@@ -209,20 +211,28 @@ class UpstreamTimer:
     async def load(self, clients: int, shapes: list[tuple[int, ...]], seconds: float) -> TimedLoad:
         """Return what so many clients get in so many seconds, each of which sends the next of these texts as soon as it is answered.
 
+        It goes on for longer until each text was answered, up to LENGTHENED times as long: a few texts may be short ones by chance.
+
         Raises:
             MeasuringError: None was answered.
         """
         lengths = self._texts.lengths
         turns = cycle(shapes)
+        texts = len(set(shapes))
         began_s = self._now_s()
-        since_s = began_s + UNCOUNTED * seconds
-        until_s = since_s + (1 - UNCOUNTED) * seconds
         latencies_s: list[float] = []
-        inputs = failed = 0
+        answered_s: list[float] = []
+        failed = 0
+
+        def is_over() -> bool:
+            long_s = self._now_s() - began_s
+            return long_s >= LENGTHENED * seconds or (
+                long_s >= seconds and len(answered_s) * (1 - UNCOUNTED) > texts + 1
+            )
 
         async def ask() -> None:
-            nonlocal inputs, failed
-            while self._now_s() < until_s:
+            nonlocal failed, cpu_before_s, connecting
+            while not is_over():
                 shape = next(turns)
                 try:
                     took_s = await self.call(shape)
@@ -231,27 +241,47 @@ class UpstreamTimer:
                     await pause(REFUSED_PAUSE_S)
                     continue
                 latencies_s.append(took_s)
-                inputs += len(shape) if since_s <= self._now_s() < until_s else 0
+                if not is_over():  # or this is the first that comes after the end
+                    answered_s.append(self._now_s())
+                    if len(answered_s) == clients:  # what connecting costs is not a request's
+                        cpu_before_s, connecting = self._cpu_s(), len(latencies_s)
 
-        before, cpu_before_s = read_core_ticks(), self._cpu_s()
+        before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
         await asyncio.gather(*(ask() for _ in range(clients)))
         after, cpu_after_s = read_core_ticks(), self._cpu_s()
-        took_s = until_s - since_s
-        if not inputs:  # slower than the window is long: all of them count, until the last
-            inputs, took_s = len(latencies_s) * len(shapes[0]), self._now_s() - began_s
+        rate = steady_rate(answered_s, texts) or len(latencies_s) / (self._now_s() - began_s)
         latencies_s.sort()
         if not latencies_s:
             raise MeasuringError(f"{self._replica.name}: none of {failed} calls of {clients} clients was answered")
         return TimedLoad(
             clients=clients,
             lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
-            inputs_per_s=inputs / took_s,
+            inputs_per_s=rate * len(shapes[0]),
+            is_whole=len(answered_s) * (1 - UNCOUNTED) > texts,
             p50_ms=1000 * quantile(latencies_s, 0.5),
             p99_ms=1000 * quantile(latencies_s, 0.99),
             failed=failed,
             idle=after.idle_share_since(before) if before and after else None,
-            own_cpu_ms=1000 * (cpu_after_s - cpu_before_s) / len(latencies_s),
+            own_cpu_ms=1000 * (cpu_after_s - cpu_before_s) / max(1, len(latencies_s) - connecting),
         )
+
+
+def steady_rate(answered_s: Sequence[float], texts: int) -> float:
+    """Return the requests a second of whole cycles of so many texts, as far as there was one; 0: of fewer than two answers there is no rate.
+
+    It begins and ends with an answer of a certain number, and not at a certain time: answers come together, and time would pass between
+    the last of some and a window's end.
+
+    Args:
+        answered_s: When each was answered, in order.
+        texts: In a cycle.
+    """
+    first = int(UNCOUNTED * len(answered_s))
+    counted = len(answered_s) - 1 - first
+    if counted < 1:
+        return 0.0
+    counted -= counted % texts if counted > texts else 0
+    return counted / max(1e-9, answered_s[first + counted] - answered_s[first])
 
 
 async def _busy_before() -> float | None:
