@@ -1,7 +1,8 @@
 """What clients get directly and would get through the proxy: the batchers' own code in front of the law that was found.
 
 The direct side is what was measured, as far as it was. The proxy's side is simulated, and scaled by what the law misses where as many calls
-are in flight as the batchers have: 64 clients slow a server down by their 64 calls, and the batchers make a few.
+of as many texts are in flight as the batchers have: 64 clients slow a server down by their 64 calls, and the batchers make a few; one short
+text after the other is faster than among long calls.
 
 What the proxy costs is counted in multiples of what a request costs this process, which makes calls with the batcher's own code on the same
 machine, beside the same server: a core that is slow, shared, or that has the server's data in its cache, is so for both.
@@ -137,7 +138,7 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     missed_direct = direct_per_s / simulated.goodput
     is_alike = clients == 1 or not loads  # either side has one call at a time, or both are simulated
     calls = history.calls_s / seconds
-    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, calls)
+    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, calls, proxied.batch)
     gain = scale * proxied.goodput / direct_per_s
     missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(missed_direct - 1) / 2, 0.0 if loads else UNMEASURED)
     return ExpectedGain(
@@ -183,11 +184,12 @@ def _lists(lengths: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
 
 
-def missed_at(law: SimulatedLaw, loads: Sequence[TimedLoad], calls: float) -> float:
-    """Return how much more was measured than the law says where about so many calls were in flight; loads as near count as much."""
+def missed_at(law: SimulatedLaw, loads: Sequence[TimedLoad], calls: float, batch: float) -> float:
+    """Return how much more was measured than the law says where about so many calls of so many texts were in flight; loads as near count as much."""
     weights, logs = 0.0, 0.0
     for load in loads:
-        weight = exp(-(log2(load.clients / max(1.0, calls)) ** 2) / 2)
+        apart = log2(load.clients / max(1.0, calls)), log2(len(load.lists[0]) / max(1.0, batch))
+        weight = exp(-sum(each**2 for each in apart) / 2)
         if weight < WEIGHT_MIN:
             continue  # simulating it would take long
         weights += weight
