@@ -32,6 +32,7 @@ RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
 #: CPU time of a request in nginx, workers, batcher and Redis of `autobatch up`, in multiples of what it costs who calls the server directly, by
 #: clients: before a server that sleeps, on two cores, twice each (7.2 and 7.1, 7.8 and 7.2, 5.6 and 5.6, 4.2 and 3.5, 2.9 and 2.9).
 PROXY_CPU_TIMES = {1: 7.1, 4: 7.5, 16: 5.6, 64: 3.9, 256: 2.9}
+PROCESSES = 3  # that work on a request at the same time as others: the batcher is a third of it
 SIMULATED_WAY_S = PUSH_S + WAKE_S + REPLY_S
 WEIGHT_MIN = 0.01
 RANGE_MIN = 0.03  # of the gain, to both sides
@@ -132,7 +133,9 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     cpu_ms = proxy_cpu_ms(measured, clients)
     # One after the other, the processes work on a request for as long as they need for it. The server of a lone client has nothing to do meanwhile.
     shared = found.law if clients == 1 else sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
-    fleet = SimulatedFleet(settings, longer_way_s=max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S))
+    # Of those that are answered together one comes after the other for the same reason, on as many cores as there are processes to use them.
+    way_s, at_once = max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S), min(PROCESSES, measured.cores or PROCESSES)
+    fleet = SimulatedFleet(settings, longer_way_s=way_s, apart_s=cpu_ms / 1e3 / at_once)
     history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
     proxied = score(history, LEARNING_SHARE * seconds, seconds)
     missed_direct = direct_per_s / simulated.goodput
