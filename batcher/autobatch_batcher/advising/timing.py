@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from itertools import cycle
+from itertools import cycle, zip_longest
 from random import Random
 from time import perf_counter, process_time
 from urllib.parse import urlsplit
@@ -28,7 +28,9 @@ from autobatch_shared.measuring.machine_use import read_core_ticks
 from autobatch_shared.settings.definitions import BatcherSettings
 
 LISTS_SIDE_BY_SIDE = (1, 2, 4)
-# Of the whole time: for single calls, for lists side by side; the rest is for the clients, each number of them twice.
+# Single calls and clients come twice: noise shows, and a machine that becomes faster or slower does so for both alike.
+ROUNDS = 2
+# Of the whole time: for single calls, for lists side by side; the rest is for the clients.
 CALLS_SHARE, LISTS_SHARE = 0.35, 0.1
 FIRST_ROUND_SHARE = 0.5  # of the time for single calls: what is dearer than that is not tried
 WARM_UP_CALLS = 5
@@ -36,6 +38,7 @@ UNCOUNTED = 0.2  # of the answers of a window, while which the clients fill the 
 LENGTHENED = 2.0  # windows that one may take until each text was answered
 DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
 BUSY_LOOK_S = 0.5
+NEVER_MADE = TimedCall((), ())
 REFUSED_PAUSE_S = 0.05
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -84,12 +87,22 @@ async def measure_with(
         await timer.call((place,))
     per_token = await timer.characters_per_token()
     inputs_max, tokens_max = replica.limits.inputs_max, replica.limits.input_tokens_max
-    told(f"single calls of up to {texts_in_words(inputs_max)}, {CALLS_SHARE * seconds:.0f} s")
-    calls = await timer.lone_calls(call_shapes(texts, inputs_max), CALLS_SHARE * seconds)
-    for call in (calls[0], calls[-1]):
-        told(f"  {call.in_words}")
-    loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
-    loads += await timer.clients((1 - CALLS_SHARE - LISTS_SHARE) * seconds, told)
+    shapes = call_shapes(texts, inputs_max)
+    calls: list[TimedCall] = []
+    loads: list[TimedLoad] = []
+    round_s = seconds / ROUNDS
+    for number in range(ROUNDS):
+        told(f"single calls of up to {texts_in_words(inputs_max)}, {CALLS_SHARE * round_s:.0f} s")
+        again = await timer.lone_calls(shapes[: len(calls) or None], CALLS_SHARE * round_s)
+        calls = [
+            TimedCall(first.lengths or second.lengths, (*first.seconds, *second.seconds))
+            for first, second in zip_longest(calls, again, fillvalue=NEVER_MADE)
+        ]
+        for call in (calls[0], calls[-1]):
+            told(f"  {call.in_words}")
+        if not loads:  # half as long a window would have few answers
+            loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
+        loads += await timer.clients(number + 1, loads, (1 - CALLS_SHARE - LISTS_SHARE) * round_s, told)
     return Measured(
         url=replica.name,
         kind=replica.dialect.kind,
@@ -194,12 +207,12 @@ class UpstreamTimer:
         own_s = seconds / len(LISTS_SIDE_BY_SIDE)
         return [await self.load(clients, [shape], own_s) for clients in LISTS_SIDE_BY_SIDE]
 
-    async def clients(self, seconds: float, told: Told) -> list[TimedLoad]:
-        """Return what clients get that send one text each; each number of them twice, so that noise shows."""
+    async def clients(self, seed: int, before: Sequence[TimedLoad], seconds: float, told: Told) -> list[TimedLoad]:
+        """Return what clients get that send one text each, in the order of a seed; as far as earlier ones were answered in time."""
         loads: list[TimedLoad] = []
-        own_s = seconds / 2 / len(CLIENTS)
-        for seed, clients in [(seed, clients) for seed in (1, 2) for clients in CLIENTS]:
-            rate = max((load.inputs_per_s for load in loads), default=0.0)
+        own_s = seconds / len(CLIENTS)
+        for clients in CLIENTS:
+            rate = max((load.inputs_per_s for load in (*before, *loads) if load.is_single), default=0.0)
             if rate and clients / rate > DRAINS * own_s:
                 told(f"{clients_in_words(clients)} are simulated only: their answers would take {clients / rate:.0f} s")
                 continue
