@@ -243,6 +243,8 @@ class UpstreamTimer:
                 long_s >= seconds and len(answered_s) * (1 - UNCOUNTED) > texts + 1
             )
 
+        before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
+
         async def ask() -> None:
             nonlocal failed, cpu_before_s, connecting
             while not is_over():
@@ -259,7 +261,6 @@ class UpstreamTimer:
                     if len(answered_s) == clients:  # what connecting costs is not a request's
                         cpu_before_s, connecting = self._cpu_s(), len(latencies_s)
 
-        before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
         await asyncio.gather(*(ask() for _ in range(clients)))
         after, cpu_after_s = read_core_ticks(), self._cpu_s()
         rate = steady_rate(answered_s, texts) or len(latencies_s) / (self._now_s() - began_s)

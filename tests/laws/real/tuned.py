@@ -80,7 +80,7 @@ class WatchedUp:
     """
 
     def __init__(self, folder: Path, url: str, metrics_port: int) -> None:
-        self.process = UpProcess(folder, metrics_port, inference_url=url)
+        self.process = UpProcess(folder, batcher_port=metrics_port, inference_url=url)
         self._metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
 
     async def counted(self, session: aiohttp.ClientSession) -> dict[str, float]:
@@ -106,7 +106,7 @@ async def _timer(url: str, stack: AsyncExitStack) -> UpstreamTimer:
 
 async def see(url: str, numbers: Sequence[int]) -> None:
     """Write what so many clients get, one number after the other."""
-    shapes = [(place,) for seed in range(8) for place in shuffled(seed)]
+    shapes: list[tuple[int, ...]] = [(place,) for seed in range(8) for place in shuffled(seed)]
     async with AsyncExitStack() as stack:
         up = WatchedUp(Path(stack.enter_context(TemporaryDirectory())), url, free_port())
         stack.callback(up.process.close)

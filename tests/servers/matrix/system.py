@@ -21,10 +21,10 @@ class UpProcess(Process):
         url: Where its clients ask.
     """
 
-    def __init__(self, folder: Path, batcher_port: int = 0, **settings: object) -> None:
+    def __init__(self, folder: Path, **settings: object) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(folder, "up", host="127.0.0.1", port=port, batcher_port=batcher_port, **settings)
+        super().__init__(folder, "up", host="127.0.0.1", port=port, **{"batcher_port": 0} | settings)
 
     def command(self, _folder: Path, _module: str) -> list[str]:
         """The command to run."""
