@@ -23,7 +23,7 @@ class UpProcess(Process):
     def __init__(self, folder: Path, **settings: object) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(folder, "up", host="127.0.0.1", port=port, batcher_port=0, **settings)
+        super().__init__(folder, "up", host="127.0.0.1", port=port, **{"batcher_port": 0} | settings)
 
     def command(self, _folder: Path, _module: str) -> list[str]:
         """The command to run."""
