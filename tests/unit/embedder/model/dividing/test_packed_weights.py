@@ -36,8 +36,8 @@ def test_they_are_written_once_and_change_no_vector(folder: ModelFolder, graph: 
 
     assert packed_weights.packed(graph) == first != graph
     assert first.stat().st_mtime_ns == written_ns
-    vectors = [networks.load(folder, each, 1).run("pooled", ROWS) for each in (graph, first)]
-    np.testing.assert_allclose(*vectors, atol=1e-6)
+    before, after = (networks.load(folder, each, 1).run("pooled", ROWS) for each in (graph, first))
+    np.testing.assert_allclose(after, before, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cpu_name", "cpu_features"])
