@@ -4,9 +4,40 @@ from dataclasses import dataclass
 from math import ceil
 
 BULK_SHARE = 0.25  # of the inputs, beside a full queue of other work
-COUNTS_DIFFER_SHARE = (
-    0.01  # of a limit: by so much what an upstream says is left may be less without more having been used
-)
+CALLS, TOKENS = "requests", "tokens"  # kinds of limits, as upstreams' headers name them
+
+
+@dataclass(frozen=True, slots=True)
+class SaidLimit:
+    """What an upstream said of one limit, with an answer.
+
+    Attributes:
+        left: How much is left of it.
+        limit: How much it is; None: not said.
+        reset_s: Seconds until all of it is left; None: not said.
+    """
+
+    left: int
+    limit: int | None = None
+    reset_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaidLeft:
+    """What that means for what is left of a minute. -1: it was not said.
+
+    Attributes:
+        most: The most that may be left, if nothing was used since.
+        least: The least; -1 also where what it said is of another limit than ours.
+        reset_ms: Milliseconds from the answer until all of it is left.
+    """
+
+    most: int = -1
+    least: int = -1
+    reset_ms: int = -1
+
+
+NOT_SAID = SaidLeft()
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +52,14 @@ class MinuteBudget:
         calls_used: Calls that were made beyond those that were granted.
         tokens_used: Tokens that calls had beyond those that were granted; below 0 where they had less.
         calls_needed: Calls that the jobs of this claim need: 0 where one was granted and not made.
-        calls_said: Calls that the upstream said are left; -1: it does not say.
-        tokens_said: Tokens that it said are left, in the same way.
+        calls_said: What the upstream said of its calls with its last answer.
+        tokens_said: What it said of its tokens.
+        asked_ms: Milliseconds since the call of that answer was sent.
+        said_ms: Milliseconds since the answer came; -1: there is none.
+        own_tokens: Tokens that were taken off the budget for that call.
+        refused_ms: Milliseconds since a call was sent that it refused though enough should be left; -1: there is none.
+        refused: How many there were.
+        tokens_owed: Tokens of jobs that are held because their calls were refused: they are needed once more.
         tokens_an_input: Tokens of an input whatever its length, as the last calls showed.
         bytes_a_token: Bytes of a job's body that are a token besides.
         tokens_kept: Tokens that a claim leaves over.
@@ -36,8 +73,14 @@ class MinuteBudget:
     calls_used: int = 0
     tokens_used: int = 0
     calls_needed: int = 1
-    calls_said: int = -1
-    tokens_said: int = -1
+    calls_said: SaidLeft = NOT_SAID
+    tokens_said: SaidLeft = NOT_SAID
+    asked_ms: int = -1
+    said_ms: int = -1
+    own_tokens: int = 0
+    refused_ms: int = -1
+    refused: int = 0
+    tokens_owed: int = 0
     tokens_an_input: float = 0.0
     bytes_a_token: float = 4.0
     tokens_kept: int = 0

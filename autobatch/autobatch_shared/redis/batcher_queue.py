@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from autobatch_shared.contract.capacity import COUNTS_DIFFER_SHARE, MinuteBudget
+from autobatch_shared.contract.capacity import MinuteBudget
 from autobatch_shared.contract.errors import QueueOutOfMemory
 from autobatch_shared.contract.frames import LEFT_SINCE, VERSION, Frames
 from autobatch_shared.contract.keys import (
@@ -314,6 +314,7 @@ class BatcherQueue:
 
 def _paced(budget: MinuteBudget) -> str:
     """Return a budget as `claim.lua` has it."""
+    calls, tokens = budget.calls_said, budget.tokens_said
     parts = (
         budget.calls,
         budget.tokens,
@@ -322,13 +323,18 @@ def _paced(budget: MinuteBudget) -> str:
         budget.calls_used,
         budget.tokens_used,
         budget.calls_needed,
-        budget.calls_said,
-        budget.tokens_said,
         budget.bytes_a_token,
-        COUNTS_DIFFER_SHARE,
         budget.tokens_an_input,
         budget.tokens_kept,
         int(budget.holds_jobs),
+        budget.asked_ms,
+        budget.said_ms,
+        *(calls.most, calls.least, calls.reset_ms),
+        *(tokens.most, tokens.least, tokens.reset_ms),
+        budget.own_tokens,
+        budget.refused_ms,
+        budget.refused,
+        budget.tokens_owed,
         budget.upstream,
     )
     return " ".join(map(str, parts))

@@ -1,9 +1,5 @@
-"""An upstream that bills: it refuses what exceeds its calls or tokens of a minute, as OpenAI documents it.
+"""An upstream that bills: it refuses what exceeds its calls or tokens of a minute, and says what is left of them."""
 
-Each limit is a bucket that holds a minute's worth and fills evenly. The minute may be shorter than sixty seconds.
-"""
-
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,34 +7,7 @@ import orjson
 from aiohttp import web
 
 from tests.support.fake_upstream import DIMENSION_TEXT, JSON, FakeUpstream, tokens
-
-
-@dataclass
-class Bucket:
-    """What is left of one limit.
-
-    Attributes:
-        limit: In a minute.
-        minute_s: Seconds of a minute.
-    """
-
-    limit: int
-    minute_s: float
-    left: float = field(init=False)
-    at_s: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.left, self.at_s = float(self.limit), time.monotonic()
-
-    def fill(self) -> None:
-        """Fill it up to now."""
-        now_s = time.monotonic()
-        self.left = min(self.limit, self.left + (now_s - self.at_s) * self.limit / self.minute_s)
-        self.at_s = now_s
-
-    def missing_s(self, amount: float) -> float:
-        """Seconds until there is so much in it."""
-        return max(0.0, amount - self.left) * self.minute_s / self.limit
+from tests.support.servers.minute_counts import Bucket, MinuteCount, headers_of
 
 
 @dataclass
@@ -46,14 +15,14 @@ class PaidUpstream(FakeUpstream):
     """One server that counts.
 
     Attributes:
-        requests: The bucket of calls.
-        tokens: The bucket of tokens.
+        requests: Counts calls.
+        tokens: Counts tokens.
         refused: Calls that it refused.
         answered: Calls that it answered.
     """
 
-    requests: Bucket = field(default_factory=lambda: Bucket(60, 1.0))
-    tokens: Bucket = field(default_factory=lambda: Bucket(10**9, 1.0))
+    requests: MinuteCount = field(default_factory=lambda: Bucket(60, 1.0))
+    tokens: MinuteCount = field(default_factory=lambda: Bucket(10**9, 1.0))
     refused: int = 0
     answered: int = 0
 
@@ -63,36 +32,25 @@ class PaidUpstream(FakeUpstream):
         if texts == [DIMENSION_TEXT]:  # what a batcher asks of its own is not billed
             return await super()._embed(request)
         needed = sum(map(tokens, texts))
-        for kind, bucket, amount in (("requests", self.requests, 1), ("tokens", self.tokens, needed)):
-            bucket.fill()
-            if bucket.left < amount:
+        for kind, count, amount in (("requests", self.requests, 1), ("tokens", self.tokens, needed)):
+            if not count.allows(amount):
                 self.refused += 1
-                return refusal_of(kind, bucket, amount, self._left())
-        self.requests.left -= 1
-        self.tokens.left -= needed
+                return refusal_of(kind, count, amount, self._left())
+        self.requests.use(1)
+        self.tokens.use(needed)
         self.answered += 1
         response = await super()._embed(request)
         response.headers.update(self._left())
         return response
 
     def _left(self) -> dict[str, str]:
-        return left_of({"requests": self.requests, "tokens": self.tokens})
+        return headers_of({"requests": self.requests, "tokens": self.tokens})
 
 
-def left_of(buckets: Mapping[str, Bucket]) -> dict[str, str]:
-    """Return the headers that say what is left of each limit."""
-    said = {}
-    for kind, bucket in buckets.items():
-        said[f"x-ratelimit-limit-{kind}"] = str(bucket.limit)
-        said[f"x-ratelimit-remaining-{kind}"] = str(int(max(bucket.left, 0)))
-        said[f"x-ratelimit-reset-{kind}"] = f"{bucket.missing_s(bucket.limit) * 1000:.0f}ms"
-    return said
-
-
-def refusal_of(kind: str, bucket: Bucket, amount: int, left: Mapping[str, str]) -> web.Response:
+def refusal_of(kind: str, count: MinuteCount, amount: int, said: Mapping[str, str]) -> web.Response:
     """Return the answer to what a limit does not allow now."""
-    wait_s = bucket.missing_s(amount)
-    message = f"Rate limit reached for {kind}. Limit {bucket.limit} / min. Please try again in {wait_s:.3f}s."
+    wait_s = count.missing_s(amount)
+    message = f"Rate limit reached for {kind}. Limit {count.limit} / min. Please try again in {wait_s:.3f}s."
     error = {"message": message, "type": kind, "param": None, "code": "rate_limit_exceeded"}
-    headers = {**JSON, **left, "Retry-After": str(int(wait_s) + 1), "retry-after-ms": f"{wait_s * 1000:.0f}"}
+    headers = {**JSON, **said, "Retry-After": str(int(wait_s) + 1), "retry-after-ms": f"{wait_s * 1000:.0f}"}
     return web.Response(status=429, body=orjson.dumps({"error": error}), headers=headers)

@@ -2,7 +2,7 @@
 -- jobs are left, another idle batcher is woken; if not, none is.
 -- KEYS  1 jobs (with `:v<version>` behind it, the jobs of another version), 2 retry, 3 waiting, 4 gone (with `:<job>` behind
 --       it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 bell, 8 jobs:bulk, 9 waiting:bulk,
---       10 suspects, 11 pace: (with `<upstream>` behind it, what is left of its budget)
+--       10 suspects, 11 pace: (with `<upstream>` behind it, what was used of its budget)
 -- ARGV  1 batcher, 2 lease in ms, 3 life of claims and leases in ms, 4 bytes that weigh as much as an input, 5 life of the
 --       bell in ms, 6 life of jobs of another version in ms, 7 most values that are unpacked at once, 8 version of our
 --       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `retry` and `jobs`, 11 suspects
@@ -10,9 +10,12 @@
 --       give, 14 inputs that could be sent now: beyond them a batcher gets its share. The last job may exceed what is wanted;
 --       15 empty, or the budget of an upstream, with spaces between: 1 its calls in a minute, 2 its tokens in a minute, 0 for no
 --       limit, 3 the minute in ms, 4 life of the budget in ms, 5 calls and 6 tokens that were used beyond what was granted,
---       7 calls that the jobs of this claim need, 8 calls and 9 tokens that the upstream says are left, -1 if it does not say,
---       10 bytes of a job's body that are a token, 11 part of a limit by which two counts may differ, 12 tokens of an input
---       whatever its bytes, 13 tokens that are left over, 14 whether jobs are held that a call could carry, 1 or 0; last the upstream
+--       7 calls that the jobs of this claim need, 8 bytes of a job's body that are a token, 9 tokens of an input whatever its
+--       bytes, 10 tokens that are left over, 11 whether jobs are held that a call could carry, 1 or 0; what the upstream said with
+--       an answer: 12 ms since its call was sent, 13 ms since it came, -1 for none, then of calls 14 the most and 15 the least
+--       that were left by that, 16 ms from then until all are, 17, 18 and 19 the same of tokens, each -1 if not said, 20 its own
+--       tokens; 21 ms since a call was sent that was refused though enough should be left, -1 for none, 22 how many were;
+--       23 tokens of calls that were refused, which the next calls need; last the upstream
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -25,54 +28,197 @@ local some_gone = redis.call('EXISTS', KEYS[4]) == 1
 local result = { now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1 }
 local claimed = {}
 
+-- The budget. What was used is remembered for the `window`, a minute, in steps of a part of it: so no span of a minute has more
+-- than a minute's worth, in whichever way the upstream counts. Where it refuses what that allows, it counts in shorter spans:
+-- then the window becomes shorter, and its worth less with it, and at last the `share` that is used of the limits.
+local STEPS, SLACK = 128, 0.004 -- in a window; of it, by which calls may take longer on their way than others
+local CHECK, SOON, CLOSE = 0.05, 0.001, 0.05 -- of a minute: the longest wait; after a reset; between two times that are one
+local FULL, LESS, MORE, SHARE_MIN, WINDOW_MIN = 0.95, 0.95, 0.1, 0.05, 0.002
+local MUCH = 0.25 -- of a limit: what of ours the upstream has forgotten at once, at the end of a minute of its own
 local paced = ARGV[15] ~= ''
-local budget, pace = {}, nil
-local calls_left, tokens_left, tokens_missing
+local budget, used, calls, tokens = {}, {}, nil, nil
+local pace, minute, window, share, changed, said, probes_tokens
+local tokens_missing
+
+local function span() return window / share * (1 + SLACK) end
+
+local function count(entry, sign)
+  calls.used, tokens.used = calls.used + sign * entry[2], tokens.used + sign * entry[3]
+end
+
+local function forget()
+  while used[1] and used[1][1] + span() <= now do count(table.remove(used, 1), -1) end
+end
+
+-- Remembers what is used now; a call of more tokens than a window has counts as long as they take.
+local function use(some_calls, some_tokens)
+  local at, worth, last = now, tokens.limit * window / minute, used[#used]
+  if tokens.limit > 0 and some_tokens > worth then
+    at = math.floor(now + math.min((some_tokens / worth - 1) * window, minute))
+  end
+  local step = window / STEPS
+  if last and at < last[1] then at = last[1] end
+  if last and math.floor(at / step) == math.floor(last[1] / step) then
+    last[1], last[2], last[3] = at, last[2] + some_calls, last[3] + some_tokens
+  else
+    used[#used + 1] = { at, some_calls, some_tokens }
+  end
+  count({ at, some_calls, some_tokens }, 1)
+end
+
+-- Takes so much of a kind out of what was used, from the first entry on or from the last.
+local function unuse(kind, amount, first, last, step)
+  for i = first, last, step do
+    local part = math.min(amount, used[i][kind.place])
+    used[i][kind.place], kind.used, amount = used[i][kind.place] - part, kind.used - part, amount - part
+  end
+end
+
+local function left_of(kind)
+  if kind.limit == 0 then return nil end
+  return kind.limit * window / minute - kind.used - kind.others
+end
+
+local function used_after(kind, at)
+  local sum = 0
+  for i = #used, 1, -1 do
+    if used[i][1] <= at then break end
+    sum = sum + used[i][kind.place]
+  end
+  return sum
+end
+
+-- Believes what the upstream said is left, as far as what was on its way meanwhile leaves no doubt: others use it, too, or it
+-- has forgotten what we have not.
+local function believe(kind, most, least, whole, own)
+  if kind.limit == 0 or most < 0 then return end
+  local answered = now - budget[13]
+  local left = left_of(kind)
+  most = most - used_after(kind, answered + window / STEPS)
+  if least >= 0 then
+    local meanwhile = used_after(kind, now - budget[12] - minute * SLACK)
+    least = math.max(least - math.max(meanwhile - own, 0), 0)
+  end
+  if most < left then
+    kind.others = kind.others + left - most
+  elseif least > left then
+    local given_back = math.min(least - left, kind.others)
+    kind.others = kind.others - given_back
+    local forgotten = least - left - given_back
+    if window >= minute and forgotten > kind.limit * MUCH then unuse(kind, forgotten, 1, #used, 1) end
+  end
+  kind.ends = now + span()
+  kind.reset = whole >= 0 and answered + whole or 0
+end
+
+-- A call was refused though enough is left by all that is known.
+local function slow_down()
+  local part = calls.limit > 0 and (calls.used - budget[22]) / calls.limit or tokens.used / tokens.limit
+  part = math.max(part, 0) * minute / window
+  local shortest = calls.limit > 0 and minute / calls.limit or minute * WINDOW_MIN
+  if part >= FULL or window <= shortest then
+    share = math.max(share * LESS, SHARE_MIN)
+  else
+    window = math.max(window * part / 2, shortest)
+    if calls.limit > 0 then window = math.floor(window * calls.limit / minute + 0.001) * minute / calls.limit end
+  end
+  changed = now
+end
+
+-- Whether the upstream should have forgotten everything by what it said, which one call may find out.
+local function may_probe(kind)
+  if kind.limit == 0 or kind.reset == 0 then return false end
+  return kind.others > kind.limit * MUCH or (window >= minute and used[1] ~= nil and used[1][1] + span() - kind.reset > minute * CLOSE)
+end
+
+local function probes(kind)
+  return may_probe(kind) and now >= kind.reset + minute * SOON
+end
+
+-- Returns the ms after which so much more of a kind may be left.
+local function wait_for(kind, missing)
+  local wait, sum = minute * CHECK, 0
+  if kind.others > 0 then
+    wait, sum = math.min(wait, math.max(kind.ends - now, 0)), kind.others
+  end
+  for i = 1, #used do
+    sum = sum + used[i][kind.place]
+    if sum >= missing - 0.001 then
+      wait = math.min(wait, used[i][1] + span() - now)
+      break
+    end
+  end
+  if may_probe(kind) then wait = math.min(wait, kind.reset + minute * SOON - now) end
+  return math.max(math.ceil(wait), 1)
+end
+
 if paced then
   local numbers, upstream = string.match(ARGV[15], '^(.*) (%S+)$')
   for number in string.gmatch(numbers, '%S+') do
     budget[#budget + 1] = tonumber(number)
   end
-  pace = KEYS[11] .. upstream
+  pace, minute = KEYS[11] .. upstream, budget[3]
+  local kept = {}
+  for number in string.gmatch(redis.call('GET', pace) or '', '%S+') do
+    kept[#kept + 1] = tonumber(number)
+  end
+  if #kept < 11 then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0 } end
+  window, share, changed, said = kept[1], kept[2], kept[3], kept[4]
+  share = math.min(1, share + MORE * math.max(now - kept[5], 0) / minute)
+  calls = { limit = budget[1], place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8] }
+  tokens = { limit = budget[2], place = 3, used = 0, others = kept[9], ends = kept[10], reset = kept[11] }
+  for i = 12, #kept - 2, 3 do
+    if kept[i] <= now + 2 * minute then -- else the clock has stepped back
+      used[#used + 1] = { kept[i], kept[i + 1], kept[i + 2] }
+      count(used[#used], 1)
+    end
+  end
+  for _, kind in ipairs({ calls, tokens }) do
+    if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
+  end
+  forget()
+  if budget[5] > 0 or budget[6] > 0 then use(budget[5], math.max(budget[6], 0)) end
+  if budget[6] < 0 then unuse(tokens, -budget[6], #used, 1, -1) end
+  if budget[21] >= 0 and now - budget[21] > changed then
+    slow_down()
+    forget()
+  end
+  if budget[13] >= 0 and now - budget[13] > said then
+    believe(calls, budget[14], budget[15], budget[16], 1)
+    believe(tokens, budget[17], budget[18], budget[19], budget[20])
+    said = now - budget[13]
+  end
+  probes_tokens = probes(tokens)
 end
-local calls_limit, tokens_limit, minute, calls_needed = budget[1], budget[2], budget[3], budget[7]
+local calls_left, tokens_left = paced and left_of(calls) or nil, paced and left_of(tokens) or nil
+local calls_needed, tokens_granted, tokens_owed = budget[7], 0, budget[23]
+local has_calls = not calls_left or calls_left >= calls_needed - 0.001 or probes(calls)
 
--- What is left of one limit: it grows evenly to a whole minute's worth, and is no more than the upstream says, but for what
--- two counts of the same may differ by.
-local function left_of(limit, before, passed, used, said)
-  if limit == 0 then return nil end
-  local left = limit
-  if before then left = math.min(limit, before + math.max(passed, 0) * limit / minute) end
-  left = left - used
-  if said >= 0 and said + math.max(1, limit * budget[11]) < left then left = said end
-  return left
+-- Whether the budget allows so many more tokens; they are taken off. What has more than a window's worth needs all of it.
+local function may_use(some_tokens, left_over)
+  local needed = math.min(some_tokens + left_over, tokens.limit * window / minute)
+  if needed > tokens_left + 0.001 then
+    if not probes_tokens then
+      tokens_missing = needed - tokens_left
+      return false
+    end
+    probes_tokens, tokens.reset = false, 0
+  end
+  tokens_left, tokens_granted = tokens_left - some_tokens, tokens_granted + some_tokens
+  return true
 end
 
-if paced then
-  local calls, tokens, at = string.match(redis.call('GET', pace) or '', '^(%S+) (%S+) (%d+)$')
-  local passed = now - (tonumber(at) or now)
-  calls_left = left_of(calls_limit, tonumber(calls), passed, budget[5], budget[8])
-  tokens_left = left_of(tokens_limit, tonumber(tokens), passed, budget[6], budget[9])
-end
-local has_calls = not calls_left or calls_left >= calls_needed
+local has_owed = not tokens_left or tokens_owed == 0 or not has_calls or may_use(tokens_owed, 0)
 
--- Whether the budget allows the next job of a list; its tokens are taken off. One that is larger than a minute's worth needs
--- all of it.
+-- Whether the budget allows the next job of a list; its tokens are taken off.
 local function may_take(list)
-  if not has_calls then return false end
+  if not (has_calls and has_owed) then return false end
   if not tokens_left then return true end
   local frame = redis.call('LRANGE', list, 0, 0)[1]
   if not frame then return true end
   local body = #frame - (string.find(frame, '\n', 1, true) or 0)
   local inputs = tonumber(string.match(frame, '^{"v":%d+,"crc":"%x+","id":"[%w.]+","n":(%d+),')) or 1
-  local tokens = math.ceil(inputs * budget[12] + body / budget[10])
-  local needed = math.min(tokens + budget[13], tokens_limit)
-  if needed > tokens_left then
-    tokens_missing = needed - tokens_left
-    return false
-  end
-  tokens_left = tokens_left - tokens
-  return true
+  return may_use(math.ceil(inputs * budget[9] + body / budget[8]), budget[10])
 end
 
 -- Returns the job's inputs, and whether it is to be worked on.
@@ -165,16 +311,25 @@ if #claimed > 0 then
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
 if paced then
-  if has_calls and (#claimed > 0 or budget[14] > 0) then
-    if calls_left then calls_left = calls_left - calls_needed end
+  if has_calls and has_owed and (#claimed > 0 or budget[11] > 0) then
+    if calls_left and calls_left < calls_needed - 0.001 then calls.reset = 0 end
+    use(calls_left and calls_needed or 0, tokens_granted)
   elseif not has_calls then
-    result[11] = math.ceil((calls_needed - calls_left) * minute / calls_limit)
+    result[11] = wait_for(calls, calls_needed - calls_left)
   elseif tokens_missing then
-    result[11] = math.ceil(tokens_missing * minute / tokens_limit)
+    result[11] = wait_for(tokens, tokens_missing)
   end
-  result[12], result[13] = math.floor(calls_left or -1), math.floor(tokens_left or -1)
-  local kept = string.format('%.3f %.3f %d', calls_left or 0, tokens_left or 0, now)
-  redis.call('SET', pace, kept, 'PX', budget[4])
+  result[12], result[13] = math.floor((left_of(calls) or -1) + 0.001), math.floor((left_of(tokens) or -1) + 0.001)
+  local head = '%.3f %.4f %d %d %d %.3f %d %d %.3f %d %d'
+  local parts = {
+    string.format(
+      head, window, share, changed, said, now, calls.others, calls.ends, calls.reset, tokens.others, tokens.ends, tokens.reset
+    ),
+  }
+  for _, entry in ipairs(used) do
+    if entry[2] + entry[3] > 0 then parts[#parts + 1] = string.format('%d %d %d', entry[1], entry[2], entry[3]) end
+  end
+  redis.call('SET', pace, table.concat(parts, ' '), 'PX', budget[4])
 end
 if not has_no_suspects then result[10] = redis.call('LLEN', KEYS[10]) end
 if result[2] + left_bulk + result[10] == 0 then
