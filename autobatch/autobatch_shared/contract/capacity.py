@@ -30,11 +30,13 @@ class SaidLeft:
         most: The most that may be left, if nothing was used since.
         least: The least; -1 also where what it said is of another limit than ours.
         reset_ms: Milliseconds from the answer until all of it is left.
+        is_even: Whether that is as long as a minute's worth takes that comes back evenly.
     """
 
     most: int = -1
     least: int = -1
     reset_ms: int = -1
+    is_even: bool = False
 
 
 NOT_SAID = SaidLeft()

@@ -18,6 +18,7 @@ from autobatch_shared.contract.capacity import CALLS, NOT_SAID, TOKENS, MinuteBu
 MINUTE_MS = 60_000
 NEWS_WEIGHT = 0.2  # of one call's tokens in what an input usually has
 KEPT_ERRORS, KEPT_SHARE_MAX = 3.0, 0.03  # of how far guesses were off, and of a minute's tokens, which are left over
+EVEN_OFF, EVEN_OFF_SHARE = 1, 0.01  # by which a count may differ from what the time until its reset says, and of the limit
 
 
 class Pacing:
@@ -180,9 +181,12 @@ class Pacing:
             return NOT_SAID
         is_ours = said.left <= limit and (said.limit is None or said.limit <= limit)
         reset_ms = -1 if said.reset_s is None else int(min(said.reset_s * 1000, MINUTE_MS))
-        return SaidLeft(
-            _grown(said.left, limit, now_s - self._said_s), said.left if is_ours else -1, reset_ms if is_ours else -1
-        )
+        most = _grown(said.left, limit, now_s - self._said_s)
+        if not is_ours:
+            return SaidLeft(most)
+        used = (said.limit or limit) - said.left
+        is_even = reset_ms >= 0 and abs(used - limit * reset_ms / MINUTE_MS) <= max(EVEN_OFF, EVEN_OFF_SHARE * limit)
+        return SaidLeft(most, said.left, reset_ms, is_even)
 
 
 def _grown(left: int, limit: int, passed_s: float) -> int:

@@ -57,8 +57,12 @@ class Bucket(MinuteCount):
         self, limit: float, minute_s: float = 60.0, clock: Clock = time.monotonic, *, burst_s: float | None = None
     ) -> None:
         super().__init__(limit, minute_s, clock)
-        self._most = limit if burst_s is None else limit * burst_s / minute_s
+        self._burst_s = minute_s if burst_s is None else burst_s
         self._left, self._at_s = self._most, clock()
+
+    @property
+    def _most(self) -> float:
+        return self.limit * self._burst_s / self.minute_s
 
     def left(self) -> float:
         now_s = self.now_s()

@@ -15,7 +15,8 @@
 --       an answer: 12 ms since its call was sent, 13 ms since it came, -1 for none, then of calls 14 the most and 15 the least
 --       that were left by that, 16 ms from then until all are, 17, 18 and 19 the same of tokens, each -1 if not said, 20 its own
 --       tokens; 21 ms since a call was sent that was refused though enough should be left, -1 for none, 22 how many were;
---       23 tokens of calls that were refused, which the next calls need; last the upstream
+--       23 tokens of calls that were refused, which the next calls need; 24 and 25 whether the upstream gives calls and tokens
+--       back evenly, 1 or 0; last the upstream
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -50,12 +51,11 @@ local function forget()
   while used[1] and used[1][1] + span() <= now do count(table.remove(used, 1), -1) end
 end
 
--- Remembers what is used now; a call of more tokens than a window has counts as long as they take.
+-- Remembers what is used now; what is more than a window has counts as long as it takes.
 local function use(some_calls, some_tokens)
   local at, worth, last = now, tokens.limit * window / minute, used[#used]
-  if tokens.limit > 0 and some_tokens > worth then
-    at = math.floor(now + math.min((some_tokens / worth - 1) * window, minute))
-  end
+  local over = tokens.used + some_tokens - worth
+  if tokens.limit > 0 and over > 0 then at = math.floor(now + math.min(over / worth * window, minute)) end
   local step = window / STEPS
   if last and at < last[1] then at = last[1] end
   if last and math.floor(at / step) == math.floor(last[1] / step) then
@@ -89,8 +89,8 @@ local function used_after(kind, at)
 end
 
 -- Believes what the upstream said is left, as far as what was on its way meanwhile leaves no doubt: others use it, too, or it
--- has forgotten what we have not.
-local function believe(kind, most, least, whole, own)
+-- has forgotten what we have not. Where it forgets evenly, `is_even`, what others used comes back evenly.
+local function believe(kind, most, least, whole, own, is_even)
   if kind.limit == 0 or most < 0 then return end
   local answered = now - budget[13]
   local left = left_of(kind)
@@ -108,7 +108,7 @@ local function believe(kind, most, least, whole, own)
     if window >= minute and forgotten > kind.limit * MUCH then unuse(kind, forgotten, 1, #used, 1) end
   end
   kind.ends = now + span()
-  kind.reset = whole >= 0 and answered + whole or 0
+  kind.reset, kind.even = whole >= 0 and answered + whole or 0, is_even
 end
 
 -- A call was refused though enough is left by all that is known.
@@ -139,7 +139,8 @@ end
 local function wait_for(kind, missing)
   local wait, sum = minute * CHECK, 0
   if kind.others > 0 then
-    wait, sum = math.min(wait, math.max(kind.ends - now, 0)), kind.others
+    local gone = kind.even > 0 and math.min(missing, kind.others) * minute / kind.limit or kind.ends - now
+    wait, sum = math.min(wait, math.max(gone, 0)), kind.others
   end
   for i = 1, #used do
     sum = sum + used[i][kind.place]
@@ -162,12 +163,12 @@ if paced then
   for number in string.gmatch(redis.call('GET', pace) or '', '%S+') do
     kept[#kept + 1] = tonumber(number)
   end
-  if #kept < 11 then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0 } end
+  if #kept < 13 then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0 } end
   window, share, changed, said = kept[1], kept[2], kept[3], kept[4]
   share = math.min(1, share + MORE * math.max(now - kept[5], 0) / minute)
-  calls = { limit = budget[1], place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8] }
-  tokens = { limit = budget[2], place = 3, used = 0, others = kept[9], ends = kept[10], reset = kept[11] }
-  for i = 12, #kept - 2, 3 do
+  calls = { limit = budget[1], place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8], even = kept[9] }
+  tokens = { limit = budget[2], place = 3, used = 0, others = kept[10], ends = kept[11], reset = kept[12], even = kept[13] }
+  for i = 14, #kept - 2, 3 do
     if kept[i] <= now + 2 * minute then -- else the clock has stepped back
       used[#used + 1] = { kept[i], kept[i + 1], kept[i + 2] }
       count(used[#used], 1)
@@ -175,6 +176,7 @@ if paced then
   end
   for _, kind in ipairs({ calls, tokens }) do
     if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
+    if kind.even > 0 then kind.others = math.max(kind.others - kind.limit * math.max(now - kept[5], 0) / minute, 0) end
   end
   forget()
   if budget[5] > 0 or budget[6] > 0 then use(budget[5], math.max(budget[6], 0)) end
@@ -183,9 +185,9 @@ if paced then
     slow_down()
     forget()
   end
-  if budget[13] >= 0 and now - budget[13] > said then
-    believe(calls, budget[14], budget[15], budget[16], 1)
-    believe(tokens, budget[17], budget[18], budget[19], budget[20])
+  if budget[13] >= 0 and now - budget[13] >= said then
+    believe(calls, budget[14], budget[15], budget[16], 1, budget[24])
+    believe(tokens, budget[17], budget[18], budget[19], budget[20], budget[25])
     said = now - budget[13]
   end
   probes_tokens = probes(tokens)
@@ -194,9 +196,10 @@ local calls_left, tokens_left = paced and left_of(calls) or nil, paced and left_
 local calls_needed, tokens_granted, tokens_owed = budget[7], 0, budget[23]
 local has_calls = not calls_left or calls_left >= calls_needed - 0.001 or probes(calls)
 
--- Whether the budget allows so many more tokens; they are taken off. What has more than a window's worth needs all of it.
+-- Whether the budget allows so many more tokens; they are taken off. What has more than a minute's worth needs all of it; of
+-- a shorter window, which may have little more than a job has, anything that is left is enough.
 local function may_use(some_tokens, left_over)
-  local needed = math.min(some_tokens + left_over, tokens.limit * window / minute)
+  local needed = math.min(some_tokens + left_over, window < minute and 1 or tokens.limit)
   if needed > tokens_left + 0.001 then
     if not probes_tokens then
       tokens_missing = needed - tokens_left
@@ -320,12 +323,11 @@ if paced then
     result[11] = wait_for(tokens, tokens_missing)
   end
   result[12], result[13] = math.floor((left_of(calls) or -1) + 0.001), math.floor((left_of(tokens) or -1) + 0.001)
-  local head = '%.3f %.4f %d %d %d %.3f %d %d %.3f %d %d'
-  local parts = {
-    string.format(
-      head, window, share, changed, said, now, calls.others, calls.ends, calls.reset, tokens.others, tokens.ends, tokens.reset
-    ),
-  }
+  local head = '%.3f %.4f %d %d %d'
+  local parts = { string.format(head, window, share, changed, said, now) }
+  for _, kind in ipairs({ calls, tokens }) do
+    parts[#parts + 1] = string.format('%.3f %d %d %d', kind.others, kind.ends, kind.reset, kind.even)
+  end
   for _, entry in ipairs(used) do
     if entry[2] + entry[3] > 0 then parts[#parts + 1] = string.format('%d %d %d', entry[1], entry[2], entry[3]) end
   end
