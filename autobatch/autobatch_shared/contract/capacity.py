@@ -30,13 +30,13 @@ class SaidLeft:
         most: The most that may be left, if nothing was used since.
         least: The least; -1 also where what it said is of another limit than ours.
         reset_ms: Milliseconds from the answer until all of it is left.
-        is_even: Whether that is as long as a minute's worth takes that comes back evenly.
+        is_even: Whether that is as long as takes what comes back evenly; None: that cannot be told.
     """
 
     most: int = -1
     least: int = -1
     reset_ms: int = -1
-    is_even: bool = False
+    is_even: bool | None = None
 
 
 NOT_SAID = SaidLeft()
@@ -51,7 +51,7 @@ class MinuteBudget:
         calls: Calls in a minute; 0: there is no limit.
         tokens: Tokens in a minute; 0: there is no limit.
         minute_ms: The minute, in milliseconds.
-        calls_used: Calls that were made beyond those that were granted.
+        calls_used: Calls that were made beyond those that were granted; below 0 where more were refused than that.
         tokens_used: Tokens that calls had beyond those that were granted; below 0 where they had less.
         calls_needed: Calls that the jobs of this claim need: 0 where one was granted and not made.
         calls_said: What the upstream said of its calls with its last answer.

@@ -335,8 +335,8 @@ def _paced(budget: MinuteBudget) -> str:
         budget.refused_ms,
         budget.refused,
         budget.tokens_owed,
-        int(calls.is_even),
-        int(tokens.is_even),
+        -1 if calls.is_even is None else int(calls.is_even),
+        -1 if tokens.is_even is None else int(tokens.is_even),
         budget.upstream,
     )
     return " ".join(map(str, parts))

@@ -18,7 +18,11 @@ from autobatch_shared.contract.capacity import CALLS, NOT_SAID, TOKENS, MinuteBu
 MINUTE_MS = 60_000
 NEWS_WEIGHT = 0.2  # of one call's tokens in what an input usually has
 KEPT_ERRORS, KEPT_SHARE_MAX = 3.0, 0.03  # of how far guesses were off, and of a minute's tokens, which are left over
-EVEN_OFF, EVEN_OFF_SHARE = 1, 0.01  # by which a count may differ from what the time until its reset says, and of the limit
+EVEN_OFF, EVEN_OFF_SHARE = (
+    1,
+    0.01,
+)  # by which a count may differ from what the time until its reset says, and of the limit
+EVEN_SHARE_MAX = 0.75  # of the limit
 
 
 class Pacing:
@@ -36,6 +40,7 @@ class Pacing:
         self._tokens = tokens or 0
         self._granted_calls = 0  # and not made; below 0: made, and not granted
         self._used_tokens = 0  # beyond those that were granted
+        self._returned_calls = 0  # that the upstream refused and does not count
         self._owed_tokens = 0  # that were granted for calls that the upstream refused
         self._said: dict[str, SaidLimit] = {}
         self._said_s = self._asked_s = 0.0  # when that came, and when its call was sent
@@ -44,7 +49,7 @@ class Pacing:
         self._tokens_an_input = 0.0
         self._guess = TokenGuess()
         self._left = (0, 0, 0.0)  # calls, tokens, and when, in seconds
-        self._sent = (0, 0, 0, 0)
+        self._sent = (0, 0, 0, 0, 0)
         self._sent_said = self._said
 
     @property
@@ -64,14 +69,15 @@ class Pacing:
             now_s: The time now.
             holds_jobs: Whether jobs are held for which a call is needed though the claim brings none.
         """
-        self._sent = max(-self._granted_calls, 0), self._used_tokens, self._refused, self._owed_tokens
+        calls_used = max(-self._granted_calls, 0)
+        self._sent = calls_used, self._used_tokens, self._refused, self._owed_tokens, self._returned_calls
         self._sent_said = self._said
         return MinuteBudget(
             upstream=self._id,
             calls=self._calls,
             tokens=self._tokens,
             minute_ms=MINUTE_MS,
-            calls_used=self._sent[0],
+            calls_used=calls_used - self._returned_calls,
             tokens_used=self._sent[1],
             calls_needed=int(self._granted_calls <= 0),
             calls_said=self._said_now(CALLS, self._calls, now_s),
@@ -101,6 +107,7 @@ class Pacing:
         self._granted_calls += self._sent[0]
         self._used_tokens -= self._sent[1]
         self._refused -= self._sent[2]
+        self._returned_calls -= self._sent[4]
         if self._sent_said is self._said:
             self._said = {}
         if is_granted:
@@ -146,6 +153,7 @@ class Pacing:
         if self._tokens:
             self._used_tokens -= tokens
             self._owed_tokens += tokens
+        self._returned_calls += CALLS in said  # else it may count what it refuses
         needed = {CALLS: 1, TOKENS: max(tokens, 1)}
         if all(each.left >= needed[kind] for kind, each in said.items()):
             self._refused += 1
@@ -184,9 +192,15 @@ class Pacing:
         most = _grown(said.left, limit, now_s - self._said_s)
         if not is_ours:
             return SaidLeft(most)
-        used = (said.limit or limit) - said.left
-        is_even = reset_ms >= 0 and abs(used - limit * reset_ms / MINUTE_MS) <= max(EVEN_OFF, EVEN_OFF_SHARE * limit)
-        return SaidLeft(most, said.left, reset_ms, is_even)
+        return SaidLeft(most, said.left, reset_ms, _is_even(said, limit))
+
+
+def _is_even(said: SaidLimit, limit: int) -> bool | None:
+    """Whether what was used comes back evenly, by when all of it is back; None: of all that may be used anything takes a minute."""
+    used = (said.limit or limit) - said.left
+    if said.reset_s is None or not 0 < used <= EVEN_SHARE_MAX * limit:
+        return None
+    return abs(used - limit * said.reset_s * 1000 / MINUTE_MS) <= max(EVEN_OFF, EVEN_OFF_SHARE * limit)
 
 
 def _grown(left: int, limit: int, passed_s: float) -> int:

@@ -7,7 +7,9 @@ prints it (`6m0s`, `20ms`), seconds as a number, or a time: unix seconds or mill
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from autobatch_shared.contract.capacity import CALLS, TOKENS, SaidLimit
 
@@ -18,6 +20,7 @@ _parts = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|µs|ns|h|m|s)").findall
 _is_number = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?").fullmatch
 _EPOCH_MIN_S, _EPOCH_MIN_MS = 1e9, 1e12  # a number below is a duration
 TEXT_MAX = 64
+SKEW_MIN_S = 2.0  # between two clocks
 
 
 def said_limits(headers: Mapping[str, str], now: datetime) -> dict[str, SaidLimit]:
@@ -25,7 +28,7 @@ def said_limits(headers: Mapping[str, str], now: datetime) -> dict[str, SaidLimi
 
     Args:
         headers: Those of the answer; names of any case, if the mapping finds them so.
-        now: The time now, with a zone.
+        now: The time now, with a zone; a time is one of the clock that `Date` shows, where there is one.
     """
     said = {}
     for kind, names in _NAMES.items():
@@ -33,7 +36,8 @@ def said_limits(headers: Mapping[str, str], now: datetime) -> dict[str, SaidLimi
             left = _whole(headers.get(name.format("remaining"), ""))
             if left is not None:
                 limit = _whole(headers.get(name.format("limit"), "").partition(",")[0])
-                said[kind] = SaidLimit(left, limit, reset_seconds(headers.get(name.format("reset"), ""), now))
+                reset = headers.get(name.format("reset"), "")
+                said[kind] = SaidLimit(left, limit, reset_seconds(reset, _server_clock(headers, now)))
                 break
     return said
 
@@ -53,6 +57,14 @@ def reset_seconds(text: str, now: datetime) -> float | None:
     except ValueError:
         return None
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+def _server_clock(headers: Mapping[str, str], now: datetime) -> datetime:
+    with suppress(ValueError, TypeError, OverflowError, KeyError):
+        shown = parsedate_to_datetime(headers["Date"])
+        if shown.tzinfo is not None and abs((shown - now).total_seconds()) >= SKEW_MIN_S:
+            return shown
+    return now  # finer than whole seconds
 
 
 def _whole(text: str) -> int | None:

@@ -967,7 +967,9 @@ async def test_refusals_that_nothing_explains_make_calls_come_more_evenly(bench:
     of = replace(budget(calls=60), refused_ms=1000, refused=1)
     claims = [await bench.batcher("b1").claim(0, 0, budget=of) for _ in range(2)]
 
-    assert [10 - 21, 10 - 21] == [each.calls_left for each in claims], "half of what it took, once for all that it refused"
+    assert [10 - 21, 10 - 21] == [each.calls_left for each in claims], (
+        "half of what it took, once for all that it refused"
+    )
 
 
 async def test_the_tokens_of_refused_calls_come_before_those_of_other_jobs(bench: QueueEnds) -> None:

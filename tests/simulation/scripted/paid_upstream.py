@@ -1,8 +1,8 @@
 """An upstream that bills, in virtual time: it refuses what exceeds a limit, and says what is left, as one of the real ones does."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -12,6 +12,9 @@ from tests.simulation.timeline import ProcessLoop, Timeline
 from tests.simulation.upstreams import DIMENSION_TEXT, ModelUpstream
 from tests.support.fake_upstream import tokens
 from tests.support.servers.minute_counts import UNIX_S, MinuteCount, headers_of
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class PaidModelUpstream(ModelUpstream):
@@ -43,8 +46,8 @@ class PaidModelUpstream(ModelUpstream):
         amounts = {"requests": calls, "tokens": used_tokens}
         if not all(limit.allows(amounts[kind]) for kind, limit in self.limits.items()):
             return False
-        for counts in {id(each): (kind, each) for all_ in (self.limits, self.said) for kind, each in all_.items()}.values():
-            counts[1].use(amounts[counts[0]])
+        for kind, count in {*self.limits.items(), *self.said.items()}:
+            count.use(amounts[kind])
         self.answered_s = self._timeline.now_s
         return True
 
@@ -58,7 +61,9 @@ class PaidModelUpstream(ModelUpstream):
             self.refused += 1
             self._timeline.note(f"paid refuses a call of {loop.name}")
             refusal: asyncio.Future[Answer] = loop.create_future()
-            wait_s = max(limit.missing_s({"requests": 1, "tokens": needed}[kind]) for kind, limit in self.limits.items())
+            wait_s = max(
+                limit.missing_s({"requests": 1, "tokens": needed}[kind]) for kind, limit in self.limits.items()
+            )
             headers = {"Retry-After": str(int(wait_s) + 1)} | headers_of(self.said)
             refusal.set_result(self._with(Answer(429, "application/json", b"{}", None), headers))
             return refusal

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Clock = Callable[[], float]
-UNIX_S = 1_790_000_000  # what the clock of a server that says epochs is ahead of ours
+UNIX_S = 1_790_000_000.0  # what unix time is ahead of virtual time
 
 
 class MinuteCount:
@@ -122,12 +122,20 @@ class FixedMinute(MinuteCount):
         minute_s: Seconds of a minute.
         clock: Returns the time in seconds.
         begun_s: Seconds for which its first minute has gone on already.
+        unix_s: What unix time is ahead of the clock.
     """
 
     def __init__(
-        self, limit: float, minute_s: float = 60.0, clock: Clock = time.monotonic, *, begun_s: float = 0.0
+        self,
+        limit: float,
+        minute_s: float = 60.0,
+        clock: Clock = time.monotonic,
+        *,
+        begun_s: float = 0.0,
+        unix_s: float = UNIX_S,
     ) -> None:
         super().__init__(limit, minute_s, clock)
+        self._unix_s = unix_s
         self._ends_s = clock() + minute_s - begun_s
         self._used = 0.0
 
@@ -148,7 +156,7 @@ class FixedMinute(MinuteCount):
         return self._ends_s - self.now_s()
 
     def reset_text(self) -> str:
-        return f"{UNIX_S + self.now_s() + self.reset_s():.3f}"
+        return f"{self._unix_s + self.now_s() + self.reset_s():.3f}"
 
 
 def go_duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 -- Move jobs from the queues into a batcher's own record, under its lease, in one step: those of dead batchers first. If
 -- jobs are left, another idle batcher is woken; if not, none is.
+-- More than 250 lines, because a budget is spent in the step that takes the jobs, and a script cannot call another.
 -- KEYS  1 jobs (with `:v<version>` behind it, the jobs of another version), 2 retry, 3 waiting, 4 gone (with `:<job>` behind
 --       it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 bell, 8 jobs:bulk, 9 waiting:bulk,
 --       10 suspects, 11 pace: (with `<upstream>` behind it, what was used of its budget)
@@ -15,8 +16,8 @@
 --       an answer: 12 ms since its call was sent, 13 ms since it came, -1 for none, then of calls 14 the most and 15 the least
 --       that were left by that, 16 ms from then until all are, 17, 18 and 19 the same of tokens, each -1 if not said, 20 its own
 --       tokens; 21 ms since a call was sent that was refused though enough should be left, -1 for none, 22 how many were;
---       23 tokens of calls that were refused, which the next calls need; 24 and 25 whether the upstream gives calls and tokens
---       back evenly, 1 or 0; last the upstream
+--       23 tokens of calls that were refused, which the next calls need; 24 and 25 whether what the upstream said is as if calls
+--       and tokens came back evenly, 1 or 0, -1 if that cannot be told; last the upstream
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -31,10 +32,12 @@ local claimed = {}
 
 -- The budget. What was used is remembered for the `window`, a minute, in steps of a part of it: so no span of a minute has more
 -- than a minute's worth, in whichever way the upstream counts. Where it refuses what that allows, it counts in shorter spans:
--- then the window becomes shorter, and its worth less with it, and at last the `share` that is used of the limits.
+-- then the window becomes shorter, and its worth less with it, and at last the `share` that is used of the limits. Where it says
+-- that it counts by a bucket, what was used is forgotten evenly.
 local STEPS, SLACK = 128, 0.004 -- in a window; of it, by which calls may take longer on their way than others
 local CHECK, SOON, CLOSE = 0.05, 0.001, 0.05 -- of a minute: the longest wait; after a reset; between two times that are one
 local FULL, LESS, MORE, SHARE_MIN, WINDOW_MIN = 0.95, 0.95, 0.1, 0.05, 0.002
+local EVEN = 3 -- answers, after which it is believed that what was used comes back evenly, as out of a bucket that fills
 local MUCH = 0.25 -- of a limit: what of ours the upstream has forgotten at once, at the end of a minute of its own
 local paced = ARGV[15] ~= ''
 local budget, used, calls, tokens = {}, {}, nil, nil
@@ -89,7 +92,7 @@ local function used_after(kind, at)
 end
 
 -- Believes what the upstream said is left, as far as what was on its way meanwhile leaves no doubt: others use it, too, or it
--- has forgotten what we have not. Where it forgets evenly, `is_even`, what others used comes back evenly.
+-- has forgotten what we have not. Whether it forgets evenly shows while much is left: `even` counts such answers in a row.
 local function believe(kind, most, least, whole, own, is_even)
   if kind.limit == 0 or most < 0 then return end
   local answered = now - budget[13]
@@ -108,7 +111,8 @@ local function believe(kind, most, least, whole, own, is_even)
     if window >= minute and forgotten > kind.limit * MUCH then unuse(kind, forgotten, 1, #used, 1) end
   end
   kind.ends = now + span()
-  kind.reset, kind.even = whole >= 0 and answered + whole or 0, is_even
+  kind.reset = whole >= 0 and answered + whole or 0
+  if is_even == 0 then kind.even = 0 elseif is_even > 0 then kind.even = math.min(kind.even + 1, EVEN) end
 end
 
 -- A call was refused though enough is left by all that is known.
@@ -139,9 +143,9 @@ end
 local function wait_for(kind, missing)
   local wait, sum = minute * CHECK, 0
   if kind.others > 0 then
-    local gone = kind.even > 0 and math.min(missing, kind.others) * minute / kind.limit or kind.ends - now
-    wait, sum = math.min(wait, math.max(gone, 0)), kind.others
+    wait, sum = math.min(wait, math.max(kind.ends - now, 0)), kind.others
   end
+  if kind.even == EVEN then wait = math.min(wait, missing * minute / kind.limit / share) end
   for i = 1, #used do
     sum = sum + used[i][kind.place]
     if sum >= missing - 0.001 then
@@ -163,24 +167,30 @@ if paced then
   for number in string.gmatch(redis.call('GET', pace) or '', '%S+') do
     kept[#kept + 1] = tonumber(number)
   end
-  if #kept < 13 then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0 } end
-  window, share, changed, said = kept[1], kept[2], kept[3], kept[4]
+  if #kept < 13 or kept[1] > minute then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0 } end
+  window, share = math.max(kept[1], budget[1] > 0 and minute / budget[1] or 0), kept[2]
+  changed, said = math.min(kept[3], now), math.min(kept[4], now) -- the clock may have stepped back
   share = math.min(1, share + MORE * math.max(now - kept[5], 0) / minute)
   calls = { limit = budget[1], place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8], even = kept[9] }
   tokens = { limit = budget[2], place = 3, used = 0, others = kept[10], ends = kept[11], reset = kept[12], even = kept[13] }
   for i = 14, #kept - 2, 3 do
-    if kept[i] <= now + 2 * minute then -- else the clock has stepped back
+    if kept[i] <= now + 2 * minute then
       used[#used + 1] = { kept[i], kept[i + 1], kept[i + 2] }
       count(used[#used], 1)
     end
   end
   for _, kind in ipairs({ calls, tokens }) do
     if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
-    if kind.even > 0 then kind.others = math.max(kind.others - kind.limit * math.max(now - kept[5], 0) / minute, 0) end
+    if kind.even == EVEN then
+      local back = kind.limit * share * math.max(now - kept[5], 0) / minute
+      unuse(kind, math.max(back - kind.others, 0), 1, #used, 1)
+      kind.others = math.max(kind.others - back, 0)
+    end
   end
   forget()
-  if budget[5] > 0 or budget[6] > 0 then use(budget[5], math.max(budget[6], 0)) end
-  if budget[6] < 0 then unuse(tokens, -budget[6], #used, 1, -1) end
+  if budget[5] > 0 or budget[6] > 0 then use(math.max(budget[5], 0), math.max(budget[6], 0)) end
+  unuse(calls, math.max(-budget[5], 0), #used, 1, -1)
+  unuse(tokens, math.max(-budget[6], 0), #used, 1, -1)
   if budget[21] >= 0 and now - budget[21] > changed then
     slow_down()
     forget()
@@ -323,13 +333,13 @@ if paced then
     result[11] = wait_for(tokens, tokens_missing)
   end
   result[12], result[13] = math.floor((left_of(calls) or -1) + 0.001), math.floor((left_of(tokens) or -1) + 0.001)
-  local head = '%.3f %.4f %d %d %d'
+  local head = '%.6f %.4f %d %d %d'
   local parts = { string.format(head, window, share, changed, said, now) }
   for _, kind in ipairs({ calls, tokens }) do
     parts[#parts + 1] = string.format('%.3f %d %d %d', kind.others, kind.ends, kind.reset, kind.even)
   end
   for _, entry in ipairs(used) do
-    if entry[2] + entry[3] > 0 then parts[#parts + 1] = string.format('%d %d %d', entry[1], entry[2], entry[3]) end
+    if entry[2] + entry[3] > 0.001 then parts[#parts + 1] = string.format('%d %.3f %.3f', entry[1], entry[2], entry[3]) end
   end
   redis.call('SET', pace, table.concat(parts, ' '), 'PX', budget[4])
 end

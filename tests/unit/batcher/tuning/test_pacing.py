@@ -90,7 +90,7 @@ def test_what_the_upstream_says_goes_along_with_one_claim() -> None:
 
     budgets = [pacing.budget(NOW_S + after_s) for after_s in (0, 2.5, 600)]
     assert [(each.asked_ms, each.said_ms) for each in budgets] == [(500, 0), (3000, 2500), (600_500, 600_000)]
-    assert [each.calls_said for each in budgets] == [SaidLeft(most, 3, 57_000, is_even=True) for most in (3, 5, 60)]
+    assert [each.calls_said for each in budgets] == [SaidLeft(most, 3, 57_000) for most in (3, 5, 60)]
     assert (budgets[0].tokens_said, budgets[0].own_tokens) == (NOT_SAID, 17)
     pacing.claimed(5, 500, NOW_S, is_granted=True)
     assert pacing.budget(NOW_S).calls_said == NOT_SAID
@@ -105,11 +105,21 @@ def test_what_is_said_of_another_limit_than_ours_gives_no_more_leave(said: SaidL
     assert pacing.budget(NOW_S).calls_said == SaidLeft(min(said.left, 60))
 
 
-def test_what_comes_back_at_once_is_not_even() -> None:
+@pytest.mark.parametrize(
+    ("said", "is_even"),
+    [
+        (SaidLimit(40, 60, 20.0), True),
+        (SaidLimit(40, 60, 60.0), False),
+        (SaidLimit(3, 60, 57.0), None),
+        (SaidLimit(60, 60, 0.0), None),
+        (SaidLimit(40, 60), None),
+    ],
+)
+def test_whether_calls_come_back_evenly_shows_while_some_are_left(said: SaidLimit, *, is_even: bool | None) -> None:
     pacing = Pacing("http://paid", 60, None)
-    pacing.told({CALLS: SaidLimit(0, 60, 20.0)}, 0, NOW_S, NOW_S)
+    pacing.told({CALLS: said}, 0, NOW_S, NOW_S)
 
-    assert not pacing.budget(NOW_S).calls_said.is_even
+    assert pacing.budget(NOW_S).calls_said.is_even is is_even
 
 
 def test_the_tokens_of_a_refused_call_are_needed_again() -> None:
