@@ -80,8 +80,8 @@ class Pacing:
             calls_used=calls_used - self._returned_calls,
             tokens_used=self._sent[1],
             calls_needed=int(self._granted_calls <= 0),
-            calls_said=self._said_now(CALLS, self._calls, now_s),
-            tokens_said=self._said_now(TOKENS, self._tokens, now_s),
+            calls_said=self._said_of(CALLS, self._calls),
+            tokens_said=self._said_of(TOKENS, self._tokens),
             asked_ms=int((now_s - self._asked_s) * 1000) if self._said else -1,
             said_ms=int((now_s - self._said_s) * 1000) if self._said else -1,
             own_tokens=self._own_tokens,
@@ -182,25 +182,31 @@ class Pacing:
         """Tokens of a minute that are left over."""
         return int(min(KEPT_ERRORS * self._guess.error, self._tokens * KEPT_SHARE_MAX))
 
-    def _said_now(self, kind: str, limit: int, now_s: float) -> SaidLeft:
+    def _said_of(self, kind: str, limit: int) -> SaidLeft:
         """What the upstream said of a limit, if it can be that of a minute."""
         said = self._said.get(kind)
         if said is None:
             return NOT_SAID
         is_ours = said.left <= limit and (said.limit is None or said.limit <= limit)
         reset_ms = -1 if said.reset_s is None else int(min(said.reset_s * 1000, MINUTE_MS))
-        most = _grown(said.left, limit, now_s - self._said_s)
         if not is_ours:
-            return SaidLeft(most)
-        return SaidLeft(most, said.left, reset_ms, _is_even(said, limit))
+            return SaidLeft(min(said.left, limit))
+        return SaidLeft(said.left, said.left, reset_ms, _is_even(said, limit))
 
 
 def _is_even(said: SaidLimit, limit: int) -> bool | None:
-    """Whether what was used comes back evenly, by when all of it is back; None: of all that may be used anything takes a minute."""
-    used = (said.limit or limit) - said.left
-    if said.reset_s is None or not 0 < used <= EVEN_SHARE_MAX * limit:
+    """Whether what was used comes back evenly, by when all of it is back.
+
+    None: of so little, or of nearly all that may be used, anything may take so long.
+    """
+    if said.reset_s is None:
         return None
-    return abs(used - limit * said.reset_s * 1000 / MINUTE_MS) <= max(EVEN_OFF, EVEN_OFF_SHARE * limit)
+    if said.limit not in (None, limit):
+        return False
+    used, off = limit - said.left, max(EVEN_OFF, EVEN_OFF_SHARE * limit)
+    if not 2 * off < used <= EVEN_SHARE_MAX * limit:
+        return None
+    return abs(used - limit * said.reset_s * 1000 / MINUTE_MS) <= off
 
 
 def _grown(left: int, limit: int, passed_s: float) -> int:

@@ -852,7 +852,7 @@ HOUR_MS = 3_600_000  # a minute in which next to nothing grows
 CHECK_MS = HOUR_MS / 20  # the longest wait
 
 
-def budget(calls: int = 0, tokens: int = 0, *, holds_jobs: bool = False, **used: int) -> MinuteBudget:
+def budget(calls: int = 0, tokens: int = 0, *, holds_jobs: bool = False, **used: Any) -> MinuteBudget:
     return MinuteBudget("0a", calls, tokens, HOUR_MS, holds_jobs=holds_jobs, **used)
 
 

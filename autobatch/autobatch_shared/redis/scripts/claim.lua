@@ -32,7 +32,7 @@ local claimed = {}
 
 -- The budget. What was used is remembered for the `window`, a minute, in steps of a part of it: so no span of a minute has more
 -- than a minute's worth, in whichever way the upstream counts. Where it refuses what that allows, it counts in shorter spans:
--- then the window becomes shorter, and its worth less with it, and at last the `share` that is used of the limits. Where it says
+-- then the window becomes shorter, and its worth less with it, and at last the `portion` that is used of the limits. Where it says
 -- that it counts by a bucket, what was used is forgotten evenly.
 local STEPS, SLACK = 128, 0.004 -- in a window; of it, by which calls may take longer on their way than others
 local CHECK, SOON, CLOSE = 0.05, 0.001, 0.05 -- of a minute: the longest wait; after a reset; between two times that are one
@@ -41,17 +41,17 @@ local EVEN = 3 -- answers, after which it is believed that what was used comes b
 local MUCH = 0.25 -- of a limit: what of ours the upstream has forgotten at once, at the end of a minute of its own
 local paced = ARGV[15] ~= ''
 local budget, used, calls, tokens = {}, {}, nil, nil
-local pace, minute, window, share, changed, said, probes_tokens
+local pace, minute, window, portion, changed, said, probes_tokens
 local tokens_missing
 
-local function span() return window / share * (1 + SLACK) end
+local function span() return window / portion * (1 + SLACK) end
 
 local function count(entry, sign)
   calls.used, tokens.used = calls.used + sign * entry[2], tokens.used + sign * entry[3]
 end
 
-local function forget()
-  while used[1] and used[1][1] + span() <= now do count(table.remove(used, 1), -1) end
+local function forget(until_ms)
+  while used[1] and used[1][1] + span() <= until_ms do count(table.remove(used, 1), -1) end
 end
 
 -- Remembers what is used now; what is more than a window has counts as long as it takes.
@@ -62,7 +62,7 @@ local function use(some_calls, some_tokens)
   local step = window / STEPS
   if last and at < last[1] then at = last[1] end
   if last and math.floor(at / step) == math.floor(last[1] / step) then
-    last[1], last[2], last[3] = at, last[2] + some_calls, last[3] + some_tokens
+    last[1], last[2], last[3], last[4] = at, last[2] + some_calls, last[3] + some_tokens, nil
   else
     used[#used + 1] = { at, some_calls, some_tokens }
   end
@@ -72,8 +72,10 @@ end
 -- Takes so much of a kind out of what was used, from the first entry on or from the last.
 local function unuse(kind, amount, first, last, step)
   for i = first, last, step do
+    if amount <= 0 then break end
     local part = math.min(amount, used[i][kind.place])
     used[i][kind.place], kind.used, amount = used[i][kind.place] - part, kind.used - part, amount - part
+    used[i][4] = nil
   end
 end
 
@@ -97,6 +99,7 @@ local function believe(kind, most, least, whole, own, is_even)
   if kind.limit == 0 or most < 0 then return end
   local answered = now - budget[13]
   local left = left_of(kind)
+  if kind.even == EVEN then most = most + kind.limit * (now - answered) / minute end
   most = most - used_after(kind, answered + window / STEPS)
   if least >= 0 then
     local meanwhile = used_after(kind, now - budget[12] - minute * SLACK)
@@ -110,7 +113,7 @@ local function believe(kind, most, least, whole, own, is_even)
     local forgotten = least - left - given_back
     if window >= minute and forgotten > kind.limit * MUCH then unuse(kind, forgotten, 1, #used, 1) end
   end
-  kind.ends = now + span()
+  kind.ends = answered + span()
   kind.reset = whole >= 0 and answered + whole or 0
   if is_even == 0 then kind.even = 0 elseif is_even > 0 then kind.even = math.min(kind.even + 1, EVEN) end
 end
@@ -121,7 +124,7 @@ local function slow_down()
   part = math.max(part, 0) * minute / window
   local shortest = calls.limit > 0 and minute / calls.limit or minute * WINDOW_MIN
   if part >= FULL or window <= shortest then
-    share = math.max(share * LESS, SHARE_MIN)
+    portion = math.max(portion * LESS, SHARE_MIN)
   else
     window = math.max(window * part / 2, shortest)
     if calls.limit > 0 then window = math.floor(window * calls.limit / minute + 0.001) * minute / calls.limit end
@@ -145,7 +148,7 @@ local function wait_for(kind, missing)
   if kind.others > 0 then
     wait, sum = math.min(wait, math.max(kind.ends - now, 0)), kind.others
   end
-  if kind.even == EVEN then wait = math.min(wait, missing * minute / kind.limit / share) end
+  if kind.even == EVEN then wait = math.min(wait, missing * minute / kind.limit / portion) end
   for i = 1, #used do
     sum = sum + used[i][kind.place]
     if sum >= missing - 0.001 then
@@ -164,41 +167,46 @@ if paced then
   end
   pace, minute = KEYS[11] .. upstream, budget[3]
   local kept = {}
-  for number in string.gmatch(redis.call('GET', pace) or '', '%S+') do
+  local head, entries = string.match(redis.call('GET', pace) or '', '^([^;]*)(.*)$')
+  for number in string.gmatch(head, '%S+') do
     kept[#kept + 1] = tonumber(number)
   end
   if #kept < 13 or kept[1] > minute then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0 } end
-  window, share = math.max(kept[1], budget[1] > 0 and minute / budget[1] or 0), kept[2]
+  window, portion = math.max(kept[1], budget[1] > 0 and minute / budget[1] or 0), kept[2]
   changed, said = math.min(kept[3], now), math.min(kept[4], now) -- the clock may have stepped back
-  share = math.min(1, share + MORE * math.max(now - kept[5], 0) / minute)
+  portion = math.min(1, portion + MORE * math.max(now - kept[5], 0) / minute)
   calls = { limit = budget[1], place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8], even = kept[9] }
   tokens = { limit = budget[2], place = 3, used = 0, others = kept[10], ends = kept[11], reset = kept[12], even = kept[13] }
-  for i = 14, #kept - 2, 3 do
-    if kept[i] <= now + 2 * minute then
-      used[#used + 1] = { kept[i], kept[i + 1], kept[i + 2] }
-      count(used[#used], 1)
+  for text, at, some_calls, some_tokens in string.gmatch(entries, '(;(%d+) (%S+) ([^;]+))') do
+    local entry = { tonumber(at), tonumber(some_calls), tonumber(some_tokens), text }
+    if entry[1] <= now + 2 * minute then
+      used[#used + 1] = entry
+      calls.used, tokens.used = calls.used + entry[2], tokens.used + entry[3]
     end
   end
   for _, kind in ipairs({ calls, tokens }) do
-    if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
     if kind.even == EVEN then
-      local back = kind.limit * share * math.max(now - kept[5], 0) / minute
+      local back = kind.limit * portion * math.max(now - kept[5], 0) / minute
       unuse(kind, math.max(back - kind.others, 0), 1, #used, 1)
       kind.others = math.max(kind.others - back, 0)
     end
   end
-  forget()
   if budget[5] > 0 or budget[6] > 0 then use(math.max(budget[5], 0), math.max(budget[6], 0)) end
   unuse(calls, math.max(-budget[5], 0), #used, 1, -1)
   unuse(tokens, math.max(-budget[6], 0), #used, 1, -1)
-  if budget[21] >= 0 and now - budget[21] > changed then
-    slow_down()
-    forget()
-  end
   if budget[13] >= 0 and now - budget[13] >= said then
+    said = now - budget[13]
+    forget(said) -- what was used when it was said, which may be long ago
     believe(calls, budget[14], budget[15], budget[16], 1, budget[24])
     believe(tokens, budget[17], budget[18], budget[19], budget[20], budget[25])
-    said = now - budget[13]
+  end
+  for _, kind in ipairs({ calls, tokens }) do
+    if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
+  end
+  forget(now)
+  if budget[21] >= 0 and now - budget[21] > changed then
+    slow_down()
+    forget(now)
   end
   probes_tokens = probes(tokens)
 end
@@ -334,14 +342,18 @@ if paced then
   end
   result[12], result[13] = math.floor((left_of(calls) or -1) + 0.001), math.floor((left_of(tokens) or -1) + 0.001)
   local head = '%.6f %.4f %d %d %d'
-  local parts = { string.format(head, window, share, changed, said, now) }
+  local parts = { string.format(head, window, portion, changed, said, now) }
   for _, kind in ipairs({ calls, tokens }) do
-    parts[#parts + 1] = string.format('%.3f %d %d %d', kind.others, kind.ends, kind.reset, kind.even)
+    parts[#parts + 1] = string.format(' %.3f %d %d %d', kind.others, kind.ends, kind.reset, kind.even)
   end
-  for _, entry in ipairs(used) do
-    if entry[2] + entry[3] > 0.001 then parts[#parts + 1] = string.format('%d %.3f %.3f', entry[1], entry[2], entry[3]) end
+  for _, entry in ipairs(used) do -- most are as they were read
+    if entry[4] then
+      parts[#parts + 1] = entry[4]
+    elseif entry[2] + entry[3] > 0.001 then
+      parts[#parts + 1] = string.format(';%d %.3f %.3f', entry[1], entry[2], entry[3])
+    end
   end
-  redis.call('SET', pace, table.concat(parts, ' '), 'PX', budget[4])
+  redis.call('SET', pace, table.concat(parts), 'PX', budget[4])
 end
 if not has_no_suspects then result[10] = redis.call('LLEN', KEYS[10]) end
 if result[2] + left_bulk + result[10] == 0 then

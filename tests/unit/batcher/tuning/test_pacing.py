@@ -90,7 +90,7 @@ def test_what_the_upstream_says_goes_along_with_one_claim() -> None:
 
     budgets = [pacing.budget(NOW_S + after_s) for after_s in (0, 2.5, 600)]
     assert [(each.asked_ms, each.said_ms) for each in budgets] == [(500, 0), (3000, 2500), (600_500, 600_000)]
-    assert [each.calls_said for each in budgets] == [SaidLeft(most, 3, 57_000) for most in (3, 5, 60)]
+    assert [each.calls_said for each in budgets] == [SaidLeft(3, 3, 57_000)] * 3
     assert (budgets[0].tokens_said, budgets[0].own_tokens) == (NOT_SAID, 17)
     pacing.claimed(5, 500, NOW_S, is_granted=True)
     assert pacing.budget(NOW_S).calls_said == NOT_SAID
@@ -113,6 +113,8 @@ def test_what_is_said_of_another_limit_than_ours_gives_no_more_leave(said: SaidL
         (SaidLimit(3, 60, 57.0), None),
         (SaidLimit(60, 60, 0.0), None),
         (SaidLimit(40, 60), None),
+        (SaidLimit(58, 60, 2.0), None),
+        (SaidLimit(20, 30, 20.0), False),
     ],
 )
 def test_whether_calls_come_back_evenly_shows_while_some_are_left(said: SaidLimit, *, is_even: bool | None) -> None:
