@@ -45,6 +45,9 @@ class Pacing:
         self._said: dict[str, SaidLimit] = {}
         self._said_s = self._asked_s = 0.0  # when that came, and when its call was sent
         self._own_tokens = 0  # of that call
+        self._is_short = (
+            False  # it refused a call for what it said is left: others use it, and what comes back is not ours
+        )
         self._refused, self._refused_s = 0, 0.0  # calls, though enough should be left, and when the last was sent
         self._tokens_an_input = 0.0
         self._guess = TokenGuess()
@@ -109,7 +112,7 @@ class Pacing:
         self._refused -= self._sent[2]
         self._returned_calls -= self._sent[4]
         if self._sent_said is self._said:
-            self._said = {}
+            self._said, self._is_short = {}, False
         if is_granted:
             self._granted_calls += needed_call
             self._owed_tokens -= self._sent[3]
@@ -158,6 +161,8 @@ class Pacing:
         if all(each.left >= needed[kind] for kind, each in said.items()):
             self._refused += 1
             self._refused_s = max(self._refused_s, asked_s)
+        else:
+            self._is_short = True
 
     def inputs_a_second(self, call_inputs_max: int) -> float:
         """Return how many inputs all batchers may send in a second, by and by; 0 while that is unknown."""
@@ -191,7 +196,7 @@ class Pacing:
         reset_ms = -1 if said.reset_s is None else int(min(said.reset_s * 1000, MINUTE_MS))
         if not is_ours:
             return SaidLeft(min(said.left, limit))
-        return SaidLeft(said.left, said.left, reset_ms, _is_even(said, limit))
+        return SaidLeft(said.left, said.left, reset_ms, not self._is_short and _is_even(said, limit))
 
 
 def _is_even(said: SaidLimit, limit: int) -> bool | None:

@@ -190,7 +190,7 @@ def test_a_lowered_limit_is_learnt(counting: str, *, says: bool) -> None:
     log.info("took %.1f s, at best %.1f, %d calls, %d refused", burst.took_s, best, burst.calls, burst.refused)
     assert burst.outcomes == ["right"] * len(requests)
     assert burst.took_s <= (1.05 if says else 1.1) * best
-    assert burst.refused <= (REFUSED_MAX if says else burst.calls / 2)
+    assert burst.refused <= burst.calls / (10 if says else 2)
 
 
 @pytest.mark.parametrize("counting", ["bucket", "sliding", "fixed"])
@@ -220,4 +220,4 @@ def test_what_others_use_of_a_key_is_left_to_them(counting: str, *, says: bool) 
     )
     assert burst.outcomes == ["right"] * len(requests)
     assert burst.calls + sum(others) >= 0.95 * CALLS * burst.took_s / 60, "less than the server allows"
-    assert burst.refused <= burst.calls
+    assert burst.refused <= burst.calls * (0.1 if says else 1)
