@@ -43,6 +43,41 @@ NOT_SAID = SaidLeft()
 
 
 @dataclass(frozen=True, slots=True)
+class PacingRules:
+    """By what `claim.lua` spends a budget. What is used counts for a window, at first a minute.
+
+    Attributes:
+        steps: In a window, in which what was used is remembered.
+        slack: Part of a window by which calls may take longer on their way than others.
+        check: Part of a minute that a claim waits at most.
+        soon: Part of a minute after a reset, when it is believed.
+        close: Part of a minute by which two times may differ that are one.
+        much: Part of a limit that an upstream forgets at once, at the end of a minute of its own.
+        even: Answers, after which it is believed that what was used comes back evenly, as out of a bucket that fills.
+        full: Part of a window's worth that is as good as all of it.
+        window_min: Part of a minute below which no window gets, where calls are not limited.
+        less: The limits after a refusal that no shorter window explains, in parts of them.
+        more: Part of the limits that comes back in a minute after that.
+        portion_min: The least part of them.
+        tiny: What sums of numbers may be off.
+    """
+
+    steps: int = 128
+    slack: float = 0.004
+    check: float = 0.05
+    soon: float = 0.001
+    close: float = 0.05
+    much: float = 0.25
+    even: int = 3
+    full: float = 0.95
+    window_min: float = 0.002
+    less: float = 0.95
+    more: float = 0.1
+    portion_min: float = 0.05
+    tiny: float = 0.001
+
+
+@dataclass(frozen=True, slots=True)
 class MinuteBudget:
     """What one upstream may be asked in a minute, by all batchers, and what this one has asked since its last claim.
 

@@ -20,8 +20,8 @@ from tests.servers.matrix.questions import MODEL, ROWS, TEXTS
 from tests.servers.matrix.system import up_before
 from tests.servers.model_server import START_S, InferenceServer
 from tests.support.fake_upstream import vector
+from tests.support.paid.paid_api import PaidApi
 from tests.support.paths import ROOT
-from tests.support.servers.paid_api import PaidApi
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(180)

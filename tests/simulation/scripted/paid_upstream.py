@@ -11,7 +11,7 @@ from autobatch_batcher.tuning.said_limits import said_limits
 from tests.simulation.timeline import ProcessLoop, Timeline
 from tests.simulation.upstreams import DIMENSION_TEXT, ModelUpstream
 from tests.support.fake_upstream import tokens
-from tests.support.servers.minute_counts import UNIX_S, MinuteCount, headers_of
+from tests.support.paid.minute_counts import UNIX_S, MinuteCount, headers_of
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,7 +18,7 @@ from tests.simulation.timeline import Timeline
 from tests.simulation.upstreams import BATCH_INPUTS_MAX
 from tests.simulation.virtual import virtual
 from tests.support.fake_upstream import tokens
-from tests.support.servers.minute_counts import Bucket, Clock, FixedMinute, MinuteCount, SlidingMinute, best_s
+from tests.support.paid.minute_counts import Bucket, Clock, FixedMinute, MinuteCount, SlidingMinute, best_s
 
 MINUTES = 10
 CALLS, TOKENS = 12, 2000  # in a minute

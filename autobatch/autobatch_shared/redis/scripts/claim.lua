@@ -9,15 +9,8 @@
 --       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `retry` and `jobs`, 11 suspects
 --       wanted, 12 inputs wanted of `jobs:bulk`, 13 inputs in all below which `jobs:bulk` fills up what the others did not
 --       give, 14 inputs that could be sent now: beyond them a batcher gets its share. The last job may exceed what is wanted;
---       15 empty, or the budget of an upstream, with spaces between: 1 its calls in a minute, 2 its tokens in a minute, 0 for no
---       limit, 3 the minute in ms, 4 life of the budget in ms, 5 calls and 6 tokens that were used beyond what was granted,
---       7 calls that the jobs of this claim need, 8 bytes of a job's body that are a token, 9 tokens of an input whatever its
---       bytes, 10 tokens that are left over, 11 whether jobs are held that a call could carry, 1 or 0; what the upstream said with
---       an answer: 12 ms since its call was sent, 13 ms since it came, -1 for none, then of calls 14 the most and 15 the least
---       that were left by that, 16 ms from then until all are, 17, 18 and 19 the same of tokens, each -1 if not said, 20 its own
---       tokens; 21 ms since a call was sent that was refused though enough should be left, -1 for none, 22 how many were;
---       23 tokens of calls that were refused, which the next calls need; 24 and 25 whether what the upstream said is as if calls
---       and tokens came back evenly, 1 or 0, -1 if that cannot be told; last the upstream
+--       15 empty, or the budget of an upstream, `name=number` with spaces between, last the upstream: `MinuteBudget` and
+--       `PacingRules` say what the numbers are; what the upstream said of calls and of tokens is -1 where it did not
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -34,17 +27,12 @@ local claimed = {}
 -- than a minute's worth, in whichever way the upstream counts. Where it refuses what that allows, it counts in shorter spans:
 -- then the window becomes shorter, and its worth less with it, and at last the `portion` that is used of the limits. Where it says
 -- that it counts by a bucket, what was used is forgotten evenly.
-local STEPS, SLACK = 128, 0.004 -- in a window; of it, by which calls may take longer on their way than others
-local CHECK, SOON, CLOSE = 0.05, 0.001, 0.05 -- of a minute: the longest wait; after a reset; between two times that are one
-local FULL, LESS, MORE, SHARE_MIN, WINDOW_MIN = 0.95, 0.95, 0.1, 0.05, 0.002
-local EVEN = 3 -- answers, after which it is believed that what was used comes back evenly, as out of a bucket that fills
-local MUCH = 0.25 -- of a limit: what of ours the upstream has forgotten at once, at the end of a minute of its own
 local paced = ARGV[15] ~= ''
 local budget, used, calls, tokens = {}, {}, nil, nil
 local pace, minute, window, portion, changed, said, probes_tokens
 local tokens_missing
 
-local function span() return window / portion * (1 + SLACK) end
+local function span() return window / portion * (1 + budget.slack) end
 
 local function count(entry, sign)
   calls.used, tokens.used = calls.used + sign * entry[2], tokens.used + sign * entry[3]
@@ -59,7 +47,7 @@ local function use(some_calls, some_tokens)
   local at, worth, last = now, tokens.limit * window / minute, used[#used]
   local over = tokens.used + some_tokens - worth
   if tokens.limit > 0 and over > 0 then at = math.floor(now + math.min(over / worth * window, minute)) end
-  local step = window / STEPS
+  local step = window / budget.steps
   if last and at < last[1] then at = last[1] end
   if last and math.floor(at / step) == math.floor(last[1] / step) then
     last[1], last[2], last[3], last[4] = at, last[2] + some_calls, last[3] + some_tokens, nil
@@ -97,12 +85,12 @@ end
 -- has forgotten what we have not. Whether it forgets evenly shows while much is left: `even` counts such answers in a row.
 local function believe(kind, most, least, whole, own, is_even)
   if kind.limit == 0 or most < 0 then return end
-  local answered = now - budget[13]
+  local answered = now - budget.said_ms
   local left = left_of(kind)
-  if kind.even == EVEN then most = most + kind.limit * (now - answered) / minute end
-  most = most - used_after(kind, answered + window / STEPS)
+  if kind.even == budget.even then most = most + kind.limit * (now - answered) / minute end
+  most = most - used_after(kind, answered + window / budget.steps)
   if least >= 0 then
-    local meanwhile = used_after(kind, now - budget[12] - minute * SLACK)
+    local meanwhile = used_after(kind, now - budget.asked_ms - minute * budget.slack)
     least = math.max(least - math.max(meanwhile - own, 0), 0)
   end
   if most < left then
@@ -111,23 +99,23 @@ local function believe(kind, most, least, whole, own, is_even)
     local given_back = math.min(least - left, kind.others)
     kind.others = kind.others - given_back
     local forgotten = least - left - given_back
-    if window >= minute and forgotten > kind.limit * MUCH then unuse(kind, forgotten, 1, #used, 1) end
+    if window >= minute and forgotten > kind.limit * budget.much then unuse(kind, forgotten, 1, #used, 1) end
   end
   kind.ends = answered + span()
   kind.reset = whole >= 0 and answered + whole or 0
-  if is_even == 0 then kind.even = 0 elseif is_even > 0 then kind.even = math.min(kind.even + 1, EVEN) end
+  if is_even == 0 then kind.even = 0 elseif is_even > 0 then kind.even = math.min(kind.even + 1, budget.even) end
 end
 
 -- A call was refused though enough is left by all that is known.
 local function slow_down()
-  local part = calls.limit > 0 and (calls.used - budget[22]) / calls.limit or tokens.used / tokens.limit
+  local part = calls.limit > 0 and (calls.used - budget.refused) / calls.limit or tokens.used / tokens.limit
   part = math.max(part, 0) * minute / window
-  local shortest = calls.limit > 0 and minute / calls.limit or minute * WINDOW_MIN
-  if part >= FULL or window <= shortest then
-    portion = math.max(portion * LESS, SHARE_MIN)
+  local shortest = calls.limit > 0 and minute / calls.limit or minute * budget.window_min
+  if part >= budget.full or window <= shortest then
+    portion = math.max(portion * budget.less, budget.portion_min)
   else
     window = math.max(window * part / 2, shortest)
-    if calls.limit > 0 then window = math.floor(window * calls.limit / minute + 0.001) * minute / calls.limit end
+    if calls.limit > 0 then window = math.floor(window * calls.limit / minute + budget.tiny) * minute / calls.limit end
   end
   changed = now
 end
@@ -135,48 +123,48 @@ end
 -- Whether the upstream should have forgotten everything by what it said, which one call may find out.
 local function may_probe(kind)
   if kind.limit == 0 or kind.reset == 0 then return false end
-  return kind.others > kind.limit * MUCH or (window >= minute and used[1] ~= nil and used[1][1] + span() - kind.reset > minute * CLOSE)
+  return kind.others > kind.limit * budget.much or (window >= minute and used[1] ~= nil and used[1][1] + span() - kind.reset > minute * budget.close)
 end
 
 local function probes(kind)
-  return may_probe(kind) and now >= kind.reset + minute * SOON
+  return may_probe(kind) and now >= kind.reset + minute * budget.soon
 end
 
 -- Returns the ms after which so much more of a kind may be left.
 local function wait_for(kind, missing)
-  local wait, sum = minute * CHECK, 0
+  local wait, sum = minute * budget.check, 0
   if kind.others > 0 then
     wait, sum = math.min(wait, math.max(kind.ends - now, 0)), kind.others
   end
-  if kind.even == EVEN then wait = math.min(wait, missing * minute / kind.limit / portion) end
+  if kind.even == budget.even then wait = math.min(wait, missing * minute / kind.limit / portion) end
   for i = 1, #used do
     sum = sum + used[i][kind.place]
-    if sum >= missing - 0.001 then
+    if sum >= missing - budget.tiny then
       wait = math.min(wait, used[i][1] + span() - now)
       break
     end
   end
-  if may_probe(kind) then wait = math.min(wait, kind.reset + minute * SOON - now) end
+  if may_probe(kind) then wait = math.min(wait, kind.reset + minute * budget.soon - now) end
   return math.max(math.ceil(wait), 1)
 end
 
 if paced then
-  local numbers, upstream = string.match(ARGV[15], '^(.*) (%S+)$')
-  for number in string.gmatch(numbers, '%S+') do
-    budget[#budget + 1] = tonumber(number)
+  for name, number in string.gmatch(ARGV[15], '(%S+)=(%S+)') do
+    budget[name] = tonumber(number)
   end
-  pace, minute = KEYS[11] .. upstream, budget[3]
+  local upstream = string.match(ARGV[15], '%S+$')
+  pace, minute = KEYS[11] .. upstream, budget.minute_ms
   local kept = {}
   local head, entries = string.match(redis.call('GET', pace) or '', '^([^;]*)(.*)$')
   for number in string.gmatch(head, '%S+') do
     kept[#kept + 1] = tonumber(number)
   end
   if #kept < 13 or kept[1] > minute then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0 } end
-  window, portion = math.max(kept[1], budget[1] > 0 and minute / budget[1] or 0), kept[2]
+  window, portion = math.max(kept[1], budget.calls > 0 and minute / budget.calls or 0), kept[2]
   changed, said = math.min(kept[3], now), math.min(kept[4], now) -- the clock may have stepped back
-  portion = math.min(1, portion + MORE * math.max(now - kept[5], 0) / minute)
-  calls = { limit = budget[1], place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8], even = kept[9] }
-  tokens = { limit = budget[2], place = 3, used = 0, others = kept[10], ends = kept[11], reset = kept[12], even = kept[13] }
+  portion = math.min(1, portion + budget.more * math.max(now - kept[5], 0) / minute)
+  calls = { limit = budget.calls, place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8], even = kept[9] }
+  tokens = { limit = budget.tokens, place = 3, used = 0, others = kept[10], ends = kept[11], reset = kept[12], even = kept[13] }
   for text, at, some_calls, some_tokens in string.gmatch(entries, '(;(%d+) (%S+) ([^;]+))') do
     local entry = { tonumber(at), tonumber(some_calls), tonumber(some_tokens), text }
     if entry[1] <= now + 2 * minute then
@@ -185,40 +173,40 @@ if paced then
     end
   end
   for _, kind in ipairs({ calls, tokens }) do
-    if kind.even == EVEN then
+    if kind.even == budget.even then
       local back = kind.limit * portion * math.max(now - kept[5], 0) / minute
       unuse(kind, math.max(back - kind.others, 0), 1, #used, 1)
       kind.others = math.max(kind.others - back, 0)
     end
   end
-  if budget[5] > 0 or budget[6] > 0 then use(math.max(budget[5], 0), math.max(budget[6], 0)) end
-  unuse(calls, math.max(-budget[5], 0), #used, 1, -1)
-  unuse(tokens, math.max(-budget[6], 0), #used, 1, -1)
-  if budget[13] >= 0 and now - budget[13] >= said then
-    said = now - budget[13]
+  if budget.calls_used > 0 or budget.tokens_used > 0 then use(math.max(budget.calls_used, 0), math.max(budget.tokens_used, 0)) end
+  unuse(calls, math.max(-budget.calls_used, 0), #used, 1, -1)
+  unuse(tokens, math.max(-budget.tokens_used, 0), #used, 1, -1)
+  if budget.said_ms >= 0 and now - budget.said_ms >= said then
+    said = now - budget.said_ms
     forget(said) -- what was used when it was said, which may be long ago
-    believe(calls, budget[14], budget[15], budget[16], 1, budget[24])
-    believe(tokens, budget[17], budget[18], budget[19], budget[20], budget[25])
+    believe(calls, budget.calls_most, budget.calls_least, budget.calls_reset_ms, 1, budget.calls_even)
+    believe(tokens, budget.tokens_most, budget.tokens_least, budget.tokens_reset_ms, budget.own_tokens, budget.tokens_even)
   end
   for _, kind in ipairs({ calls, tokens }) do
     if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
   end
   forget(now)
-  if budget[21] >= 0 and now - budget[21] > changed then
+  if budget.refused_ms >= 0 and now - budget.refused_ms > changed then
     slow_down()
     forget(now)
   end
   probes_tokens = probes(tokens)
 end
 local calls_left, tokens_left = paced and left_of(calls) or nil, paced and left_of(tokens) or nil
-local calls_needed, tokens_granted, tokens_owed = budget[7], 0, budget[23]
-local has_calls = not calls_left or calls_left >= calls_needed - 0.001 or probes(calls)
+local calls_needed, tokens_granted, tokens_owed = budget.calls_needed, 0, budget.tokens_owed
+local has_calls = not calls_left or calls_left >= calls_needed - budget.tiny or probes(calls)
 
 -- Whether the budget allows so many more tokens; they are taken off. What has more than a minute's worth needs all of it; of
 -- a shorter window, which may have little more than a job has, anything that is left is enough.
 local function may_use(some_tokens, left_over)
   local needed = math.min(some_tokens + left_over, window < minute and 1 or tokens.limit)
-  if needed > tokens_left + 0.001 then
+  if needed > tokens_left + budget.tiny then
     if not probes_tokens then
       tokens_missing = needed - tokens_left
       return false
@@ -239,7 +227,7 @@ local function may_take(list)
   if not frame then return true end
   local body = #frame - (string.find(frame, '\n', 1, true) or 0)
   local inputs = tonumber(string.match(frame, '^{"v":%d+,"crc":"%x+","id":"[%w.]+","n":(%d+),')) or 1
-  return may_use(math.ceil(inputs * budget[9] + body / budget[8]), budget[10])
+  return may_use(math.ceil(inputs * budget.tokens_an_input + body / budget.bytes_a_token), budget.tokens_kept)
 end
 
 -- Returns the job's inputs, and whether it is to be worked on.
@@ -332,15 +320,15 @@ if #claimed > 0 then
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
 if paced then
-  if has_calls and has_owed and (#claimed > 0 or budget[11] > 0) then
-    if calls_left and calls_left < calls_needed - 0.001 then calls.reset = 0 end
+  if has_calls and has_owed and (#claimed > 0 or budget.holds_jobs > 0) then
+    if calls_left and calls_left < calls_needed - budget.tiny then calls.reset = 0 end
     use(calls_left and calls_needed or 0, tokens_granted)
   elseif not has_calls then
     result[11] = wait_for(calls, calls_needed - calls_left)
   elseif tokens_missing then
     result[11] = wait_for(tokens, tokens_missing)
   end
-  result[12], result[13] = math.floor((left_of(calls) or -1) + 0.001), math.floor((left_of(tokens) or -1) + 0.001)
+  result[12], result[13] = math.floor((left_of(calls) or -1) + budget.tiny), math.floor((left_of(tokens) or -1) + budget.tiny)
   local head = '%.6f %.4f %d %d %d'
   local parts = { string.format(head, window, portion, changed, said, now) }
   for _, kind in ipairs({ calls, tokens }) do
@@ -349,11 +337,11 @@ if paced then
   for _, entry in ipairs(used) do -- most are as they were read
     if entry[4] then
       parts[#parts + 1] = entry[4]
-    elseif entry[2] + entry[3] > 0.001 then
+    elseif entry[2] + entry[3] > budget.tiny then
       parts[#parts + 1] = string.format(';%d %.3f %.3f', entry[1], entry[2], entry[3])
     end
   end
-  redis.call('SET', pace, table.concat(parts), 'PX', budget[4])
+  redis.call('SET', pace, table.concat(parts), 'PX', budget.life_ms)
 end
 if not has_no_suspects then result[10] = redis.call('LLEN', KEYS[10]) end
 if result[2] + left_bulk + result[10] == 0 then

@@ -9,8 +9,8 @@ import orjson
 from aiohttp import web
 
 from tests.support.fake_upstream import JSON, tokens, vector
-from tests.support.servers.minute_counts import Bucket, MinuteCount, headers_of
-from tests.support.servers.paid_upstream import refusal_of
+from tests.support.paid.minute_counts import Bucket, MinuteCount, headers_of
+from tests.support.paid.paid_upstream import refusal_of
 
 MODEL = "minilm"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 
 from tests.support.fake_upstream import DIMENSION_TEXT, JSON, FakeUpstream, tokens
-from tests.support.servers.minute_counts import Bucket, MinuteCount, headers_of
+from tests.support.paid.minute_counts import Bucket, MinuteCount, headers_of
 
 
 @dataclass
