@@ -19,8 +19,8 @@ from tests.servers.matrix.questions import MODEL, ROWS, TEXTS
 from tests.servers.matrix.system import up_before
 from tests.servers.model_server import SERVERS, START_S, InferenceServer
 from tests.support.fake_upstream import vector
+from tests.support.paid.paid_api import PaidApi
 from tests.support.paths import ROOT
-from tests.support.servers.paid_api import PaidApi
 from tests.support.waiting import wait_until
 
 RESULTS = "SERVERS_RESULTS"  # the folder for what was seen; without it, that is compared with the document
