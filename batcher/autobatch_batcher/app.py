@@ -234,6 +234,7 @@ async def _replica(
         settings.upstream_dimension,
         settings.upstream_tokens_max,
         TokenIds(read_own_tokenizer(settings.tokenizer_file)) if settings.tokenizer_file else None,
+        settings.names,
     )
     standing = Standing(settings.model_change_after_ms / 1000)
     return Replica(

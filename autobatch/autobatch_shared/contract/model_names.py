@@ -5,7 +5,7 @@ the beginning of a route.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 
@@ -13,6 +13,7 @@ from autobatch_shared.contract.errors import NOT_AS_ASKED
 from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS
 
 NAME_LENGTH_MAX = 96
+LATEST = ":latest"  # the tag that Ollama means where a name has none
 
 #: What the paths of the workers' routes begin with. A test compares it with their table.
 ROUTE_WORDS = frozenset(
@@ -65,6 +66,18 @@ def fault_of(name: str) -> str:
 def may_be_in_path(alias: str) -> bool:
     """Whether a model may be asked for by this further name in a path, too. Ollama's names have a tag behind a colon."""
     return not fault_of(alias.replace(":", "-"))
+
+
+def listed_as(names: Iterable[str], listed: Collection[str]) -> str:
+    """Return the model of a server's list that has the first of these names that any has; empty: none has one.
+
+    Ollama lists `mini:latest` for what it also calls `mini`.
+    """
+    for name in names:
+        for spelt in (name, f"{name}{LATEST}", name.removesuffix(LATEST)):
+            if spelt in listed:
+                return spelt
+    return ""
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):

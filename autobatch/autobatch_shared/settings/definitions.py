@@ -395,7 +395,8 @@ class BatcherSettings(QueueSettings):
     upstream_model: str | None = Field(
         None,
         validation_alias=_names("upstream_model"),
-        description="the model to ask an upstream for that has several; unset: the first that it lists, for as long as it lists it",
+        description="the model to ask an upstream for that has several; unset: the one that it lists under "
+        "SERVED_MODEL_NAME or one of MODEL_ALIASES; without a name the first that it lists, for as long as it lists it",
     )
     upstream_model_version: str = Field(
         "",
@@ -515,6 +516,11 @@ class BatcherSettings(QueueSettings):
     def upstream_inputs(self) -> tuple[str, ...]:
         """The names of UPSTREAM_INPUT."""
         return _listed(self.upstream_input)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What clients call the model, its name first; empty: it is the unnamed one."""
+        return (self.served_model_name, *self.aliases) if self.served_model_name else ()
 
     @property
     def inference_urls(self) -> tuple[str, ...]:

@@ -214,8 +214,11 @@ class Dialect(Protocol):
         """Return the upstream's card, of what it says to each question of `ask_card`; NO_CARD of what is not understood.
 
         What it says to a question that it does not know is empty. One that has several models, of which none is configured, has
-        the card of the one that is called `kept`, the namespace's, as long as it has it.
+        the card of the one that has a name of ours, else of the one that is called `kept`, the namespace's, as long as it has it.
         `about` has the members of TEI's `/info` that clients are told; without any, `/info` is answered 503.
+
+        Raises:
+            UpstreamProtocolError: It has several models, and which of them is meant cannot be told.
         """
         ...
 
@@ -252,6 +255,7 @@ class WantedModel:
         dimension: UPSTREAM_DIMENSION: the components of a vector.
         tokens_max: UPSTREAM_TOKENS_MAX: the most tokens of an input; None: any number.
         token_ids: Makes the token ids of texts; None without TOKENIZER_FILE.
+        names: SERVED_MODEL_NAME and MODEL_ALIASES: what clients call it.
     """
 
     name: str | None = None
@@ -261,6 +265,7 @@ class WantedModel:
     dimension: int | None = None
     tokens_max: int | None = None
     token_ids: TokenIds | None = None
+    names: tuple[str, ...] = ()
 
 
 def dialects_of(kind: str, url: str, model: WantedModel) -> tuple[Dialect, ...]:

@@ -4,8 +4,9 @@
    know the format answers with arrays, which are taken as well. Without numpy arrays are asked for.
 2. Only what every such server can do is computed: vectors of the default options, or of a number of `dimensions`. `truncate: true`
    is what these servers do with a text that is too long, or they refuse it. Other options are refused here, and named.
-3. Its model is UPSTREAM_MODEL; else the namespace's, as long as `/v1/models` lists it; else the first there. Ollama lists the one
-   that was fetched last first.
+3. Its model is UPSTREAM_MODEL; else the one of `/v1/models` that has the model's name here, or an alias; else the namespace's, as long
+   as it is listed there; else the first, unless the model has a name here and several are listed: then none is called. Ollama lists
+   the one that was fetched last first.
 4. It is well while it lists its models, or has no such list. What `/health` does is each server's own: LiteLLM's calls every
    model, which is billed.
 5. The API is below `/v1` of the URL, or, as infinity's, right below it: which of both, its list of models shows.
@@ -27,11 +28,13 @@ from autobatch_batcher.dialects.openai_rows import cut_list, tokens_used
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotComputed, UpstreamProtocolError
+from autobatch_shared.contract.model_names import listed_as
 from autobatch_shared.contract.options import Options
 from autobatch_shared.install_hints import missing_for_base64
 
 V1 = "/v1"
 OWN_ROUTES = ("/v1/embeddings", "/embeddings")
+NAMED_MAX = 5  # models in one line
 #: Of a URL below which `/embeddings` is, without `/v1`: another version's, Google's, Azure's.
 _is_api_root = re.compile(r".*/(?:v\d\w*|openai|deployments/[^/]+)").fullmatch
 #: Statuses of a server that has no list of models, or does not show it.
@@ -63,6 +66,7 @@ class OpenAI:
     Args:
         root: The path below the upstream's URL at which its API begins.
         model: UPSTREAM_MODEL; None: one that the upstream lists.
+        names: What the model is called here, its name first; empty: it has no name.
         hint: What to type before vectors can be asked for in base64; empty: they are.
         name: What the upstream calls its model, as far as it has said so.
     """
@@ -71,12 +75,15 @@ class OpenAI:
     sample = SAMPLE_TEXT
     says_limits = False
 
-    def __init__(self, root: str = V1, model: str | None = None, *, hint: str = "", name: str = "") -> None:
+    def __init__(
+        self, root: str = V1, model: str | None = None, *, names: Sequence[str] = (), hint: str = "", name: str = ""
+    ) -> None:
         self.ask_health: Question = Get(f"{root}/models")
         self.ask_card: tuple[Question, ...] = (self.ask_health,)
         self._root = root
         self._path = f"{root}/embeddings"
         self._configured = model
+        self._names = names
         self.hint = hint
         self._name = name or model or ""
         members = b',"encoding_format":"float"' if hint else b',"encoding_format":"base64"'
@@ -88,13 +95,13 @@ class OpenAI:
         """Return the dialect for each path at which the API may begin."""
         hint = missing_for_base64()
         roots = ("",) if _is_api_root(urlsplit(url).path) else (V1, "")
-        return tuple(cls(root, model.name, hint=hint) for root in roots)
+        return tuple(cls(root, model.name, names=model.names, hint=hint) for root in roots)
 
     def knowing(self, card: Card) -> "OpenAI":
         """Return the dialect of the model that the card names."""
         if card.name == self._name:
             return self
-        return OpenAI(self._root, self._configured, hint=self.hint, name=card.name)
+        return OpenAI(self._root, self._configured, names=self._names, hint=self.hint, name=card.name)
 
     def compose(self, route: str, inputs: Collection[bytes], options: Options | None) -> Post:
         """Return `{"input": [...], ...}`.
@@ -161,7 +168,7 @@ class OpenAI:
         try:
             listed = _decode_models(models).data if models else []
             names = [each.id for each in listed]
-            named = self._configured or next((name for name in (kept, *names) if name in names), "")
+            named = self._configured or self._chosen(list(dict.fromkeys(names)), kept)
             model = next((each for each in listed if each.id == named), _Model(named))
             details = _encode_sorted(("openai", model.root, model.max_model_len, model.meta)).decode()
         except NOT_AS_ASKED:
@@ -195,6 +202,16 @@ class OpenAI:
     def counts_known(self, inputs: Sequence[bytes]) -> None:  # noqa: ARG002
         """Return nothing: the upstream counts."""
         return
+
+    def _chosen(self, listed: Sequence[str], kept: str) -> str:
+        """The model to ask for, of those that are listed; empty where there are none."""
+        chosen = listed_as(self._names, listed) or (kept if kept in listed else "")
+        if not chosen and self._names and len(listed) > 1:
+            several = ", ".join(listed[:NAMED_MAX])
+            raise UpstreamProtocolError(
+                f"it lists the models {several}, and none is called {self._names[0]}: UPSTREAM_MODEL"
+            )
+        return chosen or next(iter(listed), "")
 
     def _ending(self, options: Options | None) -> bytes:
         if options is None:

@@ -109,7 +109,7 @@ class Prober:
                     await self._ask_card()
             except (aiohttp.ClientError, OSError, TimeoutError) as exc:
                 self._state.doubt(_now_s(), f"it does not answer {self._card_path}: {cause_of(exc)}")
-            except Unlearnt as exc:
+            except (Unlearnt, UpstreamProtocolError) as exc:
                 self._state.exclude(str(exc), _now_s())
 
     async def _ask_card(self) -> None:
@@ -117,6 +117,7 @@ class Prober:
 
         Raises:
             Unlearnt: It does not tell us.
+            UpstreamError: It cannot now, or which of its models is meant cannot be told.
         """
         asked_s, connection, state = _now_s(), CallConnection(self._client), self._state
         status, card = await self._card_by(state.dialect, connection)
@@ -146,6 +147,7 @@ class Prober:
 
         Raises:
             UpstreamUnavailable: It says only half of it.
+            UpstreamProtocolError: Which of its models is meant cannot be told.
         """
         first, *others = dialect.ask_card
         kept = self._state.standing.kept_name

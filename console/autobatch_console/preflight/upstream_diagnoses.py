@@ -16,6 +16,7 @@ from autobatch_console.preflight.upstream_seen import (
     GrpcModel,
     InquiryAnswer,
     UpstreamSeen,
+    chosen_of,
     dimension_in,
     fault_in,
     listing_in,
@@ -164,6 +165,9 @@ def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
     if not listing:
         lists = (seen.answers.get(path, _NONE) for path in LISTS)
         return next(filter(None, (_about_access(seen.url, each) for each in lists)), None) or _about_unlisted(seen)
+    if not model_chosen(seen):
+        what = f"not set, and {seen.url} lists the models {_named(models_listed(seen))}, and none is called {shown(seen.names[0])}"
+        return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the one that is meant")
     asked = LISTS[listing]
     answer = seen.answers.get(asked, _NONE)
     if not answer.status:
@@ -258,11 +262,11 @@ def _computes_vectors(seen: UpstreamSeen, embed: InquiryAnswer) -> bool:
 
 
 def _several_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
-    """A diagnosis for each upstream that lists several models, of which none is named."""
+    """A diagnosis for each upstream that lists several models, where nothing says which of them is meant."""
     return [
         Diagnosis("risky", "UPSTREAM_MODEL", f"not set, and {each.url} lists the models {_named(listed)}", NAME_ONE)
         for each in seen
-        if not each.model and len(listed := models_listed(each)) > 1
+        if not each.model and not each.names and len(listed := models_listed(each)) > 1
     ]
 
 
@@ -273,6 +277,11 @@ def _named(models: Sequence[str]) -> str:
 def models_listed(seen: UpstreamSeen) -> list[str]:
     """Return the names of the models that an upstream lists as OpenAI does; none where it describes itself."""
     return models_in(seen.answers.get(listing_in(seen.answers)))
+
+
+def model_chosen(seen: UpstreamSeen) -> str:
+    """Return the model that is asked for; empty: the upstream lists none, or of several none has a name of ours."""
+    return chosen_of(models_listed(seen), seen.model, seen.names)
 
 
 def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
@@ -303,10 +312,9 @@ def model_of(seen: UpstreamSeen) -> ModelSeen:
     info = _decoded(seen.answers.get("/info"))
     info = info if isinstance(info, dict) else {}
     told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
-    listed = models_listed(seen)
     vectors = (seen.answers.get(path) for path in ("/embed", *LISTS.values()))
     told["dimension"] = next(filter(None, map(dimension_of, vectors)), None)
-    name = info.get("served_model_name") or info.get("model_id") or seen.model or (listed[0] if listed else "")
+    name = info.get("served_model_name") or info.get("model_id") or model_chosen(seen)
     return ModelSeen(shown(name) if name else "", {key: value for key, value in told.items() if value is not None})
 
 

@@ -7,7 +7,7 @@ models as that does, or has no `/embed` either.
 import asyncio
 import json
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -22,7 +22,15 @@ from autobatch_console.preflight.connection_faults import (
 )
 from autobatch_console.preflight.grpc_inquiry import ask_model
 from autobatch_console.preflight.name_look_up import look_up
-from autobatch_console.preflight.upstream_seen import LISTS, NO_PATH, InquiryAnswer, UpstreamSeen, listing_in, models_in
+from autobatch_console.preflight.upstream_seen import (
+    LISTS,
+    NO_PATH,
+    InquiryAnswer,
+    UpstreamSeen,
+    chosen_of,
+    listing_in,
+    models_in,
+)
 from autobatch_shared.install_hints import missing_for_grpc
 from autobatch_shared.settings.choices import GRPC_PORT, grpc_target, is_grpc
 from autobatch_shared.settings.definitions import without_credentials
@@ -39,12 +47,14 @@ class UpstreamAccess(NamedTuple):
     Attributes:
         headers: What every question has.
         trust: What checks certificates; None: as this machine does.
-        model: The model to ask for that lists several; None: the first.
+        model: UPSTREAM_MODEL; None: one that the upstream lists.
+        names: What the model is called here; empty: it has no name.
     """
 
     headers: Mapping[str, str] = {}
     trust: ssl.SSLContext | None = None
     model: str | None = None
+    names: Sequence[str] = ()
 
 
 async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamSeen:
@@ -78,13 +88,13 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
         if info.status != 200:
             below |= {path: _get(session, base + path + query) for path in LISTS}
         answers = {"/info": info, **await _answered(below)}
-        texts = _texts_for(answers, access.model or "")
+        texts = _texts_for(answers, access)
         answers |= await _answered({path: _embed(session, base + path + query, text) for path, text in texts.items()})
         root_answers = {}
         if info.status == 404 and parts.path.strip("/"):
             root = parts._replace(path="").geturl()
             root_answers = await _answered({path: _get(session, root + path) for path in ("/info", "/v1/models")})
-    return UpstreamSeen(shown, None, answers, root_answers, access.model or "")
+    return UpstreamSeen(shown, None, answers, root_answers, access.model or "", access.names)
 
 
 async def _inquire_grpc(shown: str, parts: SplitResult, access: UpstreamAccess, limit_s: float) -> UpstreamSeen:
@@ -145,10 +155,12 @@ async def _get(session: aiohttp.ClientSession, url: str) -> InquiryAnswer:
         return await _read(response)
 
 
-def _texts_for(answers: Mapping[str, InquiryAnswer], model: str) -> dict[str, bytes]:
+def _texts_for(answers: Mapping[str, InquiryAnswer], access: UpstreamAccess) -> dict[str, bytes]:
     """Return what to ask by OpenAI's API, by path: one that lists no models may compute at either."""
+    model = access.model or ""
     if path := listing_in(answers):
-        return {LISTS[path]: _text_for(model or models_in(answers[path])[0])}
+        chosen = chosen_of(models_in(answers[path]), model, access.names)
+        return {LISTS[path]: _text_for(chosen)} if chosen else {}
     described, embed = (answers.get(path, InquiryAnswer(0)).status for path in ("/info", "/embed"))
     return dict.fromkeys(LISTS.values(), _text_for(model)) if described != 200 and embed in NO_PATH else {}
 

@@ -5,11 +5,12 @@ that answers so to a plain text computes nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from autobatch_console.preflight.connection_faults import ConnectionFault
+from autobatch_shared.contract.model_names import listed_as
 
 CHARACTERS_MAX = 100  # of a server's own words
 #: Where servers with OpenAI's API list their models, below the URL, and where those with that list compute vectors.
@@ -48,6 +49,14 @@ def listing_in(answers: Mapping[str, InquiryAnswer]) -> str:
     return next((path for path in LISTS if models_in(answers.get(path))), "")
 
 
+def chosen_of(listed: Sequence[str], model: str, names: Sequence[str]) -> str:
+    """Return the model that a batcher asks a server for; empty: none is listed, or of several none has a name of ours."""
+    if model:
+        return model
+    first = listed[0] if listed and (len(set(listed)) == 1 or not names) else ""
+    return listed_as(names, listed) or first
+
+
 class GrpcModel(NamedTuple):
     """What a server says of a model over gRPC.
 
@@ -71,7 +80,8 @@ class UpstreamSeen:
         fault: Why it could not be asked; None: it answered.
         answers: By path below its URL; a path that was not asked, or not answered in time, is not there. Empty: it accepts
             connections and answers nothing.
-        model: The model that was asked for; empty: the first that it lists.
+        model: UPSTREAM_MODEL; empty: one that it lists is chosen, see `chosen_of`.
+        names: What the model is called here; empty: it has no name.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
         is_grpc: Whether it is called over gRPC.
         grpc_model: What it said of the model over gRPC; None: nothing in time.
@@ -83,6 +93,7 @@ class UpstreamSeen:
     answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     model: str = ""
+    names: Sequence[str] = ()
     is_grpc: bool = False
     grpc_model: GrpcModel | None = None
     missing: str = ""

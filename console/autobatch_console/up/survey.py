@@ -100,7 +100,7 @@ async def _look_at_upstreams(model: UpSettings) -> list[Diagnosis]:
         trust = trusting(model.inference_ca_file)
     except SettingsError:
         trust = None  # which has a diagnosis of its own
-    access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model)
+    access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model, model.names)
     diagnoses = await ask_upstreams(model.inference_urls, access)
     return [replace(diagnosis, setting=_of(diagnosis.setting, model)) for diagnosis in diagnoses]
 

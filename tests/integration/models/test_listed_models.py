@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from tests.integration.models.test_two_models import serves
 from tests.support.house import open_house, ready_house
 from tests.support.waiting import wait_until
 
@@ -76,3 +77,30 @@ async def test_how_it_is_its_list_says(redis_url: str, lister: Lister) -> None:
         looks = lister.asked.count("/v1/models")
         await wait_until(lambda: lister.asked.count("/v1/models") > looks + 4)
     assert "/health" not in lister.asked
+
+
+@pytest.mark.usefixtures("_quick_probes")
+async def test_a_model_of_the_table_is_the_one_of_that_name(redis_url: str, lister: Lister) -> None:
+    """Vectors of another model of the same server would be answered with 200."""
+    lister.names = ["old", "new"]
+    async with open_house(redis_url) as house:
+        await house.add_batcher_of(
+            {"inference_url": lister.url, "served_model_name": "old"},
+            {"inference_url": lister.url, "served_model_name": "new"},
+        )
+        await wait_until(lambda: serves(house, "old", "new"))
+        answers = [await house.post(f"/{name}/embed", {"inputs": "a"}) for name in ("old", "new")]
+    assert [[VECTORS["old"]], [VECTORS["new"]]] == [each.json for each in answers]
+
+
+@pytest.mark.usefixtures("_quick_probes")
+async def test_a_server_whose_models_have_other_names_is_not_called(redis_url: str, lister: Lister) -> None:
+    lister.names = ["old", "new"]
+    async with open_house(redis_url) as house:
+        await house.add_batcher(lister.url, served_model_name="mine")
+
+        async def says_why() -> bool:
+            return b"none is called mine" in (await house.get("/status")).body
+
+        await wait_until(says_why)
+    assert "/v1/embeddings" not in lister.asked

@@ -220,6 +220,29 @@ def test_the_namespaces_model_is_kept_while_it_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "kept", "chosen"),
+    [
+        (("other",), "", "other"),
+        (("other",), "mini", "other"),
+        (("small", "gone", "mini"), "", "mini"),
+        (("other:latest",), "", "other"),
+        (("small",), "other", "other"),
+    ],
+)
+def test_of_several_models_that_one_is_taken_which_has_a_name_of_ours(
+    names: tuple[str, ...], kept: str, chosen: str
+) -> None:
+    assert chosen == OpenAI(names=names).card(MODELS, kept=kept).name
+
+
+def test_several_models_of_which_none_has_a_name_of_ours_are_a_fault() -> None:
+    """The first of them would be another model than the one that clients ask for."""
+    with pytest.raises(UpstreamProtocolError, match="lists the models mini, other, and none is called small"):
+        OpenAI(names=("small", "mine")).card(MODELS)
+    assert "mini" == OpenAI(names=("small",)).card(b'{"data":[{"id":"mini"},{"id":"mini"}]}').name
+
+
+@pytest.mark.parametrize(
     "said", [b"", b"{}", b"[]", b'{"data":[]}', b'{"data":[{}]}', b'{"data":[{"id":7}]}', b'{"object":"list"}']
 )
 def test_what_names_no_model_is_no_card(said: bytes) -> None:

@@ -261,6 +261,24 @@ def test_a_server_that_lists_several_models_is_risky_unless_one_is_named(model: 
     assert [each.setting for each in diagnoses[1:]] == ["UPSTREAM_MODEL"] * (len(states) - 1)
 
 
+@pytest.mark.parametrize(
+    ("names", "states"), [(("other",), ["right"]), (("small", "bge-m3:latest"), ["right"]), (("small",), ["wrong"])]
+)
+def test_of_several_models_one_must_have_a_name_of_ours(names: tuple[str, ...], states: list[str]) -> None:
+    listed = said({"object": "list", "data": [{"id": "bge-m3"}, {"id": "other"}]})
+    vector = said({"data": [{"index": 0, "embedding": [0.5]}]})
+    answers = seen({"/v1/models": listed, "/v1/embeddings": vector}).answers
+
+    diagnoses = judge_upstreams([UpstreamSeen(URL, answers=answers, names=names)])
+
+    assert states == [each.state for each in diagnoses]
+    if states == ["wrong"]:
+        assert "none is called small" in diagnoses[0].what
+        assert "UPSTREAM_MODEL" == diagnoses[0].setting
+    else:
+        assert f"serves {'other' if 'other' in names else 'bge-m3'}," in diagnoses[0].what
+
+
 def test_a_name_that_cannot_be_resolved_is_wrong_unless_another_replica_is_right() -> None:
     missing = UpstreamSeen("http://gpu-2", ConnectionFault("unresolved", "Name or service not known"))
     assert [diagnosis.state for diagnosis in judge_upstreams([missing])] == ["wrong"]
