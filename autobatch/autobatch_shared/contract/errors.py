@@ -41,6 +41,9 @@ import msgspec
 #: string; nesting deeper than Python's stack.
 NOT_AS_ASKED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
+#: What OpenAI's API calls an account that may ask for nothing until it is paid for, as an error's `type` or `code`: with status 429.
+OUT_OF_QUOTA = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+
 
 class AutobatchError(Exception):
     """The proxy failed.

@@ -171,7 +171,7 @@ class Attempts:
                 upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
                 self._retries.failures.answered(upstream.name)
-        elif is_refusal(code, answer.retry_after):
+        elif is_refusal(code, answer.retry_after, is_final=answer.is_final):
             _note_refusal(upstream, answer, call, in_flight, started_s, ended_s)
         answering = slot.upstream  # a hedge may have moved it
         return TimedAnswer(answer, started_s, ended_s, answering.standing.fingerprint, answering.name)
@@ -224,7 +224,7 @@ def _note_paced(
     pacing.told(answer.left, call.charged_tokens, started_s, ended_s)
     if answer.status == 200:
         pacing.counted(upstream.dialect.counted(answer), call.charged_tokens, call.inputs, call.size_bytes)
-    elif answer.status == OVERLOADED:
+    elif answer.status == OVERLOADED and not answer.is_final:
         pacing.refused(answer.left, call.charged_tokens, started_s)
 
 

@@ -182,7 +182,9 @@ class Caller:
             if verdict is Verdict.SPLIT:
                 return await self._split(call, slot, tries, answered, is_trial=is_trial, early=early)
             tell = _teller(call, answered, self._clock.now_ms())
-            if verdict is Verdict.PASS_ON or call.merged is None:
+            if verdict is Verdict.TELL:
+                self._retries.failed(slot, _refusal(answered.answer), "failed", jobs)
+            if verdict in (Verdict.PASS_ON, Verdict.TELL) or call.merged is None:
                 return [tell(job, answered.answer.body, []) for job in jobs]
             if not _fits(call, slot, rows):
                 slot.upstream.doubt(asyncio.get_running_loop().time())
@@ -341,6 +343,10 @@ def _teller(call: Call, answered: TimedAnswer, now_ms: int) -> Tell:
         return JobOutcome(header.id, encode(reply, body), is_failure=answer.status != 200)
 
     return tell
+
+
+def _refusal(answer: Answer) -> str:
+    return f"status {answer.status}, the account has no quota left" if answer.is_final else f"status {answer.status}"
 
 
 def _computed(call: Call, slot: Slot, answered: TimedAnswer) -> Computed:

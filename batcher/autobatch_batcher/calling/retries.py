@@ -4,7 +4,7 @@
 2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
 3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
    before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which. So is what one
-   refuses because of how it is called: it may have lost its model, or ask for another key.
+   refuses because of how it is called: it may have lost its model, ask for another key, or have an account without money.
 4. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
 5. A call that was cut is never simply tried again: the upstream may have died of it.
 """
@@ -122,17 +122,18 @@ class Retries:
             UpstreamError: The call is to be given up.
         """
         status = answer.status
-        if is_refusal(status, answer.retry_after):
+        if is_refusal(status, answer.retry_after, is_final=answer.is_final):
             raise NotNow(fault(status), f"status {status}")
         has_other = self._pool.has_other_than(slot.upstream)
         is_only_here = has_other and status in OUTAGES
-        refusals = UNAUTHORIZED if call.merged is None else OURS  # what a client wrote may be refused for what it is
-        is_refused_here = has_other and may_move and status in refusals
+        judge, is_verbatim, jobs = slot.upstream.dialect.judge, call.merged is None, len(call.bodies)
+        refusals = UNAUTHORIZED if is_verbatim else OURS  # what a client wrote may be refused for what it is
+        is_told = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=False) is Verdict.TELL
+        is_refused_here = has_other and may_move and (is_told or status in refusals)
         must_move = is_refused_here or (has_other and may_move and status in PERHAPS_INPUT_ERRORS)
         failed = Failed(f"status {status}", answer.retry_after, fault(status) if is_only_here else None, must_move)
         if is_refused_here:
             return failed
-        judge, is_verbatim, jobs = slot.upstream.dialect.judge, call.merged is None, len(call.bodies)
         verdict = judge(answer, jobs, is_verbatim=is_verbatim, may_retry=may_retry or is_only_here or must_move)
         if verdict is Verdict.RETRY:
             leaving = KEPT_FOR_HALVES if status in PERHAPS_INPUT_ERRORS else 0

@@ -68,6 +68,7 @@ class Answer:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
         was_sent_again: Whether the call was sent twice, because a kept connection had ended.
         left: What it says is left of its limits, where that is read, by their kinds.
+        is_final: Whether a later call would be answered so, too, though its status is 429: the account has no quota left.
     """
 
     status: int
@@ -77,6 +78,7 @@ class Answer:
     measures: dict[str, str] = field(default_factory=dict)
     was_sent_again: bool = False
     left: dict[str, SaidLimit] = field(default_factory=dict)
+    is_final: bool = False
 
 
 SAMPLE_TEXT = b'"What is the dimension of a vector?"'

@@ -143,7 +143,9 @@ class OpenAI:
         return cut_list(answer.body, count)
 
     def judge(self, answer: Answer, jobs: int, *, is_verbatim: bool, may_retry: bool) -> Verdict:
-        """Judge by the status."""
+        """Judge by the status, and by what a 429 says of the account."""
+        if answer.is_final:
+            return Verdict.TELL
         return by_status(answer.status, jobs, is_verbatim=is_verbatim, may_retry=may_retry)
 
     def condition(self, answer: Answer) -> Condition:

@@ -20,7 +20,8 @@ from typing import Any
 import msgspec
 
 from autobatch_batcher.dialects.base import JSON, Answer, TokensSaid
-from autobatch_shared.contract.errors import NOT_AS_ASKED
+from autobatch_batcher.dialects.verdict import OVERLOADED
+from autobatch_shared.contract.errors import NOT_AS_ASKED, OUT_OF_QUOTA
 
 TEXT_MAX = 1_000  # characters of a server's own words that travel on
 _TYPES = {413: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy"}
@@ -44,11 +45,11 @@ def as_tei(answer: Answer, status: int) -> Answer:
     said = _said(answer.body)
     if answer.status == status and set(said) == {"error", "error_type"} and all(map(_is_text, said.values())):
         return answer
+    spent = _spent(said) if status == OVERLOADED else ""
     text = _message(said) or answer.body.decode(errors="replace").strip() or f"The upstream answered {status}"
-    error_type = _TYPES.get(status, "Backend" if status >= 500 else "Validation")
-    return replace(
-        answer, status=status, content_type=JSON, body=_encode({"error": text[:TEXT_MAX], "error_type": error_type})
-    )
+    error_type = spent or _TYPES.get(status, "Backend" if status >= 500 else "Validation")
+    body = _encode({"error": text[:TEXT_MAX], "error_type": error_type})
+    return replace(answer, status=status, content_type=JSON, body=body, is_final=bool(spent))
 
 
 def status_within(body: bytes) -> int:
@@ -103,6 +104,13 @@ def _message(said: dict[str, Any]) -> str:
         if isinstance(place, list):
             return "; ".join(_fault(each) for each in place)
     return ""
+
+
+def _spent(said: dict[str, Any]) -> str:
+    """The word by which an error says that the account has no quota left; empty: it does not."""
+    error = said.get("error")
+    words = (error.get("code"), error.get("type")) if isinstance(error, dict) else ()
+    return next((word for word in words if isinstance(word, str) and word in OUT_OF_QUOTA), "")
 
 
 def _fault(each: Any) -> str:

@@ -18,6 +18,7 @@ PERHAPS_INPUT_ERRORS = {424, 500}  # an outage, or an input on which the model f
 OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no input is to blame
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
+PAYMENT_REQUIRED = 402
 UNAUTHORIZED = {401, 403}  # the key: they say nothing of a model
 DIGITS_MAX = 15  # of a number of milliseconds
 RETRY_PAUSES_S = (0.05, 0.2, 0.8, 2.0)
@@ -29,6 +30,7 @@ class Verdict(Enum):
 
     CUT = auto()  # a good answer
     PASS_ON = auto()  # the answer to one job, good or bad, is the client's
+    TELL = auto()  # the answer to each job: it is about our account there, and has nothing of any request
     SPLIT = auto()  # ask again in halves, so that only the guilty one fails
     RETRY = auto()  # ask again as it is, after a pause
     GIVE_UP = auto()  # an error for all jobs: see `fault`
@@ -40,8 +42,8 @@ def by_status(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> 
         return Verdict.PASS_ON if is_verbatim else Verdict.CUT
     if status in INPUT_ERRORS or (is_verbatim and status in OURS - UNAUTHORIZED):
         return Verdict.PASS_ON if jobs == 1 else Verdict.SPLIT
-    if status in OURS:
-        return Verdict.GIVE_UP
+    if status in OURS or status == PAYMENT_REQUIRED:
+        return Verdict.GIVE_UP if status in OURS else Verdict.TELL
     if status >= 500 or status in PERHAPS_INPUT_ERRORS:
         if may_retry:
             return Verdict.RETRY
@@ -50,9 +52,9 @@ def by_status(status: int, jobs: int, *, is_verbatim: bool, may_retry: bool) -> 
     return Verdict.GIVE_UP
 
 
-def is_refusal(status: int, retry_after: str | None) -> bool:
+def is_refusal(status: int, retry_after: str | None, *, is_final: bool = False) -> bool:
     """Whether the upstream says that it cannot take the call now: no fault of the call, and no attempt of it."""
-    return status == OVERLOADED or (status == 503 and asked_pause_s(retry_after) is not None)
+    return not is_final and (status == OVERLOADED or (status == 503 and asked_pause_s(retry_after) is not None))
 
 
 def fault(status: int) -> AutobatchError:

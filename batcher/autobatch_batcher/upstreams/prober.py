@@ -7,7 +7,7 @@ import aiohttp
 
 from autobatch_batcher.dialects.base import Condition, Dialect
 from autobatch_batcher.dialects.rows import components
-from autobatch_batcher.dialects.verdict import OURS, OUTAGES, OVERLOADED, UNAUTHORIZED
+from autobatch_batcher.dialects.verdict import OURS, OUTAGES, OVERLOADED, UNAUTHORIZED, Verdict
 from autobatch_batcher.upstreams.http_client import PROBE_TIMEOUT_S, CallConnection, cause_of
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
@@ -222,6 +222,8 @@ class Prober:
             return components(dialect.cut(answer, "/embed", 1, ()))
         if answer.status in UNAUTHORIZED:
             raise Unlearnt(_refusal(answer.status, post.path))
+        if dialect.judge(answer, 1, is_verbatim=False, may_retry=False) is Verdict.TELL:
+            raise Unlearnt(f"it answers {answer.status} to {post.path}: its account there has no money or quota left")
         if answer.status in OURS and self._state.card.identity is not None:
             raise Unlearnt(
                 f"it answers {answer.status} to {post.path} for the model {self._state.card.name or NAMELESS}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from autobatch_shared.contract.errors import NOT_AS_ASKED
+from autobatch_shared.contract.errors import NOT_AS_ASKED, OUT_OF_QUOTA
 
 #: Where an error names no type of its own: what TEI's framework says in plain text, and what is said with a status only.
 TYPES = {
@@ -51,7 +51,7 @@ def as_openai(status: int, body: bytes) -> bytes:
     said = _said(body)
     message = _message_in(said, status)
     kind = said.get("type") or said.get("error_type") or TYPES.get(status, "Backend")
-    param, code = _param(status, message), CODES.get(status)
+    param, code = _param(status, message), kind if kind in OUT_OF_QUOTA else CODES.get(status)
     if status == 404 and message.startswith(NO_SUCH_MODEL):
         kind, param, code = "invalid_request_error", "model", "model_not_found"
     inner = {"message": message, "type": kind, "param": param, "code": code}

@@ -3,9 +3,11 @@
 import asyncio
 
 import pytest
+from pydantic import SecretStr
 
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, open_house, ready_house
+from tests.support.paid.paid_api import REFUSAL, PaidApi
 from tests.support.waiting import wait_until
 
 ROUTES = ("/health", "/info", "/embed", "/")
@@ -125,3 +127,48 @@ async def test_a_route_that_one_upstream_has_not_is_asked_of_the_other_one_and_t
     finally:
         await other.stop()
     assert {answer.status for answer in answers} == {200}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code"),
+    [
+        ((429, "insufficient_quota", "insufficient_quota"), "insufficient_quota"),
+        ((402, "payment_required", "insufficient_credits"), None),
+    ],
+)
+async def test_an_account_without_money_is_told_at_once_in_the_upstreams_words(
+    redis_url: str, caplog: pytest.LogCaptureFixture, refusal: tuple[int, str, str], code: str | None
+) -> None:
+    """A client would wait until its deadline for what no waiting brings."""
+    api, status = PaidApi(), refusal[0]
+    async with (
+        api.listening() as url,
+        ready_house(redis_url, url, inference_api_key=SecretStr(api.key), upstream_rpm=6000) as house,
+    ):
+        assert await house.embed("one") == (200, [vector("one")])
+        api.refusal = refusal
+        told = await asyncio.gather(*[house.post("/embed", {"inputs": f"text {place}"}) for place in range(8)])
+        by_openai = await house.post("/v1/embeddings", {"input": "a", "model": "minilm"})
+        api.refusal = None
+        after = await house.embed("two")
+
+    error_type = code or "Validation"
+    assert [(status, {"error": REFUSAL, "error_type": error_type})] * 8 == [(each.status, each.json) for each in told]
+    error = {"message": REFUSAL, "type": error_type, "param": None, "code": code}
+    assert (by_openai.status, by_openai.json["error"]) == (status, error)
+    assert after == (200, [vector("two")])
+    assert api.refused <= 9
+    assert f"status {status}" in [
+        vars(record)["cause"][:10] for record in caplog.records if "upstream_call_failed" in record.msg
+    ]
+
+
+async def test_one_whose_account_has_no_money_from_the_start_is_not_called(redis_url: str) -> None:
+    api = PaidApi(refusal=(429, "insufficient_quota", "insufficient_quota"))
+    async with api.listening() as url, open_house(redis_url) as house:
+        await house.add_batcher(url, inference_api_key=SecretStr(api.key))
+        await wait_until(
+            lambda: says(house, "it answers 429 to /v1/embeddings: its account there has no money or quota left")
+        )
+        api.refusal = None
+        await wait_until(lambda: is_healthy(house))

@@ -13,6 +13,7 @@ from tests.support.paid.minute_counts import Bucket, MinuteCount, headers_of
 from tests.support.paid.paid_upstream import refusal_of
 
 MODEL = "minilm"
+REFUSAL = "You exceeded your current quota, please check your plan and billing details."
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -27,6 +28,8 @@ class PaidApi:
         requests: Counts calls.
         tokens: Counts tokens.
         answered: Calls that it answered.
+        refusal: Status, type and code with which it refuses each call; None: none.
+        refused: Calls that it refused so.
     """
 
     root: str = "/api/v1"
@@ -35,6 +38,8 @@ class PaidApi:
     requests: MinuteCount = field(default_factory=lambda: Bucket(600, 60.0))
     tokens: MinuteCount = field(default_factory=lambda: Bucket(60_000, 60.0))
     answered: int = 0
+    refusal: tuple[int, str, str] | None = None
+    refused: int = 0
 
     @asynccontextmanager
     async def listening(self, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[str]:
@@ -54,8 +59,7 @@ class PaidApi:
     async def _check_key(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.headers.get("Authorization") == f"Bearer {self.key}":
             return await handler(request)
-        error = {"message": "Incorrect API key provided", "type": "invalid_request_error", "code": "invalid_api_key"}
-        return web.Response(status=401, body=orjson.dumps({"error": error}), headers=JSON)
+        return _said(401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key")
 
     async def _models(self, _request: web.Request) -> web.Response:
         listed = {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "paid"}]}
@@ -64,6 +68,9 @@ class PaidApi:
     async def _embeddings(self, request: web.Request) -> web.Response:
         asked = orjson.loads(await request.read())["input"]
         texts = [asked] if isinstance(asked, str) else asked
+        if self.refusal is not None:
+            self.refused += 1
+            return _said(self.refusal[0], REFUSAL, *self.refusal[1:])
         needed = sum(map(tokens, texts))
         counts = {"requests": (self.requests, 1), "tokens": (self.tokens, needed)}
         for kind, (count, amount) in counts.items():
@@ -82,3 +89,8 @@ class PaidApi:
 
     def _left(self) -> dict[str, str]:
         return headers_of({"requests": self.requests, "tokens": self.tokens})
+
+
+def _said(status: int, message: str, kind: str, code: str) -> web.Response:
+    error = {"message": message, "type": kind, "code": code}
+    return web.Response(status=status, body=orjson.dumps({"error": error}), headers=JSON)

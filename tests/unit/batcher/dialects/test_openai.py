@@ -268,6 +268,35 @@ def test_a_server_without_a_list_is_well_while_it_answers(status: int, *, is_wel
 
 
 @pytest.mark.parametrize(
+    ("status", "error", "error_type"),
+    [
+        (429, {"type": "insufficient_quota", "code": "insufficient_quota"}, "insufficient_quota"),
+        (429, {"type": "insufficient_quota", "code": None}, "insufficient_quota"),
+        (429, {"type": "requests", "code": "billing_not_active"}, "billing_not_active"),
+        (402, {"code": 402}, "Validation"),
+    ],
+)
+def test_an_account_without_money_is_told_to_all_at_once(
+    status: int, error: dict[str, object], error_type: str
+) -> None:
+    """Waiting for it would keep every client until its deadline."""
+    said = {"error": {"message": "You exceeded your current quota, please check your plan", **error}}
+    understood = OPENAI.understood(answer(json.dumps(said).encode(), status))
+
+    assert {"error": said["error"]["message"], "error_type": error_type} == json.loads(understood.body)
+    assert OPENAI.understood(understood) == understood
+    for jobs, is_verbatim in ((1, False), (8, False), (1, True)):
+        assert OPENAI.judge(understood, jobs, is_verbatim=is_verbatim, may_retry=True) is Verdict.TELL
+
+
+@pytest.mark.parametrize("code", ["rate_limit_exceeded", None, 429, ["insufficient_quota"]])
+def test_any_other_429_is_a_matter_of_time(code: object) -> None:
+    understood = OPENAI.understood(answer(json.dumps({"error": {"message": "Slow down", "code": code}}).encode(), 429))
+    assert OPENAI.judge(understood, 1, is_verbatim=False, may_retry=True) is Verdict.GIVE_UP
+    assert not understood.is_final
+
+
+@pytest.mark.parametrize(
     ("status", "said", "error", "error_type"),
     [
         (400, {"error": {"message": "too long", "type": "invalid_request_error"}}, "too long", "Validation"),

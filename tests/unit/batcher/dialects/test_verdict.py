@@ -24,13 +24,7 @@ from autobatch_shared.contract.errors import (
     UpstreamUnavailable,
 )
 
-CUT, PASS_ON, SPLIT, RETRY, GIVE_UP = (
-    Verdict.CUT,
-    Verdict.PASS_ON,
-    Verdict.SPLIT,
-    Verdict.RETRY,
-    Verdict.GIVE_UP,
-)
+CUT, PASS_ON, TELL, SPLIT, RETRY, GIVE_UP = Verdict
 ONE, MANY, AS_IT_CAME = (1, False), (8, False), (1, True)
 
 #: Status -> verdicts for one job, many jobs and a verbatim job, first while there are attempts left, then at the last.
@@ -47,6 +41,8 @@ TABLE: dict[int, tuple[tuple[Verdict, Verdict, Verdict], tuple[Verdict, Verdict,
     # our key, which is none of the client's business
     401: ((GIVE_UP, GIVE_UP, GIVE_UP), (GIVE_UP, GIVE_UP, GIVE_UP)),
     403: ((GIVE_UP, GIVE_UP, GIVE_UP), (GIVE_UP, GIVE_UP, GIVE_UP)),
+    # the account, which no call to this server has more of
+    402: ((TELL, TELL, TELL), (TELL, TELL, TELL)),
     # our way to call, unless the client chose it
     404: ((GIVE_UP, GIVE_UP, PASS_ON), (GIVE_UP, GIVE_UP, PASS_ON)),
     405: ((GIVE_UP, GIVE_UP, PASS_ON), (GIVE_UP, GIVE_UP, PASS_ON)),

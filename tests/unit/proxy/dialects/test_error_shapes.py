@@ -18,7 +18,8 @@ def told(status: int, body: bytes) -> tuple[str, str, str | None]:
     assert list(answer["error"]) == ["message", "type", "param", "code"]
     error = answer["error"]
     assert (answer["message"], answer["type"], answer["code"]) == (error["message"], error["type"], status)
-    assert error["code"] == {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status)
+    spent = "insufficient_quota" if error["type"] == "insufficient_quota" else None
+    assert error["code"] == (spent or {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status))
     return error["message"], error["type"], error["param"]
 
 
@@ -38,6 +39,7 @@ def told(status: int, body: bytes) -> tuple[str, str, str | None]:
             b'{"error":"Model is overloaded","error_type":"Overloaded"}',
             ("Model is overloaded", "Overloaded", None),
         ),
+        (429, b'{"error":"Pay","error_type":"insufficient_quota"}', ("Pay", "insufficient_quota", None)),
         (
             424,
             b'{"error":"Backend error: `inputs`","error_type":"Backend"}',
