@@ -7,7 +7,7 @@ import msgspec
 
 from autobatch_batcher.calling.calls import Call
 from autobatch_batcher.calling.hedging import Hedging
-from autobatch_batcher.calling.retries import Failed, NotNow, Retries
+from autobatch_batcher.calling.retries import EXCLUDED, Failed, NotNow, Retries
 from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.verdict import OVERLOADED, Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
@@ -188,7 +188,7 @@ class Attempts:
         slot.move_to(self._pool.other_than(slot, call.inputs))
         if not slot.upstream.is_included:
             error = UpstreamUnavailable(f"No upstream serves the model: {slot.upstream.standing.reason}")
-            error.cause = "excluded"
+            error.cause = EXCLUDED
             if self._pool.has_other_than(slot.upstream) or self._pool.may_wait(asyncio.get_running_loop().time()):
                 raise NotNow(error, error.cause)
             raise error

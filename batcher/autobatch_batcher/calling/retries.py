@@ -36,6 +36,7 @@ from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import AutobatchError, UpstreamBroken, UpstreamUnavailable
 
+EXCLUDED = "excluded"  # why an upstream is not called that can be reached
 UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
 
 
@@ -97,7 +98,7 @@ class Retries:
         Raises:
             UpstreamUnavailable: It is to be given up.
         """
-        told = UpstreamUnavailable()
+        told = UpstreamUnavailable(str(error) if error.cause == EXCLUDED else "")  # else it is of our network
         told.cause = error.cause
         if not isinstance(error, UpstreamBroken) and self._pool.has_other_than(slot.upstream):
             return Failed(error.cause, None, told)

@@ -116,9 +116,7 @@ class Replica(ReplicaState):
             await self.prober.ask_again(since_s)
 
     def _changed(self) -> UpstreamChanged:
-        silence = self.standing.silence
-        message = f"The upstream does not say what it serves: {silence}" if silence else ""
-        return UpstreamChanged(message).because(silence or "model changed")
+        return UpstreamChanged(self.standing.told).because(self.standing.silence or "model changed")
 
     def _note_answer(self, post: Post, answer: Answer, now_s: float, *, is_draining: bool) -> None:
         if is_draining or (post.may_be_faulty and answer.status in PERHAPS_INPUT_ERRORS):

@@ -64,6 +64,11 @@ class Standing:
         return self._doubt if self.served is None and self._doubt != NOT_LEARNT else ""
 
     @property
+    def told(self) -> str:
+        """What clients are told of its silence; empty while it says what it serves."""
+        return f"The upstream does not say what it serves: {self.silence}" if self.silence else ""
+
+    @property
     def kept_name(self) -> str:
         """The model to go on with at an upstream that has several: the namespace's, or that which it served; empty: none yet."""
         kept = self._wanted or self._last_served

@@ -172,3 +172,21 @@ async def test_one_whose_account_has_no_money_from_the_start_is_not_called(redis
         )
         api.refusal = None
         await wait_until(lambda: is_healthy(house))
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_that_the_key_was_revoked_is_told_to_clients_as_what_it_is(redis_url: str, *, lists: bool) -> None:
+    """The upstream can be reached: it says 401."""
+    api = PaidApi(lists=lists)
+    async with (
+        api.listening() as url,
+        ready_house(
+            redis_url, url, inference_api_key=SecretStr(api.key), upstream_model="minilm", upstream_patience_ms=0
+        ) as house,
+    ):
+        assert await house.embed("one") == (200, [vector("one")])
+        api.key = "sk-other"
+        told = [await house.post("/embed", {"inputs": "a"}, x_request_timeout_ms="5000") for _ in range(3)]
+        await wait_until(lambda: says(house, "it answers 401"))
+        told += [await house.post("/embed", {"inputs": "a"}, x_request_timeout_ms="5000") for _ in range(3)]
+    assert [] == [(each.status, each.body) for each in told if b" 401 " not in each.body]

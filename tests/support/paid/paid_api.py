@@ -28,6 +28,7 @@ class PaidApi:
         requests: Counts calls.
         tokens: Counts tokens.
         answered: Calls that it answered.
+        lists: Whether it lists its models.
         refusal: Status, type and code with which it refuses each call; None: none.
         refused: Calls that it refused so.
     """
@@ -38,6 +39,7 @@ class PaidApi:
     requests: MinuteCount = field(default_factory=lambda: Bucket(600, 60.0))
     tokens: MinuteCount = field(default_factory=lambda: Bucket(60_000, 60.0))
     answered: int = 0
+    lists: bool = True
     refusal: tuple[int, str, str] | None = None
     refused: int = 0
 
@@ -62,6 +64,8 @@ class PaidApi:
         return _said(401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key")
 
     async def _models(self, _request: web.Request) -> web.Response:
+        if not self.lists:
+            return web.Response(status=404)
         listed = {"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "paid"}]}
         return web.Response(body=orjson.dumps(listed), headers=JSON)
 
