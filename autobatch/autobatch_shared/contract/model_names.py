@@ -68,16 +68,14 @@ def may_be_in_path(alias: str) -> bool:
     return not fault_of(alias.replace(":", "-"))
 
 
-def listed_as(names: Iterable[str], listed: Collection[str]) -> str:
-    """Return the model of a server's list that has the first of these names that any has; empty: none has one.
+def spellings(name: str) -> tuple[str, ...]:
+    """Return a name, and what Ollama takes for the same: it lists `mini:latest` for what is asked for as `mini`, too."""
+    return (name, name.removesuffix(LATEST) if name.endswith(LATEST) else f"{name}{LATEST}")
 
-    Ollama lists `mini:latest` for what it also calls `mini`.
-    """
-    for name in names:
-        for spelt in (name, f"{name}{LATEST}", name.removesuffix(LATEST)):
-            if spelt in listed:
-                return spelt
-    return ""
+
+def listed_as(names: Iterable[str], listed: Collection[str]) -> str:
+    """Return the model of a server's list that has the first of these names that any has; empty: none has one."""
+    return next((spelt for name in names for spelt in spellings(name) if spelt in listed), "")
 
 
 class Announcement(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,7 +10,7 @@ from collections.abc import Collection, Container, Iterable, Iterator, Mapping, 
 
 from autobatch_proxy.dialects.model_check import is_name_of, unknown
 from autobatch_shared.contract.errors import InvalidRequest, ModelNotNamed, NoBatcher, UnknownModel
-from autobatch_shared.contract.model_names import Announcement, may_be_in_path
+from autobatch_shared.contract.model_names import Announcement, may_be_in_path, spellings
 
 #: A model is known for so long after its last batcher reported: meanwhile its requests get 503, later 404.
 KNOWN_MS = 60_000
@@ -55,11 +55,14 @@ class Directory:
         self._ever = {said.name for said in announcements} | ({UNNAMED} if served is not None else set())
 
     def named(self, name: str) -> str | None:
-        """Return the model of this name or alias; None where there is none.
+        """Return the model of this name or alias, or else of one that Ollama takes for the same; None where there is none.
 
         Raises:
             UnknownModel: Several models have this alias.
         """
+        return next((model for each in spellings(name) if (model := self._named(each)) is not None), None)
+
+    def _named(self, name: str) -> str | None:
         if name in self.names:
             return name
         owners = self._aliases.get(name, ())

@@ -34,6 +34,14 @@ def test_a_name_or_alias_means_its_model(name: str, model: str) -> None:
     assert chosen([A, B], name, name, inside=model) == model
 
 
+def test_a_name_that_ollama_takes_for_the_same_means_its_model() -> None:
+    """Unless another model has that very name."""
+    tagged = Announcement(NOW_MS, "c", ("mini:latest",))
+    assert "a" == chosen([A, tagged], inside="a:latest")
+    assert "c" == chosen([A, tagged], inside="mini")
+    assert "mini" == chosen([A, tagged, Announcement(NOW_MS, "mini")], inside="mini")
+
+
 @pytest.mark.parametrize("name", ["b", "A", "org", "", "org/b/c"])
 def test_a_name_that_no_model_has_is_refused(name: str) -> None:
     for outside, inside in (((name,), None), ((), name)):
