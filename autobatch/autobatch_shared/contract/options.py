@@ -30,6 +30,11 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
 DEFAULTS = Options()
 
 
+def unavailable(field: str) -> str:
+    """Return how the refusal begins of an option that an upstream has not."""
+    return f"Input validation error: `{field}` is not available"
+
+
 def unless_default(options: Options) -> Options | None:
     """Return the options as a job carries them: None where all are defaults."""
     return None if options == DEFAULTS else options

@@ -26,7 +26,7 @@ from autobatch_batcher.dialects.kserve.tensors import FLOATS, rows_of, text_tens
 from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotComputed, UpstreamProtocolError
-from autobatch_shared.contract.options import Options
+from autobatch_shared.contract.options import Options, unavailable
 from autobatch_shared.kserve import SERVICE
 from autobatch_shared.kserve import kserve_pb2 as kserve
 
@@ -334,9 +334,7 @@ def _refuse_options(options: Options, *, may_say_truncate: bool) -> None:
         ("dimensions", options.dimensions is None),
     ):
         if not is_default:
-            raise InvalidRequest(
-                f"Input validation error: `{field}` is not available: the upstream's model has no such input"
-            )
+            raise InvalidRequest(f"{unavailable(field)}: the upstream's model has no such input")
 
 
 def _not_computed(route: str) -> NotComputed:

@@ -18,7 +18,12 @@ from autobatch_proxy.dialects.ranking import read_rerank
 from autobatch_proxy.dialects.tei import read_embed, read_embed_all, read_embed_sparse, read_predict, read_verbatim
 from autobatch_proxy.dialects.tei_lists import read_decode, read_similarity, read_tokenize
 from autobatch_proxy.dialects.vendors.cohere import COHERE_ERRORS, read_embed_v1, read_embed_v2
-from autobatch_proxy.dialects.vendors.ollama import OLLAMA_ERRORS, read_api_embed, read_api_embeddings
+from autobatch_proxy.dialects.vendors.ollama import (
+    OLDER_OLLAMA_ERRORS,
+    OLLAMA_ERRORS,
+    read_api_embed,
+    read_api_embeddings,
+)
 from autobatch_proxy.dialects.vendors.reranking import RERANK_ERRORS, read_rerank_v1, read_rerank_v2
 from autobatch_proxy.dialects.vendors.weaviate import read_vectors
 from autobatch_proxy.http.errors import WrongType
@@ -100,7 +105,7 @@ ROUTES = (
     _vendors("/v1/rerank", read_rerank_v1, RERANK_ERRORS),
     _vendors("/v2/rerank", read_rerank_v2, RERANK_ERRORS),
     _vendors("/api/embed", read_api_embed, OLLAMA_ERRORS, unless_json=None),
-    _vendors("/api/embeddings", read_api_embeddings, OLLAMA_ERRORS, unless_json=None),
+    _vendors("/api/embeddings", read_api_embeddings, OLDER_OLLAMA_ERRORS, unless_json=None),
     Route("POST", "/vectors", "Other shapes", read_vectors, unless_json=None),
     Route("GET", "/meta", "Other shapes", page=lambda its: its.fleet.info),
     Route("GET", "/.well-known/ready", "Other shapes", page=lambda its: its.fleet.weaviate_ready, needs_key=False),

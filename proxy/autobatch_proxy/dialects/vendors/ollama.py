@@ -18,9 +18,10 @@ from autobatch_proxy.dialects.strict_json import decode_or_refuse
 from autobatch_proxy.dialects.tei import Dimensions
 from autobatch_proxy.requests.asked import AnswerFacts, Asked
 from autobatch_shared.contract.errors import EmptyInput
-from autobatch_shared.contract.options import Options
+from autobatch_shared.contract.options import Options, unavailable
 
 NS_PER_MS = 1_000_000
+USE_THE_NEWER = "`/api/embeddings` is not available: its vectors have not length 1, and the upstream computes no others; use `/api/embed`"
 
 
 class _OllamaEmbed(msgspec.Struct):
@@ -85,4 +86,11 @@ def _as_ollama(status: int, body: bytes) -> bytes:
     return _encode({"error": message_of(status, body)})
 
 
+def _as_older_ollama(status: int, body: bytes) -> bytes:
+    """An upstream without the option to leave vectors as they are refuses what no client of this route has written."""
+    message = message_of(status, body)
+    return _encode({"error": USE_THE_NEWER if message.startswith(unavailable("normalize")) else message})
+
+
 OLLAMA_ERRORS = ErrorShape(_as_ollama, fills_refusals=True)
+OLDER_OLLAMA_ERRORS = ErrorShape(_as_older_ollama, fills_refusals=True)

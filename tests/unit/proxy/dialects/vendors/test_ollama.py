@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from autobatch_proxy.dialects.vendors.ollama import OLLAMA_ERRORS
+from autobatch_proxy.dialects.vendors.ollama import OLDER_OLLAMA_ERRORS, OLLAMA_ERRORS
 from autobatch_proxy.requests.asked import AnswerFacts
 from autobatch_shared.contract.errors import EmptyInput, InvalidRequest
-from autobatch_shared.contract.options import Options
+from autobatch_shared.contract.options import Options, unavailable
 from tests.unit.planning import body_of, plan_of
 
 
@@ -65,3 +65,17 @@ def test_an_empty_input_is_refused(path: str, name: str) -> None:
 
 def test_an_error_is_a_sentence() -> None:
     assert json.loads(OLLAMA_ERRORS.write(429, b'{"error":"busy","error_type":"Overloaded"}')) == {"error": "busy"}
+
+
+def test_the_older_route_names_the_newer_one_where_the_upstream_has_only_vectors_of_length_1() -> None:
+    """The option that is refused is none that the client wrote."""
+    refused = json.dumps(
+        {"error": f"{unavailable('normalize')}: the upstream has OpenAI's API", "error_type": "Validation"}
+    )
+    busy = b'{"error":"busy","error_type":"Overloaded"}'
+
+    told = json.loads(OLDER_OLLAMA_ERRORS.write(422, refused.encode()))["error"]
+
+    assert "use `/api/embed`" in told
+    assert "normalize" not in told
+    assert {"error": "busy"} == json.loads(OLDER_OLLAMA_ERRORS.write(429, busy))
