@@ -3,6 +3,7 @@
 A row has a place, not a class: every program that reads settings checks the word, and only the batcher imports what it names.
 """
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -44,6 +45,8 @@ SCHEMES = frozenset(_GRPC_OF)
 GRPC_PORT = 8001  # Triton's own
 OVER_HTTP, OVER_GRPC = ("tei", "openai"), ("triton",)
 
+_is_api_root = re.compile(r".*/(?:v\d\w*|openai|deployments/[^/]+)").fullmatch
+
 #: INFERENCE_DIALECT: the upstream is asked which of those that its URL allows it is, in their order.
 AUTO = "auto"
 
@@ -51,6 +54,11 @@ AUTO = "auto"
 def described(choices: Mapping[str, Choice]) -> str:
     """Return what the words mean, for the description of their setting."""
     return "; ".join(f"`{word}`: {choice.meaning}" for word, choice in choices.items())
+
+
+def is_api_root(url: str) -> bool:
+    """Whether `/embeddings` is right below this URL, without `/v1`: it is of another version, Google's or Azure's."""
+    return _is_api_root(urlsplit(url).path) is not None
 
 
 def is_grpc(url: str) -> bool:

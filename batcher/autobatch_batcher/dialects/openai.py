@@ -14,10 +14,8 @@
 Source: OpenAI's API reference, `POST /v1/embeddings` and `GET /v1/models`; `max_model_len` is vLLM's, `meta` llama.cpp's.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -29,14 +27,13 @@ from autobatch_batcher.dialects.verdict import Verdict, by_status
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.errors import NOT_AS_ASKED, InvalidRequest, NotComputed, UpstreamProtocolError
 from autobatch_shared.contract.model_names import listed_as
-from autobatch_shared.contract.options import Options
+from autobatch_shared.contract.options import Options, unavailable
 from autobatch_shared.install_hints import missing_for_base64
+from autobatch_shared.settings.choices import is_api_root
 
 V1 = "/v1"
 OWN_ROUTES = ("/v1/embeddings", "/embeddings")
 NAMED_MAX = 5  # models in one line
-#: Of a URL below which `/embeddings` is, without `/v1`: another version's, Google's, Azure's.
-_is_api_root = re.compile(r".*/(?:v\d\w*|openai|deployments/[^/]+)").fullmatch
 #: Statuses of a server that has no list of models, or does not show it.
 _NO_LIST = {401, 403, 404, 405, 501}
 
@@ -94,7 +91,7 @@ class OpenAI:
     def for_upstream(cls, url: str, model: WantedModel) -> tuple["OpenAI", ...]:
         """Return the dialect for each path at which the API may begin."""
         hint = missing_for_base64()
-        roots = ("",) if _is_api_root(urlsplit(url).path) else (V1, "")
+        roots = ("",) if is_api_root(url) else (V1, "")
         return tuple(cls(root, model.name, names=model.names, hint=hint) for root in roots)
 
     def knowing(self, card: Card) -> "OpenAI":
@@ -225,9 +222,7 @@ class OpenAI:
             ("normalize", options.normalize),
         ):
             if not is_default:
-                raise InvalidRequest(
-                    f"Input validation error: `{field}` is not available: the upstream has OpenAI's API"
-                )
+                raise InvalidRequest(f"{unavailable(field)}: the upstream has OpenAI's API")
         dimensions = b"" if options.dimensions is None else b',"dimensions":%d' % options.dimensions
         return self._members + dimensions
 

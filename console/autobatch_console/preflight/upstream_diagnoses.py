@@ -22,14 +22,15 @@ from autobatch_console.preflight.upstream_seen import (
     listing_in,
     models_in,
     shown,
+    words_of,
 )
+from autobatch_shared.settings.choices import is_api_root
 
 SETTING = "INFERENCE_URL"
 OTHER_MODEL = "name one of them that computes vectors"
 NAME_ONE = "set it: the first is taken, and another one once that is not listed any more"
 NAMED_MAX = 5  # models in one line
 NO_NAME = "a model that it does not name"
-KEY_SETTING = "INFERENCE_API_KEY"
 WAIT = "wait: it loads its model, or is busy"
 FAILS = "look into its log: it fails"
 NO_VECTOR = "look into its log: its model computes nothing, or it is another server than text-embeddings-inference"
@@ -100,7 +101,7 @@ def _judge(seen: UpstreamSeen) -> Diagnosis:
         return Diagnosis("loading", SETTING, what, f"{WAIT}; correct the address if it is another server")
     info, embed = seen.answers["/info"], seen.answers.get("/embed", _NONE)
     for answer in (info, embed):
-        if diagnosis := _about_access(seen.url, answer) or _about_place(seen.url, answer):
+        if diagnosis := _about_access(seen, answer) or _about_place(seen.url, answer):
             return diagnosis
     if diagnosis := _about_openai(seen, info) or _about_api(seen, info, embed):
         return diagnosis
@@ -117,12 +118,10 @@ def _about_grpc(seen: UpstreamSeen) -> Diagnosis:
         return Diagnosis("wrong", SETTING, f"{url}: {seen.missing}")
     if said is None:
         return Diagnosis("loading", SETTING, f"{url} speaks gRPC and does not say in time what it serves", WAIT)
-    return _about_grpc_model(url, shown(model), said)
+    return _about_access(seen, InquiryAnswer(said.status)) or _about_grpc_model(url, shown(model), said)
 
 
 def _about_grpc_model(url: str, model: str, said: GrpcModel) -> Diagnosis:
-    if diagnosis := _about_access(url, InquiryAnswer(said.status)):
-        return diagnosis
     if said.status == 404:
         return Diagnosis("wrong", "UPSTREAM_MODEL", f"{url} has no model {model}", OTHER_MODEL)
     if said.status == 501:
@@ -136,10 +135,10 @@ def _about_grpc_model(url: str, model: str, said: GrpcModel) -> Diagnosis:
     return Diagnosis("right", SETTING, f"{url} serves {model}{dimensions}, over gRPC")
 
 
-def _about_access(url: str, answer: InquiryAnswer) -> Diagnosis | None:
+def _about_access(seen: UpstreamSeen, answer: InquiryAnswer) -> Diagnosis | None:
     if answer.status in (401, 403):
-        what = f"{url} answers {answer.status}"
-        return Diagnosis("wrong", KEY_SETTING, what, "set it to the key that this server asks for")
+        what = f"{seen.url} answers {answer.status}"
+        return Diagnosis("wrong", seen.key_setting, what, "set it to the key that this server asks for")
     return None
 
 
@@ -164,7 +163,7 @@ def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
     listing = listing_in(seen.answers)
     if not listing:
         lists = (seen.answers.get(path, _NONE) for path in LISTS)
-        return next(filter(None, (_about_access(seen.url, each) for each in lists)), None) or _about_unlisted(seen)
+        return next(filter(None, (_about_access(seen, each) for each in lists)), None) or _about_unlisted(seen)
     if not model_chosen(seen):
         what = f"not set, and {seen.url} lists the models {_named(models_listed(seen))}, and none is called {shown(seen.names[0])}"
         return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the one that is meant")
@@ -174,7 +173,7 @@ def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
         return Diagnosis("loading", SETTING, f"{seen.url} computes no vector in time at {asked}", WAIT)
     if answer.status != 200:
         what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {_named(models_listed(seen))}"
-        return _about_access(seen.url, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, OTHER_MODEL)
+        return _about_access(seen, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, OTHER_MODEL)
     return _about_openai_vector(seen, asked, answer)
 
 
@@ -189,9 +188,7 @@ def _about_unlisted(seen: UpstreamSeen) -> Diagnosis | None:
     if answer.status in _WAITING or answer.status >= 500:
         return _about_status(seen.url, asked, answer.status)
     what = f"{seen.url} answers {answer.status} at {asked}, and lists no models"
-    return _about_access(seen.url, answer) or Diagnosis(
-        "wrong", "UPSTREAM_MODEL", what, "name the model that it serves"
-    )
+    return _about_access(seen, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, "name the model that it serves")
 
 
 def _about_openai_vector(seen: UpstreamSeen, asked: str, answer: InquiryAnswer) -> Diagnosis:
@@ -212,6 +209,12 @@ def _about_api(seen: UpstreamSeen, info: InquiryAnswer, embed: InquiryAnswer) ->
     if models_in(seen.root_answers.get("/v1/models")):
         what = f"{seen.url} has no /v1/models (404), and {root} has"
         return Diagnosis("wrong", SETTING, what, f"remove {path} from the URL")
+    asked = LISTS["/models" if is_api_root(seen.url) else "/v1/models"]
+    message, code = words_of(seen.answers.get(asked, _NONE))
+    if message:
+        what = f"{seen.url} answers 404 at {asked}: {shown(message)}"
+        setting = "UPSTREAM_MODEL" if code == "model_not_found" else SETTING
+        return Diagnosis("wrong", setting, what, "correct the URL, its deployment, or the model's name")
     what = f"{seen.url} has neither /info nor /embed nor /v1/embeddings (404)"
     return Diagnosis("wrong", SETTING, what, NOT_TEI)
 

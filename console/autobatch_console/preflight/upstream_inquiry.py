@@ -23,6 +23,7 @@ from autobatch_console.preflight.connection_faults import (
 from autobatch_console.preflight.grpc_inquiry import ask_model
 from autobatch_console.preflight.name_look_up import look_up
 from autobatch_console.preflight.upstream_seen import (
+    API_KEY,
     LISTS,
     NO_PATH,
     InquiryAnswer,
@@ -49,12 +50,14 @@ class UpstreamAccess(NamedTuple):
         trust: What checks certificates; None: as this machine does.
         model: UPSTREAM_MODEL; None: one that the upstream lists.
         names: What the model is called here; empty: it has no name.
+        key_setting: The setting by which upstreams are shown a key.
     """
 
     headers: Mapping[str, str] = {}
     trust: ssl.SSLContext | None = None
     model: str | None = None
     names: Sequence[str] = ()
+    key_setting: str = API_KEY
 
 
 async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamSeen:
@@ -94,7 +97,7 @@ async def inquire(url: str, access: UpstreamAccess, limit_s: float) -> UpstreamS
         if info.status == 404 and parts.path.strip("/"):
             root = parts._replace(path="").geturl()
             root_answers = await _answered({path: _get(session, root + path) for path in ("/info", "/v1/models")})
-    return UpstreamSeen(shown, None, answers, root_answers, access.model or "", access.names)
+    return UpstreamSeen(shown, None, answers, root_answers, access.model or "", access.names, access.key_setting)
 
 
 async def _inquire_grpc(shown: str, parts: SplitResult, access: UpstreamAccess, limit_s: float) -> UpstreamSeen:
@@ -106,7 +109,15 @@ async def _inquire_grpc(shown: str, parts: SplitResult, access: UpstreamAccess, 
     if fault is None and model and not missing:
         authorities = None if own_trust is None else _authorities(access.trust)
         said = await ask_model(grpc_target(parts.geturl()), model, access.headers, authorities, limit_s)
-    return UpstreamSeen(shown, fault, model=model, is_grpc=True, grpc_model=said, missing=missing)
+    return UpstreamSeen(
+        shown,
+        fault,
+        model=model,
+        key_setting=access.key_setting,
+        is_grpc=True,
+        grpc_model=said,
+        missing=missing,
+    )
 
 
 def _authorities(trust: ssl.SSLContext | None) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from autobatch_console.preflight.connection_faults import ConnectionFault
 from autobatch_shared.contract.model_names import listed_as
 
+API_KEY = "INFERENCE_API_KEY"
 CHARACTERS_MAX = 100  # of a server's own words
 #: Where servers with OpenAI's API list their models, below the URL, and where those with that list compute vectors.
 LISTS = {"/v1/models": "/v1/embeddings", "/models": "/embeddings"}
@@ -49,6 +50,17 @@ def listing_in(answers: Mapping[str, InquiryAnswer]) -> str:
     return next((path for path in LISTS if models_in(answers.get(path))), "")
 
 
+def words_of(answer: InquiryAnswer) -> tuple[str, str]:
+    """Return the message and the code of an error as OpenAI's API writes it; both empty of another answer."""
+    try:
+        match json.loads(answer.body):
+            case {"error": {"message": str() as message, **other}}:
+                return message, str(other.get("code", ""))
+    except (ValueError, RecursionError):
+        pass
+    return "", ""
+
+
 def chosen_of(listed: Sequence[str], model: str, names: Sequence[str]) -> str:
     """Return the model that a batcher asks a server for; empty: none is listed, or of several none has a name of ours."""
     if model:
@@ -82,6 +94,7 @@ class UpstreamSeen:
             connections and answers nothing.
         model: UPSTREAM_MODEL; empty: one that it lists is chosen, see `chosen_of`.
         names: What the model is called here; empty: it has no name.
+        key_setting: The setting by which it is shown a key.
         root_answers: The same below the root of its server, asked where its URL has a path and answers nothing.
         is_grpc: Whether it is called over gRPC.
         grpc_model: What it said of the model over gRPC; None: nothing in time.
@@ -94,6 +107,7 @@ class UpstreamSeen:
     root_answers: Mapping[str, InquiryAnswer] = field(default_factory=dict)
     model: str = ""
     names: Sequence[str] = ()
+    key_setting: str = API_KEY
     is_grpc: bool = False
     grpc_model: GrpcModel | None = None
     missing: str = ""

@@ -10,6 +10,7 @@ from autobatch_console.preflight.diagnoses import Diagnosis, faults_of, warnings
 from autobatch_console.preflight.inquiry import ask_redis, ask_upstreams
 from autobatch_console.preflight.machine_diagnoses import look_at_files, look_at_port, look_at_side_port
 from autobatch_console.preflight.upstream_inquiry import UpstreamAccess
+from autobatch_console.preflight.upstream_seen import API_KEY
 from autobatch_console.up import programs
 from autobatch_console.up.settings import UpSettings, needs_embedder
 from autobatch_shared.install_hints import missing_for_embedder
@@ -100,7 +101,9 @@ async def _look_at_upstreams(model: UpSettings) -> list[Diagnosis]:
         trust = trusting(model.inference_ca_file)
     except SettingsError:
         trust = None  # which has a diagnosis of its own
-    access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model, model.names)
+    is_by_headers = model.inference_headers is not None and model.inference_api_key is None
+    key_setting = "INFERENCE_HEADERS" if is_by_headers else API_KEY
+    access = UpstreamAccess(model.upstream_headers, trust, model.upstream_model, model.names, key_setting)
     diagnoses = await ask_upstreams(model.inference_urls, access)
     return [replace(diagnosis, setting=_of(diagnosis.setting, model)) for diagnosis in diagnoses]
 

@@ -229,6 +229,35 @@ def test_what_is_wrong_is_said_with_what_to_change(given: UpstreamSeen, setting:
     assert remedy in diagnosis.remedy
 
 
+def test_the_setting_that_shows_the_key_is_named() -> None:
+    refused = InquiryAnswer(401)
+    (diagnosis,) = judge_upstreams([UpstreamSeen(URL, answers={"/info": refused}, key_setting="INFERENCE_HEADERS")])
+    assert ("wrong", "INFERENCE_HEADERS") == (diagnosis.state, diagnosis.setting)
+
+
+@pytest.mark.parametrize(
+    ("url", "path", "error", "setting"),
+    [
+        (f"{URL}/openai/deployments/ada", "/embeddings", {"code": "DeploymentNotFound"}, "INFERENCE_URL"),
+        (URL, "/v1/embeddings", {"code": "model_not_found"}, "UPSTREAM_MODEL"),
+    ],
+)
+def test_what_a_server_says_of_a_path_that_it_has_not_is_said(
+    url: str, path: str, error: dict[str, str], setting: str
+) -> None:
+    """Azure has no list of models, and its deployment is in the path."""
+    words = InquiryAnswer(
+        404, "application/json", json.dumps({"error": {**error, "message": "It does not exist"}}).encode()
+    )
+    other = InquiryAnswer(404, "application/json", b'{"error":{"code":"404","message":"Resource not found"}}')
+    answers = {"/v1/embeddings": other, "/embeddings": other, path: words}
+
+    (diagnosis,) = judge_upstreams([seen(answers, url=url)])
+
+    assert ("wrong", setting) == (diagnosis.state, diagnosis.setting)
+    assert f"{url} answers 404 at {path}: It does not exist" == diagnosis.what
+
+
 @pytest.mark.parametrize(
     "given",
     [
