@@ -1,12 +1,15 @@
 """The policy `adaptive`: jobs wait for companions where that pays, and leave at once where it would only be a wait. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
 
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, why_whole
 from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Wanted
 from autobatch_batcher.jobs import Job
 
+PART_MIN_S = 0.001
 WINDOW_BATCHES = 8  # held under backlog, to choose jobs of like length from; more would be hoarding
 
 
@@ -39,7 +42,9 @@ class AdaptivePolicy:
                 continue
             reason = why_whole(lane, now.limits, now.shape) or self._reason(now, lane, is_for_more=is_for_more)
             if reason is not None:
-                return lanes.take(lane, reason, now.limits, now.shape)
+                part = _part(now, lanes)
+                limits = now.limits if part >= now.limits.inputs_max else replace(now.limits, inputs_max=part)
+                return lanes.take(lane, reason, limits, now.shape)
         return None
 
     def hopeless(self, now: CallMoment, lanes: Lanes) -> Sequence[str]:  # noqa: ARG002 - of a protocol
@@ -94,6 +99,17 @@ class AdaptivePolicy:
         if lane[0].since_ms + self._wait_max_ms <= now.now_ms and now.busy_ms <= 0:
             return Reason.DUE
         return None
+
+
+def _part(now: CallMoment, lanes: Lanes) -> int:
+    places = now.idle_places
+    if places > 1:
+        useful = sum([job.units for job in lanes])
+        longest = max([job.longest for job in lanes])
+        cost = now.cost
+        carried_s = cost.seconds(cost.law.units(lanes.inputs * longest, useful)) - cost.flat_s
+        places = min(places, int(carried_s / PART_MIN_S))
+    return ceil(lanes.inputs / max(places, 1))
 
 
 def _inputs_wanted(now: ClaimMoment, lanes: Lanes) -> int:

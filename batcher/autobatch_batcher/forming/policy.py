@@ -89,6 +89,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     ahead_s: float = 0.0
     calls_max: int = 1
     ask_again_s: float = 0.0
+    idle_places: int = 1
 
 
 class Policy(Protocol):

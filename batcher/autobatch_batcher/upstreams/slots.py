@@ -107,6 +107,16 @@ class Pool:
         """Calls that could be made now."""
         return sum([self._slots_free(upstream) for upstream in self._usable(self._well())])
 
+    @property
+    def idle_places(self) -> int:
+        """Calls that could be made now of which none would wait for another one at its upstream."""
+        return sum([self._idle_places(upstream) for upstream in self._usable(self._well())])
+
+    def _idle_places(self, upstream: Replica) -> int:
+        if upstream.tuner.is_known_side_by_side:
+            return self._slots_free(upstream)
+        return int(upstream.load.calls == 0)
+
     def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes of a call with these options beside its inputs, to whichever upstream it goes."""
         return max([upstream.dialect.envelope_bytes(options) for upstream in self.upstreams])
