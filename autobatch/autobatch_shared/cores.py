@@ -23,10 +23,20 @@ def cores(root: Path = ROOT) -> int:
 
 def cpu_name(root: Path = ROOT) -> str:
     """Return what the CPU calls itself; empty if the system does not say."""
-    lines = _read(root / "proc/cpuinfo").splitlines()
-    fields = dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
+    fields = _cpu_fields(root)
     # Many virtual machines leave the model's name vague, so its numbers count, too.
     return " ".join(fields.get(key, "").strip() for key in ("model name", "cpu family", "model", "stepping")).strip()
+
+
+def cpu_features(root: Path = ROOT) -> str:
+    """Return the instructions that the CPU has beyond the usual ones, in order; empty if the system does not say."""
+    fields = _cpu_fields(root)
+    return " ".join(sorted((fields.get("flags") or fields.get("Features", "")).split()))
+
+
+def _cpu_fields(root: Path) -> dict[str, str]:
+    lines = _read(root / "proc/cpuinfo").splitlines()
+    return dict(line.replace("\t", "").split(":", 1) for line in lines if ":" in line)
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -26,7 +26,7 @@ from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
 from autobatch_batcher.side_port import SideOf, open_side_port
 from autobatch_batcher.tracing.wrapping import traced_caller, traced_client
-from autobatch_batcher.tuning.pacing import LIMIT_HEADERS, Pacing
+from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.http_client import HttpClient, open_sessions
 from autobatch_batcher.upstreams.limits import Limits, configured
@@ -247,7 +247,7 @@ async def _replica(
                 settings.upstream_headers,
                 fresh=fresh,
                 answer_bytes_max=settings.answer_limit,
-                left_headers=() if pacing is None else LIMIT_HEADERS,
+                reads_limits=pacing is not None,
             ),
             tracing,
             name,

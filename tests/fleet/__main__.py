@@ -1,4 +1,7 @@
-"""`python -m tests.fleet mixing [REQUESTS]`, or `fairness [SECONDS]`: prints what came of it; exit status 1 if it must not be."""
+"""`python -m tests.fleet mixing [REQUESTS]`, `fairness [SECONDS]`, or `fairness-in-one [SECONDS]` with one batcher for both models.
+
+Prints what came of it; exit status 1 if it must not be.
+"""
 
 import asyncio
 import sys
@@ -22,9 +25,10 @@ async def mixing(count: int) -> bool:
     return outcomes == {"right": count}
 
 
-async def fairness(seconds: float) -> bool:
-    """Whether the flood of one model slows the other no more than it may."""
-    async with open_fleet((FLOODED, WATCHED), max_batch_size=CALL_INPUTS, max_concurrent_batches=CALLS) as fleet:
+async def fairness(seconds: float, *, share_batcher: bool = False) -> bool:
+    """Whether the flood of one model slows the other no more than it may; they may be one batcher's."""
+    limits = {"max_batch_size": CALL_INPUTS, "max_concurrent_batches": CALLS}
+    async with open_fleet((FLOODED, WATCHED), share_batcher=share_batcher, **limits) as fleet:
         await fleet.behave(FLOODED, "slow")
         alone, beside = Latencies(), Latencies()
         for _ in range(ROUNDS):  # in turns, so that what else this machine does meets both
@@ -39,7 +43,10 @@ def main() -> int:
     """Run one of them; return the exit status."""
     what, *numbers = sys.argv[1:] or ["mixing"]
     number = float(numbers[0]) if numbers else None
-    is_good = asyncio.run(mixing(int(number or REQUESTS)) if what == "mixing" else fairness(number or SECONDS))
+    if what == "mixing":
+        is_good = asyncio.run(mixing(int(number or REQUESTS)))
+    else:
+        is_good = asyncio.run(fairness(number or SECONDS, share_batcher=what == "fairness-in-one"))
     return 0 if is_good else 1
 
 

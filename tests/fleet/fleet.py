@@ -28,13 +28,13 @@ class ThreeModels:
 
     Attributes:
         url: Of the workers.
-        batchers: Each with the name of its model.
+        batchers: In the order of the models that they were started for.
         upstream_ports: Of each model's upstream.
         http: A client without limits.
     """
 
     url: str
-    batchers: Sequence[tuple[str, Process]]
+    batchers: Sequence[Process]
     upstream_ports: dict[str, int]
     http: aiohttp.ClientSession
 
@@ -56,8 +56,10 @@ class ThreeModels:
 
 
 @asynccontextmanager
-async def open_fleet(models: Sequence[str] = BATCHERS, **batchers: object) -> AsyncIterator[ThreeModels]:
-    """Start a batcher of each of these models, and the rest; `batchers` are settings of all of them."""
+async def open_fleet(
+    models: Sequence[str] = BATCHERS, *, share_batcher: bool = False, **batchers: object
+) -> AsyncIterator[ThreeModels]:
+    """Start a batcher of each of these models, or one of all, and the rest; `batchers` are settings of all of them."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="ab-")))
         redis = RedisServer(folder)
@@ -69,27 +71,27 @@ async def open_fleet(models: Sequence[str] = BATCHERS, **batchers: object) -> As
             upstream.start()
             stack.callback(upstream.kill)
         common = {"redis_url": redis.url, "log_format": "text"}
-        started = [
-            Process(
-                folder,
-                "batcher",
-                **common,
-                **batchers,
-                served_model_name=model,
-                model_aliases=ALIASES[model],
-                inference_url=f"http://127.0.0.1:{ports[model]}",
-                batcher_host="127.0.0.1",
-                batcher_port=0,
-            )
+        named: list[dict[str, object]] = [
+            {
+                "served_model_name": model,
+                "model_aliases": ALIASES[model],
+                "inference_url": f"http://127.0.0.1:{ports[model]}",
+            }
             for model in models
         ]
+        if share_batcher:
+            lines = ["[[models]]\n" + "".join(f'{key} = "{value}"\n' for key, value in each.items()) for each in named]
+            (folder / "config.toml").write_text("\n".join(lines))
+            named = [{}]
+        address: dict[str, object] = {"batcher_host": "127.0.0.1", "batcher_port": 0}
+        started = [Process(folder, "batcher", **common, **batchers, **address, **each) for each in named]
         port = free_port()
-        address = {"host": "127.0.0.1", "port": port, "web_concurrency": 2, "request_timeout_ms": DEADLINE_MS}
-        for process in (*started, worker := Process(folder, "proxy", **common, **address)):
+        worker_address = {"host": "127.0.0.1", "port": port, "web_concurrency": 2, "request_timeout_ms": DEADLINE_MS}
+        for process in (*started, worker := Process(folder, "proxy", **common, **worker_address)):
             stack.callback(process.close)
         connector, timeout = aiohttp.TCPConnector(limit=0), aiohttp.ClientTimeout(total=2 * DEADLINE_MS / 1000)
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector, timeout=timeout))
-        fleet = ThreeModels(f"http://127.0.0.1:{port}", list(zip(models, started, strict=True)), ports, http)
+        fleet = ThreeModels(f"http://127.0.0.1:{port}", started, ports, http)
         try:
             await wait_until(lambda: fleet.serves(*ports), START_S)
         except AssertionError:

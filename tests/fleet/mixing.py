@@ -32,7 +32,7 @@ async def ask_all(fleet: ThreeModels, count: int) -> Counter[str]:
     async def client() -> None:
         for number in numbers:
             if number in (count // 3, 2 * count // 3):
-                batcher = fleet.batchers[0 if number == count // 3 else 2][1]
+                batcher = fleet.batchers[0 if number == count // 3 else 2]
                 batcher.signal(signal.SIGKILL)
             outcomes[await _ask(fleet, number)] += 1
 

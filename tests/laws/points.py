@@ -36,7 +36,7 @@ LAWS = {
     "four at once": "unpadded:fixed_ms=20,per_unit_us=12,parallel=4",
     "halves": "padded:fixed_ms=3,per_unit_us=6,changes_at_s=10,changed_times=2",
     "multiples": "padded:fixed_ms=4,per_unit_us=8,multiple=256",
-    "unsaid passes": "padded:fixed_ms=2,per_unit_us=5,pass_inputs_max=8,says_passes=0",
+    "unsaid passes": "padded:fixed_ms=2,per_unit_us=5,pass_inputs_max=8,said_inputs=0",
 }
 
 CLOSED_MOST, AFTER_OTHERS = "closed 256", "after others"

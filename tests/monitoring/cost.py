@@ -1,7 +1,7 @@
 """`python -m tests.monitoring.cost [BLOCKS [SIDE...]]`: CPU microseconds a request with all that watches, and without.
 
 Two equal processes differ by some per cent for as long as they live, so it is one system that is watched and not watched by turns of half a
-second, in the order off, on, on, off: a signal takes what counts, keeps and publishes out of its processes and puts it back
+second, in the order off, on, on, off and the next time on, off, off, on: a signal takes what counts, keeps and publishes out of its processes and puts it back
 (`unwatched/`). Instant upstream, Redis, one batcher, one worker, 64 requests in flight. Each block has processes of its own, and a dozen such
 fours. The ratio is the geometric mean over all fours, and the 95 % interval that of their mean.
 
@@ -42,6 +42,8 @@ FOURS, TURN_S, WARM_UP_S, IN_FLIGHT = 12, 0.5, 2.0, 64
 DASHBOARD_EVERY_S, SCRAPE_EVERY_S = 1.0, 5.0
 NORMAL_95 = 1.96
 PART_S = 4.0
+#: By turns, so that neither is always in the middle of a four.
+ORDERS = (("off", "on", "on", "off"), ("on", "off", "off", "on"))
 OURS = ("worker", "batcher", "redis")
 SIDES = ("nothing", "watched")
 Four = Mapping[str, Mapping[str, float]]  # `off` and `on` -> role -> microseconds a request
@@ -142,8 +144,8 @@ def block(side: str, spans_url: str) -> list[Four]:
     with started(UpstreamKind.INSTANT, Loop.UVLOOP, (ProxyPlan(settings=settings, workers=1),)) as sides:
         system = SwitchedSystem(sides["proxy"], is_switched=side != "nothing")
         system.turn(WARM_UP_S, is_watched=True)
-        for _ in range(FOURS):
-            turns = [(each, system.turn(TURN_S, is_watched=each == "on")) for each in ("off", "on", "on", "off")]
+        for number in range(FOURS):
+            turns = [(each, system.turn(TURN_S, is_watched=each == "on")) for each in ORDERS[number % 2]]
             fours.append(
                 {
                     each: {role: mean(us[role] for name, us in turns if name == each) for role in OURS}

@@ -19,10 +19,15 @@ TEXTS = [" ".join(WORDS[place % 10 :: 1 + place % 3]) + f" {place}" for place in
 
 @asynccontextmanager
 async def house_before(
-    server: InferenceServer, redis_url: str, model: str | None = "minilm", **settings: Any
+    server: InferenceServer,
+    redis_url: str,
+    model: str | None = "minilm",
+    *,
+    request_timeout_ms: int = 30_000,
+    **settings: Any,
 ) -> AsyncIterator[House]:
     """A worker and a batcher whose upstream is the server; it may still be starting."""
-    async with open_house(redis_url) as house:
+    async with open_house(redis_url, request_timeout_ms=request_timeout_ms) as house:
         await house.add_batcher(server.url, upstream_model=model, **settings)
         yield house
 
@@ -44,7 +49,10 @@ async def check_identity(server: InferenceServer, redis_url: str) -> None:
 
 async def check_crash(server: InferenceServer, redis_url: str) -> None:
     """The server is killed under load and started again: requests wait for it, and get what is theirs."""
-    async with house_before(server, redis_url, upstream_attempts=3, upstream_patience_ms=60_000) as house:
+    start_ms = int(START_S * 1000)
+    async with house_before(
+        server, redis_url, request_timeout_ms=start_ms, upstream_attempts=3, upstream_patience_ms=start_ms
+    ) as house:
         await wait_until(house.is_healthy, START_S)
         own = await vectors_of(server, TEXTS)
         asking = [asyncio.create_task(house.embed(text)) for text in TEXTS]

@@ -25,7 +25,9 @@ from tests.support.ports import free_port
 
 Ports = tuple[int, int] | None  # None: free ones
 PROGRAMS = Path(__file__).parent / "programs"  # run in the environments of the servers
-START_S = 60.0
+START_S = (
+    240.0  # to import PyTorch, transformers and scikit-learn is 6 s of CPU for infinity: 20 s beside ten other programs
+)
 
 
 def interpreter(server: str) -> Path:
@@ -64,7 +66,7 @@ class InferenceServer:
         api_root: str = "",
         companions_change: float = 2e-6,
     ) -> None:
-        port, other = ports or (free_port(), free_port())
+        port, other = ports or (free_port(neighbours=1), free_port())  # a TEI's metrics are at the next one
         self.url = f"{scheme}://127.0.0.1:{port}"
         self.api_root = api_root
         self.companions_change = companions_change
@@ -217,8 +219,10 @@ def ollama(folder: Path, ports: Ports = None) -> InferenceServer:
     server.start()
     env = os.environ | {"HOME": str(folder), "OLLAMA_HOST": server.url}
     give = f"until {program} list; do sleep 0.1; done; {program} create minilm -f {folder}/Modelfile"
-    subprocess.run(["/bin/sh", "-c", give], env=env, check=True, capture_output=True, timeout=START_S)
-    server.kill()
+    try:
+        subprocess.run(["/bin/sh", "-c", give], env=env, check=True, capture_output=True, timeout=START_S)
+    finally:
+        server.kill()
     return server
 
 

@@ -11,26 +11,26 @@ from tests.servers.checks import (
 )
 from tests.servers.model_server import InferenceServer
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.parametrize("server_name", ["mlserver"], indirect=True)
 
 
-async def test_each_client_gets_its_own_vector(mlserver: InferenceServer, redis_url: str) -> None:
-    await check_identity(mlserver, redis_url)
+async def test_each_client_gets_its_own_vector(server: InferenceServer, redis_url: str) -> None:
+    await check_identity(server, redis_url)
 
 
 async def test_a_call_that_takes_too_long_is_given_up_and_later_ones_are_answered(
-    mlserver: InferenceServer, redis_url: str
+    server: InferenceServer, redis_url: str
 ) -> None:
-    await check_late_call(mlserver, redis_url)
+    await check_late_call(server, redis_url)
 
 
-async def test_clients_that_leave_take_nothing_from_those_that_stay(mlserver: InferenceServer, redis_url: str) -> None:
-    await check_departures(mlserver, redis_url)
+async def test_clients_that_leave_take_nothing_from_those_that_stay(server: InferenceServer, redis_url: str) -> None:
+    await check_departures(server, redis_url)
 
 
-async def test_a_server_that_is_killed_and_comes_back(mlserver: InferenceServer, redis_url: str) -> None:
-    await check_crash(mlserver, redis_url)
+async def test_a_server_that_is_killed_and_comes_back(server: InferenceServer, redis_url: str) -> None:
+    await check_crash(server, redis_url)
 
 
-async def test_a_model_that_the_server_has_not_is_named(mlserver: InferenceServer, redis_url: str) -> None:
-    await check_names_missing_model(mlserver, redis_url, "nope")
+async def test_a_model_that_the_server_has_not_is_named(server: InferenceServer, redis_url: str) -> None:
+    await check_names_missing_model(server, redis_url, "nope")

@@ -1,6 +1,6 @@
 """The simulated processes: the product's own classes, put together as its `app.py` files do, on a loop of their own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from autobatch_batcher.calling.caller import Caller
@@ -13,6 +13,7 @@ from autobatch_batcher.lookout import Lookout
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.model_keeper import ModelKeeper
 from autobatch_batcher.reporter import Reporter
+from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
@@ -52,9 +53,24 @@ PATIENCE_S = 3.0  # less than by default, so that what comes after it is played,
 
 
 class SimulatedBatcher:
-    """One batcher."""
+    """One batcher.
 
-    def __init__(self, timeline: Timeline, network: Network, name: str, upstreams: Sequence[ModelUpstream]) -> None:
+    Args:
+        timeline: The time that passes.
+        network: Leads to Redis.
+        name: Its name in the trace.
+        upstreams: What it calls.
+        pacing: Returns what an upstream of that name may be asked in a minute; None: anything.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        network: Network,
+        name: str,
+        upstreams: Sequence[ModelUpstream],
+        pacing: Callable[[str], Pacing] | None = None,
+    ) -> None:
         self.loop = loop = ProcessLoop(timeline, name, network.connect)
         self.has_ended = False
         master = Master(FixedAddress(ADDRESS), KEYS)
@@ -68,8 +84,9 @@ class SimulatedBatcher:
                     upstream.name,
                     ModelHttpClient(upstream, loop),
                     [Tei()],
-                    configured(BATCH_INPUTS_MAX, 100_000),
-                    Tuner(SLOTS),
+                    configured(BATCH_INPUTS_MAX, 100_000, are_calls_counted=pacing is not None),
+                    Tuner(SLOTS, is_fixed=pacing is not None),
+                    pacing=None if pacing is None else pacing(upstream.name),
                 )
                 for upstream in upstreams
             ],

@@ -44,9 +44,13 @@ class Timeline:
         running: The one whose loop asyncio takes for the running one.
         trace: The last things that happened, for people.
         digest: A checksum of all that happened: equal digests are equal runs.
+
+    Args:
+        seed: Draws all chance.
+        steps_max: Steps beyond which some process turns without waiting.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, steps_max: int = STEPS_MAX) -> None:
         self.now_s = STARTS_AT_S
         self.chance = random.Random(seed)
         self.processes: list[ProcessLoop] = []
@@ -57,6 +61,7 @@ class Timeline:
         self._events: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._made = 0
         self._steps = 0
+        self._steps_max = steps_max
 
     def time_s(self) -> float:
         """Return the time now."""
@@ -87,7 +92,7 @@ class Timeline:
                 process.run_once()
                 if not process.can_run and process in runnable:
                     runnable.remove(process)
-                if steps > STEPS_MAX:
+                if steps > self._steps_max:
                     raise EndlessTurnsError
                 continue
             if not events or events[0][0] > when_s:

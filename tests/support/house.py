@@ -142,6 +142,7 @@ async def open_house(redis_url: str, **settings: Any) -> AsyncIterator[House]:
     proxy = ProxySettings.model_construct(
         **defaults_of(ProxySettings) | {"redis_url": SecretStr(redis_url), "namespace": "house"} | settings
     )
+    limit_s = max(60.0, 2 * proxy.request_timeout_ms / 1000)
     async with AsyncExitStack() as stack:
         runner: web.AppRunner = await make_runner(proxy)
         await runner.setup()
@@ -149,7 +150,7 @@ async def open_house(redis_url: str, **settings: Any) -> AsyncIterator[House]:
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=4096).start()
         port = runner.addresses[0][1]
         http = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60))
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=limit_s))
         )
         yield House(f"http://127.0.0.1:{port}", http, redis_url, stack)
 

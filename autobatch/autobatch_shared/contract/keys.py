@@ -23,7 +23,7 @@ The keys of a model that has a name begin with `m:<name>:`; those of the namespa
 | `batchers`          | hash   | batcher -> what it and its upstreams are doing, JSON                    | TTL               |
 | `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
 | `model:counted`     | string | when an upstream last counted for `model`, unix ms of Redis's clock     | TTL               |
-| `pace:<upstream>`   | string | calls and tokens left of its minute's budget, and when, unix ms         | TTL               |
+| `pace:<upstream>`   | string | what was used of its minute's budget, and when; numbers of `claim.lua`  | TTL               |
 | `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
 | `dead`              | list   | jobs that three batchers, or the upstream twice, died with              | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |

@@ -7,10 +7,10 @@ More than 250 lines, because it has each operation of a batcher once, with the s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from autobatch_shared.contract.capacity import COUNTS_DIFFER_SHARE, MinuteBudget
+from autobatch_shared.contract.capacity import MinuteBudget, PacingRules
 from autobatch_shared.contract.errors import QueueOutOfMemory
 from autobatch_shared.contract.frames import LEFT_SINCE, VERSION, Frames
 from autobatch_shared.contract.keys import (
@@ -38,6 +38,8 @@ from autobatch_shared.redis.commands import (
 
 NO_SHARE = 1_000_000_000
 NOT_PACED = ""
+PACED_BY = " ".join([f"{name}={number}" for name, number in asdict(PacingRules()).items()])
+BUDGET_NUMBERS = [each.name for each in fields(MinuteBudget) if each.type in ("int", "float", int, float)]
 ATTEMPTS_MAX = 3  # batchers that may die with one job before it is given up; before the last it travels alone, where there is time for that
 
 
@@ -314,24 +316,15 @@ class BatcherQueue:
 
 def _paced(budget: MinuteBudget) -> str:
     """Return a budget as `claim.lua` has it."""
-    parts = (
-        budget.calls,
-        budget.tokens,
-        budget.minute_ms,
-        budget.minute_ms * PACE_MINUTES,
-        budget.calls_used,
-        budget.tokens_used,
-        budget.calls_needed,
-        budget.calls_said,
-        budget.tokens_said,
-        budget.bytes_a_token,
-        COUNTS_DIFFER_SHARE,
-        budget.tokens_an_input,
-        budget.tokens_kept,
-        int(budget.holds_jobs),
-        budget.upstream,
-    )
-    return " ".join(map(str, parts))
+    numbers: dict[str, float | None] = {
+        "life_ms": budget.minute_ms * PACE_MINUTES,
+        "holds_jobs": int(budget.holds_jobs),
+        **{name: getattr(budget, name) for name in BUDGET_NUMBERS},
+    }
+    for kind, said in (("calls", budget.calls_said), ("tokens", budget.tokens_said)):
+        numbers |= {f"{kind}_most": said.most, f"{kind}_least": said.least, f"{kind}_reset_ms": said.reset_ms}
+        numbers[f"{kind}_even"] = -1 if said.is_even is None else int(said.is_even)
+    return " ".join([*[f"{name}={number}" for name, number in numbers.items()], PACED_BY, budget.upstream])
 
 
 def _claim_of(reply: Any) -> Claim:

@@ -565,7 +565,7 @@ class EmbedderSettings(CommonSettings):
         None,
         ge=1,
         le=256,
-        description="threads of one forward pass; unset, and EMBEDDER_WORKERS too: what a measurement at the first start found best",
+        description="threads of a forward pass that runs alone; unset, and EMBEDDER_WORKERS too: what a measurement at the first start found best",
     )
     embedder_workers: int | None = Field(
         None,

@@ -132,7 +132,7 @@ def _best_calls(law: SimulatedLaw, measured: Measured) -> tuple[int, int]:
 def _costs(measured: Measured, law: SimulatedLaw, batch: int, calls: int) -> list[str]:
     per_token, usual = measured.characters_per_token, measured.lengths[len(measured.lengths) // 2]
     unit = f"{law.per_unit_us * per_token:.1f} us a token" if per_token else f"{law.per_unit_us:.2f} us a character"
-    call_ms = law.fixed_ms + law.beside_ms
+    call_ms = law.fixed_ms + law.beside_ms + law.per_call_ms
     said = [f"a call costs {call_ms:.2f} ms, a text {law.per_input_us / 1e3:.2f} ms, and its length {unit}"]
     longest = (
         "each text of a call costs as much as the longest" if law.is_padded else "each text costs by its own length"
@@ -170,6 +170,10 @@ def _doubts(measured: Measured, found: FoundLaw) -> list[str]:
         said.append(f"clients got {found.load_error:.0%} more or less than the law says that was found")
     if failed := sum(load.failed for load in measured.loads):
         said.append(f"{failed} requests failed")
+    if short := [load.clients for load in measured.loads if load.is_single and not load.is_whole]:
+        said.append(
+            f"{clients_in_words(min(short))} or more got fewer answers than there are texts, so it depends on which they were: give it more --seconds"
+        )
     if any(len(call.seconds) < 3 for call in measured.calls):
         said.append("some calls were made fewer than three times: give it more --seconds")
     return said

@@ -7,7 +7,7 @@ A structure with more to it must explain more: see `STRUCTURE_EVIDENCE`.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, product
 from math import exp, log, sqrt
 from statistics import median
 
@@ -18,6 +18,8 @@ from autobatch_batcher.simulating.law import SimulatedLaw
 from autobatch_batcher.simulating.workers import CALL_S
 
 PASS_INPUTS = (0, 4, 8, 16)  # 0: a pass is a call; a call of 32 cannot tell passes of 32 from that
+#: Passes that are made up ahead, and the inputs of a call that are in each pass which is made up as it comes; the first is the simplest.
+MADE_UP = ((0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (1, 1), (1, 2), (1, 4))
 KNEES = 6  # sizes of calls that are tried as the knee
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 STRUCTURE_EVIDENCE = 3.0  # e^3 to one, for each thing that a structure has beyond the simplest
@@ -39,32 +41,42 @@ class FittedLaw(msgspec.Struct, frozen=True):
     evidence: float
 
 
-def fit_law(calls: Sequence[TimedCall], cut_units: int = 0) -> FittedLaw:
+def fit_law(calls: Sequence[TimedCall], cut_units: int = 0, said_inputs: int | None = None) -> FittedLaw:
     """Return the law that explains these calls best.
 
     Args:
         calls: Of different sizes and lengths.
         cut_units: Where inputs may be cut; 0: nowhere.
+        said_inputs: The most inputs in a pass, as far as the server says that.
     """
-    fits = [_priced(structure, calls) for structure in _structures(calls, cut_units)]
+    fits = [_priced(structure, calls) for structure in _structures(calls, cut_units, said_inputs)]
     best = max(fits, key=lambda each: each.evidence)
-    return msgspec.structs.replace(best, law=replace(best.law, noise=_noise(calls)))
+    return msgspec.structs.replace(best, law=replace(best.law, noise=_noise(calls), said_inputs=said_inputs or 0))
 
 
 def predicted_s(law: SimulatedLaw, lengths: Sequence[int]) -> float:
     """Return what a call takes that has the server for itself, without noise."""
-    prices = (law.beside_ms / 1e3, law.fixed_ms / 1e3, law.per_input_us / 1e6, law.per_unit_us / 1e6)
+    prices = (
+        (law.beside_ms + law.per_call_ms) / 1e3,
+        law.fixed_ms / 1e3,
+        law.per_input_us / 1e6,
+        law.per_unit_us / 1e6,
+    )
     return CALL_S + sum(price * amount for price, amount in zip(prices, _amounts(law, lengths), strict=True))
 
 
-def _structures(calls: Sequence[TimedCall], cut_units: int) -> Iterator[SimulatedLaw]:
+def _structures(calls: Sequence[TimedCall], cut_units: int, said_inputs: int | None) -> Iterator[SimulatedLaw]:
+    inputs_max = max(len(call.lengths) for call in calls)
     sizes = sorted({sum(call.lengths) for call in calls})
     knees = {0, *(sizes[place * len(sizes) // (KNEES + 1)] for place in range(1, KNEES + 1))}
-    for cut in {0, cut_units}:
-        for is_padded in (True, False):
-            for pass_inputs in PASS_INPUTS:
-                for knee in sorted(knees) if not pass_inputs else (0,):
-                    yield SimulatedLaw(is_padded, cut_units=cut, pass_inputs_max=pass_inputs, knee_units=knee)
+    for cut, is_padded in product({0, cut_units}, (True, False)):
+        for knee in sorted(knees):
+            yield SimulatedLaw(is_padded, cut_units=cut, knee_units=knee)
+        for inputs in [each for each in PASS_INPUTS if each] if said_inputs is None else [said_inputs]:
+            for ahead, first in MADE_UP if inputs < inputs_max else ():
+                yield SimulatedLaw(
+                    is_padded, cut_units=cut, pass_inputs_max=inputs, passes_ahead=ahead, first_inputs=first
+                )
 
 
 def _priced(structure: SimulatedLaw, calls: Sequence[TimedCall]) -> FittedLaw:
@@ -74,7 +86,8 @@ def _priced(structure: SimulatedLaw, calls: Sequence[TimedCall]) -> FittedLaw:
     rows = [tuple(amount / took for amount in own) for own, took in zip(amounts, seconds, strict=True)]
     prices = _least_squares(rows if structure.pass_inputs_max else [(0.0, *row[1:]) for row in rows])
     squares = sum((1 - sum(price * amount for price, amount in zip(prices, row, strict=True))) ** 2 for row in rows)
-    things = sum(map(bool, (structure.cut_units, structure.pass_inputs_max, structure.knee_units, *prices)))
+    structural = (structure.cut_units, structure.pass_inputs_max, structure.knee_units, structure.first_inputs)
+    things = sum(map(bool, (*structural, structure.passes_ahead, *prices)))
     evidence = -len(calls) / 2 * log(squares / len(calls) + ERROR_MIN**2) - STRUCTURE_EVIDENCE * things
     beside_s, fixed_s, per_input_s, per_unit_s = prices
     law = replace(

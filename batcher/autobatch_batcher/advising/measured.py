@@ -42,6 +42,7 @@ class TimedLoad(msgspec.Struct, frozen=True):
         inputs_per_s: Inputs that were answered, a second.
         p50_ms: Median of the latencies of the requests.
         p99_ms: What 99 of 100 took at most.
+        is_whole: Whether each of the texts was answered, so that it does not depend on which they were.
         failed: Requests that were not answered with 200.
         idle: Share of this machine's cores that had nothing to do, 0 to 1; None: unknown.
         own_cpu_ms: CPU milliseconds of a request in this process, which makes the calls as a batcher does.
@@ -52,6 +53,7 @@ class TimedLoad(msgspec.Struct, frozen=True):
     inputs_per_s: float
     p50_ms: float
     p99_ms: float
+    is_whole: bool = True
     failed: int = 0
     idle: float | None = None
     own_cpu_ms: float = 0.0
@@ -84,6 +86,7 @@ class Measured(msgspec.Struct, frozen=True):
         calls: Single calls.
         loads: Calls side by side, in the order in which they were measured.
         cores: Of this machine, if the server runs on it, too; None: it runs elsewhere.
+        pass_inputs_said: The most inputs that it computes at once, as far as it says that.
         busy_before: Share of this machine's cores that others used before anything was measured; None: unknown.
     """
 
@@ -99,6 +102,7 @@ class Measured(msgspec.Struct, frozen=True):
     calls: tuple[TimedCall, ...]
     loads: tuple[TimedLoad, ...]
     cores: int | None = None
+    pass_inputs_said: int | None = None
     busy_before: float | None = None
 
     def single_loads(self, clients: int) -> list[TimedLoad]:

@@ -1,7 +1,8 @@
 """What clients get directly and would get through the proxy: the batchers' own code in front of the law that was found.
 
 The direct side is what was measured, as far as it was. The proxy's side is simulated, and scaled by what the law misses where as many calls
-are in flight as the batchers have: 64 clients slow a server down by their 64 calls, and the batchers make a few.
+of as many texts are in flight as the batchers have: 64 clients slow a server down by their 64 calls, and the batchers make a few; one short
+text after the other is faster than among long calls.
 
 What the proxy costs is counted in multiples of what a request costs this process, which makes calls with the batcher's own code on the same
 machine, beside the same server: a core that is slow, shared, or that has the server's data in its cache, is so for both.
@@ -31,6 +32,7 @@ RUN_MIN_S, RUN_MAX_S = 15.0, 90.0
 #: CPU time of a request in nginx, workers, batcher and Redis of `autobatch up`, in multiples of what it costs who calls the server directly, by
 #: clients: before a server that sleeps, on two cores, twice each (7.2 and 7.1, 7.8 and 7.2, 5.6 and 5.6, 4.2 and 3.5, 2.9 and 2.9).
 PROXY_CPU_TIMES = {1: 7.1, 4: 7.5, 16: 5.6, 64: 3.9, 256: 2.9}
+PROCESSES = 3  # that work on a request at the same time as others: the batcher is a third of it
 SIMULATED_WAY_S = PUSH_S + WAKE_S + REPLY_S
 WEIGHT_MIN = 0.01
 RANGE_MIN = 0.03  # of the gain, to both sides
@@ -51,6 +53,8 @@ class ExpectedGain(msgspec.Struct, frozen=True):
         proxied_p50_ms: Median of the latencies there.
         proxied_p99_ms: What 99 of 100 take there at most.
         batch: Mean texts of a call of the batcher's.
+        calls: Mean calls of the batcher's in flight.
+        cpu_ms: CPU time of a request in all processes of the proxy.
         refused: Share of the requests that the proxy refuses, to keep the target.
         low: The least that `gain` is likely to be.
         high: The most.
@@ -65,6 +69,8 @@ class ExpectedGain(msgspec.Struct, frozen=True):
     proxied_p50_ms: float
     proxied_p99_ms: float
     batch: float
+    calls: float
+    cpu_ms: float
     refused: float
     low: float
     high: float
@@ -95,7 +101,7 @@ def find_law(measured: Measured) -> FoundLaw:
     """Return the law that explains what was measured."""
     known = measured.tokens_max is not None and measured.characters_per_token is not None
     cut_units = round((measured.tokens_max or 0) * (measured.characters_per_token or 0)) if known else 0
-    fitted = fit_law(measured.calls, cut_units)
+    fitted = fit_law(measured.calls, cut_units, measured.pass_inputs_said)
     law = fit_side_by_side(fitted.law, measured.loads)
     misses = [_scale(law, measured, clients) for clients in CLIENTS if measured.single_loads(clients)]
     load_error = sqrt(sum((1 - miss) ** 2 for miss in misses) / len(misses))
@@ -125,14 +131,17 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     else:
         direct_per_s, p50_ms, p99_ms, spread = simulated.goodput, simulated.p50_ms, simulated.p99_ms, 1.0
     cpu_ms = proxy_cpu_ms(measured, clients)
-    shared = sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
-    # One after the other, the processes work on a request for as long as they need for it.
-    fleet = SimulatedFleet(settings, longer_way_s=max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S))
+    # One after the other, the processes work on a request for as long as they need for it. The server of a lone client has nothing to do meanwhile.
+    shared = found.law if clients == 1 else sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
+    # Of those that are answered together one comes after the other for the same reason, on as many cores as there are processes to use them.
+    way_s, at_once = max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S), min(PROCESSES, measured.cores or PROCESSES)
+    fleet = SimulatedFleet(settings, longer_way_s=way_s, apart_s=cpu_ms / 1e3 / at_once)
     history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
     proxied = score(history, LEARNING_SHARE * seconds, seconds)
     missed_direct = direct_per_s / simulated.goodput
     is_alike = clients == 1 or not loads  # either side has one call at a time, or both are simulated
-    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, history.calls_s / seconds)
+    calls = history.calls_s / seconds
+    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, calls, proxied.batch)
     gain = scale * proxied.goodput / direct_per_s
     missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(missed_direct - 1) / 2, 0.0 if loads else UNMEASURED)
     return ExpectedGain(
@@ -145,6 +154,8 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
         proxied_p50_ms=proxied.p50_ms / scale,
         proxied_p99_ms=proxied.p99_ms / scale,
         batch=proxied.batch,
+        calls=calls,
+        cpu_ms=cpu_ms,
         refused=proxied.failed / max(1.0, proxied.failed + proxied.goodput * (1 - LEARNING_SHARE) * seconds),
         low=gain / (1 + missed),
         high=gain * (1 + missed),
@@ -176,11 +187,12 @@ def _lists(lengths: tuple[int, ...]) -> list[tuple[int, ...]]:
     return [(lengths[place],) for cycle in range(CYCLES) for place in shuffled(100 + cycle)]
 
 
-def missed_at(law: SimulatedLaw, loads: Sequence[TimedLoad], calls: float) -> float:
-    """Return how much more was measured than the law says where about so many calls were in flight; loads as near count as much."""
+def missed_at(law: SimulatedLaw, loads: Sequence[TimedLoad], calls: float, batch: float) -> float:
+    """Return how much more was measured than the law says where about so many calls of so many texts were in flight; loads as near count as much."""
     weights, logs = 0.0, 0.0
     for load in loads:
-        weight = exp(-(log2(load.clients / max(1.0, calls)) ** 2) / 2)
+        apart = log2(load.clients / max(1.0, calls)), log2(len(load.lists[0]) / max(1.0, batch))
+        weight = exp(-sum(each**2 for each in apart) / 2)
         if weight < WEIGHT_MIN:
             continue  # simulating it would take long
         weights += weight

@@ -5,6 +5,7 @@ Single calls cannot show it. Each possibility is simulated for the clients that 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from math import log
 
 import msgspec
@@ -15,9 +16,15 @@ from autobatch_batcher.simulating.law import SimulatedLaw
 
 PARALLEL = (1, 2, 4, 8)
 JOINED_INPUTS = (0, 4, 8, 16, 32, 64)
+PASSES_AHEAD = (0, 1)
 # Mean square of the logarithms of the errors by which more than the simplest has to be nearer: about 5 %.
 MORE_EVIDENCE = 0.002
-BESIDE_SHARES = (0.0, 0.25, 0.5, 0.75)  # of what a call costs whatever it carries
+BESIDE_SHARES = (
+    0.0,
+    0.25,
+    0.5,
+    0.75,
+)  # of what a call costs whatever it carries: what several calls wait for at the same time
 CLIENTS_MAX = 64  # more find the same queue, and take longer to simulate
 RUN_REQUESTS, RUN_MIN_S, RUN_MAX_S = 300, 1.0, 60.0
 
@@ -50,13 +57,21 @@ def direct_rate(law: SimulatedLaw, load: TimedLoad) -> float:
 
 
 def _sharing(law: SimulatedLaw) -> Iterator[SimulatedLaw]:
-    if law.pass_inputs_max:  # single calls have shown it, and what of a call is beside its passes
-        yield law
+    if law.pass_inputs_max:  # single calls have shown it, and what a call costs beside its passes
+        # Whether passes are made up ahead they show only where a call's inputs come one after the other.
+        aheads = (law.passes_ahead,) if law.first_inputs else PASSES_AHEAD
+        for ahead, share in product(aheads, (1.0, *BESIDE_SHARES) if law.beside_ms else (1.0,)):
+            beside_ms = share * law.beside_ms
+            yield replace(law, passes_ahead=ahead, beside_ms=beside_ms, per_call_ms=law.beside_ms - beside_ms)
         return
-    for joined in JOINED_INPUTS:
-        for share in BESIDE_SHARES:
+    for joined in (0, law.said_inputs) if law.said_inputs else JOINED_INPUTS:
+        for share, ahead in product(BESIDE_SHARES, PASSES_AHEAD if joined else (0,)):
             yield replace(
-                law, pass_inputs_max=joined, fixed_ms=(1 - share) * law.fixed_ms, beside_ms=share * law.fixed_ms
+                law,
+                pass_inputs_max=joined,
+                passes_ahead=ahead,
+                fixed_ms=(1 - share) * law.fixed_ms,
+                beside_ms=share * law.fixed_ms,
             )
 
 
@@ -76,4 +91,4 @@ def _together(loads: Sequence[TimedLoad]) -> list[TimedLoad]:
 
 
 def _things(law: SimulatedLaw) -> int:
-    return (law.parallel > 1) + (law.pass_inputs_max > 0) + (law.beside_ms > 0)
+    return sum(map(bool, (law.parallel > 1, law.pass_inputs_max, law.beside_ms, law.per_call_ms, law.passes_ahead)))

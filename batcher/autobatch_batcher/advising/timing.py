@@ -2,9 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from itertools import cycle
+from itertools import cycle, zip_longest
 from random import Random
 from time import perf_counter, process_time
 from urllib.parse import urlsplit
@@ -28,13 +28,17 @@ from autobatch_shared.measuring.machine_use import read_core_ticks
 from autobatch_shared.settings.definitions import BatcherSettings
 
 LISTS_SIDE_BY_SIDE = (1, 2, 4)
-# Of the whole time: for single calls, for lists side by side; the rest is for the clients, each number of them twice.
+# Single calls and clients come twice: noise shows, and a machine that becomes faster or slower does so for both alike.
+ROUNDS = 2
+# Of the whole time: for single calls, for lists side by side; the rest is for the clients.
 CALLS_SHARE, LISTS_SHARE = 0.35, 0.1
 FIRST_ROUND_SHARE = 0.5  # of the time for single calls: what is dearer than that is not tried
 WARM_UP_CALLS = 5
-UNCOUNTED = 0.2  # of a window, in which the clients fill the server
+UNCOUNTED = 0.2  # of the answers of a window, while which the clients fill the server
+LENGTHENED = 2.0  # windows that one may take until each text was answered
 DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
 BUSY_LOOK_S = 0.5
+NEVER_MADE = TimedCall((), ())
 REFUSED_PAUSE_S = 0.05
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -83,12 +87,22 @@ async def measure_with(
         await timer.call((place,))
     per_token = await timer.characters_per_token()
     inputs_max, tokens_max = replica.limits.inputs_max, replica.limits.input_tokens_max
-    told(f"single calls of up to {texts_in_words(inputs_max)}, {CALLS_SHARE * seconds:.0f} s")
-    calls = await timer.lone_calls(call_shapes(texts, inputs_max), CALLS_SHARE * seconds)
-    for call in (calls[0], calls[-1]):
-        told(f"  {call.in_words}")
-    loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
-    loads += await timer.clients((1 - CALLS_SHARE - LISTS_SHARE) * seconds, told)
+    shapes = call_shapes(texts, inputs_max)
+    calls: list[TimedCall] = []
+    loads: list[TimedLoad] = []
+    round_s = seconds / ROUNDS
+    for number in range(ROUNDS):
+        told(f"single calls of up to {texts_in_words(inputs_max)}, {CALLS_SHARE * round_s:.0f} s")
+        again = await timer.lone_calls(shapes[: len(calls) or None], CALLS_SHARE * round_s)
+        calls = [
+            TimedCall(first.lengths or second.lengths, (*first.seconds, *second.seconds))
+            for first, second in zip_longest(calls, again, fillvalue=NEVER_MADE)
+        ]
+        for call in (calls[0], calls[-1]):
+            told(f"  {call.in_words}")
+        if not loads:  # half as long a window would have few answers
+            loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
+        loads += await timer.clients(number + 1, loads, (1 - CALLS_SHARE - LISTS_SHARE) * round_s, told)
     return Measured(
         url=replica.name,
         kind=replica.dialect.kind,
@@ -102,6 +116,7 @@ async def measure_with(
         calls=tuple(calls),
         loads=tuple(loads),
         cores=os.cpu_count() if urlsplit(replica.name).hostname in LOOPBACK else None,
+        pass_inputs_said=None if replica.card.pass_inputs_max == UNKNOWN_MAX else replica.card.pass_inputs_max,
         busy_before=busy_before,
     )
 
@@ -192,12 +207,12 @@ class UpstreamTimer:
         own_s = seconds / len(LISTS_SIDE_BY_SIDE)
         return [await self.load(clients, [shape], own_s) for clients in LISTS_SIDE_BY_SIDE]
 
-    async def clients(self, seconds: float, told: Told) -> list[TimedLoad]:
-        """Return what clients get that send one text each; each number of them twice, so that noise shows."""
+    async def clients(self, seed: int, before: Sequence[TimedLoad], seconds: float, told: Told) -> list[TimedLoad]:
+        """Return what clients get that send one text each, in the order of a seed; as far as earlier ones were answered in time."""
         loads: list[TimedLoad] = []
-        own_s = seconds / 2 / len(CLIENTS)
-        for seed, clients in [(seed, clients) for seed in (1, 2) for clients in CLIENTS]:
-            rate = max((load.inputs_per_s for load in loads), default=0.0)
+        own_s = seconds / len(CLIENTS)
+        for clients in CLIENTS:
+            rate = max((load.inputs_per_s for load in (*before, *loads) if load.is_single), default=0.0)
             if rate and clients / rate > DRAINS * own_s:
                 told(f"{clients_in_words(clients)} are simulated only: their answers would take {clients / rate:.0f} s")
                 continue
@@ -209,20 +224,30 @@ class UpstreamTimer:
     async def load(self, clients: int, shapes: list[tuple[int, ...]], seconds: float) -> TimedLoad:
         """Return what so many clients get in so many seconds, each of which sends the next of these texts as soon as it is answered.
 
+        It goes on for longer until each text was answered, up to LENGTHENED times as long: a few texts may be short ones by chance.
+
         Raises:
             MeasuringError: None was answered.
         """
         lengths = self._texts.lengths
         turns = cycle(shapes)
+        texts = len(set(shapes))
         began_s = self._now_s()
-        since_s = began_s + UNCOUNTED * seconds
-        until_s = since_s + (1 - UNCOUNTED) * seconds
         latencies_s: list[float] = []
-        inputs = failed = 0
+        answered_s: list[float] = []
+        failed = 0
+
+        def is_over() -> bool:
+            long_s = self._now_s() - began_s
+            return long_s >= LENGTHENED * seconds or (
+                long_s >= seconds and len(answered_s) * (1 - UNCOUNTED) > texts + 1
+            )
+
+        before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
 
         async def ask() -> None:
-            nonlocal inputs, failed
-            while self._now_s() < until_s:
+            nonlocal failed, cpu_before_s, connecting
+            while not is_over():
                 shape = next(turns)
                 try:
                     took_s = await self.call(shape)
@@ -231,27 +256,46 @@ class UpstreamTimer:
                     await pause(REFUSED_PAUSE_S)
                     continue
                 latencies_s.append(took_s)
-                inputs += len(shape) if since_s <= self._now_s() < until_s else 0
+                if not is_over():  # or this is the first that comes after the end
+                    answered_s.append(self._now_s())
+                    if len(answered_s) == clients:  # what connecting costs is not a request's
+                        cpu_before_s, connecting = self._cpu_s(), len(latencies_s)
 
-        before, cpu_before_s = read_core_ticks(), self._cpu_s()
         await asyncio.gather(*(ask() for _ in range(clients)))
         after, cpu_after_s = read_core_ticks(), self._cpu_s()
-        took_s = until_s - since_s
-        if not inputs:  # slower than the window is long: all of them count, until the last
-            inputs, took_s = len(latencies_s) * len(shapes[0]), self._now_s() - began_s
+        rate = steady_rate(answered_s, texts) or len(latencies_s) / (self._now_s() - began_s)
         latencies_s.sort()
         if not latencies_s:
             raise MeasuringError(f"{self._replica.name}: none of {failed} calls of {clients} clients was answered")
         return TimedLoad(
             clients=clients,
             lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
-            inputs_per_s=inputs / took_s,
+            inputs_per_s=rate * len(shapes[0]),
+            is_whole=len(answered_s) * (1 - UNCOUNTED) > texts,
             p50_ms=1000 * quantile(latencies_s, 0.5),
             p99_ms=1000 * quantile(latencies_s, 0.99),
             failed=failed,
             idle=after.idle_share_since(before) if before and after else None,
-            own_cpu_ms=1000 * (cpu_after_s - cpu_before_s) / len(latencies_s),
+            own_cpu_ms=1000 * (cpu_after_s - cpu_before_s) / max(1, len(latencies_s) - connecting),
         )
+
+
+def steady_rate(answered_s: Sequence[float], texts: int) -> float:
+    """Return the requests a second of whole cycles of so many texts, as far as there was one; 0: of fewer than two answers there is no rate.
+
+    It begins and ends with an answer of a certain number, and not at a certain time: answers come together, and time would pass between
+    the last of some and a window's end.
+
+    Args:
+        answered_s: When each was answered, in order.
+        texts: In a cycle.
+    """
+    first = int(UNCOUNTED * len(answered_s))
+    counted = len(answered_s) - 1 - first
+    if counted < 1:
+        return 0.0
+    counted -= counted % texts if counted > texts else 0
+    return counted / max(1e-9, answered_s[first + counted] - answered_s[first])
 
 
 async def _busy_before() -> float | None:

@@ -12,6 +12,7 @@ from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.dialects.verdict import OVERLOADED, Verdict, asked_pause_s, is_refusal
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
+from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Sample
 from autobatch_batcher.upstreams.congestion import ASKED_MAX_S, PAUSE_MAX_S
 from autobatch_batcher.upstreams.replica import Replica
@@ -163,10 +164,9 @@ class Attempts:
             if code != 200 or slot.upstream is not upstream:
                 sizes = 0, 0  # of a call that failed only when it ran is learnt
             upstream.tuner.note(Sample(slot.setting, *sizes, started_s, ended_s, slot.was_busy, slot.waited_s))
+        if slot.upstream.pacing is not None:
+            _note_paced(slot.upstream, slot.upstream.pacing, answer, call, started_s, ended_s)
         if code == 200:
-            if slot.upstream.pacing is not None:
-                tokens = slot.upstream.dialect.counted(answer)
-                slot.upstream.pacing.counted(tokens, call.charged_tokens, call.inputs, call.size_bytes)
             if upstream.congestion.is_felt:
                 upstream.congestion.answered(call.inputs, in_flight, ended_s)
             if self._retries.failures.is_telling:
@@ -217,12 +217,23 @@ class Attempts:
         return late_s
 
 
+def _note_paced(
+    upstream: Replica, pacing: Pacing, answer: Answer, call: Call, started_s: float, ended_s: float
+) -> None:
+    """Tell what an answer says of the upstream's budget."""
+    pacing.told(answer.left, call.charged_tokens, started_s, ended_s)
+    if answer.status == 200:
+        pacing.counted(upstream.dialect.counted(answer), call.charged_tokens, call.inputs, call.size_bytes)
+    elif answer.status == OVERLOADED:
+        pacing.refused(answer.left, call.charged_tokens, started_s)
+
+
 def _note_refusal(
     upstream: Replica, answer: Answer, call: Call, in_flight_inputs: int, started_s: float, ended_s: float
 ) -> None:
     """Tell what an upstream takes that it has refused a call; see `Congestion.refused`."""
     asked_s, congestion = asked_pause_s(answer.retry_after), upstream.congestion
-    if asked_s is None and (answer.left or upstream.pacing is not None):
+    if asked_s is None and upstream.pacing is not None:
         asked_s = PAUSE_MAX_S  # its minute is spent, or less of it is left than was configured
     if answer.status == OVERLOADED and answer.left and asked_s is not None:  # however little is in flight
         congestion.wait(ended_s + min(asked_s, ASKED_MAX_S))

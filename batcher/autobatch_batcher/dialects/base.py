@@ -21,6 +21,7 @@ import msgspec
 
 from autobatch_batcher.dialects.text_tokens import TokenIds
 from autobatch_batcher.dialects.verdict import Verdict
+from autobatch_shared.contract.capacity import SaidLimit
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.options import Options
 from autobatch_shared.settings.choices import AUTO, DIALECTS, OVER_GRPC, OVER_HTTP, is_grpc
@@ -66,7 +67,7 @@ class Answer:
     Attributes:
         measures: Its headers of `autobatch_shared.contract.call_headers.MEASURES`.
         was_sent_again: Whether the call was sent twice, because a kept connection had ended.
-        left: What it says is left of what it may be asked, by the names of the headers that were looked for.
+        left: What it says is left of its limits, where that is read, by their kinds.
     """
 
     status: int
@@ -75,7 +76,7 @@ class Answer:
     retry_after: str | None
     measures: dict[str, str] = field(default_factory=dict)
     was_sent_again: bool = False
-    left: dict[str, str] = field(default_factory=dict)
+    left: dict[str, SaidLimit] = field(default_factory=dict)
 
 
 SAMPLE_TEXT = b'"What is the dimension of a vector?"'

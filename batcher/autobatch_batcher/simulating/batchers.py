@@ -50,6 +50,7 @@ class SimulatedFleet:
         upstreams: How many upstreams, each of the same law.
         first_stops_s: When the first batcher is told to stop; inf: never.
         longer_way_s: How much longer a request's round trips take than those of `workers.py`.
+        apart_s: How far apart requests are pushed at least that come together, because the processes before the queue work on them.
     """
 
     settings: BatcherSettings
@@ -57,6 +58,7 @@ class SimulatedFleet:
     upstreams: int = 1
     first_stops_s: float = inf
     longer_way_s: float = 0.0
+    apart_s: float = 0.0
 
 
 class _Call(msgspec.Struct):
@@ -151,13 +153,17 @@ class _Workers:
         self._loop = loop
         self._call_inputs_max = fleet.settings.max_batch_size
         self._push_s = PUSH_S + fleet.longer_way_s
+        self._apart_s = fleet.apart_s
+        self._pushed_s = 0.0
         self._left: dict[int, int] = {}  # jobs of each request
         self._failed: set[int] = set()
         self._clients = SimulatedClients(traffic, loop.call_at, loop.time, self._ask, history)
 
     def _ask(self, number: int, asked: SimulatedRequest) -> None:
         """Push the jobs of a request, like lengths together."""
-        now_ms = int(self._loop.time() * 1000)
+        now_s = self._loop.time()
+        now_ms = int(now_s * 1000)
+        self._pushed_s = max(self._pushed_s + self._apart_s, now_s + self._push_s)
         jobs = cut(asked.lengths, self._call_inputs_max, is_bulk=asked.is_bulk)
         self._left[number] = len(jobs)
         for place, own in enumerate(jobs):
@@ -171,7 +177,7 @@ class _Workers:
             )
             texts = [b'"%d %d %d"' % (number * 1000 + place, each, length) for each, length in enumerate(own)]
             frame = encode(header, b"[%b]" % b",".join(texts))
-            self._loop.call_later(self._push_s, partial(self.queue.push, len(own), frame, is_bulk=asked.is_bulk))
+            self._loop.call_at(self._pushed_s, partial(self.queue.push, len(own), frame, is_bulk=asked.is_bulk))
 
     def _replied(self, job: str, is_good: bool) -> None:  # noqa: FBT001 - of a pair
         _, number_word, _, inputs = job.split(".")

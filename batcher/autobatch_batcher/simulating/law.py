@@ -10,11 +10,12 @@ A unit is what lengths are counted in: a character, or a token where the trace h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, inf
 from random import Random
 
 KINDS = {"padded": True, "unpadded": False}
-LEAST = {"multiple": 1, "parallel": 1}
+LEAST = {"multiple": 1, "parallel": 1, "said_inputs": -1}
 
 
 class LawError(ValueError):
@@ -43,8 +44,13 @@ class SimulatedLaw:
         per_input_us: Microseconds of each input, however long.
         beside_ms: Milliseconds of a call before its inputs wait for a pass, as of its way and its parsing: those of several calls pass at
             the same time.
+        per_call_ms: Milliseconds of each call in the pass that its first input is in, as of its way and its parsing where they take the cores
+            that compute.
         cut_units: Units after which an input is cut, as by a model that takes so many tokens; 0: none is.
-        says_passes: Whether it says how many inputs a pass has, as TEI does: 1, or 0.
+        said_inputs: The most inputs in a pass by what it says, as TEI does; 0: it says nothing; -1: as they are.
+        passes_ahead: Passes that are made up while others run: what comes later is not in them. TEI makes up one.
+        first_inputs: The most inputs of a call in a pass that is made up as the call comes, as where they are tokenized one after the
+            other; 0: as many as in any.
     """
 
     is_padded: bool
@@ -62,13 +68,16 @@ class SimulatedLaw:
     in_flight_inputs_max: int = 0
     per_input_us: float = 0.0
     beside_ms: float = 0.0
+    per_call_ms: float = 0.0
     cut_units: int = 0
-    says_passes: int = 1
+    said_inputs: int = -1
+    passes_ahead: int = 0
+    first_inputs: int = 0
 
     @property
     def said_pass_inputs(self) -> int | None:
         """The most inputs in a pass, as far as it says that."""
-        return self.pass_inputs_max if self.says_passes and self.pass_inputs_max else None
+        return (self.pass_inputs_max if self.said_inputs < 0 else self.said_inputs) or None
 
     def pass_s(self, lengths: Sequence[int], passes_before: int, begins_s: float, chance: Random) -> float:
         """Return the seconds that a pass takes.
@@ -99,7 +108,10 @@ class SimulatedLaw:
     def passes(self, lengths: Sequence[int]) -> list[Sequence[int]]:
         """Return the lengths of each pass of a call that has the server for itself."""
         size = self.pass_inputs_max or len(lengths)
-        return [lengths[begin : begin + size] for begin in range(0, len(lengths), size)]
+        first = min(self.first_inputs or size, size)
+        at_once = (1 + self.passes_ahead) * first
+        begins = [*range(0, min(at_once, len(lengths)), first), *range(at_once, len(lengths), size), len(lengths)]
+        return [lengths[begin:end] for begin, end in pairwise(begins)]
 
 
 NUMBERS = {

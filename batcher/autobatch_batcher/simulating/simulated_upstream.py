@@ -25,6 +25,10 @@ class _Queued:
     left: int = 0
 
 
+#: Of a pass: the inputs of a call from one place to another.
+_Part = tuple[_Queued, int, int]
+
+
 class SimulatedUpstream:
     """Takes calls in the order of their arrival, `law.parallel` passes at a time.
 
@@ -50,6 +54,7 @@ class SimulatedUpstream:
         self._history = history
         self._began_s = now_s()
         self._queue: deque[_Queued] = deque()
+        self._ready: deque[list[_Part]] = deque()
         self._running = self._passes = self._in_flight_inputs = 0
 
     def call(self, lengths: Sequence[int], done: CallEnded) -> None:
@@ -70,22 +75,28 @@ class SimulatedUpstream:
 
     def _take(self, queued: _Queued) -> None:
         self._queue.append(queued)
-        self._begin()
+        self._begin(self._law.first_inputs or self._law.pass_inputs_max)
 
-    def _begin(self) -> None:
-        while self._running < self._law.parallel and self._queue:
-            parts = self._take_pass()
+    def _begin(self, inputs_max: int) -> None:
+        """Begin as many passes as can run, and make up those that run next; a pass that is made up now has so many inputs, 0: all of a call's."""
+        law = self._law
+        while True:
+            while self._queue and self._running + len(self._ready) < law.parallel + law.passes_ahead:
+                self._ready.append(self._take_pass(inputs_max))
+            if not self._ready or self._running == law.parallel:
+                return
+            parts = self._ready.popleft()
             lengths = [length for call, begun, end in parts for length in call.lengths[begun:end]]
             now_s = self._now_s()
-            takes_s = self._law.pass_s(lengths, self._passes, now_s - self._began_s, self._chance)
+            takes_s = law.pass_s(lengths, self._passes, now_s - self._began_s, self._chance)
+            takes_s += law.per_call_ms / 1e3 * sum(not begun for _, begun, _ in parts)
             self._passes += 1
             self._running += 1
             self._at(now_s + takes_s, lambda parts=parts: self._end(parts))  # type: ignore[misc]
 
-    def _take_pass(self) -> list[tuple[_Queued, int, int]]:
-        """The inputs of the next pass: of each call those from one place to another."""
+    def _take_pass(self, inputs_max: int) -> list[_Part]:
         parts = []
-        room = self._law.pass_inputs_max or len(self._queue[0].lengths)
+        room = inputs_max or len(self._queue[0].lengths)
         while room and self._queue:
             call = self._queue[0]
             end = min(len(call.lengths), call.begun + room)
@@ -96,9 +107,9 @@ class SimulatedUpstream:
                 self._queue.popleft()
         return parts
 
-    def _end(self, parts: Sequence[tuple[_Queued, int, int]]) -> None:
+    def _end(self, parts: Sequence[_Part]) -> None:
         self._running -= 1
-        self._begin()
+        self._begin(self._law.pass_inputs_max)
         for call, begun, end in parts:
             self._in_flight_inputs -= end - begun
             call.left -= end - begun

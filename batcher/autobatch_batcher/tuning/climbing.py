@@ -28,7 +28,8 @@ LOST_CALLS, LOST_SHARE = 8, 0.85  # of the goodput of the block before: so much 
 PATIENCE_BLOCKS, PATIENCE_MAX_BLOCKS = 4, 256
 UNITS_MIN = 256
 ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step is seen once, by two rounds of calls
-# Between two ascents: as many as one in vain has; twice as many after each further one.
+# Between two ascents: as many as one in vain has; twice as many after each further one. At an upstream that has become another
+# they are no reason: the rest of some calls of 10 ms was ten seconds where they took 0.4 s.
 REST_CALLS, REST_MAX_CALLS = 12, 384
 SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
@@ -194,9 +195,16 @@ class Climber:
             return
         self.is_pressed = is_pressed
         self._watch()
-        if self._block.is_ascent:
-            self._end_ascent(is_in_vain=True)
+        if self._block.is_ascent:  # it has shown nothing: perhaps it was what ended the wait
+            self._rest_calls = self._rest_next_calls
             self._restart()
+
+    def note_step(self) -> None:
+        """Take note that the upstream is another than before: that more calls were in vain says nothing of this one.
+
+        An ascent that is under way goes on: it began because calls became slow, which shows before it is known.
+        """
+        self._rest_calls, self._rest_next_calls = 0, REST_CALLS
 
     def _note_pressed(self, setting: Setting, useful: float, service_s: float) -> None:
         """Begin an ascent after two rounds of calls."""

@@ -300,6 +300,7 @@ class Tuner:
         if self._surprise.is_step:
             self._one_by_one.forget()
             self._side_by_side.forget()
+            self._climber.note_step()
         return not (self._is_learnt and self._surprise.is_open)
 
     def _begin_climb(self, calls_first: int = CALLS_FIRST) -> Climber:

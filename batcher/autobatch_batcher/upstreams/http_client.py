@@ -12,7 +12,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from yarl import URL
 
 from autobatch_batcher.dialects.base import Answer, Post, Question
 from autobatch_batcher.dialects.verdict import retry_after_said
+from autobatch_batcher.tuning.said_limits import said_limits
 from autobatch_shared.contract.call_headers import MEASURES
 from autobatch_shared.contract.errors import (
     UpstreamBroken,
@@ -257,7 +258,7 @@ class HttpClient:
         headers: Are sent with everything.
         fresh: Another one, which reuses no connection; None: no call is sent again.
         answer_bytes_max: The most bytes of an answer's body.
-        left_headers: The headers that say what is left of what it may be asked.
+        reads_limits: Whether what it says is left of its limits is read.
     """
 
     connected_s = float("-inf")
@@ -270,7 +271,7 @@ class HttpClient:
         *,
         fresh: aiohttp.ClientSession | None = None,
         answer_bytes_max: int = ANSWER_BYTES_MAX,
-        left_headers: Sequence[str] = (),
+        reads_limits: bool = False,
     ) -> None:
         self._session = session
         self._fresh = fresh
@@ -280,7 +281,7 @@ class HttpClient:
         self._usual_exchanges = HttpExchanges(session, self._url_of, self._headers)
         self._fresh_exchanges = None if fresh is None else HttpExchanges(fresh, self._url_of, self._headers)
         self._answer_bytes_max = answer_bytes_max
-        self._left_headers = left_headers
+        self._reads_limits = reads_limits
 
     def _url_of(self, path: str) -> str:
         return self._base + path + self._query
@@ -345,7 +346,7 @@ class HttpClient:
             None if exchange.status == 200 else retry_after_said(said, datetime.now(UTC)),
             {name: value for name in MEASURES if (value := said.get(name)) and value.isascii()},
             was_sent_again=connection is None,
-            left={name: value for name in self._left_headers if (value := said.get(name))},
+            left=said_limits(said, datetime.now(UTC)) if self._reads_limits else {},
         )
 
     async def _read(self, exchange: HttpExchange) -> bytes:

@@ -98,12 +98,9 @@ class Replica(ReplicaState):
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
         """
         dialect, pacing = self.dialect, self.pacing
-        if pacing is None:
-            return dialect.understood(await self.client.send(post, timeout_s))
-        pacing.called()
-        answer = await self.client.send(post, timeout_s)
-        pacing.told(answer.left, asyncio.get_running_loop().time())
-        return dialect.understood(answer)
+        if pacing is not None:
+            pacing.called()
+        return dialect.understood(await self.client.send(post, timeout_s))
 
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""

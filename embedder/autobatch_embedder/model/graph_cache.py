@@ -80,9 +80,15 @@ def _write(path: Path, content: bytes) -> None:
     convert_model_to_external_data(model, location=path.with_suffix(".data").name)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
         onnx.save_model(model, Path(folder) / path.name)
-        # The graph comes last: where it is, its constants are. Those of less than a kilobyte are inside it, so a tiny
-        # model has no other file.
-        for written in sorted(Path(folder).iterdir(), key=lambda file: file.name == path.name):
-            # An image may be built as root and run as another user.
-            written.chmod(0o644)
-            written.replace(path.parent / written.name)
+        move_all(Path(folder), path)
+
+
+def move_all(folder: Path, graph: Path) -> None:
+    """Move a graph and its constants to where the graph is to be.
+
+    The graph comes last: where it is, its constants are. Those of less than a kilobyte are inside it, so a tiny model
+    has no other file.
+    """
+    for written in sorted(folder.iterdir(), key=lambda file: file.name == graph.name):
+        written.chmod(0o644)  # an image may be built as root and run as another user
+        written.replace(graph.parent / written.name)

@@ -11,6 +11,7 @@ from autobatch_embedder.http import errors
 from autobatch_embedder.model.vectors import Vectors
 
 _ONLY_ERRORS = 3  # of onnxruntime's log, which would be mixed with ours on stderr
+_PROVIDERS = ("CPUExecutionProvider",)
 
 
 class LoadedGraph:
@@ -33,19 +34,9 @@ class LoadedGraph:
         Raises:
             ModelFolderError: It cannot be loaded.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = _ONLY_ERRORS
-        # Threads that spin between passes save 0.3 ms of 1.5 ms on a short text, but use the cores that the proxy and
-        # Redis run on; for full batches there was no difference (32 x 16 tokens, two cores).
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # A plan of the memory is kept for each shape of the inputs, and ours differ from pass to pass: after calls of
-        # mixed lengths that was 38 MB of 253 MB, and passes take the same time without.
-        options.enable_mem_pattern = False
         source = graph if isinstance(graph, bytes) else str(graph)
         try:
-            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(source, _options(threads), providers=_PROVIDERS)
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
             where = "the built graph" if isinstance(graph, bytes) else f"{graph}{remedy}"
             raise errors.ModelFolderError(f"onnxruntime cannot load {where}: {error}") from error
@@ -72,3 +63,41 @@ class LoadedGraph:
             raise errors.backend_failed(error) from error
         found: Vectors = result
         return found
+
+
+def save_packed(graph: Path, path: Path) -> None:
+    """Save a graph as onnxruntime loads it on this CPU: fused, with the weights of its products as the CPU reads them.
+
+    Args:
+        graph: Its file.
+        path: The file to write; constants of a kilobyte or more go into a file beside it, with the suffix `.data`.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    options = _options(threads=1)
+    options.optimized_model_filepath = str(path)
+    for key, value in (
+        ("optimized_model_external_initializers_file_name", path.with_suffix(".data").name),
+        ("optimized_model_external_initializers_min_size_in_bytes", "1024"),
+        ("save_external_prepacked_constant_initializers", "1"),
+    ):
+        options.add_session_config_entry(f"session.{key}", value)
+    try:
+        onnxruntime.InferenceSession(str(graph), options, providers=_PROVIDERS)
+    except Exception as error:  # onnxruntime has a dozen unrelated exception types
+        raise OSError(f"onnxruntime cannot save {path}: {error}") from error
+
+
+def _options(threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ONLY_ERRORS
+    # Threads that spin between passes save 0.3 ms of 1.5 ms on a short text, but use the cores that the proxy and
+    # Redis run on; for full batches there was no difference (32 x 16 tokens, two cores).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A plan of the memory is kept for each shape of the inputs, and ours differ from pass to pass: after calls of
+    # mixed lengths that was 38 MB of 253 MB, and passes take the same time without.
+    options.enable_mem_pattern = False
+    return options

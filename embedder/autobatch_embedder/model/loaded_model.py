@@ -8,12 +8,12 @@ import onnxruntime
 
 from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.dividing import choice as choices
+from autobatch_embedder.model.dividing import divided_networks
 from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division, Times
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
-from autobatch_embedder.model.network import networks
 from autobatch_embedder.model.slices import TOKENS_MAX
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
@@ -44,11 +44,11 @@ class Model:
         self.folder = folder
         self.choice = choice
         self.tokenizer = TextTokenizer(folder)
-        network = networks.load(folder, graph, threads)
-        self.size = network.size
-        self.head = None if network.is_whole else head.load(folder, threads)
-        self.quantized = network.quantized
-        self._network = SlicedGraph(network, workers)
+        alone, beside = divided_networks.load(folder, graph, choice.division)
+        self.size = alone.size
+        self.head = None if alone.is_whole else head.load(folder, threads)
+        self.quantized = alone.quantized
+        self._network = SlicedGraph(alone, beside, workers)
         self.full_tokens = min(workers * threads, cores()) * SLICES_A_CORE * TOKENS_MAX
         # The first pass allocates memory; no client should wait for that.
         self.run([[0, 0]])
@@ -111,7 +111,7 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     count = cores()
 
     def measured(division: Division) -> Times:
-        network = SlicedGraph(networks.load(folder, graph, division.threads), division.workers)
+        network = SlicedGraph(*divided_networks.load(folder, graph, division), division.workers)
         try:
             return measure(network, count, folder.tokens_max)
         finally:

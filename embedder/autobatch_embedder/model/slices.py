@@ -28,7 +28,9 @@ def cut(lengths: Sequence[int], workers: int) -> list[list[int]]:
         workers: Slices that run at the same time; a call is cut for all of them if each gets enough.
     """
     total = sum(lengths)
-    shares = max(1, -(-total // TOKENS_MAX), min(workers, total // TOKENS_SHARE_MIN))
+    needed = -(-total // TOKENS_MAX)
+    for_all = -(-needed // workers) * workers  # three equal slices for two workers would leave one idle in the end
+    shares = max(1, needed, min(for_all, total // TOKENS_SHARE_MIN))
     full = max(TOKENS_MIN, -(-total // shares))  # even: the rest of a call would be a small pass
     slices: list[list[int]] = []
     tokens = 0

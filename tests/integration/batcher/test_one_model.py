@@ -21,7 +21,7 @@ from autobatch_shared.contract.errors import UpstreamChanged
 from autobatch_shared.contract.keys import Keys
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, ready_house
-from tests.support.servers.paid_api import PaidApi
+from tests.support.paid.paid_api import PaidApi
 from tests.support.waiting import wait_until
 
 OTHER_MODEL = {"model_id": "other", "max_client_batch_size": 32, "max_concurrent_requests": 512}

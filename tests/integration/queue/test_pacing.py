@@ -12,7 +12,8 @@ from autobatch_batcher.tuning import pacing
 from tests.support.clerk import open_clerk
 from tests.support.fake_upstream import tokens, vector
 from tests.support.house import open_house
-from tests.support.servers.paid_upstream import Bucket, PaidUpstream
+from tests.support.paid.minute_counts import Bucket
+from tests.support.paid.paid_upstream import PaidUpstream
 from tests.support.waiting import wait_until
 
 MINUTE_S = 1.0

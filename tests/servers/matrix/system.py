@@ -7,11 +7,10 @@ from pathlib import Path
 
 from tests.servers.matrix.asking import Asker
 from tests.servers.matrix.document import ServerColumn
+from tests.servers.model_server import START_S
 from tests.support.ports import free_port
 from tests.support.processes import Process
 from tests.support.waiting import wait_until
-
-START_S = 60.0  # on a busy machine; two are usual
 
 
 class UpProcess(Process):
@@ -24,7 +23,7 @@ class UpProcess(Process):
     def __init__(self, folder: Path, **settings: object) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(folder, "up", host="127.0.0.1", port=port, batcher_port=0, **settings)
+        super().__init__(folder, "up", host="127.0.0.1", port=port, **{"batcher_port": 0} | settings)
 
     def command(self, _folder: Path, _module: str) -> list[str]:
         """The command to run."""

@@ -11,20 +11,17 @@ import numpy as np
 import pytest
 import trustme
 
-from tests.servers import model_server
 from tests.servers.direct import Vector, vectors_of
 from tests.servers.matrix import document
 from tests.servers.matrix.asking import Asker
 from tests.servers.matrix.document import ServerColumn
 from tests.servers.matrix.questions import MODEL, ROWS, TEXTS
 from tests.servers.matrix.system import up_before
-from tests.servers.model_server import START_S, InferenceServer
+from tests.servers.model_server import SERVERS, START_S, InferenceServer
 from tests.support.fake_upstream import vector
+from tests.support.paid.paid_api import PaidApi
 from tests.support.paths import ROOT
-from tests.support.servers.paid_api import PaidApi
 from tests.support.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(180)
 
 RESULTS = "SERVERS_RESULTS"  # the folder for what was seen; without it, that is compared with the document
 REFUSALS = {404, 422, 424}  # of what there is not; any other status is a failure
@@ -37,19 +34,16 @@ def folder() -> Iterator[Path]:
         yield Path(path)
 
 
-@pytest.mark.parametrize("name", model_server.SERVERS)
-async def test_each_route_is_answered_as_by_the_server_or_refused_with_a_reason(name: str, folder: Path) -> None:
-    server = model_server.SERVERS[name](folder)
-    server.start()
-    try:
-        own = await vectors_once_ready(server)
-        wanted = {"upstream_model": MODEL} if server.url.startswith("grpc") else {}
-        async with up_before(folder, server.url, **wanted) as system, aiohttp.ClientSession() as http:
-            tei_url = server.url if name in ("tei", "embedder") else None
-            column = await system.column(Asker(http, system.url, own, server.companions_change, tei_url))
-    finally:
-        server.kill()
-    note(name, column)
+@pytest.mark.parametrize("server_name", SERVERS, indirect=True)
+async def test_each_route_is_answered_as_by_the_server_or_refused_with_a_reason(
+    server_name: str, server: InferenceServer, folder: Path
+) -> None:
+    own = await vectors_once_ready(server)
+    wanted = {"upstream_model": MODEL} if server.url.startswith("grpc") else {}
+    async with up_before(folder, server.url, **wanted) as system, aiohttp.ClientSession() as http:
+        tei_url = server.url if server_name in ("tei", "embedder") else None
+        column = await system.column(Asker(http, system.url, own, server.companions_change, tei_url))
+    note(server_name, column)
 
 
 async def test_a_paid_api_with_a_private_certificate_and_a_path(folder: Path) -> None:

@@ -68,3 +68,10 @@ def test_the_name_of_a_cpu_has_its_numbers(tmp_path: Path) -> None:
     text = "processor\t: 0\ncpu family\t: 6\nmodel\t\t: 167\nmodel name\t: Some CPU\nstepping\t: 1\n\nprocessor\t: 1\n"
     assert machine.cpu_name(root_with(tmp_path, {"proc/cpuinfo": text})) == "Some CPU 6 167 1"
     assert machine.cpu_name(tmp_path / "nowhere") == ""
+
+
+@pytest.mark.parametrize("key", ["flags\t\t", "Features\t"])
+def test_the_features_of_a_cpu_are_in_order(tmp_path: Path, key: str) -> None:
+    text = f"processor\t: 0\n{key}: fma avx2  sse\n\nprocessor\t: 1\n{key}: fma avx2  sse\n"
+    assert machine.cpu_features(root_with(tmp_path, {"proc/cpuinfo": text})) == "avx2 fma sse"
+    assert machine.cpu_features(tmp_path / "nowhere") == ""

@@ -1,18 +1,16 @@
 -- Move jobs from the queues into a batcher's own record, under its lease, in one step: those of dead batchers first. If
 -- jobs are left, another idle batcher is woken; if not, none is.
+-- More than 250 lines, because a budget is spent in the step that takes the jobs, and a script cannot call another.
 -- KEYS  1 jobs (with `:v<version>` behind it, the jobs of another version), 2 retry, 3 waiting, 4 gone (with `:<job>` behind
 --       it, the mark of one job), 5 claimed:<batcher>, 6 leases, 7 bell, 8 jobs:bulk, 9 waiting:bulk,
---       10 suspects, 11 pace: (with `<upstream>` behind it, what is left of its budget)
+--       10 suspects, 11 pace: (with `<upstream>` behind it, what was used of its budget)
 -- ARGV  1 batcher, 2 lease in ms, 3 life of claims and leases in ms, 4 bytes that weigh as much as an input, 5 life of the
 --       bell in ms, 6 life of jobs of another version in ms, 7 most values that are unpacked at once, 8 version of our
 --       frames, 9 first version whose batchers look for their own jobs; 10 inputs wanted of `retry` and `jobs`, 11 suspects
 --       wanted, 12 inputs wanted of `jobs:bulk`, 13 inputs in all below which `jobs:bulk` fills up what the others did not
 --       give, 14 inputs that could be sent now: beyond them a batcher gets its share. The last job may exceed what is wanted;
---       15 empty, or the budget of an upstream, with spaces between: 1 its calls in a minute, 2 its tokens in a minute, 0 for no
---       limit, 3 the minute in ms, 4 life of the budget in ms, 5 calls and 6 tokens that were used beyond what was granted,
---       7 calls that the jobs of this claim need, 8 calls and 9 tokens that the upstream says are left, -1 if it does not say,
---       10 bytes of a job's body that are a token, 11 part of a limit by which two counts may differ, 12 tokens of an input
---       whatever its bytes, 13 tokens that are left over, 14 whether jobs are held that a call could carry, 1 or 0; last the upstream
+--       15 empty, or the budget of an upstream, `name=number` with spaces between, last the upstream: `MinuteBudget` and
+--       `PacingRules` say what the numbers are; what the upstream said of calls and of tokens is -1 where it did not
 -- Returns { Redis's clock in unix ms, jobs still in `retry` and `jobs`, jobs still in `jobs:bulk`, jobs dropped because
 --           their client had gone, values dropped that are no job, jobs left to batchers of their version, how many of the
 --           frames are suspects (these come first), how many are of `retry` and `jobs`, batchers that have a lease,
@@ -25,54 +23,211 @@ local some_gone = redis.call('EXISTS', KEYS[4]) == 1
 local result = { now, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1 }
 local claimed = {}
 
+-- The budget. What was used is remembered for the `window`, a minute, in steps of a part of it: so no span of a minute has more
+-- than a minute's worth, in whichever way the upstream counts. Where it refuses what that allows, it counts in shorter spans:
+-- then the window becomes shorter, and its worth less with it, and at last the `portion` that is used of the limits. Where it says
+-- that it counts by a bucket, what was used is forgotten evenly.
 local paced = ARGV[15] ~= ''
-local budget, pace = {}, nil
-local calls_left, tokens_left, tokens_missing
-if paced then
-  local numbers, upstream = string.match(ARGV[15], '^(.*) (%S+)$')
-  for number in string.gmatch(numbers, '%S+') do
-    budget[#budget + 1] = tonumber(number)
+local budget, used, calls, tokens = {}, {}, nil, nil
+local pace, minute, window, portion, changed, said, probes_tokens
+local tokens_missing
+
+local function span() return window / portion * (1 + budget.slack) end
+
+local function count(entry, sign)
+  calls.used, tokens.used = calls.used + sign * entry[2], tokens.used + sign * entry[3]
+end
+
+local function forget(until_ms)
+  while used[1] and used[1][1] + span() <= until_ms do count(table.remove(used, 1), -1) end
+end
+
+-- Remembers what is used now; what is more than a window has counts as long as it takes.
+local function use(some_calls, some_tokens)
+  local at, worth, last = now, tokens.limit * window / minute, used[#used]
+  local over = tokens.used + some_tokens - worth
+  if tokens.limit > 0 and over > 0 then at = math.floor(now + math.min(over / worth * window, minute)) end
+  local step = window / budget.steps
+  if last and at < last[1] then at = last[1] end
+  if last and math.floor(at / step) == math.floor(last[1] / step) then
+    last[1], last[2], last[3], last[4] = at, last[2] + some_calls, last[3] + some_tokens, nil
+  else
+    used[#used + 1] = { at, some_calls, some_tokens }
   end
-  pace = KEYS[11] .. upstream
+  count({ at, some_calls, some_tokens }, 1)
 end
-local calls_limit, tokens_limit, minute, calls_needed = budget[1], budget[2], budget[3], budget[7]
 
--- What is left of one limit: it grows evenly to a whole minute's worth, and is no more than the upstream says, but for what
--- two counts of the same may differ by.
-local function left_of(limit, before, passed, used, said)
-  if limit == 0 then return nil end
-  local left = limit
-  if before then left = math.min(limit, before + math.max(passed, 0) * limit / minute) end
-  left = left - used
-  if said >= 0 and said + math.max(1, limit * budget[11]) < left then left = said end
-  return left
+-- Takes so much of a kind out of what was used, from the first entry on or from the last.
+local function unuse(kind, amount, first, last, step)
+  for i = first, last, step do
+    if amount <= 0 then break end
+    local part = math.min(amount, used[i][kind.place])
+    used[i][kind.place], kind.used, amount = used[i][kind.place] - part, kind.used - part, amount - part
+    used[i][4] = nil
+  end
+end
+
+local function left_of(kind)
+  if kind.limit == 0 then return nil end
+  return kind.limit * window / minute - kind.used - kind.others
+end
+
+local function used_after(kind, at)
+  local sum = 0
+  for i = #used, 1, -1 do
+    if used[i][1] <= at then break end
+    sum = sum + used[i][kind.place]
+  end
+  return sum
+end
+
+-- Believes what the upstream said is left, as far as what was on its way meanwhile leaves no doubt: others use it, too, or it
+-- has forgotten what we have not. Whether it forgets evenly shows while much is left: `even` counts such answers in a row.
+local function believe(kind, most, least, whole, own, is_even)
+  if kind.limit == 0 or most < 0 then return end
+  local answered = now - budget.said_ms
+  local left = left_of(kind)
+  if kind.even == budget.even then most = most + kind.limit * (now - answered) / minute end
+  most = most - used_after(kind, answered + window / budget.steps)
+  if least >= 0 then
+    local meanwhile = used_after(kind, now - budget.asked_ms - minute * budget.slack)
+    least = math.max(least - math.max(meanwhile - own, 0), 0)
+  end
+  if most < left then
+    kind.others = kind.others + left - most
+  elseif least > left then
+    local given_back = math.min(least - left, kind.others)
+    kind.others = kind.others - given_back
+    local forgotten = least - left - given_back
+    if window >= minute and forgotten > kind.limit * budget.much then unuse(kind, forgotten, 1, #used, 1) end
+  end
+  kind.ends = answered + span()
+  kind.reset = whole >= 0 and answered + whole or 0
+  if is_even == 0 then kind.even = 0 elseif is_even > 0 then kind.even = math.min(kind.even + 1, budget.even) end
+end
+
+-- A call was refused though enough is left by all that is known.
+local function slow_down()
+  local part = calls.limit > 0 and (calls.used - budget.refused) / calls.limit or tokens.used / tokens.limit
+  part = math.max(part, 0) * minute / window
+  local shortest = calls.limit > 0 and minute / calls.limit or minute * budget.window_min
+  if part >= budget.full or window <= shortest then
+    portion = math.max(portion * budget.less, budget.portion_min)
+  else
+    window = math.max(window * part / 2, shortest)
+    if calls.limit > 0 then window = math.floor(window * calls.limit / minute + budget.tiny) * minute / calls.limit end
+  end
+  changed = now
+end
+
+-- Whether the upstream should have forgotten everything by what it said, which one call may find out.
+local function may_probe(kind)
+  if kind.limit == 0 or kind.reset == 0 then return false end
+  return kind.others > kind.limit * budget.much or (window >= minute and used[1] ~= nil and used[1][1] + span() - kind.reset > minute * budget.close)
+end
+
+local function probes(kind)
+  return may_probe(kind) and now >= kind.reset + minute * budget.soon
+end
+
+-- Returns the ms after which so much more of a kind may be left.
+local function wait_for(kind, missing)
+  local wait, sum = minute * budget.check, 0
+  if kind.others > 0 then
+    wait, sum = math.min(wait, math.max(kind.ends - now, 0)), kind.others
+  end
+  if kind.even == budget.even then wait = math.min(wait, missing * minute / kind.limit / portion) end
+  for i = 1, #used do
+    sum = sum + used[i][kind.place]
+    if sum >= missing - budget.tiny then
+      wait = math.min(wait, used[i][1] + span() - now)
+      break
+    end
+  end
+  if may_probe(kind) then wait = math.min(wait, kind.reset + minute * budget.soon - now) end
+  return math.max(math.ceil(wait), 1)
 end
 
 if paced then
-  local calls, tokens, at = string.match(redis.call('GET', pace) or '', '^(%S+) (%S+) (%d+)$')
-  local passed = now - (tonumber(at) or now)
-  calls_left = left_of(calls_limit, tonumber(calls), passed, budget[5], budget[8])
-  tokens_left = left_of(tokens_limit, tonumber(tokens), passed, budget[6], budget[9])
+  for name, number in string.gmatch(ARGV[15], '(%S+)=(%S+)') do
+    budget[name] = tonumber(number)
+  end
+  local upstream = string.match(ARGV[15], '%S+$')
+  pace, minute = KEYS[11] .. upstream, budget.minute_ms
+  local kept = {}
+  local head, entries = string.match(redis.call('GET', pace) or '', '^([^;]*)(.*)$')
+  for number in string.gmatch(head, '%S+') do
+    kept[#kept + 1] = tonumber(number)
+  end
+  if #kept < 13 or kept[1] > minute then kept = { minute, 1, 0, 0, now, 0, 0, 0, 0, 0, 0, 0, 0 } end
+  window, portion = math.max(kept[1], budget.calls > 0 and minute / budget.calls or 0), kept[2]
+  changed, said = math.min(kept[3], now), math.min(kept[4], now) -- the clock may have stepped back
+  portion = math.min(1, portion + budget.more * math.max(now - kept[5], 0) / minute)
+  calls = { limit = budget.calls, place = 2, used = 0, others = kept[6], ends = kept[7], reset = kept[8], even = kept[9] }
+  tokens = { limit = budget.tokens, place = 3, used = 0, others = kept[10], ends = kept[11], reset = kept[12], even = kept[13] }
+  for text, at, some_calls, some_tokens in string.gmatch(entries, '(;(%d+) (%S+) ([^;]+))') do
+    local entry = { tonumber(at), tonumber(some_calls), tonumber(some_tokens), text }
+    if entry[1] <= now + 2 * minute then
+      used[#used + 1] = entry
+      calls.used, tokens.used = calls.used + entry[2], tokens.used + entry[3]
+    end
+  end
+  for _, kind in ipairs({ calls, tokens }) do
+    if kind.even == budget.even then
+      local back = kind.limit * portion * math.max(now - kept[5], 0) / minute
+      unuse(kind, math.max(back - kind.others, 0), 1, #used, 1)
+      kind.others = math.max(kind.others - back, 0)
+    end
+  end
+  if budget.calls_used > 0 or budget.tokens_used > 0 then use(math.max(budget.calls_used, 0), math.max(budget.tokens_used, 0)) end
+  unuse(calls, math.max(-budget.calls_used, 0), #used, 1, -1)
+  unuse(tokens, math.max(-budget.tokens_used, 0), #used, 1, -1)
+  if budget.said_ms >= 0 and now - budget.said_ms >= said then
+    said = now - budget.said_ms
+    forget(said) -- what was used when it was said, which may be long ago
+    believe(calls, budget.calls_most, budget.calls_least, budget.calls_reset_ms, 1, budget.calls_even)
+    believe(tokens, budget.tokens_most, budget.tokens_least, budget.tokens_reset_ms, budget.own_tokens, budget.tokens_even)
+  end
+  for _, kind in ipairs({ calls, tokens }) do
+    if kind.ends <= now or kind.ends > now + 2 * span() then kind.others = 0 end
+  end
+  forget(now)
+  if budget.refused_ms >= 0 and now - budget.refused_ms > changed then
+    slow_down()
+    forget(now)
+  end
+  probes_tokens = probes(tokens)
 end
-local has_calls = not calls_left or calls_left >= calls_needed
+local calls_left, tokens_left = paced and left_of(calls) or nil, paced and left_of(tokens) or nil
+local calls_needed, tokens_granted, tokens_owed = budget.calls_needed, 0, budget.tokens_owed
+local has_calls = not calls_left or calls_left >= calls_needed - budget.tiny or probes(calls)
 
--- Whether the budget allows the next job of a list; its tokens are taken off. One that is larger than a minute's worth needs
--- all of it.
+-- Whether the budget allows so many more tokens; they are taken off. What has more than a minute's worth needs all of it; of
+-- a shorter window, which may have little more than a job has, anything that is left is enough.
+local function may_use(some_tokens, left_over)
+  local needed = math.min(some_tokens + left_over, window < minute and 1 or tokens.limit)
+  if needed > tokens_left + budget.tiny then
+    if not probes_tokens then
+      tokens_missing = needed - tokens_left
+      return false
+    end
+    probes_tokens, tokens.reset = false, 0
+  end
+  tokens_left, tokens_granted = tokens_left - some_tokens, tokens_granted + some_tokens
+  return true
+end
+
+local has_owed = not tokens_left or tokens_owed == 0 or not has_calls or may_use(tokens_owed, 0)
+
+-- Whether the budget allows the next job of a list; its tokens are taken off.
 local function may_take(list)
-  if not has_calls then return false end
+  if not (has_calls and has_owed) then return false end
   if not tokens_left then return true end
   local frame = redis.call('LRANGE', list, 0, 0)[1]
   if not frame then return true end
   local body = #frame - (string.find(frame, '\n', 1, true) or 0)
   local inputs = tonumber(string.match(frame, '^{"v":%d+,"crc":"%x+","id":"[%w.]+","n":(%d+),')) or 1
-  local tokens = math.ceil(inputs * budget[12] + body / budget[10])
-  local needed = math.min(tokens + budget[13], tokens_limit)
-  if needed > tokens_left then
-    tokens_missing = needed - tokens_left
-    return false
-  end
-  tokens_left = tokens_left - tokens
-  return true
+  return may_use(math.ceil(inputs * budget.tokens_an_input + body / budget.bytes_a_token), budget.tokens_kept)
 end
 
 -- Returns the job's inputs, and whether it is to be worked on.
@@ -165,16 +320,28 @@ if #claimed > 0 then
   redis.call('PEXPIRE', KEYS[6], ARGV[3])
 end
 if paced then
-  if has_calls and (#claimed > 0 or budget[14] > 0) then
-    if calls_left then calls_left = calls_left - calls_needed end
+  if has_calls and has_owed and (#claimed > 0 or budget.holds_jobs > 0) then
+    if calls_left and calls_left < calls_needed - budget.tiny then calls.reset = 0 end
+    use(calls_left and calls_needed or 0, tokens_granted)
   elseif not has_calls then
-    result[11] = math.ceil((calls_needed - calls_left) * minute / calls_limit)
+    result[11] = wait_for(calls, calls_needed - calls_left)
   elseif tokens_missing then
-    result[11] = math.ceil(tokens_missing * minute / tokens_limit)
+    result[11] = wait_for(tokens, tokens_missing)
   end
-  result[12], result[13] = math.floor(calls_left or -1), math.floor(tokens_left or -1)
-  local kept = string.format('%.3f %.3f %d', calls_left or 0, tokens_left or 0, now)
-  redis.call('SET', pace, kept, 'PX', budget[4])
+  result[12], result[13] = math.floor((left_of(calls) or -1) + budget.tiny), math.floor((left_of(tokens) or -1) + budget.tiny)
+  local head = '%.6f %.4f %d %d %d'
+  local parts = { string.format(head, window, portion, changed, said, now) }
+  for _, kind in ipairs({ calls, tokens }) do
+    parts[#parts + 1] = string.format(' %.3f %d %d %d', kind.others, kind.ends, kind.reset, kind.even)
+  end
+  for _, entry in ipairs(used) do -- most are as they were read
+    if entry[4] then
+      parts[#parts + 1] = entry[4]
+    elseif entry[2] + entry[3] > budget.tiny then
+      parts[#parts + 1] = string.format(';%d %.3f %.3f', entry[1], entry[2], entry[3])
+    end
+  end
+  redis.call('SET', pace, table.concat(parts), 'PX', budget.life_ms)
 end
 if not has_no_suspects then result[10] = redis.call('LLEN', KEYS[10]) end
 if result[2] + left_bulk + result[10] == 0 then

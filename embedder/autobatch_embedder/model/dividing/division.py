@@ -7,10 +7,17 @@ from math import prod
 
 @dataclass(frozen=True, slots=True)
 class Division:
-    """Forward passes at the same time, and threads of each."""
+    """Forward passes at the same time, and threads of a pass that runs alone."""
 
     workers: int
     threads: int
+
+    def threads_beside(self, cores: int) -> int:
+        """Threads of a pass that runs beside others: no more than its part of the cores.
+
+        With two threads each on two cores two passes take a tenth more CPU than with one (MiniLM).
+        """
+        return self.threads if self.workers == 1 else min(self.threads, max(1, cores // self.workers))
 
     def __str__(self) -> str:
         return f"{self.workers}x{self.threads}"
@@ -23,7 +30,7 @@ Times = Mapping[str, float]
 def candidates(cores: int) -> list[Division]:
     """Return what is worth a measurement: all even divisions, and two passes that share all threads.
 
-    In the latter one pass computes while the other is between two products, and a text that comes alone has all cores.
+    In the latter a text that comes alone has all cores, and two passes at the same time have half of them each.
     """
     shared = [Division(2, cores)] if cores > 1 else []
     return [*shared, *(Division(n, cores // n) for n in range(1, cores + 1) if cores % n == 0)]

@@ -1,4 +1,4 @@
-"""A loaded graph and the threads that run it: one call becomes passes of texts of like length, several at a time."""
+"""A loaded network and the threads that run it: one call becomes passes of texts of like length, several at a time."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +16,16 @@ Ids = Sequence[Sequence[int]]
 class SlicedGraph:
     """Several threads may use it at the same time."""
 
-    def __init__(self, network: LoadedNetwork, workers: int) -> None:
-        self._network = network
+    def __init__(self, alone: LoadedNetwork, beside: LoadedNetwork, workers: int) -> None:
+        """Start the threads.
+
+        Args:
+            alone: For a call that is one pass.
+            beside: For passes that run beside each other; it may be the same.
+            workers: How many do.
+        """
+        self._alone = alone
+        self._beside = beside
         self._workers = workers
         self._threads = ThreadPoolExecutor(workers, "slice")
 
@@ -35,10 +43,8 @@ class SlicedGraph:
         """
         slices = cut([len(row) for row in rows], self._workers)
         if len(slices) == 1:
-            return self._network.run("pooled", rows)
-        passes = self._threads.map(
-            lambda places: self._network.run("pooled", [rows[place] for place in places]), slices
-        )
+            return self._alone.run("pooled", rows)
+        passes = self._threads.map(lambda places: self._beside.run("pooled", [rows[place] for place in places]), slices)
         computed = np.concatenate(list(passes))
         pooled = np.empty_like(computed)
         pooled[[place for places in slices for place in places]] = computed
@@ -50,11 +56,12 @@ class SlicedGraph:
         Args:
             rows: At least one id in all; a row may be empty.
         """
-        return self._network.run("tokens", rows)
+        return self._alone.run("tokens", rows)
 
     def give_back(self) -> None:
         """Give memory that was kept for larger passes back to the system. Raises as `pooled`."""
-        self._network.run("pooled", [[0]], shrinks=True)
+        for network in {self._alone, self._beside}:
+            network.run("pooled", [[0]], shrinks=True)
 
     def close(self) -> None:
         """Stop the threads."""

@@ -31,6 +31,7 @@ class KnownServerClient:
     def __init__(self, law: str) -> None:
         loop = asyncio.get_running_loop()
         self._upstream = SimulatedUpstream(law_of(law), Random(1), loop.call_at, loop.time, RunHistory())
+        self.card = self._upstream.card
 
     async def send(self, post: Post, timeout_s: float) -> Answer:  # noqa: ARG002 - nothing hangs here
         texts = orjson.loads(post.body)["inputs"]
@@ -63,5 +64,6 @@ def measured_of(law: str, seconds: float, texts: SampleTexts | None = None) -> M
 async def _measure(law: str, seconds: float, texts: SampleTexts) -> Measured:
     client = KnownServerClient(law)
     replica = Replica("http://known:80", client, [Tei()], configured(32, 2_000_000), Tuner(None))
+    replica.take_card(client.card, 0.0)
     timer = UpstreamTimer(replica, texts, 60.0, asyncio.get_running_loop().time, lambda: 0.0)
     return await measure_with(timer, replica, texts, seconds, lambda _: None)

@@ -54,6 +54,8 @@ def gain(
         proxied_p50_ms=4.0,
         proxied_p99_ms=p99_ms,
         batch=3.0,
+        calls=1.0,
+        cpu_ms=0.5,
         refused=refused,
         low=times * 0.95 if low is None else low,
         high=times * 1.05,
@@ -130,9 +132,18 @@ def test_costs_are_said_by_call_text_and_token() -> None:
 
 def test_what_makes_figures_doubtful_is_said() -> None:
     assert () == advice().doubts
-    busy = msgspec.structs.replace(MEASURED, busy_before=0.5, calls=(TimedCall((9,), (0.1, 0.1)),))
+    few = TimedLoad(64, ((80,),), 100.0, 10.0, 20.0, is_whole=False)
+    busy = msgspec.structs.replace(
+        MEASURED, busy_before=0.5, calls=(TimedCall((9,), (0.1, 0.1)),), loads=(*MEASURED.loads, few)
+    )
     doubts = "; ".join(advise(busy, msgspec.structs.replace(FOUND, drift=1.5, load_error=0.3), [gain(1, 1)]).doubts)
-    for part in ("others used 50%", "1.5 times slower", "30% more or less", "fewer than three times"):
+    for part in (
+        "others used 50%",
+        "1.5 times slower",
+        "30% more or less",
+        "fewer than three times",
+        "64 clients or more",
+    ):
         assert part in doubts
 
 

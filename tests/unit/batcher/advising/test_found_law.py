@@ -31,8 +31,22 @@ def test_a_known_law_is_found(text: str) -> None:
 
 def test_a_server_that_joins_the_texts_of_all_calls_is_told_from_one_that_does_not() -> None:
     """Single calls of up to 32 texts look alike to both."""
-    joined = "unpadded:fixed_ms=20,per_unit_us=12,pass_inputs_max=64"
+    joined = "unpadded:fixed_ms=20,per_unit_us=12,pass_inputs_max=64,said_inputs=0"
     assert find_law(measured_of(joined, SECONDS)).law.pass_inputs_max >= 16
+
+
+def test_passes_are_as_large_as_the_server_says_and_made_up_as_calls_show() -> None:
+    """Twice four inputs first, and then eight at a time, are easily taken for four at a time."""
+    text = (
+        "padded:fixed_ms=2,per_unit_us=10,per_input_us=500,beside_ms=2,pass_inputs_max=8,passes_ahead=1,first_inputs=4"
+    )
+    law = find_law(measured_of(text, SECONDS)).law
+    assert (8, 8, 1, 4) == (law.pass_inputs_max, law.said_inputs, law.passes_ahead, law.first_inputs)
+
+
+def test_a_server_that_does_not_say_how_large_its_passes_are_says_nothing_to_the_batcher_either() -> None:
+    law = find_law(measured_of("padded:fixed_ms=2,per_unit_us=5,pass_inputs_max=8,said_inputs=0", SECONDS)).law
+    assert (8, None) == (law.pass_inputs_max, law.said_pass_inputs)
 
 
 def test_where_texts_are_cut_is_found_among_calls_that_are_longer() -> None:

@@ -77,3 +77,18 @@ def test_what_many_calls_cost_the_server_beyond_its_law_is_not_held_against_a_fe
     before, after = (expected_gain(found, each, 16, DEFAULTS) for each in (measured, crowded))
     assert pytest.approx(0.7 * before.direct_per_s) == after.direct_per_s
     assert pytest.approx(before.proxied_per_s, rel=0.02) == after.proxied_per_s
+
+
+def test_one_short_text_after_the_other_being_fast_says_little_of_large_calls(
+    found: FoundLaw, measured: Measured
+) -> None:
+    loads = tuple(
+        msgspec.structs.replace(
+            load, inputs_per_s=load.inputs_per_s * (1.3 if load.clients == 1 and load.is_single else 1)
+        )
+        for load in measured.loads
+    )
+    warm = msgspec.structs.replace(measured, loads=loads)
+    before, after = (expected_gain(found, each, 16, DEFAULTS) for each in (measured, warm))
+    assert before.batch > 4
+    assert pytest.approx(before.proxied_per_s, rel=0.06) == after.proxied_per_s

@@ -143,3 +143,15 @@ def test_no_request_waits_for_two_batchers_that_start_together() -> None:
     history = run_batchers(TEN_MS, ClosedLoop(16, repeat(30)), fleet, 4.0)
 
     assert max(each.ended_s - each.sent_s for each in history.answered) < 0.3
+
+
+def test_requests_that_come_together_are_pushed_one_after_the_other() -> None:
+    """So a batcher whose upstream is idle does not find all of those in the queue that an answer has brought."""
+
+    def mean_batch(apart_s: float) -> float:
+        fleet = SimulatedFleet(DEFAULTS, apart_s=apart_s)
+        law = law_of("unpadded:fixed_ms=6,per_input_us=4000")
+        return score(run_batchers(law, ClosedLoop(16, cycle((10,))), fleet, 4.0), 2.0, 4.0).batch
+
+    assert 12 < mean_batch(0.0)
+    assert 4 < mean_batch(0.0005) < 10

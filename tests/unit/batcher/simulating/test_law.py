@@ -48,9 +48,23 @@ def test_noise_is_a_factor_with_a_median_of_one() -> None:
 def test_every_word_of_a_law_is_read() -> None:
     text = (
         "unpadded:fixed_ms=1,per_unit_us=2,knee_units=3,multiple=4,parallel=5,pass_inputs_max=6,noise=0.7,slow_passes=8,"
-        "slow_times=9,changes_at_s=10,changed_times=11,in_flight_inputs_max=12,per_input_us=13,beside_ms=14,cut_units=15"
+        "slow_times=9,changes_at_s=10,changed_times=11,in_flight_inputs_max=12,per_input_us=13,beside_ms=14,per_call_ms=15,cut_units=16,"
+        "said_inputs=17,passes_ahead=18,first_inputs=19"
     )
-    assert SimulatedLaw(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12, 13.0, 14.0, 15) == law_of(text)
+    law = SimulatedLaw(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12, 13.0, 14.0, 15.0, 16, 17, 18, 19)
+    assert law == law_of(text)
+
+
+@pytest.mark.parametrize(
+    ("words", "sizes"),
+    [("", [8, 8, 4]), (",first_inputs=2", [2, 8, 8, 2]), (",first_inputs=3,passes_ahead=1", [3, 3, 8, 6])],
+)
+def test_a_lone_call_has_smaller_passes_first_where_its_inputs_come_one_after_the_other(
+    words: str, sizes: list[int]
+) -> None:
+    law = law_of(f"padded:fixed_ms=1,pass_inputs_max=8{words}")
+    assert sizes == [len(each) for each in law.passes([7] * 20)]
+    assert [1] == [len(each) for each in law.passes([7])]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,32 @@ def test_a_server_that_batches_by_itself_fills_passes_from_several_calls() -> No
     assert {"a": (0.01, True), "b": (0.03, True), "c": (0.03, True)} == scene.run()
 
 
-@pytest.mark.parametrize(("words", "said"), [("", 8), (",says_passes=0", UNKNOWN_MAX)])
+def test_what_comes_later_is_not_in_a_pass_that_was_made_up_ahead() -> None:
+    """As TEI does: `b` is made up as it comes, alone, and `c` and `d` share the pass after it."""
+    scene = UpstreamScene("padded:fixed_ms=10,pass_inputs_max=4,passes_ahead=1")
+    for at_s, name in enumerate("abcd"):
+        scene.call(at_s / 1000, name, 1)
+    assert {"a": (0.01, True), "b": (0.02, True), "c": (0.03, True), "d": (0.03, True)} == scene.run()
+
+
+def test_what_each_call_costs_is_in_the_pass_in_which_it_begins() -> None:
+    scene = UpstreamScene("padded:fixed_ms=10,per_call_ms=1,pass_inputs_max=2")
+    scene.call(0.0, "a", 1, 1, 1)
+    scene.call(0.001, "b", 1)
+    assert {"a": (0.011 + 0.011, True), "b": (0.022, True)} == scene.run()
+
+
+def test_a_lone_call_takes_what_its_passes_do() -> None:
+    text = "padded:fixed_ms=1,per_unit_us=10,pass_inputs_max=8,passes_ahead=1,first_inputs=3"
+    lengths = tuple(range(1, 24))
+    scene, law = UpstreamScene(text), law_of(text)
+    scene.call(0.0, "a", *lengths)
+    assert {
+        "a": (round(sum(law.pass_s(each, 0, 0.0, Random(1)) for each in law.passes(lengths)), 9), True)
+    } == scene.run()
+
+
+@pytest.mark.parametrize(("words", "said"), [("", 8), (",said_inputs=0", UNKNOWN_MAX)])
 def test_it_says_how_many_inputs_a_pass_has_unless_its_law_has_it_otherwise(words: str, said: int) -> None:
     law = law_of(f"padded:fixed_ms=1,pass_inputs_max=8{words}")
 

@@ -128,6 +128,32 @@ def test_an_ascent_is_given_up_where_nothing_waits_for_long_any_more_and_begins_
     assert CALLS_MAX == climber.best.calls
 
 
+def test_ascents_that_the_end_of_the_wait_interrupts_are_not_in_vain() -> None:
+    """It may be what ended the wait; counted as in vain they left one that was needed for ten seconds."""
+    climber = pressed()
+    for _ in range(6):
+        while climber.setting.calls == CALLS_FIRST:
+            noted(climber, 1)
+        climber.note_pressure(is_pressed=False)
+        climber.note_pressure(is_pressed=True)
+
+    noted(climber, REST_CALLS + 2 * (2 * CALLS_FIRST + CALLS_MAX + CALLS_MAX))
+
+    assert CALLS_MAX == climber.best.calls
+
+
+def test_what_was_in_vain_at_a_fast_upstream_is_tried_at_once_where_it_becomes_slow() -> None:
+    """While its calls are quick a rest of some hundred of them is short; of calls of 0.4 s it is a minute."""
+    tuner = Tuner(None)
+    fast = drive(ModelledUpstream(lambda _units, _calls: 0.01), 600, tuner, waited_share=PRESSING_WAIT_SHARE)
+    slow = ModelledUpstream(one_price, CALLS_MAX)
+
+    run = drive(slow, 60, tuner, began_s=fast.ended_s[-1], waited_share=PRESSING_WAIT_SHARE)
+
+    assert CALLS_FIRST >= fast.settings[-1].calls
+    assert CALLS_MAX == max(setting.calls for setting in run.settings)
+
+
 def test_calls_as_configured_are_all_there_are() -> None:
     climber = Climber(3)
     climber.note_pressure(is_pressed=True)

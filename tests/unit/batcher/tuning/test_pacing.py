@@ -2,7 +2,8 @@
 
 import pytest
 
-from autobatch_batcher.tuning.pacing import CALLS_SAID, TOKENS_SAID, Pacing
+from autobatch_batcher.tuning.pacing import Pacing
+from autobatch_shared.contract.capacity import CALLS, NOT_SAID, TOKENS, SaidLeft, SaidLimit
 
 NOW_S = 100.0
 
@@ -70,25 +71,80 @@ def test_what_is_left_over_grows_with_how_far_guesses_were_off() -> None:
     """An upstream refuses each call that has one token more than is left."""
     pacing = Pacing("http://paid", None, 10_000)
     pacing.counted(100, 100, 1, 400)
-    assert pacing.budget(NOW_S).tokens_kept == 100  # by so much two counts of the same may differ
+    assert pacing.budget(NOW_S).tokens_kept == 0
 
     for tokens in (60, 140) * 10:
         pacing.counted(tokens, 100, 1, 400)
-    assert 200 < pacing.budget(NOW_S).tokens_kept < 250
+    assert 100 < pacing.budget(NOW_S).tokens_kept < 150
 
     for tokens in (1, 900) * 10:
         pacing.counted(tokens, 100, 1, 400)
     assert pacing.budget(NOW_S).tokens_kept == 300
 
 
-def test_what_the_upstream_says_is_left_grows_with_time() -> None:
+def test_what_the_upstream_says_goes_along_with_one_claim() -> None:
     pacing = Pacing("http://paid", 60, 6000)
-    assert (pacing.budget(NOW_S).calls_said, pacing.budget(NOW_S).tokens_said) == (-1, -1)
+    assert (pacing.budget(NOW_S).calls_said, pacing.budget(NOW_S).said_ms) == (NOT_SAID, -1)
 
-    pacing.told({CALLS_SAID: "3", TOKENS_SAID: "x"}, NOW_S)
+    pacing.told({CALLS: SaidLimit(3, 60, 57.0)}, 17, NOW_S - 0.5, NOW_S)
 
-    assert [pacing.budget(NOW_S + after_s).calls_said for after_s in (0, 2.5, 600)] == [3, 5, 60]
-    assert pacing.budget(NOW_S).tokens_said == -1
+    budgets = [pacing.budget(NOW_S + after_s) for after_s in (0, 2.5, 600)]
+    assert [(each.asked_ms, each.said_ms) for each in budgets] == [(500, 0), (3000, 2500), (600_500, 600_000)]
+    assert [each.calls_said for each in budgets] == [SaidLeft(3, 3, 57_000)] * 3
+    assert (budgets[0].tokens_said, budgets[0].own_tokens) == (NOT_SAID, 17)
+    pacing.claimed(5, 500, NOW_S, is_granted=True)
+    assert pacing.budget(NOW_S).calls_said == NOT_SAID
+
+
+@pytest.mark.parametrize("said", [SaidLimit(14_370, 14_400, 180.0), SaidLimit(30, 1000, 180.0), SaidLimit(61)])
+def test_what_is_said_of_another_limit_than_ours_gives_no_more_leave(said: SaidLimit) -> None:
+    """Groq's header of requests is of a day."""
+    pacing = Pacing("http://paid", 60, None)
+    pacing.told({CALLS: said}, 0, NOW_S, NOW_S)
+
+    assert pacing.budget(NOW_S).calls_said == SaidLeft(min(said.left, 60))
+
+
+@pytest.mark.parametrize(
+    ("said", "is_even"),
+    [
+        (SaidLimit(40, 60, 20.0), True),
+        (SaidLimit(40, 60, 60.0), False),
+        (SaidLimit(3, 60, 57.0), None),
+        (SaidLimit(60, 60, 0.0), None),
+        (SaidLimit(40, 60), None),
+        (SaidLimit(58, 60, 2.0), None),
+        (SaidLimit(20, 30, 20.0), False),
+    ],
+)
+def test_whether_calls_come_back_evenly_shows_while_some_are_left(said: SaidLimit, *, is_even: bool | None) -> None:
+    pacing = Pacing("http://paid", 60, None)
+    pacing.told({CALLS: said}, 0, NOW_S, NOW_S)
+
+    assert pacing.budget(NOW_S).calls_said.is_even is is_even
+
+
+def test_the_tokens_of_a_refused_call_are_needed_again() -> None:
+    pacing = Pacing("http://paid", None, 1000)
+    pacing.refused({TOKENS: SaidLimit(10)}, 100, NOW_S)
+
+    budget = pacing.budget(NOW_S)
+    assert (budget.tokens_used, budget.tokens_owed, budget.refused_ms, pacing.needs_call) == (-100, 100, -1, True)
+    pacing.claimed(-1, 500, NOW_S, is_granted=False)
+    assert (pacing.budget(NOW_S).tokens_used, pacing.budget(NOW_S).tokens_owed) == (0, 100)
+    pacing.claimed(-1, 500, NOW_S, is_granted=True)
+    assert (pacing.budget(NOW_S).tokens_owed, pacing.needs_call) == (0, False)
+
+
+def test_a_refusal_that_nothing_explains_is_told_once() -> None:
+    """The upstream counts shorter spans than a minute, or others ask it, too."""
+    pacing = Pacing("http://paid", 60, None)
+    pacing.refused({CALLS: SaidLimit(20)}, 0, NOW_S - 1.0)
+    pacing.refused({}, 0, NOW_S - 0.5)
+
+    assert (pacing.budget(NOW_S).refused, pacing.budget(NOW_S).refused_ms) == (2, 500)
+    pacing.claimed(5, -1, NOW_S, is_granted=False)
+    assert (pacing.budget(NOW_S).refused, pacing.budget(NOW_S).refused_ms) == (0, -1)
 
 
 def test_a_rate_is_that_of_the_scarcer_limit() -> None:

@@ -43,3 +43,8 @@ def test_a_call_of_a_few_short_texts_is_one_pass_however_many_workers_there_are(
 
 def test_equal_texts_make_equal_slices_without_a_small_rest() -> None:
     assert [8, 7] == [len(each) for each in cut([20] * 15, 1)]
+
+
+def test_equal_texts_make_as_many_slices_for_each_worker() -> None:
+    assert [8, 8, 8, 8] == [len(each) for each in cut([17] * 32, 2)]
+    assert len(cut([17] * 32, 1)) == 3

@@ -18,6 +18,22 @@ def test_divisions_leave_no_core_idle_and_are_few(cores: int) -> None:
     assert all(each.workers * each.threads >= cores and each.threads <= cores for each in found)
 
 
+@pytest.mark.parametrize(
+    ("division", "cores", "threads"),
+    [
+        (Division(2, 2), 2, 1),
+        (Division(2, 4), 4, 2),
+        (Division(1, 2), 2, 2),
+        (Division(2, 1), 2, 1),
+        (Division(2, 2), 8, 2),
+        (Division(3, 2), 2, 1),
+        (Division(1, 4), 2, 4),
+    ],
+)
+def test_passes_beside_each_other_have_their_part_of_the_cores(division: Division, cores: int, threads: int) -> None:
+    assert division.threads_beside(cores) == threads
+
+
 def test_a_division_is_taken_for_what_it_gains_on_all_kinds_of_calls() -> None:
     shared, wide, narrow = Division(2, 2), Division(1, 2), Division(2, 1)
     measured = {

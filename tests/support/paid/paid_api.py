@@ -9,7 +9,8 @@ import orjson
 from aiohttp import web
 
 from tests.support.fake_upstream import JSON, tokens, vector
-from tests.support.servers.paid_upstream import Bucket, left_of, refusal_of
+from tests.support.paid.minute_counts import Bucket, MinuteCount, headers_of
+from tests.support.paid.paid_upstream import refusal_of
 
 MODEL = "minilm"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,16 +24,16 @@ class PaidApi:
         root: The path below which its routes are.
         vector_of: Computes a text's vector.
         key: That it asks for.
-        requests: The bucket of calls.
-        tokens: The bucket of tokens.
+        requests: Counts calls.
+        tokens: Counts tokens.
         answered: Calls that it answered.
     """
 
     root: str = "/api/v1"
     vector_of: Callable[[str], list[float]] = vector
     key: str = "sk-paid"
-    requests: Bucket = field(default_factory=lambda: Bucket(600, 60.0))
-    tokens: Bucket = field(default_factory=lambda: Bucket(60_000, 60.0))
+    requests: MinuteCount = field(default_factory=lambda: Bucket(600, 60.0))
+    tokens: MinuteCount = field(default_factory=lambda: Bucket(60_000, 60.0))
     answered: int = 0
 
     @asynccontextmanager
@@ -64,13 +65,12 @@ class PaidApi:
         asked = orjson.loads(await request.read())["input"]
         texts = [asked] if isinstance(asked, str) else asked
         needed = sum(map(tokens, texts))
-        buckets = {"requests": (self.requests, 1), "tokens": (self.tokens, needed)}
-        for kind, (bucket, amount) in buckets.items():
-            bucket.fill()
-            if bucket.left < amount:
-                return refusal_of(kind, bucket, amount, self._left())
-        for bucket, amount in buckets.values():
-            bucket.left -= amount
+        counts = {"requests": (self.requests, 1), "tokens": (self.tokens, needed)}
+        for kind, (count, amount) in counts.items():
+            if not count.allows(amount):
+                return refusal_of(kind, count, amount, self._left())
+        for count, amount in counts.values():
+            count.use(amount)
         self.answered += 1
         rows = [
             {"object": "embedding", "index": index, "embedding": self.vector_of(text)}
@@ -81,4 +81,4 @@ class PaidApi:
         return web.Response(body=orjson.dumps(body), headers=JSON | self._left())
 
     def _left(self) -> dict[str, str]:
-        return left_of({"requests": self.requests, "tokens": self.tokens})
+        return headers_of({"requests": self.requests, "tokens": self.tokens})

@@ -1,0 +1,43 @@
+"""A built graph with the weights of its products as this CPU reads them, in a file that sessions and processes map.
+
+onnxruntime packs these weights anew in each session, unless a file has them: MiniLM's are 42 MB.
+
+The file lies beside the graph, and its name identifies the CPU and the version of onnxruntime: packed weights that
+were read by another CPU would give wrong vectors, without an error.
+"""
+
+import hashlib
+import logging
+import tempfile
+from pathlib import Path
+
+import onnxruntime
+
+from autobatch_embedder.model.graph_cache import move_all
+from autobatch_embedder.model.loaded_graph import save_packed
+from autobatch_shared.cores import cpu_features, cpu_name
+
+log = logging.getLogger(__name__)
+
+
+def packed(graph: Path) -> Path | None:
+    """Return the file for a graph, writing it if there is none; None if it cannot be written, or the CPU is not known.
+
+    Args:
+        graph: Of the cache.
+    """
+    features = cpu_features()
+    if not features:
+        return None
+    machine = f"{cpu_name()} {features} {onnxruntime.__version__}"
+    path = graph.with_name(f"{graph.stem}-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.onnx")
+    if path.is_file():
+        return path
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
+            save_packed(graph, Path(folder) / path.name)
+            move_all(Path(folder), path)
+    except OSError as error:
+        log.warning("packed_weights_not_kept", extra={"folder": str(path.parent), "reason": str(error)})
+        return None
+    return path

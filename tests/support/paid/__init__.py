@@ -1,0 +1,1 @@
+"""A server that bills, and the ways in which servers count."""
