@@ -249,7 +249,7 @@ class WorkingLoop:
             shape=tuner.shape,
             room_inputs=self._pool.room(replica),
             now_ms=self._clock.now_ms(),
-            is_idle=load.calls == 0 or tuner.is_known_side_by_side,
+            is_idle=replica.is_idle,
             idle_places=self._pool.idle_places,
             busy_ms=1000 * max(0.0, load.ends_s - self._loop.time()),
             is_draining=self.is_stopping,

@@ -115,6 +115,11 @@ class Tuner:
         """Whether calls wait for each other there beyond doubt."""
         return self._waits_evidence > EVIDENCE
 
+    @property
+    def is_known_side_by_side(self) -> bool:
+        """Whether calls run beside each other there beyond doubt, and may be made as is learnt."""
+        return self._waits_evidence < -EVIDENCE and not self.is_fixed
+
     def bound(self, calls_max: int | None) -> None:
         """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
         if calls_max != self._calls_max:
@@ -243,21 +248,18 @@ class Tuner:
     def ask_again_s(self, now_s: float) -> float:
         """Return for how long from now an idle upstream should wait for the next requests of those whom it has just answered.
 
-        Where it works on one call at a time that costs much whatever it carries, two calls would take turns in which one would do.
+        Where it works on one call at a time that costs much whatever it carries, two calls would take turns in which one would do; where
+        calls run side by side, the first that ask again would take all places, in calls of one each.
         """
         flat_s = self._model.cost.flat_s
-        is_known = self.is_known_one_by_one or self.is_known_side_by_side
-        if self.is_fixed or not is_known or flat_s < ASK_AGAIN_FLAT_MIN_S:
+        is_open = -EVIDENCE <= self._waits_evidence <= EVIDENCE
+        if self.is_fixed or is_open or flat_s < ASK_AGAIN_FLAT_MIN_S:
             return 0.0
         return max(0.0, self._last_ended_s + min(ASK_AGAIN_SHARE * flat_s, ASK_AGAIN_MAX_S) - now_s)
 
     @property
     def _is_learnt(self) -> bool:
         return self._calls_seen >= CALLS_MIN
-
-    @property
-    def is_known_side_by_side(self) -> bool:
-        return self._waits_evidence < -EVIDENCE
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
@@ -272,7 +274,7 @@ class Tuner:
         if self._model.cost is not before:
             self._surprise.end()
         cost = self._model.cost
-        if cost.law is not before.law:  # what was counted are not its units
+        if cost.law is not before.law:  # what was counted are not its units; how many calls pay does not depend on them
             self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
         if cost is not before:
             worth = round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units)

@@ -110,12 +110,8 @@ class Pool:
     @property
     def idle_places(self) -> int:
         """Calls that could be made now of which none would wait for another one at its upstream."""
-        return sum([self._idle_places(upstream) for upstream in self._usable(self._well())])
-
-    def _idle_places(self, upstream: Replica) -> int:
-        if upstream.tuner.is_known_side_by_side:
-            return self._slots_free(upstream)
-        return int(upstream.load.calls == 0)
+        idle = [upstream for upstream in self._usable(self._well()) if upstream.is_idle]
+        return sum([self._slots_free(each) if each.tuner.is_known_side_by_side else 1 for each in idle])
 
     def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes of a call with these options beside its inputs, to whichever upstream it goes."""
