@@ -223,10 +223,8 @@ class Climber:
 
     def _has_lost(self, block: _Block) -> bool:
         """Whether a trial has shown enough: its clients wait longer with each further call."""
-        if not self.is_trying or block.is_ascent or block.calls < LOST_CALLS:
-            return False
-        is_round = block.calls % block.setting.calls == 0  # of calls that run side by side the first has the time of all
-        return is_round and block.goodput < LOST_SHARE * self._usual_goodput
+        is_trial = self.is_trying and not block.is_ascent
+        return is_trial and block.calls >= LOST_CALLS and block.goodput < LOST_SHARE * self._usual_goodput
 
     def _restart(self) -> None:
         self._watch()

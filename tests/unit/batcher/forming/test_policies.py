@@ -328,7 +328,10 @@ def taken_at_once(policy: Policy, now: CallMoment, jobs: int) -> list[int]:
     ("cost", "sizes"),
     [
         (TEN_MS_EACH, [3, 3, 2]),
-        (msgspec.structs.replace(TEN_MS_EACH, per_unit_s=0.000003), [4, 4, 0]),  # 2.4 ms in all: two calls of more than 1 ms
+        (
+            msgspec.structs.replace(TEN_MS_EACH, per_unit_s=0.000003),
+            [4, 4, 0],
+        ),  # 2.4 ms in all: two calls of more than 1 ms
         (msgspec.structs.replace(TEN_MS_EACH, per_unit_s=0.0), [8, 0, 0]),
     ],
     ids=["much to compute", "little to compute", "nothing to compute"],

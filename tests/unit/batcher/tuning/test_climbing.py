@@ -291,18 +291,6 @@ def test_a_trial_that_does_much_less_ends_after_a_few_calls(times: float, calls:
     assert calls == tried
 
 
-def test_a_trial_of_calls_side_by_side_is_judged_by_whole_rounds() -> None:
-    """The first of a round to end is charged with the time of all: in the middle of one any setting looks bad."""
-    climber = Climber(4, 2)
-    for _ in range(40 * BLOCK_CALLS):
-        calls = climber.setting.calls
-        round_s = 0.19 if calls == 4 else 0.05 * calls
-        for number in range(calls):
-            climber.note(climber.setting, UNITS_START, UNITS_START, 0.0 if number else round_s, ANSWER_S)
-
-    assert climber.best.calls == 4
-
-
 @pytest.mark.parametrize(("times", "pairs"), [(1.5, PAIRS), (1.05, SURE_PAIRS)])
 def test_a_small_gain_has_to_show_more_often(times: float, pairs: int) -> None:
     climber, blocks = Climber(8, 1), 0
