@@ -1,12 +1,16 @@
 """The policy `adaptive`: jobs wait for companions where that pays, and leave at once where it would only be a wait. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
 
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, why_whole
 from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Wanted
 from autobatch_batcher.jobs import Job
+from autobatch_batcher.upstreams.limits import Limits
 
+PART_MIN_S = 0.001  # computed in a call, beside what it costs whatever it carries: less is not worth a call of its own
 WINDOW_BATCHES = 8  # held under backlog, to choose jobs of like length from; more would be hoarding
 
 
@@ -39,7 +43,7 @@ class AdaptivePolicy:
                 continue
             reason = why_whole(lane, now.limits, now.shape) or self._reason(now, lane, is_for_more=is_for_more)
             if reason is not None:
-                return lanes.take(lane, reason, now.limits, now.shape)
+                return lanes.take(lane, reason, _shared(now, lanes), now.shape)
         return None
 
     def hopeless(self, now: CallMoment, lanes: Lanes) -> Sequence[str]:  # noqa: ARG002 - of a protocol
@@ -94,6 +98,18 @@ class AdaptivePolicy:
         if lane[0].since_ms + self._wait_max_ms <= now.now_ms and now.busy_ms <= 0:
             return Reason.DUE
         return None
+
+
+def _shared(now: CallMoment, lanes: Lanes) -> Limits:
+    """Return the limits of a call that leaves as much to the other idle places as it takes: one call of all would keep them idle."""
+    limits, cost = now.limits, now.cost
+    if now.idle_places <= 1 or limits.are_calls_counted:
+        return limits
+    useful, longest = sum([job.units for job in lanes]), max([job.longest for job in lanes])
+    carried_s = cost.seconds(cost.law.units(lanes.inputs * longest, useful)) - cost.flat_s
+    calls = min(now.idle_places, int(carried_s / PART_MIN_S))
+    part = ceil(lanes.inputs / max(calls, 1))
+    return replace(limits, inputs_max=part) if part < limits.inputs_max else limits
 
 
 def _inputs_wanted(now: ClaimMoment, lanes: Lanes) -> int:

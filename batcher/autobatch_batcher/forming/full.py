@@ -16,7 +16,7 @@ class FullPolicy(AdaptivePolicy):
 
     def take(self, now: CallMoment, lanes: Lanes) -> Batch | None:
         """Take a batch of the lane that has the oldest job of those that are ready."""
-        return super().take(replace(now, is_idle=False), lanes)
+        return super().take(replace(now, is_idle=False, idle_places=1), lanes)
 
     def _linger_s(self, now: ClaimMoment, held: int) -> float:
         """How long to let the queue fill: for a whole batch under a storm. The rest of a burst is waited for anyway."""

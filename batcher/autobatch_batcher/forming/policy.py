@@ -66,7 +66,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
         shape: How the lengths of the batch's inputs are bounded.
         room_inputs: Inputs for which the upstream has room: a job with more waits, though it be the only one of its batch.
         now_ms: The time now, unix milliseconds of Redis's clock.
-        is_idle: Whether the upstream has no call in flight, so that waiting for companions would only be a wait.
+        is_idle: Whether a call that is sent now waits for no other one at the upstream, so that waiting for companions would only be a wait.
         busy_ms: Milliseconds for which a call that is sent now would wait at the upstream, behind those in flight; 0 where it
             works on several, or that is not known.
         is_draining: Whether this batcher is about to stop.
@@ -75,6 +75,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
         ahead_s: Seconds that the calls in flight take before the next one, if they do.
         calls_max: The most calls in flight.
         ask_again_s: Seconds for which an idle upstream may wait for the next requests of those whom it has just answered.
+        idle_places: Calls that could be sent now, to all upstreams, of which none waits for another one.
     """
 
     limits: Limits
@@ -89,6 +90,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     ahead_s: float = 0.0
     calls_max: int = 1
     ask_again_s: float = 0.0
+    idle_places: int = 1
 
 
 class Policy(Protocol):

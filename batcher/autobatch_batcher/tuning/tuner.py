@@ -115,6 +115,11 @@ class Tuner:
         """Whether calls wait for each other there beyond doubt."""
         return self._waits_evidence > EVIDENCE
 
+    @property
+    def is_known_side_by_side(self) -> bool:
+        """Whether calls run beside each other there beyond doubt, and may be made as is learnt."""
+        return self._waits_evidence < -EVIDENCE and not self.is_fixed
+
     def bound(self, calls_max: int | None) -> None:
         """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
         if calls_max != self._calls_max:
@@ -215,7 +220,7 @@ class Tuner:
         climber = self._climber
         may_matter = share >= PRESSING_WAIT_SHARE / 2 and not self.is_known_one_by_one
         is_pressed = may_matter and (climber.is_pressed or share >= PRESSING_WAIT_SHARE)
-        if self._is_known_side_by_side:
+        if self.is_known_side_by_side:
             is_pressed |= calls >= (EASED_WAIT_CALLS if climber.is_pressed else PRESSING_WAIT_CALLS)
         if is_pressed != climber.is_pressed:
             climber.note_pressure(is_pressed=is_pressed)
@@ -243,20 +248,18 @@ class Tuner:
     def ask_again_s(self, now_s: float) -> float:
         """Return for how long from now an idle upstream should wait for the next requests of those whom it has just answered.
 
-        Where it works on one call at a time that costs much whatever it carries, two calls would take turns in which one would do.
+        Where it works on one call at a time that costs much whatever it carries, two calls would take turns in which one would do; where
+        calls run side by side, the first that ask again would take all places, in calls of one each.
         """
-        flat_s = self._one_by_one.cost.flat_s
-        if self.is_fixed or not self.is_known_one_by_one or flat_s < ASK_AGAIN_FLAT_MIN_S:
+        flat_s = self._model.cost.flat_s
+        is_open = -EVIDENCE <= self._waits_evidence <= EVIDENCE
+        if self.is_fixed or is_open or flat_s < ASK_AGAIN_FLAT_MIN_S:
             return 0.0
         return max(0.0, self._last_ended_s + min(ASK_AGAIN_SHARE * flat_s, ASK_AGAIN_MAX_S) - now_s)
 
     @property
     def _is_learnt(self) -> bool:
         return self._calls_seen >= CALLS_MIN
-
-    @property
-    def _is_known_side_by_side(self) -> bool:
-        return self._waits_evidence < -EVIDENCE
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
@@ -271,8 +274,8 @@ class Tuner:
         if self._model.cost is not before:
             self._surprise.end()
         cost = self._model.cost
-        if cost.law is not before.law:  # what was counted are not its units
-            self._climber, self.recent = self._begin_climb(), RecentCalls()
+        if cost.law is not before.law:  # what was counted are not its units; how many calls pay does not depend on them
+            self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
         if cost is not before:
             worth = round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units)
             self._climber.expect(worth, worth if cost.law is CostLaw.SUMMED else 0)
@@ -302,8 +305,8 @@ class Tuner:
             self._climber.note_step()
         return not (self._is_learnt and self._surprise.is_open)
 
-    def _begin_climb(self) -> Climber:
-        calls_max, calls_first = self._calls_max or CALLS_MAX, self._calls_max or CALLS_FIRST
+    def _begin_climb(self, calls_first: int = CALLS_FIRST) -> Climber:
+        calls_max, calls_first = self._calls_max or CALLS_MAX, self._calls_max or calls_first
         return Climber(calls_max, calls_first, tries_sizes=not self._cuts_calls)
 
     def _choose(self, useful: int) -> None:

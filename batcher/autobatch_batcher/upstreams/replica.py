@@ -102,6 +102,11 @@ class Replica(ReplicaState):
             pacing.called()
         return dialect.understood(await self.client.send(post, timeout_s))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether a call that is made now waits for no other one there. Where calls are counted, each waits to be full."""
+        return self.load.calls == 0 or (self.tuner.is_known_side_by_side and not self.limits.are_calls_counted)
+
     async def listens(self) -> bool:
         """Whether it answers now, in whatever way; one that is only slow does."""
         return await self.client.listens(self.dialect.ask_health)

@@ -107,6 +107,12 @@ class Pool:
         """Calls that could be made now."""
         return sum([self._slots_free(upstream) for upstream in self._usable(self._well())])
 
+    @property
+    def idle_places(self) -> int:
+        """Calls that could be made now of which none would wait for another one at its upstream."""
+        idle = [upstream for upstream in self._usable(self._well()) if upstream.is_idle]
+        return sum([self._slots_free(each) if each.tuner.is_known_side_by_side else 1 for each in idle])
+
     def envelope_bytes(self, options: Options | None) -> int:
         """Return the bytes of a call with these options beside its inputs, to whichever upstream it goes."""
         return max([upstream.dialect.envelope_bytes(options) for upstream in self.upstreams])

@@ -17,6 +17,7 @@ from autobatch_batcher.forming.lanes import Batch, Lanes, Reason
 from autobatch_batcher.forming.pace import LINGER_MAX_S
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Policy, Wanted, policy_named
 from autobatch_batcher.jobs import Job
+from autobatch_batcher.tuning.cost import CallCost
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
 from autobatch_shared.settings.choices import POLICIES
@@ -94,6 +95,8 @@ def at(
     busy_ms: float = 0.0,
     is_draining: bool = False,
     ask_again_s: float = 0.0,
+    idle_places: int = 1,
+    cost: CallCost = CallCost(),  # noqa: B008 - it is frozen
 ) -> CallMoment:
     return CallMoment(
         limits=limits,
@@ -104,6 +107,8 @@ def at(
         busy_ms=busy_ms,
         is_draining=is_draining,
         ask_again_s=ask_again_s,
+        idle_places=idle_places,
+        cost=cost,
     )
 
 
@@ -304,3 +309,47 @@ def test_each_row_of_the_table_names_a_policy_and_says_what_it_is(name: str) -> 
 def test_the_longest_wait_is_the_policys(wait_max_ms: int) -> None:
     for name in POLICIES:
         assert policy_named(name, wait_max_ms).due_ms(lanes_of([make_job("a", at=7)])) == 7 + wait_max_ms
+
+
+TEN_MS_EACH = CallCost(flat_s=0.02, per_unit_s=0.0001)
+
+
+def taken_at_once(policy: Policy, now: CallMoment, jobs: int) -> list[int]:
+    """Return the sizes of the batches that leave while places are idle, of jobs of 100 characters."""
+    lanes = lanes_of([make_job(str(number), longest=100) for number in range(jobs)])
+    sizes = []
+    for idle_places in range(now.idle_places, 0, -1):
+        batch = policy.take(msgspec.structs.replace(now, idle_places=idle_places), lanes)
+        sizes.append(batch.inputs if batch else 0)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    ("cost", "sizes"),
+    [
+        (TEN_MS_EACH, [3, 3, 2]),
+        (
+            msgspec.structs.replace(TEN_MS_EACH, per_unit_s=0.000003),
+            [4, 4, 0],
+        ),  # 2.4 ms in all: two calls of more than 1 ms
+        (msgspec.structs.replace(TEN_MS_EACH, per_unit_s=0.0), [8, 0, 0]),
+    ],
+    ids=["much to compute", "little to compute", "nothing to compute"],
+)
+def test_idle_places_share_what_waits_where_there_is_much_to_compute(cost: CallCost, sizes: list[int]) -> None:
+    now = at(0, limits=replace(FOUR, inputs_max=32), is_idle=True, idle_places=3, cost=cost)
+
+    assert sizes == taken_at_once(policy_named("adaptive", WAIT_MS), now, jobs=8)
+
+
+def test_calls_that_are_counted_are_not_shared() -> None:
+    limits = replace(FOUR, inputs_max=32, are_calls_counted=True)
+    now = at(0, limits=limits, is_idle=True, idle_places=3, cost=TEN_MS_EACH)
+
+    assert [8, 0, 0] == taken_at_once(policy_named("adaptive", WAIT_MS), now, jobs=8)
+
+
+def test_under_full_what_is_full_leaves_whole_though_places_are_idle() -> None:
+    now = at(0, is_idle=True, idle_places=3, cost=TEN_MS_EACH)
+
+    assert [4, 4, 0] == taken_at_once(policy_named("full", WAIT_MS), now, jobs=8)

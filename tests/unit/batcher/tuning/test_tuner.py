@@ -153,19 +153,22 @@ def test_of_other_upstreams_it_is_not(upstream: ModelledUpstream) -> None:
     assert -inf == called(upstream).ends_s(1.0, -inf, 1_000, 900)
 
 
-def test_an_idle_upstream_waits_for_those_who_ask_again_only_where_calls_wait_for_each_other_and_cost_much() -> None:
-    tuner = called(SERIAL)
+TWO_AT_ONCE = ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, servers=2, noise=0.02)
+
+
+@pytest.mark.parametrize("upstream", [SERIAL, TWO_AT_ONCE], ids=["one at a time", "two at a time"])
+def test_an_idle_upstream_waits_for_those_who_ask_again_where_calls_cost_much(upstream: ModelledUpstream) -> None:
+    tuner = called(upstream)
     ended_s = tuner._last_ended_s
     assert pytest.approx([0.005, 0.002, 0.0], abs=0.0005) == [
         tuner.ask_again_s(ended_s + later_s) for later_s in (0.0, 0.003, 0.006)
     ]
 
-    for upstream in (
-        ModelledUpstream(lambda units, _: 0.02 + PER_UNIT_S * units, servers=2, noise=0.02),
-        ModelledUpstream(lambda units, _: 0.004 + PER_UNIT_S * units, noise=0.02),
-    ):
-        tuner = called(upstream)
-        assert 0.0 == tuner.ask_again_s(tuner._last_ended_s)
+
+def test_where_calls_cost_little_it_waits_for_none() -> None:
+    tuner = called(ModelledUpstream(lambda units, _: 0.004 + PER_UNIT_S * units, noise=0.02))
+
+    assert 0.0 == tuner.ask_again_s(tuner._last_ended_s)
 
 
 def test_that_calls_wait_for_each_other_shows_also_where_all_take_the_same() -> None:
