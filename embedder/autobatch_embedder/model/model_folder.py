@@ -84,6 +84,13 @@ class ModelFolder:
         """The file of the repository's graph, if that is what is served."""
         return self.network if isinstance(self.network, Path) else None
 
+    @property
+    def vocabulary(self) -> int | None:
+        """Token ids are below it; None: the config of a published graph does not say."""
+        if isinstance(self.network, Encoder):
+            return self.network.vocabulary
+        return self.config.size("vocab_size") if "vocab_size" in self.config else None
+
     def tensors(self) -> Tensors:
         """Return its weights by their common names, which are BERT's.
 
