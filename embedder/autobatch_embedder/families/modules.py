@@ -55,7 +55,7 @@ class Modules:
 
     Attributes:
         transformer: The folder of the network and its tokenizer.
-        pooling: None: the folder does not say.
+        pooling: None: the folder does not say, as that of a model with a head for classes.
         dense: After the pooling, in order.
         normalize: Whether vectors get length 1 at the end. A client may ask for either.
     """
@@ -81,6 +81,8 @@ def read(path: Path) -> Modules:
     if len(kinds) == 2 and kinds[0].endswith("Transformer") and kinds[1] == "SpladePooling":
         configs.read(folders[1] / "config.json").only("pooling_strategy", "max")
         return Modules(folders[0], "splade")
+    if kinds == ["Transformer"]:
+        return Modules(folders[0], None)
     dense = kinds[2 : len(kinds) - (kinds[-1] == "Normalize")]
     if kinds[:2] != ["Transformer", "Pooling"] or set(dense) - {"Dense"}:
         raise ModelFolderError(f"{file}: modules {kinds} are not understood")

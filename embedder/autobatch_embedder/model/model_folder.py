@@ -160,7 +160,7 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
         path=folder,
         model_id=model_id,
         network=network,
-        tokens_max=_tokens_max(folder, _positions(folder, config, network)),
+        tokens_max=_tokens_max(folder, config, network),
         prompts=configs.read_if_there(path / "config_sentence_transformers.json").value("prompts", None),
         config=config,
         task=task,
@@ -187,13 +187,19 @@ def _is_built(folder: Path, config: Config) -> bool:
     )
 
 
-def _positions(folder: Path, config: Config, network: Encoder | Path) -> int:
+def _tokens_max(folder: Path, config: Config, network: Encoder | Path) -> int:
+    """What the network takes, and of that what the folder says: itself, or since Sentence Transformers 6 its tokenizer."""
     if isinstance(network, Encoder):
-        return network.positions
-    positions = config.size("max_position_embeddings", "n_positions", default=_POSITIONS)
-    # Of some families more than can be used: RoBERTa's first two are for padding.
+        positions = network.positions
+    else:  # of some families more than can be used: RoBERTa's first two are for padding
+        positions = config.size("max_position_embeddings", "n_positions", default=_POSITIONS)
+    lengths = next((configs.read(folder / name) for name in _LENGTH_FILES if (folder / name).is_file()), None)
+    if lengths and "max_seq_length" in lengths:
+        return min(lengths.size("max_seq_length"), positions)
     of_tokenizer = configs.read_if_there(folder / "tokenizer_config.json")
-    return int(min(positions, of_tokenizer.number("model_max_length", default=positions)))  # 1e30 is no limit
+    if "model_max_length" not in of_tokenizer:
+        return positions
+    return int(min(of_tokenizer.number("model_max_length"), positions))  # 1e30 is no limit
 
 
 def _encoder(folder: Path, config: Config) -> Encoder:
@@ -225,7 +231,7 @@ def _pooling(path: Path, config: Config, modules: Modules, asked: Pooling | None
         return config.choice("classifier_pooling", choices=of_heads, default="cls")
     found = asked or modules.pooling
     if found is None:
-        raise ModelFolderError(f"{path / 'modules.json'}: no such file; EMBEDDER_POOLING says how to pool without it")
+        raise ModelFolderError(f"{path / 'modules.json'}: no pooling; EMBEDDER_POOLING says how to pool without it")
     return found
 
 
@@ -238,11 +244,3 @@ def _labels(config: Config) -> tuple[str, ...]:
         return tuple(str(labels[str(place)]) for place in range(len(labels)))
     except KeyError as error:
         raise config.fault(f"id2label has no {error}") from error
-
-
-def _tokens_max(folder: Path, positions: int) -> int:
-    for name in _LENGTH_FILES:
-        if (folder / name).is_file():
-            length = configs.read(folder / name)
-            return min(length.size("max_seq_length"), positions) if "max_seq_length" in length else positions
-    return positions

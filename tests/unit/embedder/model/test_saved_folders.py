@@ -1,5 +1,6 @@
 """Folders as libraries save them: what their small files say is done, or refused by file and field."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,15 @@ from tokenizers import Tokenizer
 from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import model_folder
 from autobatch_embedder.model.tokens import TextTokenizer
-from tests.support.models.tiny_models import VOCABULARY, tiny_config, tiny_tensors, write_model
+from tests.support.models.tiny_models import (
+    MODULES,
+    POSITIONS,
+    VOCABULARY,
+    tiny_config,
+    tiny_tensors,
+    write_json,
+    write_model,
+)
 
 
 @pytest.fixture
@@ -38,3 +47,68 @@ def test_a_tokenizer_that_cannot_be_read_is_named(folder: Path, content: str) ->
 
     with pytest.raises(ModelFolderError, match=r"tokenizer\.json: "):
         tokenizer_of(folder)
+
+
+def test_the_longest_text_is_the_tokenizers_where_the_folder_has_no_max_seq_length(folder: Path) -> None:
+    """Sentence Transformers 6 saves it so; its older versions read it there, too, for `max_seq_length: null`."""
+    write_json(folder / "tokenizer_config.json", {"model_max_length": 12})
+    assert 12 == model_folder.find(str(folder)).tokens_max
+    write_json(folder / "sentence_bert_config.json", {"transformer_task": "feature-extraction"})
+    assert 12 == model_folder.find(str(folder)).tokens_max
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": None})
+    assert 12 == model_folder.find(str(folder)).tokens_max
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 20})
+    assert 20 == model_folder.find(str(folder)).tokens_max
+    write_json(folder / "sentence_bert_config.json", {})
+    for no_limit in (1e30, 10**30, None):
+        write_text_of(folder / "tokenizer_config.json", {"model_max_length": no_limit})
+        assert POSITIONS == model_folder.find(str(folder)).tokens_max
+
+
+def write_text_of(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value))  # orjson writes no such large integer
+
+
+def test_a_cross_encoder_saved_with_its_only_module_is_a_reranker(tmp_path: Path) -> None:
+    config = tiny_config("bert", architectures=["BertForSequenceClassification"], id2label={"0": "LABEL_0"})
+    path = write_model(tmp_path / "model", config, tiny_tensors("bert"))
+    write_json(path / "modules.json", [{**MODULES[0], "type": "sentence_transformers.base.modules.transformer.Transformer"}])
+
+    assert ("reranker", "cls") == (model_folder.find(str(path)).task, model_folder.find(str(path)).pooling)
+
+
+def test_an_only_module_without_a_head_needs_a_pooling(folder: Path) -> None:
+    write_json(folder / "modules.json", MODULES[:1])
+
+    assert "max" == model_folder.find(str(folder), "max").pooling
+    with pytest.raises(ModelFolderError, match=r"modules\.json: no pooling; EMBEDDER_POOLING"):
+        model_folder.find(str(folder))
+
+
+@pytest.mark.parametrize("theta", [1000.0, 500.0])
+def test_nomic_bert_as_transformers_5_saves_it_is_the_same_network(tmp_path: Path, theta: float) -> None:
+    older = tiny_config("nomic_bert", rotary_emb_base=theta)
+    newer = {
+        "model_type": "nomic_bert",
+        "hidden_act": "silu",
+        "hidden_size": older["n_embd"],
+        "num_hidden_layers": older["n_layer"],
+        "num_attention_heads": older["n_head"],
+        "intermediate_size": older["n_inner"],
+        "max_position_embeddings": older["n_positions"],
+        "layer_norm_eps": older["layer_norm_epsilon"],
+        "rope_parameters": {"rope_theta": theta, "rope_type": "default"},
+        "type_vocab_size": 2,
+        "vocab_size": VOCABULARY,
+    }
+    tensors = tiny_tensors("nomic_bert")
+    older_path = write_model(tmp_path / "older", older, tensors)
+    path = write_model(tmp_path / "newer", newer, tensors)
+
+    assert model_folder.find(str(older_path)).network == model_folder.find(str(path)).network
+    write_json(path / "config.json", newer | {"rope_parameters": {"rope_type": "yarn", "rope_theta": theta}})
+    with pytest.raises(ModelFolderError, match=r"config\.json: rope_type is 'yarn'"):
+        model_folder.find(str(path))
+    write_json(path / "config.json", newer | {"head_dim": 6})
+    with pytest.raises(ModelFolderError, match=r"config\.json: head_dim is 6"):
+        model_folder.find(str(path))
