@@ -34,6 +34,7 @@ _ACTIVATIONS: dict[str, Activation] = {
     "GELU": "gelu",
     "SiLU": "silu",
 }
+_LOGARITHMS = {"relu": 1, "log1p_relu": 2}  # one is taken in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,14 @@ class Modules:
         pooling: None: the folder does not say, as that of a model with a head for classes.
         dense: After the pooling, in order.
         normalize: Whether vectors get length 1 at the end. A client may ask for either.
+        logarithms: How often log(1 + x) is taken of the scores of words, for `splade`.
     """
 
     transformer: Path
     pooling: Pooling | None
     dense: tuple[DenseFile, ...] = ()
     normalize: bool = False
+    logarithms: int = 1
 
 
 def read(path: Path) -> Modules:
@@ -79,8 +82,10 @@ def read(path: Path) -> Modules:
     kinds = [kind for kind, _ in modules]
     folders = [folder for _, folder in modules]
     if len(kinds) == 2 and kinds[0].endswith("Transformer") and kinds[1] == "SpladePooling":
-        configs.read(folders[1] / "config.json").only("pooling_strategy", "max")
-        return Modules(folders[0], "splade")
+        config = configs.read(folders[1] / "config.json")
+        config.only("pooling_strategy", "max")
+        logarithms = config.choice("activation_function", choices=_LOGARITHMS, default="relu")
+        return Modules(folders[0], "splade", logarithms=logarithms)
     if kinds == ["Transformer"]:
         return Modules(folders[0], None)
     dense = kinds[2 : len(kinds) - (kinds[-1] == "Normalize")]

@@ -26,10 +26,17 @@ class Head:
         size: Components of what it returns for one vector or one text.
     """
 
-    def __init__(self, layers: Sequence[Dense], *, is_of_words: bool, threads: int) -> None:
+    def __init__(self, layers: Sequence[Dense], logarithms: int, threads: int) -> None:
+        """Build it.
+
+        Args:
+            layers: One after the other.
+            logarithms: Of the scores of words, as `ModelFolder` has it; 0: the result is not scores of words.
+            threads: For one pass.
+        """
         self.size = layers[-1].weight.shape[0]
         self._inside = layers[0].weight.shape[1]
-        self._network = LoadedGraph(_graph(layers, is_of_words=is_of_words), threads)
+        self._network = LoadedGraph(_graph(layers, logarithms), threads)
 
     def run(self, vectors: Vectors) -> Vectors:
         """Compute.
@@ -64,7 +71,7 @@ def load(folder: ModelFolder, threads: int) -> Head | None:
         ModelFolderError: A tensor is missing or of another shape.
     """
     layers = layers_of(folder)
-    return Head(layers, is_of_words=folder.task == "splade", threads=threads) if layers else None
+    return Head(layers, folder.logarithms if folder.task == "splade" else 0, threads) if layers else None
 
 
 def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
@@ -93,21 +100,20 @@ def _checked(layers: tuple[Dense, ...]) -> tuple[Dense, ...]:
     return layers
 
 
-def _graph(layers: Sequence[Dense], *, is_of_words: bool) -> bytes:
+def _graph(layers: Sequence[Dense], logarithms: int) -> bytes:
     # Only building needs onnx: a model without a head starts without it.
     from onnx import TensorProto, helper  # noqa: PLC0415
 
-    from autobatch_embedder.model.network.layers import dense  # noqa: PLC0415
+    from autobatch_embedder.model.network.layers import dense, word_weights  # noqa: PLC0415
     from autobatch_embedder.model.network.nodes import Nodes  # noqa: PLC0415
 
     nodes = Nodes()
     x = "in"
     for layer in layers:
         x = dense(nodes, x, layer)
-    if is_of_words:
-        # log(1 + max(x, 0)) grows with x, so the largest may be taken first.
-        largest = nodes.op("ReduceMax", x, nodes.integers(0), keepdims=1)
-        x = nodes.op("Log", nodes.op("Add", nodes.op("Relu", largest), nodes.constant(np.float32(1))))
+    if logarithms:
+        # They grow with the score, so the largest may be taken first.
+        x = word_weights(nodes, nodes.op("ReduceMax", x, nodes.integers(0), keepdims=1), logarithms)
     nodes.output("out", x)
     inside = helper.make_tensor_value_info("in", TensorProto.FLOAT, ["rows", layers[0].weight.shape[1]])
     outside = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["results", layers[-1].weight.shape[0]])

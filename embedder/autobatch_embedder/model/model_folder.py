@@ -51,6 +51,7 @@ class ModelFolder:
         pooling: How the vectors of the tokens become one.
         dense: Layers after the pooling.
         normalize: Whether the model's own vectors have length 1; a client may ask for either.
+        logarithms: How often log(1 + x) is taken of the scores of words, for `splade`.
         labels: Of a classifier or re-ranker, in the order of its scores.
         revision: Of the repository that it came from; None: a folder.
     """
@@ -65,6 +66,7 @@ class ModelFolder:
     pooling: Pooling = "mean"
     dense: tuple[DenseFile, ...] = ()
     normalize: bool = True
+    logarithms: int = 1
     labels: tuple[str, ...] = ()
     revision: str | None = None
 
@@ -167,6 +169,7 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
         pooling=_pooling(path, config, modules, pooling, task),
         dense=modules.dense,
         normalize=modules.normalize,
+        logarithms=modules.logarithms,
         labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )

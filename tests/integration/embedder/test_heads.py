@@ -204,8 +204,8 @@ async def test_long_pairs_are_cut_or_refused_as_texts_are(serve: Serve, tmp_path
     assert len(left) == 1
 
 
-@pytest.mark.parametrize("kind", WORD_HEADS)
-async def test_splade_scores_words(serve: Serve, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "activation"), [*((kind, None) for kind in WORD_HEADS), ("bert", "log1p_relu")])
+async def test_splade_scores_words(serve: Serve, tmp_path: Path, kind: str, activation: str | None) -> None:
     tensors = tiny_tensors(kind, f"{kind}.", **WORD_HEADS[kind])
     config = tiny_config(kind, architectures=["XForMaskedLM"])
     path = write_model(tmp_path / "model", config, tensors, mode=None)
@@ -216,9 +216,14 @@ async def test_splade_scores_words(serve: Serve, tmp_path: Path, kind: str) -> N
     for row in ([1, 6, 2], [1, 7, 8, 9, 2]):
         hidden = norm(tensors, names[1], gelu(linear(tensors, names[0], ENCODERS[kind](tensors, config, row))), 1e-12)
         logits = hidden @ tensors[f"{kind}.embeddings.word_embeddings.weight"].T + tensors[names[2]]
-        expected.append(np.log1p(np.maximum(logits, 0)).max(axis=0))
+        scores = np.log1p(np.maximum(logits, 0)).max(axis=0)
+        expected.append(np.log1p(scores) if activation else scores)
+    if activation:
+        splade = {"path": "1_SpladePooling", "type": "sentence_transformers.sparse_encoder.models.SpladePooling"}
+        write_json(path / "modules.json", [MODULES[0], splade])
+        write_json(path / "1_SpladePooling" / "config.json", {"activation_function": activation})
 
-    async with serve(path, embedder_pooling="splade") as send:
+    async with serve(path, embedder_pooling=None if activation else "splade") as send:
         sparse = await ask(send, "/embed_sparse", {"inputs": ["w6", "w7 w8 w9"]})
         assert sparse == await ask(send, "/", {"inputs": ["w6", "w7 w8 w9"]})
         whole = await ask(send, "/embed", {"inputs": "w6", "normalize": False})
