@@ -44,10 +44,14 @@ class DenseFile:
     Attributes:
         path: Its safetensors file, with `linear.weight` and perhaps `linear.bias`.
         activation: After the product.
+        shape: Of its weight, as its config says: (out, in); None: it does not say.
+        has_bias: As its config says; None: it does not say.
     """
 
     path: Path
     activation: Activation
+    shape: tuple[int | None, int | None] = (None, None)
+    has_bias: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,14 @@ def _dense(folder: Path) -> DenseFile:
     name = str(config.value("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")[2]
     if name not in _ACTIVATIONS:
         raise config.fault(f"activation_function is {name!r}; understood are {', '.join(_ACTIVATIONS)}")
+    config.only("module_input_name", "sentence_embedding")
+    config.only("module_output_name", "sentence_embedding")
     file = folder / "model.safetensors"
     if not file.is_file():
         raise ModelFolderError(f"{file}: no such file")
-    return DenseFile(file, _ACTIVATIONS[name])
+    return DenseFile(
+        file,
+        _ACTIVATIONS[name],
+        shape=(config.value("out_features", None), config.value("in_features", None)),
+        has_bias=config.value("bias", None),
+    )

@@ -34,9 +34,7 @@ def nomic_bert(config: Config) -> Encoder:
             else config.choice("activation_function", choices=_GATES)
         ),
         is_gated=True,
-        rotary=Rotary(
-            base=_base(config) if is_by_transformers else config.number("rotary_emb_base", default=10_000.0)
-        ),
+        rotary=Rotary(base=_base(config) if is_by_transformers else config.number("rotary_emb_base", default=10_000.0)),
         has_attention_bias=config.flag("qkv_proj_bias", default=False),
         has_inner_bias=False,
     )

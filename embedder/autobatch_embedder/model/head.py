@@ -5,13 +5,12 @@ A graph of its own, beside the encoder's, so that one encoder serves vectors and
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from autobatch_embedder.families import heads
-from autobatch_embedder.families.encoder import Activation
 from autobatch_embedder.families.heads import Dense
+from autobatch_embedder.families.modules import DenseFile
 from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import weights
 from autobatch_embedder.model.loaded_graph import LoadedGraph
@@ -77,7 +76,7 @@ def load(folder: ModelFolder, threads: int) -> Head | None:
 def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
     """Return the layers after the pooling, or after the tokens for `splade`. Raises as `load`."""
     if folder.task == "embedding":
-        return _checked(tuple(_of_file(each.path, each.activation) for each in folder.dense))
+        return _checked(tuple(map(_of_file, folder.dense)))
     read = heads.word_scores if folder.task == "splade" else heads.classifier
     layers = _checked(read(folder.config, folder.tensors(), folder.encoder.epsilon))
     if folder.task != "splade" and len(folder.labels) != layers[-1].weight.shape[0]:
@@ -86,11 +85,18 @@ def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
     return layers
 
 
-def _of_file(path: Path, activation: Activation) -> Dense:
-    tensors = weights.read(path)
-    if "linear.weight" not in tensors:
-        raise ModelFolderError(f"{path}: no tensor linear.weight")
-    return Dense(tensors["linear.weight"], tensors.get("linear.bias"), activation)
+def _of_file(file: DenseFile) -> Dense:
+    tensors = weights.read(file.path)
+    for name in ("linear.weight", *(["linear.bias"] if file.has_bias else [])):
+        if name not in tensors:
+            raise ModelFolderError(f"{file.path}: no tensor {name}")
+    shape = tensors["linear.weight"].shape
+    said = tuple(there if said is None else said for said, there in zip(file.shape, shape, strict=True))
+    if said != shape:
+        config = file.path.with_name("config.json")
+        raise ModelFolderError(f"{file.path}: linear.weight has the shape {shape}, but {config} says {said}")
+    bias = None if file.has_bias is False else tensors.get("linear.bias")
+    return Dense(tensors["linear.weight"], bias, file.activation)
 
 
 def _checked(layers: tuple[Dense, ...]) -> tuple[Dense, ...]:

@@ -33,7 +33,7 @@ GRAPH = "model.onnx"
 
 _POSITIONS = 512  # of a network whose config does not say
 
-_LENGTH_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
+_TEXT_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,12 @@ class ModelFolder:
         prompts: Name to text; None when the model has no such list.
         config: The network's config.json.
         task: What the model is for.
+        lowercases: Whether texts are lower-cased before the tokenizer gets them.
         pooling: How the vectors of the tokens become one.
         dense: Layers after the pooling.
         normalize: Whether the model's own vectors have length 1; a client may ask for either.
         logarithms: How often log(1 + x) is taken of the scores of words, for `splade`.
+        dimensions: Of a vector whose client does not say; None: all.
         labels: Of a classifier or re-ranker, in the order of its scores.
         revision: Of the repository that it came from; None: a folder.
     """
@@ -63,10 +65,12 @@ class ModelFolder:
     prompts: dict[str, str] | None
     config: Config = field(repr=False)
     task: Task = "embedding"
+    lowercases: bool = False
     pooling: Pooling = "mean"
     dense: tuple[DenseFile, ...] = ()
     normalize: bool = True
     logarithms: int = 1
+    dimensions: int | None = None
     labels: tuple[str, ...] = ()
     revision: str | None = None
 
@@ -157,19 +161,24 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
     if not (folder / "tokenizer.json").is_file():
         raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
     network = _graph_of(path, config) or _encoder(folder, config)
+    texts = _of_texts(folder)
+    library = configs.read_if_there(path / "config_sentence_transformers.json")
+    library.only("max_active_dims", None)
     task = _task(config, modules, pooling)
     return ModelFolder(
         path=folder,
         model_id=model_id,
         network=network,
-        tokens_max=_tokens_max(folder, config, network),
-        prompts=configs.read_if_there(path / "config_sentence_transformers.json").value("prompts", None),
+        tokens_max=_tokens_max(folder, texts, config, network),
+        prompts=library.value("prompts", None),
         config=config,
         task=task,
+        lowercases=texts.flag("do_lower_case", default=False),
         pooling=_pooling(path, config, modules, pooling, task),
         dense=modules.dense,
         normalize=modules.normalize,
         logarithms=modules.logarithms,
+        dimensions=library.size("truncate_dim") if "truncate_dim" in library else None,
         labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )
@@ -190,15 +199,19 @@ def _is_built(folder: Path, config: Config) -> bool:
     )
 
 
-def _tokens_max(folder: Path, config: Config, network: Encoder | Path) -> int:
+def _of_texts(folder: Path) -> Config:
+    """What the folder says of texts, in the first of these files that is there."""
+    return next((configs.read(folder / name) for name in _TEXT_FILES if (folder / name).is_file()), Config(folder, {}))
+
+
+def _tokens_max(folder: Path, texts: Config, config: Config, network: Encoder | Path) -> int:
     """What the network takes, and of that what the folder says: itself, or since Sentence Transformers 6 its tokenizer."""
     if isinstance(network, Encoder):
         positions = network.positions
     else:  # of some families more than can be used: RoBERTa's first two are for padding
         positions = config.size("max_position_embeddings", "n_positions", default=_POSITIONS)
-    lengths = next((configs.read(folder / name) for name in _LENGTH_FILES if (folder / name).is_file()), None)
-    if lengths and "max_seq_length" in lengths:
-        return min(lengths.size("max_seq_length"), positions)
+    if "max_seq_length" in texts:
+        return min(texts.size("max_seq_length"), positions)
     of_tokenizer = configs.read_if_there(folder / "tokenizer_config.json")
     if "model_max_length" not in of_tokenizer:
         return positions

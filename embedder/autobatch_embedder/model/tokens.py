@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
 from autobatch_embedder.bodies.requests import Direction, Input, TextPair
 from autobatch_embedder.http import errors
@@ -33,6 +33,7 @@ class TextTokenizer:
         self._characters_max = folder.tokens_max * CHARACTERS_PER_TOKEN_MAX
         self._prompts = folder.prompts
         self._has_segments = folder.has_segments
+        self._lowercases = folder.lowercases
         self._file = str(folder.path / "tokenizer.json")
         self._made: dict[Direction | None, Tokenizer] = {}
         last = max(self._tokenizer("right").get_vocab(with_added_tokens=True).values(), default=0)
@@ -107,6 +108,9 @@ class TextTokenizer:
             # The file may have both, set for training: MiniLM's truncates at 128 and pads everything to 128.
             found.no_truncation()
             found.no_padding()
+            if self._lowercases:
+                own = [found.normalizer] if found.normalizer else []
+                found.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
             if direction:
                 found.enable_truncation(self.tokens_max, direction=direction)
             self._made[direction] = found  # only now: other threads may take it

@@ -262,3 +262,20 @@ async def test_dense_layers_come_between_pooling_and_dimensions(serve: Serve, tm
     with_prompt = np.tanh(weight @ architectures.bert(tensors, config, [1, 20, 6, 2])[0])
     np.testing.assert_allclose(prompted, [with_prompt], atol=1e-5)
     assert "smaller than the maximum embedding dimension" in too_many["error"]
+
+
+async def test_a_vector_has_the_dimensions_of_the_folder_unless_a_client_asks_for_others(
+    serve: Serve, tmp_path: Path
+) -> None:
+    path = write_model(tmp_path / "model", tiny_config("bert"), tiny_tensors("bert"))
+    write_json(path / "config_sentence_transformers.json", {"truncate_dim": 3})
+
+    async with serve(path) as send:
+        cut = await ask(send, "/embed", {"inputs": "w6"})
+        assert cut == await ask(send, "/embed", {"inputs": "w6", "dimensions": 3})
+        whole = await ask(send, "/embed", {"inputs": "w6", "dimensions": HIDDEN, "normalize": False})
+        openai = await ask(send, "/v1/embeddings", {"input": "w6", "model": "any"})
+
+    assert (3, HIDDEN) == (len(cut[0]), len(whole[0]))
+    np.testing.assert_allclose(cut[0], np.array(whole[0][:3]) / np.linalg.norm(whole[0][:3]), atol=1e-6)
+    assert cut[0] == openai["data"][0]["embedding"]

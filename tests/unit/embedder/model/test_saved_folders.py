@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import model_folder
+from autobatch_embedder.model import head, model_folder
 from autobatch_embedder.model.tokens import TextTokenizer
 from tests.support.models.tiny_models import (
+    HIDDEN,
     MODULES,
     POSITIONS,
     VOCABULARY,
@@ -18,7 +20,10 @@ from tests.support.models.tiny_models import (
     tiny_tensors,
     write_json,
     write_model,
+    write_safetensors,
 )
+
+UNKNOWN = 3
 
 
 @pytest.fixture
@@ -72,7 +77,9 @@ def write_text_of(path: Path, value: object) -> None:
 def test_a_cross_encoder_saved_with_its_only_module_is_a_reranker(tmp_path: Path) -> None:
     config = tiny_config("bert", architectures=["BertForSequenceClassification"], id2label={"0": "LABEL_0"})
     path = write_model(tmp_path / "model", config, tiny_tensors("bert"))
-    write_json(path / "modules.json", [{**MODULES[0], "type": "sentence_transformers.base.modules.transformer.Transformer"}])
+    write_json(
+        path / "modules.json", [{**MODULES[0], "type": "sentence_transformers.base.modules.transformer.Transformer"}]
+    )
 
     assert ("reranker", "cls") == (model_folder.find(str(path)).task, model_folder.find(str(path)).pooling)
 
@@ -112,3 +119,50 @@ def test_nomic_bert_as_transformers_5_saves_it_is_the_same_network(tmp_path: Pat
     write_json(path / "config.json", newer | {"head_dim": 6})
     with pytest.raises(ModelFolderError, match=r"config\.json: head_dim is 6"):
         model_folder.find(str(path))
+
+
+def test_texts_are_lower_cased_where_the_folder_says_so(folder: Path) -> None:
+    upper = [["W4 w5"], None, "right"]
+    assert [[1, UNKNOWN, 5, 2]] == tokenizer_of(folder).encode(*upper, truncate=True)
+
+    write_json(folder / "sentence_bert_config.json", {"max_seq_length": 20, "do_lower_case": True})
+
+    lowering = tokenizer_of(folder)
+    assert [[1, 4, 5, 2]] == lowering.encode(*upper, truncate=True) == lowering.encode(*upper, truncate=False)
+
+
+def test_a_length_of_vectors_is_read_and_one_of_scores_of_words_is_refused(folder: Path) -> None:
+    write_json(folder / "config_sentence_transformers.json", {"truncate_dim": None})
+    assert model_folder.find(str(folder)).dimensions is None
+    write_json(folder / "config_sentence_transformers.json", {"truncate_dim": 4})
+    assert 4 == model_folder.find(str(folder)).dimensions
+    write_json(folder / "config_sentence_transformers.json", {"max_active_dims": 64})
+    with pytest.raises(ModelFolderError, match="max_active_dims is 64"):
+        model_folder.find(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"out_features": 6}, rf"shape \(5, {HIDDEN}\), but .*config\.json says \(6, {HIDDEN}\)"),
+        ({"in_features": 6}, rf"shape \(5, {HIDDEN}\), but .*config\.json says \(5, 6\)"),
+        ({"bias": True}, r"no tensor linear\.bias"),
+        ({"module_input_name": "token_embeddings"}, "module_input_name is 'token_embeddings'"),
+    ],
+)
+def test_a_dense_layer_that_is_not_what_its_config_says_is_refused(
+    folder: Path, changed: dict[str, Any], fault: str
+) -> None:
+    dense = {"type": "sentence_transformers.models.Dense", "path": "2_Dense"}
+    config = {"in_features": HIDDEN, "out_features": 5, "bias": False}
+    write_json(folder / "modules.json", [*MODULES[:2], dense])
+    write_safetensors(
+        folder / "2_Dense" / "model.safetensors", {"linear.weight": np.ones((5, HIDDEN), dtype=np.float32)}
+    )
+    write_json(folder / "2_Dense" / "config.json", config)
+    assert head.load(model_folder.find(str(folder)), 1)
+
+    write_json(folder / "2_Dense" / "config.json", config | changed)
+
+    with pytest.raises(ModelFolderError, match=fault):
+        head.load(model_folder.find(str(folder)), 1)
