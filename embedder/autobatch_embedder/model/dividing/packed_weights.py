@@ -8,12 +8,11 @@ were read by another CPU would give wrong vectors, without an error.
 
 import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 import onnxruntime
 
-from autobatch_embedder.model.graph_cache import move_all
+from autobatch_embedder.model.kept_graph import is_kept, keep
 from autobatch_embedder.model.loaded_graph import save_packed
 from autobatch_shared.cores import cpu_features, cpu_name
 
@@ -21,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def packed(graph: Path) -> Path | None:
-    """Return the file for a graph, writing it if there is none; None if it cannot be written, or the CPU is not known.
+    """Return the file for a graph, writing it if there is no whole one; None if it cannot be written, or the CPU is not known.
 
     Args:
         graph: Of the cache.
@@ -31,12 +30,10 @@ def packed(graph: Path) -> Path | None:
         return None
     machine = f"{cpu_name()} {features} {onnxruntime.__version__}"
     path = graph.with_name(f"{graph.stem}-{hashlib.sha256(machine.encode()).hexdigest()[:16]}.onnx")
-    if path.is_file():
+    if is_kept(path):
         return path
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
-            save_packed(graph, Path(folder) / path.name)
-            move_all(Path(folder), path)
+        keep(path, lambda place: save_packed(graph, place))
     except OSError as error:
         log.warning("packed_weights_not_kept", extra={"folder": str(path.parent), "reason": str(error)})
         return None
