@@ -44,20 +44,23 @@ def keep(graph: Path, write: Callable[[Path], None]) -> None:
 
 
 def is_kept(graph: Path) -> bool:
-    """Whether the graph is there with all its files as they were written; the log says which one is not."""
+    """Whether the graph is there with all its files as they were written; the log says what is damaged."""
     if not graph.is_file():
         return False
-    file = graph.with_suffix(SUMS)
+    damage = _damage(graph)
+    if damage:
+        log.warning("graph_damaged", extra={"file": str(graph), "reason": damage})
+    return not damage
+
+
+def _damage(graph: Path) -> str:
+    """What is wrong with its files; empty: nothing."""
     try:
-        sums: dict[str, int] = orjson.loads(file.read_bytes())
-        for name, expected in sums.items():
-            file = graph.parent / name
-            if _sum(file) != expected:
-                raise ValueError("its checksum is another")
+        sums: dict[str, int] = orjson.loads(graph.with_suffix(SUMS).read_bytes())
+        changed = [name for name, expected in sums.items() if _sum(graph.parent / name) != expected]
     except (OSError, ValueError, AttributeError) as error:
-        log.warning("graph_damaged", extra={"file": str(file), "reason": str(error)})
-        return False
-    return graph.name in sums
+        return str(error)
+    return f"another checksum than when it was written: {', '.join(changed)}" if changed else ""
 
 
 def _sum(path: Path) -> int:

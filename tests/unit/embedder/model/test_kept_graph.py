@@ -91,7 +91,7 @@ def test_a_head_that_gives_no_scores_does_not_start(tmp_path: Path) -> None:
     tensors = tiny_tensors("bert", "bert.", **heads)
     path = write_model(tmp_path / "bad", config, tensors, mode=None)
     folder = model_folder.find(str(path))
-    assert Model(folder, graph_cache.load(folder, tmp_path / "cache"), CHOICE)
+    Model(folder, graph_cache.load(folder, tmp_path / "cache"), CHOICE)
 
     write_safetensors(path / "model.safetensors", tensors | {"classifier.bias": np.array([np.nan], dtype=np.float32)})
 
