@@ -2,6 +2,8 @@
 
 The layout is that of a Sentence Transformers model, or of a Transformers model with a head. A folder that needs
 something that is not computed here is refused, with the file and the field; serving it would give wrong vectors.
+
+More than 250 lines, because it has what several of these files say together.
 """
 
 import importlib.util
@@ -31,6 +33,7 @@ SCORING: frozenset[Task] = frozenset({"classifier", "reranker"})
 GRAPH = "model.onnx"
 """The file of a repository's graph, in its folder `onnx` or in its root."""
 
+_LFS_POINTER = b"version https://git-lfs"
 _POSITIONS = 512  # of a network whose config does not say
 
 _TEXT_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
@@ -160,7 +163,9 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
     config = configs.read(folder / "config.json")
     if not (folder / "tokenizer.json").is_file():
         raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
-    network = _graph_of(path, config) or _encoder(folder, config)
+    network = _graph_of(path, config) or _encoder(config)
+    large = [network] if isinstance(network, Path) else weights.files(folder)
+    _refuse_pointers(folder / "tokenizer.json", *large, *(layer.path for layer in modules.dense))
     texts = _of_texts(folder)
     library = configs.read_if_there(path / "config_sentence_transformers.json")
     library.only("max_active_dims", None)
@@ -182,6 +187,14 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
         labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )
+
+
+def _refuse_pointers(*files: Path) -> None:
+    """Refuse what a clone without Git LFS has in place of a large file."""
+    for path in files:
+        with path.open("rb") as file:
+            if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise ModelFolderError(f"{path}: a pointer of Git LFS in place of the file; type `git lfs pull` there")
 
 
 def _graph_of(path: Path, config: Config) -> Path | None:
@@ -218,12 +231,11 @@ def _tokens_max(folder: Path, texts: Config, config: Config, network: Encoder | 
     return int(min(of_tokenizer.number("model_max_length"), positions))  # 1e30 is no limit
 
 
-def _encoder(folder: Path, config: Config) -> Encoder:
+def _encoder(config: Config) -> Encoder:
     family = config.choice("model_type", choices=FAMILIES)
     encoder = family.read(config)
     if encoder.hidden % encoder.heads:
         raise config.fault(f"hidden size {encoder.hidden} is no multiple of {encoder.heads} heads")
-    weights.files(folder)
     return encoder
 
 

@@ -166,3 +166,11 @@ def test_a_dense_layer_that_is_not_what_its_config_says_is_refused(
 
     with pytest.raises(ModelFolderError, match=fault):
         head.load(model_folder.find(str(folder)), 1)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
+def test_a_pointer_of_git_lfs_is_named_with_what_to_type(folder: Path, name: str) -> None:
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 90868376\n")
+
+    with pytest.raises(ModelFolderError, match=rf"{name}: .*`git lfs pull`"):
+        model_folder.find(str(folder))
