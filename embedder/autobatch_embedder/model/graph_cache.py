@@ -19,7 +19,7 @@ from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 9
+GRAPH_VERSION = 10
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
