@@ -14,8 +14,8 @@ from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division, Times
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
+from autobatch_embedder.model.dividing.slices import TOKENS_MAX
 from autobatch_embedder.model.model_folder import ModelFolder
-from autobatch_embedder.model.slices import TOKENS_MAX
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.cores import cores, cpu_name

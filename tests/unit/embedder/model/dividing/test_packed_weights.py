@@ -62,7 +62,7 @@ def test_those_of_every_family_are_read_from_where_they_may_begin(
     random = np.random.default_rng(3)
     sizes = {key: WIDER.get(value, value) for key, value in tiny_config(kind).items()}
     tensors = {
-        name: random.normal(0, 0.2, [WIDER.get(size, size) for size in tensor.shape]).astype(np.float32)
+        name: random.normal(0, 0.2, [WIDER.get(size) or size for size in tensor.shape]).astype(np.float32)
         for name, tensor in tiny_tensors(kind).items()
     }
     folder = model_folder.find(str(write_model(tmp_path / "wide", sizes, tensors)))
