@@ -31,6 +31,9 @@ PREFLIGHT = {"access-control-allow-methods": "GET,POST", "access-control-allow-h
 _OPEN = frozenset({"/health", "/ping", "/metrics"})
 _READING = frozenset({"GET", "HEAD"})
 
+DRAIN_S = 25.0
+"""For the requests in flight, and for the rest of a body that a client does not send: Compose and Kubernetes kill after 30 s."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,8 +50,8 @@ async def serve(settings: EmbedderSettings, model: Model) -> None:
 
 
 @asynccontextmanager
-async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int]:
-    """Listen, and yield the port. On leaving, accept no more and wait for the requests in flight."""
+async def serving(settings: EmbedderSettings, model: Model, drain_s: float = DRAIN_S) -> AsyncIterator[int]:
+    """Listen, and yield the port. On leaving, accept no more and wait for the requests in flight, `drain_s` at most."""
     metrics = EmbedderMetrics()
     limits = EngineLimits(
         batch_inputs_max=settings.embedder_max_client_batch_size,
@@ -63,6 +66,7 @@ async def serving(settings: EmbedderSettings, model: Model) -> AsyncIterator[int
         handler_cancellation=True,  # a client that disconnected must not cost a forward pass
         auto_decompress=False,  # as in TEI: a compressed body is not JSON
         access_log=None,
+        shutdown_timeout=drain_s,
     )
     try:
         await runner.setup()

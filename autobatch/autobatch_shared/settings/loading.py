@@ -36,6 +36,8 @@ NONE: Mapping[str, Any] = MappingProxyType({})
 SHORT_FLAGS = {"--model": "--served-model-name"}
 ALIKE = 0.75  # `prot` and `port`, `max_bach_size` and `max_batch_size`
 
+UNSET = "unset"  # as `autobatch config` has it
+
 S = TypeVar("S", bound=CommonSettings)
 
 
@@ -45,6 +47,13 @@ class SettingsError(Exception):
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = tuple(faults)
+
+
+class Flags(CliSettingsSource[Any]):
+    """The flags. `--help` shows the values of each as they are written, without pydantic's `null` for what may be left out."""
+
+    def _metavar_format_choices(self, args: list[str], obj_qualname: str | None = None) -> str:
+        return super()._metavar_format_choices([arg for arg in args if arg != self.cli_parse_none_str], obj_qualname)
 
 
 def load(cls: type[S], argv: Sequence[str] | None = None, of_model: Mapping[str, Any] = NONE) -> S:
@@ -101,7 +110,7 @@ def read(cls: type[S], argv: Sequence[str], of_model: Mapping[str, Any] = NONE, 
         @classmethod
         def settings_customise_sources(cls, settings_cls: type[BaseSettings], **_: Any) -> tuple[Any, ...]:
             return (
-                CliSettingsSource(settings_cls, cli_prog_name=command, cli_parse_args=flags),
+                Flags(settings_cls, cli_prog_name=command, cli_parse_args=flags, cli_parse_none_str=UNSET),
                 InitSettingsSource(settings_cls, init_kwargs=dict(of_model)),
                 environment_of(settings_cls),
                 DotEnvSettingsSource(settings_cls, env_file=ENV_FILE, env_file_encoding=ENCODING),

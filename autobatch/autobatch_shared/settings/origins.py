@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import SecretStr
-from pydantic_settings import CliSettingsSource, DotEnvSettingsSource
+from pydantic_settings import DotEnvSettingsSource
 
 from autobatch_shared.settings.definitions import CommonSettings, without_credentials
 from autobatch_shared.settings.files.env_file import ENCODING, ENV_FILE, read_env_file
 from autobatch_shared.settings.files.model_tables import KEYS
 from autobatch_shared.settings.files.toml_lines import lines_of
-from autobatch_shared.settings.loading import CONFIG_FILE, MODELS, environment_of, names_of, spelt_out
+from autobatch_shared.settings.loading import CONFIG_FILE, MODELS, UNSET, Flags, environment_of, names_of, spelt_out
 
 DEFAULT, ENVIRONMENT, FLAG, TABLE = "default", "environment", "flag", f"{CONFIG_FILE} [[{MODELS}]]"
 HIDDEN = "***"
@@ -93,7 +93,7 @@ def _without_credentials(urls: str) -> str:
 
 def _sources(cls: type[CommonSettings], argv: Sequence[str], table: int | None) -> dict[str, dict[str, int | None]]:
     """What each source gives: lower-case names, each with its line. The source that counts first comes first."""
-    flags = CliSettingsSource(cls, cli_prog_name="autobatch", cli_parse_args=spelt_out(argv))()
+    flags = Flags(cls, cli_prog_name="autobatch", cli_parse_args=spelt_out(argv), cli_parse_none_str=UNSET)()
     given = {name for name, value in environment_of(cls).env_vars.items() if value}
     env_file = DotEnvSettingsSource(cls, env_file=ENV_FILE, env_file_encoding=ENCODING).env_vars
     path = Path(CONFIG_FILE)

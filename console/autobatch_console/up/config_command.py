@@ -12,7 +12,7 @@ import typer
 from autobatch_console.up.settings import UpSettings
 from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, CommonSettings, ProxySettings
 from autobatch_shared.settings.files.model_tables import KEYS, WORKERS, load_models, load_tables
-from autobatch_shared.settings.loading import load
+from autobatch_shared.settings.loading import UNSET, load
 from autobatch_shared.settings.origins import DEFAULT, TABLE, SettingOrigin, origins_of
 from autobatch_shared.settings.remarks import remarks_of
 
@@ -72,7 +72,7 @@ def _of_models(cls: type[CommonSettings], words: Sequence[str]) -> dict[str, lis
 
 def _said(value: str | int | None) -> str:
     if value is None:
-        return "unset"
+        return UNSET
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

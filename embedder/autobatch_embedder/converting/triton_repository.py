@@ -7,8 +7,8 @@ import onnx
 _TYPES: dict[int, str] = {onnx.TensorProto.INT64: "TYPE_INT64", onnx.TensorProto.FLOAT: "TYPE_FP32"}
 
 
-def write(repository: Path, name: str, model: onnx.ModelProto, batch_size_max: int) -> Path:
-    """Write a model as version 1; return its folder.
+def write(repository: Path, name: str, model: onnx.ModelProto, batch_size_max: int) -> None:
+    """Write a model as version 1.
 
     Args:
         repository: May have other models.
@@ -20,7 +20,6 @@ def write(repository: Path, name: str, model: onnx.ModelProto, batch_size_max: i
     (folder / "1").mkdir(parents=True, exist_ok=True)
     (folder / "1" / "model.onnx").write_bytes(model.SerializeToString())
     (folder / "config.pbtxt").write_text(configuration(name, model, batch_size_max), encoding="utf-8")
-    return folder
 
 
 def configuration(name: str, model: onnx.ModelProto, batch_size_max: int) -> str:

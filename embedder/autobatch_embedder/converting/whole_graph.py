@@ -2,14 +2,13 @@
 
 from typing import Literal
 
-import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from autobatch_embedder.model.head import layers_of
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import graph
-from autobatch_embedder.model.network.layers import dense
+from autobatch_embedder.model.network.layers import dense, word_weights
 from autobatch_embedder.model.network.layouts import Padded
 from autobatch_embedder.model.network.nodes import Nodes
 from autobatch_embedder.model.network.places import Places
@@ -55,7 +54,7 @@ def build(model: ModelFolder, output: Output) -> onnx.ModelProto:
         if output == "sparse_embedding":
             seen = nodes.op("Mul", nodes.op("Relu", x), nodes.op("Unsqueeze", layout.mask, nodes.integers(2)))
             largest = nodes.op("ReduceMax", seen, nodes.integers(1), keepdims=0)
-            x = nodes.op("Log", nodes.op("Add", largest, nodes.constant(np.float32(1))))
+            x = word_weights(nodes, largest, model.logarithms)
         if output == "embedding":
             x = nodes.op("Div", x, nodes.op("ReduceL2", x, nodes.integers(1), keepdims=1))
     nodes.output(output, x)

@@ -34,6 +34,7 @@ _ACTIVATIONS: dict[str, Activation] = {
     "GELU": "gelu",
     "SiLU": "silu",
 }
+_LOGARITHMS = {"relu": 1, "log1p_relu": 2}  # one is taken in any case
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,14 @@ class DenseFile:
     Attributes:
         path: Its safetensors file, with `linear.weight` and perhaps `linear.bias`.
         activation: After the product.
+        shape: Of its weight, as its config says: (out, in); None: it does not say.
+        has_bias: As its config says; None: it does not say.
     """
 
     path: Path
     activation: Activation
+    shape: tuple[int | None, int | None] = (None, None)
+    has_bias: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +60,17 @@ class Modules:
 
     Attributes:
         transformer: The folder of the network and its tokenizer.
-        pooling: None: the folder does not say.
+        pooling: None: the folder does not say, as that of a model with a head for classes.
         dense: After the pooling, in order.
         normalize: Whether vectors get length 1 at the end. A client may ask for either.
+        logarithms: How often log(1 + x) is taken of the scores of words, for `splade`.
     """
 
     transformer: Path
     pooling: Pooling | None
     dense: tuple[DenseFile, ...] = ()
     normalize: bool = False
+    logarithms: int = 1
 
 
 def read(path: Path) -> Modules:
@@ -79,8 +86,12 @@ def read(path: Path) -> Modules:
     kinds = [kind for kind, _ in modules]
     folders = [folder for _, folder in modules]
     if len(kinds) == 2 and kinds[0].endswith("Transformer") and kinds[1] == "SpladePooling":
-        configs.read(folders[1] / "config.json").only("pooling_strategy", "max")
-        return Modules(folders[0], "splade")
+        config = configs.read(folders[1] / "config.json")
+        config.only("pooling_strategy", "max")
+        logarithms = config.choice("activation_function", choices=_LOGARITHMS, default="relu")
+        return Modules(folders[0], "splade", logarithms=logarithms)
+    if kinds == ["Transformer"]:
+        return Modules(folders[0], None)
     dense = kinds[2 : len(kinds) - (kinds[-1] == "Normalize")]
     if kinds[:2] != ["Transformer", "Pooling"] or set(dense) - {"Dense"}:
         raise ModelFolderError(f"{file}: modules {kinds} are not understood")
@@ -115,7 +126,14 @@ def _dense(folder: Path) -> DenseFile:
     name = str(config.value("activation_function", "torch.nn.modules.activation.Tanh")).rpartition(".")[2]
     if name not in _ACTIVATIONS:
         raise config.fault(f"activation_function is {name!r}; understood are {', '.join(_ACTIVATIONS)}")
+    config.only("module_input_name", "sentence_embedding")
+    config.only("module_output_name", "sentence_embedding")
     file = folder / "model.safetensors"
     if not file.is_file():
         raise ModelFolderError(f"{file}: no such file")
-    return DenseFile(file, _ACTIVATIONS[name])
+    return DenseFile(
+        file,
+        _ACTIVATIONS[name],
+        shape=(config.value("out_features", None), config.value("in_features", None)),
+        has_bias=config.value("bias", None),
+    )

@@ -1,5 +1,6 @@
 """Nomic BERT: rotary positions and gates, norms after the blocks. Source: https://arxiv.org/abs/2402.01613."""
 
+from autobatch_embedder.families.bert import ACTIVATIONS
 from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Activation, Encoder, Rotary
 
@@ -7,7 +8,10 @@ _GATES: dict[str, Activation] = {"swiglu": "silu", "geglu": "gelu"}
 
 
 def nomic_bert(config: Config) -> Encoder:
-    """Read its config, whose sizes have GPT-2's names."""
+    """Read its config: with GPT-2's names for the sizes, as its authors wrote it, or with BERT's, as Transformers 5 does."""
+    is_by_transformers = "hidden_size" in config
+    size, heads = config.size("n_embd", "hidden_size"), config.size("n_head", "num_attention_heads")
+    config.only("head_dim", size // heads)
     config.only("prenorm", False)
     config.only("rotary_emb_fraction", 1.0, 1)
     config.only("rotary_emb_interleaved", False)
@@ -16,20 +20,31 @@ def nomic_bert(config: Config) -> Encoder:
     config.only("mlp_fc1_bias", False)
     config.only("mlp_fc2_bias", False)
     return Encoder(
-        layers=config.size("n_layer"),
-        heads=config.size("n_head"),
-        hidden=config.size("n_embd"),
-        intermediate=config.size("n_inner"),
+        layers=config.size("n_layer", "num_hidden_layers"),
+        heads=heads,
+        hidden=size,
+        intermediate=config.size("n_inner", "intermediate_size"),
         vocabulary=config.size("vocab_size"),
-        positions=config.size("n_positions"),
+        positions=config.size("n_positions", "max_position_embeddings"),
         segments=config.count("type_vocab_size", default=2),
-        epsilon=config.number("layer_norm_epsilon"),
-        activation=config.choice("activation_function", choices=_GATES),
+        epsilon=config.number("layer_norm_epsilon", "layer_norm_eps"),
+        activation=(
+            config.choice("hidden_act", choices=ACTIVATIONS)
+            if is_by_transformers
+            else config.choice("activation_function", choices=_GATES)
+        ),
         is_gated=True,
-        rotary=Rotary(base=config.number("rotary_emb_base", default=10_000.0)),
+        rotary=Rotary(base=_base(config) if is_by_transformers else config.number("rotary_emb_base", default=10_000.0)),
         has_attention_bias=config.flag("qkv_proj_bias", default=False),
         has_inner_bias=False,
     )
+
+
+def _base(config: Config) -> float:
+    parameters = config.inner("rope_parameters")
+    parameters.only("rope_type", "default")
+    parameters.only("partial_rotary_factor", 1.0, 1)
+    return parameters.number("rope_theta")
 
 
 NAMES = (

@@ -98,7 +98,7 @@ class Engine:
         """
 
         def finished(pooled: Vectors) -> Vectors:
-            return finish(pooled, request.dimensions, normalize=request.normalize)
+            return finish(pooled, request.dimensions or self.model.folder.dimensions, normalize=request.normalize)
 
         refusal = self._refusal_of_vectors()
         if self.task == "splade" and request.normalize:

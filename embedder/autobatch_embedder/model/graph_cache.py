@@ -1,7 +1,7 @@
 """Keep the built graph on disk, so that only the first start of a model builds it.
 
 The name of the file identifies what it was made from: a hash of the weights, of config.json and of the pooling, and the
-version of the builder. A file is written under another name and then renamed, so that two simultaneous starts cannot read half of one.
+version of the builder. One that was damaged is built again (`kept_graph`).
 
 The constants are in a file beside the graph. onnxruntime maps that file instead of copying it: processes share it, and
 of MiniLM's word vectors, half of its weights, only those of the words that came are in memory.
@@ -9,17 +9,17 @@ of MiniLM's word vectors, half of its weights, only those of the words that came
 
 import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 from autobatch_embedder.model import weights
+from autobatch_embedder.model.kept_graph import is_kept, keep
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_shared.settings.definitions import Quantization
 
 log = logging.getLogger(__name__)
 
-GRAPH_VERSION = 9
+GRAPH_VERSION = 10
 """Raise it with every change of `graph`: files of other versions are not used."""
 
 
@@ -31,7 +31,7 @@ def folder(cache_dir: str | None, xdg_cache_home: str | None) -> Path:
 
 
 def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) -> Path | bytes:
-    """Return the file of the graph, building it if there is none; its bytes if the cache cannot be written.
+    """Return the file of the graph, building it if there is no whole one; its bytes if the cache cannot be written.
 
     Raises:
         ModelFolderError: The weights cannot be read or do not fit the config, or a published graph would be quantised.
@@ -40,7 +40,7 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
         return model.published_graph
     vocabulary = model.encoder.vocabulary
     path = cache / name_of(model, quantize)
-    if path.is_file():
+    if is_kept(path):
         return path
     # Only building needs onnx: a start with a cached graph works without it.
     from autobatch_embedder.model.network import graph  # noqa: PLC0415
@@ -75,20 +75,6 @@ def _write(path: Path, content: bytes) -> None:
     import onnx  # noqa: PLC0415
     from onnx.external_data_helper import convert_model_to_external_data  # noqa: PLC0415
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     model = onnx.load_from_string(content)
     convert_model_to_external_data(model, location=path.with_suffix(".data").name)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=path.stem, suffix=".part") as folder:
-        onnx.save_model(model, Path(folder) / path.name)
-        move_all(Path(folder), path)
-
-
-def move_all(folder: Path, graph: Path) -> None:
-    """Move a graph and its constants to where the graph is to be.
-
-    The graph comes last: where it is, its constants are. Those of less than a kilobyte are inside it, so a tiny model
-    has no other file.
-    """
-    for written in sorted(folder.iterdir(), key=lambda file: file.name == graph.name):
-        written.chmod(0o644)  # an image may be built as root and run as another user
-        written.replace(graph.parent / written.name)
+    keep(path, lambda place: onnx.save_model(model, place))

@@ -5,13 +5,12 @@ A graph of its own, beside the encoder's, so that one encoder serves vectors and
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 
 from autobatch_embedder.families import heads
-from autobatch_embedder.families.encoder import Activation
 from autobatch_embedder.families.heads import Dense
+from autobatch_embedder.families.modules import DenseFile
 from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import weights
 from autobatch_embedder.model.loaded_graph import LoadedGraph
@@ -26,10 +25,17 @@ class Head:
         size: Components of what it returns for one vector or one text.
     """
 
-    def __init__(self, layers: Sequence[Dense], *, is_of_words: bool, threads: int) -> None:
+    def __init__(self, layers: Sequence[Dense], logarithms: int, threads: int) -> None:
+        """Build it.
+
+        Args:
+            layers: One after the other.
+            logarithms: Of the scores of words, as `ModelFolder` has it; 0: the result is not scores of words.
+            threads: For one pass.
+        """
         self.size = layers[-1].weight.shape[0]
         self._inside = layers[0].weight.shape[1]
-        self._network = LoadedGraph(_graph(layers, is_of_words=is_of_words), threads)
+        self._network = LoadedGraph(_graph(layers, logarithms), threads)
 
     def run(self, vectors: Vectors) -> Vectors:
         """Compute.
@@ -64,13 +70,13 @@ def load(folder: ModelFolder, threads: int) -> Head | None:
         ModelFolderError: A tensor is missing or of another shape.
     """
     layers = layers_of(folder)
-    return Head(layers, is_of_words=folder.task == "splade", threads=threads) if layers else None
+    return Head(layers, folder.logarithms if folder.task == "splade" else 0, threads) if layers else None
 
 
 def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
     """Return the layers after the pooling, or after the tokens for `splade`. Raises as `load`."""
     if folder.task == "embedding":
-        return _checked(tuple(_of_file(each.path, each.activation) for each in folder.dense))
+        return _checked(tuple(map(_of_file, folder.dense)))
     read = heads.word_scores if folder.task == "splade" else heads.classifier
     layers = _checked(read(folder.config, folder.tensors(), folder.encoder.epsilon))
     if folder.task != "splade" and len(folder.labels) != layers[-1].weight.shape[0]:
@@ -79,11 +85,18 @@ def layers_of(folder: ModelFolder) -> tuple[Dense, ...]:
     return layers
 
 
-def _of_file(path: Path, activation: Activation) -> Dense:
-    tensors = weights.read(path)
-    if "linear.weight" not in tensors:
-        raise ModelFolderError(f"{path}: no tensor linear.weight")
-    return Dense(tensors["linear.weight"], tensors.get("linear.bias"), activation)
+def _of_file(file: DenseFile) -> Dense:
+    tensors = weights.read(file.path)
+    for name in ("linear.weight", *(["linear.bias"] if file.has_bias else [])):
+        if name not in tensors:
+            raise ModelFolderError(f"{file.path}: no tensor {name}")
+    shape = tensors["linear.weight"].shape
+    said = tuple(there if said is None else said for said, there in zip(file.shape, shape, strict=True))
+    if said != shape:
+        config = file.path.with_name("config.json")
+        raise ModelFolderError(f"{file.path}: linear.weight has the shape {shape}, but {config} says {said}")
+    bias = None if file.has_bias is False else tensors.get("linear.bias")
+    return Dense(tensors["linear.weight"], bias, file.activation)
 
 
 def _checked(layers: tuple[Dense, ...]) -> tuple[Dense, ...]:
@@ -93,21 +106,20 @@ def _checked(layers: tuple[Dense, ...]) -> tuple[Dense, ...]:
     return layers
 
 
-def _graph(layers: Sequence[Dense], *, is_of_words: bool) -> bytes:
+def _graph(layers: Sequence[Dense], logarithms: int) -> bytes:
     # Only building needs onnx: a model without a head starts without it.
     from onnx import TensorProto, helper  # noqa: PLC0415
 
-    from autobatch_embedder.model.network.layers import dense  # noqa: PLC0415
+    from autobatch_embedder.model.network.layers import dense, word_weights  # noqa: PLC0415
     from autobatch_embedder.model.network.nodes import Nodes  # noqa: PLC0415
 
     nodes = Nodes()
     x = "in"
     for layer in layers:
         x = dense(nodes, x, layer)
-    if is_of_words:
-        # log(1 + max(x, 0)) grows with x, so the largest may be taken first.
-        largest = nodes.op("ReduceMax", x, nodes.integers(0), keepdims=1)
-        x = nodes.op("Log", nodes.op("Add", nodes.op("Relu", largest), nodes.constant(np.float32(1))))
+    if logarithms:
+        # They grow with the score, so the largest may be taken first.
+        x = word_weights(nodes, nodes.op("ReduceMax", x, nodes.integers(0), keepdims=1), logarithms)
     nodes.output("out", x)
     inside = helper.make_tensor_value_info("in", TensorProto.FLOAT, ["rows", layers[0].weight.shape[1]])
     outside = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["results", layers[-1].weight.shape[0]])

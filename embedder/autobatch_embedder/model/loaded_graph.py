@@ -23,13 +23,12 @@ class LoadedGraph:
         outputs: Names.
     """
 
-    def __init__(self, graph: Path | bytes, threads: int, remedy: str = "") -> None:
+    def __init__(self, graph: Path | bytes, threads: int) -> None:
         """Load a file, or the bytes of one.
 
         Args:
             graph: The file or its bytes.
             threads: For one pass.
-            remedy: What helps if a file cannot be loaded.
 
         Raises:
             ModelFolderError: It cannot be loaded.
@@ -38,7 +37,7 @@ class LoadedGraph:
         try:
             self._session = onnxruntime.InferenceSession(source, _options(threads), providers=_PROVIDERS)
         except Exception as error:  # onnxruntime has a dozen unrelated exception types
-            where = "the built graph" if isinstance(graph, bytes) else f"{graph}{remedy}"
+            where = "the built graph" if isinstance(graph, bytes) else str(graph)
             raise errors.ModelFolderError(f"onnxruntime cannot load {where}: {error}") from error
         self._shrinking = onnxruntime.RunOptions()
         self._shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

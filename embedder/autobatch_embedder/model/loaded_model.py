@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+from autobatch_embedder.http.errors import ModelFolderError, TeiError
 from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.dividing import choice as choices
 from autobatch_embedder.model.dividing import divided_networks
@@ -13,8 +14,8 @@ from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division, Times
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
+from autobatch_embedder.model.dividing.slices import TOKENS_MAX
 from autobatch_embedder.model.model_folder import ModelFolder
-from autobatch_embedder.model.slices import TOKENS_MAX
 from autobatch_embedder.model.tokens import TextTokenizer
 from autobatch_embedder.model.vectors import Vectors
 from autobatch_shared.cores import cores, cpu_name
@@ -40,6 +41,16 @@ class Model:
     """
 
     def __init__(self, folder: ModelFolder, graph: Path | bytes, choice: ChosenDivision) -> None:
+        """Load it.
+
+        Args:
+            folder: Of the model.
+            graph: What `graph_cache.load` returned.
+            choice: How the cores are divided.
+
+        Raises:
+            ModelFolderError: It cannot be loaded, or its first pass gives no vector.
+        """
         workers, threads = choice.division.workers, choice.division.threads
         self.folder = folder
         self.choice = choice
@@ -50,8 +61,20 @@ class Model:
         self.quantized = alone.quantized
         self._network = SlicedGraph(alone, beside, workers)
         self.full_tokens = min(workers * threads, cores()) * SLICES_A_CORE * TOKENS_MAX
-        # The first pass allocates memory; no client should wait for that.
-        self.run([[0, 0]])
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """Make the first pass, which allocates memory: no client should wait for that, nor find out that weights are bad."""
+        rows = [[0, 0]]
+        try:
+            pooled = self.run(rows)
+            answers = self.run_with_head(rows) if self.head else pooled
+        except TeiError as error:
+            raise ModelFolderError(f"{self.folder.path}: the first pass failed: {error}") from error
+        if not (pooled.any() and np.isfinite(pooled).all() and np.isfinite(answers).all()):
+            raise ModelFolderError(
+                f"{self.folder.path}: the first pass gave no vector (NaN or zeros): damaged weights?"
+            )
 
     def run(self, rows: Sequence[Sequence[int]]) -> Vectors:
         """Pool the vectors of each text's tokens. Takes, returns and raises as `SlicedGraph.pooled`."""

@@ -2,6 +2,8 @@
 
 The layout is that of a Sentence Transformers model, or of a Transformers model with a head. A folder that needs
 something that is not computed here is refused, with the file and the field; serving it would give wrong vectors.
+
+More than 250 lines, because it has what several of these files say together.
 """
 
 import importlib.util
@@ -31,9 +33,10 @@ SCORING: frozenset[Task] = frozenset({"classifier", "reranker"})
 GRAPH = "model.onnx"
 """The file of a repository's graph, in its folder `onnx` or in its root."""
 
+_LFS_POINTER = b"version https://git-lfs"
 _POSITIONS = 512  # of a network whose config does not say
 
-_LENGTH_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
+_TEXT_FILES = tuple(f"sentence_{kind}_config.json" for kind in ("bert", "roberta", "distilbert", "camembert"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,12 @@ class ModelFolder:
         prompts: Name to text; None when the model has no such list.
         config: The network's config.json.
         task: What the model is for.
+        lowercases: Whether texts are lower-cased before the tokenizer gets them.
         pooling: How the vectors of the tokens become one.
         dense: Layers after the pooling.
         normalize: Whether the model's own vectors have length 1; a client may ask for either.
+        logarithms: How often log(1 + x) is taken of the scores of words, for `splade`.
+        dimensions: Of a vector whose client does not say; None: all.
         labels: Of a classifier or re-ranker, in the order of its scores.
         revision: Of the repository that it came from; None: a folder.
     """
@@ -62,9 +68,12 @@ class ModelFolder:
     prompts: dict[str, str] | None
     config: Config = field(repr=False)
     task: Task = "embedding"
+    lowercases: bool = False
     pooling: Pooling = "mean"
     dense: tuple[DenseFile, ...] = ()
     normalize: bool = True
+    logarithms: int = 1
+    dimensions: int | None = None
     labels: tuple[str, ...] = ()
     revision: str | None = None
 
@@ -83,6 +92,13 @@ class ModelFolder:
     def published_graph(self) -> Path | None:
         """The file of the repository's graph, if that is what is served."""
         return self.network if isinstance(self.network, Path) else None
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Token ids are below it; None: the config of a published graph does not say."""
+        if isinstance(self.network, Encoder):
+            return self.network.vocabulary
+        return self.config.size("vocab_size") if "vocab_size" in self.config else None
 
     def tensors(self) -> Tensors:
         """Return its weights by their common names, which are BERT's.
@@ -147,22 +163,38 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
     config = configs.read(folder / "config.json")
     if not (folder / "tokenizer.json").is_file():
         raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
-    network = _graph_of(path, config) or _encoder(folder, config)
+    network = _graph_of(path, config) or _encoder(config)
+    large = [network] if isinstance(network, Path) else weights.files(folder)
+    _refuse_pointers(folder / "tokenizer.json", *large, *(layer.path for layer in modules.dense))
+    texts = _of_texts(folder)
+    library = configs.read_if_there(path / "config_sentence_transformers.json")
+    library.only("max_active_dims", None)
     task = _task(config, modules, pooling)
     return ModelFolder(
         path=folder,
         model_id=model_id,
         network=network,
-        tokens_max=_tokens_max(folder, _positions(folder, config, network)),
-        prompts=configs.read_if_there(path / "config_sentence_transformers.json").value("prompts", None),
+        tokens_max=_tokens_max(folder, texts, config, network),
+        prompts=library.value("prompts", None),
         config=config,
         task=task,
+        lowercases=texts.flag("do_lower_case", default=False),
         pooling=_pooling(path, config, modules, pooling, task),
         dense=modules.dense,
         normalize=modules.normalize,
+        logarithms=modules.logarithms,
+        dimensions=library.size("truncate_dim") if "truncate_dim" in library else None,
         labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )
+
+
+def _refuse_pointers(*files: Path) -> None:
+    """Refuse what a clone without Git LFS has in place of a large file."""
+    for path in files:
+        with path.open("rb") as file:
+            if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+                raise ModelFolderError(f"{path}: a pointer of Git LFS in place of the file; type `git lfs pull` there")
 
 
 def _graph_of(path: Path, config: Config) -> Path | None:
@@ -180,21 +212,30 @@ def _is_built(folder: Path, config: Config) -> bool:
     )
 
 
-def _positions(folder: Path, config: Config, network: Encoder | Path) -> int:
+def _of_texts(folder: Path) -> Config:
+    """What the folder says of texts, in the first of these files that is there."""
+    return next((configs.read(folder / name) for name in _TEXT_FILES if (folder / name).is_file()), Config(folder, {}))
+
+
+def _tokens_max(folder: Path, texts: Config, config: Config, network: Encoder | Path) -> int:
+    """What the network takes, and of that what the folder says: itself, or since Sentence Transformers 6 its tokenizer."""
     if isinstance(network, Encoder):
-        return network.positions
-    positions = config.size("max_position_embeddings", "n_positions", default=_POSITIONS)
-    # Of some families more than can be used: RoBERTa's first two are for padding.
+        positions = network.positions
+    else:  # of some families more than can be used: RoBERTa's first two are for padding
+        positions = config.size("max_position_embeddings", "n_positions", default=_POSITIONS)
+    if "max_seq_length" in texts:
+        return min(texts.size("max_seq_length"), positions)
     of_tokenizer = configs.read_if_there(folder / "tokenizer_config.json")
-    return int(min(positions, of_tokenizer.number("model_max_length", default=positions)))  # 1e30 is no limit
+    if "model_max_length" not in of_tokenizer:
+        return positions
+    return int(min(of_tokenizer.number("model_max_length"), positions))  # 1e30 is no limit
 
 
-def _encoder(folder: Path, config: Config) -> Encoder:
+def _encoder(config: Config) -> Encoder:
     family = config.choice("model_type", choices=FAMILIES)
     encoder = family.read(config)
     if encoder.hidden % encoder.heads:
         raise config.fault(f"hidden size {encoder.hidden} is no multiple of {encoder.heads} heads")
-    weights.files(folder)
     return encoder
 
 
@@ -218,7 +259,7 @@ def _pooling(path: Path, config: Config, modules: Modules, asked: Pooling | None
         return config.choice("classifier_pooling", choices=of_heads, default="cls")
     found = asked or modules.pooling
     if found is None:
-        raise ModelFolderError(f"{path / 'modules.json'}: no such file; EMBEDDER_POOLING says how to pool without it")
+        raise ModelFolderError(f"{path / 'modules.json'}: no pooling; EMBEDDER_POOLING says how to pool without it")
     return found
 
 
@@ -231,11 +272,3 @@ def _labels(config: Config) -> tuple[str, ...]:
         return tuple(str(labels[str(place)]) for place in range(len(labels)))
     except KeyError as error:
         raise config.fault(f"id2label has no {error}") from error
-
-
-def _tokens_max(folder: Path, positions: int) -> int:
-    for name in _LENGTH_FILES:
-        if (folder / name).is_file():
-            length = configs.read(folder / name)
-            return min(length.size("max_seq_length"), positions) if "max_seq_length" in length else positions
-    return positions

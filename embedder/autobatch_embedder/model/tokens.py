@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers
 
 from autobatch_embedder.bodies.requests import Direction, Input, TextPair
 from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.http.errors import ModelFolderError, TeiError
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.packing import SECOND_SEGMENT
 
@@ -24,13 +24,23 @@ class TextTokenizer:
     """The tokenizer of one model. Safe to use from several threads; encoding releases the GIL."""
 
     def __init__(self, folder: ModelFolder) -> None:
+        """Read the folder's tokenizer.json.
+
+        Raises:
+            ModelFolderError: It cannot be read, or has ids that the network does not have.
+        """
         self.tokens_max = folder.tokens_max
         self._characters_max = folder.tokens_max * CHARACTERS_PER_TOKEN_MAX
         self._prompts = folder.prompts
         self._has_segments = folder.has_segments
+        self._lowercases = folder.lowercases
         self._file = str(folder.path / "tokenizer.json")
         self._made: dict[Direction | None, Tokenizer] = {}
-        self._tokenizer("right")
+        last = max(self._tokenizer("right").get_vocab(with_added_tokens=True).values(), default=0)
+        rows = folder.vocabulary
+        if rows is not None and last >= rows:
+            # A text with such an id would fail the pass that it shares with the texts of others.
+            raise ModelFolderError(f"{self._file}: its ids go up to {last}, but the network has {rows} rows for words")
 
     def encode(
         self, inputs: Sequence[Input], prompt_name: str | None, direction: Direction, *, truncate: bool
@@ -94,10 +104,13 @@ class TextTokenizer:
         """Return the one that cuts texts at that end; None: one that cuts nothing."""
         found = self._made.get(direction)
         if found is None:
-            found = Tokenizer.from_file(self._file)
+            found = _read(self._file)
             # The file may have both, set for training: MiniLM's truncates at 128 and pads everything to 128.
             found.no_truncation()
             found.no_padding()
+            if self._lowercases:
+                own = [found.normalizer] if found.normalizer else []
+                found.normalizer = normalizers.Sequence([normalizers.Lowercase(), *own])
             if direction:
                 found.enable_truncation(self.tokens_max, direction=direction)
             self._made[direction] = found  # only now: other threads may take it
@@ -127,6 +140,13 @@ class TextTokenizer:
         # With a prompt, TEI starts a new sequence; without one, the client's ids include their special tokens.
         has_prompt = prompt_name is not None
         return prompt + self._tokenizer(None).decode(item, skip_special_tokens=has_prompt), has_prompt
+
+
+def _read(file: str) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(file)
+    except Exception as error:  # tokenizers raises plain Exception
+        raise ModelFolderError(f"{file}: not a tokenizer: {error}") from error
 
 
 def characters(item: Input | tuple[str, ...]) -> int:

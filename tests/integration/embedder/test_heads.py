@@ -204,8 +204,8 @@ async def test_long_pairs_are_cut_or_refused_as_texts_are(serve: Serve, tmp_path
     assert len(left) == 1
 
 
-@pytest.mark.parametrize("kind", WORD_HEADS)
-async def test_splade_scores_words(serve: Serve, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "activation"), [*((kind, None) for kind in WORD_HEADS), ("bert", "log1p_relu")])
+async def test_splade_scores_words(serve: Serve, tmp_path: Path, kind: str, activation: str | None) -> None:
     tensors = tiny_tensors(kind, f"{kind}.", **WORD_HEADS[kind])
     config = tiny_config(kind, architectures=["XForMaskedLM"])
     path = write_model(tmp_path / "model", config, tensors, mode=None)
@@ -216,9 +216,14 @@ async def test_splade_scores_words(serve: Serve, tmp_path: Path, kind: str) -> N
     for row in ([1, 6, 2], [1, 7, 8, 9, 2]):
         hidden = norm(tensors, names[1], gelu(linear(tensors, names[0], ENCODERS[kind](tensors, config, row))), 1e-12)
         logits = hidden @ tensors[f"{kind}.embeddings.word_embeddings.weight"].T + tensors[names[2]]
-        expected.append(np.log1p(np.maximum(logits, 0)).max(axis=0))
+        scores = np.log1p(np.maximum(logits, 0)).max(axis=0)
+        expected.append(np.log1p(scores) if activation else scores)
+    if activation:
+        splade = {"path": "1_SpladePooling", "type": "sentence_transformers.sparse_encoder.models.SpladePooling"}
+        write_json(path / "modules.json", [MODULES[0], splade])
+        write_json(path / "1_SpladePooling" / "config.json", {"activation_function": activation})
 
-    async with serve(path, embedder_pooling="splade") as send:
+    async with serve(path, embedder_pooling=None if activation else "splade") as send:
         sparse = await ask(send, "/embed_sparse", {"inputs": ["w6", "w7 w8 w9"]})
         assert sparse == await ask(send, "/", {"inputs": ["w6", "w7 w8 w9"]})
         whole = await ask(send, "/embed", {"inputs": "w6", "normalize": False})
@@ -257,3 +262,20 @@ async def test_dense_layers_come_between_pooling_and_dimensions(serve: Serve, tm
     with_prompt = np.tanh(weight @ architectures.bert(tensors, config, [1, 20, 6, 2])[0])
     np.testing.assert_allclose(prompted, [with_prompt], atol=1e-5)
     assert "smaller than the maximum embedding dimension" in too_many["error"]
+
+
+async def test_a_vector_has_the_dimensions_of_the_folder_unless_a_client_asks_for_others(
+    serve: Serve, tmp_path: Path
+) -> None:
+    path = write_model(tmp_path / "model", tiny_config("bert"), tiny_tensors("bert"))
+    write_json(path / "config_sentence_transformers.json", {"truncate_dim": 3})
+
+    async with serve(path) as send:
+        cut = await ask(send, "/embed", {"inputs": "w6"})
+        assert cut == await ask(send, "/embed", {"inputs": "w6", "dimensions": 3})
+        whole = await ask(send, "/embed", {"inputs": "w6", "dimensions": HIDDEN, "normalize": False})
+        openai = await ask(send, "/v1/embeddings", {"input": "w6", "model": "any"})
+
+    assert (3, HIDDEN) == (len(cut[0]), len(whole[0]))
+    np.testing.assert_allclose(cut[0], np.array(whole[0][:3]) / np.linalg.norm(whole[0][:3]), atol=1e-6)
+    assert cut[0] == openai["data"][0]["embedding"]

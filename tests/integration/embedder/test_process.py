@@ -63,7 +63,7 @@ async def test_a_second_start_uses_what_the_first_found_and_sigterm_finishes_req
         assert await process.wait() == 0
     built = kept_files(tmp_path)
     has_choice = first["chosen"] == "measured"  # not where there is one core
-    assert {path.suffix for path in built} == {".onnx", ".data", *([".json"] if has_choice else [])}
+    assert {path.suffix for path in built} == {".onnx", ".data", ".sums", *([".json"] if has_choice else [])}
 
     async with embedder(environment) as process, aiohttp.ClientSession() as session:
         again = await event(process, "cores_divided")
@@ -89,7 +89,7 @@ async def test_a_second_start_uses_what_the_first_found_and_sigterm_finishes_req
 
 
 def kept_files(cache_home: Path) -> dict[Path, tuple[int, int]]:
-    """The graph, its constants, how the cores are divided: inode and time of writing by path."""
+    """The graph, its constants and checksums, how the cores are divided: inode and time of writing by path."""
     return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in (cache_home / "autobatch").iterdir()}
 
 

@@ -502,6 +502,17 @@ async def test_stopping_waits_for_requests_in_flight(gate: GatedModel, client: a
     assert (await reply)[0] == 200
 
 
+async def test_stopping_does_not_wait_for_a_client_that_sends_half_a_body(model: Model) -> None:
+    async with asyncio.timeout(60):
+        async with serving(settings(), model, drain_s=0.1) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = b"POST /embed HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-type: application/json\r\n"
+            writer.write(head + b"content-length: 100\r\n\r\n")
+            assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"  # it waits for the body
+            writer.write(b'{"in')
+        writer.close()
+
+
 async def test_truncation_can_be_off_by_default(model: Model, client: aiohttp.ClientSession) -> None:
     async with serving(settings(embedder_auto_truncate=False, embedder_max_client_batch_size=2), model) as port:
         send = sender(client, port)

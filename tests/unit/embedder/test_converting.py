@@ -71,3 +71,37 @@ def test_a_model_that_cannot_be_read_is_named(model: Path, tmp_path: Path, capsy
     assert 2 == convert([str(model), str(tmp_path / "out")])
 
     assert "config.json: hidden_act is 'odd'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+
+    assert 2 == convert([str(model), str(tmp_path / "file" / "out")])
+
+    assert f"autobatch: cannot write to {tmp_path / 'file' / 'out'}: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["model"], [".", "--triton", "model"], ["model/../model/."]])
+def test_nothing_is_written_into_the_models_own_folder(
+    model: Path, tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(model.rglob("*"))
+
+    assert 2 == convert([str(model), str(tmp_path / words[0]), *words[1:]])
+
+    assert "the model's own folder" in capsys.readouterr().err
+    assert before == sorted(model.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["../x y", "..", "a/b", "", 'a"b', "a b"])
+def test_tritons_model_has_a_name_that_is_no_path(
+    model: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        convert([str(model), str(tmp_path / "out"), "--triton", name])
+
+    assert 2 == ended.value.code
+    assert "is not a name" in capsys.readouterr().err
+    assert [model] == list(tmp_path.iterdir())

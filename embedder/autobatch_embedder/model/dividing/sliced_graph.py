@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from autobatch_embedder.model.dividing.slices import cut
 from autobatch_embedder.model.network.networks import LoadedNetwork
-from autobatch_embedder.model.slices import cut
 from autobatch_embedder.model.vectors import Vectors
 
 Ids = Sequence[Sequence[int]]

@@ -1,5 +1,7 @@
 """Layers that encoders and heads share: activations, and the layers of a head."""
 
+import numpy as np
+
 from autobatch_embedder.families.encoder import Activation
 from autobatch_embedder.families.heads import Dense
 from autobatch_embedder.model.network.nodes import Nodes
@@ -29,3 +31,11 @@ def dense(nodes: Nodes, x: str, layer: Dense) -> str:
     bias = [] if layer.norm.bias is None else [nodes.constant(layer.norm.bias)]
     weight = nodes.constant(layer.norm.weight)
     return nodes.op("LayerNormalization", x, weight, *bias, axis=-1, epsilon=layer.norm.epsilon)
+
+
+def word_weights(nodes: Nodes, scores: str, logarithms: int) -> str:
+    """Apply SPLADE's activation, log(1 + max(x, 0)), with the logarithm taken so often."""
+    x = nodes.op("Relu", scores)
+    for _ in range(logarithms):
+        x = nodes.op("Log", nodes.op("Add", x, nodes.constant(np.float32(1))))
+    return x

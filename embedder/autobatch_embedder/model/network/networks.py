@@ -60,4 +60,4 @@ def load(folder: ModelFolder, graph: Path | bytes, threads: int) -> LoadedNetwor
     """
     if folder.published_graph:
         return PublishedGraph(LoadedGraph(graph, threads), folder)
-    return BuiltNetwork(LoadedGraph(graph, threads, "; delete it to have it built again"), folder.encoder.hidden)
+    return BuiltNetwork(LoadedGraph(graph, threads), folder.encoder.hidden)

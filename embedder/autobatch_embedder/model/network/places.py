@@ -10,6 +10,7 @@ from autobatch_embedder.families.encoder import Encoder, Rotary
 from autobatch_embedder.model.network.nodes import Nodes
 
 _MASKED = np.float32(-1e9)  # added to a score; after the softmax exactly zero
+_ALIGNED_FLOATS = 16  # 64 bytes
 _FARTHEST = 128  # of relative buckets: all larger distances share the last one
 
 
@@ -74,7 +75,11 @@ class Places:
 
         def make() -> str:
             reach = encoder.positions - 1
-            by_distance = buckets[_buckets(np.arange(-reach, reach + 1), encoder.relative_buckets)]
+            rows = 2 * reach + 1
+            # Constants lie one after the other in a file, and the packed weights behind this one have to begin at a
+            # multiple of 64 bytes (`packed_weights`): rows of distances that no text has fill it up.
+            rows += -rows % _ALIGNED_FLOATS
+            by_distance = buckets[_buckets(np.arange(rows) - reach, encoder.relative_buckets)]
             index = nodes.op("Add", self._distances, nodes.constant(np.int64(reach)))
             scores = nodes.op("Gather", nodes.constant(by_distance), index, axis=0)  # (longest, longest, heads)
             return nodes.op("Add", self.padding_scores, nodes.op("Transpose", scores, perm=[2, 0, 1]))

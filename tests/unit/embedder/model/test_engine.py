@@ -45,7 +45,7 @@ def zeros(rows: list[list[int]]) -> Vectors:
 async def test_only_a_short_request_is_tokenised_on_the_event_loop(texts: tuple[str, ...], *, is_of_loop: bool) -> None:
     tokenizer = RecordingTokenizer()
     model: Any = SimpleNamespace(
-        folder=SimpleNamespace(task="embedding"),
+        folder=SimpleNamespace(task="embedding", dimensions=None),
         head=None,
         size=2,
         full_tokens=0,

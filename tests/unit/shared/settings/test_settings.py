@@ -330,6 +330,8 @@ def test_help_names_every_setting_and_ends_well(capsys: pytest.CaptureFixture[st
     for name, field in BatcherSettings.model_fields.items():
         for each in names_of(name, field):
             assert f"--{each.replace('_', '-')}" in shown
+    assert "null" not in shown
+    assert "--target-p99-ms int" in shown
 
 
 def secrets_of(settings: Any) -> str:

@@ -12,7 +12,16 @@ from autobatch_embedder.model.dividing.division import Division
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import networks
-from tests.support.models.tiny_models import tiny_config, tiny_tensors, write_model
+from autobatch_shared.settings.definitions import Quantization
+from tests.support.models.tiny_models import (
+    CONFIGS,
+    HIDDEN,
+    INNER,
+    POSITIONS,
+    tiny_config,
+    tiny_tensors,
+    write_model,
+)
 
 ROWS = [[2, 7, 9, 3], [2, 5, 3], [2, 4, 6, 8, 10, 3]]
 
@@ -38,6 +47,49 @@ def test_they_are_written_once_and_change_no_vector(folder: ModelFolder, graph: 
     assert first.stat().st_mtime_ns == written_ns
     before, after = (networks.load(folder, each, 1).run("pooled", ROWS) for each in (graph, first))
     np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+WIDER = {HIDDEN: 32, INNER: 48, 3 * HIDDEN: 96, 2 * INNER: 96, POSITIONS: 257}
+"""Sizes with which the weights have the kilobyte from which they lie in a file, and the table of distances a size of its own."""
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_those_of_every_family_are_read_from_where_they_may_begin(
+    tmp_path: Path, kind: str, quantize: Quantization | None
+) -> None:
+    """From another place a pass ends the process."""
+    random = np.random.default_rng(3)
+    sizes = {key: WIDER.get(value, value) for key, value in tiny_config(kind).items()}
+    tensors = {
+        name: random.normal(0, 0.2, [WIDER.get(size) or size for size in tensor.shape]).astype(np.float32)
+        for name, tensor in tiny_tensors(kind).items()
+    }
+    folder = model_folder.find(str(write_model(tmp_path / "wide", sizes, tensors)))
+    graph = graph_cache.load(folder, tmp_path / "cache", quantize)
+    assert isinstance(graph, Path)
+
+    alone, beside = divided_networks.load(folder, graph, Division(64, 2))
+
+    assert quantize or alone is not beside  # a float32 model keeps them
+    expected = networks.load(folder, graph, 1).run("pooled", ROWS)
+    for network in (alone, beside):
+        np.testing.assert_allclose(network.run("pooled", ROWS), expected, atol=1e-5)
+
+
+def test_those_that_begin_elsewhere_are_not_used(
+    graph: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(
+        packed_weights, "save_packed", lambda _, path: path.write_bytes(b"Gemm+1|128;64;0 Gemm+2|192;8;0")
+    )
+    first = packed_weights.packed(graph)
+    assert first
+    first.unlink()
+    monkeypatch.setattr(packed_weights, "save_packed", lambda _, path: path.write_bytes(b"Gemm+1|128;64;0|200;8;0"))
+    with caplog.at_level(logging.WARNING):
+        assert packed_weights.packed(graph) is None
+    assert ["packed_weights_not_kept"] == [record.message for record in caplog.records]
 
 
 @pytest.mark.parametrize("name", ["cpu_name", "cpu_features"])

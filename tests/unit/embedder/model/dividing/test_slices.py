@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autobatch_embedder.model.slices import TOKENS_MAX, TOKENS_SHARE_MIN, cut
+from autobatch_embedder.model.dividing.slices import TOKENS_MAX, TOKENS_SHARE_MIN, cut
 
 Lengths = st.lists(st.integers(0, 512), min_size=1, max_size=100)
 
