@@ -11,6 +11,7 @@ Requests are refused by this figure, so it may be unknown, but not too low:
 5. So is what was measured before an interruption: half a second or more, and three times as long as a call takes, in which calls
    failed, or Redis did, and none was answered. The time of a shorter one does not count. An upstream that answers 500 for a second, and a few calls before and after it, is
    not one that answers a few calls a second; nor is one that was slow before it failed slow for that when it is back.
+6. So is what was measured before calls showed that an upstream became faster: what waits is refused by it no longer.
 """
 
 from typing import NamedTuple
@@ -31,6 +32,7 @@ class AnsweredCall(NamedTuple):
         calls: Number of calls that were in flight then, this one included.
         had_backlog: Whether more waited then than a call carries.
         has_failed: Whether nothing was computed, for another reason than the time that it had.
+        is_faster: Whether it is known since the call before that an upstream answers faster than it did.
     """
 
     ended_s: float
@@ -38,6 +40,7 @@ class AnsweredCall(NamedTuple):
     calls: int
     had_backlog: bool
     has_failed: bool = False
+    is_faster: bool = False
 
 
 class _Measurement:
@@ -114,7 +117,7 @@ class DrainRate:
             self._is_interrupted = True
             return
         measurement = self._measurement
-        if self._is_lasting(call.ended_s):
+        if call.is_faster or self._is_lasting(call.ended_s):
             self._forget()
         elif measurement is not None and call.had_backlog and not measurement.had_backlog:
             self._measurement = None  # a backlog begins

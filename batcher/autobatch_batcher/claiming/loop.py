@@ -79,6 +79,7 @@ class WorkingLoop:
         self._queue = queue
         self._link = link
         self._connections = 0  # of the link, when claims were compared last
+        self._steps_faster = 0  # of the upstreams, when the last batch was answered
         self._pool = pool
         self._caller = caller
         self._lanes = lanes
@@ -417,8 +418,9 @@ class WorkingLoop:
         inputs = sum([job.header.n for job in batch.jobs if job.header.id not in failed])
         now_s, calls = self._loop.time(), self._pool.calls_in_flight + 1
         has_failed = not (inputs or all(failed.values()))
-        call = AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed)
-        self.drain.answered.append(call)
+        steps_before, self._steps_faster = self._steps_faster, self._pool.steps_faster
+        is_faster = self._steps_faster > steps_before
+        self.drain.answered.append(AnsweredCall(now_s, inputs, calls, self._has_backlog(room), has_failed, is_faster))
         return inputs, len(failed)
 
     def _note_ended(self, batch: Batch, slot: Slot, room: int, took_s: float, answered: int, failed: int) -> None:

@@ -75,6 +75,11 @@ class Surprise:
         return CHARGED_CALLS_MIN <= self.calls < CALLS_MIN
 
     @property
+    def is_faster(self) -> bool:
+        """Whether these calls took less than was expected."""
+        return self.calls > 0 and not self._is_slow
+
+    @property
     def is_step(self) -> bool:
         """Whether it shows with this call that the upstream is another than before these calls."""
         return self.calls == CALLS_MIN and self._is_service_off

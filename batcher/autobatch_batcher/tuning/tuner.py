@@ -76,6 +76,7 @@ class Tuner:
         setting: How many calls to make at once, and how large.
         shape: How the lengths of the next batch are bounded.
         recent: What the last calls took.
+        steps_faster: How often the upstream was found to be faster by a step than was believed.
 
     Args:
         calls_max: The most calls in flight, with which it begins; None: `CALLS_FIRST`, and up to `CALLS_MAX` if they do more.
@@ -93,7 +94,7 @@ class Tuner:
         self.is_fixed = is_fixed
         self._last_ended_s = float("-inf")
         self._was_busy = False
-        self._noted = self._calls_seen = 0
+        self._noted = self._calls_seen = self.steps_faster = 0
         self.recent = RecentCalls()
         self.setting = Setting(calls_max or CALLS_FIRST, None)
         self.shape = BatchShape(None, None)
@@ -303,6 +304,7 @@ class Tuner:
             self._one_by_one.forget()
             self._side_by_side.forget()
             self._climber.note_step()
+            self.steps_faster += self._surprise.is_faster
         return not (self._is_learnt and self._surprise.is_open)
 
     def _begin_climb(self, calls_first: int = CALLS_FIRST) -> Climber:

@@ -103,6 +103,11 @@ class Pool:
         return sum([upstream.load.calls for upstream in self.upstreams])
 
     @property
+    def steps_faster(self) -> int:
+        """How often a replica was found to be faster by a step than was believed."""
+        return sum([upstream.tuner.steps_faster for upstream in self.upstreams])
+
+    @property
     def slots_free(self) -> int:
         """Calls that could be made now."""
         return sum([self._slots_free(upstream) for upstream in self._usable(self._well())])

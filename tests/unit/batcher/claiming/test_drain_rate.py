@@ -38,12 +38,13 @@ class Drained:
         *,
         had_backlog: bool = True,
         has_failed: bool = False,
+        is_faster: bool = False,
     ) -> None:
         """Answer so many calls, of which `slots` end together every `call_s` seconds."""
         for _ in range(calls // slots):
             self.passes(call_s)
-            done = [AnsweredCall(self.now_s, inputs, slots - place, had_backlog, has_failed) for place in range(slots)]
-            self.rate.answered += done
+            ended = AnsweredCall(self.now_s, inputs, 0, had_backlog, has_failed, is_faster)
+            self.rate.answered += [ended._replace(calls=slots - place) for place in range(slots)]
 
 
 @given(call_s=st.floats(0.001, 5.0), inputs=st.integers(1, 64), slots=st.integers(1, 8))
@@ -135,6 +136,18 @@ def test_a_rate_that_is_exceeded_without_a_backlog_is_forgotten() -> None:
     batcher.answers(40, 0.4)
     before = batcher.rate.per_s
     batcher.answers(100, 0.01, inputs=2, had_backlog=False)
+    batcher.passes(LOOK_S)
+
+    assert [pytest.approx(80), 0.0] == [before, batcher.rate.per_s]
+
+
+def test_what_was_measured_before_an_upstream_became_faster_refuses_nothing() -> None:
+    """It is kept while nothing waits, and so few requests come that it is not exceeded: a burst would be refused by it."""
+    batcher = Drained()
+    batcher.answers(40, 0.4)
+    before = batcher.rate.per_s
+    batcher.answers(10, 0.01, inputs=1, had_backlog=False)
+    batcher.answers(1, 0.01, inputs=1, had_backlog=False, is_faster=True)
     batcher.passes(LOOK_S)
 
     assert [pytest.approx(80), 0.0] == [before, batcher.rate.per_s]

@@ -360,3 +360,13 @@ def test_while_jobs_wait_fewer_calls_are_tried_only_where_calls_wait_for_each_ot
     run = drive(upstream, 2_000, tuner, began_s=100.0)
 
     assert tries == any(setting.calls == 1 for setting in run.settings)
+
+
+@pytest.mark.parametrize(("seconds", "steps"), [(FIXED_S / 8, 1), (8 * FIXED_S, 0), (FIXED_S, 0)])
+def test_an_upstream_that_becomes_faster_is_known_as_such(seconds: float, steps: int) -> None:
+    tuner = Tuner(1)
+    was = drive(ModelledUpstream(lambda _units, _calls: FIXED_S), 100, tuner)
+    before = tuner.steps_faster  # than the guess that it began with
+    drive(ModelledUpstream(lambda _units, _calls: seconds), 100, tuner, began_s=was.ended_s[-1])
+
+    assert steps == tuner.steps_faster - before
