@@ -6,6 +6,7 @@
    a half, is made good at the next claim.
 3. Some tokens are left over, for a call that has more than was guessed: the upstream would refuse all of it.
 4. What the upstream says is left (`said_limits.py`) goes along with the next claim: others ask it, too, or it has forgotten what we have not.
+   Not so what it says without the limit and without a reset: that may be left of ten seconds, as with Azure.
 5. So does a call that it refused though enough should be left: it counts in shorter spans than minutes.
 """
 
@@ -43,6 +44,7 @@ class Pacing:
         self._returned_calls = 0  # that the upstream refused and does not count
         self._owed_tokens = 0  # that were granted for calls that the upstream refused
         self._said: dict[str, SaidLimit] = {}
+        self._of_spans: set[str] = set()  # kinds whose headers may be of a shorter span than a minute
         self._said_s = self._asked_s = 0.0  # when that came, and when its call was sent
         self._own_tokens = 0  # of that call
         self._is_short = (
@@ -148,14 +150,20 @@ class Pacing:
             asked_s: When the call was sent.
             now_s: The time now.
         """
-        if said:
-            self._said, self._own_tokens, self._asked_s, self._said_s = dict(said), charged, asked_s, now_s
+        for kind, each in said.items():
+            if each.limit is not None:
+                self._of_spans.discard(kind)
+            elif each.reset_s is None:
+                self._of_spans.add(kind)
+        if of_minute := self._of_minute(said):
+            self._said, self._own_tokens, self._asked_s, self._said_s = of_minute, charged, asked_s, now_s
 
     def refused(self, said: Mapping[str, SaidLimit], tokens: int, asked_s: float) -> None:
         """Take note of a refusal; `tokens` are those that were granted for the call, the others are as of `told`."""
         if self._tokens:
             self._used_tokens -= tokens
             self._owed_tokens += tokens
+        said = self._of_minute(said)
         self._returned_calls += CALLS in said  # else it may count what it refuses
         needed = {CALLS: 1, TOKENS: max(tokens, 1)}
         if all(each.left >= needed[kind] for kind, each in said.items()):
@@ -182,6 +190,10 @@ class Pacing:
         if self._tokens and self._tokens_an_input:
             amounts.append(int(_grown(tokens_left, self._tokens, now_s - left_s) / self._tokens_an_input))
         return max(min(amounts, default=0), 0)
+
+    def _of_minute(self, said: Mapping[str, SaidLimit]) -> dict[str, SaidLimit]:
+        """What was said of limits that can be those of a minute."""
+        return {kind: each for kind, each in said.items() if kind not in self._of_spans}
 
     def _kept(self) -> int:
         """Tokens of a minute that are left over."""

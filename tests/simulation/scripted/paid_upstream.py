@@ -83,3 +83,16 @@ class PaidModelUpstream(ModelUpstream):
         left = said_limits(headers, datetime.fromtimestamp(UNIX_S + self._timeline.now_s, UTC))
         retry_after = headers.get("Retry-After")
         return Answer(answer.status, answer.content_type, answer.body, retry_after, measures, left=left)
+
+
+class SpanUpstream(PaidModelUpstream):
+    """One that counts spans of seconds and says what is left of one, but not of how much; when it ends it says with a refusal only.
+
+    So does Azure's OpenAI.
+    """
+
+    def _with(self, answer: Answer, headers: Mapping[str, str], counted: int | None = None) -> Answer:
+        said = {name: text for name, text in headers.items() if "-limit-" not in name and "-reset-" not in name}
+        if "Retry-After" in headers:
+            said |= {f"x-ratelimit-reset-{kind}": headers["Retry-After"] for kind in self.said}
+        return super()._with(answer, said, counted)

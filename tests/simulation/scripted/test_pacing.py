@@ -13,7 +13,7 @@ from autobatch_shared.contract.errors import AutobatchError
 from tests.simulation.network import Network
 from tests.simulation.processes import SimulatedBatcher, SimulatedWorker
 from tests.simulation.redis_model.server import ModelServer
-from tests.simulation.scripted.paid_upstream import PaidModelUpstream
+from tests.simulation.scripted.paid_upstream import PaidModelUpstream, SpanUpstream
 from tests.simulation.timeline import Timeline
 from tests.simulation.upstreams import BATCH_INPUTS_MAX
 from tests.simulation.virtual import virtual
@@ -23,6 +23,7 @@ from tests.support.paid.minute_counts import Bucket, Clock, FixedMinute, MinuteC
 MINUTES = 10
 CALLS, TOKENS = 12, 2000  # in a minute
 REQUEST_INPUTS = 2
+SPANS = 6  # in a minute
 READY_S = 1.0
 LOWERED_S = 130.0
 PATIENCE_S = 7200.0
@@ -164,6 +165,31 @@ def test_a_burst_takes_as_long_as_the_server_makes_it(kind: str, counting: str, 
     assert burst.outcomes == ["right"] * len(requests)
     assert burst.took_s <= 1.05 * best
     assert burst.refused <= (REFUSED_MAX if counting == "quantised" else 0.05 * burst.calls)
+
+
+@pytest.mark.parametrize("batchers", [1, 3])
+@pytest.mark.parametrize("kind", ["requests", "tokens"])
+def test_what_is_left_of_a_span_is_not_taken_for_what_is_left_of_a_minute(kind: str, batchers: int) -> None:
+    """A span has tokens for ten to twenty jobs, so refusals at the beginning cost some of it."""
+    by_calls, clock = kind == "requests", Time()
+    limit = (CALLS if by_calls else TOKENS) / SPANS
+    requests = requests_of((MINUTES * CALLS - (batchers - 1) * by_calls) * BATCH_INPUTS_MAX)
+    used = [1.0] * (len(requests) * REQUEST_INPUTS // BATCH_INPUTS_MAX)
+    if not by_calls:
+        used = [float(sum(map(tokens, texts))) for texts in requests]
+        used = used[: sum(total <= MINUTES * TOKENS for total in accumulate(used))]
+        requests = requests[: len(used)]
+    best = best_s([FixedMinute(limit, 60.0 / SPANS, clock.read)], [[each] for each in used], clock.set)
+
+    def upstream_at(timeline: Timeline) -> PaidModelUpstream:
+        return SpanUpstream(timeline, {kind: FixedMinute(limit, 60.0 / SPANS, timeline.time_s)})
+
+    burst = play(upstream_at, requests, batchers, CALLS if by_calls else None, None if by_calls else TOKENS)
+
+    log.info("took %.1f s, at best %.1f, %d calls, %d refused", burst.took_s, best, burst.calls, burst.refused)
+    assert burst.outcomes == ["right"] * len(requests)
+    assert burst.took_s <= (1.05 if by_calls else 1.06) * best
+    assert burst.refused <= (REFUSED_MAX if by_calls else 0.06 * burst.calls)
 
 
 @pytest.mark.parametrize("counting", ["bucket", "sliding", "fixed"])

@@ -96,13 +96,29 @@ def test_what_the_upstream_says_goes_along_with_one_claim() -> None:
     assert pacing.budget(NOW_S).calls_said == NOT_SAID
 
 
-@pytest.mark.parametrize("said", [SaidLimit(14_370, 14_400, 180.0), SaidLimit(30, 1000, 180.0), SaidLimit(61)])
+@pytest.mark.parametrize(
+    "said", [SaidLimit(14_370, 14_400, 180.0), SaidLimit(30, 1000, 180.0), SaidLimit(61, None, 180.0)]
+)
 def test_what_is_said_of_another_limit_than_ours_gives_no_more_leave(said: SaidLimit) -> None:
     """Groq's header of requests is of a day."""
     pacing = Pacing("http://paid", 60, None)
     pacing.told({CALLS: said}, 0, NOW_S, NOW_S)
 
     assert pacing.budget(NOW_S).calls_said == SaidLeft(min(said.left, 60))
+
+
+def test_what_is_said_without_limit_and_reset_may_be_left_of_seconds_only() -> None:
+    """Azure's headers are of ten seconds; with a refusal they say when these end. What names its limit is believed again."""
+    pacing = Pacing("http://paid", 60, None)
+    pacing.told({CALLS: SaidLimit(9)}, 0, NOW_S, NOW_S)
+    pacing.told({CALLS: SaidLimit(0, None, 7.0)}, 0, NOW_S, NOW_S)
+    pacing.refused({CALLS: SaidLimit(0, None, 7.0)}, 0, NOW_S)
+
+    budget = pacing.budget(NOW_S)
+    assert (budget.calls_said, budget.refused) == (NOT_SAID, 1)
+
+    pacing.told({CALLS: SaidLimit(40, 60)}, 0, NOW_S, NOW_S)
+    assert pacing.budget(NOW_S).calls_said == SaidLeft(40, 40)
 
 
 @pytest.mark.parametrize(
