@@ -1,8 +1,10 @@
 """The files for nginx."""
 
+import re
 from pathlib import Path
 
 from autobatch_console.up import nginx_files
+from autobatch_shared.settings.definitions import ProxySettings
 
 LISTEN = """listen {address} backlog=4096;
 client_max_body_size 3048576;
@@ -57,3 +59,15 @@ def test_the_fault_of_an_nginx_is_its_own_complaint(tmp_path: Path) -> None:
 
 def test_the_server_line_of_docker_compose_asks_for_new_replicas() -> None:
     assert "server proxy:3000 resolve" in (nginx_files.conf_folder() / "compose" / "upstream.conf").read_text()
+
+
+def test_two_processes_hold_more_requests_than_a_worker_refuses() -> None:
+    """Else a connection is reset where the client should read 429."""
+    conf = (nginx_files.conf_folder() / "nginx.conf").read_text()
+    connections, files = (
+        int(re.findall(rf"{name} (\d+);", conf)[0]) for name in ("worker_connections", "worker_rlimit_nofile")
+    )
+    requests = connections // 2
+
+    assert 2 * requests >= ProxySettings().max_queue_size
+    assert connections + requests < files, "each connection, and each body that nginx puts on the disk, is an open file"
