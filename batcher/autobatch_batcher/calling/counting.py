@@ -16,13 +16,13 @@ import msgspec
 
 from autobatch_batcher.calling.calls import Merged
 from autobatch_batcher.dialects.base import Answer, Dialect, Post
-from autobatch_batcher.dialects.verdict import retry_pause_s
+from autobatch_batcher.dialects.verdict import OUTAGES, OVERLOADED, PERHAPS_INPUT_ERRORS, retry_pause_s
 from autobatch_batcher.jobs import Job
 from autobatch_shared.bell import pause
 from autobatch_shared.contract.errors import UpstreamError, UpstreamProtocolError, UpstreamUnavailable
 
 _CANNOT = {404, 405, 501}  # an upstream without such a route
-_AGAIN = {424, 429, 500, 502, 503, 504}
+_AGAIN = {OVERLOADED} | PERHAPS_INPUT_ERRORS | OUTAGES
 
 _decode = msgspec.json.Decoder(str | list[int]).decode
 

@@ -15,7 +15,14 @@ from autobatch_shared.contract.errors import (
 
 INPUT_ERRORS = {400, 413, 422}  # the fault of one input, or of all together being too much
 PERHAPS_INPUT_ERRORS = {424, 500}  # an outage, or an input on which the model fails
-OUTAGES = {502, 503, 504}  # of the upstream, or of what stands in its place: no input is to blame
+CLOUDFLARE = {520, 521, 522, 523, 524, 525, 526, 527, 530}  # it reached no server, or got no answer of it
+OVERLOADED_SERVER = 529  # some paid APIs say it of all their clients together; 429 is about one key
+OUTAGES = {
+    502,
+    503,
+    504,
+    OVERLOADED_SERVER,
+} | CLOUDFLARE  # of the upstream, or of what stands in its place: no input is to blame
 OVERLOADED = 429
 OURS = {401, 403, 404, 405, 415}  # about how we call, which no client can change
 PAYMENT_REQUIRED = 402

@@ -97,7 +97,7 @@ def statuses(told: Sequence[JobOutcome]) -> set[int]:
     return {decode_reply(each.frame)[0].status for each in told}
 
 
-OUTAGES: list[str | int] = [REFUSES, EXCLUDED, 502, 503, 504]
+OUTAGES: list[str | int] = [REFUSES, EXCLUDED, 502, 503, 504, 522, 529]
 
 
 @pytest.mark.parametrize("does", OUTAGES)
