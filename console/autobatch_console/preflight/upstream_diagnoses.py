@@ -298,7 +298,7 @@ def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
             "risky",
             SETTING,
             f"{other.url} serves another model than {first.url}: {difference}",
-            "list only replicas of one model; give each model its own NAMESPACE, batcher and workers",
+            "list only replicas of one model; several models have a table [[models]] each in config.toml",
         )
         for other in others
         if (difference := _difference(model_of(first).fields, model_of(other).fields))
