@@ -18,7 +18,8 @@ from autobatch_shared.contract.capacity import CALLS, NOT_SAID, TOKENS, MinuteBu
 
 MINUTE_MS = 60_000
 NEWS_WEIGHT = 0.2  # of one call's tokens in what an input usually has
-KEPT_ERRORS, KEPT_SHARE_MAX = 3.0, 0.03  # of how far guesses were off, and of a minute's tokens, which are left over
+KEPT_ERRORS = 3.0  # of how far guesses were off, in tokens that are left over
+KEPT_SHARE_MIN, KEPT_SHARE_MAX = 0.005, 0.03  # of a minute's tokens; the least are for those of questions about health
 EVEN_OFF, EVEN_OFF_SHARE = (
     1,
     0.01,
@@ -197,7 +198,8 @@ class Pacing:
 
     def _kept(self) -> int:
         """Tokens of a minute that are left over."""
-        return int(min(KEPT_ERRORS * self._guess.error, self._tokens * KEPT_SHARE_MAX))
+        kept = max(KEPT_ERRORS * self._guess.error, self._tokens * KEPT_SHARE_MIN)
+        return int(min(kept, self._tokens * KEPT_SHARE_MAX))
 
     def _said_of(self, kind: str, limit: int) -> SaidLeft:
         """What the upstream said of a limit, if it can be that of a minute."""

@@ -24,6 +24,7 @@ MINUTES = 10
 CALLS, TOKENS = 12, 2000  # in a minute
 REQUEST_INPUTS = 2
 SPANS = 6  # in a minute
+UNCOUNTED_TOKENS = 12
 READY_S = 1.0
 LOWERED_S = 130.0
 PATIENCE_S = 7200.0
@@ -190,6 +191,24 @@ def test_what_is_left_of_a_span_is_not_taken_for_what_is_left_of_a_minute(kind: 
     assert burst.outcomes == ["right"] * len(requests)
     assert burst.took_s <= (1.05 if by_calls else 1.06) * best
     assert burst.refused <= (REFUSED_MAX if by_calls else 0.06 * burst.calls)
+
+
+def test_a_few_tokens_that_no_claim_counts_cost_no_minute() -> None:
+    """Those of questions about health, with texts whose tokens are guessed exactly: else each minute's last calls are refused."""
+    text = "one two three four five six seven eight nine"
+    requests = [[f"{text} {number}"] for number in range(100, 900)]  # 12 tokens each: 4.8 minutes' worth
+
+    def upstream_at(timeline: Timeline) -> PaidModelUpstream:
+        upstream = PaidModelUpstream(timeline, {"tokens": SlidingMinute(TOKENS, clock=timeline.time_s)}, {})
+        assert upstream.use(1, UNCOUNTED_TOKENS)
+        return upstream
+
+    burst = play(upstream_at, requests, 1, None, TOKENS)
+
+    log.info("took %.1f s, %d calls, %d refused", burst.took_s, burst.calls, burst.refused)
+    assert burst.outcomes == ["right"] * len(requests)
+    assert burst.refused == 0
+    assert burst.took_s <= 1.05 * 60.0 * 4
 
 
 @pytest.mark.parametrize("counting", ["bucket", "sliding", "fixed"])
