@@ -18,7 +18,7 @@ from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.families.modules import DenseFile, Modules, Pooling
 from autobatch_embedder.families.table import FAMILIES, Tensors, renamed
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.http.errors import ModelFolderError, NotUnderstoodError
 from autobatch_embedder.model import weights
 from autobatch_shared.install_hints import MODEL_INSTALL, MODEL_PACKAGE
 
@@ -206,10 +206,16 @@ def _graph_of(path: Path, config: Config) -> Path | None:
 
 
 def _is_built(folder: Path, config: Config) -> bool:
-    """Whether a graph can be built: the family is known, and the weights are there."""
-    return str(config.value("model_type", None)) in FAMILIES and any(
-        (folder / name).is_file() for name in weights.NAMES
-    )
+    """Whether a graph can be built: the family is known, the weights are there, and the network is understood."""
+    if str(config.value("model_type", None)) not in FAMILIES:
+        return False
+    if not any((folder / name).is_file() for name in weights.NAMES):
+        return False
+    try:
+        _encoder(config)
+    except NotUnderstoodError:
+        return False
+    return True
 
 
 def _of_texts(folder: Path) -> Config:
