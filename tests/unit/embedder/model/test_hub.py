@@ -1,10 +1,16 @@
 """Models of the hub from its cache, laid out as `huggingface_hub` lays it out, without a network."""
 
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import orjson
 import pytest
 from huggingface_hub import constants
 
+from autobatch_embedder.families import hub
 from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import model_folder
 from tests.support.models.tiny_models import tiny_config, tiny_tensors, write_json, write_model
@@ -50,6 +56,72 @@ def test_a_revision_is_looked_up_and_shown(cache: Path) -> None:
 def test_a_model_that_is_not_there_is_refused_by_name(model_id: str) -> None:
     with pytest.raises(ModelFolderError, match=f"the hub's model {model_id}: "):
         model_folder.find(None, model_id=model_id)
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub that has one model, of one file, and says of any other that there is none."""
+
+    def do_HEAD(self) -> None:
+        """Describe the file."""
+        self._answer(b"{}", {"etag": '"1"', "x-repo-commit": COMMIT})
+
+    def do_GET(self) -> None:
+        """Describe the model, or return the file."""
+        if self.path.startswith("/api/models/some/model/tree/"):
+            self._answer(orjson.dumps([{"type": "file", "path": "config.json", "size": 2, "oid": "1"}]), {})
+        elif self.path.startswith("/api/models/some/model"):
+            siblings = [{"rfilename": "config.json"}]
+            self._answer(orjson.dumps({"id": "some/model", "sha": COMMIT, "siblings": siblings}), {})
+        elif self.path.startswith("/some/model/resolve/"):
+            self.do_HEAD()
+        else:
+            self._answer(b"", {"x-error-code": "RepoNotFound"}, status=404)
+
+    def log_message(self, *_args: object) -> None:
+        """Nothing."""
+
+    def _answer(self, body: bytes, headers: dict[str, str], status: int = 200) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "content-length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+
+@pytest.fixture
+def online(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ask a hub on this machine."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        url = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        )
+        yield
+        server.shutdown()
+        serving.join()
+
+
+@pytest.mark.usefixtures("online")
+def test_what_the_hub_refuses_is_said_in_full_and_in_one_line() -> None:
+    with pytest.raises(ModelFolderError, match=r"404 Client Error\. Repository Not Found for url: .* authenticated"):
+        hub.folder("no/model", None)
+
+
+@pytest.mark.usefixtures("online")
+def test_files_that_are_fetched_fill_neither_the_log_nor_the_console(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logging.getLogger("httpx2").setLevel(logging.NOTSET)
+    with caplog.at_level(logging.INFO):
+        assert (hub.folder("some/model", None) / "config.json").read_bytes() == b"{}"
+
+    assert [record.message for record in caplog.records] == ["hub_model"]
+    assert capsys.readouterr().err == ""
 
 
 def test_an_unknown_family_without_a_graph_is_refused_by_file_and_field(cache: Path) -> None:
