@@ -12,7 +12,8 @@ from autobatch_embedder.http.errors import ModelFolderError
 
 log = logging.getLogger(__name__)
 
-FILES = ("*.json", "*/config.json", "model.safetensors", "model-*.safetensors", "*_Dense/*.safetensors")
+_WEIGHTS = ("model.safetensors", "model-*.safetensors")
+FILES = ("*.json", *_WEIGHTS, *(f"0_*/{each}" for each in _WEIGHTS), "*_Dense/*.safetensors")  # `*` is `/`, too
 GRAPHS = (*FILES, "onnx/model.onnx*", "model.onnx*")
 """With its graph, which is asked for only where none is built: it has the same weights once more."""
 

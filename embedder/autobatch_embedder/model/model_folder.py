@@ -140,7 +140,8 @@ def find(
         raise ModelFolderError("EMBEDDER_MODEL_DIR and EMBEDDER_MODEL_ID are both set; one of them names the model")
     if model_id is not None:
         folder = hub.folder(model_id, revision)
-        if not _is_built(folder, configs.read_if_there(folder / "config.json")):
+        network = module_files.read(folder).transformer
+        if not _is_built(network, configs.read_if_there(network / "config.json")):
             folder = hub.folder(model_id, revision, hub.GRAPHS)
         return read(folder, model_id, pooling, revision)
     if model_dir is not None:
