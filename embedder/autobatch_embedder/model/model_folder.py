@@ -164,7 +164,7 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
     config = configs.read(folder / "config.json")
     if not (folder / "tokenizer.json").is_file():
         raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
-    network = _graph_of(path, config) or _encoder(config)
+    network = _graph_of(path, config) or _encoder_alone(config)
     large = [network] if isinstance(network, Path) else weights.files(folder)
     _refuse_pointers(folder / "tokenizer.json", *large, *(layer.path for layer in modules.dense))
     texts = _of_texts(folder)
@@ -244,6 +244,14 @@ def _encoder(config: Config) -> Encoder:
     if encoder.hidden % encoder.heads:
         raise config.fault(f"hidden size {encoder.hidden} is no multiple of {encoder.heads} heads")
     return encoder
+
+
+def _encoder_alone(config: Config) -> Encoder:
+    """As `_encoder`, where the repository has no graph of its own."""
+    try:
+        return _encoder(config)
+    except NotUnderstoodError as error:
+        raise ModelFolderError(f"{error}, or an onnx/{GRAPH} in the folder") from error
 
 
 def _task(config: Config, modules: Modules, pooling: Pooling | None) -> Task:
