@@ -15,8 +15,8 @@ from autobatch_embedder.http.routes import Routes
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Engine, EngineLimits
 from autobatch_embedder.model.loaded_model import Model
-from autobatch_shared.refusals import RefusingRunner
 from autobatch_shared.settings.definitions import EmbedderSettings
+from autobatch_shared.stopping import PatientRunner
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ async def serving(settings: EmbedderSettings, model: Model, drain_s: float = DRA
     )
     engine = Engine(model, limits, metrics)
     key = settings.embedder_api_key
-    runner = RefusingRunner(
+    runner = PatientRunner(
         build(Routes(engine, metrics), metrics, settings.payload_limit, key.get_secret_value() if key else None),
         handler_cancellation=True,  # a client that disconnected must not cost a forward pass
         auto_decompress=False,  # as in TEI: a compressed body is not JSON

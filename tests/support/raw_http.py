@@ -79,6 +79,20 @@ async def raw_connection(port: int) -> AsyncIterator[RawConnection]:
         writer.transport.abort()
 
 
+async def wait_until_refused(port: int) -> None:
+    """Return once nothing listens there."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                return
+            except ConnectionResetError:
+                continue  # closed while the connection was in the backlog
+            writer.close()
+            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
 def request(
     body: bytes = b"", *lines: bytes, start: bytes = b"POST /embed HTTP/1.1", length: bool = True, is_json: bool = True
 ) -> bytes:

@@ -23,11 +23,12 @@ RAN_WELL_S = 60.0  # twice the longest pause: a part that runs for longer did no
 
 
 class StartError(Exception):
-    """A part died or was not ready in time."""
+    """A part died, or `is_late`: it was not ready in time."""
 
-    def __init__(self, part: Part, reason: str) -> None:
+    def __init__(self, part: Part, reason: str, *, is_late: bool = False) -> None:
         super().__init__(f"{part.name} {reason}")
         self.part = part
+        self.is_late = is_late
 
 
 class Backoff:
@@ -85,7 +86,7 @@ class Supervisor:
                 keeper.result()
         for part in stage:
             if not self._ready[part.name].is_set():
-                raise StartError(part, f"was not ready within {limit_s:.0f} s")
+                raise StartError(part, f"was not ready within {limit_s:.0f} s", is_late=True)
         return [self._running[part.name] for part in stage]
 
     def all_are_up(self) -> None:

@@ -199,7 +199,8 @@ class Up:
 
     def _explain(self, error: StartError | FirstVectorError) -> None:
         """Say what ended the start, and last, after what a part had to say, what it waited for."""
-        sys.stderr.write(f"autobatch: {error}\n")
+        longer = "; --start-timeout gives it longer" if isinstance(error, StartError) and error.is_late else ""
+        sys.stderr.write(f"autobatch: {error}{longer}\n")
         if not self._verbose:
             self._folder.is_kept = True
             tail = self._folder.tail(error.part.name if isinstance(error, StartError) else "batcher")

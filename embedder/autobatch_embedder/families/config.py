@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.http.errors import ModelFolderError, NotUnderstoodError
 
 T = TypeVar("T")
 _REQUIRED: Final = object()
@@ -69,7 +69,7 @@ class Config:
         """One of the names in `choices`, as its value there."""
         found = self._first(keys, default)
         if not isinstance(found, str) or found not in choices:
-            raise self.fault(f"{keys[0]} is {found!r}; understood are {', '.join(choices)}")
+            raise NotUnderstoodError(f"{self.path}: {keys[0]} is {found!r}; understood are {', '.join(choices)}")
         return choices[found]
 
     def only(self, key: str, *understood: Any) -> None:
@@ -77,7 +77,7 @@ class Config:
         found = self._values.get(key, understood[0])
         if found not in understood:
             said = " or ".join(repr(value) for value in understood)
-            raise self.fault(f"{key} is {found!r}; only {said} is understood")
+            raise NotUnderstoodError(f"{self.path}: {key} is {found!r}; only {said} is understood")
 
     def inner(self, key: str) -> "Config":
         """The object in a field; an empty one if it is left out."""

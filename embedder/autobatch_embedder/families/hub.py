@@ -3,12 +3,17 @@
 `huggingface_hub` decides where the cache is and whether to ask the network: HF_HOME, HF_HUB_OFFLINE, HF_TOKEN.
 """
 
+import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from autobatch_embedder.http.errors import ModelFolderError
 
-FILES = ("*.json", "*/config.json", "model.safetensors", "model-*.safetensors", "*_Dense/*.safetensors")
+log = logging.getLogger(__name__)
+
+_WEIGHTS = ("model.safetensors", "model-*.safetensors")
+FILES = ("*.json", *_WEIGHTS, *(f"0_*/{each}" for each in _WEIGHTS), "*_Dense/*.safetensors")  # `*` is `/`, too
 GRAPHS = (*FILES, "onnx/model.onnx*", "model.onnx*")
 """With its graph, which is asked for only where none is built: it has the same weights once more."""
 
@@ -26,9 +31,15 @@ def folder(model_id: str, revision: str | None, files: Sequence[str] = FILES) ->
     """
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - an extra
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()  # they would be mixed with the lines of the log
+    if not log.isEnabledFor(logging.DEBUG):
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it has a line for each file
+    log.info("hub_model", extra={"model": model_id, "revision": revision})  # it may take minutes
     try:
         return Path(snapshot_download(model_id, revision=revision, allow_patterns=list(files)))
     except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
-        said = str(error).strip().splitlines()[0]
+        said = " ".join(str(error).split())  # the first of its lines is only the status
         raise ModelFolderError(f"the hub's model {model_id}: {said}") from error

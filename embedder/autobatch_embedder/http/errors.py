@@ -22,6 +22,10 @@ class ModelFolderError(EmbedderError):
     """A file of the model folder is missing or has contents that this embedder does not support."""
 
 
+class NotUnderstoodError(ModelFolderError):
+    """A network that is not built here: a field of its config has a value that may be right elsewhere."""
+
+
 class TeiError(EmbedderError):
     """An answer `{"error": ..., "error_type": ...}`.
 

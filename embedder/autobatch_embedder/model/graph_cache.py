@@ -37,6 +37,7 @@ def load(model: ModelFolder, cache: Path, quantize: Quantization | None = None) 
         ModelFolderError: The weights cannot be read or do not fit the config, or a published graph would be quantised.
     """
     if model.published_graph and not quantize:
+        log.info("own_graph", extra={"file": str(model.published_graph)})
         return model.published_graph
     vocabulary = model.encoder.vocabulary
     path = cache / name_of(model, quantize)

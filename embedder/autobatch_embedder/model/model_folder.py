@@ -18,7 +18,7 @@ from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.families.modules import DenseFile, Modules, Pooling
 from autobatch_embedder.families.table import FAMILIES, Tensors, renamed
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.http.errors import ModelFolderError, NotUnderstoodError
 from autobatch_embedder.model import weights
 from autobatch_shared.install_hints import MODEL_INSTALL, MODEL_PACKAGE
 
@@ -140,7 +140,8 @@ def find(
         raise ModelFolderError("EMBEDDER_MODEL_DIR and EMBEDDER_MODEL_ID are both set; one of them names the model")
     if model_id is not None:
         folder = hub.folder(model_id, revision)
-        if not _is_built(folder, configs.read_if_there(folder / "config.json")):
+        network = module_files.read(folder).transformer
+        if not _is_built(network, configs.read_if_there(network / "config.json")):
             folder = hub.folder(model_id, revision, hub.GRAPHS)
         return read(folder, model_id, pooling, revision)
     if model_dir is not None:
@@ -163,7 +164,7 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
     config = configs.read(folder / "config.json")
     if not (folder / "tokenizer.json").is_file():
         raise ModelFolderError(f"{folder / 'tokenizer.json'}: no such file")
-    network = _graph_of(path, config) or _encoder(config)
+    network = _graph_of(path, config) or _encoder_alone(config)
     large = [network] if isinstance(network, Path) else weights.files(folder)
     _refuse_pointers(folder / "tokenizer.json", *large, *(layer.path for layer in modules.dense))
     texts = _of_texts(folder)
@@ -206,10 +207,16 @@ def _graph_of(path: Path, config: Config) -> Path | None:
 
 
 def _is_built(folder: Path, config: Config) -> bool:
-    """Whether a graph can be built: the family is known, and the weights are there."""
-    return str(config.value("model_type", None)) in FAMILIES and any(
-        (folder / name).is_file() for name in weights.NAMES
-    )
+    """Whether a graph can be built: the family is known, the weights are there, and the network is understood."""
+    if str(config.value("model_type", None)) not in FAMILIES:
+        return False
+    if not any((folder / name).is_file() for name in weights.NAMES):
+        return False
+    try:
+        _encoder(config)
+    except NotUnderstoodError:
+        return False
+    return True
 
 
 def _of_texts(folder: Path) -> Config:
@@ -237,6 +244,14 @@ def _encoder(config: Config) -> Encoder:
     if encoder.hidden % encoder.heads:
         raise config.fault(f"hidden size {encoder.hidden} is no multiple of {encoder.heads} heads")
     return encoder
+
+
+def _encoder_alone(config: Config) -> Encoder:
+    """As `_encoder`, where the repository has no graph of its own."""
+    try:
+        return _encoder(config)
+    except NotUnderstoodError as error:
+        raise ModelFolderError(f"{error}, or an onnx/{GRAPH} in the folder") from error
 
 
 def _task(config: Config, modules: Modules, pooling: Pooling | None) -> Task:

@@ -3,11 +3,11 @@
 1. What cannot be read as a request gets a status without a body, and the connection ends, as TEI's own server does it.
 2. What fails beside the routes is an error of ours, in TEI's shape.
 3. A connection knows since when it is idle: from the end of its last answer.
-4. A stop begins with the end of accepting, and what was accepted before is still read: see requests_to_come.py.
+4. A stop begins with the end of accepting, and what was accepted before is still read: see autobatch_shared/stopping.py.
 """
 
-import asyncio
 from asyncio import BaseTransport, Transport
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -15,10 +15,9 @@ from aiohttp import web
 from aiohttp.web_request import BaseRequest
 
 from autobatch_proxy.http.answers import error_response
-from autobatch_proxy.server.requests_to_come import let_come
 from autobatch_proxy.server.shortcut import ShortcutConnection
 from autobatch_shared.contract.errors import AutobatchError
-from autobatch_shared.refusals import RefusingRunner
+from autobatch_shared.stopping import PatientRunner
 
 
 class Connection(ShortcutConnection):
@@ -46,17 +45,6 @@ class Connection(ShortcutConnection):
         return self._current_request is not None or self._taken is not None  # not public, and nothing public says it
 
     @property
-    def is_new(self) -> bool:
-        """Whether it was made, and has brought no request."""
-        return self._request_count == 0 and self.transport is not None  # aiohttp's count, with no public name
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether a handler has its request, whose body is not whole."""
-        request = self._current_request
-        return request is not None and self.transport is not None and not request.content.is_eof()
-
-    @property
     def unread_bytes(self) -> int:
         """How many bytes of its answers the kernel has not taken."""
         return 0 if self._wire is None else self._wire.get_write_buffer_size()
@@ -82,22 +70,12 @@ class Connection(ShortcutConnection):
         return failed
 
 
-class Runner(RefusingRunner):
+class Runner(PatientRunner):
     """An application on such connections."""
 
     connection = Connection
 
-    async def cleanup(self) -> None:
-        """Accept no more connections, read what those that there are have to bring, answer it, and end them."""
-        for site in self.sites:
-            await site.stop()
-        began_s = asyncio.get_running_loop().time()
-        await let_come(lambda: self.connections, self._shutdown_timeout)
-        took_s = asyncio.get_running_loop().time() - began_s
-        self._shutdown_timeout = max(self._shutdown_timeout - took_s, 1.0)  # aiohttp's, with no public name
-        await super().cleanup()
-
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> Sequence[Connection]:
         """Those that it has now."""
-        return [] if self.server is None else cast("list[Connection]", self.server.connections)
+        return cast("Sequence[Connection]", super().connections)

@@ -30,7 +30,7 @@ from autobatch_proxy.http.plain_requests import PlainRequest
 from autobatch_proxy.http.routes import Shortcut
 from autobatch_proxy.server.known_heads import KnownHeads, KnownRequest
 from autobatch_proxy.server.message_bounds import UNKNOWN, MessageBounds
-from autobatch_shared.refusals import RefusingConnection
+from autobatch_shared.stopping import PatientConnection
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,7 @@ class FewMessages(list[Any]):
         return self.pop(0)
 
 
-class ShortcutConnection(RefusingConnection):
+class ShortcutConnection(PatientConnection):
     """One connection.
 
     Args:

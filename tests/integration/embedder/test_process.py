@@ -15,6 +15,7 @@ import orjson
 import pytest
 
 from tests.support.paths import ROOT
+from tests.support.raw_http import wait_until_refused
 
 Environment = dict[str, str]
 
@@ -104,19 +105,6 @@ async def wait_until_admitted(session: aiohttp.ClientSession, url: str, inputs: 
             async with session.get(f"{url}/metrics") as response:
                 if f"te_embed_count {inputs}.0" in await response.text():
                     return
-
-
-async def wait_until_refused(port: int) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except ConnectionRefusedError:
-                return
-            except ConnectionResetError:
-                continue  # closed while the connection was in the backlog
-            writer.close()
-            await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
 
 @pytest.mark.parametrize(

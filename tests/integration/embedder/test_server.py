@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import threading
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from autobatch_embedder.app import serving
 from autobatch_embedder.http.errors import backend_failed
 from autobatch_embedder.model.loaded_model import Model
+from tests.support.raw_http import RawAnswer, raw_connection, request, wait_until_refused
 from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, ServerAnswer, sender, settings
 
 HELLO = [-0.03447726, 0.03102321, 0.00673492, 0.02610902, -0.03936195]
@@ -511,6 +513,25 @@ async def test_stopping_does_not_wait_for_a_client_that_sends_half_a_body(model:
             assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"  # it waits for the body
             writer.write(b'{"in')
         writer.close()
+
+
+async def test_stopping_answers_a_request_whose_body_had_still_to_come(model: Model) -> None:
+    async def finish() -> RawAnswer | None:
+        await wait_until_refused(port)
+        await late.send([whole[-5:]])
+        return await late.answer()
+
+    whole = request(b'{"inputs":"a"}')
+    async with AsyncExitStack() as after:
+        async with serving(settings(), model) as port:
+            late = await after.enter_async_context(raw_connection(port))
+            await late.send([whole, whole[:-5]])
+            assert await late.answer()  # so the next one's head has come, too
+            finished = asyncio.create_task(finish())
+        answered = await finished
+
+    assert answered is not None
+    assert (answered.status, answered.headers["connection"]) == (200, "close")
 
 
 async def test_truncation_can_be_off_by_default(model: Model, client: aiohttp.ClientSession) -> None:

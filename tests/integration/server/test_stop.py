@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from aiohttp import web
 
-from autobatch_proxy.server import requests_to_come
 from autobatch_proxy.server.connections import Runner
+from autobatch_shared import stopping
 from tests.support.raw_http import raw_connection, request
 from tests.support.waiting import wait_until
 
@@ -35,34 +35,34 @@ async def serving() -> AsyncIterator[tuple[Runner, int]]:
 
 
 async def test_a_connection_without_a_request_may_still_bring_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests_to_come, "FIRST_REQUEST_S", 60.0)
+    monkeypatch.setattr(stopping, "FIRST_REQUEST_S", 60.0)
     async with serving() as (runner, port), raw_connection(port) as client:
         await wait_until(lambda: runner.connections)
-        stopping = asyncio.create_task(runner.cleanup())
+        ending = asyncio.create_task(runner.cleanup())
         await wait_until(lambda: not runner.sites)
         await client.send([ECHO])
         answered = await client.answer()
         assert answered is not None
         assert (answered.status, answered.body) == (200, b"body")
         assert await client.answer() is None
-        await stopping
+        await ending
 
 
 async def test_a_body_that_has_begun_is_read_whole() -> None:
     async with serving() as (runner, port), raw_connection(port) as client:
         await client.send([ECHO[:-2]])
         await wait_until(lambda: any(each.is_receiving for each in runner.connections))
-        stopping = asyncio.create_task(runner.cleanup())
+        ending = asyncio.create_task(runner.cleanup())
         await wait_until(lambda: not runner.sites)
         await client.send([ECHO[-2:]])
         answered = await client.answer()
         assert answered is not None
         assert (answered.status, answered.body) == (200, b"body")
-        await stopping
+        await ending
 
 
 async def test_a_connection_that_brings_nothing_holds_up_the_stop_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests_to_come, "FIRST_REQUEST_S", 0.05)
+    monkeypatch.setattr(stopping, "FIRST_REQUEST_S", 0.05)
     async with serving() as (runner, port), raw_connection(port) as client:
         await wait_until(lambda: runner.connections)
         await runner.cleanup()
@@ -70,7 +70,7 @@ async def test_a_connection_that_brings_nothing_holds_up_the_stop_for_a_moment(m
 
 
 async def test_a_connection_between_two_requests_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requests_to_come, "FIRST_REQUEST_S", math.inf)
+    monkeypatch.setattr(stopping, "FIRST_REQUEST_S", math.inf)
     async with serving() as (runner, port), raw_connection(port) as client:
         await client.send([ECHO])
         assert await client.answer() is not None

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from autobatch_embedder.families.modules import Pooling
 from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.http.errors import ModelFolderError, TeiError
 from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import SCORING, ModelFolder
 from autobatch_embedder.model.network.packing import SECOND_SEGMENT, pad
@@ -32,7 +32,7 @@ class PublishedGraph:
         """Look at its inputs and outputs.
 
         Raises:
-            ModelFolderError: It needs other inputs, or does not return what the model is for.
+            ModelFolderError: It needs other inputs, does not return what the model is for, or its first pass fails.
         """
         self._graph = graph
         self.quantized: dict[str, str] = {}
@@ -46,7 +46,10 @@ class PublishedGraph:
         if folder.task == "splade" or (self.is_whole and self._scores not in graph.outputs):
             outputs = ", ".join(graph.outputs)
             raise ModelFolderError(f"{folder.network}: of its outputs {outputs} none is understood for {folder.task}")
-        self.size = self.run("pooled", [[0]]).shape[1]
+        try:
+            self.size = self.run("pooled", [[0]]).shape[1]
+        except TeiError as error:
+            raise ModelFolderError(f"{folder.network}: the first pass failed: {error}") from error
 
     def run(self, output: str, rows: Sequence[Sequence[int]], *, shrinks: bool = False) -> Vectors:
         """As `LoadedNetwork.run`."""

@@ -140,8 +140,10 @@ async def test_a_part_that_dies_while_starting_fails_the_start(house: Supervised
 
 
 async def test_a_part_that_is_never_ready_fails_the_start(house: SupervisedParts) -> None:
-    with pytest.raises(StartError, match="a was not ready within 0 s"):
+    with pytest.raises(StartError, match="a was not ready within 0 s") as caught:
         await house.supervisor.start((house.part("a", "sulk"),), 0.3)
+
+    assert caught.value.is_late
 
 
 async def test_a_program_that_does_not_exist_fails_the_start(house: SupervisedParts) -> None:

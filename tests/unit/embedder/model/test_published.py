@@ -179,6 +179,20 @@ def test_a_known_family_without_weights_is_served_by_its_graph_and_with_weights_
     assert path / "model.onnx" == model_folder.find(str(path)).published_graph
 
 
+def test_a_network_of_a_known_family_that_is_not_built_here_is_served_by_its_graph(tmp_path: Path) -> None:
+    """Such as jina-embeddings-v2, which is `bert` with other positions."""
+    path = write_model(tmp_path, tiny_config("bert") | {"position_embedding_type": "alibi"}, tiny_tensors("bert"))
+    with pytest.raises(ModelFolderError, match="position_embedding_type is 'alibi'; only 'absolute' is understood"):
+        model_folder.find(str(path))
+
+    onnx.save_model(graph(), path / "model.onnx")
+
+    assert path / "model.onnx" == model_folder.find(str(path)).published_graph
+    write_json(path / "config.json", tiny_config("bert") | {"num_attention_heads": 0})
+    with pytest.raises(ModelFolderError, match="num_attention_heads is 0"):
+        model_folder.find(str(path))
+
+
 def test_the_longest_text_is_that_of_the_network_or_of_its_tokenizer(tmp_path: Path) -> None:
     path = write_published(tmp_path, graph())
 
@@ -204,6 +218,16 @@ def test_a_graph_of_another_kind_is_refused_by_name(
 ) -> None:
     with pytest.raises(ModelFolderError, match=rf"model\.onnx: .*{named}"):
         loaded(write_published(tmp_path, graph(inputs, outputs)))
+
+
+def test_a_graph_that_takes_no_text_of_another_length_is_refused_at_once(tmp_path: Path) -> None:
+    fixed = graph()
+    for each in fixed.graph.input:
+        for axis, size in zip(each.type.tensor_type.shape.dim, (2, 7), strict=True):
+            axis.dim_value = size
+
+    with pytest.raises(ModelFolderError, match=r"model\.onnx: the first pass failed: .*invalid dimensions"):
+        loaded(write_published(tmp_path, fixed))
 
 
 def test_it_is_neither_quantised_nor_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
