@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from autobatch_batcher.advising.measured import (
     CLIENTS,
+    REFUSED_PAUSE_S,
     Measured,
     TimedCall,
     TimedLoad,
@@ -39,7 +40,6 @@ LENGTHENED = 2.0  # windows that one may take until each text was answered
 DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
 BUSY_LOOK_S = 0.5
 NEVER_MADE = TimedCall((), ())
-REFUSED_PAUSE_S = 0.05
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Told = Callable[[str], None]
