@@ -16,9 +16,10 @@ from autobatch_batcher.advising.advice import REFUSED_MAX, advise
 from autobatch_batcher.advising.config_file import config_of
 from autobatch_batcher.advising.measured import CLIENTS, Measured
 from autobatch_batcher.advising.prediction import ExpectedGain, expected_gain, find_law
-from autobatch_batcher.advising.sample_texts import TextsError, built_in_texts, read_texts
+from autobatch_batcher.advising.sample_texts import built_in_texts, own_texts
 from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_batcher.advising.tune_page import render
+from autobatch_shared.measuring.text_file import TextsError
 from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials
 from autobatch_shared.settings.loading import load
 
@@ -48,7 +49,7 @@ def _tune(argv: Sequence[str]) -> int:
         return 2
     logging.getLogger("autobatch_batcher").addHandler(logging.NullHandler())  # people are told here
     try:
-        texts = built_in_texts() if arguments.texts is None else read_texts(arguments.texts)
+        texts = built_in_texts() if arguments.texts is None else own_texts(arguments.texts)
         _say(f"measuring with {texts.about}, for about {arguments.seconds:.0f} s")
         if others_than_first := servers_of(settings.inference_url)[1:]:
             _say(f"only the first server is measured, and not {', '.join(map(without_credentials, others_than_first))}")
