@@ -235,7 +235,7 @@ class UpstreamTimer:
         began_s = self._now_s()
         latencies_s: list[float] = []
         answered_s: list[float] = []
-        failed = 0
+        failed, why = 0, ""
 
         def is_over() -> bool:
             long_s = self._now_s() - began_s
@@ -246,13 +246,13 @@ class UpstreamTimer:
         before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
 
         async def ask() -> None:
-            nonlocal failed, cpu_before_s, connecting
+            nonlocal failed, why, cpu_before_s, connecting
             while not is_over():
                 shape = next(turns)
                 try:
                     took_s = await self.call(shape)
-                except MeasuringError:
-                    failed += 1
+                except MeasuringError as error:
+                    failed, why = failed + 1, str(error)
                     await pause(REFUSED_PAUSE_S)
                     continue
                 latencies_s.append(took_s)
@@ -266,7 +266,7 @@ class UpstreamTimer:
         rate = steady_rate(answered_s, texts) or len(latencies_s) / (self._now_s() - began_s)
         latencies_s.sort()
         if not latencies_s:
-            raise MeasuringError(f"{self._replica.name}: none of {failed} calls of {clients} clients was answered")
+            raise MeasuringError(f"{why}; and so all {failed} of {clients_in_words(clients)}")
         return TimedLoad(
             clients=clients,
             lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
