@@ -100,6 +100,16 @@ async def test_a_server_that_fails_meanwhile_is_told_with_what_it_said(upstream:
         await measure(settings, built_in_texts(), 1.0, told)
 
 
+async def test_answers_without_vectors_are_no_measurement(upstream: FakeUpstream) -> None:
+    def told(line: str) -> None:
+        if line.startswith("1 client directly"):  # after the first half of the single calls
+            upstream.rows = lambda _texts: b"[]"
+
+    settings = BatcherSettings.model_construct(inference_url=upstream.url)
+    with pytest.raises(MeasuringError, match=rf"^{upstream.url}: a call of \d+ texts? was not answered with vectors: "):
+        await measure(settings, built_in_texts(), 1.0, told)
+
+
 async def test_a_server_is_measured_and_the_verdict_written(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
