@@ -56,7 +56,7 @@ class FleetGauge(NamedTuple):
 
 
 FLEET = (
-    FleetGauge("redis_up", "1 while this worker reaches Redis; 0: the figures of the queue are missing.", ()),
+    FleetGauge("redis_up", "1 while this worker reaches Redis; 0: the figures of the fleet are missing.", ()),
     FleetGauge("redis_round_trip_seconds", "What one round trip to Redis took, for these figures.", ()),
     FleetGauge(
         "redis_clock_ahead_seconds",

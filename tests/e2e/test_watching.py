@@ -107,6 +107,14 @@ async def test_the_page_asks_for_the_key_and_then_draws(fleet: tuple[str, str]) 
         await wait_until(
             lambda: page.evaluate("document.querySelector('#key-form') && !document.querySelector('#key-form').hidden")
         )
+        # Each refusal counts as a request without a key, of which an alert tells: from here on only a key is a reason to ask.
+        await page.evaluate("window.wait = setTimeout; window.setTimeout = (step) => { window.step = step; }")
+        await wait_until(lambda: page.evaluate("!!window.step"))
+        asked = len(page.asked)
+        for _ in range(3):
+            await page.evaluate("window.step()")
+        assert asked == len(page.asked)
+        await page.evaluate("window.setTimeout = window.wait; window.step()")
         # What the policy refuses and what throws; that the first look gets a 401 is how it learns of the key.
         faults = [each for each in page.faults if "401" not in str(each)]
         await page.evaluate(f"document.querySelector('#key').value = {json.dumps(KEY)}")

@@ -54,7 +54,8 @@ send all it could: requests are refused, and the last row says whose they are.
 * `autobatch_fleet_saturation_ratio` is for autoscalers of upstreams: 0 while nothing waits, 1 when requests are refused.
 * Latencies have 51 buckets, each at most 1.25 times the one before, from 0.5 ms to 30 s: a quantile is within a quarter of the truth.
 * Refusals take no time; ask for the latency of good answers: `{code="200"}`.
-* Why a batch left (`reason` of `autobatch_batches_total`): `full`, the upstream takes no larger call; `shaped`, one input more would cost
+* Why a batch left (`reason` of `autobatch_batches_total`): `full`, its jobs have all the inputs that a call may have,
+  equal ones counted each though they are sent once; `shaped`, one input more would cost
   more than a call of its own, by what the tuner has learnt; `alone`, its job shares no call; `idle`, the upstream had nothing to do;
   `due`, its oldest job had waited for MAX_WAIT_TIME_MS; `drain`, the batcher was told to stop.
 """

@@ -68,12 +68,20 @@ def _worker_line(worker: WorkerActivity, now_ms: int) -> WorkerLine:
 
 
 def batcher_lines(models: Iterable[SeenModel], activities: Iterable[BatcherActivity], now_ms: int) -> list[BatcherLine]:
-    """Return a line for each batcher that has reported within FORGOTTEN_MS."""
-    active = {each.id: each for each in activities}
+    """Return a line for each batcher that was heard within FORGOTTEN_MS."""
+    said = {each.id: each for each in activities}
+    active = {each.id: each for each in said.values() if now_ms - each.at < SILENT_MS}
+    reports = [(model.name, report) for model in models for report in sorted(model.reports, key=lambda each: each.id)]
+    reported = {report.id for _, report in reports}
+    # Of one that died the others remove the report as soon as its lease has ended, and its activity is left.
+    lost = [
+        (each.model, BatcherStatus(each.at, 0, [], id=each.id))
+        for each in said.values()
+        if each.id not in reported and each.id not in active
+    ]
     return [
-        _batcher_line(report, model.name, active.get(report.id), now_ms)
-        for model in models
-        for report in sorted(model.reports, key=lambda report: report.id)
+        _batcher_line(report, model, active.get(report.id), now_ms)
+        for model, report in (*reports, *lost)
         if _is_shown(report.at, now_ms)
     ]
 

@@ -39,7 +39,7 @@ def view_of(seen: SeenFleet) -> FleetView:
     fill = _share(sum(each.inputs for each in batches), sum(each.room for each in batches))
     padding = _share(sum(each.padding * each.inputs for each in batches), sum(each.inputs for each in batches))
     lines = worker_lines(workers, now_ms)
-    of_batchers = batcher_lines(seen.models, live_batchers, now_ms)
+    of_batchers = batcher_lines(seen.models, batchers, now_ms)
     upstreams = upstream_lines(seen.models, live_batchers, now_ms)
     models = model_lines(seen.models, now_ms)
     return FleetView(

@@ -12,13 +12,14 @@ from time import perf_counter
 
 import msgspec
 
-from autobatch_batcher.advising.advice import advise
+from autobatch_batcher.advising.advice import REFUSED_MAX, advise
 from autobatch_batcher.advising.config_file import config_of
 from autobatch_batcher.advising.measured import CLIENTS, Measured
 from autobatch_batcher.advising.prediction import ExpectedGain, expected_gain, find_law
-from autobatch_batcher.advising.sample_texts import TextsError, built_in_texts, read_texts
+from autobatch_batcher.advising.sample_texts import built_in_texts, own_texts
 from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_batcher.advising.tune_page import render
+from autobatch_shared.measuring.text_file import TextsError
 from autobatch_shared.settings.definitions import BatcherSettings, servers_of, without_credentials
 from autobatch_shared.settings.loading import load
 
@@ -48,7 +49,7 @@ def _tune(argv: Sequence[str]) -> int:
         return 2
     logging.getLogger("autobatch_batcher").addHandler(logging.NullHandler())  # people are told here
     try:
-        texts = built_in_texts() if arguments.texts is None else read_texts(arguments.texts)
+        texts = built_in_texts() if arguments.texts is None else own_texts(arguments.texts)
         _say(f"measuring with {texts.about}, for about {arguments.seconds:.0f} s")
         if others_than_first := servers_of(settings.inference_url)[1:]:
             _say(f"only the first server is measured, and not {', '.join(map(without_credentials, others_than_first))}")
@@ -72,7 +73,7 @@ def conclude(measured: Measured, settings: BatcherSettings, out: Path, seconds: 
     gains = []
     for clients in CLIENTS:
         gains.append(expected_gain(found, measured, clients, settings))
-        _say(_row(gains[-1]))
+        _say(row_of(gains[-1]))
     advice = advise(measured, found, gains, settings.target_p99_ms)
     config = config_of(measured, advice, settings)
     _keep_earlier(out / "config.toml", config)
@@ -140,10 +141,13 @@ def _seconds(word: str) -> float:
     return seconds
 
 
-def _row(gain: ExpectedGain) -> str:
+def row_of(gain: ExpectedGain) -> str:
+    """Return a line of the table: what so many clients get, and how many of their requests are refused where that keeps a target."""
+    proxied_p99 = f"{gain.proxied_p99_ms:6.0f}" if gain.proxied_per_s else f"{'-':>6}"
+    refused = f"  {gain.refused:.0%} refused" if gain.refused > REFUSED_MAX else ""
     return (
         f"{gain.clients:7} {gain.direct_per_s:10.1f}{' ' if gain.is_measured else '~'} {gain.proxied_per_s:9.1f} {gain.gain:6.2f} "
-        f"{gain.low:5.2f} to {gain.high:4.2f} {gain.direct_p99_ms:6.0f} > {gain.proxied_p99_ms:6.0f}"
+        f"{gain.low:5.2f} to {gain.high:4.2f} {gain.direct_p99_ms:6.0f} > {proxied_p99}{refused}"
     )
 
 

@@ -87,14 +87,17 @@ def verdict_of(gains: Sequence[ExpectedGain], texts_kind: str) -> str:
         return f"of no use with {texts_kind}: {best.gain:.2f} x at best, at {clients_in_words(best.clients)}{beyond}"
     best = max(useful, key=lambda each: each.gain)
     first = useful[0].clients
-    said = f"{best.gain:.1f} x at {clients_in_words(best.clients)} with {texts_kind}"
+    said = f"{best.gain:.1f} x at {clients_in_words(best.clients)} with {texts_kind}{_where_refused(best)}"
     said += f"; of no use below {first}" if first > 1 else ""
     lossy = [each for each in measured if each.clients > first and each.high < 1]
     if lossy:
         worst = min(lossy, key=lambda each: each.gain)
-        why = f", where {worst.refused:.0%} are refused" if worst.refused > REFUSED_MAX else ""
-        said += f"; {worst.gain:.2f} x at {clients_in_words(worst.clients)}{why}"
+        said += f"; {worst.gain:.2f} x at {clients_in_words(worst.clients)}{_where_refused(worst)}"
     return said + beyond
+
+
+def _where_refused(gain: ExpectedGain) -> str:
+    return f", where {gain.refused:.0%} are refused" if gain.refused > REFUSED_MAX else ""
 
 
 def _fit(gains: Sequence[ExpectedGain], target_ms: int) -> list[int]:

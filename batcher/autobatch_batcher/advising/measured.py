@@ -9,6 +9,7 @@ import msgspec
 
 #: How many at a time: so many are measured, and what they would get is computed.
 CLIENTS = (1, 4, 16, 64, 256)
+REFUSED_PAUSE_S = 0.05  # then a client that was refused asks again, measured or computed
 
 
 class TimedCall(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ import msgspec
 
 from autobatch_batcher.advising.direct_run import ListLoop, direct_score
 from autobatch_batcher.advising.law_fit import drift, fit_law, predicted_s
-from autobatch_batcher.advising.measured import CLIENTS, Measured, TimedLoad
+from autobatch_batcher.advising.measured import CLIENTS, REFUSED_PAUSE_S, Measured, TimedLoad
 from autobatch_batcher.advising.sample_texts import shuffled
 from autobatch_batcher.advising.side_by_side_fit import direct_rate, fit_side_by_side
 from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
@@ -135,7 +135,9 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     shared = found.law if clients == 1 else sharing_cores(found.law, measured, clients, direct_per_s, cpu_ms)
     # Of those that are answered together one comes after the other for the same reason, on as many cores as there are processes to use them.
     way_s, at_once = max(0.0, cpu_ms / 1e3 - SIMULATED_WAY_S), min(PROCESSES, measured.cores or PROCESSES)
-    fleet = SimulatedFleet(settings, longer_way_s=way_s, apart_s=cpu_ms / 1e3 / at_once)
+    fleet = SimulatedFleet(
+        settings, longer_way_s=way_s, apart_s=cpu_ms / 1e3 / at_once, refused_pause_s=REFUSED_PAUSE_S
+    )
     history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
     proxied = score(history, LEARNING_SHARE * seconds, seconds)
     missed_direct = direct_per_s / simulated.goodput

@@ -11,6 +11,8 @@ from statistics import NormalDist
 
 import msgspec
 
+from autobatch_shared.measuring.text_file import read_texts
+
 TEXTS = 128  # in a cycle: each cycle has the same lengths, so that two windows of a measurement are alike
 SERIAL_DIGITS = 7
 LENGTHS_ALIKE = 2.0  # where the longest tenth is not twice as long as the median, lengths are alike
@@ -23,10 +25,6 @@ PROSE = (
     "the order of what is measured says how long a server takes for each text and for all of them together when many "
     "clients ask at once about invoices weather recipes contracts glaciers patients music trains harvest law and code"
 )
-
-
-class TextsError(ValueError):
-    """A file of texts cannot be used; the text says why."""
 
 
 class SampleTexts:
@@ -74,21 +72,13 @@ def shuffled(seed: int) -> list[int]:
     return places
 
 
-def read_texts(path: Path) -> SampleTexts:
-    """Return the texts of a file: one a line, as it is, or as a JSON string where it has ends of lines of its own.
+def own_texts(path: Path) -> SampleTexts:
+    """Return the texts of a file.
 
     Raises:
         TextsError: It cannot be read, or has no text.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-        texts = [
-            msgspec.json.decode(line, type=str) if line.startswith('"') else line for line in lines if line.strip()
-        ]
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError) as exc:
-        raise TextsError(f"{path}: {exc}") from exc
-    if not texts:
-        raise TextsError(f"{path}: has no text")
+    texts = read_texts(path)
     return SampleTexts(texts, f"{len(texts)} texts of {path.name}")
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from autobatch_batcher.advising.measured import (
     CLIENTS,
+    REFUSED_PAUSE_S,
     Measured,
     TimedCall,
     TimedLoad,
@@ -19,6 +20,7 @@ from autobatch_batcher.advising.measured import (
 )
 from autobatch_batcher.advising.sample_texts import SampleTexts, call_shapes, list_shape, shuffled
 from autobatch_batcher.app import replicas_of
+from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.simulating.score import quantile
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.bell import pause
@@ -39,7 +41,6 @@ LENGTHENED = 2.0  # windows that one may take until each text was answered
 DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
 BUSY_LOOK_S = 0.5
 NEVER_MADE = TimedCall((), ())
-REFUSED_PAUSE_S = 0.05
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Told = Callable[[str], None]
@@ -150,8 +151,26 @@ class UpstreamTimer:
         """Make one call with the texts of these places; return the seconds that it took.
 
         Raises:
-            MeasuringError: It was not answered with vectors.
+            MeasuringError: It was not answered with status 200.
         """
+        took_s, _ = await self._ask(places)
+        return took_s
+
+    async def read_call(self, places: tuple[int, ...]) -> float:
+        """Make one call whose answer is read, too: in its own time, and not beside others, whose CPU time counts.
+
+        Raises:
+            MeasuringError: It was not answered with a vector for each text.
+        """
+        took_s, answer = await self._ask(places)
+        try:
+            self._replica.dialect.cut(answer, "/embed", len(places), ())
+        except AutobatchError as exc:
+            said = f"a call of {texts_in_words(len(places))} was not answered with vectors: {exc}"
+            raise MeasuringError(f"{self._replica.name}: {said}") from exc
+        return took_s
+
+    async def _ask(self, places: tuple[int, ...]) -> tuple[float, Answer]:
         replica = self._replica
         post = replica.dialect.compose("/embed", [self._texts.text(place) for place in places], None)
         began_s = self._now_s()
@@ -164,7 +183,7 @@ class UpstreamTimer:
             raise MeasuringError(
                 f"{replica.name}: a call of {texts_in_words(len(places))} was answered {answer.status}"
             )
-        return took_s
+        return took_s, answer
 
     async def characters_per_token(self) -> float | None:
         """Return how many characters of these texts a token is; None where the server does not count tokens."""
@@ -189,13 +208,13 @@ class UpstreamTimer:
         for shape in shapes:
             if took_s and self._now_s() - began_s > FIRST_ROUND_SHARE * seconds:
                 break
-            took_s[shape] = [await self.call(shape)]
+            took_s[shape] = [await self.read_call(shape)]
         order = list(took_s)
         chance = Random(1)  # noqa: S311 - an order, no secrets
         while self._now_s() - began_s < seconds:
             chance.shuffle(order)
             for shape in order:
-                took_s[shape].append(await self.call(shape))
+                took_s[shape].append(await self.read_call(shape))
                 if self._now_s() - began_s > seconds:
                     break
         lengths = self._texts.lengths
@@ -235,7 +254,7 @@ class UpstreamTimer:
         began_s = self._now_s()
         latencies_s: list[float] = []
         answered_s: list[float] = []
-        failed = 0
+        failed, why = 0, ""
 
         def is_over() -> bool:
             long_s = self._now_s() - began_s
@@ -246,13 +265,13 @@ class UpstreamTimer:
         before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
 
         async def ask() -> None:
-            nonlocal failed, cpu_before_s, connecting
+            nonlocal failed, why, cpu_before_s, connecting
             while not is_over():
                 shape = next(turns)
                 try:
                     took_s = await self.call(shape)
-                except MeasuringError:
-                    failed += 1
+                except MeasuringError as error:
+                    failed, why = failed + 1, str(error)
                     await pause(REFUSED_PAUSE_S)
                     continue
                 latencies_s.append(took_s)
@@ -266,7 +285,7 @@ class UpstreamTimer:
         rate = steady_rate(answered_s, texts) or len(latencies_s) / (self._now_s() - began_s)
         latencies_s.sort()
         if not latencies_s:
-            raise MeasuringError(f"{self._replica.name}: none of {failed} calls of {clients} clients was answered")
+            raise MeasuringError(f"{why}; and so all {failed} of {clients_in_words(clients)}")
         return TimedLoad(
             clients=clients,
             lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),

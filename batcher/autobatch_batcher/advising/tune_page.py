@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from autobatch_batcher.advising.advice import WORTH, Advice
+from autobatch_batcher.advising.advice import REFUSED_MAX, WORTH, Advice
 from autobatch_batcher.advising.law_fit import predicted_s
 from autobatch_batcher.advising.measured import Measured, clients_in_words
 from autobatch_batcher.advising.prediction import ExpectedGain, FoundLaw
@@ -95,14 +95,18 @@ def _gain_table(gains: Sequence[ExpectedGain]) -> str:
     rows = "".join(
         f"<tr><td>{each.clients}<td>{each.direct_per_s:.1f}{'' if each.is_measured else ' simulated'}<td>{each.proxied_per_s:.1f}"
         f"<td{' class=gain' if each.gain >= WORTH else ''}>{each.gain:.2f}<td>{each.low:.2f} to {each.high:.2f}"
-        f"<td>{each.direct_p50_ms:.0f}, {each.direct_p99_ms:.0f}<td>{each.proxied_p50_ms:.0f}, {each.proxied_p99_ms:.0f}"
-        f"<td>{each.batch:.1f}</tr>"
+        f"<td>{each.direct_p50_ms:.0f}, {each.direct_p99_ms:.0f}<td>{_proxied_ms(each)}"
+        f"<td>{f'{each.refused:.0%}' if each.refused > REFUSED_MAX else ''}<td>{each.batch:.1f}</tr>"
         for each in gains
     )
     return (
         "<div class=scroll><table><tr><th>clients<th>directly, texts/s<th>proxy, texts/s<th>gain<th>range<th>p50, p99 ms"
-        f"<th>p50, p99, proxy<th>in a call</tr>{rows}</table></div>"
+        f"<th>p50, p99, proxy<th>refused<th>in a call</tr>{rows}</table></div>"
     )
+
+
+def _proxied_ms(gain: ExpectedGain) -> str:
+    return f"{gain.proxied_p50_ms:.0f}, {gain.proxied_p99_ms:.0f}" if gain.proxied_per_s else "-"
 
 
 def _call_table(measured: Measured, found: FoundLaw) -> str:

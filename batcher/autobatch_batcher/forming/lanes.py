@@ -25,8 +25,8 @@ from autobatch_shared.contract.options import Options
 class Reason(StrEnum):
     """Why a batch left when it did.
 
-    FULL: a call to this upstream carries no more. SHAPED: one input more would cost more than a call of its own, by what the
-    tuner has learnt. ALONE: its job shares no call. DUE: it has waited for long enough. IDLE: the upstream had nothing to do.
+    FULL: its jobs have all the inputs that a call to this upstream may have, equal ones counted each. SHAPED: one input more
+    would cost more than a call of its own, by what the tuner has learnt. ALONE: its job shares no call. DUE: it has waited for long enough. IDLE: the upstream had nothing to do.
     DRAIN: the batcher stops.
     """
 

@@ -51,6 +51,7 @@ class SimulatedFleet:
         first_stops_s: When the first batcher is told to stop; inf: never.
         longer_way_s: How much longer a request's round trips take than those of `workers.py`.
         apart_s: How far apart requests are pushed at least that come together, because the processes before the queue work on them.
+        refused_pause_s: How long a client that was refused waits before it asks again.
     """
 
     settings: BatcherSettings
@@ -59,6 +60,7 @@ class SimulatedFleet:
     first_stops_s: float = inf
     longer_way_s: float = 0.0
     apart_s: float = 0.0
+    refused_pause_s: float = 0.0
 
 
 class _Call(msgspec.Struct):
@@ -157,7 +159,7 @@ class _Workers:
         self._pushed_s = 0.0
         self._left: dict[int, int] = {}  # jobs of each request
         self._failed: set[int] = set()
-        self._clients = SimulatedClients(traffic, loop.call_at, loop.time, self._ask, history)
+        self._clients = SimulatedClients(traffic, loop.call_at, loop.time, self._ask, history, fleet.refused_pause_s)
 
     def _ask(self, number: int, asked: SimulatedRequest) -> None:
         """Push the jobs of a request, like lengths together."""

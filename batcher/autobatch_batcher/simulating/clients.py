@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, islice
 from typing import NamedTuple, Protocol
 
@@ -98,6 +99,7 @@ class SimulatedClients:
         now_s: Returns the time.
         ask: Takes a request and its number, which `answer` is told.
         history: Where answers are noted.
+        refused_pause_s: How long a client whose request was not answered well waits before it asks again.
     """
 
     def __init__(
@@ -107,12 +109,14 @@ class SimulatedClients:
         now_s: Callable[[], float],
         ask: Callable[[int, SimulatedRequest], None],
         history: RunHistory,
+        refused_pause_s: float = 0.0,
     ) -> None:
         self._traffic = traffic
         self._at = at
         self._now_s = now_s
         self._ask = ask
         self._history = history
+        self._refused_pause_s = refused_pause_s
         self._open: dict[int, tuple[float, SimulatedRequest]] = {}
         self._numbers = count()
         self._began_s = now_s()
@@ -128,8 +132,12 @@ class SimulatedClients:
         sent_s, asked = self._open.pop(number)
         now_s = self._now_s() - self._began_s
         self._history.answered.append(AnsweredRequest(sent_s, now_s, asked, is_good))
-        if (following := self._traffic.follows(asked, now_s)) is not None:
+        if (following := self._traffic.follows(asked, now_s)) is None:
+            return
+        if is_good or not self._refused_pause_s:
             self._send(following)
+        else:
+            self._at(self._now_s() + self._refused_pause_s, partial(self._send, following))
 
     def _let_next_arrive(self) -> None:
         arrival = next(self._arrivals, None)

@@ -55,7 +55,10 @@ def compare(  # noqa: PLR0913 - options of a command
         raise typer.BadParameter(str(error), param_hint="--direct") from error
     with terminal.progress(console, None) as told:
         rig = Rig(sides, is_fake=is_fake, told=told)
-        rig.warm_up()
+        try:
+            rig.warm_up()
+        except OSError as error:  # --direct has answered
+            raise AnswerError(f"{' or '.join(filter(None, (proxy, proxy_worker)))}: {error}") from error
         found = compare_all(
             rig,
             direct,

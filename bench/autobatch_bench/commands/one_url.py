@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +24,7 @@ from autobatch_bench.load.workloads import Workload, WorkloadKind, make, of_text
 from autobatch_bench.report import terminal
 from autobatch_bench.report.histogram import histogram
 from autobatch_bench.systems.neighbours import all_processes, busiest
+from autobatch_shared.measuring.text_file import TextsError, read_texts
 
 LOOK_S = 0.5  # at the neighbours, before any load
 DRAWN_EVERY_S = 0.25
@@ -52,7 +52,8 @@ def load(
     model: Annotated[str, typer.Option(help="`model` of OpenAI's requests.")] = "default",
     api_key: Annotated[str | None, typer.Option(help="Sent as a bearer token.", envvar="API_KEY")] = None,
     texts: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, help="What is sent: one text a line.")
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="What is sent: one text a line, as it is or as a JSON string."),
     ] = None,
     workload: Annotated[WorkloadKind, typer.Option(help="What is sent without --texts.")] = WorkloadKind.MIXED,
     concurrency: Annotated[int, typer.Option(min=1, help="Requests in flight.")] = 64,
@@ -130,14 +131,11 @@ async def _run(console: Console, target: Endpoint, traffic: Traffic, concurrency
 def _workload(texts: Path | None, kind: WorkloadKind, form: Form) -> Workload:
     if texts is None:
         return make(kind).in_form(form)
-    own = _lines(texts.read_text(encoding="utf-8-sig").splitlines())
-    if not own:
-        raise typer.BadParameter(f"{texts}: has no text", param_hint="--texts")
+    try:
+        own = read_texts(texts)
+    except TextsError as error:
+        raise typer.BadParameter(str(error), param_hint="--texts") from error
     return of_texts(own, form)
-
-
-def _lines(lines: Iterable[str]) -> list[str]:
-    return [line for line in lines if line.strip()]
 
 
 def _one_line(key: str) -> str:

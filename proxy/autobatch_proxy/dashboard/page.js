@@ -179,12 +179,14 @@ async function look() {
     else draw(await answer.json());
     document.body.classList.toggle("stale", !answer.ok);
   } catch {
+    at("key-form").hidden = true;
     say("bad", "no answer from this server");
     document.body.classList.add("stale");
   }
 }
 async function watch() {
-  if (!document.hidden) await look();
+  // While a key is asked for there is nothing to ask the server: it would refuse each time, and count that.
+  if (!document.hidden && at("key-form").hidden) await look();
   setTimeout(watch, 1000);
 }
 

@@ -18,7 +18,7 @@ from autobatch_batcher.advising.timing import MeasuringError, measure
 from autobatch_shared.settings.definitions import BatcherSettings
 from autobatch_shared.settings.loading import read
 from tests.laws.real.sleeping_upstream import app_of
-from tests.support.fake_upstream import FakeUpstream
+from tests.support.fake_upstream import FakeUpstream, tei_error
 from tests.support.paths import ROOT
 from tests.support.processes import SETTINGS
 
@@ -84,6 +84,30 @@ async def test_a_server_that_refuses_all_is_said_in_words() -> None:
         settings = BatcherSettings.model_construct(inference_url=url)
         with pytest.raises(MeasuringError, match=f"^{url}: status 429 at /info$"):
             await measure(settings, built_in_texts(), 1.0, print)
+
+
+async def test_a_server_that_fails_meanwhile_is_told_with_what_it_said(upstream: FakeUpstream) -> None:
+    async def refuse(_texts: list[str]) -> web.Response:
+        return tei_error(429, "Model is overloaded", "Overloaded")
+
+    def told(line: str) -> None:
+        if line.startswith("4 clients directly"):
+            upstream.behave = refuse
+
+    settings = BatcherSettings.model_construct(inference_url=upstream.url)
+    said = rf"^{upstream.url}: a call of 1 text was answered 429; and so all \d+ of 4 clients$"
+    with pytest.raises(MeasuringError, match=said):
+        await measure(settings, built_in_texts(), 1.0, told)
+
+
+async def test_answers_without_vectors_are_no_measurement(upstream: FakeUpstream) -> None:
+    def told(line: str) -> None:
+        if line.startswith("1 client directly"):  # after the first half of the single calls
+            upstream.rows = lambda _texts: b"[]"
+
+    settings = BatcherSettings.model_construct(inference_url=upstream.url)
+    with pytest.raises(MeasuringError, match=rf"^{upstream.url}: a call of \d+ texts? was not answered with vectors: "):
+        await measure(settings, built_in_texts(), 1.0, told)
 
 
 async def test_a_server_is_measured_and_the_verdict_written(

@@ -52,7 +52,7 @@ class MetricsPage:
         self._shared = SharedLook(self._look, LOOK_EVERY_S)
 
     async def page(self, _request: web.Request) -> web.Response:
-        """Prometheus text. 200 whatever the state is: without Redis the figures of the queue are missing."""
+        """Prometheus text. 200 whatever the state is: without Redis the figures of the fleet are missing."""
         figures = await self._shared.seen()
         self._take()
         return web.Response(body=self._metrics.render(figures), headers={"Content-Type": CONTENT_TYPE})
@@ -63,11 +63,6 @@ class MetricsPage:
         def note(gauge: str, figure: float, *labels: str) -> None:
             figures.setdefault(gauge, []).append((labels, figure))
 
-        for end in self._models.ends:
-            note("fleet_batchers", len(end.watcher.fleet.batchers), end.name)
-            upstreams = end.watcher.fleet.upstreams
-            note("fleet_upstreams", len({each.url for each in upstreams}), end.name)
-            note("fleet_upstreams_up", len({each.url for each in upstreams if each.may_be_called}), end.name)
         try:
             async with asyncio.timeout(LOOK_MAX_S):
                 for end in self._models.ends:
@@ -75,6 +70,7 @@ class MetricsPage:
                     depths = await end.watcher.depths()
                     round_trip_s = time.perf_counter() - started_s
                     self._note_depths(end, depths, note)
+                    self._note_fleet(end, note)
                 if self._has_cache:
                     rows, size_bytes = await self._models.unnamed.watcher.cached()
                     note("cache_rows", rows)
@@ -87,6 +83,12 @@ class MetricsPage:
             note("redis_round_trip_seconds", round_trip_s)
             note("redis_clock_ahead_seconds", depths.redis_s + round_trip_s / 2 - time.time())
         return figures
+
+    def _note_fleet(self, end: ModelEnd, note: Callable[..., None]) -> None:
+        upstreams = end.watcher.fleet.upstreams
+        note("fleet_batchers", len(end.watcher.fleet.batchers), end.name)
+        note("fleet_upstreams", len({each.url for each in upstreams}), end.name)
+        note("fleet_upstreams_up", len({each.url for each in upstreams if each.may_be_called}), end.name)
 
     def _note_depths(self, end: ModelEnd, depths: Depths, note: Callable[..., None]) -> None:
         for queue, depth in (("usual", depths.usual), ("bulk", depths.bulk)):

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from autobatch_batcher.advising.__main__ import row_of
 from autobatch_batcher.advising.advice import Advice, advise, verdict_of
 from autobatch_batcher.advising.config_file import config_of
 from autobatch_batcher.advising.measured import Measured, TimedCall, TimedLoad
@@ -71,6 +72,10 @@ def gain(
             [gain(1, 0.8), gain(16, 1.5), gain(64, 1.4), gain(256, 0.22, refused=0.78)],
             "1.5 x at 16 clients with mixed texts; of no use below 16; 0.22 x at 256 clients, where 78% are refused",
         ),
+        (
+            [gain(1, 0.8), gain(64, 5.29, refused=0.93)],
+            "5.3 x at 64 clients with mixed texts, where 93% are refused; of no use below 64",
+        ),
         ([gain(1, 0.8), gain(64, 1.04)], "of no use with mixed texts: 1.04 x at best, at 64 clients"),
         (
             [gain(1, 0.8), gain(64, 1.4, low=0.9)],
@@ -90,6 +95,16 @@ def test_what_was_only_simulated_makes_no_verdict() -> None:
         == verdict_of([gain(1, 0.8), gain(4, 0.98), *guessed], "mixed texts")
     )
     assert verdict_of(guessed, "mixed texts").startswith("cannot be said")
+
+
+def test_a_row_says_how_many_are_refused_and_no_latency_where_none_is_answered() -> None:
+    assert row_of(gain(64, 5.29, refused=0.93)).endswith("20 >     10  93% refused")
+    nothing = msgspec.structs.replace(gain(256, 0.0, refused=1.0), proxied_p50_ms=0.0, proxied_p99_ms=0.0)
+    assert row_of(nothing).endswith("20 >      -  100% refused")
+    assert row_of(gain(64, 1.5)).endswith("20 >     10")
+    page = PageText()
+    page.feed(render(MEASURED, FOUND, [gain(64, 5.29, refused=0.93), nothing], advice(), "a = 1", 60.0))
+    assert {"refused", "93%", "100%", "-"} <= set(page.texts)
 
 
 def advice(target_ms: int | None = None) -> Advice:

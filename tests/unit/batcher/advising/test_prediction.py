@@ -92,3 +92,14 @@ def test_one_short_text_after_the_other_being_fast_says_little_of_large_calls(
     before, after = (expected_gain(found, each, 16, DEFAULTS) for each in (measured, warm))
     assert before.batch > 4
     assert pytest.approx(before.proxied_per_s, rel=0.06) == after.proxied_per_s
+
+
+def test_where_a_target_refuses_nearly_all_of_many_clients_some_are_answered(
+    found: FoundLaw, measured: Measured
+) -> None:
+    """A client that was refused waits before it asks again, as those do that were measured: else the proxy would only refuse."""
+    loads = tuple(msgspec.structs.replace(load, own_cpu_ms=0.6) for load in measured.loads)
+    settings = BatcherSettings.model_construct(target_p99_ms=200)
+    many = expected_gain(found, msgspec.structs.replace(measured, loads=loads), 256, settings)
+    assert 0 < many.proxied_per_s
+    assert 0 < many.refused < 1

@@ -8,10 +8,9 @@ import pytest
 from autobatch_batcher.advising.sample_texts import (
     TEXTS,
     SampleTexts,
-    TextsError,
     built_in_texts,
     call_shapes,
-    read_texts,
+    own_texts,
 )
 
 
@@ -30,19 +29,11 @@ def test_no_two_texts_are_equal() -> None:
 def test_a_file_has_one_text_a_line_or_json_strings(tmp_path: Path) -> None:
     file = tmp_path / "own.txt"
     file.write_text('a short one\n\n"two\\nlines"\n' + 40 * "long ")
-    texts = read_texts(file)
+    texts = own_texts(file)
     assert "3 texts of own.txt" == texts.about
     assert {"two\nlines", "a short one", 40 * "long "} == {
         orjson.loads(texts.text(place)).rpartition(" ")[0] for place in range(TEXTS)
     }
-
-
-@pytest.mark.parametrize(("content", "told"), [("\n \n", "has no text"), ('"half', "own.txt")])
-def test_a_file_without_texts_is_refused(tmp_path: Path, content: str, told: str) -> None:
-    file = tmp_path / "own.txt"
-    file.write_text(content)
-    with pytest.raises(TextsError, match=told):
-        read_texts(file)
 
 
 @pytest.mark.parametrize("inputs_max", [1, 8, 1000])

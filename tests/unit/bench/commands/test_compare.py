@@ -3,7 +3,8 @@
 import pytest
 import typer
 
-from autobatch_bench.commands.compare import sides_of
+from autobatch_bench.commands.compare import compare, sides_of
+from autobatch_bench.load.plain_http import AnswerError
 from autobatch_bench.load.traffic import Endpoint
 
 
@@ -27,3 +28,9 @@ def test_with_it_the_public_url_is_nginxs() -> None:
 def test_what_cannot_be_loaded_is_refused(url: str) -> None:
     with pytest.raises(typer.BadParameter):
         sides_of(url, "http://edge", None, None)
+
+
+def test_a_proxy_that_is_not_there_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autobatch_bench.commands.compare.read", lambda *_: "{}")
+    with pytest.raises(AnswerError, match=r"^http://127\.0\.0\.1:1: .*refused"):
+        compare(direct="http://127.0.0.1:1", proxy="http://127.0.0.1:1")

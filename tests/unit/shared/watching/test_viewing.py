@@ -145,6 +145,17 @@ def test_a_silent_worker_is_shown_with_the_time_it_was_heard_last_and_counts_no_
     assert 4.0 == found.requests_per_s
 
 
+def test_a_batcher_whose_jobs_another_one_took_over_is_shown_as_silent() -> None:
+    """Its report is gone then, and a fleet of two that lost one is not well."""
+    lost = batcher("b2", at=NOW_MS - 20_000)
+    found = view(worker(), batcher(), lost)
+    assert [("b1", "working"), ("b2", "silent")] == [(each.id, each.state) for each in found.batchers]
+    assert NOW_MS - 20_000 == found.batchers[1].since_ms
+    assert ["batcher b2 is silent"] == texts(found)
+    assert ["b1"] == [each.id for each in view(batcher(), batcher("b2", at=NOW_MS - 60_000)).batchers], "no more"
+    assert ["b1"] == [each.id for each in view(batcher(), batcher("b2")).batchers], "it has not reported yet"
+
+
 def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
     assert ["w1"] == [each.id for each in view(worker(), worker("w2", at=NOW_MS - 61_000)).workers]
 
