@@ -33,8 +33,8 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"autobatch simulate: {error}\n")
         return 2
     end_s = arrivals[-1][0]
-    if arguments.skip_s >= end_s:
-        sys.stderr.write(f"autobatch simulate: --skip-s: the trace has {end_s:.1f} s\n")
+    if fault := _fault(arguments, end_s):
+        sys.stderr.write(f"autobatch simulate: {fault}\n")
         return 2
     fleet = SimulatedFleet(settings, arguments.batchers, arguments.upstreams)
     sys.stdout.write(f"{len(arrivals)} requests in {end_s:.1f} s\n{HEAD}\n")
@@ -78,10 +78,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _count(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError
-    return number
+    if word.isdecimal() and (number := int(word)):
+        return number
+    raise argparse.ArgumentTypeError("must be a whole number, and at least 1")
+
+
+def _fault(arguments: argparse.Namespace, end_s: float) -> str | None:
+    """What a trace of so many seconds cannot be scored for; None: nothing."""
+    if not end_s:
+        return f"{arguments.trace}: all requests arrive at the same time, so that there is no time to score"
+    if not arguments.skip_s >= 0:
+        return "--skip-s: must be at least 0"
+    return f"--skip-s: the trace has {end_s:.1f} s" if arguments.skip_s >= end_s else None
 
 
 def _policies(names: Sequence[str], settings: BatcherSettings) -> Iterator[FixedPolicy | None]:

@@ -21,6 +21,7 @@ import msgspec
 
 WINDOW_CALLS = 64
 CALLS_MIN, FIT_EVERY_CALLS = 8, 16  # fewer say nothing; learning takes 0.15 ms, which is 10 us a call
+SECONDS_MIN = 1e-5  # of a call: those that end within one tick of the clock, a millisecond, took none by it
 SPREAD_MIN = 0.1  # calls of like size say nothing about the price of size
 FLAT_DEFAULT_S = 0.002
 PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniLM on two cores
@@ -107,7 +108,7 @@ class CostModel:
 
         Return whether the cost was fitted anew. A fit that is due and may not be made is made as soon as it may.
         """
-        self._calls.append((padded, useful, seconds))
+        self._calls.append((padded, useful, max(seconds, SECONDS_MIN)))
         self._noted += 1
         if is_fitted := may_fit and self._noted >= self._fits_at:
             self._learn()
@@ -134,8 +135,6 @@ class CostModel:
         law, calls, weights = self.cost.law, self._calls, self._weights()
         total = sum(weights)
         mean_s = sum([weight * seconds for weight, (_, _, seconds) in zip(weights, calls, strict=True)]) / total
-        if not mean_s:
-            return
         spread = sum([weight * (seconds - mean_s) ** 2 for weight, (_, _, seconds) in zip(weights, calls, strict=True)])
         least = total * (ERROR_MIN * mean_s) ** 2
         fits = {}
@@ -159,7 +158,7 @@ class CostModel:
             return [1.0] * len(self._calls)  # nothing is expected yet
         law, weights = self.cost.law, []
         for padded, useful, seconds in self._calls:
-            expected_s = self.cost.seconds(law.units(padded, useful)) or 1.0
+            expected_s = max(self.cost.seconds(law.units(padded, useful)), SECONDS_MIN)
             off = abs(seconds / expected_s - 1)
             weights.append((1.0 if off <= OUTLIER else OUTLIER / off) / (expected_s * expected_s))
         return weights

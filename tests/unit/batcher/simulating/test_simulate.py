@@ -55,7 +55,9 @@ def test_only_the_policies_that_are_asked_for_are_run(trace: str, capsys: pytest
         (("--upstream", "squared"), "must begin with padded or unpadded"),
         ((*UPSTREAM, "--policy", "lifo"), "must be like"),
         ((*UPSTREAM, "--skip-s", "60"), "--skip-s: the trace has 2.0 s"),
-        ((*UPSTREAM, "--batchers", "0"), "--batchers"),
+        ((*UPSTREAM, "--skip-s", "-1"), "--skip-s: must be at least 0"),
+        ((*UPSTREAM, "--skip-s", "nan"), "--skip-s: must be at least 0"),
+        ((*UPSTREAM, "--batchers", "0"), "--batchers: must be a whole number, and at least 1"),
     ],
 )
 def test_a_wrong_argument_is_told_and_ends_with_2(
@@ -67,6 +69,18 @@ def test_a_wrong_argument_is_told_and_ends_with_2(
         status = int(str(ended.code))
     assert 2 == status
     assert told in capsys.readouterr().err
+
+
+def test_requests_that_all_arrive_at_once_are_no_trace(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of no time there is no goodput, and nothing to skip: what is missing is another request."""
+    path = tmp_path / "one.csv"
+    path.write_text("arrival_s,length\n1,5\n", encoding="utf-8")
+
+    assert 2 == main([*UPSTREAM, "--trace", str(path)])
+
+    error = capsys.readouterr().err
+    assert f"{path}: all requests arrive at the same time" in error
+    assert "--skip-s" not in error
 
 
 def test_a_setting_that_does_not_exist_is_a_fault(trace: str) -> None:

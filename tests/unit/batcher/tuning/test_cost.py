@@ -14,6 +14,7 @@ from autobatch_batcher.tuning.cost import (
     EVIDENCE_MAX,
     PADDING_MAX,
     PADDING_MIN,
+    SECONDS_MIN,
     WINDOW_CALLS,
     CallCost,
     CostLaw,
@@ -248,6 +249,18 @@ def test_whatever_calls_take_the_price_is_within_its_bounds(calls: list[tuple[in
         assert cost.knee_units >= 0
         assert model.missed > 0
         assert model.evidence <= EVIDENCE_MAX
+
+
+@given(share=st.floats(0.5, 1), seconds=st.floats(1e-3, 10), seed=st.integers(0, 99))
+def test_calls_that_took_no_time_at_all_do_not_make_all_calls_free(share: float, seconds: float, seed: int) -> None:
+    """By a clock of a millisecond all but the first of those that end together took none; a price that halves at each fit overflows."""
+    model, chance = CostModel(), random.Random(seed)
+
+    for _ in range(3_000):
+        units = chance.randint(50, 5_000)
+        model.note(units, units, 0.0 if chance.random() < share else seconds)
+
+    assert model.cost.seconds(5_000) >= SECONDS_MIN / 2
 
 
 def test_laws_that_are_wrong_by_less_than_calls_vary_are_equal() -> None:

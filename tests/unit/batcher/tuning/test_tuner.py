@@ -73,6 +73,19 @@ def test_calls_that_run_at_the_same_time_share_the_time_they_take() -> None:
     assert pytest.approx(1) == tuner._climber._block.service_s
 
 
+@pytest.mark.parametrize("in_flight", [4, 8, 32])
+def test_calls_that_end_together_all_the_time_are_learnt_from(in_flight: int) -> None:
+    """By the clock all but the first of them took no time, and no number of such calls ends the learning."""
+    tuner, chance = Tuner(in_flight, is_fixed=True), random.Random(1)
+
+    for round_number in range(1_000):
+        for _ in range(in_flight):
+            units = chance.randint(50, 5_000)
+            tuner.note(call(units, round_number * 0.025, (round_number + 1) * 0.025, was_busy=True))
+
+    assert 0 < tuner.cost.seconds(5_000) < 0.026
+
+
 @pytest.mark.parametrize("servers", [2, 4])
 def test_the_price_of_padding_is_found_though_calls_run_side_by_side(servers: int) -> None:
     """Or the batches of an upstream with two workers are of whatever length, and cost it three times the work."""
