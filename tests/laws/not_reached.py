@@ -2,11 +2,9 @@
 
 NOT_REACHED: dict[str, str] = {
     "knee / bursts": "0.99 of the goodput, 1.19 times the p99: lengths that chance may explain count as alike, and so calls of a burst are fuller",
-    "two at once / after others": "1.04 of the goodput, 1.10 times the p99: by the chance of trials; by seed 0.9 to 1.3 times what it is where idle places share nothing",
     "refusing / closed 64": "1.04 of the goodput, 1.12 times the p99: calls of 24 texts, all that it takes, are slower than those of 16",
     "batches itself / closed 256": "0.97 of the goodput, 0.57 times the p99: companions come from the older third of what waits, not from all of it",
     "serial / poisson": "1.00 of the goodput, 1.11 times the p99: trials of fewer calls make texts wait",
-    "four at once / poisson": "1.00 of the goodput, 1.19 times the p99: by the chance of trials; at two other seeds 0.9 and 1.0 times what it is where idle places share nothing",
     "four at once / bulk": "0.90 of the goodput, 0.43 times the p99: eight calls of fewer texts each are no faster at four servers",
     "multiples / closed 256": "0.94 of the goodput, 0.81 times the p99: while larger calls are tried, more of each is padding",
     "unsaid passes / closed 256": "0.88 of the goodput, 0.63 times the p99: calls are kept small, as the passes inside the server are not seen",

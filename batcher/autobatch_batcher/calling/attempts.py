@@ -163,7 +163,8 @@ class Attempts:
             self._metrics.note_call(slot.upstream.name, code, ended_s - started_s)
             if code != 200 or slot.upstream is not upstream:
                 sizes = 0, 0  # of a call that failed only when it ran is learnt
-            upstream.tuner.note(Sample(slot.setting, *sizes, started_s, ended_s, slot.was_busy, slot.waited_s))
+            made = slot.was_busy, slot.waited_s
+            upstream.tuner.note(Sample(slot.setting, *sizes, started_s, ended_s, *made, calls=slot.calls))
         if slot.upstream.pacing is not None:
             _note_paced(slot.upstream, slot.upstream.pacing, answer, call, started_s, ended_s)
         if code == 200:

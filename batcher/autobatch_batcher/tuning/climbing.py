@@ -10,6 +10,9 @@ Where jobs begin to wait for long there is no time for that: what the climb foun
 that works on eight calls of 0.4 s beside each other does a quarter of what it could with two. So the climb is then interrupted by
 an ascent: twice as many calls at once, and twice as many again, as long as each step clearly does more.
 
+Where calls run side by side beyond doubt, and take no longer though more are in flight, more of them are better though no more gets done:
+below what the upstream can do goodput is what clients ask for, and only their waits tell one setting from another. Fewer are not tried there.
+
 A trial must not cost a client its answer, and one of fewer or smaller calls may halve what gets done. So none begins
 while jobs wait for long, and one that makes them do so, or takes twice as long to answer them as before, has lost.
 
@@ -31,6 +34,9 @@ ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step i
 # Between two ascents: as many as one in vain has; twice as many after each further one. At an upstream that has become another
 # they are no reason: the rest of some calls of 10 ms was ten seconds where they took 0.4 s.
 REST_CALLS, REST_MAX_CALLS = 12, 384
+# Where calls run side by side, more of them in flight are worth it as soon as they slow each other no more than this: below what the
+# upstream can do goodput is what clients ask for, and only their waits become shorter.
+FREE_CALLS, FREE_SLOWNESS = 8, 1.1
 SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
 LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
@@ -64,6 +70,9 @@ class _Block:
     service_s: float = 0.0
     answer_s: float = 0.0
     idle_calls: int = 0
+    crowd: int = 0  # in flight, of calls that show what these do to each other
+    crowded_calls: int = 0
+    crowded_slowness: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -71,6 +80,21 @@ class _Block:
             return self.calls >= 2 * self.setting.calls and self.service_s >= BLOCK_S
         is_long = self.calls >= LONG_BLOCK_CALLS and self.service_s >= LONG_BLOCK_S
         return is_long or (self.calls >= BLOCK_CALLS and self.service_s >= BLOCK_S)
+
+    def add_crowded(self, calls: int, slowness: float) -> None:
+        if calls >= self.crowd:
+            self.crowded_calls += 1
+            self.crowded_slowness += slowness
+
+    @property
+    def may_be_free(self) -> bool:
+        """Whether calls have slowed each other no more than `FREE_SLOWNESS` so far, as those of a trial of more calls."""
+        return self.crowd > 0 and self.crowded_slowness <= FREE_SLOWNESS * self.crowded_calls
+
+    @property
+    def is_free(self) -> bool:
+        """Whether enough of them have shown that."""
+        return self.crowded_calls >= FREE_CALLS and self.may_be_free
 
     def add(self, useful: float, service_s: float, answer_s: float = 0.0) -> None:
         self.calls += 1
@@ -128,7 +152,17 @@ class Climber:
         self._block = next(self._search)
         self._use_block()
 
-    def note(self, setting: Setting, units: int, useful: float, service_s: float, answer_s: float = 0.0) -> None:
+    def note(
+        self,
+        setting: Setting,
+        units: int,
+        useful: float,
+        service_s: float,
+        answer_s: float = 0.0,
+        *,
+        calls: int = 1,
+        slowness: float | None = None,
+    ) -> None:
         """Learn from a call that kept a busy upstream busy.
 
         Args:
@@ -137,6 +171,8 @@ class Climber:
             useful: What the call was good for: the sum of its inputs' lengths.
             service_s: Seconds that the upstream served it, as `autobatch_batcher.tuning.tuner` counts them.
             answer_s: Seconds from the arrival of its oldest job until the answer.
+            calls: In flight with it when it was made, itself included.
+            slowness: How many times as long it took as a call of its size does; None unless calls run side by side beyond doubt.
         """
         self._units_seen = max(self._units_seen, units)
         self._units_top = max(self._units_top, units)
@@ -144,6 +180,9 @@ class Climber:
         block = self._block
         if setting == block.setting:  # else it was made before this block began
             block.add(useful, service_s, answer_s)
+            if slowness is not None:
+                block.crowd = min(setting.calls, self.best.calls + 1)
+                block.add_crowded(calls, slowness)
             if block.is_over or self._has_lost(block):
                 self._begin_block()
             elif setting.is_less_than(self.best) and answer_s > SLOWER_TIMES * self._usual_answer_s:
@@ -195,8 +234,11 @@ class Climber:
             return
         self.is_pressed = is_pressed
         self._watch()
-        if self._block.is_ascent:  # it has shown nothing: perhaps it was what ended the wait
+        block = self._block
+        if block.is_ascent:  # it has shown nothing of goodput: perhaps it was what ended the wait
             self._rest_calls = self._rest_next_calls
+            if block.setting != self.best and block.is_free:
+                self._take(block.setting)
             self._restart()
 
     def note_step(self) -> None:
@@ -224,7 +266,9 @@ class Climber:
     def _has_lost(self, block: _Block) -> bool:
         """Whether a trial has shown enough: its clients wait longer with each further call."""
         is_trial = self.is_trying and not block.is_ascent
-        return is_trial and block.calls >= LOST_CALLS and block.goodput < LOST_SHARE * self._usual_goodput
+        if not is_trial or block.calls < LOST_CALLS or (block.setting.calls > self.best.calls and block.may_be_free):
+            return False
+        return block.goodput < LOST_SHARE * self._usual_goodput
 
     def _restart(self) -> None:
         self._watch()
@@ -263,7 +307,7 @@ class Climber:
             self.candidate = candidate
             after = _Block(candidate, is_ascent=True)
             yield after
-            if after.goodput < ASCENT_GAIN_MIN * before.goodput:
+            if after.goodput < ASCENT_GAIN_MIN * before.goodput and not after.is_free:
                 break
             self._take(candidate)
             before = after
@@ -282,11 +326,16 @@ class Climber:
         while not _are_enough(pairs):
             before, after = _Block(self.best), _Block(candidate)
             yield before
-            if not self._may_try(direction):
+            if not self._may_try(direction) or (direction.name == "fewer" and before.is_free):
                 return
+            if direction.name == "more" and pairs:
+                after.crowded_calls, after.crowded_slowness = pairs[-1][1].crowded_calls, pairs[-1][1].crowded_slowness
             yield after
+            if direction.name == "more" and after.is_free:
+                self._take(candidate)
+                return
             pairs.append((before, after))
-            if after.goodput <= before.goodput:
+            if after.goodput <= before.goodput and not (direction.name == "more" and after.may_be_free):
                 break  # it has lost already
         self._decide(direction, candidate, pairs)
 

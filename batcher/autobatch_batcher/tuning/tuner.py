@@ -57,6 +57,7 @@ class Sample(msgspec.Struct, frozen=True):
         ended_s: When its answer was in, in seconds of the same clock.
         was_busy: Whether there was other work for the upstream when it was made.
         waited_s: Seconds that its oldest job had waited then.
+        calls: In flight with it when it was made, itself included.
     """
 
     setting: Setting
@@ -66,6 +67,7 @@ class Sample(msgspec.Struct, frozen=True):
     ended_s: float
     was_busy: bool
     waited_s: float = 0.0
+    calls: int = 1
 
 
 class Tuner:
@@ -154,7 +156,10 @@ class Tuner:
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
             busy_s, answer_s = service_s + idle_s, sample.waited_s + took_s
-            self._climber.note(sample.setting, units, sample.useful, busy_s, answer_s)
+            slowness = took_s / cost.seconds(units) if self.is_known_side_by_side else None
+            self._climber.note(
+                sample.setting, units, sample.useful, busy_s, answer_s, calls=sample.calls, slowness=slowness
+            )
         elif self._climber.is_trying:
             self._climber.note_idle(sample.setting)
         self._choose(sample.useful)

@@ -42,12 +42,14 @@ class Slot:
         self.upstream = upstream
         self.setting = upstream.tuner.setting
         self.was_busy = was_busy
+        self.calls = 0  # in flight with it when it was taken, itself included
         self.waited_s = waited_s
         self._is_held = True
         self._inputs = inputs
         self._work = inputs + units
         self._expected_s = expected_s
         self._take(upstream, 1)
+        self.calls = upstream.load.calls
 
     def move_to(self, upstream: Replica) -> None:
         """Go on with another replica."""
@@ -64,6 +66,7 @@ class Slot:
         self.release()
         self._is_held = True
         self._take(upstream, 1)
+        self.calls = upstream.load.calls
         self.upstream = upstream
         self.setting = upstream.tuner.setting
 
