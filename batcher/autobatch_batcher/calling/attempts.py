@@ -1,6 +1,7 @@
 """Make a call, and make it again as long as that helps: one attempt after the other, each for as long as it may take."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 import msgspec
@@ -25,6 +26,8 @@ from autobatch_shared.contract.errors import (
     UpstreamUnavailable,
 )
 from autobatch_shared.redis.clock import RedisClock
+
+log = logging.getLogger(__name__)
 
 
 class TimedAnswer(msgspec.Struct, frozen=True):
@@ -164,7 +167,7 @@ class Attempts:
             if code != 200 or slot.upstream is not upstream:
                 sizes = 0, 0  # of a call that failed only when it ran is learnt
             made = slot.was_busy, slot.waited_s
-            upstream.tuner.note(Sample(slot.setting, *sizes, started_s, ended_s, *made, calls=slot.calls))
+            _learn(upstream, Sample(slot.setting, *sizes, started_s, ended_s, *made, calls=slot.calls))
         if slot.upstream.pacing is not None:
             _note_paced(slot.upstream, slot.upstream.pacing, answer, call, started_s, ended_s)
         if code == 200:
@@ -227,6 +230,14 @@ def _note_paced(
         pacing.counted(upstream.dialect.counted(answer), call.charged_tokens, call.inputs, call.size_bytes)
     elif answer.status == OVERLOADED and not answer.is_final:
         pacing.refused(answer.left, call.charged_tokens, started_s)
+
+
+def _learn(upstream: Replica, sample: Sample) -> None:
+    """Let the tuner learn from a call; a fault in that loses no answer."""
+    try:
+        upstream.tuner.note(sample)
+    except Exception:
+        log.exception("learning_failed", extra={"upstream": upstream.name})
 
 
 def _note_refusal(

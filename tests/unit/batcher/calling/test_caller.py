@@ -373,3 +373,21 @@ async def test_a_route_of_another_model_is_told_to_all_at_once() -> None:
 
     assert [(job.header.id, 424, upstream.error) for job in jobs] == answers
     assert 1 == len(upstream.calls)
+
+
+async def test_a_fault_in_learning_loses_no_answer(caplog: pytest.LogCaptureFixture) -> None:
+    upstream = Refusing()
+    upstream.tuner = FaultyTuner()
+
+    assert [(job, status) for job, status, _ in await upstream.answers([make_job("1")])] == [("w.1", 200)]
+    assert [record.message for record in caplog.records] == ["learning_failed"]
+
+
+class FaultyTuner(Tuner):
+    """Has a fault."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    def note(self, sample: Sample) -> None:
+        raise OverflowError(sample)
