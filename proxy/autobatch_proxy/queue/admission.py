@@ -15,6 +15,7 @@ RETRY_AFTER_MIN_S, RETRY_AFTER_MAX_S = 1, 60
 # Of a request's time this is kept for its own call, and for what a prediction is worth: for half a second to come, an upstream
 # may do half of what was measured, while the batcher tries another setting. A queue that is shorter keeps it as busy.
 SPARE_SHARE, SPARE_S, SPARE_SHARE_MAX = 0.2, 0.75, 0.5
+SPARE_MAX_S = 45.0  # a burst of ten times what a paid upstream takes in a minute needs nine of the ten that a request may have at most
 LOOK_EVERY_S = 0.1
 
 
@@ -65,7 +66,7 @@ def is_in_time(wait_s: float, timeout_s: float) -> bool:
 
 def longest_wait_s(timeout_s: float) -> float:
     """Return the longest that a request with so much time may wait."""
-    return timeout_s - max(timeout_s * SPARE_SHARE, min(SPARE_S, timeout_s * SPARE_SHARE_MAX))
+    return timeout_s - min(max(timeout_s * SPARE_SHARE, min(SPARE_S, timeout_s * SPARE_SHARE_MAX)), SPARE_MAX_S)
 
 
 def retry_after_s(wait_s: float) -> int:

@@ -55,7 +55,8 @@ def test_of_two_looks_the_larger_rate_counts_and_none_while_it_is_unknown(
 
 
 @pytest.mark.parametrize(
-    ("timeout_s", "longest_s"), [(0.1, 0.05), (1.0, 0.5), (1.5, 0.75), (2.5, 1.75), (10.0, 8.0), (30.0, 24.0)]
+    ("timeout_s", "longest_s"),
+    [(0.1, 0.05), (1.0, 0.5), (1.5, 0.75), (2.5, 1.75), (10.0, 8.0), (30.0, 24.0), (225.0, 180.0), (600.0, 555.0)],
 )
 def test_a_part_of_a_requests_time_is_kept_for_its_call(timeout_s: float, longest_s: float) -> None:
     assert is_in_time(longest_s - 0.001, timeout_s)
