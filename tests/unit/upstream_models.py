@@ -76,7 +76,7 @@ def drive(
     """
     chance = random.Random(seed)
     free_s = [began_s] * upstream.servers
-    running: list[tuple[float, int, float, int, int, Setting]] = []
+    running: list[tuple[float, int, float, int, int, Setting, int]] = []
     run, made, now_s, ready_s = Run(began_s), 0, began_s, began_s
     while len(run.settings) < calls:
         setting = fixed or (tuner.setting if tuner else Setting(1))
@@ -92,13 +92,13 @@ def drive(
             begun_s = max(heapq.heappop(free_s), sent_s)
             ended_s = begun_s + upstream.cost_s(units, setting.calls) * chance.lognormvariate(0, upstream.noise)
             heapq.heappush(free_s, ended_s)
-            heapq.heappush(running, (ended_s, made, sent_s, units, int(units * 0.8), setting))
+            heapq.heappush(running, (ended_s, made, sent_s, units, int(units * 0.8), setting, len(running) + 1))
             made += 1
-        now_s, _, sent_s, units, useful, used = heapq.heappop(running)
+        now_s, _, sent_s, units, useful, used, in_flight = heapq.heappop(running)
         ready_s = now_s + upstream.overhead_s
         run.settings.append(used)
         run.useful.append(useful)
         run.ended_s.append(now_s)
         if tuner:
-            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True))
+            tuner.note(Sample(used, units, useful, sent_s, now_s, was_busy=True, calls=in_flight))
     return run
