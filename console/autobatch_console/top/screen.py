@@ -26,7 +26,7 @@ FAILED, OTHER = ("X", "failed", LEVELS["bad"]), ("?", "another reason", "white")
 TROUBLES_MAX = 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
-AXIS_WIDTH = 7
+AXIS_WIDTH = 8
 
 
 def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Text:
@@ -128,7 +128,7 @@ def _chart(seconds: list[ChartSecond], width: int, up_rows: int, down_rows: int)
     lines = []
     for row, drawn in enumerate(columns.upwards(answered, top, up_rows)):
         lines.append(Text.assemble((f"{count(top) if row == 0 else '':>{AXIS_WIDTH - 1}} ", SOFT), (drawn, UP)))
-    centre = Text.assemble((f"{'texts/s':>{AXIS_WIDTH - 1}} "[:AXIS_WIDTH], SOFT))
+    centre = Text(f"{'texts/s':>{AXIS_WIDTH - 1}} ", SOFT)
     for trouble in troubles:
         centre.append("─" if not trouble else "┼", SOFT if not trouble else LEVELS["bad" if trouble > 1 else "warn"])
     lines.append(centre)
@@ -154,9 +154,8 @@ def _batches(batches: list[BatchPicture], width: int) -> list[Text]:
     looks = [FAILED if each.failed else REASONS.get(each.reason, OTHER) for each in shown]
     lines = []
     for row in range(BATCH_ROWS):
-        line = Text(
-            f"{count(top) if row == 0 else 'batches' if row == BATCH_ROWS - 1 else '':>{AXIS_WIDTH}}"[:AXIS_WIDTH], SOFT
-        )
+        label = count(top) if row == 0 else "batches" if row == BATCH_ROWS - 1 else ""
+        line = Text(f"{label:>{AXIS_WIDTH - 1}} ", SOFT)
         for text, whole, (_, _, style) in zip(texts[row], padded[row], looks, strict=True):
             # Where the texts end within a cell, padding goes on behind them.
             drawn = (whole, OWN) if text == " " else (text, f"{style} on {OWN}" if whole == "█" != text else style)
