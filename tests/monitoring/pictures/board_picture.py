@@ -25,11 +25,14 @@ mpl.use("Agg")
 COLUMNS = 24  # of Grafana's grid
 INCH, ROW_INCH, DPI = 0.62, 0.34, 80  # of a column and of a row of it
 TITLE_PT, NOTE_PT, LEGEND_PT, TICK_PT = 12, 8, 9, 8  # readable at half of the picture's size
-LETTER_INCH = 0.067  # of a note
+LETTER_INCH, CELL_INCH = 0.067, 0.082  # of a note, of a table
+NOTE_LINES = 2  # Grafana shows all of it behind the title's mark
 GROUND, CARD, EDGE, INK, SOFT = "#f4f5f5", "#ffffff", "#d8dce1", "#1f2933", "#6b7680"
 PALETTE = ("#3274d9", "#ff9830", "#56a64b", "#a352cc", "#e02f44", "#1fa59b", "#8f5b2e", "#d65db1", "#7c8896", "#b5a300")
 COLOURS_IN_A_FILE = 96
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
+NAMED_COLOURS = {"green": "#56a64b", "orange": "#ff780a", "red": "#e02f44"}  # as Grafana has them
+MINUTES_FROM_S, HOURS_FROM_S = 120, 3600
 SERIES_SHOWN = 6
 STEP_S = 2
 TICKS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900)
@@ -59,8 +62,25 @@ async def _series(panel: Mapping[str, Any], prometheus: Prometheus, start_s: flo
     series: dict[str, list[tuple[float, float]]] = {}
     for target in panel.get("targets", ()):
         for labels, points in await prometheus.over_time(as_asked(target["expr"]), start_s, end_s, STEP_S):
-            series[_legend(target["legendFormat"], labels)] = points
+            is_row = panel["type"] == "table"
+            name = (
+                "\t".join(labels.get(each, "") for each in _columns(panel))
+                if is_row
+                else _legend(target["legendFormat"], labels)
+            )
+            series[name] = points
     return series
+
+
+def _columns(panel: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the labels that are columns of a table, in their order, with the columns' headings."""
+    (organized,) = (each["options"] for each in panel["transformations"] if each["id"] == "organize")
+    order, headings = organized["indexByName"], organized["renameByName"]
+    return {
+        label: headings.get(label, label)
+        for label in sorted(order, key=order.__getitem__)
+        if not organized["excludeByName"].get(label)
+    }
 
 
 class _Panel:
@@ -99,14 +119,18 @@ class _Panel:
         if self._panel["type"] == "stat":
             self._draw_numbers(series)
             return
-        note = textwrap.shorten(
-            self._panel.get("description", ""), max(10, int((wide - 0.3) / LETTER_INCH)), placeholder="…"
+        note = textwrap.wrap(
+            self._panel.get("description", ""),
+            max(10, int((wide - 0.3) / LETTER_INCH)),
+            max_lines=NOTE_LINES,
+            placeholder=" …",
         )
-        self._write(0.14, high - 0.44, note, fontsize=NOTE_PT, color=SOFT)
-        if self._panel["type"] == "table" or not any(series.values()):
-            lines = [line for name in sorted(series) for line in textwrap.wrap(name, int((wide - 0.4) / LETTER_INCH))]
-            text = "\n".join(lines) or "none"
-            self._write(wide / 2, high / 2, text, ha="center", va="center", fontsize=9, color=INK if series else SOFT)
+        self._write(0.14, high - 0.32, "\n".join(note), fontsize=NOTE_PT, color=SOFT, va="top")
+        if self._panel["type"] == "table":
+            self._draw_table(series)
+            return
+        if not any(isfinite(value) for points in series.values() for _, value in points):
+            self._write(wide / 2, high / 2, "none", ha="center", va="center", fontsize=9, color=SOFT)
             return
         named = len(self._loud(series)) + (len(series) > SERIES_SHOWN)
         is_bars = self._panel["type"] == "state-timeline"
@@ -118,6 +142,19 @@ class _Panel:
             self._draw_bars(axes, series)
         else:
             self._draw_lines(axes, series, legend)
+
+    def _draw_table(self, series: Series) -> None:
+        wide, high = self._inches
+        headings = list(_columns(self._panel).values())
+        rows = [name.split("\t") for name in sorted(series)]
+        widths = [max(map(len, column)) + 2 for column in zip(headings, *rows, strict=True)]
+        letter_inch = min(CELL_INCH, (wide - 0.28) / sum(widths))
+        for line, cells in enumerate((headings, *rows)):
+            x = 0.14
+            for cell, letters in zip(cells, widths, strict=True):
+                how = {} if line else {"color": SOFT, "weight": "bold"}
+                self._write(x, high - 0.8 - 0.22 * line, cell, fontsize=LEGEND_PT * letter_inch / CELL_INCH, **how)
+                x += letters * letter_inch
 
     def _axes(self, x: float, y: float, wide: float, high: float) -> Axes:
         (all_wide, all_high), width, height = self._inches, self._width, self._height
@@ -173,14 +210,15 @@ class _Panel:
             if mapping["type"] == "special" and not isfinite(value):
                 return options["result"]["text"], SOFT
             if mapping["type"] == "value" and (said := options.get(f"{value:g}")):
-                return said["text"], said.get("color", "")
+                return said["text"], _named(said.get("color", ""))
             if mapping["type"] == "range" and options["from"] <= value <= options["to"]:
-                return options["result"]["text"], options["result"].get("color", "")
+                result = options["result"]
+                return result.get("text", _shown(value, self._defaults["unit"])), _named(result.get("color", ""))
         colour = of_name.get("color", {}).get("fixedColor", "") if value else ""
         for step in self._defaults.get("thresholds", {}).get("steps", ()):
             if value >= (-inf if step["value"] is None else step["value"]):
                 colour = step["color"]
-        return _shown(value, self._defaults["unit"]), colour
+        return _shown(value, self._defaults["unit"]), _named(colour)
 
     def _of_name(self, name: str) -> dict[str, Any]:
         """Return the overrides of a series."""
@@ -273,12 +311,18 @@ class _Panel:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, defaults["unit"])))
 
 
+def _named(colour: str) -> str:
+    return NAMED_COLOURS.get(colour, colour)
+
+
 def _shown(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{value:.0%}"
+    if unit == "s" and isfinite(value) and abs(value) >= MINUTES_FROM_S:
+        return f"{value / 3600:.3g} h" if abs(value) >= HOURS_FROM_S else f"{value / 60:.3g} min"
     suffix = {"s": " s", "bytes": "B", "reqps": "/s"}.get(unit, "")
     if value == 0 or not isfinite(value):
-        return f"{value:.3g}{suffix}"
+        return f"{value:.3g}{suffix and ' '}{suffix.strip()}"
     prefixes = PREFIXES if unit in ("s", "bytes") else PREFIXES[:4]  # a thousandth of a request is none
     factor, prefix = next(((f, p) for f, p in prefixes if abs(value) >= f), prefixes[-1])
     return f"{value / factor:.3g}{suffix and ' '}{prefix}{suffix.strip()}"
