@@ -18,7 +18,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from PIL import Image
 
-from tests.monitoring.prometheus import Prometheus, as_asked
+from tests.monitoring.pictures.grafana import STEP_S, Series, colour_of, columns_of, series_of, shown
+from tests.monitoring.prometheus import Prometheus
 
 mpl.use("Agg")
 
@@ -30,19 +31,13 @@ NOTE_LINES = 2  # Grafana shows all of it behind the title's mark
 GROUND, CARD, EDGE, INK, SOFT = "#f4f5f5", "#ffffff", "#d8dce1", "#1f2933", "#6b7680"
 PALETTE = ("#3274d9", "#ff9830", "#56a64b", "#a352cc", "#e02f44", "#1fa59b", "#8f5b2e", "#d65db1", "#7c8896", "#b5a300")
 COLOURS_IN_A_FILE = 96
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
-NAMED_COLOURS = {"green": "#56a64b", "orange": "#ff780a", "red": "#e02f44"}  # as Grafana has them
-MINUTES_FROM_S, HOURS_FROM_S = 120, 3600
 SERIES_SHOWN = 6
-STEP_S = 2
 TICKS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900)
-
-Series = Mapping[str, list[tuple[float, float]]]
 
 
 async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, start_s: float, end_s: float) -> bytes:
     """Return a PNG of these panels of a board over this time, unix seconds, from the first that is known."""
-    answers = [await _series(panel, prometheus, start_s, end_s) for panel in panels]
+    answers = [await series_of(panel, prometheus, start_s, end_s) for panel in panels]
     drawn = [series for panel, series in zip(panels, answers, strict=True) if panel["type"] != "stat"]
     first_s = min((points[0][0] for series in drawn for points in series.values() if points), default=start_s)
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
@@ -56,31 +51,6 @@ async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, s
         smaller, format="PNG", optimize=True
     )
     return smaller.getvalue()
-
-
-async def _series(panel: Mapping[str, Any], prometheus: Prometheus, start_s: float, end_s: float) -> Series:
-    series: dict[str, list[tuple[float, float]]] = {}
-    for target in panel.get("targets", ()):
-        for labels, points in await prometheus.over_time(as_asked(target["expr"]), start_s, end_s, STEP_S):
-            is_row = panel["type"] == "table"
-            name = (
-                "\t".join(labels.get(each, "") for each in _columns(panel))
-                if is_row
-                else _legend(target["legendFormat"], labels)
-            )
-            series[name] = points
-    return series
-
-
-def _columns(panel: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the labels that are columns of a table, in their order, with the columns' headings."""
-    (organized,) = (each["options"] for each in panel["transformations"] if each["id"] == "organize")
-    order, headings = organized["indexByName"], organized["renameByName"]
-    return {
-        label: headings.get(label, label)
-        for label in sorted(order, key=order.__getitem__)
-        if not organized["excludeByName"].get(label)
-    }
 
 
 class _Panel:
@@ -145,7 +115,7 @@ class _Panel:
 
     def _draw_table(self, series: Series) -> None:
         wide, high = self._inches
-        headings = list(_columns(self._panel).values())
+        headings = list(columns_of(self._panel).values())
         rows = [name.split("\t") for name in sorted(series)]
         widths = [max(map(len, column)) + 2 for column in zip(headings, *rows, strict=True)]
         letter_inch = min(CELL_INCH, (wide - 0.28) / sum(widths))
@@ -210,15 +180,15 @@ class _Panel:
             if mapping["type"] == "special" and not isfinite(value):
                 return options["result"]["text"], SOFT
             if mapping["type"] == "value" and (said := options.get(f"{value:g}")):
-                return said["text"], _named(said.get("color", ""))
+                return said["text"], colour_of(said.get("color", ""))
             if mapping["type"] == "range" and options["from"] <= value <= options["to"]:
                 result = options["result"]
-                return result.get("text", _shown(value, self._defaults["unit"])), _named(result.get("color", ""))
+                return result.get("text", shown(value, self._defaults["unit"])), colour_of(result.get("color", ""))
         colour = of_name.get("color", {}).get("fixedColor", "") if value else ""
         for step in self._defaults.get("thresholds", {}).get("steps", ()):
             if value >= (-inf if step["value"] is None else step["value"]):
                 colour = step["color"]
-        return _shown(value, self._defaults["unit"]), _named(colour)
+        return shown(value, self._defaults["unit"]), colour_of(colour)
 
     def _of_name(self, name: str) -> dict[str, Any]:
         """Return the overrides of a series."""
@@ -308,27 +278,4 @@ class _Panel:
                 if step["value"] is not None:
                     axes.axhline(step["value"], color=PALETTE[4], linewidth=1, linestyle=(0, (2, 3)))
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, defaults["unit"])))
-
-
-def _named(colour: str) -> str:
-    return NAMED_COLOURS.get(colour, colour)
-
-
-def _shown(value: float, unit: str) -> str:
-    if unit == "percentunit":
-        return f"{value:.0%}"
-    if unit == "s" and isfinite(value) and abs(value) >= MINUTES_FROM_S:
-        return f"{value / 3600:.3g} h" if abs(value) >= HOURS_FROM_S else f"{value / 60:.3g} min"
-    suffix = {"s": " s", "bytes": "B", "reqps": "/s"}.get(unit, "")
-    if value == 0 or not isfinite(value):
-        return f"{value:.3g}{suffix and ' '}{suffix.strip()}"
-    prefixes = PREFIXES if unit in ("s", "bytes") else PREFIXES[:4]  # a thousandth of a request is none
-    factor, prefix = next(((f, p) for f, p in prefixes if abs(value) >= f), prefixes[-1])
-    return f"{value / factor:.3g}{suffix and ' '}{prefix}{suffix.strip()}"
-
-
-def _legend(form: str, labels: Mapping[str, str]) -> str:
-    if not form:
-        return " ".join(value for name, value in labels.items() if name != "__name__")
-    return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), form).strip()
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, defaults["unit"])))
