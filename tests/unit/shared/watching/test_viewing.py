@@ -303,6 +303,9 @@ def test_padding_counts_by_what_was_computed_and_not_by_texts() -> None:
     padded = SeenBatch(NOW_MS, URL, "due", 10, 32, 10, 0.9, 12, 9.5, 0, units=10_000)
     alone = SeenBatch(NOW_MS, URL, "idle", 1, 32, 1, 0.0, 0, 1.0, 0, units=10)
     assert 0.874 == view(worker(), batcher(batches=[padded, *[alone] * 30])).padding
+    unpadded = padded.without_padding()
+    assert (0.0, 1_000) == (unpadded.padding, unpadded.units)
+    assert 0.818 == view(worker(), batcher(batches=[padded, unpadded])).padding
 
 
 def test_the_last_batches_of_all_batchers_are_in_order() -> None:
