@@ -23,7 +23,7 @@ REASONS = {
     "drain": ("S", "stopping", "white"),
 }
 FAILED, OTHER = ("X", "failed", LEVELS["bad"]), ("?", "another reason", "white")
-TROUBLES_MAX = 3
+TROUBLES_MAX = 4  # lines
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
 AXIS_WIDTH = 8
@@ -71,8 +71,9 @@ def _zoom(seconds: int) -> str:
 
 def _troubles(view: FleetView, width: int) -> list[Text]:
     found = [Text(cut(f"{MARKS[each.level]} {each.text}", width), LEVELS[each.level]) for each in view.troubles]
-    more = len(found) - TROUBLES_MAX
-    return [*found[:TROUBLES_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
+    if len(found) <= TROUBLES_MAX:
+        return found
+    return [*found[: TROUBLES_MAX - 1], Text(f"  and {len(found) - TROUBLES_MAX + 1} more", SOFT)]
 
 
 def _numbers(view: FleetView, width: int) -> Text:
