@@ -91,7 +91,7 @@ async def texts_too_long(world: World, _load: SteadyLoad) -> None:
 
 
 async def much_padding(world: World, load: SteadyLoad) -> None:
-    await world.behave("narrow")
+    await world.behave("padded")
     while True:
         for _ in range(20):
             load.send(f"short {next(_serials)}")

@@ -204,7 +204,9 @@ class _Panel:
         end_s = self._times_s[1]
         for row, name in enumerate(sorted(series)):
             for (at, value), (until, _) in pairwise([*series[name], (end_s, 0.0)]):
-                axes.barh(-row, until - at, left=at, height=0.5, color=self._worded("", value)[1] or PALETTE[0])
+                axes.barh(
+                    -row, min(until - at, STEP_S), left=at, height=0.5, color=self._worded("", value)[1] or PALETTE[0]
+                )
             before = ""
             for at, value in series[name]:
                 if (text := self._worded("", value)[0]) != before:
