@@ -30,7 +30,7 @@ LETTER_INCH, CELL_INCH = 0.067, 0.082  # of a note, of a table
 NOTE_LINES = 2  # Grafana shows all of it behind the title's mark
 GROUND, CARD, EDGE, INK, SOFT = "#f4f5f5", "#ffffff", "#d8dce1", "#1f2933", "#6b7680"
 PALETTE = ("#3274d9", "#ff9830", "#56a64b", "#a352cc", "#e02f44", "#1fa59b", "#8f5b2e", "#d65db1", "#7c8896", "#b5a300")
-COLOURS_IN_A_FILE = 96
+COLOURS_IN_A_FILE = 200
 SERIES_SHOWN = 6
 TICKS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900)
 
