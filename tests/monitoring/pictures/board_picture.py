@@ -27,6 +27,7 @@ COLUMNS = 24  # of Grafana's grid
 INCH, ROW_INCH, DPI = 0.62, 0.34, 80  # of a column and of a row of it
 TITLE_PT, NOTE_PT, LEGEND_PT, TICK_PT = 12, 8, 9, 8  # readable at half of the picture's size
 LETTER_INCH, CELL_INCH = 0.067, 0.082  # of a note, of a table
+AROUND_INCH = 1.02  # above the axes, with the title and the note, and below, without the legend
 NOTE_LINES = 2  # Grafana shows all of it behind the title's mark
 GROUND, CARD, EDGE, INK, SOFT = "#f4f5f5", "#ffffff", "#d8dce1", "#1f2933", "#6b7680"
 PALETTE = ("#3274d9", "#ff9830", "#56a64b", "#a352cc", "#e02f44", "#1fa59b", "#8f5b2e", "#d65db1", "#7c8896", "#b5a300")
@@ -106,7 +107,7 @@ class _Panel:
         is_bars = self._panel["type"] == "state-timeline"
         legend = 0.0 if is_bars else 0.19 * (-(-named // self._legend_columns(series)))
         start = 0.62 if not is_bars else 0.2
-        axes = self._axes(start, 0.36 + legend, wide - start - 0.18, high - 0.96 - legend)
+        axes = self._axes(start, 0.36 + legend, wide - start - 0.18, high - AROUND_INCH - legend)
         axes.set_xlim(*self._times_s)
         if is_bars:
             self._draw_bars(axes, series)
@@ -244,7 +245,7 @@ class _Panel:
         if len(series) > SERIES_SHOWN:
             axes.plot([], [], label=f"and {len(series) - SERIES_SHOWN} lower", color=CARD)
         self._set_scale(axes, has_values=any(value for points in series.values() for _, value in points))
-        high = self._inches[1] - 0.96 - legend_inch
+        high = self._inches[1] - AROUND_INCH - legend_inch
         axes.legend(
             fontsize=LEGEND_PT,
             loc="upper left",
