@@ -16,7 +16,7 @@ from autobatch_shared.watching.view import (
 PADDING_MAX = 0.5  # beyond it more is computed for nothing than for clients
 DRAIN_MAX_S = 10.0
 REDIS_SLOW_MS = 50.0
-WAIT_TOLD = 0.2  # of the time: then it is the machine that is full
+WAIT_TOLD = 0.2  # of the time
 CLOCK_OFF_MS = 5000  # these three as in the alerts: see deploy/observability/alerts.yml
 TOO_LONG_SHARE, ONE_KEY_SHARE = 0.02, 0.8  # of all requests
 _ORDER: dict[Level, int] = {"bad": 0, "warn": 1, "good": 2}
@@ -109,10 +109,11 @@ def _many_silent(kind: str, ids: Sequence[str]) -> str:
 
 
 def _strain(kind: str, line: WorkerLine | BatcherLine) -> str:
-    if line.cpu_wait < WAIT_TOLD:
-        return f"uses {line.cpu_share:.0%} of a core: start more {kind}s"
-    wanted = min(1.0, line.cpu_share + line.cpu_wait)
-    return f"wants {wanted:.0%} of a core and gets {line.cpu_share:.0%}: its machine is full"
+    wanted, got = min(1.0, line.cpu_share + line.cpu_wait), line.cpu_share
+    told = (
+        f"uses {got:.0%} of a core" if line.cpu_wait < WAIT_TOLD else f"wants {wanted:.0%} of a core and gets {got:.0%}"
+    )
+    return f"{told}: {'its machine is full' if line.cpu_wait > got else f'start more {kind}s'}"
 
 
 def _of_clocks(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:

@@ -270,6 +270,7 @@ def test_an_upstream_whose_calls_take_long_is_slow() -> None:
     ("cpu_share", "cpu_wait", "words"),
     [
         (0.95, 0.05, "worker w1 uses 95% of a core: start more workers"),
+        (0.75, 0.25, "worker w1 wants 100% of a core and gets 75%: start more workers"),
         (0.4, 0.55, "worker w1 wants 95% of a core and gets 40%: its machine is full"),
     ],
 )
