@@ -16,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
 
 from tests.monitoring.pictures.grafana import STEP_S, Series, colour_of, columns_of, series_of, shown
 from tests.monitoring.prometheus import Prometheus
@@ -31,7 +30,6 @@ AROUND_INCH = 1.02  # above the axes, with the title and the note, and below, wi
 NOTE_LINES = 2  # Grafana shows all of it behind the title's mark
 GROUND, CARD, EDGE, INK, SOFT = "#f4f5f5", "#ffffff", "#d8dce1", "#1f2933", "#6b7680"
 PALETTE = ("#3274d9", "#ff9830", "#56a64b", "#a352cc", "#e02f44", "#1fa59b", "#8f5b2e", "#d65db1", "#7c8896", "#b5a300")
-COLOURS_IN_A_FILE = 200
 SERIES_SHOWN = 6
 TICKS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900)
 
@@ -47,11 +45,7 @@ async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, s
         _Panel(figure, panel, rows, (first_s, end_s)).draw(series)
     made = io.BytesIO()
     figure.savefig(made, format="png", facecolor=GROUND)
-    smaller = io.BytesIO()
-    Image.open(made).convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS_IN_A_FILE).save(
-        smaller, format="PNG", optimize=True
-    )
-    return smaller.getvalue()
+    return made.getvalue()
 
 
 class _Panel:
