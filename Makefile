@@ -10,7 +10,7 @@ OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # Two at a time, the longest first, so that no core waits at the end: most of them wait as much as they compute. Whichever fails,
 # all are run.
 POOL = $(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC)
-TESTS := test-covered $(CLIENTS:%=test-clients-%) test-e2e test-faults generators test-parity test-clients-javascript test-laws
+TESTS := test-covered $(CLIENTS:%=test-clients-%) test-e2e test-faults generators test-parity test-laws test-simulated test-clients-javascript
 # What depends on the versions of Redis and nginx, and on their words. Of the integration tests those of the queue's commands, of the
 # diagnoses and of whole systems; in the others Redis only carries jobs. Of the tests with real processes those of whole systems
 # and of bad input: test_nginx.py always runs with every nginx there is, and the rest asks the servers nothing unusual.
@@ -25,7 +25,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 SECONDS ?= 60
 SEEDS ?= 10000
 
-.PHONY: help run test test-servers servers-docs test-covered test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents calm pictures parity generators fuzz abuse check format lint types imports audit bench docs lock clean
+.PHONY: help run test test-servers servers-docs test-covered test-simulated test-parity test-faults test-laws test-clients-javascript quick test-unit-half test-unit-others test-bare test-bare-integration test-bare-processes test-e2e test-clients test-clients-others clients-docs faults simulate laws overload incidents calm pictures parity generators fuzz abuse check format lint types imports audit bench docs lock clean
 
 help:            ## Show this list
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
@@ -55,7 +55,10 @@ test-covered: test-covered-integration test-covered-unit
 	COVERAGE_FILE=$(COVERAGE) $(BIN)/coverage report
 
 test-covered-%: .venv/dev.done
-	COVERAGE_FILE=$(COVERAGE).$* $(BIN)/python -m pytest tests/$* --cov --cov-report= --cov-fail-under=0
+	COVERAGE_FILE=$(COVERAGE).$* $(BIN)/python -m pytest tests/$* -m 'not simulated' --cov --cov-report= --cov-fail-under=0
+
+test-simulated: .venv/dev.done
+	$(BIN)/python -m pytest tests/unit -m simulated
 
 test-parity: .venv/dev.done
 	$(BIN)/python -m pytest tests/fuzz tests/parity

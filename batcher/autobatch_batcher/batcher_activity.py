@@ -60,10 +60,7 @@ class BatcherActivityPublisher(ActivityPublisher):
         self._metrics.take()
         answered = self._recent.turn(now_ms)
         unpadded = {each.name for each in upstreams if each.tuner.cost.law is not CostLaw.PADDED}
-        batches = [
-            msgspec.structs.replace(each, padding=0.0) if each.upstream in unpadded else each
-            for each in self._recent.batches
-        ]
+        batches = [each.without_padding() if each.upstream in unpadded else each for each in self._recent.batches]
         status, cpu_wait = self._reporter.status, round(self._reporter.use.cpu_wait_cores, 2)
         return BatcherActivity(
             now_ms,

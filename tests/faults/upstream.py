@@ -24,7 +24,7 @@ from tests.support.fake_upstream import JSON, tei_error
 CALL_S = 0.01
 SLOW_S = 0.4
 DRAIN_S = 2.0
-NARROW_TEXT_S = 0.002
+NARROW_TEXT_S, PADDED_LETTER_S = 0.002, 1.5e-6
 PERMITS, PERMITS_LIMITED = 512, 64
 LIMITED_S = 0.08
 DEADLY = "deadly"
@@ -72,7 +72,7 @@ class FaultyUpstream:
     """The process.
 
     Attributes:
-        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `limited`, `gate`, `hang`, `cut`, `keep-alive race`, or
+        behaviour: A name of BEHAVIOURS, or `good`, `slow`, `narrow`, `padded`, `limited`, `gate`, `hang`, `cut`, `keep-alive race`, or
             LOWERED.
 
     Args:
@@ -104,9 +104,13 @@ class FaultyUpstream:
         self._computed.update(texts)
         if behaviour == "gate":
             await self._changed.wait()
-        if behaviour == "narrow":  # one call at a time, and each text costs
+        if behaviour in (
+            "narrow",
+            "padded",
+        ):  # one call at a time, and each text costs, or each is as long as the longest
+            longest_s = PADDED_LETTER_S * max(map(len, texts))
             async with self._device:
-                await asyncio.sleep(CALL_S + NARROW_TEXT_S * len(texts))
+                await asyncio.sleep(CALL_S + (NARROW_TEXT_S if behaviour == "narrow" else longest_s) * len(texts))
         else:
             await asyncio.sleep(SLOW_S if behaviour == "slow" else CALL_S)
         if behaviour == "cut":

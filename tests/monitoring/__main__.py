@@ -1,7 +1,7 @@
 """`python -m tests.monitoring [WORDS]`: stage the incidents with these words in their name, each in a world of its own.
 
 First the world is calm: then no alert may fire. Within ALERT_S of the incident its own has to. Exit status 1 if one did not.
-CALM_S=3600 makes the calm an hour; PICTURES=folder puts the board and the screen of `autobatch top` into it as they then are.
+CALM_S=3600 makes the calm an hour; PICTURES=folder puts what an operator then sees of each incident into a folder in it that only has a number.
 """
 
 import asyncio
@@ -11,28 +11,34 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.faults.world import World, open_world
+from tests.faults.world import open_world
 from tests.monitoring import calm
-from tests.monitoring.incidents import INCIDENTS, Incident, usual_load
+from tests.monitoring.incidents import INCIDENTS, USUAL_KEY, Incident, usual_load
 from tests.monitoring.pictures import recording
-from tests.monitoring.pictures.board_picture import picture
-from tests.monitoring.pictures.top_picture import top_picture
-from tests.monitoring.prometheus import PROGRAM, Prometheus, board, watching
+from tests.monitoring.pictures.incident_pictures import Camera, numbers_of, open_camera
+from tests.monitoring.prometheus import PROGRAM, watching
 
 ALERT_S = 60.0
 LOOK_EVERY_S = 1.0
-PICTURES, SHOWN_AFTER_S, SHOWN_S = os.environ.get("PICTURES", ""), 5.0, 75.0
-NAMESPACE = "autobatch"  # the world's
+PICTURES, SHOWN_AFTER_S = os.environ.get("PICTURES", ""), 5.0
+NUMBERS = numbers_of([each.name for each in INCIDENTS])
 CALM_S = float(os.environ.get("CALM_S", "20"))
 
 
 async def play(incident: Incident) -> str:
     """Return what was seen: empty if all was as it should be."""
+    if not PICTURES:
+        return await _play(incident)
+    async with open_camera(Path(PICTURES) / str(NUMBERS[incident.name]), USUAL_KEY) as camera:
+        return await _play(incident, camera)
+
+
+async def _play(incident: Incident, camera: Camera | None = None) -> str:
     opened = open_world(
         incident.replicas, worker_settings=incident.worker_settings, batcher_settings=incident.batcher_settings
     )
     async with opened as world, watching(world) as prometheus, usual_load(world) as load:
-        calm_until_s = time.monotonic() + CALM_S
+        shown_since_s, calm_until_s = time.time(), time.monotonic() + CALM_S
         while time.monotonic() < calm_until_s:
             if firing := await prometheus.firing():
                 return f"in calm: {', '.join(sorted(firing))}"
@@ -46,11 +52,12 @@ async def play(incident: Incident) -> str:
                     others = sorted(firing - {incident.alert})
                     sys.stdout.write(
                         f"{time.monotonic() - began_s:5.0f} s  {incident.name}: {incident.alert}"
-                        f"{', besides ' + ', '.join(others) if others else ''}\n"
+                        f"{', besides ' + ', '.join(others) if others else ''}"
+                        f"{f'; pictures in {NUMBERS[incident.name]}' if camera is not None else ''}\n"
                     )
-                    if PICTURES:
+                    if camera is not None:
                         await asyncio.sleep(SHOWN_AFTER_S)
-                        await _draw(incident.name.replace(" ", "-"), world, prometheus)
+                        await camera.take(world, prometheus, shown_since_s)
                     return ""
                 await asyncio.sleep(LOOK_EVERY_S)
             if staged.done():
@@ -61,13 +68,6 @@ async def play(incident: Incident) -> str:
             with suppress(asyncio.CancelledError):
                 await staged
             await world.heal()
-
-
-async def _draw(name: str, world: World, prometheus: Prometheus) -> None:
-    # The board last: drawing it stops the relays, which are of this process.
-    (Path(PICTURES) / f"{name}-top.png").write_bytes(await top_picture(world.redis_url, NAMESPACE))
-    drawn = await picture(board(), prometheus, time.time() - SHOWN_S, time.time())
-    (Path(PICTURES) / f"{name}-board.png").write_bytes(drawn)
 
 
 async def main() -> int:

@@ -44,8 +44,9 @@ several gunicorns scrape each of these by its own address: a counter that comes 
 `deploy/observability/prometheus.yml` finds all of compose's containers, and `deploy/kubernetes/service-monitor.yaml` all pods.
 `docker compose --profile monitoring up` starts Prometheus (port 9090) and Grafana with the board (port 3001).
 
-`make incidents PICTURES=folder` draws the board in each of ten incidents. This is its beginning when the client with the second API key began to
-send all it could: requests are refused, and the last row says whose they are.
+`make incidents PICTURES=folder` stages ten incidents and keeps what an operator sees of each: the board, /dashboard and `autobatch top`, under a number and
+without the alerts' names, so that you can try whether you would know what is wrong; it prints which number is which. This is the board's beginning when the client
+with the second API key began to send all it could: requests are refused, and the third row says whose they are.
 
 ![The board while one API key floods](watching/board.png)
 

@@ -82,7 +82,8 @@ async def worker_busy(world: World, _load: SteadyLoad) -> None:
 
 async def one_key_floods(world: World, _load: SteadyLoad) -> None:
     await world.behave("slow")
-    await _post_for_ever(world, [b'{"inputs":"flood"}'] * FLOOD_CLIENTS, {"Authorization": f"Bearer {OTHER_KEY}"})
+    bodies = [b'{"inputs":"flood of client %d"}' % client for client in range(FLOOD_CLIENTS)]
+    await _post_for_ever(world, bodies, {"Authorization": f"Bearer {OTHER_KEY}"})
 
 
 async def texts_too_long(world: World, _load: SteadyLoad) -> None:
@@ -90,7 +91,7 @@ async def texts_too_long(world: World, _load: SteadyLoad) -> None:
 
 
 async def much_padding(world: World, load: SteadyLoad) -> None:
-    await world.behave("narrow")
+    await world.behave("padded")
     while True:
         for _ in range(20):
             load.send(f"short {next(_serials)}")
@@ -111,7 +112,7 @@ INCIDENTS = (
     Incident(
         "one of two replicas fails",
         "AutobatchUpstreamFailing",
-        ("Calls by upstream and status", "State"),
+        ("Calls by upstream and status", "State of each upstream"),
         replica_fails,
         2,
     ),
@@ -146,7 +147,13 @@ INCIDENTS = (
         much_padding,
         batcher_settings={"batch_shape": "fifo"},
     ),
-    Incident("an upstream serves another model", "AutobatchWrongModel", ("State", "What they serve"), wrong_model, 2),
+    Incident(
+        "an upstream serves another model",
+        "AutobatchWrongModel",
+        ("State of each upstream", "What each upstream serves"),
+        wrong_model,
+        2,
+    ),
     Incident("a clock is an hour ahead", "AutobatchClocksDiffer", ("Clocks: + ahead of Redis's, - behind",), clock_off),
 )
 

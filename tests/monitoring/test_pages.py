@@ -82,6 +82,18 @@ async def test_a_refusal_is_counted_by_its_reason_and_apart_from_good_answers(
     assert [figure(text, seconds.format(code)) for code in (200, 422)] == [1, 2]
 
 
+async def test_a_body_that_is_not_taken_is_counted_by_what_is_wrong_with_it(redis_url: str) -> None:
+    async with open_house(redis_url, payload_limit=100) as house:
+        for words, content_type in (("long " * 30, "application/json"), ("short", "text/plain")):
+            body, headers = f'{{"inputs":"{words}"}}'.encode(), {"Content-Type": content_type}
+            async with house.http.post(f"{house.url}/embed", data=body, headers=headers) as answer:
+                await answer.read()
+        text = await house.metrics()
+    refusals = 'autobatch_http_refusals_total{{reason="{}",route="/embed"}}'
+    assert figure(text, refusals.format("body_too_large")) == 1
+    assert figure(text, refusals.format("wrong_content_type")) == 1
+
+
 async def test_what_is_refused_before_it_is_read_is_counted_too(redis_url: str) -> None:
     async with open_house(redis_url, api_keys=SecretStr(KEYS[0])) as house:
         await house.embed("hello")

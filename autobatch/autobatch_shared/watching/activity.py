@@ -34,6 +34,7 @@ class SeenBatch(msgspec.Struct, frozen=True, array_like=True):
         waited_ms: Milliseconds from its oldest job's arrival to its call.
         took_ms: Milliseconds from its call to its answer, retries included.
         failed: Number of its jobs that got an error, or wait for another call.
+        units: What it cost, where the upstream pads its inputs, each as long as the longest; 0: its lengths are not known.
     """
 
     ended_ms: int
@@ -46,6 +47,11 @@ class SeenBatch(msgspec.Struct, frozen=True, array_like=True):
     waited_ms: int
     took_ms: float
     failed: int
+    units: int = 0
+
+    def without_padding(self) -> "SeenBatch":
+        """Return it as it is at an upstream that does not pad."""
+        return msgspec.structs.replace(self, padding=0.0, units=round(self.units * (1 - self.padding)))
 
 
 class TuningNow(msgspec.Struct, frozen=True):

@@ -17,6 +17,8 @@ RATE_S = 5  # seconds that a rate is of: short enough to see a change, long enou
 # Of a core, used or waited for: one process cannot use more than one. Below the second it is the machine that is full, not the process.
 STRAINED_CPU_SHARE, OWN_CPU_SHARE = 0.9, 0.2
 SLOW_MS = 1000.0  # that half of the calls take: as the alert AutobatchUpstreamSlow
+FAILING = "failing"
+FAILING_WHY = "calls fail one after the other; see the batchers' log"
 
 
 class StateAge:
@@ -151,7 +153,7 @@ def _upstream_line(
         model=model,
         level=level,
         state=state,
-        reason=judge.reason or judge.fault,
+        reason=judge.reason or judge.fault or (FAILING_WHY if state == FAILING else ""),
         since_ms=_began_ms(report.at, judged.unchanged_ms if judged is not None else judge.unchanged_ms),
         served=judge.card.name,
         texts_per_s=round(sum(each.inputs for each in active) / RECENT_S, 1),
@@ -173,7 +175,7 @@ def upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level, 
     if not upstream.is_healthy:
         return "bad", "silent" if upstream.fault == NO_ANSWER else "down"
     if not upstream.may_be_called:
-        return "bad", "failing"
+        return "bad", FAILING
     return ("warn", "slow") if (took.p50_ms or 0.0) >= SLOW_MS else ("good", "up")
 
 

@@ -96,12 +96,24 @@ def _of_keys(asked: RecentRequests) -> Iterator[Trouble]:
 
 
 def _of_processes(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:
+    silent = [line.id for line in lines if line.state == "silent"]
+    if silent:
+        yield Trouble("bad", f"{kind} {silent[0]} is silent" if len(silent) == 1 else _many_silent(kind, silent))
     for line in lines:
-        if line.state == "silent":
-            yield Trouble("bad", f"{kind} {line.id} is silent")
-        elif line.state == "strained":
-            waits = f" and waits for it {line.cpu_wait:.0%} of the time" if line.cpu_wait >= WAIT_TOLD else ""
-            yield Trouble("warn", f"{kind} {line.id} uses {line.cpu_share:.0%} of its core{waits}: start more of them")
+        if line.state == "strained":
+            yield Trouble("warn", f"{kind} {line.id} {_strain(kind, line)}")
+
+
+def _many_silent(kind: str, ids: Sequence[str]) -> str:
+    return f"{len(ids)} {kind}s are silent: {', '.join(ids)}"
+
+
+def _strain(kind: str, line: WorkerLine | BatcherLine) -> str:
+    wanted, got = min(1.0, line.cpu_share + line.cpu_wait), line.cpu_share
+    told = (
+        f"uses {got:.0%} of a core" if line.cpu_wait < WAIT_TOLD else f"wants {wanted:.0%} of a core and gets {got:.0%}"
+    )
+    return f"{told}: {'its machine is full' if line.cpu_wait > got else f'start more {kind}s'}"
 
 
 def _of_clocks(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:
@@ -114,9 +126,10 @@ def _of_clocks(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -
 
 
 def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Trouble]:
-    slowest_ms = max((worker.redis_ms for worker in workers if worker.state != "silent"), default=0.0)
-    if slowest_ms >= REDIS_SLOW_MS:
-        yield Trouble("warn", f"Redis takes {slowest_ms:.0f} ms to answer")
+    """What all see who have time to look: one alone may be slow itself, or far away."""
+    fastest_ms = min((worker.redis_ms for worker in workers if worker.state == "working"), default=0.0)
+    if fastest_ms >= REDIS_SLOW_MS:
+        yield Trouble("warn", f"Redis takes {fastest_ms:.0f} ms to answer")
 
 
 def _of_padding(padding: float | None) -> Iterator[Trouble]:

@@ -57,6 +57,7 @@ class BatchPicture:
         waited_ms: From its oldest job's arrival to its call.
         took_ms: From its call to its answer.
         failed: Number of jobs in it that got no good answer.
+        units: What it cost, padding included; 0: not known.
     """
 
     ended_ms: int
@@ -70,6 +71,7 @@ class BatchPicture:
     waited_ms: int
     took_ms: float
     failed: int
+    units: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,7 @@ class FleetView:
         queue: What part of that was the wait for a call.
         upstream: What part of it was the call.
         fill: Share of the room of the last batches that was used, 0 to 1; None of none.
-        padding: Share of the last batches that was padding, 0 to 1; None of none.
+        padding: Share of what the last batches cost that was padding, 0 to 1; None of none.
         chart: The last minute, the newest second last.
         batches: The last batches, the newest last.
     """

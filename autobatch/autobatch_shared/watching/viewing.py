@@ -37,7 +37,8 @@ def view_of(seen: SeenFleet) -> FleetView:
     chart = _chart(now_ms, workers, batchers)
     batches = _batches(batchers)
     fill = _share(sum(each.inputs for each in batches), sum(each.room for each in batches))
-    padding = _share(sum(each.padding * each.inputs for each in batches), sum(each.inputs for each in batches))
+    costs = [each.units or each.inputs for each in batches]
+    padding = _share(sum(each.padding * cost for each, cost in zip(batches, costs, strict=True)), sum(costs))
     lines = worker_lines(workers, now_ms)
     of_batchers = batcher_lines(seen.models, batchers, now_ms)
     upstreams = upstream_lines(seen.models, live_batchers, now_ms)

@@ -437,6 +437,7 @@ class WorkingLoop:
             waited_ms=max(0, int(now_ms - took_ms - batch.oldest_ms)),
             took_ms=took_ms,
             failed=failed,
+            units=units,
         )
         self.recent.ended.append((seen, answered))
 

@@ -97,6 +97,6 @@ def _of_worker(line: WorkerLine) -> list[tuple[str, str]]:
         (count(line.refused_per_s) if line.refused_per_s else "", "refused/s"),
         (count(line.failed_per_s) if line.failed_per_s else "", "failed/s"),
         (count(line.waiting), "wait"),
-        (milliseconds(line.took.p99_ms), "p99"),
         (share(line.cpu_share), "CPU"),
+        (milliseconds(line.took.p99_ms), "p99"),
     ]

@@ -23,10 +23,10 @@ REASONS = {
     "drain": ("S", "stopping", "white"),
 }
 FAILED, OTHER = ("X", "failed", LEVELS["bad"]), ("?", "another reason", "white")
-TROUBLES_MAX = 3
+TROUBLES_MAX = 4  # lines
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
-AXIS_WIDTH = 7
+AXIS_WIDTH = 8
 
 
 def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Text:
@@ -71,8 +71,9 @@ def _zoom(seconds: int) -> str:
 
 def _troubles(view: FleetView, width: int) -> list[Text]:
     found = [Text(cut(f"{MARKS[each.level]} {each.text}", width), LEVELS[each.level]) for each in view.troubles]
-    more = len(found) - TROUBLES_MAX
-    return [*found[:TROUBLES_MAX], *([Text(f"  and {more} more", SOFT)] if more > 0 else [])]
+    if len(found) <= TROUBLES_MAX:
+        return found
+    return [*found[: TROUBLES_MAX - 1], Text(f"  and {len(found) - TROUBLES_MAX + 1} more", SOFT)]
 
 
 def _numbers(view: FleetView, width: int) -> Text:
@@ -128,7 +129,7 @@ def _chart(seconds: list[ChartSecond], width: int, up_rows: int, down_rows: int)
     lines = []
     for row, drawn in enumerate(columns.upwards(answered, top, up_rows)):
         lines.append(Text.assemble((f"{count(top) if row == 0 else '':>{AXIS_WIDTH - 1}} ", SOFT), (drawn, UP)))
-    centre = Text.assemble((f"{'texts/s':>{AXIS_WIDTH - 1}} "[:AXIS_WIDTH], SOFT))
+    centre = Text(f"{'texts/s':>{AXIS_WIDTH - 1}} ", SOFT)
     for trouble in troubles:
         centre.append("─" if not trouble else "┼", SOFT if not trouble else LEVELS["bad" if trouble > 1 else "warn"])
     lines.append(centre)
@@ -154,9 +155,8 @@ def _batches(batches: list[BatchPicture], width: int) -> list[Text]:
     looks = [FAILED if each.failed else REASONS.get(each.reason, OTHER) for each in shown]
     lines = []
     for row in range(BATCH_ROWS):
-        line = Text(
-            f"{count(top) if row == 0 else 'batches' if row == BATCH_ROWS - 1 else '':>{AXIS_WIDTH}}"[:AXIS_WIDTH], SOFT
-        )
+        label = count(top) if row == 0 else "batches" if row == BATCH_ROWS - 1 else ""
+        line = Text(f"{label:>{AXIS_WIDTH - 1}} ", SOFT)
         for text, whole, (_, _, style) in zip(texts[row], padded[row], looks, strict=True):
             # Where the texts end within a cell, padding goes on behind them.
             drawn = (whole, OWN) if text == " " else (text, f"{style} on {OWN}" if whole == "█" != text else style)

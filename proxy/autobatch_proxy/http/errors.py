@@ -74,9 +74,11 @@ class FrameworkError(Exception):
     Attributes:
         status: The HTTP status of the answer, 400 or more.
         text: The body of the answer, plain text.
+        code: Its name in the metrics.
     """
 
     status = 400
+    code = "body_unread"
     text = b"Failed to buffer the request body"
 
 
@@ -84,6 +86,7 @@ class TooLarge(FrameworkError):
     """It has more bytes than PAYLOAD_LIMIT."""
 
     status = 413
+    code = "body_too_large"
     text = b"Failed to buffer the request body: length limit exceeded"
 
 
@@ -91,6 +94,7 @@ class TooSlow(FrameworkError):
     """The deadline expired before it had arrived. TEI would wait for ever."""
 
     status = 408
+    code = "body_too_slow"
     text = b"Failed to buffer the request body: it did not arrive in time"
 
 
@@ -98,4 +102,5 @@ class WrongType(FrameworkError):
     """Its content type is not JSON."""
 
     status = 415
+    code = "wrong_content_type"
     text = b"Expected request with `Content-Type: application/json`"

@@ -112,7 +112,7 @@ class Compute:
             error.__traceback__ = None
         except FrameworkError as error:
             body, headers = (error.text, TEXT) if errors is None else (errors.write(error.status, error.text), JSON)
-            response, reason = web.Response(status=error.status, body=body, headers=headers), "unread_body"
+            response, reason = web.Response(status=error.status, body=body, headers=headers), error.code
         except asyncio.CancelledError:
             self.requests.left(request, path, time.perf_counter() - started_s)
             raise

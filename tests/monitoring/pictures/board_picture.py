@@ -16,30 +16,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from PIL import Image
 
-from tests.monitoring.prometheus import Prometheus, as_asked
+from tests.monitoring.pictures.grafana import STEP_S, Series, colour_of, columns_of, series_of, shown
+from tests.monitoring.prometheus import Prometheus
 
 mpl.use("Agg")
 
 COLUMNS = 24  # of Grafana's grid
 INCH, ROW_INCH, DPI = 0.62, 0.34, 80  # of a column and of a row of it
 TITLE_PT, NOTE_PT, LEGEND_PT, TICK_PT = 12, 8, 9, 8  # readable at half of the picture's size
-LETTER_INCH = 0.067  # of a note
+LETTER_INCH, CELL_INCH = 0.067, 0.082  # of a note, of a table
+AROUND_INCH = 1.02  # above the axes, with the title and the note, and below, without the legend
+NOTE_LINES = 2  # Grafana shows all of it behind the title's mark
 GROUND, CARD, EDGE, INK, SOFT = "#f4f5f5", "#ffffff", "#d8dce1", "#1f2933", "#6b7680"
 PALETTE = ("#3274d9", "#ff9830", "#56a64b", "#a352cc", "#e02f44", "#1fa59b", "#8f5b2e", "#d65db1", "#7c8896", "#b5a300")
-COLOURS_IN_A_FILE = 96
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"))
 SERIES_SHOWN = 6
-STEP_S = 2
 TICKS_S = (5, 10, 15, 30, 60, 120, 300, 600, 900)
-
-Series = Mapping[str, list[tuple[float, float]]]
 
 
 async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, start_s: float, end_s: float) -> bytes:
     """Return a PNG of these panels of a board over this time, unix seconds, from the first that is known."""
-    answers = [await _series(panel, prometheus, start_s, end_s) for panel in panels]
+    answers = [await series_of(panel, prometheus, start_s, end_s) for panel in panels]
     drawn = [series for panel, series in zip(panels, answers, strict=True) if panel["type"] != "stat"]
     first_s = min((points[0][0] for series in drawn for points in series.values() if points), default=start_s)
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels)
@@ -48,19 +45,7 @@ async def picture(panels: Sequence[Mapping[str, Any]], prometheus: Prometheus, s
         _Panel(figure, panel, rows, (first_s, end_s)).draw(series)
     made = io.BytesIO()
     figure.savefig(made, format="png", facecolor=GROUND)
-    smaller = io.BytesIO()
-    Image.open(made).convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE, colors=COLOURS_IN_A_FILE).save(
-        smaller, format="PNG", optimize=True
-    )
-    return smaller.getvalue()
-
-
-async def _series(panel: Mapping[str, Any], prometheus: Prometheus, start_s: float, end_s: float) -> Series:
-    series: dict[str, list[tuple[float, float]]] = {}
-    for target in panel.get("targets", ()):
-        for labels, points in await prometheus.over_time(as_asked(target["expr"]), start_s, end_s, STEP_S):
-            series[_legend(target["legendFormat"], labels)] = points
-    return series
+    return made.getvalue()
 
 
 class _Panel:
@@ -99,25 +84,42 @@ class _Panel:
         if self._panel["type"] == "stat":
             self._draw_numbers(series)
             return
-        note = textwrap.shorten(
-            self._panel.get("description", ""), max(10, int((wide - 0.3) / LETTER_INCH)), placeholder="…"
+        note = textwrap.wrap(
+            self._panel.get("description", ""),
+            max(10, int((wide - 0.3) / LETTER_INCH)),
+            max_lines=NOTE_LINES,
+            placeholder=" …",
         )
-        self._write(0.14, high - 0.44, note, fontsize=NOTE_PT, color=SOFT)
-        if self._panel["type"] == "table" or not any(series.values()):
-            lines = [line for name in sorted(series) for line in textwrap.wrap(name, int((wide - 0.4) / LETTER_INCH))]
-            text = "\n".join(lines) or "none"
-            self._write(wide / 2, high / 2, text, ha="center", va="center", fontsize=9, color=INK if series else SOFT)
+        self._write(0.14, high - 0.32, "\n".join(note), fontsize=NOTE_PT, color=SOFT, va="top")
+        if self._panel["type"] == "table":
+            self._draw_table(series)
+            return
+        if not any(isfinite(value) for points in series.values() for _, value in points):
+            self._write(wide / 2, high / 2, "none", ha="center", va="center", fontsize=9, color=SOFT)
             return
         named = len(self._loud(series)) + (len(series) > SERIES_SHOWN)
         is_bars = self._panel["type"] == "state-timeline"
         legend = 0.0 if is_bars else 0.19 * (-(-named // self._legend_columns(series)))
         start = 0.62 if not is_bars else 0.2
-        axes = self._axes(start, 0.36 + legend, wide - start - 0.18, high - 0.96 - legend)
+        axes = self._axes(start, 0.36 + legend, wide - start - 0.18, high - AROUND_INCH - legend)
         axes.set_xlim(*self._times_s)
         if is_bars:
             self._draw_bars(axes, series)
         else:
             self._draw_lines(axes, series, legend)
+
+    def _draw_table(self, series: Series) -> None:
+        wide, high = self._inches
+        headings = list(columns_of(self._panel).values())
+        rows = [name.split("\t") for name in sorted(series)]
+        widths = [max(map(len, column)) + 2 for column in zip(headings, *rows, strict=True)]
+        letter_inch = min(CELL_INCH, (wide - 0.28) / sum(widths))
+        for line, cells in enumerate((headings, *rows)):
+            x = 0.14
+            for cell, letters in zip(cells, widths, strict=True):
+                how = {} if line else {"color": SOFT, "weight": "bold"}
+                self._write(x, high - 0.8 - 0.22 * line, cell, fontsize=LEGEND_PT * letter_inch / CELL_INCH, **how)
+                x += letters * letter_inch
 
     def _axes(self, x: float, y: float, wide: float, high: float) -> Axes:
         (all_wide, all_high), width, height = self._inches, self._width, self._height
@@ -173,14 +175,15 @@ class _Panel:
             if mapping["type"] == "special" and not isfinite(value):
                 return options["result"]["text"], SOFT
             if mapping["type"] == "value" and (said := options.get(f"{value:g}")):
-                return said["text"], said.get("color", "")
+                return said["text"], colour_of(said.get("color", ""))
             if mapping["type"] == "range" and options["from"] <= value <= options["to"]:
-                return options["result"]["text"], options["result"].get("color", "")
+                result = options["result"]
+                return result.get("text", shown(value, self._defaults["unit"])), colour_of(result.get("color", ""))
         colour = of_name.get("color", {}).get("fixedColor", "") if value else ""
         for step in self._defaults.get("thresholds", {}).get("steps", ()):
             if value >= (-inf if step["value"] is None else step["value"]):
                 colour = step["color"]
-        return _shown(value, self._defaults["unit"]), colour
+        return shown(value, self._defaults["unit"]), colour_of(colour)
 
     def _of_name(self, name: str) -> dict[str, Any]:
         """Return the overrides of a series."""
@@ -196,7 +199,9 @@ class _Panel:
         end_s = self._times_s[1]
         for row, name in enumerate(sorted(series)):
             for (at, value), (until, _) in pairwise([*series[name], (end_s, 0.0)]):
-                axes.barh(-row, until - at, left=at, height=0.5, color=self._worded("", value)[1] or PALETTE[0])
+                axes.barh(
+                    -row, min(until - at, STEP_S), left=at, height=0.5, color=self._worded("", value)[1] or PALETTE[0]
+                )
             before = ""
             for at, value in series[name]:
                 if (text := self._worded("", value)[0]) != before:
@@ -234,7 +239,7 @@ class _Panel:
         if len(series) > SERIES_SHOWN:
             axes.plot([], [], label=f"and {len(series) - SERIES_SHOWN} lower", color=CARD)
         self._set_scale(axes, has_values=any(value for points in series.values() for _, value in points))
-        high = self._inches[1] - 0.96 - legend_inch
+        high = self._inches[1] - AROUND_INCH - legend_inch
         axes.legend(
             fontsize=LEGEND_PT,
             loc="upper left",
@@ -270,21 +275,4 @@ class _Panel:
                 if step["value"] is not None:
                     axes.axhline(step["value"], color=PALETTE[4], linewidth=1, linestyle=(0, (2, 3)))
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shown(value, defaults["unit"])))
-
-
-def _shown(value: float, unit: str) -> str:
-    if unit == "percentunit":
-        return f"{value:.0%}"
-    suffix = {"s": " s", "bytes": "B", "reqps": "/s"}.get(unit, "")
-    if value == 0 or not isfinite(value):
-        return f"{value:.3g}{suffix}"
-    prefixes = PREFIXES if unit in ("s", "bytes") else PREFIXES[:4]  # a thousandth of a request is none
-    factor, prefix = next(((f, p) for f, p in prefixes if abs(value) >= f), prefixes[-1])
-    return f"{value / factor:.3g}{suffix and ' '}{prefix}{suffix.strip()}"
-
-
-def _legend(form: str, labels: Mapping[str, str]) -> str:
-    if not form:
-        return " ".join(value for name, value in labels.items() if name != "__name__")
-    return re.sub(r"{{(\w+)}}", lambda found: labels.get(found[1], ""), form).strip()
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, defaults["unit"])))

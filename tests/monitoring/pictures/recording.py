@@ -1,11 +1,9 @@
 """`python -m tests.monitoring record [FOLDER]`: the moving picture of `top` and the pictures of /dashboard, with the demo's load.
 
-They go into docs/watching. The board's picture there is the upper part of that of the incident "one API key floods".
+They go into docs/watching. The board's picture there is the first of those of the incident "one API key floods".
 """
 
 import asyncio
-import base64
-import io
 import sys
 from pathlib import Path
 
@@ -16,16 +14,16 @@ from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.top_command import open_activities
 from autobatch_shared.redis.watching.activities import Activities
 from autobatch_shared.watching.viewing import view_of
+from tests.monitoring.pictures.page_picture import shot
 from tests.monitoring.pictures.top_picture import drawn
-from tests.support.browser import Page, find_browser, open_page
+from tests.support.browser import find_browser, open_page
 from tests.support.paths import ROOT
 
 NAMESPACE = "recorded"
 COLUMNS, ROWS = 80, 36
 SEEN_FIRST_S = WAVE_S + 25.0  # so that the chart is full, and the tuner has learnt
 FRAMES, LOOK_EVERY_S, SHOWN_MS = 40, 1.0, 500
-COLOURS_IN_A_FILE, COLOURS_OF_A_PAGE = 32, 128
-REDRAWN_S = 2.5  # the page draws itself once a second
+COLOURS_IN_A_FILE = 32
 #: File, width of the window, and whether it is dark.
 PAGES = (("dashboard-dark", 1280, True), ("dashboard-light", 1280, False), ("dashboard-phone", 390, False))
 
@@ -40,7 +38,7 @@ async def record(folder: Path, browser: str) -> None:
         await asyncio.sleep(SEEN_FIRST_S)
         frames = await _frames(activities)
         for name, width, is_dark in PAGES:
-            (folder / f"{name}.png").write_bytes(await _shot(page, width, is_dark=is_dark))
+            (folder / f"{name}.png").write_bytes(await shot(page, width, is_dark=is_dark))
     frames[0].save(
         folder / "top.gif", save_all=True, append_images=frames[1:], duration=SHOWN_MS, loop=0, optimize=True
     )
@@ -55,21 +53,6 @@ async def _frames(activities: Activities) -> list[Image.Image]:
         frames.append(drawn(view, history, COLUMNS, ROWS).quantize(COLOURS_IN_A_FILE, dither=Image.Dither.NONE))
         await asyncio.sleep(LOOK_EVERY_S)
     return frames
-
-
-async def _shot(page: Page, width: int, *, is_dark: bool) -> bytes:
-    """Return the whole page as a PNG, in a window of this width."""
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
-    await page.call("Emulation.setEmulatedMedia", features=[scheme])
-    await page.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
-    await asyncio.sleep(REDRAWN_S)
-    height = await page.evaluate("document.documentElement.scrollHeight")
-    clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-    shot = await page.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
-    picture = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
-    made = io.BytesIO()
-    picture.quantize(COLOURS_OF_A_PAGE).save(made, format="PNG", optimize=True)
-    return made.getvalue()
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""A frame of `autobatch top` as a picture: what is in Redis, drawn by the command's own code, and letters in a terminal's place."""
+"""A frame of `autobatch top` as a picture: drawn by the command's own code, and letters in a terminal's place."""
 
 import io
 from itertools import islice
@@ -12,9 +12,7 @@ from rich.style import Style
 from autobatch_console.top.columns import EIGHTHS
 from autobatch_console.top.history import ChartHistory
 from autobatch_console.top.screen import frame
-from autobatch_console.top.top_command import open_activities
 from autobatch_shared.watching.view import FleetView
-from autobatch_shared.watching.viewing import view_of
 
 FONT_SIZE, LINE_PX, EDGE_PX = 16, 20, 12
 INK, PAPER = "#d8dee6", "#161a20"
@@ -24,17 +22,6 @@ COLOURS = (
     *("#77828f", "#fb7185", "#86efac", "#fde68a", "#7dd3fc", "#f472b6", "#67e8f9", "#ffffff"),
 )
 LINES = {"─": (True, False), "┼": (True, True)}  # drawn across, downwards
-
-
-async def top_picture(redis_url: str, namespace: str) -> bytes:
-    """Return a PNG of the first frame that `top` draws of this fleet."""
-    async with open_activities(redis_url, namespace) as activities:
-        view = view_of(await activities.look())
-    history = ChartHistory()
-    history.add(view.chart)
-    made = io.BytesIO()
-    drawn(view, history, 80, 40).save(made, format="PNG", optimize=True)
-    return made.getvalue()
 
 
 def drawn(view: FleetView, history: ChartHistory, width: int, height: int) -> Image.Image:

@@ -8,6 +8,8 @@ from autobatch_batcher.advising.prediction import find_law
 from autobatch_batcher.simulating.law import law_of
 from tests.unit.batcher.advising.known_server import measured_of
 
+pytestmark = pytest.mark.simulated
+
 SECONDS = 10.0
 
 

@@ -8,6 +8,8 @@ from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.batcher.advising.known_server import measured_of
 
+pytestmark = pytest.mark.simulated
+
 SLOW = "padded:fixed_ms=40,per_unit_us=50"
 DEFAULTS = BatcherSettings.model_construct()
 

@@ -117,10 +117,15 @@ async def test_a_second_call_that_fails_is_not_taken(answer: Answer | Exception)
 async def test_second_calls_are_few() -> None:
     hung, other = Held("hung"), Held("other", is_open=True)
     hedging = Hedging(Pool([hung, other]), Metrics())
-    calls = [
-        asyncio.create_task(hedging.call(a_call(), Slot(hung, 1, 1, was_busy=False), FAR_S, AT_ONCE_S))
-        for _ in range(20)
-    ]
+
+    async def called() -> None:
+        slot = Slot(hung, 1, 1, was_busy=False)
+        try:
+            await hedging.call(a_call(), slot, FAR_S, AT_ONCE_S)
+        finally:
+            slot.release()  # of the other, if that has answered: it takes one call at a time
+
+    calls = [asyncio.create_task(called()) for _ in range(20)]
     await wait_until(lambda: other.calls == int(HEDGES_KEPT_MAX))
     for call in calls:
         call.cancel()

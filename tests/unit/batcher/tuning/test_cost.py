@@ -251,6 +251,7 @@ def test_whatever_calls_take_the_price_is_within_its_bounds(calls: list[tuple[in
         assert model.evidence <= EVIDENCE_MAX
 
 
+@pytest.mark.simulated
 @given(share=st.floats(0.5, 1), seconds=st.floats(1e-3, 10), seed=st.integers(0, 99))
 def test_calls_that_took_no_time_at_all_do_not_make_all_calls_free(share: float, seconds: float, seed: int) -> None:
     """By a clock of a millisecond all but the first of those that end together took none; a price that halves at each fit overflows."""

@@ -156,6 +156,11 @@ def test_a_batcher_whose_jobs_another_one_took_over_is_shown_as_silent() -> None
     assert ["b1"] == [each.id for each in view(batcher(), batcher("b2")).batchers], "it has not reported yet"
 
 
+def test_several_that_are_silent_are_one_trouble() -> None:
+    found = view(worker(), *(worker(name, at=NOW_MS - 12_000) for name in ("w2", "w3")), batcher())
+    assert ["2 workers are silent: w2, w3"] == texts(found)
+
+
 def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
     assert ["w1"] == [each.id for each in view(worker(), worker("w2", at=NOW_MS - 61_000)).workers]
 
@@ -167,7 +172,7 @@ def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
         ({"is_healthy": False, "fault": "ConnectionRefused"}, "down", "ConnectionRefused"),
         ({"is_healthy": False, "fault": "no answer in time"}, "silent", "no answer in time"),
         ({"is_healthy": False, "reason": "it serves another model"}, "excluded", "it serves another model"),
-        ({"may_be_called": False}, "failing", ""),
+        ({"may_be_called": False}, "failing", "calls fail one after the other; see the batchers' log"),
     ],
 )
 def test_an_upstream_says_how_it_is_and_why(upstream: dict[str, Any], state: str, reason: str) -> None:
@@ -261,6 +266,28 @@ def test_an_upstream_whose_calls_take_long_is_slow() -> None:
     assert ["upstream http://up:80 is slow: half of its calls take 1.4 s or more"] == texts(found)
 
 
+@pytest.mark.parametrize(
+    ("cpu_share", "cpu_wait", "words"),
+    [
+        (0.95, 0.05, "worker w1 uses 95% of a core: start more workers"),
+        (0.75, 0.25, "worker w1 wants 100% of a core and gets 75%: start more workers"),
+        (0.4, 0.55, "worker w1 wants 95% of a core and gets 40%: its machine is full"),
+    ],
+)
+def test_a_worker_that_has_too_little_of_a_core_says_what_it_lacks(
+    cpu_share: float, cpu_wait: float, words: str
+) -> None:
+    assert [words] == texts(view(worker(cpu_share=cpu_share, cpu_wait=cpu_wait), batcher()))
+
+
+def test_redis_is_slow_if_every_worker_says_so_that_has_time_to_look() -> None:
+    slow, fast = worker(redis_ms=70.0), worker("w2", redis_ms=2.0)
+    assert [] == texts(view(slow, fast, batcher()))
+    assert ["Redis takes 60 ms to answer"] == texts(view(slow, worker("w2", redis_ms=60.0), batcher()))
+    busy = worker(redis_ms=70.0, cpu_share=1.0)
+    assert ["worker w1 uses 100% of a core: start more workers"] == texts(view(busy, batcher()))
+
+
 @pytest.mark.parametrize(("ahead_ms", "words"), [(3_600_000, "3,600 s behind"), (-6_000, "6 s ahead of")])
 def test_a_clock_that_is_off_is_a_trouble(ahead_ms: int, words: str) -> None:
     found = view(worker(clock_ahead_ms=ahead_ms), worker("w2", clock_ahead_ms=900), batcher(clock_ahead_ms=ahead_ms))
@@ -270,6 +297,16 @@ def test_a_clock_that_is_off_is_a_trouble(ahead_ms: int, words: str) -> None:
 def test_mostly_padding_is_a_trouble() -> None:
     padded = SeenBatch(NOW_MS, URL, "due", 8, 32, 8, 0.8, 12, 9.5, 0)
     assert ["80% of what upstreams compute is padding"] == texts(view(worker(), batcher(batches=[padded])))
+
+
+def test_padding_counts_by_what_was_computed_and_not_by_texts() -> None:
+    """A long text among short ones costs as much as hundreds of those that were called alone."""
+    padded = SeenBatch(NOW_MS, URL, "due", 10, 32, 10, 0.9, 12, 9.5, 0, units=10_000)
+    alone = SeenBatch(NOW_MS, URL, "idle", 1, 32, 1, 0.0, 0, 1.0, 0, units=10)
+    assert 0.874 == view(worker(), batcher(batches=[padded, *[alone] * 30])).padding
+    unpadded = padded.without_padding()
+    assert (0.0, 1_000) == (unpadded.padding, unpadded.units)
+    assert 0.818 == view(worker(), batcher(batches=[padded, unpadded])).padding
 
 
 def test_the_last_batches_of_all_batchers_are_in_order() -> None:

@@ -21,6 +21,8 @@ from autobatch_batcher.tuning.climbing import (
 from autobatch_batcher.tuning.tuner import Tuner
 from tests.unit.upstream_models import ModelledUpstream, Run, drive
 
+pytestmark = pytest.mark.simulated
+
 FIXED_S, PER_UNIT_S = 0.004, 13e-6  # MiniLM on two cores
 CLIMB_CALLS = 10_000  # by then the climb has ended, from wherever it began
 RUN_CALLS = 30_000
