@@ -1,4 +1,4 @@
-"""Admission and threads: from a request to its answer without blocking the event loop.
+"""Admission and threads: from a request to its answer without blocking the event loop while another could come.
 
 1. A request for vectors holds one permit per input from its first check to its last; without permits it is refused
    at once.

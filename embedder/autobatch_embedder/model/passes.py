@@ -34,7 +34,7 @@ class PerRow(Protocol):
 V = TypeVar("V", bound=PerRow)
 
 IDLE_S = 5.0
-"""Without a request. What full passes need, some 35 MB with MiniLM, costs the first of them 10,000 page faults."""
+"""Without a request. What full passes need, some 17 MB with MiniLM, costs the first of them thousands of page faults."""
 
 BLOCKED_S = 0.01
 """Of a pass that may run on the event loop. What else comes meanwhile, such as a probe or a new connection, waits."""

@@ -40,7 +40,7 @@ def pack(rows: Sequence[Sequence[int]]) -> Feed:
 
 
 def _pack_alone(row: Sequence[int]) -> Feed:
-    """As `pack`, in 25 us instead of 70 where the CPU's caches have forgotten the way: a client waits for each of them."""
+    """As `pack`, in 41 us instead of 118 where other work has emptied the caches: its client waits for them."""
     places = np.arange(len(row))
     return {
         "input_ids": np.array(row, dtype=np.int64),
