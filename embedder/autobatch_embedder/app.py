@@ -59,7 +59,8 @@ async def serving(settings: EmbedderSettings, model: Model, drain_s: float = DRA
         truncate=settings.embedder_auto_truncate,
         joins=settings.embedder_join_requests,
     )
-    engine = Engine(model, limits, metrics)
+    # A connection brings one request at a time, so a single one brings none while another is computed.
+    engine = Engine(model, limits, metrics, is_only_client=lambda: len(runner.connections) == 1)
     key = settings.embedder_api_key
     runner = PatientRunner(
         build(Routes(engine, metrics), metrics, settings.payload_limit, key.get_secret_value() if key else None),

@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 
 _WEIGHTS = ("model.safetensors", "model-*.safetensors")
 FILES = ("*.json", *_WEIGHTS, *(f"0_*/{each}" for each in _WEIGHTS), "*_Dense/*.safetensors")  # `*` is `/`, too
-GRAPHS = (*FILES, "onnx/model.onnx*", "model.onnx*")
-"""With its graph, which is asked for only where none is built: it has the same weights once more."""
+GRAPHS = ("onnx/model.onnx*", "model.onnx*")
+"""The places of its graph, with the file of its weights; the first one counts. It is asked for only where none is built."""
 
 
 def folder(model_id: str, revision: str | None, files: Sequence[str] = FILES) -> Path:

@@ -1,4 +1,4 @@
-"""Admission and threads: from a request to its answer without blocking the event loop.
+"""Admission and threads: from a request to its answer without blocking the event loop while another could come.
 
 1. A request for vectors holds one permit per input from its first check to its last; without permits it is refused
    at once.
@@ -72,7 +72,21 @@ class Done(Generic[V]):
 class Engine:
     """Runs requests on a model. Belongs to one event loop."""
 
-    def __init__(self, model: Model, limits: EngineLimits, metrics: EmbedderMetrics) -> None:
+    def __init__(
+        self,
+        model: Model,
+        limits: EngineLimits,
+        metrics: EmbedderMetrics,
+        is_only_client: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            model: Computes.
+            limits: See there.
+            metrics: See there.
+            is_only_client: Whether no request can come before the one that asks has its answer.
+        """
         self.model = model
         self.task = model.folder.task
         self.size = model.head.size if model.head else model.size
@@ -81,7 +95,9 @@ class Engine:
         self.tokenizer_threads = max(1, min(64, cores() - 1))
         self._metrics = metrics
         self._permits = limits.inputs_max
-        self._passes = Passes(model.full_tokens if limits.joins else 0, self._note_pass, model.give_back)
+        self._passes = Passes(
+            model.full_tokens if limits.joins else 0, self._note_pass, model.give_back, is_only_client=is_only_client
+        )
         self._tokenizing = ThreadPoolExecutor(self.tokenizer_threads, "tokenize")
         metrics.watch_queue(lambda: self._passes.waiting_inputs)
 

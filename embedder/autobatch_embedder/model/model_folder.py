@@ -141,8 +141,9 @@ def find(
     if model_id is not None:
         folder = hub.folder(model_id, revision)
         network = module_files.read(folder).transformer
-        if not _is_built(network, configs.read_if_there(network / "config.json")):
-            folder = hub.folder(model_id, revision, hub.GRAPHS)
+        config = configs.read_if_there(network / "config.json")
+        if not _is_built(network, config):
+            _fetch_graph(model_id, folder, config)
         return read(folder, model_id, pooling, revision)
     if model_dir is not None:
         return read(Path(model_dir), model_id=model_dir, pooling=pooling)
@@ -188,6 +189,13 @@ def read(path: Path, model_id: str, pooling: Pooling | None = None, revision: st
         labels=_labels(config) if task in SCORING else (),
         revision=revision,
     )
+
+
+def _fetch_graph(model_id: str, folder: Path, config: Config) -> None:
+    """Fetch one of the repository's graphs into its folder, whose name is the commit: each has all weights once more."""
+    for graph in hub.GRAPHS:
+        if _graph_of(folder, config) is None:
+            hub.folder(model_id, folder.name, [graph])
 
 
 def _refuse_pointers(*files: Path) -> None:

@@ -8,8 +8,9 @@ ms in slices. A pass of too few tokens reads all weights for little work.
 from collections.abc import Sequence
 
 TOKENS_MAX = 256
-"""A slice that has as many tokens is full: larger products are no faster, and what they work on leaves the core's
-cache (MiniLM on 2 cores; 512 was as fast on short texts, and slower by a tenth on long ones)."""
+"""No slice of several texts has more: larger products are no faster, and what they work on leaves the core's cache
+(MiniLM on 2 cores; 512 was as fast on short texts, and slower by a tenth on long ones). Memory grows with them, too: two
+texts of 250 tokens need 19 MB, one needs 4."""
 
 TOKENS_MIN = 64
 """Below that a slice takes texts of any length: at 8 x 10 tokens a pass costs 2.7 ms a text, at 1 x 10 6 ms."""
@@ -36,7 +37,8 @@ def cut(lengths: Sequence[int], workers: int) -> list[list[int]]:
     tokens = 0
     for place in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
         is_alike = bool(slices) and lengths[slices[-1][0]] <= _LIKE * lengths[place]
-        if not slices or tokens >= full or (tokens >= TOKENS_MIN and not is_alike):
+        has_room = tokens < full and tokens + lengths[place] <= TOKENS_MAX
+        if not slices or not has_room or (tokens >= TOKENS_MIN and not is_alike):
             slices.append([])
             tokens = 0
         slices[-1].append(place)

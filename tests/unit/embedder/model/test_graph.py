@@ -38,6 +38,15 @@ def run(built: bytes | str, rows: list[list[int]], output: str = "pooled", *, is
     return np.asarray(session.run([output], (pack if is_packed else pad)(rows))[0])
 
 
+def test_a_text_alone_is_packed_as_beside_an_equal_one() -> None:
+    alone, beside = pack(ROWS[:1]), pack(ROWS[:1] * 2)
+
+    assert alone.keys() == beside.keys()
+    for name, value in alone.items():
+        assert value.dtype == beside[name].dtype
+        np.testing.assert_array_equal(value, beside[name][: len(value)] if value.ndim else beside[name])
+
+
 def build(model: ModelFolder, tensors: dict[str, Array], *, is_packed: bool = True) -> bytes:
     return graph.build(model.encoder, tensors, is_packed=is_packed)
 

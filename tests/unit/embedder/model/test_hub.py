@@ -149,6 +149,29 @@ def test_a_network_in_a_folder_of_its_own_is_fetched(online: Path) -> None:
     assert found.tensors()
 
 
+@pytest.mark.parametrize(
+    ("published", "fetched"),
+    [
+        (("onnx/model.onnx", "onnx/model.onnx_data", "model.onnx"), {"onnx/model.onnx", "onnx/model.onnx_data"}),
+        (("model.onnx", "model.onnx_data"), {"model.onnx", "model.onnx_data"}),
+    ],
+)
+def test_of_a_repositorys_graphs_only_the_one_that_is_served_is_fetched(
+    online: Path, published: tuple[str, ...], fetched: set[str]
+) -> None:
+    config = orjson.loads((online / "config.json").read_bytes())
+    write_json(online / "config.json", {**config, "model_type": "t5"})
+    (online / "onnx").mkdir()
+    for name in published:
+        (online / name).write_bytes(b"graph")
+
+    folder = model_folder.find(None, model_id="some/model")
+
+    assert folder.published_graph is not None
+    assert folder.published_graph.read_bytes() == b"graph"
+    assert fetched == {str(path.relative_to(folder.path)) for path in folder.path.rglob("model.onnx*")}
+
+
 def test_an_unknown_family_without_a_graph_is_refused_by_file_and_field(cache: Path) -> None:
     write_json(cached(cache, "some/t5") / "config.json", {"model_type": "t5"})
 
