@@ -5,6 +5,8 @@
 2. Requests that wait are computed together, in the order of arrival (`passes`). The model cuts what it gets into
    forward passes of texts of like length (`slices`).
 3. Texts are tokenised on other threads while a pass runs, except a request of a short text.
+
+More than 250 lines, because requests of every kind share the permits, the threads and the passes.
 """
 
 import asyncio
