@@ -442,7 +442,7 @@ class BatcherSettings(QueueSettings):
         ge=1,
         le=256,
         validation_alias=_names("max_concurrent_batches"),
-        description="the most calls in flight per upstream; without it two, and up to eight where `BATCH_SHAPE=auto` finds that they "
+        description="the most calls in flight per upstream; without it two, and up to 32 where `BATCH_SHAPE=auto` finds that they "
         "do more",
     )
     upstream_rpm: int | None = Field(

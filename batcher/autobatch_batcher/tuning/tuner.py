@@ -30,7 +30,7 @@ from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.watching.activity import TuningNow
 
-CALLS_FIRST, CALLS_MAX = 2, 8  # where none are configured: one call is computed while the other one is on its way
+CALLS_FIRST, CALLS_MAX = 2, 32  # where none are configured: one call is computed while the other one is on its way
 GAP_MAX_S = 0.02  # a longer one is a pause, though there was work before and after it
 DOUBT = 1.5  # evidence as small as that says nothing
 FULLER_FLAT_MIN_S = 0.004  # several times what the upstream is idle for because the next call is not there yet

@@ -1,6 +1,7 @@
 """What a call is charged for, and what is learnt from it."""
 
 import random
+from collections import Counter
 from math import inf
 
 import pytest
@@ -197,12 +198,16 @@ def test_that_calls_wait_for_each_other_shows_also_where_all_take_the_same() -> 
     assert tuner.ends_s(1.0, -inf, 1_000, 1_000) > 1.0
 
 
-def test_where_no_number_of_calls_is_configured_the_climb_begins_with_two_and_may_go_on() -> None:
+@pytest.mark.parametrize("servers", [8, 32])
+def test_where_no_number_of_calls_is_configured_the_climb_begins_with_two_and_goes_on_to_all_that_help(
+    servers: int,
+) -> None:
     tuner = Tuner(None)
-    run = drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers=8), 10_000, tuner)
+    run = drive(ModelledUpstream(lambda units, _: FIXED_S + PER_UNIT_S * units, servers), 10_000, tuner)
 
-    assert {2, 8} <= {setting.calls for setting in run.settings}
-    assert max(setting.calls for setting in run.settings) == CALLS_MAX
+    assert {2, servers} <= {setting.calls for setting in run.settings}
+    assert max(setting.calls for setting in run.settings) <= min(2 * servers, CALLS_MAX)
+    assert servers == Counter(setting.calls for setting in run.settings[-1000:]).most_common(1)[0][0]
     assert Setting(2, None) == Tuner(None, is_fixed=True).setting
 
 
