@@ -7,9 +7,9 @@ SERVERS := triton mlserver infinity llama
 UNIT_HALF := tests/unit/proxy tests/unit/shared tests/unit/embedder
 # make 3.81, which macOS has, cannot keep the output of two jobs apart.
 OUTPUT_SYNC := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
-# Two at a time, the longest first, so that no core waits at the end: most of them wait as much as they compute. Whichever fails,
-# all are run.
-POOL = $(MAKE) --no-print-directory --keep-going --jobs=2 $(OUTPUT_SYNC)
+# Three at a time, for two cores: most of them wait as much as they compute. The longest first, so that no core waits at the end.
+# Whichever fails, all are run.
+POOL = $(MAKE) --no-print-directory --keep-going --jobs=3 $(OUTPUT_SYNC)
 TESTS := test-covered $(CLIENTS:%=test-clients-%) test-e2e test-faults generators test-parity test-laws test-simulated test-clients-javascript
 # What depends on the versions of Redis and nginx, and on their words. Of the integration tests those of the queue's commands, of the
 # diagnoses and of whole systems; in the others Redis only carries jobs. Of the tests with real processes those of whole systems
