@@ -3,7 +3,7 @@
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.watching.activity import TuningNow
 
-LAWS = {"padded": "pads", "summed": "does not pad"}
+LAWS = {"padded": "pads", "summed": "does not pad", "counted": "costs by number"}
 
 
 def tuner_words(learnt: LearntCalls | None, tuning: TuningNow | None, inputs_max: int | None) -> str:

@@ -1,13 +1,15 @@
 """What calls to one upstream cost: the law that explains them, and its figures. Pure.
 
 Up to its knee a call costs the same whatever it carries, as on a GPU that is not full; from there on it costs by its units.
-There are two laws of what a unit is. An upstream that pads computes the longest input of a call as often as the call has
-inputs; others compute each input at its own length. Both laws are fitted to the same calls, with and without a knee.
+There are three laws of what a unit is. An upstream that pads computes the longest input of a call as often as the call has
+inputs; others compute each input at its own length; and one whose model has one size of input computes all alike, however long
+they are. All laws are fitted to the same calls, with and without a knee.
 
 1. The law that explains the calls better rules. It begins with padding: to take an upstream that pads for one that does not
-   costs four fifths of its throughput, and the reverse a third. Where inputs are of like length both explain the same, and
+   costs four fifths of its throughput, and the reverse a third. Where inputs are of like length all explain the same, and
    the one that rules stays.
-2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods.
+2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods. That lengths cost
+   nothing is only believed, or given up, where the other law is far off: what short texts take hardly depends on their length, either.
 3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them; at a step it is forgotten at once.
 4. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
 """
@@ -26,6 +28,7 @@ SPREAD_MIN = 0.1  # calls of like size say nothing about the price of size
 FLAT_DEFAULT_S = 0.002
 PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniLM on two cores
 PADDING_MIN, PADDING_MAX = 16.0, 65_536.0
+COUNTED_UNITS = 128  # of an input whose length costs nothing: about a text of usual length, so that what is bound in units is as usual
 EVIDENCE, EVIDENCE_MAX = (
     5.0,
     15.0,
@@ -33,6 +36,7 @@ EVIDENCE, EVIDENCE_MAX = (
 EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
 ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a tenth, took the same
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
+COUNTED_ERROR_MIN = 0.15  # the same where one of them is that lengths cost nothing
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
 NEAR_TIMES = 2.0  # a call that took more times what it costs, or less by that, is none that this cost explains
 KNEE_EVERY_CALLS = 4  # in the order of their size: where knees are looked for
@@ -45,15 +49,17 @@ class CostLaw(StrEnum):
 
     PADDED = "padded"
     SUMMED = "summed"
+    COUNTED = "counted"
 
-    @property
-    def other(self) -> "CostLaw":
-        """The other law."""
-        return CostLaw.SUMMED if self is CostLaw.PADDED else CostLaw.PADDED
-
-    def units(self, padded: int, useful: int) -> int:
-        """Return the units of a call, given its inputs times the length of the longest, and the sum of their lengths."""
+    def units(self, padded: int, useful: int, inputs: int) -> int:
+        """Return the units of a call, given its inputs times the length of the longest, the sum of their lengths, and their number."""
+        if self is CostLaw.COUNTED:
+            return COUNTED_UNITS * inputs
         return padded if self is CostLaw.PADDED else useful
+
+    def tokens(self, padded: int, useful: int) -> int:
+        """Return the tokens that count against what a call may have, in the unit of lengths; arguments are those of `units`."""
+        return useful if self is CostLaw.SUMMED else padded
 
 
 class CallCost(msgspec.Struct, frozen=True):
@@ -94,21 +100,21 @@ class CostModel:
         cost: What a call costs.
         missed: How much of the variance of what the last calls took the law that rules does not explain, 0 to 1, and chance;
             where all took the same there is nothing to explain, and nothing is missed.
-        evidence: For the law that rules and against the other one: negative where it speaks for the other.
+        evidence: For the law that rules and against each other one: negative where it speaks for the other.
     """
 
     def __init__(self) -> None:
         self.cost = CallCost()
-        self.missed, self.evidence = 1.0, 0.0
+        self.missed, self.evidence = 1.0, dict.fromkeys(CostLaw, 0.0)
         self._noted, self._fits_at = 0, CALLS_MIN
-        self._calls: deque[tuple[int, int, float]] = deque(maxlen=WINDOW_CALLS)  # padded, useful, seconds
+        self._calls: deque[tuple[tuple[int, int, int], float]] = deque(maxlen=WINDOW_CALLS)  # sizes, seconds
 
-    def note(self, padded: int, useful: int, seconds: float, *, may_fit: bool = True) -> bool:
-        """Learn from one call: its inputs times the longest of them, the sum of their lengths, and what it took.
+    def note(self, padded: int, useful: int, inputs: int, seconds: float, *, may_fit: bool = True) -> bool:
+        """Learn from one call: its inputs times the longest of them, the sum of their lengths, their number, and what it took.
 
         Return whether the cost was fitted anew. A fit that is due and may not be made is made as soon as it may.
         """
-        self._calls.append((padded, useful, max(seconds, SECONDS_MIN)))
+        self._calls.append(((padded, useful, inputs), max(seconds, SECONDS_MIN)))
         self._noted += 1
         if is_fitted := may_fit and self._noted >= self._fits_at:
             self._learn()
@@ -118,7 +124,7 @@ class CostModel:
     def adopt(self, cost: CallCost) -> None:
         """Begin from what another batcher has learnt; the calls that were seen here count no more."""
         self.cost = cost
-        self.evidence = 0.0
+        self.evidence = dict.fromkeys(CostLaw, 0.0)
         self._forget(0)
 
     def forget(self) -> None:
@@ -131,25 +137,29 @@ class CostModel:
         self._noted, self._fits_at = len(self._calls), CALLS_MIN
 
     def _learn(self) -> None:
-        """Fit both laws to the last calls, and let the better one rule."""
+        """Fit all laws to the last calls, and let the best one rule."""
         law, calls, weights = self.cost.law, self._calls, self._weights()
         total = sum(weights)
-        mean_s = sum([weight * seconds for weight, (_, _, seconds) in zip(weights, calls, strict=True)]) / total
-        spread = sum([weight * (seconds - mean_s) ** 2 for weight, (_, _, seconds) in zip(weights, calls, strict=True)])
-        least = total * (ERROR_MIN * mean_s) ** 2
+        mean_s = sum([weight * seconds for weight, (_, seconds) in zip(weights, calls, strict=True)]) / total
+        spread = sum([weight * (seconds - mean_s) ** 2 for weight, (_, seconds) in zip(weights, calls, strict=True)])
+        least, least_counted = (total * (share * mean_s) ** 2 for share in (ERROR_MIN, COUNTED_ERROR_MIN))
         fits = {}
         for each in CostLaw:
-            units = [each.units(padded, useful) for padded, useful, _ in calls]
-            fits[each] = fit(
-                [(u, call[2], weight) for u, call, weight in zip(units, calls, weights, strict=True)], least
-            )
-        errors = {each: (fitted.error if fitted else spread) + least for each, fitted in fits.items()}
+            made = [
+                (each.units(*sizes), seconds, weight) for weight, (sizes, seconds) in zip(weights, calls, strict=True)
+            ]
+            fits[each] = fit(made, least)
+        errors = {each: fitted.error if fitted else spread for each, fitted in fits.items()}
         # What the calls say that were not in the last fit.
-        found = min(len(calls), FIT_EVERY_CALLS) / 2 * log(errors[law.other] / errors[law])
-        self.evidence = min(self.evidence * EVIDENCE_KEPT + found, EVIDENCE_MAX)
-        if self.evidence < -EVIDENCE and fits[law.other]:
-            law, self.evidence = law.other, -self.evidence
-        self.missed = errors[law] / max(spread + least, ALIKE_TIMES * least)
+        for other, kept in self.evidence.items():
+            near = least_counted if CostLaw.COUNTED in (law, other) else least
+            found = min(len(calls), FIT_EVERY_CALLS) / 2 * log((errors[other] + near) / (errors[law] + near))
+            self.evidence[other] = min(kept * EVIDENCE_KEPT + found, EVIDENCE_MAX)
+        better, against = min(self.evidence.items(), key=_evidence)
+        if against < -EVIDENCE and fits[better]:
+            law = better
+            self.evidence = {other: min(each - against, EVIDENCE_MAX) for other, each in self.evidence.items()}
+        self.missed = (errors[law] + least) / max(spread + least, ALIKE_TIMES * least)
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
 
@@ -157,11 +167,15 @@ class CostModel:
         if self._noted == CALLS_MIN:
             return [1.0] * len(self._calls)  # nothing is expected yet
         law, weights = self.cost.law, []
-        for padded, useful, seconds in self._calls:
-            expected_s = max(self.cost.seconds(law.units(padded, useful)), SECONDS_MIN)
+        for sizes, seconds in self._calls:
+            expected_s = max(self.cost.seconds(law.units(*sizes)), SECONDS_MIN)
             off = abs(seconds / expected_s - 1)
             weights.append((1.0 if off <= OUTLIER else OUTLIER / off) / (expected_s * expected_s))
         return weights
+
+
+def _evidence(of_law: tuple[CostLaw, float]) -> float:
+    return of_law[1]
 
 
 class Fit(msgspec.Struct, frozen=True):
