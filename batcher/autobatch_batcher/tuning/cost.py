@@ -37,6 +37,7 @@ EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
 ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a tenth, took the same
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 COUNTED_ERROR_MIN = 0.15  # the same where one of them is that lengths cost nothing
+APART_TIMES = 8.0  # the longest inputs of calls that differ less in that do not show whether lengths cost anything
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
 NEAR_TIMES = 2.0  # a call that took more times what it costs, or less by that, is none that this cost explains
 KNEE_EVERY_CALLS = 4  # in the order of their size: where knees are looked for
@@ -151,9 +152,14 @@ class CostModel:
             fits[each] = fit(made, least)
         errors = {each: fitted.error if fitted else spread for each, fitted in fits.items()}
         # What the calls say that were not in the last fit.
+        longest = sorted([padded / inputs for (padded, _, inputs), _ in calls])
+        are_apart = longest[-2] >= APART_TIMES * longest[1]
         for other, kept in self.evidence.items():
-            near = least_counted if CostLaw.COUNTED in (law, other) else least
+            is_of_counted = CostLaw.COUNTED in (law, other)
+            near = least_counted if is_of_counted else least
             found = min(len(calls), FIT_EVERY_CALLS) / 2 * log((errors[other] + near) / (errors[law] + near))
+            if is_of_counted and not are_apart:
+                found = 0.0
             self.evidence[other] = min(kept * EVIDENCE_KEPT + found, EVIDENCE_MAX)
         better, against = min(self.evidence.items(), key=_evidence)
         if against < -EVIDENCE and fits[better]:
