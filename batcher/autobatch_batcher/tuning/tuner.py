@@ -43,6 +43,7 @@ LONG_WAIT_SHARE = 0.25
 PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
 # Of what their call takes, where calls run side by side: more of them at once do more, and the backlog of a trial is worked off slowly.
 PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5
+FULL_FLATS = 64.0  # above the knee, where calls run side by side: larger ones do no more, by a sixty-fourth, and take longer
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
@@ -90,6 +91,8 @@ class Tuner:
         calls_max: The most calls in flight, with which it begins; None: `CALLS_FIRST`, and up to `CALLS_MAX` if they do more.
         is_fixed: Whether to call as configured, in the order of arrival, whatever is learnt.
     """
+
+    FULL = True
 
     def __init__(self, calls_max: int | None, *, is_fixed: bool = False) -> None:
         self._model = self._one_by_one = CostModel()
@@ -155,7 +158,9 @@ class Tuner:
             return  # of unknown length
         self._noted += 1
         took_s = sample.ended_s - sample.started_s
-        self._learn_cost(sample, service_s, took_s)
+        is_trial_of_more = sample.setting.calls > self._climber.best.calls
+        if not (is_trial_of_more and self.is_known_side_by_side):  # else it would cost what calls wait for each other
+            self._learn_cost(sample, service_s, took_s)
         self._calls_seen += 1
         cost = self.cost
         units = sample.units(cost.law)
@@ -335,4 +340,7 @@ class Tuner:
         units_max = self.setting.units_max
         if units_max and cost is not self._model.cost:  # half of a call is then for what it carries
             units_max = max(units_max, round(cost.knee_units + cost.flat_units))
+        if self.is_known_side_by_side and self._is_learnt and self.FULL:
+            full_units = round(cost.knee_units + FULL_FLATS * cost.flat_units)
+            units_max = min(units_max or full_units, full_units)
         self.shape = BatchShape(padding_max, units_max, cost.knee_units, cost.law)
