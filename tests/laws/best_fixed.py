@@ -84,9 +84,7 @@ def search(laws: Sequence[str]) -> None:
     sums, points, now = kept["checksums"], found() | bests, checksums()
     checked = _lines({law: now[law] if law in laws else sums[law] for law in LAWS if law in laws or law in sums})
     lines = _lines({point.name: points[point.name] for point in POINTS if point.name in points})
-    FOUND.write_text(
-        f'{{\n  "seed": {SEED},\n  "checksums": {{\n{checked}\n  }},\n  "points": {{\n{lines}\n  }}\n}}\n'
-    )
+    FOUND.write_text(f'{{\n  "seed": {SEED},\n  "checksums": {{\n{checked}\n  }},\n  "points": {{\n{lines}\n  }}\n}}\n')
 
 
 def _lines(entries: Mapping[str, object]) -> str:

@@ -7,9 +7,10 @@ they are. All laws are fitted to the same calls, with and without a knee.
 
 1. The law that explains the calls better rules. It begins with padding: to take an upstream that pads for one that does not
    costs four fifths of its throughput, and the reverse a third. Where inputs are of like length all explain the same, and
-   the one that rules stays.
+   the one that rules stays, however many calls seem to speak for another.
 2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods. That lengths cost
-   nothing is only believed, or given up, where the other law is far off: what short texts take hardly depends on their length, either.
+   nothing is only believed, or given up, where lengths are far apart and the other law is far off: what short texts take hardly
+   depends on their length, either.
 3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them; at a step it is forgotten at once.
 4. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
 """
@@ -35,6 +36,9 @@ EVIDENCE, EVIDENCE_MAX = (
 )  # e^5 to one before a law gives way; what was gathered for it in good times counts up to e^15
 EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
 ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a tenth, took the same
+MIXED_CALLS_MIN = (
+    2  # among the last: of others both laws explain the same, and what they seem to say for one of them is noise
+)
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 COUNTED_ERROR_MIN = 0.15  # the same where one of them is that lengths cost nothing
 APART_TIMES = 8.0  # the longest inputs of calls that differ less in that do not show whether lengths cost anything
@@ -94,6 +98,19 @@ class CallCost(msgspec.Struct, frozen=True):
         return expected_s <= NEAR_TIMES * seconds <= NEAR_TIMES * NEAR_TIMES * expected_s
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """One call, as `CostModel.note` takes it."""
+
+    padded: int
+    useful: int
+    inputs: int
+    seconds: float
+    is_mixed: bool
+
+    def units(self, law: CostLaw) -> int:
+        return law.units(self.padded, self.useful, self.inputs)
+
+
 class CostModel:
     """Learns what calls cost, from what each carried and took.
 
@@ -108,14 +125,29 @@ class CostModel:
         self.cost = CallCost()
         self.missed, self.evidence = 1.0, dict.fromkeys(CostLaw, 0.0)
         self._noted, self._fits_at = 0, CALLS_MIN
-        self._calls: deque[tuple[tuple[int, int, int], float]] = deque(maxlen=WINDOW_CALLS)  # sizes, seconds
+        self._calls: deque[_Made] = deque(maxlen=WINDOW_CALLS)
 
-    def note(self, padded: int, useful: int, inputs: int, seconds: float, *, may_fit: bool = True) -> bool:
-        """Learn from one call: its inputs times the longest of them, the sum of their lengths, their number, and what it took.
+    def note(
+        self,
+        padded: int,
+        useful: int,
+        seconds: float,
+        *,
+        inputs: int = 1,
+        is_mixed: bool = True,
+        may_fit: bool = True,
+    ) -> bool:
+        """Learn from one call. Return whether the cost was fitted anew; a fit that is due and may not be made is made as soon as it may.
 
-        Return whether the cost was fitted anew. A fit that is due and may not be made is made as soon as it may.
+        Args:
+            padded: Its inputs times the longest of them.
+            useful: The sum of their lengths.
+            seconds: What it took.
+            inputs: Their number.
+            is_mixed: Whether they differ in length beyond chance.
+            may_fit: See above.
         """
-        self._calls.append(((padded, useful, inputs), max(seconds, SECONDS_MIN)))
+        self._calls.append(_Made(padded, useful, inputs, max(seconds, SECONDS_MIN), is_mixed))
         self._noted += 1
         if is_fitted := may_fit and self._noted >= self._fits_at:
             self._learn()
@@ -141,47 +173,46 @@ class CostModel:
         """Fit all laws to the last calls, and let the best one rule."""
         law, calls, weights = self.cost.law, self._calls, self._weights()
         total = sum(weights)
-        mean_s = sum([weight * seconds for weight, (_, seconds) in zip(weights, calls, strict=True)]) / total
-        spread = sum([weight * (seconds - mean_s) ** 2 for weight, (_, seconds) in zip(weights, calls, strict=True)])
+        mean_s = sum([weight * call.seconds for weight, call in zip(weights, calls, strict=True)]) / total
+        spread = sum([weight * (call.seconds - mean_s) ** 2 for weight, call in zip(weights, calls, strict=True)])
         least, least_counted = (total * (share * mean_s) ** 2 for share in (ERROR_MIN, COUNTED_ERROR_MIN))
-        fits = {}
-        for each in CostLaw:
-            made = [
-                (each.units(*sizes), seconds, weight) for weight, (sizes, seconds) in zip(weights, calls, strict=True)
-            ]
-            fits[each] = fit(made, least)
+        fits = {
+            each: fit([(call.units(each), call.seconds, w) for w, call in zip(weights, calls, strict=True)], least)
+            for each in CostLaw
+        }
         errors = {each: fitted.error if fitted else spread for each, fitted in fits.items()}
-        # What the calls say that were not in the last fit.
-        longest = sorted([padded / inputs for (padded, _, inputs), _ in calls])
-        are_apart = longest[-2] >= APART_TIMES * longest[1]
-        for other, kept in self.evidence.items():
+        for other in CostLaw:
             is_of_counted = CostLaw.COUNTED in (law, other)
             near = least_counted if is_of_counted else least
+            # What the calls say that were not in the last fit.
             found = min(len(calls), FIT_EVERY_CALLS) / 2 * log((errors[other] + near) / (errors[law] + near))
-            if is_of_counted and not are_apart:
+            if not self._can_tell(is_of_counted=is_of_counted):
                 found = 0.0
-            self.evidence[other] = min(kept * EVIDENCE_KEPT + found, EVIDENCE_MAX)
-        better, against = min(self.evidence.items(), key=_evidence)
-        if against < -EVIDENCE and fits[better]:
+            self.evidence[other] = min(self.evidence[other] * EVIDENCE_KEPT + found, EVIDENCE_MAX)
+        better = min(self.evidence, key=self.evidence.__getitem__)
+        if (against := self.evidence[better]) < -EVIDENCE and fits[better]:
             law = better
             self.evidence = {other: min(each - against, EVIDENCE_MAX) for other, each in self.evidence.items()}
         self.missed = (errors[law] + least) / max(spread + least, ALIKE_TIMES * least)
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
 
+    def _can_tell(self, *, is_of_counted: bool) -> bool:
+        """Whether the lengths of the last calls show which of two laws is right; `is_of_counted`: by one lengths cost nothing."""
+        if not is_of_counted:
+            return sum([call.is_mixed for call in self._calls]) >= MIXED_CALLS_MIN
+        longest = sorted([call.padded / call.inputs for call in self._calls])
+        return longest[-2] >= APART_TIMES * longest[1]  # of one call alone it may be chance
+
     def _weights(self) -> list[float]:
         if self._noted == CALLS_MIN:
             return [1.0] * len(self._calls)  # nothing is expected yet
         law, weights = self.cost.law, []
-        for sizes, seconds in self._calls:
-            expected_s = max(self.cost.seconds(law.units(*sizes)), SECONDS_MIN)
+        for call in self._calls:
+            expected_s, seconds = max(self.cost.seconds(call.units(law)), SECONDS_MIN), call.seconds
             off = abs(seconds / expected_s - 1)
             weights.append((1.0 if off <= OUTLIER else OUTLIER / off) / (expected_s * expected_s))
         return weights
-
-
-def _evidence(of_law: tuple[CostLaw, float]) -> float:
-    return of_law[1]
 
 
 class Fit(msgspec.Struct, frozen=True):

@@ -43,7 +43,9 @@ LONG_WAIT_SHARE = 0.25
 PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
 # Of what their call takes, where calls run side by side: more of them at once do more, and the backlog of a trial is worked off slowly.
 PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5
-FULL_FLATS = 64.0  # above the knee, where calls run side by side: larger ones do no more, by a sixty-fourth, and take longer
+FULL_FLATS = (
+    64.0  # above the knee, where calls run side by side: larger ones do no more, by a sixty-fourth, and take longer
+)
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
@@ -59,6 +61,7 @@ class Sample(msgspec.Struct, frozen=True):
         was_busy: Whether there was other work for the upstream when it was made.
         waited_s: Seconds that its oldest job had waited then.
         calls: In flight with it when it was made, itself included.
+        is_mixed: Whether its inputs differ in length beyond chance.
         inputs: Their number.
     """
 
@@ -70,6 +73,7 @@ class Sample(msgspec.Struct, frozen=True):
     was_busy: bool
     waited_s: float = 0.0
     calls: int = 1
+    is_mixed: bool = True
     inputs: int = 1
 
     def units(self, law: CostLaw) -> int:
@@ -280,9 +284,11 @@ class Tuner:
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
-        may_fit, sizes = self._may_fit(sample, service_s), (sample.padded, sample.useful, sample.inputs)
-        is_fitted = self._one_by_one.note(*sizes, service_s, may_fit=may_fit)
-        self._side_by_side.note(*sizes, took_s, may_fit=may_fit)
+        may_fit = self._may_fit(sample, service_s)
+        for model, seconds in ((self._side_by_side, took_s), (self._one_by_one, service_s)):
+            is_fitted = model.note(
+                sample.padded, sample.useful, seconds, inputs=sample.inputs, is_mixed=sample.is_mixed, may_fit=may_fit
+            )
         if is_fitted:
             found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
             found = min(max(found, -EVIDENCE), EVIDENCE)  # no few calls decide
