@@ -118,14 +118,19 @@ class CostModel:
         cost: What a call costs.
         missed: How much of the variance of what the last calls took the law that rules does not explain, 0 to 1, and chance;
             where all took the same there is nothing to explain, and nothing is missed.
-        evidence: For the law that rules and against each other one: negative where it speaks for the other.
     """
 
     def __init__(self) -> None:
         self.cost = CallCost()
-        self.missed, self.evidence = 1.0, dict.fromkeys(CostLaw, 0.0)
+        self.missed = 1.0
+        self._evidence = dict.fromkeys(CostLaw, 0.0)  # for the law that rules and against each other one
         self._noted, self._fits_at = 0, CALLS_MIN
         self._calls: deque[_Made] = deque(maxlen=WINDOW_CALLS)
+
+    @property
+    def evidence(self) -> float:
+        """For the law that rules and against the other one of those by which length costs: negative where it speaks for the other."""
+        return self._evidence[CostLaw.PADDED if self.cost.law is CostLaw.SUMMED else CostLaw.SUMMED]
 
     def note(
         self,
@@ -157,7 +162,7 @@ class CostModel:
     def adopt(self, cost: CallCost) -> None:
         """Begin from what another batcher has learnt; the calls that were seen here count no more."""
         self.cost = cost
-        self.evidence = dict.fromkeys(CostLaw, 0.0)
+        self._evidence = dict.fromkeys(CostLaw, 0.0)
         self._forget(0)
 
     def forget(self) -> None:
@@ -188,11 +193,11 @@ class CostModel:
             found = min(len(calls), FIT_EVERY_CALLS) / 2 * log((errors[other] + near) / (errors[law] + near))
             if not self._can_tell(is_of_counted=is_of_counted):
                 found = 0.0
-            self.evidence[other] = min(self.evidence[other] * EVIDENCE_KEPT + found, EVIDENCE_MAX)
-        better = min(self.evidence, key=self.evidence.__getitem__)
-        if (against := self.evidence[better]) < -EVIDENCE and fits[better]:
+            self._evidence[other] = min(self._evidence[other] * EVIDENCE_KEPT + found, EVIDENCE_MAX)
+        better = min(self._evidence, key=self._evidence.__getitem__)
+        if (against := self._evidence[better]) < -EVIDENCE and fits[better]:
             law = better
-            self.evidence = {other: min(each - against, EVIDENCE_MAX) for other, each in self.evidence.items()}
+            self._evidence = {other: min(each - against, EVIDENCE_MAX) for other, each in self._evidence.items()}
         self.missed = (errors[law] + least) / max(spread + least, ALIKE_TIMES * least)
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)

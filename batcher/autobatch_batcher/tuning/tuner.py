@@ -96,8 +96,6 @@ class Tuner:
         is_fixed: Whether to call as configured, in the order of arrival, whatever is learnt.
     """
 
-    FULL = True
-
     def __init__(self, calls_max: int | None, *, is_fixed: bool = False) -> None:
         self._model = self._one_by_one = CostModel()
         self._side_by_side = CostModel()
@@ -162,9 +160,7 @@ class Tuner:
             return  # of unknown length
         self._noted += 1
         took_s = sample.ended_s - sample.started_s
-        is_trial_of_more = sample.setting.calls > self._climber.best.calls
-        if not (is_trial_of_more and self.is_known_side_by_side):  # else it would cost what calls wait for each other
-            self._learn_cost(sample, service_s, took_s)
+        self._learn_cost(sample, service_s, took_s)
         self._calls_seen += 1
         cost = self.cost
         units = sample.units(cost.law)
@@ -255,7 +251,7 @@ class Tuner:
         """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
         return self.recent.late_after_s(self.cost.law.units(padded, useful, inputs))
 
-    def ends_s(self, now_s: float, ends_s: float, padded: int, useful: int, inputs: int) -> float:
+    def ends_s(self, now_s: float, ends_s: float, padded: int, useful: int, inputs: int = 1) -> float:
         """Return when a call that is made now should end, if the one before it ends at `ends_s`.
 
         It is -inf unless the upstream is known to work on one call at a time, and what a call costs whatever it carries is
@@ -341,12 +337,12 @@ class Tuner:
         padding_max: float | None = None
         if cost.law is CostLaw.PADDED:
             padding_max = cost.flat_units
-            if self._model.evidence[CostLaw.SUMMED] < EVIDENCE and self._noted % LOOK_EVERY_CALLS == 0:
+            if self._model.evidence < EVIDENCE and self._noted % LOOK_EVERY_CALLS == 0:
                 padding_max = max(padding_max, useful)
         units_max = self.setting.units_max
         if units_max and cost is not self._model.cost:  # half of a call is then for what it carries
             units_max = max(units_max, round(cost.knee_units + cost.flat_units))
-        if self.is_known_side_by_side and self._is_learnt and self.FULL:
+        if self.is_known_side_by_side and self._is_learnt:
             full_units = round(cost.knee_units + FULL_FLATS * cost.flat_units)
             units_max = min(units_max or full_units, full_units)
         self.shape = BatchShape(padding_max, units_max, cost.knee_units, cost.law)
