@@ -301,7 +301,7 @@ def test_short_texts_that_are_all_padded_to_the_same_length_do_not_show_that_len
     model = CostModel()
     counted(model, 60, 4 * WINDOW_CALLS, multiple=256)
 
-    assert CostLaw.PADDED is model.cost.law
+    assert CostLaw.COUNTED is not model.cost.law
 
 
 def test_that_lengths_cost_nothing_is_given_up_where_they_do() -> None:
