@@ -172,3 +172,37 @@ def test_what_would_make_its_calls_cheaper_is_logged_once(caplog: pytest.LogCapt
     one.learnt(1, 1.0)
 
     assert [record.__dict__["hint"] for record in caplog.records if record.message == "upstream_hint"] == ["type this"]
+
+
+@pytest.mark.parametrize(
+    ("status", "causes"),
+    [(200, []), (413, []), (422, []), (429, ["HTTP 429"]), (500, ["HTTP 500"]), (503, ["HTTP 503"])],
+)
+async def test_what_an_input_may_be_to_blame_for_is_no_failure(status: int, causes: list[str]) -> None:
+    one = upstream(ToldClient(status, b"[[1]]"))
+    await one.call(Post("/embed", b""), 1)
+    assert (causes, 1) == (list(one.failures.causes), one.failures.calls)
+
+
+async def test_nor_is_what_a_client_wrote_itself() -> None:
+    one = upstream(ToldClient(404, b""))
+    await one.call(Post("/nowhere", b"", may_be_faulty=True), 1)
+    assert ({}, 1) == (one.failures.causes, one.failures.calls)
+
+
+async def test_what_is_wrong_with_an_upstream_is_told_in_a_few_words() -> None:
+    client = ToldClient(500, b"a user's text")
+    one = upstream(client)
+    assert one.trouble == ""
+    for _ in range(FAILURES_MAX):
+        await one.call(Post("/embed", b""), 1)
+    assert one.trouble == "HTTP 500"
+    client.error = UpstreamUnavailable().because("ECONNREFUSED")
+    with pytest.raises(UpstreamUnavailable):
+        await one.call(Post("/embed", b""), 1)
+    assert one.trouble == "connection refused"
+    failed = one.status(1, 1.0).failed
+    assert failed is not None
+    assert ("connection refused", "ECONNREFUSED") == (failed.last, one.status(1, 1.0).fault)
+    one.standing.reason = "it serves another-model"
+    assert one.trouble == "does not say what it serves", "it has not told us"
