@@ -7,7 +7,13 @@ from autobatch_shared.contract.status import FRESH_MS, NO_ANSWER, BatcherStatus,
 from autobatch_shared.watching.activity import RECENT_S, BatcherActivity, WorkerActivity
 from autobatch_shared.watching.durations import percentiles_of, summed
 from autobatch_shared.watching.seen import SeenModel
-from autobatch_shared.watching.upstream_words import failing_share, failure_words, obstacle_words, tuner_words
+from autobatch_shared.watching.upstream_words import (
+    failing_share,
+    failure_words,
+    obstacle_words,
+    refused_share,
+    tuner_words,
+)
 from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Percentiles, UpstreamLine, WorkerLine
 
 SILENT_MS = FRESH_MS  # three missed activities
@@ -18,8 +24,9 @@ RATE_S = 5  # seconds that a rate is of: short enough to see a change, long enou
 STRAINED_CPU_SHARE, OWN_CPU_SHARE = 0.9, 0.2
 SLOW_MS = 1000.0  # that half of the calls take: as the alert AutobatchUpstreamSlow
 NO_BATCHER = "no batcher"
-FAILING = "failing"
+FAILING, REFUSING = "failing", "refusing"
 FAILING_SHARE = 0.1  # of its calls: as the alert AutobatchUpstreamFailing
+REFUSING_SHARE = 0.5  # of its calls, with 429; fewer are what tells us how much it takes
 LATE_WHY = "calls take far longer than others like them"
 
 
@@ -169,8 +176,10 @@ def _upstream_line(
 
 
 def _reason(judge: UpstreamStatus, state: str, failed: str) -> str:
-    if state == FAILING:
+    if state in (FAILING, REFUSING):
         return failed or LATE_WHY
+    if judge.fault == NO_ANSWER and not judge.reason:
+        return failed or NO_ANSWER  # calls have waited for longer than a probe does
     return obstacle_words(judge)
 
 
@@ -188,6 +197,8 @@ def upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level, 
         return "bad", FAILING
     if failing_share(upstream.failed) > FAILING_SHARE:
         return "warn", FAILING
+    if refused_share(upstream.failed) > REFUSING_SHARE:
+        return "warn", REFUSING
     return ("warn", "slow") if (took.p50_ms or 0.0) >= SLOW_MS else ("good", "up")
 
 

@@ -10,6 +10,7 @@ from autobatch_shared.watching.activity import RECENT_S, TuningNow
 LAWS = {"padded": "pads", "summed": "does not pad"}
 REFUSED = "HTTP 429"  # of an upstream that is full: no failure of it
 CAUSES_SHOWN = 2
+INVALID_ANSWER = "invalid answer"  # of status 200, and not as many rows of one length as were asked for
 ANOTHER_CAUSE = "no connection"
 #: What begins the cause of an error, as `UpstreamError.cause` has it, and what that means.
 CAUSES = {
@@ -21,10 +22,11 @@ CAUSES = {
     "ENETUNREACH": "network unreachable",
     "dns": "name not found",
     "tls": "TLS failed",
-    **{
-        each: each
-        for each in (NO_ANSWER, "closed before an answer", "closed in mid-answer", "answer too large", "model changed")
-    },
+    "closed before an answer": "closed before an answer",
+    "closed in mid-answer": "closed in mid-answer",
+    "answer too large": "answer too large",
+    NO_ANSWER: NO_ANSWER,
+    INVALID_ANSWER: INVALID_ANSWER,
 }
 _STATUS = re.compile(r"status ([1-5][0-9][0-9])(?: |$)")
 
@@ -52,14 +54,21 @@ def failure_words(seen: Sequence[FailedCalls]) -> str:
     counted = causes.most_common(CAUSES_SHOWN)
     kinds = counted[0][0] if len(causes) == 1 else " and ".join(f"{cause} ({count:,})" for cause, count in counted)
     calls = sum(each.calls for each in seen)
-    return f"{kinds} in {causes.total():,} of {calls:,} calls of the last {RECENT_S} s"
+    failed = causes.total()
+    how_many = (
+        f"{failed:,} of {calls:,} calls" if failed < calls else f"all {calls:,} calls" if calls > 1 else "the only call"
+    )
+    return f"{kinds} in {how_many} of the last {RECENT_S} s"
+
+
+def refused_share(seen: FailedCalls | None) -> float:
+    """Return the share of the last calls that an upstream refused because it was full, or asked for too much."""
+    return 0.0 if seen is None or not seen.calls else seen.causes.get(REFUSED, 0) / seen.calls
 
 
 def failing_share(seen: FailedCalls | None) -> float:
-    """Return the share of the last calls that failed; those are left out that an upstream refused because it was full."""
-    if seen is None or not seen.calls:
-        return 0.0
-    return (sum(seen.causes.values()) - seen.causes.get(REFUSED, 0)) / seen.calls
+    """Return the share of the last calls that failed in another way."""
+    return 0.0 if seen is None or not seen.calls else sum(seen.causes.values()) / seen.calls - refused_share(seen)
 
 
 def tuner_words(learnt: LearntCalls | None, tuning: TuningNow | None, inputs_max: int | None) -> str:

@@ -51,10 +51,14 @@ def lines_of(view: FleetView, width: int) -> list[Text]:
     for row in rows:
         lines.append(_line(row, name_width, state_width, width))
         if isinstance(row.part, UpstreamLine):
-            more = row.part.reason or "; ".join(filter(None, (row.part.failed, row.part.tuner)))
-            told = wrapped(more, width - KIND_WIDTH, MORE_LINES_MAX)
-            lines.extend(Text(f"{'':{KIND_WIDTH}}{each}", SOFT) for each in told)
+            lines.extend(Text(f"{'':{KIND_WIDTH}}{each}", SOFT) for each in _more(row.part, width - KIND_WIDTH))
     return lines
+
+
+def _more(line: UpstreamLine, width: int) -> list[str]:
+    """Return why calls fail in as many lines as that takes, or else what the tuner does in one."""
+    why = wrapped(line.reason or line.failed, width, MORE_LINES_MAX)
+    return why if line.reason else [*why, cut(line.tuner, width)]
 
 
 def _line(row: "_Row", name_width: int, state_width: int, width: int) -> Text:

@@ -27,7 +27,7 @@ function age(ofMs) {
 }
 const CLOCK_OFF_MS = 5000, isOff = (offMs) => Math.abs(offMs) >= CLOCK_OFF_MS; // as in the sentences above the tiles
 const apart = (offMs) => Math.abs(offMs) < 1000 ? Math.abs(offMs) + " ms" : age(Math.abs(offMs));
-const clockName = (offMs) => isOff(offMs) ? `a clock is ${offMs < 0 ? "behind" : "ahead of"} Redis's` : "clocks differ from Redis's";
+const clockName = (offMs) => isOff(offMs) ? `a clock is ${offMs < 0 ? "behind" : "ahead of"} Redis's` : "clock difference";
 const clock = (line) => [isOff(line.clock_ahead_ms) ? apart(line.clock_ahead_ms) : null, line.clock_ahead_ms > 0 ? "behind Redis's clock" : "ahead of Redis's clock"];
 const nice = (value) => {
   const step = 10 ** Math.floor(Math.log10(Math.max(value, 1)));

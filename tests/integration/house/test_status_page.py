@@ -58,20 +58,21 @@ async def test_an_upstream_that_becomes_unhealthy_says_since_when(redis_url: str
         assert (await house.get("/status")).json["is_healthy"] is False
 
 
+@pytest.mark.parametrize(("status", "cause"), [(500, "HTTP 500 in "), (200, "invalid answer in ")])
 async def test_calls_that_fail_are_told_with_their_cause_and_none_of_the_upstreams_words(
-    redis_url: str, upstream: FakeUpstream
+    status: int, cause: str, redis_url: str, upstream: FakeUpstream
 ) -> None:
     async def fail(_texts: list[str]) -> web.Response:
-        return web.Response(status=500, text='"of a user"')
+        return web.Response(status=status, text='"of a user"')
 
     async with ready_house(redis_url, upstream.url) as house:
         upstream.behave = fail
         await house.embed("hello")
-        await wait_until(lambda: _says(house, "HTTP 500 in "))
+        await wait_until(lambda: _says(house, cause))
         assert "of a user" not in (await house.get("/status")).body.decode()
         (line,) = (await house.get("/dashboard.json")).json["upstreams"]
         assert "failing" == line["state"]
-        assert line["reason"].startswith("HTTP 500 in ")
+        assert line["reason"].startswith(cause)
 
 
 async def _says(house: House, words: str) -> bool:

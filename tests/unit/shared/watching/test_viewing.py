@@ -172,12 +172,26 @@ def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
         ({"is_healthy": False, "fault": "ConnectionRefused"}, "down", "ConnectionRefused"),
         ({"is_healthy": False, "fault": "no answer in time"}, "silent", "no answer in time"),
         ({"is_healthy": False, "reason": "it serves another model"}, "excluded", "it serves another model"),
+        (
+            {
+                "is_healthy": False,
+                "fault": "no answer in time",
+                "failed": FailedCalls(4, {"no answer within 30 s": 4}, "no answer within 30 s", 300),
+            },
+            "silent",
+            "no answer within 30 s in all 4 calls of the last 10 s",
+        ),
         ({"is_healthy": False, "fault": "ECONNREFUSED"}, "down", "connection refused"),
         ({"may_be_called": False}, "failing", "calls take far longer than others like them"),
         (
             {"may_be_called": False, "failed": FailedCalls(5, {"HTTP 500": 5}, "HTTP 500", 300)},
             "failing",
-            "HTTP 500 in 5 of 5 calls of the last 10 s",
+            "HTTP 500 in all 5 calls of the last 10 s",
+        ),
+        (
+            {"may_be_called": False, "failed": FailedCalls(1, {"HTTP 500": 1}, "HTTP 500", 300)},
+            "failing",
+            "HTTP 500 in the only call of the last 10 s",
         ),
         (
             {"may_be_called": False, "failed": FailedCalls(0, {}, "HTTP 500", 14_300)},
@@ -202,6 +216,11 @@ def test_failures_of_all_batchers_are_told_and_few_of_them_are_no_state() -> Non
     reports = [report(name, failed=FailedCalls(20, {"HTTP 500": 1}, "HTTP 500", 300)) for name in ("b1", "b2")]
     (line,) = view(models=[model(*reports)]).upstreams
     assert ("up", "", "HTTP 500 in 2 of 40 calls of the last 10 s") == (line.state, line.reason, line.failed)
+
+
+def test_an_upstream_that_refuses_nearly_all_is_not_well() -> None:
+    (line,) = view(models=[model(report(failed=FailedCalls(20, {"HTTP 429": 20}, "HTTP 429", 300)))]).upstreams
+    assert ("refusing", "warn", "HTTP 429 in all 20 calls of the last 10 s") == (line.state, line.level, line.reason)
 
 
 def test_an_upstream_that_refuses_what_is_too_much_for_it_is_not_failing() -> None:
