@@ -54,12 +54,14 @@ class FailedCalls(msgspec.Struct, frozen=True):
             blame for, 400, 413 and 422, is no failure.
         last: The kind of the cause of the last one that failed.
         last_ms: Milliseconds since that one ended.
+        waited_s: Seconds that the last one waited that got no answer in time; 0: none did.
     """
 
     calls: int
     causes: dict[str, int]
     last: str
     last_ms: int
+    waited_s: float = 0.0
 
 
 class UpstreamStatus(msgspec.Struct, frozen=True):

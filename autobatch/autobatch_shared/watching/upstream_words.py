@@ -48,10 +48,11 @@ def obstacle_words(upstream: UpstreamStatus) -> str:
 def failure_words(seen: Sequence[FailedCalls]) -> str:
     """Return why calls of all these batchers failed lately, and how many did; empty where none did."""
     causes = sum((Counter(each.causes) for each in seen), Counter[str]())
+    waited_s = max((each.waited_s for each in seen), default=0.0)
     if not causes:
         last = min(seen, key=lambda each: each.last_ms, default=None)
-        return "" if last is None else f"{last.last} in the last call, {last.last_ms // 1000} s ago"
-    counted = causes.most_common(CAUSES_SHOWN)
+        return "" if last is None else f"{_told(last.last, waited_s)} in the last call, {last.last_ms // 1000} s ago"
+    counted = [(_told(cause, waited_s), count) for cause, count in causes.most_common(CAUSES_SHOWN)]
     kinds = counted[0][0] if len(causes) == 1 else " and ".join(f"{cause} ({count:,})" for cause, count in counted)
     calls = sum(each.calls for each in seen)
     failed = causes.total()
@@ -59,6 +60,11 @@ def failure_words(seen: Sequence[FailedCalls]) -> str:
         f"{failed:,} of {calls:,} calls" if failed < calls else f"all {calls:,} calls" if calls > 1 else "the only call"
     )
     return f"{kinds} in {how_many} of the last {RECENT_S} s"
+
+
+def _told(cause: str, waited_s: float) -> str:
+    seconds = f"{waited_s:.0f}" if waited_s >= 10 else f"{waited_s:.1f}"
+    return f"no answer within {seconds} s" if cause == NO_ANSWER and waited_s else cause
 
 
 def refused_share(seen: FailedCalls | None) -> float:

@@ -56,8 +56,5 @@ class RecentFailures:
         lately = self.causes - causes
         if not lately and not (are_all and now_s - self._last_s <= LAST_COUNTS_S):
             return None
-        told = {self._told(cause): count for cause, count in lately.items()}
-        return FailedCalls(self.calls - calls, told, self._told(self._last), int((now_s - self._last_s) * 1000))
-
-    def _told(self, cause: str) -> str:
-        return f"no answer within {self._waited_s:.3g} s" if cause == NO_ANSWER else cause
+        last_ms = int((now_s - self._last_s) * 1000)
+        return FailedCalls(self.calls - calls, dict(lately), self._last, last_ms, self._waited_s)

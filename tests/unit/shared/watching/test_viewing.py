@@ -176,7 +176,7 @@ def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
             {
                 "is_healthy": False,
                 "fault": "no answer in time",
-                "failed": FailedCalls(4, {"no answer within 30 s": 4}, "no answer within 30 s", 300),
+                "failed": FailedCalls(4, {"no answer in time": 4}, "no answer in time", 300, 29.96),
             },
             "silent",
             "no answer within 30 s in all 4 calls of the last 10 s",
