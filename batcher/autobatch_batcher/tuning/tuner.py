@@ -58,6 +58,7 @@ class Sample(msgspec.Struct, frozen=True):
         was_busy: Whether there was other work for the upstream when it was made.
         waited_s: Seconds that its oldest job had waited then.
         calls: In flight with it when it was made, itself included.
+        is_mixed: Whether its inputs differ in length beyond chance.
     """
 
     setting: Setting
@@ -68,6 +69,7 @@ class Sample(msgspec.Struct, frozen=True):
     was_busy: bool
     waited_s: float = 0.0
     calls: int = 1
+    is_mixed: bool = True
 
 
 class Tuner:
@@ -270,8 +272,9 @@ class Tuner:
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
         may_fit = self._may_fit(sample, service_s)
-        is_fitted = self._one_by_one.note(sample.padded, sample.useful, service_s, may_fit=may_fit)
-        self._side_by_side.note(sample.padded, sample.useful, took_s, may_fit=may_fit)
+        sizes, is_mixed = (sample.padded, sample.useful), sample.is_mixed
+        is_fitted = self._one_by_one.note(*sizes, service_s, is_mixed=is_mixed, may_fit=may_fit)
+        self._side_by_side.note(*sizes, took_s, is_mixed=is_mixed, may_fit=may_fit)
         if is_fitted:
             found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
             found = min(max(found, -EVIDENCE), EVIDENCE)  # no few calls decide
