@@ -13,7 +13,13 @@ from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from tests.unit.upstreams import NO_SESSION
 
 
@@ -182,6 +188,28 @@ async def test_what_an_input_may_be_to_blame_for_is_no_failure(status: int, caus
     one = upstream(ToldClient(status, b"[[1]]"))
     await one.call(Post("/embed", b""), 1)
     assert (causes, 1) == (list(one.failures.causes), one.failures.calls)
+
+
+@pytest.mark.parametrize(
+    ("error", "timeout_s", "causes"),
+    [
+        (UpstreamTimeout(), 5.0, ["no answer in time"]),
+        (UpstreamTimeout(), 0.5, []),
+        (UpstreamUnavailable().because("ECONNREFUSED"), 5.0, ["connection refused"]),
+        (UpstreamBroken().because("closed before an answer"), 5.0, ["closed before an answer"]),
+        (UpstreamProtocolError().because("answer too large"), 5.0, ["answer too large"]),
+    ],
+)
+async def test_a_call_without_an_answer_is_counted_by_its_cause_unless_its_client_was_impatient(
+    error: UpstreamError, timeout_s: float, causes: list[str]
+) -> None:
+    client = ToldClient()
+    client.error = error
+    one = upstream(client)
+    with pytest.raises(type(error)):
+        await one.call(Post("/embed", b""), timeout_s)
+    assert (causes, 1) == (list(one.failures.causes), one.failures.calls)
+    assert (one.breaker.failing_since_s is None) == (not causes or causes == ["answer too large"])
 
 
 async def test_nor_is_what_a_client_wrote_itself() -> None:
