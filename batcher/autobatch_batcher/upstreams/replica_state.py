@@ -10,8 +10,7 @@ from math import inf
 
 from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.tuning.duty import ON_DUTY, Duty
-from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
-from autobatch_batcher.tuning.recent_failures import RecentFailures
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime, RecentFailures
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion

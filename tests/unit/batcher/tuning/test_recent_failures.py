@@ -5,7 +5,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as some
 
-from autobatch_batcher.tuning.recent_failures import LAST_COUNTS_S, RecentFailures
+from autobatch_batcher.tuning.recent_calls import LAST_COUNTS_S, RecentFailures
 from autobatch_shared.contract.status import NO_ANSWER, FailedCalls
 from autobatch_shared.watching.activity import RECENT_S
 from autobatch_shared.watching.upstream_words import ANOTHER_CAUSE, CAUSES, kind_of_cause
