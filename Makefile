@@ -205,8 +205,8 @@ lock:            ## Resolve the pinned requirements again (needs uv)
 		uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" \
 			requirements/servers/$$server.in -o requirements/servers/$$server.txt || exit; done
 
-laws: .venv/dev.done     ## The batchers at each point of tests/laws, beside the best fixed policy; SEARCH=1 looks for these again
-	$(BIN)/python -m tests.laws $(if $(SEARCH),--search,$(WORDS))
+laws: .venv/dev.done     ## The batchers at each point of tests/laws, beside the best fixed policy; SEARCH=1 looks for these again, of the laws with WORDS in their name
+	$(BIN)/python -m tests.laws $(if $(SEARCH),--search) $(WORDS)
 
 clean:
 	rm -rf .venv .venv-audit .venv-generators $(CLIENTS:%=.venv-clients-%) .mypy_cache .ruff_cache .pytest_cache .hypothesis \

@@ -174,7 +174,8 @@ class Metrics:
         )
         self._tuned_law = Gauge(
             "autobatch_tuned_law",
-            "1 for the law that explains what calls cost: padded, by inputs x longest input; summed, by the sum of lengths.",
+            "1 for the law that explains what calls cost: padded, by inputs x longest input; summed, by the sum of lengths; "
+            "counted, by the number of inputs, each of 128 units.",
             ["upstream", "law"],
             registry=registry,
         )

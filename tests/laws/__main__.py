@@ -1,4 +1,7 @@
-"""`python -m tests.laws [WORDS]`: the points with WORDS in their name, one line each; `--search` finds the best fixed policies again; `--targets` shows TARGET_P99_MS."""
+"""`python -m tests.laws [WORDS]`: the points with WORDS in their name, one line each; `--targets` shows TARGET_P99_MS.
+
+`--search [WORDS]` finds the best fixed policies of the laws with WORDS in their name again.
+"""
 
 import json
 import sys
@@ -7,14 +10,16 @@ import time
 from tests.laws import targets
 from tests.laws.best_fixed import search
 from tests.laws.judging import judge
-from tests.laws.points import POINTS
+from tests.laws.points import LAWS, POINTS
 
 
 def main(argv: list[str]) -> None:
     """Do what the words say."""
-    if argv == ["--search"]:
-        search()
-        targets.search()
+    if argv[:1] == ["--search"]:
+        words = " ".join(argv[1:])
+        laws = [law for law in LAWS if words in law]
+        search(laws)
+        targets.search(laws)
         return
     if argv == ["--targets"]:
         show_targets()

@@ -4,7 +4,7 @@ The best is the one with the highest goodput; of those within a hundredth of it,
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from tests.laws.points import (
     LAWS,
     LEARNING_S,
     OPEN,
+    POINTS,
     RUN_S,
     SEED,
     TRAFFICS,
@@ -48,16 +49,22 @@ class BestFixed(NamedTuple):
     p99_ms: float
 
 
-def checksum() -> str:
-    """Return what changes with everything that the search depends on."""
-    parts = (
-        LAWS,
+def checksums() -> dict[str, str]:
+    """Return of each law what changes with everything that its search depends on."""
+    of_all = (
         [(traffic, _first_requests(traffic)) for traffic in TRAFFICS],
         (LEARNING_S, RUN_S, OPEN, CHANGES_AT_S),
-        [policy.name for policy in fixed_policies()],
         (PUSH_S, CLAIM_S, CALL_S, REPLY_S, TIE, LOOK_S, LOOK_AFTER_S, HOPEFUL),
     )
-    return f"{crc32(repr(parts).encode()):08x}"
+
+    def of(law: str) -> str:
+        return f"{crc32(repr((LAWS[law], [policy.name for policy in _policies(law)], of_all)).encode()):08x}"
+
+    return {law: of(law) for law in LAWS}
+
+
+def _policies(law: str) -> Iterator[FixedPolicy]:
+    return fixed_policies(law_of(LAWS[law]).parallel)
 
 
 def _first_requests(traffic: str) -> list[tuple[float, tuple[int, ...]]]:
@@ -69,12 +76,19 @@ def found() -> dict[str, BestFixed]:
     return {name: BestFixed(*best) for name, best in json.loads(FOUND.read_text())["points"].items()}
 
 
-def search() -> None:
-    """Search all points, on all cores, and keep what is found."""
+def search(laws: Sequence[str]) -> None:
+    """Search all points of these laws, on all cores, and keep what is found."""
+    kept = json.loads(FOUND.read_text())
     with ProcessPoolExecutor() as workers:
-        bests = {name: best for of_law in workers.map(_search_law, LAWS) for name, best in of_law.items()}
-    lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(best)}" for name, best in bests.items())
-    FOUND.write_text(f'{{\n  "seed": {SEED},\n  "checksum": "{checksum()}",\n  "points": {{\n{lines}\n  }}\n}}\n')
+        bests = {name: best for of_law in workers.map(_search_law, laws) for name, best in of_law.items()}
+    sums, points, now = kept["checksums"], found() | bests, checksums()
+    checked = _lines({law: now[law] if law in laws else sums[law] for law in LAWS if law in laws or law in sums})
+    lines = _lines({point.name: points[point.name] for point in POINTS if point.name in points})
+    FOUND.write_text(f'{{\n  "seed": {SEED},\n  "checksums": {{\n{checked}\n  }},\n  "points": {{\n{lines}\n  }}\n}}\n')
+
+
+def _lines(entries: Mapping[str, object]) -> str:
+    return ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items())
 
 
 def _search_law(law: str) -> dict[str, BestFixed]:
@@ -90,7 +104,7 @@ def _search_point(law: str, traffic: str, capacity: float) -> BestFixed:
         return score(history, since_s, until_s)
 
     look_s = LOOK_AFTER_S if traffic == AFTER_OTHERS else LOOK_S
-    looked_at = {policy: tried(policy, *look_s).goodput for policy in fixed_policies()}
+    looked_at = {policy: tried(policy, *look_s).goodput for policy in _policies(law)}
     hopeful = [policy for policy, goodput in looked_at.items() if goodput >= HOPEFUL * max(looked_at.values())]
     return best_of([(policy.name, tried(policy, LEARNING_S, RUN_S)) for policy in hopeful])
 

@@ -37,6 +37,7 @@ LAWS = {
     "halves": "padded:fixed_ms=3,per_unit_us=6,changes_at_s=10,changed_times=2",
     "multiples": "padded:fixed_ms=4,per_unit_us=8,multiple=256",
     "unsaid passes": "padded:fixed_ms=2,per_unit_us=5,pass_inputs_max=8,said_inputs=0",
+    "many at once": "unpadded:fixed_ms=1,per_input_us=20000,parallel=32",
 }
 
 CLOSED_MOST, AFTER_OTHERS = "closed 256", "after others"

@@ -21,7 +21,7 @@ class LearntCalls(msgspec.Struct, frozen=True):
 
     Attributes:
         calls_seen: Number of calls that this was learnt from, by this batcher and by those before it.
-        law: What a unit of a call is: its inputs times the longest of them, or the sum of their lengths.
+        law: What a unit of a call is: its inputs times the longest of them, the sum of their lengths, or 128 of each.
         flat_s: Seconds that a call takes whatever it carries.
         per_unit_s: Seconds for each unit above the knee.
         knee_units: Units up to which size costs nothing.
@@ -32,7 +32,7 @@ class LearntCalls(msgspec.Struct, frozen=True):
     """
 
     calls_seen: int
-    law: Literal["padded", "summed"]
+    law: Literal["padded", "summed", "counted"]
     flat_s: float
     per_unit_s: float
     knee_units: float

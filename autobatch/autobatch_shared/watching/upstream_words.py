@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from autobatch_shared.contract.status import NO_ANSWER, FailedCalls, LearntCalls, UpstreamStatus
 from autobatch_shared.watching.activity import RECENT_S, TuningNow
 
-LAWS = {"padded": "pads", "summed": "does not pad"}
+LAWS = {"padded": "pads", "summed": "does not pad", "counted": "costs by number"}
 REFUSED = "HTTP 429"  # of an upstream that is full: no failure of it
 CAUSES_SHOWN = 2
 INVALID_ANSWER = "invalid answer"  # of status 200, and not as many rows of one length as were asked for

@@ -166,9 +166,12 @@ class Attempts:
             ended_s = loop.time()
             self._metrics.note_call(slot.upstream.name, code, ended_s - started_s)
             if code != 200 or slot.upstream is not upstream:
-                sizes = 0, 0  # of a call that failed only when it ran is learnt
+                sizes = 0, 0, 0  # of a call that failed only when it ran is learnt
             made = slot.was_busy, slot.waited_s
-            _learn(upstream, Sample(slot.setting, *sizes, started_s, ended_s, *made, slot.calls, _is_mixed(call)))
+            padded, useful, inputs = sizes
+            times = started_s, ended_s
+            sample = Sample(slot.setting, padded, useful, *times, *made, slot.calls, _is_mixed(call), inputs)
+            _learn(upstream, sample)
         if slot.upstream.pacing is not None:
             _note_paced(slot.upstream, slot.upstream.pacing, answer, call, started_s, ended_s)
         if code == 200:
@@ -213,7 +216,7 @@ class Attempts:
         finally:
             timer.cancel()
 
-    def _late_after_s(self, upstream: Replica, sizes: tuple[int, int]) -> float | None:
+    def _late_after_s(self, upstream: Replica, sizes: tuple[int, int, int]) -> float | None:
         """Seconds after which a call is late, as other calls to this upstream show, or else those to another: they are alike."""
         late_s = upstream.tuner.late_after_s(*sizes)
         if late_s is None and self._hedging is not None:
@@ -254,13 +257,13 @@ def _note_refusal(
         congestion.refused(started_s, ended_s, in_flight_inputs, asked_s, call.inputs)
 
 
-def _sizes(call: Call) -> tuple[int, int]:
-    """The call's inputs times the longest of them, and the sum of their lengths; 0 where lengths are unknown."""
+def _sizes(call: Call) -> tuple[int, int, int]:
+    """The call's inputs times the longest of them, the sum of their lengths, and their number; 0 where lengths are unknown."""
     if call.merged is None:
-        return 0, 0
+        return 0, 0, 0
     headers = {job.body: job.header for job in call.jobs}.values()
     padded = call.inputs * max([header.longest for header in headers])
-    return padded, min(padded, sum([header.n * header.longest for header in headers]))
+    return padded, min(padded, sum([header.n * header.longest for header in headers])), call.inputs
 
 
 def _is_mixed(call: Call) -> bool:

@@ -341,7 +341,7 @@ class WorkingLoop:
         now_s, load, cost = self._loop.time(), replica.load, replica.tuner.cost
         now_ms = self._clock.now_ms()
         waited_s = (now_ms - batch.oldest_ms) / 1000
-        expected_s = cost.seconds(cost.law.units(batch.units, batch.useful))
+        expected_s = cost.seconds(cost.law.units(batch.units, batch.useful, batch.inputs))
         waited_calls = waited_s / expected_s if expected_s and not self._policy.has_target else 0.0
         replica.tuner.note_wait(batch.waited_share(now_ms), waited_calls)
         slot = Slot(
@@ -353,7 +353,7 @@ class WorkingLoop:
             expected_s=expected_s,
         )
         self._policy.note_sent(batch, now_s)
-        load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful)
+        load.ends_s = replica.tuner.ends_s(now_s, load.ends_s, batch.units, batch.useful, batch.inputs)
         if not self._waiting.is_empty:
             self._waiting.leave(batch.jobs)
         self._metrics.note_batch(batch, limits.inputs_max, now_ms, self._lanes.inputs)

@@ -106,7 +106,7 @@ def _shared(now: CallMoment, lanes: Lanes) -> Limits:
     if now.idle_places <= 1 or limits.are_calls_counted:
         return limits
     useful, longest = sum([job.units for job in lanes]), max([job.longest for job in lanes])
-    carried_s = cost.seconds(cost.law.units(lanes.inputs * longest, useful)) - cost.flat_s
+    carried_s = cost.seconds(cost.law.units(lanes.inputs * longest, useful, lanes.inputs)) - cost.flat_s
     calls = min(now.idle_places, int(carried_s / PART_MIN_S))
     part = ceil(lanes.inputs / max(calls, 1))
     return replace(limits, inputs_max=part) if part < limits.inputs_max else limits

@@ -202,7 +202,7 @@ def why_full(jobs: Iterable[Job], limits: Limits, shape: BatchShape) -> Reason |
             return Reason.FULL
         if not shape.has_room(inputs, longest, useful):
             return Reason.SHAPED
-        if shape.law.units((inputs + 1) * longest, useful + longest) > limits.batch_tokens_max * job.per_token:
+        if shape.law.tokens((inputs + 1) * longest, useful + longest) > limits.batch_tokens_max * job.per_token:
             return Reason.FULL
         if useful + longest > limits.total_tokens_max * job.per_token:
             return Reason.FULL

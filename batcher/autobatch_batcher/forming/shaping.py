@@ -53,7 +53,7 @@ class _Filling:
         if inputs > self._limits.inputs_max or self._bytes + len(job.body) - 1 > self._limits.body_bytes_max:
             return False
         longest, useful = max(self._longest, job.longest), self._useful + job.units
-        if useful > self._total_max or self._shape.law.units(inputs * longest, useful) > self._budget:
+        if useful > self._total_max or self._shape.law.tokens(inputs * longest, useful) > self._budget:
             return False
         return self._shape.has_room(inputs, longest, useful)
 

@@ -58,7 +58,7 @@ class TargetPolicy(AdaptivePolicy):
         if batch is not None:
             self._calls += 1
             self._law = now.cost.law
-            self._units_top = max(self._units_top, self._law.units(batch.units, batch.useful))
+            self._units_top = max(self._units_top, self._law.units(batch.units, batch.useful, batch.inputs))
         return batch
 
     def hopeless(self, now: CallMoment, lanes: Lanes) -> list[str]:
@@ -83,9 +83,9 @@ class TargetPolicy(AdaptivePolicy):
         )
         self.budget_ms = min(max(self.budget_ms + step_ms, BUDGET_MIN * self._target_ms), self._target_ms)
         if late:
+            inputs = sum([job.header.n for job in jobs])
             units = self._law.units(
-                sum([job.header.n for job in jobs]) * max([job.longest for job in jobs]),
-                sum([job.units for job in jobs]),
+                inputs * max([job.longest for job in jobs]), sum([job.units for job in jobs]), inputs
             )
             self._units_top = max(min(self._units_top, int(units / 2 / GROWTH)), UNITS_START)
 

@@ -27,8 +27,9 @@ def main(argv: Sequence[str]) -> int:
     settings = load(BatcherSettings, others)
     try:
         law = law_of(arguments.upstream)
+        together = _together(law, arguments.upstreams)
         arrivals = read_trace(arguments.trace)
-        policies = list(_policies(arguments.policy or [], settings))
+        policies = list(_policies(arguments.policy or [], settings, together.parallel))
     except (LawError, TraceError, PolicyError) as error:
         sys.stderr.write(f"autobatch simulate: {error}\n")
         return 2
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
         if policy is None:
             history = run_batchers(law, traffic, fleet, end_s + ANSWERING_S)
         else:
-            history = run_fixed(_together(law, fleet), traffic, policy, end_s + ANSWERING_S)
+            history = run_fixed(together, traffic, policy, end_s + ANSWERING_S)
         scored = score(history, arguments.skip_s, end_s)
         left = len(arrivals) - len(history.answered)
         sys.stdout.write(_row(AUTO if policy is None else policy.name, scored, left))
@@ -92,24 +93,22 @@ def _fault(arguments: argparse.Namespace, end_s: float) -> str | None:
     return f"--skip-s: the trace has {end_s:.1f} s" if arguments.skip_s >= end_s else None
 
 
-def _policies(names: Sequence[str], settings: BatcherSettings) -> Iterator[FixedPolicy | None]:
-    """The policies to show; None is the batchers' own."""
+def _policies(names: Sequence[str], settings: BatcherSettings, parallel: int) -> Iterator[FixedPolicy | None]:
+    """The policies to show, for upstreams of so many places together; None is the batchers' own."""
     inputs, calls = settings.max_batch_size, settings.max_concurrent_batches or CALLS_FIRST
     usual = (AUTO, f"fifo 1 x {calls}", f"fifo {inputs} x {calls}", f"sorted {inputs} x {calls}")
     for name in names or usual:
         if name == AUTO:
             yield None
         elif name == ALL:
-            yield from fixed_policies()
+            yield from fixed_policies(parallel)
         else:
             yield policy_of(name)
 
 
-def _together(law: SimulatedLaw, fleet: SimulatedFleet) -> SimulatedLaw:
+def _together(law: SimulatedLaw, upstreams: int) -> SimulatedLaw:
     """Several upstreams as one: a fixed policy has one queue for all."""
-    return replace(
-        law, parallel=law.parallel * fleet.upstreams, in_flight_inputs_max=law.in_flight_inputs_max * fleet.upstreams
-    )
+    return replace(law, parallel=law.parallel * upstreams, in_flight_inputs_max=law.in_flight_inputs_max * upstreams)
 
 
 def _row(name: str, scored: Score, left: int) -> str:

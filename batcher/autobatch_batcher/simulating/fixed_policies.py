@@ -66,9 +66,9 @@ def policy_of(name: str) -> FixedPolicy:
     return FixedPolicy(int(inputs), int(calls), int(wait_ms or 0), kind == "sorted")
 
 
-def fixed_policies() -> Iterator[FixedPolicy]:
-    """Yield every fixed policy: one by one, fifo and sorted in each size, and windows (N, T)."""
-    for calls in CALLS:
+def fixed_policies(parallel: int = 1) -> Iterator[FixedPolicy]:
+    """Yield every fixed policy for an upstream of so many places: one by one, fifo and sorted in each size, and windows (N, T)."""
+    for calls in (*CALLS, parallel) if parallel > max(CALLS) else CALLS:
         for inputs in SIZES:
             yield FixedPolicy(inputs, calls)
             if inputs > 1:

@@ -1,13 +1,16 @@
 """What calls to one upstream cost: the law that explains them, and its figures. Pure.
 
 Up to its knee a call costs the same whatever it carries, as on a GPU that is not full; from there on it costs by its units.
-There are two laws of what a unit is. An upstream that pads computes the longest input of a call as often as the call has
-inputs; others compute each input at its own length. Both laws are fitted to the same calls, with and without a knee.
+There are three laws of what a unit is. An upstream that pads computes the longest input of a call as often as the call has
+inputs; others compute each input at its own length; and one whose model has one size of input computes all alike, however long
+they are. All laws are fitted to the same calls, with and without a knee.
 
 1. The law that explains the calls better rules. It begins with padding: to take an upstream that pads for one that does not
-   costs four fifths of its throughput, and the reverse a third. Where inputs are of like length both explain the same, and
-   the one that rules stays, however many calls seem to speak for the other.
-2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods.
+   costs four fifths of its throughput, and the reverse a third. Where inputs are of like length all explain the same, and
+   the one that rules stays, however many calls seem to speak for another.
+2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods. That lengths cost
+   nothing is only believed, or given up, where lengths are far apart and the other law is far off: what short texts take hardly
+   depends on their length, either.
 3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them; at a step it is forgotten at once.
 4. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
 """
@@ -26,6 +29,7 @@ SPREAD_MIN = 0.1  # calls of like size say nothing about the price of size
 FLAT_DEFAULT_S = 0.002
 PADDING_DEFAULT = 128.0  # characters; 1.5 ms against 13 us a character of MiniLM on two cores
 PADDING_MIN, PADDING_MAX = 16.0, 65_536.0
+COUNTED_UNITS = 128  # of an input whose length costs nothing: about a text of usual length, so that what is bound in units is as usual
 EVIDENCE, EVIDENCE_MAX = (
     5.0,
     15.0,
@@ -36,6 +40,8 @@ MIXED_CALLS_MIN = (
     2  # among the last: of others both laws explain the same, and what they seem to say for one of them is noise
 )
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
+COUNTED_ERROR_MIN = 0.15  # the same where one of them is that lengths cost nothing
+APART_TIMES = 8.0  # the longest inputs of calls that differ less in that do not show whether lengths cost anything
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
 NEAR_TIMES = 2.0  # a call that took more times what it costs, or less by that, is none that this cost explains
 KNEE_EVERY_CALLS = 4  # in the order of their size: where knees are looked for
@@ -48,15 +54,17 @@ class CostLaw(StrEnum):
 
     PADDED = "padded"
     SUMMED = "summed"
+    COUNTED = "counted"
 
-    @property
-    def other(self) -> "CostLaw":
-        """The other law."""
-        return CostLaw.SUMMED if self is CostLaw.PADDED else CostLaw.PADDED
-
-    def units(self, padded: int, useful: int) -> int:
-        """Return the units of a call, given its inputs times the length of the longest, and the sum of their lengths."""
+    def units(self, padded: int, useful: int, inputs: int) -> int:
+        """Return the units of a call, given its inputs times the length of the longest, the sum of their lengths, and their number."""
+        if self is CostLaw.COUNTED:
+            return COUNTED_UNITS * inputs
         return padded if self is CostLaw.PADDED else useful
+
+    def tokens(self, padded: int, useful: int) -> int:
+        """Return the tokens that count against what a call may have, in the unit of lengths; arguments are those of `units`."""
+        return useful if self is CostLaw.SUMMED else padded
 
 
 class CallCost(msgspec.Struct, frozen=True):
@@ -90,6 +98,19 @@ class CallCost(msgspec.Struct, frozen=True):
         return expected_s <= NEAR_TIMES * seconds <= NEAR_TIMES * NEAR_TIMES * expected_s
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """One call, as `CostModel.note` takes it."""
+
+    padded: int
+    useful: int
+    inputs: int
+    seconds: float
+    is_mixed: bool
+
+    def units(self, law: CostLaw) -> int:
+        return law.units(self.padded, self.useful, self.inputs)
+
+
 class CostModel:
     """Learns what calls cost, from what each carried and took.
 
@@ -97,21 +118,41 @@ class CostModel:
         cost: What a call costs.
         missed: How much of the variance of what the last calls took the law that rules does not explain, 0 to 1, and chance;
             where all took the same there is nothing to explain, and nothing is missed.
-        evidence: For the law that rules and against the other one: negative where it speaks for the other.
     """
 
     def __init__(self) -> None:
         self.cost = CallCost()
-        self.missed, self.evidence = 1.0, 0.0
+        self.missed = 1.0
+        self._evidence = dict.fromkeys(CostLaw, 0.0)  # for the law that rules and against each other one
         self._noted, self._fits_at = 0, CALLS_MIN
-        self._calls: deque[tuple[int, int, float, bool]] = deque(maxlen=WINDOW_CALLS)  # as `note` takes them
+        self._calls: deque[_Made] = deque(maxlen=WINDOW_CALLS)
 
-    def note(self, padded: int, useful: int, seconds: float, *, is_mixed: bool = True, may_fit: bool = True) -> bool:
-        """Learn from one call: its inputs times the longest of them, the sum of their lengths, what it took, and if lengths are mixed.
+    @property
+    def evidence(self) -> float:
+        """For the law that rules and against the other one of those by which length costs: negative where it speaks for the other."""
+        return self._evidence[CostLaw.PADDED if self.cost.law is CostLaw.SUMMED else CostLaw.SUMMED]
 
-        Return whether the cost was fitted anew. A fit that is due and may not be made is made as soon as it may.
+    def note(
+        self,
+        padded: int,
+        useful: int,
+        seconds: float,
+        *,
+        inputs: int = 1,
+        is_mixed: bool = True,
+        may_fit: bool = True,
+    ) -> bool:
+        """Learn from one call. Return whether the cost was fitted anew; a fit that is due and may not be made is made as soon as it may.
+
+        Args:
+            padded: Its inputs times the longest of them.
+            useful: The sum of their lengths.
+            seconds: What it took.
+            inputs: Their number.
+            is_mixed: Whether they differ in length beyond chance.
+            may_fit: See above.
         """
-        self._calls.append((padded, useful, max(seconds, SECONDS_MIN), is_mixed))
+        self._calls.append(_Made(padded, useful, inputs, max(seconds, SECONDS_MIN), is_mixed))
         self._noted += 1
         if is_fitted := may_fit and self._noted >= self._fits_at:
             self._learn()
@@ -121,7 +162,7 @@ class CostModel:
     def adopt(self, cost: CallCost) -> None:
         """Begin from what another batcher has learnt; the calls that were seen here count no more."""
         self.cost = cost
-        self.evidence = 0.0
+        self._evidence = dict.fromkeys(CostLaw, 0.0)
         self._forget(0)
 
     def forget(self) -> None:
@@ -134,37 +175,46 @@ class CostModel:
         self._noted, self._fits_at = len(self._calls), CALLS_MIN
 
     def _learn(self) -> None:
-        """Fit both laws to the last calls, and let the better one rule."""
+        """Fit all laws to the last calls, and let the best one rule."""
         law, calls, weights = self.cost.law, self._calls, self._weights()
         total = sum(weights)
-        mean_s = sum([weight * seconds for weight, (_, _, seconds, _) in zip(weights, calls, strict=True)]) / total
-        spread = sum(
-            [weight * (seconds - mean_s) ** 2 for weight, (_, _, seconds, _) in zip(weights, calls, strict=True)]
-        )
-        least = total * (ERROR_MIN * mean_s) ** 2
-        fits = {}
-        for each in CostLaw:
-            units = [each.units(padded, useful) for padded, useful, *_ in calls]
-            fits[each] = fit(
-                [(u, call[2], weight) for u, call, weight in zip(units, calls, weights, strict=True)], least
-            )
-        errors = {each: (fitted.error if fitted else spread) + least for each, fitted in fits.items()}
-        # What the calls say that were not in the last fit.
-        tell = sum([is_mixed for *_, is_mixed in calls]) >= MIXED_CALLS_MIN
-        found = min(len(calls), FIT_EVERY_CALLS) / 2 * log(errors[law.other] / errors[law]) if tell else 0.0
-        self.evidence = min(self.evidence * EVIDENCE_KEPT + found, EVIDENCE_MAX)
-        if self.evidence < -EVIDENCE and fits[law.other]:
-            law, self.evidence = law.other, -self.evidence
-        self.missed = errors[law] / max(spread + least, ALIKE_TIMES * least)
+        mean_s = sum([weight * call.seconds for weight, call in zip(weights, calls, strict=True)]) / total
+        spread = sum([weight * (call.seconds - mean_s) ** 2 for weight, call in zip(weights, calls, strict=True)])
+        least, least_counted = (total * (share * mean_s) ** 2 for share in (ERROR_MIN, COUNTED_ERROR_MIN))
+        fits = {
+            each: fit([(call.units(each), call.seconds, w) for w, call in zip(weights, calls, strict=True)], least)
+            for each in CostLaw
+        }
+        errors = {each: fitted.error if fitted else spread for each, fitted in fits.items()}
+        for other in CostLaw:
+            is_of_counted = CostLaw.COUNTED in (law, other)
+            near = least_counted if is_of_counted else least
+            # What the calls say that were not in the last fit.
+            found = min(len(calls), FIT_EVERY_CALLS) / 2 * log((errors[other] + near) / (errors[law] + near))
+            if not self._can_tell(is_of_counted=is_of_counted):
+                found = 0.0
+            self._evidence[other] = min(self._evidence[other] * EVIDENCE_KEPT + found, EVIDENCE_MAX)
+        better = min(self._evidence, key=self._evidence.__getitem__)
+        if (against := self._evidence[better]) < -EVIDENCE and fits[better]:
+            law = better
+            self._evidence = {other: min(each - against, EVIDENCE_MAX) for other, each in self._evidence.items()}
+        self.missed = (errors[law] + least) / max(spread + least, ALIKE_TIMES * least)
         if fitted := fits[law]:
             self.cost = CallCost(fitted.flat_s, fitted.per_unit_s, fitted.knee_units, law)
+
+    def _can_tell(self, *, is_of_counted: bool) -> bool:
+        """Whether the lengths of the last calls show which of two laws is right; `is_of_counted`: by one lengths cost nothing."""
+        if not is_of_counted:
+            return sum([call.is_mixed for call in self._calls]) >= MIXED_CALLS_MIN
+        longest = sorted([call.padded / call.inputs for call in self._calls])
+        return longest[-2] >= APART_TIMES * longest[1]  # of one call alone it may be chance
 
     def _weights(self) -> list[float]:
         if self._noted == CALLS_MIN:
             return [1.0] * len(self._calls)  # nothing is expected yet
         law, weights = self.cost.law, []
-        for padded, useful, seconds, _ in self._calls:
-            expected_s = max(self.cost.seconds(law.units(padded, useful)), SECONDS_MIN)
+        for call in self._calls:
+            expected_s, seconds = max(self.cost.seconds(call.units(law)), SECONDS_MIN), call.seconds
             off = abs(seconds / expected_s - 1)
             weights.append((1.0 if off <= OUTLIER else OUTLIER / off) / (expected_s * expected_s))
         return weights

@@ -22,7 +22,10 @@ class BatchShape(msgspec.Struct, frozen=True):
 
     def has_room(self, inputs: int, longest: int, useful: int) -> bool:
         """Whether a batch may have so many inputs, the longest and the sum of which are given: one more like it would fit, too."""
-        return self.units_max is None or self.law.units((inputs + 1) * longest, useful + longest) <= self.units_max
+        return (
+            self.units_max is None
+            or self.law.units((inputs + 1) * longest, useful + longest, inputs + 1) <= self.units_max
+        )
 
     def may_pad(self, padded: float, useful: int) -> bool:
         """Whether a call may be padded to `padded` units: it costs no more than two calls of half its inputs, without padding."""

@@ -43,6 +43,9 @@ LONG_WAIT_SHARE = 0.25
 PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
 # Of what their call takes, where calls run side by side: more of them at once do more, and the backlog of a trial is worked off slowly.
 PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5
+FULL_FLATS = (
+    64.0  # above the knee, where calls run side by side: larger ones do no more, by a sixty-fourth, and take longer
+)
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
@@ -59,6 +62,7 @@ class Sample(msgspec.Struct, frozen=True):
         waited_s: Seconds that its oldest job had waited then.
         calls: In flight with it when it was made, itself included.
         is_mixed: Whether its inputs differ in length beyond chance.
+        inputs: Their number.
     """
 
     setting: Setting
@@ -70,6 +74,11 @@ class Sample(msgspec.Struct, frozen=True):
     waited_s: float = 0.0
     calls: int = 1
     is_mixed: bool = True
+    inputs: int = 1
+
+    def units(self, law: CostLaw) -> int:
+        """Return what it carried, by this law."""
+        return law.units(self.padded, self.useful, self.inputs)
 
 
 class Tuner:
@@ -154,7 +163,7 @@ class Tuner:
         self._learn_cost(sample, service_s, took_s)
         self._calls_seen += 1
         cost = self.cost
-        units = cost.law.units(sample.padded, sample.useful)
+        units = sample.units(cost.law)
         self.recent.note(units, took_s, sample.ended_s, cost.flat_units)
         if sample.was_busy:
             busy_s, answer_s = service_s + idle_s, sample.waited_s + took_s
@@ -210,11 +219,11 @@ class Tuner:
         self._climber.adopt(Setting(max(1, calls), None if self._cuts_calls else learnt.units_max))
         self._choose(0)
 
-    def note_vain(self, padded: int, useful: int, now_s: float, seconds: float) -> None:
+    def note_vain(self, padded: int, useful: int, inputs: int, now_s: float, seconds: float) -> None:
         """Learn from a call that its deadline ended now, after so many seconds; its sizes are as in `Sample`."""
         if padded:
             cost = self.cost
-            self.recent.note_made(cost.law.units(padded, useful), seconds, now_s, cost.flat_units)
+            self.recent.note_made(cost.law.units(padded, useful, inputs), seconds, now_s, cost.flat_units)
 
     def note_wait(self, share: float, calls: float = 0.0) -> None:
         """Take note of how long a job of the call that is made now has waited, the most of all its jobs.
@@ -238,11 +247,11 @@ class Tuner:
         if self.setting != self._climber.setting:
             self._choose(0)
 
-    def late_after_s(self, padded: int, useful: int) -> float | None:
+    def late_after_s(self, padded: int, useful: int, inputs: int) -> float | None:
         """Return after how many seconds a call is late, given its sizes as in `Sample`; None while that is unknown."""
-        return self.recent.late_after_s(self.cost.law.units(padded, useful))
+        return self.recent.late_after_s(self.cost.law.units(padded, useful, inputs))
 
-    def ends_s(self, now_s: float, ends_s: float, padded: int, useful: int) -> float:
+    def ends_s(self, now_s: float, ends_s: float, padded: int, useful: int, inputs: int = 1) -> float:
         """Return when a call that is made now should end, if the one before it ends at `ends_s`.
 
         It is -inf unless the upstream is known to work on one call at a time, and what a call costs whatever it carries is
@@ -251,7 +260,7 @@ class Tuner:
         cost = self._one_by_one.cost
         if self.is_fixed or not self.is_known_one_by_one or cost.flat_s < FULLER_FLAT_MIN_S:
             return -inf
-        return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful))
+        return max(now_s, ends_s) + cost.seconds(cost.law.units(padded, useful, inputs))
 
     def ask_again_s(self, now_s: float) -> float:
         """Return for how long from now an idle upstream should wait for the next requests of those whom it has just answered.
@@ -272,9 +281,10 @@ class Tuner:
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
         may_fit = self._may_fit(sample, service_s)
-        sizes, is_mixed = (sample.padded, sample.useful), sample.is_mixed
-        is_fitted = self._one_by_one.note(*sizes, service_s, is_mixed=is_mixed, may_fit=may_fit)
-        self._side_by_side.note(*sizes, took_s, is_mixed=is_mixed, may_fit=may_fit)
+        for model, seconds in ((self._side_by_side, took_s), (self._one_by_one, service_s)):
+            is_fitted = model.note(
+                sample.padded, sample.useful, seconds, inputs=sample.inputs, is_mixed=sample.is_mixed, may_fit=may_fit
+            )
         if is_fitted:
             found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
             found = min(max(found, -EVIDENCE), EVIDENCE)  # no few calls decide
@@ -287,20 +297,20 @@ class Tuner:
             self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
         if cost is not before:
             worth = round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units)
-            self._climber.expect(worth, worth if cost.law is CostLaw.SUMMED else 0)
+            self._climber.expect(worth, 0 if cost.law is CostLaw.PADDED else worth)
 
     def _may_fit(self, sample: Sample, service_s: float) -> bool:
         """Whether a fit may be made now: not while calls surprise; where these are a step those before it are forgotten."""
         taken, served, took_s = self._side_by_side.cost, self._one_by_one.cost, sample.ended_s - sample.started_s
-        units = taken.law.units(sample.padded, sample.useful)
+        units = sample.units(taken.law)
         if taken.is_near(units, took_s):
             if self._surprise.calls:
                 self._surprise.end()
             return True
-        served_units = served.law.units(sample.padded, sample.useful)
+        served_units = sample.units(served.law)
         self._surprise.note(
             SurprisingCall(
-                self._model.cost.law.units(sample.padded, sample.useful),
+                sample.units(self._model.cost.law),
                 sample.started_s,
                 sample.ended_s,
                 service_s,
@@ -332,4 +342,7 @@ class Tuner:
         units_max = self.setting.units_max
         if units_max and cost is not self._model.cost:  # half of a call is then for what it carries
             units_max = max(units_max, round(cost.knee_units + cost.flat_units))
+        if self.is_known_side_by_side and self._is_learnt:
+            full_units = round(cost.knee_units + FULL_FLATS * cost.flat_units)
+            units_max = min(units_max or full_units, full_units)
         self.shape = BatchShape(padding_max, units_max, cost.knee_units, cost.law)

@@ -130,7 +130,7 @@ def test_every_limit_holds_unless_one_job_alone_exceeds_it(
         assert inputs_of(picked) <= limits.inputs_max
         assert len(call_for(picked).post(Tei()).body) <= limits.body_bytes_max
         padded, summed = (inputs_of(picked) + 1) * longest_of(picked), useful_of(picked) + longest_of(picked)
-        assert shape.units_max is None or shape.law.units(padded, summed) <= shape.units_max
+        assert shape.units_max is None or shape.law.units(padded, summed, inputs_of(picked) + 1) <= shape.units_max
         assert shape.may_pad(padded_of(picked), useful_of(picked))
 
 
@@ -328,7 +328,7 @@ def test_nothing_is_not_full() -> None:
 
 
 def tokens_of(jobs: list[Job], law: CostLaw) -> float:
-    return law.units(inputs_of(jobs) * longest_of(jobs), useful_of(jobs)) / jobs[0].per_token
+    return law.tokens(inputs_of(jobs) * longest_of(jobs), useful_of(jobs)) / jobs[0].per_token
 
 
 @given(jobs=JOBS, limits=LIMITS, shape=SHAPES)

@@ -1,5 +1,6 @@
 """What a call costs, and by which law, is learnt from calls, whatever they were."""
 
+import math
 import random
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from autobatch_batcher.tuning.cost import (
     CALLS_MIN,
+    COUNTED_UNITS,
     ERROR_MIN,
     EVIDENCE,
     EVIDENCE_MAX,
@@ -120,7 +122,7 @@ def test_an_upstream_that_begins_to_pad_is_found_out() -> None:
     assert CostLaw.PADDED is model.cost.law
 
 
-@pytest.mark.parametrize("law", CostLaw)
+@pytest.mark.parametrize("law", [CostLaw.PADDED, CostLaw.SUMMED])
 def test_of_inputs_of_equal_length_no_law_is_found_better(law: CostLaw) -> None:
     model = CostModel()
     of_texts(model, {CostLaw.PADDED: padded, CostLaw.SUMMED: summed}[law](0.004, 13e-6), 500, seed=1)
@@ -274,3 +276,37 @@ def test_laws_that_are_wrong_by_less_than_calls_vary_are_equal() -> None:
         model.note(units, round(units * (1 - ERROR_MIN / 10 * chance.random())), 0.004 + 13e-6 * units)
 
     assert abs(model.evidence) < EVIDENCE
+
+
+def counted(model: CostModel, longest: int, calls: int, *, multiple: int) -> None:
+    """Let calls be made of inputs that are padded to a multiple of so many units; short and long ones are as usual."""
+    chance = random.Random(calls)
+    for _ in range(calls):
+        most = round(15 * (longest / 15) ** chance.random())
+        lengths = [chance.randint(15, most) for _ in range(chance.randint(1, 16))]
+        computed = len(lengths) * math.ceil(max(lengths) / multiple) * multiple
+        model.note(len(lengths) * max(lengths), sum(lengths), 0.001 + 8e-6 * computed, inputs=len(lengths))
+
+
+def test_an_upstream_that_computes_all_inputs_alike_is_found_out_by_lengths_that_are_far_apart() -> None:
+    model = CostModel()
+    counted(model, 1500, 2 * WINDOW_CALLS, multiple=2000)
+
+    assert CostLaw.COUNTED is model.cost.law
+    assert pytest.approx(8e-6 * 2000) == model.cost.per_unit_s * COUNTED_UNITS
+    assert pytest.approx(0.001) == model.cost.flat_s
+
+
+def test_short_texts_that_are_all_padded_to_the_same_length_do_not_show_that_lengths_cost_nothing() -> None:
+    model = CostModel()
+    counted(model, 60, 4 * WINDOW_CALLS, multiple=256)
+
+    assert CostLaw.COUNTED is not model.cost.law
+
+
+def test_that_lengths_cost_nothing_is_given_up_where_they_do() -> None:
+    model = CostModel()
+    counted(model, 1500, 2 * WINDOW_CALLS, multiple=2000)
+    counted(model, 1500, 2 * WINDOW_CALLS, multiple=1)
+
+    assert CostLaw.PADDED is model.cost.law

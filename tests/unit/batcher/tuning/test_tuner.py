@@ -250,7 +250,7 @@ def teach(tuner: Tuner, law: CostLaw, calls: int) -> None:
     for _ in range(calls):
         padded = chance.randint(500, 8_000)
         useful = round(padded * chance.uniform(0.3, 1))
-        ended_s = now_s + FIXED_S + PER_UNIT_S * law.units(padded, useful)
+        ended_s = now_s + FIXED_S + PER_UNIT_S * law.units(padded, useful, 1)
         tuner.note(Sample(tuner.setting, padded, useful, now_s, ended_s, was_busy=True))
         now_s = ended_s
 
