@@ -5,9 +5,10 @@ could cost nearly all of its throughput for minutes, as a setting of many small 
 
 1. Where calls ran side by side each tells by what it takes; where they waited for each other, by how long it was served.
 2. `ROUNDS` rounds of calls in a row that were slower than `NEAR_TIMES` refute it; a round is what was in flight together, as one
-   pause meets all of it. Faster ones refute nothing: `surprise.py` notices them.
-3. Calls that run side by side where they waited for each other, or the reverse, refute it, too.
-4. It is confirmed by `CALLS_KEPT` calls, if as many were in flight as may be: a call alone says nothing of others beside it.
+   pause meets all of it. Faster rounds do not: calls alone are faster than those beside many others.
+3. Where they waited for each other, it is refuted as well by what their cost is learnt to be now, if that is another.
+4. Calls that run side by side where they waited for each other, or the reverse, refute it, too.
+5. It is confirmed by `CALLS_KEPT` calls, if as many were in flight as may be: a call alone says nothing of others beside it.
 """
 
 from math import inf
@@ -69,6 +70,11 @@ class Trust:
         self._seconds += service_s if self.is_one_by_one else ended_s - started_s
         self._expected_s += self.cost.seconds(units)
         self._kept += is_full
+
+    def differs(self, cost: CallCost, padded: int, useful: int) -> bool:
+        """Whether a call of this size costs something else than was remembered, though calls wait for each other."""
+        expected_s = self.cost.seconds(self.cost.law.units(padded, useful))
+        return self.is_one_by_one and not cost.is_near(cost.law.units(padded, useful), expected_s)
 
     def _end_round(self) -> None:
         if self._seconds > NEAR_TIMES * self._expected_s:

@@ -291,15 +291,17 @@ class Tuner:
             trust.note(units, sample.started_s, sample.ended_s, service_s, is_full=sample.calls >= trust.calls)
         is_reverse = self.is_known_side_by_side if trust.is_one_by_one else self.is_known_one_by_one
         if trust.is_refuted or is_reverse or 2 * self._climber.best.calls <= trust.calls:
-            self._trust = None
             self._surprise.end()
             self._one_by_one.forget()
             self._side_by_side.forget()
-            self._waits_evidence = 0.0
-            self._model = self._one_by_one
-            self._climber, self.recent = self._begin_climb(), RecentCalls()
+            self._begin_anew()
         elif trust.is_confirmed:
             self._trust = None
+
+    def _begin_anew(self) -> None:
+        """Believe nothing that was remembered; what the last calls cost is fitted with the next one."""
+        self._trust, self._waits_evidence, self._model = None, 0.0, self._one_by_one
+        self._climber, self.recent = self._begin_climb(), RecentCalls()
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
@@ -314,6 +316,8 @@ class Tuner:
         if self._model.cost is not before:
             self._surprise.end()
         cost = self._model.cost
+        if self._trust is not None and cost is not before and self._trust.differs(cost, sample.padded, sample.useful):
+            self._begin_anew()
         if cost.law is not before.law:  # what was counted are not its units; how many calls pay does not depend on them
             self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
             if self._trust is not None:
