@@ -15,7 +15,7 @@ from math import inf
 
 from autobatch_batcher.tuning.cost import CALLS_MIN, NEAR_TIMES, CallCost
 
-ROUNDS = 3
+ROUNDS, SLOW_S = 3, 1.0  # of long calls fewer than `CALLS_MIN` must do, if they went on for so long
 CALLS_KEPT = 256  # 16 fits: four of them suffice to find that calls wait for each other, where they did not
 
 
@@ -38,6 +38,7 @@ class Trust:
         self.calls = calls
         self.is_one_by_one = is_one_by_one
         self._kept = self._slow_rounds = self._slow_calls = 0
+        self._slow_s = self._slow_since_s = 0.0
         self._calls = 0  # of the round
         self._seconds = self._expected_s = 0.0
         self._until_s = inf  # what was made before belongs to the round
@@ -45,7 +46,7 @@ class Trust:
     @property
     def is_refuted(self) -> bool:
         """Whether the upstream is another now."""
-        return self._slow_rounds >= ROUNDS and self._slow_calls >= CALLS_MIN
+        return self._slow_rounds >= ROUNDS and (self._slow_calls >= CALLS_MIN or self._slow_s >= SLOW_S)
 
     @property
     def is_confirmed(self) -> bool:
@@ -78,7 +79,10 @@ class Trust:
 
     def _end_round(self) -> None:
         if self._seconds > NEAR_TIMES * self._expected_s:
+            if not self._slow_rounds:
+                self._slow_since_s = self._until_s
             self._slow_rounds += 1
+            self._slow_s = self._until_s - self._slow_since_s
             self._slow_calls += self._calls
         else:
             self._slow_rounds = self._slow_calls = 0

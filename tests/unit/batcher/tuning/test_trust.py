@@ -17,7 +17,7 @@ from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.settings.definitions import BatcherSettings
 
 CALL_S, CALLS = 0.02, 8
-KNOWN_S, END_S = 4.0, 8.0  # by then an upstream that is another is known as well as without a memory
+KNOWN_S, END_S = 5.0, 9.0  # by then an upstream that is another is known as well as without a memory
 COST = CallCost(CALL_S, 1e-9)
 #: An upstream with 32 places, at which a text takes 20 ms.
 MANY_PLACES = LearntCalls(26_977, "padded", 0.02, 2.7e-5, 0.0, 0.0, 1.0, 32, 8192)
@@ -27,7 +27,7 @@ ONE_AT_A_TIME = LearntCalls(3_860, "padded", 0.0005, 1.3e-4, 0.0, 1.0, 0.0, 1, 2
 MEMORIES = {"many": MANY_PLACES, "slow": SLOW_PLACES, "in turn": IN_TURN, "one": ONE_AT_A_TIME}
 
 
-class Judged:
+class TrustOnTrial:
     """Trust in what was remembered of calls that take `CALL_S`, and the time that passes."""
 
     def __init__(self, *, is_one_by_one: bool = False) -> None:
@@ -44,7 +44,7 @@ class Judged:
 
 
 def test_rounds_of_slow_calls_refute_it() -> None:
-    judged = Judged()
+    judged = TrustOnTrial()
     judged.rounds(ROUNDS, 3 * CALL_S)
     assert not judged.trust.is_refuted
 
@@ -54,7 +54,7 @@ def test_rounds_of_slow_calls_refute_it() -> None:
 
 
 def test_a_pause_that_meets_all_calls_in_flight_does_not() -> None:
-    judged = Judged()
+    judged = TrustOnTrial()
     for _ in range(10):
         judged.rounds(1, 100 * CALL_S)
         judged.rounds(2, CALL_S)
@@ -62,13 +62,13 @@ def test_a_pause_that_meets_all_calls_in_flight_does_not() -> None:
 
 
 def test_a_few_slow_calls_of_one_client_do_not() -> None:
-    judged = Judged()
+    judged = TrustOnTrial()
     judged.rounds(CALLS_MIN, 3 * CALL_S, calls=1)
     assert not judged.trust.is_refuted
 
 
 def test_calls_that_waited_for_each_other_are_judged_by_how_long_they_were_served() -> None:
-    judged = Judged(is_one_by_one=True)
+    judged = TrustOnTrial(is_one_by_one=True)
     judged.rounds(20, CALLS * CALL_S)
     assert not judged.trust.is_refuted
 
@@ -78,7 +78,7 @@ def test_calls_that_waited_for_each_other_are_judged_by_how_long_they_were_serve
 
 
 def test_only_calls_beside_as_many_as_before_confirm_it() -> None:
-    judged = Judged()
+    judged = TrustOnTrial()
     judged.rounds(CALLS_KEPT, CALL_S, calls=1)
     assert not judged.trust.is_confirmed
 
