@@ -14,6 +14,7 @@ from autobatch_batcher.dialects.verdict import OVERLOADED, Verdict, asked_pause_
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.pacing import Pacing
+from autobatch_batcher.tuning.padding import are_mixed
 from autobatch_batcher.tuning.tuner import Sample
 from autobatch_batcher.upstreams.congestion import ASKED_MAX_S, PAUSE_MAX_S
 from autobatch_batcher.upstreams.replica import Replica
@@ -167,7 +168,7 @@ class Attempts:
             if code != 200 or slot.upstream is not upstream:
                 sizes = 0, 0  # of a call that failed only when it ran is learnt
             made = slot.was_busy, slot.waited_s
-            _learn(upstream, Sample(slot.setting, *sizes, started_s, ended_s, *made, calls=slot.calls))
+            _learn(upstream, Sample(slot.setting, *sizes, started_s, ended_s, *made, slot.calls, _is_mixed(call)))
         if slot.upstream.pacing is not None:
             _note_paced(slot.upstream, slot.upstream.pacing, answer, call, started_s, ended_s)
         if code == 200:
@@ -260,3 +261,11 @@ def _sizes(call: Call) -> tuple[int, int]:
     headers = {job.body: job.header for job in call.jobs}.values()
     padded = call.inputs * max([header.longest for header in headers])
     return padded, min(padded, sum([header.n * header.longest for header in headers]))
+
+
+def _is_mixed(call: Call) -> bool:
+    """Whether its inputs differ in length beyond chance."""
+    headers = [job.header for job in call.jobs]
+    inputs, longest = sum([header.n for header in headers]), max([header.longest for header in headers])
+    useful, squares = (sum([header.n * header.longest**power for header in headers]) for power in (1, 2))
+    return are_mixed(inputs, longest, useful, squares)

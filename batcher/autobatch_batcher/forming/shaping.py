@@ -21,11 +21,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from autobatch_batcher.jobs import Job
+from autobatch_batcher.tuning.padding import padded_length
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
 
 LENGTH_DOUBT = 0.125  # characters tell tokens only so well: by that much texts differ that have equally many
-CHANCE = 1.3  # the variance of the lengths of texts with equally many tokens, by their mean length: 0.8 to 2 (English, technical prose)
 WINDOW_MIN = 8  # of fewer jobs a third is no choice
 
 
@@ -81,16 +81,8 @@ class _Filling:
 
 
 def likely_padded(inputs: int, longest: int, useful: int, squares: float) -> float:
-    """Return what inputs are padded to, in characters, given the longest of them, their sum and the sum of their squares.
-
-    It is less than `inputs * longest`, because tokens are padded and not characters: texts of twelve words have 55 to 100
-    characters, and all about as many tokens. Of their variance as much is chance as texts with equally many tokens have, and by
-    that share the longest has no more tokens than the others.
-    """
-    mean = useful / inputs
-    variance = squares / inputs - mean * mean
-    real = 1 - CHANCE * mean / variance if variance > CHANCE * mean else 0.0
-    return inputs * min(mean + real * (longest - mean), longest * (1 - LENGTH_DOUBT))
+    """Return what inputs are padded to, in characters; see `autobatch_batcher.tuning.padding.padded_length`."""
+    return inputs * min(padded_length(inputs, longest, useful, squares), longest * (1 - LENGTH_DOUBT))
 
 
 def _squares(job: Job) -> float:

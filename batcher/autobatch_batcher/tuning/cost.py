@@ -6,7 +6,7 @@ inputs; others compute each input at its own length. Both laws are fitted to the
 
 1. The law that explains the calls better rules. It begins with padding: to take an upstream that pads for one that does not
    costs four fifths of its throughput, and the reverse a third. Where inputs are of like length both explain the same, and
-   the one that rules stays.
+   the one that rules stays, however many calls seem to speak for the other.
 2. Another law, and a knee, must be better beyond chance: `EVIDENCE` is the logarithm of a ratio of likelihoods.
 3. The last `WINDOW_CALLS` count, all alike, so what an upstream was before is gone after them; at a step it is forgotten at once.
 4. Calls count by their relative error, and one that took far from what was expected counts little: a pause is not a price.
@@ -32,6 +32,9 @@ EVIDENCE, EVIDENCE_MAX = (
 )  # e^5 to one before a law gives way; what was gathered for it in good times counts up to e^15
 EVIDENCE_KEPT = 0.96  # at each fit: what four hundred calls say counts
 ALIKE_TIMES = 10.0  # what chance varies, squared: calls that vary no more, by a tenth, took the same
+MIXED_CALLS_MIN = (
+    2  # among the last: of others both laws explain the same, and what they seem to say for one of them is noise
+)
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 OUTLIER = 0.5  # of what was expected: beyond it a call counts the less the further it is off
 NEAR_TIMES = 2.0  # a call that took more times what it costs, or less by that, is none that this cost explains
@@ -101,14 +104,14 @@ class CostModel:
         self.cost = CallCost()
         self.missed, self.evidence = 1.0, 0.0
         self._noted, self._fits_at = 0, CALLS_MIN
-        self._calls: deque[tuple[int, int, float]] = deque(maxlen=WINDOW_CALLS)  # padded, useful, seconds
+        self._calls: deque[tuple[int, int, float, bool]] = deque(maxlen=WINDOW_CALLS)  # as `note` takes them
 
-    def note(self, padded: int, useful: int, seconds: float, *, may_fit: bool = True) -> bool:
-        """Learn from one call: its inputs times the longest of them, the sum of their lengths, and what it took.
+    def note(self, padded: int, useful: int, seconds: float, *, is_mixed: bool = True, may_fit: bool = True) -> bool:
+        """Learn from one call: its inputs times the longest of them, the sum of their lengths, what it took, and if lengths are mixed.
 
         Return whether the cost was fitted anew. A fit that is due and may not be made is made as soon as it may.
         """
-        self._calls.append((padded, useful, max(seconds, SECONDS_MIN)))
+        self._calls.append((padded, useful, max(seconds, SECONDS_MIN), is_mixed))
         self._noted += 1
         if is_fitted := may_fit and self._noted >= self._fits_at:
             self._learn()
@@ -134,18 +137,21 @@ class CostModel:
         """Fit both laws to the last calls, and let the better one rule."""
         law, calls, weights = self.cost.law, self._calls, self._weights()
         total = sum(weights)
-        mean_s = sum([weight * seconds for weight, (_, _, seconds) in zip(weights, calls, strict=True)]) / total
-        spread = sum([weight * (seconds - mean_s) ** 2 for weight, (_, _, seconds) in zip(weights, calls, strict=True)])
+        mean_s = sum([weight * seconds for weight, (_, _, seconds, _) in zip(weights, calls, strict=True)]) / total
+        spread = sum(
+            [weight * (seconds - mean_s) ** 2 for weight, (_, _, seconds, _) in zip(weights, calls, strict=True)]
+        )
         least = total * (ERROR_MIN * mean_s) ** 2
         fits = {}
         for each in CostLaw:
-            units = [each.units(padded, useful) for padded, useful, _ in calls]
+            units = [each.units(padded, useful) for padded, useful, *_ in calls]
             fits[each] = fit(
                 [(u, call[2], weight) for u, call, weight in zip(units, calls, weights, strict=True)], least
             )
         errors = {each: (fitted.error if fitted else spread) + least for each, fitted in fits.items()}
         # What the calls say that were not in the last fit.
-        found = min(len(calls), FIT_EVERY_CALLS) / 2 * log(errors[law.other] / errors[law])
+        tell = sum([is_mixed for *_, is_mixed in calls]) >= MIXED_CALLS_MIN
+        found = min(len(calls), FIT_EVERY_CALLS) / 2 * log(errors[law.other] / errors[law]) if tell else 0.0
         self.evidence = min(self.evidence * EVIDENCE_KEPT + found, EVIDENCE_MAX)
         if self.evidence < -EVIDENCE and fits[law.other]:
             law, self.evidence = law.other, -self.evidence
@@ -157,7 +163,7 @@ class CostModel:
         if self._noted == CALLS_MIN:
             return [1.0] * len(self._calls)  # nothing is expected yet
         law, weights = self.cost.law, []
-        for padded, useful, seconds in self._calls:
+        for padded, useful, seconds, _ in self._calls:
             expected_s = max(self.cost.seconds(law.units(padded, useful)), SECONDS_MIN)
             off = abs(seconds / expected_s - 1)
             weights.append((1.0 if off <= OUTLIER else OUTLIER / off) / (expected_s * expected_s))

@@ -1,7 +1,7 @@
 """What the calls to one upstream teach, and how to call it next. Pure; times are passed in.
 
 What a call costs is learnt by `cost.py`, how many calls to make at once and how large by `climbing.py`; `surprise.py` notices that an
-upstream has become another, `trust.py` that it did so before this batcher began.
+upstream has become another, also before this batcher began.
 
 Service is counted from the completion before, when that came after the call's start: so a call that waited behind
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
@@ -26,8 +26,7 @@ from autobatch_batcher.tuning.cost import (
 )
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
-from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall
-from autobatch_batcher.tuning.trust import Trust
+from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall, Trust
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.watching.activity import TuningNow
 
@@ -59,6 +58,7 @@ class Sample(msgspec.Struct, frozen=True):
         was_busy: Whether there was other work for the upstream when it was made.
         waited_s: Seconds that its oldest job had waited then.
         calls: In flight with it when it was made, itself included.
+        is_mixed: Whether its inputs differ in length beyond chance.
     """
 
     setting: Setting
@@ -69,6 +69,7 @@ class Sample(msgspec.Struct, frozen=True):
     was_busy: bool
     waited_s: float = 0.0
     calls: int = 1
+    is_mixed: bool = True
 
 
 class Tuner:
@@ -306,8 +307,9 @@ class Tuner:
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
         may_fit = self._may_fit(sample, service_s)
-        is_fitted = self._one_by_one.note(sample.padded, sample.useful, service_s, may_fit=may_fit)
-        self._side_by_side.note(sample.padded, sample.useful, took_s, may_fit=may_fit)
+        sizes, is_mixed = (sample.padded, sample.useful), sample.is_mixed
+        is_fitted = self._one_by_one.note(*sizes, service_s, is_mixed=is_mixed, may_fit=may_fit)
+        self._side_by_side.note(*sizes, took_s, is_mixed=is_mixed, may_fit=may_fit)
         if is_fitted:
             found = FIT_EVERY_CALLS / 2 * log(self._side_by_side.missed / self._one_by_one.missed)
             found = min(max(found, -EVIDENCE), EVIDENCE)  # no few calls decide

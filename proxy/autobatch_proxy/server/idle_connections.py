@@ -1,7 +1,7 @@
-"""End connections whose client does not read its answer: aiohttp ends only those that wait for their next request.
+"""End connections that are idle, or whose client does not read its answer.
 
 aiohttp closes a connection between two requests, and one whose head is not complete, some seconds after the end of the
-last request. What it has written then waits in the kernel and in the transport, for as long as the client likes. nginx
+last request. It does not where that one was answered by a shortcut, which ends its timer of the connection. What it has written then waits in the kernel and in the transport, for as long as the client likes. nginx
 ends such connections sooner; this is for clients that reach a worker without it.
 """
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from autobatch_proxy.server.connections import Connection
 
-PATIENCE_S = 90.0  # above the 75 s that a connection may be idle between two requests, which is aiohttp's to end
+PATIENCE_S = 90.0  # above the 75 s after which aiohttp ends connections, and nginx's 60 s
 
 
 class _Seen(NamedTuple):

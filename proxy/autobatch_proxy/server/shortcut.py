@@ -6,7 +6,8 @@ else, a second request before the answer included, is left to that loop, untouch
 
 1. aiohttp's parser reads every head, or has read one of the same form (known_heads.py), so what is a request is decided in one
    place. It is passed over only where nothing of the connection waits in it (message_bounds.py).
-2. The loop sleeps while a handler has a request that came this way: it is woken when a request is left to it.
+2. The loop sleeps while a handler has a request that came this way: it is woken when a request is left to it. One that has not had
+   its first step finds nothing to do then.
 3. What aiohttp promises of a handler stays true: it is cancelled with its connection, and a stop waits for it.
 4. It needs names of aiohttp's that are not public. A version that lacks one has no shortcuts, and every request the usual way.
 """
@@ -34,6 +35,7 @@ from autobatch_shared.stopping import PatientConnection
 
 log = logging.getLogger(__name__)
 
+LAST_READ_BYTES = 65_536  # fewer are the last that are read of a connection before aiohttp's loop has its first step
 UNKNOWN_HEADS_MAX = 32  # in a row; those of such a connection are not looked for any more
 NO_SHORTCUTS: Mapping[str, Shortcut] = MappingProxyType({})
 NEEDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
@@ -44,6 +46,7 @@ NEEDED: Mapping[type, tuple[str, ...]] = MappingProxyType(
             "_handle_request",
             "_handler_waiter",
             "_keepalive",
+            "_keepalive_handle",
             "_keepalive_timeout",
             "_loop",
             "_manager",
@@ -132,7 +135,7 @@ class ShortcutConnection(PatientConnection):
         if self._bounds.owed_bytes != UNKNOWN:
             self._bounds.note(data, [message for message, _ in islice(self._messages, messages, None)])
         is_whole = is_next and self._bounds.owed_bytes == 0
-        if self._messages and self._taken is None and not self._take(data if is_whole else b""):
+        if self._messages and self._taken is None and not self._take(data if is_whole else b"", len(data)):
             self._wake()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -156,24 +159,34 @@ class ShortcutConnection(PatientConnection):
                 self._bounds.owed_bytes = UNKNOWN
             return False
         self._unknown_heads = 0
-        if self._taken is not None or not self._is_waiting or not known.head.route.takes(known.head.facts):
+        if self._taken is not None or not self._is_free(len(data)) or not known.head.route.takes(known.head.facts):
             return False
         self._request_count += 1
         self._request_in_progress = True
+        self._end_timer()
         self._known = known._replace(body=b"")  # which may wait for long
         head, values = known.head, known.values
         plain = PlainRequest(head.route, head.facts, head.request_id(values), self)
         plain.begin(head.start(values), known.body)
         return True
 
-    @property
-    def _is_waiting(self) -> bool:
-        """Whether aiohttp's loop waits for a request."""
-        return self._waiter is not None and not self._waiter.done() and not (self._close or self._force_close)
+    def _is_free(self, came_bytes: int) -> bool:
+        """Whether aiohttp's loop waits for a request, or will: a client that has just connected may be faster than its first step.
 
-    def _take(self, data: bytes) -> bool:
+        Args:
+            came_bytes: How many came now.
+        """
+        if self._close or self._force_close:
+            return False
+        if self._waiter is not None:
+            return not self._waiter.done()
+        loop = self._task_handler
+        has_begun = loop is None or loop.done() or cast("Any", loop.get_coro()).cr_suspended
+        return came_bytes < LAST_READ_BYTES and not has_begun
+
+    def _take(self, data: bytes, came_bytes: int) -> bool:
         """Give the next request to its handler, if it has a shortcut; `data` is its bytes, if they came at once."""
-        if self._waiter is None or self._waiter.done() or len(self._messages) > 1:
+        if len(self._messages) > 1 or not self._is_free(came_bytes):
             return False
         message, payload = self._messages[0]
         if not isinstance(message, RawRequestMessage) or not _is_plain(message, payload):
@@ -260,6 +273,12 @@ class ShortcutConnection(PatientConnection):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._messages:
             self._wake()
+
+    def _end_timer(self) -> None:
+        """End aiohttp's look at whether it is idle, 600 bytes of each connection: `IdleConnections` looks at all of them."""
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+            self._keepalive_handle = None
 
     def _process_keepalive(self) -> None:
         """Look again later: to aiohttp a connection whose loop sleeps is idle."""

@@ -25,7 +25,8 @@ class DutyReports:
 
     async def kept(self, url: str) -> RememberedCalls | None:
         """What Redis has kept of an upstream."""
-        return decode_remembered(await self._redis.get("{house}:learnt:" + url) or b"")
+        value = await self._redis.get("{house}:learnt:" + url)
+        return decode_remembered(value) if isinstance(value, bytes) else None
 
     async def on_duty(self) -> list[str]:
         """The batchers that call their upstream, and know that it is well."""

@@ -41,6 +41,23 @@ class ShortcutServer:
         return [connection._waiter is not None for connection in self.runner.connections] == [True]
 
 
+class WrittenTransport(asyncio.Transport):
+    """Keeps what is written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 @asynccontextmanager
 async def serving(keepalive_s: float = 75, *, has_shortcuts: bool = True) -> AsyncIterator[ShortcutServer]:
     """Serve `/echo`, which returns the body, `/wait`, which waits before, and `/broken`, which fails."""
@@ -122,6 +139,20 @@ async def test_requests_that_come_whole_take_the_shortcut_one_after_the_other() 
         for _ in range(3):
             await client.send([ECHO])
             assert await way_of(client) == "shortcut"
+
+
+@pytest.mark.parametrize(("body_bytes", "way"), [(0, b"shortcut"), (70_000, b"router")])
+async def test_a_request_need_not_wait_for_the_first_step_of_aiohttps_loop(body_bytes: int, way: bytes) -> None:
+    """As of a client that is faster; of a long one more could come before that step, and be answered first."""
+    async with serving() as server:
+        assert server.runner.server is not None
+        connection, transport = server.runner.server(), WrittenTransport()
+        connection.connection_made(transport)
+
+        connection.data_received(request(b"b" * body_bytes, start=b"POST /echo HTTP/1.1"))
+
+        await wait_until(lambda: b"way: " + way in transport.written)
+        connection.connection_lost(None)
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,12 @@ def test_the_next_batcher_knows_what_the_one_before_it_had_learnt(*, is_killed: 
         async def ask(text: str) -> None:
             await worker.ask([text], TIMEOUT_S)
 
+        def begin(text: str) -> None:
+            worker.loop.create_task(ask(text))
+
         for number in range(int(LOADED_S / EVERY_S)):
             at_s = timeline.now_s + SETTLED_S + number * EVERY_S
-            timeline.at(at_s, lambda text: worker.loop.create_task(ask(text)), f"text {number}")
+            timeline.at(at_s, begin, f"text {number}")
         timeline.run_until(timeline.now_s + SETTLED_S + LOADED_S + TIMEOUT_S)
         before = learnt_by(first)
         if is_killed:

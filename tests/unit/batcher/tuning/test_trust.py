@@ -11,7 +11,7 @@ from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.score import score
 from autobatch_batcher.tuning.climbing import Setting
 from autobatch_batcher.tuning.cost import CALLS_MIN, CallCost
-from autobatch_batcher.tuning.trust import CALLS_KEPT, ROUNDS, Trust
+from autobatch_batcher.tuning.surprise import CALLS_KEPT, ROUNDS, Trust
 from autobatch_batcher.tuning.tuner import CALLS_FIRST, Tuner
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.settings.definitions import BatcherSettings
