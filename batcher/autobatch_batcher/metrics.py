@@ -4,7 +4,7 @@ More than 250 lines, because all that is declared is here: docs/metrics.md is ma
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 
 from prometheus_client import (
@@ -86,6 +86,13 @@ class Metrics:
             registry=registry,
         )
         self._calls_made: dict[tuple[str, int], int] = {}
+        self._failures = Counter(
+            "autobatch_upstream_failures",
+            "Calls that failed, by upstream and cause: HTTP and the status, or why there was no answer. 400, 413 and 422 are no failures.",
+            ["upstream", "cause"],
+            registry=registry,
+        )
+        self._failures_noted: dict[tuple[str, str], int] = {}
         self._upstream_seconds = Histogram(
             "autobatch_upstream_call_seconds",
             "Duration of one call.",
@@ -141,6 +148,12 @@ class Metrics:
             ["upstream"],
             registry=registry,
         )
+        self._upstream_trouble = Gauge(
+            "autobatch_upstream_trouble",
+            "1: why an upstream is not as it should be, in the words of autobatch_upstream_failures_total; missing while it is.",
+            ["upstream", "cause"],
+            registry=registry,
+        )
         self._upstream_info = Gauge(
             "autobatch_upstream_info",
             "1: what an upstream serves, the fingerprint of that, and the API that it speaks.",
@@ -194,12 +207,21 @@ class Metrics:
         self._in_flight.labels(name).set(upstream.load.calls)
         self._upstream_up.labels(name).set(upstream.is_usable)
         self._breaker_open.labels(name).set(not upstream.breaker.is_closed)
+        self._upstream_trouble.remove_by_labels({"upstream": name})
+        if upstream.trouble:
+            self._upstream_trouble.labels(name, upstream.trouble).set(1)
+        self._note_failures(name, upstream.failures.causes)
         self._upstream_on_duty.labels(name).set(upstream.duty.is_on)
         self._upstream_excluded.labels(name).set(not upstream.is_included)
         if (served := upstream.standing.served) is not None:
             self._upstream_info.remove_by_labels({"upstream": name})
             self._upstream_info.labels(name, served.name, served.fingerprint, upstream.dialect.kind).set(1)
         self.note_tuning(name, upstream.tuner)
+
+    def _note_failures(self, name: str, causes: Mapping[str, int]) -> None:
+        for cause, count in causes.items():
+            self._failures.labels(name, cause).inc(count - self._failures_noted.get((name, cause), 0))
+            self._failures_noted[name, cause] = count
 
     def note_tuning(self, name: str, tuner: Tuner) -> None:
         """Take note of how an upstream is called now, and why."""

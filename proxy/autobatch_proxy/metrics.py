@@ -65,6 +65,11 @@ FLEET = (
     ),
     FleetGauge("fleet_queue_jobs", "Jobs that wait in the queue.", ("model", "queue")),
     FleetGauge(
+        "fleet_queue_expired_jobs",
+        "Jobs of these, about, whose deadline has passed: no client waits for them, and the next batcher drops them.",
+        ("model", "queue"),
+    ),
+    FleetGauge(
         "fleet_queue_inputs",
         "What they weigh: a job weighs its inputs, or one for each 8 kB if that is more. MAX_QUEUE_SIZE bounds it.",
         ("model", "queue"),

@@ -112,7 +112,7 @@ INCIDENTS = (
     Incident(
         "one of two replicas fails",
         "AutobatchUpstreamFailing",
-        ("Calls by upstream and status", "State of each upstream"),
+        ("Failed calls by cause", "State of each upstream"),
         replica_fails,
         2,
     ),

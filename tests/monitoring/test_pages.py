@@ -150,6 +150,19 @@ async def test_a_batcher_names_its_upstreams_and_what_they_serve(
     assert theirs == f"# {upstream.url} has no metrics for Prometheus at /metrics, or does not answer.\n"
 
 
+async def test_a_batcher_counts_what_fails_by_its_cause_and_says_what_is_wrong_now(
+    redis_url: str, upstream: FakeUpstream, unused_port: int
+) -> None:
+    async with ready_house(redis_url, upstream.url, batcher_port=unused_port) as house:
+        await upstream.stop()
+        await asyncio.gather(*(house.embed(f"hello {number}", {"x-request-timeout-ms": "300"}) for number in range(3)))
+        async with house.http.get(f"http://127.0.0.1:{unused_port}/metrics") as answer:
+            text = await answer.text()
+    labels = f'{{cause="connection refused",upstream="{upstream.url}"}}'
+    assert (figure(text, f"autobatch_upstream_failures_total{labels}") or 0) > 0
+    assert figure(text, f"autobatch_upstream_trouble{labels}") == 1
+
+
 def test_upstreams_metrics_keep_their_names_and_get_their_upstream_as_label() -> None:
     said = '# TYPE te_request_count counter\nte_request_count{method="batch"} 3\n\n# TYPE te_queue_size gauge\nte_queue_size 0\n'
     assert together({"http://a": said, "http://b": said.replace("3", "4")}) == (

@@ -20,7 +20,9 @@ RULE_TESTS = Path(__file__).with_name("alerts_test.yml")
 #: Metrics whose first series comes with the first such event: of a calm fleet there is none.
 EVENTS = (
     "ALERTS{",
+    "autobatch_upstream_failures_total",
     "autobatch_upstream_hedges_total",
+    "autobatch_upstream_trouble",
     "autobatch_jobs_dropped_total",
     "autobatch_http_refusals_total",
     "autobatch_unbatched_requests_total",

@@ -70,6 +70,25 @@ class RememberedCalls(msgspec.Struct, frozen=True):
 NO_ANSWER = "no answer in time"  # the fault of an upstream that listens, and hangs or is slow
 
 
+class FailedCalls(msgspec.Struct, frozen=True):
+    """How calls of one batcher to one upstream failed lately.
+
+    Attributes:
+        calls: Number of its calls that ended in the last ten seconds.
+        causes: How many of those failed, by the kind of their cause: `HTTP 500`, `connection refused`. What one input may be to
+            blame for, 400, 413 and 422, is no failure.
+        last: The kind of the cause of the last one that failed.
+        last_ms: Milliseconds since that one ended.
+        waited_s: Seconds that the last one waited that got no answer in time; 0: none did.
+    """
+
+    calls: int
+    causes: dict[str, int]
+    last: str
+    last_ms: int
+    waited_s: float = 0.0
+
+
 class UpstreamStatus(msgspec.Struct, frozen=True):
     """One upstream as one batcher sees it.
 
@@ -90,6 +109,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
         permits: The most inputs that this batcher has in flight there now.
         learnt: What its calls have taught; None: nothing yet.
         dialect: The API that it speaks, by its word of INFERENCE_DIALECT; empty until it has said what it serves.
+        failed: How calls failed; None: none did lately, and calls do not fail one after the other.
     """
 
     url: str
@@ -108,6 +128,7 @@ class UpstreamStatus(msgspec.Struct, frozen=True):
     permits: int = 0
     learnt: LearntCalls | None = None
     dialect: str = ""
+    failed: FailedCalls | None = None
 
 
 class BatcherStatus(msgspec.Struct, frozen=True):

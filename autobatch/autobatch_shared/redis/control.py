@@ -21,7 +21,7 @@ from autobatch_shared.contract.status import (
     to_remember,
 )
 from autobatch_shared.redis.clock import unix_ms
-from autobatch_shared.redis.commands import Command, Script, all_of, expected_shape, in_one_message
+from autobatch_shared.redis.commands import Command, Commands, Script, all_of, expected_shape, in_one_message
 from autobatch_shared.redis.link import RedisLink
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 SAMPLED = 4  # of the oldest jobs: their mean size stands for that of all
+LOOKED_AT = 16  # jobs of a queue, evenly from the oldest to the newest: whether their deadlines have passed stands for the others
 OUTAGE_MAX_S = 2.0  # a connection that is back within it is no bad health
 
 
@@ -39,12 +40,14 @@ class QueueDepth(NamedTuple):
         jobs: How many.
         weight: Inputs that they count as.
         size_bytes: Of their frames, about.
+        expired: How many of them have a deadline that has passed, about.
         oldest_age_s: Seconds for which the oldest one has waited; None: there is none, or it cannot be read.
     """
 
     jobs: int
     weight: int
     size_bytes: int
+    expired: int
     oldest_age_s: float | None
 
 
@@ -76,6 +79,7 @@ class Control:
         self._link = link
         self._reports = keys.batchers
         self._learnt_prefix = learnt = keys.learnt("")
+        self._jobs, self._bulk = keys.jobs, keys.bulk
         self._looks: list[Command] = [("TIME",), ("HGETALL", keys.batchers), ("GET", keys.model)]
         self._looks += [("PEXPIRE", keys.epoch, EPOCH_TTL_MS)]
         if keys.is_unnamed:
@@ -137,7 +141,19 @@ class Control:
         now_ms = int(unix_ms(time))
         with expected_shape:
             usual, bulk = (_depth(*queues[first : first + 3], now_ms=now_ms) for first in (0, 3))
+        usual, bulk = await asyncio.gather(
+            self._with_expired(usual, self._jobs, now_ms), self._with_expired(bulk, self._bulk, now_ms)
+        )
+        with expected_shape:
             return Depths(usual, bulk, int(dead), now_ms / 1000)
+
+    async def _with_expired(self, depth: QueueDepth, queue: str, now_ms: int) -> QueueDepth:
+        """Look further where the deadline of the oldest job has passed."""
+        return (
+            depth._replace(expired=await expired_jobs(self._link, queue, depth.jobs, now_ms))
+            if depth.expired
+            else depth
+        )
 
     async def cached(self) -> tuple[int, int]:
         """Return how many rows the result cache has, and their bytes."""
@@ -158,10 +174,26 @@ class Control:
         return await send()
 
 
+async def expired_jobs(link: Commands, queue: str, jobs: int, now_ms: int) -> int:
+    """Return how many of the jobs that a queue had are past their deadline: exactly if all are, or none, or they are few; else about."""
+    places = sorted({step * (jobs - 1) // (LOOKED_AT - 1) for step in range(LOOKED_AT)}) if jobs else []
+    found = await in_one_message(link, *[("LRANGE", queue, place, place) for place in places])
+    with expected_shape:
+        frames = [frame for found_there in found for frame in all_of(bytes, found_there)]
+        return round(jobs * sum(_is_expired(frame, now_ms) for frame in frames) / len(frames)) if frames else 0
+
+
+def _is_expired(frame: bytes, now_ms: int) -> bool:
+    with suppress(MalformedFrame):
+        return decode_job(frame)[0].deadline < now_ms
+    return False
+
+
 def _depth(jobs: int, weight: bytes | None, oldest: Sequence[bytes], *, now_ms: int) -> QueueDepth:
     sizes = [len(frame) for frame in all_of(bytes, oldest)]
-    age_s = None
+    age_s, expired = None, 0
     if oldest:
         with suppress(MalformedFrame):
-            age_s = max(now_ms - decode_job(oldest[0])[0].at, 0) / 1000
-    return QueueDepth(int(jobs), int(weight or 0), jobs * sum(sizes) // max(len(sizes), 1), age_s)
+            header, _ = decode_job(oldest[0])
+            age_s, expired = max(now_ms - header.at, 0) / 1000, int(header.deadline < now_ms)
+    return QueueDepth(int(jobs), int(weight or 0), jobs * sum(sizes) // max(len(sizes), 1), expired, age_s)

@@ -7,7 +7,13 @@ from autobatch_shared.contract.status import FRESH_MS, NO_ANSWER, BatcherStatus,
 from autobatch_shared.watching.activity import RECENT_S, BatcherActivity, WorkerActivity
 from autobatch_shared.watching.durations import percentiles_of, summed
 from autobatch_shared.watching.seen import SeenModel
-from autobatch_shared.watching.tuner_words import tuner_words
+from autobatch_shared.watching.upstream_words import (
+    failing_share,
+    failure_words,
+    obstacle_words,
+    refused_share,
+    tuner_words,
+)
 from autobatch_shared.watching.view import BatcherLine, Level, ModelLine, Percentiles, UpstreamLine, WorkerLine
 
 SILENT_MS = FRESH_MS  # three missed activities
@@ -17,8 +23,11 @@ RATE_S = 5  # seconds that a rate is of: short enough to see a change, long enou
 # Of a core, used or waited for: one process cannot use more than one. Below the second it is the machine that is full, not the process.
 STRAINED_CPU_SHARE, OWN_CPU_SHARE = 0.9, 0.2
 SLOW_MS = 1000.0  # that half of the calls take: as the alert AutobatchUpstreamSlow
-FAILING = "failing"
-FAILING_WHY = "calls fail one after the other; see the batchers' log"
+NO_BATCHER = "no batcher"
+FAILING, REFUSING = "failing", "refusing"
+FAILING_SHARE = 0.1  # of its calls: as the alert AutobatchUpstreamFailing
+REFUSING_SHARE = 0.5  # of its calls, with 429; fewer are what tells us how much it takes
+LATE_WHY = "calls take far longer than others like them"
 
 
 class StateAge:
@@ -148,12 +157,14 @@ def _upstream_line(
     )
     took = percentiles_of(summed(each.took for each in active))
     level, state = upstream_state(judge, took)
+    failed = failure_words([each.failed for _, each in seen if each.failed is not None])
     return UpstreamLine(
         url=url,
         model=model,
         level=level,
         state=state,
-        reason=judge.reason or judge.fault or (FAILING_WHY if state == FAILING else ""),
+        reason=_reason(judge, state, failed),
+        failed=failed,
         since_ms=_began_ms(report.at, judged.unchanged_ms if judged is not None else judge.unchanged_ms),
         served=judge.card.name,
         texts_per_s=round(sum(each.inputs for each in active) / RECENT_S, 1),
@@ -162,6 +173,14 @@ def _upstream_line(
         took=took,
         tuner=tuner_words(judge.learnt, None if judged is None else judged.tuning, _limit(judge.batch_inputs_max)),
     )
+
+
+def _reason(judge: UpstreamStatus, state: str, failed: str) -> str:
+    if state in (FAILING, REFUSING):
+        return failed or LATE_WHY
+    if judge.fault == NO_ANSWER and not judge.reason:
+        return failed or NO_ANSWER  # calls have waited for longer than a probe does
+    return obstacle_words(judge)
 
 
 def _limit(inputs_max: int) -> int | None:
@@ -176,6 +195,10 @@ def upstream_state(upstream: UpstreamStatus, took: Percentiles) -> tuple[Level, 
         return "bad", "silent" if upstream.fault == NO_ANSWER else "down"
     if not upstream.may_be_called:
         return "bad", FAILING
+    if failing_share(upstream.failed) > FAILING_SHARE:
+        return "warn", FAILING
+    if refused_share(upstream.failed) > REFUSING_SHARE:
+        return "warn", REFUSING
     return ("warn", "slow") if (took.p50_ms or 0.0) >= SLOW_MS else ("good", "up")
 
 
@@ -203,6 +226,7 @@ def _model_line(model: SeenModel, now_ms: int) -> ModelLine:
         queued=model.queued,
         queued_bulk=model.queued_bulk,
         dead=model.dead,
+        expired=model.expired,
         drain_s=round(waiting / drained_per_s, 1) if drained_per_s else None,
     )
 
@@ -219,7 +243,7 @@ def _model_since_ms(model: SeenModel, state: str, live: Sequence[BatcherStatus])
 
 def _model_state(live: Sequence[BatcherStatus], upstreams: Sequence[UpstreamStatus]) -> tuple[Level, str]:
     if not live:
-        return "bad", "no batcher"
+        return "bad", NO_BATCHER
     if any(each.is_healthy for each in upstreams):
         return "good", "served"
     # What hangs may be only slow: requests wait for it until their deadlines.

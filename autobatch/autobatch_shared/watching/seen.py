@@ -18,6 +18,7 @@ class SeenModel:
         queued: Inputs that wait in its queue.
         queued_bulk: Inputs that wait in its bulk queue.
         dead: Jobs that were given up.
+        expired: Inputs of those in both queues, about, whose deadline has passed; only looked for where no batcher takes them.
     """
 
     name: str
@@ -26,6 +27,7 @@ class SeenModel:
     queued: int = 0
     queued_bulk: int = 0
     dead: int = 0
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from autobatch_shared.watching.activity import RECENT_S
+from autobatch_shared.watching.lines import NO_BATCHER
 from autobatch_shared.watching.recent_requests import RecentRequests
 from autobatch_shared.watching.view import (
     BatcherLine,
@@ -38,8 +39,7 @@ def troubles_of(
         *_of_processes("batcher", batchers),
         *_of_processes("worker", workers),
         *_of_redis(workers),
-        *_of_clocks("batcher", batchers),
-        *_of_clocks("worker", workers),
+        *_of_clocks(batchers, workers),
         *_of_padding(padding),
     ]
     return sorted(found, key=lambda each: _ORDER[each.level])
@@ -52,22 +52,31 @@ def _of_models(models: Sequence[ModelLine]) -> Iterator[Trouble]:
         of_model = f" of model {model.name}" if model.name else ""
         if model.level == "bad":
             means = "requests wait until their deadlines" if model.state == "no answer" else "nothing can be answered"
-            yield Trouble("bad", f"{model.state}{of_model}: {means}")
+            yield Trouble("bad", f"{model.state}{of_model}: {means}{_left(model) if model.state == NO_BATCHER else ''}")
         if model.drain_s is not None and model.drain_s > DRAIN_MAX_S:
             yield Trouble("warn", f"backlog{of_model}: what waits takes {model.drain_s:.0f} s")
         if model.dead:
             yield Trouble("warn", f"{model.dead} jobs{of_model} were given up: see the dead list")
 
 
+def _left(model: ModelLine) -> str:
+    """What no batcher takes out of the queue, and how much of it no client waits for any more."""
+    queued = model.queued + model.queued_bulk
+    if not queued:
+        return ""
+    expired = "all" if model.expired >= queued else f"about {model.expired:,}" if model.expired else "none"
+    return f"; {queued:,} texts stay in the queue, {expired} of them past their deadline"
+
+
 def _of_upstreams(upstreams: Sequence[UpstreamLine]) -> Iterator[Trouble]:
     for upstream in upstreams:
-        if upstream.level == "bad":
-            reason = f": {upstream.reason}" if upstream.reason else ""
-            yield Trouble("bad", f"upstream {upstream.url} is {upstream.state}{reason}")
-        elif upstream.state == "slow":
+        if upstream.state == "slow":
             yield Trouble(
                 "warn", f"upstream {upstream.url} is slow: half of its calls take {_seconds(upstream)} or more"
             )
+        elif upstream.level != "good":
+            reason = f": {upstream.reason}" if upstream.reason else ""
+            yield Trouble(upstream.level, f"upstream {upstream.url} is {upstream.state}{reason}")
 
 
 def _seconds(upstream: UpstreamLine) -> str:
@@ -116,13 +125,26 @@ def _strain(kind: str, line: WorkerLine | BatcherLine) -> str:
     return f"{told}: {'its machine is full' if line.cpu_wait > got else f'start more {kind}s'}"
 
 
-def _of_clocks(kind: str, lines: Sequence[WorkerLine] | Sequence[BatcherLine]) -> Iterator[Trouble]:
-    for line in lines:
-        if line.state != "silent" and abs(line.clock_ahead_ms) >= CLOCK_OFF_MS:
-            order = "behind" if line.clock_ahead_ms > 0 else "ahead of"
-            yield Trouble(
-                "warn", f"clock of {kind} {line.id} is {abs(line.clock_ahead_ms) / 1000:,.0f} s {order} Redis's"
-            )
+def _of_clocks(batchers: Sequence[BatcherLine], workers: Sequence[WorkerLine]) -> Iterator[Trouble]:
+    live = [
+        (f"{kind} {line.id}", line.clock_ahead_ms)
+        for kind, lines in (("batcher", batchers), ("worker", workers))
+        for line in lines
+        if line.state != "silent"
+    ]
+    least_ms, most_ms = min((ms for _, ms in live), default=0), max((ms for _, ms in live), default=0)
+    if len(live) > 1 and most_ms - least_ms < CLOCK_OFF_MS and min(abs(least_ms), abs(most_ms)) >= CLOCK_OFF_MS:
+        order = "ahead of" if most_ms > 0 else "behind"  # of all alike: then it is the one that they are compared with
+        yield Trouble("warn", f"Redis's clock is {_clock_seconds(most_ms)} {order} those of all {len(live)} processes")
+        return
+    for name, ahead_ms in live:
+        if abs(ahead_ms) >= CLOCK_OFF_MS:
+            order = "behind" if ahead_ms > 0 else "ahead of"
+            yield Trouble("warn", f"clock of {name} is {_clock_seconds(ahead_ms)} {order} Redis's")
+
+
+def _clock_seconds(ms: int) -> str:
+    return f"{abs(ms) / 1000:,.0f} s"
 
 
 def _of_redis(workers: Sequence[WorkerLine]) -> Iterator[Trouble]:

@@ -121,6 +121,7 @@ class UpstreamLine:
 
     Attributes:
         reason: Why it is not as it should be; empty: it is.
+        failed: Why calls failed lately, and how many did; empty: none did.
         served: What it serves, in its own words.
         tuner: How it is called and what is tried, a sentence.
     """
@@ -130,6 +131,7 @@ class UpstreamLine:
     level: Level
     state: str
     reason: str
+    failed: str
     since_ms: int
     served: str
     texts_per_s: float
@@ -150,6 +152,7 @@ class ModelLine:
         queued: Texts that wait in its queue.
         queued_bulk: Texts that wait in its bulk queue.
         dead: Jobs that were given up.
+        expired: Texts of those in both queues, about, whose deadline has passed, where no batcher takes them.
         drain_s: Seconds until what waits is answered; None: not known, because nothing waited lately.
     """
 
@@ -163,6 +166,7 @@ class ModelLine:
     queued: int
     queued_bulk: int
     dead: int
+    expired: int
     drain_s: float | None
 
 
@@ -183,6 +187,7 @@ class FleetView:
         upstream: What part of it was the call.
         fill: Share of the room of the last batches that was used, 0 to 1; None of none.
         padding: Share of what the last batches cost that was padding, 0 to 1; None of none.
+        clock_off_ms: How far the clock is ahead of Redis's that differs most of all workers' and batchers'; negative: behind it.
         chart: The last minute, the newest second last.
         batches: The last batches, the newest last.
     """
@@ -199,6 +204,7 @@ class FleetView:
     upstream: Percentiles
     fill: float | None
     padding: float | None
+    clock_off_ms: int
     chart: list[ChartSecond]
     batches: list[BatchPicture]
     workers: list[WorkerLine]

@@ -34,6 +34,7 @@ def view_of(seen: SeenFleet) -> FleetView:
     batchers = [each for each in seen.activities if isinstance(each, BatcherActivity)]
     live_workers = [each for each in workers if now_ms - each.at < SILENT_MS]
     live_batchers = [each for each in batchers if now_ms - each.at < SILENT_MS]
+    live: list[WorkerActivity | BatcherActivity] = [*live_workers, *live_batchers]
     chart = _chart(now_ms, workers, batchers)
     batches = _batches(batchers)
     fill = _share(sum(each.inputs for each in batches), sum(each.room for each in batches))
@@ -56,6 +57,7 @@ def view_of(seen: SeenFleet) -> FleetView:
         upstream=percentiles_of(summed(of_one.took for each in live_batchers for of_one in each.upstreams)),
         fill=None if fill is None else round(fill, 3),
         padding=None if padding is None else round(padding, 3),
+        clock_off_ms=max((-each.clock_ahead_ms for each in live), key=abs, default=0),
         chart=chart,
         batches=batches,
         workers=lines,

@@ -37,6 +37,7 @@ from autobatch_shared.contract.errors import (
 )
 from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
+from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
 log = logging.getLogger(__name__)
 
@@ -354,7 +355,11 @@ def _computed(call: Call, slot: Slot, answered: TimedAnswer) -> Computed:
     """A good answer, cut into its rows."""
     header, dialect = call.jobs[0].header, slot.upstream.dialect
     may_be_empty = call.merged.ids if call.merged is not None and header.route == "/embed_all" else ()
-    rows = dialect.cut(answered.answer, header.route, call.inputs, may_be_empty)
+    try:
+        rows = dialect.cut(answered.answer, header.route, call.inputs, may_be_empty)
+    except UpstreamProtocolError:
+        slot.upstream.failures.failed(INVALID_ANSWER, 0.0, answered.ended_s)
+        raise
     is_counted = any(job.header.is_counted for job in call.jobs)
     return Computed(Verdict.CUT, answered, rows, dialect.counted(answered.answer) if is_counted else None)
 

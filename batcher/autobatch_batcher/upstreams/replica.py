@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
-from autobatch_batcher.dialects.verdict import OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
+from autobatch_batcher.dialects.verdict import INPUT_ERRORS, OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.limits import Limits
@@ -12,7 +12,14 @@ from autobatch_batcher.upstreams.prober import Prober
 from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
-from autobatch_shared.contract.errors import UpstreamBroken, UpstreamChanged, UpstreamTimeout, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    UpstreamBroken,
+    UpstreamChanged,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from autobatch_shared.contract.status import NO_ANSWER
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
 
@@ -62,19 +69,8 @@ class Replica(ReplicaState):
             breaker.called()
         try:
             answer = await self.ask(post, timeout_s)
-        except UpstreamTimeout:
-            if timeout_s >= TIMEOUT_OF_ITS_OWN_S:
-                breaker.failed(loop.time())
-            else:
-                breaker.learnt_nothing()
-            raise
-        except UpstreamUnavailable as exc:
-            breaker.failed(loop.time())
-            if not isinstance(exc, UpstreamBroken):
-                self._refusals += 1
-            self.away_s = loop.time()
-            self.set_reachable(reachable=False, now_s=loop.time())
-            self.set_health(healthy=False, why=exc.cause or type(exc).__name__, now_s=loop.time())
+        except UpstreamError as exc:
+            self._note_unanswered(exc, timeout_s, loop.time())
             raise
         except BaseException:
             breaker.learnt_nothing()
@@ -123,7 +119,27 @@ class Replica(ReplicaState):
     def _changed(self) -> UpstreamChanged:
         return UpstreamChanged(self.standing.told).because(self.standing.silence or "model changed")
 
+    def _note_unanswered(self, error: UpstreamError, timeout_s: float, now_s: float) -> None:
+        is_timeout = isinstance(error, UpstreamTimeout)
+        is_impatient = is_timeout and timeout_s < TIMEOUT_OF_ITS_OWN_S
+        self.failures.calls += 1
+        if not is_impatient:
+            self.failures.failed(NO_ANSWER if is_timeout else error.cause, timeout_s, now_s)
+        if is_impatient or not isinstance(error, (UpstreamTimeout, UpstreamUnavailable)):
+            self.breaker.learnt_nothing()
+        else:
+            self.breaker.failed(now_s)
+        if isinstance(error, UpstreamUnavailable):
+            if not isinstance(error, UpstreamBroken):
+                self._refusals += 1
+            self.away_s = now_s
+            self.set_reachable(reachable=False, now_s=now_s)
+            self.set_health(healthy=False, why=error.cause or type(error).__name__, now_s=now_s)
+
     def _note_answer(self, post: Post, answer: Answer, now_s: float, *, is_draining: bool) -> None:
+        self.failures.calls += 1
+        if answer.status != 200:
+            self._note_error(post, answer, now_s)
         if is_draining or (post.may_be_faulty and answer.status in PERHAPS_INPUT_ERRORS):
             self.breaker.learnt_nothing()
             return
@@ -132,6 +148,14 @@ class Replica(ReplicaState):
             self.answered_s = now_s
             self.set_reachable(reachable=True, now_s=now_s)
             self.set_health(healthy=True, why="answered", now_s=now_s)
+
+    def _note_error(self, post: Post, answer: Answer, now_s: float) -> None:
+        """Count an answer as a failure, unless an input may be to blame for it, or the client that wrote the request."""
+        status = answer.status
+        if status in INPUT_ERRORS or (post.may_be_faulty and status in (OURS | PERHAPS_INPUT_ERRORS) - UNAUTHORIZED):
+            return
+        if status not in PERHAPS_INPUT_ERRORS or self.dialect.condition(answer) is Condition.FAILING:
+            self.failures.failed(f"status {status}", 0.0, now_s)
 
     def _note_condition(self, condition: Condition, now_s: float) -> None:
         breaker = self.breaker

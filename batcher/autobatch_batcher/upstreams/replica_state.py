@@ -10,7 +10,7 @@ from math import inf
 
 from autobatch_batcher.dialects.base import Answer, Dialect
 from autobatch_batcher.tuning.duty import ON_DUTY, Duty
-from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime
+from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN, CallTime, RecentFailures
 from autobatch_batcher.tuning.tuner import Tuner
 from autobatch_batcher.upstreams.breaker import Breaker
 from autobatch_batcher.upstreams.congestion import Congestion
@@ -19,10 +19,14 @@ from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
+from autobatch_shared.watching.upstream_words import kind_of_cause
 
 log = logging.getLogger(__name__)
 
 ALIKE_SHARE = 0.95  # of a limit of tokens: how many of them texts have for their length differs from call to call
+
+SERVES_ANOTHER, SERVES_UNKNOWN = "serves another model", "does not say what it serves"
+LATE = "late answers"  # so many in a row that it counts as hung
 
 WentDown = Callable[[], None]
 
@@ -58,6 +62,7 @@ class ReplicaState:
         away_s: When it was last seen to be away, by itself or by what stands before it: since then another server may answer.
         down_since_s: Since when it cannot be reached; None: it can be, as far as is known.
         duty: Whether this batcher calls it, or stands by.
+        failures: How many of its calls failed, and why.
         last_duty: The same when it was called last.
         permits: The most inputs that this batcher has in flight there, as it has published.
         went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
@@ -81,6 +86,7 @@ class ReplicaState:
         self.went_down: WentDown = lambda: None
         self.tuner = tuner
         self.breaker = Breaker()
+        self.failures = RecentFailures()
         self.congestion = Congestion()
         self.standing = standing
         self.load = ReplicaLoad()
@@ -122,6 +128,15 @@ class ReplicaState:
         """Why it is not usable; empty if it is."""
         return "" if self.is_usable else self.standing.reason or self._fault or NOT_LEARNT
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with it, one of a few kinds; empty: nothing is, as far as is known."""
+        if not self.is_included:
+            return SERVES_ANOTHER if self.standing.served is not None else SERVES_UNKNOWN
+        if not self.is_healthy:
+            return kind_of_cause(self._fault) if self._fault else SERVES_UNKNOWN
+        return "" if self.breaker.is_closed else self.failures.last or LATE
+
     def call_time(self, now_s: float, inputs: int, *, is_scarce: bool) -> CallTime:
         """Return what a call takes, by which jobs are dropped.
 
@@ -155,6 +170,7 @@ class ReplicaState:
             permits=self.permits,
             dialect=self.dialect.kind if is_known else "",
             learnt=self.tuner.learnt,
+            failed=self.failures.recent(now_s, are_all=not self.breaker.is_closed),
             unchanged_ms=0 if self._was_usable is None else int((now_s - self._usable_s) * 1000),
         )
 

@@ -19,6 +19,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 
+def clock(off_ms: int) -> str:
+    """Return how far a clock is ahead of Redis's, or behind it."""
+    return f"{off_ms / 1000:+,.0f} s"
+
+
 def share(value: float | None) -> str:
     """Return a share in percent; a dash for none."""
     return NONE if value is None else f"{value:.0%}"

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
-from autobatch_console.top.figures import ago, count, milliseconds, share
-from autobatch_console.top.looks import LEVELS, MARKS, SOFT, cut
+from autobatch_console.top.figures import ago, clock, count, milliseconds, share
+from autobatch_console.top.looks import LEVELS, MARKS, SOFT, cut, wrapped
+from autobatch_shared.watching.troubles import CLOCK_OFF_MS
 from autobatch_shared.watching.view import BatcherLine, FleetView, ModelLine, UpstreamLine, WorkerLine
 
 KIND_WIDTH = 9
+MORE_LINES_MAX = 3
 NAME_WIDTH_MIN = 15  # an IPv4 address with its port
 
 
@@ -31,7 +33,7 @@ class _Row:
 
 
 def lines_of(view: FleetView, width: int) -> list[Text]:
-    """Return the lines, and below an upstream's what its tuner does."""
+    """Return the lines, and below an upstream's why it is not as it should be, or what its tuner does."""
     now_ms = view.now_ms
     rows: list[_Row] = [
         *[
@@ -49,8 +51,14 @@ def lines_of(view: FleetView, width: int) -> list[Text]:
     for row in rows:
         lines.append(_line(row, name_width, state_width, width))
         if isinstance(row.part, UpstreamLine):
-            lines.append(Text(cut(f"{'':{KIND_WIDTH}}{row.part.reason or row.part.tuner}", width), SOFT))
+            lines.extend(Text(f"{'':{KIND_WIDTH}}{each}", SOFT) for each in _more(row.part, width - KIND_WIDTH))
     return lines
+
+
+def _more(line: UpstreamLine, width: int) -> list[str]:
+    """Return why calls fail in as many lines as that takes, or else what the tuner does in one."""
+    why = wrapped(line.reason or line.failed, width, MORE_LINES_MAX)
+    return why if line.reason else [*why, cut(line.tuner, width)]
 
 
 def _line(row: "_Row", name_width: int, state_width: int, width: int) -> Text:
@@ -74,6 +82,7 @@ def fitting(facts: Sequence[str], width: int) -> str:
 
 def _of_model(line: ModelLine) -> list[tuple[str, str]]:
     facts = [(count(line.queued), "queued"), (count(line.queued_bulk) if line.queued_bulk else "", "bulk")]
+    facts.append((count(line.expired) if line.expired else "", "expired"))
     facts.append((f"{line.drain_s:g} s" if line.drain_s else "", "to drain"))
     facts.append((str(line.dead) if line.dead else "", "given up"))
     return facts
@@ -88,7 +97,12 @@ def _of_upstream(line: UpstreamLine) -> list[tuple[str, str]]:
 
 
 def _of_batcher(line: BatcherLine) -> list[tuple[str, str]]:
-    return [(count(line.texts_per_s), "texts/s"), (count(line.held), "held"), (share(line.cpu_share), "CPU")]
+    return [
+        (count(line.texts_per_s), "texts/s"),
+        (count(line.held), "held"),
+        (_clock_of(line), "clock"),
+        (share(line.cpu_share), "CPU"),
+    ]
 
 
 def _of_worker(line: WorkerLine) -> list[tuple[str, str]]:
@@ -97,6 +111,12 @@ def _of_worker(line: WorkerLine) -> list[tuple[str, str]]:
         (count(line.refused_per_s) if line.refused_per_s else "", "refused/s"),
         (count(line.failed_per_s) if line.failed_per_s else "", "failed/s"),
         (count(line.waiting), "wait"),
+        (_clock_of(line), "clock"),
         (share(line.cpu_share), "CPU"),
         (milliseconds(line.took.p99_ms), "p99"),
     ]
+
+
+def _clock_of(line: BatcherLine | WorkerLine) -> str:
+    """Return how far its clock is off; empty where that is not worth a word."""
+    return clock(-line.clock_ahead_ms) if abs(line.clock_ahead_ms) >= CLOCK_OFF_MS else ""

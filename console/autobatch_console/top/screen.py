@@ -8,10 +8,11 @@ from time import gmtime, strftime
 from rich.text import Text
 
 from autobatch_console.top import columns
-from autobatch_console.top.figures import NONE, count, milliseconds, share
+from autobatch_console.top.figures import NONE, clock, count, milliseconds, share
 from autobatch_console.top.history import ChartHistory
-from autobatch_console.top.looks import DOWN, LEVELS, MARKS, OWN, SOFT, UP, cut
+from autobatch_console.top.looks import DOWN, LEVELS, MARKS, OWN, SOFT, UP, wrapped
 from autobatch_console.top.part_lines import lines_of
+from autobatch_shared.watching.troubles import CLOCK_OFF_MS
 from autobatch_shared.watching.view import BatchPicture, ChartSecond, FleetView
 
 REASONS = {
@@ -23,7 +24,7 @@ REASONS = {
     "drain": ("S", "stopping", "white"),
 }
 FAILED, OTHER = ("X", "failed", LEVELS["bad"]), ("?", "another reason", "white")
-TROUBLES_MAX = 4  # lines
+TROUBLES_MAX, TROUBLE_LINES_MAX = 4, 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
 AXIS_WIDTH = 8
@@ -70,10 +71,15 @@ def _zoom(seconds: int) -> str:
 
 
 def _troubles(view: FleetView, width: int) -> list[Text]:
-    found = [Text(cut(f"{MARKS[each.level]} {each.text}", width), LEVELS[each.level]) for each in view.troubles]
-    if len(found) <= TROUBLES_MAX:
-        return found
-    return [*found[: TROUBLES_MAX - 1], Text(f"  and {len(found) - TROUBLES_MAX + 1} more", SOFT)]
+    shown = view.troubles if len(view.troubles) <= TROUBLES_MAX else view.troubles[: TROUBLES_MAX - 1]
+    found = []
+    for each in shown:
+        first, *others = wrapped(each.text, width - 2, TROUBLE_LINES_MAX)
+        found.append(Text(f"{MARKS[each.level]} {first}", LEVELS[each.level]))
+        found.extend(Text(f"  {line}", LEVELS[each.level]) for line in others)
+    if len(shown) < len(view.troubles):
+        found.append(Text(f"  and {len(view.troubles) - len(shown)} more", SOFT))
+    return found
 
 
 def _numbers(view: FleetView, width: int) -> Text:
@@ -85,6 +91,7 @@ def _numbers(view: FleetView, width: int) -> Text:
         *([(count(view.failed_per_s), "failed/s", LEVELS["bad"])] if view.failed_per_s else []),
         (count(view.texts_per_s), "texts/s", f"bold {UP}"),
         (count(view.waiting), "waiting", f"bold {DOWN}"),
+        *([(clock(view.clock_off_ms), "clock", LEVELS["warn"])] if abs(view.clock_off_ms) >= CLOCK_OFF_MS else []),
         (f"{inputs / len(view.batches):.1f}" if view.batches else NONE, "texts a call", "bold"),
         (share(view.padding), "padding", "bold"),
     ]

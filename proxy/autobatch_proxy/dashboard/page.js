@@ -25,6 +25,10 @@ function age(ofMs) {
   const s = Math.max(0, Math.round(ofMs / 1000));
   return s < 120 ? s + " s" : s < 7200 ? Math.round(s / 60) + " m" : s < 172800 ? Math.round(s / 3600) + " h" : Math.round(s / 86400) + " d";
 }
+const CLOCK_OFF_MS = 5000, isOff = (offMs) => Math.abs(offMs) >= CLOCK_OFF_MS; // as in the sentences above the tiles
+const apart = (offMs) => Math.abs(offMs) < 1000 ? Math.abs(offMs) + " ms" : age(Math.abs(offMs));
+const clockName = (offMs) => isOff(offMs) ? `a clock is ${offMs < 0 ? "behind" : "ahead of"} Redis's` : "clock difference";
+const clock = (line) => [isOff(line.clock_ahead_ms) ? apart(line.clock_ahead_ms) : null, line.clock_ahead_ms > 0 ? "behind Redis's clock" : "ahead of Redis's clock"];
 const nice = (value) => {
   const step = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
   return [1, 2, 2.5, 5, 10].map((times) => times * step).find((each) => each >= value && (step > 1 || each % 1 === 0));
@@ -37,7 +41,7 @@ function drawStats(view) {
     [ms(view.took.p50_ms), "p50 of answers"], [ms(view.took.p99_ms), "p99 of answers"], [number(view.waiting), "texts waiting", "down"],
     [number(view.texts_per_s), "texts / s", "up"],
     [view.batches.length ? number(view.batches.reduce((sum, each) => sum + each.inputs, 0) / view.batches.length) : "\u2013", "texts a call"],
-    [percent(view.padding), "padding"],
+    [percent(view.padding), "padding"], [apart(view.clock_off_ms), clockName(view.clock_off_ms), isOff(view.clock_off_ms) ? "warn" : ""],
   ];
   at("stats").replaceChildren(...shown.map(([value, name, look]) => make("div", {}, make("b", { class: look || "" }, value), make("span", {}, name))));
 }
@@ -139,17 +143,17 @@ function drawLines(view) {
   const named = (model) => model ? ` (${model})` : "";
   const fill = (id, lines) => at(id).replaceChildren(...(lines.length ? lines : [make("p", { class: "empty" }, "none")]));
   fill("models", view.models.map((each) => line(each, each.name || each.served || "(no name)", [
-    [number(each.queued), "texts queued"], [number(each.queued_bulk), "bulk"], [each.drain_s ? each.drain_s + " s" : null, "until all is answered"],
+    [number(each.queued), "texts queued"], [number(each.queued_bulk), "bulk"], [each.expired ? number(each.expired) : null, "of them past their deadline"], [each.drain_s ? each.drain_s + " s" : null, "until all is answered"],
     [each.dimension, "dimensions"], [each.dead || null, "jobs given up"], [each.fingerprint, "identity"]], each.name && each.served !== each.name ? each.served : "")));
   fill("upstreams", view.upstreams.map((each) => line(each, each.url + named(each.model), [
     [number(each.texts_per_s), "texts/s"], [number(each.calls_per_s), "calls/s"], [ms(each.took.p50_ms), "p50"], [ms(each.took.p99_ms), "p99"],
-    [number(each.in_flight), "in flight"]], each.reason ? each.reason : `${each.served ? each.served + ": " : ""}${each.tuner}`)));
+    [number(each.in_flight), "in flight"]], each.reason || [each.failed, `${each.served ? each.served + ": " : ""}${each.tuner}`].filter(Boolean).join("; "))));
   fill("batchers", view.batchers.map((each) => line(each, each.id + named(each.model), [
-    [number(each.texts_per_s), "texts/s"], [number(each.held), "held"], [number(each.in_flight), "in flight"], [percent(each.cpu_share), "CPU"],
+    [number(each.texts_per_s), "texts/s"], [number(each.held), "held"], [number(each.in_flight), "in flight"], clock(each), [percent(each.cpu_share), "CPU"],
     [age(each.alive_ms), "old"]])));
   fill("workers", view.workers.map((each) => line(each, each.id, [
     [number(each.requests_per_s), "answers/s"], [each.refused_per_s ? number(each.refused_per_s) : null, "refused/s"],
-    [each.failed_per_s ? number(each.failed_per_s) : null, "failed/s"], [number(each.waiting), "waiting"], [ms(each.took.p50_ms), "p50"], [ms(each.took.p99_ms), "p99"],
+    [each.failed_per_s ? number(each.failed_per_s) : null, "failed/s"], [number(each.waiting), "waiting"], clock(each), [ms(each.took.p50_ms), "p50"], [ms(each.took.p99_ms), "p99"],
     [percent(each.cpu_share), "CPU"], [ms(each.redis_ms), "Redis"], [age(each.alive_ms), "old"]])));
 }
 

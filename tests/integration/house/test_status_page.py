@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp import web
 
 from tests.support.fake_upstream import FakeUpstream
 from tests.support.house import House, open_house, ready_house
@@ -35,7 +36,7 @@ async def test_each_part_is_named_with_its_state_and_its_limits(redis_url: str, 
     assert replica["url"] == upstream.url
     assert (replica["is_healthy"], replica["model"], replica["kind"]) == (True, "fake", "embedding")
     assert replica["dialect"] == "tei"
-    assert replica["reason"] is None
+    assert (replica["reason"], replica["failed_calls"]) == (None, None)
     assert said["model"]["fingerprint"] == replica["fingerprint"]
     assert (replica["call_inputs_max"], replica["input_tokens_max"]) == (32, None)
     assert batcher["id"].startswith("b")
@@ -55,6 +56,28 @@ async def test_an_upstream_that_becomes_unhealthy_says_since_when(redis_url: str
         assert batcher["upstreams"][0]["since"] >= batcher["since"]
         assert batcher["upstreams"][0]["reason"]
         assert (await house.get("/status")).json["is_healthy"] is False
+
+
+@pytest.mark.parametrize(("status", "cause"), [(500, "HTTP 500 in "), (200, "invalid answer in ")])
+async def test_calls_that_fail_are_told_with_their_cause_and_none_of_the_upstreams_words(
+    status: int, cause: str, redis_url: str, upstream: FakeUpstream
+) -> None:
+    async def fail(_texts: list[str]) -> web.Response:
+        return web.Response(status=status, text='"of a user"')
+
+    async with ready_house(redis_url, upstream.url) as house:
+        upstream.behave = fail
+        await house.embed("hello")
+        await wait_until(lambda: _says(house, cause))
+        assert "of a user" not in (await house.get("/status")).body.decode()
+        (line,) = (await house.get("/dashboard.json")).json["upstreams"]
+        assert "failing" == line["state"]
+        assert line["reason"].startswith(cause)
+
+
+async def _says(house: House, words: str) -> bool:
+    (batcher,) = (await house.get("/status")).json["batchers"]
+    return str(batcher["upstreams"][0]["failed_calls"]).startswith(words)
 
 
 async def is_reported(house: House, healthy: list[bool]) -> bool:

@@ -93,6 +93,7 @@ class MetricsPage:
     def _note_depths(self, end: ModelEnd, depths: Depths, note: Callable[..., None]) -> None:
         for queue, depth in (("usual", depths.usual), ("bulk", depths.bulk)):
             note("fleet_queue_jobs", depth.jobs, end.name, queue)
+            note("fleet_queue_expired_jobs", depth.expired, end.name, queue)
             note("fleet_queue_inputs", depth.weight, end.name, queue)
             note("fleet_queue_bytes", depth.size_bytes, end.name, queue)
             note("fleet_queue_oldest_age_seconds", depth.oldest_age_s or 0.0, end.name, queue)

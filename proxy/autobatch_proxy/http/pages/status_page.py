@@ -15,6 +15,7 @@ from autobatch_proxy.models.model_end import ModelEnd
 from autobatch_proxy.models.served_models import Models
 from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.status import BatcherStatus, UpstreamStatus
+from autobatch_shared.watching.upstream_words import failure_words, obstacle_words
 
 _encode = msgspec.json.Encoder().encode
 
@@ -106,7 +107,8 @@ def _upstream(status: UpstreamStatus, at_ms: int) -> dict[str, object]:
         "url": status.url,
         "is_healthy": status.is_healthy,
         "since": _utc(at_ms - status.unchanged_ms),
-        "reason": status.reason or status.fault or None,
+        "reason": obstacle_words(status) or None,
+        "failed_calls": failure_words([status.failed]) if status.failed is not None else None,
         "model": card.name or None,
         "fingerprint": status.counts_for or None,
         "kind": card.kind,

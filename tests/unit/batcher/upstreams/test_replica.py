@@ -13,7 +13,13 @@ from autobatch_batcher.upstreams.breaker import FAILURES_MAX
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
-from autobatch_shared.contract.errors import UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamProtocolError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from tests.unit.upstreams import NO_SESSION
 
 
@@ -172,3 +178,59 @@ def test_what_would_make_its_calls_cheaper_is_logged_once(caplog: pytest.LogCapt
     one.learnt(1, 1.0)
 
     assert [record.__dict__["hint"] for record in caplog.records if record.message == "upstream_hint"] == ["type this"]
+
+
+@pytest.mark.parametrize(
+    ("status", "causes"),
+    [(200, []), (413, []), (422, []), (429, ["HTTP 429"]), (500, ["HTTP 500"]), (503, ["HTTP 503"])],
+)
+async def test_what_an_input_may_be_to_blame_for_is_no_failure(status: int, causes: list[str]) -> None:
+    one = upstream(ToldClient(status, b"[[1]]"))
+    await one.call(Post("/embed", b""), 1)
+    assert (causes, 1) == (list(one.failures.causes), one.failures.calls)
+
+
+@pytest.mark.parametrize(
+    ("error", "timeout_s", "causes"),
+    [
+        (UpstreamTimeout(), 5.0, ["no answer in time"]),
+        (UpstreamTimeout(), 0.5, []),
+        (UpstreamUnavailable().because("ECONNREFUSED"), 5.0, ["connection refused"]),
+        (UpstreamBroken().because("closed before an answer"), 5.0, ["closed before an answer"]),
+        (UpstreamProtocolError().because("answer too large"), 5.0, ["answer too large"]),
+    ],
+)
+async def test_a_call_without_an_answer_is_counted_by_its_cause_unless_its_client_was_impatient(
+    error: UpstreamError, timeout_s: float, causes: list[str]
+) -> None:
+    client = ToldClient()
+    client.error = error
+    one = upstream(client)
+    with pytest.raises(type(error)):
+        await one.call(Post("/embed", b""), timeout_s)
+    assert (causes, 1) == (list(one.failures.causes), one.failures.calls)
+    assert (one.breaker.failing_since_s is None) == (not causes or causes == ["answer too large"])
+
+
+async def test_nor_is_what_a_client_wrote_itself() -> None:
+    one = upstream(ToldClient(404, b""))
+    await one.call(Post("/nowhere", b"", may_be_faulty=True), 1)
+    assert ({}, 1) == (one.failures.causes, one.failures.calls)
+
+
+async def test_what_is_wrong_with_an_upstream_is_told_in_a_few_words() -> None:
+    client = ToldClient(500, b"a user's text")
+    one = upstream(client)
+    assert one.trouble == ""
+    for _ in range(FAILURES_MAX):
+        await one.call(Post("/embed", b""), 1)
+    assert one.trouble == "HTTP 500"
+    client.error = UpstreamUnavailable().because("ECONNREFUSED")
+    with pytest.raises(UpstreamUnavailable):
+        await one.call(Post("/embed", b""), 1)
+    assert one.trouble == "connection refused"
+    failed = one.status(1, 1.0).failed
+    assert failed is not None
+    assert ("connection refused", "ECONNREFUSED") == (failed.last, one.status(1, 1.0).fault)
+    one.standing.reason = "it serves another-model"
+    assert one.trouble == "does not say what it serves", "it has not told us"

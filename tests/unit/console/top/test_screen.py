@@ -54,6 +54,27 @@ def test_the_worst_troubles_come_first() -> None:
     assert "✖" in drawn()[1]
 
 
+def test_a_reason_that_is_longer_than_a_line_goes_on_below_it() -> None:
+    """The cause is behind the name of the upstream, which may fill a line."""
+    long = (
+        "it serves another-model-of-a-long-name and not the-model-of-the-namespace: dimension 384 and not 768, pooling"
+    )
+    found = view(worker(), batcher(), models=[model(report(reason=long, is_healthy=False))])
+    text = frame(found, history_of(60), 80, 60).plain
+    assert " ".join(text.split()).count(long) == 2, "above, and below the upstream's line"
+
+
+def test_a_clock_that_is_off_is_seen_in_the_numbers_and_in_the_line_of_its_process() -> None:
+    text = frame(view(worker(clock_ahead_ms=-7_000), batcher()), history_of(60), 80, 60).plain
+    assert text.count("+7 s clock") == 2
+    assert "clock" not in "\n".join(drawn())
+
+
+def test_what_no_batcher_takes_is_told_with_what_has_expired() -> None:
+    text = frame(view(worker(), models=[model(queued=138, expired=138)]), history_of(60), 80, 60).plain
+    assert "138 queued  138 expired" in text
+
+
 def test_the_zoom_shows_more_of_the_past_and_less() -> None:
     history = history_of(100)
     assert [60] == [len(history.shown())]

@@ -7,7 +7,7 @@ import pytest
 
 from autobatch_shared.contract.cards import Card
 from autobatch_shared.contract.models import model_of
-from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
+from autobatch_shared.contract.status import BatcherStatus, FailedCalls, LearntCalls, UpstreamStatus
 from autobatch_shared.watching.activity import (
     CHART_S,
     KEPT_S,
@@ -20,7 +20,7 @@ from autobatch_shared.watching.activity import (
 )
 from autobatch_shared.watching.lines import StateAge
 from autobatch_shared.watching.seen import SeenFleet, SeenModel
-from autobatch_shared.watching.tuner_words import tuner_words
+from autobatch_shared.watching.upstream_words import tuner_words
 from autobatch_shared.watching.view import FleetView, Percentiles
 from autobatch_shared.watching.viewing import view_of
 
@@ -172,7 +172,37 @@ def test_a_process_that_was_silent_for_long_is_shown_no_more() -> None:
         ({"is_healthy": False, "fault": "ConnectionRefused"}, "down", "ConnectionRefused"),
         ({"is_healthy": False, "fault": "no answer in time"}, "silent", "no answer in time"),
         ({"is_healthy": False, "reason": "it serves another model"}, "excluded", "it serves another model"),
-        ({"may_be_called": False}, "failing", "calls fail one after the other; see the batchers' log"),
+        (
+            {
+                "is_healthy": False,
+                "fault": "no answer in time",
+                "failed": FailedCalls(4, {"no answer in time": 4}, "no answer in time", 300, 29.96),
+            },
+            "silent",
+            "no answer within 30 s in all 4 calls of the last 10 s",
+        ),
+        ({"is_healthy": False, "fault": "ECONNREFUSED"}, "down", "connection refused"),
+        ({"may_be_called": False}, "failing", "calls take far longer than others like them"),
+        (
+            {"may_be_called": False, "failed": FailedCalls(5, {"HTTP 500": 5}, "HTTP 500", 300)},
+            "failing",
+            "HTTP 500 in all 5 calls of the last 10 s",
+        ),
+        (
+            {"may_be_called": False, "failed": FailedCalls(1, {"HTTP 500": 1}, "HTTP 500", 300)},
+            "failing",
+            "HTTP 500 in the only call of the last 10 s",
+        ),
+        (
+            {"may_be_called": False, "failed": FailedCalls(0, {}, "HTTP 500", 14_300)},
+            "failing",
+            "HTTP 500 in the last call, 14 s ago",
+        ),
+        (
+            {"failed": FailedCalls(50, {"connection reset": 2, "HTTP 500": 7, "HTTP 502": 1}, "HTTP 502", 300)},
+            "failing",
+            "HTTP 500 (7) and connection reset (2) in 10 of 50 calls of the last 10 s",
+        ),
     ],
 )
 def test_an_upstream_says_how_it_is_and_why(upstream: dict[str, Any], state: str, reason: str) -> None:
@@ -180,6 +210,22 @@ def test_an_upstream_says_how_it_is_and_why(upstream: dict[str, Any], state: str
     (line,) = found.upstreams
     assert (state, reason, NOW_MS - 60_000) == (line.state, line.reason, line.since_ms)
     assert (state != "up") == any("upstream http://up:80 is" in each for each in texts(found))
+
+
+def test_failures_of_all_batchers_are_told_and_few_of_them_are_no_state() -> None:
+    reports = [report(name, failed=FailedCalls(20, {"HTTP 500": 1}, "HTTP 500", 300)) for name in ("b1", "b2")]
+    (line,) = view(models=[model(*reports)]).upstreams
+    assert ("up", "", "HTTP 500 in 2 of 40 calls of the last 10 s") == (line.state, line.reason, line.failed)
+
+
+def test_an_upstream_that_refuses_nearly_all_is_not_well() -> None:
+    (line,) = view(models=[model(report(failed=FailedCalls(20, {"HTTP 429": 20}, "HTTP 429", 300)))]).upstreams
+    assert ("refusing", "warn", "HTTP 429 in all 20 calls of the last 10 s") == (line.state, line.level, line.reason)
+
+
+def test_an_upstream_that_refuses_what_is_too_much_for_it_is_not_failing() -> None:
+    (line,) = view(models=[model(report(failed=FailedCalls(20, {"HTTP 429": 9}, "HTTP 429", 300)))]).upstreams
+    assert ("up", "HTTP 429 in 9 of 20 calls of the last 10 s") == (line.state, line.failed)
 
 
 def test_the_age_of_a_state_is_not_that_of_its_process() -> None:
@@ -219,6 +265,9 @@ def test_an_upstream_is_judged_by_the_batcher_on_duty() -> None:
 def test_without_a_batcher_nothing_can_be_answered() -> None:
     assert texts(view(models=[])) == ["no batcher has reported: nothing can be answered"]
     assert texts(view(models=[model()])) == ["no batcher: nothing can be answered"]
+    left = "no batcher: nothing can be answered; 138 texts stay in the queue, {} of them past their deadline"
+    for expired, words in ((0, "none"), (60, "about 60"), (138, "all")):
+        assert texts(view(models=[model(queued=130, queued_bulk=8, expired=expired)])) == [left.format(words)]
     gone = view(models=[model(msgspec.structs.replace(report(), at=NOW_MS - 20_000))])
     assert [("no batcher", NOW_MS - 20_000)] == [(each.state, each.since_ms) for each in gone.models]
 
@@ -292,6 +341,19 @@ def test_redis_is_slow_if_every_worker_says_so_that_has_time_to_look() -> None:
 def test_a_clock_that_is_off_is_a_trouble(ahead_ms: int, words: str) -> None:
     found = view(worker(clock_ahead_ms=ahead_ms), worker("w2", clock_ahead_ms=900), batcher(clock_ahead_ms=ahead_ms))
     assert [f"clock of batcher b1 is {words} Redis's", f"clock of worker w1 is {words} Redis's"] == texts(found)
+
+
+@pytest.mark.parametrize(("ahead_ms", "order"), [(3_600_000, "ahead of"), (-3_600_000, "behind")])
+def test_where_all_clocks_differ_alike_it_is_that_of_redis(ahead_ms: int, order: str) -> None:
+    found = view(worker(clock_ahead_ms=ahead_ms), batcher(clock_ahead_ms=ahead_ms + 40))
+    assert [f"Redis's clock is 3,600 s {order} those of all 2 processes"] == texts(found)
+
+
+def test_the_clock_that_differs_most_is_a_figure_of_its_own() -> None:
+    assert 900 == view(worker(clock_ahead_ms=20), worker("w2", clock_ahead_ms=-900), batcher()).clock_off_ms
+    assert 0 == view(models=[model()]).clock_off_ms
+    silent = worker("w2", clock_ahead_ms=9_000, at=NOW_MS - 20_000)
+    assert -5 == view(worker(clock_ahead_ms=5), silent, batcher()).clock_off_ms
 
 
 def test_mostly_padding_is_a_trouble() -> None:
