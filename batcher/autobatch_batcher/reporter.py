@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.model_names import Announcement
-from autobatch_shared.contract.status import BatcherStatus
+from autobatch_shared.contract.status import BatcherStatus, RememberedCalls
 from autobatch_shared.measuring.process_use import ProcessUse
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
@@ -64,6 +64,7 @@ class Reporter:
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._has_others = False
+        self._remembered: Mapping[str, RememberedCalls] | None = None  # of each upstream; None: not read yet
         self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
@@ -184,6 +185,8 @@ class Reporter:
         said = self._announcement and msgspec.structs.replace(self._announcement, at=status.at)
         began_s = time.perf_counter()  # uvloop's own clock stands still within a turn
         try:
+            if self._remembered is None:  # before anything of this batcher's is kept
+                self._remembered = await self._control.remembered([each.name for each in self._pool.upstreams])
             reports = await self._control.report(self._batcher, status, said)
         except QueueUnavailable:
             self.reaches_redis = False
@@ -194,7 +197,7 @@ class Reporter:
         self._disputed = {each.name for each in self._pool.upstreams if _is_disputed(each, reports, now_mono_s)}
         urls = {each.name for each in self._pool.upstreams}
         self._pool.has_other_batchers = calls_another(self._batcher, urls, reports, self._clock.now_ms())
-        if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms()):
+        if take_duties(self._pool.upstreams, self._batcher, reports, self._clock.now_ms(), self._remembered):
             self._loop.wake()
             if self._pool.stands_by:
                 self._reporting.hurry()  # else one that was given a duty, and no permit yet, would ask for it in a second

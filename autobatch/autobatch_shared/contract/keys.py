@@ -24,6 +24,7 @@ The keys of a model that has a name begin with `m:<name>:`; those of the namespa
 | `model`             | string | the namespace's model, JSON: fingerprint, name, identity, since         | TTL               |
 | `model:counted`     | string | when an upstream last counted for `model`, unix ms of Redis's clock     | TTL               |
 | `pace:<upstream>`   | string | what was used of its minute's budget, and when; numbers of `claim.lua`  | TTL               |
+| `learnt:<upstream>` | string | what a batcher on duty has learnt of its calls last, and of which model  | TTL               |
 | `trial`             | string | its life in ms, and who tries alone what an upstream may have died of   | tried, TTL        |
 | `dead`              | list   | jobs that three batchers, or the upstream twice, died with              | capped, TTL       |
 | `epoch`             | string | unique; another value means that this Redis lost its data               | TTL               |
@@ -54,6 +55,7 @@ ANNOUNCED_TTL_MS = 86_400_000  # so long requests for a model that has gone are 
 PREFLIGHT_TTL_MS = 1_000  # it is unlinked at once; this is for a connection that breaks between the two
 PACE_MINUTES = 2  # after one without a claim the budget is whole again, as if it had never been touched
 MODEL_TTL_MS = 604_800_000  # a batcher that starts after a week's outage finds the model that was served before
+LEARNT_TTL_MS = MODEL_TTL_MS  # it was learnt of that model
 
 ALWAYS_TAKEN_BYTES = 1_000_000  # a value that every Redis takes: `proto-max-bulk-len` is 1 MiB at least
 BYTES_PER_INPUT = 8192  # a job weighs one input for each of these, or its inputs if they are more: so bytes are bounded
@@ -97,6 +99,9 @@ class Keys:
 
     def pace(self, upstream: str) -> str:
         return f"{self.prefix}pace:{upstream}"
+
+    def learnt(self, upstream: str) -> str:
+        return f"{self.prefix}learnt:{upstream}"
 
     @property
     def is_unnamed(self) -> bool:

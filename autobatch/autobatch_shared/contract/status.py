@@ -13,6 +13,7 @@ from autobatch_shared.contract.model_names import Announcement
 from autobatch_shared.contract.models import ServedModel
 
 UNKNOWN_BYTES_MAX = 10**12  # while no batcher has said what an upstream takes
+CALL_MAX_S = 3600.0  # no call is given as long
 FRESH_MS = 3_000  # three missed reports; the lease has ended by then too. A report of the future is as foreign
 
 
@@ -40,6 +41,30 @@ class LearntCalls(msgspec.Struct, frozen=True):
     side_by_side: float
     calls: int
     units_max: int | None
+
+
+class RememberedCalls(msgspec.Struct, frozen=True):
+    """What a batcher has learnt of an upstream, for one that starts when no other batcher knows it.
+
+    Attributes:
+        at: When it was reported last, unix milliseconds of Redis's clock.
+        model: Fingerprint of the model that the upstream served then.
+        learnt: What its calls have taught.
+    """
+
+    at: int
+    model: str
+    learnt: LearntCalls
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether these are figures that calls can have taught."""
+        learnt = self.learnt
+        seconds = learnt.flat_s, learnt.per_unit_s
+        shares = learnt.one_by_one, learnt.side_by_side
+        counts = learnt.calls_seen, learnt.calls, 1 if learnt.units_max is None else learnt.units_max
+        is_time = min(seconds) >= 0 and 0 < max(seconds) < CALL_MAX_S and learnt.knee_units >= 0
+        return is_time and 0 <= min(shares) <= max(shares) <= 1 and min(counts) >= 1
 
 
 NO_ANSWER = "no answer in time"  # the fault of an upstream that listens, and hangs or is slow
@@ -152,6 +177,7 @@ class Ahead(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(BatcherStatus)
+_decode_remembered = msgspec.json.Decoder(RememberedCalls).decode
 encode = msgspec.json.Encoder().encode
 
 
@@ -162,6 +188,23 @@ def decoded(reports: Iterable[bytes]) -> list[BatcherStatus]:
         with suppress(*NOT_AS_ASKED):
             found.append(_decoder.decode(report.decode()))  # msgspec would not look into what it passes on raw
     return found
+
+
+def to_remember(status: BatcherStatus) -> dict[str, RememberedCalls]:
+    """Return by URL what a batcher has learnt of the upstreams that it calls."""
+    return {
+        each.url: RememberedCalls(status.at, each.counts_for, each.learnt)
+        for each in status.upstreams
+        if each.is_on_duty and each.counts_for and each.learnt is not None
+    }
+
+
+def decode_remembered(value: bytes) -> RememberedCalls | None:
+    """Return what is remembered of an upstream; None if it cannot be read: it is of another version, or not ours."""
+    with suppress(*NOT_AS_ASKED):
+        found = _decode_remembered(value.decode())
+        return found if found.is_sound else None
+    return None
 
 
 class Fleet:

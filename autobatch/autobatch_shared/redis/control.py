@@ -1,19 +1,30 @@
 """What is not per request: the reports of the batchers, and what waits. Over the same connection as the jobs, so that it says whether they pass."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from autobatch_shared.contract.errors import MalformedFrame, QueueUnavailable
 from autobatch_shared.contract.frames import decode_job
-from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS, EPOCH_TTL_MS, REPORTS_TTL_MS, Keys
+from autobatch_shared.contract.keys import ANNOUNCED_TTL_MS, EPOCH_TTL_MS, LEARNT_TTL_MS, REPORTS_TTL_MS, Keys
 from autobatch_shared.contract.model_names import Announcement, announced
 from autobatch_shared.contract.models import decode_model
-from autobatch_shared.contract.status import BatcherStatus, Fleet, decoded, encode
+from autobatch_shared.contract.status import (
+    BatcherStatus,
+    Fleet,
+    RememberedCalls,
+    decode_remembered,
+    decoded,
+    encode,
+    to_remember,
+)
 from autobatch_shared.redis.clock import unix_ms
 from autobatch_shared.redis.commands import Command, Commands, Script, all_of, expected_shape, in_one_message
 from autobatch_shared.redis.link import RedisLink
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -67,6 +78,7 @@ class Control:
     def __init__(self, link: RedisLink, keys: Keys) -> None:
         self._link = link
         self._reports = keys.batchers
+        self._learnt_prefix = learnt = keys.learnt("")
         self._jobs, self._bulk = keys.jobs, keys.bulk
         self._looks: list[Command] = [("TIME",), ("HGETALL", keys.batchers), ("GET", keys.model)]
         self._looks += [("PEXPIRE", keys.epoch, EPOCH_TTL_MS)]
@@ -76,20 +88,36 @@ class Control:
         for queue, weight in ((keys.jobs, keys.waiting), (keys.bulk, keys.waiting_bulk)):
             self._depths += [("LLEN", queue), ("GET", weight), ("LRANGE", queue, 0, SAMPLED - 1)]
         self._cached: list[Command] = [("ZCARD", keys.cache_index), ("GET", keys.cache_bytes)]
-        self._report = Script("report", (keys.batchers, keys.models), (REPORTS_TTL_MS, ANNOUNCED_TTL_MS))
+        self._report = Script(
+            "report", (keys.batchers, keys.models, learnt), (REPORTS_TTL_MS, ANNOUNCED_TTL_MS, LEARNT_TTL_MS)
+        )
 
     async def report(
         self, batcher: str, status: BatcherStatus, announcement: Announcement | None = None
     ) -> list[BatcherStatus]:
-        """Publish what a batcher is doing, and the model that it serves where that has a name.
+        """Publish what a batcher is doing, and the model that it serves where that has a name; keep what it has learnt.
 
         Returns:
             The reports of all batchers, old ones too.
         """
         report, said = encode(status), b"" if announcement is None else encode(announcement)
-        reports = await self._wait_out(lambda: self._report.run(self._link, batcher, status.at, report, said))
+        learnt = [part for url, each in to_remember(status).items() for part in (url, encode(each))]
+        reports = await self._wait_out(lambda: self._report.run(self._link, batcher, status.at, report, said, *learnt))
         with expected_shape:
             return decoded(all_of(bytes, reports[1::2]))
+
+    async def remembered(self, upstreams: Sequence[str]) -> dict[str, RememberedCalls]:
+        """Return by URL what the batchers on duty for these upstreams had learnt last, where that can be read."""
+        keys = [self._learnt_prefix + url for url in upstreams]
+        values = await self._wait_out(lambda: self._link.execute("MGET", *keys))
+        found = {}
+        for url, value in zip(upstreams, values, strict=True):
+            remembered = decode_remembered(value or b"")
+            if remembered is not None:
+                found[url] = remembered
+            elif value is not None:
+                log.warning("learnt_unreadable", extra={"upstream": url})
+        return found
 
     async def sign_off(self, batcher: str) -> None:
         """Take a batcher that stops out of the reports."""

@@ -33,7 +33,7 @@ from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.bell import Bell, pause
 from autobatch_shared.contract.errors import UpstreamTimeout
 from autobatch_shared.contract.frames import JobHeader, encode
-from autobatch_shared.contract.status import BatcherStatus
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls
 from autobatch_shared.redis.clock import RedisClock
 from autobatch_shared.settings.definitions import BatcherSettings
 
@@ -52,6 +52,7 @@ class SimulatedFleet:
         longer_way_s: How much longer a request's round trips take than those of `workers.py`.
         apart_s: How far apart requests are pushed at least that come together, because the processes before the queue work on them.
         refused_pause_s: How long a client that was refused waits before it asks again.
+        remembered: What a batcher that is gone had learnt of the upstreams; None: nothing.
     """
 
     settings: BatcherSettings
@@ -61,6 +62,7 @@ class SimulatedFleet:
     longer_way_s: float = 0.0
     apart_s: float = 0.0
     refused_pause_s: float = 0.0
+    remembered: LearntCalls | None = None
 
 
 class _Call(msgspec.Struct):
@@ -129,6 +131,9 @@ async def _run(
     tasks = []
     for number in range(fleet.batchers):
         pool, end = _pool(upstreams, fleet.settings), SimulatedQueueEnd(workers.queue)
+        if fleet.remembered is not None:
+            for upstream in pool.upstreams:
+                upstream.tuner.adopt(fleet.remembered, is_remembered=True)
         lanes = Lanes(pool.envelope_bytes)
         working = _working_loop(end, pool, lanes, fleet.settings, metrics)
         tasks.append(asyncio.create_task(_work(working, end)))

@@ -34,11 +34,13 @@ ASCENT_GAIN_MIN = 1.4  # of twice as many calls, where 2 is perfect: each step i
 # Between two ascents: as many as one in vain has; twice as many after each further one. At an upstream that has become another
 # they are no reason: the rest of some calls of 10 ms was ten seconds where they took 0.4 s.
 REST_CALLS, REST_MAX_CALLS = 12, 384
+CALLS_SURE = 4  # from more the way down is long, by one call at a time
 # Where calls run side by side, more of them in flight are worth it as soon as they slow each other no more than this: below what the
 # upstream can do goodput is what clients ask for, and only their waits become shorter.
 FREE_CALLS, FREE_SLOWNESS = 8, 1.1
 SLOWER_TIMES = 2.0  # the slowest answer of the block before: what comes would pile up
-LESS = ("fewer", "smaller")  # ways that may cost throughput; the others cost the latency of a call
+HALF = "half as many"
+LESS = ("fewer", "smaller", HALF)  # ways that may cost throughput; the others cost the latency of a call
 UNITS_START = 8192  # a medium call: where calls are slow a trial of a larger one costs most, so it is begun below
 
 
@@ -138,10 +140,10 @@ class Climber:
         self._tries_sizes = tries_sizes
         self.best = Setting(calls_first or calls_max, UNITS_START if tries_sizes else None)
         self._larger = _Direction("larger")
-        self._directions = [*(_Direction(name) for name in (*LESS, "more")), self._larger]
+        self._directions = [*(_Direction(name) for name in ("fewer", "smaller", "more")), self._larger]
         self._units_seen = 0  # lately
         self._units_top = 0  # ever
-        self._is_smaller_better = False
+        self._is_smaller_better = self._is_doubtful = False
         self._rest_calls, self._rest_next_calls = 0, REST_CALLS
         self._watch()
         self.is_late = self.is_pressed = False
@@ -206,9 +208,10 @@ class Climber:
         self.best = replace(self.best, units_max=best << (units_max // best).bit_length() - 1)
         self._restart()
 
-    def adopt(self, best: Setting) -> None:
-        """Climb from the setting that another batcher has found."""
-        if best != self.best:
+    def adopt(self, best: Setting, *, is_remembered: bool = False) -> None:
+        """Climb from the setting that another batcher has found; where that was before this one began, see first if half the calls do more."""
+        self._is_doubtful = is_remembered and best.calls > CALLS_SURE
+        if best != self.best or self._is_doubtful:
             self.best = best
             self._restart()
 
@@ -272,7 +275,7 @@ class Climber:
 
     def _restart(self) -> None:
         self._watch()
-        self._search = self._searching()
+        self._search = self._doubting() if self._is_doubtful else self._searching()
         self._begin_block()
 
     def _begin_block(self) -> None:
@@ -312,6 +315,13 @@ class Climber:
             self._take(candidate)
             before = after
         self._end_ascent(is_in_vain=self.best == began)
+        yield from self._searching()
+
+    def _doubting(self) -> Iterator[_Block]:
+        """Yield the blocks of a trial of half the calls, and then those of the search; the first calls of a start are like no others."""
+        yield _Block(self.best)
+        yield from self._trying(_Direction(HALF), replace(self.best, calls=self.best.calls // 2))
+        self._is_doubtful = False
         yield from self._searching()
 
     def _end_ascent(self, *, is_in_vain: bool) -> None:

@@ -10,16 +10,17 @@ by. As many more call it as their processors need, once one is not enough.
    next takes over. It takes the permits that are free, and its whole share once the others report that they have given theirs up.
    Of one that was missed only what it had in flight is taken: without Redis it makes no call.
 3. The first on duty learns and tries; the others follow what it reports, so that the next one to take over begins with it.
-4. One that stands by still sends what it has claimed, in full calls.
+4. Where no batcher has learnt anything, the first on duty begins with what Redis has kept of one that is gone.
+5. One that stands by still sends what it has claimed, in full calls.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Protocol
 
 import msgspec
 
-from autobatch_shared.contract.status import BatcherStatus, LearntCalls
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, RememberedCalls, UpstreamStatus
 
 LOOK_EVERY_S = 0.25  # between reports where upstreams are shared: jobs wait for one if the batcher on duty stops
 HAND_OVER_LOOK_EVERY_S = 0.05  # while permits are given up: no batcher claims meanwhile
@@ -35,15 +36,18 @@ class Duty(msgspec.Struct, frozen=True):
         sharers: Number of batchers that share its permits; None: as many as have a lease.
         taken: Permits that the other batchers have still.
         learnt: What another batcher has learnt of it, to be followed; None: this one learns itself.
+        is_remembered: Whether that batcher is gone, so that the upstream may have become another since then.
     """
 
     is_on: bool = True
     sharers: int | None = None
     taken: int = 0
     learnt: LearntCalls | None = None
+    is_remembered: bool = False
 
 
 ON_DUTY = Duty()
+NOTHING_REMEMBERED: Mapping[str, RememberedCalls] = {}
 
 
 class SharedUpstream(Protocol):
@@ -56,14 +60,23 @@ class SharedUpstream(Protocol):
 
 
 def take_duties(
-    upstreams: Iterable[SharedUpstream], batcher: str, reports: Sequence[BatcherStatus], now_ms: int
+    upstreams: Iterable[SharedUpstream],
+    batcher: str,
+    reports: Sequence[BatcherStatus],
+    now_ms: int,
+    remembered: Mapping[str, RememberedCalls] = NOTHING_REMEMBERED,
 ) -> bool:
     """Let each upstream know its duty, by the reports of all batchers; return whether one has changed."""
-    changed = [upstream.take_duty(duty_of(batcher, upstream.name, reports, now_ms)) for upstream in upstreams]
+    changed = [
+        upstream.take_duty(duty_of(batcher, upstream.name, reports, now_ms, remembered.get(upstream.name)))
+        for upstream in upstreams
+    ]
     return any(changed)
 
 
-def duty_of(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: int) -> Duty:
+def duty_of(
+    batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: int, remembered: RememberedCalls | None = None
+) -> Duty:
     """Return what `batcher` has to do with the upstream, by the reports of all batchers, its own among them."""
     fresh = _fresh(reports, now_ms)
     ready = sorted([each.id for each in fresh if _is_ready(each, url)])
@@ -75,7 +88,14 @@ def duty_of(batcher: str, url: str, reports: Sequence[BatcherStatus], now_ms: in
     first = ready[urls.index(url) % len(ready)]
     is_on = batcher in ready and (ready.index(batcher) - urls.index(url)) % len(ready) < needed
     taken = sum([_taken(report, url, is_missed=report not in fresh) for report in reports if report.id != batcher])
-    learnt = _learnt(batcher, first, url, reports) if batcher in ready else None
+    if batcher not in ready:
+        return Duty(is_on, needed, taken)
+    own = next(each for report in reports if report.id == batcher for each in report.upstreams if each.url == url)
+    if batcher == first and own.learnt is not None:
+        return Duty(is_on, needed, taken)
+    learnt = _learnt(batcher, first, own, reports)
+    if learnt is None and batcher == first and remembered is not None and remembered.model == own.counts_for:
+        return Duty(is_on, needed, taken, remembered.learnt, is_remembered=True)
     return Duty(is_on, needed, taken, learnt)
 
 
@@ -98,12 +118,9 @@ def _taken(report: BatcherStatus, url: str, *, is_missed: bool) -> int:
     return sum([each.in_flight if is_missed else each.permits for each in report.upstreams if each.url == url])
 
 
-def _learnt(batcher: str, first: str, url: str, reports: Sequence[BatcherStatus]) -> LearntCalls | None:
-    """What `batcher` follows: the first on duty; if that is itself and it knows nothing yet, the one that knows most."""
-    seen = {report.id: each for report in reports for each in report.upstreams if each.url == url}
-    own = seen[batcher]
-    if batcher == first and own.learnt is not None:
-        return None
+def _learnt(batcher: str, first: str, own: UpstreamStatus, reports: Sequence[BatcherStatus]) -> LearntCalls | None:
+    """What `batcher` follows: the first on duty; if that is itself, the one that knows most."""
+    seen = {report.id: each for report in reports for each in report.upstreams if each.url == own.url}
     whose = [first] if batcher != first else [name for name in seen if name != batcher]
     known = [seen[name].learnt for name in whose if seen[name].counts_for == own.counts_for]
     return max([each for each in known if each is not None], key=lambda each: each.calls_seen, default=None)

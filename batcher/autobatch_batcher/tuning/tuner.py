@@ -1,7 +1,7 @@
 """What the calls to one upstream teach, and how to call it next. Pure; times are passed in.
 
 What a call costs is learnt by `cost.py`, how many calls to make at once and how large by `climbing.py`; `surprise.py` notices that an
-upstream has become another.
+upstream has become another, also before this batcher began.
 
 Service is counted from the completion before, when that came after the call's start: so a call that waited behind
 another at the upstream is not charged for that wait, and calls that run at the same time share the time they take.
@@ -26,7 +26,7 @@ from autobatch_batcher.tuning.cost import (
 )
 from autobatch_batcher.tuning.recent_calls import RecentCalls
 from autobatch_batcher.tuning.shape import BatchShape
-from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall
+from autobatch_batcher.tuning.surprise import Surprise, SurprisingCall, Trust
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.watching.activity import TuningNow
 
@@ -100,6 +100,7 @@ class Tuner:
         self._model = self._one_by_one = CostModel()
         self._side_by_side = CostModel()
         self._surprise = Surprise()
+        self._trust: Trust | None = None  # in what was remembered, until it is confirmed or refuted
         self._waits_evidence = 0.0  # that calls wait for each other; negative: that they run side by side
         self._calls_max = calls_max
         self._cuts_calls = False
@@ -138,7 +139,7 @@ class Tuner:
         """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
         if calls_max != self._calls_max:
             self._calls_max = calls_max
-            self._climber = self._begin_climb()
+            self._climber, self._trust = self._begin_climb(), None
             self.setting = Setting(calls_max or CALLS_FIRST, None)
             self._choose(0)
 
@@ -160,6 +161,8 @@ class Tuner:
             return  # of unknown length
         self._noted += 1
         took_s = sample.ended_s - sample.started_s
+        if self._trust is not None:
+            self._judge(self._trust, sample, service_s)
         self._learn_cost(sample, service_s, took_s)
         self._calls_seen += 1
         cost = self.cost
@@ -204,8 +207,13 @@ class Tuner:
             return TuningNow(best.calls, best.units_max)
         return TuningNow(best.calls, best.units_max, candidate.calls, candidate.units_max)
 
-    def adopt(self, learnt: LearntCalls) -> None:
-        """Take over what another batcher has learnt of this upstream, instead of what was learnt here."""
+    def adopt(self, learnt: LearntCalls, *, is_remembered: bool = False) -> None:
+        """Take over what another batcher has learnt of this upstream, instead of what was learnt here.
+
+        Args:
+            learnt: What it has learnt.
+            is_remembered: Whether that batcher is gone, so that the upstream may have become another since then.
+        """
         if self.is_fixed:
             return
         cost = CallCost(learnt.flat_s, learnt.per_unit_s, learnt.knee_units, CostLaw(learnt.law))
@@ -213,10 +221,18 @@ class Tuner:
         self._surprise.end()
         self._one_by_one.adopt(cost)
         self._side_by_side.adopt(cost)
-        self._waits_evidence = EVIDENCE_MAX * (learnt.one_by_one - learnt.side_by_side)
+        evidence_max = (
+            EVIDENCE if is_remembered else EVIDENCE_MAX
+        )  # the first fit is to find it again, before it is beyond doubt
+        found = EVIDENCE_MAX * (learnt.one_by_one - learnt.side_by_side)
+        self._waits_evidence = min(max(found, -evidence_max), evidence_max)
         self._model = self._one_by_one if self.is_one_by_one else self._side_by_side
-        calls = min(learnt.calls, self._calls_max or CALLS_MAX)
-        self._climber.adopt(Setting(max(1, calls), None if self._cuts_calls else learnt.units_max))
+        # Of an upstream that may be another, one call at a time would show nothing of calls beside each other.
+        calls = max(learnt.calls, CALLS_FIRST) if is_remembered else learnt.calls
+        calls = min(calls, self._calls_max or CALLS_MAX)
+        setting = Setting(max(1, calls), None if self._cuts_calls else learnt.units_max)
+        self._climber.adopt(setting, is_remembered=is_remembered)
+        self._trust = Trust(cost, setting.calls, is_one_by_one=self.is_one_by_one) if is_remembered else None
         self._choose(0)
 
     def note_vain(self, padded: int, useful: int, inputs: int, now_s: float, seconds: float) -> None:
@@ -278,6 +294,25 @@ class Tuner:
     def _is_learnt(self) -> bool:
         return self._calls_seen >= CALLS_MIN
 
+    def _judge(self, trust: Trust, sample: Sample, service_s: float) -> None:
+        """Go on by what was remembered, or begin anew where the upstream is another by now."""
+        if sample.setting.calls == trust.calls:
+            units = trust.cost.law.units(sample.padded, sample.useful)
+            trust.note(units, sample.started_s, sample.ended_s, service_s, is_full=sample.calls >= trust.calls)
+        is_reverse = self.is_known_side_by_side if trust.is_one_by_one else self.is_known_one_by_one
+        if trust.is_refuted or is_reverse or 2 * self._climber.best.calls <= trust.calls:
+            self._surprise.end()
+            self._one_by_one.forget()
+            self._side_by_side.forget()
+            self._begin_anew()
+        elif trust.is_confirmed:
+            self._trust = None
+
+    def _begin_anew(self) -> None:
+        """Believe nothing that was remembered; what the last calls cost is fitted with the next one."""
+        self._trust, self._waits_evidence, self._model = None, 0.0, self._one_by_one
+        self._climber, self.recent = self._begin_climb(), RecentCalls()
+
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
         may_fit = self._may_fit(sample, service_s)
@@ -293,8 +328,12 @@ class Tuner:
         if self._model.cost is not before:
             self._surprise.end()
         cost = self._model.cost
+        if self._trust is not None and cost is not before and self._trust.differs(cost, sample.padded, sample.useful):
+            self._begin_anew()
         if cost.law is not before.law:  # what was counted are not its units; how many calls pay does not depend on them
             self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
+            if self._trust is not None:
+                self._climber.adopt(self._climber.best, is_remembered=True)
         if cost is not before:
             worth = round(cost.knee_units + SIZE_WORTH_FLATS * cost.flat_units)
             self._climber.expect(worth, 0 if cost.law is CostLaw.PADDED else worth)

@@ -179,7 +179,9 @@ class ReplicaState:
         if self.tuner.is_fixed:
             return False
         if duty.learnt is not None:
-            self.tuner.adopt(duty.learnt)
+            self.tuner.adopt(duty.learnt, is_remembered=duty.is_remembered)
+        if duty.is_remembered:
+            log.info("upstream_remembered", extra={"upstream": self.name, "calls": self.tuner.setting.calls})
         before, was_ours, self.duty = self.duty, self.is_ours, duty
         if duty.is_on:
             self.last_duty = duty

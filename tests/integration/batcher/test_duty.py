@@ -1,4 +1,4 @@
-"""Two batchers before one upstream: one calls it, and the other takes over at once when that stops."""
+"""Two batchers before one upstream: one calls it, and the other takes over at once when that stops, or later with what it had learnt."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from autobatch_batcher.tuning import duty
-from autobatch_shared.contract.status import BatcherStatus, decoded
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, RememberedCalls, decode_remembered, decoded
 from tests.support.fake_upstream import FakeUpstream, vector
 from tests.support.house import House, open_house
 from tests.support.waiting import wait_until
@@ -22,6 +22,11 @@ class DutyReports:
     async def look(self) -> dict[str, BatcherStatus]:
         found = await self._redis.hgetall("{house}:batchers")
         return {each.id: each for each in decoded([each for each in found.values() if isinstance(each, bytes)])}
+
+    async def kept(self, url: str) -> RememberedCalls | None:
+        """What Redis has kept of an upstream."""
+        value = await self._redis.get("{house}:learnt:" + url)
+        return decode_remembered(value) if isinstance(value, bytes) else None
 
     async def on_duty(self) -> list[str]:
         """The batchers that call their upstream, and know that it is well."""
@@ -113,3 +118,27 @@ async def test_jobs_of_a_batcher_that_lost_its_upstream_are_answered_by_one_with
         await house.add_batcher(other.url)
 
         assert [(200, [vector(text)]) for text in texts] == await answers
+
+
+async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports
+) -> None:
+    async with open_house(redis_url) as house:
+        first = await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        for number in range(20):
+            await embeds(house, 4, str(number))
+        await first.stop()
+        assert {} == await reports.look()
+        kept = await reports.kept(upstream.url)
+        assert kept is not None
+
+        await house.add_batcher(upstream.url)
+
+        await wait_until(lambda: _knows(kept.learnt, reports))  # before any call
+
+
+async def _knows(learnt: LearntCalls, reports: DutyReports) -> bool:
+    found = [each.upstreams[0].learnt for each in (await reports.look()).values() if each.upstreams]
+    calls = [(each.calls_seen, each.flat_s, each.per_unit_s) for each in found if each is not None]
+    return calls == [(learnt.calls_seen, learnt.flat_s, learnt.per_unit_s)]

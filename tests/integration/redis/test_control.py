@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from autobatch_shared.contract.frames import JobHeader, encode
-from autobatch_shared.contract.keys import WAITING_TTL_MS, Keys
-from autobatch_shared.contract.status import BatcherStatus
+from autobatch_shared.contract.keys import LEARNT_TTL_MS, WAITING_TTL_MS, Keys
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, RememberedCalls, UpstreamStatus
 from autobatch_shared.redis.clock import read_clock
 from autobatch_shared.redis.control import LOOKED_AT, Control
 from autobatch_shared.redis.link import RedisLink
@@ -75,3 +75,22 @@ async def test_a_batcher_that_reports_hears_the_reports_of_all(redis_url: str) -
         await redis.hset(KEYS.batchers, "foreign", "[1, 2]")
         assert [silent] == await control.report("b1", silent)
         assert {"b1": silent, "b2": own} == {each.id: each for each in await control.report("b2", own)}
+
+
+async def test_what_was_learnt_is_there_after_its_batcher_signed_off(redis_url: str) -> None:
+    """Of each upstream by itself, without what cannot be read."""
+    learnt = LearntCalls(100, "padded", 0.004, 5e-6, 0.0, 0.9, 0.1, 2, 8192)
+    urls = [f"http://{name}" for name in "abcd"]
+    upstreams = [UpstreamStatus(url, True, 32, 0, counts_for="0f", learnt=learnt) for url in urls]
+    async with open_link(redis_url) as link, Redis.from_url(redis_url) as redis:
+        control = Control(link, KEYS)
+        assert {} == await control.remembered(urls)
+        await control.report("b1", BatcherStatus(1, 0, upstreams[:3], id="b1"))
+        await control.sign_off("b1")
+        await redis.set(KEYS.learnt(urls[1]), b"\xff{}")
+        await redis.delete(KEYS.learnt(urls[2]))
+        await redis.rpush(KEYS.learnt(urls[2]), "a list")
+
+        assert {urls[0]: RememberedCalls(1, "0f", learnt)} == await control.remembered(urls)
+        assert 0 < await redis.pttl(KEYS.learnt(urls[0])) <= LEARNT_TTL_MS
+        await redis.delete(*[KEYS.learnt(url) for url in urls[1:]])

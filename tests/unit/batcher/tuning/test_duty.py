@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from autobatch_batcher.tuning.duty import CPU_MAX, LATE_MS, ON_DUTY, Duty, calls_another, duty_of, take_duties
-from autobatch_shared.contract.status import BatcherStatus, LearntCalls, UpstreamStatus
+from autobatch_shared.contract.status import BatcherStatus, LearntCalls, RememberedCalls, UpstreamStatus
 from tests.unit.upstreams import make_upstream
 
 NOW_MS = 1_790_000_000_000
@@ -94,6 +94,42 @@ def test_what_was_learnt_of_another_model_counts_for_nothing() -> None:
     reports = [report("a", seen(model="new")), report("b", seen(model="old", learnt=LEARNT))]
 
     assert duty_of("a", URL, reports, NOW_MS).learnt is None
+
+
+REMEMBERED = RememberedCalls(NOW_MS, "model", KNOWS_MORE)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        (seen(model="model"), [], Duty(sharers=1, learnt=KNOWS_MORE, is_remembered=True)),
+        (seen(model="another"), [], Duty(sharers=1)),
+        (seen(model="model", learnt=KNOWS_LESS), [], Duty(sharers=1)),
+        (
+            seen(model="model"),
+            [report("b", seen(model="model", learnt=KNOWS_LESS))],
+            Duty(sharers=1, learnt=KNOWS_LESS),
+        ),
+        (seen(model="model", may_be_called=False), [], ON_DUTY),
+    ],
+    ids=[
+        "nothing is known",
+        "another model",
+        "it has learnt itself",
+        "another batcher knows it",
+        "it may not be called",
+    ],
+)
+def test_what_redis_has_kept_is_used_where_no_batcher_knows_anything(
+    own: UpstreamStatus, others: list[BatcherStatus], expected: Duty
+) -> None:
+    assert expected == duty_of("a", URL, [report("a", own), *others], NOW_MS, REMEMBERED)
+
+
+def test_one_that_stands_by_begins_with_nothing_that_redis_has_kept() -> None:
+    reports = [report("a", seen(model="model")), report("b", seen(model="model"))]
+
+    assert Duty(is_on=False, sharers=1) == duty_of("b", URL, reports, NOW_MS, REMEMBERED)
 
 
 @given(

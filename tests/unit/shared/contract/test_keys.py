@@ -30,7 +30,7 @@ PLAIN = (
     "cache_bytes",
     "activities",
 )
-OF_ONE = ("claimed", "attempts", "reply", "inbox", "pace", "cached", "activity")
+OF_ONE = ("claimed", "attempts", "reply", "inbox", "pace", "learnt", "cached", "activity")
 WORDS = st.from_regex(r"[A-Za-z0-9_.-]{1,12}", fullmatch=True)
 
 

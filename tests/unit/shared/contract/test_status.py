@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card, Identity
 from autobatch_shared.contract.frames import VERSION
-from autobatch_shared.contract.status import FRESH_MS, UNKNOWN_BYTES_MAX, BatcherStatus, Fleet, UpstreamStatus, encode
+from autobatch_shared.contract.status import (
+    FRESH_MS,
+    UNKNOWN_BYTES_MAX,
+    BatcherStatus,
+    Fleet,
+    LearntCalls,
+    RememberedCalls,
+    UpstreamStatus,
+    decode_remembered,
+    encode,
+    to_remember,
+)
 from tests.support.version_1 import old_report
 
 NOW_MS = 1_790_000_000_000
@@ -221,3 +232,54 @@ def test_the_tokens_of_a_call_are_what_every_upstream_takes() -> None:
 
     assert 8_192 == fleet(reports).batch_tokens_max
     assert UNKNOWN_MAX == fleet().batch_tokens_max
+
+
+LEARNT = LearntCalls(100, "padded", 0.004, 5e-6, 0.0, 0.9, 0.1, 2, 8192)
+REMEMBERED = RememberedCalls(NOW_MS, "0f", LEARNT)
+
+
+def test_what_was_learnt_by_one_on_duty_is_kept_with_the_model_that_it_was_learnt_of() -> None:
+    learnt = UpstreamStatus("http://a", True, 32, 0, counts_for="0f", learnt=LEARNT)
+    others = [
+        msgspec.structs.replace(learnt, url="http://b", is_on_duty=False),
+        msgspec.structs.replace(learnt, url="http://c", counts_for=""),
+        msgspec.structs.replace(learnt, url="http://d", learnt=None),
+    ]
+
+    assert {"http://a": REMEMBERED} == to_remember(BatcherStatus(NOW_MS, 0, [learnt, *others]))
+    assert REMEMBERED == decode_remembered(encode(REMEMBERED))
+
+
+def test_fields_of_a_newer_version_are_skipped() -> None:
+    said = json.loads(encode(REMEMBERED))
+    said["learnt"]["places"] = said["weather"] = 7
+
+    assert REMEMBERED == decode_remembered(json.dumps(said).encode())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"flat_s": -1.0},
+        {"flat_s": 0.0, "per_unit_s": 0.0},
+        {"flat_s": 1e300},
+        {"knee_units": -1},
+        {"side_by_side": 2.0},
+        {"calls": 0},
+        {"units_max": 0},
+        {"law": "by weight"},
+        {"law": None},
+        {"calls": "2"},
+    ],
+    ids=str,
+)
+def test_figures_that_no_calls_can_teach_are_none(wrong: dict[str, object]) -> None:
+    said = json.loads(encode(REMEMBERED))
+    said["learnt"] |= wrong
+
+    assert decode_remembered(json.dumps(said).encode()) is None
+
+
+@given(st.binary() | st.integers(0, 300).map(lambda cut: encode(REMEMBERED)[:cut]))
+def test_bytes_that_are_not_what_was_kept_are_none(value: bytes) -> None:
+    assert decode_remembered(value) in (None, REMEMBERED)
