@@ -189,10 +189,10 @@ class Trust:
         self._expected_s += self.cost.seconds(units)
         self._kept += is_full
 
-    def differs(self, cost: CallCost, padded: int, useful: int) -> bool:
-        """Whether a call of this size costs something else than was remembered, though calls wait for each other."""
-        expected_s = self.cost.seconds(self.cost.law.units(padded, useful))
-        return self.is_one_by_one and not cost.is_near(cost.law.units(padded, useful), expected_s)
+    def differs(self, cost: CallCost, padded: int, useful: int, inputs: int) -> bool:
+        """Whether a call of these sizes costs something else than was remembered, though calls wait for each other."""
+        expected_s = self.cost.seconds(self.cost.law.units(padded, useful, inputs))
+        return self.is_one_by_one and not cost.is_near(cost.law.units(padded, useful, inputs), expected_s)
 
     def _end_round(self) -> None:
         if self._seconds > NEAR_TIMES * self._expected_s:

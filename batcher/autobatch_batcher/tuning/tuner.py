@@ -297,7 +297,7 @@ class Tuner:
     def _judge(self, trust: Trust, sample: Sample, service_s: float) -> None:
         """Go on by what was remembered, or begin anew where the upstream is another by now."""
         if sample.setting.calls == trust.calls:
-            units = trust.cost.law.units(sample.padded, sample.useful)
+            units = sample.units(trust.cost.law)
             trust.note(units, sample.started_s, sample.ended_s, service_s, is_full=sample.calls >= trust.calls)
         is_reverse = self.is_known_side_by_side if trust.is_one_by_one else self.is_known_one_by_one
         if trust.is_refuted or is_reverse or 2 * self._climber.best.calls <= trust.calls:
@@ -328,7 +328,8 @@ class Tuner:
         if self._model.cost is not before:
             self._surprise.end()
         cost = self._model.cost
-        if self._trust is not None and cost is not before and self._trust.differs(cost, sample.padded, sample.useful):
+        sizes = sample.padded, sample.useful, sample.inputs
+        if self._trust is not None and cost is not before and self._trust.differs(cost, *sizes):
             self._begin_anew()
         if cost.law is not before.law:  # what was counted are not its units; how many calls pay does not depend on them
             self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
