@@ -13,7 +13,7 @@ from math import inf, log
 
 import msgspec
 
-from autobatch_batcher.tuning.climbing import Climber, Setting
+from autobatch_batcher.tuning.climbing import GAIN_MIN, Climber, Setting
 from autobatch_batcher.tuning.cost import (
     CALLS_MIN,
     EVIDENCE,
@@ -43,9 +43,8 @@ LONG_WAIT_SHARE = 0.25
 PRESSING_WAIT_SHARE = 0.1  # of a job's time: the ascent takes some rounds of calls, and meanwhile the wait grows
 # Of what their call takes, where calls run side by side: more of them at once do more, and the backlog of a trial is worked off slowly.
 PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5
-FULL_FLATS = (
-    64.0  # above the knee, where calls run side by side: larger ones do no more, by a sixty-fourth, and take longer
-)
+# Above the knee, where calls run side by side: larger ones gain less than a trial has to, and take longer.
+FULL_FLATS = 1 / (GAIN_MIN - 1)
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
 
 
