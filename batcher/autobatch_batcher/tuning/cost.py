@@ -159,15 +159,19 @@ class CostModel:
             self._fits_at = (self._noted // FIT_EVERY_CALLS + 1) * FIT_EVERY_CALLS
         return is_fitted
 
-    def adopt(self, cost: CallCost) -> None:
-        """Begin from what another batcher has learnt; the calls that were seen here count no more."""
+    def adopt(self, cost: CallCost, kept: int = 0) -> None:
+        """Begin from what another batcher has learnt; of the calls that were seen here only the last `kept` count."""
         self.cost = cost
         self._evidence = dict.fromkeys(CostLaw, 0.0)
-        self._forget(0)
+        self._forget(kept)
 
     def forget(self) -> None:
         """Begin anew with the last calls, so few that the next one is the first to be fitted again: the upstream is another."""
         self._forget(CALLS_MIN - 1)
+
+    def disbelieve(self) -> None:
+        """Begin anew with the last calls, as `forget` does, and by no law but the usual one."""
+        self.adopt(CallCost(), CALLS_MIN - 1)
 
     def _forget(self, kept: int) -> None:
         while len(self._calls) > kept:

@@ -22,7 +22,8 @@ from msgspec.structs import replace
 from autobatch_batcher.tuning.cost import CALLS_MIN, NEAR_TIMES, CallCost, fit
 
 CHARGED_CALLS_MIN = 2  # a single call that took far longer met a pause
-ROUNDS, SLOW_S = 3, 1.0  # of long calls fewer than `CALLS_MIN` must do, if they went on for so long
+ROUNDS, OFF_S = 3, 1.0  # of long calls fewer than `CALLS_MIN` must do, if they went on for so long
+FASTER_TIMES = 1.6  # of calls that waited for each other: two at a time that wait no more are served in half the time
 CALLS_KEPT = 256  # 16 fits: four of them suffice to find that calls wait for each other, where they did not
 
 
@@ -134,7 +135,8 @@ class Trust:
 
     1. Where calls ran side by side each tells by what it takes; where they waited for each other, by how long it was served.
     2. `ROUNDS` rounds of calls in a row that were slower than `NEAR_TIMES` refute it; a round is what was in flight together, as one
-       pause meets all of it. Faster rounds do not: calls alone are faster than those beside many others.
+       pause meets all of it. So do rounds that were faster by `FASTER_TIMES`, but only where calls waited for each other: calls that run
+       side by side are faster alone than beside many others.
     3. Where they waited for each other, it is refuted as well by what their cost is learnt to be now, if that is another.
     4. Calls that run side by side where they waited for each other, or the reverse, refute it, too.
     5. It is confirmed by `CALLS_KEPT` calls, if as many were in flight as may be: a call alone says nothing of others beside it.
@@ -154,8 +156,9 @@ class Trust:
         self.cost = cost
         self.calls = calls
         self.is_one_by_one = is_one_by_one
-        self._kept = self._slow_rounds = self._slow_calls = 0
-        self._slow_s = self._slow_since_s = 0.0
+        self._kept = self._off_rounds = self._off_calls = 0
+        self._is_slow = False
+        self._off_s = self._off_since_s = 0.0
         self._calls = 0  # of the round
         self._seconds = self._expected_s = 0.0
         self._until_s = inf  # what was made before belongs to the round
@@ -163,7 +166,7 @@ class Trust:
     @property
     def is_refuted(self) -> bool:
         """Whether the upstream is another now."""
-        return self._slow_rounds >= ROUNDS and (self._slow_calls >= CALLS_MIN or self._slow_s >= SLOW_S)
+        return self._off_rounds >= ROUNDS and (self._off_calls >= CALLS_MIN or self._off_s >= OFF_S)
 
     @property
     def is_confirmed(self) -> bool:
@@ -195,12 +198,15 @@ class Trust:
         return self.is_one_by_one and not cost.is_near(cost.law.units(padded, useful, inputs), expected_s)
 
     def _end_round(self) -> None:
-        if self._seconds > NEAR_TIMES * self._expected_s:
-            if not self._slow_rounds:
-                self._slow_since_s = self._until_s
-            self._slow_rounds += 1
-            self._slow_s = self._until_s - self._slow_since_s
-            self._slow_calls += self._calls
-        else:
-            self._slow_rounds = self._slow_calls = 0
+        is_slow = self._seconds > NEAR_TIMES * self._expected_s
+        is_fast = self.is_one_by_one and FASTER_TIMES * self._seconds < self._expected_s
+        if is_slow is not self._is_slow or not (is_slow or is_fast):
+            self._off_rounds = self._off_calls = 0
+        if is_slow or is_fast:
+            if not self._off_rounds:
+                self._off_since_s = self._until_s
+            self._off_rounds += 1
+            self._off_s = self._until_s - self._off_since_s
+            self._off_calls += self._calls
+        self._is_slow = is_slow
         self._calls, self._seconds, self._expected_s = 0, 0.0, 0.0

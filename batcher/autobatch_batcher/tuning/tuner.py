@@ -300,16 +300,16 @@ class Tuner:
             trust.note(units, sample.started_s, sample.ended_s, service_s, is_full=sample.calls >= trust.calls)
         is_reverse = self.is_known_side_by_side if trust.is_one_by_one else self.is_known_one_by_one
         if trust.is_refuted or is_reverse or 2 * self._climber.best.calls <= trust.calls:
-            self._surprise.end()
-            self._one_by_one.forget()
-            self._side_by_side.forget()
             self._begin_anew()
         elif trust.is_confirmed:
             self._trust = None
 
     def _begin_anew(self) -> None:
-        """Believe nothing that was remembered; what the last calls cost is fitted with the next one."""
-        self._trust, self._waits_evidence, self._model = None, 0.0, self._one_by_one
+        """Go on as if nothing had been remembered; what the last calls cost is fitted with the next one."""
+        self._surprise.end()
+        self._one_by_one.disbelieve()
+        self._side_by_side.disbelieve()
+        self._trust, self._waits_evidence, self._model, self._calls_seen = None, 0.0, self._one_by_one, 0
         self._climber, self.recent = self._begin_climb(), RecentCalls()
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:

@@ -77,6 +77,32 @@ def test_calls_that_waited_for_each_other_are_judged_by_how_long_they_were_serve
     assert judged.trust.is_refuted
 
 
+def test_calls_that_wait_for_each_other_no_more_refute_it() -> None:
+    """Two at a time are served in half the time then, as each takes what it took alone."""
+    judged = TrustOnTrial(is_one_by_one=True)
+    judged.rounds(2 * ROUNDS, CALLS * CALL_S)
+    assert not judged.trust.is_refuted
+
+    judged.rounds(ROUNDS + 1, CALLS * CALL_S / 2)
+
+    assert judged.trust.is_refuted
+
+
+def test_faster_rounds_say_nothing_of_calls_that_ran_side_by_side() -> None:
+    """Alone they are faster than beside many others."""
+    judged = TrustOnTrial()
+    judged.rounds(4 * CALLS_MIN, CALL_S / 4, calls=1)
+    assert not judged.trust.is_refuted
+
+
+def test_slow_rounds_and_fast_ones_in_turn_do_not_refute_it() -> None:
+    judged = TrustOnTrial(is_one_by_one=True)
+    for _ in range(2 * CALLS_MIN):
+        judged.rounds(1, 3 * CALLS * CALL_S)
+        judged.rounds(1, CALLS * CALL_S / 3)
+    assert not judged.trust.is_refuted
+
+
 def test_only_calls_beside_as_many_as_before_confirm_it() -> None:
     judged = TrustOnTrial()
     judged.rounds(CALLS_KEPT, CALL_S, calls=1)
