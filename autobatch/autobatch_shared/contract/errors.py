@@ -25,6 +25,7 @@
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
+    │       └── InvalidAnswer     with status 200, and without the rows that were asked for
     ├── JobPoisonous              three batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
         └── FrameOfAnotherVersion written by an older or a newer version of this system
@@ -208,6 +209,10 @@ class UpstreamProtocolError(UpstreamError):
     """The upstream's answer does not have the shape of an answer."""
 
     code = "upstream_protocol"
+
+
+class InvalidAnswer(UpstreamProtocolError):
+    """The upstream's answer has not the rows that were asked for."""
 
 
 class JobPoisonous(AutobatchError):

@@ -4,23 +4,24 @@ import asyncio
 
 import pytest
 
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import Answer, Asked, Post
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
 from autobatch_batcher.tuning.tuner import Sample, Tuner
-from autobatch_batcher.upstreams.breaker import FAILURES_MAX
+from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MIN_S
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.contract.errors import (
+    InvalidAnswer,
     UpstreamBroken,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from tests.unit.upstreams import NO_SESSION
+from tests.unit.upstreams import NO_SESSION, open_breaker
 
 
 def tei(message: str) -> bytes:
@@ -234,3 +235,47 @@ async def test_what_is_wrong_with_an_upstream_is_told_in_a_few_words() -> None:
     assert ("connection refused", "ECONNREFUSED") == (failed.last, one.status(1, 1.0).fault)
     one.standing.reason = "it serves another-model"
     assert one.trouble == "does not say what it serves", "it has not told us"
+
+
+async def call_for(one: Replica, *texts: bytes) -> None:
+    await one.call(Post("/embed", b""), 5.0, Asked("/embed", texts))
+
+
+async def test_answers_without_rows_take_it_out_and_say_why() -> None:
+    one = upstream(ToldClient(200, b"<html>Sign in</html>"))
+    for number in range(FAILURES_MAX):
+        assert one.breaker.is_closed
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"%d"' % number)
+    assert (one.breaker.is_closed, one.trouble, one.answered_s) == (False, "invalid answer", float("-inf"))
+
+
+async def test_those_that_one_input_explains_do_not() -> None:
+    """A client that sends it again and again takes no upstream away from the others."""
+    one = upstream(ToldClient(200, b"[null]"))
+    with pytest.raises(InvalidAnswer):
+        await call_for(one, b'"a"', b'"odd"', b'"b"')
+    for _ in range(2 * FAILURES_MAX):
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"odd"')
+    assert one.breaker.is_closed
+    assert one.failures.causes == {"invalid answer": 2 * FAILURES_MAX + 1}
+
+
+async def test_those_that_another_upstream_had_rows_for_do() -> None:
+    one = upstream(ToldClient(200, b"[null]"))
+    for _ in range(FAILURES_MAX):
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"a"')
+        one.blame_no_input()
+    assert not one.breaker.is_closed
+
+
+async def test_a_trial_that_has_no_rows_is_one_that_failed_whatever_it_was_asked() -> None:
+    one = upstream(ToldClient(200, b""))
+    open_breaker(one, asyncio.get_running_loop().time())
+    before_s = one.breaker.trial_s()
+    for _ in range(2):
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"a"')
+    assert one.breaker.trial_s() >= before_s + 3 * PAUSE_MIN_S
