@@ -149,6 +149,7 @@ class Reporter:
     async def _probe_one(self, upstream: Replica) -> None:
         before = upstream.is_healthy, upstream.standing.fingerprint
         await upstream.prober.probe()
+        await upstream.try_for_others()
         if (upstream.is_healthy, upstream.standing.fingerprint) != before:
             await self._publish()  # at once: a start may be waiting for readiness
 

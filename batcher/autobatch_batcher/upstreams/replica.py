@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from autobatch_batcher.dialects.base import Answer, Asked, Condition, Dialect, Post
@@ -14,6 +15,7 @@ from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import (
+    AutobatchError,
     InvalidAnswer,
     UpstreamBroken,
     UpstreamChanged,
@@ -26,6 +28,8 @@ from autobatch_shared.contract.status import NO_ANSWER
 from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
+SAMPLE_ROUTES = {"embedding": "/embed", "sparse": "/embed_sparse"}
+SAMPLE_TIMEOUT_S = 10.0  # it waits behind the calls of another batcher
 
 
 class Replica(ReplicaState):
@@ -105,6 +109,19 @@ class Replica(ReplicaState):
     def blame_no_input(self) -> None:
         """Another upstream has answered what this one gave an invalid answer to: its next one is its own fault."""
         self._blamed = frozenset()
+
+    async def try_for_others(self) -> None:
+        """Make a trial with a text of ours where no job would: another batcher calls it, and here it was taken out before.
+
+        Else this one would take over with what it believed when it called it last.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if self.duty.is_on or not self.is_usable or not self.breaker.may_try(now_s):
+            return
+        route = SAMPLE_ROUTES.get(self.card.kind, "/predict")
+        with suppress(AutobatchError):  # it is noted with the call
+            post = self.dialect.compose(route, [self.dialect.sample], None)
+            await self.call(post, SAMPLE_TIMEOUT_S, Asked(route, [self.dialect.sample]))
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from redis.asyncio import Redis
 
 from autobatch_batcher.tuning import duty
@@ -118,6 +119,37 @@ async def test_jobs_of_a_batcher_that_lost_its_upstream_are_answered_by_one_with
         await house.add_batcher(other.url)
 
         assert [(200, [vector(text)]) for text in texts] == await answers
+
+
+@pytest.mark.usefixtures("_quick_probes")
+async def test_the_one_that_stands_by_finds_out_that_the_upstream_is_well_again(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports
+) -> None:
+    """It calls nothing by itself, and both had taken the upstream out."""
+
+    async def fail(_texts: list[str]) -> web.Response:
+        return web.Response(status=503)
+
+    async with open_house(redis_url) as house:
+        for _ in range(2):
+            await house.add_batcher(upstream.url, upstream_patience_ms=0)
+        await wait_until(lambda: _are(2, reports))
+        await wait_until(house.is_healthy)
+        upstream.behave = fail
+
+        async def are_out() -> bool:
+            await asyncio.gather(*[house.post("/embed", {"inputs": str(number)}) for number in range(16)])
+            return await _are(0, reports)
+
+        await wait_until(are_out)
+        upstream.behave = None
+
+        async def is_answered() -> bool:
+            return (await house.post("/embed", {"inputs": "one"})).status == 200
+
+        await wait_until(is_answered)
+
+        await wait_until(lambda: _are(2, reports))  # without any further request
 
 
 async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(

@@ -7,9 +7,10 @@ import pytest
 from autobatch_batcher.dialects.base import Answer, Asked, Post
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
 from autobatch_batcher.tuning.tuner import Sample, Tuner
-from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MIN_S
+from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MAX_S, PAUSE_MIN_S
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
@@ -279,3 +280,36 @@ async def test_a_trial_that_has_no_rows_is_one_that_failed_whatever_it_was_asked
         with pytest.raises(InvalidAnswer):
             await call_for(one, b'"a"')
     assert one.breaker.trial_s() >= before_s + 3 * PAUSE_MIN_S
+
+
+async def test_one_that_stands_by_tries_an_upstream_itself_that_was_taken_out() -> None:
+    """No job of its own would, and it would take over with what it believed long ago."""
+    client = ToldClient()
+    one = upstream(client)
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MIN_S)
+    await one.try_for_others()
+    assert not one.breaker.is_closed, "it is on duty: jobs are called here"
+
+    one.duty = Duty(is_on=False)
+    client.body = b"<html>"
+    await one.try_for_others()
+    assert not one.breaker.may_try(asyncio.get_running_loop().time()), "a trial that failed makes the pause longer"
+
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
+    client.body = b"[[1]]"
+    await one.try_for_others()
+    assert one.breaker.is_closed
+
+
+@pytest.mark.parametrize(
+    ("why", "trouble"),
+    [
+        ("it answers 401 to /info: INFERENCE_API_KEY", "HTTP 401"),
+        ("it answers 403 to /embed: INFERENCE_API_KEY", "HTTP 403"),
+        ("it has neither /info nor a vector", "does not say what it serves"),
+    ],
+)
+async def test_the_status_of_its_refusal_is_what_is_wrong_with_it(why: str, trouble: str) -> None:
+    one = upstream(ToldClient())
+    one.exclude(why, 0.0)
+    assert one.trouble == trouble
