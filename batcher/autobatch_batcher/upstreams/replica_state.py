@@ -131,8 +131,11 @@ class ReplicaState:
     @property
     def trouble(self) -> str:
         """What is wrong with it, one of a few kinds; empty: nothing is, as far as is known."""
-        if not self.is_included:
-            return SERVES_ANOTHER if self.standing.served is not None else SERVES_UNKNOWN
+        if not self.is_included and self.standing.served is not None:
+            return SERVES_ANOTHER
+        if not self.is_included:  # the status of its refusal, if that is why it does not say
+            kind = kind_of_cause(self.standing.silence)
+            return kind if kind.startswith("HTTP ") else SERVES_UNKNOWN
         if not self.is_healthy:
             return kind_of_cause(self._fault) if self._fault else SERVES_UNKNOWN
         return "" if self.breaker.is_closed else self.failures.last or LATE
