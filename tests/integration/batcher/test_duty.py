@@ -1,6 +1,7 @@
 """Two batchers before one upstream: one calls it, and the other takes over at once when that stops, or later with what it had learnt."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
@@ -168,6 +169,27 @@ async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(
         await house.add_batcher(upstream.url)
 
         await wait_until(lambda: _knows(kept.learnt, reports))  # before any call
+
+
+async def test_what_was_learnt_of_another_model_is_dropped_and_logged(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with open_house(redis_url) as house:
+        first = await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        for number in range(20):
+            await embeds(house, 4, str(number))
+        await first.stop()
+        assert await reports.kept(upstream.url) is not None
+        upstream.info = {"model_id": "another"}
+
+        await house.add_batcher(upstream.url, model_change_after_ms=1)
+
+        await wait_until(house.is_healthy)
+        await embeds(house, 1, "after")
+        said = [(each.message, vars(each).get("why")) for each in caplog.records if "memory" in each.message]
+        assert [("upstream_memory_dropped", "it serves another model")] == said
 
 
 async def _knows(learnt: LearntCalls, reports: DutyReports) -> bool:
