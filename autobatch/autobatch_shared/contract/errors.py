@@ -214,6 +214,8 @@ class UpstreamProtocolError(UpstreamError):
 class InvalidAnswer(UpstreamProtocolError):
     """The upstream's answer has not the rows that were asked for."""
 
+    code = "invalid_answer"
+
 
 class JobPoisonous(AutobatchError):
     """The request was given up after three batchers died while working on it."""
@@ -259,6 +261,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         UpstreamOverloaded,
         UpstreamTimeout,
         UpstreamProtocolError,
+        InvalidAnswer,
         JobPoisonous,
         MalformedFrame,
     )

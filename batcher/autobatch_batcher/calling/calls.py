@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Asked, Dialect, Post
+from autobatch_batcher.dialects.base import AskedRows, Dialect, Post
 from autobatch_batcher.jobs import Job
 
 _decode_inputs = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -52,12 +52,12 @@ class Call(msgspec.Struct, frozen=True):
         return list(dict.fromkeys([job.body for job in self.jobs]))
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> AskedRows | None:
         """The rows that it asks for; None of one whose answer is passed on as it comes."""
         if self.merged is None:
             return None
         route = self.jobs[0].header.route
-        return Asked(route, self.merged.items, self.merged.ids if route == "/embed_all" else ())
+        return AskedRows(route, self.merged.items, self.merged.ids if route == "/embed_all" else ())
 
     @property
     def charged_tokens(self) -> int:

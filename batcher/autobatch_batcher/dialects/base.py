@@ -83,7 +83,7 @@ class Answer:
     rows: list[bytes] = field(default_factory=list)
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AskedRows(msgspec.Struct, frozen=True):
     """The rows that a call asks for.
 
     Attributes:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from autobatch_batcher.dialects.base import Answer, Asked, Condition, Dialect, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Condition, Dialect, Post
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
@@ -65,7 +65,7 @@ class Replica(ReplicaState):
         self._refusals = 0  # of connections
         self._blamed: frozenset[bytes] = frozenset()  # inputs of which each may explain the last invalid answers
 
-    async def call(self, post: Post, timeout_s: float, asked: Asked | None = None) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         """Make one call, and learn from it how the upstream is.
 
         Args:
@@ -121,7 +121,7 @@ class Replica(ReplicaState):
         route = SAMPLE_ROUTES.get(self.card.kind, "/predict")
         with suppress(AutobatchError):  # it is noted with the call
             post = self.dialect.compose(route, [self.dialect.sample], None)
-            await self.call(post, SAMPLE_TIMEOUT_S, Asked(route, [self.dialect.sample]))
+            await self.call(post, SAMPLE_TIMEOUT_S, AskedRows(route, [self.dialect.sample]))
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
@@ -155,7 +155,7 @@ class Replica(ReplicaState):
     def _changed(self) -> UpstreamChanged:
         return UpstreamChanged(self.standing.told).because(self.standing.silence or "model changed")
 
-    def _cut(self, answer: Answer, asked: Asked, now_s: float) -> Answer | InvalidAnswer:
+    def _cut(self, answer: Answer, asked: AskedRows, now_s: float) -> Answer | InvalidAnswer:
         """Return the answer with its rows, or what it is without them."""
         try:
             return replace(answer, rows=self.dialect.cut(answer, asked.route, len(asked.inputs), asked.may_be_empty))
@@ -163,7 +163,7 @@ class Replica(ReplicaState):
             self._note_invalid(asked, now_s)
             return InvalidAnswer(str(exc)).because(f"{INVALID_ANSWER}: {exc}")
 
-    def _note_invalid(self, asked: Asked, now_s: float) -> None:
+    def _note_invalid(self, asked: AskedRows, now_s: float) -> None:
         """Count an invalid answer as an outage, unless a single input explains it and those before it."""
         self.failures.calls += 1
         self.failures.failed(INVALID_ANSWER, 0.0, now_s)

@@ -213,7 +213,7 @@ async def test_what_both_have_no_rows_for_costs_one_call_at_each_and_takes_none_
 
     told = await outcomes(one, other, calls=2 * FAILURES_MAX, attempts_max=3)
 
-    assert {"upstream_protocol"} == {decode_reply(each.frame)[0].fault for each in told}
+    assert {"invalid_answer"} == {decode_reply(each.frame)[0].fault for each in told}
     assert (one.calls, other.calls) == (2 * FAILURES_MAX, 2 * FAILURES_MAX)
     assert one.breaker.is_closed
     assert other.breaker.is_closed

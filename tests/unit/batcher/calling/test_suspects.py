@@ -9,7 +9,7 @@ from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.calling.trials import Turn
-from autobatch_batcher.dialects.base import Answer, Asked, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -46,7 +46,7 @@ class Mortal(Replica):
         self._survives = survives
         self._is_dead = False
 
-    async def call(self, post: Post, timeout_s: float, asked: Asked | None = None) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         assert (post.path, post.content_type, timeout_s) == ("/embed", "application/json", 1)
         assert self.load.calls <= self.calls_max
         inputs = json.loads(post.body)["inputs"]
@@ -161,7 +161,7 @@ class Slow(Mortal):
         self.clock = StoppedClock()
         self.told: list[tuple[int, list[str]]] = []
 
-    async def call(self, post: Post, timeout_s: float, asked: Asked | None = None) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         self.clock.time_ms += 600
         return await super().call(post, timeout_s, asked)
 
@@ -369,7 +369,7 @@ class Beside(Mortal):
         heads = [json.loads(reply.frame.partition(b"\n")[0]) for reply in replies]
         return " ".join([head.get("fault") or str(head["status"]) for head in heads])
 
-    async def call(self, post: Post, timeout_s: float, asked: Asked | None = None) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         inputs = json.loads(post.body)["inputs"]
         if inputs == ["a"] and self._deadly is None:
             self._deadly = asyncio.create_task(self.asked(texts(["deadly"])))

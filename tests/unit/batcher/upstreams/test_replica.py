@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from autobatch_batcher.dialects.base import Answer, Asked, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.tuning.duty import Duty
@@ -239,7 +239,7 @@ async def test_what_is_wrong_with_an_upstream_is_told_in_a_few_words() -> None:
 
 
 async def call_for(one: Replica, *texts: bytes) -> None:
-    await one.call(Post("/embed", b""), 5.0, Asked("/embed", texts))
+    await one.call(Post("/embed", b""), 5.0, AskedRows("/embed", texts))
 
 
 async def test_answers_without_rows_take_it_out_and_say_why() -> None:
