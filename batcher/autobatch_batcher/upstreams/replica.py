@@ -84,13 +84,13 @@ class Replica(ReplicaState):
             breaker.called()
         try:
             answer = await self.ask(post, timeout_s)
+            cut = answer if asked is None or answer.status != 200 else self._cut(answer, asked, loop.time())
         except UpstreamError as exc:
             self._note_unanswered(exc, timeout_s, loop.time())
             raise
         except BaseException:
             breaker.learnt_nothing()
             raise
-        cut = answer if asked is None or answer.status != 200 else self._cut(answer, asked, loop.time())
         if isinstance(cut, Answer):
             # What was refused is newer than this call.
             is_draining = self._refusals > refusals and not answer.was_sent_again
@@ -118,10 +118,10 @@ class Replica(ReplicaState):
         now_s = asyncio.get_running_loop().time()
         if self.duty.is_on or not self.is_usable or not self.breaker.may_try(now_s):
             return
-        route = SAMPLE_ROUTES.get(self.card.kind, "/predict")
+        route, sample = SAMPLE_ROUTES.get(self.card.kind, "/predict"), self.dialect.sample
+        asked = AskedRows(route, [b"[%b]" % sample if route == "/predict" else sample])
         with suppress(AutobatchError):  # it is noted with the call
-            post = self.dialect.compose(route, [self.dialect.sample], None)
-            await self.call(post, SAMPLE_TIMEOUT_S, AskedRows(route, [self.dialect.sample]))
+            await self.call(self.dialect.compose(route, asked.inputs, None), SAMPLE_TIMEOUT_S, asked)
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.

@@ -14,6 +14,7 @@ from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MAX_S, PAUSE
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_shared.contract.cards import Card, ModelKind
 from autobatch_shared.contract.errors import (
     InvalidAnswer,
     UpstreamBroken,
@@ -39,8 +40,10 @@ class ToldClient(HttpClient):
         super().__init__(NO_SESSION, "http://a", None)
         self.status, self.body = status, body
         self.error: Exception | None = None
+        self.sent: list[Post] = []
 
     async def send(self, post: Post, timeout_s: float) -> Answer:  # noqa: ARG002 - as the real one
+        self.sent.append(post)
         if self.error is not None:
             raise self.error
         return Answer(self.status, "", self.body, None)
@@ -299,6 +302,29 @@ async def test_one_that_stands_by_tries_an_upstream_itself_that_was_taken_out() 
     client.body = b"[[1]]"
     await one.try_for_others()
     assert one.breaker.is_closed
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "inputs", "rows"),
+    [
+        ("sparse", "/embed_sparse", b'"What', b'[[{"index":1,"value":0.5}]]'),
+        ("classifier", "/predict", b'["What', b'[[{"score":0.5,"label":"a"}]]'),
+        ("reranker", "/predict", b'["What', b'[[{"score":0.5,"label":"a"}]]'),
+    ],
+)
+async def test_such_a_trial_asks_for_what_the_model_computes(
+    kind: ModelKind, path: str, inputs: bytes, rows: bytes
+) -> None:
+    client = ToldClient(200, rows)
+    one = upstream(client)
+    one.card, one.duty = Card(kind=kind), Duty(is_on=False)
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
+
+    await one.try_for_others()
+
+    assert one.breaker.is_closed
+    assert [path] == [each.path for each in client.sent]
+    assert client.sent[0].body.startswith(b'{"inputs":[' + inputs)
 
 
 @pytest.mark.parametrize(
