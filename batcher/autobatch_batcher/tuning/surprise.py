@@ -145,6 +145,7 @@ class Trust:
         cost: What a call costs, as it was remembered.
         calls: Calls in flight, as they were remembered.
         is_one_by_one: Whether calls waited for each other.
+        is_slow: Whether the last round was slower than was remembered.
 
     Args:
         cost: What a call costs, as it was remembered.
@@ -157,7 +158,7 @@ class Trust:
         self.calls = calls
         self.is_one_by_one = is_one_by_one
         self._kept = self._off_rounds = self._off_calls = 0
-        self._is_slow = False
+        self.is_slow = False
         self._off_s = self._off_since_s = 0.0
         self._calls = 0  # of the round
         self._seconds = self._expected_s = 0.0
@@ -200,7 +201,7 @@ class Trust:
     def _end_round(self) -> None:
         is_slow = self._seconds > NEAR_TIMES * self._expected_s
         is_fast = self.is_one_by_one and FASTER_TIMES * self._seconds < self._expected_s
-        if is_slow is not self._is_slow or not (is_slow or is_fast):
+        if is_slow is not self.is_slow or not (is_slow or is_fast):
             self._off_rounds = self._off_calls = 0
         if is_slow or is_fast:
             if not self._off_rounds:
@@ -208,5 +209,5 @@ class Trust:
             self._off_rounds += 1
             self._off_s = self._until_s - self._off_since_s
             self._off_calls += self._calls
-        self._is_slow = is_slow
+        self.is_slow = is_slow
         self._calls, self._seconds, self._expected_s = 0, 0.0, 0.0
