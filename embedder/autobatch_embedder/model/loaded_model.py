@@ -63,6 +63,11 @@ class Model:
         self.full_tokens = min(workers * threads, cores()) * SLICES_A_CORE * TOKENS_MAX
         self._warm_up()
 
+    @property
+    def dtype(self) -> str:
+        """What products are computed in. Batchers take it for a part of what decides a vector."""
+        return "int8" if self.quantized else "float32"
+
     def _warm_up(self) -> None:
         """Make the first pass, which allocates memory: no client should wait for that, nor find out that weights are bad."""
         rows = [[0, 0]]
