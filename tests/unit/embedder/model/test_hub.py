@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import orjson
 import pytest
-from huggingface_hub import constants, file_download
+from huggingface_hub import constants
 
 from autobatch_embedder.families import hub
 from autobatch_embedder.http.errors import ModelFolderError
@@ -135,7 +135,7 @@ def test_a_download_that_always_ends_early_is_said_in_one_line_and_its_warnings_
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Hub, "cut", "model.safetensors")
-    monkeypatch.setattr(file_download.time, "sleep", lambda _seconds: None)  # before each of its trials
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)  # before each of its trials
 
     with pytest.raises(ModelFolderError, match=r"^the hub's model some/model: .*without sending complete message body"):
         hub.folder("some/model", None)
