@@ -3,8 +3,12 @@
 import msgspec
 import pytest
 
+from autobatch_batcher.advising.direct_run import ListLoop
 from autobatch_batcher.advising.measured import Measured
 from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_law, proxy_cpu_ms, sharing_cores
+from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
+from autobatch_batcher.simulating.law import law_of
+from autobatch_batcher.simulating.score import score
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.batcher.advising.known_server import measured_of
 
@@ -105,3 +109,14 @@ def test_where_a_target_refuses_nearly_all_of_many_clients_some_are_answered(
     many = expected_gain(found, msgspec.structs.replace(measured, loads=loads), 256, settings)
     assert 0 < many.proxied_per_s
     assert 0 < many.refused < 1
+
+
+def test_what_a_server_does_with_calls_of_one_part_is_not_held_against_larger_ones() -> None:
+    """Lists of like lengths keep one of its two cores busy, and calls of mixed lengths both."""
+    text = "unpadded:fixed_ms=5,per_unit_us=30,per_input_us=400,cores=2,part_units=590,pass_inputs_max=32"
+    seen = measured_of(text, 20.0)
+    sixteen = expected_gain(find_law(seen), seen, 16, DEFAULTS)
+    history = run_batchers(
+        law_of(text), ListLoop(16, [(length,) for length in seen.lengths]), SimulatedFleet(DEFAULTS), 15.0
+    )
+    assert pytest.approx(score(history, 9.0, 15.0).goodput, rel=0.05) == sixteen.proxied_per_s
