@@ -70,6 +70,23 @@ def test_the_proxys_cpu_time_is_counted_in_multiples_of_a_direct_requests(found:
     assert pytest.approx(2 * 7.1, rel=0.1) == alone(4.0) - alone(2.0)
 
 
+def test_a_lone_client_of_a_server_that_is_faster_then_pays_as_much_for_the_proxy(
+    found: FoundLaw, measured: Measured
+) -> None:
+    """What the law misses is the server's time, to which the proxy's is added."""
+
+    def paid_ms(times: float) -> float:
+        loads = tuple(
+            msgspec.structs.replace(load, inputs_per_s=times * load.inputs_per_s, own_cpu_ms=1.0)
+            for load in measured.loads
+        )
+        alone = expected_gain(found, msgspec.structs.replace(measured, loads=loads), 1, DEFAULTS)
+        return 1000 / alone.proxied_per_s - 1000 / alone.direct_per_s
+
+    assert pytest.approx(7.1, rel=0.1) == paid_ms(1.0)
+    assert pytest.approx(paid_ms(1.0), rel=0.01) == paid_ms(1.5)
+
+
 def test_what_many_calls_cost_the_server_beyond_its_law_is_not_held_against_a_few_large_ones(
     found: FoundLaw, measured: Measured
 ) -> None:
