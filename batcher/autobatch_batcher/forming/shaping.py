@@ -85,6 +85,13 @@ def likely_padded(inputs: int, longest: int, useful: int, squares: float) -> flo
     return inputs * min(padded_length(inputs, longest, useful, squares), longest * (1 - LENGTH_DOUBT))
 
 
+def are_alike(jobs: Sequence[Job], shape: BatchShape) -> bool:
+    """Whether these jobs of one lane may share calls in the order of their arrival."""
+    inputs, useful = sum([job.header.n for job in jobs]), sum([job.units for job in jobs])
+    longest, squares = max([job.longest for job in jobs]), sum(map(_squares, jobs))
+    return shape.may_pad(likely_padded(inputs, longest, useful, squares), useful)
+
+
 def _squares(job: Job) -> float:
     """The sum of the squares of its inputs' lengths, as if they were equal."""
     return job.units * job.units / job.header.n
