@@ -150,7 +150,7 @@ class Metrics:
         )
         self._upstream_trouble = Gauge(
             "autobatch_upstream_trouble",
-            "1: why an upstream is not as it should be, in the words of autobatch_upstream_failures_total; missing while it is.",
+            "1: why an upstream is not as it should be, also the status by which it refuses us, in the words of autobatch_upstream_failures_total; missing while it is.",
             ["upstream", "cause"],
             registry=registry,
         )

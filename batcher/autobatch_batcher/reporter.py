@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -16,7 +16,7 @@ from autobatch_batcher.upstreams.slots import Pool
 from autobatch_shared.contract.errors import QueueUnavailable
 from autobatch_shared.contract.frames import VERSION
 from autobatch_shared.contract.model_names import Announcement
-from autobatch_shared.contract.status import BatcherStatus, RememberedCalls
+from autobatch_shared.contract.status import BatcherStatus, RememberedCalls, UpstreamStatus
 from autobatch_shared.measuring.process_use import ProcessUse
 from autobatch_shared.periodic import Periodic
 from autobatch_shared.redis.clock import RedisClock
@@ -64,7 +64,7 @@ class Reporter:
         self._probed_mono_s: dict[str, float] = {}
         self._probes: dict[str, asyncio.Task[None]] = {}
         self._has_others = False
-        self._remembered: Mapping[str, RememberedCalls] | None = None  # of each upstream; None: not read yet
+        self._remembered: dict[str, RememberedCalls] | None = None  # of each upstream; None: not read yet
         self._disputed: set[str] = set()  # upstreams that serve something else by another batcher's report
         self._reporting = Periodic("reporter", self._round)
         self._started_mono_s = 0.0
@@ -149,6 +149,7 @@ class Reporter:
     async def _probe_one(self, upstream: Replica) -> None:
         before = upstream.is_healthy, upstream.standing.fingerprint
         await upstream.prober.probe()
+        await upstream.try_for_others()
         if (upstream.is_healthy, upstream.standing.fingerprint) != before:
             await self._publish()  # at once: a start may be waiting for readiness
 
@@ -187,6 +188,7 @@ class Reporter:
         try:
             if self._remembered is None:  # before anything of this batcher's is kept
                 self._remembered = await self._control.remembered([each.name for each in self._pool.upstreams])
+            _drop_foreign(self._remembered, upstreams)
             reports = await self._control.report(self._batcher, status, said)
         except QueueUnavailable:
             self.reaches_redis = False
@@ -203,6 +205,15 @@ class Reporter:
                 self._reporting.hurry()  # else one that was given a duty, and no permit yet, would ask for it in a second
             if again:  # at once: the others wait for what this one gives up, and this one for what it asks for
                 await self._report(again=False)
+
+
+def _drop_foreign(remembered: dict[str, RememberedCalls], upstreams: Sequence[UpstreamStatus]) -> None:
+    """Forget what is remembered of an upstream when it had another model."""
+    for each in upstreams:
+        kept = remembered.get(each.url)
+        if kept is not None and each.counts_for not in ("", kept.model):
+            log.info("upstream_memory_dropped", extra={"upstream": each.url, "why": "it serves another model"})
+            del remembered[each.url]
 
 
 def _is_disputed(upstream: Replica, reports: Sequence[BatcherStatus], now_mono_s: float) -> bool:

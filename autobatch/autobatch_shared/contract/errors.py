@@ -25,6 +25,7 @@
     │   ├── UpstreamOverloaded    answers 429, again and again
     │   ├── UpstreamTimeout       did not answer in time
     │   └── UpstreamProtocolError answered something that is no answer
+    │       └── InvalidAnswer     with status 200, and without the rows that were asked for
     ├── JobPoisonous              three batchers, or the upstream twice, died while they had it
     └── MalformedFrame            bytes in Redis that are not one of our frames
         └── FrameOfAnotherVersion written by an older or a newer version of this system
@@ -210,6 +211,12 @@ class UpstreamProtocolError(UpstreamError):
     code = "upstream_protocol"
 
 
+class InvalidAnswer(UpstreamProtocolError):
+    """The upstream's answer has not the rows that were asked for."""
+
+    code = "invalid_answer"
+
+
 class JobPoisonous(AutobatchError):
     """The request was given up after three batchers died while working on it."""
 
@@ -254,6 +261,7 @@ FAULTS: dict[str, type[AutobatchError]] = {
         UpstreamOverloaded,
         UpstreamTimeout,
         UpstreamProtocolError,
+        InvalidAnswer,
         JobPoisonous,
         MalformedFrame,
     )

@@ -28,7 +28,7 @@ CAUSES = {
     NO_ANSWER: NO_ANSWER,
     INVALID_ANSWER: INVALID_ANSWER,
 }
-_STATUS = re.compile(r"status ([1-5][0-9][0-9])(?: |$)")
+_STATUS = re.compile(r"(?:status|it answers) ([1-5][0-9][0-9])(?: |$)")
 
 
 def kind_of_cause(cause: str) -> str:

@@ -21,6 +21,7 @@ from autobatch_batcher.upstreams.replica import Replica
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.errors import (
     DeadlineExceeded,
+    InvalidAnswer,
     UpstreamBroken,
     UpstreamChanged,
     UpstreamTimeout,
@@ -29,6 +30,8 @@ from autobatch_shared.contract.errors import (
 from autobatch_shared.redis.clock import RedisClock
 
 log = logging.getLogger(__name__)
+
+NO_SIZES = 0, 0, 0  # of a call that failed: only when it ran is learnt
 
 
 class TimedAnswer(msgspec.Struct, frozen=True):
@@ -91,6 +94,7 @@ class Attempts:
         Raises:
             UpstreamBroken: It was well and hung up, if only once: so it may have died of this call.
             NotNow: It takes no call now.
+            InvalidAnswer: The answer has not the rows that were asked for, nor has that of another upstream.
             UpstreamError: All attempts failed.
             DeadlineExceeded: The deadline of every job has passed.
         """
@@ -99,17 +103,22 @@ class Attempts:
             budgets[slot.upstream.name].usual_calls += 1
         attempt = failures = 0
         failed_at: set[str] = set()
+        invalid_at: list[Replica] = []
         while True:
             # Of a call in halves only the last ones: the whole has been at another upstream before it was split.
             may_move = failed_at <= {slot.upstream.name} and (not is_part or len(call.bodies) == 1)
             may_retry = attempt + 1 < attempts_max
             made = await self._attempt(call, slot, may_retry=may_retry, may_move=may_move, is_trial=is_trial)
             if not isinstance(made, Failed):
+                for upstream in invalid_at if made[1].answer.status == 200 else ():
+                    upstream.blame_no_input()
                 if is_part and made[1].answer.status == 200:
                     # Its input was not to blame, nor is the upstream: it has paid for the other half, too.
                     budgets[slot.upstream.name].give_back(2)
                 return made
             failed_at.add(slot.upstream.name)
+            if made.is_invalid:
+                invalid_at.append(slot.upstream)
             await self._retries.go_on(made, call, slot, failures)
             failures += 1
             attempt += made.outage is None
@@ -127,6 +136,8 @@ class Attempts:
             if isinstance(error, UpstreamBroken) and (was_well or is_trial):
                 raise
             return self._retries.after_outage(error, call, slot, may_retry=may_retry)
+        except InvalidAnswer as error:
+            return self._retries.after_invalid(error, slot, may_move=may_move)
         answer = answered.answer
         if answer.status == 200:
             is_verbatim = call.merged is None
@@ -153,22 +164,25 @@ class Attempts:
         upstream = slot.upstream
         loop = asyncio.get_running_loop()
         started_s, in_flight = loop.time(), upstream.load.inputs
-        code, sizes = 0, _sizes(call)
+        code, sizes, learnt = 0, _sizes(call), NO_SIZES
         try:
             answer = await self._answer(call, slot, timeout_s, self._late_after_s(upstream, sizes), may_hedge=may_hedge)
             code = answer.status
+            if code == 200 and slot.upstream is upstream:
+                learnt = sizes
             if answer.was_sent_again:
                 self._metrics.sent_again.inc()
+        except InvalidAnswer:
+            code = 200
+            raise
         except UpstreamTimeout:
             upstream.tuner.note_vain(*sizes, loop.time(), timeout_s)
             raise
         finally:
             ended_s = loop.time()
             self._metrics.note_call(slot.upstream.name, code, ended_s - started_s)
-            if code != 200 or slot.upstream is not upstream:
-                sizes = 0, 0, 0  # of a call that failed only when it ran is learnt
             made = slot.was_busy, slot.waited_s
-            padded, useful, inputs = sizes
+            padded, useful, inputs = learnt
             times = started_s, ended_s
             sample = Sample(slot.setting, padded, useful, *times, *made, slot.calls, _is_mixed(call), inputs)
             _learn(upstream, sample)
@@ -206,13 +220,13 @@ class Attempts:
     ) -> Answer:
         upstream = slot.upstream
         if late_s is None:
-            return await upstream.call(call.post(upstream.dialect), timeout_s)
+            return await upstream.call(call.post(upstream.dialect), timeout_s, call.asked)
         if self._hedging is not None and may_hedge:
             return await self._hedging.call(call, slot, timeout_s, late_s)
         loop = asyncio.get_running_loop()
         timer = loop.call_later(late_s, lambda: upstream.breaker.late(loop.time()))
         try:
-            return await upstream.call(call.post(upstream.dialect), timeout_s)
+            return await upstream.call(call.post(upstream.dialect), timeout_s, call.asked)
         finally:
             timer.cancel()
 

@@ -7,7 +7,7 @@ More than 250 lines, because a half, a piece and a whole batch are one call here
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -28,6 +28,7 @@ from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.contract.call_headers import shared
 from autobatch_shared.contract.errors import (
     AutobatchError,
+    InvalidAnswer,
     InvalidRequest,
     NotComputed,
     UpstreamBroken,
@@ -37,7 +38,6 @@ from autobatch_shared.contract.errors import (
 )
 from autobatch_shared.contract.frames import ReplyHeader, encode
 from autobatch_shared.redis.clock import RedisClock
-from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
 log = logging.getLogger(__name__)
 
@@ -148,12 +148,15 @@ class Caller:
             self._retries.failed(slot, str(not_now), "waiting", jobs)
             return [failure(job.header.id, not_now.error, may_wait=True) for job in jobs]
         except AutobatchError as error:
-            if not isinstance(error, InvalidRequest) or len(jobs) == 1:
+            if isinstance(error, InvalidAnswer) and _differ(jobs) and self._retries.may_split(slot):
+                self._retries.failed(slot, error.cause, "split", jobs)
+                self._metrics.splits.inc()
+                tries, is_part = 1, True
+            elif not isinstance(error, InvalidRequest) or not _differ(jobs):
                 return self._failures(jobs, slot, error)
-            # No call was made: the dialect refuses an input, or what all ask for. Only whose it is gets the error.
-            half = len(jobs) // 2
+            # An input may be to blame, or what all ask for. Only whose it is gets the error.
             again = partial(self.answer, slot=slot, attempts_max=tries, is_trial=is_trial, is_part=is_part, early=early)
-            return [*await again(jobs[:half]), *await again(jobs[half:])]
+            return await _in_halves(jobs, again)
 
     def _failures(self, jobs: Sequence[Job], slot: Slot, error: AutobatchError) -> list[JobOutcome]:
         """The outcomes of jobs that got no answer: they wait where the upstream may be back in their time."""
@@ -285,18 +288,12 @@ class Caller:
             tries = 1
             self._retries.failed(slot, f"status {status}", "split", call.jobs)
         self._metrics.splits.inc()
-        first = set(call.bodies[: len(call.bodies) // 2])
-        found: dict[str, JobOutcome] = {}
-        for is_first in (True, False):
-            half = [job for job in call.jobs if (job.body in first) is is_first]
-            outcomes = await self.answer(
-                half, slot, tries, is_trial=is_trial, is_part=not is_fault_of_inputs, early=early
-            )
-            found |= {each.job: each for each in outcomes}
-        if is_fault_of_inputs and not any(each.is_failure for each in found.values()):
+        again = partial(self.answer, slot=slot, attempts_max=tries, is_trial=is_trial, early=early)
+        found = await _in_halves(call.jobs, partial(again, is_part=not is_fault_of_inputs))
+        if is_fault_of_inputs and not any(each.is_failure for each in found):
             now_s = asyncio.get_running_loop().time()
             slot.upstream.learn_from_parts(answered.answer, _half(call.inputs), call.tokens // 2, now_s)
-        return [found[job.header.id] for job in call.jobs]
+        return found
 
     def _begin_to_count(self, call: Call, slot: Slot, attempts_max: int) -> Counting | None:
         """Count the tokens of the call's inputs for those who asked, if any did."""
@@ -352,16 +349,27 @@ def _refusal(answer: Answer) -> str:
 
 
 def _computed(call: Call, slot: Slot, answered: TimedAnswer) -> Computed:
-    """A good answer, cut into its rows."""
-    header, dialect = call.jobs[0].header, slot.upstream.dialect
-    may_be_empty = call.merged.ids if call.merged is not None and header.route == "/embed_all" else ()
-    try:
-        rows = dialect.cut(answered.answer, header.route, call.inputs, may_be_empty)
-    except UpstreamProtocolError:
-        slot.upstream.failures.failed(INVALID_ANSWER, 0.0, answered.ended_s)
-        raise
+    """A good answer, and its tokens where they are asked for."""
     is_counted = any(job.header.is_counted for job in call.jobs)
-    return Computed(Verdict.CUT, answered, rows, dialect.counted(answered.answer) if is_counted else None)
+    counted = slot.upstream.dialect.counted(answered.answer) if is_counted else None
+    return Computed(Verdict.CUT, answered, answered.answer.rows, counted)
+
+
+def _differ(jobs: Sequence[Job]) -> bool:
+    return any(job.body != jobs[0].body for job in jobs)
+
+
+async def _in_halves(
+    jobs: Sequence[Job], answer: Callable[[Sequence[Job]], Awaitable[list[JobOutcome]]]
+) -> list[JobOutcome]:
+    """Answer jobs that differ in two halves, one after the other; jobs of the same inputs stay together."""
+    bodies = list(dict.fromkeys([job.body for job in jobs]))
+    first = set(bodies[: len(bodies) // 2])
+    found: dict[str, JobOutcome] = {}
+    for is_first in (True, False):
+        half = [job for job in jobs if (job.body in first) is is_first]
+        found |= {each.job: each for each in await answer(half)}
+    return [found[job.header.id] for job in jobs]
 
 
 def _half(inputs: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from autobatch_batcher.dialects.base import Dialect, Post
+from autobatch_batcher.dialects.base import AskedRows, Dialect, Post
 from autobatch_batcher.jobs import Job
 
 _decode_inputs = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -50,6 +50,14 @@ class Call(msgspec.Struct, frozen=True):
     def bodies(self) -> list[bytes]:
         """The different bodies of its jobs, in their order: jobs that asked for the same share its fate."""
         return list(dict.fromkeys([job.body for job in self.jobs]))
+
+    @property
+    def asked(self) -> AskedRows | None:
+        """The rows that it asks for; None of one whose answer is passed on as it comes."""
+        if self.merged is None:
+            return None
+        route = self.jobs[0].header.route
+        return AskedRows(route, self.merged.items, self.merged.ids if route == "/embed_all" else ())
 
     @property
     def charged_tokens(self) -> int:

@@ -39,7 +39,7 @@ class Hedging:
         self._budget.usual_calls += 1
         loop, upstream = asyncio.get_running_loop(), slot.upstream
         ends_s = loop.time() + timeout_s
-        first = asyncio.create_task(upstream.call(call.post(upstream.dialect), timeout_s), name="call")
+        first = asyncio.create_task(upstream.call(call.post(upstream.dialect), timeout_s, call.asked), name="call")
         second: asyncio.Task[Answer] | None = None
         try:
             await asyncio.wait({first}, timeout=late_s)
@@ -76,7 +76,7 @@ class Hedging:
     async def _again(self, call: Call, other: Replica, timeout_s: float) -> Answer:
         permission = Slot(other, call.inputs, call.inputs, was_busy=True)
         try:
-            return await other.call(call.post(other.dialect), timeout_s)
+            return await other.call(call.post(other.dialect), timeout_s, call.asked)
         finally:
             permission.release()
 

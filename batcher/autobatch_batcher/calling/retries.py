@@ -4,7 +4,8 @@
 2. An outage of one upstream while another one is well costs no attempt: the call goes there, or waits for room there.
 3. What one upstream answers with 424 or 500 is tried at another one that is well, with room there or without, before it is split and
    before a client hears of it: 500 is an outage as often as a bad input, and only another upstream can say which. So is what one
-   refuses because of how it is called: it may have lost its model, ask for another key, or have an account without money.
+   refuses because of how it is called: it may have lost its model, ask for another key, or have an account without money. And so is
+   what one answers with 200 and without the rows that were asked for.
 4. Whatever else fails for all is tried again within the upstream's budget for that, after a random pause.
 5. A call that was cut is never simply tried again: the upstream may have died of it.
 """
@@ -34,7 +35,7 @@ from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.upstreams.slots import Pool, Slot
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.errors import AutobatchError, UpstreamBroken, UpstreamUnavailable
+from autobatch_shared.contract.errors import AutobatchError, InvalidAnswer, UpstreamBroken, UpstreamUnavailable
 
 EXCLUDED = "excluded"  # why an upstream is not called that can be reached
 UNPAID_PAUSE_S = 0.5  # between two calls for the same jobs, once the budget for retries is spent
@@ -48,12 +49,14 @@ class Failed(msgspec.Struct, frozen=True):
         retry_after: What the upstream said of the next one.
         outage: What its jobs are told in the end, if it met an outage while another upstream is well; else None.
         must_move: Whether it goes to another upstream, though that may have no room.
+        is_invalid: Whether its answer had not the rows that were asked for.
     """
 
     cause: str
     retry_after: str | None
     outage: AutobatchError | None
     must_move: bool = False
+    is_invalid: bool = False
 
 
 class NotNow(Exception):
@@ -105,6 +108,22 @@ class Retries:
         if not (may_retry and self._may_go_on(slot, call)):
             raise told from error
         return Failed(error.cause, None, None)
+
+    def after_invalid(self, error: InvalidAnswer, slot: Slot, *, may_move: bool) -> Failed:
+        """Return that a call with such an answer goes to another upstream.
+
+        Args:
+            error: What is wrong with the answer.
+            slot: The permission for the call.
+            may_move: Whether it has failed at this upstream only.
+
+        Raises:
+            InvalidAnswer: It has failed at another one, or none is well.
+        """
+        if not (may_move and self._pool.has_other_than(slot.upstream)):
+            raise error
+        self._take(slot, 1)  # it is a retry like any other; another upstream gets it all the same
+        return Failed(error.cause, None, None, must_move=True, is_invalid=True)
 
     async def after_answer(
         self, answer: Answer, call: Call, slot: Slot, *, may_retry: bool, may_move: bool

@@ -69,6 +69,7 @@ class Answer:
         was_sent_again: Whether the call was sent twice, because a kept connection had ended.
         left: What it says is left of its limits, where that is read, by their kinds.
         is_final: Whether a later call would be answered so, too, though its status is 429: the account has no quota left.
+        rows: Its rows, once they were cut.
     """
 
     status: int
@@ -79,6 +80,21 @@ class Answer:
     was_sent_again: bool = False
     left: dict[str, SaidLimit] = field(default_factory=dict)
     is_final: bool = False
+    rows: list[bytes] = field(default_factory=list)
+
+
+class AskedRows(msgspec.Struct, frozen=True):
+    """The rows that a call asks for.
+
+    Attributes:
+        route: What is computed, by the name of TEI's route.
+        inputs: The inputs, each as JSON.
+        may_be_empty: Places of inputs that may have no tokens, and then no vector of `/embed_all`.
+    """
+
+    route: str
+    inputs: Collection[bytes]
+    may_be_empty: Collection[int] = ()
 
 
 SAMPLE_TEXT = b'"What is the dimension of a vector?"'

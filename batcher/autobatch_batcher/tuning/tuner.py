@@ -9,6 +9,7 @@ another at the upstream is not charged for that wait, and calls that run at the 
 More than 250 lines, because what a call teaches and how the next one is made of that is one account.
 """
 
+from collections.abc import Callable
 from math import inf, log
 
 import msgspec
@@ -46,6 +47,8 @@ PRESSING_WAIT_CALLS, EASED_WAIT_CALLS = 3.0, 0.5
 # Above the knee, where calls run side by side: larger ones gain less than a trial has to, and take longer.
 FULL_FLATS = 1 / (GAIN_MIN - 1)
 SIZE_WORTH_FLATS = 4.0  # above the knee: of what such calls cost a fifth does not depend on their size
+
+MemoryEnded = Callable[[str], None]
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -89,6 +92,7 @@ class Tuner:
         shape: How the lengths of the next batch are bounded.
         recent: What the last calls took.
         steps_faster: How often the upstream was found to be faster by a step than was believed.
+        memory_ended: Is called once what was remembered is believed no more, with the reason; empty: calls have borne it out.
 
     Args:
         calls_max: The most calls in flight, with which it begins; None: `CALLS_FIRST`, and up to `CALLS_MAX` if they do more.
@@ -108,6 +112,7 @@ class Tuner:
         self._last_ended_s = float("-inf")
         self._was_busy = False
         self._noted = self._calls_seen = self.steps_faster = 0
+        self.memory_ended: MemoryEnded = lambda _why: None
         self.recent = RecentCalls()
         self.setting = Setting(calls_max or CALLS_FIRST, None)
         self.shape = BatchShape(None, None)
@@ -138,7 +143,8 @@ class Tuner:
         """Make at most so many calls at once from now on, as in `Args`; what calls cost stays known."""
         if calls_max != self._calls_max:
             self._calls_max = calls_max
-            self._climber, self._trust = self._begin_climb(), None
+            self._climber = self._begin_climb()
+            self._end_trust("other settings")
             self.setting = Setting(calls_max or CALLS_FIRST, None)
             self._choose(0)
 
@@ -298,19 +304,34 @@ class Tuner:
         if sample.setting.calls == trust.calls:
             units = sample.units(trust.cost.law)
             trust.note(units, sample.started_s, sample.ended_s, service_s, is_full=sample.calls >= trust.calls)
-        is_reverse = self.is_known_side_by_side if trust.is_one_by_one else self.is_known_one_by_one
-        if trust.is_refuted or is_reverse or 2 * self._climber.best.calls <= trust.calls:
+        if why := self._against(trust):
             self._surprise.end()
             self._one_by_one.forget()
             self._side_by_side.forget()
-            self._begin_anew()
+            self._begin_anew(why)
         elif trust.is_confirmed:
-            self._trust = None
+            self._end_trust("")
 
-    def _begin_anew(self) -> None:
-        """Believe nothing that was remembered; what the last calls cost is fitted with the next one."""
-        self._trust, self._waits_evidence, self._model = None, 0.0, self._one_by_one
+    def _against(self, trust: Trust) -> str:
+        """Why what was remembered is not so now; empty: nothing speaks against it."""
+        if trust.is_refuted:
+            return "calls are slower"
+        if trust.is_one_by_one and self.is_known_side_by_side:
+            return "calls run side by side"
+        if not trust.is_one_by_one and self.is_known_one_by_one:
+            return "calls wait for each other"
+        return "half as many calls do more" if 2 * self._climber.best.calls <= trust.calls else ""
+
+    def _begin_anew(self, why: str) -> None:
+        """Believe nothing that was remembered, for this reason; what the last calls cost is fitted with the next one."""
+        self._waits_evidence, self._model = 0.0, self._one_by_one
         self._climber, self.recent = self._begin_climb(), RecentCalls()
+        self._end_trust(why)
+
+    def _end_trust(self, why: str) -> None:
+        if self._trust is not None:
+            self._trust = None
+            self.memory_ended(why)
 
     def _learn_cost(self, sample: Sample, service_s: float, took_s: float) -> None:
         before = self._model.cost
@@ -329,7 +350,7 @@ class Tuner:
         cost = self._model.cost
         sizes = sample.padded, sample.useful, sample.inputs
         if self._trust is not None and cost is not before and self._trust.differs(cost, *sizes):
-            self._begin_anew()
+            self._begin_anew("calls cost something else")
         if cost.law is not before.law:  # what was counted are not its units; how many calls pay does not depend on them
             self._climber, self.recent = self._begin_climb(self._climber.best.calls), RecentCalls()
             if self._trust is not None:

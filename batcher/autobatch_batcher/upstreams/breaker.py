@@ -5,6 +5,9 @@ LATE_MAX = 3  # calls in a row, without an answer of any other in between: a han
 PAUSE_MIN_S, PAUSE_MAX_S = 1.0, 30.0
 # Where there is no other upstream every request waits for the next trial, and a trial is one job.
 ALONE_PAUSE_MIN_S, ALONE_PAUSE_MAX_S = 0.1, 1.0
+# Beside others, of one that probes find well again and again while calls to it are cut: trials 2, 4, 4 ... s apart are 3 in 10 s
+# where one after each probe was 75, and one that is well is called again within 4 s.
+REACHED_PAUSE_MAX_S = 4.0
 
 
 class Breaker:
@@ -26,6 +29,7 @@ class Breaker:
         self._trials = 0  # that failed
         self._late = 0
         self._pause_began_s = 0.0
+        self._was_reached = False  # since it was taken out
 
     def may_try(self, now_s: float, *, is_alone: bool = False) -> bool:
         """Whether it is out, its pause is over, and no trial runs.
@@ -39,6 +43,8 @@ class Breaker:
     def trial_s(self, *, is_alone: bool = False) -> float:
         """When the pause is over."""
         shortest_s, longest_s = (ALONE_PAUSE_MIN_S, ALONE_PAUSE_MAX_S) if is_alone else (PAUSE_MIN_S, PAUSE_MAX_S)
+        if self._was_reached:
+            longest_s = min(longest_s, REACHED_PAUSE_MAX_S)
         return self._pause_began_s + min(shortest_s * 2.0**self._trials, longest_s)
 
     def called(self) -> None:
@@ -50,15 +56,17 @@ class Breaker:
         self.is_closed = self.is_quiet = True
         self.failing_since_s = None
         self._failures = self._trials = self._late = 0
-        self.is_trying = False
+        self.is_trying = self._was_reached = False
 
     def learnt_nothing(self) -> None:
         """A call ended in a way that says nothing of the upstream."""
         self.is_trying = False
 
     def reached(self) -> None:
-        """It can be reached again: the next trial need not wait."""
-        self._pause_began_s = float("-inf")
+        """It can be reached again: the first trial need not wait; after one that failed a probe says too little for that."""
+        self._was_reached = not self.is_closed
+        if not self._trials:
+            self._pause_began_s = float("-inf")
 
     def late(self, now_s: float) -> None:
         """A call takes longer than any like it; it may be answered all the same."""

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 
-from autobatch_batcher.dialects.base import Answer, Condition, Dialect, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Condition, Dialect, Post
 from autobatch_batcher.dialects.verdict import INPUT_ERRORS, OURS, OUTAGES, PERHAPS_INPUT_ERRORS, UNAUTHORIZED
 from autobatch_batcher.tuning.pacing import Pacing
 from autobatch_batcher.tuning.tuner import Tuner
@@ -13,15 +15,21 @@ from autobatch_batcher.upstreams.replica_state import ReplicaState
 from autobatch_batcher.upstreams.standing import Standing
 from autobatch_batcher.upstreams.upstream_client import UpstreamClient
 from autobatch_shared.contract.errors import (
+    AutobatchError,
+    InvalidAnswer,
     UpstreamBroken,
     UpstreamChanged,
     UpstreamError,
+    UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
 from autobatch_shared.contract.status import NO_ANSWER
+from autobatch_shared.watching.upstream_words import INVALID_ANSWER
 
 TIMEOUT_OF_ITS_OWN_S = 1.0  # below it a client was impatient
+SAMPLE_ROUTES = {"embedding": "/embed", "sparse": "/embed_sparse"}
+SAMPLE_TIMEOUT_S = 10.0  # it waits behind the calls of another batcher
 
 
 class Replica(ReplicaState):
@@ -55,13 +63,20 @@ class Replica(ReplicaState):
         self.pacing = pacing
         self.prober = Prober(self, client, dialects)
         self._refusals = 0  # of connections
+        self._blamed: frozenset[bytes] = frozenset()  # inputs of which each may explain the last invalid answers
 
-    async def call(self, post: Post, timeout_s: float) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         """Make one call, and learn from it how the upstream is.
+
+        Args:
+            post: The call.
+            timeout_s: Seconds that it may take.
+            asked: The rows that a good answer has; None: it may have anything.
 
         Raises:
             UpstreamUnavailable, UpstreamTimeout: As `UpstreamClient.send` does.
             UpstreamChanged: It may have become another model meanwhile; its answer is not used.
+            InvalidAnswer: It says that all is well, and has not these rows.
         """
         loop = asyncio.get_running_loop()
         breaker, fingerprint, refusals = self.breaker, self.standing.fingerprint, self._refusals
@@ -69,15 +84,17 @@ class Replica(ReplicaState):
             breaker.called()
         try:
             answer = await self.ask(post, timeout_s)
+            cut = answer if asked is None or answer.status != 200 else self._cut(answer, asked, loop.time())
         except UpstreamError as exc:
             self._note_unanswered(exc, timeout_s, loop.time())
             raise
         except BaseException:
             breaker.learnt_nothing()
             raise
-        # What was refused is newer than this call.
-        is_draining = self._refusals > refusals and not answer.was_sent_again
-        self._note_answer(post, answer, loop.time(), is_draining=is_draining)
+        if isinstance(cut, Answer):
+            # What was refused is newer than this call.
+            is_draining = self._refusals > refusals and not answer.was_sent_again
+            self._note_answer(post, answer, loop.time(), is_draining=is_draining)
         if answer.status in UNAUTHORIZED:
             await self.prober.ask_limits()
         await self._see_who_answered(answer)
@@ -85,7 +102,26 @@ class Replica(ReplicaState):
             await self.prober.ask_vector()
         if self.standing.fingerprint != fingerprint:
             raise self._changed()
-        return answer
+        if isinstance(cut, InvalidAnswer):
+            raise cut
+        return cut
+
+    def blame_no_input(self) -> None:
+        """Another upstream has answered what this one gave an invalid answer to: its next one is its own fault."""
+        self._blamed = frozenset()
+
+    async def try_for_others(self) -> None:
+        """Make a trial with a text of ours where no job would: another batcher calls it, and here it was taken out before.
+
+        Else this one would take over with what it believed when it called it last.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if self.duty.is_on or not self.is_usable or not self.breaker.may_try(now_s):
+            return
+        route, sample = SAMPLE_ROUTES.get(self.card.kind, "/predict"), self.dialect.sample
+        asked = AskedRows(route, [b"[%b]" % sample if route == "/predict" else sample])
+        with suppress(AutobatchError):  # it is noted with the call
+            await self.call(self.dialect.compose(route, asked.inputs, None), SAMPLE_TIMEOUT_S, asked)
 
     async def ask(self, post: Post, timeout_s: float) -> Answer:
         """Make one call that says nothing of how the upstream computes: one that cannot any more may count tokens for long.
@@ -118,6 +154,26 @@ class Replica(ReplicaState):
 
     def _changed(self) -> UpstreamChanged:
         return UpstreamChanged(self.standing.told).because(self.standing.silence or "model changed")
+
+    def _cut(self, answer: Answer, asked: AskedRows, now_s: float) -> Answer | InvalidAnswer:
+        """Return the answer with its rows, or what it is without them."""
+        try:
+            return replace(answer, rows=self.dialect.cut(answer, asked.route, len(asked.inputs), asked.may_be_empty))
+        except UpstreamProtocolError as exc:
+            self._note_invalid(asked, now_s)
+            return InvalidAnswer(str(exc)).because(f"{INVALID_ANSWER}: {exc}")
+
+    def _note_invalid(self, asked: AskedRows, now_s: float) -> None:
+        """Count an invalid answer as an outage, unless a single input explains it and those before it."""
+        self.failures.calls += 1
+        self.failures.failed(INVALID_ANSWER, 0.0, now_s)
+        inputs = frozenset(asked.inputs)
+        in_all = self._blamed & inputs
+        self._blamed = in_all or inputs
+        if in_all and self.breaker.is_closed:
+            self.breaker.learnt_nothing()
+        else:
+            self.breaker.failed(now_s)
 
     def _note_unanswered(self, error: UpstreamError, timeout_s: float, now_s: float) -> None:
         is_timeout = isinstance(error, UpstreamTimeout)

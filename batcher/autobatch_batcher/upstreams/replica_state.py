@@ -85,6 +85,7 @@ class ReplicaState:
         self.down_since_s: float | None = None
         self.went_down: WentDown = lambda: None
         self.tuner = tuner
+        tuner.memory_ended = self._note_memory_ended
         self.breaker = Breaker()
         self.failures = RecentFailures()
         self.congestion = Congestion()
@@ -131,8 +132,11 @@ class ReplicaState:
     @property
     def trouble(self) -> str:
         """What is wrong with it, one of a few kinds; empty: nothing is, as far as is known."""
-        if not self.is_included:
-            return SERVES_ANOTHER if self.standing.served is not None else SERVES_UNKNOWN
+        if not self.is_included and self.standing.served is not None:
+            return SERVES_ANOTHER
+        if not self.is_included:  # the status of its refusal, if that is why it does not say
+            kind = kind_of_cause(self.standing.silence)
+            return kind if kind.startswith("HTTP ") else SERVES_UNKNOWN
         if not self.is_healthy:
             return kind_of_cause(self._fault) if self._fault else SERVES_UNKNOWN
         return "" if self.breaker.is_closed else self.failures.last or LATE
@@ -188,6 +192,12 @@ class ReplicaState:
         if duty.is_on != before.is_on:
             log.info("upstream_duty", extra={"upstream": self.name, "is_on": duty.is_on})
         return (duty.is_on, duty.sharers, self.is_ours) != (before.is_on, before.sharers, was_ours)
+
+    def _note_memory_ended(self, why: str) -> None:
+        if why:
+            log.warning("upstream_memory_dropped", extra={"upstream": self.name, "why": why})
+        else:
+            log.info("upstream_memory_confirmed", extra={"upstream": self.name})
 
     def wait_for_model(self, now_s: float) -> None:
         """Exclude it until the namespace's model is known."""

@@ -127,4 +127,5 @@ SCENARIOS = [
     Scenario(f"{OF_TWO}: kill -9, comes back", die, runs_max=2, replicas=2),
     Scenario(f"{OF_TWO}: TERM under load, comes back", terminated, replicas=2),
     one_of_two("503"),
+    one_of_two("HTML"),
 ]

@@ -1,9 +1,11 @@
 """Two batchers before one upstream: one calls it, and the other takes over at once when that stops, or later with what it had learnt."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from redis.asyncio import Redis
 
 from autobatch_batcher.tuning import duty
@@ -120,6 +122,37 @@ async def test_jobs_of_a_batcher_that_lost_its_upstream_are_answered_by_one_with
         assert [(200, [vector(text)]) for text in texts] == await answers
 
 
+@pytest.mark.usefixtures("_quick_probes")
+async def test_the_one_that_stands_by_finds_out_that_the_upstream_is_well_again(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports
+) -> None:
+    """It calls nothing by itself, and both had taken the upstream out."""
+
+    async def fail(_texts: list[str]) -> web.Response:
+        return web.Response(status=503)
+
+    async with open_house(redis_url) as house:
+        for _ in range(2):
+            await house.add_batcher(upstream.url, upstream_patience_ms=0)
+        await wait_until(lambda: _are(2, reports))
+        await wait_until(house.is_healthy)
+        upstream.behave = fail
+
+        async def are_out() -> bool:
+            await asyncio.gather(*[house.post("/embed", {"inputs": str(number)}) for number in range(16)])
+            return await _are(0, reports)
+
+        await wait_until(are_out)
+        upstream.behave = None
+
+        async def is_answered() -> bool:
+            return (await house.post("/embed", {"inputs": "one"})).status == 200
+
+        await wait_until(is_answered)
+
+        await wait_until(lambda: _are(2, reports))  # without any further request
+
+
 async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(
     redis_url: str, upstream: FakeUpstream, reports: DutyReports
 ) -> None:
@@ -136,6 +169,27 @@ async def test_a_batcher_begins_with_what_the_one_before_it_had_learnt(
         await house.add_batcher(upstream.url)
 
         await wait_until(lambda: _knows(kept.learnt, reports))  # before any call
+
+
+async def test_what_was_learnt_of_another_model_is_dropped_and_logged(
+    redis_url: str, upstream: FakeUpstream, reports: DutyReports, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with open_house(redis_url) as house:
+        first = await house.add_batcher(upstream.url)
+        await wait_until(house.is_healthy)
+        for number in range(20):
+            await embeds(house, 4, str(number))
+        await first.stop()
+        assert await reports.kept(upstream.url) is not None
+        upstream.info = {"model_id": "another"}
+
+        await house.add_batcher(upstream.url, model_change_after_ms=1)
+
+        await wait_until(house.is_healthy)
+        await embeds(house, 1, "after")
+        said = [(each.message, vars(each).get("why")) for each in caplog.records if "memory" in each.message]
+        assert [("upstream_memory_dropped", "it serves another model")] == said
 
 
 async def _knows(learnt: LearntCalls, reports: DutyReports) -> bool:

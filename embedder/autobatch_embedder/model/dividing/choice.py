@@ -18,7 +18,7 @@ from autobatch_embedder.model.dividing.division import Division, Times, best, ca
 
 log = logging.getLogger(__name__)
 
-MEASUREMENT_VERSION = 3
+MEASUREMENT_VERSION = 4
 """Raise it with every change of what is measured, or of how passes are cut."""
 
 ROUNDS = 2

@@ -7,7 +7,7 @@ import pytest
 from autobatch_batcher.calling.budget import HEDGES_KEPT_MAX
 from autobatch_batcher.calling.calls import Call, call_for
 from autobatch_batcher.calling.hedging import Hedging
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.metrics import Metrics
 from autobatch_batcher.tuning.pacing import Pacing
@@ -43,7 +43,7 @@ class Held(Replica):
         self.was_cancelled = False
         self.calls = 0
 
-    async def call(self, _post: Post, _timeout_s: float) -> Answer:
+    async def call(self, _post: Post, _timeout_s: float, _asked: AskedRows | None = None) -> Answer:
         self.calls += 1
         try:
             await self.opened.wait()

@@ -27,7 +27,7 @@ from tests.unit.upstreams import NO_CLIENT, LoneTrials
 
 JSON = "application/json"
 ROWS = "rows"
-REFUSES, EXCLUDED, HANGS_UP = "refuses", "excluded", "hangs up"
+REFUSES, EXCLUDED, HANGS_UP, NO_ROWS = "refuses", "excluded", "hangs up", "no rows"
 
 
 class Acting(Replica):
@@ -41,7 +41,7 @@ class Acting(Replica):
         if does == (EXCLUDED,):
             self.doubt(0.0)
 
-    async def call(self, post: Post, _timeout_s: float) -> Answer:
+    async def ask(self, post: Post, _timeout_s: float) -> Answer:
         self.calls += 1
         does = self._does.pop(0) if len(self._does) > 1 else self._does[0]
         if does == REFUSES:
@@ -50,6 +50,8 @@ class Acting(Replica):
         if does == HANGS_UP:
             self.is_healthy, self.down_since_s = False, asyncio.get_running_loop().time()
             raise UpstreamBroken
+        if does == NO_ROWS:
+            return Answer(200, "text/html", b"<html>", None)
         if isinstance(does, int):
             return Answer(does, JSON, b"", None)
         return Answer(200, JSON, json.dumps([[1.0]] * len(json.loads(post.body)["inputs"])).encode(), None)
@@ -167,11 +169,11 @@ async def test_jobs_whose_call_was_cut_do_not_wait_here_while_another_batcher_ha
     assert told.may_wait
 
 
-@pytest.mark.parametrize("does", [424, 500])
+@pytest.mark.parametrize("does", [424, 500, NO_ROWS])
 @pytest.mark.parametrize("are_parts", [False, True])
 @pytest.mark.parametrize("is_full", [False, True])
 async def test_what_one_upstream_fails_at_is_made_at_the_other_one_before_a_client_hears_of_it(
-    does: int, *, are_parts: bool, is_full: bool
+    does: int | str, *, are_parts: bool, is_full: bool
 ) -> None:
     """Also without room there, and a last half: its whole may have been called while no other upstream was well."""
     failing, well = Acting("failing", does), Acting("well", ROWS)
@@ -196,3 +198,22 @@ async def test_what_both_fail_at_costs_no_more_calls_than_its_attempts_and_one_a
     assert {500} == statuses(await outcomes(one, other, attempts_max=attempts_max))
     assert one.calls + other.calls == max(attempts_max, 2)
     assert other.calls
+
+
+async def test_one_that_has_no_rows_is_taken_out_where_another_one_has_them_also_if_all_ask_for_the_same() -> None:
+    odd, well = Acting("odd", NO_ROWS), Acting("well", ROWS)
+
+    assert {200} == statuses(await outcomes(odd, well, calls=FAILURES_MAX))
+    assert not odd.breaker.is_closed
+
+
+async def test_what_both_have_no_rows_for_costs_one_call_at_each_and_takes_none_out() -> None:
+    """The input is to blame, as far as can be known."""
+    one, other = Acting("one", NO_ROWS), Acting("other", NO_ROWS)
+
+    told = await outcomes(one, other, calls=2 * FAILURES_MAX, attempts_max=3)
+
+    assert {"invalid_answer"} == {decode_reply(each.frame)[0].fault for each in told}
+    assert (one.calls, other.calls) == (2 * FAILURES_MAX, 2 * FAILURES_MAX)
+    assert one.breaker.is_closed
+    assert other.breaker.is_closed

@@ -4,7 +4,7 @@ import json
 
 from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.suspects import Suspects
-from autobatch_batcher.dialects.base import JSON, Answer, Post
+from autobatch_batcher.dialects.base import JSON, Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -32,11 +32,14 @@ class Lowered(Replica):
         self._changes_at = changes_at
         self._guilty = guilty
 
-    async def call(self, post: Post, timeout_s: float) -> Answer:
-        assert timeout_s > 0
-        texts = json.loads(post.body)["inputs"]
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         if len(self.calls) == self._changes_at:
             self.standing.learnt(NEW)
+        return await super().call(post, timeout_s, asked)
+
+    async def ask(self, post: Post, timeout_s: float) -> Answer:
+        assert timeout_s > 0
+        texts = json.loads(post.body)["inputs"]
         self.calls.append(texts)
         if len(texts) > self._inputs_max:
             return Answer(422, JSON, b'{"error":"too many"}', None)

@@ -9,7 +9,7 @@ from autobatch_batcher.calling.caller import Caller
 from autobatch_batcher.calling.outcomes import JobOutcome
 from autobatch_batcher.calling.suspects import Suspects
 from autobatch_batcher.calling.trials import Turn
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.tei import Tei
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.metrics import Metrics
@@ -46,7 +46,7 @@ class Mortal(Replica):
         self._survives = survives
         self._is_dead = False
 
-    async def call(self, post: Post, timeout_s: float) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         assert (post.path, post.content_type, timeout_s) == ("/embed", "application/json", 1)
         assert self.load.calls <= self.calls_max
         inputs = json.loads(post.body)["inputs"]
@@ -54,7 +54,8 @@ class Mortal(Replica):
         if self._hangs_up(inputs):
             self._is_dead = not self._survives
             raise UpstreamBroken
-        return Answer(200, "application/json", json.dumps([[float(len(text))] for text in inputs]).encode(), None)
+        assert asked is not None
+        return Answer(200, "application/json", b"", None, rows=[b"[%d.0]" % len(text) for text in inputs])
 
     async def listens(self) -> bool:
         was_dead, self._is_dead = self._is_dead, False
@@ -160,9 +161,9 @@ class Slow(Mortal):
         self.clock = StoppedClock()
         self.told: list[tuple[int, list[str]]] = []
 
-    async def call(self, post: Post, timeout_s: float) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         self.clock.time_ms += 600
-        return await super().call(post, timeout_s)
+        return await super().call(post, timeout_s, asked)
 
     async def tell(self, outcomes: list[JobOutcome]) -> None:
         self.told.append((self.clock.time_ms, [outcome.job for outcome in outcomes]))
@@ -368,13 +369,13 @@ class Beside(Mortal):
         heads = [json.loads(reply.frame.partition(b"\n")[0]) for reply in replies]
         return " ".join([head.get("fault") or str(head["status"]) for head in heads])
 
-    async def call(self, post: Post, timeout_s: float) -> Answer:
+    async def call(self, post: Post, timeout_s: float, asked: AskedRows | None = None) -> Answer:
         inputs = json.loads(post.body)["inputs"]
         if inputs == ["a"] and self._deadly is None:
             self._deadly = asyncio.create_task(self.asked(texts(["deadly"])))
             await wait_until(lambda: ["deadly"] in self.calls)
             raise UpstreamBroken
-        return await super().call(post, timeout_s)
+        return await super().call(post, timeout_s, asked)
 
     async def deadly(self) -> str:
         """Return what the ordinary call is told."""

@@ -38,7 +38,7 @@ class Unnamed(Replica):
         self._words = words
         self._guilty = guilty
 
-    async def call(self, post: Post, timeout_s: float) -> Answer:
+    async def ask(self, post: Post, timeout_s: float) -> Answer:
         assert timeout_s > 0
         texts = json.loads(post.body)["input"]
         self.sizes.append(len(texts))

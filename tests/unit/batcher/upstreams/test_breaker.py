@@ -10,6 +10,7 @@ from autobatch_batcher.upstreams.breaker import (
     LATE_MAX,
     PAUSE_MAX_S,
     PAUSE_MIN_S,
+    REACHED_PAUSE_MAX_S,
     Breaker,
 )
 
@@ -155,6 +156,33 @@ def test_one_that_can_be_reached_again_is_tried_at_once() -> None:
     breaker.reached()
 
     assert breaker.may_try(NOW_S)
+
+
+def test_a_probe_that_finds_it_well_shortens_no_pause_after_a_trial_that_failed() -> None:
+    """Calls are cut and probes are answered: a trial after each probe would cost a job its call nine times a second."""
+    breaker, now_s, pauses_s = failed_in_a_row(5), NOW_S, []
+    for _ in range(5):
+        breaker.reached()
+        pause_s = max(0.0, breaker.trial_s() - now_s)
+        now_s += pause_s
+        fail_a_trial(breaker, now_s)
+        pauses_s.append(pause_s)
+
+    assert [0.0, 2.0, REACHED_PAUSE_MAX_S, REACHED_PAUSE_MAX_S, REACHED_PAUSE_MAX_S] == pauses_s
+    assert breaker.may_try(now_s + ALONE_PAUSE_MAX_S, is_alone=True)
+
+
+def test_the_next_time_that_it_is_taken_out_its_pauses_are_as_long_as_ever() -> None:
+    breaker, now_s = failed_in_a_row(5), NOW_S
+    breaker.reached()
+    breaker.succeeded()
+    for _ in range(FAILURES_MAX):
+        breaker.failed(now_s)
+    for _ in range(7):
+        now_s = breaker.trial_s()
+        fail_a_trial(breaker, now_s)
+
+    assert breaker.trial_s() == now_s + PAUSE_MAX_S
 
 
 def test_it_knows_since_when_it_only_fails() -> None:

@@ -4,23 +4,26 @@ import asyncio
 
 import pytest
 
-from autobatch_batcher.dialects.base import Answer, Post
+from autobatch_batcher.dialects.base import Answer, AskedRows, Post
 from autobatch_batcher.dialects.openai import OpenAI
 from autobatch_batcher.dialects.tei import Tei
+from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.tuning.recent_calls import NO_CALL_SEEN
 from autobatch_batcher.tuning.tuner import Sample, Tuner
-from autobatch_batcher.upstreams.breaker import FAILURES_MAX
+from autobatch_batcher.upstreams.breaker import FAILURES_MAX, PAUSE_MAX_S, PAUSE_MIN_S
 from autobatch_batcher.upstreams.http_client import HttpClient
 from autobatch_batcher.upstreams.limits import configured
 from autobatch_batcher.upstreams.replica import Replica
+from autobatch_shared.contract.cards import Card, ModelKind
 from autobatch_shared.contract.errors import (
+    InvalidAnswer,
     UpstreamBroken,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from tests.unit.upstreams import NO_SESSION
+from tests.unit.upstreams import NO_SESSION, open_breaker
 
 
 def tei(message: str) -> bytes:
@@ -37,8 +40,10 @@ class ToldClient(HttpClient):
         super().__init__(NO_SESSION, "http://a", None)
         self.status, self.body = status, body
         self.error: Exception | None = None
+        self.sent: list[Post] = []
 
     async def send(self, post: Post, timeout_s: float) -> Answer:  # noqa: ARG002 - as the real one
+        self.sent.append(post)
         if self.error is not None:
             raise self.error
         return Answer(self.status, "", self.body, None)
@@ -234,3 +239,103 @@ async def test_what_is_wrong_with_an_upstream_is_told_in_a_few_words() -> None:
     assert ("connection refused", "ECONNREFUSED") == (failed.last, one.status(1, 1.0).fault)
     one.standing.reason = "it serves another-model"
     assert one.trouble == "does not say what it serves", "it has not told us"
+
+
+async def call_for(one: Replica, *texts: bytes) -> None:
+    await one.call(Post("/embed", b""), 5.0, AskedRows("/embed", texts))
+
+
+async def test_answers_without_rows_take_it_out_and_say_why() -> None:
+    one = upstream(ToldClient(200, b"<html>Sign in</html>"))
+    for number in range(FAILURES_MAX):
+        assert one.breaker.is_closed
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"%d"' % number)
+    assert (one.breaker.is_closed, one.trouble, one.answered_s) == (False, "invalid answer", float("-inf"))
+
+
+async def test_those_that_one_input_explains_do_not() -> None:
+    """A client that sends it again and again takes no upstream away from the others."""
+    one = upstream(ToldClient(200, b"[null]"))
+    with pytest.raises(InvalidAnswer):
+        await call_for(one, b'"a"', b'"odd"', b'"b"')
+    for _ in range(2 * FAILURES_MAX):
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"odd"')
+    assert one.breaker.is_closed
+    assert one.failures.causes == {"invalid answer": 2 * FAILURES_MAX + 1}
+
+
+async def test_those_that_another_upstream_had_rows_for_do() -> None:
+    one = upstream(ToldClient(200, b"[null]"))
+    for _ in range(FAILURES_MAX):
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"a"')
+        one.blame_no_input()
+    assert not one.breaker.is_closed
+
+
+async def test_a_trial_that_has_no_rows_is_one_that_failed_whatever_it_was_asked() -> None:
+    one = upstream(ToldClient(200, b""))
+    open_breaker(one, asyncio.get_running_loop().time())
+    before_s = one.breaker.trial_s()
+    for _ in range(2):
+        with pytest.raises(InvalidAnswer):
+            await call_for(one, b'"a"')
+    assert one.breaker.trial_s() >= before_s + 3 * PAUSE_MIN_S
+
+
+async def test_one_that_stands_by_tries_an_upstream_itself_that_was_taken_out() -> None:
+    """No job of its own would, and it would take over with what it believed long ago."""
+    client = ToldClient()
+    one = upstream(client)
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MIN_S)
+    await one.try_for_others()
+    assert not one.breaker.is_closed, "it is on duty: jobs are called here"
+
+    one.duty = Duty(is_on=False)
+    client.body = b"<html>"
+    await one.try_for_others()
+    assert not one.breaker.may_try(asyncio.get_running_loop().time()), "a trial that failed makes the pause longer"
+
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
+    client.body = b"[[1]]"
+    await one.try_for_others()
+    assert one.breaker.is_closed
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "inputs", "rows"),
+    [
+        ("sparse", "/embed_sparse", b'"What', b'[[{"index":1,"value":0.5}]]'),
+        ("classifier", "/predict", b'["What', b'[[{"score":0.5,"label":"a"}]]'),
+        ("reranker", "/predict", b'["What', b'[[{"score":0.5,"label":"a"}]]'),
+    ],
+)
+async def test_such_a_trial_asks_for_what_the_model_computes(
+    kind: ModelKind, path: str, inputs: bytes, rows: bytes
+) -> None:
+    client = ToldClient(200, rows)
+    one = upstream(client)
+    one.card, one.duty = Card(kind=kind), Duty(is_on=False)
+    open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
+
+    await one.try_for_others()
+
+    assert one.breaker.is_closed
+    assert [path] == [each.path for each in client.sent]
+    assert client.sent[0].body.startswith(b'{"inputs":[' + inputs)
+
+
+@pytest.mark.parametrize(
+    ("why", "trouble"),
+    [
+        ("it answers 401 to /info: INFERENCE_API_KEY", "HTTP 401"),
+        ("it answers 403 to /embed: INFERENCE_API_KEY", "HTTP 403"),
+        ("it has neither /info nor a vector", "does not say what it serves"),
+    ],
+)
+async def test_the_status_of_its_refusal_is_what_is_wrong_with_it(why: str, trouble: str) -> None:
+    one = upstream(ToldClient())
+    one.exclude(why, 0.0)
+    assert one.trouble == trouble

@@ -36,6 +36,7 @@ EXPECTED = {
     "UpstreamOverloaded": (429, "Overloaded"),
     "UpstreamTimeout": (504, "Backend"),
     "UpstreamProtocolError": (502, "Backend"),
+    "InvalidAnswer": (502, "Backend"),
     "JobPoisonous": (502, "Backend"),
     "MalformedFrame": (502, "Backend"),
     "FrameOfAnotherVersion": (502, "Backend"),

@@ -1,5 +1,6 @@
 """What a batcher that is gone had learnt is believed as long as calls bear it out: a wrong memory costs seconds, not minutes."""
 
+import logging
 from functools import cache
 from itertools import cycle
 
@@ -11,10 +12,13 @@ from autobatch_batcher.simulating.law import law_of
 from autobatch_batcher.simulating.score import score
 from autobatch_batcher.tuning.climbing import Setting
 from autobatch_batcher.tuning.cost import CALLS_MIN, CallCost
+from autobatch_batcher.tuning.duty import Duty
 from autobatch_batcher.tuning.surprise import CALLS_KEPT, ROUNDS, Trust
 from autobatch_batcher.tuning.tuner import CALLS_FIRST, Tuner
 from autobatch_shared.contract.status import LearntCalls
 from autobatch_shared.settings.definitions import BatcherSettings
+from tests.unit.upstream_models import ModelledUpstream, drive
+from tests.unit.upstreams import make_upstream
 
 CALL_S, CALLS = 0.02, 8
 KNOWN_S, END_S = 5.0, 9.0  # by then an upstream that is another is known as well as without a memory
@@ -146,3 +150,34 @@ def test_no_fewer_calls_are_made_than_by_a_batcher_that_knows_nothing() -> None:
     tuner = Tuner(None)
     tuner.adopt(ONE_AT_A_TIME, is_remembered=True)
     assert CALLS_FIRST == tuner.setting.calls
+
+
+@pytest.mark.parametrize(
+    ("slower", "servers", "said"),
+    [
+        (10.0, 32, ("upstream_memory_dropped", "calls are slower")),
+        (1.0, 1, ("upstream_memory_dropped", "calls wait for each other")),
+        (1.0, 32, ("upstream_memory_confirmed", None)),
+    ],
+    ids=["slower", "one place", "as it was"],
+)
+def test_what_became_of_a_memory_is_logged_once(
+    caplog: pytest.LogCaptureFixture, slower: float, servers: int, said: tuple[str, str | None]
+) -> None:
+    caplog.set_level(logging.INFO)
+    upstream = make_upstream("a", calls_max=32)
+    upstream.take_duty(Duty(learnt=MANY_PLACES, is_remembered=True))
+    slow = ModelledUpstream(lambda units, _: slower * (0.02 + 2.7e-5 * units), servers)
+
+    drive(slow, 2_000, upstream.tuner)
+
+    ends = [vars(each) for each in caplog.records if each.message.startswith("upstream_memory")]
+    assert [said] == [(each["message"], each.get("why")) for each in ends]
+
+
+def test_other_settings_end_a_memory(caplog: pytest.LogCaptureFixture) -> None:
+    upstream = make_upstream("a", calls_max=32)
+    upstream.take_duty(Duty(learnt=MANY_PLACES, is_remembered=True))
+    upstream.tuner.bound(4)
+    upstream.tuner.bound(8)
+    assert ["other settings"] == [vars(each)["why"] for each in caplog.records]

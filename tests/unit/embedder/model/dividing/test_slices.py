@@ -26,8 +26,8 @@ def test_a_long_text_does_not_widen_the_grid_of_short_ones() -> None:
     assert [[1], [0, 2]] == cut([12, 250, 10], 1)
 
 
-def test_few_tokens_are_one_pass_whatever_their_lengths() -> None:
-    assert [[1, 2, 0]] == cut([3, 40, 20], 2)
+def test_few_tokens_are_one_pass_of_a_worker_whatever_their_lengths() -> None:
+    assert [[1, 2, 0]] == cut([3, 40, 20], 1)
 
 
 def test_a_call_is_cut_for_all_workers() -> None:
@@ -37,8 +37,13 @@ def test_a_call_is_cut_for_all_workers() -> None:
     assert len(cut(lengths, 1)) == 1
 
 
-def test_a_call_of_a_few_short_texts_is_one_pass_however_many_workers_there_are() -> None:
-    assert [list(range(8))] == cut([20] * 8, 8)
+def test_a_few_short_texts_are_a_pass_for_each_worker() -> None:
+    assert [[0, 1], [2, 3]] == cut([20] * 4, 2)
+    assert [[0], [1], [2], [3]] == cut([40] * 4, 8)
+
+
+def test_a_text_or_two_of_a_few_tokens_are_one_pass_however_many_workers_there_are() -> None:
+    assert [[0, 1]] == cut([TOKENS_SHARE_MIN // 2] * 2, 8)
 
 
 def test_equal_texts_make_equal_slices_without_a_small_rest() -> None:
