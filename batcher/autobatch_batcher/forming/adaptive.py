@@ -113,7 +113,7 @@ def _in_passes(now: CallMoment, lane: list[Job]) -> Limits:
     is_cut = limits.pass_inputs_max < limits.inputs_max and not limits.are_calls_counted
     if not is_cut or now.calls_max == 1 or now.ahead_inputs > limits.pass_inputs_max or inputs < limits.pass_inputs_max:
         return limits
-    if not are_alike(lane, now.shape):
+    if not are_alike(lane):
         return limits
     passes = inputs // limits.pass_inputs_max // (1 if now.ahead_inputs else 2)
     return replace(limits, inputs_max=min(limits.pass_inputs_max * max(passes, 1), limits.inputs_max))

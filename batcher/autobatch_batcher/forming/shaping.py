@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.tuning.padding import padded_length
+from autobatch_batcher.tuning.padding import are_mixed, padded_length
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
 
@@ -85,11 +85,10 @@ def likely_padded(inputs: int, longest: int, useful: int, squares: float) -> flo
     return inputs * min(padded_length(inputs, longest, useful, squares), longest * (1 - LENGTH_DOUBT))
 
 
-def are_alike(jobs: Sequence[Job], shape: BatchShape) -> bool:
-    """Whether these jobs of one lane may share calls in the order of their arrival."""
+def are_alike(jobs: Sequence[Job]) -> bool:
+    """Whether the inputs of these jobs differ in length no more than by chance, so that more to choose from would be worth nothing."""
     inputs, useful = sum([job.header.n for job in jobs]), sum([job.units for job in jobs])
-    longest, squares = max([job.longest for job in jobs]), sum(map(_squares, jobs))
-    return shape.may_pad(likely_padded(inputs, longest, useful, squares), useful)
+    return not are_mixed(inputs, max([job.longest for job in jobs]), useful, sum(map(_squares, jobs)))
 
 
 def _squares(job: Job) -> float:
