@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import pty
+import select
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -98,6 +101,41 @@ def test_top_says_what_it_could_not_reach(folder: Path) -> None:
     assert 1 == ended.returncode
     assert "REDIS_URL" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.fixture
+def empty_redis_url(folder: Path) -> Iterator[str]:
+    redis = RedisServer(folder)
+    redis.start()
+    yield redis.url
+    redis.kill()
+
+
+def test_top_replaces_the_marks_that_a_terminal_does_not_have(folder: Path, empty_redis_url: str) -> None:
+    command = [sys.executable, "-P", "-m", "autobatch_console", "top", "--once", "--redis-url", empty_redis_url]
+    env = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    ended = subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=60, check=False)
+    assert (0, b"") == (ended.returncode, ended.stderr)
+    assert "no batcher" in ended.stdout.decode("latin-1")
+
+
+def test_a_terminal_that_cannot_be_drawn_on_gets_a_frame_after_the_other(folder: Path, empty_redis_url: str) -> None:
+    command = [sys.executable, "-P", "-m", "autobatch_console", "top", "--redis-url", empty_redis_url]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "TERM": "dumb"}, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    try:
+        shown = b""
+        while shown.count(b"no batcher: nothing can be answered") < 2:
+            assert select.select([ours], [], [], 60)[0]
+            shown += os.read(ours, 65536)
+        assert b"\x1b" not in shown
+    finally:
+        process.terminate()
+        process.wait(60)
+        os.close(ours)
+        os.close(theirs)
 
 
 @pytest.mark.skipif(PROGRAM is None, reason="needs a Chromium or Chrome on the PATH")

@@ -7,6 +7,7 @@ from pathlib import Path
 _STATM = Path("/proc/self/statm")  # Linux only
 # Of the main thread, which runs the loop: ns on a core, ns that it waited for one, turns.
 _SCHEDSTAT = Path("/proc/self/schedstat")
+_TASKS = Path("/proc/self/task")
 CPU_WAIT_TEXT = "The share of that time in which this process had work and no core, because others had them (Linux)."
 CPU_OVER_S = 1.0  # shorter times say little: the kernel counts in ticks of 10 ms on some machines
 
@@ -41,6 +42,11 @@ def waited_s(file: Path = _SCHEDSTAT) -> float:
         return int(file.read_text(encoding="ascii").split()[1]) / 1e9
     except (OSError, IndexError):
         return 0.0
+
+
+def threads_waited_s(tasks: Path = _TASKS) -> float:
+    """Return the same of all threads that live, the seconds of each added up."""
+    return sum(waited_s(thread / _SCHEDSTAT.name) for thread in tasks.glob("*"))
 
 
 def resident_bytes() -> int | None:

@@ -135,7 +135,10 @@ def _milliseconds(word: str) -> int:
 
 
 def _seconds(word: str) -> float:
-    seconds = float(word)
+    try:
+        seconds = float(word)
+    except ValueError:
+        seconds = 0.0
     if not 1 <= seconds <= 3600:
         raise argparse.ArgumentTypeError("must be 1 to 3600")
     return seconds

@@ -144,6 +144,10 @@ def _costs(measured: Measured, law: SimulatedLaw, batch: int, calls: int) -> lis
     said.append(f"it {'pads' if law.is_padded else 'does not pad'}: {longest}{passes}")
     if law.parallel > 1:
         said.append(f"it computes {law.parallel} calls at the same time without making each of them slower")
+    if law.cores > 1:
+        said.append(
+            f"it divides calls of {law.cores * law.part_units} characters or more, and texts of unlike lengths, into parts: {law.cores} at the same time"
+        )
     if law.knee_units:
         said.append(f"up to {law.knee_units} characters in a call their number costs nothing")
     if law.cut_units:

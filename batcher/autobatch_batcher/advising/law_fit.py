@@ -1,7 +1,7 @@
 """The law that explains what single calls took. Pure.
 
-A law has a structure (whether a pass is padded, how many inputs it has at most, where its knee is, where an input is cut) and four prices:
-of a call, of a pass, of an input, and of a unit. Where a pass is a call the first two are one. For each structure the prices are those of least squares, of relative errors, none below zero.
+A law has a structure (whether a pass is padded, how many inputs it has at most, where its knee is, where an input is cut, among how many cores it
+is divided) and four prices: of a call, of a pass or of its parts, of an input, and of a unit. Where an undivided pass is a call the first two are one. For each structure the prices are those of least squares, of relative errors, none below zero.
 A structure with more to it must explain more: see `STRUCTURE_EVIDENCE`.
 """
 
@@ -20,6 +20,7 @@ from autobatch_batcher.simulating.workers import CALL_S
 PASS_INPUTS = (0, 4, 8, 16)  # 0: a pass is a call; a call of 32 cannot tell passes of 32 from that
 #: Passes that are made up ahead, and the inputs of a call that are in each pass which is made up as it comes; the first is the simplest.
 MADE_UP = ((0, 0), (0, 1), (0, 2), (0, 4), (1, 0), (1, 1), (1, 2), (1, 4))
+CORES = (2, 4, 8)  # that may compute parts of a call
 KNEES = 6  # sizes of calls that are tried as the knee
 ERROR_MIN = 0.03  # of what a call takes: laws that are both as near are equal
 STRUCTURE_EVIDENCE = 3.0  # e^3 to one, for each thing that a structure has beyond the simplest
@@ -77,6 +78,9 @@ def _structures(calls: Sequence[TimedCall], cut_units: int, said_inputs: int | N
                 yield SimulatedLaw(
                     is_padded, cut_units=cut, pass_inputs_max=inputs, passes_ahead=ahead, first_inputs=first
                 )
+        # One that says how many inputs it computes at once has more of them in a pass only to divide it.
+        for cores, size in product(CORES, sizes) if said_inputs is None or said_inputs >= inputs_max else ():
+            yield SimulatedLaw(is_padded, cut_units=cut, cores=cores, part_units=size // cores)
 
 
 def _priced(structure: SimulatedLaw, calls: Sequence[TimedCall]) -> FittedLaw:
@@ -84,9 +88,17 @@ def _priced(structure: SimulatedLaw, calls: Sequence[TimedCall]) -> FittedLaw:
     seconds = [max(1e-6, call.usual_s - CALL_S) for call in calls]
     # Relative errors: what is to be explained is 1 for each call.
     rows = [tuple(amount / took for amount in own) for own, took in zip(amounts, seconds, strict=True)]
-    prices = _least_squares(rows if structure.pass_inputs_max else [(0.0, *row[1:]) for row in rows])
+    prices = _least_squares(
+        rows if structure.pass_inputs_max or structure.part_units else [(0.0, *row[1:]) for row in rows]
+    )
     squares = sum((1 - sum(price * amount for price, amount in zip(prices, row, strict=True))) ** 2 for row in rows)
-    structural = (structure.cut_units, structure.pass_inputs_max, structure.knee_units, structure.first_inputs)
+    structural = (
+        structure.cut_units,
+        structure.pass_inputs_max,
+        structure.knee_units,
+        structure.first_inputs,
+        structure.part_units,
+    )
     things = sum(map(bool, (*structural, structure.passes_ahead, *prices)))
     evidence = -len(calls) / 2 * log(squares / len(calls) + ERROR_MIN**2) - STRUCTURE_EVIDENCE * things
     beside_s, fixed_s, per_input_s, per_unit_s = prices
@@ -101,10 +113,10 @@ def _priced(structure: SimulatedLaw, calls: Sequence[TimedCall]) -> FittedLaw:
 
 
 def _amounts(law: SimulatedLaw, lengths: Sequence[int]) -> tuple[float, ...]:
-    """The call itself, its passes, its inputs and their units above the knee."""
-    passes = law.passes(lengths)
-    units = sum(max(0, law.units(each) - law.knee_units) for each in passes)
-    return 1.0, float(len(passes)), float(len(lengths)), float(units)
+    """The call itself, its passes or their parts, its inputs and their units above the knee."""
+    passes = [law.busiest_core(each) for each in law.passes(lengths)]
+    units = sum(max(0, units - law.knee_units) for _, units in passes)
+    return 1.0, float(sum(parts for parts, _ in passes)), float(len(lengths)), float(units)
 
 
 def _least_squares(rows: Sequence[tuple[float, ...]]) -> list[float]:

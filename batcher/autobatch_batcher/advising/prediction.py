@@ -141,9 +141,13 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     history = run_batchers(shared, ListLoop(clients, lists), fleet, seconds)
     proxied = score(history, LEARNING_SHARE * seconds, seconds)
     missed_direct = direct_per_s / simulated.goodput
-    is_alike = clients == 1 or not loads  # either side has one call at a time, or both are simulated
     calls = history.calls_s / seconds
-    scale = missed_direct if is_alike else missed_at(found.law, measured.loads, calls, proxied.batch)
+    if (
+        clients == 1
+    ):  # who waits for both, one after the other: what the law misses is the server's, and not the proxy's
+        scale = 1 / (proxied.goodput / direct_per_s + 1 - proxied.goodput / simulated.goodput)
+    else:  # where the direct side is simulated, too, the law misses nothing of it
+        scale = missed_at(found.law, measured.loads, calls, proxied.batch) if loads else 1.0
     gain = scale * proxied.goodput / direct_per_s
     missed = max(RANGE_MIN, sqrt(spread * found.drift) - 1, abs(missed_direct - 1) / 2, 0.0 if loads else UNMEASURED)
     return ExpectedGain(

@@ -71,7 +71,7 @@ def _sharing(law: SimulatedLaw) -> Iterator[SimulatedLaw]:
                 pass_inputs_max=joined,
                 passes_ahead=ahead,
                 fixed_ms=(1 - share) * law.fixed_ms,
-                beside_ms=share * law.fixed_ms,
+                beside_ms=law.beside_ms + share * law.fixed_ms,
             )
 
 

@@ -10,12 +10,14 @@ A unit is what lengths are counted in: a character, or a token where the trace h
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import pairwise
 from math import ceil, inf
 from random import Random
 
 KINDS = {"padded": True, "unpadded": False}
-LEAST = {"multiple": 1, "parallel": 1, "said_inputs": -1}
+LEAST = {"multiple": 1, "parallel": 1, "said_inputs": -1, "cores": 1}
+LIKE = 1.5  # the longest input of a part is at most so many times as long as its shortest
 
 
 class LawError(ValueError):
@@ -51,6 +53,9 @@ class SimulatedLaw:
         passes_ahead: Passes that are made up while others run: what comes later is not in them. TEI makes up one.
         first_inputs: The most inputs of a call in a pass that is made up as the call comes, as where they are tokenized one after the
             other; 0: as many as in any.
+        cores: Cores that a pass is divided among: its parts are computed at the same time, it ends with the last of them, and `fixed_ms` is
+            that of a part. See `parts`.
+        part_units: A pass is divided evenly as far as each part has so many units; one of half as many has inputs of like length only.
     """
 
     is_padded: bool
@@ -73,6 +78,8 @@ class SimulatedLaw:
     said_inputs: int = -1
     passes_ahead: int = 0
     first_inputs: int = 0
+    cores: int = 1
+    part_units: int = 0
 
     @property
     def said_pass_inputs(self) -> int | None:
@@ -88,8 +95,8 @@ class SimulatedLaw:
             begins_s: When it begins, in seconds from the beginning.
             chance: Where the noise comes from.
         """
-        units = self.units(lengths)
-        takes_s = self.fixed_ms / 1e3 + self.per_unit_us / 1e6 * max(0, units - self.knee_units)
+        parts, units = self.busiest_core(lengths)
+        takes_s = self.fixed_ms / 1e3 * parts + self.per_unit_us / 1e6 * max(0, units - self.knee_units)
         takes_s += self.per_input_us / 1e6 * len(lengths)
         if passes_before < self.slow_passes:
             takes_s *= self.slow_times
@@ -104,6 +111,32 @@ class SimulatedLaw:
         if self.is_padded:
             return len(lengths) * ceil(max(lengths) / self.multiple) * self.multiple
         return sum(lengths)
+
+    def busiest_core(self, lengths: Sequence[int]) -> tuple[int, int]:
+        """Return how many parts of a pass are computed one after the other, and their units, by the core that has most to do."""
+        if self.cores == 1:
+            return 1, self.units(lengths)
+        busy = [(0, 0)] * self.cores  # units and parts of each
+        for part in self.parts(lengths):
+            units, parts = heappop(busy)
+            heappush(busy, (units + self.units(part), parts + 1))
+        units, parts = max(busy)
+        return parts, units
+
+    def parts(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Return the lengths of each part of a pass: inputs of like length, the longest first, and no more than an even share of them."""
+        total = sum(self.units((length,)) for length in lengths)
+        share = total / max(1, min(self.cores, total // max(1, self.part_units)))
+        parts: list[list[int]] = []
+        units = 0
+        for length in sorted(lengths, reverse=True):
+            is_like = bool(parts) and parts[-1][0] <= LIKE * length
+            if not parts or units >= share or (units >= self.part_units / 2 and not is_like):
+                parts.append([])
+                units = 0
+            parts[-1].append(length)
+            units += self.units((length,))
+        return parts
 
     def passes(self, lengths: Sequence[int]) -> list[Sequence[int]]:
         """Return the lengths of each pass of a call that has the server for itself."""

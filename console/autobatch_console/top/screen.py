@@ -1,4 +1,4 @@
-"""One frame of `autobatch top`, from 80 columns on. Pure: a view, a history and a size in, lines out.
+"""One frame of `autobatch top`, from 80 columns on; of fewer, what fits of its lines. Pure: a view, a history and a size in, lines out.
 
 The chart takes the rows that the rest leaves. A terminal with few has no picture of the batches, and says how many lines are cut.
 """
@@ -28,10 +28,12 @@ TROUBLES_MAX, TROUBLE_LINES_MAX = 4, 3
 UP_ROWS_MIN, UP_ROWS_MAX, BATCH_ROWS = 3, 9, 4
 CHART_ROWS_MIN = 7  # with the line between its sides, and an empty one
 AXIS_WIDTH = 8
+WIDTH_MIN = 40  # for which lines are made; what a terminal has no room for is cut
 
 
 def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Text:
     """Return the lines of one frame."""
+    columns_shown, width = width, max(width, WIDTH_MIN)
     head = [
         _title(view, history, width),
         *_troubles(view, width),
@@ -51,7 +53,7 @@ def frame(view: FleetView, history: ChartHistory, width: int, height: int) -> Te
         missing = len(shown) - height + 1
         shown = [*shown[: height - 1], Text(f"and {missing} lines more: in a higher terminal", SOFT)]
     for line in shown:
-        line.truncate(width)
+        line.truncate(columns_shown)
     return Text("\n").join(shown)
 
 

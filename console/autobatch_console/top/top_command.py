@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from io import TextIOWrapper
 from typing import Annotated
 
 import msgspec
@@ -46,6 +47,8 @@ def command(
     demo: Annotated[bool, typer.Option("--demo", help="Start a fleet with a sleeping model, and load on it.")] = False,
 ) -> None:
     """Look, once a second."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # of a terminal or file that has no such marks
     settings = load(QueueSettings, ctx.args)
     raise typer.Exit(asyncio.run(_top(settings, once=once, as_json=as_json, demo=demo)))
 
@@ -71,7 +74,7 @@ async def _watch(settings: QueueSettings, *, once: bool, as_json: bool, demo: bo
         except (DemoError, QueueUnavailable) as error:
             sys.stderr.write(f"autobatch: {error}\n")
             return 1
-        if as_json or once or not sys.stdout.isatty():
+        if as_json or once or not Console().is_terminal or Console().is_dumb_terminal:
             return await _print(activities, once=once, as_json=as_json, waits_for_load=demo)
         return await _draw(activities)
 

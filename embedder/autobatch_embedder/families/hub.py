@@ -27,19 +27,21 @@ def folder(model_id: str, revision: str | None, files: Sequence[str] = FILES) ->
         files: Patterns of the files that are needed.
 
     Raises:
-        ModelFolderError: There is no such model, or it is neither in the cache nor reachable.
+        ModelFolderError: There is no such model, it is neither in the cache nor reachable, or a download ended early.
     """
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - an extra
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+    import httpx2  # noqa: PLC0415 - an extra
+    from huggingface_hub import snapshot_download  # noqa: PLC0415
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
     from huggingface_hub.utils.tqdm import disable_progress_bars  # noqa: PLC0415
 
     if not sys.stderr.isatty():
         disable_progress_bars()  # they would be mixed with the lines of the log
+    logging.getLogger("huggingface_hub").handlers.clear()  # they write its warnings beside the log, which has them, too
     if not log.isEnabledFor(logging.DEBUG):
         logging.getLogger("httpx2").setLevel(logging.WARNING)  # it has a line for each file
     log.info("hub_model", extra={"model": model_id, "revision": revision})  # it may take minutes
     try:
         return Path(snapshot_download(model_id, revision=revision, allow_patterns=list(files)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+    except (httpx2.HTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
         said = " ".join(str(error).split())  # the first of its lines is only the status
         raise ModelFolderError(f"the hub's model {model_id}: {said}") from error

@@ -58,7 +58,7 @@ def info_of(engine: Engine) -> dict[str, object]:
     return {
         "model_id": folder.model_id,
         "model_sha": folder.revision,
-        "model_dtype": "float32",
+        "model_dtype": engine.model.dtype,
         "served_model_name": folder.model_id,
         "model_type": _model_type(folder),
         "max_concurrent_requests": limits.inputs_max,

@@ -6,10 +6,13 @@ onnxruntime loads of damaged constants are vectors, only wrong ones.
 
 import logging
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from time import time
 
 import orjson
 
@@ -18,6 +21,9 @@ log = logging.getLogger(__name__)
 SUMS = ".sums"
 """The suffix of the file of checksums: CRC-32 by file name. 45 ms for MiniLM's 90 MB, SHA-256 takes 90."""
 _READ_BYTES = 1 << 20
+_PART = ".part"
+_PART_S = 86_400.0
+"""Without a change a folder that is being written is one whose process was killed."""
 
 
 def keep(graph: Path, write: Callable[[Path], None]) -> None:
@@ -31,7 +37,8 @@ def keep(graph: Path, write: Callable[[Path], None]) -> None:
         OSError: They cannot be written.
     """
     graph.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=graph.parent, prefix=graph.stem, suffix=".part") as name:
+    _remove_left_parts(graph.parent)
+    with tempfile.TemporaryDirectory(dir=graph.parent, prefix=graph.stem, suffix=_PART) as name:
         folder = Path(name)
         write(folder / graph.name)
         sums = {file.name: _sum(file) for file in folder.iterdir()}
@@ -41,6 +48,13 @@ def keep(graph: Path, write: Callable[[Path], None]) -> None:
                 os.fsync(written.fileno())  # or after a power loss the new name may have zeros under it
             file.chmod(0o644)  # an image may be built as root and run as another user
             file.replace(graph.parent / file.name)
+
+
+def _remove_left_parts(folder: Path) -> None:
+    for part in folder.glob(f"*{_PART}"):
+        with suppress(FileNotFoundError):  # another start may be removing it
+            if part.stat().st_mtime < time() - _PART_S:
+                shutil.rmtree(part, ignore_errors=True)
 
 
 def is_kept(graph: Path) -> bool:

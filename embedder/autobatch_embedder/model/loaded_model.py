@@ -11,7 +11,7 @@ from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.dividing import choice as choices
 from autobatch_embedder.model.dividing import divided_networks
 from autobatch_embedder.model.dividing.choice import ChosenDivision
-from autobatch_embedder.model.dividing.division import Division, Times
+from autobatch_embedder.model.dividing.division import Division, Measurement
 from autobatch_embedder.model.dividing.measuring import measure
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
 from autobatch_embedder.model.dividing.slices import TOKENS_MAX
@@ -62,6 +62,11 @@ class Model:
         self._network = SlicedGraph(alone, beside, workers)
         self.full_tokens = min(workers * threads, cores()) * SLICES_A_CORE * TOKENS_MAX
         self._warm_up()
+
+    @property
+    def dtype(self) -> str:
+        """What products are computed in. Batchers take it for a part of what decides a vector."""
+        return "int8" if self.quantized else "float32"
 
     def _warm_up(self) -> None:
         """Make the first pass, which allocates memory: no client should wait for that, nor find out that weights are bad."""
@@ -133,7 +138,7 @@ def load(settings: EmbedderSettings, xdg_cache_home: str | None) -> Model:
     graph = graph_cache.load(folder, cache, settings.embedder_quantize)
     count = cores()
 
-    def measured(division: Division) -> Times:
+    def measured(division: Division) -> Measurement:
         network = SlicedGraph(*divided_networks.load(folder, graph, division), division.workers)
         try:
             return measure(network, count, folder.tokens_max)

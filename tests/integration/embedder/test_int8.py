@@ -19,6 +19,7 @@ def test_int8_keeps_the_vectors_of_a_thousand_sentences_and_says_so_at_each_star
     assert built.quantized == found.quantized
     assert all(0.99 <= float(found.quantized[name]) < 1 for name in COSINES)
     assert {} == model.quantized
+    assert ("int8", "float32") == (found.dtype, model.dtype)
     rows = model.tokenizer.encode(["hello world", "cats sit on mats"], None, "right", truncate=True)
     exact, rounded = model.run(rows), found.run(rows)
     lengths = np.linalg.norm(exact, axis=1) * np.linalg.norm(rounded, axis=1)

@@ -62,8 +62,9 @@ async def test_a_second_start_uses_what_the_first_found_and_sigterm_finishes_req
         await event(process, "started")
         process.terminate()
         assert await process.wait() == 0
+    settle(tmp_path)
     built = kept_files(tmp_path)
-    has_choice = first["chosen"] == "measured"  # not where there is one core
+    has_choice = first["chosen"].startswith("measured")  # not where there is one core
     assert {path.suffix for path in built} == {".onnx", ".data", ".sums", *([".json"] if has_choice else [])}
 
     async with embedder(environment) as process, aiohttp.ClientSession() as session:
@@ -87,6 +88,12 @@ async def test_a_second_start_uses_what_the_first_found_and_sigterm_finishes_req
         await event(process, "stopped")
         assert await process.wait() == 0
     assert kept_files(tmp_path) == built
+
+
+def settle(cache_home: Path) -> None:
+    """Make of a choice that was measured on a busy machine one that is not measured again."""
+    for file in cache_home.rglob("cores-*.json"):
+        file.write_bytes(orjson.dumps({**orjson.loads(file.read_bytes()), "disturbed_starts": 0}))
 
 
 def kept_files(cache_home: Path) -> dict[Path, tuple[int, int]]:

@@ -1,6 +1,6 @@
 """Ways to divide the cores among forward passes, and which of them is best. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -25,6 +25,19 @@ class Division:
 
 Times = Mapping[str, float]
 """How long each kind of call took, in any unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """Of one division.
+
+    Attributes:
+        times: Of the fastest call of each kind.
+        waited: How long threads waited for a core, of the time that they ran.
+    """
+
+    times: Times
+    waited: float = 0.0
 
 
 def candidates(cores: int) -> list[Division]:
@@ -52,6 +65,16 @@ def best(measured: Mapping[Division, Times]) -> Division:
     products = {division: prod(times.values()) for division, times in measured.items()}
     least = min(products, key=lambda division: products[division])
     return least if products[least] < CLEARLY_LESS * products[first] else first
+
+
+WAITED_MAX = 0.15
+"""Beside nothing threads of MiniLM waited 0.005 to 0.05 of the time that they ran, beside a program that keeps one of two cores
+busy 0.4 to 0.6: which division is best was then chance."""
+
+
+def is_disturbed(rounds: Sequence[Mapping[Division, Measurement]]) -> bool:
+    """Whether other programs kept cores busy: for one of the divisions in all rounds."""
+    return any(min(each[division].waited for each in rounds) > WAITED_MAX for division in rounds[0])
 
 
 def fastest(rounds: Iterable[Times]) -> Times:

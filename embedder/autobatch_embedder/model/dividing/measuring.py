@@ -1,10 +1,11 @@
 """What the kinds of calls cost with one division of the cores: a short text alone, many short ones, many of mixed lengths."""
 
 from collections.abc import Sequence
-from time import perf_counter
+from time import perf_counter, process_time
 
-from autobatch_embedder.model.dividing.division import Times
+from autobatch_embedder.model.dividing.division import Measurement
 from autobatch_embedder.model.dividing.sliced_graph import SlicedGraph
+from autobatch_shared.measuring.process_use import threads_waited_s
 
 TOKENS_A_CORE = 256
 """Of a call of many texts: a full pass for each core; what takes longer is seldom left undisturbed."""
@@ -20,8 +21,8 @@ _LONG_S = 1.0  # one such call is enough
 _CALLS_MIN = 2  # the first allocates memory
 
 
-def measure(graph: SlicedGraph, cores: int, tokens_max: int) -> Times:
-    """Return the milliseconds of the fastest call of each kind.
+def measure(graph: SlicedGraph, cores: int, tokens_max: int) -> Measurement:
+    """Return the milliseconds of the fastest call of each kind, and how much other programs were in the way.
 
     Args:
         graph: To measure.
@@ -33,7 +34,10 @@ def measure(graph: SlicedGraph, cores: int, tokens_max: int) -> Times:
     """
     tokens = TOKENS_A_CORE * cores
     calls = {"alone": (SHORT,), "short": _repeated((SHORT,), tokens), "mixed": _repeated(MIXED, tokens)}
-    return {kind: _fastest_ms(graph, [min(n, tokens_max) for n in lengths]) for kind, lengths in calls.items()}
+    waited_s, ran_s = threads_waited_s(), process_time()
+    times = {kind: _fastest_ms(graph, [min(n, tokens_max) for n in lengths]) for kind, lengths in calls.items()}
+    waited_s, ran_s = threads_waited_s() - waited_s, process_time() - ran_s  # while the graph's threads live
+    return Measurement(times, waited_s / ran_s)
 
 
 def _repeated(lengths: Sequence[int], tokens: int) -> Sequence[int]:

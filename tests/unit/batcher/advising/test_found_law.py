@@ -51,6 +51,17 @@ def test_a_server_that_does_not_say_how_large_its_passes_are_says_nothing_to_the
     assert (8, None) == (law.pass_inputs_max, law.said_pass_inputs)
 
 
+def test_a_server_that_divides_calls_among_its_cores_is_found() -> None:
+    """A call of one part is computed by one core, and costs twice as much a text as a larger one."""
+    text = "unpadded:fixed_ms=5,per_unit_us=30,per_input_us=400,cores=2,part_units=590,said_inputs=32"
+    law, found = law_of(text), find_law(measured_of(text, SECONDS))
+    assert 2 == found.law.cores
+    assert pytest.approx(law.part_units, rel=0.15) == found.law.part_units
+    assert pytest.approx(law.per_unit_us, rel=0.05) == found.law.per_unit_us
+    assert found.call_error < 0.03
+    assert found.load_error < 0.15
+
+
 def test_where_texts_are_cut_is_found_among_calls_that_are_longer() -> None:
     law = law_of("padded:fixed_ms=2,per_unit_us=10,cut_units=500")
     calls = [

@@ -3,8 +3,12 @@
 import msgspec
 import pytest
 
+from autobatch_batcher.advising.direct_run import ListLoop
 from autobatch_batcher.advising.measured import Measured
 from autobatch_batcher.advising.prediction import FoundLaw, expected_gain, find_law, proxy_cpu_ms, sharing_cores
+from autobatch_batcher.simulating.batchers import SimulatedFleet, run_batchers
+from autobatch_batcher.simulating.law import law_of
+from autobatch_batcher.simulating.score import score
 from autobatch_shared.settings.definitions import BatcherSettings
 from tests.unit.batcher.advising.known_server import measured_of
 
@@ -66,6 +70,23 @@ def test_the_proxys_cpu_time_is_counted_in_multiples_of_a_direct_requests(found:
     assert pytest.approx(2 * 7.1, rel=0.1) == alone(4.0) - alone(2.0)
 
 
+def test_a_lone_client_of_a_server_that_is_faster_then_pays_as_much_for_the_proxy(
+    found: FoundLaw, measured: Measured
+) -> None:
+    """What the law misses is the server's time, to which the proxy's is added."""
+
+    def paid_ms(times: float) -> float:
+        loads = tuple(
+            msgspec.structs.replace(load, inputs_per_s=times * load.inputs_per_s, own_cpu_ms=1.0)
+            for load in measured.loads
+        )
+        alone = expected_gain(found, msgspec.structs.replace(measured, loads=loads), 1, DEFAULTS)
+        return 1000 / alone.proxied_per_s - 1000 / alone.direct_per_s
+
+    assert pytest.approx(7.1, rel=0.1) == paid_ms(1.0)
+    assert pytest.approx(paid_ms(1.0), rel=0.01) == paid_ms(1.5)
+
+
 def test_what_many_calls_cost_the_server_beyond_its_law_is_not_held_against_a_few_large_ones(
     found: FoundLaw, measured: Measured
 ) -> None:
@@ -105,3 +126,14 @@ def test_where_a_target_refuses_nearly_all_of_many_clients_some_are_answered(
     many = expected_gain(found, msgspec.structs.replace(measured, loads=loads), 256, settings)
     assert 0 < many.proxied_per_s
     assert 0 < many.refused < 1
+
+
+def test_what_a_server_does_with_calls_of_one_part_is_not_held_against_larger_ones() -> None:
+    """Lists of like lengths keep one of its two cores busy, and calls of mixed lengths both."""
+    text = "unpadded:fixed_ms=5,per_unit_us=30,per_input_us=400,cores=2,part_units=590,pass_inputs_max=32"
+    seen = measured_of(text, 20.0)
+    sixteen = expected_gain(find_law(seen), seen, 16, DEFAULTS)
+    history = run_batchers(
+        law_of(text), ListLoop(16, [(length,) for length in seen.lengths]), SimulatedFleet(DEFAULTS), 15.0
+    )
+    assert pytest.approx(score(history, 9.0, 15.0).goodput, rel=0.05) == sixteen.proxied_per_s

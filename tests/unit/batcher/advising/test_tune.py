@@ -13,6 +13,7 @@ from tests.support.ports import free_port
     [
         (("--p99", "soon"), "must be a time, as 50ms or 2s"),
         (("--seconds", "0"), "must be 1 to 3600"),
+        (("--seconds", "long"), "must be 1 to 3600"),
         (("--texts", "missing.txt"), "--texts: missing.txt"),
         (("--out", "/proc/self/none"), "--out: /proc/self/none: "),
         (("--inference-urls", "http://a"), "--inference-urls: no such flag"),

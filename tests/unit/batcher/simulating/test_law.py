@@ -49,9 +49,11 @@ def test_every_word_of_a_law_is_read() -> None:
     text = (
         "unpadded:fixed_ms=1,per_unit_us=2,knee_units=3,multiple=4,parallel=5,pass_inputs_max=6,noise=0.7,slow_passes=8,"
         "slow_times=9,changes_at_s=10,changed_times=11,in_flight_inputs_max=12,per_input_us=13,beside_ms=14,per_call_ms=15,cut_units=16,"
-        "said_inputs=17,passes_ahead=18,first_inputs=19"
+        "said_inputs=17,passes_ahead=18,first_inputs=19,cores=20,part_units=21"
     )
-    law = SimulatedLaw(False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12, 13.0, 14.0, 15.0, 16, 17, 18, 19)
+    law = SimulatedLaw(
+        False, 1.0, 2.0, 3, 4, 5, 6, 0.7, 8, 9.0, 10.0, 11.0, 12, 13.0, 14.0, 15.0, 16, 17, 18, 19, 20, 21
+    )
     assert law == law_of(text)
 
 
@@ -65,6 +67,26 @@ def test_a_lone_call_has_smaller_passes_first_where_its_inputs_come_one_after_th
     law = law_of(f"padded:fixed_ms=1,pass_inputs_max=8{words}")
     assert sizes == [len(each) for each in law.passes([7] * 20)]
     assert [1] == [len(each) for each in law.passes([7])]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "units", "parts"),
+    [
+        ((100,) * 9, 900, 1),  # too little for two even parts
+        ((100,) * 10, 500, 1),
+        ((400, 30, 30, 30), 400, 1),  # unlike lengths: the short ones are the other core's
+        ((100, 30, 30, 30), 190, 1),  # a part of any lengths has no less
+        ((900, 400, 250), 900, 1),
+        ((900, 300, 150, 90), 900, 1),
+        ((300, 190, 120, 75), 375, 2),
+    ],
+)
+def test_a_pass_that_is_divided_takes_as_long_as_the_core_that_has_most(
+    lengths: tuple[int, ...], units: int, parts: int
+) -> None:
+    law = law_of("unpadded:fixed_ms=2,per_unit_us=10,cores=2,part_units=500")
+    assert pytest.approx(2 * parts + 0.01 * units) == 1000 * law.pass_s(lengths, 0, 0.0, Random(1))
+    assert sorted(lengths) == sorted(length for part in law.parts(lengths) for length in part)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def drawn(width: int = 80, height: int = 60) -> list[str]:
     return frame(found, history_of(60), width, height).plain.splitlines()
 
 
-@given(some.integers(80, 200), some.integers(10, 80))
+@given(some.integers(1, 200), some.integers(3, 80))
 def test_a_frame_fits_its_terminal(width: int, height: int) -> None:
     lines = drawn(width, height)
     assert len(lines) <= height

@@ -61,9 +61,15 @@ def test_a_model_that_is_not_there_is_refused_by_name(model_id: str) -> None:
 
 
 class Hub(BaseHTTPRequestHandler):
-    """A hub of the files below `folder`; of any other model it says that there is none."""
+    """A hub of the files below `folder`; of any other model it says that there is none.
+
+    Attributes:
+        folder: Of its model.
+        cut: The end of the name of files that it sends the first half of.
+    """
 
     folder: Path
+    cut: str | None = None
 
     def do_HEAD(self) -> None:
         """Describe a file."""
@@ -95,7 +101,8 @@ class Hub(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            is_cut = self.cut and self.path.endswith(self.cut)
+            self.wfile.write(body[: len(body) // 2] if is_cut else body)
 
 
 @pytest.fixture
@@ -121,6 +128,20 @@ def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_what_the_hub_refuses_is_said_in_full_and_in_one_line() -> None:
     with pytest.raises(ModelFolderError, match=r"404 Client Error\. Repository Not Found for url: .* authenticated"):
         hub.folder("no/model", None)
+
+
+@pytest.mark.usefixtures("online")
+def test_a_download_that_always_ends_early_is_said_in_one_line_and_its_warnings_are_in_the_log_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Hub, "cut", "model.safetensors")
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _seconds: None)  # before each of its trials
+
+    with pytest.raises(ModelFolderError, match=r"^the hub's model some/model: .*without sending complete message body"):
+        hub.folder("some/model", None)
+
+    assert "Trying to resume download" in caplog.text
+    assert capsys.readouterr().err == ""
 
 
 def test_files_that_are_fetched_fill_neither_the_log_nor_the_console(

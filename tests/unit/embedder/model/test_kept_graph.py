@@ -1,6 +1,7 @@
 """Graphs on disk that were damaged: they are built again, and a model whose weights are bad does not start."""
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from autobatch_embedder.http.errors import ModelFolderError
-from autobatch_embedder.model import graph_cache, model_folder
+from autobatch_embedder.model import graph_cache, kept_graph, model_folder
 from autobatch_embedder.model.dividing import packed_weights
 from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division
@@ -97,3 +98,19 @@ def test_a_head_that_gives_no_scores_does_not_start(tmp_path: Path) -> None:
 
     with pytest.raises(ModelFolderError, match="first pass gave no vector"):
         Model(folder, graph_cache.load(folder, tmp_path / "cache"), CHOICE)
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later(tmp_path: Path) -> None:
+    graph = tmp_path / "graph.onnx"
+    old, young = tmp_path / "graph-old.part", tmp_path / "graph-young.part"
+    for part in (old, young):
+        part.mkdir()
+        (part / graph.name).write_bytes(b"half")
+    os.utime(old, (0, 0))
+
+    def write(path: Path) -> None:
+        path.write_bytes(b"whole")
+
+    kept_graph.keep(graph, write)
+
+    assert (False, True) == (old.exists(), young.exists())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from autobatch_embedder.model.dividing.choice import ChosenDivision, choose, file_of
-from autobatch_embedder.model.dividing.division import Division, Times, candidates
+from autobatch_embedder.model.dividing.choice import DISTURBED_STARTS_MAX, ChosenDivision, choose, file_of
+from autobatch_embedder.model.dividing.division import WAITED_MAX, Division, Measurement, candidates
 
 
 class Stopwatch:
@@ -15,13 +15,14 @@ class Stopwatch:
         measured: What was measured, in order.
     """
 
-    def __init__(self) -> None:
-        self.fastest = Division(2, 1)
+    def __init__(self, fastest: Division | None = None, waited: float = 0.0) -> None:
+        self.fastest = fastest or Division(2, 1)
+        self.waited = waited
         self.measured: list[Division] = []
 
-    def __call__(self, division: Division) -> Times:
+    def __call__(self, division: Division) -> Measurement:
         self.measured.append(division)
-        return {"alone": 1.0 if division == self.fastest else 2.0}
+        return Measurement({"alone": (1.0 if division == self.fastest else 2.0) * (1 + self.waited)}, self.waited)
 
 
 def test_a_first_start_measures_every_division_and_the_next_none(tmp_path: Path) -> None:
@@ -33,6 +34,32 @@ def test_a_first_start_measures_every_division_and_the_next_none(tmp_path: Path)
 
     assert choose(None, None, 2, file, second) == ChosenDivision(Division(2, 1), "remembered")
     assert second.measured == []
+
+
+def test_what_was_measured_beside_other_programs_is_measured_again_at_the_next_start(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    assert choose(None, None, 2, file, Stopwatch(Division(1, 2), waited=0.4)).reason == "measured beside others"
+
+    assert choose(None, None, 2, file, Stopwatch()) == ChosenDivision(Division(2, 1), "measured")
+    assert choose(None, None, 2, file, Stopwatch()) == ChosenDivision(Division(2, 1), "remembered")
+
+
+def test_where_others_are_always_busy_the_fastest_calls_of_some_starts_decide(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    least_disturbed = [Stopwatch(waited=0.2), *(Stopwatch(Division(1, 2), waited=2.0),) * (DISTURBED_STARTS_MAX - 1)]
+    chosen = [choose(None, None, 2, file, each) for each in least_disturbed]
+
+    assert chosen == [ChosenDivision(Division(2, 1), "measured beside others")] * DISTURBED_STARTS_MAX
+    assert choose(None, None, 2, file, Stopwatch()) == ChosenDivision(Division(2, 1), "remembered")
+
+
+def test_a_round_that_nothing_disturbed_is_enough(tmp_path: Path) -> None:
+    class HalfBusy(Stopwatch):
+        def __call__(self, division: Division) -> Measurement:
+            self.waited = 2 * WAITED_MAX if division not in self.measured else 0.0
+            return super().__call__(division)
+
+    assert choose(None, None, 2, tmp_path / "kept", HalfBusy()) == ChosenDivision(Division(2, 1), "measured")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +88,8 @@ def test_every_fact_that_a_measurement_depends_on_has_a_file_of_its_own(tmp_path
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"workers": 2}', b'{"workers": 64, "threads": 64}', b'{"workers": []']
+    "content",
+    [b"", b"[]", b'{"workers": 2}', b'{"workers": 64, "threads": 64}', b'{"workers": []', b'{"times_ms": {"2x2": 1}}'],
 )
 def test_a_file_that_says_nothing_of_use_is_written_anew(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "kept"
