@@ -257,6 +257,7 @@ class WorkingLoop:
             cost=tuner.cost,
             is_one_by_one=tuner.is_one_by_one,
             ahead_s=load.expected_s if tuner.is_one_by_one else 0.0,
+            ahead_inputs=load.inputs,
             calls_max=tuner.setting.calls,
             ask_again_s=tuner.ask_again_s(self._loop.time()),
         )

@@ -7,6 +7,7 @@ from math import ceil
 from autobatch_batcher.forming.lanes import Batch, Lanes, Reason, why_whole
 from autobatch_batcher.forming.pace import Pace
 from autobatch_batcher.forming.policy import CallMoment, ClaimMoment, Wanted
+from autobatch_batcher.forming.shaping import are_alike
 from autobatch_batcher.jobs import Job
 from autobatch_batcher.upstreams.limits import Limits
 
@@ -41,9 +42,10 @@ class AdaptivePolicy:
         for lane in lanes.by_age():
             if lane[0].header.n > now.room_inputs:
                 continue
-            reason = why_whole(lane, now.limits, now.shape) or self._reason(now, lane, is_for_more=is_for_more)
+            limits = _in_passes(now, lane)
+            reason = why_whole(lane, limits, now.shape) or self._reason(now, lane, is_for_more=is_for_more)
             if reason is not None:
-                return lanes.take(lane, reason, _shared(now, lanes), now.shape)
+                return lanes.take(lane, reason, _shared(now, limits, lanes), now.shape)
         return None
 
     def hopeless(self, now: CallMoment, lanes: Lanes) -> Sequence[str]:  # noqa: ARG002 - of a protocol
@@ -100,9 +102,26 @@ class AdaptivePolicy:
         return None
 
 
-def _shared(now: CallMoment, lanes: Lanes) -> Limits:
+def _in_passes(now: CallMoment, lane: list[Job]) -> Limits:
+    """Return the limits of a call of this lane to an upstream that cuts calls into passes, and has no more than one ahead.
+
+    Then whole passes are a whole call, and one of all that waits would leave nothing to compute while its answers are on their way: so
+    two calls share that. Where lengths differ, more to choose from is worth more.
+    """
+    limits = now.limits
+    inputs = sum([job.header.n for job in lane])
+    is_cut = limits.pass_inputs_max < limits.inputs_max and not limits.are_calls_counted
+    if not is_cut or now.calls_max == 1 or now.ahead_inputs > limits.pass_inputs_max or inputs < limits.pass_inputs_max:
+        return limits
+    if not are_alike(lane):
+        return limits
+    passes = inputs // limits.pass_inputs_max // (1 if now.ahead_inputs else 2)
+    return replace(limits, inputs_max=min(limits.pass_inputs_max * max(passes, 1), limits.inputs_max))
+
+
+def _shared(now: CallMoment, limits: Limits, lanes: Lanes) -> Limits:
     """Return the limits of a call that leaves as much to the other idle places as it takes: one call of all would keep them idle."""
-    limits, cost = now.limits, now.cost
+    cost = now.cost
     if now.idle_places <= 1 or limits.are_calls_counted:
         return limits
     useful, longest = sum([job.units for job in lanes]), max([job.longest for job in lanes])

@@ -73,6 +73,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
         cost: What a call costs.
         is_one_by_one: Whether calls wait for each other at the upstream.
         ahead_s: Seconds that the calls in flight take before the next one, if they do.
+        ahead_inputs: Inputs of the calls in flight to the upstream.
         calls_max: The most calls in flight.
         ask_again_s: Seconds for which an idle upstream may wait for the next requests of those whom it has just answered.
         idle_places: Calls that could be sent now, to all upstreams, of which none waits for another one.
@@ -88,6 +89,7 @@ class CallMoment(msgspec.Struct, frozen=True, kw_only=True):
     cost: CallCost = CallCost()
     is_one_by_one: bool = True
     ahead_s: float = 0.0
+    ahead_inputs: int = 0
     calls_max: int = 1
     ask_again_s: float = 0.0
     idle_places: int = 1

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from autobatch_batcher.jobs import Job
-from autobatch_batcher.tuning.padding import padded_length
+from autobatch_batcher.tuning.padding import are_mixed, padded_length
 from autobatch_batcher.tuning.shape import BatchShape
 from autobatch_batcher.upstreams.limits import Limits
 
@@ -83,6 +83,12 @@ class _Filling:
 def likely_padded(inputs: int, longest: int, useful: int, squares: float) -> float:
     """Return what inputs are padded to, in characters; see `autobatch_batcher.tuning.padding.padded_length`."""
     return inputs * min(padded_length(inputs, longest, useful, squares), longest * (1 - LENGTH_DOUBT))
+
+
+def are_alike(jobs: Sequence[Job]) -> bool:
+    """Whether the inputs of these jobs differ in length no more than by chance, so that more to choose from would be worth nothing."""
+    inputs, useful = sum([job.header.n for job in jobs]), sum([job.units for job in jobs])
+    return not are_mixed(inputs, max([job.longest for job in jobs]), useful, sum(map(_squares, jobs)))
 
 
 def _squares(job: Job) -> float:

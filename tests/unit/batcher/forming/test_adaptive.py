@@ -1,12 +1,15 @@
 """Where the policy `adaptive` waits, and where it does not."""
 
 import pytest
+from msgspec.structs import replace
 
 from autobatch_batcher.forming.adaptive import AdaptivePolicy
 from autobatch_batcher.forming.lanes import Reason, batch_of
 from autobatch_batcher.forming.pace import LINGER_MAX_S
+from autobatch_batcher.tuning.shape import BatchShape
+from autobatch_batcher.upstreams.limits import Limits
 from tests.unit.batcher.forming.test_full import CALL, WAIT_MS, lanes_with, quiet, under_a_storm
-from tests.unit.batcher.forming.test_policies import at
+from tests.unit.batcher.forming.test_policies import at, lanes_of
 from tests.unit.builders import make_job
 
 CALL_S = 0.001
@@ -154,3 +157,38 @@ def test_where_clients_do_not_ask_again_at_once_nobody_waits_for_them(back: int,
     asked_again(policy, 8, back=back, after_s=after_s)
     policy.note_ended(2, 8 + SOON_S)
     assert leaves_idle_upstream(policy, held=1)
+
+
+PASS = 8  # of an upstream that takes four of them in a call
+
+
+def leaves_for_passes(*, held: int, ahead: int, longest: int = 60, calls_max: int = 2) -> int:
+    """Return how many of so many inputs leave, of which every other one is so long, while so many are at the upstream."""
+    lanes = lanes_of([make_job(str(n), longest=60 if n % 2 else longest, at=n) for n in range(held)])
+    limits = Limits(4 * PASS, 1_000_000, 512, pass_inputs_max=PASS)
+    shape = BatchShape(padding_max=120.0, units_max=None)
+    now = replace(at(held, limits=limits, shape=shape, is_idle=ahead == 0), ahead_inputs=ahead, calls_max=calls_max)
+    batch = AdaptivePolicy(wait_max_ms=1000).take(now, lanes)
+    return 0 if batch is None else batch.inputs
+
+
+@pytest.mark.parametrize(("held", "sent"), [(7, 7), (16, 8), (17, 8), (48, 24), (64, 32)])
+def test_two_calls_share_the_passes_of_what_waits(held: int, sent: int) -> None:
+    """One of all would leave the upstream nothing to compute while its answers are on their way."""
+    assert leaves_for_passes(held=held, ahead=0) == sent
+
+
+@pytest.mark.parametrize(
+    ("held", "ahead", "sent"), [(7, 8, 0), (8, 8, 8), (9, 8, 8), (23, 2, 16), (8, 9, 0), (31, 16, 0)]
+)
+def test_a_whole_pass_leaves_while_the_upstream_has_no_more_than_one(held: int, ahead: int, sent: int) -> None:
+    """With more to compute it is in no hurry, and fuller calls cost less of our own."""
+    assert leaves_for_passes(held=held, ahead=ahead) == sent
+
+
+def test_where_lengths_differ_more_to_choose_from_is_worth_more_than_a_pass() -> None:
+    assert leaves_for_passes(held=8, ahead=8, longest=600) == 0
+
+
+def test_one_call_at_a_time_carries_all_that_waits() -> None:
+    assert leaves_for_passes(held=16, ahead=0, calls_max=1) == 16
