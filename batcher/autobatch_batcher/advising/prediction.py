@@ -142,9 +142,7 @@ def expected_gain(found: FoundLaw, measured: Measured, clients: int, settings: B
     proxied = score(history, LEARNING_SHARE * seconds, seconds)
     missed_direct = direct_per_s / simulated.goodput
     calls = history.calls_s / seconds
-    if (
-        clients == 1
-    ):  # who waits for both, one after the other: what the law misses is the server's, and not the proxy's
+    if clients == 1:  # it waits for both, one after the other: what the law misses is the server's, and not the proxy's
         scale = 1 / (proxied.goodput / direct_per_s + 1 - proxied.goodput / simulated.goodput)
     else:  # where the direct side is simulated, too, the law misses nothing of it
         scale = missed_at(found.law, measured.loads, calls, proxied.batch) if loads else 1.0
