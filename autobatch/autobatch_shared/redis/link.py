@@ -2,7 +2,8 @@
 
 1. While there is no connection, `execute` fails at once; it never queues and never repeats a command.
 2. It reconnects by itself until it is closed, to whichever server is the master then.
-3. When one link of a process learns that its server is not the master any more, all of them look for it anew.
+3. When one link of a process learns that its server is not the master any more, all of them look for it anew. When one has
+   connected anew for any other reason, the others ask their server.
 """
 
 import asyncio
@@ -53,7 +54,7 @@ class RedisLink:
     def start(self) -> None:
         """Begin to connect, and to reconnect for ever."""
         self._keeper = asyncio.create_task(self._keep(), name=f"redis-{self._name}")
-        self._master.join(self._leave)
+        self._master.join(self._leave, self._prove)
 
     async def close(self) -> None:
         """Drop the connection; commands still waiting fail."""
@@ -103,6 +104,8 @@ class RedisLink:
                     self._session = session
                     self.refusal = ""
                     self._connected.set()
+                    if self.connections > 1:
+                        self._master.prove(self._leave)
                 log.info("redis_connected", extra={"link": self._name, "address": repr(session.address)})
                 await session.ended
                 if session.refusal is not None:
@@ -124,7 +127,18 @@ class RedisLink:
         if self._session is not None:
             self._session.abort()
 
+    def _prove(self, probe: Command) -> None:
+        """Ask the server for a write: a session that is refused ends by itself."""
+        if self._session is not None:
+            self._session.execute(probe).add_done_callback(_dropped)
+
     def _disconnected(self) -> None:
         """Mark the link as disconnected before any waiter fails, or it would try again at once."""
         self._connected.clear()
         self._session = None
+
+
+def _dropped(reply: asyncio.Future[Any]) -> None:
+    """Take note of an error, or asyncio would log that it was lost."""
+    if not reply.cancelled():
+        reply.exception()

@@ -4,6 +4,7 @@ All of them live in one file because one `config.toml` and one `.env` serve all 
 can be told from another process's setting, and because `.env.example` and the table of docs/settings.md are made from here.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 from urllib.parse import SplitResult, urlsplit
@@ -116,10 +117,23 @@ def level_of(directives: str) -> str:
 UP_KEY = "AUTOBATCH_UP_KEY"
 
 
+_is_hash = re.compile(r"sha256:[0-9a-fA-F]{64}").fullmatch
+
+
 def _api_keys(value: SecretStr) -> SecretStr:
-    if not _listed(value.get_secret_value()):
+    keys = _listed(value.get_secret_value())
+    if not keys:
         raise ValueError("must hold a key, or not be set: all may ask then")
+    if any(key.startswith("sha256:") and not _is_hash(key) for key in keys):
+        raise ValueError("after `sha256:` come the 64 hex digits of a key's SHA-256")
     return value
+
+
+def _upstream_key(value: SecretStr) -> SecretStr:
+    key = value.get_secret_value().strip()  # a file, or a Secret of Kubernetes, often ends in a line break
+    if not key.isprintable():
+        raise ValueError("has a character that no header can have, such as a line break")
+    return SecretStr(key)
 
 
 def _inference_headers(value: SecretStr) -> SecretStr:
@@ -495,7 +509,7 @@ class BatcherSettings(QueueSettings):
     def _one_way_in(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is not None and "@" in info.data.get("inference_url", ""):
             raise ValueError("cannot be sent beside the user and password of INFERENCE_URL")
-        return value
+        return value and _upstream_key(value)
 
     @field_serializer("inference_url")
     def _without_passwords(self, value: str) -> str:

@@ -90,6 +90,16 @@ async def test_where_only_reads_arrive_the_link_that_blocks_brings_the_others_al
     waiting.cancel()
 
 
+async def test_where_only_reads_arrive_a_link_that_connects_anew_brings_the_others_along(linked: Linked) -> None:
+    """Its connection broke before it heard that its server is the master no more."""
+    former = linked.group.master
+    await linked.group.switch()
+    for session in former.ask("CLIENT LIST"):
+        if session["name"] == "blocking":  # Sentinels end all by themselves
+            former.ask("CLIENT KILL", "ID", session["id"])
+    await wait_until(linked.are_at_the_master)
+
+
 async def test_the_death_of_the_master_is_survived(linked: Linked) -> None:
     await linked.group.kill_master()
     await wait_until(linked.takes_writes)

@@ -32,6 +32,7 @@ REDIRECTIONS_MAX = 3  # after a failover a node may name one that has not heard 
 FINDERS: dict[str, type[MasterFinder]] = {"": FixedAddress, "sentinel": Sentinels, "cluster": ClusterNodes}
 
 Leave = Callable[[], None]
+Prove = Callable[[Command], None]
 
 
 class Master:
@@ -47,7 +48,8 @@ class Master:
         self._probe: Command = ("PEXPIRE", keys.epoch, EPOCH_TTL_MS)
         self._epoch_key = keys.epoch
         self._epoch = b""  # of the data behind the last session; empty: unknown
-        self._links: dict[Leave, None] = {}  # in order of joining, so that they leave in the same order in each process
+        # In order of joining, so that they leave in the same order in each process.
+        self._links: dict[Leave, Prove] = {}
         self._last: Address | None = None
         self._named: Address | None = None  # the likeliest when `_last` was found
         self._looking: Periodic | None = None
@@ -61,9 +63,14 @@ class Master:
         """
         return cls(finder_of(url), keys)
 
-    def join(self, leave: Leave) -> None:
-        """Add a link; `leave` is called, and ends its session, when the master has moved."""
-        self._links[leave] = None
+    def join(self, leave: Leave, prove: Prove) -> None:
+        """Add a link.
+
+        Args:
+            leave: Called when the master has moved: ends its session.
+            prove: Called when another link has connected: sends its server this write, which ends its session if that is not the master.
+        """
+        self._links[leave] = prove
         if self._looking is None and self._finder.look_every_s is not None:
             self._looking = Periodic("redis-master", self._look)
             self._looking.start()
@@ -81,6 +88,15 @@ class Master:
         """Take note that the master is another server: all links of this process look for it anew."""
         for leave in list(self._links):
             leave()
+
+    def prove(self, connected: Leave) -> None:
+        """Take note that a link has connected anew: behind the same address may be another server with the same data.
+
+        That link may never have heard why its session ended, and those of the others that only read never would.
+        """
+        for leave, prove in self._links.items():
+            if leave != connected:
+                prove(self._probe)
 
     async def _look(self) -> float:
         """Leave a master that is not named any more, though it may not know yet."""

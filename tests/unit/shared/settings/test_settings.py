@@ -416,3 +416,27 @@ def test_settings_cannot_be_changed() -> None:
 @pytest.mark.parametrize("flag", ["--embedder-auto-truncate", "--no-embedder-auto-truncate"])
 def test_a_claim_is_a_flag_without_a_value(flag: str) -> None:
     assert read(EmbedderSettings, [flag]).embedder_auto_truncate == (not flag.startswith("--no-"))
+
+
+def test_the_line_break_behind_a_key_is_not_sent(sources: Sources) -> None:
+    sources.give("environment", "inference_api_key", "hunter2\n")
+
+    assert read(BatcherSettings, []).inference_api_key == SecretStr("hunter2")
+
+
+@pytest.mark.parametrize(
+    ("cls", "name", "value", "words"),
+    [
+        (BatcherSettings, "inference_api_key", "hunter2\nhunter3", "no header can have"),
+        (ProxySettings, "api_keys", "fine,sha256:abc123", "64 hex digits"),
+    ],
+)
+def test_a_key_that_could_not_be_meant_is_refused(
+    sources: Sources, cls: type[CommonSettings], name: str, value: str, words: str
+) -> None:
+    sources.give("environment", name, value)
+
+    (fault,) = faults_of(cls)
+
+    assert words in fault
+    assert value not in fault
