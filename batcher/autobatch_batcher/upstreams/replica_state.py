@@ -64,6 +64,7 @@ class ReplicaState:
         duty: Whether this batcher calls it, or stands by.
         failures: How many of its calls failed, and why.
         last_duty: The same when it was called last.
+        lost_s: When a call of another batcher failed that calls it no more; -inf: none did.
         permits: The most inputs that this batcher has in flight there, as it has published.
         went_down: Is called whenever it is found that it cannot be reached any more, or has to say again what it serves.
 
@@ -81,7 +82,7 @@ class ReplicaState:
         self.card = NO_CARD
         self.dimension: int | None = None
         self.is_healthy = False
-        self.answered_s = self.away_s = float("-inf")
+        self.answered_s = self.away_s = self.lost_s = -inf
         self.down_since_s: float | None = None
         self.went_down: WentDown = lambda: None
         self.tuner = tuner
@@ -123,6 +124,11 @@ class ReplicaState:
     def is_usable(self) -> bool:
         """Whether it is well, and serves the namespace's model."""
         return self.is_healthy and self.is_included
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether it seems well here, and has answered nothing since another batcher found that it is not."""
+        return self.is_usable and self.breaker.is_closed and self.lost_s > self.answered_s
 
     @property
     def obstacle(self) -> str:

@@ -290,17 +290,17 @@ async def test_one_that_stands_by_tries_an_upstream_itself_that_was_taken_out() 
     client = ToldClient()
     one = upstream(client)
     open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MIN_S)
-    await one.try_for_others()
+    await one.try_without_job()
     assert not one.breaker.is_closed, "it is on duty: jobs are called here"
 
     one.duty = Duty(is_on=False)
     client.body = b"<html>"
-    await one.try_for_others()
+    await one.try_without_job()
     assert not one.breaker.may_try(asyncio.get_running_loop().time()), "a trial that failed makes the pause longer"
 
     open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
     client.body = b"[[1]]"
-    await one.try_for_others()
+    await one.try_without_job()
     assert one.breaker.is_closed
 
 
@@ -320,7 +320,7 @@ async def test_such_a_trial_asks_for_what_the_model_computes(
     one.card, one.duty = Card(kind=kind), Duty(is_on=False)
     open_breaker(one, asyncio.get_running_loop().time() - PAUSE_MAX_S)
 
-    await one.try_for_others()
+    await one.try_without_job()
 
     assert one.breaker.is_closed
     assert [path] == [each.path for each in client.sent]
