@@ -211,9 +211,7 @@ class Reporter:
         for each in self._pool.upstreams:
             each.lost_s = now_mono_s - lost_ms(self._batcher, each.name, reports, now_ms) / 1000
         self._disputed = {
-            each.name
-            for each in self._pool.upstreams
-            if each.is_in_doubt or _serves_another(each, reports, now_mono_s)
+            each.name for each in self._pool.upstreams if each.is_in_doubt or _serves_another(each, reports, now_mono_s)
         }
 
 
