@@ -19,7 +19,7 @@ from autobatch_batcher.upstreams.standing import NO_RECORD, NOT_LEARNT, Standing
 from autobatch_shared.contract.cards import NO_CARD, UNKNOWN_MAX, Card
 from autobatch_shared.contract.models import ServedModel, model_of
 from autobatch_shared.contract.status import UpstreamStatus
-from autobatch_shared.watching.upstream_words import kind_of_cause
+from autobatch_shared.watching.upstream_words import INVALID_ANSWER, kind_of_cause
 
 log = logging.getLogger(__name__)
 
@@ -140,9 +140,11 @@ class ReplicaState:
         """What is wrong with it, one of a few kinds; empty: nothing is, as far as is known."""
         if not self.is_included and self.standing.served is not None:
             return SERVES_ANOTHER
-        if not self.is_included:  # the status of its refusal, if that is why it does not say
+        if (
+            not self.is_included
+        ):  # the status of its refusal, or a page that is no answer, if that is why it does not say
             kind = kind_of_cause(self.standing.silence)
-            return kind if kind.startswith("HTTP ") else SERVES_UNKNOWN
+            return kind if kind.startswith("HTTP ") or kind == INVALID_ANSWER else SERVES_UNKNOWN
         if not self.is_healthy:
             return kind_of_cause(self._fault) if self._fault else SERVES_UNKNOWN
         return "" if self.breaker.is_closed else self.failures.last or LATE

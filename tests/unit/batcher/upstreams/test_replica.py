@@ -352,6 +352,7 @@ async def test_such_a_trial_asks_for_what_the_model_computes(
     [
         ("it answers 401 to /info: INFERENCE_API_KEY", "HTTP 401"),
         ("it answers 403 to /embed: INFERENCE_API_KEY", "HTTP 403"),
+        ("invalid answer: /info does not say what it serves, as it did", "invalid answer"),
         ("it has neither /info nor a vector", "does not say what it serves"),
     ],
 )
