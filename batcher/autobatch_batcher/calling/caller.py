@@ -135,7 +135,7 @@ class Caller:
         if not (is_trial or is_part) and not self._pool.may_call(slot.upstream, now_s):
             # It was taken out, or its trial began, after this slot was taken.
             may_wait = self._pool.is_trying or self._pool.may_wait(now_s)
-            error = UpstreamUnavailable(slot.upstream.standing.told)
+            error = UpstreamUnavailable(slot.upstream.told_to_clients)
             return [unanswered(job, error, self._clock.now_ms(), may_wait=may_wait) for job in jobs]
         try:
             return await self._answered(jobs, slot, tries, is_trial=is_trial, is_part=is_part, early=early)

@@ -149,6 +149,12 @@ class ReplicaState:
             return kind_of_cause(self._fault) if self._fault else SERVES_UNKNOWN
         return "" if self.breaker.is_closed else self.failures.last or LATE
 
+    @property
+    def told_to_clients(self) -> str:
+        """What clients are told of it where it is not called: by the status that it answers; empty: it cannot be reached."""
+        status = self.trouble.removeprefix("HTTP ")
+        return self.standing.told or (f"The upstream answered {status}" if status.isdigit() else "")
+
     def call_time(self, now_s: float, inputs: int, *, is_scarce: bool) -> CallTime:
         """Return what a call takes, by which jobs are dropped.
 

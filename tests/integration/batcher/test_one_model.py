@@ -319,6 +319,7 @@ async def test_a_page_in_place_of_what_it_serves_is_an_invalid_answer_and_no_oth
     """Such as the login page of a proxy that stands before it."""
     async with probed(upstream) as replica:
         before = replica.standing.served
+        assert before is not None
         replica.standing.follow(before)
         upstream.refuses = dict.fromkeys(paths, 200)  # with nothing in it
         for _ in range(2):
