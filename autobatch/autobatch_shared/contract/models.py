@@ -82,9 +82,7 @@ def decode_model(record: bytes | None) -> ServedModel | None:
 def differences(served: ServedModel, wanted: ServedModel) -> str:
     """Return which fields of two identities differ, and how: `dimension 128 and not 384`."""
     found = _differing(served, wanted)
-    return (
-        "its identity" if found is None else ", ".join(f"{name} {own} and not {other}" for name, own, other in found)
-    )
+    return "its identity" if found is None else ", ".join(f"{name} {own} and not {other}" for name, own, other in found)
 
 
 def differ_in_rows_only(served: ServedModel, wanted: ServedModel) -> bool:

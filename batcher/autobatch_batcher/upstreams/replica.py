@@ -159,16 +159,15 @@ class Replica(ReplicaState):
 
     def _cut(self, answer: Answer, asked: AskedRows, now_s: float) -> Answer | InvalidAnswer:
         """Return the answer with its rows, or what it is without them."""
+        if answer.status != 200:  # of a redirect, of a part: whatever it has is not what was asked for
+            return self._invalid(f"The upstream answered {answer.status}", asked, now_s)
         try:
-            if answer.status != 200:  # of a redirect, of a part: whatever it has is not what was asked for
-                raise UpstreamProtocolError(f"The upstream answered {answer.status}")
             return replace(answer, rows=self.dialect.cut(answer, asked.route, len(asked.inputs), asked.may_be_empty))
         except UpstreamProtocolError as exc:
-            self._note_invalid(asked, now_s)
-            return InvalidAnswer(str(exc)).because(f"{INVALID_ANSWER}: {exc}")
+            return self._invalid(str(exc), asked, now_s)
 
-    def _note_invalid(self, asked: AskedRows, now_s: float) -> None:
-        """Count an invalid answer as an outage, unless a single input explains it and those before it."""
+    def _invalid(self, said: str, asked: AskedRows, now_s: float) -> InvalidAnswer:
+        """Return the error, and count it as an outage, unless a single input explains it and those before it."""
         self.failures.calls += 1
         self.failures.failed(INVALID_ANSWER, 0.0, now_s)
         inputs = frozenset(asked.inputs)
@@ -178,6 +177,7 @@ class Replica(ReplicaState):
             self.breaker.learnt_nothing()
         else:
             self.breaker.failed(now_s)
+        return InvalidAnswer(said).because(f"{INVALID_ANSWER}: {said}")
 
     def _note_unanswered(self, error: UpstreamError, timeout_s: float, now_s: float) -> None:
         is_timeout = isinstance(error, UpstreamTimeout)
