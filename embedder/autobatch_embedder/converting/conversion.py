@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import get_args
 
 from autobatch_embedder.converting import triton_repository, whole_graph
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families.modules import POOLINGS
-from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import model_folder
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from autobatch_embedder.http.errors import ModelFolderError, NotUnderstoodError
+from autobatch_embedder.errors import ModelFolderError, NotUnderstoodError
 
 T = TypeVar("T")
 _REQUIRED: Final = object()

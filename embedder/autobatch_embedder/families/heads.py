@@ -7,11 +7,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families.bert import ACTIVATIONS
 from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Activation
 from autobatch_embedder.families.table import Tensors
-from autobatch_embedder.http.errors import ModelFolderError
 
 Array = npt.NDArray[np.float32]
 T = TypeVar("T")

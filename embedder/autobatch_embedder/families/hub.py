@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.errors import ModelFolderError
 
 log = logging.getLogger(__name__)
 

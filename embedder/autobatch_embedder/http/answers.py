@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from autobatch_embedder.bodies.requests import Input
-from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.errors import TeiError
 from autobatch_embedder.model.engine import Done, Engine
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.tokens import characters

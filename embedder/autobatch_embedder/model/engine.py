@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Generic, TypeVar
 
+from autobatch_embedder import errors
 from autobatch_embedder.bodies.requests import (
     DecodeRequest,
     EmbedRequest,
@@ -23,8 +24,7 @@ from autobatch_embedder.bodies.requests import (
     RerankRequest,
     TokenizeRequest,
 )
-from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import TeiError
+from autobatch_embedder.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model
 from autobatch_embedder.model.model_folder import SCORING

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families import heads
 from autobatch_embedder.families.heads import Dense
 from autobatch_embedder.families.modules import DenseFile
-from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import weights
 from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import ModelFolder

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
+from autobatch_embedder.errors import ModelFolderError, TeiError
 from autobatch_embedder.model import graph_cache, head, model_folder
 from autobatch_embedder.model.dividing import choice as choices
 from autobatch_embedder.model.dividing import divided_networks

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from autobatch_embedder.errors import ModelFolderError, NotUnderstoodError
 from autobatch_embedder.families import config as configs
 from autobatch_embedder.families import hub
 from autobatch_embedder.families import modules as module_files
@@ -18,7 +19,6 @@ from autobatch_embedder.families.config import Config
 from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.families.modules import DenseFile, Modules, Pooling
 from autobatch_embedder.families.table import FAMILIES, Tensors, renamed
-from autobatch_embedder.http.errors import ModelFolderError, NotUnderstoodError
 from autobatch_embedder.model import weights
 from autobatch_shared.install_hints import MODEL_INSTALL, MODEL_PACKAGE
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families import config
 from autobatch_embedder.families.table import Tensors
-from autobatch_embedder.http.errors import ModelFolderError
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

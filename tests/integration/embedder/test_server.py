@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from autobatch_embedder.app import serving
-from autobatch_embedder.http.errors import backend_failed
+from autobatch_embedder.errors import backend_failed
 from autobatch_embedder.model.loaded_model import Model
 from tests.support.raw_http import RawAnswer, raw_connection, request, wait_until_refused
 from tests.support.servers.embedder_server import JSON, PAYLOAD_LIMIT, Send, ServerAnswer, sender, settings

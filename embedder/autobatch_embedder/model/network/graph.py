@@ -14,10 +14,10 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper
 
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families.encoder import Encoder
 from autobatch_embedder.families.modules import Pooling
 from autobatch_embedder.families.table import Tensors
-from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network.layers import activated
 from autobatch_embedder.model.network.layouts import Layout, Packed, Padded

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from autobatch_embedder import errors
+from autobatch_embedder.errors import ModelFolderError, TeiError
 from autobatch_embedder.families.modules import Pooling
-from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
 from autobatch_embedder.model.loaded_graph import LoadedGraph
 from autobatch_embedder.model.model_folder import SCORING, ModelFolder
 from autobatch_embedder.model.network.packing import SECOND_SEGMENT, pad

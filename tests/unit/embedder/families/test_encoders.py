@@ -6,9 +6,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families.modules import POOLINGS
 from autobatch_embedder.families.table import FAMILIES, renamed
-from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import model_folder, weights
 from autobatch_embedder.model.network import graph
 from autobatch_embedder.model.network.packing import pack, pad

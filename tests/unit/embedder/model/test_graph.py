@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 import pytest
 
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.model import graph_cache, model_folder, weights
 from autobatch_embedder.model.model_folder import ModelFolder
 from autobatch_embedder.model.network import graph

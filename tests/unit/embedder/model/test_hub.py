@@ -12,8 +12,8 @@ import orjson
 import pytest
 from huggingface_hub import constants
 
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.families import hub
-from autobatch_embedder.http.errors import ModelFolderError
 from autobatch_embedder.model import model_folder
 from tests.support.models.tiny_models import tiny_config, tiny_tensors, write_json, write_model
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.model import graph_cache, kept_graph, model_folder
 from autobatch_embedder.model.dividing import packed_weights
 from autobatch_embedder.model.dividing.choice import ChosenDivision

@@ -12,8 +12,8 @@ from huggingface_hub import constants
 from onnx import TensorProto, helper
 
 from autobatch_embedder.converting import conversion
+from autobatch_embedder.errors import ModelFolderError, TeiError
 from autobatch_embedder.families.modules import POOLINGS, Pooling
-from autobatch_embedder.http.errors import ModelFolderError, TeiError
 from autobatch_embedder.model import graph_cache, model_folder
 from autobatch_embedder.model.dividing.choice import ChosenDivision
 from autobatch_embedder.model.dividing.division import Division

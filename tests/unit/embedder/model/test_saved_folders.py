@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from autobatch_embedder.http.errors import ModelFolderError
+from autobatch_embedder.errors import ModelFolderError
 from autobatch_embedder.model import head, model_folder
 from autobatch_embedder.model.tokens import TextTokenizer
 from tests.support.models.tiny_models import (

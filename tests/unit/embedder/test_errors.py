@@ -2,8 +2,8 @@
 
 import pytest
 
-from autobatch_embedder.http import errors
-from autobatch_embedder.http.errors import BodyError, TeiError
+from autobatch_embedder import errors
+from autobatch_embedder.errors import BodyError, TeiError
 
 V = "Input validation error: "
 PROMPT = f"{V}`default-prompt-name` is set to `q` but "
