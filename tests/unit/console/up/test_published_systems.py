@@ -1,28 +1,17 @@
-"""The flags, variables and keys that users of the published systems have: each is understood as it is.
-
-Source: the systems that this project must contain. Their benchmarks and scripts are not settings, and so not here.
-"""
+"""The flags, variables and keys that users of other batching proxies have (docs/migrating.md): each is understood as it is."""
 
 from pathlib import Path
 
 import pytest
 
 from autobatch_console.up.settings import UpSettings, flags_as_environment
-from autobatch_shared.settings.definitions import PROCESSES, BatcherSettings, ProxySettings
-from autobatch_shared.settings.loading import SettingsError, names_of, read
+from autobatch_shared.settings.definitions import BatcherSettings, ProxySettings
+from autobatch_shared.settings.loading import SettingsError, read
+
+pytestmark = pytest.mark.usefixtures("nothing_is_set")
 
 
-@pytest.fixture(autouse=True)
-def nothing_is_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither in the environment nor in files."""
-    monkeypatch.chdir(tmp_path)
-    for process in PROCESSES.values():
-        for name, field in process.model_fields.items():
-            for alias in names_of(name, field):
-                monkeypatch.delenv(alias.upper(), raising=False)
-
-
-def test_the_flags_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_flags_of_the_proxy_for_tei(monkeypatch: pytest.MonkeyPatch) -> None:
     argv = ["--max-batch-size", "8", "--max-wait-time-ms", "50", "--port", "3001", "--inference-url", "http://tei:80"]
     settings = read(UpSettings, argv)
     assert (settings.max_batch_size, settings.max_wait_time_ms, settings.port) == (8, 50, 3001)
@@ -37,7 +26,7 @@ def test_the_flags_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("size", "wait_ms", "workers"), [(1, 1, 1), (32, 100, 4), (1000, 10_000, 16)])
-def test_the_file_and_the_variables_of_the_second(
+def test_the_file_and_the_variables_of_the_proxy_with_a_config_toml(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, size: int, wait_ms: int, workers: int
 ) -> None:
     (tmp_path / "config.toml").write_text(
@@ -59,14 +48,16 @@ def test_the_file_and_the_variables_of_the_second(
 
 
 @pytest.mark.parametrize("line", ["max_batch_size = 0", "max_batch_size = 1001", "max_wait_time_ms = 10001"])
-def test_its_ranges_end_where_they_ended(tmp_path: Path, line: str) -> None:
+def test_the_ranges_of_its_file_end_where_they_ended(tmp_path: Path, line: str) -> None:
     (tmp_path / "config.toml").write_text(line)
     with pytest.raises(SettingsError):
         read(BatcherSettings, [])
 
 
 @pytest.mark.parametrize("source", ["environment", ".env"])
-def test_the_variables_of_the_third(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str) -> None:
+def test_the_variables_of_the_proxy_with_an_env_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str
+) -> None:
     values = {
         "MAX_BATCH_SIZE": "16",
         "MAX_WAIT_TIME": "200",
