@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from autobatch_embedder.model import model_folder
+from autobatch_embedder.model_files import folder_reading
 from tests.servers.checks import (
     TEXTS,
     answers_again,
@@ -54,7 +54,7 @@ async def test_with_a_tokenizer_a_model_of_token_ids_takes_texts_and_counts_them
     server: InferenceServer, redis_url: str
 ) -> None:
     """Each gets the vector that the server computes of the text itself."""
-    tokenizer = str(model_folder.find(None).path / "tokenizer.json")
+    tokenizer = str(folder_reading.find(None).path / "tokenizer.json")
     async with house_before(
         server, redis_url, "minilm_tokens", tokenizer_file=tokenizer, upstream_tokens_max=256
     ) as house:

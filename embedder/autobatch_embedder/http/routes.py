@@ -14,8 +14,8 @@ from autobatch_embedder.http.answers import OPENAI_PATHS, dump, info_of, json_an
 from autobatch_embedder.http.scores import predictions, ranks, sparse_rows
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.engine import Done, Engine
-from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.vectors import Vectors, cosines
+from autobatch_embedder.model_files.model_folder import SCORING
 
 R = TypeVar("R")
 

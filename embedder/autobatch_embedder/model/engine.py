@@ -27,10 +27,10 @@ from autobatch_embedder.bodies.requests import (
 from autobatch_embedder.errors import TeiError
 from autobatch_embedder.metrics import EmbedderMetrics
 from autobatch_embedder.model.loaded_model import Model
-from autobatch_embedder.model.model_folder import SCORING
 from autobatch_embedder.model.passes import Passes, PerRow, Rows
 from autobatch_embedder.model.tokens import characters
 from autobatch_embedder.model.vectors import Vectors, finish, probabilities
+from autobatch_embedder.model_files.model_folder import SCORING
 from autobatch_shared.cores import cores
 
 R = TypeVar("R")

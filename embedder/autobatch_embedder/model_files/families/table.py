@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autobatch_embedder.families import bert, distilbert, modernbert, mpnet, nomic_bert
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Encoder
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families import bert, distilbert, modernbert, mpnet, nomic_bert
+from autobatch_embedder.model_files.families.encoder import Encoder
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 

@@ -9,8 +9,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from autobatch_embedder.errors import ModelFolderError
-from autobatch_embedder.model import head, model_folder
+from autobatch_embedder.model import head
 from autobatch_embedder.model.tokens import TextTokenizer
+from autobatch_embedder.model_files import folder_reading
 from tests.support.models.tiny_models import (
     HIDDEN,
     MODULES,
@@ -32,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def tokenizer_of(folder: Path, **found: Any) -> TextTokenizer:
-    return TextTokenizer(model_folder.find(str(folder), **found))
+    return TextTokenizer(folder_reading.find(str(folder), **found))
 
 
 def test_a_tokenizer_with_ids_that_the_weights_do_not_have_is_refused(folder: Path) -> None:
@@ -57,17 +58,17 @@ def test_a_tokenizer_that_cannot_be_read_is_named(folder: Path, content: str) ->
 def test_the_longest_text_is_the_tokenizers_where_the_folder_has_no_max_seq_length(folder: Path) -> None:
     """Sentence Transformers 6 saves it so; its older versions read it there, too, for `max_seq_length: null`."""
     write_json(folder / "tokenizer_config.json", {"model_max_length": 12})
-    assert 12 == model_folder.find(str(folder)).tokens_max
+    assert 12 == folder_reading.find(str(folder)).tokens_max
     write_json(folder / "sentence_bert_config.json", {"transformer_task": "feature-extraction"})
-    assert 12 == model_folder.find(str(folder)).tokens_max
+    assert 12 == folder_reading.find(str(folder)).tokens_max
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": None})
-    assert 12 == model_folder.find(str(folder)).tokens_max
+    assert 12 == folder_reading.find(str(folder)).tokens_max
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": 20})
-    assert 20 == model_folder.find(str(folder)).tokens_max
+    assert 20 == folder_reading.find(str(folder)).tokens_max
     write_json(folder / "sentence_bert_config.json", {})
     for no_limit in (1e30, 10**30, None):
         write_text_of(folder / "tokenizer_config.json", {"model_max_length": no_limit})
-        assert POSITIONS == model_folder.find(str(folder)).tokens_max
+        assert POSITIONS == folder_reading.find(str(folder)).tokens_max
 
 
 def write_text_of(path: Path, value: object) -> None:
@@ -81,15 +82,15 @@ def test_a_cross_encoder_saved_with_its_only_module_is_a_reranker(tmp_path: Path
         path / "modules.json", [{**MODULES[0], "type": "sentence_transformers.base.modules.transformer.Transformer"}]
     )
 
-    assert ("reranker", "cls") == (model_folder.find(str(path)).task, model_folder.find(str(path)).pooling)
+    assert ("reranker", "cls") == (folder_reading.find(str(path)).task, folder_reading.find(str(path)).pooling)
 
 
 def test_an_only_module_without_a_head_needs_a_pooling(folder: Path) -> None:
     write_json(folder / "modules.json", MODULES[:1])
 
-    assert "max" == model_folder.find(str(folder), "max").pooling
+    assert "max" == folder_reading.find(str(folder), "max").pooling
     with pytest.raises(ModelFolderError, match=r"modules\.json: no pooling; EMBEDDER_POOLING"):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))
 
 
 @pytest.mark.parametrize("theta", [1000.0, 500.0])
@@ -112,13 +113,13 @@ def test_nomic_bert_as_transformers_5_saves_it_is_the_same_network(tmp_path: Pat
     older_path = write_model(tmp_path / "older", older, tensors)
     path = write_model(tmp_path / "newer", newer, tensors)
 
-    assert model_folder.find(str(older_path)).network == model_folder.find(str(path)).network
+    assert folder_reading.find(str(older_path)).network == folder_reading.find(str(path)).network
     write_json(path / "config.json", newer | {"rope_parameters": {"rope_type": "yarn", "rope_theta": theta}})
     with pytest.raises(ModelFolderError, match=r"config\.json: rope_type is 'yarn'"):
-        model_folder.find(str(path))
+        folder_reading.find(str(path))
     write_json(path / "config.json", newer | {"head_dim": 6})
     with pytest.raises(ModelFolderError, match=r"config\.json: head_dim is 6"):
-        model_folder.find(str(path))
+        folder_reading.find(str(path))
 
 
 def test_texts_are_lower_cased_where_the_folder_says_so(folder: Path) -> None:
@@ -133,12 +134,12 @@ def test_texts_are_lower_cased_where_the_folder_says_so(folder: Path) -> None:
 
 def test_a_length_of_vectors_is_read_and_one_of_scores_of_words_is_refused(folder: Path) -> None:
     write_json(folder / "config_sentence_transformers.json", {"truncate_dim": None})
-    assert model_folder.find(str(folder)).dimensions is None
+    assert folder_reading.find(str(folder)).dimensions is None
     write_json(folder / "config_sentence_transformers.json", {"truncate_dim": 4})
-    assert 4 == model_folder.find(str(folder)).dimensions
+    assert 4 == folder_reading.find(str(folder)).dimensions
     write_json(folder / "config_sentence_transformers.json", {"max_active_dims": 64})
     with pytest.raises(ModelFolderError, match="max_active_dims is 64"):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))
 
 
 @pytest.mark.parametrize(
@@ -160,12 +161,12 @@ def test_a_dense_layer_that_is_not_what_its_config_says_is_refused(
         folder / "2_Dense" / "model.safetensors", {"linear.weight": np.ones((5, HIDDEN), dtype=np.float32)}
     )
     write_json(folder / "2_Dense" / "config.json", config)
-    head.load(model_folder.find(str(folder)), 1)
+    head.load(folder_reading.find(str(folder)), 1)
 
     write_json(folder / "2_Dense" / "config.json", config | changed)
 
     with pytest.raises(ModelFolderError, match=fault):
-        head.load(model_folder.find(str(folder)), 1)
+        head.load(folder_reading.find(str(folder)), 1)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json"])
@@ -173,4 +174,4 @@ def test_a_pointer_of_git_lfs_is_named_with_what_to_type(folder: Path, name: str
     (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:53aa\nsize 90868376\n")
 
     with pytest.raises(ModelFolderError, match=rf"{name}: .*`git lfs pull`"):
-        model_folder.find(str(folder))
+        folder_reading.find(str(folder))

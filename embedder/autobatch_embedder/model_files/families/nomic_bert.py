@@ -1,8 +1,8 @@
 """Nomic BERT: rotary positions and gates, norms after the blocks. Source: https://arxiv.org/abs/2402.01613."""
 
-from autobatch_embedder.families.bert import ACTIVATIONS
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Activation, Encoder, Rotary
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.bert import ACTIVATIONS
+from autobatch_embedder.model_files.families.encoder import Activation, Encoder, Rotary
 
 _GATES: dict[str, Activation] = {"swiglu": "silu", "geglu": "gelu"}
 

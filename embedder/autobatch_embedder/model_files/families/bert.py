@@ -1,7 +1,7 @@
 """BERT and those with its tensors under its names: RoBERTa, XLM-R, CamemBERT."""
 
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Activation, Encoder
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.encoder import Activation, Encoder
 
 ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",

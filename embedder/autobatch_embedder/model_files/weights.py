@@ -9,8 +9,8 @@ import numpy.typing as npt
 import orjson
 
 from autobatch_embedder.errors import ModelFolderError
-from autobatch_embedder.families import config
-from autobatch_embedder.families.table import Tensors
+from autobatch_embedder.model_files import config
+from autobatch_embedder.model_files.families.table import Tensors
 
 FILE = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -7,11 +7,11 @@ import onnxruntime
 import pytest
 
 from autobatch_embedder.errors import ModelFolderError
-from autobatch_embedder.families.modules import POOLINGS
-from autobatch_embedder.families.table import FAMILIES, renamed
-from autobatch_embedder.model import model_folder, weights
 from autobatch_embedder.model.network import graph
 from autobatch_embedder.model.network.packing import pack, pad
+from autobatch_embedder.model_files import folder_reading, weights
+from autobatch_embedder.model_files.families.table import FAMILIES, renamed
+from autobatch_embedder.model_files.modules import POOLINGS
 from tests.support.models import architectures
 from tests.support.models.tiny_models import (
     POSITIONS,
@@ -27,7 +27,7 @@ PREFIXES = {"bert": "bert.", "roberta": "roberta.", "distilbert": "distilbert.",
 
 
 def graph_of(path: Path, *, is_packed: bool = True) -> onnxruntime.InferenceSession:
-    folder = model_folder.find(str(path))
+    folder = folder_reading.find(str(path))
     built = graph.build_for(folder, is_packed=is_packed)
     return onnxruntime.InferenceSession(built, providers=["CPUExecutionProvider"])
 
@@ -59,7 +59,7 @@ def test_the_padded_graph_computes_the_same(tmp_path: Path, kind: str) -> None:
 def test_the_longest_text_uses_every_position(tmp_path: Path, kind: str) -> None:
     config, tensors = tiny_config(kind), tiny_tensors(kind)
     path = write_model(tmp_path, config, tensors)
-    count = model_folder.find(str(path)).tokens_max
+    count = folder_reading.find(str(path)).tokens_max
     first = {"bert": 0, "distilbert": 0, "modernbert": 0, "nomic_bert": 0}.get(kind, 2)
     assert count == POSITIONS - first
     row = [4 + place % 20 for place in range(count)]
@@ -74,7 +74,7 @@ def test_the_longest_text_uses_every_position(tmp_path: Path, kind: str) -> None
 def test_every_pooling_of_the_folder_is_computed(tmp_path: Path, mode: str, *, is_packed: bool) -> None:
     config, tensors = tiny_config("bert"), tiny_tensors("bert")
     path = write_model(tmp_path, config, tensors, mode=mode)
-    folder = model_folder.find(str(path))
+    folder = folder_reading.find(str(path))
 
     (pooled,) = graph_of(path, is_packed=is_packed).run(["pooled"], pack(ROWS) if is_packed else pad(ROWS))
 

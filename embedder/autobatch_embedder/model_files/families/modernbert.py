@@ -1,8 +1,8 @@
 """ModernBERT: rotary positions, windows, gates, norms before the blocks. Source: https://arxiv.org/abs/2412.13663."""
 
-from autobatch_embedder.families.bert import ACTIVATIONS
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Encoder, Rotary
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.bert import ACTIVATIONS
+from autobatch_embedder.model_files.families.encoder import Encoder, Rotary
 
 
 def modernbert(config: Config) -> Encoder:

@@ -13,8 +13,7 @@ import pytest
 from huggingface_hub import constants
 
 from autobatch_embedder.errors import ModelFolderError
-from autobatch_embedder.families import hub
-from autobatch_embedder.model import model_folder
+from autobatch_embedder.model_files import folder_reading, hub
 from tests.support.models.tiny_models import tiny_config, tiny_tensors, write_json, write_model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -41,7 +40,7 @@ def cached(cache: Path, repository: str, revision: str = "main") -> Path:
 def test_a_model_is_found_by_its_id_without_a_network(cache: Path) -> None:
     path = cached(cache, "BAAI/bge-tiny")
 
-    folder = model_folder.find(None, model_id="BAAI/bge-tiny")
+    folder = folder_reading.find(None, model_id="BAAI/bge-tiny")
 
     assert (path, "BAAI/bge-tiny", "cls", None) == (folder.path, folder.model_id, folder.pooling, folder.revision)
 
@@ -49,15 +48,15 @@ def test_a_model_is_found_by_its_id_without_a_network(cache: Path) -> None:
 def test_a_revision_is_looked_up_and_shown(cache: Path) -> None:
     cached(cache, "BAAI/bge-tiny", "v1")
 
-    assert "v1" == model_folder.find(None, model_id="BAAI/bge-tiny", revision="v1").revision
+    assert "v1" == folder_reading.find(None, model_id="BAAI/bge-tiny", revision="v1").revision
     with pytest.raises(ModelFolderError, match="the hub's model BAAI/bge-tiny: "):
-        model_folder.find(None, model_id="BAAI/bge-tiny")
+        folder_reading.find(None, model_id="BAAI/bge-tiny")
 
 
 @pytest.mark.parametrize("model_id", ["nobody/nothing", "not an id", "a/b/c"])
 def test_a_model_that_is_not_there_is_refused_by_name(model_id: str) -> None:
     with pytest.raises(ModelFolderError, match=f"the hub's model {model_id}: "):
-        model_folder.find(None, model_id=model_id)
+        folder_reading.find(None, model_id=model_id)
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -149,7 +148,7 @@ def test_files_that_are_fetched_fill_neither_the_log_nor_the_console(
 ) -> None:
     logging.getLogger("httpx2").setLevel(logging.NOTSET)
     with caplog.at_level(logging.INFO):
-        found = model_folder.find(None, model_id="some/model")
+        found = folder_reading.find(None, model_id="some/model")
 
     assert (online / "model.safetensors").read_bytes() == (found.path / "model.safetensors").read_bytes()
     assert [record.message for record in caplog.records] == ["hub_model"]
@@ -164,7 +163,7 @@ def test_a_network_in_a_folder_of_its_own_is_fetched(online: Path) -> None:
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (online / name).rename(online / "0_Transformer" / name)
 
-    found = model_folder.find(None, model_id="some/model")
+    found = folder_reading.find(None, model_id="some/model")
 
     assert "0_Transformer" == found.path.name
     assert found.tensors()
@@ -186,7 +185,7 @@ def test_of_a_repositorys_graphs_only_the_one_that_is_served_is_fetched(
     for name in published:
         (online / name).write_bytes(b"graph")
 
-    folder = model_folder.find(None, model_id="some/model")
+    folder = folder_reading.find(None, model_id="some/model")
 
     assert folder.published_graph is not None
     assert folder.published_graph.read_bytes() == b"graph"
@@ -199,9 +198,9 @@ def test_an_unknown_family_without_a_graph_is_refused_by_file_and_field(cache: P
     with pytest.raises(
         ModelFolderError, match=r"config\.json: model_type is 't5'; understood are bert, .*, or an onnx/model\.onnx"
     ):
-        model_folder.find(None, model_id="some/t5")
+        folder_reading.find(None, model_id="some/t5")
 
 
 def test_a_folder_and_an_id_at_once_are_refused() -> None:
     with pytest.raises(ModelFolderError, match="EMBEDDER_MODEL_DIR and EMBEDDER_MODEL_ID are both set"):
-        model_folder.find("folder", model_id="a/b")
+        folder_reading.find("folder", model_id="a/b")

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from autobatch_embedder.errors import ModelFolderError
-from autobatch_embedder.families.bert import ACTIVATIONS
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Activation
-from autobatch_embedder.families.table import Tensors
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.bert import ACTIVATIONS
+from autobatch_embedder.model_files.families.encoder import Activation
+from autobatch_embedder.model_files.families.table import Tensors
 
 Array = npt.NDArray[np.float32]
 T = TypeVar("T")

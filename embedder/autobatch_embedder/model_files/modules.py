@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from autobatch_embedder.errors import ModelFolderError
-from autobatch_embedder.families import config as configs
-from autobatch_embedder.families.encoder import Activation
+from autobatch_embedder.model_files import config as configs
+from autobatch_embedder.model_files.families.encoder import Activation
 
 Pooling = Literal["mean", "cls", "max", "last-token", "weighted-mean", "splade"]
 """How the vectors of the tokens become one, in TEI's words; weighted-mean: a token counts by its place, from 1."""

@@ -1,8 +1,8 @@
 """DistilBERT: BERT without segments. Source: https://arxiv.org/abs/1910.01108."""
 
-from autobatch_embedder.families.bert import ACTIVATIONS
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Encoder
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.bert import ACTIVATIONS
+from autobatch_embedder.model_files.families.encoder import Encoder
 
 
 def distilbert(config: Config) -> Encoder:

@@ -1,8 +1,8 @@
 """MPNet: BERT without segments, with scores by distance beside positions. Source: https://arxiv.org/abs/2004.09297."""
 
-from autobatch_embedder.families.bert import absolute
-from autobatch_embedder.families.config import Config
-from autobatch_embedder.families.encoder import Encoder
+from autobatch_embedder.model_files.config import Config
+from autobatch_embedder.model_files.families.bert import absolute
+from autobatch_embedder.model_files.families.encoder import Encoder
 
 _FIRST_POSITION = 2  # after that of the padding token, whose id the network fixes at 1
 
