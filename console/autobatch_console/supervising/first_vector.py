@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from autobatch_console.preflight.upstream_seen import dimension_in, fault_in
+from autobatch_console.preflight.upstreams.upstream_seen import dimension_in, fault_in
 
 PAUSE_S = 0.5  # between two requests; what is waited for takes seconds
 WAITED_FOR = {429, 502, 503, 504}  # anything else does not get better by waiting

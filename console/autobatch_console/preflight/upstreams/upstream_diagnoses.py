@@ -1,23 +1,29 @@
 """Judge the upstreams by what they answered. Pure.
 
-It knows the routes of text-embeddings-inference, of OpenAI's API and of KServe v2, as the batcher's dialects do, and has a few lines more than one
-file should: a server may have either, or half of one, and what to say of that depends on both.
+It knows the routes of text-embeddings-inference, of OpenAI's API and of KServe v2, as the batcher's dialects do. A server may have either, or half
+of one, and what to say of that depends on both: so all of it is in this file.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from autobatch_console.preflight.connection_faults import ConnectionFaultKind
 from autobatch_console.preflight.diagnoses import Diagnosis, DiagnosisState
-from autobatch_console.preflight.upstream_seen import (
+from autobatch_console.preflight.upstreams.upstream_models import (
+    decoded,
+    different_models,
+    dimension_of,
+    model_chosen,
+    model_of,
+    models_listed,
+    named,
+    several_models,
+)
+from autobatch_console.preflight.upstreams.upstream_seen import (
     LISTS,
     NO_PATH,
     GrpcModel,
     InquiryAnswer,
     UpstreamSeen,
-    chosen_of,
-    dimension_in,
     fault_in,
     listing_in,
     models_in,
@@ -28,8 +34,6 @@ from autobatch_shared.settings.choices import is_api_root
 
 SETTING = "INFERENCE_URL"
 OTHER_MODEL = "name one of them that computes vectors"
-NAME_ONE = "set it: the first is taken, and another one once that is not listed any more"
-NAMED_MAX = 5  # models in one line
 NO_NAME = "a model that it does not name"
 WAIT = "wait: it loads its model, or is busy"
 FAILS = "look into its log: it fails"
@@ -59,18 +63,6 @@ _GRPC_ADVICE: dict[ConnectionFaultKind, str] = {
 _MAY_COME = {"refused", "hung_up"}
 
 
-class ModelSeen(NamedTuple):
-    """Which model an upstream serves, as far as it says.
-
-    Attributes:
-        name: Its name; empty: unknown.
-        fields: What decides its vectors, without what it does not say.
-    """
-
-    name: str
-    fields: Mapping[str, object]
-
-
 def judge_upstreams(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
     """Return what there is to say about each of them, and whether all serve one model.
 
@@ -84,7 +76,7 @@ def judge_upstreams(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
             else diagnosis
             for diagnosis, each in zip(diagnoses, seen, strict=True)
         ]
-    return diagnoses + _several_models(seen) + _different_models(seen)
+    return diagnoses + several_models(seen) + different_models(seen)
 
 
 def _judge(seen: UpstreamSeen) -> Diagnosis:
@@ -165,14 +157,14 @@ def _about_openai(seen: UpstreamSeen, info: InquiryAnswer) -> Diagnosis | None:
         lists = (seen.answers.get(path, _NONE) for path in LISTS)
         return next(filter(None, (_about_access(seen, each) for each in lists)), None) or _about_unlisted(seen)
     if not model_chosen(seen):
-        what = f"not set, and {seen.url} lists the models {_named(models_listed(seen))}, and none is called {shown(seen.names[0])}"
+        what = f"not set, and {seen.url} lists the models {named(models_listed(seen))}, and none is called {shown(seen.names[0])}"
         return Diagnosis("wrong", "UPSTREAM_MODEL", what, "set it to the one that is meant")
     asked = LISTS[listing]
     answer = seen.answers.get(asked, _NONE)
     if not answer.status:
         return Diagnosis("loading", SETTING, f"{seen.url} computes no vector in time at {asked}", WAIT)
     if answer.status != 200:
-        what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {_named(models_listed(seen))}"
+        what = f"{seen.url} answers {answer.status} at {asked}; it lists the models {named(models_listed(seen))}"
         return _about_access(seen, answer) or Diagnosis("wrong", "UPSTREAM_MODEL", what, OTHER_MODEL)
     return _about_openai_vector(seen, asked, answer)
 
@@ -245,7 +237,7 @@ def _about_vector(seen: UpstreamSeen, embed: InquiryAnswer) -> Diagnosis:
         return Diagnosis("wrong", SETTING, f"{seen.url} has no /embed (404)", NOT_TEI)
     if embed.status != 200:
         return _about_status(seen.url, "/embed", embed.status)
-    rows = _decoded(embed)
+    rows = decoded(embed)
     said = fault_in(rows) if rows is not None else f"{shown(embed.body.decode(errors='replace'))!r}, which is no JSON"
     return Diagnosis("wrong", SETTING, f"{seen.url} answers a text at /embed with {said}", NO_VECTOR)
 
@@ -258,98 +250,18 @@ def _about_status(url: str, path: str, status: int) -> Diagnosis:
 
 def _computes_vectors(seen: UpstreamSeen, embed: InquiryAnswer) -> bool:
     """Whether its model is not of another kind; 424 is how text-embeddings-inference says that it is."""
-    match _decoded(seen.answers.get("/info")):
+    match decoded(seen.answers.get("/info")):
         case {"model_type": {"classifier": _} | {"reranker": _} | {"embedding": {"pooling": "splade"}}}:
             return False
     return embed.status != 424
 
 
-def _several_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
-    """A diagnosis for each upstream that lists several models, where nothing says which of them is meant."""
-    return [
-        Diagnosis("risky", "UPSTREAM_MODEL", f"not set, and {each.url} lists the models {_named(listed)}", NAME_ONE)
-        for each in seen
-        if not each.model and not each.names and len(listed := models_listed(each)) > 1
-    ]
-
-
-def _named(models: Sequence[str]) -> str:
-    return ", ".join(map(shown, models[:NAMED_MAX]))
-
-
-def models_listed(seen: UpstreamSeen) -> list[str]:
-    """Return the names of the models that an upstream lists as OpenAI does; none where it describes itself."""
-    return models_in(seen.answers.get(listing_in(seen.answers)))
-
-
-def model_chosen(seen: UpstreamSeen) -> str:
-    """Return the model that is asked for; empty: the upstream lists none, or of several none has a name of ours."""
-    return chosen_of(models_listed(seen), seen.model, seen.names)
-
-
-def _different_models(seen: Sequence[UpstreamSeen]) -> list[Diagnosis]:
-    """A diagnosis for each upstream whose model differs from the first one's in something that both say.
-
-    It prevents no start: such an upstream gets no calls, and while a new model is rolled out there are two for a while.
-    """
-    first, *others = [each for each in seen if model_of(each).fields] or [UpstreamSeen("")]
-    return [
-        Diagnosis(
-            "risky",
-            SETTING,
-            f"{other.url} serves another model than {first.url}: {difference}",
-            "list only replicas of one model; several models have a table [[models]] each in config.toml",
-        )
-        for other in others
-        if (difference := _difference(model_of(first).fields, model_of(other).fields))
-    ]
-
-
-def _difference(ours: Mapping[str, object], theirs: Mapping[str, object]) -> str:
-    differing = [name for name in ours if name in theirs and ours[name] != theirs[name]]
-    return ", ".join(f"{name} {shown(theirs[name])} and not {shown(ours[name])}" for name in differing)
-
-
-def model_of(seen: UpstreamSeen) -> ModelSeen:
-    """Return which model an upstream serves, by its /info or its list of models, and by the length of its vector."""
-    info = _decoded(seen.answers.get("/info"))
-    info = info if isinstance(info, dict) else {}
-    told = {name: info.get(name) for name in ("model_id", "model_sha", "model_dtype", "model_type")}
-    vectors = (seen.answers.get(path) for path in ("/embed", *LISTS.values()))
-    told["dimension"] = next(filter(None, map(dimension_of, vectors)), None)
-    name = info.get("served_model_name") or info.get("model_id") or model_chosen(seen)
-    return ModelSeen(shown(name) if name else "", {key: value for key, value in told.items() if value is not None})
-
-
-def dimension_of(answer: InquiryAnswer | None) -> int | None:
-    """Return the length of the one vector of an answer by either API; None where it is no vector."""
-    match said := _decoded(answer):
-        case {"data": [{"embedding": row}]}:
-            return dimension_in([row])
-    return dimension_in(said)
-
-
 def _is_description(answer: InquiryAnswer | None) -> bool:
-    return isinstance(_decoded(answer), dict)
+    return isinstance(decoded(answer), dict)
 
 
 def _is_page(answer: InquiryAnswer) -> bool:
     return answer.content_type == "text/html" or answer.body.lstrip()[:9].lower() in (b"<!doctype", b"<html>")
-
-
-def _decoded(answer: InquiryAnswer | None) -> Any:
-    """The JSON of an answer of status 200; None where there is none."""
-    if answer is None or answer.status != 200:
-        return None
-    try:
-        return json.loads(answer.body, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _refuse(constant: str) -> None:
-    """Refuse `NaN` and `Infinity`, which Python reads and JSON does not have."""
-    raise ValueError(constant)
 
 
 def _split(url: str) -> tuple[str, str]:

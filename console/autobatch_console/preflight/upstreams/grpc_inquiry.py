@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from autobatch_console.preflight.upstream_seen import GrpcModel
+from autobatch_console.preflight.upstreams.upstream_seen import GrpcModel
 from autobatch_shared.kserve import SERVICE
 
-MODULE = "autobatch_console.preflight.grpc_inquiry"
+MODULE = "autobatch_console.preflight.upstreams.grpc_inquiry"
 START_S = 1.0  # of Python and of gRPC's packages, beside the time for the answer
 FAILED = 503  # every failure that is not in this table is one of the moment
 STATUSES = {"NOT_FOUND": 404, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "UNIMPLEMENTED": 501}

@@ -20,9 +20,9 @@ from autobatch_console.preflight.connection_faults import (
     fault_in_greeting,
     fault_of,
 )
-from autobatch_console.preflight.grpc_inquiry import ask_model
 from autobatch_console.preflight.name_look_up import look_up
-from autobatch_console.preflight.upstream_seen import (
+from autobatch_console.preflight.upstreams.grpc_inquiry import ask_model
+from autobatch_console.preflight.upstreams.upstream_seen import (
     API_KEY,
     LISTS,
     NO_PATH,
