@@ -1,125 +1,39 @@
-"""Measure a server: single calls one after the other, then clients side by side. What is sent is made by the upstream's dialect."""
+"""Make calls to one upstream and take the time: of single ones, and of clients side by side. What is sent is made by its dialect."""
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
-from itertools import cycle, zip_longest
+from contextlib import suppress
+from itertools import cycle
 from random import Random
 from time import perf_counter, process_time
-from urllib.parse import urlsplit
 
-from autobatch_batcher.advising.measured import (
+from autobatch_batcher.advising.measuring.measured import (
     CLIENTS,
     REFUSED_PAUSE_S,
-    Measured,
     TimedCall,
     TimedLoad,
     clients_in_words,
     texts_in_words,
 )
-from autobatch_batcher.advising.sample_texts import SampleTexts, call_shapes, list_shape, shuffled
-from autobatch_batcher.app import replicas_of
+from autobatch_batcher.advising.measuring.sample_texts import SampleTexts, shuffled
 from autobatch_batcher.dialects.base import Answer
 from autobatch_batcher.simulating.score import quantile
 from autobatch_batcher.upstreams.replica import Replica
 from autobatch_shared.bell import pause
-from autobatch_shared.contract.cards import UNKNOWN_MAX
 from autobatch_shared.contract.errors import AutobatchError
 from autobatch_shared.measuring.machine_use import read_core_ticks
-from autobatch_shared.settings.definitions import BatcherSettings
 
 LISTS_SIDE_BY_SIDE = (1, 2, 4)
-# Single calls and clients come twice: noise shows, and a machine that becomes faster or slower does so for both alike.
-ROUNDS = 2
-# Of the whole time: for single calls, for lists side by side; the rest is for the clients.
-CALLS_SHARE, LISTS_SHARE = 0.35, 0.1
 FIRST_ROUND_SHARE = 0.5  # of the time for single calls: what is dearer than that is not tried
-WARM_UP_CALLS = 5
 UNCOUNTED = 0.2  # of the answers of a window, while which the clients fill the server
 LENGTHENED = 2.0  # windows that one may take until each text was answered
 DRAINS = 2.0  # windows that the last answers may take; more clients than that are simulated only
-BUSY_LOOK_S = 0.5
-NEVER_MADE = TimedCall((), ())
-LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 Told = Callable[[str], None]
 
 
 class MeasuringError(Exception):
     """A server cannot be measured; the text says why."""
-
-
-async def measure(settings: BatcherSettings, texts: SampleTexts, seconds: float, told: Told) -> Measured:
-    """Return what was measured of the first upstream of the settings, in about so many seconds.
-
-    Args:
-        settings: Its URL, its key, and how it is spoken to.
-        texts: What is sent.
-        seconds: How long.
-        told: Is told what is done.
-
-    Raises:
-        MeasuringError: It cannot be reached, refuses us, or does not compute.
-    """
-    async with AsyncExitStack() as stack:
-        replica = (await replicas_of(settings, stack))[0]
-        busy_before = await _busy_before()
-        await replica.prober.probe()
-        if replica.standing.served is None:
-            why = replica.standing.silence or replica.status(1, 0.0).fault or "it does not say what it serves"
-            raise MeasuringError(f"{replica.name}: {why}")
-        told(f"{replica.name} speaks {replica.dialect.kind}, model {replica.card.name or 'unnamed'}")
-        timer = UpstreamTimer(replica, texts, settings.upstream_timeout_ms / 1000)
-        return await measure_with(timer, replica, texts, seconds, told, busy_before=busy_before)
-
-
-async def measure_with(
-    timer: "UpstreamTimer",
-    replica: Replica,
-    texts: SampleTexts,
-    seconds: float,
-    told: Told,
-    *,
-    busy_before: float | None = None,
-) -> Measured:
-    """Return what was measured of an upstream that has said what it serves: see `measure`."""
-    for place in shuffled(0)[:WARM_UP_CALLS]:
-        await timer.call((place,))
-    per_token = await timer.characters_per_token()
-    inputs_max, tokens_max = replica.limits.inputs_max, replica.limits.input_tokens_max
-    shapes = call_shapes(texts, inputs_max)
-    calls: list[TimedCall] = []
-    loads: list[TimedLoad] = []
-    round_s = seconds / ROUNDS
-    for number in range(ROUNDS):
-        told(f"single calls of up to {texts_in_words(inputs_max)}, {CALLS_SHARE * round_s:.0f} s")
-        again = await timer.lone_calls(shapes[: len(calls) or None], CALLS_SHARE * round_s)
-        calls = [
-            TimedCall(first.lengths or second.lengths, (*first.seconds, *second.seconds))
-            for first, second in zip_longest(calls, again, fillvalue=NEVER_MADE)
-        ]
-        for call in (calls[0], calls[-1]):
-            told(f"  {call.in_words}")
-        if not loads:  # half as long a window would have few answers
-            loads = await timer.lists_side_by_side(list_shape(texts, inputs_max), LISTS_SHARE * seconds, told)
-        loads += await timer.clients(number + 1, loads, (1 - CALLS_SHARE - LISTS_SHARE) * round_s, told)
-    return Measured(
-        url=replica.name,
-        kind=replica.dialect.kind,
-        model=replica.card.name,
-        inputs_max=inputs_max,
-        tokens_max=None if tokens_max == UNKNOWN_MAX else tokens_max,
-        characters_per_token=per_token,
-        texts=texts.about,
-        texts_kind=texts.kind,
-        lengths=tuple(texts.lengths),
-        calls=tuple(calls),
-        loads=tuple(loads),
-        cores=os.cpu_count() if urlsplit(replica.name).hostname in LOOPBACK else None,
-        pass_inputs_said=None if replica.card.pass_inputs_max == UNKNOWN_MAX else replica.card.pass_inputs_max,
-        busy_before=busy_before,
-    )
 
 
 class UpstreamTimer:
@@ -248,54 +162,94 @@ class UpstreamTimer:
         Raises:
             MeasuringError: None was answered.
         """
-        lengths = self._texts.lengths
+        window = _Window(clients, len(set(shapes)), seconds, self._now_s, self._cpu_s)
         turns = cycle(shapes)
-        texts = len(set(shapes))
-        began_s = self._now_s()
-        latencies_s: list[float] = []
-        answered_s: list[float] = []
-        failed, why = 0, ""
-
-        def is_over() -> bool:
-            long_s = self._now_s() - began_s
-            return long_s >= LENGTHENED * seconds or (
-                long_s >= seconds and len(answered_s) * (1 - UNCOUNTED) > texts + 1
-            )
-
-        before, cpu_before_s, connecting = read_core_ticks(), self._cpu_s(), 0
 
         async def ask() -> None:
-            nonlocal failed, why, cpu_before_s, connecting
-            while not is_over():
-                shape = next(turns)
+            while not window.is_over:
                 try:
-                    took_s = await self.call(shape)
+                    took_s = await self.call(next(turns))
                 except MeasuringError as error:
-                    failed, why = failed + 1, str(error)
+                    window.note_failure(error)
                     await pause(REFUSED_PAUSE_S)
-                    continue
-                latencies_s.append(took_s)
-                if not is_over():  # or this is the first that comes after the end
-                    answered_s.append(self._now_s())
-                    if len(answered_s) == clients:  # what connecting costs is not a request's
-                        cpu_before_s, connecting = self._cpu_s(), len(latencies_s)
+                else:
+                    window.note(took_s)
 
         await asyncio.gather(*(ask() for _ in range(clients)))
-        after, cpu_after_s = read_core_ticks(), self._cpu_s()
-        rate = steady_rate(answered_s, texts) or len(latencies_s) / (self._now_s() - began_s)
-        latencies_s.sort()
+        lengths = self._texts.lengths
+        return window.load([tuple(lengths[place] for place in shape) for shape in shapes])
+
+
+class _Window:
+    """What clients side by side get from now on, until its end.
+
+    Args:
+        clients: How many.
+        texts: How many different requests they send in turn.
+        seconds: Its length; up to LENGTHENED times that, until each text was answered.
+        now_s: Returns the time.
+        cpu_s: Returns the CPU time that this process has used.
+    """
+
+    def __init__(
+        self, clients: int, texts: int, seconds: float, now_s: Callable[[], float], cpu_s: Callable[[], float]
+    ) -> None:
+        self._clients = clients
+        self._texts = texts
+        self._seconds = seconds
+        self._now_s = now_s
+        self._cpu_s = cpu_s
+        self._latencies_s: list[float] = []  # also of answers that came after the end
+        self._answered_s: list[float] = []
+        self._failed, self._why = 0, ""
+        self._ticks = read_core_ticks()
+        self._cpu_began_s, self._connecting = cpu_s(), 0  # once all clients are connected, and the answers until then
+        self._began_s = now_s()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        long_s = self._now_s() - self._began_s
+        return long_s >= LENGTHENED * self._seconds or (long_s >= self._seconds and self._counted > self._texts + 1)
+
+    @property
+    def _counted(self) -> float:
+        return len(self._answered_s) * (1 - UNCOUNTED)
+
+    def note(self, took_s: float) -> None:
+        """Take note of an answer that came now, after so many seconds."""
+        self._latencies_s.append(took_s)
+        if self.is_over:  # this is the first of its client that comes after the end
+            return
+        self._answered_s.append(self._now_s())
+        if len(self._answered_s) == self._clients:  # what connecting costs is not a request's
+            self._cpu_began_s, self._connecting = self._cpu_s(), len(self._latencies_s)
+
+    def note_failure(self, error: MeasuringError) -> None:
+        """Take note of a call that was not answered."""
+        self._failed, self._why = self._failed + 1, str(error)
+
+    def load(self, lists: list[tuple[int, ...]]) -> TimedLoad:
+        """Return what was seen, now that all clients have ended; `lists` are the lengths of their requests.
+
+        Raises:
+            MeasuringError: None was answered.
+        """
+        ticks, cpu_ended_s = read_core_ticks(), self._cpu_s()
+        latencies_s = sorted(self._latencies_s)
+        rate = steady_rate(self._answered_s, self._texts) or len(latencies_s) / (self._now_s() - self._began_s)
         if not latencies_s:
-            raise MeasuringError(f"{why}; and so all {failed} of {clients_in_words(clients)}")
+            raise MeasuringError(f"{self._why}; and so all {self._failed} of {clients_in_words(self._clients)}")
         return TimedLoad(
-            clients=clients,
-            lists=tuple(tuple(lengths[place] for place in shape) for shape in shapes),
-            inputs_per_s=rate * len(shapes[0]),
-            is_whole=len(answered_s) * (1 - UNCOUNTED) > texts,
+            clients=self._clients,
+            lists=tuple(lists),
+            inputs_per_s=rate * len(lists[0]),
+            is_whole=self._counted > self._texts,
             p50_ms=1000 * quantile(latencies_s, 0.5),
             p99_ms=1000 * quantile(latencies_s, 0.99),
-            failed=failed,
-            idle=after.idle_share_since(before) if before and after else None,
-            own_cpu_ms=1000 * (cpu_after_s - cpu_before_s) / max(1, len(latencies_s) - connecting),
+            failed=self._failed,
+            idle=ticks.idle_share_since(self._ticks) if self._ticks and ticks else None,
+            own_cpu_ms=1000 * (cpu_ended_s - self._cpu_began_s) / max(1, len(latencies_s) - self._connecting),
         )
 
 
@@ -315,11 +269,3 @@ def steady_rate(answered_s: Sequence[float], texts: int) -> float:
         return 0.0
     counted -= counted % texts if counted > texts else 0
     return counted / max(1e-9, answered_s[first + counted] - answered_s[first])
-
-
-async def _busy_before() -> float | None:
-    """Return the share of this machine's cores that others use before anything is sent."""
-    before = read_core_ticks()
-    await pause(BUSY_LOOK_S)
-    after = read_core_ticks()
-    return 1 - after.idle_share_since(before) if before and after else None
