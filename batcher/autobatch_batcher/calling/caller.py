@@ -176,7 +176,7 @@ class Caller:
 
         Raises:
             NotNow: The upstream takes no call now.
-            UpstreamError: There is no answer that could be given.
+            UpstreamError: No answer can be given.
             DeadlineExceeded: The deadline of every job has passed.
         """
         call = call_for(jobs)

@@ -76,7 +76,7 @@ async def first_vector(
         model: The name of the model to ask; empty: the unnamed one.
 
     Raises:
-        FirstVectorError: A request was refused for a reason that stays, or the time is over.
+        FirstVectorError: A request was refused for a reason that stays, or the time has passed.
     """
     deadline_mono_s = time.monotonic() + limit_s
     waiting_for = ""

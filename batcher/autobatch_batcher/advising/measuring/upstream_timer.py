@@ -116,7 +116,7 @@ class UpstreamTimer:
         return None
 
     async def lone_calls(self, shapes: list[tuple[int, ...]], seconds: float) -> list[TimedCall]:
-        """Return what each of these calls takes alone, over and over until the time is over; the dearest may be left out."""
+        """Return what each of these calls takes alone, over and over until the time has passed; the dearest may be left out."""
         took_s: dict[tuple[int, ...], list[float]] = {}
         began_s = self._now_s()
         for shape in shapes:

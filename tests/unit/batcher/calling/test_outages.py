@@ -1,4 +1,4 @@
-"""One upstream of two is away: no job fails for that, and the calls that fail are few."""
+"""One upstream of two is unavailable: no job fails for that, and the calls that fail are few."""
 
 import asyncio
 import json
