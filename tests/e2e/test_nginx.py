@@ -573,6 +573,27 @@ async def test_in_docker_compose_a_request_to_a_replica_that_vanishes_is_answere
 
 
 @pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
+async def test_in_docker_compose_replicas_that_all_failed_at_once_are_asked_again_as_soon_as_they_are_back(
+    folder: Path,
+) -> None:
+    replicas, port = ["127.0.0.2", "127.0.0.3"], free_port("127.0.0.2")
+    async with in_compose(folder, replicas, port, Names(replicas)) as edge:
+
+        async def is_known() -> bool:
+            return (await edge.ask("GET", "/"))[0] == 200
+
+        await wait_until(is_known)
+        for replica in replicas:
+            await edge.kill(replica)
+        assert (await edge.ask("POST", "/", data=b"{}"))[0] == 502  # now nginx holds all of them for failed
+        for replica in replicas:
+            edge.workers[replica] = start_worker(replica, str(port))
+            await wait_until(lambda replica=replica: can_connect(replica, port))  # type: ignore[misc]
+
+        assert (await edge.ask("POST", "/", data=b"{}"))[0] == 200
+
+
+@pytest.mark.skipif(not WHEEL, reason="needs nginx >= 1.27.3")
 async def test_the_files_for_docker_compose_pass_nginxs_own_test(folder: Path) -> None:
     nginx_files.write(folder, (COMPOSE / "upstream.conf").read_text(), (COMPOSE / "listen.conf").read_text())
 

@@ -76,6 +76,9 @@ def _png(title: str, draw: Callable[[Axes], None]) -> bytes:
     axes.grid(visible=True, color="#e3e7ec", linewidth=0.8)
     axes.set_axisbelow(True)
     draw(axes)
+    if axes.get_legend_handles_labels()[1]:
+        # Outside: the best place within takes long to find.
+        figure.legend(frameon=False, fontsize=8.5, ncols=6, loc="outside lower center")
     drawn, written = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png")
     few = Image.open(drawn).convert("RGB").quantize(COLOURS_IN_A_FILE, dither=Image.Dither.NONE)
@@ -122,7 +125,6 @@ def _rates(axes: Axes, points: Sequence[Point], x_name: str) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel(x_name)
     axes.set_ylabel("right answers/s")
-    axes.legend(frameon=False)
 
 
 def _latencies(axes: Axes, points: Sequence[Point], x_name: str, *, is_log: bool) -> None:
@@ -134,7 +136,6 @@ def _latencies(axes: Axes, points: Sequence[Point], x_name: str, *, is_log: bool
         _log_x(axes, points)
     axes.set_xlabel(x_name)
     axes.set_ylabel("latency, ms")
-    axes.legend(frameon=False, ncols=2, fontsize=8.5)
 
 
 def _pair_of_bars(axes: Axes, points: Sequence[Point], name: str, scale: float) -> None:
@@ -155,7 +156,6 @@ def _pair_of_bars(axes: Axes, points: Sequence[Point], name: str, scale: float) 
         )
     axes.set_xticks(range(len(points)), [str(point.x) for point in points])
     axes.grid(visible=False, axis="x")
-    axes.legend(frameon=False)
 
 
 def _bursts(axes: Axes, points: Sequence[Point]) -> None:
@@ -210,4 +210,3 @@ def _parts(axes: Axes, parts_ms: dict[str, float]) -> None:
     axes.set_yticks([])
     axes.set_ylim(-1, 1)
     axes.set_xlabel("median, ms")
-    axes.legend(frameon=False, ncols=4, loc="upper center")

@@ -23,6 +23,8 @@ from tests.support.fake_upstream import FakeUpstream, tei_error
 from tests.support.paths import ROOT
 from tests.support.processes import SETTINGS
 
+pytestmark = pytest.mark.timeout(300)  # half a minute of calls, beside which a busy machine computes
+
 LAW = "padded:fixed_ms=60,per_unit_us=60"  # so slow that computing what it does takes little
 
 
